@@ -1,0 +1,1 @@
+"""Faust agents, one thin stage each: receive, ask the domain, act."""

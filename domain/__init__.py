@@ -1,0 +1,1 @@
+"""Events and pure rules: time, windows, fragments, chunks, identity. No I/O at all."""

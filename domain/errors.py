@@ -1,0 +1,45 @@
+"""The error tree. A message says what is wrong and what the operator does about it."""
+
+
+class VigilError(Exception):
+    """Root of every error that Vigil raises on purpose; its text is fit for an operator."""
+
+
+class ConfigError(VigilError):
+    """A setting or configuration file cannot be used; the text names the key and the remedy."""
+
+
+class InvalidEventError(VigilError):
+    """A message is no event of a known type and version; it belongs in a dead letter."""
+
+
+class InvalidIdError(VigilError, ValueError):
+    """A camera, run or key is not in the form that docs/reference/events.md describes."""
+
+
+class InvalidQueryError(VigilError):
+    """A request asks for something impossible, such as a range that ends before it starts."""
+
+
+class MediaError(VigilError):
+    """Video bytes cannot be read or written as asked."""
+
+
+class ModelError(VigilError):
+    """A model file or its card cannot be used."""
+
+
+class StoreError(VigilError):
+    """An outside system (S3, SQS, PostgreSQL, Kafka) did not do what was asked."""
+
+
+class ObjectMissingError(StoreError):
+    """The object is not in the store."""
+
+
+class ObjectExistsError(StoreError):
+    """An object with other content already stands under the key."""
+
+
+class IntegrityError(StoreError):
+    """Bytes read do not have the size or SHA-256 that was promised."""

@@ -1,0 +1,1 @@
+"""The program of the edge device: capture, spool, upload, local inference, outbox."""

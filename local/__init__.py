@@ -1,0 +1,1 @@
+"""Embedded services and the demo."""

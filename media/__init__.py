@@ -1,0 +1,1 @@
+"""Video bytes: fragmenting at keyframes, keyframe index, playlists, thumbnails."""

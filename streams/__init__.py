@@ -1,0 +1,1 @@
+"""Kafka side: topics, codec, settings, loss-free delivery, the Faust app."""

@@ -1,0 +1,1 @@
+"""Faust tables, one each: key, bound, changelog."""

@@ -1,0 +1,1 @@
+"""Faust views: what people and programs can ask."""
