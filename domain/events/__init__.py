@@ -1,0 +1,40 @@
+"""The events: a public contract, one model each, with a version, units and bounds.
+
+Any recorder that PUTs a fragment and sends its notice takes part.
+"""
+
+from domain.events.base import Event, Ranges
+from domain.events.chunks import ChunkComplete, ChunkDue, FragmentRef, Gap, ManifestFragment
+from domain.events.control import DeadLetter, Deleted, Healed, HealRequested, Tick
+from domain.events.detections import Detection, DetectionFrame, FoundObject
+from domain.events.edge import CameraStatus, Heartbeat
+from domain.events.fragments import FragmentArrived, Keyframe, RunEnded, RunStarted
+from domain.events.registry import EVENTS, AnyEvent, encode, parse
+
+__all__ = [
+    "EVENTS",
+    "AnyEvent",
+    "CameraStatus",
+    "ChunkComplete",
+    "ChunkDue",
+    "DeadLetter",
+    "Deleted",
+    "Detection",
+    "DetectionFrame",
+    "Event",
+    "FoundObject",
+    "FragmentArrived",
+    "FragmentRef",
+    "Gap",
+    "HealRequested",
+    "Healed",
+    "Heartbeat",
+    "Keyframe",
+    "ManifestFragment",
+    "Ranges",
+    "RunEnded",
+    "RunStarted",
+    "Tick",
+    "encode",
+    "parse",
+]

@@ -1,0 +1,86 @@
+"""What stands between: healing, silence measured, deletions, dead letters."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from domain.events.base import Event, Ms, Ranges, Reason, Seq
+from domain.identity import CameraId, RunId
+
+
+class HealRequested(Event):
+    """A window is to be sealed without proof: list what stands in S3 first."""
+
+    type: Literal["heal-requested"] = "heal-requested"
+    camera: CameraId
+    run: RunId
+    window_start_ms: Ms
+    after_seq: int = Field(ge=-1, description="list above this seq")
+    before_seq: Seq | None = Field(None, description="list below this seq; null: to the end")
+    known: Ranges = Field(default_factory=list, description="seqs seen between the two")
+
+    @property
+    def key(self) -> str:
+        """The camera."""
+        return self.camera
+
+
+class Healed(Event):
+    """The run's prefix was listed; what stood there unseen was sent before this event."""
+
+    type: Literal["healed"] = "healed"
+    camera: CameraId
+    run: RunId
+    window_start_ms: Ms
+    found: int = Field(ge=0, description="fragments taken in")
+
+    @property
+    def key(self) -> str:
+        """The camera."""
+        return self.camera
+
+
+class Tick(Event):
+    """Time passes on one partition of fragment-arrived; measures silence in log order."""
+
+    type: Literal["tick"] = "tick"
+    partition: int = Field(ge=0, le=10_000)
+    at_ms: Ms = Field(description="UTC of the worker that sent it")
+
+
+class Deleted(Event):
+    """A tombstone: what it names is gone on purpose and must not come back."""
+
+    type: Literal["deleted"] = "deleted"
+    camera: CameraId
+    run: RunId
+    what: Literal["fragments", "chunk"]
+    first_seq: Seq | None = None
+    last_seq: Seq | None = None
+    window_start_ms: Ms | None = None
+    digest: str | None = Field(None, max_length=32)
+    reason: Reason
+    deleted_ms: Ms
+
+    @property
+    def key(self) -> str:
+        """The camera."""
+        return self.camera
+
+
+class DeadLetter(Event):
+    """A message that could not be read or must not be believed, kept with the reason."""
+
+    type: Literal["dead-letter"] = "dead-letter"
+    source: str = Field(min_length=1, max_length=250, description="topic or queue it came from")
+    partition: int | None = Field(None, ge=0)
+    offset: int | None = Field(None, ge=0)
+    message_key: str | None = Field(None, max_length=1_000)
+    reason: Reason
+    at_ms: Ms
+    original_base64: str = Field(max_length=1_400_000, description="the message's bytes")
+
+    @property
+    def key(self) -> str:
+        """Where it came from."""
+        return self.message_key or self.source

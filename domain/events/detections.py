@@ -1,0 +1,45 @@
+"""What a model saw."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from domain.events.base import Event, Ms, Part, Pts, Slug
+from domain.identity import CameraId, RunId
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class FoundObject(Part):
+    """One object in one picture; its place in the list is the detection's index."""
+
+    label: str = Field(min_length=1, max_length=100)
+    score: Fraction
+    box: tuple[Fraction, Fraction, Fraction, Fraction] = Field(
+        description="x, y, width, height as fractions of the picture, from its top left"
+    )
+    track: str | None = Field(None, max_length=64, description="links detections of one object")
+
+
+class DetectionFrame(Part):
+    """The objects found in one picture; an empty list says: looked, nothing there."""
+
+    pts: Pts = Field(description="of the picture in its run, 90 kHz, unwrapped")
+    at_ms: Ms = Field(description="UTC of the picture, on the run's own clock")
+    objects: list[FoundObject] = Field(max_length=1_000)
+
+
+class Detection(Event):
+    """A batch of pictures of one run that one model looked at."""
+
+    type: Literal["detection"] = "detection"
+    camera: CameraId
+    run: RunId
+    model: Slug = Field(description="name of the model")
+    model_version: Slug = Field(description="version of the model")
+    frames: list[DetectionFrame] = Field(min_length=1, max_length=200)
+
+    @property
+    def key(self) -> str:
+        """The camera."""
+        return self.camera
