@@ -1,0 +1,246 @@
+"""The object store: S3, or anything that speaks it.
+
+An object is written once: `put_once` lets the store arbitrate with If-None-Match, and takes
+"stands already" for success only where the same bytes stand there.
+"""
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
+from stores.aws import AwsEndpoint, client
+
+READ_SIZE = 1 << 18
+MULTIPART_SIZE = 5 << 20
+"""S3's smallest part (5 MiB) but for the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What the store says of an object without its bytes."""
+
+    key: str
+    size_bytes: int
+    metadata: Mapping[str, str]
+    """User metadata, names in lower case; empty in listings."""
+
+
+@asynccontextmanager
+async def _said(what: str) -> AsyncIterator[None]:
+    """Turn the client's errors into ours, naming what was tried."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code in {"404", "NoSuchKey", "NotFound"} or status == 404:
+            raise ObjectMissingError(f"{what}: no such object or bucket.") from error
+        raise StoreError(f"{what}: the store answered {status} {code}.") from error
+    except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise StoreError(f"{what}: the store cannot be reached ({error}).") from error
+
+
+def _status(error: ClientError) -> int | None:
+    status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status
+
+
+class ObjectStore:
+    """One bucket. Use as an async context manager; safe for many tasks at once."""
+
+    def __init__(self, endpoint: AwsEndpoint, bucket: str, *, connections: int = 32) -> None:
+        self.bucket = bucket
+        self._endpoint = endpoint
+        self._connections = connections
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        context = client("s3", self._endpoint, connections=self._connections)
+        self._client = await self._stack.enter_async_context(context)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def put_once(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        sha256: str,
+        metadata: Mapping[str, str],
+        content_type: str = "video/mp2t",
+    ) -> bool:
+        """Write an object unless it stands. True: created; False: the same stood there.
+
+        Raises ObjectExistsError where other bytes stand, StoreError where the store failed (a
+        409, two writers at once, among them: try again).
+        """
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        async with _said(f"writing {key}"):
+            try:
+                await self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=data,
+                    IfNoneMatch="*",
+                    ContentType=content_type,
+                    ChecksumSHA256=checksum,
+                    Metadata={**metadata, "sha256": sha256},
+                )
+                return True
+            except ClientError as error:
+                if _status(error) != 412:
+                    raise
+        standing = (await self.head(key)).metadata.get("sha256")
+        if standing != sha256:
+            raise ObjectExistsError(f"{key} stands already with other bytes ({standing}).")
+        return False
+
+    async def put_stream(
+        self,
+        key: str,
+        parts: AsyncIterator[bytes],
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "video/mp2t",
+    ) -> int:
+        """Write an object from pieces of any size with flat memory; return its size in bytes.
+
+        Small objects are one PUT; larger ones are parts of at least 5 MiB. An upload that fails
+        is aborted. Whoever calls names the object by its content, so that overwriting is harmless.
+        """
+        common = {"Bucket": self.bucket, "Key": key}
+        extra = {"ContentType": content_type, "Metadata": dict(metadata or {})}
+        buffer, size = bytearray(), 0
+        upload: str | None = None
+        done: list[dict[str, Any]] = []
+
+        async def flush() -> None:
+            nonlocal upload
+            if upload is None:
+                async with _said(f"starting {key}"):
+                    answer = await self._client.create_multipart_upload(**common, **extra)
+                upload = answer["UploadId"]
+            number = len(done) + 1
+            async with _said(f"writing part {number} of {key}"):
+                answer = await self._client.upload_part(
+                    **common, UploadId=upload, PartNumber=number, Body=bytes(buffer)
+                )
+            done.append({"ETag": answer["ETag"], "PartNumber": number})
+            buffer.clear()
+
+        try:
+            async for piece in parts:
+                buffer += piece
+                size += len(piece)
+                if len(buffer) >= MULTIPART_SIZE:
+                    await flush()
+            if upload is None:
+                async with _said(f"writing {key}"):
+                    await self._client.put_object(**common, **extra, Body=bytes(buffer))
+                return size
+            if buffer:
+                await flush()
+            async with _said(f"completing {key}"):
+                await self._client.complete_multipart_upload(
+                    **common, UploadId=upload, MultipartUpload={"Parts": done}
+                )
+            return size
+        except BaseException:
+            if upload is not None:
+                await self._abort(key, upload)
+            raise
+
+    async def _abort(self, key: str, upload: str) -> None:
+        try:
+            async with _said(f"aborting {key}"):
+                await self._client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=key, UploadId=upload
+                )
+        except StoreError:
+            return  # the bucket's lifecycle removes what was left
+
+    async def head(self, key: str) -> ObjectInfo:
+        """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
+        async with _said(f"looking at {key}"):
+            answer = await self._client.head_object(Bucket=self.bucket, Key=key)
+        metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+        return ObjectInfo(key, answer["ContentLength"], metadata)
+
+    async def stream(
+        self, key: str, first: int | None = None, last: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield an object's bytes first..last (inclusive) in pieces; raises as `head` does."""
+        wanted = {}
+        if first is not None or last is not None:
+            wanted["Range"] = f"bytes={first or 0}-{'' if last is None else last}"
+        async with _said(f"reading {key}"):
+            answer = await self._client.get_object(Bucket=self.bucket, Key=key, **wanted)
+            async with answer["Body"] as body:
+                while piece := await body.read(READ_SIZE):
+                    yield piece
+
+    async def get(self, key: str, first: int | None = None, last: int | None = None) -> bytes:
+        """Return an object's bytes first..last (inclusive), or all of them."""
+        return b"".join([piece async for piece in self.stream(key, first, last)])
+
+    async def get_verified(self, key: str, *, size_bytes: int, sha256: str) -> bytes:
+        """Return an object's bytes; raises IntegrityError where size or SHA-256 differ."""
+        data = await self.get(key)
+        if len(data) != size_bytes:
+            raise IntegrityError(f"{key} has {len(data)} bytes where {size_bytes} were promised.")
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise IntegrityError(f"{key} does not have the SHA-256 that was promised.")
+        return data
+
+    async def list(self, prefix: str, start_after: str = "") -> AsyncIterator[ObjectInfo]:
+        """Yield what stands below `prefix` in the order of keys, a request per 1,000 keys."""
+        token: str | None = None
+        while True:
+            wanted = {"ContinuationToken": token} if token else {}
+            if start_after and not token:
+                wanted["StartAfter"] = start_after
+            async with _said(f"listing {prefix}"):
+                answer = await self._client.list_objects_v2(
+                    Bucket=self.bucket, Prefix=prefix, **wanted
+                )
+            for item in answer.get("Contents", []):
+                yield ObjectInfo(item["Key"], item["Size"], {})
+            token = answer.get("NextContinuationToken")
+            if not answer.get("IsTruncated") or token is None:
+                return
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects, 1,000 a request; what is gone already is no error."""
+        batch = list(keys)
+        while batch:
+            now, batch = batch[:1_000], batch[1_000:]
+            async with _said(f"deleting {len(now)} objects"):
+                answer = await self._client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in now], "Quiet": True},
+                )
+            if failed := answer.get("Errors"):
+                raise StoreError(f"{len(failed)} objects could not be deleted: {failed[0]}")
+
+    async def presign(self, key: str, *, expires_s: int) -> str:
+        """Return an address that reads the object without credentials for `expires_s`."""
+        url: str = await self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s
+        )
+        return url

@@ -1,0 +1,99 @@
+"""The queue between sites and cloud: SQS, or anything that speaks it."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from domain.errors import StoreError
+from stores.aws import AwsEndpoint, client
+
+MAX_BATCH = 10
+"""SQS's most messages a request."""
+MAX_BATCH_BYTES = 256 << 10
+"""SQS's most bytes a request, all messages together."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMessage:
+    """One received message; `receipt` deletes it."""
+
+    body: bytes
+    receipt: str
+    received: int
+    """How many times it was handed out, this time included."""
+
+
+class Queue:
+    """One queue. Use as an async context manager; safe for many tasks at once."""
+
+    def __init__(self, endpoint: AwsEndpoint, url: str, *, connections: int = 16) -> None:
+        self.url = url
+        self._endpoint = endpoint
+        self._connections = connections
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        context = client("sqs", self._endpoint, connections=self._connections)
+        self._client = await self._stack.enter_async_context(context)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = await getattr(self._client, operation)(
+                QueueUrl=self.url, **arguments
+            )
+        except (ClientError, BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise StoreError(f"{operation} on the queue {self.url} failed: {error}") from error
+        return answer
+
+    async def send(self, bodies: Sequence[bytes]) -> list[int]:
+        """Send up to 10 messages (256 KiB together); return the indexes of those refused.
+
+        Raises StoreError where the request as a whole failed; then any of them may have arrived.
+        """
+        entries = [{"Id": str(at), "MessageBody": body.decode()} for at, body in enumerate(bodies)]
+        answer = await self._call("send_message_batch", Entries=entries)
+        return sorted(int(failed["Id"]) for failed in answer.get("Failed", []))
+
+    async def receive(
+        self, *, most: int = MAX_BATCH, wait_s: int = 10, hidden_s: int = 60
+    ) -> list[QueueMessage]:
+        """Receive up to `most` messages, waiting for the first; they stay hidden a while."""
+        answer = await self._call(
+            "receive_message",
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=wait_s,
+            VisibilityTimeout=hidden_s,
+            AttributeNames=["ApproximateReceiveCount"],
+        )
+        return [
+            QueueMessage(
+                message["Body"].encode(),
+                message["ReceiptHandle"],
+                int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    async def delete(self, receipts: Sequence[str]) -> None:
+        """Delete received messages; one that fails comes again, which is harmless."""
+        for start in range(0, len(receipts), MAX_BATCH):
+            entries = [
+                {"Id": str(at), "ReceiptHandle": receipt}
+                for at, receipt in enumerate(receipts[start : start + MAX_BATCH])
+            ]
+            await self._call("delete_message_batch", Entries=entries)
