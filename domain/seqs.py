@@ -1,6 +1,6 @@
 """Sets of seqs, kept as ranges: small however many seqs they hold.
 
-    {0,1,2,5,6}  ->  ((0, 2), (5, 6))
+{0,1,2,5,6}  ->  ((0, 2), (5, 6))
 """
 
 from bisect import bisect_right
