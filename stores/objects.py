@@ -192,7 +192,7 @@ class ObjectStore:
         async with _said(f"reading {key}"):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key, **wanted)
             async with answer["Body"] as body:
-                while piece := await body.read(READ_SIZE):
+                async for piece in body.content.iter_chunked(READ_SIZE):
                     yield piece
 
     async def get(self, key: str, first: int | None = None, last: int | None = None) -> bytes:
