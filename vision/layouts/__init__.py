@@ -1,0 +1,1 @@
+"""Output layouts: one file each, turning a model's tensors into candidates."""

@@ -1,0 +1,53 @@
+"""FastestDet: one anchor-free grid, [N, 5 + classes, rows, columns].
+
+Channels: objectness, dx and dy (tanh gives cell units), w and h (sigmoid gives fractions of the
+picture), class scores. Score of a cell: objectness^0.6 * class^0.4.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.card import FastestDetOutput, InputSpec
+from vision.layouts.base import Candidates, Tensors, best_class, corners, misfit, only, sigmoid
+
+
+class FastestDet:
+    """See the module."""
+
+    overlapping = True
+    extra_inputs = ()
+
+    def __init__(self, spec: FastestDetOutput, source: InputSpec, classes: int) -> None:
+        self._spec, self._source, self._classes = spec, source, classes
+        self.outputs = (spec.name,) if spec.name else ()
+
+    def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
+        """No input but the pictures."""
+        return {}
+
+    def decode(self, tensors: Tensors, least_score: float) -> Candidates:
+        """Return one candidate for each cell whose best class scores enough."""
+        name, raw = only(tensors, self._spec.name)
+        channels = 5 + self._classes
+        if raw.ndim != 4 or raw.shape[1] != channels:
+            expected = f"[N, {channels}, rows, columns] (5 + {self._classes} labels)"
+            raise misfit(name, expected, raw.shape, "fastestdet")
+        pictures, _, rows, columns = raw.shape
+        down, across = np.mgrid[0:rows, 0:columns].astype(np.float32)
+        boxes = corners(
+            (across + np.tanh(raw[:, 1])) / columns * self._source.width,
+            (down + np.tanh(raw[:, 2])) / rows * self._source.height,
+            sigmoid(raw[:, 3]) * self._source.width,
+            sigmoid(raw[:, 4]) * self._source.height,
+        )
+        objectness = np.clip(raw[:, 0], 0, 1) ** np.float32(0.6)
+        scores = np.clip(raw[:, 5:], 0, 1) ** np.float32(0.4)
+        cells = rows * columns
+        return best_class(
+            scores.reshape(pictures, self._classes, cells).transpose(0, 2, 1),
+            boxes.reshape(pictures, cells, 4),
+            least_score,
+            objectness.reshape(pictures, cells),
+        )

@@ -1,0 +1,15 @@
+"""What detectors say about themselves to Prometheus. Imports no OpenCV and no ONNX Runtime."""
+
+from prometheus_client import Gauge
+
+DETECTOR_INFO = Gauge(
+    "vigil_detector_info",
+    "1 for each loaded detector, with the execution provider it really got",
+    ["model", "version", "provider"],
+)
+
+
+def announce(model: str, version: str, provider: str) -> None:
+    """Show a loaded detector in this process's metrics; others that were shown are gone."""
+    DETECTOR_INFO.clear()
+    DETECTOR_INFO.labels(model, version, provider).set(1)

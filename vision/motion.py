@@ -1,0 +1,91 @@
+"""The motion gate: is it worth looking? Times are passed in; there is no clock here.
+
+fraction of the small picture that moved
+start ─────────╭──╮──────────────────
+stop  ───────╭─╯──╰──╮───────────────
+             │       │← hold_ms →│
+gate  shut   │ open              shut
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.detector import Picture
+
+WIDTH = 320
+"""Pixels of the small picture; a person of a sixtieth of the width is still several of them."""
+
+Polygon = Sequence[tuple[float, float]]
+"""Corners as fractions of the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What the gate says of one picture."""
+
+    open: bool
+    """Worth looking at."""
+    fraction: float
+    """Share of the unmasked picture that moved, 0..1."""
+    warm: bool
+    """False while the background is still being learnt; the gate is open then."""
+
+
+class MotionGate:
+    """Opens on motion, shuts after a while without; one per camera."""
+
+    def __init__(
+        self,
+        *,
+        start: float = 0.002,
+        stop: float = 0.001,
+        hold_ms: int = 2_000,
+        warmup_ms: int = 3_000,
+        masks: Sequence[Polygon] = (),
+    ) -> None:
+        """`start` >= `stop` are shares of the picture; motion within `masks` does not count."""
+        self._start, self._stop = start, stop
+        self._hold_ms, self._warmup_ms = hold_ms, warmup_ms
+        self._masks = masks
+        self._size: tuple[int, int] | None = None
+        self._background: cv2.BackgroundSubtractorMOG2
+        self._unmasked: NDArray[np.uint8]
+        self._began_ms = 0
+        self._open_until_ms: int | None = None
+
+    def look(self, picture: Picture, at_ms: int) -> Motion:
+        """Learn from the picture taken at `at_ms` (ms, not falling within a run) and answer."""
+        height = max(8, round(WIDTH * picture.shape[0] / picture.shape[1]))
+        if self._size != (WIDTH, height) or at_ms < self._began_ms:
+            self._restart((WIDTH, height), at_ms)
+        small = cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA)
+        grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (3, 3), 0)
+        moved = self._background.apply(grey)
+        # 255 is foreground, 127 a shadow. Opening takes away single pixels of noise.
+        solid = np.asarray((moved == 255) & self._unmasked.astype(bool), np.uint8)
+        solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))
+        fraction = float(np.count_nonzero(solid)) / max(1, int(np.count_nonzero(self._unmasked)))
+        if at_ms - self._began_ms < self._warmup_ms:
+            return Motion(True, fraction, False)
+        return Motion(self._decide(fraction, at_ms), fraction, True)
+
+    def _decide(self, fraction: float, at_ms: int) -> bool:
+        was_open = self._open_until_ms is not None and at_ms < self._open_until_ms
+        if fraction >= self._start or (was_open and fraction >= self._stop):
+            self._open_until_ms = at_ms + self._hold_ms
+            return True
+        return was_open
+
+    def _restart(self, size: tuple[int, int], at_ms: int) -> None:
+        self._size, self._began_ms, self._open_until_ms = size, at_ms, None
+        self._background = cv2.createBackgroundSubtractorMOG2(
+            history=300, varThreshold=25, detectShadows=True
+        )
+        self._unmasked = np.ones((size[1], size[0]), np.uint8)
+        for polygon in self._masks:
+            corners = np.asarray(polygon, np.float64) * np.asarray(size, np.float64)
+            cv2.fillPoly(self._unmasked, [np.rint(corners).astype(np.int32)], [0])

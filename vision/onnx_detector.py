@@ -1,0 +1,201 @@
+"""Any model that a card describes, computed by ONNX Runtime."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from domain.errors import ModelError
+from vision.card import ModelCard
+from vision.detector import Found, Picture
+from vision.layouts.base import Candidates, Layout, Tensors
+from vision.layouts.choose import layout_of
+from vision.metrics import announce
+from vision.preprocess import Placement, prepare
+from vision.providers import open_session
+from vision.suppress import select, suppress
+
+log = logging.getLogger(__name__)
+
+_TYPES = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "uint8": "tensor(uint8)",
+    "int64": "tensor(int64)",
+}
+
+
+class OnnxDetector:
+    """One loaded model; `detect` is for one thread at a time."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        *,
+        providers: Sequence[str] = ("cpu",),
+        fallback: bool = False,
+        threads: int = 1,
+        batch: int = 8,
+    ) -> None:
+        """Load the card's model and try it on a grey picture.
+
+        Raises ModelError where file, provider, inputs or outputs are not what was asked for.
+        """
+        self._card = card
+        self._layout: Layout = layout_of(card)
+        self._session, self._provider = open_session(
+            card.path, providers, fallback=fallback, threads=threads
+        )
+        self._input, fixed = _check_inputs(self._session, card, self._layout)
+        self._outputs = _check_outputs(self._session, card, self._layout)
+        self._batch = fixed or batch
+        self._padded = fixed
+        self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
+        grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
+        self.detect([grey])
+        announce(self.model, self.model_version, self.provider)
+
+    @property
+    def model(self) -> str:
+        """The card's name."""
+        return self._card.name
+
+    @property
+    def model_version(self) -> str:
+        """The card's version."""
+        return self._card.version
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that computes."""
+        return self._provider
+
+    @property
+    def batch(self) -> int:
+        """Most pictures of one call of the model."""
+        return self._batch
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+        """Return what each picture shows, best score first; see vision.detector."""
+        found: list[list[Found]] = []
+        for first in range(0, len(pictures), self._batch):
+            found += self._detect_batch(pictures[first : first + self._batch])
+        return found
+
+    def _detect_batch(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+        tensor, placements = prepare(self._card.input, pictures)
+        missing = (self._padded or 0) - len(pictures)
+        if missing > 0:
+            tensor = np.concatenate((tensor, np.zeros((missing, *tensor.shape[1:]), tensor.dtype)))
+        tensors = self._run(tensor)
+        thresholds = self._card.thresholds
+        candidates = self._layout.decode(tensors, thresholds.score)
+        candidates = select(candidates, self._wanted(candidates, len(pictures)))
+        if self._layout.overlapping:
+            candidates = suppress(candidates, thresholds.iou)
+        return self._found(candidates, placements)
+
+    def _run(self, tensor: NDArray[np.generic]) -> Tensors:
+        feed: dict[str, NDArray[Any]] = {self._input: tensor, **self._layout.feed(len(tensor))}
+        try:
+            values = self._session.run(self._outputs, feed)
+        except Exception as error:  # its classes share no base
+            what = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"Model {self.model} cannot compute a batch of {len(tensor)}: {what}"
+            ) from error
+        return dict(zip(self._outputs, values, strict=True))
+
+    def _wanted(self, candidates: Candidates, pictures: int) -> NDArray[np.bool_]:
+        finite = np.isfinite(candidates.boxes).all(axis=1) & np.isfinite(candidates.scores)
+        wanted: NDArray[np.bool_] = finite & (candidates.picture < pictures)
+        if self._card.keep:
+            # A class beyond the labels has no name, so nobody asked to keep it.
+            known = candidates.labels < len(self._kept)
+            wanted &= known & self._kept[np.where(known, candidates.labels, 0)]
+        return wanted
+
+    def _found(self, candidates: Candidates, placements: Sequence[Placement]) -> list[list[Found]]:
+        found: list[list[Found]] = [[] for _ in placements]
+        names = self._card.names
+        for k in np.argsort(-candidates.scores, kind="stable"):
+            picture, label = int(candidates.picture[k]), int(candidates.labels[k])
+            x1, y1, x2, y2 = (float(v) for v in candidates.boxes[k])
+            box = placements[picture].box(x1, y1, x2, y2)
+            if box is not None:
+                name = names[label] if label < len(names) else f"class {label}"
+                score = round(min(max(float(candidates.scores[k]), 0.0), 1.0), 4)
+                found[picture].append(Found(name, score, box))
+        return found
+
+
+def _describe(values: Sequence[Any]) -> str:
+    return ", ".join(f"{v.name} {v.type} {v.shape}" for v in values) or "none"
+
+
+def _check_inputs(
+    session: ort.InferenceSession, card: ModelCard, layout: Layout
+) -> tuple[str, int | None]:
+    """Return the name of the pictures' input and its batch size where the model fixes one."""
+    inputs = session.get_inputs()
+    names = [value.name for value in inputs]
+    rest = [name for name in names if name not in layout.extra_inputs]
+    name = card.input.name or (rest[0] if rest else "")
+    wanted = {name, *layout.extra_inputs}
+    if name not in names or set(names) != wanted:
+        expected = ", ".join(sorted(wanted - {""})) or "one input of pictures"
+        raise ModelError(
+            f"Model {card.path}: the card expects the inputs {expected}; "
+            f"the model has {_describe(inputs)}. Correct the card's input and output."
+        )
+    spec, value = card.input, inputs[names.index(name)]
+    planes = (3, spec.height, spec.width)
+    shape = planes if spec.layout == "NCHW" else (*planes[1:], 3)
+    fits = len(value.shape) == 4 and all(
+        found == wanted or not isinstance(found, int)
+        for found, wanted in zip(value.shape[1:], shape, strict=True)
+    )
+    if not fits or value.type != _TYPES[spec.dtype]:
+        raise ModelError(
+            f"Model {card.path}: input {name!r}: the card expects {spec.dtype} "
+            f"[N, {', '.join(map(str, shape))}] ({spec.layout}), the model takes "
+            f"{value.type} {value.shape}. Correct the card's input."
+        )
+    first = value.shape[0]
+    return name, first if isinstance(first, int) and first > 0 else None
+
+
+def _check_outputs(session: ort.InferenceSession, card: ModelCard, layout: Layout) -> list[str]:
+    """Return the names of the outputs to ask for."""
+    outputs = session.get_outputs()
+    names = [value.name for value in outputs]
+    missing = [name for name in layout.outputs if name not in names]
+    if missing:
+        raise ModelError(
+            f"Model {card.path}: layout {card.output.layout} expects the outputs "
+            f"{', '.join(layout.outputs)}; the model has {_describe(outputs)}. "
+            "Name them in the card's output."
+        )
+    return list(layout.outputs) or names[:1]
+
+
+def load(
+    path: Path,
+    *,
+    providers: Sequence[str] = ("cpu",),
+    fallback: bool = False,
+    threads: int = 1,
+    batch: int = 8,
+) -> OnnxDetector:
+    """Load the model that a card describes; raises ModelError."""
+    return OnnxDetector(
+        ModelCard.load(path),
+        providers=providers,
+        fallback=fallback,
+        threads=threads,
+        batch=batch,
+    )

@@ -1,0 +1,94 @@
+"""Which execution provider computes: wanted, and really got."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime as ort
+
+from domain.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+SHORT_NAMES = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+CPU = SHORT_NAMES["cpu"]
+
+
+def full_names(wanted: Sequence[str]) -> list[str]:
+    """Return ONNX Runtime's names, best first; raises ModelError for a name nobody knows."""
+    names = []
+    for name in wanted:
+        full = SHORT_NAMES.get(name.lower(), name)
+        if not full.endswith("ExecutionProvider"):
+            known = ", ".join(SHORT_NAMES)
+            raise ModelError(f"Execution provider {name!r} is unknown: choose among {known}.")
+        names.append(full)
+    if not names:
+        raise ModelError("No execution provider is configured: name at least cpu.")
+    return names
+
+
+def open_session(
+    path: Path, wanted: Sequence[str], *, fallback: bool, threads: int
+) -> tuple[ort.InferenceSession, str]:
+    """Load a model and return its session with the provider that really computes it.
+
+    The first of `wanted` must be the one, unless `fallback`: then the next best will do.
+    Raises ModelError where the file is no ONNX model or the provider was not got.
+    """
+    names = full_names(wanted)
+    available = ort.get_available_providers()
+    if names[0] not in available and not fallback:
+        raise _refusal(names[0], f"this ONNX Runtime has only {', '.join(available)}")
+    usable = [name for name in names if name in available]
+    session = _load(path, [*usable, *([] if CPU in usable else [CPU])], threads)
+    nodes = _nodes_by_provider(session)
+    got = next((name for name in session.get_providers() if nodes[name]), CPU)
+    if names[0] != got and not fallback:
+        raise _refusal(names[0], f"ONNX Runtime gave {got} instead")
+    level = logging.INFO if names[0] == got else logging.WARNING
+    log.log(level, "%s runs on %s (wanted %s; nodes: %s)", path.name, got, names[0], dict(nodes))
+    return session, got
+
+
+def _refusal(wanted: str, why: str) -> ModelError:
+    return ModelError(
+        f"{wanted} was asked for, but {why}. Install the driver and the ONNX Runtime package for "
+        "it, ask for another provider, or set fallback: true."
+    )
+
+
+def _load(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
+    if not path.is_file():
+        raise ModelError(f"Model file {path} is not there: correct the card's file.")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Idle threads must not burn the edge's few cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    try:
+        return ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+    except Exception as error:  # its classes share no base
+        what = " ".join(str(error).split())[:300]
+        raise ModelError(f"Model file {path} cannot be loaded as ONNX: {what}") from error
+
+
+def _nodes_by_provider(session: ort.InferenceSession) -> Counter[str]:
+    """Count the nodes each provider took; older runtimes only tell the registered ones."""
+    try:
+        parts = session.get_provider_graph_assignment_info()
+        nodes = Counter(dict.fromkeys(session.get_providers(), 0))
+        for part in parts:
+            nodes[part.ep_name] += len(part.get_nodes())
+    except Exception:  # the call is missing in older runtimes and refused by some providers
+        nodes = Counter()
+    return nodes if nodes.total() else Counter({session.get_providers()[0]: 1})
