@@ -199,9 +199,14 @@ class ObjectStore:
         """Return an object's bytes first..last (inclusive), or all of them."""
         return b"".join([piece async for piece in self.stream(key, first, last)])
 
-    async def get_verified(self, key: str, *, size_bytes: int, sha256: str) -> bytes:
-        """Return an object's bytes; raises IntegrityError where size or SHA-256 differ."""
-        data = await self.get(key)
+    async def get_verified(
+        self, key: str, *, size_bytes: int, sha256: str, first: int | None = None
+    ) -> bytes:
+        """Return an object's bytes, or the `size_bytes` from `first` on.
+
+        Raises IntegrityError where size or SHA-256 differ from what was promised.
+        """
+        data = await self.get(key, first, None if first is None else first + size_bytes - 1)
         if len(data) != size_bytes:
             raise IntegrityError(f"{key} has {len(data)} bytes where {size_bytes} were promised.")
         if hashlib.sha256(data).hexdigest() != sha256:

@@ -60,12 +60,21 @@ class Queue:
             raise StoreError(f"{operation} on the queue {self.url} failed: {error}") from error
         return answer
 
-    async def send(self, bodies: Sequence[bytes]) -> list[int]:
+    async def send(self, bodies: Sequence[bytes], *, reason: str | None = None) -> list[int]:
         """Send up to 10 messages (256 KiB together); return the indexes of those refused.
 
-        Raises StoreError where the request as a whole failed; then any of them may have arrived.
+        `reason` goes along as a message attribute. Raises StoreError where the request as a
+        whole failed; then any of them may have arrived.
         """
-        entries = [{"Id": str(at), "MessageBody": body.decode()} for at, body in enumerate(bodies)]
+        attributes: dict[str, Any] = {}
+        if reason is not None:
+            attributes = {
+                "MessageAttributes": {"reason": {"DataType": "String", "StringValue": reason}}
+            }
+        entries = [
+            {"Id": str(at), "MessageBody": body.decode(), **attributes}
+            for at, body in enumerate(bodies)
+        ]
         answer = await self._call("send_message_batch", Entries=entries)
         return sorted(int(failed["Id"]) for failed in answer.get("Failed", []))
 

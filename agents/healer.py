@@ -1,0 +1,97 @@
+"""Healing: what stands in S3 below a run's prefix and was never heard of is sent as events."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from pydantic import ValidationError
+
+from domain.errors import InvalidEventError, ObjectMissingError
+from domain.events import (
+    Event,
+    FragmentArrived,
+    Healed,
+    HealRequested,
+    RunEnded,
+    parse,
+)
+from domain.identity import fragment_key, parse_fragment_key, run_end_key, run_prefix
+from domain.seqs import SeqRanges
+from domain.times import too_far_ahead
+from stores.objects import ObjectInfo, ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+class Healer:
+    """Lists one bucket. `clock_ms` gives UTC in milliseconds."""
+
+    def __init__(self, store: ObjectStore, clock_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._clock_ms = clock_ms
+
+    async def heal(self, request: HealRequested) -> AsyncIterator[Event]:
+        """Yield the fragments unseen, the run's end where it stands, and `Healed` last.
+
+        One listing request per 1,000 keys and one HEAD per unseen fragment. Raises StoreError
+        where S3 fails: then ask again from the start, which is harmless.
+        """
+        found = 0
+        async for fragment in self._unseen(request):
+            found += 1
+            yield fragment
+        if request.before_seq is None and (end := await self._end(request)) is not None:
+            yield end
+        yield Healed(
+            camera=request.camera,
+            run=request.run,
+            window_start_ms=request.window_start_ms,
+            found=found,
+        )
+
+    async def _unseen(self, request: HealRequested) -> AsyncIterator[FragmentArrived]:
+        known = SeqRanges(request.known)
+        prefix = run_prefix(request.camera, request.run)
+        start_after = (
+            fragment_key(request.camera, request.run, request.after_seq)
+            if request.after_seq >= 0
+            else ""
+        )
+        async for info in self._store.list(prefix, start_after):
+            name = parse_fragment_key(info.key)
+            if name is None or name.seq in known:
+                continue
+            if request.before_seq is not None and name.seq >= request.before_seq:
+                return
+            if (fragment := await self._fragment(info)) is not None:
+                yield fragment
+
+    async def _fragment(self, info: ObjectInfo) -> FragmentArrived | None:
+        """Return what an object's metadata says, or None where it must not be believed."""
+        try:
+            head = await self._store.head(info.key)
+            fragment = FragmentArrived.from_metadata(dict(head.metadata))
+        except ObjectMissingError:
+            return None  # deleted between listing and looking
+        except ValidationError as error:
+            log.warning("object not taken in key=%s reason=%s", info.key, error.errors()[0]["msg"])
+            return None
+        key = fragment_key(fragment.camera, fragment.run, fragment.seq)
+        if key != info.key or fragment.size_bytes != head.size_bytes:
+            log.warning("object not taken in key=%s reason=key or size differ", info.key)
+            return None
+        if too_far_ahead(fragment.start_ms, self._clock_ms()):
+            log.warning("object not taken in key=%s reason=it starts in the future", info.key)
+            return None
+        return fragment
+
+    async def _end(self, request: HealRequested) -> RunEnded | None:
+        key = run_end_key(request.camera, request.run)
+        try:
+            event = parse(await self._store.get(key))
+        except ObjectMissingError:
+            return None
+        except InvalidEventError as error:
+            log.warning("run's end not taken in key=%s reason=%s", key, error)
+            return None
+        fits = isinstance(event, RunEnded) and event.camera == request.camera
+        return event if isinstance(event, RunEnded) and fits and event.run == request.run else None

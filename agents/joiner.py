@@ -1,0 +1,252 @@
+"""Joining: the fragments of one run in one window become one object, with its manifest.
+
+One fragment at a time is in memory, and a part of 5 MiB on its way to S3, however long the
+chunk. The name of the object follows from what was joined: doing it again writes the same.
+"""
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from domain.chunks import digest_of, merged, remaining_gaps
+from domain.errors import (
+    IntegrityError,
+    MediaError,
+    ObjectExistsError,
+    ObjectMissingError,
+    StoreError,
+)
+from domain.events import (
+    ChunkComplete,
+    ChunkDue,
+    FragmentArrived,
+    FragmentRef,
+    Gap,
+    ManifestFragment,
+    encode,
+)
+from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
+from media.keyframes import keyframes_of
+from stores.objects import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+class _LeftOutError(StoreError):
+    """A fragment's bytes cannot be had as promised: the chunk is made without it."""
+
+    def __init__(self, fragment: FragmentRef, reason: str) -> None:
+        super().__init__(f"fragment {fragment.seq}: {reason}")
+        self.fragment = fragment
+        self.reason = reason
+
+
+class NothingToJoinError(StoreError):
+    """None of a window's fragments can be read; the text says why for each."""
+
+
+@dataclass
+class _Joined:
+    """What passed through the joiner on the way to S3."""
+
+    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    size_bytes: int = 0
+    fragments: list[ManifestFragment] = field(default_factory=list)
+    format: FragmentArrived | None = None
+    """What the first fragment's metadata says of codecs and picture size."""
+
+
+class Joiner:
+    """Makes chunks in one bucket. `clock_ms` gives UTC in milliseconds."""
+
+    def __init__(self, store: ObjectStore, clock_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._clock_ms = clock_ms
+
+    async def join(self, due: ChunkDue) -> ChunkComplete:
+        """Make the chunk and its manifest stand in S3; return what `chunk-complete` says.
+
+        A fragment that is missing or fails its hash is left out and told as a gap. Raises
+        StoreError where S3 fails (try again), NothingToJoinError where no fragment can be read.
+        """
+        standing = await self._standing(due)
+        fragments = merged(standing, due)
+        left_out: list[Gap] = []
+        while fragments:
+            digest = digest_of(due.camera, due.run, fragments)
+            if standing is not None and standing.digest == digest:
+                return standing
+            try:
+                return await self._make(due, standing, fragments, left_out, digest)
+            except _LeftOutError as failure:
+                log.warning(
+                    "fragment left out camera=%s run=%s seq=%s reason=%s",
+                    due.camera,
+                    due.run,
+                    failure.fragment.seq,
+                    failure.reason,
+                )
+                fragments = [each for each in fragments if each.seq != failure.fragment.seq]
+                left_out.append(_gap_of(failure.fragment, failure.reason))
+        raise NothingToJoinError(
+            f"no fragment of {due.camera} {due.run} in window {due.window_start_ms} can be read: "
+            + "; ".join(f"{gap.first_seq}: {gap.reason}" for gap in left_out)
+        )
+
+    async def _standing(self, due: ChunkDue) -> ChunkComplete | None:
+        """Return the newest revision that stands in S3, or None."""
+        prefix = window_prefix(due.camera, due.run, due.window_start_ms, due.window_ms)
+        newest: ChunkComplete | None = None
+        async for info in self._store.list(prefix):
+            if info.key.endswith(".json"):
+                manifest = await self._manifest(info.key)
+                if manifest and (newest is None or manifest.revision > newest.revision):
+                    newest = manifest
+        return newest
+
+    async def _manifest(self, key: str) -> ChunkComplete | None:
+        try:
+            return ChunkComplete.model_validate_json(await self._store.get(key))
+        except ValidationError as error:
+            log.error("manifest unreadable key=%s reason=%s", key, error)
+            return None
+
+    async def _make(
+        self,
+        due: ChunkDue,
+        standing: ChunkComplete | None,
+        fragments: Sequence[FragmentRef],
+        left_out: list[Gap],
+        digest: str,
+    ) -> ChunkComplete:
+        key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
+        joined = _Joined()
+        await self._store.put_stream(key, self._bytes(due, standing, fragments, joined))
+        assert joined.format is not None, "a chunk has at least one fragment"
+        complete = ChunkComplete(
+            camera=due.camera,
+            run=due.run,
+            window_start_ms=due.window_start_ms,
+            window_ms=due.window_ms,
+            revision=standing.revision + 1 if standing is not None else 1,
+            digest=digest,
+            object_key=key,
+            size_bytes=joined.size_bytes,
+            sha256=joined.sha256.hexdigest(),
+            start_ms=min(each.start_ms for each in joined.fragments),
+            end_ms=max(each.start_ms + each.duration_ms for each in joined.fragments),
+            reason=due.reason,
+            video_codec=joined.format.video_codec,
+            audio_codec=joined.format.audio_codec,
+            width=joined.format.width,
+            height=joined.format.height,
+            fragments=joined.fragments,
+            gaps=remaining_gaps(standing, due, joined.fragments, left_out),
+            joined_ms=self._clock_ms(),
+        )
+        return await self._write_manifest(complete)
+
+    async def _write_manifest(self, complete: ChunkComplete) -> ChunkComplete:
+        """Write the manifest once; where one of the same chunk stands already, that one counts."""
+        key = manifest_key(complete.object_key)
+        data = encode(complete)
+        try:
+            await self._store.put_once(
+                key,
+                data,
+                sha256=hashlib.sha256(data).hexdigest(),
+                metadata={},
+                content_type="application/json",
+            )
+        except ObjectExistsError:
+            if (standing := await self._manifest(key)) is not None:
+                return standing
+            raise
+        return complete
+
+    async def _bytes(
+        self,
+        due: ChunkDue,
+        standing: ChunkComplete | None,
+        fragments: Sequence[FragmentRef],
+        joined: _Joined,
+    ) -> AsyncIterator[bytes]:
+        for fragment in fragments:
+            data, info = await self._fragment(due, standing, fragment)
+            joined.format = joined.format or info
+            try:
+                keyframes = keyframes_of(data, start_pts=fragment.start_pts)
+            except MediaError as error:
+                raise _LeftOutError(fragment, f"is no readable transport stream: {error}") from None
+            joined.fragments.append(
+                ManifestFragment(
+                    **fragment.model_dump(include=set(FragmentRef.model_fields)),
+                    offset=joined.size_bytes,
+                    frames=info.frames,
+                    keyframes=keyframes,
+                )
+            )
+            joined.sha256.update(data)
+            joined.size_bytes += len(data)
+            yield data
+
+    async def _fragment(
+        self, due: ChunkDue, standing: ChunkComplete | None, fragment: FragmentRef
+    ) -> tuple[bytes, FragmentArrived]:
+        """Return a fragment's verified bytes and its metadata; raises _LeftOutError."""
+        key = fragment_key(due.camera, due.run, fragment.seq)
+        try:
+            info = FragmentArrived.from_metadata(dict((await self._store.head(key)).metadata))
+            data = await self._store.get_verified(
+                key, size_bytes=fragment.size_bytes, sha256=fragment.sha256
+            )
+        except ObjectMissingError:
+            if (old := _within(standing, fragment.seq)) is None or standing is None:
+                raise _LeftOutError(fragment, "its object is not in the store") from None
+            data = await self._store.get_verified(
+                standing.object_key,
+                first=old.offset,
+                size_bytes=old.size_bytes,
+                sha256=old.sha256,
+            )
+            return data, _format_of(standing, old)
+        except IntegrityError as error:
+            raise _LeftOutError(fragment, f"its bytes are not those announced: {error}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise _LeftOutError(
+                fragment, f"its object's metadata does not fit: {first['loc']}: {first['msg']}"
+            ) from None
+        return data, info
+
+
+def _within(standing: ChunkComplete | None, seq: int) -> ManifestFragment | None:
+    fragments = standing.fragments if standing is not None else []
+    return next((each for each in fragments if each.seq == seq), None)
+
+
+def _format_of(standing: ChunkComplete, old: ManifestFragment) -> FragmentArrived:
+    """Return what the chunk's manifest still tells of a fragment whose object is gone."""
+    return FragmentArrived.model_construct(
+        camera=standing.camera,
+        run=standing.run,
+        seq=old.seq,
+        frames=old.frames,
+        video_codec=standing.video_codec,
+        audio_codec=standing.audio_codec,
+        width=standing.width,
+        height=standing.height,
+    )
+
+
+def _gap_of(fragment: FragmentRef, reason: str) -> Gap:
+    return Gap(
+        from_ms=fragment.start_ms,
+        to_ms=fragment.start_ms + fragment.duration_ms,
+        first_seq=fragment.seq,
+        last_seq=fragment.seq,
+        reason=reason[:500],
+    )

@@ -1,0 +1,38 @@
+"""UTC in whole milliseconds: parsing, printing, bounds."""
+
+from datetime import UTC, datetime
+
+from domain.errors import InvalidQueryError
+
+AHEAD_MS = 300_000
+"""How far ahead of the cloud's clock an event may say it happened."""
+
+
+def too_far_ahead(at_ms: int, now_ms: int) -> bool:
+    """Say whether a time lies more than five minutes in the future: its clock is wrong."""
+    return at_ms > now_ms + AHEAD_MS
+
+
+def format_ms(at_ms: int) -> str:
+    """Return RFC 3339 in UTC with milliseconds, such as 2026-11-22T17:00:00.250Z."""
+    whole, part = divmod(at_ms, 1000)
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{part:03d}Z"
+
+
+def parse_ms(text: str) -> int:
+    """Return UTC ms from whole milliseconds or RFC 3339 with a zone.
+
+    Raises InvalidQueryError; a time without a zone is refused, since it could mean any.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= 15:
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidQueryError(
+            f"{text!r} is no time: write milliseconds since 1970 or RFC 3339 with a zone, "
+            "such as 2026-11-22T17:00:00Z."
+        ) from None
+    if time.tzinfo is None:
+        raise InvalidQueryError(f"{text!r} has no zone: add Z or an offset such as +01:00.")
+    return round(time.timestamp() * 1000)
