@@ -29,12 +29,22 @@ class Settings(BaseSettings):
     partitions: int = Field(8, ge=1, le=256, description="partitions of every topic")
     replication: int = Field(1, ge=1, le=5, description="replicas of every topic")
     retention_hours: int = Field(168, ge=1, description="retention of event topics")
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-z0-9-]{0,40}$", description="put before every topic's name"
+    )
     app_prefix: str = Field("vigil", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="app id prefix")
     worker_instance: str = Field(
         "0", pattern=r"^[A-Za-z0-9-]{1,60}$", description="static member name of this worker"
     )
     session_timeout_s: int = Field(10, ge=6, le=300, description="Kafka group session")
+    commit_interval_ms: int = Field(
+        1_000, ge=100, le=60_000, description="how often progress is committed, ms"
+    )
     table_store: Literal["memory", "rocksdb"] = Field("rocksdb", description="where tables live")
+    metrics_host: str = Field("127.0.0.1", description="address of a worker's metrics and health")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="port of a worker's metrics and health; 0: not served"
+    )
     web_host: str = Field("127.0.0.1", description="address the web views listen on")
     web_port: int = Field(8080, ge=1, le=65535, description="port the web views listen on")
     session_secret: SecretStr = Field(

@@ -1,0 +1,71 @@
+"""`vigil topics`: make and show the topics, before any worker starts."""
+
+import argparse
+import asyncio
+import importlib
+
+from streams import topics
+from streams.settings import settings
+from streams.topic_admin import admin, describe, drift_of, ensure
+from streams.topics import TopicSpec
+
+WORKERS = ("agents.assemble", "agents.heal", "agents.join", "agents.index")
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `topics ensure` and `topics list`."""
+    parser = commands.add_parser("topics", help="make and show the Kafka topics")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    making = verbs.add_parser("ensure", help="create what is missing, correct what drifted")
+    making.add_argument(
+        "--wait-s", type=float, default=60.0, help="how long to wait for a broker (default 60)"
+    )
+    making.set_defaults(run=run_ensure)
+    showing = verbs.add_parser("list", help="show each topic as it should be and as it stands")
+    showing.set_defaults(run=run_list)
+
+
+def all_topics() -> list[TopicSpec]:
+    """Return the event topics and the changelogs of all workers' tables."""
+    specs = list(topics.TOPICS)
+    for module in WORKERS:
+        app = importlib.import_module(module).app
+        specs += [spec for spec in app.needed_topics() if spec not in specs]
+    return specs
+
+
+def run_ensure(args: argparse.Namespace) -> int:
+    """Create and correct; prints one line for each topic."""
+    for outcome in asyncio.run(ensure(all_topics(), within_s=args.wait_s)):
+        changes = ", ".join(
+            f"{name} {found} -> {now}" for name, (found, now) in outcome.drift.items()
+        )
+        print(f"{outcome.did:<10} {outcome.name}" + (f"  ({changes})" if changes else ""))
+    return 0
+
+
+def run_list(_args: argparse.Namespace) -> int:
+    """Show; 1 where a topic is missing or differs."""
+    return asyncio.run(_list())
+
+
+async def _list() -> int:
+    of = settings()
+    specs = all_topics()
+    faults = 0
+    async with admin(of, 10.0) as client:
+        states = await describe(client, [spec.full_name for spec in specs])
+    for spec in specs:
+        state = states.get(spec.full_name)
+        if state is None:
+            verdict = "missing"
+        elif state.partitions != of.partitions:
+            verdict = f"{state.partitions} partitions instead of {of.partitions}"
+        elif drift := drift_of(state, spec.config(of)):
+            verdict = ", ".join(f"{name} is {found}" for name, (found, _) in drift.items())
+        else:
+            verdict = "fine"
+        faults += verdict != "fine"
+        kept = spec.config(of).get("retention.ms", "newest of each key")
+        print(f"{spec.full_name:<45} key: {spec.key:<52} kept: {kept:<20} {verdict}")
+    return 1 if faults else 0

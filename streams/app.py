@@ -1,0 +1,194 @@
+"""The Faust app of a worker: one per process, all its settings, its life.
+
+    app = make_app("assemble")
+
+    @handles(app, topics.FRAGMENT_ARRIVED)
+    async def assemble(event: AnyEvent, record: Record) -> None: ...
+
+Run it as `faust -A agents.assemble worker`. The handlers' rules stand in streams/handling.py.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from domain.errors import VigilError
+from streams import metrics, topics
+from streams.delivery.app import DeliveryApp
+from streams.ending import end_process
+from streams.probe import Probe
+from streams.retry import Backoff, insist
+from streams.settings import Settings, settings
+from streams.topic_admin import ensure
+from streams.topics import TopicSpec
+
+T = TypeVar("T")
+
+NOISY = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.producer",
+         "aiokafka.consumer", "faust.topics", "faust.tables.recovery")  # fmt: skip
+"""Loggers that Faust lets make a debug record per message, which nobody prints."""
+
+log = logging.getLogger(__name__)
+
+
+class App(DeliveryApp):
+    """A worker's app: loss-free, at least once, a static member of its consumer group."""
+
+    is_web = False
+    _assigned_at: float | None = None
+
+    # -- for the agents
+
+    def faust_topic(self, spec: TopicSpec) -> Any:
+        """Return a topic as Faust sees it: bytes in, bytes out."""
+        return self.topic(
+            spec.full_name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=self.settings.partitions,
+            allow_empty=True,
+        )
+
+    async def insist(self, action: Callable[[], Awaitable[T]], *, what: str, **options: Any) -> T:
+        """Try until it works or the partitions are taken away; see streams.retry.insist."""
+
+        def say(error: Exception, pause_s: float) -> None:
+            log.warning("%s failed, next try in %.1f s: %s", what, pause_s, error)
+
+        return await insist(
+            action,
+            what=what,
+            interrupted=self.consumer.interrupted,
+            on_failure=say,
+            backoff=options.pop("backoff", None) or Backoff(),
+            **options,
+        )
+
+    def give_back(self, message: Any) -> None:
+        """Leave a message unprocessed: it holds commits back and comes again."""
+        self.consumer.abandon(message)
+
+    @property
+    def ready(self) -> bool:
+        """True while events are handled: not before, and not during a recovery."""
+        return bool(self.started and not self.should_stop and not self.rebalancing
+                    and not self.in_recovery and self._assigned_at is not None)  # fmt: skip
+
+    # -- its life
+
+    settings: Settings
+
+    def needed_topics(self) -> list[TopicSpec]:
+        """Return the topics that must stand before the worker starts."""
+        tables = [topics.changelog(self.conf.id, str(name)) for name in self.tables]
+        return [*topics.TOPICS, *tables]
+
+    async def on_first_start(self) -> None:
+        """Prepare what Faust takes for granted: quiet loggers, topics, the data folder."""
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.INFO)
+        try:
+            await ensure(self.needed_topics(), of=self.settings)
+            self.conf.datadir.mkdir(parents=True, exist_ok=True)
+        except (VigilError, OSError) as error:
+            end_process(str(error))
+        await super().on_first_start()
+
+    async def on_start(self) -> None:
+        """Start; the probe first, so that a recovery can be watched."""
+        if self.settings.metrics_port and not self.is_web:
+            await self.add_runtime_dependency(
+                Probe(self, self.settings.metrics_host, self.settings.metrics_port)
+            )
+        await super().on_start()
+
+    def on_rebalance_start(self) -> None:
+        """Note that events are no longer handled."""
+        super().on_rebalance_start()
+        self._assigned_at = time.monotonic()
+        metrics.READY.set(0)
+        metrics.REBALANCES.inc()
+
+    def on_rebalance_end(self) -> None:
+        """Note that events are handled again, and after how long."""
+        super().on_rebalance_end()
+        if self._assigned_at is None:
+            self._assigned_at = time.monotonic()
+        metrics.RECOVERY_SECONDS.set(time.monotonic() - self._assigned_at)
+        metrics.READY.set(1)
+
+    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
+        # Faust would restart the agent and acknowledge what it had in hand.
+        log.error("Agent %s failed", agent, exc_info=exc)
+        end_process(f"Agent {agent} failed with {exc!r}.")
+
+
+def make_app(name: str, *, web: bool = False) -> App:
+    """Return the app of the worker `name` (its group is <VIGIL_APP_PREFIX>-<name>).
+
+    Raises ConfigError where a setting is wrong. `web` also serves Faust views on
+    VIGIL_WEB_HOST and VIGIL_WEB_PORT; Faust's own pages stay off.
+    """
+    of = settings()
+    _use_uvloop()
+    app_id = f"{of.app_prefix}-{name}"
+    member = f"{app_id}-{of.worker_instance}"
+    app = App(
+        app_id,
+        broker=[f"kafka://{broker.strip()}" for broker in of.kafka_brokers.split(",")],
+        datadir=str(of.data_dir.resolve() / "workers" / member),
+        store="rocksdb://" if of.table_store == "rocksdb" else "memory://",
+        processing_guarantee="at_least_once",
+        broker_commit_interval=of.commit_interval_ms / 1000,
+        broker_session_timeout=float(of.session_timeout_s),
+        broker_heartbeat_interval=of.session_timeout_s / 4,
+        broker_request_timeout=max(90.0, of.session_timeout_s * 2.0),
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=member,  # a restart takes its partitions up again, undisturbed
+        producer_max_request_size=topics.MAX_REQUEST_BYTES,
+        producer_acks=-1,
+        topic_partitions=of.partitions,
+        topic_replication_factor=of.replication,
+        topic_allow_declare=False,  # streams/topic_admin.py makes them, with their settings
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        stream_wait_empty=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=web,
+        web_host=of.web_host,
+        web_bind=of.web_host,
+        web_port=of.web_port,
+        web_stats_enabled=False,
+        web_graph_enabled=False,
+        web_router_enabled=False,
+        web_tables_enabled=False,
+        web_metrics_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    app.settings = of
+    app.is_web = web
+    app.compacted_topics = frozenset(
+        topic.full_name for topic in topics.TOPICS if topic.cleanup == "compact"
+    )
+    metrics.watch_lag(lambda: _lags(app))
+    return app
+
+
+def _lags(app: App) -> dict[tuple[str, int], int]:
+    if not app.started or app._consumer is None:
+        return {}
+    return {(tp.topic, tp.partition): lag for tp, lag in app.consumer.lags().items()}
+
+
+def _use_uvloop() -> None:
+    """Run on uvloop where it is installed: about a tenth faster."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

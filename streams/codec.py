@@ -1,0 +1,108 @@
+"""Bytes to events and back, on Kafka. Topics carry bytes: Faust reads nothing in them."""
+
+import base64
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+
+from domain import events
+from domain.errors import InvalidEventError, StoreError
+from domain.events import AnyEvent, DeadLetter, Event, Tick
+from streams import metrics, topics
+from streams.topics import TopicSpec
+
+if TYPE_CHECKING:
+    from streams.app import App
+
+LONGEST_ORIGINAL = 1_000_000
+"""Bytes of an unreadable message that its dead letter keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a message stands in Kafka, and what it holds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+def decode(record: Record, expected: TopicSpec) -> AnyEvent:
+    """Return the event in a message; raise InvalidEventError saying why there is none.
+
+    An event under a key that is not its own, or in a topic it does not belong to, is refused:
+    its camera's order would not be kept.
+    """
+    if not record.value:
+        raise InvalidEventError("message: it is empty")
+    event = events.parse(record.value)
+    if type(event) not in expected.events:
+        raise InvalidEventError(f"type: {event.type} does not belong in {expected.name}")
+    if not isinstance(event, Tick) and record.key != event.key.encode():
+        key = None if record.key is None else record.key[:200].decode(errors="replace")
+        raise InvalidEventError(f"key: the message's is {key!r}, the event's is {event.key!r}")
+    return event
+
+
+async def send(app: "App", event: Event, *, partition: int | None = None) -> None:
+    """Send an event to its topic and return once the broker has it on all replicas in sync.
+
+    The partition follows from the event's key; only ticks name theirs. Raises StoreError when
+    the broker did not take it (try again), InvalidEventError when it is too large to be sent.
+    """
+    topic = topics.topic_of(type(event))
+    key = None if isinstance(event, Tick) else event.key.encode()
+    if isinstance(event, Tick) and partition is None:
+        partition = event.partition
+    await send_bytes(app, topic, key, events.encode(event), partition=partition)
+
+
+async def send_bytes(
+    app: Any, topic: TopicSpec, key: bytes | None, value: bytes, *, partition: int | None = None
+) -> None:
+    """Send bytes as they are; errors as `send`."""
+    if len(value) > topic.max_message_bytes:
+        raise InvalidEventError(
+            f"message: {len(value)} bytes are more than the {topic.max_message_bytes} "
+            f"that {topic.name} takes"
+        )
+    try:
+        producer = await app.maybe_start_producer()
+        await producer.send_and_wait(topic.full_name, key, value, partition, None, None)
+    except MessageSizeTooLargeError as error:
+        raise InvalidEventError(f"message: too large for {topic.full_name}: {error}") from error
+    except (KafkaError, ProducerSendError) as error:
+        raise StoreError(
+            f"Kafka did not take a message for {topic.full_name}: {error!r}. Check the brokers."
+        ) from error
+
+
+def dead_letter(record: Record, reason: str, *, now_ms: int | None = None) -> DeadLetter:
+    """Return the dead letter that keeps an unreadable message with the reason."""
+    value = record.value or b""
+    if len(value) > LONGEST_ORIGINAL:
+        reason = f"{reason} (first {LONGEST_ORIGINAL} of {len(value)} bytes kept)"
+    key = None if record.key is None else record.key.decode(errors="replace")[:1_000]
+    return DeadLetter(
+        source=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        message_key=key,
+        reason=reason[:500] or "unknown",
+        at_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
+        original_base64=base64.b64encode(value[:LONGEST_ORIGINAL]).decode(),
+    )
+
+
+async def send_dead_letter(app: "App", record: Record, reason: str) -> None:
+    """Put a message aside; returns once the broker has it. Errors as `send`."""
+    await send(app, dead_letter(record, reason))
+    metrics.DEAD_LETTERS.labels(record.topic).inc()

@@ -1,0 +1,71 @@
+"""Bookkeeping of one partition: what was processed, and so what may be committed. No I/O."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Floor, acknowledgements above it, and stretches that are not in the log.
+
+    floor      every offset below it is processed or not in the log
+    committed  what the broker knows; None before the first commit of the group
+    done       processed offsets at or above the floor
+    skips      first absent offset -> next present offset
+
+    Only the floor is ever committed, so an offset that was delivered and not acknowledged
+    is never passed, however many above it are.
+    """
+
+    floor: int | None = None
+    committed: int | None = None
+    done: set[int] = field(default_factory=set)
+    skips: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, committed: int | None) -> "Ledger":
+        """Return the ledger of a partition that was positioned at what is committed."""
+        return cls(floor=committed, committed=committed)
+
+    def first(self, offset: int) -> None:
+        """Note the first record of a partition that nothing was ever committed for."""
+        if self.floor is None:
+            self.floor = offset
+
+    def skip(self, absent: int, present: int) -> None:
+        """Note that the log holds nothing from `absent` up to `present`, exclusive."""
+        self.skips[absent] = present
+
+    def ack(self, offset: int) -> bool:
+        """Note an offset as processed; False where that was known or it is below the floor."""
+        if self.floor is None or offset < self.floor or offset in self.done:
+            return False
+        self.done.add(offset)
+        return True
+
+    def advance(self) -> int | None:
+        """Move the floor over all that is processed without a hole, and return it."""
+        floor = self.floor
+        if floor is None:
+            return None
+        while True:
+            if floor in self.done:
+                self.done.discard(floor)
+                floor += 1
+            elif floor in self.skips:
+                floor = self.skips.pop(floor)
+            else:
+                break
+        self.floor = floor
+        return floor
+
+    def due(self) -> int | None:
+        """Return what is to be committed now, None where the broker knows it already."""
+        floor = self.advance()
+        if floor is None or (self.committed is not None and floor <= self.committed):
+            return None
+        return floor
+
+    def commit(self, offset: int) -> None:
+        """Note that the broker took this commit."""
+        if self.committed is None or offset > self.committed:
+            self.committed = offset

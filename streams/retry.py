@@ -1,0 +1,87 @@
+"""Trying again: bounded, jittered, never giving up by itself, and seen in the metrics.
+
+A worker that cannot reach S3 or PostgreSQL must neither skip the event in hand nor hold up
+the whole consumer group. So it tries again for as long as its partitions stay with it; when
+they are taken away, or the worker stops, Interrupted is raised, the event counts as not done
+and comes again, here or elsewhere.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
+from streams import metrics
+
+T = TypeVar("T")
+
+FINAL: tuple[type[StoreError], ...] = (ObjectMissingError, ObjectExistsError, IntegrityError)
+"""StoreErrors which another try does not mend: the caller decides."""
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the event simply comes again
+    """The partitions are being taken away or the worker stops while an action is retried."""
+
+
+@dataclass
+class Backoff:
+    """Waiting times: they double up to `longest_s`, each drawn from its upper half."""
+
+    first_s: float = 0.1
+    longest_s: float = 15.0
+    random: Callable[[], float] = field(default=random.random)
+    tries: int = 0
+
+    def next_s(self) -> float:
+        """Return how long to wait before the next try, in seconds."""
+        bound = min(self.longest_s, self.first_s * 2.0 ** min(self.tries, 32))
+        self.tries += 1
+        return bound * (0.5 + 0.5 * self.random())
+
+
+async def insist(
+    action: Callable[[], Awaitable[T]],
+    *,
+    what: str,
+    interrupted: asyncio.Event,
+    errors: tuple[type[Exception], ...] = (StoreError,),
+    final: tuple[type[Exception], ...] = FINAL,
+    backoff: Backoff | None = None,
+    on_failure: Callable[[Exception, float], None] | None = None,
+) -> T:
+    """Return what `action` returns, trying again after each of `errors` that is not `final`.
+
+    `what` names the action in the metrics, a few words from a fixed list. Raises Interrupted
+    when `interrupted` is set while waiting, and every other exception of `action` as it is.
+    """
+    backoff = backoff or Backoff()
+    waiting = False
+    try:
+        while True:
+            try:
+                return await action()
+            except final:
+                raise
+            except errors as error:
+                pause_s = backoff.next_s()
+                metrics.RETRIES.labels(what).inc()
+                if not waiting:
+                    waiting = True
+                    metrics.RETRYING.labels(what).inc()
+                if on_failure is not None:
+                    on_failure(error, pause_s)
+                if await _set_within(interrupted, pause_s):
+                    raise Interrupted(f"{what}: given back after {error}") from error
+    finally:
+        if waiting:
+            metrics.RETRYING.labels(what).dec()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()

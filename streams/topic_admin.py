@@ -1,0 +1,174 @@
+"""Making the broker's topics agree with streams/topics.py, before any worker starts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from domain.errors import ConfigError, StoreError
+from streams.settings import Settings, settings
+from streams.topics import TopicSpec
+
+SET_ON_TOPIC = 1
+"""Kafka's code for a value that was set on the topic itself, not inherited."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it stands on the broker."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+    own: frozenset[str]
+    """Which of `config` were set on the topic itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `ensure` did about one topic: created, corrected (with what was wrong) or fine."""
+
+    name: str
+    did: str
+    drift: dict[str, tuple[str, str]]
+    """Setting -> (found, now)."""
+
+
+def drift_of(state: TopicState, wanted: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Return what differs from the wanted configuration: setting -> (found, wanted)."""
+    return {
+        name: (found, value)
+        for name, value in wanted.items()
+        if (found := state.config.get(name, "")) != value
+    }
+
+
+def check_partitions(state: TopicState, wanted: int) -> None:
+    """Raise ConfigError where a topic has another number of partitions than the others."""
+    if state.partitions != wanted:
+        raise ConfigError(
+            f"Topic {state.name} has {state.partitions} partitions, VIGIL_PARTITIONS says "
+            f"{wanted}. Set VIGIL_PARTITIONS={state.partitions} if all topics have that many; "
+            "else delete the topic while all workers are down and run `vigil topics ensure`."
+        )
+
+
+async def ensure(
+    specs: Iterable[TopicSpec], *, within_s: float = 60.0, of: Settings | None = None
+) -> list[Outcome]:
+    """Create what is missing, correct what drifted, and say so; nothing is ever deleted.
+
+    Raises ConfigError where a topic has another number of partitions, StoreError where no
+    broker answers within `within_s` or it refuses.
+    """
+    of = of or settings()
+    wanted = {spec.full_name: spec for spec in specs}
+    async with admin(of, within_s) as client:
+        try:
+            found = await describe(client, list(wanted))
+            for state in found.values():
+                check_partitions(state, of.partitions)
+            missing = [spec for name, spec in wanted.items() if name not in found]
+            await _create(client, missing, of)
+            outcomes = [Outcome(spec.full_name, "created", {}) for spec in missing]
+            for name, state in found.items():
+                drift = drift_of(state, wanted[name].config(of))
+                if drift:
+                    await _correct(client, state, wanted[name].config(of))
+                outcomes.append(Outcome(name, "corrected" if drift else "fine", drift))
+        except (KafkaError, OSError) as error:
+            raise StoreError(f"Kafka refused to set up its topics: {error!r}") from error
+    order = list(wanted)
+    return sorted(outcomes, key=lambda outcome: order.index(outcome.name))
+
+
+@asynccontextmanager
+async def admin(of: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect, trying for `within_s`; StoreError where no broker answers."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        client = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers, client_id="vigil-topics")
+        try:
+            await client.start()
+            break
+        except (KafkaError, OSError) as error:
+            await client.close()
+            if asyncio.get_running_loop().time() > deadline:
+                raise StoreError(
+                    f"No Kafka broker answers at {of.kafka_brokers}. Start it, or set "
+                    "VIGIL_KAFKA_BROKERS."
+                ) from error
+            await asyncio.sleep(0.5)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def describe(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, TopicState]:
+    """Return those of these topics that exist."""
+    counts: dict[str, int] = {}
+    for topic in await client.describe_topics():  # all: naming one that is missing may make it
+        if topic["topic"] not in names:
+            continue
+        if topic["error_code"]:
+            raise for_code(topic["error_code"])(topic["topic"])
+        counts[topic["topic"]] = len(topic["partitions"])
+    states = {}
+    for name, config, own in await _configs(client, list(counts)):
+        states[name] = TopicState(name, counts[name], config, own)
+    return states
+
+
+async def _configs(
+    client: AIOKafkaAdminClient, names: list[str]
+) -> list[tuple[str, dict[str, str], frozenset[str]]]:
+    if not names:
+        return []
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    answers = []
+    for response in await client.describe_configs(asked):
+        for code, message, _kind, name, entries in response.resources:
+            if code:
+                raise for_code(code)(f"{name}: {message}")
+            config = {entry[0]: entry[1] or "" for entry in entries}
+            own = frozenset(entry[0] for entry in entries if _is_own(entry))
+            answers.append((name, config, own))
+    return answers
+
+
+def _is_own(entry: Any) -> bool:
+    return bool(entry[3] == SET_ON_TOPIC)
+
+
+async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], of: Settings) -> None:
+    if not specs:
+        return
+    response = await client.create_topics(
+        [
+            NewTopic(spec.full_name, of.partitions, of.replication, topic_configs=spec.config(of))
+            for spec in specs
+        ]
+    )
+    for name, code, *rest in response.topic_errors:
+        if code and code != TopicAlreadyExistsError.errno:  # another worker was faster
+            raise for_code(code)(f"{name}: {rest[0] if rest else ''}")
+    if any(code for _, code, *_ in response.topic_errors):
+        for state in (await describe(client, [spec.full_name for spec in specs])).values():
+            check_partitions(state, of.partitions)
+
+
+async def _correct(client: AIOKafkaAdminClient, state: TopicState, wanted: dict[str, str]) -> None:
+    # This request replaces all that is set on the topic: what is not ours is kept.
+    config = {name: state.config[name] for name in state.own} | wanted
+    for response in await client.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, state.name, config)]
+    ):
+        for code, message, _kind, name in response.resources:
+            if code:
+                raise for_code(code)(f"{name}: {message}")

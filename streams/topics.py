@@ -1,0 +1,118 @@
+"""The topics: what flows where, under which key, and how long it is kept.
+
+All have the same number of partitions, so that one camera's events keep one partition
+number from topic to topic and a table's changelog matches its source.
+streams/topic_admin.py makes the broker agree with what stands here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from domain import events
+from domain.events import Event
+from streams.settings import Settings, settings
+
+MIB = 1 << 20
+HOUR_MS = 3_600_000
+DEAD_LETTERS_KEPT = 4  # times the retention of the events: somebody has to look first
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic as it must stand on the broker."""
+
+    name: str
+    """Without the prefix of VIGIL_TOPIC_PREFIX."""
+    key: str
+    """What the Kafka key is, in words."""
+    events: tuple[type[Event], ...] = ()
+    """Which events may stand in it; empty for changelogs."""
+    cleanup: Literal["delete", "compact", "keep"] = "delete"
+    """delete: by age; compact: the newest of each key stays; keep: all stays."""
+    retention_factor: int = 1
+    """Times VIGIL_RETENTION_HOURS, where cleanup is delete."""
+    max_message_bytes: int = MIB
+
+    @property
+    def full_name(self) -> str:
+        """The name on the broker."""
+        return settings().topic_prefix + self.name
+
+    def config(self, of: Settings) -> dict[str, str]:
+        """Return the topic's configuration in the broker's words."""
+        config = {
+            "cleanup.policy": "compact" if self.cleanup == "compact" else "delete",
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+        if self.cleanup == "delete":
+            config["retention.ms"] = str(of.retention_hours * HOUR_MS * self.retention_factor)
+        elif self.cleanup == "keep":
+            config["retention.ms"] = "-1"
+        else:  # an active segment is never compacted: keep it young, so that recovery stays short
+            config["segment.ms"] = str(HOUR_MS)
+            config["segment.bytes"] = str(64 * MIB)
+            config["min.cleanable.dirty.ratio"] = "0.2"
+        if of.replication >= 3:
+            config["min.insync.replicas"] = "2"
+        return config
+
+
+FRAGMENT_ARRIVED = TopicSpec(
+    "fragment-arrived",
+    "camera id; ticks go to each partition without a key",
+    (events.FragmentArrived, events.RunStarted, events.RunEnded, events.Healed, events.Tick),
+)
+HEAL_REQUESTED = TopicSpec("heal-requested", "camera id", (events.HealRequested,))
+CHUNK_DUE = TopicSpec("chunk-due", "camera id", (events.ChunkDue,), max_message_bytes=4 * MIB)
+CHUNK_COMPLETE = TopicSpec(
+    "chunk-complete", "camera id", (events.ChunkComplete,), max_message_bytes=8 * MIB
+)
+DETECTION = TopicSpec("detection", "camera id", (events.Detection,))
+HEARTBEAT = TopicSpec("heartbeat", "tenant/site", (events.Heartbeat,))
+DELETED = TopicSpec(  # under the camera's key compaction would keep one tombstone per camera
+    "deleted", "camera id", (events.Deleted,), cleanup="keep"
+)
+DEAD_LETTER = TopicSpec(
+    "dead-letter",
+    "key of the message that could not be read",
+    (events.DeadLetter,),
+    retention_factor=DEAD_LETTERS_KEPT,
+    max_message_bytes=2 * MIB,
+)
+
+TOPICS: tuple[TopicSpec, ...] = (
+    FRAGMENT_ARRIVED,
+    HEAL_REQUESTED,
+    CHUNK_DUE,
+    CHUNK_COMPLETE,
+    DETECTION,
+    HEARTBEAT,
+    DELETED,
+    DEAD_LETTER,
+)
+MAX_REQUEST_BYTES = max(topic.max_message_bytes for topic in TOPICS)
+
+_BY_EVENT: dict[type[Event], TopicSpec] = {
+    event: topic for topic in TOPICS for event in topic.events
+}
+
+
+def topic_of(event: type[Event]) -> TopicSpec:
+    """Return the topic that events of this type go to."""
+    return _BY_EVENT[event]
+
+
+def changelog(app_id: str, table: str) -> TopicSpec:
+    """Return the topic that rebuilds a table; its full name is what Faust calls it."""
+    return Changelog(f"{app_id}-{table}-changelog", "the table's key", cleanup="compact")
+
+
+class Changelog(TopicSpec):
+    """A table's changelog: Faust names it after the app, so no prefix is put before it."""
+
+    __slots__ = ()
+
+    @property
+    def full_name(self) -> str:
+        """The name on the broker."""
+        return self.name
