@@ -28,6 +28,7 @@ from domain.events import (
     ManifestFragment,
     encode,
 )
+from domain.events.fragments import AudioCodec, VideoCodec
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from media.keyframes import keyframes_of
 from stores.objects import ObjectStore
@@ -48,6 +49,17 @@ class NothingToJoinError(StoreError):
     """None of a window's fragments can be read; the text says why for each."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a fragment's metadata, or the manifest it stood in, says of its video."""
+
+    frames: int | None
+    video_codec: VideoCodec
+    audio_codec: AudioCodec | None
+    width: int
+    height: int
+
+
 @dataclass
 class _Joined:
     """What passed through the joiner on the way to S3."""
@@ -55,8 +67,8 @@ class _Joined:
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
     fragments: list[ManifestFragment] = field(default_factory=list)
-    format: FragmentArrived | None = None
-    """What the first fragment's metadata says of codecs and picture size."""
+    form: _Form | None = None
+    """The first fragment's."""
 
 
 class Joiner:
@@ -125,7 +137,7 @@ class Joiner:
         key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
         joined = _Joined()
         await self._store.put_stream(key, self._bytes(due, standing, fragments, joined))
-        assert joined.format is not None, "a chunk has at least one fragment"
+        assert joined.form is not None, "a chunk has at least one fragment"
         complete = ChunkComplete(
             camera=due.camera,
             run=due.run,
@@ -139,10 +151,10 @@ class Joiner:
             start_ms=min(each.start_ms for each in joined.fragments),
             end_ms=max(each.start_ms + each.duration_ms for each in joined.fragments),
             reason=due.reason,
-            video_codec=joined.format.video_codec,
-            audio_codec=joined.format.audio_codec,
-            width=joined.format.width,
-            height=joined.format.height,
+            video_codec=joined.form.video_codec,
+            audio_codec=joined.form.audio_codec,
+            width=joined.form.width,
+            height=joined.form.height,
             fragments=joined.fragments,
             gaps=remaining_gaps(standing, due, joined.fragments, left_out),
             joined_ms=self._clock_ms(),
@@ -175,8 +187,8 @@ class Joiner:
         joined: _Joined,
     ) -> AsyncIterator[bytes]:
         for fragment in fragments:
-            data, info = await self._fragment(due, standing, fragment)
-            joined.format = joined.format or info
+            data, form = await self._fragment(due, standing, fragment)
+            joined.form = joined.form or form
             try:
                 keyframes = keyframes_of(data, start_pts=fragment.start_pts)
             except MediaError as error:
@@ -185,7 +197,7 @@ class Joiner:
                 ManifestFragment(
                     **fragment.model_dump(include=set(FragmentRef.model_fields)),
                     offset=joined.size_bytes,
-                    frames=info.frames,
+                    frames=form.frames,
                     keyframes=keyframes,
                 )
             )
@@ -195,7 +207,7 @@ class Joiner:
 
     async def _fragment(
         self, due: ChunkDue, standing: ChunkComplete | None, fragment: FragmentRef
-    ) -> tuple[bytes, FragmentArrived]:
+    ) -> tuple[bytes, _Form]:
         """Return a fragment's verified bytes and its metadata; raises _LeftOutError."""
         key = fragment_key(due.camera, due.run, fragment.seq)
         try:
@@ -212,7 +224,7 @@ class Joiner:
                 size_bytes=old.size_bytes,
                 sha256=old.sha256,
             )
-            return data, _format_of(standing, old)
+            return data, _form_of(standing, old.frames)
         except IntegrityError as error:
             raise _LeftOutError(fragment, f"its bytes are not those announced: {error}") from None
         except ValidationError as error:
@@ -220,7 +232,7 @@ class Joiner:
             raise _LeftOutError(
                 fragment, f"its object's metadata does not fit: {first['loc']}: {first['msg']}"
             ) from None
-        return data, info
+        return data, _form_of(info, info.frames)
 
 
 def _within(standing: ChunkComplete | None, seq: int) -> ManifestFragment | None:
@@ -228,18 +240,8 @@ def _within(standing: ChunkComplete | None, seq: int) -> ManifestFragment | None
     return next((each for each in fragments if each.seq == seq), None)
 
 
-def _format_of(standing: ChunkComplete, old: ManifestFragment) -> FragmentArrived:
-    """Return what the chunk's manifest still tells of a fragment whose object is gone."""
-    return FragmentArrived.model_construct(
-        camera=standing.camera,
-        run=standing.run,
-        seq=old.seq,
-        frames=old.frames,
-        video_codec=standing.video_codec,
-        audio_codec=standing.audio_codec,
-        width=standing.width,
-        height=standing.height,
-    )
+def _form_of(source: FragmentArrived | ChunkComplete, frames: int | None) -> _Form:
+    return _Form(frames, source.video_codec, source.audio_codec, source.width, source.height)
 
 
 def _gap_of(fragment: FragmentRef, reason: str) -> Gap:

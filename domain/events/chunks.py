@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from domain.events.base import DurationMs, Event, Ms, Part, Pts, Reason, Seq, Sha256
-from domain.events.fragments import Keyframe
+from domain.events.fragments import AudioCodec, Keyframe, VideoCodec
 from domain.identity import CameraId, RunId
 
 Digest = Field(pattern=r"^[0-9a-f]{32}$", description="of the joined fragments' ids and hashes")
@@ -79,8 +79,8 @@ class ChunkComplete(Event):
     start_ms: Ms = Field(description="of its first fragment")
     end_ms: Ms = Field(description="of its last fragment's end, exclusive")
     reason: DueReason
-    video_codec: Literal["h264", "hevc"]
-    audio_codec: str | None = Field(None, max_length=10)
+    video_codec: VideoCodec
+    audio_codec: AudioCodec | None = None
     width: int = Field(ge=1, le=16_384)
     height: int = Field(ge=1, le=16_384)
     fragments: list[ManifestFragment] = Field(min_length=1, max_length=5_000)

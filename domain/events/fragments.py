@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from domain.events.base import DurationMs, Event, Ms, Part, Pts, Ranges, Reason, Seq, Sha256
 from domain.identity import CameraId, RunId
 
+VideoCodec = Literal["h264", "hevc"]
+AudioCodec = Literal["aac", "mp2", "mp3", "ac3", "eac3", "opus"]
+
 
 class Keyframe(Part):
     """Where a decoder can start inside a fragment."""
@@ -33,8 +36,8 @@ class FragmentArrived(Event):
     frames: int = Field(ge=1, le=1_000_000, description="video pictures in the fragment")
     size_bytes: int = Field(ge=188, le=1 << 32, description="of the object, whole TS packets")
     sha256: Sha256 = Field(description="of the object's bytes")
-    video_codec: Literal["h264", "hevc"] = Field(description="codec of the video stream")
-    audio_codec: Literal["aac", "mp2", "mp3", "ac3", "eac3", "opus"] | None = Field(
+    video_codec: VideoCodec = Field(description="codec of the video stream")
+    audio_codec: AudioCodec | None = Field(
         None, description="codec of the audio stream, null without audio"
     )
     width: int = Field(ge=1, le=16_384, description="pixels")
