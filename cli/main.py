@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 from domain.errors import VigilError
 
@@ -64,27 +65,23 @@ def _overview() -> argparse.ArgumentParser:
 
 
 def _module(group: str) -> "_Group":
-    """Import a group's module: only this one, as a deployable need not have the others' packages."""
+    """Import a group's module, and no other: the edge does not have the cloud's packages."""
     try:
-        module: _Group = importlib.import_module(f"cli.{group}")
+        return cast(_Group, importlib.import_module(f"cli.{group}"))
     except ModuleNotFoundError as error:
-        missing = error.name or "a package"
-        if missing.split(".")[0] in ("cli", *sys.stdlib_module_names):
-            raise
+        if error.name == f"cli.{group}":
+            raise VigilError(f"`vigil {group}` is not part of this installation.") from error
         raise VigilError(
-            f"`vigil {group}` needs the package {missing}, which is not installed here; install "
+            f"`vigil {group}` needs the package {error.name}, which is not installed here; install "
             "vigil with the extra that this machine's work needs (edge, cloud or dev)."
         ) from error
-    return module
 
 
-class _Group:
+class _Group(Protocol):
     """What is used of a group's module."""
 
-    @staticmethod
-    def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    def add(self, commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         """Add the group's parser; each leaf sets `run`, a function of the parsed arguments."""
-        raise NotImplementedError
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ nothing is resolved at run time, and a jar with another hash is refused.
 import contextlib
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -46,6 +47,14 @@ def jars(name: str, report: Callable[[str], None]) -> list[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another data folder's stack may fetch, too
             _fetch(name, wanted, folder, report)
     return [folder / _stamp(folder, *entry).read_text() for entry in wanted]
+
+
+def command(arguments_file: Path, options: list[str], classpath: list[Path]) -> list[str]:
+    """Return the start of a Java command; options and jars go to a file, lest `ps` drown in them."""
+    lines = [*options, "-cp", os.pathsep.join(str(jar) for jar in classpath)]
+    quoted = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    arguments_file.write_text("".join(f'"{line}"\n' for line in quoted))
+    return [str(java()), f"@{arguments_file}"]
 
 
 def read_list(path: Path) -> list[tuple[str, str]]:

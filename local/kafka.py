@@ -1,14 +1,13 @@
 """Apache Kafka: one KRaft node that is broker and controller."""
 
 import logging
-import os
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 
 from domain.errors import VigilError
+from local import java
 from local.folder import cache_dir
-from local.java import jars, java
 from local.ports import HOST
 from local.service import Service, ask
 
@@ -71,7 +70,7 @@ class Kafka(Service):
 
     def prepare(self) -> None:
         """Write the configuration; format the storage once."""
-        self._classpath = os.pathsep.join(str(jar) for jar in jars("kafka", self.report))
+        self._jars = java.jars("kafka", self.report)
         self._port = self.ports.take("kafka")
         controller = self.ports.take("kafka-controller")
         self.home.mkdir(exist_ok=True)
@@ -118,21 +117,17 @@ class Kafka(Service):
             logger.setLevel(level)
 
     def _java(self, program: str, *arguments: str) -> list[str]:
-        return [
-            str(java()),
+        options = [
             "-Xms64m",
             "-Xmx320m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
-            "-Xshare:auto",
             f"-XX:ErrorFile={self.folder.logs}/kafka-crash.log",
             f"-Dlog4j2.configurationFile={self.home}/log4j2.properties",
             f"-Dkafka.logs.dir={self.folder.logs}",
-            "-cp",
-            self._classpath,
-            program,
-            *arguments,
         ]
+        start = java.command(self.home / "java.args", options, self._jars)
+        return [*start, program, *arguments]
 
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

@@ -21,25 +21,27 @@ class Ports:
     def __init__(self, folder: DataFolder, configured: Mapping[str, int] | None = None) -> None:
         self._folder = folder
         self._configured = dict(configured or {})
+        self._taken: dict[str, int] = {}
 
     def take(self, name: str) -> int:
         """Return the port for a service that is about to start, free at this moment.
 
-        Raises VigilError where a configured port is busy. A remembered one that is busy by now
-        is replaced.
+        Raises VigilError where a configured port is busy, or one that others already know. A
+        remembered one that is busy by now is replaced.
         """
         remembered = self._folder.read_json(_FILE)
-        port = self._configured.get(name)
+        port = self._configured.get(name, self._taken.get(name))
         if port is not None:
             if not is_free(port):
                 raise VigilError(
-                    f"Port {port}, configured for {name}, is in use by another program; stop that "
-                    f"program or configure another port with --port {name}=NUMBER."
+                    f"Port {port}, which is to be {name}'s, is in use by another program; stop "
+                    f"that program or configure another port with --port {name}=NUMBER."
                 )
         else:
             port = remembered.get(name)
             if not isinstance(port, int) or not is_free(port):
                 port = _find_free(avoid=set(remembered.values()) | set(self._configured.values()))
+        self._taken[name] = port
         if remembered.get(name) != port:
             self._folder.write_json(_FILE, {**remembered, name: port})
         return port

@@ -61,6 +61,11 @@ class Service(ABC):
     def address(self) -> str:
         """Return where the server listens, for people."""
 
+    @property
+    def running(self) -> bool:
+        """Whether the server's process runs."""
+        return self.process.running
+
     def launch(self) -> None:
         """Prepare and start the server without waiting for it."""
         self.prepare()

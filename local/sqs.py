@@ -1,9 +1,7 @@
 """ElasticMQ: a queue that speaks SQS. Messages stand on disk and outlive a restart."""
 
-import os
-
+from local import java
 from local.aws import client
-from local.java import jars, java
 from local.ports import HOST
 from local.service import Service
 
@@ -46,7 +44,7 @@ class Queues(Service):
 
     def prepare(self) -> None:
         """Write the configuration."""
-        self._classpath = os.pathsep.join(str(jar) for jar in jars("elasticmq", self.report))
+        self._jars = java.jars("elasticmq", self.report)
         self._port = self.ports.take("sqs")
         self.home.mkdir(exist_ok=True)
         (self.home / "elasticmq.conf").write_text(
@@ -63,17 +61,16 @@ class Queues(Service):
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        return [
-            str(java()),
+        options = [
             "-Xms32m",
             "-Xmx160m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
-            "-Xshare:auto",
             f"-Dconfig.file={self.home}/elasticmq.conf",
             f"-Dlogback.configurationFile={self.home}/logback.xml",
-            "-cp",
-            self._classpath,
+        ]
+        return [
+            *java.command(self.home / "java.args", options, self._jars),
             "org.elasticmq.server.Main",
         ]
 

@@ -1,0 +1,80 @@
+"""Starts again what ends by itself, ever more slowly while it keeps ending."""
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from domain.errors import VigilError
+from local.service import Report
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+# A child that ran this long has recovered: its next end is a first one again.
+STABLE_S = 60.0
+
+
+class Child(Protocol):
+    """What a supervisor needs of a child."""
+
+    name: str
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+
+    def launch(self) -> None:
+        """Start it (again)."""
+
+
+@dataclass
+class _Watched:
+    child: Child
+    ends: int = 0
+    started_s: float = 0.0
+    due_s: float | None = field(default=None)
+
+
+class Supervisor:
+    """Watches children; call `look` every second or so."""
+
+    def __init__(
+        self,
+        children: Iterable[Child],
+        report: Report,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spread: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._spread = spread
+        self._report = report
+        self._watched = [_Watched(child, started_s=clock()) for child in children]
+
+    def look(self) -> None:
+        """Note which children have ended, and start again those whose wait is over."""
+        now = self._clock()
+        for watched in self._watched:
+            if watched.due_s is not None:
+                if now >= watched.due_s:
+                    self._restart(watched, now)
+            elif not watched.child.running:
+                if now - watched.started_s >= STABLE_S:
+                    watched.ends = 0
+                self._plan(watched, now, "ended")
+
+    def _plan(self, watched: _Watched, now: float, what: str) -> None:
+        # Jitter: half to all of the wait, so that children that fell together rise apart.
+        longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**watched.ends)
+        wait = longest * (0.5 + self._spread() / 2)
+        watched.ends += 1
+        watched.due_s = now + wait
+        self._report(f"{watched.child.name} {what}; starting it again in {wait:.1f} s")
+
+    def _restart(self, watched: _Watched, now: float) -> None:
+        watched.due_s = None
+        watched.started_s = now
+        try:
+            watched.child.launch()
+        except VigilError as error:
+            self._plan(watched, now, f"cannot start: {error}")
