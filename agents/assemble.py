@@ -1,0 +1,125 @@
+"""Fragments in, chunks decided: `faust -A agents.assemble worker`.
+
+The decision is sent and acknowledged before the table changes: after a crash in between, the
+event comes again and the same decision is sent again, which the joiner takes as done.
+"""
+
+import logging
+import time
+from functools import partial
+
+from prometheus_client import Counter
+
+from domain.camera_windows import CameraWindows
+from domain.errors import InvalidEventError, StoreError
+from domain.events import (
+    AnyEvent,
+    ChunkDue,
+    Event,
+    FragmentArrived,
+    Healed,
+    RunEnded,
+    RunStarted,
+    Tick,
+)
+from domain.windows import WindowRules
+from streams import codec, topics
+from streams.app import make_app
+from streams.codec import Record
+from streams.handling import handles
+from streams.metrics import REGISTRY
+from tables.open_windows import load, open_windows, store
+
+log = logging.getLogger(__name__)
+SEALS = Counter("vigil_windows_sealed", "Windows sealed, by reason", ("reason",), registry=REGISTRY)
+FRAGMENTS = Counter(
+    "vigil_fragments",
+    "Fragments by what they were: new, late, duplicate",
+    ("was",),
+    registry=REGISTRY,
+)
+
+app = make_app("assemble")
+table = open_windows(app)
+rules = WindowRules(
+    window_ms=app.settings.window_ms,
+    grace_ms=app.settings.grace_ms,
+    idle_ms=app.settings.idle_ms,
+    late_ms=app.settings.late_ms,
+)
+
+
+@handles(app, topics.FRAGMENT_ARRIVED)
+async def assemble(event: AnyEvent, record: Record) -> None:
+    """Take one event into the windows of its camera, or a tick into all of its partition's."""
+    now_ms = record.timestamp_ms
+    match event:
+        case FragmentArrived():
+            windows = load(table, event.camera, rules)
+            was, decided = windows.on_fragment(event, now_ms)
+            FRAGMENTS.labels(was).inc()
+            if was == "refused":
+                raise InvalidEventError(
+                    f"seq: the window already holds {rules.max_window_fragments} fragments"
+                )
+            if was == "duplicate":
+                return
+        case RunEnded():
+            windows = load(table, event.camera, rules)
+            decided = windows.on_run_ended(event, now_ms)
+        case Healed():
+            windows = load(table, event.camera, rules)
+            decided = windows.on_healed(event.run, event.window_start_ms, now_ms)
+        case Tick():
+            await _pass_time(record)
+            return
+        case RunStarted():
+            return
+        case _:
+            raise InvalidEventError(f"type: {event.type} is nothing to assemble")
+    await _decide(windows, decided)
+
+
+async def _pass_time(record: Record) -> None:
+    """Look for windows that are due for silence, in the cameras of the tick's partition."""
+    for camera in list(table.keys()):
+        if (
+            app.producer.key_partition(topics.FRAGMENT_ARRIVED.full_name, camera.encode()).partition
+            != record.partition
+        ):
+            continue
+        windows = load(table, camera, rules)
+        before = len(windows.runs)
+        decided = windows.on_tick(record.timestamp_ms)
+        if decided or len(windows.runs) != before:
+            await _decide(windows, decided)
+
+
+async def _decide(windows: CameraWindows, decided: list[Event]) -> None:
+    """Send what was decided; only then remember it."""
+    for event in decided:
+        await app.insist(partial(codec.send, app, event), what=f"send {event.type}")
+    for event in decided:
+        if isinstance(event, ChunkDue):
+            SEALS.labels(event.reason).inc()
+            log.info(
+                "sealed camera=%s run=%s window=%s reason=%s fragments=%s gaps=%s",
+                event.camera, event.run, event.window_start_ms, event.reason,
+                len(event.fragments), len(event.gaps),
+            )  # fmt: skip
+    store(table, windows)
+
+
+@app.timer(interval=app.settings.tick_ms / 1000)
+async def tick() -> None:
+    """Send a tick to each partition this worker has. A tick that fails is followed by another."""
+    if not app.ready:
+        return
+    at_ms = time.time_ns() // 1_000_000
+    topic = topics.FRAGMENT_ARRIVED.full_name
+    for tp in sorted(app.consumer.assignment()):
+        if tp.topic == topic:
+            try:
+                await codec.send(app, Tick(partition=tp.partition, at_ms=at_ms))
+            except StoreError as error:
+                log.warning("no tick partition=%s reason=%s", tp.partition, error)

@@ -1,0 +1,45 @@
+"""Heal requests in, what S3 holds and nobody announced out: `faust -A agents.heal worker`.
+
+An agent of its own, so that a slow S3 keeps no assembler waiting.
+"""
+
+import logging
+import time
+
+from prometheus_client import Counter
+
+from agents.healer import Healer
+from domain.errors import InvalidEventError
+from domain.events import AnyEvent, Healed, HealRequested
+from streams import codec, topics
+from streams.app import make_app
+from streams.codec import Record
+from streams.handling import handles
+from streams.metrics import REGISTRY
+from streams.storage import object_store
+
+log = logging.getLogger(__name__)
+HEALED = Counter("vigil_fragments_healed", "Fragments found in S3 unannounced", registry=REGISTRY)
+
+app = make_app("heal")
+store = object_store(app.settings)
+
+
+@handles(app, topics.HEAL_REQUESTED, isolated=True)
+async def heal(event: AnyEvent, record: Record) -> None:
+    """List, send what was unseen, then say so; all of it again where S3 or Kafka fails."""
+    if not isinstance(event, HealRequested):
+        raise InvalidEventError(f"type: {event.type} is no request to heal")
+    healer = Healer(await store.get(), lambda: time.time_ns() // 1_000_000)
+
+    async def attempt() -> None:
+        async for found in healer.heal(event):
+            await codec.send(app, found)
+            if isinstance(found, Healed):
+                HEALED.inc(found.found)
+                log.info(
+                    "healed camera=%s run=%s window=%s found=%s",
+                    found.camera, found.run, found.window_start_ms, found.found,
+                )  # fmt: skip
+
+    await app.insist(attempt, what="heal")

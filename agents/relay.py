@@ -1,0 +1,202 @@
+"""The relay: from the sites' queue (SQS) to Kafka. Plain asyncio: `vigil relay run`.
+
+    receive up to 10 -> read and judge each -> send to Kafka -> all acknowledged -> delete from SQS
+
+A message is deleted only after Kafka's brokers have it (acks=all) or the dead-letter queue has
+it: a relay that is killed anywhere leaves the message in SQS, and it comes again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from prometheus_client import Counter
+
+from domain.errors import InvalidEventError, StoreError
+from domain.events import (
+    AnyEvent,
+    Detection,
+    FragmentArrived,
+    Heartbeat,
+    RunEnded,
+    RunStarted,
+    parse,
+)
+from domain.times import too_far_ahead
+from stores.queue import Queue, QueueMessage
+from streams import topics
+from streams.metrics import REGISTRY
+from streams.retry import Backoff
+from streams.settings import Settings
+from streams.storage import make_queue
+
+log = logging.getLogger(__name__)
+RELAYED = Counter("vigil_relayed", "Messages sent on to Kafka, by event", ("type",),
+                  registry=REGISTRY)  # fmt: skip
+POISON = Counter("vigil_relay_poison", "Messages put into the dead-letter queue",
+                 registry=REGISTRY)  # fmt: skip
+
+RECEIVERS = 4
+SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
+"""What a site may say; everything else is the cloud's own."""
+
+
+def event_time_ms(event: SiteEvent) -> int:
+    """Return the newest moment an event speaks of (UTC, ms)."""
+    match event:
+        case FragmentArrived():
+            return event.start_ms
+        case RunStarted():
+            return event.started_ms
+        case RunEnded():
+            return event.ended_ms
+        case Detection():
+            return max(frame.at_ms for frame in event.frames)
+        case Heartbeat():
+            return event.sent_ms
+
+
+class KnownCameras:
+    """The cameras of the catalog, read again when one is not found.
+
+    Those who miss one at the same time share one reading.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[set[str]]]) -> None:
+        self._load = load
+        self._cameras: set[str] = set()
+        self._reading: asyncio.Task[set[str]] | None = None
+
+    async def has(self, camera: str) -> bool:
+        """Say whether a camera is registered; raises StoreError where the catalog fails."""
+        return camera in self._cameras or camera in await self._read()
+
+    async def has_site(self, site: str) -> bool:
+        """Say whether any camera of a site is registered; errors as `has`."""
+        prefix = site + "/"
+        if any(camera.startswith(prefix) for camera in self._cameras):
+            return True
+        return any(camera.startswith(prefix) for camera in await self._read())
+
+    async def _read(self) -> set[str]:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._load())
+        self._cameras = await asyncio.shield(self._reading)
+        return self._cameras
+
+
+class Relay:
+    """Moves messages from one queue to Kafka until it is told to stop."""
+
+    def __init__(self, of: Settings, cameras: KnownCameras, clock_ms: Callable[[], int]) -> None:
+        self._of, self._cameras, self._clock_ms = of, cameras, clock_ms
+        self._stack = AsyncExitStack()
+        self._queue: Queue
+        self._dead: Queue
+        self._producer: AIOKafkaProducer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop` is set; what is in hand is finished first."""
+        async with self._stack:
+            enter = self._stack.enter_async_context
+            self._queue = await enter(make_queue(self._of, self._of.sqs_queue_url))
+            self._dead = await enter(make_queue(self._of, self._of.sqs_dead_letter_url))
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._of.kafka_brokers,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=5,
+                max_request_size=topics.MAX_REQUEST_BYTES,
+            )
+            await self._start_producer(stop)
+            self._stack.push_async_callback(self._producer.stop)
+            if not stop.is_set():
+                log.info("relaying queue=%s", self._of.sqs_queue_url)
+                await asyncio.gather(*(self._receive(stop) for _ in range(RECEIVERS)))
+
+    async def _start_producer(self, stop: asyncio.Event) -> None:
+        backoff = Backoff()
+        while not stop.is_set():
+            try:
+                await self._producer.start()
+                return
+            except KafkaError as error:
+                await self._pause("reaching Kafka", error, backoff, stop)
+
+    async def _receive(self, stop: asyncio.Event) -> None:
+        backoff = Backoff()
+        while not stop.is_set():
+            try:
+                messages = await self._queue.receive(wait_s=2)
+                if messages:
+                    await self._queue.delete(await self._pass_on(messages))
+                backoff = Backoff()
+            except (StoreError, KafkaError) as error:
+                await self._pause("relaying", error, backoff, stop)
+
+    async def _pause(
+        self, what: str, error: Exception, backoff: Backoff, stop: asyncio.Event
+    ) -> None:
+        pause_s = backoff.next_s()
+        log.warning("%s failed, next try in %.1f s: %s", what, pause_s, error)
+        try:
+            async with asyncio.timeout(pause_s):
+                await stop.wait()
+        except TimeoutError:
+            return
+
+    async def _pass_on(self, messages: list[QueueMessage]) -> list[str]:
+        """Send messages on; return the receipts of those that are safe elsewhere now."""
+        done = await asyncio.gather(*map(self._pass_one, messages), return_exceptions=True)
+        failures = [error for error in done if isinstance(error, BaseException)]
+        receipts = [
+            message.receipt for message, error in zip(messages, done, strict=True) if error is None
+        ]
+        if failures:
+            if receipts:
+                await self._queue.delete(receipts)
+            raise failures[0]
+        return receipts
+
+    async def _pass_one(self, message: QueueMessage) -> None:
+        try:
+            event = await self._judged(message.body)
+        except InvalidEventError as error:
+            await self._put_aside(message, str(error))
+            return
+        topic = topics.topic_of(type(event))
+        await self._producer.send_and_wait(
+            topic.full_name, value=message.body, key=event.key.encode()
+        )
+        RELAYED.labels(event.type).inc()
+
+    async def _judged(self, body: bytes) -> SiteEvent:
+        """Return the event in a message; raises InvalidEventError where it is not to be passed."""
+        event: AnyEvent = parse(body)
+        if not isinstance(event, SiteEvent):
+            raise InvalidEventError(f"type: {event.type} is not for sites to send")
+        if too_far_ahead(event_time_ms(event), self._clock_ms()):
+            raise InvalidEventError("its time lies more than 5 minutes ahead: check the clock")
+        if isinstance(event, Heartbeat):
+            if not await self._cameras.has_site(event.site):
+                raise InvalidEventError(f"site: {event.site} has no registered camera")
+        elif not await self._cameras.has(event.camera):
+            raise InvalidEventError(
+                f"camera: {event.camera} is not registered (vigil camera add {event.camera})"
+            )
+        return event
+
+    async def _put_aside(self, message: QueueMessage, reason: str) -> None:
+        if await self._dead.send([message.body], reason=reason):
+            raise StoreError("the dead-letter queue refused a message; it stays in the queue.")
+        POISON.inc()
+        log.warning("poison message put aside reason=%s body=%.200r", reason, message.body)
+
+
+def clock_ms() -> int:
+    """Return UTC in milliseconds."""
+    return time.time_ns() // 1_000_000

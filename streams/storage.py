@@ -1,0 +1,48 @@
+"""The outside systems as the settings name them, opened once a process, when first needed."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, TypeVar
+
+from stores.aws import AwsEndpoint
+from stores.objects import ObjectStore
+from stores.queue import Queue
+from streams.settings import Settings
+
+T = TypeVar("T")
+
+
+class Opened(Generic[T]):
+    """A store that is opened by the first who asks and stays open until the process ends."""
+
+    def __init__(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._make = make
+        self._opening: asyncio.Task[T] | None = None
+
+    async def get(self) -> T:
+        """Return the opened store; raises what opening raises, and then opens anew."""
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._make().__aenter__())
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except Exception:
+            if self._opening is opening:
+                self._opening = None
+            raise
+
+
+def make_object_store(of: Settings) -> ObjectStore:
+    """Return the bucket of fragments and chunks, not yet opened."""
+    return ObjectStore(AwsEndpoint(of.aws_region, of.s3_endpoint), of.s3_bucket)
+
+
+def make_queue(of: Settings, url: str) -> Queue:
+    """Return a queue, not yet opened."""
+    return Queue(AwsEndpoint(of.aws_region, of.sqs_endpoint), url)
+
+
+def object_store(of: Settings) -> Opened[ObjectStore]:
+    """Return the bucket of fragments and chunks, opened when first needed."""
+    return Opened(lambda: make_object_store(of))

@@ -1,0 +1,55 @@
+"""The table of open windows: what the assembler remembers.
+
+key        camera id (the same as the events', so it is on the partition of its camera)
+value      CameraWindows.snapshot(): all runs of one camera, as JSON
+bound      WindowRules.max_runs runs a camera, WindowRules.max_window_fragments fragments a window;
+           about 130 bytes a fragment that waits: 4 to 12 KB for a camera that records
+changelog  <app id>-open-windows-changelog, compacted; a camera without runs has no entry
+"""
+
+from typing import Any, Protocol
+
+from domain.camera_windows import CameraWindows
+from domain.windows import WindowRules
+from streams.app import App
+
+NAME = "open-windows"
+
+
+class Table(Protocol):
+    """The part of a Faust table that is used: entries by camera."""
+
+    def get(self, key: str) -> Any:
+        """Return the entry, or None."""
+
+    def __setitem__(self, key: str, value: Any) -> None: ...
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Remove the entry; its tombstone goes to the changelog."""
+
+    def keys(self) -> Any:
+        """Return all cameras of the partitions this worker has."""
+
+
+def open_windows(app: App) -> Any:
+    """Declare the table for `app`; written by the assembler alone, inside its stream."""
+    return app.Table(
+        NAME,
+        default=None,
+        partitions=app.settings.partitions,
+        key_type=str,
+        help="Windows of each camera that are not yet sealed",
+    )
+
+
+def load(table: Table, camera: str, rules: WindowRules) -> CameraWindows:
+    """Return a camera's windows, empty where none are kept."""
+    return CameraWindows.restore(camera, rules, table.get(camera))
+
+
+def store(table: Table, windows: CameraWindows) -> None:
+    """Keep a camera's windows, or remove the entry where nothing is left to remember."""
+    if windows:
+        table[windows.camera] = windows.snapshot()
+    else:
+        table.pop(windows.camera, None)
