@@ -1,0 +1,100 @@
+"""UTC from a camera's time stamps: least-delayed start, slow slewing, parting.
+
+Every picture that arrives is a witness: it cannot have been taken after it arrived. The delay of
+the network only ever adds, so the least-delayed picture is the best witness.
+
+    lead      = arrival - pts                        (both in microseconds)
+    UTC (pts) = pts + offset
+    offset    = least lead of the first fragment, then slewed towards the least lead of the last
+                WINDOW_S seconds by at most 500 ppm of the media time that passed
+
+A camera's pictures that come earlier than the offset allows by more than 5 s, or that all come
+later than it by more than 5 s for a whole window, show that the two clocks have parted (a step of
+NTP, a jump in PTS): the run is over and a new one starts. A stall of the network is neither: when
+it is over, pictures with little delay come again. See docs/design/time.md.
+"""
+
+from collections import deque
+
+SLEW_PPM = 500
+PARTED_MS = 5_000
+WINDOW_S = 10
+"""Seconds of media time whose least delay counts."""
+PTS_HZ = 90_000
+
+
+def pts_to_us(pts: int) -> int:
+    """Return ticks of 90 kHz as microseconds, rounded down."""
+    return pts * 100 // 9
+
+
+class RunClock:
+    """One run's clock. `see` every picture, `advance` at each fragment's border."""
+
+    def __init__(self) -> None:
+        self._offset_us: int | None = None
+        self._least_us: int | None = None
+        self._border_us = 0
+        self._window: deque[tuple[int, int]] = deque()
+        """(second of media time, least lead in it), ascending, at most WINDOW_S of them."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the first fragment's start has been fixed."""
+        return self._offset_us is not None
+
+    def see(self, pts: int, arrived_ms: int) -> bool:
+        """Note one picture's arrival (UTC); False: the clocks have parted, start a new run."""
+        media_us = pts_to_us(pts)
+        lead = arrived_ms * 1_000 - media_us
+        known = self._offset_us if self._offset_us is not None else self._least_us
+        if known is not None and lead < known - PARTED_MS * 1_000:
+            return False
+        self._least_us = lead if self._least_us is None else min(self._least_us, lead)
+        self._note(media_us // 1_000_000, lead)
+        oldest, newest = self._window[0][0], self._window[-1][0]
+        spanned = newest - oldest >= WINDOW_S - 1
+        return not (
+            self._offset_us is not None
+            and spanned
+            and self._least_in_window() > self._offset_us + PARTED_MS * 1_000
+        )
+
+    def utc_ms(self, pts: int) -> int:
+        """Return a picture's UTC; before `advance` was called, as well as is known so far.
+
+        Raises ValueError before any picture was seen.
+        """
+        offset = self._offset_us if self._offset_us is not None else self._least_us
+        if offset is None:
+            raise ValueError("no picture has been seen")
+        return (pts_to_us(pts) + offset) // 1_000
+
+    def advance(self, pts: int) -> int:
+        """Return the UTC (ms) of a fragment's border at `pts`, slewing since the last border.
+
+        The first call fixes the run's start; borders never go back.
+        """
+        at_us = pts_to_us(pts)
+        if self._offset_us is None:
+            if self._least_us is None:
+                raise ValueError("no picture has been seen")
+            self._offset_us = self._least_us
+        else:
+            most = max(at_us - self._border_us, 0) * SLEW_PPM // 1_000_000
+            error = self._least_in_window() - self._offset_us
+            self._offset_us += max(-most, min(most, error))
+        self._border_us = at_us
+        return (at_us + self._offset_us) // 1_000
+
+    def _note(self, second: int, lead: int) -> None:
+        if self._window and second <= self._window[-1][0]:
+            last, least = self._window[-1]
+            self._window[-1] = (last, min(least, lead))
+        else:
+            self._window.append((second, lead))
+        while self._window[-1][0] - self._window[0][0] >= WINDOW_S:
+            self._window.popleft()
+
+    def _least_in_window(self) -> int:
+        return min(lead for _, lead in self._window)
