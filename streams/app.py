@@ -92,7 +92,8 @@ class App(DeliveryApp):
         for name in NOISY:
             logging.getLogger(name).setLevel(logging.INFO)
         try:
-            await ensure(self.needed_topics(), of=self.settings)
+            of = self.settings
+            await ensure(self.needed_topics(), within_s=of.kafka_wait_s, of=of)
             self.conf.datadir.mkdir(parents=True, exist_ok=True)
         except (VigilError, OSError) as error:
             end_process(str(error))
@@ -170,6 +171,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         web_metrics_enabled=False,
         worker_redirect_stdouts=False,
     )
+    app.boot_strategy.enable_web = web  # `faust worker` turns web_enabled on by itself
     app.settings = of
     app.is_web = web
     app.compacted_topics = frozenset(

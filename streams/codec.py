@@ -30,6 +30,8 @@ class Record:
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp_ms: int = 0
+    """When the message was produced (UTC): log time, the same at every reading."""
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}@{self.offset}"

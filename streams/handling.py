@@ -58,7 +58,14 @@ def handles(
 
 
 async def _handle(app: "App", topic: TopicSpec, handler: Handler, message: Any) -> None:
-    record = Record(message.topic, message.partition, message.offset, message.key, message.value)
+    record = Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        round((message.timestamp or 0) * 1000),
+    )
     event: AnyEvent | None = None
     try:
         try:

@@ -16,6 +16,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIGIL_", extra="ignore", frozen=True)
 
     kafka_brokers: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
+    kafka_wait_s: int = Field(
+        60, ge=1, le=3600, description="how long a starting worker waits for a broker"
+    )
     database_url: SecretStr = Field(
         SecretStr("postgresql://vigil@127.0.0.1:5432/vigil"), description="PostgreSQL, asyncpg DSN"
     )

@@ -1,0 +1,36 @@
+"""Counts each camera's fragments in a table; writes what it handled into VIGIL_TEST_LOG.
+
+A table entry is [next seq, holes]: an event seen before changes nothing, one that comes
+too early makes a hole, which is there to stay.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from domain.events import AnyEvent, FragmentArrived
+from streams import topics
+from streams.app import make_app
+from streams.codec import Record
+from streams.handling import handles
+
+app = make_app("counting")
+counts = app.Table("counts", default=lambda: [0, 0], partitions=app.settings.partitions)
+handled = os.open(os.environ["VIGIL_TEST_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+work_s = float(os.environ.get("VIGIL_TEST_WORK_S", "0"))
+fail_once = Path(os.environ.get("VIGIL_TEST_FAIL_ONCE", "/nonexistent"))
+
+
+@handles(app, topics.FRAGMENT_ARRIVED, isolated=bool(os.environ.get("VIGIL_TEST_ISOLATED")))
+async def count(event: AnyEvent, record: Record) -> None:
+    """Count."""
+    assert isinstance(event, FragmentArrived)
+    if work_s:
+        await asyncio.sleep(work_s)
+    if fail_once.exists() and event.seq == int(fail_once.read_text()):
+        fail_once.unlink()
+        raise RuntimeError("told to fail")
+    following, holes = counts[event.camera]
+    if event.seq >= following:
+        counts[event.camera] = [event.seq + 1, holes + event.seq - following]
+    os.write(handled, f"{record.partition} {record.offset} {event.camera} {event.seq}\n".encode())

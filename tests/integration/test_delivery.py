@@ -1,0 +1,222 @@
+"""Nothing is lost, whatever happens to the workers."""
+
+import asyncio
+import itertools
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from domain.events import DeadLetter, parse
+from local.ports import HOST
+from streams.settings import Settings
+from streams.topics import DEAD_LETTER
+from tests.conftest import Services
+from tests.integration.delivery import Stage, metric
+from tests.waiting import wait_for
+
+NUMBER = itertools.count()
+SEED = int(os.environ.get("VIGIL_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
+@pytest.fixture(params=["rocksdb"])
+def stage(services: Services, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    number = next(NUMBER)
+    settings = Settings(
+        kafka_brokers=services.settings.kafka_brokers,
+        topic_prefix=f"delivery{number}-",
+        app_prefix=f"delivery{number}",
+        partitions=4,
+        session_timeout_s=6,
+        table_store=request.param,
+    )
+    print(f"seed {SEED}")
+    stage = Stage(settings, tmp_path)
+    try:
+        yield stage
+    finally:
+        stage.stop_all()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])
+
+
+async def test_every_event_is_handled_and_committed_and_the_worker_ends_cleanly(
+    stage: Stage, free_port: int
+) -> None:
+    await stage.prepare()
+    worker = stage.worker("one", VIGIL_METRICS_PORT=str(free_port))
+    async with stage.feed() as feed:
+        await feed.send(50)
+        await stage.drained()
+    assert await stage.check() == 0
+    assert metric(free_port, "vigil_events_total") == sum(stage.sent.values())
+    assert metric(free_port, "vigil_offset_jumps_total") == 0
+    assert metric(free_port, "vigil_commit_lag") == 0
+    assert metric(free_port, "vigil_ready") == 1
+    assert await worker.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["rocksdb", "memory"], indirect=True)
+async def test_kill_one_of_two(stage: Stage) -> None:
+    chance = random.Random(SEED)
+    await stage.prepare()
+    stage.worker("one")
+    stage.worker("two")
+    async with stage.feed() as feed:
+        await feed.send(20)
+        await wait_for(lambda: len(stage.handled()) > 100, within_s=60, what="a start")
+        feeding = asyncio.create_task(feed.send(200, pause_s=0.02))
+        await wait_for(
+            lambda: len(stage.handled()) > chance.randrange(1_500, 4_000),
+            within_s=60,
+            what="some work",
+        )
+        victim = stage.workers[chance.choice(["one", "two"])]
+        victim.kill()
+        victim.start()
+        await feeding
+        await stage.drained()
+    await stage.check()
+
+
+@pytest.mark.slow
+async def test_kill_one_of_two_for_good(stage: Stage) -> None:
+    """The survivor takes the partitions over, with their tables."""
+    await stage.prepare()
+    stage.worker("one")
+    stage.worker("two")
+    async with stage.feed() as feed:
+        await feed.send(20)
+        await wait_for(lambda: len(stage.handled()) > 100, within_s=60, what="a start")
+        feeding = asyncio.create_task(feed.send(100, pause_s=0.02))
+        await wait_for(lambda: len(stage.handled()) > 1_500, within_s=60, what="some work")
+        stage.workers["one"].kill()
+        await feeding
+        await stage.drained()
+    await stage.check()
+
+
+@pytest.mark.slow
+async def test_kill_the_only_one_twice(stage: Stage) -> None:
+    chance = random.Random(SEED)
+    await stage.prepare()
+    worker = stage.worker("one")
+    async with stage.feed() as feed:
+        feeding = asyncio.create_task(feed.send(250, pause_s=0.02))
+        for at in (chance.randrange(500, 3_000), chance.randrange(4_000, 7_000)):
+            await wait_for(
+                lambda at=at: len(stage.handled()) > at, within_s=60, what=f"{at} events"
+            )
+            worker.kill()
+            worker.start()
+        await feeding
+        await stage.drained()
+    await stage.check()
+
+
+@pytest.mark.slow
+async def test_rolling_restart_handles_nothing_twice(stage: Stage) -> None:
+    await stage.prepare()
+    stage.worker("one")
+    stage.worker("two")
+    async with stage.feed() as feed:
+        await feed.send(20)
+        await wait_for(lambda: len(stage.handled()) > 100, within_s=60, what="a start")
+        feeding = asyncio.create_task(feed.send(250, pause_s=0.02))
+        for name in ("one", "two"):
+            before = len(stage.handled())
+            await wait_for(
+                lambda b=before: len(stage.handled()) > b + 800, within_s=60, what="work"
+            )
+            assert await stage.workers[name].stop() == 0
+            stage.workers[name].start()
+        await feeding
+        await stage.drained()
+    assert await stage.check() == 0
+
+
+@pytest.mark.slow
+async def test_slow_work_in_isolated_partitions_survives_a_kill(stage: Stage) -> None:
+    await stage.prepare()
+    env = {"VIGIL_TEST_ISOLATED": "1", "VIGIL_TEST_WORK_S": "0.05"}
+    worker = stage.worker("one", **env)
+    async with stage.feed() as feed:
+        await feed.send(10)
+        await wait_for(lambda: len(stage.handled()) > 100, within_s=60, what="a start")
+        worker.kill()
+        worker.start()
+        await stage.drained()
+    await stage.check()
+
+
+@pytest.mark.slow
+async def test_a_failing_handler_ends_the_worker_and_its_event_comes_again(stage: Stage) -> None:
+    await stage.prepare()
+    fail_once = stage.folder / "fail-once"
+    fail_once.write_text("5")
+    worker = stage.worker("one", VIGIL_TEST_FAIL_ONCE=str(fail_once))
+    async with stage.feed() as feed:
+        await feed.send(20)
+        assert await worker.ended() == 70
+        said = (stage.folder / "one.log").read_text()
+        assert "told to fail" in said and "camera test/site/cam" in said and "seq 5" in said
+        worker.start()
+        await stage.drained()
+    await stage.check()
+
+
+async def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_stream_goes_on(
+    stage: Stage,
+) -> None:
+    await stage.prepare()
+    poison = [b"", b"\xff{", b'{"type": "fragment-arrived", "version": 2}', b'{"type": "tick"}']
+    stage.worker("one")
+    async with stage.feed() as feed:
+        await feed.send(3)
+        for value in poison:
+            await feed.producer.send_and_wait(stage.topic, value, key=b"test/site/cam0")
+        await feed.producer.send_and_wait(stage.topic, None, key=b"test/site/cam0")
+        await feed.send(3)
+        await stage.drained()
+    await stage.check()
+    letters = await read_all(stage, DEAD_LETTER.name)
+    assert [letter.source for letter in letters] == [stage.topic] * 5
+    assert all(letter.reason for letter in letters)
+    assert len({letter.offset for letter in letters}) == 5
+
+
+async def read_all(stage: Stage, name: str) -> list[DeadLetter]:
+    consumer = AIOKafkaConsumer(
+        stage.settings.topic_prefix + name,
+        bootstrap_servers=stage.settings.kafka_brokers,
+        auto_offset_reset="earliest",
+    )
+    letters: list[DeadLetter] = []
+    async with consumer:
+        while batches := await consumer.getmany(timeout_ms=1_500):
+            for records in batches.values():
+                for record in records:
+                    event = parse(record.value)
+                    assert isinstance(event, DeadLetter)
+                    letters.append(event)
+    return letters
+
+
+async def test_a_worker_without_a_broker_says_so_in_one_sentence(
+    stage: Stage, free_port: int
+) -> None:
+    worker = stage.worker("one", VIGIL_KAFKA_BROKERS=f"{HOST}:{free_port}", VIGIL_KAFKA_WAIT_S="1")
+    assert await worker.ended() != 0
+    said = (stage.folder / "one.log").read_text()
+    assert f"No Kafka broker answers at {HOST}:{free_port}" in said
+    assert "Traceback" not in said
