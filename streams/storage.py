@@ -1,11 +1,12 @@
 """The outside systems as the settings name them, opened once a process, when first needed."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, TypeVar
 
 from stores.aws import AwsEndpoint
+from stores.catalog import Catalog, open_catalog
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.settings import Settings
@@ -46,3 +47,18 @@ def make_queue(of: Settings, url: str) -> Queue:
 def object_store(of: Settings) -> Opened[ObjectStore]:
     """Return the bucket of fragments and chunks, opened when first needed."""
     return Opened(lambda: make_object_store(of))
+
+
+@asynccontextmanager
+async def opened_catalog(of: Settings, *, size: int = 4) -> AsyncIterator[Catalog]:
+    """Yield the catalog with at most `size` connections, and close them."""
+    opened = await open_catalog(of.database_url.get_secret_value(), size=size)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def catalog(of: Settings) -> Opened[Catalog]:
+    """Return the catalog, opened when first needed."""
+    return Opened(lambda: opened_catalog(of))

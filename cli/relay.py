@@ -1,0 +1,48 @@
+"""`vigil relay run`: carry events from SQS to Kafka."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+
+from domain.errors import ConfigError
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the relay's commands."""
+    parser = commands.add_parser("relay", help="carry events from SQS to Kafka")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verb = verbs.add_parser("run", help="relay until SIGTERM or Ctrl-C")
+    verb.set_defaults(run=_run)
+
+
+def _run(_arguments: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in ("aiokafka", "botocore", "aiobotocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    asyncio.run(_relay())
+    return 0
+
+
+async def _relay() -> None:
+    # Imported here, so that the edge's install can list its commands without the cloud's packages.
+    from agents.relay import KnownCameras, Relay, clock_ms  # noqa: PLC0415
+    from stores.catalog import known_cameras  # noqa: PLC0415
+    from streams.settings import settings  # noqa: PLC0415
+    from streams.storage import catalog  # noqa: PLC0415
+
+    of = settings()
+    if not of.sqs_queue_url or not of.sqs_dead_letter_url:
+        raise ConfigError("VIGIL_SQS_QUEUE_URL and VIGIL_SQS_DEAD_LETTER_URL must be set.")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(name, stop.set)
+    store = catalog(of)
+
+    async def cameras() -> set[str]:
+        return await known_cameras(await store.get())
+
+    await Relay(of, KnownCameras(cameras), clock_ms).run(stop)
