@@ -1,0 +1,32 @@
+"""`python -m edge_bridge.inference FD`: the worker, on the socket it inherited."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+
+from edge_bridge.inference.wire import Channel, ClosedError
+from edge_bridge.inference.worker import serve
+
+
+def main() -> int:
+    """Serve the socket whose number is the argument; returns the exit code."""
+    # Ctrl-C reaches the whole process group; the recording process decides when this one ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s inference: %(message)s")
+    try:
+        number, nice = (int(argument) for argument in sys.argv[1:3])
+        end = socket.socket(fileno=number)
+    except (ValueError, OSError):
+        sys.stderr.write("This program is started by `vigil edge run` only.\n")
+        return 2
+    os.nice(nice)
+    with end:
+        try:
+            return serve(Channel(end))
+        except ClosedError:
+            return 0
+
+
+sys.exit(main())
