@@ -1,0 +1,51 @@
+"""`vigil camera`: make cameras known, so that their events are believed, and list them."""
+
+import argparse
+import asyncio
+import time
+
+from domain.identity import check_camera
+from stores.catalog import Catalog, add_camera, list_cameras
+from streams.settings import settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `camera add` and `camera list`."""
+    parser = commands.add_parser("camera", help="register and list cameras")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    adding = verbs.add_parser("add", help="make a camera known, or rename a known one")
+    adding.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="three slugs")
+    adding.add_argument("--name", help="name shown to people (default: the id's last part)")
+    adding.set_defaults(run=run_add)
+    listing = verbs.add_parser("list", help="list the known cameras")
+    listing.set_defaults(run=run_list)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Add; prints what was done."""
+    camera = check_camera(args.camera)
+    name = (args.name or camera.rsplit("/", 1)[1]).strip()[:200]
+
+    async def adding() -> bool:
+        async with Catalog(settings().database_url.get_secret_value(), size=1) as catalog:
+            return await add_camera(catalog, camera, name, _now_ms())
+
+    print(f"{'Added' if asyncio.run(adding()) else 'Known already, now named'} {camera} ({name}).")
+    return 0
+
+
+def run_list(_args: argparse.Namespace) -> int:
+    """List; one line each: id, name, UTC ms of the newest footage's end."""
+
+    async def listing() -> int:
+        async with Catalog(settings().database_url.get_secret_value(), size=1) as catalog:
+            for camera in await list_cameras(catalog, _now_ms()):
+                newest = camera.last_ms if camera.last_ms is not None else "no footage"
+                print(f"{camera.id:<50} {camera.name:<30} {newest}")
+        return 0
+
+    return asyncio.run(listing())

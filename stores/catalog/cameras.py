@@ -1,0 +1,56 @@
+"""Which cameras there are and how far their footage reaches."""
+
+from dataclasses import dataclass
+
+from domain.identity import check_camera, site_of
+from stores.catalog.pool import Catalog, Row, sql
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A known camera; first_ms to width are None before its first footage. Times: UTC ms."""
+
+    id: str
+    name: str
+    created_ms: int
+    first_ms: int | None
+    last_ms: int | None
+    width: int | None
+    height: int | None
+    recent: tuple[tuple[str, int], ...]
+    """(label, most in one picture) of the last minutes, most first."""
+    run_ended_ms: int | None
+    """End of the newest run, None while it goes on."""
+    run_reason: str | None
+
+
+async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> bool:
+    """Make a camera known, with its site and tenant; False where it was, and is renamed."""
+    check_camera(camera)
+    site = site_of(camera)
+    tenant = site.split("/", maxsplit=1)[0]
+    async with catalog.transaction() as connection:
+        await connection.execute(sql("add_tenant"), tenant, now_ms)
+        await connection.execute(sql("add_site"), site, tenant, now_ms)
+        return bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
+
+
+async def known_cameras(catalog: Catalog) -> set[str]:
+    """Return the ids of all cameras; events of others are refused."""
+    return {row["id"] for row in await catalog.rows("known_cameras")}
+
+
+async def list_cameras(
+    catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
+) -> list[Camera]:
+    """Return all cameras (or `only` that one) by id, with the labels of the last `recent_ms`."""
+    rows = await catalog.rows("cameras", only, now_ms - recent_ms, now_ms + recent_ms)
+    return [_camera(row) for row in rows]
+
+
+def _camera(row: Row) -> Camera:
+    recent = tuple((found["label"], found["count"]) for found in row["recent"] or ())
+    return Camera(
+        **{key: value for key, value in row.items() if key != "recent"},
+        recent=recent,
+    )

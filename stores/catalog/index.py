@@ -1,0 +1,133 @@
+"""What the index agent writes. Every function is one transaction, and doing it again is nothing.
+
+fragment-arrived ──► fragments ┐  a fragment is in one of the two, never both: both writers
+chunk-complete ────► chunks ◄──┘  hold the camera's footage lock for their transaction
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from domain.events import (
+    ChunkComplete,
+    Deleted,
+    Detection,
+    FragmentArrived,
+    Heartbeat,
+    RunEnded,
+    RunStarted,
+)
+from domain.identity import run_started_ms
+from domain.seqs import SeqRanges
+from stores.catalog.intervals import merge, multirange
+from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
+
+_FOOTAGE = "footage"
+
+
+async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], now_ms: int) -> int:
+    """Make fragments playable unless a chunk holds them or they were deleted; return how many."""
+    if not events:
+        return 0
+    async with catalog.transaction() as connection:
+        await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
+        return int(await connection.fetchval(sql("index_fragments"), as_json(events), now_ms))
+
+
+async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms: int) -> int:
+    """Let chunks take over from their fragments and lower revisions; return how many did."""
+    newest: dict[tuple[str, int, str], ChunkComplete] = {}
+    for event in events:
+        key = event.camera, event.window_start_ms, event.run
+        if key not in newest or event.revision > newest[key].revision:
+            newest[key] = event
+    if not newest:
+        return 0
+    given = [_chunk_row(newest[key]) for key in sorted(newest)]
+
+    async def work(connection: Connection) -> int:
+        await lock_cameras(connection, _FOOTAGE, (camera for camera, _, _ in newest))
+        return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
+
+    return await catalog.write_days({"chunks": [at for _, at, _ in newest]}, work)
+
+
+def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
+    covered = merge((f.start_ms, f.start_ms + f.duration_ms) for f in event.fragments)
+    seqs = SeqRanges.of(fragment.seq for fragment in event.fragments)
+    row = event.model_dump(mode="json")
+    row["seqs"] = _seq_multirange(seqs)
+    gaps = SeqRanges((gap.first_seq, gap.last_seq) for gap in event.gaps)
+    row["settled"] = _seq_multirange(seqs | gaps)
+    row["covered"] = multirange(covered)
+    row["whole"] = covered == [(event.start_ms, event.end_ms)]
+    return row
+
+
+def _seq_multirange(seqs: SeqRanges) -> str:
+    return multirange((first, last + 1) for first, last in seqs.ranges)
+
+
+async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) -> None:
+    """Note when runs started and how they ended; either may come first or alone."""
+    starts = {(e.camera, e.run): e for e in events if isinstance(e, RunStarted)}
+    ends = {(e.camera, e.run): e for e in events if isinstance(e, RunEnded)}
+    ended = [
+        end.model_dump(mode="json")
+        | {
+            "started_ms": run_started_ms(end.run),
+            "given_up": _seq_multirange(SeqRanges(end.given_up)),
+        }
+        for end in ends.values()
+    ]
+    if not starts and not ended:
+        return
+    async with catalog.transaction() as connection:
+        await lock_cameras(connection, "runs", (camera for camera, _ in starts | ends))
+        await connection.execute(sql("index_run_starts"), as_json(list(starts.values())))
+        await connection.execute(sql("index_run_ends"), ended)
+
+
+async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int:
+    """Add the objects found and count them into their minutes; return how many were new."""
+    rows = [
+        (
+            *(event.camera, UUID(event.run), frame.pts, frame.at_ms),
+            *(event.model, event.model_version, index),
+            *(found.label, found.score, *found.box, found.track),
+        )
+        for event in events
+        for frame in event.frames
+        for index, found in enumerate(frame.objects)
+    ]
+    if not rows:
+        return 0
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    times = set(columns[3])
+
+    async def work(connection: Connection) -> int:
+        await lock_cameras(connection, "detections", columns[0])
+        return int(await connection.fetchval(sql("index_detections"), *columns))
+
+    return await catalog.write_days({"detections": times, "detection_minutes": times}, work)
+
+
+async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms: int) -> None:
+    """Keep the newest heartbeat of each edge."""
+    newest: dict[tuple[str, str], Heartbeat] = {}
+    for event in sorted(events, key=lambda heartbeat: heartbeat.sent_ms):
+        newest[event.site, event.edge] = event
+    if newest:
+        async with catalog.transaction() as connection:
+            await connection.execute(
+                sql("index_heartbeats"), as_json(list(newest.values())), now_ms
+            )
+
+
+async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> None:
+    """Remove what was deleted on purpose and keep it from coming back."""
+    if not events:
+        return
+    async with catalog.transaction() as connection:
+        await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
+        await connection.execute(sql("index_deleted"), as_json(events))

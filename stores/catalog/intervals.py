@@ -1,0 +1,27 @@
+"""Merging intervals of footage.
+
+tolerance 150:  [0, 4000) [4100, 8000) [9000, 10000)  ->  [0, 8000) [9000, 10000)
+"""
+
+from collections.abc import Iterable
+
+TOLERANCE_MS = 150
+"""Holes shorter than this are none: the last picture simply stands a little longer."""
+
+Interval = tuple[int, int]
+
+
+def merge(intervals: Iterable[Interval], tolerance_ms: int = TOLERANCE_MS) -> list[Interval]:
+    """Return half-open [from, to) intervals, UTC ms, ascending, joined over small holes."""
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1] + tolerance_ms:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        elif end > start:
+            merged.append((start, end))
+    return merged
+
+
+def multirange(intervals: Iterable[Interval]) -> str:
+    """Return half-open intervals as the text of a PostgreSQL multirange."""
+    return "{" + ",".join(f"[{start},{end})" for start, end in intervals) + "}"

@@ -1,0 +1,92 @@
+"""Bringing the database's schema to the version this program needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from domain.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Which version the database has (None: none yet) and which one the program needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.current == self.needed
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _engine(dsn: str) -> AsyncEngine:
+    # asyncpg reads the address itself, so that it means the same here as for the pool.
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn, timeout=10)
+    )
+
+
+def _current(connection: Connection) -> SchemaStatus:
+    heads = ScriptDirectory.from_config(_config()).get_current_head()
+    current = MigrationContext.configure(connection).get_current_revision()
+    return SchemaStatus(current, heads or "")
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def schema_status(dsn: str) -> SchemaStatus:
+    """Return the schema's version; StoreError where the database cannot be asked."""
+    engine = _engine(dsn)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_current)
+    except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError) as error:
+        raise StoreError(_unreachable(error)) from error
+    finally:
+        await engine.dispose()
+
+
+async def migrate(dsn: str) -> SchemaStatus:
+    """Bring the schema up to date, in one transaction, and return its version.
+
+    StoreError where the database cannot be reached, or has a version this program does not know.
+    """
+    engine = _engine(dsn)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+        async with engine.connect() as connection:
+            return await connection.run_sync(_current)
+    except CommandError as error:
+        raise StoreError(
+            f"The catalog cannot be migrated: {error}. Is a newer program in use?"
+        ) from error
+    except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError) as error:
+        raise StoreError(_unreachable(error)) from error
+    finally:
+        await engine.dispose()
+
+
+def _unreachable(error: Exception) -> str:
+    return f"PostgreSQL did not do it: {error}. Check VIGIL_DATABASE_URL and the server's log."

@@ -1,0 +1,1 @@
+"""One file a step, its SQL beside it under the same name."""

@@ -1,0 +1,131 @@
+"""The catalog's connections: transactions, days of partitions, errors in Vigil's words."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import asyncpg
+
+from domain.errors import StoreError
+
+DAY_MS = 86_400_000
+
+Connection = asyncpg.pool.PoolConnectionProxy
+Row = asyncpg.Record
+T = TypeVar("T")
+
+
+@lru_cache
+def sql(name: str) -> str:
+    """Return the statement that stands in sql/<name>.sql."""
+    return files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+        )
+
+
+class Catalog:
+    """A pool of at most `size` connections to the catalog. Use as an async context manager."""
+
+    def __init__(self, dsn: str, *, size: int = 4) -> None:
+        self._dsn, self._size = dsn, size
+        self._pool: asyncpg.Pool | None = None
+        self._days: set[tuple[str, int]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Connect; StoreError where that fails."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=1,
+                max_size=self._size,
+                init=_prepare,
+                timeout=10,
+                command_timeout=60,
+            )
+        except (ValueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreError(
+                f"The catalog cannot be reached ({type(error).__name__}: {error}). Check that "
+                "PostgreSQL runs and that VIGIL_DATABASE_URL is right."
+            ) from error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Yield a connection inside a transaction; StoreError where PostgreSQL refuses."""
+        if self._pool is None:
+            raise StoreError("The catalog is not open.")
+        try:
+            async with self._pool.acquire(timeout=30) as connection, connection.transaction():
+                yield connection
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreError(
+                f"The catalog did not answer ({type(error).__name__}: {error}). Check that "
+                "PostgreSQL runs, VIGIL_DATABASE_URL and `vigil catalog status`."
+            ) from error
+
+    async def rows(self, name: str, *values: object) -> list[Row]:
+        """Return all rows of the statement in sql/<name>.sql."""
+        async with self.transaction() as connection:
+            found: list[Row] = await connection.fetch(sql(name), *values)
+            return found
+
+    async def row(self, name: str, *values: object) -> Row | None:
+        """Return the first row of the statement in sql/<name>.sql, or None."""
+        async with self.transaction() as connection:
+            return await connection.fetchrow(sql(name), *values)
+
+    async def write_days(
+        self,
+        days: dict[str, Iterable[int]],
+        work: Callable[[Connection], Awaitable[T]],
+    ) -> T:
+        """Run `work` in one transaction once the partitions for `days` exist.
+
+        `days` names, by table, any times (UTC ms) that fall in the days needed. A day that was
+        dropped after it was made here is made again.
+        """
+        wanted = {(table, ms - ms % DAY_MS) for table, times in days.items() for ms in times}
+        await self._ensure(wanted - self._days)
+        try:
+            async with self.transaction() as connection:
+                return await work(connection)
+        except StoreError as error:
+            if not isinstance(error.__cause__, asyncpg.CheckViolationError):
+                raise
+        await self._ensure(wanted)
+        async with self.transaction() as connection:
+            return await work(connection)
+
+    async def _ensure(self, wanted: set[tuple[str, int]]) -> None:
+        for table, day in sorted(wanted):
+            async with self.transaction() as connection:
+                await connection.execute("SELECT ensure_day($1, $2)", table, day)
+            self._days.add((table, day))
+
+
+async def lock_cameras(connection: Connection, what: str, cameras: Iterable[str]) -> None:
+    """Hold `what` of the cameras for this transaction, in one order, so that nobody deadlocks."""
+    await connection.execute(sql("lock_cameras"), what, sorted(set(cameras)))
+
+
+def as_json(models: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return events as the JSON that the statements read."""
+    return [model.model_dump(mode="json") for model in models]

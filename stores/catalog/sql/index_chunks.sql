@@ -1,0 +1,65 @@
+-- $1 jsonb: list of chunk-complete, one of each run and window, with `seqs`, `settled`, `covered`
+-- and `whole` added; $2 bigint: now, UTC ms. The cameras' footage is locked.
+-- Returns how many are current now. Fragments that a chunk holds leave in the same statement.
+WITH given AS (
+    SELECT *
+    FROM jsonb_to_recordset($1::jsonb) AS c (
+        camera text, run uuid, window_start_ms bigint, window_ms integer, revision integer,
+        digest text, object_key text, size_bytes bigint, sha256 text, start_ms bigint,
+        end_ms bigint, reason text, video_codec text, audio_codec text, width integer,
+        height integer, fragments jsonb, gaps jsonb, joined_ms bigint, seqs int4multirange,
+        settled int4multirange, covered int8multirange, whole boolean)
+), stored AS (
+    INSERT INTO chunks AS known (
+        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes, sha256,
+        start_ms, end_ms, reason, video_codec, audio_codec, width, height, seqs, settled, covered,
+        whole, fragments, gaps, joined_ms, indexed_ms)
+    SELECT
+        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes,
+        decode(sha256, 'hex'), start_ms, end_ms, reason, video_codec, audio_codec, width, height,
+        seqs, settled, covered, whole, fragments, gaps, joined_ms, $2
+    FROM given
+    WHERE NOT EXISTS (
+        SELECT FROM tombstones
+        WHERE tombstones.camera = given.camera
+          AND tombstones.run = given.run
+          AND tombstones.what = 'chunk'
+          AND coalesce(tombstones.window_start_ms, given.window_start_ms) = given.window_start_ms
+          AND coalesce(tombstones.digest, given.digest) = given.digest
+    )
+    ON CONFLICT (camera, window_start_ms, run) DO UPDATE SET
+        window_ms = excluded.window_ms, revision = excluded.revision, digest = excluded.digest,
+        object_key = excluded.object_key, size_bytes = excluded.size_bytes,
+        sha256 = excluded.sha256, start_ms = excluded.start_ms, end_ms = excluded.end_ms,
+        reason = excluded.reason, video_codec = excluded.video_codec,
+        audio_codec = excluded.audio_codec, width = excluded.width, height = excluded.height,
+        seqs = excluded.seqs, settled = excluded.settled, covered = excluded.covered, whole = excluded.whole,
+        fragments = excluded.fragments, gaps = excluded.gaps, joined_ms = excluded.joined_ms,
+        indexed_ms = excluded.indexed_ms
+    WHERE excluded.revision > known.revision
+    RETURNING camera, start_ms, end_ms, width, height, video_codec
+), taken_over AS (
+    DELETE FROM fragments
+    USING given
+    WHERE fragments.camera = given.camera
+      AND fragments.run = given.run
+      AND given.settled @> fragments.seq
+), reach AS (
+    INSERT INTO footage AS known (camera, first_ms, last_ms, width, height, video_codec)
+    SELECT
+        camera, min(start_ms), max(end_ms),
+        (array_agg(width ORDER BY end_ms DESC))[1],
+        (array_agg(height ORDER BY end_ms DESC))[1],
+        (array_agg(video_codec ORDER BY end_ms DESC))[1]
+    FROM stored
+    GROUP BY camera
+    ON CONFLICT (camera) DO UPDATE SET
+        first_ms = least(known.first_ms, excluded.first_ms),
+        last_ms = greatest(known.last_ms, excluded.last_ms),
+        width = CASE WHEN excluded.last_ms >= known.last_ms THEN excluded.width ELSE known.width END,
+        height = CASE WHEN excluded.last_ms >= known.last_ms
+                      THEN excluded.height ELSE known.height END,
+        video_codec = CASE WHEN excluded.last_ms >= known.last_ms
+                           THEN excluded.video_codec ELSE known.video_codec END
+)
+SELECT count(*) AS stored FROM stored

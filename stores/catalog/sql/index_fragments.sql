@@ -1,0 +1,56 @@
+-- $1 jsonb: list of fragment-arrived; $2 bigint: now, UTC ms. The cameras' footage is locked.
+-- Returns how many became playable: those that no chunk holds or reports as
+-- a gap (left out for wrong bytes, or late: then a revision will hold it) and no tombstone names.
+WITH given AS (
+    SELECT DISTINCT ON (camera, run, seq) *
+    FROM jsonb_to_recordset($1::jsonb) AS f (
+        camera text, run uuid, seq integer, start_ms bigint, duration_ms integer,
+        start_pts bigint, frames integer, size_bytes bigint, sha256 text, video_codec text,
+        audio_codec text, width integer, height integer, keyframes jsonb, closed_ms bigint)
+    ORDER BY camera, run, seq
+), stored AS (
+    INSERT INTO fragments (
+        camera, run, seq, start_ms, end_ms, start_pts, frames, size_bytes, sha256, video_codec,
+        audio_codec, width, height, keyframes, closed_ms, indexed_ms)
+    SELECT
+        camera, run, seq, start_ms, start_ms + duration_ms, start_pts, frames, size_bytes,
+        decode(sha256, 'hex'), video_codec, audio_codec, width, height,
+        CASE WHEN jsonb_typeof(keyframes) = 'array' THEN keyframes END, closed_ms, $2
+    FROM given
+    WHERE NOT EXISTS (
+        -- A chunk holds fragments that start in its window, which is an hour long at most.
+        SELECT FROM chunks
+        WHERE chunks.camera = given.camera
+          AND chunks.run = given.run
+          AND chunks.window_start_ms > given.start_ms - 3600000
+          AND chunks.window_start_ms <= given.start_ms
+          AND chunks.settled @> given.seq
+    ) AND NOT EXISTS (
+        SELECT FROM tombstones
+        WHERE tombstones.camera = given.camera
+          AND tombstones.run = given.run
+          AND tombstones.what = 'fragments'
+          AND given.seq >= coalesce(tombstones.first_seq, 0)
+          AND given.seq <= coalesce(tombstones.last_seq, 99999999)
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING camera, start_ms, end_ms, width, height, video_codec
+), reach AS (
+    INSERT INTO footage AS known (camera, first_ms, last_ms, width, height, video_codec)
+    SELECT
+        camera, min(start_ms), max(end_ms),
+        (array_agg(width ORDER BY end_ms DESC))[1],
+        (array_agg(height ORDER BY end_ms DESC))[1],
+        (array_agg(video_codec ORDER BY end_ms DESC))[1]
+    FROM stored
+    GROUP BY camera
+    ON CONFLICT (camera) DO UPDATE SET
+        first_ms = least(known.first_ms, excluded.first_ms),
+        last_ms = greatest(known.last_ms, excluded.last_ms),
+        width = CASE WHEN excluded.last_ms >= known.last_ms THEN excluded.width ELSE known.width END,
+        height = CASE WHEN excluded.last_ms >= known.last_ms
+                      THEN excluded.height ELSE known.height END,
+        video_codec = CASE WHEN excluded.last_ms >= known.last_ms
+                           THEN excluded.video_codec ELSE known.video_codec END
+)
+SELECT count(*) AS stored FROM stored
