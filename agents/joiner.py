@@ -22,15 +22,13 @@ from domain.errors import (
 from domain.events import (
     ChunkComplete,
     ChunkDue,
-    FragmentArrived,
     FragmentRef,
     Gap,
     ManifestFragment,
     encode,
 )
-from domain.events.fragments import AudioCodec, VideoCodec
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
-from media.keyframes import keyframes_of
+from media.keyframes import index
 from stores.objects import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -49,17 +47,6 @@ class NothingToJoinError(StoreError):
     """None of a window's fragments can be read; the text says why for each."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """What a fragment's metadata, or the manifest it stood in, says of its video."""
-
-    frames: int | None
-    video_codec: VideoCodec
-    audio_codec: AudioCodec | None
-    width: int
-    height: int
-
-
 @dataclass
 class _Joined:
     """What passed through the joiner on the way to S3."""
@@ -67,8 +54,6 @@ class _Joined:
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
     fragments: list[ManifestFragment] = field(default_factory=list)
-    form: _Form | None = None
-    """The first fragment's."""
 
 
 class Joiner:
@@ -137,7 +122,6 @@ class Joiner:
         key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
         joined = _Joined()
         await self._store.put_stream(key, self._bytes(due, standing, fragments, joined))
-        assert joined.form is not None, "a chunk has at least one fragment"
         complete = ChunkComplete(
             camera=due.camera,
             run=due.run,
@@ -151,10 +135,7 @@ class Joiner:
             start_ms=min(each.start_ms for each in joined.fragments),
             end_ms=max(each.start_ms + each.duration_ms for each in joined.fragments),
             reason=due.reason,
-            video_codec=joined.form.video_codec,
-            audio_codec=joined.form.audio_codec,
-            width=joined.form.width,
-            height=joined.form.height,
+            **due.form.model_dump(),
             fragments=joined.fragments,
             gaps=remaining_gaps(standing, due, joined.fragments, left_out),
             joined_ms=self._clock_ms(),
@@ -187,18 +168,21 @@ class Joiner:
         joined: _Joined,
     ) -> AsyncIterator[bytes]:
         for fragment in fragments:
-            data, form = await self._fragment(due, standing, fragment)
-            joined.form = joined.form or form
             try:
-                keyframes = keyframes_of(data, start_pts=fragment.start_pts)
+                data = await self._fragment(due, standing, fragment)
+                read = index(data, near_pts=fragment.start_pts)
+            except ObjectMissingError:
+                raise _LeftOutError(fragment, "its object is not in the store") from None
+            except IntegrityError as error:
+                raise _LeftOutError(fragment, f"its bytes are not those told: {error}") from None
             except MediaError as error:
-                raise _LeftOutError(fragment, f"is no readable transport stream: {error}") from None
+                raise _LeftOutError(fragment, f"it is no readable video: {error}") from None
             joined.fragments.append(
                 ManifestFragment(
                     **fragment.model_dump(include=set(FragmentRef.model_fields)),
                     offset=joined.size_bytes,
-                    frames=form.frames,
-                    keyframes=keyframes,
+                    frames=read.frames,
+                    keyframes=list(read.keyframes),
                 )
             )
             joined.sha256.update(data)
@@ -207,41 +191,19 @@ class Joiner:
 
     async def _fragment(
         self, due: ChunkDue, standing: ChunkComplete | None, fragment: FragmentRef
-    ) -> tuple[bytes, _Form]:
-        """Return a fragment's verified bytes and its metadata; raises _LeftOutError."""
+    ) -> bytes:
+        """Return a fragment's verified bytes: its object's, or its part of the standing chunk."""
         key = fragment_key(due.camera, due.run, fragment.seq)
-        try:
-            info = FragmentArrived.from_metadata(dict((await self._store.head(key)).metadata))
-            data = await self._store.get_verified(
-                key, size_bytes=fragment.size_bytes, sha256=fragment.sha256
-            )
-        except ObjectMissingError:
-            if (old := _within(standing, fragment.seq)) is None or standing is None:
-                raise _LeftOutError(fragment, "its object is not in the store") from None
-            data = await self._store.get_verified(
-                standing.object_key,
-                first=old.offset,
-                size_bytes=old.size_bytes,
-                sha256=old.sha256,
-            )
-            return data, _form_of(standing, old.frames)
-        except IntegrityError as error:
-            raise _LeftOutError(fragment, f"its bytes are not those announced: {error}") from None
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise _LeftOutError(
-                fragment, f"its object's metadata does not fit: {first['loc']}: {first['msg']}"
-            ) from None
-        return data, _form_of(info, info.frames)
+        first = None
+        if standing is not None and (old := _within(standing, fragment.seq)) is not None:
+            key, first = standing.object_key, old.offset
+        return await self._store.get_verified(
+            key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
+        )
 
 
-def _within(standing: ChunkComplete | None, seq: int) -> ManifestFragment | None:
-    fragments = standing.fragments if standing is not None else []
-    return next((each for each in fragments if each.seq == seq), None)
-
-
-def _form_of(source: FragmentArrived | ChunkComplete, frames: int | None) -> _Form:
-    return _Form(frames, source.video_codec, source.audio_codec, source.width, source.height)
+def _within(standing: ChunkComplete, seq: int) -> ManifestFragment | None:
+    return next((each for each in standing.fragments if each.seq == seq), None)
 
 
 def _gap_of(fragment: FragmentRef, reason: str) -> Gap:

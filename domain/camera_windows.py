@@ -7,7 +7,7 @@ The snapshot is the value of the table of open windows: JSON, short names, bound
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from domain.events import Event, FragmentArrived, FragmentRef, RunEnded
+from domain.events import Event, FragmentArrived, FragmentRef, RunEnded, VideoForm
 from domain.seqs import SeqRanges
 from domain.windows import RunEnd, RunWindows, Window, WindowRules
 
@@ -63,6 +63,12 @@ class CameraWindows:
         state = self._run(event.run, now_ms)
         if window is None:
             window = state.windows[start_ms] = Window(start_ms, late=index in state.sealed)
+        state.form = state.form or VideoForm(
+            video_codec=event.video_codec,
+            audio_codec=event.audio_codec,
+            width=event.width,
+            height=event.height,
+        )
         window.fragments[event.seq] = FragmentRef(
             seq=event.seq,
             start_ms=event.start_ms,
@@ -118,6 +124,7 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
     end = run.end
     return {
         "w": run.window_ms,
+        "f": run.form and run.form.model_dump(),
         "o": [
             [
                 window.start_ms,
@@ -162,6 +169,7 @@ def _run_restored(camera: str, run: str, value: dict[str, Any]) -> RunWindows:
         camera=camera,
         run=run,
         window_ms=value["w"],
+        form=value["f"] and VideoForm.model_validate(value["f"]),
         windows=windows,
         joined=_ranges(value["j"]),
         settled=_ranges(value["m"]),

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from domain.errors import ConfigError
-from domain.events import ChunkDue, Event, FragmentRef, Gap, HealRequested
+from domain.events import ChunkDue, Event, FragmentRef, Gap, HealRequested, VideoForm
 from domain.events.chunks import DueReason
 from domain.seqs import Range, SeqRanges
 
@@ -86,6 +86,8 @@ class RunWindows:
     camera: str
     run: str
     window_ms: int
+    form: VideoForm | None = None
+    """What its video is like; None until its first fragment."""
     windows: dict[int, Window] = field(default_factory=dict)
     joined: SeqRanges = field(default_factory=SeqRanges)
     """Seqs that stand in chunks: one that comes again is a duplicate."""
@@ -185,12 +187,14 @@ class RunWindows:
     def _seal(self, window: Window, reason: DueReason) -> ChunkDue:
         fragments = [window.fragments[seq] for seq in sorted(window.fragments)]
         holes = [] if window.late else self._holes(window)
+        assert self.form is not None, "a window has a fragment"
         due = ChunkDue(
             camera=self.camera,
             run=self.run,
             window_start_ms=window.start_ms,
             window_ms=self.window_ms,
             reason=reason,
+            form=self.form,
             fragments=fragments,
             gaps=[gap for gap, _ in holes],
         )

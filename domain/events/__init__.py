@@ -4,7 +4,14 @@ Any recorder that PUTs a fragment and sends its notice takes part.
 """
 
 from domain.events.base import Event, Ranges
-from domain.events.chunks import ChunkComplete, ChunkDue, FragmentRef, Gap, ManifestFragment
+from domain.events.chunks import (
+    ChunkComplete,
+    ChunkDue,
+    FragmentRef,
+    Gap,
+    ManifestFragment,
+    VideoForm,
+)
 from domain.events.control import DeadLetter, Deleted, Healed, HealRequested, Tick
 from domain.events.detections import Detection, DetectionFrame, FoundObject
 from domain.events.edge import CameraStatus, Heartbeat
@@ -35,6 +42,7 @@ __all__ = [
     "RunEnded",
     "RunStarted",
     "Tick",
+    "VideoForm",
     "encode",
     "parse",
 ]

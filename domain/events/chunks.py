@@ -33,6 +33,15 @@ class Gap(Part):
     reason: Reason
 
 
+class VideoForm(Part):
+    """What a run's video is like; a camera that changes it starts a new run."""
+
+    video_codec: VideoCodec
+    audio_codec: AudioCodec | None = None
+    width: int = Field(ge=1, le=16_384, description="pixels")
+    height: int = Field(ge=1, le=16_384, description="pixels")
+
+
 class ChunkDue(Event):
     """A window of a run is to be joined now. For `late`, only the late fragments are named."""
 
@@ -42,6 +51,7 @@ class ChunkDue(Event):
     window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
     window_ms: int = Field(ge=1_000, le=3_600_000, description="length of the window")
     reason: DueReason = Field(description="which rule made it due")
+    form: VideoForm
     fragments: list[FragmentRef] = Field(min_length=1, max_length=5_000)
     gaps: list[Gap] = Field(default_factory=list, max_length=5_000)
 
