@@ -24,7 +24,7 @@ DEAD_LETTERS = Counter(
 )
 OFFSET_JUMPS = Counter(
     "vigil_offset_jumps",
-    "Offsets that were neither delivered nor explained by the log: must stay 0",
+    "Offsets that the client jumped over and that were gone back to: must stay 0",
     ("topic",),
     registry=REGISTRY,
 )

@@ -31,6 +31,11 @@ class Batch(Generic[TP]):
         """Deliver nothing more of a partition: its order would break."""
         self.held.add(tp)
 
+    def go_back(self, tp: TP, offset: int) -> None:
+        """Deliver nothing more of a partition; fetch again from before the batch."""
+        self.held.add(tp)
+        self.todo[tp] = offset
+
     def delivered(self, tp: TP, offset: int) -> None:
         """Note that a record was handed over."""
         self.todo[tp] = offset + 1

@@ -47,6 +47,7 @@ class Consumer(driver.Consumer):
         self._gate = asyncio.Lock()
         self._seek_due = True  # sources not yet positioned in this generation
         self._next: dict[TP, int] = {}  # offset that the next record should have
+        self._doubted: dict[TP, tuple[int, int]] = {}  # hole seen once: (wanted, found)
         self._ledgers = Ledgers()
         self._acked_index = self._ledgers.done  # written by the compiled stream iterator
         self._acked = self._ledgers.sinks
@@ -54,7 +55,13 @@ class Consumer(driver.Consumer):
 
     def _forget(self, tp: TP) -> None:
         self._ledgers.pop(tp, None)
-        for state in (self._gap, self._read_offset, self._committed_offset, self._next):
+        for state in (
+            self._gap,
+            self._read_offset,
+            self._committed_offset,
+            self._next,
+            self._doubted,
+        ):
             state.pop(tp, None)
 
     def stop_flow(self) -> None:
@@ -166,6 +173,9 @@ class Consumer(driver.Consumer):
             if tp in batch.held or tp in self._paused_partitions:
                 batch.hold(tp)
                 continue
+            if self._jumped(tp, record.offset):
+                batch.go_back(tp, self._next[tp])
+                continue
             gone = await self._gone_before(tp, record.offset)
             if not self.flow_active or generation != self.app.consumer_generation_id:
                 break
@@ -188,6 +198,23 @@ class Consumer(driver.Consumer):
             self.log.warning("Cannot position sources: %r", exc)
             await self.sleep(0.2)
 
+    def _jumped(self, tp: TP, offset: int) -> bool:
+        """Return True once for each hole: the position goes back before it is believed.
+
+        Whatever moved the client past records that it was to deliver, they are fetched again.
+        A hole that is still there then is one in the log.
+        """
+        want = self._next.get(tp)
+        if want is None or offset <= want or self._may_have_holes(tp):
+            return False
+        if self._doubted.get(tp) == (want, offset):
+            return False
+        self._doubted[tp] = (want, offset)
+        return True
+
+    def _may_have_holes(self, tp: TP) -> bool:
+        return tp.topic in self.app.compacted_topics or self._is_changelog_tp(tp)
+
     async def _gone_before(self, tp: TP, offset: int) -> int:
         """Return how many offsets before this one retention has removed from the log unread."""
         want = self._next.get(tp)
@@ -196,39 +223,36 @@ class Consumer(driver.Consumer):
         start = (await self.earliest_offsets(tp))[tp]
         return min(max(start - want, 0), offset - want)
 
-    def _may_have_holes(self, tp: TP) -> bool:
-        return tp.topic in self.app.compacted_topics or self._is_changelog_tp(tp)
-
     def _expect(self, tp: TP, offset: int, gone: int) -> None:
         """Note a record that is about to be delivered, and what is missing before it."""
         want = self._next.get(tp)
+        doubted = self._doubted.pop(tp, None)
         if self.app.topics.acks_enabled_for(tp.topic):
             if want is None:
                 self._ledgers.of(tp).first(offset)
             elif offset > want:
                 self._ledgers.of(tp).skip(want, offset)
-                if not self._may_have_holes(tp):
-                    self._report_skip(tp, want, offset, gone)
+                if gone:
+                    self._report_expired(tp, want, gone)
             elif offset < want:
                 self.log.warning("%s: the log begins anew at %s: was it deleted?", tp, offset)
                 self._committed_offset.pop(tp, None)
                 self._ledgers[tp] = Ledger(floor=offset)
+            elif doubted is not None:  # the records were there after all
+                metrics.OFFSET_JUMPS.labels(tp.topic).inc(doubted[1] - want)
+                self.log.error("%s: jumped from %s to %s, and went back", tp, want, doubted[1])
         self._next[tp] = offset + 1
         self._read_offset[tp] = offset - 1  # the base loop sees no gap and no repeat
 
-    def _report_skip(self, tp: TP, want: int, offset: int, gone: int) -> None:
-        if gone:
-            metrics.EXPIRED.labels(tp.topic).inc(gone)
-            self.log.error(
-                "%s: retention removed offsets %s to %s before this group had read them. "
-                "Let `vigil reconcile` look in S3, and raise VIGIL_RETENTION_HOURS.",
-                tp,
-                want,
-                want + gone - 1,
-            )
-        if jumped := offset - want - gone:
-            metrics.OFFSET_JUMPS.labels(tp.topic).inc(jumped)
-            self.log.error("%s: %s offsets before %s were not delivered", tp, jumped, offset)
+    def _report_expired(self, tp: TP, want: int, gone: int) -> None:
+        metrics.EXPIRED.labels(tp.topic).inc(gone)
+        self.log.error(
+            "%s: retention removed offsets %s to %s before this group had read them. "
+            "Let `vigil reconcile` look in S3, and raise VIGIL_RETENTION_HOURS.",
+            tp,
+            want,
+            want + gone - 1,
+        )
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch a partition again whose queue was full, unless it waits for another reason."""

@@ -27,10 +27,17 @@ async def count(event: AnyEvent, record: Record) -> None:
     assert isinstance(event, FragmentArrived)
     if work_s:
         await asyncio.sleep(work_s)
-    if fail_once.exists() and event.seq == int(fail_once.read_text()):
-        fail_once.unlink()
+    if told_to_fail(event.seq):
         raise RuntimeError("told to fail")
     following, holes = counts[event.camera]
     if event.seq >= following:
         counts[event.camera] = [event.seq + 1, holes + event.seq - following]
     os.write(handled, f"{record.partition} {record.offset} {event.camera} {event.seq}\n".encode())
+
+
+def told_to_fail(seq: int) -> bool:
+    """Return True for one event with the seq that the file names."""
+    if not fail_once.exists() or seq != int(fail_once.read_text()):
+        return False
+    fail_once.unlink()
+    return True
