@@ -1,12 +1,12 @@
 """The outside systems as the settings name them, opened once a process, when first needed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
 from stores.aws import AwsEndpoint
-from stores.catalog import Catalog, open_catalog
+from stores.catalog import Catalog
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.settings import Settings
@@ -49,16 +49,6 @@ def object_store(of: Settings) -> Opened[ObjectStore]:
     return Opened(lambda: make_object_store(of))
 
 
-@asynccontextmanager
-async def opened_catalog(of: Settings, *, size: int = 4) -> AsyncIterator[Catalog]:
-    """Yield the catalog with at most `size` connections, and close them."""
-    opened = await open_catalog(of.database_url.get_secret_value(), size=size)
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
 def catalog(of: Settings) -> Opened[Catalog]:
     """Return the catalog, opened when first needed."""
-    return Opened(lambda: opened_catalog(of))
+    return Opened(lambda: Catalog(of.database_url.get_secret_value()))
