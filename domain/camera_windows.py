@@ -1,15 +1,16 @@
 """All windows of one camera: what an event changes, and what is to be sent for it.
 
-The snapshot is the value of the table of open windows: JSON, short names, bounded by the rules'
-`max_runs` and `max_window_fragments`.
+The snapshot is the value of the table of open windows: JSON, short names, bounded by the counts
+of the rules (see docs/design/windows.md).
 """
 
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from domain.events import Event, FragmentArrived, FragmentRef, RunEnded, VideoForm
+from domain.events import Event, FragmentArrived, RunEnded, VideoForm
 from domain.seqs import SeqRanges
-from domain.windows import RunEnd, RunWindows, Window, WindowRules
+from domain.window_state import Held, RunEnd, Window
+from domain.windows import RunWindows, WindowRules
 
 Verdict = Literal["new", "late", "duplicate", "refused"]
 
@@ -41,17 +42,33 @@ class CameraWindows:
         """Forget the longest silent runs where `run` would be one too many."""
         events: list[Event] = []
         while run not in self.runs and len(self.runs) >= self.rules.max_runs:
-            oldest = min(self.runs.values(), key=lambda each: (each.open, each.touched_ms))
-            events += self.runs.pop(oldest.run).seal_all()
+            oldest = min(
+                self.runs.values(), key=lambda each: (each.open, each.end is None, each.touched_ms)
+            )
+            events += self.runs.pop(oldest.run).seal_all(self.rules)
+        return events
+
+    def _seal_excess(self) -> list[Event]:
+        """Seal the longest quiet windows where too many fragments are held."""
+        windows = [(window, run) for run in self.runs.values() for window in run.windows.values()]
+        excess = sum(len(window.fragments) for window, _ in windows)
+        excess -= self.rules.max_open_fragments
+        windows.sort(key=lambda each: (each[0].touched_ms, each[0].start_ms))
+        events: list[Event] = []
+        for window, run in windows:
+            if excess <= 0:
+                break
+            excess -= len(window.fragments)
+            events.append(run.seal(window.start_ms, "grace", self.rules))
         return events
 
     def on_fragment(self, event: FragmentArrived, now_ms: int) -> tuple[Verdict, list[Event]]:
-        """Take a fragment in. Returns what it was and the events to send."""
+        """Take a fragment in. Returns what it was and the events to send.
+
+        A refused one (its window holds too many already) belongs in a dead letter.
+        """
         state = self.runs.get(event.run)
-        if state is not None and (
-            event.seq in state.joined
-            or any(event.seq in window.fragments for window in state.windows.values())
-        ):
+        if state is not None and state.holds(event.seq):
             return "duplicate", []
         window_ms = state.window_ms if state is not None else self.rules.window_ms
         index = event.start_ms // window_ms
@@ -62,31 +79,33 @@ class CameraWindows:
         events = self._make_room(event.run)
         state = self._run(event.run, now_ms)
         if window is None:
-            window = state.windows[start_ms] = Window(start_ms, late=index in state.sealed)
+            window = state.windows[start_ms] = Window(start_ms, state.is_late(event.seq, index))
         state.form = state.form or VideoForm(
             video_codec=event.video_codec,
             audio_codec=event.audio_codec,
             width=event.width,
             height=event.height,
         )
-        window.fragments[event.seq] = FragmentRef(
-            seq=event.seq,
-            start_ms=event.start_ms,
-            duration_ms=event.duration_ms,
-            start_pts=event.start_pts,
-            size_bytes=event.size_bytes,
-            sha256=event.sha256,
+        window.fragments[event.seq] = Held(
+            event.seq,
+            event.start_ms,
+            event.duration_ms,
+            event.start_pts,
+            event.size_bytes,
+            event.sha256,
         )
         window.touched_ms = max(window.touched_ms, now_ms)
         state.watermark_ms = max(state.watermark_ms, event.start_ms)
         events += state.due(now_ms, self.rules)
+        events += self._seal_excess()
         return ("late" if window.late else "new"), events
 
     def on_run_ended(self, event: RunEnded, now_ms: int) -> list[Event]:
         """Take a run's end in. Returns the events to send."""
         events = self._make_room(event.run)
         state = self._run(event.run, now_ms)
-        state.end = RunEnd(event.last_seq, event.ended_ms, event.reason, SeqRanges(event.given_up))
+        given_up = SeqRanges(SeqRanges(event.given_up).ranges[-self.rules.max_ranges :])
+        state.end = RunEnd(event.last_seq, event.ended_ms, event.reason, given_up)
         events += state.due(now_ms, self.rules)
         return events
 
@@ -131,10 +150,7 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
                 window.late,
                 window.touched_ms,
                 window.asked_ms,
-                [
-                    [f.seq, f.start_ms, f.duration_ms, f.start_pts, f.size_bytes, f.sha256]
-                    for f in window.fragments.values()
-                ],
+                [list(held) for held in window.fragments.values()],
             ]
             for window in run.windows.values()
         ],
@@ -144,6 +160,7 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
         "e": [part for pair in run.ends.items() for part in pair],
         "n": run.watermark_ms,
         "t": run.touched_ms,
+        "a": run.asked_ms,
         "x": None if end is None else [end.last_seq, end.ended_ms, end.reason, _flat(end.given_up)],
     }
 
@@ -152,18 +169,7 @@ def _run_restored(camera: str, run: str, value: dict[str, Any]) -> RunWindows:
     end = value["x"]
     windows = {}
     for start_ms, late, touched_ms, asked_ms, fragments in value["o"]:
-        refs = (
-            FragmentRef.model_construct(
-                seq=seq,
-                start_ms=begin_ms,
-                duration_ms=duration_ms,
-                start_pts=start_pts,
-                size_bytes=size_bytes,
-                sha256=sha256,
-            )
-            for seq, begin_ms, duration_ms, start_pts, size_bytes, sha256 in fragments
-        )
-        held = {ref.seq: ref for ref in refs}
+        held = {row[0]: Held._make(row) for row in fragments}
         windows[start_ms] = Window(start_ms, late, held, touched_ms, asked_ms)
     return RunWindows(
         camera=camera,
@@ -177,6 +183,7 @@ def _run_restored(camera: str, run: str, value: dict[str, Any]) -> RunWindows:
         ends=dict(zip(value["e"][::2], value["e"][1::2], strict=True)),
         watermark_ms=value["n"],
         touched_ms=value["t"],
+        asked_ms=value["a"],
         end=None if end is None else RunEnd(end[0], end[1], end[2], _ranges(end[3])),
     )
 

@@ -29,7 +29,15 @@ class SeqRanges:
     @classmethod
     def of(cls, seqs: Iterable[int]) -> "SeqRanges":
         """Make the set of single seqs."""
-        return cls((seq, seq) for seq in seqs)
+        made = cls()
+        ranges: list[Range] = []
+        for seq in sorted(seqs):
+            if ranges and seq <= ranges[-1][1] + 1:
+                ranges[-1] = (ranges[-1][0], seq)
+            else:
+                ranges.append((seq, seq))
+        made.ranges = tuple(ranges)
+        return made
 
     def __contains__(self, seq: int) -> bool:
         at = bisect_right(self.ranges, (seq, 1 << 62)) - 1
@@ -55,7 +63,9 @@ class SeqRanges:
         return f"SeqRanges({list(self.ranges)})"
 
     def __or__(self, other: "SeqRanges") -> "SeqRanges":
-        return SeqRanges(self.ranges + other.ranges)
+        if not other.ranges:
+            return self
+        return SeqRanges(self.ranges + other.ranges) if self.ranges else other
 
     def add(self, seq: int) -> "SeqRanges":
         """Return the set with one seq more."""
@@ -85,6 +95,13 @@ class SeqRanges:
                 break
             best = min(high, seq - 1)
         return best
+
+    def above(self, seq: int) -> int | None:
+        """Return the least member above `seq`, or None."""
+        for low, high in self.ranges:
+            if high > seq:
+                return max(low, seq + 1)
+        return None
 
     def within(self, first: int, last: int) -> "SeqRanges":
         """Return the part of the set within first..last."""

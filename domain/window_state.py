@@ -1,0 +1,50 @@
+"""What a window and a run's end are made of, while chunks are not yet due."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from domain.events import FragmentRef
+from domain.seqs import SeqRanges
+
+
+class Held(NamedTuple):
+    """A fragment in an open window: the fields of FragmentRef, cheap to put into the table."""
+
+    seq: int
+    start_ms: int
+    duration_ms: int
+    start_pts: int
+    size_bytes: int
+    sha256: str
+
+    @property
+    def end_ms(self) -> int:
+        """UTC of the end, exclusive."""
+        return self.start_ms + self.duration_ms
+
+    def ref(self) -> FragmentRef:
+        """Return it as the event names it; its fields were checked when it arrived."""
+        return FragmentRef.model_construct(**self._asdict())
+
+
+@dataclass(slots=True)
+class Window:
+    """The fragments of one run that start in one window and are not yet in a chunk."""
+
+    start_ms: int
+    late: bool
+    fragments: dict[int, Held] = field(default_factory=dict)
+    touched_ms: int = 0
+    """Log time of the newest fragment."""
+    asked_ms: int | None = None
+    """Log time at which the healer was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """What a run's end says."""
+
+    last_seq: int
+    ended_ms: int
+    reason: str
+    given_up: SeqRanges
