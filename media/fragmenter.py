@@ -1,0 +1,253 @@
+"""Cutting one run's transport stream into fragments, at keyframes, without transcoding.
+
+    pictures  K . . . . K . . . . K . . . . K
+    stream   [PAT PMT K.... K....][PAT PMT K.... K....]
+              fragment 0           fragment 1
+
+All fragments of a run are slices of one stream: continuity counters and times go on from one to
+the next, so joining is copying bytes. A slice is closed when the smallest PTS of the next one is
+certain, for a fragment lasts up to the next one's first picture shown.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+
+from domain.errors import MediaError
+from domain.events import Keyframe
+from media.fragmenter_audio import codec_of
+from media.fragmenter_mux import Picture, Piece, RunMux
+from media.fragmenter_nal import sequence_parameters
+from media.fragmenter_packet import AnyPacket
+from media.fragmenter_time import HZ, Timeline
+
+VIDEO_CODECS = ("h264", "hevc")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to cut, and when to give up waiting for a keyframe."""
+
+    target_ms: int = 4_000
+    """Cut at the first keyframe at or after this since the fragment's first."""
+    most_ms: int = 60_000
+    """A fragment may not last longer: the camera sends too few keyframes."""
+    most_bytes: int = 96 << 20
+    first_key_ms: int = 20_000
+    """A run must begin with a keyframe within this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One closed slice. Times are unwrapped ticks of 90 kHz."""
+
+    seq: int
+    data: bytes
+    start_pts: int
+    """The smallest PTS shown."""
+    end_pts: int
+    """The next fragment's start_pts; of a run's last, by its own frame rate."""
+    frames: int
+    keyframes: tuple[Keyframe, ...]
+    arrived_ms: int
+    """UTC when its first packet arrived."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """The slice being written."""
+
+    seq: int
+    key_pts: int
+    arrived_ms: int
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    frames: int = 0
+    start_pts: int = 0
+    last_pts: int = 0
+    last_dts: int = 0
+    keyframes: list[list[int]] = field(default_factory=list)
+    """[pts, offset, size]; the size grows while the keyframe's packets come."""
+    in_keyframe: bool = False
+
+    @property
+    def start_certain(self) -> bool:
+        """No picture to come can be shown before start_pts: PTS are never below their DTS."""
+        return self.last_dts >= self.start_pts
+
+
+class Fragmenter:
+    """One run: `push` packets, take fragments, `finish` once.
+
+    `video` and `audio` are streams of the source. `observe` is called with every recorded picture
+    (its packet with times set, before muxing).
+    """
+
+    def __init__(
+        self,
+        video: VideoStream,
+        audio: AudioStream | None,
+        limits: Limits,
+        observe: Callable[[AnyPacket, int], None] | None = None,
+    ) -> None:
+        codec = str(video.codec_context.codec.canonical_name)
+        if codec not in VIDEO_CODECS:
+            raise MediaError(
+                f"the camera sends {codec}, which Vigil does not record: set it to H.264 or H.265"
+            )
+        self.video_codec = codec
+        self.width, self.height = video.codec_context.width, video.codec_context.height
+        if not (self.width and self.height):
+            raise MediaError("the camera sends no parameter sets: its picture's size is unknown")
+        self._mux = RunMux(video, audio)
+        self.audio_codec = self._mux.audio_codec
+        self._audio_source = None if audio is None else codec_of(audio)
+        self._limits = limits
+        self._observe = observe
+        self._timeline = Timeline()
+        self._sps: bytes | None = None
+        self._first_ms: int | None = None
+        self._began = False
+        self._seq = 0
+        self._open: _Open | None = None
+        self._closing: _Open | None = None
+
+    @property
+    def sound_dropped(self) -> int:
+        """Sound packets left out because their times could not be used."""
+        return self._timeline.sound_dropped
+
+    def push(self, packet: AnyPacket, arrived_ms: int) -> Iterator[Fragment]:
+        """Take one packet of the source; yield the fragments that it closed.
+
+        Raises MediaError, in words fit for the timeline, where the run cannot go on; `finish`
+        then still gives what was recorded before.
+        """
+        if packet.size == 0:
+            return
+        if packet.stream.type == "audio":
+            yield from self._sound(packet)
+        else:
+            yield from self._picture(packet, arrived_ms)
+
+    def finish(self) -> Iterator[Fragment]:
+        """End the run; yield its last fragments."""
+        yield from self._take(self._mux.close() if self._began else [])
+        last, self._open = self._open, None
+        if self._closing is not None:
+            end = last.start_pts if last is not None else _own_end(self._closing)
+            yield _closed(self._closing, end)
+            self._closing = None
+        if last is not None and last.frames:
+            yield _closed(last, _own_end(last))
+
+    def _picture(self, packet: AnyPacket, arrived_ms: int) -> Iterator[Fragment]:
+        if self._first_ms is None:
+            self._first_ms = arrived_ms
+        if not self._began:
+            if not packet.is_keyframe:
+                if arrived_ms - self._first_ms > self._limits.first_key_ms:
+                    raise MediaError(
+                        f"no keyframe within {self._limits.first_key_ms // 1_000} s: set the "
+                        "camera's keyframe interval (GOP) to a few seconds"
+                    )
+                return
+            self._began = True
+        if packet.is_keyframe:
+            self._same_parameters(packet)
+        for ready in self._timeline.picture(packet):
+            if self._observe is not None:
+                self._observe(ready, arrived_ms)
+            yield from self._take(self._mux.picture(ready, arrived_ms))
+        self._within_bounds()
+
+    def _sound(self, packet: AnyPacket) -> Iterator[Fragment]:
+        if not self._began or self.audio_codec is None:
+            return
+        for encoded in self._mux.encode_sound(packet):
+            if self._timeline.sound(encoded):
+                yield from self._take(self._mux.sound(encoded))
+
+    def _same_parameters(self, packet: AnyPacket) -> None:
+        sps = sequence_parameters(memoryview(packet)[:2_048].tobytes(), self.video_codec)
+        if sps is None:
+            return
+        if self._sps is not None and sps != self._sps:
+            raise MediaError("the camera changed its picture's size or coding")
+        self._sps = sps
+
+    def _within_bounds(self) -> None:
+        if self._open is None:
+            return
+        lasted_ms = (self._open.last_pts - self._open.key_pts) * 1_000 // HZ
+        if lasted_ms > self._limits.most_ms or self._open.size > self._limits.most_bytes:
+            raise MediaError(
+                f"no keyframe for {lasted_ms // 1_000} s and {self._open.size >> 20} MiB: set the "
+                "camera's keyframe interval (GOP) to a few seconds"
+            )
+
+    def _take(self, pieces: list[Piece]) -> Iterator[Fragment]:
+        for piece in pieces:
+            if piece.picture is not None:
+                if self._cuts(piece.picture):
+                    self._begin(piece.picture)
+                self._add_picture(piece.picture)
+            if self._open is None:
+                continue  # sound before the run's first keyframe
+            if self._open.in_keyframe and piece.video:
+                self._open.keyframes[-1][2] += len(piece.data)
+            self._open.parts.append(piece.data)
+            self._open.size += len(piece.data)
+            if self._closing is not None and self._open.start_certain:
+                yield _closed(self._closing, self._open.start_pts)
+                self._closing = None
+
+    def _cuts(self, picture: Picture) -> bool:
+        if self._open is None:
+            return True
+        lasted = picture.pts - self._open.key_pts
+        # A fragment whose start is not certain yet cannot have lasted; never two are closing.
+        return picture.key and self._closing is None and lasted * 1_000 >= self._due()
+
+    def _due(self) -> int:
+        return self._limits.target_ms * HZ
+
+    def _begin(self, picture: Picture) -> None:
+        self._closing = self._open
+        tables = self._mux.tables()
+        self._open = _Open(self._seq, picture.pts, picture.arrived_ms, [tables], len(tables))
+        self._seq += 1
+
+    def _add_picture(self, picture: Picture) -> None:
+        now = self._open
+        if now is None:
+            raise MediaError("a picture came before the run's first keyframe")
+        now.start_pts = min(now.start_pts, picture.pts) if now.frames else picture.pts
+        now.last_pts = max(now.last_pts, picture.pts)
+        now.last_dts = picture.dts
+        now.frames += 1
+        now.in_keyframe = picture.key
+        if picture.key:
+            now.keyframes.append([picture.pts, now.size, 0])
+
+
+def _own_end(piece: _Open) -> int:
+    if piece.frames < 2:
+        return piece.last_pts + HZ // 25
+    return piece.last_pts + max((piece.last_pts - piece.start_pts) // (piece.frames - 1), 1)
+
+
+def _closed(piece: _Open, end_pts: int) -> Fragment:
+    return Fragment(
+        seq=piece.seq,
+        data=b"".join(piece.parts),
+        start_pts=piece.start_pts,
+        end_pts=max(end_pts, piece.start_pts),
+        frames=piece.frames,
+        keyframes=tuple(
+            Keyframe(pts=pts, offset=offset, size=size) for pts, offset, size in piece.keyframes
+        ),
+        arrived_ms=piece.arrived_ms,
+    )

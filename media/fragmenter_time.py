@@ -1,0 +1,105 @@
+"""A run's time stamps: from the camera's time bases to unwrapped ticks of 90 kHz.
+
+The first recorded keyframe's DTS becomes START_TICKS, so that no time of the run is negative, not
+even the programme clock's, which runs ahead of the pictures. Sound is shifted by as much.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from domain.errors import MediaError
+from media.fragmenter_packet import AnyPacket
+
+HZ = 90_000
+TIME_BASE = Fraction(1, HZ)
+START_TICKS = 10 * HZ
+_BACK_TICKS = HZ // 2
+"""A step back by up to this much is jitter and mended; more is a fault of the camera."""
+_HELD = 60
+"""Most pictures without PTS that are kept for one that has it."""
+_SOUND_APART_TICKS = 10 * HZ
+
+
+class Timeline:
+    """Puts a run's packets on one time line; one per run."""
+
+    def __init__(self) -> None:
+        self._shift: int | None = None
+        self._held: list[AnyPacket] = []
+        self._video_dts: int | None = None
+        self._video_delta = HZ // 25
+        self._audio_dts: int | None = None
+        self.sound_dropped = 0
+        """Sound packets left out because their times ran back or far from the pictures'."""
+
+    def picture(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """Yield the packets that now have their times, in decode order.
+
+        A picture without PTS is held until one with PTS follows. Raises MediaError where pictures
+        never get a PTS, or where PTS jump back.
+        """
+        if packet.pts is None and packet.dts is None:
+            self._held.append(packet)
+            if len(self._held) > _HELD:
+                raise MediaError(
+                    "the camera sends pictures without time stamps: update its firmware or "
+                    "choose another stream of it"
+                )
+            return
+        pts = _ticks(packet.pts if packet.pts is not None else packet.dts, packet)
+        dts = _ticks(packet.dts, packet) if packet.dts is not None else pts
+        if packet.duration:
+            self._video_delta = max(_ticks(packet.duration, packet), 1)
+        if self._held:
+            held, self._held = self._held, []
+            for waiting, time in zip(held, self._between(min(pts, dts), len(held)), strict=True):
+                yield self._placed(waiting, time, time)
+        yield self._placed(packet, pts, dts)
+
+    def sound(self, packet: AnyPacket) -> bool:
+        """Give a sound packet its times; False: it cannot be used and is counted."""
+        if self._shift is None or self._video_dts is None or packet.pts is None:
+            return False
+        pts = _ticks(packet.pts, packet) + self._shift
+        far = abs(pts - self._video_dts) > _SOUND_APART_TICKS
+        if pts < 0 or far or (self._audio_dts is not None and pts <= self._audio_dts):
+            self.sound_dropped += 1
+            return False
+        duration = _ticks(packet.duration, packet) if packet.duration else 0
+        self._audio_dts = pts
+        packet.time_base = TIME_BASE
+        packet.pts = packet.dts = pts
+        packet.duration = duration
+        return True
+
+    def _between(self, known: int, count: int) -> list[int]:
+        """Return times for pictures that came before the one at `known` (camera's ticks)."""
+        step = self._video_delta
+        if self._video_dts is not None and self._shift is not None:
+            room = known - (self._video_dts - self._shift)
+            step = max(min(step, room // (count + 1)), 1)
+        return [known - step * (count - at) for at in range(count)]
+
+    def _placed(self, packet: AnyPacket, pts: int, dts: int) -> AnyPacket:
+        dts = min(dts, pts)
+        if self._shift is None:
+            self._shift = START_TICKS - dts
+        pts, dts = pts + self._shift, dts + self._shift
+        if self._video_dts is not None and dts <= self._video_dts:
+            back = self._video_dts - dts
+            if back > _BACK_TICKS:
+                raise MediaError(f"the camera's time stamps jumped back by {back / HZ:.1f} s")
+            dts = self._video_dts + 1
+            pts = max(pts, dts)
+        self._video_dts = dts
+        packet.time_base = TIME_BASE
+        packet.pts, packet.dts = pts, dts
+        packet.duration = self._video_delta
+        return packet
+
+
+def _ticks(value: int | None, packet: AnyPacket) -> int:
+    if value is None or packet.time_base is None:
+        raise MediaError("a packet has no time base")
+    exact = value * packet.time_base * HZ
+    return exact.numerator // exact.denominator

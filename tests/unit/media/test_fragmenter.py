@@ -1,0 +1,311 @@
+"""Fragments of a run: slices of one transport stream."""
+
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from domain.errors import MediaError
+from media import keyframes, mpegts
+from media.fragmenter import Fragment, Fragmenter, Limits
+from tests.unit.media.clips import make_clip
+
+T0_MS = 1_760_000_000_000
+
+
+def cut(
+    path: Path, limits: Limits | None = None, *, audio: bool = True, shift: int = 0
+) -> list[Fragment]:
+    """Fragment a whole clip; `shift` seconds are added to all its times."""
+    with av.open(str(path)) as source:
+        video = source.streams.video[0]
+        sound = source.streams.audio[0] if audio and source.streams.audio else None
+        fragmenter = Fragmenter(video, sound, limits or Limits(target_ms=2_000))
+        out: list[Fragment] = []
+        for packet in source.demux(video, *([sound] if sound else [])):
+            out += fragmenter.push(packet, T0_MS)
+        out += fragmenter.finish()
+    return out
+
+
+def check_slices(fragments: list[Fragment]) -> None:
+    """Counters per PID go on through all slices; each begins with PAT, PMT and a keyframe."""
+    counters: dict[int, int] = {}
+    for fragment in fragments:
+        found = list(mpegts.packets(fragment.data))
+        assert found[0].pid == mpegts.PAT_PID and found[0].starts
+        program = mpegts.pmt_pid(found[0].payload)
+        assert found[1].pid == program and found[1].starts
+        assert found[2].starts and found[2].random_access
+        assert found[2].pcr is not None
+        for packet in found:
+            assert not packet.discontinuity
+            if packet.has_payload:
+                expected = (counters.get(packet.pid, packet.counter - 1) + 1) % 16
+                assert packet.counter == expected, (fragment.seq, packet)
+                counters[packet.pid] = packet.counter
+
+
+def warnings_of(data: bytes, tmp_path: Path) -> str:
+    """Return all that ffmpeg says at -v warning when it decodes the bytes."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("no ffmpeg on this machine")
+    path = tmp_path / "joined.ts"
+    path.write_bytes(data)
+    done = subprocess.run(
+        [ffmpeg, "-v", "warning", "-i", path, "-f", "null", "-"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stderr
+
+
+def decoded(data: bytes, tmp_path: Path) -> list[int]:
+    """Return the PTS of all pictures that the joined bytes decode to."""
+    path = tmp_path / "decoded.ts"
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        return [int(frame.pts or 0) for frame in container.decode(video=0)]
+
+
+CASES = [
+    pytest.param({}, 300, id="h264"),
+    pytest.param({"bframes": 2}, 300, id="h264-b-frames"),
+    pytest.param(
+        {"bframes": 2, "options": {"x264-params": "keyint=25:open-gop=1:bframes=2:b-adapt=0"}},
+        300,
+        id="h264-open-gop",
+    ),
+    pytest.param({"audio": "aac"}, 300, id="h264-aac"),
+    pytest.param({"audio": "pcm_mulaw", "bframes": 2}, 300, id="h264-g711"),
+    pytest.param({"audio": "mp2"}, 300, id="h264-mp2"),
+    pytest.param({"codec": "libx265", "bframes": 2, "audio": "pcm_alaw"}, 300, id="hevc-g711"),
+]
+
+
+@pytest.mark.parametrize(("clip", "pictures"), CASES)
+def test_joined_fragments_are_one_clean_stream(
+    clip: dict[str, object], pictures: int, tmp_path: Path
+) -> None:
+    path = make_clip(tmp_path / "clip.mov", pictures=pictures, **clip)  # type: ignore[arg-type]
+    fragments = cut(path)
+    assert len(fragments) >= 5
+    assert [fragment.seq for fragment in fragments] == list(range(len(fragments)))
+    check_slices(fragments)
+    joined = b"".join(fragment.data for fragment in fragments)
+    assert warnings_of(joined, tmp_path) == ""
+    assert sum(fragment.frames for fragment in fragments) == pictures
+    times = decoded(joined, tmp_path)
+    assert len(times) == pictures
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize(("clip", "pictures"), CASES)
+def test_a_fragment_tells_its_times_and_keyframes(
+    clip: dict[str, object], pictures: int, tmp_path: Path
+) -> None:
+    path = make_clip(tmp_path / "clip.mov", pictures=pictures, **clip)  # type: ignore[arg-type]
+    fragments = cut(path)
+    for fragment, following in zip(fragments, fragments[1:], strict=False):
+        assert fragment.end_pts == following.start_pts
+    assert fragments[-1].end_pts - fragments[0].start_pts == pytest.approx(
+        pictures * 3_600, abs=90
+    )
+    for fragment in fragments:
+        found = keyframes.index(fragment.data, fragment.start_pts)
+        assert found.frames == fragment.frames
+        assert found.first_pts == fragment.start_pts
+        assert found.keyframes == fragment.keyframes
+        assert found.video_codec == ("hevc" if "codec" in clip else "h264")
+        assert found.audio_codec == (
+            None if "audio" not in clip else "mp2" if clip["audio"] == "mp2" else "aac"
+        ) or (clip.get("audio") == "mp2" and found.audio_codec == "mp3")
+
+
+def test_sound_before_a_cut_lies_in_the_earlier_fragment(tmp_path: Path) -> None:
+    fragments = cut(make_clip(tmp_path / "clip.mp4", audio="aac"))
+    for fragment, following in zip(fragments, fragments[1:], strict=False):
+        border = following.keyframes[0].pts
+        sound = sound_times(fragment.data)
+        assert sound
+        assert max(sound) <= border
+        assert min(sound_times(following.data)) > max(sound)
+
+
+def sound_times(data: bytes) -> list[int]:
+    """Return the PTS of all sound packets, which here stand on the PID after the pictures'."""
+    return [
+        pts
+        for packet in mpegts.packets(data)
+        if packet.pid == 0x101 and packet.starts
+        if (pts := mpegts.pes(packet.payload).pts) is not None
+    ]
+
+
+@pytest.mark.parametrize(("target_ms", "gop", "length"), [(2_000, 25, 50), (3_000, 50, 100)])
+def test_cuts_at_the_first_keyframe_at_or_after_the_target(
+    target_ms: int, gop: int, length: int, tmp_path: Path
+) -> None:
+    fragments = cut(make_clip(tmp_path / "clip.mp4", gop=gop), Limits(target_ms=target_ms))
+    assert {fragment.frames for fragment in fragments} == {length}
+
+
+def test_a_stream_without_keyframes_ends_the_run_but_keeps_what_there_is(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=250, gop=1_000)
+    with av.open(str(path)) as source:
+        video = source.streams.video[0]
+        fragmenter = Fragmenter(video, None, Limits(target_ms=2_000, most_ms=5_000))
+        with pytest.raises(MediaError, match=r"no keyframe for 5 s.*\(GOP\)"):
+            for packet in source.demux(video):
+                assert not list(fragmenter.push(packet, T0_MS))
+        (only,) = fragmenter.finish()
+    assert only.frames == 127
+
+
+def test_a_run_that_never_begins_says_so(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=50, gop=1_000)
+    with av.open(str(path)) as source:
+        video = source.streams.video[0]
+        fragmenter = Fragmenter(video, None, Limits(first_key_ms=1_000))
+        pictures = [packet for packet in source.demux(video) if not packet.is_keyframe]
+        with pytest.raises(MediaError, match="no keyframe within 1 s"):
+            for n, packet in enumerate(pictures):
+                assert not list(fragmenter.push(packet, T0_MS + n * 40))
+        assert not list(fragmenter.finish())
+
+
+def test_pictures_without_pts_are_kept_once_one_has_it(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=100)
+    fragments = cut_changed(path, lambda n, packet: _without_pts(packet) if n < 3 else packet)
+    assert sum(fragment.frames for fragment in fragments) == 100
+    times = decoded(b"".join(fragment.data for fragment in fragments), tmp_path)
+    assert [late - early for early, late in zip(times, times[1:], strict=False)] == [3_600] * 99
+
+
+def _without_pts(packet: av.Packet) -> av.Packet:  # type: ignore[type-arg]
+    packet.pts = packet.dts = None
+    return packet
+
+
+def cut_changed(path: Path, change) -> list[Fragment]:  # type: ignore[no-untyped-def]
+    """Fragment a clip whose packets `change` changes; what was recorded before an error too."""
+    with av.open(str(path)) as source:
+        video = source.streams.video[0]
+        fragmenter = Fragmenter(video, None, Limits(target_ms=2_000))
+        out: list[Fragment] = []
+        for n, packet in enumerate(pictures_of(source)):
+            out += fragmenter.push(change(n, packet), T0_MS)
+        return out + list(fragmenter.finish())
+
+
+def pictures_of(source: av.container.InputContainer) -> Iterator[av.Packet]:  # type: ignore[type-arg]
+    for packet in source.demux(source.streams.video[0]):
+        if packet.size:
+            yield packet
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda n, p: _moved(p, -60) if n >= 60 else p, "jumped back by 60.0 s"),
+        (lambda n, p: _without_pts(p), "without time stamps"),
+    ],
+)
+def test_broken_time_stamps_end_the_run_in_words(change, words: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = make_clip(tmp_path / "clip.mp4", pictures=100)
+    with pytest.raises(MediaError, match=words):
+        cut_changed(path, change)
+
+
+def _moved(packet: av.Packet, seconds: int) -> av.Packet:  # type: ignore[type-arg]
+    assert packet.pts is not None and packet.dts is not None and packet.time_base is not None
+    ticks = int(seconds / packet.time_base)
+    packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+    return packet
+
+
+def test_time_goes_on_when_33_bits_wrap(tmp_path: Path) -> None:
+    # A run that is 26.5 hours old: the wrap falls into the clip.
+    path = make_clip(tmp_path / "clip.mp4", pictures=500, bframes=2)
+    hours = ((1 << 33) - 900_000) // 90_000 - 12
+    fragments = cut_changed(path, lambda n, p: p if n < 50 else _moved(p, hours))
+    unwrapped = [fragment.start_pts for fragment in fragments]
+    assert unwrapped == sorted(unwrapped)
+    assert unwrapped[1] < 1 << 33 < unwrapped[-1]
+    check_slices(fragments)
+    joined = b"".join(fragment.data for fragment in fragments[1:])
+    assert warnings_of(joined, tmp_path) == ""
+    for fragment in fragments[1:]:
+        assert keyframes.index(fragment.data, fragment.start_pts).keyframes == fragment.keyframes
+
+
+def test_missing_parameter_sets_are_put_before_each_keyframe(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=150)
+    stripped = tmp_path / "stripped.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", path, "-c", "copy", "-bsf:v",
+         "filter_units=remove_types=7-8", stripped],
+        check=True,
+    )  # fmt: skip
+    fragments = cut(stripped)
+    assert len(fragments) == 3
+    for fragment in fragments:
+        assert len(decoded(fragment.data, tmp_path)) == fragment.frames
+        assert warnings_of(fragment.data, tmp_path) == ""
+
+
+def test_a_changed_picture_size_ends_the_run(tmp_path: Path) -> None:
+    small = make_clip(tmp_path / "small.ts", pictures=50)
+    large = make_clip(tmp_path / "large.ts", pictures=50, size=(320, 240))
+    with av.open(str(small)) as one, av.open(str(large)) as other:
+        fragmenter = Fragmenter(one.streams.video[0], None, Limits())
+        for packet in pictures_of(one):
+            list(fragmenter.push(packet, T0_MS))
+        with pytest.raises(MediaError, match="changed its picture's size"):
+            list(fragmenter.push(next(pictures_of(other)), T0_MS))
+
+
+def test_sound_that_stops_does_not_stop_pictures(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=300, audio="aac")
+    with av.open(str(path)) as source:
+        video, sound = source.streams.video[0], source.streams.audio[0]
+        fragmenter = Fragmenter(video, sound, Limits(target_ms=2_000))
+        out: list[Fragment] = []
+        for packet in source.demux(video, sound):
+            if packet.size and (packet.stream is video or float(packet.pts * packet.time_base) < 3):
+                out += fragmenter.push(packet, T0_MS)
+        assert len(out) == 5  # the sixth is open
+        out += fragmenter.finish()
+    assert sum(fragment.frames for fragment in out) == 300
+    check_slices(out)
+
+
+def test_refuses_other_codecs_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        container.mux(stream.encode(av.VideoFrame(64, 64, "yuvj420p")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as source, pytest.raises(MediaError, match=r"sends mjpeg.*H\.264"):
+        Fragmenter(source.streams.video[0], None, Limits())
+
+
+def test_packets_of_a_damaged_file_are_refused() -> None:
+    with pytest.raises(MediaError, match="cut short"):
+        list(mpegts.packets(b"G" * 100))
+    with pytest.raises(MediaError, match="byte 188"):
+        list(mpegts.packets(b"G" + bytes(187) + b"x" + bytes(187)))
+
+
+def test_counts_per_pid() -> None:
+    counts: dict[int, int] = defaultdict(int)
+    null = bytes((mpegts.SYNC, 0x1F, 0xFF, 0x10)) + bytes(184)
+    for packet in mpegts.packets(null * 3):
+        counts[packet.pid] += 1
+    assert counts == {mpegts.NULL_PID: 3}
+    assert next(mpegts.packets(mpegts.with_counter(null, 21))).counter == 5
