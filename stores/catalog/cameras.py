@@ -19,6 +19,7 @@ class Camera:
     height: int | None
     recent: tuple[tuple[str, int], ...]
     """(label, most in one picture) of the last minutes, most first."""
+    run_started_ms: int | None
     run_ended_ms: int | None
     """End of the newest run, None while it goes on."""
     run_reason: str | None
@@ -38,6 +39,12 @@ async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> b
 async def known_cameras(catalog: Catalog) -> set[str]:
     """Return the ids of all cameras; events of others are refused."""
     return {row["id"] for row in await catalog.rows("known_cameras")}
+
+
+async def get_camera(catalog: Catalog, camera: str, now_ms: int) -> Camera | None:
+    """Return one camera, or None where it is not known."""
+    found = await list_cameras(catalog, now_ms, only=camera)
+    return found[0] if found else None
 
 
 async def list_cameras(

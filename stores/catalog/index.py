@@ -83,7 +83,7 @@ async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) 
     if not starts and not ended:
         return
     async with catalog.transaction() as connection:
-        await lock_cameras(connection, "runs", (camera for camera, _ in starts | ends))
+        await lock_cameras(connection, _FOOTAGE, (camera for camera, _ in starts | ends))
         await connection.execute(sql("index_run_starts"), as_json(list(starts.values())))
         await connection.execute(sql("index_run_ends"), ended)
 

@@ -1,12 +1,12 @@
 -- $1 text: only this camera, null for all; $2, $3 bigint: labels seen from and to, UTC ms.
 SELECT
     cameras.id, cameras.name, cameras.created_ms, footage.first_ms, footage.last_ms,
-    footage.width, footage.height, seen.recent, newest.ended_ms AS run_ended_ms,
-    newest.reason AS run_reason
+    footage.width, footage.height, seen.recent, newest.started_ms AS run_started_ms,
+    newest.ended_ms AS run_ended_ms, newest.reason AS run_reason
 FROM cameras
 LEFT JOIN footage ON footage.camera = cameras.id
 LEFT JOIN LATERAL (
-    SELECT ended_ms, reason
+    SELECT started_ms, ended_ms, reason
     FROM runs
     WHERE runs.camera = cameras.id
     ORDER BY run DESC

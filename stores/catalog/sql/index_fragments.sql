@@ -52,5 +52,13 @@ WITH given AS (
                       THEN excluded.height ELSE known.height END,
         video_codec = CASE WHEN excluded.last_ms >= known.last_ms
                            THEN excluded.video_codec ELSE known.video_codec END
+), announced AS (
+    -- A run may lack its run-started: other recorders, or a notice still on its way.
+    INSERT INTO runs (camera, run, started_ms)
+    SELECT camera, run, min(start_ms)
+    FROM given
+    GROUP BY camera, run
+    ORDER BY camera, run
+    ON CONFLICT DO NOTHING
 )
 SELECT count(*) AS stored FROM stored

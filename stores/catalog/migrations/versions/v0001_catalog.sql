@@ -68,10 +68,11 @@ CREATE TABLE runs (
     PRIMARY KEY (camera, run)
 );
 CREATE INDEX runs_by_end ON runs (camera, ended_ms);
-COMMENT ON TABLE runs IS 'Capture sessions. Kept by the index agent from run-started and run-ended.';
+COMMENT ON TABLE runs IS 'Capture sessions. Kept by the index agent from run-started and run-ended. Rows outlive their '
+    'footage: live playlists number their segments by the runs before.';
 COMMENT ON COLUMN runs.camera IS 'tenant/site/camera';
 COMMENT ON COLUMN runs.run IS 'UUIDv7 of the session; sorts by its start';
-COMMENT ON COLUMN runs.started_ms IS 'UTC ms of the first picture; from the id until run-started came';
+COMMENT ON COLUMN runs.started_ms IS 'UTC ms of the first picture; from the footage until run-started came';
 COMMENT ON COLUMN runs.edge IS 'name of the recording device, null until run-started came';
 COMMENT ON COLUMN runs.stream IS 'main or sub, null until run-started came';
 COMMENT ON COLUMN runs.ended_ms IS 'UTC ms of the end of the last fragment, null while it goes on';

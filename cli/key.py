@@ -1,0 +1,75 @@
+"""`vigil key`: make, list and revoke API keys."""
+
+import argparse
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from domain.errors import ConfigError
+from stores.catalog import Catalog
+from stores.catalog.keys import create_key, list_keys, revoke_key
+from streams.settings import settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `key create`, `key list` and `key revoke`."""
+    parser = commands.add_parser("key", help="create and revoke API keys")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    making = verbs.add_parser("create", help="make a key and print it, this once")
+    making.add_argument("--name", required=True, help="whose key it is")
+    making.set_defaults(run=run_create)
+    listing = verbs.add_parser("list", help="list the keys, without the keys themselves")
+    listing.set_defaults(run=run_list)
+    revoking = verbs.add_parser("revoke", help="refuse a key from now on")
+    revoking.add_argument("number", type=int, help="the key's number, as `vigil key list` shows it")
+    revoking.set_defaults(run=run_revoke)
+
+
+def _catalog() -> Catalog:
+    return Catalog(settings().database_url.get_secret_value(), size=1)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def run_create(args: argparse.Namespace) -> int:
+    """Create; prints the key alone, for scripts."""
+    name = args.name.strip()
+    if not 1 <= len(name) <= 100:
+        raise ConfigError("A key's name has 1 to 100 characters.")
+
+    async def creating() -> str:
+        async with _catalog() as catalog:
+            return await create_key(catalog, name, _now_ms())
+
+    print(asyncio.run(creating()))
+    return 0
+
+
+def run_list(_args: argparse.Namespace) -> int:
+    """List; one line each: number, how it begins, name, since when, whether it is revoked."""
+
+    async def listing() -> None:
+        async with _catalog() as catalog:
+            for key in await list_keys(catalog):
+                made = datetime.fromtimestamp(key.created_ms / 1000, UTC).strftime("%F %TZ")
+                state = "valid" if key.revoked_ms is None else "revoked"
+                print(f"{key.id:>4}  {key.hint}…  {key.name:<30} {made}  {state}")
+
+    asyncio.run(listing())
+    return 0
+
+
+def run_revoke(args: argparse.Namespace) -> int:
+    """Revoke; sessions made with the key end within seconds."""
+
+    async def revoking() -> str | None:
+        async with _catalog() as catalog:
+            return await revoke_key(catalog, args.number, _now_ms())
+
+    name = asyncio.run(revoking())
+    if name is None:
+        raise ConfigError(f"There is no key {args.number}; `vigil key list` shows them.")
+    print(f"Revoked key {args.number} ({name}).")
+    return 0

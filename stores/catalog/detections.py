@@ -1,0 +1,64 @@
+"""The objects found in a stretch of time, page by page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from stores.catalog.pool import Catalog, Row
+
+Place = tuple[int, str, int, str, str, int]
+"""at_ms, run, pts, model, model version, index: where a page ends."""
+
+_START: Place = (-1, "00000000-0000-0000-0000-000000000000", 0, "", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRow:
+    """One object in one picture; x, y, w, h are fractions of the picture. at_ms: UTC."""
+
+    at_ms: int
+    run: str
+    pts: int
+    index: int
+    model: str
+    model_version: str
+    label: str
+    score: float
+    x: float
+    y: float
+    w: float
+    h: float
+    track: str | None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the order of pages."""
+        return self.at_ms, self.run, self.pts, self.model, self.model_version, self.index
+
+
+async def detections(
+    catalog: Catalog,
+    camera: str,
+    from_ms: int,
+    to_ms: int,
+    *,
+    labels: Sequence[str] = (),
+    min_score: float = 0.0,
+    after: Place | None = None,
+    limit: int = 1_000,
+) -> list[DetectionRow]:
+    """Return at most `limit` objects seen in [from, to), by time, those after `after`."""
+    at_ms, run, pts, model, version, index = after or _START
+    rows = await catalog.rows(
+        *("detections", camera, from_ms, to_ms, list(labels) or None, min_score),
+        *(at_ms, UUID(run), pts, model, version, index, limit),
+    )
+    return [_row(row) for row in rows]
+
+
+def _row(row: Row) -> DetectionRow:
+    fields = dict(row)
+    fields["run"] = str(fields["run"])
+    for name in ("score", "x", "y", "w", "h"):
+        fields[name] = round(fields[name], 6)  # as precise as its four bytes are
+    return DetectionRow(**fields)

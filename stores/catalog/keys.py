@@ -1,0 +1,67 @@
+"""API keys: 256 random bits, of which only the hash is kept."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from stores.catalog.pool import Catalog, sql
+
+PREFIX = "vigil_"
+HINT_LENGTH = len(PREFIX) + 4
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """Whose key it is."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey(ApiKey):
+    """A key as lists show it; `hint` is how it begins. Times: UTC ms."""
+
+    hint: str
+    created_ms: int
+    revoked_ms: int | None
+
+
+def _hash(key: str) -> bytes:
+    # The key is random and long: nothing is gained by a slow hash.
+    return hashlib.sha256(key.encode()).digest()
+
+
+async def create_key(catalog: Catalog, name: str, now_ms: int) -> str:
+    """Make a key and return it: it cannot be read again."""
+    key = PREFIX + secrets.token_urlsafe(32)
+    async with catalog.transaction() as connection:
+        await connection.execute(sql("add_key"), name, _hash(key), key[:HINT_LENGTH], now_ms)
+    return key
+
+
+async def list_keys(catalog: Catalog) -> list[ListedKey]:
+    """Return all keys, revoked ones too, oldest first."""
+    return [ListedKey(**dict(row)) for row in await catalog.rows("keys")]
+
+
+async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
+    """Return whose valid key this is, or None."""
+    hashed = _hash(key)
+    row = await catalog.row("key_by_hash", hashed)
+    if row is None or not hmac.compare_digest(row["hash"], hashed):
+        return None
+    return ApiKey(row["id"], row["name"])
+
+
+async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
+    """Return the key with this number while it is valid, or None."""
+    row = await catalog.row("key_by_id", number)
+    return None if row is None else ApiKey(row["id"], row["name"])
+
+
+async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:
+    """Refuse a key from now on; return its name, None where there is no such key."""
+    row = await catalog.row("revoke_key", number, now_ms)
+    return None if row is None else str(row["name"])
