@@ -55,7 +55,7 @@ class MotionGate:
         self._background: cv2.BackgroundSubtractorMOG2
         self._unmasked: NDArray[np.uint8]
         self._began_ms = 0
-        self._open_until_ms: int | None = None
+        self._open, self._moved_ms = False, 0
 
     def look(self, picture: Picture, at_ms: int) -> Motion:
         """Learn from the picture taken at `at_ms` (ms, not falling within a run) and answer."""
@@ -65,8 +65,8 @@ class MotionGate:
         small = cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA)
         grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (3, 3), 0)
         moved = self._background.apply(grey)
-        # 255 is foreground, 127 a shadow. Opening takes away single pixels of noise.
-        solid = np.asarray((moved == 255) & self._unmasked.astype(bool), np.uint8)
+        # Opening takes away single pixels of noise.
+        solid = np.asarray((moved > 0) & (self._unmasked > 0), np.uint8)
         solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))
         fraction = float(np.count_nonzero(solid)) / max(1, int(np.count_nonzero(self._unmasked)))
         if at_ms - self._began_ms < self._warmup_ms:
@@ -74,16 +74,18 @@ class MotionGate:
         return Motion(self._decide(fraction, at_ms), fraction, True)
 
     def _decide(self, fraction: float, at_ms: int) -> bool:
-        was_open = self._open_until_ms is not None and at_ms < self._open_until_ms
-        if fraction >= self._start or (was_open and fraction >= self._stop):
-            self._open_until_ms = at_ms + self._hold_ms
-            return True
-        return was_open
+        if fraction >= self._start or (self._open and fraction >= self._stop):
+            self._open, self._moved_ms = True, at_ms
+        elif at_ms - self._moved_ms > self._hold_ms:
+            self._open = False
+        return self._open
 
     def _restart(self, size: tuple[int, int], at_ms: int) -> None:
-        self._size, self._began_ms, self._open_until_ms = size, at_ms, None
+        self._size, self._began_ms = size, at_ms
+        self._open, self._moved_ms = False, at_ms
+        # Without colour, a dark coat cannot be told from a shadow: both are motion.
         self._background = cv2.createBackgroundSubtractorMOG2(
-            history=300, varThreshold=25, detectShadows=True
+            history=300, varThreshold=25, detectShadows=False
         )
         self._unmasked = np.ones((size[1], size[0]), np.uint8)
         for polygon in self._masks:

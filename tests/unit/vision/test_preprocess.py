@@ -1,0 +1,81 @@
+"""From picture to input and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vision.card import InputSpec
+from vision.detector import clip
+from vision.preprocess import place, prepare
+
+sizes = st.integers(16, 4096)
+RESIZES = [("letterbox", "centre"), ("letterbox", "top-left"), ("stretch", "centre")]
+
+
+@given(
+    st.tuples(sizes, sizes),
+    st.tuples(sizes, sizes),
+    st.sampled_from(RESIZES),
+    st.tuples(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.1, 0.5), st.floats(0.1, 0.5)),
+)
+def test_a_box_comes_back_to_where_it_was(
+    picture: tuple[int, int],
+    target: tuple[int, int],
+    how: tuple[str, str],
+    box: tuple[float, float, float, float],
+) -> None:
+    width, height = target
+    spec = InputSpec.model_validate(
+        {"width": width, "height": height, "resize": how[0], "align": how[1]}
+    )
+    at = place(spec, *picture)
+    assert 0 <= at.left <= at.left + at.width <= spec.width
+    assert 0 <= at.top <= at.top + at.height <= spec.height
+    x, y, w, h = box
+    back = at.box(
+        at.left + x * at.width,
+        at.top + y * at.height,
+        at.left + (x + w) * at.width,
+        at.top + (y + h) * at.height,
+    )
+    assert back == pytest.approx(box, abs=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("resize", "align", "expected"),
+    [
+        # 200 x 100 into 64 x 64: letterboxed it is 64 x 32
+        ("letterbox", "centre", (0, 16, 64, 32)),
+        ("letterbox", "top-left", (0, 0, 64, 32)),
+        ("stretch", "centre", (0, 0, 64, 64)),
+    ],
+)
+def test_where_a_wide_picture_lies(
+    resize: str, align: str, expected: tuple[int, int, int, int]
+) -> None:
+    spec = InputSpec.model_validate({"width": 64, "height": 64, "resize": resize, "align": align})
+    at = place(spec, 200, 100)
+    assert (at.left, at.top, at.width, at.height) == expected
+
+
+def test_the_bars_are_filled_and_the_picture_is_whole() -> None:
+    spec = InputSpec(width=64, height=64, fill=7)
+    picture = np.full((100, 200, 3), (10, 20, 30), np.uint8)
+    tensor, _ = prepare(spec, [picture])
+    assert tensor.shape == (1, 3, 64, 64)
+    assert tensor.dtype == np.float32
+    assert tensor.flags.c_contiguous
+    rows = np.asarray(tensor[0, 0, :, 5], np.float32)
+    assert rows.tolist() == [7] * 16 + [30] * 32 + [7] * 16  # RGB: red is first
+
+
+@given(st.tuples(*[st.floats(-3, 4)] * 4))
+def test_clipping_keeps_boxes_within_the_picture(
+    corners: tuple[float, float, float, float],
+) -> None:
+    box = clip(*corners)
+    if box is not None:
+        x, y, w, h = box
+        assert 0 <= x <= 1 and 0 <= y <= 1 and w > 0 and h > 0
+        assert x + w <= 1 + 1e-9 and y + h <= 1 + 1e-9
