@@ -26,6 +26,8 @@ class QueueMessage:
     receipt: str
     received: int
     """How many times it was handed out, this time included."""
+    reason: str | None = None
+    """Why it was put aside, in a dead-letter queue."""
 
 
 class Queue:
@@ -88,12 +90,14 @@ class Queue:
             WaitTimeSeconds=wait_s,
             VisibilityTimeout=hidden_s,
             AttributeNames=["ApproximateReceiveCount"],
+            MessageAttributeNames=["reason"],
         )
         return [
             QueueMessage(
                 message["Body"].encode(),
                 message["ReceiptHandle"],
                 int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+                message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
             )
             for message in answer.get("Messages", [])
         ]

@@ -1,0 +1,233 @@
+"""From notices in SQS to chunks in S3 and rows in the catalog, through real workers."""
+
+import hashlib
+import json
+import os
+import random
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from domain.events import ChunkComplete, encode
+from domain.identity import fragment_key, site_of
+from stores.catalog import add_camera
+from stores.objects import ObjectStore
+from stores.queue import Queue
+from streams.storage import make_object_store, make_queue
+from tests.cloud import Cloud
+from tests.conftest import Services
+from tests.recorder import Recorder
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+WINDOW_MS = 10_000
+START_MS = 1_790_000_000_000
+SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 32)
+
+
+@pytest.fixture(scope="module")
+def names() -> str:
+    return uuid.uuid4().hex[:8]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cloud(
+    services: Services, names: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
+    env = {
+        "VIGIL_TOPIC_PREFIX": f"{names}-",
+        "VIGIL_APP_PREFIX": f"t{names}",
+        "VIGIL_PARTITIONS": "2",
+        "VIGIL_WINDOW_MS": str(WINDOW_MS),
+        "VIGIL_GRACE_MS": "4000",
+        "VIGIL_IDLE_MS": "3000",
+        "VIGIL_LATE_MS": "1000",
+        "VIGIL_TICK_MS": "500",
+    }
+    async with Cloud(tmp_path_factory.mktemp("cloud"), env) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def store(cloud: Cloud) -> AsyncIterator[ObjectStore]:
+    async with make_object_store(cloud.settings) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def queue(cloud: Cloud) -> AsyncIterator[Queue]:
+    async with make_queue(cloud.settings, cloud.settings.sqs_queue_url) as opened:
+        yield opened
+
+
+async def registered(cloud: Cloud, names: str, camera: str) -> str:
+    camera = f"acme/{names}/{camera}"
+    async with cloud.catalog() as catalog:
+        await add_camera(catalog, camera, camera, START_MS)
+    return camera
+
+
+async def chunks_of(store: ObjectStore, camera: str, run: str) -> list[ChunkComplete]:
+    """Return the newest revision of each window's chunk, from the manifests in S3."""
+    newest: dict[int, ChunkComplete] = {}
+    async for info in store.list(f"chunks/{camera}/"):
+        if info.key.endswith(".json") and run in info.key:
+            chunk = ChunkComplete.model_validate_json(await store.get(info.key))
+            standing = newest.get(chunk.window_start_ms)
+            if standing is None or chunk.revision > standing.revision:
+                newest[chunk.window_start_ms] = chunk
+    return [newest[start_ms] for start_ms in sorted(newest)]
+
+
+async def in_catalog(cloud: Cloud, camera: str) -> dict[str, int]:
+    """Return how many fragment rows wait and how many fragments stand in chunk rows."""
+    async with cloud.catalog() as catalog, catalog.transaction() as connection:
+        waiting = await connection.fetchval(
+            "SELECT count(*) FROM fragments WHERE camera = $1", camera
+        )
+        chunked = await connection.fetchval(
+            "SELECT coalesce(sum(jsonb_array_length(fragments)), 0) FROM chunks WHERE camera = $1",
+            camera,
+        )
+    return {"waiting": int(waiting), "chunked": int(chunked)}
+
+
+async def all_in_chunks(
+    cloud: Cloud, store: ObjectStore, recorder: Recorder, *, within_s: float = 60
+) -> list[ChunkComplete]:
+    """Wait until exactly the fragments PUT stand in the chunks, once each, and byte for byte."""
+
+    async def whole() -> list[ChunkComplete] | None:
+        chunks = await chunks_of(store, recorder.camera, recorder.run)
+        seqs = [fragment.seq for chunk in chunks for fragment in chunk.fragments]
+        if len(seqs) < len(recorder.sent):
+            return None
+        assert seqs == sorted(recorder.sent)
+        return chunks
+
+    chunks = await wait_for(whole, within_s=within_s, what=f"chunks whole\n{cloud.tails()}")
+    for chunk in chunks:
+        joined = b"".join([recorder.film(fragment.seq)[1] for fragment in chunk.fragments])
+        assert await store.get(chunk.object_key) == joined
+        assert chunk.sha256 == hashlib.sha256(joined).hexdigest()
+    await wait_for(
+        lambda: _indexed(cloud, recorder), within_s=within_s, what="catalog agrees with S3"
+    )
+    return chunks
+
+
+async def _indexed(cloud: Cloud, recorder: Recorder) -> bool:
+    rows = await in_catalog(cloud, recorder.camera)
+    return rows == {"waiting": 0, "chunked": len(recorder.sent)}
+
+
+async def test_a_run_becomes_chunks(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    recorder = Recorder(await registered(cloud, names, "run"), START_MS)
+    for seq in range(12):
+        await recorder.record(store, queue, seq)
+    await recorder.end(store, queue, 11)
+    chunks = await all_in_chunks(cloud, store, recorder)
+    assert [len(chunk.fragments) for chunk in chunks] == [5, 5, 2]
+    assert [chunk.reason for chunk in chunks] == ["complete", "complete", "run-ended"]
+    assert all(chunk.revision == 1 and not chunk.gaps for chunk in chunks)
+
+
+async def test_order_duplicates_and_missing_notices_do_not_matter(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    print(f"seed {SEED}")
+    dice = random.Random(SEED)
+    recorder = Recorder(await registered(cloud, names, "disorder"), START_MS)
+    seqs = [seq for seq in range(20) for _ in range(dice.choice((1, 1, 2)))]
+    dice.shuffle(seqs)
+    silent = set(dice.sample(range(20), 4))
+    for seq in seqs:
+        if seq in silent:
+            await recorder.put(store, seq)
+        else:
+            await recorder.record(store, queue, seq)
+    await all_in_chunks(cloud, store, recorder)
+
+
+async def test_a_late_fragment_makes_a_revision(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    recorder = Recorder(await registered(cloud, names, "late"), START_MS)
+    for seq in (0, 1, 3, 4, 5, 6, 7, 8, 9, 10):
+        await recorder.record(store, queue, seq)
+    first = await all_in_chunks(cloud, store, recorder)
+    assert [(gap.first_seq, gap.last_seq) for gap in first[0].gaps] == [(2, 2)]
+    await recorder.record(store, queue, 2)
+    chunks = await all_in_chunks(cloud, store, recorder)
+    assert chunks[0].revision == 2
+    assert chunks[0].reason == "late"
+    assert chunks[0].gaps == []
+
+
+async def test_a_damaged_fragment_is_a_gap_with_its_reason(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    recorder = Recorder(await registered(cloud, names, "damaged"), START_MS)
+    for seq in (0, 1, 3):
+        await recorder.record(store, queue, seq)
+    event, data = recorder.film(2)
+    tampered = data[:-1] + bytes([data[-1] ^ 1])
+    await store.put_once(
+        fragment_key(recorder.camera, recorder.run, 2),
+        tampered,
+        sha256=hashlib.sha256(tampered).hexdigest(),
+        metadata=event.metadata(),
+    )
+    assert await queue.send([encode(event)]) == []
+    await recorder.end(store, queue, 3)
+    (chunk,) = await all_in_chunks(cloud, store, recorder)
+    (gap,) = chunk.gaps
+    assert (gap.first_seq, gap.from_ms, gap.to_ms) == (2, event.start_ms, event.end_ms)
+    assert "SHA-256" in gap.reason
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("garbage", "message"),
+        ("unknown version", "version"),
+        ("unknown camera", "not registered"),
+        ("the future", "ahead"),
+        ("the cloud's own", "not for sites"),
+    ],
+)
+async def test_poison_goes_to_the_dead_letter_queue(
+    cloud: Cloud, queue: Queue, names: str, case: str, reason: str
+) -> None:
+    camera = await registered(cloud, names, "poison")
+    event, _ = Recorder(camera, START_MS).film(0)
+    good = event.model_dump(mode="json", exclude_none=True)
+    body = {
+        "garbage": b"\xc3\xa4 {",
+        "unknown version": _json(good | {"version": 9}),
+        "unknown camera": _json(good | {"camera": f"nobody/{names}/cam"}),
+        "the future": _json(good | {"start_ms": 4_000_000_000_000}),
+        "the cloud's own": _json({"type": "tick", "version": 1, "partition": 0, "at_ms": 1}),
+    }[case]
+    assert await queue.send([body]) == []
+    found: list[str] = []
+    async with make_queue(cloud.settings, cloud.settings.sqs_dead_letter_url) as dead:
+
+        async def arrived() -> bool:
+            for message in await dead.receive(wait_s=1, hidden_s=5):
+                if message.body == body:
+                    found.append(message.reason or "")
+                    await dead.delete([message.receipt])
+            return bool(found)
+
+        await wait_for(arrived, within_s=30, what=f"{case}: dead letter\n{cloud.tails()}")
+    assert reason in found[0]
+    assert site_of(camera).startswith("acme/")
+
+
+def _json(value: dict[str, object]) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,109 @@
+"""A recorder of its own: tiny real fragments, PUT and announced as the contract says."""
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+
+import av
+
+from domain.events import FragmentArrived, RunEnded, encode
+from domain.identity import fragment_key, new_run_id, run_end_key
+from stores.objects import ObjectStore
+from stores.queue import Queue
+from tests.footage import draw_number
+
+FPS = 5
+
+
+@lru_cache(maxsize=4_096)
+def tiny_fragment(first: int, frames: int, start_pts: int) -> bytes:
+    """Return an MPEG-TS of `frames` numbered pictures of 96x64, a keyframe first."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpegts", options={"muxdelay": "0"}) as out:
+        video = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "bf": "0"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 90_000)
+        for at in range(frames):
+            picture = av.VideoFrame.from_ndarray(
+                draw_number((first + at) % 65_536, 96, 64), format="rgb24"
+            )
+            picture.pts = start_pts + at * 90_000 // FPS
+            picture.time_base = Fraction(1, 90_000)
+            out.mux(video.encode(picture))
+        out.mux(video.encode(None))
+    return buffer.getvalue()
+
+
+@dataclass
+class Recorder:
+    """One run of one camera, recorded faster than it happens."""
+
+    camera: str
+    start_ms: int
+    duration_ms: int = 2_000
+    entropy: bytes = bytes(10)
+    run: str = ""
+    sent: dict[int, FragmentArrived] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.run = self.run or new_run_id(self.start_ms, self.entropy)
+
+    def film(self, seq: int) -> tuple[FragmentArrived, bytes]:
+        """Return a fragment's event and bytes, the same each time."""
+        frames = self.duration_ms * FPS // 1_000
+        start_pts = 90_000 + seq * self.duration_ms * 90
+        data = tiny_fragment(seq * frames, frames, start_pts)
+        start_ms = self.start_ms + seq * self.duration_ms
+        event = FragmentArrived(
+            camera=self.camera,
+            run=self.run,
+            seq=seq,
+            start_ms=start_ms,
+            duration_ms=self.duration_ms,
+            start_pts=start_pts,
+            arrived_ms=start_ms,
+            closed_ms=start_ms + self.duration_ms,
+            frames=frames,
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            video_codec="h264",
+            width=96,
+            height=64,
+        )
+        return event, data
+
+    async def put(self, store: ObjectStore, seq: int) -> FragmentArrived:
+        """PUT a fragment without saying so."""
+        event, data = self.film(seq)
+        key = fragment_key(self.camera, self.run, seq)
+        await store.put_once(key, data, sha256=event.sha256, metadata=event.metadata())
+        self.sent[seq] = event
+        return event
+
+    async def record(self, store: ObjectStore, queue: Queue, seq: int) -> None:
+        """PUT a fragment and send its notice."""
+        event = await self.put(store, seq)
+        assert await queue.send([encode(event)]) == []
+
+    async def end(
+        self, store: ObjectStore, queue: Queue, last_seq: int, reason: str = "camera closed"
+    ) -> None:
+        """Write the run's end and send it."""
+        event = RunEnded(
+            camera=self.camera,
+            run=self.run,
+            ended_ms=self.start_ms + (last_seq + 1) * self.duration_ms,
+            last_seq=last_seq,
+            reason=reason,
+        )
+        data = encode(event)
+        await store.put_once(
+            run_end_key(self.camera, self.run),
+            data,
+            sha256=hashlib.sha256(data).hexdigest(),
+            metadata={},
+            content_type="application/json",
+        )
+        assert await queue.send([data]) == []
