@@ -101,11 +101,17 @@ class CameraWindows:
         return ("late" if window.late else "new"), events
 
     def on_run_ended(self, event: RunEnded, now_ms: int) -> list[Event]:
-        """Take a run's end in. Returns the events to send."""
+        """Take a run's end in. Returns the events to send.
+
+        One that is known already changes nothing, not even the silence: the healer repeats it.
+        """
+        given_up = SeqRanges(SeqRanges(event.given_up).ranges[-self.rules.max_ranges :])
+        end = RunEnd(event.last_seq, event.ended_ms, event.reason, given_up)
+        if event.run in self.runs and self.runs[event.run].end == end:
+            return []
         events = self._make_room(event.run)
         state = self._run(event.run, now_ms)
-        given_up = SeqRanges(SeqRanges(event.given_up).ranges[-self.rules.max_ranges :])
-        state.end = RunEnd(event.last_seq, event.ended_ms, event.reason, given_up)
+        state.end = end
         events += state.due(now_ms, self.rules)
         return events
 

@@ -32,12 +32,30 @@ def remaining_gaps(
     joined: Sequence[ManifestFragment],
     left_out: Iterable[Gap],
 ) -> list[Gap]:
-    """Return the gaps that a chunk still has once `joined` stands in it, in order, each once."""
-    have = SeqRanges.of(fragment.seq for fragment in joined)
-    told = [*(standing.gaps if standing is not None else []), *due.gaps, *left_out]
-    by_seqs = {
-        (gap.first_seq, gap.last_seq): gap
-        for gap in told
-        if have.missing(gap.first_seq, gap.last_seq)
-    }
-    return [by_seqs[key] for key in sorted(by_seqs)]
+    """Return the gaps that a chunk still has once `joined` stands in it, in order.
+
+    Each missing seq is told once, by the newest of those that tell of it. What a late fragment
+    has filled in part is cut to the time that is still missing.
+    """
+    by_seq = {fragment.seq: fragment for fragment in joined}
+    told = SeqRanges.of(by_seq)
+    gaps: list[Gap] = []
+    for gap in [*left_out, *due.gaps, *(standing.gaps if standing is not None else [])]:
+        for first, last in told.missing(gap.first_seq, gap.last_seq):
+            before, after = by_seq.get(first - 1), by_seq.get(last + 1)
+            from_ms, to_ms = gap.from_ms, gap.to_ms
+            if before is not None and first > gap.first_seq:
+                from_ms = before.start_ms + before.duration_ms
+            if after is not None and last < gap.last_seq:
+                to_ms = after.start_ms
+            gaps.append(
+                Gap(
+                    from_ms=from_ms,
+                    to_ms=max(from_ms, to_ms),
+                    first_seq=first,
+                    last_seq=last,
+                    reason=gap.reason,
+                )
+            )
+        told |= SeqRanges([(gap.first_seq, gap.last_seq)])
+    return sorted(gaps, key=lambda gap: gap.first_seq)

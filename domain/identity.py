@@ -21,7 +21,7 @@ RUN_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]
 MAX_SEQ = 99_999_999
 
 _FRAGMENT_KEY = re.compile(
-    rf"^fragments/(?P<camera>{SLUG}/{SLUG}/{SLUG})/(?P<run>[0-9a-f-]{{36}})/(?P<seq>\d{{8}})\.ts$"
+    rf"^fragments/(?P<camera>{SLUG}/{SLUG}/{SLUG})/(?P<run>[0-9a-f-]{{36}})/(?P<seq>[0-9]{{8}})\.ts$"
 )
 
 
@@ -103,7 +103,7 @@ def run_end_key(camera: str, run: str) -> str:
 
 def parse_fragment_key(key: str) -> FragmentId | None:
     """Return what a key names, or None where it is no fragment's key."""
-    match = _FRAGMENT_KEY.match(key)
+    match = _FRAGMENT_KEY.fullmatch(key)
     if match is None or not re.fullmatch(RUN_PATTERN, match["run"]):
         return None
     return FragmentId(match["camera"], match["run"], int(match["seq"]))

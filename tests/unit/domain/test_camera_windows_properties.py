@@ -1,0 +1,104 @@
+"""Whatever the queue, the spool and S3 do to a camera's fragments, the chunks come out right."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.windows import WindowRules
+from tests.unit.domain.footage import T0_MS, fragment, run_ended, run_id
+from tests.unit.domain.world import RULES, Recording, Shot, World
+
+DURATIONS = st.sampled_from([2_000, 3_000, 4_000, 7_000, 13_000])
+DELAYS = st.one_of(
+    st.just(100), st.integers(0, 3_000), st.integers(0, 40_000), st.integers(0, 200_000)
+)
+FATES = st.sampled_from(["once"] * 6 + ["twice", "unheard", "unheard", "given up", "lost"])
+
+
+@st.composite
+def recordings(draw: st.DrawFn, number: int, *, faultless: bool = False) -> Recording:
+    """Draw a run: what was recorded, and what became of each fragment of it."""
+    at_ms = T0_MS + draw(st.integers(0, 30_000))
+    run = run_id(number, at_ms)
+    steady = draw(st.one_of(st.none(), DURATIONS))
+    shots: list[Shot] = []
+    end_known = faultless or draw(st.sampled_from(["told", "told", "twice", "unheard", "never"]))
+    for seq in range(draw(st.integers(0 if end_known != "never" else 1, 24))):
+        duration_ms = steady or draw(DURATIONS)
+        event = fragment(seq, run=run, start_ms=at_ms, duration_ms=duration_ms)
+        at_ms += duration_ms
+        put_ms = at_ms + 50
+        match "once" if faultless else draw(FATES):
+            case "once":
+                delay_ms = 100 if faultless else draw(DELAYS)
+                shots.append(Shot(event, put_ms, (put_ms + delay_ms,)))
+            case "twice":
+                shots.append(Shot(event, put_ms, (put_ms + draw(DELAYS), put_ms + draw(DELAYS))))
+            case "unheard":
+                shots.append(Shot(event, put_ms, ()))
+            case "given up":
+                shots.append(Shot(event, None, (), given_up=end_known != "never"))
+            case "lost":
+                shots.append(Shot(event, None, ()))
+    if end_known == "never":
+        return Recording(run, tuple(shots))
+    end = run_ended(
+        len(shots) - 1,
+        run=run,
+        ended_ms=at_ms,
+        given_up=[(each.event.seq,) * 2 for each in shots if each.given_up],
+    )
+    told = {"told": 1, "twice": 2, "unheard": 0, True: 1}[end_known]
+    notices_ms = tuple(at_ms + 60 + (120 if faultless else draw(DELAYS)) for _ in range(told))
+    return Recording(run, tuple(shots), end, at_ms + 60, notices_ms)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, rules: WindowRules = RULES, forgetful: bool = False) -> World:
+    runs = [draw(recordings(number)) for number in range(draw(st.integers(1, 3)))]
+    return World(
+        runs,
+        rules,
+        heal_ms=draw(st.sampled_from([0, 1_000, 8_000, 30_000])),
+        heal_twice=draw(st.booleans()),
+        forgetful=forgetful,
+    )
+
+
+@given(worlds())
+def test_nothing_is_lost_doubled_or_left_open(world: World) -> None:
+    world.play().check()
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda n: st.tuples(*[recordings(i, faultless=True) for i in range(n)])
+    )
+)
+def test_in_order_and_whole_means_proof_without_healing(runs: tuple[Recording, ...]) -> None:
+    world = World(list(runs)).play()
+    world.check()
+    assert {due.reason for due in world.dues} <= {"complete", "run-ended"}
+    assert world.requests == []
+    assert not world.gaps
+    assert not world.lates
+
+
+@settings(max_examples=60)
+@given(worlds(replace(RULES, max_runs=1), forgetful=True))
+def test_eviction_for_want_of_runs_loses_nothing(world: World) -> None:
+    world.play().check()
+
+
+@settings(max_examples=60)
+@given(worlds(replace(RULES, max_open_fragments=3, max_ranges=2), forgetful=True))
+def test_tight_bounds_hold_and_lose_nothing(world: World) -> None:
+    world.play().check()
+
+
+@given(worlds(replace(RULES, max_ranges=2)))
+def test_folding_old_ranges_doubles_no_gap(world: World) -> None:
+    world.forgetful = True
+    world.play().check()
+    assert set(world.gaps.values()) <= {1}
