@@ -68,23 +68,38 @@ async def ensure(
     """
     of = of or settings()
     wanted = {spec.full_name: spec for spec in specs}
+    deadline = asyncio.get_running_loop().time() + within_s
+    outcomes = {}
     async with admin(of, within_s) as client:
         try:
-            found = await describe(client, list(wanted))
-            for state in found.values():
-                check_partitions(state, of.partitions)
-            missing = [spec for name, spec in wanted.items() if name not in found]
-            await _create(client, missing, of)
-            outcomes = [Outcome(spec.full_name, "created", {}) for spec in missing]
-            for name, state in found.items():
-                drift = drift_of(state, wanted[name].config(of))
+            made, states = await _make(client, wanted, of, deadline)
+            for name, spec in wanted.items():
+                check_partitions(states[name], of.partitions)
+                drift = drift_of(states[name], spec.config(of))
                 if drift:
-                    await _correct(client, state, wanted[name].config(of))
-                outcomes.append(Outcome(name, "corrected" if drift else "fine", drift))
+                    await _correct(client, states[name], spec.config(of))
+                did = "created" if name in made else "corrected" if drift else "fine"
+                outcomes[name] = Outcome(name, did, drift)
         except (KafkaError, OSError) as error:
             raise StoreError(f"Kafka refused to set up its topics: {error!r}") from error
-    order = list(wanted)
-    return sorted(outcomes, key=lambda outcome: order.index(outcome.name))
+    return list(outcomes.values())
+
+
+async def _make(
+    client: AIOKafkaAdminClient, wanted: dict[str, TopicSpec], of: Settings, deadline: float
+) -> tuple[set[str], dict[str, TopicState]]:
+    """Create what is missing; return what was made, and all topics once the broker shows them."""
+    made: set[str] = set()
+    while True:
+        states = await describe(client, list(wanted))
+        missing = [spec for name, spec in wanted.items() if name not in states]
+        if not missing:
+            return made, states
+        if asyncio.get_running_loop().time() > deadline:
+            names = ", ".join(spec.full_name for spec in missing)
+            raise StoreError(f"Kafka does not show these topics, though they were made: {names}.")
+        made |= await _create(client, [s for s in missing if s.full_name not in made], of)
+        await asyncio.sleep(0.1)  # a broker learns of new topics a moment after the controller
 
 
 @asynccontextmanager
@@ -146,21 +161,22 @@ def _is_own(entry: Any) -> bool:
     return bool(entry[3] == SET_ON_TOPIC)
 
 
-async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], of: Settings) -> None:
+async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], of: Settings) -> set[str]:
     if not specs:
-        return
+        return set()
     response = await client.create_topics(
         [
             NewTopic(spec.full_name, of.partitions, of.replication, topic_configs=spec.config(of))
             for spec in specs
         ]
     )
+    made = set()
     for name, code, *rest in response.topic_errors:
-        if code and code != TopicAlreadyExistsError.errno:  # another worker was faster
+        if not code:
+            made.add(name)
+        elif code != TopicAlreadyExistsError.errno:  # that is: somebody else was faster
             raise for_code(code)(f"{name}: {rest[0] if rest else ''}")
-    if any(code for _, code, *_ in response.topic_errors):
-        for state in (await describe(client, [spec.full_name for spec in specs])).values():
-            check_partitions(state, of.partitions)
+    return made
 
 
 async def _correct(client: AIOKafkaAdminClient, state: TopicState, wanted: dict[str, str]) -> None:

@@ -86,7 +86,7 @@ class Consumer(driver.Consumer):
     async def _position_sources(self) -> None:
         generation = self.app.consumer_generation_id
         tps = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
-        committed = await self._thread.call_thread(self._seek_sources, tps)
+        offsets = await self._thread.call_thread(self._seek_sources, tps)
         if generation != self.app.consumer_generation_id:
             return  # rebalanced meanwhile: still due
         for queue in list(self.app.flow_control._queues):
@@ -96,7 +96,7 @@ class Consumer(driver.Consumer):
             self._abandon_in_hand(tps)
             for tp in tps:
                 self._forget(tp)
-                offset = committed[tp]
+                offset = offsets[tp]
                 self._ledgers[tp] = Ledger.at(offset)
                 if offset is not None:
                     self._next[tp] = self._committed_offset[tp] = offset
@@ -109,18 +109,23 @@ class Consumer(driver.Consumer):
             self.abandon(message)
 
     async def _seek_sources(self, tps: Set[TP]) -> dict[TP, int | None]:
-        """Seek to what is committed (runs in the consumer's thread)."""
+        """Seek to what is committed, else to the log's beginning; return where that is.
+
+        Runs in the consumer's thread. None is a partition that starts wherever its client does,
+        because the group wants only what is new.
+        """
         consumer = self._thread._ensure_consumer()
-        offsets = await asyncio.gather(*(consumer.committed(TopicPartition(*tp)) for tp in tps))
-        fresh = []
-        for tp, offset in zip(tps, offsets, strict=True):
-            if offset is None:
-                fresh.append(TopicPartition(*tp))
-            else:
-                consumer.seek(TopicPartition(*tp), offset)
+        names = {tp: TopicPartition(*tp) for tp in tps}
+        found = await asyncio.gather(*(consumer.committed(name) for name in names.values()))
+        offsets: dict[TP, int | None] = dict(zip(names, found, strict=True))
+        fresh = [tp for tp, offset in offsets.items() if offset is None]
         if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
-            await consumer.seek_to_beginning(*fresh)
-        return dict(zip(tps, offsets, strict=True))
+            begins = await consumer.beginning_offsets([names[tp] for tp in fresh])
+            offsets.update({tp: begins[names[tp]] for tp in fresh})
+        for tp, offset in offsets.items():
+            if offset is not None:
+                consumer.seek(names[tp], offset)
+        return offsets
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek and wait for it; table recovery moves its changelogs with this."""
@@ -237,7 +242,7 @@ class Consumer(driver.Consumer):
             elif offset < want:
                 self.log.warning("%s: the log begins anew at %s: was it deleted?", tp, offset)
                 self._committed_offset.pop(tp, None)
-                self._ledgers[tp] = Ledger(floor=offset)
+                self._ledgers[tp] = Ledger.at(offset)
             elif doubted is not None:  # the records were there after all
                 metrics.OFFSET_JUMPS.labels(tp.topic).inc(doubted[1] - want)
                 self.log.error("%s: jumped from %s to %s, and went back", tp, want, doubted[1])
@@ -338,6 +343,5 @@ class Consumer(driver.Consumer):
         for tp, ledger in list(self._ledgers.items()):
             end = self.highwater(tp) if tp in self.assignment() else None
             if end is not None:
-                known = ledger.committed if ledger.committed is not None else ledger.floor
-                lags[tp] = max(0, end - (known or 0))
+                lags[tp] = max(0, end - (ledger.committed or 0))
         return lags

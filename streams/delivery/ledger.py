@@ -8,7 +8,7 @@ class Ledger:
     """Floor, acknowledgements above it, and stretches that are not in the log.
 
     floor      every offset below it is processed or not in the log
-    committed  what the broker knows; None before the first commit of the group
+    committed  what the broker knows, or where the log began when nothing was committed yet
     done       processed offsets at or above the floor
     skips      first absent offset -> next present offset
 
@@ -22,14 +22,14 @@ class Ledger:
     skips: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, committed: int | None) -> "Ledger":
-        """Return the ledger of a partition that was positioned at what is committed."""
-        return cls(floor=committed, committed=committed)
+    def at(cls, offset: int | None) -> "Ledger":
+        """Return the ledger of a partition that was positioned at this offset."""
+        return cls(floor=offset, committed=offset)
 
     def first(self, offset: int) -> None:
-        """Note the first record of a partition that nothing was ever committed for."""
+        """Note the first record of a partition whose position nobody knew."""
         if self.floor is None:
-            self.floor = offset
+            self.floor = self.committed = offset
 
     def skip(self, absent: int, present: int) -> None:
         """Note that the log holds nothing from `absent` up to `present`, exclusive."""

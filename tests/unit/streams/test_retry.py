@@ -1,0 +1,74 @@
+"""Trying again: how long, until when, and that it is seen."""
+
+import asyncio
+
+import pytest
+
+from domain.errors import ObjectMissingError, StoreError
+from streams import metrics
+from streams.retry import Backoff, Interrupted, insist
+
+
+def sample(name: str, what: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, {"what": what}) or 0.0
+
+
+def test_pauses_double_up_to_a_bound_and_are_drawn_from_the_upper_half() -> None:
+    longest = [Backoff(0.1, 1.0, random=lambda: 1.0).next_s() for _ in range(1)]
+    backoff = Backoff(0.1, 1.0, random=lambda: 1.0)
+    longest = [backoff.next_s() for _ in range(6)]
+    assert longest == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+    shortest = Backoff(0.1, 1.0, random=lambda: 0.0)
+    assert [shortest.next_s() for _ in range(5)] == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5])
+    endless = Backoff(tries=10_000)
+    assert endless.next_s() <= endless.longest_s
+
+
+def quick() -> Backoff:
+    return Backoff(first_s=0.0, longest_s=0.0)
+
+
+async def test_it_goes_on_until_it_works() -> None:
+    tries = 0
+    said: list[str] = []
+
+    async def action() -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 40:
+            assert sample("vigil_retrying", "test") == (1 if tries > 1 else 0)
+            raise StoreError(f"try {tries}")
+        return "done"
+
+    before = sample("vigil_retries_total", "test")
+    result = await insist(
+        action,
+        what="test",
+        interrupted=asyncio.Event(),
+        backoff=quick(),
+        on_failure=lambda error, _: said.append(str(error)),
+    )
+    assert result == "done" and tries == 40 and said[0] == "try 1"
+    assert sample("vigil_retries_total", "test") == before + 39
+    assert sample("vigil_retrying", "test") == 0
+
+
+async def test_it_gives_back_when_the_partitions_go() -> None:
+    interrupted = asyncio.Event()
+
+    async def action() -> None:
+        interrupted.set()
+        raise StoreError("down")
+
+    with pytest.raises(Interrupted, match="down"):
+        await insist(action, what="test", interrupted=interrupted, backoff=Backoff(60.0, 60.0))
+    assert sample("vigil_retrying", "test") == 0
+
+
+@pytest.mark.parametrize("error", [ObjectMissingError("no such object"), ValueError("a mistake")])
+async def test_what_another_try_does_not_mend_is_raised_at_once(error: Exception) -> None:
+    async def action() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        await insist(action, what="test", interrupted=asyncio.Event(), backoff=quick())
