@@ -16,8 +16,12 @@ START_TICKS = 10 * HZ
 _BACK_TICKS = HZ // 2
 """A step back by up to this much is jitter and mended; more is a fault of the camera."""
 _HELD = 60
-"""Most pictures without PTS that are kept for one that has it."""
+"""Most pictures without DTS that are kept for one that has it."""
 _SOUND_APART_TICKS = 10 * HZ
+
+
+class TimesBrokenError(MediaError):
+    """The run's time cannot go on; the same connection can begin a new run."""
 
 
 class Timeline:
@@ -35,25 +39,29 @@ class Timeline:
     def picture(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """Yield the packets that now have their times, in decode order.
 
-        A picture without PTS is held until one with PTS follows. Raises MediaError where pictures
-        never get a PTS, or where PTS jump back.
+        A picture without DTS is held until one that has it follows. Raises MediaError where
+        pictures never get a PTS, TimesBrokenError where they jump back.
         """
-        if packet.pts is None and packet.dts is None:
+        if packet.dts is None:
             self._held.append(packet)
-            if len(self._held) > _HELD:
+            if len(self._held) <= _HELD:
+                return
+            if any(waiting.pts is None for waiting in self._held):
                 raise MediaError(
                     "the camera sends pictures without time stamps: update its firmware or "
                     "choose another stream of it"
                 )
-            return
-        pts = _ticks(packet.pts if packet.pts is not None else packet.dts, packet)
-        dts = _ticks(packet.dts, packet) if packet.dts is not None else pts
+            packet = self._held.pop()
+            packet.dts = packet.pts
+        dts = _ticks(packet.dts, packet)
+        pts = _ticks(packet.pts, packet) if packet.pts is not None else dts
         if packet.duration:
             self._video_delta = max(_ticks(packet.duration, packet), 1)
         if self._held:
             held, self._held = self._held, []
-            for waiting, time in zip(held, self._between(min(pts, dts), len(held)), strict=True):
-                yield self._placed(waiting, time, time)
+            for waiting, time in zip(held, self._between(dts, len(held)), strict=True):
+                shown = _ticks(waiting.pts, waiting) if waiting.pts is not None else time
+                yield self._placed(waiting, max(shown, time), time)
         yield self._placed(packet, pts, dts)
 
     def sound(self, packet: AnyPacket) -> bool:
@@ -88,7 +96,7 @@ class Timeline:
         if self._video_dts is not None and dts <= self._video_dts:
             back = self._video_dts - dts
             if back > _BACK_TICKS:
-                raise MediaError(f"the camera's time stamps jumped back by {back / HZ:.1f} s")
+                raise TimesBrokenError(f"the camera's time stamps jumped back by {back / HZ:.1f} s")
             dts = self._video_dts + 1
             pts = max(pts, dts)
         self._video_dts = dts

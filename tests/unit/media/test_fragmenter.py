@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -91,7 +92,9 @@ CASES = [
 def test_joined_fragments_are_one_clean_stream(
     clip: dict[str, object], pictures: int, tmp_path: Path
 ) -> None:
-    path = make_clip(tmp_path / "clip.mov", pictures=pictures, **clip)  # type: ignore[arg-type]
+    # Matroska tells no DTS: that of its first pictures is unknown.
+    name = "clip.mkv" if clip == {"bframes": 2} else "clip.mov"
+    path = make_clip(tmp_path / name, pictures=pictures, **clip)  # type: ignore[arg-type]
     fragments = cut(path)
     assert len(fragments) >= 5
     assert [fragment.seq for fragment in fragments] == list(range(len(fragments)))
@@ -110,11 +113,9 @@ def test_a_fragment_tells_its_times_and_keyframes(
 ) -> None:
     path = make_clip(tmp_path / "clip.mov", pictures=pictures, **clip)  # type: ignore[arg-type]
     fragments = cut(path)
-    for fragment, following in zip(fragments, fragments[1:], strict=False):
+    for fragment, following in pairwise(fragments):
         assert fragment.end_pts == following.start_pts
-    assert fragments[-1].end_pts - fragments[0].start_pts == pytest.approx(
-        pictures * 3_600, abs=90
-    )
+    assert fragments[-1].end_pts - fragments[0].start_pts == pytest.approx(pictures * 3_600, abs=90)
     for fragment in fragments:
         found = keyframes.index(fragment.data, fragment.start_pts)
         assert found.frames == fragment.frames
@@ -128,7 +129,7 @@ def test_a_fragment_tells_its_times_and_keyframes(
 
 def test_sound_before_a_cut_lies_in_the_earlier_fragment(tmp_path: Path) -> None:
     fragments = cut(make_clip(tmp_path / "clip.mp4", audio="aac"))
-    for fragment, following in zip(fragments, fragments[1:], strict=False):
+    for fragment, following in pairwise(fragments):
         border = following.keyframes[0].pts
         sound = sound_times(fragment.data)
         assert sound
@@ -183,7 +184,7 @@ def test_pictures_without_pts_are_kept_once_one_has_it(tmp_path: Path) -> None:
     fragments = cut_changed(path, lambda n, packet: _without_pts(packet) if n < 3 else packet)
     assert sum(fragment.frames for fragment in fragments) == 100
     times = decoded(b"".join(fragment.data for fragment in fragments), tmp_path)
-    assert [late - early for early, late in zip(times, times[1:], strict=False)] == [3_600] * 99
+    assert [late - early for early, late in pairwise(times)] == [3_600] * 99
 
 
 def _without_pts(packet: av.Packet) -> av.Packet:  # type: ignore[type-arg]
