@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from domain.events import ChunkComplete, encode
+from domain.events import encode
 from domain.identity import fragment_key, site_of
-from stores.catalog import add_camera
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.storage import make_object_store, make_queue
 from tests.cloud import Cloud
 from tests.conftest import Services
+from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
 
@@ -62,71 +62,10 @@ async def queue(cloud: Cloud) -> AsyncIterator[Queue]:
         yield opened
 
 
-async def registered(cloud: Cloud, names: str, camera: str) -> str:
-    camera = f"acme/{names}/{camera}"
-    async with cloud.catalog() as catalog:
-        await add_camera(catalog, camera, camera, START_MS)
-    return camera
-
-
-async def chunks_of(store: ObjectStore, camera: str, run: str) -> list[ChunkComplete]:
-    """Return the newest revision of each window's chunk, from the manifests in S3."""
-    newest: dict[int, ChunkComplete] = {}
-    async for info in store.list(f"chunks/{camera}/"):
-        if info.key.endswith(".json") and run in info.key:
-            chunk = ChunkComplete.model_validate_json(await store.get(info.key))
-            standing = newest.get(chunk.window_start_ms)
-            if standing is None or chunk.revision > standing.revision:
-                newest[chunk.window_start_ms] = chunk
-    return [newest[start_ms] for start_ms in sorted(newest)]
-
-
-async def in_catalog(cloud: Cloud, camera: str) -> dict[str, int]:
-    """Return how many fragment rows wait and how many fragments stand in chunk rows."""
-    async with cloud.catalog() as catalog, catalog.transaction() as connection:
-        waiting = await connection.fetchval(
-            "SELECT count(*) FROM fragments WHERE camera = $1", camera
-        )
-        chunked = await connection.fetchval(
-            "SELECT coalesce(sum(jsonb_array_length(fragments)), 0) FROM chunks WHERE camera = $1",
-            camera,
-        )
-    return {"waiting": int(waiting), "chunked": int(chunked)}
-
-
-async def all_in_chunks(
-    cloud: Cloud, store: ObjectStore, recorder: Recorder, *, within_s: float = 60
-) -> list[ChunkComplete]:
-    """Wait until exactly the fragments PUT stand in the chunks, once each, and byte for byte."""
-
-    async def whole() -> list[ChunkComplete] | None:
-        chunks = await chunks_of(store, recorder.camera, recorder.run)
-        seqs = [fragment.seq for chunk in chunks for fragment in chunk.fragments]
-        if len(seqs) < len(recorder.sent):
-            return None
-        assert seqs == sorted(recorder.sent)
-        return chunks
-
-    chunks = await wait_for(whole, within_s=within_s, what=f"chunks whole\n{cloud.tails()}")
-    for chunk in chunks:
-        joined = b"".join([recorder.film(fragment.seq)[1] for fragment in chunk.fragments])
-        assert await store.get(chunk.object_key) == joined
-        assert chunk.sha256 == hashlib.sha256(joined).hexdigest()
-    await wait_for(
-        lambda: _indexed(cloud, recorder), within_s=within_s, what="catalog agrees with S3"
-    )
-    return chunks
-
-
-async def _indexed(cloud: Cloud, recorder: Recorder) -> bool:
-    rows = await in_catalog(cloud, recorder.camera)
-    return rows == {"waiting": 0, "chunked": len(recorder.sent)}
-
-
 async def test_a_run_becomes_chunks(
     cloud: Cloud, store: ObjectStore, queue: Queue, names: str
 ) -> None:
-    recorder = Recorder(await registered(cloud, names, "run"), START_MS)
+    recorder = Recorder(await registered(cloud, f"acme/{names}/run"), START_MS)
     for seq in range(12):
         await recorder.record(store, queue, seq)
     await recorder.end(store, queue, 11)
@@ -141,7 +80,7 @@ async def test_order_duplicates_and_missing_notices_do_not_matter(
 ) -> None:
     print(f"seed {SEED}")
     dice = random.Random(SEED)
-    recorder = Recorder(await registered(cloud, names, "disorder"), START_MS)
+    recorder = Recorder(await registered(cloud, f"acme/{names}/disorder"), START_MS)
     seqs = [seq for seq in range(20) for _ in range(dice.choice((1, 1, 2)))]
     dice.shuffle(seqs)
     silent = set(dice.sample(range(20), 4))
@@ -156,7 +95,7 @@ async def test_order_duplicates_and_missing_notices_do_not_matter(
 async def test_a_late_fragment_makes_a_revision(
     cloud: Cloud, store: ObjectStore, queue: Queue, names: str
 ) -> None:
-    recorder = Recorder(await registered(cloud, names, "late"), START_MS)
+    recorder = Recorder(await registered(cloud, f"acme/{names}/late"), START_MS)
     for seq in (0, 1, 3, 4, 5, 6, 7, 8, 9, 10):
         await recorder.record(store, queue, seq)
     first = await all_in_chunks(cloud, store, recorder)
@@ -171,7 +110,7 @@ async def test_a_late_fragment_makes_a_revision(
 async def test_a_damaged_fragment_is_a_gap_with_its_reason(
     cloud: Cloud, store: ObjectStore, queue: Queue, names: str
 ) -> None:
-    recorder = Recorder(await registered(cloud, names, "damaged"), START_MS)
+    recorder = Recorder(await registered(cloud, f"acme/{names}/damaged"), START_MS)
     for seq in (0, 1, 3):
         await recorder.record(store, queue, seq)
     event, data = recorder.film(2)
@@ -203,7 +142,7 @@ async def test_a_damaged_fragment_is_a_gap_with_its_reason(
 async def test_poison_goes_to_the_dead_letter_queue(
     cloud: Cloud, queue: Queue, names: str, case: str, reason: str
 ) -> None:
-    camera = await registered(cloud, names, "poison")
+    camera = await registered(cloud, f"acme/{names}/poison")
     event, _ = Recorder(camera, START_MS).film(0)
     good = event.model_dump(mode="json", exclude_none=True)
     body = {

@@ -1,0 +1,69 @@
+"""kill -9 of the relay or of a worker at a random moment: nothing lost, nothing doubled."""
+
+import asyncio
+import os
+import random
+import uuid
+from pathlib import Path
+
+import pytest
+
+from streams.storage import make_object_store, make_queue
+from tests.cloud import Cloud
+from tests.conftest import Services
+from tests.outcome import all_in_chunks, registered
+from tests.recorder import Recorder
+
+SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 32)
+CAMERAS, FRAGMENTS = 3, 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["relay", "assemble", "heal", "join", "index"])
+async def test_a_killed_process_loses_and_doubles_nothing(
+    services: Services, tmp_path: Path, victim: str
+) -> None:
+    dice = random.Random(f"{SEED} {victim}")
+    print(f"VIGIL_TEST_SEED={SEED}")
+    name = uuid.uuid4().hex[:8]
+    env = {
+        "VIGIL_TOPIC_PREFIX": f"{name}-",
+        "VIGIL_APP_PREFIX": f"k{name}",
+        "VIGIL_PARTITIONS": "2",
+        "VIGIL_WINDOW_MS": "10000",
+        "VIGIL_GRACE_MS": "4000",
+        "VIGIL_IDLE_MS": "4000",
+        "VIGIL_LATE_MS": "1000",
+        "VIGIL_TICK_MS": "500",
+        "VIGIL_SESSION_TIMEOUT_S": "6",
+    }
+    async with (
+        Cloud(tmp_path, env) as cloud,
+        make_object_store(cloud.settings) as store,
+        make_queue(cloud.settings, cloud.settings.sqs_queue_url) as queue,
+    ):
+        recorders = [
+            Recorder(
+                await registered(cloud, f"acme/{name}/cam-{number}"),
+                1_790_000_000_000,
+                entropy=bytes([number] * 10),
+            )
+            for number in range(CAMERAS)
+        ]
+        kills = set(dice.sample(range(5, FRAGMENTS - 5), 2))
+        print(f"kills of {victim} before fragments {sorted(kills)}")
+        for seq in range(FRAGMENTS):
+            if seq in kills:
+                await asyncio.sleep(dice.random())  # where in its work it dies is left to chance
+                await cloud.restart(victim)
+            for recorder in recorders:
+                if dice.random() < 0.05:
+                    await recorder.put(store, seq)  # its notice is lost: the healer's case
+                else:
+                    await recorder.record(store, queue, seq)
+        for recorder in recorders:
+            await recorder.end(store, queue, FRAGMENTS - 1)
+        for recorder in recorders:
+            chunks = await all_in_chunks(cloud, store, recorder, within_s=120)
+            assert not any(chunk.gaps for chunk in chunks)
+        assert all(cloud.running().values())
