@@ -101,7 +101,7 @@ class CameraDecoder:
         self._at_ms.clear()
 
     def _run(
-        self, context: VideoCodecContext, run: str, coded: av.Packet[Any] | None
+        self, context: VideoCodecContext, run: str, coded: "av.Packet[Any] | None"
     ) -> Iterator[Decoded]:
         try:
             frames = context.decode(coded)

@@ -57,7 +57,7 @@ class Sampler:
         jumped = self._next is None or pts <= self._last or pts > self._next + 10 * step
         # A rate that was raised must not wait for the next turn of the old one.
         soonest = self._last + step + step // 10
-        due = self._next is not None and pts >= min(self._next, soonest) - step // 10
+        due = self._next is not None and pts >= min(self._next, soonest) - step // 20
         if not (jumped or due):
             return False
         on_time = self._next is not None and not jumped and self._next + step > pts
