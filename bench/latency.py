@@ -1,0 +1,152 @@
+"""How long from what happens to what can be asked, over the whole demo.
+
+playable   the edge closed a fragment -> the API's playlist names it
+detected   the camera showed a picture -> the API answers with its detection
+
+Both ends are clocks of this machine. The API is asked every 50 ms, which is the error.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer
+
+from bench.figures import spread
+from domain.errors import InvalidEventError, VigilError
+from domain.events import FragmentArrived, parse
+from local.stack import read_env
+from streams.topics import FRAGMENT_ARRIVED
+
+ASK_EVERY_S = 0.05
+_SEGMENT = re.compile(r"/fragments/([0-9a-f-]{36})/(\d+)\.ts")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the bench's options."""
+    parser.add_argument("--cameras", type=int, default=4, help="cameras (default 4)")
+    parser.add_argument("--minutes", type=float, default=2, help="how long to measure (default 2)")
+    parser.add_argument("--data", type=Path, help="data folder of the demo (default: a new one)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the demo, measure, stop it."""
+    return asyncio.run(_run(arguments.cameras, arguments.minutes, arguments.data))
+
+
+async def _run(cameras: int, minutes: float, data: Path | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="vigil-bench-") as scratch:
+        folder = (data or Path(scratch) / "data").resolve()
+        ready = Path(scratch) / "ready.json"
+        demo = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", "demo", "--cameras", str(cameras)),
+            *("--ready-file", str(ready)),
+            env={**os.environ, "VIGIL_DATA_DIR": str(folder)},
+            cwd=Path(__file__).parents[1],
+            stdout=sys.stderr,
+        )
+        try:
+            while not ready.exists():
+                if demo.returncode is not None:
+                    raise VigilError("the demo ended before it was ready; see what it said above.")
+                await asyncio.sleep(0.2)
+            about = json.loads(ready.read_text())
+            figures = await _measure(about, read_env(folder / "vigil.env"), minutes * 60)
+        finally:
+            if demo.returncode is None:
+                demo.terminate()
+                await demo.wait()
+    return {"cameras": cameras, "minutes": minutes, **figures}
+
+
+async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -> dict[str, Any]:
+    watch = _Watch(about)
+    consumer = AIOKafkaConsumer(
+        FRAGMENT_ARRIVED.full_name,
+        bootstrap_servers=env["VIGIL_KAFKA_BROKERS"],
+        auto_offset_reset="latest",
+    )
+    await consumer.start()
+    try:
+        async with aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {about['api_key']}"}
+        ) as session:
+            tasks = [asyncio.create_task(_closings(consumer, watch))]
+            for camera in about["cameras"]:
+                base = f"{about['url'].rstrip('/')}/api/v1/cameras/{camera}"
+                tasks.append(asyncio.create_task(_playlists(session, base, camera, watch)))
+                tasks.append(asyncio.create_task(_detections(session, base, watch)))
+            await asyncio.sleep(seconds)
+            for task in tasks:
+                task.cancel()
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    raise outcome
+    finally:
+        await consumer.stop()
+    return spread("playable_ms", watch.playable()) | spread("detected_ms", watch.detected_ms)
+
+
+class _Watch:
+    """When fragments were closed and when they were first seen playable (UTC, ms)."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.began_ms = _now_ms()
+        self.closed: dict[tuple[str, int], int] = {}
+        self.seen: dict[tuple[str, int], int] = {}
+        self.detected_ms: list[float] = []
+
+    def playable(self) -> list[float]:
+        """Return closed -> playable of all fragments closed while watching, ms."""
+        return [
+            self.seen[name] - closed
+            for name, closed in self.closed.items()
+            if name in self.seen and closed >= self.began_ms
+        ]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _closings(consumer: AIOKafkaConsumer, watch: _Watch) -> None:
+    async for message in consumer:
+        try:
+            event = parse(message.value)
+        except InvalidEventError:
+            continue
+        if isinstance(event, FragmentArrived):
+            watch.closed[event.run, event.seq] = event.closed_ms
+
+
+async def _playlists(session: aiohttp.ClientSession, base: str, camera: str, watch: _Watch) -> None:
+    while True:
+        query = {"from": str(_now_ms() - 30_000), "live": "1"}
+        async with session.get(f"{base}/playlist.m3u8", params=query) as answer:
+            if answer.status == 200:
+                text = await answer.text()
+                now_ms = _now_ms()
+                for run_id, seq in _SEGMENT.findall(text):
+                    watch.seen.setdefault((run_id, int(seq)), now_ms)
+        await asyncio.sleep(ASK_EVERY_S)
+
+
+async def _detections(session: aiohttp.ClientSession, base: str, watch: _Watch) -> None:
+    newest_ms = _now_ms()
+    while True:
+        query = {"from": str(newest_ms + 1), "to": str(_now_ms() + 1_000), "limit": "500"}
+        async with session.get(f"{base}/detections", params=query) as answer:
+            if answer.status == 200:
+                found = {each["at_ms"] for each in (await answer.json())["detections"]}
+                now_ms = _now_ms()
+                watch.detected_ms += [now_ms - at_ms for at_ms in sorted(found)]
+                newest_ms = max(found, default=newest_ms)
+        await asyncio.sleep(ASK_EVERY_S)

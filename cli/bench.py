@@ -1,0 +1,50 @@
+"""`vigil bench NAME`: measure, and print the figures as one JSON line, last."""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast
+
+# Each is a module of bench/ with `add_arguments(parser)` and `run(arguments) -> figures`.
+BENCHES = {
+    "latency": "from a closed fragment to playable, from a picture shown to its detection",
+}
+
+
+class Bench(Protocol):
+    """What a module of bench/ has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the bench's own options."""
+
+    def run(self, arguments: argparse.Namespace) -> dict[str, Any]:
+        """Measure and return the figures, units in their names."""
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add a command for each bench; its module is imported with its extras when it is named."""
+    parser = commands.add_parser("bench", help="measure")
+    verbs = parser.add_subparsers(metavar="NAME", required=True)
+    for name, what in BENCHES.items():
+        bench = cast(Bench, importlib.import_module(f"bench.{name}"))
+        verb = verbs.add_parser(name, help=what)
+        bench.add_arguments(verb)
+        verb.set_defaults(run=_runner(name, bench))
+
+
+def _runner(name: str, bench: Bench) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        figures = bench.run(arguments)
+        head = {
+            "bench": name,
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": f"{os.cpu_count()} cores {platform.machine()}",
+        }
+        print(json.dumps(head | figures), flush=True)
+        return 0
+
+    return run
