@@ -30,6 +30,9 @@ NOISY = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.pr
          "aiokafka.consumer", "faust.topics", "faust.tables.recovery")  # fmt: skip
 """Loggers that Faust lets make a debug record per message, which nobody prints."""
 
+PRODUCER_GIVES_UP_S = 120.0
+"""How long a broker may be away before sends fail; a lost table update then ends the worker."""
+
 log = logging.getLogger(__name__)
 
 
@@ -152,6 +155,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         consumer_group_instance_id=member,  # a restart takes its partitions up again, undisturbed
         producer_max_request_size=topics.MAX_REQUEST_BYTES,
         producer_acks=-1,
+        producer_request_timeout=PRODUCER_GIVES_UP_S,
         topic_partitions=of.partitions,
         topic_replication_factor=of.replication,
         topic_allow_declare=False,  # streams/topic_admin.py makes them, with their settings

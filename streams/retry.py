@@ -14,15 +14,14 @@ from typing import TypeVar
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
 from streams import metrics
+from streams.interruption import Interrupted, Interruption
+
+__all__ = ["FINAL", "Backoff", "Interrupted", "insist"]
 
 T = TypeVar("T")
 
 FINAL: tuple[type[StoreError], ...] = (ObjectMissingError, ObjectExistsError, IntegrityError)
 """StoreErrors which another try does not mend: the caller decides."""
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error: the event simply comes again
-    """The partitions are being taken away or the worker stops while an action is retried."""
 
 
 @dataclass
@@ -45,7 +44,7 @@ async def insist(
     action: Callable[[], Awaitable[T]],
     *,
     what: str,
-    interrupted: asyncio.Event,
+    interrupted: Interruption,
     errors: tuple[type[Exception], ...] = (StoreError,),
     final: tuple[type[Exception], ...] = FINAL,
     backoff: Backoff | None = None,
@@ -54,14 +53,16 @@ async def insist(
     """Return what `action` returns, trying again after each of `errors` that is not `final`.
 
     `what` names the action in the metrics, a few words from a fixed list. Raises Interrupted
-    when `interrupted` is set while waiting, and every other exception of `action` as it is.
+    when `interrupted` is set and the action does not end soon, and every other exception of
+    `action` as it is. An action may be cancelled at any await: it must bear being done again.
     """
     backoff = backoff or Backoff()
     waiting = False
     try:
         while True:
             try:
-                return await action()
+                async with interrupted.bounding(what):
+                    return await action()
             except final:
                 raise
             except errors as error:
@@ -79,7 +80,7 @@ async def insist(
             metrics.RETRYING.labels(what).dec()
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+async def _set_within(event: Interruption, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -7,6 +7,7 @@ from mode.utils.objects import cached_property
 
 from streams.delivery.consumer import Consumer
 from streams.delivery.flow import FlowControl
+from streams.delivery.send_errors import SendErrors
 
 
 class DeliveryApp(faust.App):
@@ -18,6 +19,11 @@ class DeliveryApp(faust.App):
 
     compacted_topics: frozenset[str] = frozenset()
     """Source topics whose logs have holes by nature; in the others a hole is reported."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.send_errors = SendErrors()
+        self.sensors.add(self.send_errors)
 
     @cached_property
     def flow_control(self) -> FlowControl:

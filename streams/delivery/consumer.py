@@ -37,6 +37,8 @@ from streams.delivery.barrier import all_sent
 from streams.delivery.batch import Batch
 from streams.delivery.ledger import Ledger
 from streams.delivery.views import Ledgers
+from streams.ending import end_process
+from streams.interruption import Interruption
 
 
 class Consumer(driver.Consumer):
@@ -51,7 +53,7 @@ class Consumer(driver.Consumer):
         self._ledgers = Ledgers()
         self._acked_index = self._ledgers.done  # written by the compiled stream iterator
         self._acked = self._ledgers.sinks
-        self.interrupted = asyncio.Event()  # set while the flow is stopped; see streams/retry.py
+        self.interrupted = Interruption()  # set while the flow is stopped
 
     def _forget(self, tp: TP) -> None:
         self._ledgers.pop(tp, None)
@@ -77,9 +79,10 @@ class Consumer(driver.Consumer):
     # -- positions: only ever moved while nothing is fetched or delivered
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed; the caller resumes the flow."""
+        """Go back to what is committed; the caller resumes both flows."""
         self._seek_due = True
         self.stop_flow()  # interrupts the delivery in hand
+        self.app.flow_control.suspend()  # nothing that is queued is begun
         async with self._gate:
             await self._position_sources()
 
@@ -323,8 +326,7 @@ class Consumer(driver.Consumer):
     async def _commit_offsets(
         self, offsets: Mapping[TP, int], start_new_transaction: bool = True
     ) -> bool:
-        if not await all_sent(self.app.producer.buffer, self.app.conf.broker_request_timeout):
-            self.log.warning("Table updates are not being sent: nothing is committed")
+        if not await self._updates_stand():
             return False
         assignment = self.assignment()
         committed = await super()._commit_offsets(offsets, start_new_transaction)
@@ -334,6 +336,19 @@ class Consumer(driver.Consumer):
                     if tp in assignment and (ledger := self._ledgers.get(tp)) is not None:
                         ledger.commit(offset)
         return committed
+
+    async def _updates_stand(self) -> bool:
+        """Wait for the broker to take all table updates; commits without them would lose them."""
+        producer = self.app.producer
+        if not await all_sent(producer.buffer, self.app.conf.broker_request_timeout):
+            self.log.warning("Table updates are not being sent: nothing is committed")
+            return False
+        await producer.flush()
+        await asyncio.sleep(0)  # errors are told in callbacks of what flush waited for
+        if lost := self.app.send_errors.first:
+            end_process(f"A table update was not taken by Kafka: {lost!r}.")
+            return False
+        return True
 
     # -- what is seen from outside
 

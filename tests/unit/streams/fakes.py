@@ -129,6 +129,12 @@ def make(client: Client, *, stock: bool = False, **hooks: Any) -> Any:
     return consumer
 
 
+def resume(consumer: Any) -> None:
+    """Do what Faust's recovery does after the seek."""
+    consumer.app.flow_control.resume()
+    consumer.resume_flow()
+
+
 def in_hand(consumer: Any, message: Message) -> Message:
     """Do with a delivered message what a stream does before its loop's body runs."""
     message.incref(1)

@@ -22,6 +22,7 @@ from tests.unit.streams.fakes import (
     drain,
     in_hand,
     make,
+    resume,
 )
 from tests.waiting import wait_for
 
@@ -94,7 +95,7 @@ async def test_records_that_went_missing_are_not_committed(stock: bool) -> None:
     client.commits[SOURCE] = 5
     consumer = make(client, stock=stock, callback=handle)
     await consumer.perform_seek()
-    consumer.resume_flow()
+    resume(consumer)
     client.positions[SOURCE] = 12  # whatever took 5 to 11 away from us
     await drain(consumer, fetches=3)
     await consumer.commit()
@@ -113,7 +114,7 @@ async def test_one_unacknowledged_record_holds_commits_back(stock: bool, committ
     client.commits[SOURCE] = 1
     consumer = make(client, stock=stock)
     await consumer.perform_seek()
-    consumer.resume_flow()
+    resume(consumer)
     messages = await deliver(consumer)
     assert [m.offset for m in messages] == [1, 2, 3]
     for message in messages[1:]:
@@ -135,7 +136,7 @@ async def test_what_was_done_is_committed_when_partitions_go(stock: bool, commit
     client.commits[SOURCE] = 1
     consumer = make(client, stock=stock, on_partitions_revoked=as_the_app_does)
     await consumer.perform_seek()
-    consumer.resume_flow()
+    resume(consumer)
     messages = await deliver(consumer)
     for message in messages[:-1]:
         message.ack(consumer)
@@ -167,7 +168,7 @@ async def test_offsets_are_committed_after_the_table_updates(stock: bool) -> Non
     client = Client({SOURCE: range(2)})
     consumer = make(client, stock=stock)
     await consumer.perform_seek()
-    consumer.resume_flow()
+    resume(consumer)
     buffer = consumer.app.producer.buffer
     assert isinstance(buffer, ProducerBuffer)
     await buffer.start()

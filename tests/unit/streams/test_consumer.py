@@ -8,7 +8,16 @@ import pytest
 
 from streams import metrics
 from streams.delivery.barrier import all_sent
-from tests.unit.streams.fakes import CHANGELOG, OTHER, SOURCE, Client, deliver, in_hand, make
+from tests.unit.streams.fakes import (
+    CHANGELOG,
+    OTHER,
+    SOURCE,
+    Client,
+    deliver,
+    in_hand,
+    make,
+    resume,
+)
 
 
 def value(name: str, **labels: str) -> float:
@@ -18,7 +27,7 @@ def value(name: str, **labels: str) -> float:
 async def ready(client: Client, **hooks: Any) -> Any:
     consumer = make(client, **hooks)
     await consumer.perform_seek()
-    consumer.resume_flow()
+    resume(consumer)
     return consumer
 
 
@@ -47,7 +56,7 @@ async def test_a_rebalance_during_the_seek_leaves_it_due() -> None:
     client.on_seek = rebalance
     await consumer.perform_seek()
     client.on_seek = lambda: None
-    consumer.resume_flow()
+    resume(consumer)
     assert await deliver(consumer) == []
     assert len(await deliver(consumer)) == 3
 
@@ -164,7 +173,7 @@ async def test_work_that_outlives_its_positioning_counts_for_nothing() -> None:
     consumer = await ready(client)
     late = await deliver(consumer)
     await consumer.perform_seek()
-    consumer.resume_flow()
+    resume(consumer)
     for message in late:
         message.ack(consumer)
     await consumer.commit()
@@ -249,3 +258,33 @@ async def test_nothing_is_committed_while_table_updates_are_stuck() -> None:
         pending: "asyncio.Queue[Any]" = asyncio.Queue()
 
     assert not await all_sent(Stuck(), timeout_s=0.01)
+
+
+async def test_nothing_is_committed_after_a_table_update_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr("streams.delivery.consumer.end_process", ended.append)
+    client = Client({SOURCE: range(2)})
+    consumer = await ready(client)
+    app = consumer.app
+    for message in await deliver(consumer):
+        message.ack(consumer)
+
+    async def flush() -> None:  # the client gives up, and Faust tells its sensors
+        state = app.sensors.on_send_initiated(app.producer, "changelog", None, 1, 1)
+        app.sensors.on_send_error(app.producer, TimeoutError("no broker"), state)
+
+    monkeypatch.setattr(app.producer, "flush", flush)
+    assert not await consumer.commit()
+    assert client.commits == {} and "no broker" in ended[0]
+
+
+async def test_nothing_queued_is_begun_while_positions_move() -> None:
+    client = Client({SOURCE: range(3)})
+    consumer = await ready(client)
+    queue = consumer.app.FlowControlQueue(maxsize=10, clear_on_resume=True)
+    queue.put_nowait("a record")
+    await consumer.perform_seek()
+    assert not consumer.app.flow_control.is_active()
+    assert queue.empty()

@@ -11,6 +11,7 @@ from domain.errors import InvalidEventError, StoreError
 from domain.events import DeadLetter, encode, parse
 from streams import handling, topics
 from streams.handling import Handler
+from streams.interruption import Interruption
 from streams.retry import Backoff, Interrupted, insist
 from tests.integration.delivery import fragment
 
@@ -46,7 +47,7 @@ class App:
 
     async def insist(self, action: Any, *, what: str) -> Any:
         return await insist(
-            action, what=what, interrupted=asyncio.Event(), backoff=Backoff(0.0, 0.0)
+            action, what=what, interrupted=Interruption(), backoff=Backoff(0.0, 0.0)
         )
 
 

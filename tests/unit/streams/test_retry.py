@@ -6,6 +6,7 @@ import pytest
 
 from domain.errors import ObjectMissingError, StoreError
 from streams import metrics
+from streams.interruption import Interruption
 from streams.retry import Backoff, Interrupted, insist
 
 
@@ -44,7 +45,7 @@ async def test_it_goes_on_until_it_works() -> None:
     result = await insist(
         action,
         what="test",
-        interrupted=asyncio.Event(),
+        interrupted=Interruption(),
         backoff=quick(),
         on_failure=lambda error, _: said.append(str(error)),
     )
@@ -54,7 +55,7 @@ async def test_it_goes_on_until_it_works() -> None:
 
 
 async def test_it_gives_back_when_the_partitions_go() -> None:
-    interrupted = asyncio.Event()
+    interrupted = Interruption()
 
     async def action() -> None:
         interrupted.set()
@@ -71,4 +72,46 @@ async def test_what_another_try_does_not_mend_is_raised_at_once(error: Exception
         raise error
 
     with pytest.raises(type(error)):
-        await insist(action, what="test", interrupted=asyncio.Event(), backoff=quick())
+        await insist(action, what="test", interrupted=Interruption(), backoff=quick())
+
+
+async def test_an_action_that_hangs_is_given_up_when_the_partitions_go() -> None:
+    interrupted = Interruption(grace_s=0.0)
+    began = asyncio.Event()
+
+    async def action() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    insisting = asyncio.create_task(insist(action, what="test", interrupted=interrupted))
+    await began.wait()
+    interrupted.set()
+    with pytest.raises(Interrupted):
+        await asyncio.wait_for(insisting, 5)
+    with pytest.raises(Interrupted):  # and does not begin while they are away
+        await asyncio.wait_for(insist(action, what="test", interrupted=interrupted), 5)
+
+
+async def test_an_action_that_ends_soon_is_let_end() -> None:
+    interrupted = Interruption(grace_s=60.0)
+    go_on = asyncio.Event()
+
+    async def action() -> str:
+        await go_on.wait()
+        return "done"
+
+    insisting = asyncio.create_task(insist(action, what="test", interrupted=interrupted))
+    await asyncio.sleep(0)
+    interrupted.set()
+    go_on.set()
+    assert await insisting == "done"
+    interrupted.clear()
+    assert await insist(action, what="test", interrupted=interrupted) == "done"
+
+
+async def test_a_time_out_of_the_action_itself_is_its_own() -> None:
+    async def action() -> None:
+        raise TimeoutError("of S3")
+
+    with pytest.raises(TimeoutError, match="of S3"):
+        await insist(action, what="test", interrupted=Interruption())

@@ -1,0 +1,63 @@
+"""Telling what is in hand that its partitions are being taken away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+GRACE_S = 5.0
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the event simply comes again
+    """The partitions are being taken away, or the worker stops, before an action was done."""
+
+
+class Interruption:
+    """Set while no event may be worked on; an action in hand gets a last while to end.
+
+    A rebalance waits for all work in hand, and the whole group waits for the rebalance: an
+    action that hangs must not hold everybody up. All methods are for the event loop's thread.
+    """
+
+    def __init__(self, grace_s: float = GRACE_S) -> None:
+        self._event = asyncio.Event()
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._grace_s = grace_s
+
+    def is_set(self) -> bool:
+        """Return whether partitions are being taken away."""
+        return self._event.is_set()
+
+    async def wait(self) -> bool:
+        """Wait until they are."""
+        return await self._event.wait()
+
+    def set(self) -> None:
+        """Begin: what is in hand has `grace_s` left."""
+        if not self._event.is_set():
+            self._event.set()
+            for deadline in self._deadlines:
+                deadline.reschedule(self._last_moment())
+
+    def clear(self) -> None:
+        """End: events are worked on again."""
+        self._event.clear()
+
+    @asynccontextmanager
+    async def bounding(self, what: str) -> AsyncIterator[None]:
+        """Run an action; raise Interrupted where it had to be given up."""
+        try:
+            async with asyncio.timeout(None) as deadline:
+                if self._event.is_set():
+                    deadline.reschedule(self._last_moment())
+                self._deadlines.add(deadline)
+                try:
+                    yield
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            if deadline.expired():
+                raise Interrupted(f"{what}: given up, its partitions are taken away") from None
+            raise
+
+    def _last_moment(self) -> float:
+        return asyncio.get_running_loop().time() + self._grace_s
