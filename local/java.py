@@ -50,7 +50,7 @@ def jars(name: str, report: Callable[[str], None]) -> list[Path]:
 
 
 def command(arguments_file: Path, options: list[str], classpath: list[Path]) -> list[str]:
-    """Return the start of a Java command; options and jars go to a file, lest `ps` drown in them."""
+    """Return a Java command but for the class; options and jars go to a file, as they are long."""
     lines = [*options, "-cp", os.pathsep.join(str(jar) for jar in classpath)]
     quoted = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     arguments_file.write_text("".join(f'"{line}"\n' for line in quoted))

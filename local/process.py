@@ -66,6 +66,7 @@ class Process:
         """Start the command; what an earlier, killed owner left of it is ended first."""
         self._end_leftover()
         self._finish()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > 16 * 1024**2:
             self.log.replace(self.log.with_suffix(".log.1"))
         wrapped = [
