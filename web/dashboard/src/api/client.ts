@@ -1,0 +1,131 @@
+import type { Camera, Cameras, Detection, DetectionPage, TimelineAnswer } from "./types";
+
+/** A request that failed: `message` says what happened in words for the person at the screen. */
+export class ApiError extends Error {
+  constructor(
+    /** HTTP status; 0 when the server could not be reached. */
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const UNREACHABLE = "The server does not answer. Check the connection; this page tries again.";
+const MAX_PAGES = 8;
+
+let onSignedOut: () => void = () => {};
+
+/** Called whenever the API says that the session is over. */
+export function whenSignedOut(callback: () => void): void {
+  onSignedOut = callback;
+}
+
+async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", ...init });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, UNREACHABLE);
+  }
+  if (response.ok) return response;
+  const message = await problemText(response);
+  if (response.status === 401 && path !== "/api/v1/session") onSignedOut();
+  throw new ApiError(response.status, message);
+}
+
+async function problemText(response: Response): Promise<string> {
+  try {
+    const problem = (await response.json()) as { title?: string; detail?: string };
+    return problem.detail || problem.title || `The server answered ${response.status}.`;
+  } catch {
+    return `The server answered ${response.status}.`;
+  }
+}
+
+async function json<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const response = await request(path, signal ? { signal } : {});
+  return (await response.json()) as T;
+}
+
+function cameraPath(id: string): string {
+  return `/api/v1/cameras/${id.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function query(values: Record<string, string | number | undefined>): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined)
+      params.set(name, typeof value === "number" ? `${Math.round(value)}` : value);
+  }
+  return params.toString();
+}
+
+export async function signIn(key: string): Promise<void> {
+  await request("/api/v1/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ key }),
+  });
+}
+
+export async function signOut(): Promise<void> {
+  await request("/api/v1/session", { method: "DELETE" });
+}
+
+/** Whether the browser holds a session that the API accepts. */
+export async function hasSession(): Promise<boolean> {
+  try {
+    await request("/api/v1/session");
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return false;
+    throw error;
+  }
+}
+
+export const getCameras = (signal?: AbortSignal): Promise<Cameras> =>
+  json("/api/v1/cameras", signal);
+
+export const getCamera = (id: string, signal?: AbortSignal): Promise<Camera> =>
+  json(cameraPath(id), signal);
+
+export function getTimeline(
+  id: string,
+  fromMs: number,
+  toMs: number,
+  buckets: number,
+  signal?: AbortSignal,
+): Promise<TimelineAnswer> {
+  return json(`${cameraPath(id)}/timeline?${query({ from: fromMs, to: toMs, buckets })}`, signal);
+}
+
+/** Every detection of a short range, page by page. */
+export async function getDetections(
+  id: string,
+  fromMs: number,
+  toMs: number,
+  signal?: AbortSignal,
+): Promise<Detection[]> {
+  const found: Detection[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const params = query({ from: fromMs, to: toMs, limit: 5000, cursor });
+    const answer = await json<DetectionPage>(`${cameraPath(id)}/detections?${params}`, signal);
+    found.push(...answer.detections);
+    if (answer.next === null) break;
+    cursor = answer.next;
+  }
+  return found;
+}
+
+/** Address of the picture at `atMs`, or of the newest one; `version` makes a new picture a new address. */
+export function thumbnailUrl(id: string, width: number, atMs?: number, version?: number): string {
+  return `${cameraPath(id)}/thumbnail.jpg?${query({ at: atMs, width, v: version })}`;
+}
+
+export function playlistUrl(id: string, fromMs: number, toMs: number | null): string {
+  const range = toMs === null ? { from: fromMs, live: 1 } : { from: fromMs, to: toMs };
+  return `${cameraPath(id)}/playlist.m3u8?${query(range)}`;
+}

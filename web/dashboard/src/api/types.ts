@@ -1,0 +1,69 @@
+/** What the API answers. Times are integer milliseconds of UTC wall time. */
+
+export type CameraState = "recording" | "late" | "offline" | "new";
+
+export interface LabelCount {
+  label: string;
+  count: number;
+}
+
+export interface Camera {
+  /** tenant/site/camera */
+  id: string;
+  tenant: string;
+  site: string;
+  camera: string;
+  name: string;
+  state: CameraState;
+  /** When the camera came into this state. */
+  since_ms: number | null;
+  /** End of the newest footage. */
+  last_ms: number | null;
+  first_ms: number | null;
+  width: number | null;
+  height: number | null;
+  labels_recent: LabelCount[];
+}
+
+export interface Cameras {
+  now_ms: number;
+  cameras: Camera[];
+}
+
+export interface Gap {
+  from_ms: number;
+  to_ms: number;
+  reason: string;
+}
+
+/** Detections of one label counted in the bucket that starts at `at_ms`. */
+export interface DetectionCount {
+  at_ms: number;
+  label: string;
+  count: number;
+}
+
+export interface TimelineAnswer {
+  from_ms: number;
+  to_ms: number;
+  bucket_ms: number;
+  covered: [number, number][];
+  gaps: Gap[];
+  detections: DetectionCount[];
+}
+
+/** Left, top, width and height, as fractions of the picture. */
+export type Box = [number, number, number, number];
+
+export interface Detection {
+  at_ms: number;
+  label: string;
+  score: number;
+  box: Box;
+  track: string | number | null;
+}
+
+export interface DetectionPage {
+  detections: Detection[];
+  next: string | null;
+}

@@ -1,0 +1,230 @@
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Camera } from "../api/types";
+import { serverNow } from "../clock";
+import { compareLabels } from "../detections/labels";
+import { neighbour, type Sighting } from "../detections/sightings";
+import { Player } from "../player/player";
+import { boxesShown, hiddenLabels } from "../prefs";
+import { createStore, useStore } from "../store";
+import { Timeline } from "../timeline/timeline";
+import { Trouble } from "../ui/trouble";
+import { useZone } from "../zone";
+import { Controls } from "./controls";
+import { Help } from "./help";
+import { type Command, commandOf } from "./keys";
+import { LabelToggles } from "./label-toggles";
+import { useSightings } from "./sighting-list";
+import { Sightings } from "./sightings";
+import { Stage } from "./stage";
+
+/** Playing of an offline camera begins this long before its last picture. */
+const LAST_STRETCH_MS = 20_000;
+/** A sighting is played from a little before it begins. */
+const LEAD_MS = 1000;
+
+export function CameraView({ camera }: { camera: Camera }) {
+  const { id, first_ms: firstMs, last_ms: lastMs } = camera;
+  const zone = useZone();
+  const video = useRef<HTMLVideoElement>(null);
+  const cover = useRef<HTMLCanvasElement>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const [player, setPlayer] = useState<Player | null>(null);
+  const [unplayable, setUnplayable] = useState(false);
+  const zoomBy = useRef<(factor: number) => void>(() => {});
+  const [help, setHelp] = useState(false);
+  const [seen, setSeen] = useState<Set<string>>(new Set());
+  const hiddenList = useStore(hiddenLabels);
+  const hidden = useMemo(() => new Set(hiddenList), [hiddenList]);
+  const openedAtMs = useRef(lastMs);
+  openedAtMs.current ??= lastMs;
+  const list = useSightings(id, firstMs, openedAtMs.current);
+  const noPlayhead = useMemo(() => createStore<number | null>(null), []);
+  const playing = useMemo(() => createStore<Sighting | null>(null), []);
+  const aspect = camera.width && camera.height ? camera.width / camera.height : 16 / 9;
+
+  const recorded = firstMs !== null;
+  const opening = useRef(camera);
+  useEffect(() => {
+    if (!recorded) return;
+    let made: Player | null = null;
+    let left = false;
+    void import("hls.js").then(({ default: HlsJs }) => {
+      if (left || !video.current || !cover.current) return;
+      if (!HlsJs.isSupported()) {
+        setUnplayable(true);
+        return;
+      }
+      made = new Player(HlsJs, video.current, cover.current, id);
+      setPlayer(made);
+      const { state, last_ms } = opening.current;
+      if (state === "offline" && last_ms !== null) void made.seek(last_ms - LAST_STRETCH_MS);
+      else made.goLive();
+    });
+    return () => {
+      left = true;
+      made?.destroy();
+      setPlayer(null);
+    };
+  }, [id, recorded]);
+
+  const shownSightings = useMemo(
+    () => list.sightings.filter(({ label }) => !hidden.has(label)),
+    [list.sightings, hidden],
+  );
+
+  useEffect(() => {
+    if (!player) return;
+    return player.playhead.subscribe((ms) => {
+      if (ms === null) return;
+      const current = playing.get();
+      if (current && ms >= current.fromMs - LEAD_MS && ms < current.toMs) return;
+      playing.set(shownSightings.find(({ fromMs, toMs }) => ms >= fromMs && ms < toMs) ?? null);
+    });
+  }, [player, playing, shownSightings]);
+
+  const play = (sighting: Sighting): void => {
+    playing.set(sighting);
+    void player?.seek(sighting.fromMs - LEAD_MS);
+    player?.play();
+  };
+
+  const toSighting = (at: number, step: 1 | -1): void => {
+    if (step === -1 && at < list.sinceMs + 60_000) list.reach(at - 3_600_000);
+    const next = neighbour(shownSightings, at, step, LEAD_MS + 500);
+    if (next) play(next);
+  };
+
+  const run = (command: Command): void => {
+    switch (command.do) {
+      case "help":
+        setHelp(true);
+        break;
+      case "boxes":
+        boxesShown.set(!boxesShown.get());
+        break;
+      case "full-screen":
+        toggleFullScreen(frame.current);
+        break;
+      case "zoom":
+        zoomBy.current(command.factor);
+        break;
+      case "toggle":
+        player?.toggle();
+        break;
+      case "nudge":
+        player?.nudge(command.byMs);
+        break;
+      case "frame":
+        player?.step(command.step);
+        break;
+      case "rate":
+        player?.changeRate(command.step);
+        break;
+      case "live":
+        player?.goLive();
+        break;
+      case "sighting":
+        toSighting(player?.playhead.get() ?? serverNow(), command.step);
+    }
+  };
+
+  const latestRun = useRef(run);
+  latestRun.current = run;
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => {
+      if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+      const command = commandOf(event);
+      if (!command) return;
+      // Space on a focused button presses the button, as everywhere.
+      if (event.key === " " && event.target instanceof HTMLButtonElement) return;
+      event.preventDefault();
+      latestRun.current(command);
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+
+  const labels = useMemo(() => {
+    const all = new Set([...seen, ...camera.labels_recent.map(({ label }) => label)]);
+    return [...all].sort(compareLabels);
+  }, [seen, camera.labels_recent]);
+
+  if (!recorded) {
+    return (
+      <main class="centre">
+        <Trouble
+          title="Nothing has been recorded yet"
+          detail="This camera is known, but none of its footage has arrived. The page shows it as soon as it does; if that takes long, run “vigil edge check” on the edge device."
+        />
+      </main>
+    );
+  }
+  return (
+    <main class="camera">
+      <div class="camera-main" ref={frame}>
+        {unplayable ? (
+          <div class="stage">
+            <p class="stage-note big">
+              This browser cannot play the footage: it lacks Media Source Extensions. A current
+              Chrome, Edge, Firefox or Safari can.
+            </p>
+          </div>
+        ) : (
+          <Stage
+            player={player}
+            cameraId={id}
+            video={video}
+            cover={cover}
+            hidden={hidden}
+            aspect={aspect}
+            zone={zone}
+          />
+        )}
+        {player ? (
+          <Controls player={player} camera={camera} run={run} />
+        ) : (
+          <div class="controls" aria-hidden="true" />
+        )}
+        <Timeline
+          cameraId={id}
+          firstMs={firstMs}
+          lastMs={lastMs}
+          playhead={player?.playhead ?? noPlayhead}
+          zone={zone}
+          hidden={hidden}
+          aspect={aspect}
+          onSeek={(ms) => {
+            void player?.seek(ms);
+            player?.play();
+          }}
+          onLabels={setSeen}
+          zoomBy={zoomBy}
+        />
+        <LabelToggles labels={labels} />
+      </div>
+      <Sightings
+        cameraId={id}
+        list={list}
+        hidden={hidden}
+        playing={playing}
+        zone={zone}
+        aspect={aspect}
+        onPlay={play}
+      />
+      {help && <Help onClose={() => setHelp(false)} />}
+    </main>
+  );
+}
+
+function toggleFullScreen(element: HTMLElement | null): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else void element?.requestFullscreen?.();
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLInputElement ||
+    target instanceof HTMLSelectElement ||
+    target instanceof HTMLTextAreaElement
+  );
+}

@@ -1,0 +1,111 @@
+import type { RefObject } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { serverNow } from "../clock";
+import { DetectionStore } from "../detections/store";
+import { span, type Zone } from "../format";
+import { drawBoxes } from "../player/overlay";
+import type { Player } from "../player/player";
+import { boxesShown } from "../prefs";
+import { useStore } from "../store";
+import { momentWords } from "../ui/state";
+import { reasonInWords } from "../ui/words";
+
+interface Props {
+  readonly player: Player | null;
+  readonly cameraId: string;
+  readonly video: RefObject<HTMLVideoElement | null>;
+  readonly cover: RefObject<HTMLCanvasElement | null>;
+  readonly hidden: ReadonlySet<string>;
+  readonly aspect: number;
+  readonly zone: Zone;
+}
+
+/** The picture with its boxes, and what there is to say about it. */
+export function Stage({ player, cameraId, video, cover, hidden, aspect, zone }: Props) {
+  const overlay = useRef<HTMLCanvasElement>(null);
+  const boxes = useStore(boxesShown);
+  const choice = useRef({ hidden, boxes });
+  choice.current = { hidden, boxes };
+  const redraw = useRef<() => void>(() => {});
+
+  useEffect(() => {
+    const canvas = overlay.current;
+    if (!player || !canvas) return;
+    let lastMs: number | null = null;
+    const draw = (): void => {
+      const film = video.current;
+      if (!film) return;
+      const shown =
+        lastMs === null || !choice.current.boxes
+          ? []
+          : store
+              .at(lastMs, player.state.get().rate)
+              .filter(({ label }) => !choice.current.hidden.has(label));
+      drawBoxes(canvas, film, shown, lastMs);
+    };
+    const store = new DetectionStore(cameraId, draw);
+    redraw.current = draw;
+    player.onFrame = (wallMs) => {
+      lastMs = wallMs;
+      draw();
+    };
+    const covered = new MutationObserver(() => {
+      // While a still picture covers the video, boxes of another moment would lie.
+      if (cover.current && !cover.current.hidden) {
+        lastMs = null;
+        draw();
+      }
+    });
+    if (cover.current) {
+      covered.observe(cover.current, { attributes: true, attributeFilter: ["hidden"] });
+    }
+    const resized = new ResizeObserver(draw);
+    resized.observe(canvas);
+    return () => {
+      covered.disconnect();
+      resized.disconnect();
+      store.destroy();
+      player.onFrame = () => {};
+    };
+  }, [player, cameraId, video, cover]);
+
+  useEffect(() => redraw.current(), [hidden, boxes]);
+
+  return (
+    <div class="stage" style={{ "--aspect": String(aspect) }}>
+      <video
+        ref={video}
+        playsInline
+        muted
+        disablePictureInPicture={false}
+        onClick={() => player?.toggle()}
+      />
+      <canvas ref={cover} class="cover" hidden />
+      <canvas ref={overlay} class="overlay" data-testid="overlay" data-boxes="0" />
+      {player && <Notes player={player} zone={zone} />}
+    </div>
+  );
+}
+
+function Notes({ player, zone }: { player: Player; zone: Zone }) {
+  const state = useStore(player.state);
+  const crossing = useStore(player.crossing);
+  return (
+    <>
+      {(state.status === "empty" || state.status === "error") && (
+        <p class="stage-note big" role="alert">
+          {state.message}
+        </p>
+      )}
+      <div class="stage-foot" aria-live="polite">
+        {crossing && (
+          <p class="stage-note" data-testid="crossing">
+            No footage for {span(crossing.toMs - crossing.fromMs)}: {reasonInWords(crossing.reason)}
+            . Goes on at {momentWords(crossing.toMs, serverNow(), zone)}.
+          </p>
+        )}
+        {state.status === "waiting" && <p class="stage-note">Waiting for more footage</p>}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,72 @@
+/** Detections told as sightings: one label, seen without a longer pause. */
+import type { DetectionCount } from "../api/types";
+
+export interface Sighting {
+  readonly label: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** The busiest moment: the one worth a picture. */
+  readonly peakMs: number;
+}
+
+export const PAUSE_MS = 10_000;
+/** A scene that is never empty is told in pieces of this length, each with its own picture. */
+export const LONGEST_MS = 60_000;
+
+/** Counts per bucket, in any order -> sightings, newest first. */
+export function toSightings(counts: readonly DetectionCount[], bucketMs: number): Sighting[] {
+  const byLabel = new Map<string, DetectionCount[]>();
+  for (const count of counts) {
+    if (count.count <= 0) continue;
+    const list = byLabel.get(count.label);
+    if (list) list.push(count);
+    else byLabel.set(count.label, [count]);
+  }
+  const sightings: Sighting[] = [];
+  for (const [label, list] of byLabel) {
+    list.sort((a, b) => a.at_ms - b.at_ms);
+    let open: { fromMs: number; toMs: number; peakMs: number; peak: number } | null = null;
+    for (const { at_ms, count } of list) {
+      const endMs = at_ms + bucketMs;
+      if (open && at_ms - open.toMs <= PAUSE_MS && endMs - open.fromMs <= LONGEST_MS) {
+        open.toMs = Math.max(open.toMs, endMs);
+        if (count > open.peak) {
+          open.peak = count;
+          open.peakMs = middle(at_ms, bucketMs);
+        }
+        continue;
+      }
+      if (open) sightings.push(closed(label, open));
+      open = { fromMs: at_ms, toMs: endMs, peakMs: middle(at_ms, bucketMs), peak: count };
+    }
+    if (open) sightings.push(closed(label, open));
+  }
+  return sightings.sort((a, b) => b.fromMs - a.fromMs || a.label.localeCompare(b.label));
+}
+
+function middle(atMs: number, bucketMs: number): number {
+  return atMs + Math.floor(bucketMs / 2);
+}
+
+function closed(
+  label: string,
+  { fromMs, toMs, peakMs }: { fromMs: number; toMs: number; peakMs: number },
+): Sighting {
+  return { label, fromMs, toMs, peakMs };
+}
+
+/** The next sighting to begin after `atMs` (`step` 1), or the last to begin before it (`step` -1). */
+export function neighbour(
+  sightings: readonly Sighting[],
+  atMs: number,
+  step: 1 | -1,
+  slackMs = 1500,
+): Sighting | null {
+  let best: Sighting | null = null;
+  for (const sighting of sightings) {
+    const { fromMs } = sighting;
+    if (step === 1 ? fromMs <= atMs + slackMs : fromMs >= atMs - slackMs) continue;
+    if (!best || (step === 1 ? fromMs < best.fromMs : fromMs > best.fromMs)) best = sighting;
+  }
+  return best;
+}

@@ -1,0 +1,97 @@
+/** Detections around the playhead, fetched ahead of it in blocks of time. */
+import { getDetections } from "../api/client";
+import type { Detection } from "../api/types";
+import { serverNow } from "../clock";
+import { boxesAt, type Sample, type Shown, samplingInterval, toSamples } from "./nearest";
+
+const BLOCK_MS = 20_000;
+/** Detections of this last stretch may still be on their way. */
+const SETTLING_MS = 30_000;
+const REFRESH_MS = 1500;
+const RETRY_MS = 3000;
+const MOST_BLOCKS = 60;
+
+interface Block {
+  samples: Sample[];
+  fetchedAt: number;
+  settled: boolean;
+  busy: boolean;
+}
+
+export class DetectionStore {
+  private readonly blocks = new Map<number, Block>();
+  private readonly leave = new AbortController();
+  private joined: { index: number; version: number; samples: Sample[]; intervalMs: number } | null =
+    null;
+  private version = 0;
+
+  constructor(
+    private readonly cameraId: string,
+    private readonly onChange: () => void,
+  ) {}
+
+  destroy(): void {
+    this.leave.abort();
+  }
+
+  /** The boxes for the frame at `atMs`; starts fetching what is missing here and ahead. */
+  at(atMs: number, rate: number): Shown[] {
+    const index = Math.floor(atMs / BLOCK_MS);
+    const ahead = 1 + Math.ceil(rate / 4);
+    for (let i = index - 1; i <= index + ahead; i++) this.want(i);
+    if (!this.joined || this.joined.index !== index || this.joined.version !== this.version) {
+      const samples = [index - 1, index, index + 1].flatMap(
+        (i) => this.blocks.get(i)?.samples ?? [],
+      );
+      this.joined = {
+        index,
+        version: this.version,
+        samples,
+        intervalMs: samplingInterval(samples),
+      };
+    }
+    return boxesAt(this.joined.samples, this.joined.intervalMs, atMs);
+  }
+
+  private want(index: number): void {
+    const startMs = index * BLOCK_MS;
+    const now = serverNow();
+    if (startMs > now) return;
+    const known = this.blocks.get(index);
+    if (known && (known.busy || known.settled || now - known.fetchedAt < REFRESH_MS)) return;
+    const block: Block = known ?? { samples: [], fetchedAt: 0, settled: false, busy: false };
+    block.busy = true;
+    this.blocks.delete(index);
+    this.blocks.set(index, block);
+    this.forgetOldest();
+    void this.fetch(block, startMs);
+  }
+
+  private async fetch(block: Block, startMs: number): Promise<void> {
+    try {
+      const found: Detection[] = await getDetections(
+        this.cameraId,
+        startMs,
+        startMs + BLOCK_MS,
+        this.leave.signal,
+      );
+      block.fetchedAt = serverNow();
+      block.settled = startMs + BLOCK_MS < block.fetchedAt - SETTLING_MS;
+      block.samples = toSamples(found);
+      this.version++;
+      this.onChange();
+    } catch {
+      // The boxes of this stretch come later; the picture goes on without them.
+      block.fetchedAt = serverNow() + RETRY_MS;
+    } finally {
+      block.busy = false;
+    }
+  }
+
+  private forgetOldest(): void {
+    for (const index of this.blocks.keys()) {
+      if (this.blocks.size <= MOST_BLOCKS) return;
+      this.blocks.delete(index);
+    }
+  }
+}

@@ -1,0 +1,10 @@
+import { render } from "preact";
+import { App } from "./app";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/wall.css";
+import "./styles/camera.css";
+import "./styles/timeline.css";
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);

@@ -1,0 +1,33 @@
+/** Asks the timeline where footage lies. */
+import { getTimeline } from "../api/client";
+import { type Landing, land, reasonAt } from "../timeline/coverage";
+
+const HOUR_MS = 3_600_000;
+/** Looked through one after the other, so that the usual case stays small. */
+const REACHES_MS = [HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS];
+
+/** The first footage at or after `wishMs`, with the gap before it; null when none has been recorded. */
+export async function findFootage(
+  cameraId: string,
+  wishMs: number,
+  nowMs: number,
+): Promise<Landing | null> {
+  const wish = Math.floor(wishMs);
+  for (const reach of REACHES_MS) {
+    const answer = await getTimeline(cameraId, wish, wish + reach, 1);
+    const landing = land(wish, answer.covered, answer.gaps);
+    if (landing) return landing;
+    if (wish + reach >= nowMs) break;
+  }
+  return null;
+}
+
+/** Why nothing was recorded between two moments; empty when nobody knows. */
+export async function whyMissing(cameraId: string, fromMs: number, toMs: number): Promise<string> {
+  try {
+    const answer = await getTimeline(cameraId, Math.floor(fromMs), Math.ceil(toMs), 1);
+    return reasonAt(answer.gaps, fromMs, toMs);
+  } catch {
+    return "";
+  }
+}

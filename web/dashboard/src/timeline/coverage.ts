@@ -1,0 +1,54 @@
+/** Where playing goes on when the wished moment, or the next one, was not recorded. Pure. */
+import type { Gap } from "../api/types";
+
+export interface Landing {
+  /** Where playing really starts. */
+  readonly atMs: number;
+  /** The gap that was jumped over; null when the wished moment is recorded. */
+  readonly skipped: Gap | null;
+}
+
+/** The first recorded moment at or after `wishMs`; null when nothing follows. */
+export function land(
+  wishMs: number,
+  covered: readonly (readonly [number, number])[],
+  gaps: readonly Gap[],
+): Landing | null {
+  let next: number | null = null;
+  for (const [fromMs, toMs] of covered) {
+    if (wishMs >= fromMs && wishMs < toMs) return { atMs: wishMs, skipped: null };
+    if (fromMs > wishMs && (next === null || fromMs < next)) next = fromMs;
+  }
+  if (next === null) return null;
+  return {
+    atMs: next,
+    skipped: { from_ms: wishMs, to_ms: next, reason: reasonAt(gaps, wishMs, next) },
+  };
+}
+
+/** Why there is no footage between two moments, in the words of the gap that covers most of it. */
+export function reasonAt(gaps: readonly Gap[], fromMs: number, toMs: number): string {
+  let reason = "";
+  let most = 0;
+  for (const gap of gaps) {
+    const shared = Math.min(toMs, gap.to_ms) - Math.max(fromMs, gap.from_ms);
+    if (shared > most) {
+      most = shared;
+      reason = gap.reason;
+    }
+  }
+  return reason;
+}
+
+/** Time that a step of playing jumped over: wall time moved on further than the film did. */
+export function jumped(
+  before: { readonly wallMs: number; readonly mediaS: number },
+  now: { readonly wallMs: number; readonly mediaS: number },
+  toleranceMs = 700,
+): { fromMs: number; toMs: number } | null {
+  const mediaMs = (now.mediaS - before.mediaS) * 1000;
+  if (mediaMs < 0) return null;
+  const extra = now.wallMs - before.wallMs - mediaMs;
+  if (extra <= toleranceMs) return null;
+  return { fromMs: now.wallMs - extra, toMs: now.wallMs };
+}

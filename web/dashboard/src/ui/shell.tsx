@@ -1,0 +1,87 @@
+import type { ComponentChildren } from "preact";
+import { signOut } from "../api/client";
+import { serverNow } from "../clock";
+import { localZone, zoneLabel } from "../format";
+import { type Theme, theme, zoneChoice } from "../prefs";
+import { follow } from "../router";
+import { useStore } from "../store";
+import { useZone } from "../zone";
+import { Clock, HalfMoon, Leave, Mark, Moon, Sun } from "./icons";
+
+interface Props {
+  readonly children: ComponentChildren;
+  /** What stands in the header beside the name. */
+  readonly place?: ComponentChildren;
+  readonly fill?: boolean;
+  onSignedOut(): void;
+}
+
+export function Shell({ children, place, fill, onSignedOut }: Props) {
+  return (
+    <div class={fill ? "shell fill" : "shell"}>
+      <header class="top">
+        <a class="brand" href="/" onClick={follow} aria-label="Vigil, to the wall">
+          <Mark /> <span class="brand-name">Vigil</span>
+        </a>
+        <div class="place">{place}</div>
+        <ZoneSwitch />
+        <ThemeSwitch />
+        <button
+          type="button"
+          class="quiet icon-button"
+          title="Sign out"
+          aria-label="Sign out"
+          onClick={() => void signOut().finally(onSignedOut)}
+        >
+          <Leave />
+        </button>
+      </header>
+      {children}
+    </div>
+  );
+}
+
+function ZoneSwitch() {
+  const choice = useStore(zoneChoice);
+  const zone = useZone();
+  const local = localZone();
+  const label = zoneLabel(serverNow(), zone);
+  const sameAsUtc = zoneLabel(serverNow(), local) === "UTC";
+  if (sameAsUtc) {
+    return (
+      <span class="zone-switch" title="All times are in UTC">
+        <Clock /> UTC
+      </span>
+    );
+  }
+  const other = choice === "local" ? "UTC" : local.name;
+  return (
+    <button
+      type="button"
+      class="quiet zone-switch"
+      title={`Times are in ${zone.name}. Show them in ${other}.`}
+      onClick={() => zoneChoice.set(choice === "local" ? "utc" : "local")}
+    >
+      <Clock /> {label}
+    </button>
+  );
+}
+
+const NEXT_THEME: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
+const THEME_WORDS: Record<Theme, string> = { auto: "as the system", light: "light", dark: "dark" };
+
+function ThemeSwitch() {
+  const choice = useStore(theme);
+  const words = `Theme: ${THEME_WORDS[choice]}. Change to ${THEME_WORDS[NEXT_THEME[choice]]}.`;
+  return (
+    <button
+      type="button"
+      class="quiet icon-button"
+      title={words}
+      aria-label={words}
+      onClick={() => theme.set(NEXT_THEME[choice])}
+    >
+      {choice === "light" ? <Sun /> : choice === "dark" ? <Moon /> : <HalfMoon />}
+    </button>
+  );
+}

@@ -1,0 +1,34 @@
+/** States, reasons and labels in words. */
+import type { CameraState } from "../api/types";
+
+export const STATE_WORDS: Record<CameraState, string> = {
+  recording: "Recording",
+  late: "Late",
+  offline: "Offline",
+  new: "New",
+};
+
+/** Problems first. */
+export const STATE_ORDER: Record<CameraState, number> = {
+  offline: 0,
+  late: 1,
+  new: 2,
+  recording: 3,
+};
+
+/** A gap's reason as the API gives it -> as one says it. */
+export function reasonInWords(reason: string): string {
+  const words = reason.replaceAll(/[_-]+/g, " ").trim();
+  return words || "the reason is not known";
+}
+
+/** `1 person`, `3 people`, `2 cars`. */
+export function countInWords(label: string, count: number): string {
+  if (count === 1) return `1 ${label}`;
+  if (label === "person") return `${count} people`;
+  return /(s|x|ch|sh)$/.test(label) ? `${count} ${label}es` : `${count} ${label}s`;
+}
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
