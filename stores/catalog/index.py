@@ -23,6 +23,7 @@ from stores.catalog.intervals import merge, multirange
 from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
 
 _FOOTAGE = "footage"
+_MAX_BIGINT = (1 << 63) - 1
 
 
 async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], now_ms: int) -> int:
@@ -57,7 +58,9 @@ def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
     seqs = SeqRanges.of(fragment.seq for fragment in event.fragments)
     row = event.model_dump(mode="json")
     row["seqs"] = _seq_multirange(seqs)
-    gaps = SeqRanges((gap.first_seq, gap.last_seq) for gap in event.gaps)
+    gaps = SeqRanges(
+        (min(gap.first_seq, gap.last_seq), max(gap.first_seq, gap.last_seq)) for gap in event.gaps
+    )
     row["settled"] = _seq_multirange(seqs | gaps)
     row["covered"] = multirange(covered)
     row["whole"] = covered == [(event.start_ms, event.end_ms)]
@@ -94,7 +97,7 @@ async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int
         (
             *(event.camera, UUID(event.run), frame.pts, frame.at_ms),
             *(event.model, event.model_version, index),
-            *(found.label, found.score, *found.box, found.track),
+            *(_text(found.label), found.score, *found.box, found.track and _text(found.track)),
         )
         for event in events
         for frame in event.frames
@@ -112,16 +115,23 @@ async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int
     return await catalog.write_days({"detections": times, "detection_minutes": times}, work)
 
 
+def _text(given: str) -> str:
+    """Return text as PostgreSQL stores it: without NUL characters."""
+    return given.replace("\0", "")
+
+
 async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms: int) -> None:
     """Keep the newest heartbeat of each edge."""
     newest: dict[tuple[str, str], Heartbeat] = {}
     for event in sorted(events, key=lambda heartbeat: heartbeat.sent_ms):
         newest[event.site, event.edge] = event
     if newest:
+        rows = as_json(list(newest.values()))
+        for row in rows:
+            for name in ("spool_bytes", "spool_waiting", "disk_free_bytes"):
+                row[name] = min(row[name], _MAX_BIGINT)
         async with catalog.transaction() as connection:
-            await connection.execute(
-                sql("index_heartbeats"), as_json(list(newest.values())), now_ms
-            )
+            await connection.execute(sql("index_heartbeats"), rows, now_ms)
 
 
 async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> None:

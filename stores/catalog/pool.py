@@ -1,6 +1,7 @@
 """The catalog's connections: transactions, days of partitions, errors in Vigil's words."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -25,10 +26,18 @@ def sql(name: str) -> str:
     return files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def _json(value: object) -> str:
+    """Return JSON without NUL characters, which PostgreSQL does not store."""
+    return _NUL.sub(r"\1", json.dumps(value))
+
+
 async def _prepare(connection: asyncpg.Connection) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
-            kind, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+            kind, schema="pg_catalog", encoder=_json, decoder=json.loads
         )
 
 

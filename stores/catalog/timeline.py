@@ -50,9 +50,15 @@ async def reported_gaps(catalog: Catalog, camera: str, from_ms: int, to_ms: int)
 
 
 async def run_ends(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[RunEnd]:
-    """Return the ends of runs in [from, to) and the last one before, by time."""
+    """Return the ends of runs in [from, to), by time."""
     rows = await catalog.rows("run_ends", camera, from_ms, to_ms)
     return [RunEnd(row["ended_ms"], row["reason"]) for row in rows]
+
+
+async def footage_before(catalog: Catalog, camera: str, at_ms: int) -> int | None:
+    """Return where the last footage that starts before `at_ms` ends; None without any."""
+    row = await catalog.row("footage_before", camera, at_ms)
+    return None if row is None else row["end_ms"]
 
 
 def bucket_length(from_ms: int, to_ms: int, buckets: int) -> int:

@@ -1,0 +1,131 @@
+"""Live playlists whose numbers stay: a segment keeps its media sequence however often it is asked.
+
+A segment's number is its seq plus all the seqs of the camera's earlier runs, so any two answers
+agree on it, whatever stretch they show and whichever process made them:
+
+    run A: seqs 0 1 2 3 (ended at 3)   run B: seqs 0 1 2 …
+    numbers     0 1 2 3                       4 5 6 …      a discontinuity before 4
+
+A seq that is not there yet holds back what comes after it for HOLD_MS: most come late by
+seconds. After that it is listed as a gap (EXT-X-GAP) under its number, and needs no discontinuity:
+time stamps go on behind it. A hole of more than MAX_MISSING seqs starts the list anew behind it,
+as if what came before had slid out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from media.playlist import Segment, render
+
+HOLD_MS = 15_000
+MAX_MISSING = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RunNumbers:
+    """A run of the camera; last_seq is the newest known while it goes on (ended_ms None)."""
+
+    run: str
+    last_seq: int
+    ended_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    base: int
+    """Number of its seq 0."""
+    order: int
+    """How many runs with footage came before."""
+    known: RunNumbers
+
+
+def live(
+    segments: Sequence[Segment],
+    runs: Sequence[RunNumbers],
+    now_ms: int,
+    uri_of: Callable[[str, int], str],
+) -> str:
+    """Return the playlist, without an end.
+
+    `runs` are all runs of the camera up to the last segment's, oldest first; `uri_of` gives the
+    address of a missing fragment by run and seq. UTC ms.
+    """
+    numbered = _number(runs)
+    listed: list[Segment] = []
+    for segment in sorted(segments, key=lambda each: (numbered[each.run].base, each.seq)):
+        if not listed:
+            listed.append(segment)
+            continue
+        before = listed[-1]
+        missing = _place(segment, numbered) - _place(before, numbered) - 1
+        open_end = before.run != segment.run and numbered[before.run].known.ended_ms is None
+        if (missing or open_end) and now_ms - segment.end_ms < HOLD_MS:
+            break
+        hole = _hole(before, segment, numbered, uri_of) if missing <= MAX_MISSING else []
+        if len(hole) != missing:
+            listed = []
+        listed += [*hole, segment]
+    if not listed:
+        return render([], set(), ended=False)
+    first = numbered[listed[0].run]
+    breaks = {
+        place
+        for place, (before, after) in enumerate(pairwise(listed), 1)
+        if before.run != after.run
+    }
+    return render(
+        listed,
+        breaks,
+        ended=False,
+        media_sequence=first.base + listed[0].seq,
+        discontinuity_sequence=first.order,
+    )
+
+
+def _number(runs: Sequence[RunNumbers]) -> dict[str, _Run]:
+    numbered: dict[str, _Run] = {}
+    base = order = 0
+    for run in runs:
+        numbered[run.run] = _Run(base, order, run)
+        base += run.last_seq + 1
+        order += run.last_seq >= 0
+    return numbered
+
+
+def _place(segment: Segment, runs: dict[str, _Run]) -> int:
+    return runs[segment.run].base + segment.seq
+
+
+def _hole(
+    before: Segment, after: Segment, runs: dict[str, _Run], uri_of: Callable[[str, int], str]
+) -> list[Segment]:
+    """Return the missing segments between two, but for those of runs in between."""
+    if before.run == after.run:
+        return _missing(before, after.seq - 1, after.start_ms, uri_of)
+    known = runs[before.run].known
+    tail_end_ms = min(known.ended_ms or before.end_ms, after.start_ms)
+    tail = _missing(before, known.last_seq, tail_end_ms, uri_of)
+    ahead = Segment(after.run, -1, after.start_ms, 0, "")
+    return tail + _missing(ahead, after.seq - 1, after.start_ms, uri_of)
+
+
+def _missing(
+    before: Segment, last_seq: int, end_ms: int, uri_of: Callable[[str, int], str]
+) -> list[Segment]:
+    """Return the segments after `before` up to last_seq, sharing the time up to end_ms."""
+    count = last_seq - before.seq
+    if count <= 0:
+        return []
+    share = max(1, (end_ms - before.end_ms) // count)
+    return [
+        Segment(
+            before.run,
+            before.seq + place + 1,
+            before.end_ms + place * share,
+            share,
+            uri_of(before.run, before.seq + place + 1),
+            missing=True,
+        )
+        for place in range(count)
+    ]

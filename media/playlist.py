@@ -1,0 +1,101 @@
+"""HLS media playlists (RFC 8216) over fragments, each a segment that starts at a keyframe.
+
+A segment's length and date are the fragment's own, so they stay when the fragment moves into its
+chunk; only its address changes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+TOLERANCE_MS = 150
+"""Time stamps of adjoining fragments differ from the sum of lengths by less than this."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One fragment in a playlist. Times: UTC ms."""
+
+    run: str
+    seq: int
+    start_ms: int
+    duration_ms: int
+    uri: str
+    byte_range: tuple[int, int] | None = None
+    """(size, offset) in bytes where it is a part of what `uri` names."""
+    missing: bool = False
+    """Not there (yet): keeps its number, is not fetched."""
+
+    @property
+    def end_ms(self) -> int:
+        """UTC of the end, exclusive."""
+        return self.start_ms + self.duration_ms
+
+
+def follows(before: Segment, after: Segment) -> bool:
+    """Return whether `after` goes on where `before` ends: same run, next seq, no time missing."""
+    return (
+        before.run == after.run
+        and before.seq + 1 == after.seq
+        and after.start_ms - before.end_ms < TOLERANCE_MS
+    )
+
+
+def recorded(segments: Iterable[Segment]) -> str:
+    """Return the playlist of a stretch that is over: by time, holes left out, with its end."""
+    ordered = sorted(segments, key=lambda each: (each.start_ms, each.run, each.seq))
+    breaks = {
+        number
+        for number, (before, after) in enumerate(pairwise(ordered), 1)
+        if not follows(before, after)
+    }
+    return render(ordered, breaks, ended=True)
+
+
+def render(
+    segments: Sequence[Segment],
+    breaks: set[int],
+    *,
+    ended: bool,
+    media_sequence: int = 0,
+    discontinuity_sequence: int = 0,
+) -> str:
+    """Return a playlist's text; `breaks` are the places in the list that a discontinuity precedes.
+
+    The target duration is the longest segment's, rounded as section 4.3.3.1 compares it.
+    """
+    longest = max((each.duration_ms for each in segments), default=1_000)
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:6",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        f"#EXT-X-TARGETDURATION:{max(1, (longest + 500) // 1_000)}",
+        f"#EXT-X-MEDIA-SEQUENCE:{media_sequence}",
+    ]
+    if discontinuity_sequence:
+        lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity_sequence}")
+    if ended:
+        lines.append("#EXT-X-PLAYLIST-TYPE:VOD")
+    for number, segment in enumerate(segments):
+        if number in breaks:
+            lines.append("#EXT-X-DISCONTINUITY")
+        if segment.missing:
+            lines.append("#EXT-X-GAP")
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.start_ms)}")
+        lines.append(f"#EXTINF:{segment.duration_ms // 1_000}.{segment.duration_ms % 1_000:03d},")
+        if segment.byte_range is not None:
+            size, offset = segment.byte_range
+            lines.append(f"#EXT-X-BYTERANGE:{size}@{offset}")
+        lines.append(segment.uri)
+    if ended:
+        lines.append("#EXT-X-ENDLIST")
+    return "\n".join(lines) + "\n"
+
+
+def date_time(ms: int) -> str:
+    """Return UTC ms in RFC 3339 with milliseconds and Z."""
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1_000:03d}Z"

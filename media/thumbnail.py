@@ -1,0 +1,79 @@
+"""A small JPEG of one picture of a fragment. Blocking: call it in a thread."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from domain.errors import MediaError
+
+HEAD_BYTES = 10 * 188
+"""The first packets of a fragment, among them PAT and PMT."""
+MAX_WIDTH = 1_280
+TICKS_PER_MS = 90
+QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which bytes of a fragment show a picture: (first, last) inclusive, to be put together."""
+
+    ranges: tuple[tuple[int, int], ...]
+    keyframe: int
+    """Place of the keyframe in the fragment's list, -1: all of the fragment is needed."""
+    pts: int | None
+
+
+def cut_for(
+    at_ms: int,
+    *,
+    start_ms: int,
+    start_pts: int,
+    size_bytes: int,
+    keyframes: list[tuple[int, int, int]] | None,
+) -> Cut:
+    """Return the bytes for the last keyframe at or before `at_ms`, the first one where none is.
+
+    keyframes are (pts at 90 kHz, offset, size), as in the fragment's event; None: unknown.
+    """
+    usable = [each for each in keyframes or [] if each[2] > 0 and sum(each[1:]) <= size_bytes]
+    if not usable:
+        return Cut(((0, size_bytes - 1),), -1, None)
+    wanted = start_pts + max(0, at_ms - start_ms) * TICKS_PER_MS
+    place = max((n for n, each in enumerate(usable) if each[0] <= wanted), default=0)
+    pts, offset, size = usable[place]
+    if offset <= HEAD_BYTES:
+        return Cut(((0, offset + size - 1),), place, pts)
+    return Cut(((0, HEAD_BYTES - 1), (offset, offset + size - 1)), place, pts)
+
+
+def jpeg(data: bytes, width: int) -> bytes:
+    """Return the first picture in `data` (MPEG-TS) as a JPEG of at most `width` pixels.
+
+    Raises MediaError where nothing can be decoded.
+    """
+    picture = _first_picture(data)
+    height, full = picture.shape[:2]
+    width = min(width, full, MAX_WIDTH)
+    if width < full:
+        size = (width, max(1, round(height * width / full)))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    if not done:
+        raise MediaError("The picture cannot be written as JPEG.")
+    return encoded.tobytes()
+
+
+def _first_picture(data: bytes) -> "np.ndarray[Any, Any]":
+    try:
+        with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
+            if not container.streams.video:
+                raise MediaError("The fragment has no video.")
+            for frame in container.decode(container.streams.video[0]):
+                return frame.to_ndarray(format="bgr24")
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"The fragment cannot be decoded: {error}") from error
+    raise MediaError("The fragment holds no picture that can be decoded.")

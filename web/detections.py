@@ -1,0 +1,81 @@
+"""…/detections: the objects found in a range, page by page."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from aiohttp import web
+from faust.web import View
+
+from domain.identity import check_run
+from stores.catalog.detections import DetectionRow, Place, detections
+from web.problems import bad_request
+from web.query import DAY_MS, fraction, time_range, whole
+from web.site import SITE, camera_of
+
+MAX_LIMIT = 5_000
+
+
+class DetectionsView(View):
+    """What was seen, by time."""
+
+    view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/detections"
+
+    async def get(self, request: web.Request, **_path: str) -> web.Response:
+        """Return a page; `next` asks for the one after it."""
+        here = request.app[SITE]
+        stretch = time_range(request, here.clock_ms(), longest_ms=DAY_MS)
+        limit = whole(request, "limit", 1_000, 1, MAX_LIMIT)
+        least = fraction(request, "min_score", 0.0)
+        cursor = request.query.get("cursor")
+        after = None if cursor is None else _place(cursor)
+        found = await camera_of(request)
+        rows = await detections(
+            await here.catalog.get(),
+            found.id,
+            stretch.from_ms,
+            stretch.to_ms,
+            labels=request.query.getall("label", []),
+            min_score=least,
+            after=after,
+            limit=limit + 1,
+        )
+        more = len(rows) > limit
+        body = {
+            "detections": [_described(row) for row in rows[:limit]],
+            "next": _cursor(rows[limit - 1].place) if more else None,
+        }
+        response = web.json_response(body, headers={"Cache-Control": "no-store"})
+        response.enable_compression()
+        return response
+
+
+def _described(row: DetectionRow) -> dict[str, Any]:
+    return {
+        "at_ms": row.at_ms,
+        "run": row.run,
+        "pts": row.pts,
+        "index": row.index,
+        "model": row.model,
+        "model_version": row.model_version,
+        "label": row.label,
+        "score": row.score,
+        "box": [row.x, row.y, row.w, row.h],
+        "track": row.track,
+    }
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def _place(cursor: str) -> Place:
+    try:
+        said = json.loads(base64.urlsafe_b64decode(cursor[:2_000]))
+        at_ms, run, pts, model, version, index = said
+        if abs(int(at_ms)) < 1 << 62 and abs(int(pts)) < 1 << 62 and 0 <= int(index) < 1 << 15:
+            return int(at_ms), check_run(run), int(pts), str(model), str(version), int(index)
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    raise bad_request("cursor: send `next` of the page before, unchanged.")

@@ -1,0 +1,188 @@
+"""What surrounds every view: who may ask, how errors look, headers, access log, metrics."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.client_exceptions import ClientConnectionResetError
+from prometheus_client import Counter, Histogram
+
+from domain.errors import ConfigError, ObjectMissingError, StoreError
+from stores.catalog.keys import ApiKey
+from streams.metrics import REGISTRY
+from streams.settings import Settings
+from web.problems import ProblemError, response_of
+from web.sessions import COOKIE
+from web.site import SITE
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+WHO: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
+"""Whose key or session a request came with."""
+
+GUARDED = ("/api/", "/metrics")
+SESSION_PATH = "/api/v1/session"
+
+log = logging.getLogger("web.access")
+REQUESTS = Counter(
+    "vigil_http_requests",
+    "Requests answered",
+    ("method", "route", "status"),
+    registry=REGISTRY,
+)
+SECONDS = Histogram(
+    "vigil_http_seconds",
+    "From a request's headers to the end of its answer",
+    ("route",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)
+
+
+@web.middleware
+async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every fault into a problem, count the request and log it: never its query or key."""
+    began = time.monotonic()
+    status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+    try:
+        response = await _answered(request, handler)
+        status = response.status
+        return response
+    except (ConnectionResetError, ClientConnectionResetError):
+        status = 499  # the client went away; nobody is left to be told
+        raise
+    finally:
+        seconds = time.monotonic() - began
+        route = _route(request)
+        REQUESTS.labels(request.method, route, str(status)).inc()
+        SECONDS.labels(route).observe(seconds)
+        log.info(
+            "%s %s %d %.0f ms from %s",
+            request.method,
+            request.rel_url.raw_path[:500],
+            status,
+            seconds * 1_000,
+            request.remote,
+        )
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ProblemError as problem:
+        return response_of(problem)
+    except web.HTTPException as error:
+        headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        return response_of(ProblemError(error.status, _sentence(error), headers))
+    except ObjectMissingError as error:
+        return response_of(ProblemError(HTTPStatus.NOT_FOUND, str(error)))
+    except StoreError as error:
+        log.error("%s %s: %s", request.method, request.path, error)
+        detail = "A store behind this page does not answer just now; try again."
+        status, wait = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "2"}
+        return response_of(ProblemError(status, detail, wait))
+    except (ConnectionResetError, ClientConnectionResetError):
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        detail = "This should not have happened; the server's log says more."
+        return response_of(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+
+
+def _sentence(error: web.HTTPException) -> str:
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return "That method is not answered here."
+    if error.status == HTTPStatus.NOT_FOUND:
+        return "There is nothing at this address."
+    return f"{error.reason}."
+
+
+def _route(request: web.Request) -> str:
+    """Return the pattern of the address, so that metrics stay few."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+@web.middleware
+async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let pass who has a valid key or session; everyone, where nothing is guarded."""
+    signing = request.path == SESSION_PATH and request.method in {"POST", "DELETE"}
+    if request.path.startswith(GUARDED) and not signing:
+        request[WHO] = await _who(request)
+    return await handler(request)
+
+
+async def _who(request: web.Request) -> ApiKey:
+    site = request.app[SITE]
+    now_ms = site.clock_ms()
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    found = None
+    if kind:
+        if kind.lower() == "bearer":
+            found = await site.sessions.of_key(await site.catalog.get(), key.strip(), now_ms)
+    elif cookie := request.cookies.get(COOKIE):
+        found = await site.sessions.of_cookie(await site.catalog.get(), cookie, now_ms)
+    if found is None:
+        raise ProblemError(
+            HTTPStatus.UNAUTHORIZED,
+            "Sign in, or send a valid key as `Authorization: Bearer KEY`.",
+            {"WWW-Authenticate": 'Bearer realm="vigil"'},
+        )
+    return found
+
+
+def headers_for(of: Settings) -> dict[str, str]:
+    """Return the headers that every answer carries."""
+    elsewhere = ""
+    if of.media_delivery == "redirect":
+        elsewhere = f" {_origin(of.s3_endpoint)}" if of.s3_endpoint else " https://*.amazonaws.com"
+    policy = {
+        "default-src": "'self'",
+        # hls.js runs its worker from, and plays, blobs; signed addresses lie elsewhere.
+        "worker-src": "'self' blob:",
+        "media-src": f"'self' blob:{elsewhere}",
+        "connect-src": f"'self'{elsewhere}",
+        "img-src": "'self' blob: data:",
+        "style-src": "'self' 'unsafe-inline'",
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        raise ConfigError(f"VIGIL_S3_ENDPOINT {url!r} is no address; write http(s)://host:port.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def protect(application: web.Application, of: Settings) -> None:
+    """Put the guard round an application's views."""
+    fixed = headers_for(of)
+
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in fixed.items():
+            response.headers.setdefault(name, value)
+        if is_https(request):
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+
+    application.middlewares.append(answer)
+    application.middlewares.append(admit)
+    application.on_response_prepare.append(add_headers)
+
+
+def is_https(request: web.Request) -> bool:
+    """Return whether the browser speaks HTTPS, to us or to the proxy before us."""
+    return request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"

@@ -1,0 +1,56 @@
+"""/healthz, /readyz and /metrics: for what supervises the process."""
+
+from aiohttp import web
+from faust.web import View
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from domain.errors import StoreError
+from streams.metrics import REGISTRY
+from web.site import SITE
+
+
+class HealthView(View):
+    """Does the process run?"""
+
+    view_path = "/healthz"
+
+    async def get(self, _request: web.Request) -> web.Response:
+        """Return 200."""
+        return web.json_response({"status": "up"}, headers={"Cache-Control": "no-store"})
+
+
+class ReadyView(View):
+    """Can it answer?"""
+
+    view_path = "/readyz"
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Return 200 where Kafka and the catalog answer, else 503 and which of them does not."""
+        site = request.app[SITE]
+        checks = {"stream": site.is_ready(), "catalog": await _catalog_answers(request)}
+        ready = all(checks.values())
+        return web.json_response(
+            {"status": "ready" if ready else "not ready", "checks": checks},
+            status=200 if ready else 503,
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+async def _catalog_answers(request: web.Request) -> bool:
+    try:
+        catalog = await request.app[SITE].catalog.get()
+        return await catalog.row("answers") is not None
+    except StoreError:
+        return False
+
+
+class MetricsView(View):
+    """What the process counts."""
+
+    view_path = "/metrics"
+
+    async def get(self, _request: web.Request) -> web.Response:
+        """Return the metrics in Prometheus's text form."""
+        return web.Response(
+            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )

@@ -1,0 +1,59 @@
+"""…/fragments and …/chunks: the bytes that playlists point at."""
+
+import re
+
+from aiohttp import web
+from faust.web import View
+
+from domain.errors import ObjectMissingError
+from stores.catalog.playback import Place, chunk_place, fragment_place
+from web.bytes import send
+from web.problems import not_found
+from web.query import MAX_MS, camera_id, path_number, run_id
+from web.site import SITE
+
+
+class FragmentView(View):
+    """One fragment; its address works on after it moved into a chunk."""
+
+    view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/fragments/{run}/{seq}.ts"
+
+    async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
+        """Return the fragment's bytes."""
+        name, run, number = camera_id(path), run_id(path["run"]), path_number(path["seq"])
+        place = await self._place(request, name, run, number)
+        try:
+            return await send(request, place)
+        except ObjectMissingError:
+            # Its chunk took over just now.
+            moved = await self._place(request, name, run, number)
+            if moved == place:
+                raise
+            return await send(request, moved)
+
+    async def _place(self, request: web.Request, camera: str, run: str, seq: int) -> Place:
+        catalog = await request.app[SITE].catalog.get()
+        place = await fragment_place(catalog, camera, run, seq)
+        if place is None:
+            raise not_found(f"There is no fragment {seq} of run {run} of {camera}.")
+        return place
+
+
+class ChunkView(View):
+    """One chunk, by the digest of its content."""
+
+    view_path = (
+        "/api/v1/cameras/{tenant}/{site}/{camera}/chunks/{run}/{window_start_ms}/{digest}.ts"
+    )
+
+    async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
+        """Return the chunk's bytes, or a range of them."""
+        name, run, digest = camera_id(path), run_id(path["run"]), path["digest"]
+        window = path_number(path["window_start_ms"], MAX_MS)
+        place = None
+        if re.fullmatch(r"[0-9a-f]{32}", digest):
+            catalog = await request.app[SITE].catalog.get()
+            place = await chunk_place(catalog, name, run, window, digest)
+        if place is None:
+            raise not_found(f"There is no such chunk of {name}.")
+        return await send(request, place)

@@ -1,0 +1,51 @@
+"""/: the dashboard's files, and its first page for every route that the page itself handles."""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from aiohttp import web
+from faust.web import View
+
+from web.problems import not_found
+
+DASHBOARD = Path(__file__).parent / "dashboard" / "dist"
+
+NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Vigil</title>
+<body style="font: 16px/1.5 system-ui; margin: 4rem auto; max-width: 36rem; padding: 0 1rem">
+<h1>The dashboard is not built</h1>
+<p>The API answers. To build the page, run <code>make dashboard</code> and load this page again.</p>
+"""
+
+
+class PagesView(View):
+    """Files of the dashboard."""
+
+    view_path = "/{path:.*}"
+
+    async def get(self, _request: web.Request, path: str) -> web.StreamResponse:
+        """Return a file, or the first page."""
+        if path.startswith("api/"):
+            raise not_found("There is nothing at this address of the API.")
+        found = _file(path)
+        if found is not None:
+            fixed = path.startswith("assets/")  # their names carry a hash of their content
+            cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
+            return web.FileResponse(found, headers={"Cache-Control": cache})
+        if "." in path.rsplit("/", 1)[-1]:
+            raise not_found("There is no such file.")
+        first = _file("index.html")
+        if first is None:
+            return web.Response(
+                text=NOT_BUILT,
+                content_type="text/html",
+                status=HTTPStatus.SERVICE_UNAVAILABLE,
+            )
+        return web.FileResponse(first, headers={"Cache-Control": "no-cache"})
+
+
+def _file(path: str) -> Path | None:
+    if not path or "\0" in path:
+        return None
+    wanted = (DASHBOARD / path).resolve()
+    within = wanted.is_relative_to(DASHBOARD.resolve())
+    return wanted if within and wanted.is_file() else None

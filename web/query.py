@@ -1,0 +1,123 @@
+"""Reading what a request asks for: times, ranges, numbers. What does not fit is a 400."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from domain.errors import InvalidIdError
+from domain.identity import MAX_SEQ, check_camera, check_run
+from web.problems import bad_request, not_found
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+MAX_MS = 1 << 48
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339 = re.compile(
+    r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A stretch of time, [from_ms, to_ms) in UTC ms."""
+
+    from_ms: int
+    to_ms: int
+
+
+def parse_time(text: str, name: str) -> int:
+    """Return a time as UTC ms: whole milliseconds, or RFC 3339 with its zone."""
+    if re.fullmatch(r"\d{1,15}", text):
+        value = int(text)
+    else:
+        # A plus sign that was not escaped arrives as a space.
+        written = re.sub(r" (\d{2}:\d{2})$", r"+\1", text)
+        match = _RFC3339.fullmatch(written)
+        if match is None:
+            raise bad_request(
+                f"{name}: {text[:60]!r} is no time; write milliseconds since 1970 (UTC) or "
+                "RFC 3339 with a zone, such as 2026-03-01T12:00:00Z."
+            )
+        if match["zone"] is None:
+            raise bad_request(
+                f"{name}: {text[:60]!r} has no time zone; add Z or an offset such as +01:00."
+            )
+        try:
+            moment = datetime.fromisoformat(written.upper())
+        except ValueError as error:
+            raise bad_request(f"{name}: {text[:60]!r} is no time: {error}.") from None
+        value = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if not 0 <= value < MAX_MS:
+        raise bad_request(f"{name}: {text[:60]!r} is out of range.")
+    return value
+
+
+def time_range(request: web.Request, now_ms: int, *, longest_ms: int) -> TimeRange:
+    """Return the range that `from` and `to` give; `to` is now where it is left out."""
+    if "from" not in request.query:
+        raise bad_request("from: say from when on, in milliseconds (UTC) or RFC 3339.")
+    from_ms = parse_time(request.query["from"], "from")
+    to_ms = parse_time(request.query["to"], "to") if "to" in request.query else now_ms
+    if from_ms >= to_ms:
+        raise bad_request(f"from ({from_ms}) must be before to ({to_ms}).")
+    if to_ms - from_ms > longest_ms:
+        raise bad_request(
+            f"The range is {(to_ms - from_ms) / HOUR_MS:.1f} h long; at most "
+            f"{longest_ms // HOUR_MS} h are answered at once."
+        )
+    return TimeRange(from_ms, to_ms)
+
+
+def whole(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """Return a whole number within low..high."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        raise bad_request(f"{name}: {text[:60]!r} is no whole number from {low} to {high}.")
+    return int(text)
+
+
+def fraction(request: web.Request, name: str, default: float) -> float:
+    """Return a number from 0 to 1."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d(\.\d{0,15})?", text) or float(text) > 1:
+        raise bad_request(f"{name}: {text[:60]!r} is no number from 0 to 1.")
+    return float(text)
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """Return whether `name` is 1; 0 and absence mean no."""
+    text = request.query.get(name, "0")
+    if text not in {"0", "1"}:
+        raise bad_request(f"{name}: write 1 or 0, not {text[:60]!r}.")
+    return text == "1"
+
+
+def camera_id(path: Mapping[str, str]) -> str:
+    """Return the id that a path's tenant, site and camera make; 404 where no camera can have it."""
+    try:
+        return check_camera("{tenant}/{site}/{camera}".format(**path))
+    except InvalidIdError as error:
+        raise not_found(str(error)) from None
+
+
+def run_id(run: str) -> str:
+    """Return the run's id; 404 where no run can have it."""
+    try:
+        return check_run(run)
+    except InvalidIdError as error:
+        raise not_found(str(error)) from None
+
+
+def path_number(text: str, high: int = MAX_SEQ) -> int:
+    """Return a whole number of the path; 404 where it is none."""
+    if not re.fullmatch(r"\d{1,15}", text) or int(text) > high:
+        raise not_found(f"{text[:60]!r} is no number that anything here has.")
+    return int(text)

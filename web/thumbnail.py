@@ -1,0 +1,106 @@
+"""…/thumbnail.jpg: the picture at any time, as small as asked for."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+from faust.web import View
+from prometheus_client import Counter
+
+from domain.errors import MediaError, ObjectMissingError
+from media.thumbnail import MAX_WIDTH, Cut, cut_for, jpeg
+from stores.catalog.playback import Picture, picture_at
+from streams.metrics import REGISTRY
+from web.problems import not_found
+from web.query import parse_time, whole
+from web.site import SITE, Site, camera_of
+
+SETTLED_MS = 120_000
+"""Pictures older than this stay what they are; newer ones are asked for again."""
+
+DRAWN = Counter(
+    "vigil_thumbnails", "Thumbnails answered. from: memory, store", ("source",), registry=REGISTRY
+)
+_decoders = ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1), thread_name_prefix="jpeg")
+
+
+class ThumbnailView(View):
+    """The last keyframe at or before a time."""
+
+    view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/thumbnail.jpg"
+
+    async def get(self, request: web.Request, **_path: str) -> web.Response:
+        """Return the picture at `at`, the newest one without `at`; 404 where there is none."""
+        here = request.app[SITE]
+        now_ms = here.clock_ms()
+        width = whole(request, "width", 320, 16, MAX_WIDTH)
+        asked = request.query.get("at")
+        at_ms = None if asked is None else parse_time(asked, "at")
+        found = await camera_of(request)
+        if found.last_ms is None:
+            raise not_found(f"{found.id} has no footage yet.")
+        wanted_ms = found.last_ms - 1 if at_ms is None else at_ms
+        picture, cut = await _picture(here, found.id, wanted_ms)
+        settled = at_ms is not None and at_ms < now_ms - SETTLED_MS
+        name = f"{picture.run}-{picture.seq}-{cut.keyframe}-{width}"
+        headers = {
+            "ETag": f'"{name}"',
+            "Cache-Control": "private, max-age=86400" if settled else "private, no-cache",
+            "Vigil-Picture-Ms": str(_shown_ms(picture, cut)),
+        }
+        if f'"{name}"' in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers)
+        data = here.thumbnails.get(name, now_ms)
+        DRAWN.labels("store" if data is None else "memory").inc()
+        if data is None:
+            data = await _drawn(await _bytes(here, found.id, wanted_ms), width)
+            here.thumbnails.put(name, data, now_ms)
+        return web.Response(body=data, content_type="image/jpeg", headers=headers)
+
+
+async def _picture(here: Site, camera: str, at_ms: int) -> tuple[Picture, Cut]:
+    picture = await picture_at(await here.catalog.get(), camera, at_ms)
+    if picture is None:
+        raise not_found(f"{camera} has no footage at {at_ms}.")
+    cut = cut_for(
+        at_ms,
+        start_ms=picture.start_ms,
+        start_pts=picture.start_pts,
+        size_bytes=picture.place.size_bytes,
+        keyframes=picture.keyframes,
+    )
+    return picture, cut
+
+
+def _shown_ms(picture: Picture, cut: Cut) -> int:
+    """Return when the picture was shown (UTC ms)."""
+    return picture.start_ms + (0 if cut.pts is None else (cut.pts - picture.start_pts) // 90)
+
+
+async def _drawn(data: bytes, width: int) -> bytes:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_decoders, jpeg, data, width)
+    except MediaError as error:
+        raise not_found(f"The picture cannot be shown: {error}") from error
+
+
+async def _bytes(here: Site, camera: str, at_ms: int) -> bytes:
+    picture, cut = await _picture(here, camera, at_ms)
+    try:
+        return await _read(here, picture, cut)
+    except ObjectMissingError:
+        # Its chunk took over just now.
+        moved, cut = await _picture(here, camera, at_ms)
+        if moved.place == picture.place:
+            raise
+        return await _read(here, moved, cut)
+
+
+async def _read(here: Site, picture: Picture, cut: Cut) -> bytes:
+    store = await here.store.get()
+    at = picture.place.offset
+    parts = await asyncio.gather(
+        *(store.get(picture.place.key, at + first, at + last) for first, last in cut.ranges)
+    )
+    return b"".join(parts)
