@@ -134,7 +134,8 @@ class Kafka(Service):
         done = subprocess.run(
             self._java(
                 "kafka.tools.StorageTool",
-                *("format", "--cluster-id", cluster, "--config", str(self._properties)),
+                # With "=": one id in 64 starts with a hyphen and would be taken for an option.
+                *("format", f"--cluster-id={cluster}", "--config", str(self._properties)),
             ),
             capture_output=True,
             text=True,
