@@ -1,0 +1,204 @@
+"""One camera's thread: connect, record, say why it ended, try again with jittered back-off.
+
+connecting ──► recording ──► (run ends: reason) ──┐
+    ▲   └────► failing ──────────────────────────┤
+    └────────────────── back-off ◄───────────────┘
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import urlsplit
+
+from domain.errors import ConfigError, MediaError, VigilError
+from domain.events import CameraStatus
+from edge_bridge import metrics
+from edge_bridge.capture.clip import ClipSource
+from edge_bridge.capture.rtsp import RtspSource
+from edge_bridge.capture.run import Recording, Run
+from edge_bridge.capture.source import Source, SourceError, SourceOverError
+from edge_bridge.config import CameraConfig
+from media.fragmenter_packet import AnyPacket
+from media.fragmenter_time import TimesBrokenError
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 30.0
+STOPPED = "edge stopped"
+_REMEMBERED_RUNS = 8
+
+State = Literal["recording", "connecting", "failing", "stopped"]
+
+
+def wait_s(failures: int, chance: float) -> float:
+    """Return the pause after so many failures in a row; `chance` 0..1 spreads it by half."""
+    return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)) * (0.5 + chance))
+
+
+def open_source(
+    camera: CameraConfig, no_data_s: float, stop: threading.Event, now_ms: Callable[[], int]
+) -> Source:
+    """Connect to a camera or open a clip; raises SourceError, ConfigError."""
+    if urlsplit(camera.url).scheme == "file":
+        return ClipSource(camera.url, camera.audio, stop, now_ms)
+    return RtspSource(camera, no_data_s, now_ms)
+
+
+class Recorder:
+    """Records one camera until `stop`; no fault of it reaches another camera."""
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        recording: Recording,
+        no_data_s: float,
+        *,
+        opener: Callable[
+            [CameraConfig, float, threading.Event, Callable[[], int]], Source
+        ] = open_source,
+    ) -> None:
+        self._config = config
+        self._recording = recording
+        self._no_data_s = no_data_s
+        self._opener = opener
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._main, name=f"camera {config.id}", daemon=True)
+        self._state: tuple[State, str] = ("connecting", "")
+        self._since_ms = recording.now_ms()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end its run; `join` waits for it."""
+        self._stop.set()
+
+    def join(self, within_s: float) -> bool:
+        """Wait for the thread; False: it hangs in a camera that says nothing."""
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera fares."""
+        state, detail = self._state
+        return CameraStatus(
+            camera=self._recording.camera, state=state, since_ms=self._since_ms, detail=detail
+        )
+
+    def utc_ms(self, run: str, pts: int) -> int | None:
+        """Return the UTC of a picture of one of the newest runs on that run's clock."""
+        known = self._runs.get(run)
+        return None if known is None else known.utc_ms(pts)
+
+    def _main(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            began_s = time.monotonic()
+            try:
+                recorded = self._connection()
+            except Exception as error:
+                # Whatever it is, it is this camera's alone; it must not end the recording for good.
+                log.exception("unforeseen fault", extra={"camera": self._recording.camera})
+                self._say("failing", f"unforeseen fault ({type(error).__name__})")
+                recorded = False
+            if self._stop.is_set() or self._state[0] == "stopped":
+                break
+            lasted = time.monotonic() - began_s >= LONGEST_WAIT_S
+            failures = 0 if recorded and lasted else failures + 1
+            self._stop.wait(wait_s(failures - 1 if failures else 0, random.random()))  # noqa: S311
+        metrics.RECORDING.labels(self._recording.camera).set(0)
+        if self._state[0] != "stopped":
+            self._say("stopped", "")
+
+    def _connection(self) -> bool:
+        """Record one connection; return whether it gave any fragment."""
+        try:
+            source = self._opener(self._config, self._no_data_s, self._stop, self._recording.now_ms)
+        except (SourceError, ConfigError) as error:
+            self._say("failing", str(error))
+            return False
+        recorded = False
+        try:
+            packets = _Watched(source, self._no_data_s)
+            while True:
+                run, reason, again = self._record(source, packets)
+                recorded = recorded or run
+                self._ended(reason)
+                if not again:
+                    return recorded
+        finally:
+            source.close()
+
+    def _record(self, source: Source, packets: "_Watched") -> tuple[bool, VigilError | None, bool]:
+        """Record one run; return: any fragment, why it ended (None: stopped), go on as it is."""
+        try:
+            run = Run(self._recording, source)
+        except MediaError as error:
+            return False, error, False
+        self._runs[run.id] = run
+        while len(self._runs) > _REMEMBERED_RUNS:
+            self._runs.popitem(last=False)
+        reason: VigilError | None = None
+        try:
+            for packet, arrived_ms in packets:
+                if self._stop.is_set():
+                    break
+                run.push(packet, arrived_ms)
+                if run.fragments and self._state[0] != "recording":
+                    self._say("recording", "")
+        except MediaError as error:
+            reason = error
+        try:
+            run.end(STOPPED if reason is None else str(reason))
+        except MediaError as error:
+            log.warning("%s", error, extra={"camera": self._recording.camera, "run": run.id})
+        return run.fragments > 0, reason, isinstance(reason, TimesBrokenError)
+
+    def _ended(self, reason: VigilError | None) -> None:
+        if isinstance(reason, SourceOverError):
+            self._say("stopped", str(reason))
+        elif reason is not None:
+            self._say("failing", str(reason))
+
+    def _say(self, state: State, detail: str) -> None:
+        """Change the state; logged once per change."""
+        if (state, detail) == self._state:
+            return
+        self._state = (state, detail)
+        self._since_ms = self._recording.now_ms()
+        metrics.RECORDING.labels(self._recording.camera).set(int(state == "recording"))
+        extra = {"camera": self._recording.camera}
+        if state == "failing":
+            log.error("%s; trying again", detail, extra=extra)
+        else:
+            log.info("%s", detail or state, extra=extra)
+
+
+class _Watched:
+    """A source's packets; sound alone does not count as life."""
+
+    def __init__(self, source: Source, no_data_s: float) -> None:
+        self._packets = source.packets()
+        self._video = source.video
+        self._no_data_s = no_data_s
+        self._picture_s = time.monotonic()
+
+    def __iter__(self) -> "_Watched":
+        return self
+
+    def __next__(self) -> tuple[AnyPacket, int]:
+        packet, arrived_ms = next(self._packets)
+        now_s = time.monotonic()
+        if packet.stream is self._video:
+            self._picture_s = now_s
+        elif now_s - self._picture_s > self._no_data_s:
+            raise SourceError(f"no pictures for {self._no_data_s:g} s, only sound")
+        return packet, arrived_ms

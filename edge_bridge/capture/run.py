@@ -1,0 +1,166 @@
+"""One run: a camera's packets to fragments on the spool, with their times in UTC."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from domain.clock import RunClock
+from domain.events import FragmentArrived, RunStarted
+from domain.identity import new_run_id
+from edge_bridge import metrics
+from edge_bridge.capture.source import Source
+from media.fragmenter import Fragment, Fragmenter, Limits
+from media.fragmenter_packet import AnyPacket
+from media.fragmenter_time import TimesBrokenError
+
+log = logging.getLogger(__name__)
+
+
+_MOST_KEYFRAMES = 1_000
+"""The event's bound; the bytes tell the rest."""
+
+
+class Keeps(Protocol):
+    """Where a run's results go; nothing of it waits (the spool's owner)."""
+
+    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+        """Keep a fragment."""
+        ...
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        """Note a run's end."""
+        ...
+
+
+class Feed(Protocol):
+    """Who wants a look at every encoded picture (local inference); never waits."""
+
+    def offer(
+        self,
+        camera: str,
+        run: str,
+        packet: bytes,
+        *,
+        pts: int,
+        at_ms: int,
+        keyframe: bool,
+        codec: str,
+        extradata: bytes,
+        width: int,
+        height: int,
+    ) -> bool:
+        """Take a picture, or not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What all runs of one camera share."""
+
+    camera: str
+    edge: str
+    stream: Literal["main", "sub"]
+    limits: Limits
+    keeps: Keeps
+    feed: Feed | None
+    now_ms: Callable[[], int]
+
+
+class Run:
+    """Takes packets until `end`. Raises MediaError, as `Fragmenter` does, when it must end."""
+
+    def __init__(self, recording: Recording, source: Source) -> None:
+        self._recording = recording
+        self._clock = RunClock()
+        self._fragmenter = Fragmenter(source.video, source.audio, recording.limits, self._observe)
+        self._extradata = bytes(source.video.codec_context.extradata or b"")
+        self.id = new_run_id(recording.now_ms(), os.urandom(10))
+        self.fragments = 0
+        self._next_ms = 0
+        self._sound_dropped = 0
+        self._started: RunStarted | None = None
+
+    def push(self, packet: AnyPacket, arrived_ms: int) -> None:
+        """Take one packet and the UTC of its arrival."""
+        for fragment in self._fragmenter.push(packet, arrived_ms):
+            self._keep(fragment)
+
+    def end(self, reason: str) -> None:
+        """Close the last fragment and note why the run ended."""
+        for fragment in self._fragmenter.finish():
+            self._keep(fragment)
+        if self.fragments:
+            self._recording.keeps.end_run(self.id, self._next_ms, reason)
+        metrics.RUNS_ENDED.labels(self._recording.camera).inc()
+
+    def utc_ms(self, pts: int) -> int:
+        """Return a picture's UTC on the run's clock as it stands now."""
+        return self._clock.utc_ms(pts)
+
+    def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
+        pts = packet.pts or 0
+        if not self._clock.see(pts, arrived_ms):
+            raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
+        recording = self._recording
+        metrics.FRAMES.labels(recording.camera).inc()
+        if recording.feed is not None:
+            recording.feed.offer(
+                recording.camera,
+                self.id,
+                bytes(packet),
+                pts=pts,
+                at_ms=self._clock.utc_ms(pts),
+                keyframe=packet.is_keyframe,
+                codec=self._fragmenter.video_codec,
+                extradata=self._extradata,
+                width=self._fragmenter.width,
+                height=self._fragmenter.height,
+            )
+
+    def _keep(self, fragment: Fragment) -> None:
+        recording = self._recording
+        start_ms = self._next_ms if self.fragments else self._clock.advance(fragment.start_pts)
+        self._next_ms = self._clock.advance(fragment.end_pts)
+        event = FragmentArrived(
+            camera=recording.camera,
+            run=self.id,
+            seq=fragment.seq,
+            start_ms=start_ms,
+            duration_ms=self._next_ms - start_ms,
+            start_pts=fragment.start_pts,
+            arrived_ms=fragment.arrived_ms,
+            closed_ms=recording.now_ms(),
+            frames=fragment.frames,
+            size_bytes=len(fragment.data),
+            sha256=hashlib.sha256(fragment.data).hexdigest(),
+            video_codec=self._fragmenter.video_codec,
+            audio_codec=self._fragmenter.audio_codec,
+            width=self._fragmenter.width,
+            height=self._fragmenter.height,
+            keyframes=list(fragment.keyframes[:_MOST_KEYFRAMES]),
+        )
+        if self._started is None:
+            self._started = RunStarted(
+                camera=recording.camera,
+                run=self.id,
+                started_ms=start_ms,
+                edge=recording.edge,
+                stream=recording.stream,
+            )
+        self.fragments += 1
+        recording.keeps.fragment(event, fragment.data, self._started)
+        self._count(event)
+
+    def _count(self, event: FragmentArrived) -> None:
+        metrics.FRAGMENTS.labels(event.camera).inc()
+        metrics.FRAGMENT_BYTES.labels(event.camera).inc(event.size_bytes)
+        metrics.NEWEST.labels(event.camera).set(event.end_ms / 1_000)
+        dropped = self._fragmenter.sound_dropped
+        metrics.SOUND_DROPPED.labels(event.camera).inc(dropped - self._sound_dropped)
+        self._sound_dropped = dropped
+        log.debug(
+            "fragment closed", extra={"camera": event.camera, "run": event.run, "seq": event.seq}
+        )

@@ -1,0 +1,36 @@
+"""What a camera is to capture: streams, and packets as they arrive."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+
+from domain.errors import MediaError
+from media.fragmenter_packet import AnyPacket
+
+
+class SourceError(MediaError):
+    """A camera cannot be read (any more); the text says why and what to do, never a password."""
+
+
+class SourceOverError(SourceError):
+    """A clip has been played to its end: nothing will come again."""
+
+
+class Source(Protocol):
+    """An open camera."""
+
+    video: VideoStream
+    audio: AudioStream | None
+
+    def packets(self) -> Iterator[tuple[AnyPacket, int]]:
+        """Yield packets, each with the UTC (ms) of its arrival, in decode order.
+
+        Raises SourceError at the end, whatever it is.
+        """
+        ...
+
+    def close(self) -> None:
+        """Hang up."""
+        ...

@@ -1,0 +1,23 @@
+"""Prometheus metrics of the edge; names and labels are a public contract."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDING = Gauge("vigil_edge_recording", "1 while the camera is recorded", ["camera"])
+FRAMES = Counter("vigil_edge_frames", "Pictures recorded", ["camera"])
+FRAGMENTS = Counter("vigil_edge_fragments", "Fragments closed", ["camera"])
+FRAGMENT_BYTES = Counter("vigil_edge_fragment_bytes", "Bytes of closed fragments", ["camera"])
+NEWEST = Gauge("vigil_edge_newest_fragment_seconds", "UTC of the newest fragment's end", ["camera"])
+RUNS_ENDED = Counter("vigil_edge_runs_ended", "Runs that ended", ["camera"])
+SOUND_DROPPED = Counter("vigil_edge_sound_dropped", "Sound packets without usable time", ["camera"])
+GIVEN_UP = Counter("vigil_edge_given_up", "Fragments that nobody will send", ["camera", "why"])
+MESSAGES_DROPPED = Counter("vigil_edge_messages_dropped", "Detections dropped from a full outbox")
+SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
+SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
+SPOOL_OLDEST = Gauge("vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3")
+OUTBOX = Gauge("vigil_edge_outbox_messages", "Messages waiting for the queue")
+DISK_FREE = Gauge("vigil_edge_disk_free_bytes", "Free bytes of the spool's disk")
+LINK_UP = Gauge("vigil_edge_link_up", "1 while the last request succeeded", ["to"])
+UPLOADS = Counter("vigil_edge_uploads", "Fragments put into S3", ["camera"])
+UPLOAD_BYTES = Counter("vigil_edge_upload_bytes", "Bytes put into S3")
+UPLOAD_SECONDS = Histogram("vigil_edge_upload_seconds", "Duration of a PUT that succeeded")
+FAILURES = Counter("vigil_edge_link_failures", "Requests that failed", ["to"])

@@ -1,0 +1,8 @@
+"""The edge's disk: fragments and messages until they are in the cloud, and after.
+
+files     one fragment, one file, whole or not there
+journal   the SQLite rows: which fragment, run and message is where on its way
+spool     the rules: in which order disk and rows change, and what is given up for space
+recovery  what a start makes of whatever a crash left
+owner     the one thread that all of this runs on
+"""

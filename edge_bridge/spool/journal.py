@@ -1,0 +1,314 @@
+"""The SQLite rows of the spool. No rules here but those that SQL itself holds."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib import resources
+from pathlib import Path
+
+from domain.errors import StoreError
+from domain.identity import FragmentId
+from domain.seqs import SeqRanges
+
+
+class State(IntEnum):
+    """How far a fragment is on its way."""
+
+    STORED = 0
+    UPLOADED = 1
+    NOTICED = 2
+    GIVEN_UP = 3
+
+
+class EndState(IntEnum):
+    """How far a run's end is on its way."""
+
+    OPEN = 0
+    ENDED = 1
+    WRITTEN = 2
+    NOTICED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentRow:
+    """One fragment's row."""
+
+    camera: str
+    run: str
+    seq: int
+    start_ms: int
+    size: int
+    event: str
+    state: State
+
+    @property
+    def id(self) -> FragmentId:
+        """Its identity."""
+        return FragmentId(self.camera, self.run, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run's row."""
+
+    run: str
+    camera: str
+    last_seq: int
+    last_ms: int
+    ended_ms: int | None
+    reason: str | None
+    end_event: str | None
+    end_state: EndState
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message of the outbox."""
+
+    id: int
+    type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is on its way."""
+
+    stored: int
+    uploaded: int
+    oldest_ms: int | None
+    """UTC start of the oldest fragment not uploaded."""
+    messages: int
+    message_bytes: int
+    runs_ending: int
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the cloud."""
+        return not (self.stored or self.uploaded or self.messages or self.runs_ending)
+
+
+_FRAGMENT = "camera, run, seq, start_ms, size, event, state"
+_RUN = "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state"
+
+
+class Journal:
+    """The rows. Every method is one durable transaction unless called within `together`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the journal; raises StoreError where the file is no sound journal."""
+        self.path = path
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
+            verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StoreError(f"{path} is damaged ({error}).") from error
+        if verdict != "ok":
+            self._db.close()
+            raise StoreError(f"{path} is damaged ({verdict}).")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def together(self) -> AbstractContextManager[object]:
+        """Return a context in which all changes are one transaction."""
+        return _Transaction(self._db)
+
+    # Fragments
+
+    def put_fragment(self, row: FragmentRow, end_ms: int) -> None:
+        """Add a fragment and what its run knows of it; one that stands is left alone."""
+        self._db.execute(
+            f"INSERT INTO fragments ({_FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+            "ON CONFLICT DO NOTHING",
+            (row.camera, row.run, row.seq, row.start_ms, row.size, row.event, row.state),
+        )
+        self._db.execute(
+            "UPDATE runs SET last_seq = max(last_seq, ?), last_ms = max(last_ms, ?) WHERE run = ?",
+            (row.seq, end_ms, row.run),
+        )
+
+    def set_state(self, ids: Iterable[FragmentId], state: State) -> None:
+        """Move fragments on; never back."""
+        self._db.executemany(
+            "UPDATE fragments SET state = ?1 WHERE run = ?2 AND seq = ?3 AND state < ?1",
+            [(state, one.run, one.seq) for one in ids],
+        )
+
+    def without_file(self, one: FragmentId) -> None:
+        """Note that a fragment has no file any more."""
+        self._db.execute(
+            "UPDATE fragments SET size = 0 WHERE run = ? AND seq = ?", (one.run, one.seq)
+        )
+
+    def drop_fragment(self, one: FragmentId) -> None:
+        """Forget a fragment."""
+        self._db.execute("DELETE FROM fragments WHERE run = ? AND seq = ?", (one.run, one.seq))
+
+    def fragments(
+        self, state: State, limit: int, *, newest_first: bool = False
+    ) -> list[FragmentRow]:
+        """Return fragments in a state, oldest first unless said."""
+        order = "DESC" if newest_first else "ASC"
+        rows = self._db.execute(
+            f"SELECT {_FRAGMENT} FROM fragments WHERE state = ? "  # noqa: S608
+            f"ORDER BY start_ms {order} LIMIT ?",
+            (state, limit),
+        )
+        return [
+            FragmentRow(camera, run, seq, start_ms, size, event, State(now))
+            for camera, run, seq, start_ms, size, event, now in rows
+        ]
+
+    def all_fragments(self) -> Iterable[tuple[FragmentId, State, int]]:
+        """Return identity, state and size of all rows."""
+        rows = self._db.execute("SELECT camera, run, seq, state, size FROM fragments").fetchall()
+        return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
+
+    def given_up(self, run: str) -> SeqRanges:
+        """Return the seqs of a run that nobody will send."""
+        rows = self._db.execute(
+            "SELECT seq FROM fragments WHERE run = ? AND state = ?", (run, State.GIVEN_UP)
+        )
+        return SeqRanges.of(row[0] for row in rows)
+
+    # Runs
+
+    def put_run(self, run: str, camera: str) -> bool:
+        """Add an open run; False where it stands already."""
+        cursor = self._db.execute(
+            "INSERT INTO runs (run, camera) VALUES (?, ?) ON CONFLICT DO NOTHING", (run, camera)
+        )
+        return cursor.rowcount == 1
+
+    def run(self, run: str) -> RunRow | None:
+        """Return a run's row."""
+        found = self._runs("WHERE run = ?", (run,))
+        return found[0] if found else None
+
+    def runs(self, state: EndState) -> list[RunRow]:
+        """Return the runs whose end is in a state."""
+        return self._runs("WHERE end_state = ? ORDER BY run", (state,))
+
+    def settled_runs(self) -> list[RunRow]:
+        """Return ended runs whose fragments are all noticed or given up."""
+        return self._runs(
+            "WHERE end_state = ? AND NOT EXISTS (SELECT 1 FROM fragments AS f "
+            "WHERE f.run = runs.run AND f.state IN (?, ?)) ORDER BY run",
+            (EndState.ENDED, State.STORED, State.UPLOADED),
+        )
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        """End a run that is open."""
+        self._db.execute(
+            "UPDATE runs SET ended_ms = ?, reason = ?, end_state = ? WHERE run = ? "
+            "AND end_state = ?",
+            (ended_ms, reason, EndState.ENDED, run, EndState.OPEN),
+        )
+
+    def freeze_end(self, run: str, event: str) -> None:
+        """Fix what a run's end says."""
+        self._db.execute("UPDATE runs SET end_event = ? WHERE run = ?", (event, run))
+
+    def set_end_state(self, run: str, state: EndState) -> None:
+        """Move a run's end on."""
+        self._db.execute("UPDATE runs SET end_state = ? WHERE run = ?", (state, run))
+
+    def forget_runs(self) -> None:
+        """Drop runs whose end is noticed, and the traces of what they gave up."""
+        self._db.execute(
+            "DELETE FROM fragments WHERE state = ? AND run IN "
+            "(SELECT run FROM runs WHERE end_state = ?)",
+            (State.GIVEN_UP, EndState.NOTICED),
+        )
+        self._db.execute(
+            "DELETE FROM runs WHERE end_state = ? AND NOT EXISTS "
+            "(SELECT 1 FROM fragments AS f WHERE f.run = runs.run)",
+            (EndState.NOTICED,),
+        )
+
+    def _runs(self, where: str, arguments: Sequence[object]) -> list[RunRow]:
+        rows = self._db.execute(f"SELECT {_RUN} FROM runs {where}", arguments)  # noqa: S608
+        return [
+            RunRow(run, camera, last_seq, last_ms, ended_ms, reason, event, EndState(state))
+            for run, camera, last_seq, last_ms, ended_ms, reason, event, state in rows
+        ]
+
+    # Messages
+
+    def put_message(self, kind: str, body: bytes) -> None:
+        """Add a message at the end."""
+        self._db.execute(
+            "INSERT INTO messages (type, size, body) VALUES (?, ?, ?)", (kind, len(body), body)
+        )
+
+    def messages(self, limit: int) -> list[MessageRow]:
+        """Return the oldest messages, in order."""
+        rows = self._db.execute("SELECT id, type, body FROM messages ORDER BY id LIMIT ?", (limit,))
+        return [MessageRow(*row) for row in rows]
+
+    def drop_messages(self, ids: Iterable[int]) -> None:
+        """Forget messages."""
+        self._db.executemany("DELETE FROM messages WHERE id = ?", [(one,) for one in ids])
+
+    def message_bytes(self) -> int:
+        """Return the bytes of all messages."""
+        row = self._db.execute("SELECT coalesce(sum(size), 0) FROM messages").fetchone()
+        return int(row[0])
+
+    def file_bytes(self) -> int:
+        """Return the bytes of all fragments that have a file."""
+        row = self._db.execute("SELECT coalesce(sum(size), 0) FROM fragments").fetchone()
+        return int(row[0])
+
+    def drop_oldest_messages(self, kind: str, least_bytes: int) -> int:
+        """Drop the oldest messages of a type until that many bytes are free; return how many."""
+        freed, ids = 0, []
+        for one, size in self._db.execute(
+            "SELECT id, size FROM messages WHERE type = ? ORDER BY id", (kind,)
+        ):
+            if freed >= least_bytes:
+                break
+            freed += size
+            ids.append(one)
+        self.drop_messages(ids)
+        return len(ids)
+
+    def counts(self) -> Counts:
+        """Return what is on its way."""
+        by_state = {
+            state: (count, oldest)
+            for state, count, oldest in self._db.execute(
+                "SELECT state, count(*), min(start_ms) FROM fragments WHERE state < 2 "
+                "GROUP BY state"
+            )
+        }
+        messages, size = self._db.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM messages"
+        ).fetchone()
+        (ending,) = self._db.execute(
+            "SELECT count(*) FROM runs WHERE end_state IN (1, 2)"
+        ).fetchone()
+        stored, oldest = by_state.get(State.STORED, (0, None))
+        uploaded, _ = by_state.get(State.UPLOADED, (0, None))
+        return Counts(stored, uploaded, oldest, messages, size, ending)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT, rolled back on any exception."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")

@@ -1,0 +1,34 @@
+-- The edge's journal. One process and one thread write it; every statement is durable on commit.
+
+CREATE TABLE IF NOT EXISTS runs (
+    run        TEXT PRIMARY KEY,             -- UUIDv7
+    camera     TEXT NOT NULL,                -- tenant/site/camera
+    last_seq   INTEGER NOT NULL DEFAULT -1,  -- greatest seq stored or given up
+    last_ms    INTEGER NOT NULL DEFAULT 0,   -- UTC end of the newest fragment, ms
+    ended_ms   INTEGER,                      -- UTC of the end, null while the run is open
+    reason     TEXT,                         -- why it ended, null while it is open
+    end_event  TEXT,                         -- the RunEnded as written to S3, never changed after
+    end_state  INTEGER NOT NULL DEFAULT 0    -- 0 open, 1 ended, 2 end.json stands, 3 noticed
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS runs_by_end ON runs (end_state) WHERE end_state < 3;
+
+CREATE TABLE IF NOT EXISTS fragments (
+    run        TEXT NOT NULL,
+    seq        INTEGER NOT NULL,
+    camera     TEXT NOT NULL,
+    start_ms   INTEGER NOT NULL,             -- UTC of its first picture, ms
+    size       INTEGER NOT NULL,             -- bytes of the transport stream; 0: no file
+    event      TEXT NOT NULL,                -- FragmentArrived as JSON; '' where given up unseen
+    state      INTEGER NOT NULL,             -- 0 stored, 1 uploaded, 2 noticed, 3 given up
+    PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS fragments_by_state ON fragments (state, start_ms);
+
+CREATE TABLE IF NOT EXISTS messages (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    type       TEXT NOT NULL,                -- the event's type
+    size       INTEGER NOT NULL,             -- bytes of the body
+    body       BLOB NOT NULL                 -- the event as JSON
+) STRICT;

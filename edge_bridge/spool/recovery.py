@@ -1,0 +1,83 @@
+"""What a start makes of whatever a crash left. Doing it twice is doing it once.
+
+half-written file           removed: it was the fragment being written
+file without a row          taken in where it is whole, set aside and said where not
+row `stored`, no file       given up
+row `noticed`, no file      forgotten: it was being freed
+row given up, with a file   its file is removed
+open run                    ended: "edge restarted"
+"""
+
+import logging
+
+from domain.errors import MediaError
+from domain.events import FragmentArrived, RunStarted
+from domain.events.registry import encode
+from domain.identity import FragmentId, run_started_ms
+from edge_bridge import metrics
+from edge_bridge.spool.files import FoundFile, FragmentFiles
+from edge_bridge.spool.journal import EndState, FragmentRow, Journal, State
+
+log = logging.getLogger(__name__)
+
+RESTARTED = "edge restarted"
+
+
+def recover(files: FragmentFiles, journal: Journal, edge: str) -> None:
+    """Bring files and rows together, and end the runs that a crash left open."""
+    if parts := files.remove_parts():
+        log.info("%d half-written fragments removed", parts)
+    rows = {one: (state, size) for one, state, size in journal.all_fragments()}
+    for found in files.list():
+        row = rows.pop(found.id, None)
+        if row is None:
+            _take_in(found, files, journal, edge)
+        elif row[0] is State.GIVEN_UP:
+            files.remove(found.id.camera, found.id.run, found.id.seq)
+    for one, (state, size) in rows.items():
+        _without_file(one, state, size, journal)
+    for run in journal.runs(EndState.OPEN):
+        journal.end_run(run.run, run.last_ms, RESTARTED)
+        log.info("run ended: %s", RESTARTED, extra={"camera": run.camera, "run": run.run})
+    journal.forget_runs()
+
+
+def _take_in(found: FoundFile, files: FragmentFiles, journal: Journal, edge: str) -> None:
+    where = {"camera": found.id.camera, "run": found.id.run, "seq": found.id.seq}
+    try:
+        event = files.inspect(found.path)
+        if (event.camera, event.run, event.seq) != tuple(where.values()):
+            raise MediaError(f"{found.path} is another fragment than its name says")
+    except MediaError as error:
+        log.error("%s; it is set aside as %s", error, files.set_aside(found.path), extra=where)
+        return
+    with journal.together():
+        if journal.put_run(event.run, event.camera):
+            journal.put_message("run-started", encode(_started(event, edge)))
+        text = encode(event).decode()
+        row = FragmentRow(
+            event.camera, event.run, event.seq, event.start_ms, event.size_bytes, text, State.STORED
+        )
+        journal.put_fragment(row, event.end_ms)
+    log.info("a fragment without a row is taken in", extra=where)
+
+
+def _without_file(one: FragmentId, state: State, size: int, journal: Journal) -> None:
+    if state is State.STORED:
+        log.error(
+            "a fragment's file is gone: it is given up",
+            extra={"camera": one.camera, "run": one.run, "seq": one.seq},
+        )
+        with journal.together():
+            journal.set_state([one], State.GIVEN_UP)
+            journal.without_file(one)
+        metrics.GIVEN_UP.labels(one.camera, "file gone").inc()
+    elif state is State.NOTICED:
+        journal.drop_fragment(one)
+    elif size:
+        journal.without_file(one)
+
+
+def _started(event: FragmentArrived, edge: str) -> RunStarted:
+    started_ms = event.start_ms if event.seq == 0 else run_started_ms(event.run)
+    return RunStarted(camera=event.camera, run=event.run, started_ms=started_ms, edge=edge)
