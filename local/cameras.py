@@ -63,13 +63,18 @@ class Cameras:
     """One RTSP server. Blocking: call it from a thread where an event loop runs."""
 
     def __init__(
-        self, data: Path, cameras: Sequence[Camera], *, name: str = "cameras", port: int = 0
+        self,
+        data: Path,
+        cameras: Sequence[Camera],
+        *,
+        name: str = "cameras",
+        ports: Ports | None = None,
     ) -> None:
-        """Serve `cameras` from the data folder's process record `name`; port 0 finds a free one."""
+        """Serve `cameras`; `name` is that of the log and the port in the data folder."""
         self.name = name
         self._folder = DataFolder(data)
         self._cameras = list(cameras)
-        self._ports = Ports(self._folder, {name: port} if port else None)
+        self._ports = ports or Ports(self._folder)
         self._process = Process(name, self._folder, stop_within_s=5)
         self._port = self._locked_port = 0
 

@@ -226,9 +226,10 @@ class _Base:
     def wait(self, source: Any, over: Any) -> int:
         """Return it, once the pipeline has a clock."""
         with self._lock:
-            if self._start is None:
-                self._start = _running_time(source, over)
-            return self._start
+            start = self._start
+            if start is None:
+                start = self._start = _running_time(source, over)
+            return start
 
 
 def _running_time(source: Any, over: Any) -> int:

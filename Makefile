@@ -1,0 +1,34 @@
+# Set-up, checks, tests and the demo. Nothing here needs Docker.
+PYTHON ?= python3.11
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help setup system demo test check format
+
+help: ## list what can be made
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: .venv/.installed system ## make .venv with the vigil command, and install what the demo needs
+
+# Hash-checked packages, then the project itself. Again only when the lists have changed.
+.venv/.installed: requirements/dev.txt pyproject.toml local/setup/python.sh
+	@PYTHON="$(PYTHON)" bash local/setup/python.sh
+
+system:
+	@bash local/setup/system.sh
+
+demo: setup ## run everything: cameras, edge, cloud side, dashboard (Ctrl-C stops it)
+	@exec $(BIN)/vigil demo
+
+test: setup ## run all tests: the quick ones, then the slow ones
+	@bash local/setup/test.sh
+
+check: .venv/.installed ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/.installed ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,293 @@
+"""The demo: everything on this machine, from cameras to the page."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from domain.errors import VigilError
+from local import background, clips, dashboard
+from local.cameras import Camera, Cameras, rtsp_python
+from local.folder import project_root
+from local.ports import HOST
+from local.program import Program, vigil, worker
+from local.service import Report
+from local.stack import Stack
+from local.supervise import Child, Supervisor
+
+SITE = "demo/campus"
+WORKERS = ("assemble", "heal", "join", "index")
+PAGE_WITHIN_S = 120
+# Cameras that show the same clip are this far apart in it.
+_OFFSET_MS = 23_000
+
+
+class Demo:
+    """Starts all parts in order, watches them, stops them in the opposite order."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        cameras: int,
+        ports: Mapping[str, int],
+        fresh: bool,
+        report: Report,
+    ) -> None:
+        self._count = cameras
+        self._report = report
+        self._stack = Stack(data, ports=ports, fresh=fresh, report=report)
+        self._folder = self._stack.folder
+        self._cameras: Cameras | None = None
+        self._programs: list[Program] = []
+        self._env: dict[str, str] = {}
+        self._ended = threading.Event()
+        self.url = ""
+        self.key = ""
+
+    @property
+    def camera_ids(self) -> list[str]:
+        """The cameras as tenant/site/camera."""
+        return [f"{SITE}/{name}" for name in self._names()]
+
+    def start(self) -> None:
+        """Start everything; returns once the page answers. Raises VigilError or KeyboardInterrupt.
+
+        SIGTERM counts as Ctrl-C from here on.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._interrupt)
+        self._stack.start()
+        background.record_owner(self._folder)
+        port = self._stack.ports.take("web")
+        self.url = f"http://{HOST}:{port}/"
+        own = {
+            "VIGIL_WEB_HOST": HOST,
+            "VIGIL_WEB_PORT": str(port),
+            "VIGIL_METRICS_PORT": "0",
+            # Short waits: the demo's edge is on the same machine, and people watch.
+            "VIGIL_GRACE_MS": "10000",
+        }
+        self._stack.write_env(own)
+        self._env = {**os.environ, **self._stack.env, **own, "PYTHONUNBUFFERED": "1"}
+        dashboard.build(self._report, self._folder.logs / "dashboard.log")
+        self._prepare_cloud()
+        self._start_cloud()
+        addresses = self._start_cameras()
+        self._start_edge(addresses)
+        self._await_page()
+
+    def watch(self) -> None:
+        """Start again what ends, until SIGTERM or Ctrl-C."""
+        children: list[Child] = [*self._stack.services.values(), *self._programs]
+        if self._cameras:
+            children.append(self._cameras)
+        supervisor = Supervisor(children, self._report)
+        while not self._ended.wait(1):
+            supervisor.look()
+
+    def stop(self) -> None:
+        """Stop everything that was started: the edge and the cameras first, the stores last."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave halves behind
+        for program in self._programs:
+            program.process.ask_to_stop()
+        for program in self._programs:
+            program.process.stop()
+        if self._cameras:
+            self._cameras.stop()
+        with contextlib.suppress(OSError):
+            (self._folder.path / background.RECORD).unlink(missing_ok=True)
+        self._stack.stop()
+
+    def _interrupt(self, *_: object) -> None:
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        raise KeyboardInterrupt
+
+    def _names(self) -> list[str]:
+        kinds = clips.CLIPS
+        rounds = [f"-{number // len(kinds) + 1}" if number >= len(kinds) else "" for number in
+                  range(self._count)]  # fmt: skip
+        return [kinds[number % len(kinds)].name + rounds[number] for number in range(self._count)]
+
+    def _titles(self) -> list[str]:
+        kinds = clips.CLIPS
+        return [
+            kinds[number % len(kinds)].title
+            + (f" {number // len(kinds) + 1}" if number >= len(kinds) else "")
+            for number in range(self._count)
+        ]
+
+    def _prepare_cloud(self) -> None:
+        self._run("topics", "ensure")
+        self._report("The topics stand")
+        self._run("catalog", "migrate")
+        for camera, title in zip(self.camera_ids, self._titles(), strict=True):
+            self._run("camera", "add", camera, "--name", title)
+        self._report(f"The catalog knows {self._count} cameras")
+        path = self._folder.path / "api-key"
+        if not path.exists():
+            key = self._run("key", "create", "--name", "demo").split()[-1]
+            with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+                file.write(key)
+        self.key = path.read_text()
+
+    def _start_cloud(self) -> None:
+        folder = self._folder
+        self._programs = [
+            Program("relay", vigil("relay", "run"), folder, self._env),
+            *(Program(name, worker(f"agents.{name}"), folder, self._env) for name in WORKERS),
+            Program("web", worker("web.app"), folder, self._env),
+        ]
+        for program in self._programs:
+            program.launch()
+
+    def _start_cameras(self) -> list[str]:
+        files = [clips.prepare(clip, self._report) for clip in clips.CLIPS]
+        offsets = [number * _OFFSET_MS for number in range(self._count)]
+        if rtsp_python() is None:
+            self._report(
+                "GStreamer's RTSP server is not installed: the clips are played as files instead"
+            )
+            return [
+                f"{files[number % len(files)].as_uri()}?offset_ms={offset}&loop=1"
+                for number, offset in enumerate(offsets)
+            ]
+        cameras: list[Camera] = [
+            {"name": name, "file": str(files[number % len(files)]), "offset_ms": offsets[number]}
+            for number, name in enumerate(self._names())
+        ]
+        self._cameras = Cameras(self._folder.path, cameras, ports=self._stack.ports)
+        self._cameras.launch()
+        self._cameras.wait()
+        urls = list(self._cameras.urls.values())
+        self._report(f"{self._count} cameras send over RTSP, the first at {urls[0]}")
+        return urls
+
+    def _start_edge(self, addresses: list[str]) -> None:
+        env = self._env
+        config = {
+            "site": SITE,
+            "edge": "demo-edge",
+            "cloud": {
+                "bucket": env["VIGIL_S3_BUCKET"],
+                "queue_url": env["VIGIL_SQS_QUEUE_URL"],
+                "region": env["VIGIL_AWS_REGION"],
+                "s3_endpoint": env["VIGIL_S3_ENDPOINT"],
+                "sqs_endpoint": env["VIGIL_SQS_ENDPOINT"],
+            },
+            "spool": {"dir": "spool", "max_bytes": "2GiB", "free_floor_bytes": "1GiB"},
+            "fragment_s": 4,
+            "cameras": [
+                {"id": name, "url": url} for name, url in zip(self._names(), addresses, strict=True)
+            ],
+            "inference": {"enabled": True, "model": "hog", "rate_fps": 1},
+        }
+        path = self._folder.path / "edge.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        # SIGTERM, not SIGKILL, when the demo dies: the edge then writes the end of its runs.
+        edge = Program(
+            "edge",
+            vigil("edge", "run", "--config", str(path)),
+            self._folder,
+            env,
+            stop_within_s=20,
+            death_signal=signal.SIGTERM,
+        )
+        self._programs.insert(0, edge)
+        edge.launch()
+        self._report("The edge records")
+
+    def _await_page(self) -> None:
+        web = self._programs[-1].process
+
+        def answers() -> bool:
+            try:
+                with urllib.request.urlopen(f"{self.url}readyz", timeout=2) as ready:  # noqa: S310
+                    if ready.status != 200:
+                        return False
+                with urllib.request.urlopen(self.url, timeout=2) as page:  # noqa: S310
+                    return bool(page.status == 200)
+            except (OSError, socket.timeout):  # noqa: UP041
+                return False
+
+        web.wait_ready(answers, PAGE_WITHIN_S)
+
+    def _run(self, *arguments: str) -> str:
+        """Run a vigil command to its end; raises VigilError with its own last words."""
+        done = subprocess.run(
+            [sys.executable, *vigil(*arguments)],
+            cwd=project_root(),
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            log = self._folder.logs / "commands.log"
+            with log.open("a") as file:
+                file.write(f"$ vigil {' '.join(arguments)}\n{done.stdout}{done.stderr}\n")
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise VigilError(
+                f"`vigil {' '.join(arguments)}` failed ({last.removeprefix('vigil: ')}); see {log}."
+            )
+        return done.stdout
+
+
+def run(
+    data: Path,
+    *,
+    cameras: int,
+    ports: Mapping[str, int],
+    fresh: bool,
+    ready_file: Path | None,
+    report: Report,
+) -> None:
+    """Run the demo until Ctrl-C or SIGTERM. Raises VigilError where something cannot start."""
+    began = time.monotonic()
+    demo = Demo(data, cameras=cameras, ports=ports, fresh=fresh, report=report)
+    if ready_file:
+        ready_file.unlink(missing_ok=True)
+    try:
+        demo.start()
+        took = time.monotonic() - began
+        report(f"\nThe page is at {demo.url} (after {took:.0f} s).")
+        report(f"Sign in with the API key {demo.key}")
+        report("Ctrl-C stops everything.\n")
+        if ready_file:
+            _write_ready(ready_file, demo)
+        demo.watch()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        report("Stopping.")
+        demo.stop()
+        if ready_file:
+            ready_file.unlink(missing_ok=True)
+        report("Everything has stopped.")
+
+
+def _write_ready(path: Path, demo: Demo) -> None:
+    about = {
+        "url": demo.url,
+        "api_key": demo.key,
+        "cameras": demo.camera_ids,
+        "pid": os.getpid(),
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_text(json.dumps(about) + "\n")
+    partial.replace(path)
