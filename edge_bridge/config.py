@@ -163,6 +163,15 @@ class EdgeConfig(_Part):
                 raise ValueError(f"two cameras have the {what} {twice[0]}")
         return self
 
+    @model_validator(mode="after")
+    def _masks_are_of_cameras(self) -> Self:
+        known = {camera.id for camera in self.cameras}
+        known |= {self.camera_id(camera) for camera in self.cameras}
+        unknown = sorted(set(self.inference.motion.masks) - known)
+        if unknown:
+            raise ValueError(f"inference.motion.masks names {unknown[0]}, which is no camera here")
+        return self
+
     def camera_id(self, camera: CameraConfig) -> str:
         """Return tenant/site/camera."""
         return f"{self.site}/{camera.id}"
@@ -238,4 +247,7 @@ def _rooted(config: EdgeConfig, root: Path) -> EdgeConfig:
     cloud = config.cloud
     if cloud.ca_file:
         cloud = cloud.model_copy(update={"ca_file": root / cloud.ca_file})
-    return config.model_copy(update={"cameras": cameras, "spool": spool, "cloud": cloud})
+    inference = config.inference.rooted(root)
+    return config.model_copy(
+        update={"cameras": cameras, "spool": spool, "cloud": cloud, "inference": inference}
+    )

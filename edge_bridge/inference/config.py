@@ -1,5 +1,6 @@
 """The `inference` part of the edge's configuration."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,7 +28,8 @@ class MotionConfig(BaseModel):
     )
     masks: dict[str, list[Mask]] = Field(
         default_factory=dict,
-        description="camera id -> polygons, as fractions of the picture, where motion is ignored",
+        description="camera (its id, short or whole) -> polygons, as fractions of the picture, "
+        "where motion is ignored",
     )
 
     @model_validator(mode="after")
@@ -35,6 +37,10 @@ class MotionConfig(BaseModel):
         if self.stop > self.start:
             raise ValueError("motion.stop must not be above motion.start")
         return self
+
+    def masks_of(self, camera: str) -> list[Mask]:
+        """Return the masks of a camera, given its whole id."""
+        return self.masks.get(camera) or self.masks.get(camera.rsplit("/", 1)[-1], [])
 
 
 class InferenceConfig(BaseModel):
@@ -66,3 +72,9 @@ class InferenceConfig(BaseModel):
     def rate(self) -> float:
         """Pictures of each camera a second."""
         return self.rate_fps or (2.0 if self.model == HOG else 5.0)
+
+    def rooted(self, folder: Path) -> "InferenceConfig":
+        """Return a copy whose model card counts from `folder`, where its path is relative."""
+        if self.model == HOG:
+            return self
+        return self.model_copy(update={"model": str(folder / self.model)})

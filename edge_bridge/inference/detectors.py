@@ -18,3 +18,9 @@ def build(config: InferenceConfig) -> Detector:
         fallback=config.fallback,
         threads=config.threads,
     )
+
+
+def check(config: InferenceConfig) -> str:
+    """Load the configured detector and say what it is; raises ModelError as `build` does."""
+    detector = build(config)
+    return f"model {detector.model}, version {detector.model_version}, on {detector.provider}"

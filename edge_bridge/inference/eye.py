@@ -42,7 +42,7 @@ class CameraEye:
             stop=motion.stop,
             hold_ms=motion.hold_ms,
             warmup_ms=motion.warmup_ms,
-            masks=motion.masks.get(camera, ()),
+            masks=motion.masks_of(camera),
         )
         self._looked_ms: int | None = None
         self._empty_ms: int | None = None

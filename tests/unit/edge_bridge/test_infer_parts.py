@@ -58,6 +58,21 @@ def test_the_configuration_survives_the_way_to_the_worker() -> None:
     assert InferenceConfig.model_validate(sent) == config
 
 
+def test_a_card_counts_from_the_configurations_folder() -> None:
+    folder = Path("/etc/vigil")
+    assert InferenceConfig(model="models/a.yaml").rooted(folder).model == "/etc/vigil/models/a.yaml"
+    assert InferenceConfig(model="/srv/a.yaml").rooted(folder).model == "/srv/a.yaml"
+    assert InferenceConfig().rooted(folder).model == "hog"
+
+
+def test_masks_go_by_the_short_or_the_whole_id() -> None:
+    triangle = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0)]
+    for name in ("door", CAMERA):
+        motion = MotionConfig(masks={name: [triangle]})
+        assert motion.masks_of(CAMERA) == [triangle]
+        assert motion.masks_of("acme/north/gate") == []
+
+
 # --- messages
 
 
