@@ -310,6 +310,16 @@ class Consumer(driver.Consumer):
 
     # -- committing
 
+    async def maybe_wait_for_commit_to_finish(self) -> bool:
+        """Wait for a commit in progress; what was processed meanwhile is still to be committed.
+
+        Faust takes the one for the other, so that work which a worker ended before giving its
+        partitions away came again elsewhere.
+        """
+        while self._commit_fut is not None:
+            await asyncio.wait([self._commit_fut])
+        return False
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (
             tp for tp in list(self._ledgers) if topics is None or tp in topics or tp.topic in topics

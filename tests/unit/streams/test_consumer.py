@@ -288,3 +288,33 @@ async def test_nothing_queued_is_begun_while_positions_move() -> None:
     await consumer.perform_seek()
     assert not consumer.app.flow_control.is_active()
     assert queue.empty()
+
+
+@pytest.mark.parametrize(("stock", "committed"), [(True, 2), (False, 3)])
+async def test_what_is_processed_during_a_commit_is_committed_by_the_next(
+    stock: bool, committed: int
+) -> None:
+    client = Client({SOURCE: range(3)})
+    client.commits[SOURCE] = 1
+    consumer = make(client, stock=stock)
+    await consumer.perform_seek()
+    resume(consumer)
+    one, two = await deliver(consumer)
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+    commit = client.commit
+
+    async def slow(offsets: Any) -> bool:
+        under_way.set()
+        await go_on.wait()
+        return await commit(offsets)
+
+    client.commit = slow  # type: ignore[method-assign]
+    one.ack(consumer)
+    periodic = asyncio.create_task(consumer.commit())
+    await asyncio.wait_for(under_way.wait(), 5)
+    two.ack(consumer)
+    last = asyncio.create_task(consumer.commit())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(asyncio.gather(periodic, last), 5)
+    assert client.commits[SOURCE] == committed
