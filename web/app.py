@@ -1,6 +1,8 @@
-"""What people and programs can ask, over HTTP: `faust -A web.app worker --web-port 8080`.
+"""What people and programs can ask, over HTTP: `faust -A web.app worker`.
 
-Faust's own pages are off; every address but health and the page itself asks for a key.
+Faust's own pages are off; every address but health and the page itself asks for a key. The views
+read no topic: without a consumer group, any number of these workers stand beside each other, and
+no rebalance disturbs them.
 """
 
 from streams.app import make_app
@@ -8,4 +10,5 @@ from streams.settings import settings
 from web.views import serve
 
 app = make_app("web", web=True)
-site = serve(app, settings(), lambda: app.ready)
+app.producer_only = True
+site = serve(app, settings(), lambda: app.started and not app.should_stop)

@@ -153,6 +153,7 @@ def headers_for(of: Settings) -> dict[str, str]:
         "frame-ancestors": "'none'",
     }
     return {
+        "Server": "vigil",
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
@@ -174,7 +175,7 @@ def protect(application: web.Application, of: Settings) -> None:
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in fixed.items():
-            response.headers.setdefault(name, value)
+            response.headers[name] = value
         if is_https(request):
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 

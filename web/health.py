@@ -1,5 +1,7 @@
 """/healthz, /readyz and /metrics: for what supervises the process."""
 
+import logging
+
 from aiohttp import web
 from faust.web import View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -7,6 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from domain.errors import StoreError
 from streams.metrics import REGISTRY
 from web.site import SITE
+
+
+log = logging.getLogger(__name__)
 
 
 class HealthView(View):
@@ -40,7 +45,8 @@ async def _catalog_answers(request: web.Request) -> bool:
     try:
         catalog = await request.app[SITE].catalog.get()
         return await catalog.row("answers") is not None
-    except StoreError:
+    except StoreError as error:
+        log.warning("not ready: %s", error)
         return False
 
 
