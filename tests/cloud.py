@@ -1,26 +1,53 @@
-"""The cloud side as processes: relay and workers, with topics and groups of their own."""
+"""The cloud side as processes: relay, workers, web, with topics and groups of their own."""
 
 import asyncio
 import os
-import sys
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
+
 from local.folder import DataFolder
+from local.ports import HOST
 from local.process import Process
+from local.program import Program, vigil, worker
 from stores.catalog import Catalog, migrate
 from streams.settings import Settings
 from streams.topic_admin import ensure
 from streams.topics import TOPICS
+from tests.waiting import wait_for
 
-ROOT = Path(__file__).parents[1]
 WORKERS = ("assemble", "heal", "join", "index")
+
+
+def quick(name: str) -> dict[str, str]:
+    """Return settings that make a test's names its own and its windows short."""
+    return {
+        "VIGIL_TOPIC_PREFIX": f"{name}-",
+        "VIGIL_APP_PREFIX": f"t{name}",
+        "VIGIL_PARTITIONS": "2",
+        "VIGIL_WINDOW_MS": "10000",
+        "VIGIL_GRACE_MS": "4000",
+        "VIGIL_IDLE_MS": "4000",
+        "VIGIL_LATE_MS": "1000",
+        "VIGIL_TICK_MS": "500",
+        "VIGIL_SESSION_TIMEOUT_S": "6",
+    }
 
 
 class Cloud:
     """Starts, kills and restarts what runs in the cloud. Use as an async context manager."""
 
-    def __init__(self, folder: Path, env: dict[str, str], *, workers: tuple[str, ...] = WORKERS):
-        self.env = {**os.environ, **env, "VIGIL_DATA_DIR": str(folder / "state")}
+    def __init__(self, folder: Path, env: Mapping[str, str], *, web: bool = False) -> None:
+        self.url = ""
+        own = {"VIGIL_DATA_DIR": str(folder / "state")}
+        if web:
+            with socket.create_server((HOST, 0)) as free:
+                port = free.getsockname()[1]
+            self.url = f"http://{HOST}:{port}"
+            own |= {"VIGIL_WEB_HOST": HOST, "VIGIL_WEB_PORT": str(port)}
+        self.env = {**os.environ, **env, **own}
         self.settings = Settings.model_validate(
             {
                 name.removeprefix("VIGIL_").lower(): value
@@ -28,23 +55,24 @@ class Cloud:
                 if name.startswith("VIGIL_")
             }
         )
-        self._workers = workers
         data = DataFolder(folder / "processes")
         data.open(fresh=False)
-        self.processes = {name: Process(name, data) for name in ("relay", *workers)}
+        commands = {"relay": vigil("relay", "run")}
+        commands |= {name: worker(f"agents.{name}") for name in WORKERS}
+        if web:
+            commands["web"] = worker("web.app")
+            commands["web"].remove("--without-web")
+        self.programs = {
+            name: Program(name, command, data, self.env) for name, command in commands.items()
+        }
 
     def start(self, name: str) -> None:
         """Start one process; it need not be ready when this returns."""
-        command = (
-            [sys.executable, "-m", "cli.main", "relay", "run"]
-            if name == "relay"
-            else [sys.executable, "-m", "faust", "-A", f"agents.{name}", "worker", "-l", "info"]
-        )
-        self.processes[name].start(command, env=self.env, cwd=ROOT)
+        self.programs[name].launch()
 
     def kill(self, name: str) -> None:
         """kill -9 one process."""
-        self.processes[name].kill()
+        self.programs[name].process.kill()
 
     async def restart(self, name: str) -> None:
         """kill -9 one process and start it again."""
@@ -53,20 +81,30 @@ class Cloud:
 
     def running(self) -> dict[str, bool]:
         """Say which processes run."""
-        return {name: process.running for name, process in self.processes.items()}
+        return {name: program.running for name, program in self.programs.items()}
 
     async def __aenter__(self) -> "Cloud":
         await migrate(self.settings.database_url.get_secret_value())
         await ensure(TOPICS, of=self.settings)
-        for name in self.processes:
+        for name in self.programs:
             await asyncio.to_thread(self.start, name)
+        if self.url:
+            await wait_for(self._answers, within_s=60, what=f"the page answers\n{self.tails()}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for process in self.processes.values():
+        processes: list[Process] = [program.process for program in self.programs.values()]
+        for process in processes:
             process.ask_to_stop()
-        for process in self.processes.values():
+        for process in processes:
             await asyncio.to_thread(process.stop)
+
+    async def _answers(self) -> bool:
+        try:
+            async with aiohttp.request("GET", f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
 
     def catalog(self) -> Catalog:
         """Return the catalog, not yet opened."""
@@ -74,4 +112,6 @@ class Cloud:
 
     def tails(self) -> str:
         """Return the last lines of all logs, for a failed test's message."""
-        return "\n".join(f"--- {p.name}\n{p.tail(15)}" for p in self.processes.values())
+        return "\n".join(
+            f"--- {name}\n{program.process.tail(15)}" for name, program in self.programs.items()
+        )

@@ -17,7 +17,7 @@ async def registered(cloud: Cloud, camera: str) -> str:
     return camera
 
 
-async def chunks_of(store: ObjectStore, camera: str, run: str) -> list[ChunkComplete]:
+async def newest_chunks(store: ObjectStore, camera: str, run: str) -> list[ChunkComplete]:
     """Return the newest revision of each window's chunk, from the manifests in S3."""
     newest: dict[int, ChunkComplete] = {}
     async for info in store.list(f"chunks/{camera}/"):
@@ -48,7 +48,7 @@ async def all_in_chunks(
     """Wait until exactly the fragments PUT stand in the chunks, once each, and byte for byte."""
 
     async def whole() -> list[ChunkComplete] | None:
-        chunks = await chunks_of(store, recorder.camera, recorder.run)
+        chunks = await newest_chunks(store, recorder.camera, recorder.run)
         seqs = [fragment.seq for chunk in chunks for fragment in chunk.fragments]
         if len(seqs) < len(recorder.sent):
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.storage import make_object_store, make_queue
-from tests.cloud import Cloud
+from tests.cloud import Cloud, quick
 from tests.conftest import Services
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
@@ -26,19 +26,8 @@ async def test_a_killed_process_loses_and_doubles_nothing(
     dice = random.Random(f"{SEED} {victim}")
     print(f"VIGIL_TEST_SEED={SEED}")
     name = uuid.uuid4().hex[:8]
-    env = {
-        "VIGIL_TOPIC_PREFIX": f"{name}-",
-        "VIGIL_APP_PREFIX": f"k{name}",
-        "VIGIL_PARTITIONS": "2",
-        "VIGIL_WINDOW_MS": "10000",
-        "VIGIL_GRACE_MS": "4000",
-        "VIGIL_IDLE_MS": "4000",
-        "VIGIL_LATE_MS": "1000",
-        "VIGIL_TICK_MS": "500",
-        "VIGIL_SESSION_TIMEOUT_S": "6",
-    }
     async with (
-        Cloud(tmp_path, env) as cloud,
+        Cloud(tmp_path, quick(name)) as cloud,
         make_object_store(cloud.settings) as store,
         make_queue(cloud.settings, cloud.settings.sqs_queue_url) as queue,
     ):

@@ -15,14 +15,13 @@ from domain.identity import fragment_key, site_of
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.storage import make_object_store, make_queue
-from tests.cloud import Cloud
+from tests.cloud import Cloud, quick
 from tests.conftest import Services
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-WINDOW_MS = 10_000
 START_MS = 1_790_000_000_000
 SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 32)
 
@@ -36,17 +35,7 @@ def names() -> str:
 async def cloud(
     services: Services, names: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cloud]:
-    env = {
-        "VIGIL_TOPIC_PREFIX": f"{names}-",
-        "VIGIL_APP_PREFIX": f"t{names}",
-        "VIGIL_PARTITIONS": "2",
-        "VIGIL_WINDOW_MS": str(WINDOW_MS),
-        "VIGIL_GRACE_MS": "4000",
-        "VIGIL_IDLE_MS": "3000",
-        "VIGIL_LATE_MS": "1000",
-        "VIGIL_TICK_MS": "500",
-    }
-    async with Cloud(tmp_path_factory.mktemp("cloud"), env) as running:
+    async with Cloud(tmp_path_factory.mktemp("cloud"), quick(names)) as running:
         yield running
 
 
