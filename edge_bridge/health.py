@@ -1,0 +1,55 @@
+"""Health and metrics on a local port: no secrets, nothing that changes anything."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from domain.errors import ConfigError
+from edge_bridge.config import HttpConfig
+
+
+class Health:
+    """GET /healthz: 200 while any camera is recorded or none has failed, with the state of all;
+    GET /metrics: Prometheus. Use as an async context manager.
+    """
+
+    def __init__(self, config: HttpConfig, report: Callable[[], dict[str, Any]]) -> None:
+        self._config, self._report = config, report
+        self.port = config.port
+        app = web.Application()
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._config.host, self._config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"http.port {self._config.port} cannot be used: {error.strerror}. Choose another."
+            ) from error
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+
+    async def _health(self, _: web.Request) -> web.Response:
+        report = self._report()
+        states = [camera["state"] for camera in report["cameras"]]
+        healthy = not states or any(state != "failing" for state in states)
+        return web.json_response(report, status=200 if healthy else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
