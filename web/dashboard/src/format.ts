@@ -99,21 +99,21 @@ export function fieldMoment(value: string, zone: Zone): number | null {
 /** 4 s, 3 min, 2 h 5 min, 3 days: a length of time, rounded as people say it. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 60) return `${seconds}\u00a0s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 10 && seconds % 60 !== 0) return `${minutes} min ${seconds % 60} s`;
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 10 && seconds % 60 !== 0) return `${minutes}\u00a0min ${seconds % 60}\u00a0s`;
+  if (minutes < 60) return `${minutes}\u00a0min`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 10 && minutes % 60 !== 0) return `${hours} h ${minutes % 60} min`;
-  if (hours < 48) return `${hours} h`;
-  return `${Math.floor(hours / 24)} days`;
+  if (hours < 10 && minutes % 60 !== 0) return `${hours}\u00a0h ${minutes % 60}\u00a0min`;
+  if (hours < 48) return `${hours}\u00a0h`;
+  return `${Math.floor(hours / 24)}\u00a0days`;
 }
 
 /** Coarser than `span`: 4 s, 3 min, 2 h, 3 days. */
 export function roughSpan(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
+  if (seconds < 60) return `${seconds}\u00a0s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}\u00a0min`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)}\u00a0h`;
+  return `${Math.floor(seconds / 86_400)}\u00a0days`;
 }

@@ -125,6 +125,23 @@ export function thumbnailUrl(id: string, width: number, atMs?: number, version?:
   return `${cameraPath(id)}/thumbnail.jpg?${query({ at: atMs, width, v: version })}`;
 }
 
+export interface Picture {
+  readonly bytes: Blob;
+  /** When it was filmed: pictures are keyframes, the last one at or before the wished moment. */
+  readonly shownMs: number;
+}
+
+export async function getPicture(
+  id: string,
+  width: number,
+  atMs: number,
+  signal?: AbortSignal,
+): Promise<Picture> {
+  const response = await request(thumbnailUrl(id, width, atMs), signal ? { signal } : {});
+  const shown = Number(response.headers.get("Vigil-Picture-Ms") ?? Number.NaN);
+  return { bytes: await response.blob(), shownMs: Number.isFinite(shown) ? shown : atMs };
+}
+
 export function playlistUrl(id: string, fromMs: number, toMs: number | null): string {
   const range = toMs === null ? { from: fromMs, live: 1 } : { from: fromMs, to: toMs };
   return `${cameraPath(id)}/playlist.m3u8?${query(range)}`;

@@ -36,7 +36,7 @@ export interface Gap {
   reason: string;
 }
 
-/** Detections of one label counted in the bucket that starts at `at_ms`. */
+/** The most of one label in one picture, within the bucket that starts at `at_ms`. */
 export interface DetectionCount {
   at_ms: number;
   label: string;

@@ -1,11 +1,11 @@
 import { memo } from "preact/compat";
-import { thumbnailUrl } from "../api/client";
 import type { Sighting } from "../detections/sightings";
 import { clockTime, hourMinute, shortDate, span, type Zone, zoneLabel } from "../format";
 import { type Store, useStore } from "../store";
 import { Label } from "../ui/label";
-import { capital } from "../ui/words";
+import { countInWords } from "../ui/words";
 import type { SightingList } from "./sighting-list";
+import { SightingPicture } from "./sighting-picture";
 
 interface Props {
   readonly cameraId: string;
@@ -56,7 +56,7 @@ export function Sightings({ cameraId, list, hidden, playing, zone, aspect, onPla
           shown.length === 0 &&
           [0, 1, 2, 3].map((index) => (
             <li key={index} class="sighting">
-              <span class="sighting-picture" style={{ aspectRatio: String(aspect) }}>
+              <span class="sighting-picture">
                 <span class="skeleton" />
               </span>
               <span class="skeleton line" style={{ width: "60%" }} />
@@ -94,22 +94,19 @@ const Row = memo(function Row(props: RowProps) {
         data-from={sighting.fromMs}
         onClick={() => onPlay(sighting)}
       >
-        <span class="sighting-picture" style={{ aspectRatio: String(aspect) }}>
-          <img
-            src={thumbnailUrl(cameraId, 192, sighting.peakMs)}
-            alt=""
-            loading="lazy"
-            decoding="async"
-          />
-        </span>
+        <SightingPicture id={cameraId} sighting={sighting} aspect={aspect} />
         <span class="sighting-words">
-          <Label name={capital(sighting.label)} />
+          <Label name={sighting.label} words={countInWords(sighting.label, sighting.most)} />
           <time dateTime={new Date(sighting.fromMs).toISOString()}>
             {clockTime(sighting.fromMs, zone)}
           </time>
-          <span class="sighting-length">for {span(sighting.toMs - sighting.fromMs)}</span>
+          <span class="sighting-length">{lengthInWords(sighting.toMs - sighting.fromMs)}</span>
         </span>
       </button>
     </li>
   );
 });
+
+function lengthInWords(ms: number): string {
+  return ms <= 2000 ? "briefly" : `for ${span(ms)}`;
+}

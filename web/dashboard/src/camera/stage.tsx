@@ -1,13 +1,11 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { serverNow } from "../clock";
 import { DetectionStore } from "../detections/store";
-import { span, type Zone } from "../format";
+import { clockTime, span, type Zone, zoneLabel } from "../format";
 import { drawBoxes } from "../player/overlay";
 import type { Player } from "../player/player";
 import { boxesShown } from "../prefs";
 import { useStore } from "../store";
-import { momentWords } from "../ui/state";
 import { reasonInWords } from "../ui/words";
 
 interface Props {
@@ -100,8 +98,9 @@ function Notes({ player, zone }: { player: Player; zone: Zone }) {
       <div class="stage-foot" aria-live="polite">
         {crossing && (
           <p class="stage-note" data-testid="crossing">
-            No footage for {span(crossing.toMs - crossing.fromMs)}: {reasonInWords(crossing.reason)}
-            . Goes on at {momentWords(crossing.toMs, serverNow(), zone)}.
+            Skipped {span(crossing.toMs - crossing.fromMs)} without footage:{" "}
+            {reasonInWords(crossing.reason)}. Now at {clockTime(crossing.toMs, zone)}{" "}
+            {zoneLabel(crossing.toMs, zone)}.
           </p>
         )}
         {state.status === "waiting" && <p class="stage-note">Waiting for more footage</p>}

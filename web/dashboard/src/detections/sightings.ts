@@ -7,13 +7,22 @@ export interface Sighting {
   readonly toMs: number;
   /** The busiest moment: the one worth a picture. */
   readonly peakMs: number;
+  /** Most of them in one picture. */
+  readonly most: number;
 }
 
 export const PAUSE_MS = 10_000;
 /** A scene that is never empty is told in pieces of this length, each with its own picture. */
 export const LONGEST_MS = 60_000;
 
-/** Counts per bucket, in any order -> sightings, newest first. */
+interface Open {
+  fromMs: number;
+  toMs: number;
+  peakMs: number;
+  most: number;
+}
+
+/** The most in one picture for each bucket, in any order -> sightings, newest first. */
 export function toSightings(counts: readonly DetectionCount[], bucketMs: number): Sighting[] {
   const byLabel = new Map<string, DetectionCount[]>();
   for (const count of counts) {
@@ -25,34 +34,27 @@ export function toSightings(counts: readonly DetectionCount[], bucketMs: number)
   const sightings: Sighting[] = [];
   for (const [label, list] of byLabel) {
     list.sort((a, b) => a.at_ms - b.at_ms);
-    let open: { fromMs: number; toMs: number; peakMs: number; peak: number } | null = null;
+    let open: Open | null = null;
     for (const { at_ms, count } of list) {
       const endMs = at_ms + bucketMs;
       if (open && at_ms - open.toMs <= PAUSE_MS && endMs - open.fromMs <= LONGEST_MS) {
         open.toMs = Math.max(open.toMs, endMs);
-        if (count > open.peak) {
-          open.peak = count;
+        if (count > open.most) {
+          open.most = count;
           open.peakMs = middle(at_ms, bucketMs);
         }
         continue;
       }
-      if (open) sightings.push(closed(label, open));
-      open = { fromMs: at_ms, toMs: endMs, peakMs: middle(at_ms, bucketMs), peak: count };
+      if (open) sightings.push({ label, ...open });
+      open = { fromMs: at_ms, toMs: endMs, peakMs: middle(at_ms, bucketMs), most: count };
     }
-    if (open) sightings.push(closed(label, open));
+    if (open) sightings.push({ label, ...open });
   }
   return sightings.sort((a, b) => b.fromMs - a.fromMs || a.label.localeCompare(b.label));
 }
 
 function middle(atMs: number, bucketMs: number): number {
   return atMs + Math.floor(bucketMs / 2);
-}
-
-function closed(
-  label: string,
-  { fromMs, toMs, peakMs }: { fromMs: number; toMs: number; peakMs: number },
-): Sighting {
-  return { label, fromMs, toMs, peakMs };
 }
 
 /** The next sighting to begin after `atMs` (`step` 1), or the last to begin before it (`step` -1). */

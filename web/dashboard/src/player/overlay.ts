@@ -1,35 +1,13 @@
 /** Draws boxes over the picture. */
-
 import { colourOf } from "../detections/labels";
 import type { Shown } from "../detections/nearest";
+import { type Area, contained, placeTag } from "./tags";
 
-interface Rect {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Where a picture of the given size lies inside an element that shows all of it. */
-export function contained(
-  outerWidth: number,
-  outerHeight: number,
-  width: number,
-  height: number,
-): Rect {
-  const scale = Math.min(outerWidth / width, outerHeight / height);
-  const shownWidth = width * scale;
-  const shownHeight = height * scale;
-  return {
-    x: (outerWidth - shownWidth) / 2,
-    y: (outerHeight - shownHeight) / 2,
-    width: shownWidth,
-    height: shownHeight,
-  };
-}
-
-const FONT = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
-const TAG_HEIGHT = 18;
+const FONT = '600 11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const TAG_HEIGHT = 16;
+const TAG_PADDING = 4;
+/** On a picture narrower than this the track is left out of the tags. */
+const NARROW_PX = 560;
 
 /** Draws the boxes and says in `data-boxes` how many were drawn, in `data-at` for which moment. */
 export function drawBoxes(
@@ -51,50 +29,63 @@ export function drawBoxes(
   context.clearRect(0, 0, outerWidth, outerHeight);
   let drawn = 0;
   if (video.videoWidth && video.videoHeight) {
-    const area = contained(outerWidth, outerHeight, video.videoWidth, video.videoHeight);
-    context.font = FONT;
-    context.textBaseline = "middle";
-    for (const one of shown) {
-      drawBox(context, area, one);
+    const picture = contained(outerWidth, outerHeight, video.videoWidth, video.videoHeight);
+    const placed = shown.map((one) => ({ one, area: areaOf(picture, one) }));
+    for (const { one, area } of placed) {
+      drawBox(context, area, colourOf(one.label));
       drawn++;
     }
+    // The surest get their tags first; in a crowd some of the others go without.
+    placed.sort((a, b) => b.one.score - a.one.score);
+    drawTags(context, picture, placed);
   }
   canvas.dataset.boxes = String(drawn);
   canvas.dataset.at = atMs === null ? "" : String(Math.round(atMs));
 }
 
-function drawBox(context: CanvasRenderingContext2D, area: Rect, one: Shown): void {
-  const [left, top, wide, high] = one.box;
-  const x = Math.round(area.x + left * area.width);
-  const y = Math.round(area.y + top * area.height);
-  const width = Math.round(wide * area.width);
-  const height = Math.round(high * area.height);
-  const colour = colourOf(one.label);
+function areaOf(picture: Area, { box: [left, top, width, height] }: Shown): Area {
+  return {
+    x: Math.round(picture.x + left * picture.width),
+    y: Math.round(picture.y + top * picture.height),
+    width: Math.round(width * picture.width),
+    height: Math.round(height * picture.height),
+  };
+}
+
+function drawBox(context: CanvasRenderingContext2D, area: Area, colour: string): void {
+  const { x, y, width, height } = area;
   context.lineWidth = 4;
-  context.strokeStyle = "rgb(0 0 0 / 0.55)";
+  context.strokeStyle = "rgb(0 0 0 / 0.5)";
   context.strokeRect(x, y, width, height);
   context.lineWidth = 2;
   context.strokeStyle = colour;
   context.strokeRect(x, y, width, height);
-
-  const text = tagText(one, width);
-  const tagWidth = Math.ceil(context.measureText(text).width) + 10;
-  const above = y - TAG_HEIGHT - 1 >= area.y;
-  const tagX = Math.max(area.x, Math.min(x - 1, area.x + area.width - tagWidth));
-  const tagY = above ? y - TAG_HEIGHT - 1 : y + 1;
-  context.fillStyle = colour;
-  context.fillRect(tagX, tagY, tagWidth, TAG_HEIGHT);
-  context.fillStyle = "#10141a";
-  context.fillText(text, tagX + 5, tagY + TAG_HEIGHT / 2 + 0.5);
 }
 
-function tagText(one: Shown, boxWidth: number): string {
-  const score = `${Math.round(one.score * 100)} %`;
-  // A narrow box far away keeps its tag short, so that tags of a crowd do not hide the crowd.
-  if (boxWidth < 28) return score;
-  return one.track === null
-    ? `${one.label} ${score}`
-    : `${one.label} ${score} #${shortTrack(one.track)}`;
+function drawTags(
+  context: CanvasRenderingContext2D,
+  picture: Area,
+  placed: readonly { one: Shown; area: Area }[],
+): void {
+  context.font = FONT;
+  context.textBaseline = "middle";
+  const taken: Area[] = [];
+  for (const { one, area } of placed) {
+    const text = tagText(one, picture.width >= NARROW_PX);
+    const width = Math.ceil(context.measureText(text).width) + 2 * TAG_PADDING;
+    const tag = placeTag(area, width, TAG_HEIGHT, picture, taken);
+    if (!tag) continue;
+    taken.push(tag);
+    context.fillStyle = colourOf(one.label);
+    context.fillRect(tag.x, tag.y, tag.width, tag.height);
+    context.fillStyle = "#10141a";
+    context.fillText(text, tag.x + TAG_PADDING, tag.y + TAG_HEIGHT / 2 + 0.5);
+  }
+}
+
+function tagText({ label, score, track }: Shown, isWide: boolean): string {
+  const sure = `${label} ${score.toFixed(2)}`;
+  return track === null || !isWide ? sure : `${sure} #${shortTrack(track)}`;
 }
 
 function shortTrack(track: string | number): string {

@@ -260,7 +260,8 @@ export class Player {
 
   private onError(data: ErrorData): void {
     const { ErrorDetails, ErrorTypes } = this.HlsJs;
-    if (data.details === ErrorDetails.LEVEL_EMPTY_ERROR) {
+    // The API answers 404 where a range holds no footage.
+    if (data.details === ErrorDetails.LEVEL_EMPTY_ERROR || isMissingPlaylist(data)) {
       this.onEmpty();
       return;
     }
@@ -400,6 +401,10 @@ export class Player {
   private hideCover(): void {
     this.cover.hidden = true;
   }
+}
+
+function isMissingPlaylist({ details, response }: ErrorData): boolean {
+  return response?.code === 404 && /^(manifest|level)Load/.test(details);
 }
 
 function bufferSeconds(rate: number): number {

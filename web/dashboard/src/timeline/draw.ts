@@ -124,6 +124,10 @@ function drawSlice(
     if (x < width && x + wide > 0) context.fillRect(x, BAND_TOP, wide, BAND_HEIGHT);
   }
   for (const gap of answer.gaps) drawGap(context, width, scene, gap);
+  // The bucket that is still filling reaches into the future; what is drawn does not.
+  context.beginPath();
+  context.rect(0, 0, xOf(view, width, scene.nowMs), TIMELINE_HEIGHT);
+  context.clip();
   drawDetections(context, width, scene, answer.detections, answer.bucket_ms);
   context.restore();
 }

@@ -120,13 +120,12 @@ const BUCKET_STEPS = [
   15 * MINUTE,
   30 * MINUTE,
   HOUR,
-  2 * HOUR,
 ];
 
 /** How fine the data should be that a view is drawn from: about `px` pixels for each bucket. */
 export function bucketFor(view: View, width: number, px = 3): number {
   const wanted = (spanOf(view) / Math.max(1, width)) * px;
-  return BUCKET_STEPS.find((step) => step >= wanted) ?? 2 * HOUR;
+  return BUCKET_STEPS.find((step) => step >= wanted) ?? HOUR;
 }
 
 export const BUCKET_LADDER: readonly number[] = BUCKET_STEPS;

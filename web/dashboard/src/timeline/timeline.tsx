@@ -285,10 +285,10 @@ function boundsOf(firstMs: number | null, spanMs: number): Bounds {
   return { minMs: Math.min(earliest, maxMs - spanMs), maxMs };
 }
 
-/** Opens on the newest footage: the last hour, or less when less has been recorded. */
+/** Opens on the newest footage: the last hour, or ten minutes when little has been recorded. */
 function firstView(firstMs: number | null, lastMs: number | null): View {
   const end = lastMs ?? serverNow();
   const recorded = firstMs === null ? 0 : end - firstMs;
-  const spanMs = Math.min(3_600_000, Math.max(600_000, recorded * 1.15));
-  return around(end, spanMs, boundsOf(firstMs, spanMs), 0.92);
+  const spanMs = recorded < 600_000 ? 600_000 : 3_600_000;
+  return around(end, spanMs, boundsOf(firstMs, spanMs), 0.95);
 }

@@ -28,7 +28,3 @@ export function countInWords(label: string, count: number): string {
   if (label === "person") return `${count} people`;
   return /(s|x|ch|sh)$/.test(label) ? `${count} ${label}es` : `${count} ${label}s`;
 }
-
-export function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}

@@ -53,7 +53,8 @@ export function Wall() {
           <span class="hidden">Filter cameras</span>
           <input
             type="search"
-            placeholder="Filter by name, site, state"
+            placeholder="Filter"
+            title="By name, site, state or what was seen"
             value={filter}
             onInput={(event) => setFilter(event.currentTarget.value)}
           />
