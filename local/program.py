@@ -45,4 +45,4 @@ def vigil(*arguments: str) -> list[str]:
 
 def worker(module: str) -> list[str]:
     """Return the arguments of this Python that run a Faust worker."""
-    return ["-m", "faust", "-A", module, "worker", "-l", "warn", "--without-web"]
+    return ["-m", "faust", "-A", module, "worker", "-l", "warn"]

@@ -151,7 +151,7 @@ class Clip:
     def __init__(self, config: dict[str, Any]) -> None:
         self.tracks = read_clip(config["file"])
         self._loop = bool(config.get("loop", True))
-        self._offset = int(config.get("offset_ms", 0)) * Gst.MSECOND
+        self._offset: int = int(config.get("offset_ms", 0)) * Gst.MSECOND
         self._born = time.monotonic_ns()
 
     def description(self) -> str:
@@ -221,15 +221,14 @@ class _Base:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._start: int | None = None
+        self._start = -1
 
     def wait(self, source: Any, over: Any) -> int:
         """Return it, once the pipeline has a clock."""
         with self._lock:
-            start = self._start
-            if start is None:
-                start = self._start = _running_time(source, over)
-            return start
+            if self._start < 0:
+                self._start = _running_time(source, over)
+            return self._start
 
 
 def _running_time(source: Any, over: Any) -> int:
