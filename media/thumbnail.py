@@ -1,6 +1,7 @@
 """A small JPEG of one picture of a fragment. Blocking: call it in a thread."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 
 from domain.errors import MediaError
+from media import mpegts
 
 HEAD_BYTES = 10 * 188
 """The first packets of a fragment, among them PAT and PMT."""
@@ -48,6 +50,26 @@ def cut_for(
     if offset <= HEAD_BYTES:
         return Cut(((0, offset + size - 1),), place, pts)
     return Cut(((0, HEAD_BYTES - 1), (offset, offset + size - 1)), place, pts)
+
+
+def assembled(parts: Sequence[bytes]) -> bytes:
+    """Return what a cut's bytes show: of a head apart from its picture only PAT and PMT count.
+
+    Raises MediaError where the head holds none.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    head, picture = parts
+    tables, program = b"", None
+    for packet in mpegts.packets(head):
+        if packet.pid == mpegts.PAT_PID and packet.starts:
+            program = mpegts.pmt_pid(packet.payload)
+        elif packet.pid != program:
+            continue
+        tables += head[packet.offset : packet.offset + mpegts.PACKET]
+    if program is None:
+        raise MediaError("no PAT stands at the fragment's start.")
+    return tables + picture
 
 
 def jpeg(data: bytes, width: int) -> bytes:

@@ -10,7 +10,6 @@ from domain.errors import StoreError
 from streams.metrics import REGISTRY
 from web.site import SITE
 
-
 log = logging.getLogger(__name__)
 
 

@@ -9,7 +9,7 @@ from faust.web import View
 from prometheus_client import Counter
 
 from domain.errors import MediaError, ObjectMissingError
-from media.thumbnail import MAX_WIDTH, Cut, cut_for, jpeg
+from media.thumbnail import MAX_WIDTH, Cut, assembled, cut_for, jpeg
 from stores.catalog.playback import Picture, picture_at
 from streams.metrics import REGISTRY
 from web.problems import not_found
@@ -54,7 +54,7 @@ class ThumbnailView(View):
         data = here.thumbnails.get(name, now_ms)
         DRAWN.labels("store" if data is None else "memory").inc()
         if data is None:
-            data = await _drawn(await _bytes(here, found.id, wanted_ms), width)
+            data = await _drawn(here, found.id, wanted_ms, width)
             here.thumbnails.put(name, data, now_ms)
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
@@ -78,29 +78,38 @@ def _shown_ms(picture: Picture, cut: Cut) -> int:
     return picture.start_ms + (0 if cut.pts is None else (cut.pts - picture.start_pts) // 90)
 
 
-async def _drawn(data: bytes, width: int) -> bytes:
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_decoders, jpeg, data, width)
-    except MediaError as error:
-        raise not_found(f"The picture cannot be shown: {error}") from error
+async def _drawn(here: Site, camera: str, at_ms: int, width: int) -> bytes:
+    for whole_fragment in (False, True):
+        parts = await _bytes(here, camera, at_ms, whole_fragment=whole_fragment)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(_decoders, _jpeg, parts, width)
+        except MediaError as error:
+            # Some cameras tell how to decode only once a fragment.
+            if whole_fragment:
+                raise not_found(f"The picture cannot be shown: {error}") from error
+    raise AssertionError("the second round answers or raises")
 
 
-async def _bytes(here: Site, camera: str, at_ms: int) -> bytes:
+def _jpeg(parts: list[bytes], width: int) -> bytes:
+    return jpeg(assembled(parts), width)
+
+
+async def _bytes(here: Site, camera: str, at_ms: int, *, whole_fragment: bool) -> list[bytes]:
     picture, cut = await _picture(here, camera, at_ms)
     try:
-        return await _read(here, picture, cut)
+        return await _read(here, picture, cut, whole_fragment=whole_fragment)
     except ObjectMissingError:
         # Its chunk took over just now.
         moved, cut = await _picture(here, camera, at_ms)
         if moved.place == picture.place:
             raise
-        return await _read(here, moved, cut)
+        return await _read(here, moved, cut, whole_fragment=whole_fragment)
 
 
-async def _read(here: Site, picture: Picture, cut: Cut) -> bytes:
+async def _read(here: Site, picture: Picture, cut: Cut, *, whole_fragment: bool) -> list[bytes]:
     store = await here.store.get()
-    at = picture.place.offset
-    parts = await asyncio.gather(
-        *(store.get(picture.place.key, at + first, at + last) for first, last in cut.ranges)
+    at, size = picture.place.offset, picture.place.size_bytes
+    ranges = ((0, size - 1),) if whole_fragment else cut.ranges
+    return await asyncio.gather(
+        *(store.get(picture.place.key, at + first, at + last) for first, last in ranges)
     )
-    return b"".join(parts)
