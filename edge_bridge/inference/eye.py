@@ -55,7 +55,9 @@ class CameraEye:
             if self._sampler.wants(decoded.pts, pace.rate_fps):
                 if pace.behind:
                     self.outcomes["behind"] += 1
-                elif (sample := self._gated(decoded)) is not None:
+                    continue
+                pace.sampled()
+                if (sample := self._gated(decoded)) is not None:
                     yield sample
         self.outcomes["broken"] += self._decoder.broken - self._broken
         self._broken = self._decoder.broken

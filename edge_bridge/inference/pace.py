@@ -1,24 +1,33 @@
-"""How often to look: a set rate, lowered while the worker is behind. Times are passed in."""
+"""How often to look: a set rate, lowered to what the device can do. Times are passed in.
+
+one second of the worker:  ▏decoding ▏looking (cost of a picture x pictures) ▏in reserve ▏
+rate = (what decoding and reserve leave) / (cost x cameras), at most the set rate
+"""
 
 TICKS = 90_000
-_SLOW_LAG_S = 1.0
-_BEHIND_LAG_S = 2.0
-_FINE_LAG_S = 0.3
-_LEAST_FACTOR = 0.02
+BUSY_SHARE = 0.85
+"""Of the worker's time; the rest is reserve."""
+BEHIND_LAG_S = 2.0
+_LEAST_SHARE = 0.05
+_LEAST_FPS = 0.02
+_NEWEST = 0.4
+"""Weight of the newest second in the running means."""
 
 
 class Pace:
-    """One rate for all cameras: quickly down when behind, slowly up again."""
+    """One rate for all cameras, from what decoding and looking have cost of late."""
 
     def __init__(self, rate_fps: float) -> None:
-        self._full, self._factor = rate_fps, 1.0
-        self._changed_s = float("-inf")
+        self._full = self._rate = rate_fps
         self._lag_s = 0.0
+        self._decoding: float | None = None
+        self._cost_s: float | None = None
+        self._begin()
 
     @property
     def rate_fps(self) -> float:
         """Pictures of each camera a second, now."""
-        return self._full * self._factor
+        return self._rate
 
     @property
     def lag_s(self) -> float:
@@ -28,20 +37,41 @@ class Pace:
     @property
     def behind(self) -> bool:
         """So far behind that pictures are only decoded, until the worker has caught up."""
-        return self._lag_s > _BEHIND_LAG_S
+        return self._lag_s > BEHIND_LAG_S
 
-    def observe(self, lag_s: float, now_s: float) -> None:
-        """Learn that a packet has waited for `lag_s`; `now_s` is any steady clock."""
+    def arrived(self, camera: str, lag_s: float) -> None:
+        """Learn that a camera's packet had waited for `lag_s`."""
         self._lag_s = lag_s
-        since_s = now_s - self._changed_s
-        if lag_s > _SLOW_LAG_S and since_s >= 1.0:
-            self._set(self._factor * 0.7, now_s)
-        elif lag_s < _FINE_LAG_S and self._factor < 1 and since_s >= 2.0:
-            self._set(self._factor * 1.15, now_s)
+        self._cameras.add(camera)
 
-    def _set(self, factor: float, now_s: float) -> None:
-        self._factor = min(1.0, max(_LEAST_FACTOR, factor))
-        self._changed_s = now_s
+    def sampled(self) -> None:
+        """Count a picture that was sampled, whether or not it moved."""
+        self._samples += 1
+
+    def spent(self, *, decoding_s: float = 0.0, looking_s: float = 0.0) -> None:
+        """Learn how long the worker was busy, and with what."""
+        self._decoding_s += decoding_s
+        self._looking_s += looking_s
+
+    def adjust(self, elapsed_s: float) -> None:
+        """Set the rate from what was learnt in the last `elapsed_s`, about a second."""
+        self._decoding = _mean(self._decoding, self._decoding_s / elapsed_s)
+        if self._samples:
+            self._cost_s = _mean(self._cost_s, self._looking_s / self._samples)
+        if self._cameras and self._cost_s:
+            share = max(_LEAST_SHARE, BUSY_SHARE - self._decoding)
+            affordable = share / (self._cost_s * len(self._cameras))
+            self._rate = min(self._full, max(_LEAST_FPS, affordable))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._cameras: set[str] = set()
+        self._samples = 0
+        self._decoding_s = self._looking_s = 0.0
+
+
+def _mean(before: float | None, newest: float) -> float:
+    return newest if before is None else before + _NEWEST * (newest - before)
 
 
 class Sampler:

@@ -57,7 +57,7 @@ class Worker:
     def _take(self, header: Header, body: bytes) -> list[Sample]:
         camera = header["camera"]
         now_s = time.monotonic()
-        self._pace.observe(now_s - header["offered_s"], now_s)
+        self._pace.arrived(camera, now_s - header["offered_s"])
         eye = self._eyes.get(camera)
         if eye is None:
             eye = self._eyes[camera] = CameraEye(camera, self._config.motion)
@@ -80,10 +80,14 @@ class Worker:
                 log.error("%s", error)
             eye.outcomes["broken"] += 1
             return []
+        finally:
+            self._pace.spent(decoding_s=time.monotonic() - now_s)
 
     def _look(self, samples: list[Sample]) -> None:
         frames: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        began_s = time.monotonic()
         found = self._detector.detect([sample.picture for sample in samples])
+        self._pace.spent(looking_s=time.monotonic() - began_s)
         for sample, objects in zip(samples, found, strict=True):
             frame = self._eyes[sample.camera].report(sample, objects)
             if frame is not None:
@@ -92,6 +96,7 @@ class Worker:
             self._channel.send({"type": "frames", "camera": camera, "run": run, "frames": several})
 
     def _beat(self, now_s: float) -> None:
+        self._pace.adjust(now_s - self._beat_s)
         self._beat_s = now_s
         counts = {camera: dict(eye.outcomes) for camera, eye in self._eyes.items() if eye.outcomes}
         for eye in self._eyes.values():

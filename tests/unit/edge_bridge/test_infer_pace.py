@@ -51,33 +51,62 @@ def test_a_raised_rate_counts_at_once() -> None:
     assert sampler.wants(SECOND, 2)
 
 
-def test_slow_goes_down_quickly_and_up_again_slowly() -> None:
+def work(pace: Pace, *, cameras: int, cost_s: float, decoding: float, seconds: int) -> float:
+    """Let a worker look at that rate for a while; return the share of its time it was busy."""
+    busy = 0.0
+    for _ in range(seconds):
+        for camera in range(cameras):
+            pace.arrived(f"a/b/c{camera}", 0.0)
+        looks = max(1, round(pace.rate_fps * cameras))
+        for _ in range(looks):
+            pace.sampled()
+        pace.spent(decoding_s=decoding, looking_s=looks * cost_s)
+        busy = decoding + pace.rate_fps * cameras * cost_s
+        pace.adjust(1.0)
+    return busy
+
+
+@pytest.mark.parametrize(
+    ("cameras", "cost_s", "decoding", "expected"),
+    [
+        (1, 0.01, 0.05, 5.0),  # plenty of time
+        (4, 0.28, 0.05, 0.80 / 1.12),
+        (16, 0.28, 0.25, 0.60 / 4.48),
+        (8, 0.02, 0.80, 0.05 / 0.16),
+        (1, 100.0, 0.0, 0.02),  # it never stops altogether
+    ],
+)
+def test_the_rate_is_what_the_device_can_do(
+    cameras: int, cost_s: float, decoding: float, expected: float
+) -> None:
     pace = Pace(5)
-    for second in range(10):
-        pace.observe(1.5, second)
-    low = pace.rate_fps
-    assert 0.1 <= low < 0.5
-    pace.observe(0.5, 11)  # neither slow nor fine: stays
-    assert pace.rate_fps == low
-    rates = []
-    for second in range(12, 200):
-        pace.observe(0.05, second)
-        rates.append(pace.rate_fps)
-    assert rates == sorted(rates)
-    assert rates[1] < 2 * low
-    assert rates[-1] == 5
+    busy = work(pace, cameras=cameras, cost_s=cost_s, decoding=decoding, seconds=20)
+    assert pace.rate_fps == pytest.approx(expected, rel=0.01)
+    assert busy <= 0.86 or expected == 0.02
+
+
+def test_it_slows_down_at_once_and_recovers_when_the_load_is_gone() -> None:
+    pace = Pace(5)
+    work(pace, cameras=4, cost_s=0.01, decoding=0.1, seconds=5)
+    assert pace.rate_fps == 5
+    work(pace, cameras=4, cost_s=0.3, decoding=0.1, seconds=3)
+    assert pace.rate_fps < 1
+    work(pace, cameras=4, cost_s=0.01, decoding=0.1, seconds=8)
+    assert pace.rate_fps == 5
+
+
+def test_silence_changes_nothing() -> None:
+    pace = Pace(5)
+    work(pace, cameras=4, cost_s=0.28, decoding=0.05, seconds=9)
+    before = pace.rate_fps
+    for _ in range(20):
+        pace.adjust(1.0)
+    assert pace.rate_fps == before
 
 
 def test_far_behind_nothing_is_looked_at_until_caught_up() -> None:
     pace = Pace(5)
-    pace.observe(2.5, 0)
+    pace.arrived("a/b/c", 2.5)
     assert pace.behind
-    pace.observe(0.1, 1)
+    pace.arrived("a/b/c", 0.1)
     assert not pace.behind
-
-
-def test_it_never_stops_altogether() -> None:
-    pace = Pace(5)
-    for second in range(1_000):
-        pace.observe(100, second)
-    assert pace.rate_fps == pytest.approx(0.1)

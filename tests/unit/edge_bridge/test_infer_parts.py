@@ -180,7 +180,7 @@ def test_the_eye_samples_and_counts(tmp_path: Path) -> None:
 def test_behind_it_only_decodes(tmp_path: Path) -> None:
     clip = read_clip(write_clip(tmp_path / "clip.mkv", 50))
     eye, pace = CameraEye(CAMERA, MotionConfig()), Pace(5)
-    pace.observe(10, 0)
+    pace.arrived(CAMERA, 10)
     assert [s for packet in clip.encoded() for s in eye.take(packet, pace)] == []
     assert eye.outcomes["behind"] >= 6
 
