@@ -8,6 +8,7 @@ import { TimelineData } from "./data";
 import { drawTimeline, type Palette, paletteOf, TIMELINE_HEIGHT } from "./draw";
 import { attachGestures } from "./gestures";
 import { HoverPictures, pictureStep } from "./hover";
+import { Readout } from "./readout";
 import { around, type Bounds, clamp, follow, msOf, spanOf, type View, zoom } from "./scale";
 
 interface Props {
@@ -162,7 +163,7 @@ export function Timeline(props: Props) {
   return (
     <section class="timeline" aria-label="Timeline">
       <div class="timeline-head">
-        <Readout playhead={playhead} zone={zone} />
+        <Readout playhead={playhead} zone={zone} onSeek={onSeek} />
         <fieldset class="segmented" aria-label="Time shown">
           {SPANS.map(([name, ms]) => (
             <button
@@ -213,20 +214,6 @@ export function Timeline(props: Props) {
         )}
       </div>
     </section>
-  );
-}
-
-function Readout({ playhead, zone }: { playhead: Store<number | null>; zone: Zone }) {
-  const ms = useStore(playhead);
-  if (ms === null) return <p class="readout">&nbsp;</p>;
-  return (
-    <p class="readout" data-testid="readout">
-      <span class="readout-date">{shortDate(ms, zone)}</span>
-      <time class="readout-time" dateTime={new Date(ms).toISOString()}>
-        {clockTime(ms, zone)}
-      </time>
-      <span class="zone">{zoneLabel(ms, zone)}</span>
-    </p>
   );
 }
 

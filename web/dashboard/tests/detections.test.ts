@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import type { Box, Detection } from "../src/api/types";
+import { clearest, cropAround } from "../src/detections/crop";
+import { colourOf, compareLabels, FAMILY_COLOUR, familyOf } from "../src/detections/labels";
+import { boxesAt, overlap, samplingInterval, toSamples } from "../src/detections/nearest";
+import { LONGEST_MS, neighbour, toSightings } from "../src/detections/sightings";
+
+function seen(at_ms: number, box: Box, track: string | null = "a", label = "person"): Detection {
+  return { at_ms, label, score: 0.9, box, track };
+}
+
+const LEFT: Box = [0.1, 0.1, 0.2, 0.4];
+const RIGHT: Box = [0.16, 0.1, 0.2, 0.4];
+const FAR: Box = [0.7, 0.5, 0.2, 0.4];
+
+describe("boxes of a frame", () => {
+  it("move with their track between two samples", () => {
+    const samples = toSamples([seen(1500, RIGHT), seen(1000, LEFT)]);
+    const [box] = boxesAt(samples, 500, 1250).map((shown) => shown.box);
+    expect(box?.[0]).toBeCloseTo(0.13);
+    expect(boxesAt(samples, 500, 1000)[0]?.box).toEqual(LEFT);
+    expect(boxesAt(samples, 500, 1500)[0]?.box).toEqual(RIGHT);
+  });
+
+  it("stand still when the track may be two things, or has no name", () => {
+    const jump = toSamples([seen(1000, LEFT), seen(1500, FAR)]);
+    expect(boxesAt(jump, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);
+    expect(boxesAt(jump, 500, 1300).map((shown) => shown.box)).toEqual([FAR]);
+    const nameless = toSamples([seen(1000, LEFT, null), seen(1500, RIGHT, null)]);
+    expect(boxesAt(nameless, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);
+  });
+
+  it("are held for one interval after the last sample and not longer", () => {
+    const samples = toSamples([seen(1000, LEFT)]);
+    expect(boxesAt(samples, 500, 1500)).toHaveLength(1);
+    expect(boxesAt(samples, 500, 1501)).toHaveLength(0);
+    expect(boxesAt(samples, 500, 900)).toHaveLength(0);
+  });
+
+  it("are not joined across a long pause", () => {
+    const samples = toSamples([seen(1000, LEFT), seen(5000, RIGHT)]);
+    expect(boxesAt(samples, 500, 3000)).toHaveLength(0);
+    expect(boxesAt(samples, 500, 4900)).toHaveLength(0);
+  });
+
+  it("allow for a frame stamped a hair before its sample", () => {
+    const samples = toSamples([seen(1000, LEFT)]);
+    expect(boxesAt(samples, 500, 990)).toHaveLength(1);
+  });
+
+  it("know the sampling interval from the samples", () => {
+    expect(samplingInterval([])).toBe(500);
+    const samples = toSamples([0, 1000, 2000, 9000, 10_000].map((at) => seen(at, LEFT)));
+    expect(samplingInterval(samples)).toBe(1000);
+  });
+
+  it("measure overlap", () => {
+    expect(overlap(LEFT, LEFT)).toBeCloseTo(1);
+    expect(overlap(LEFT, FAR)).toBe(0);
+    expect(overlap([0, 0, 1, 1], [0.5, 0, 1, 1])).toBeCloseTo(1 / 3);
+  });
+});
+
+describe("sightings", () => {
+  const count = (at_ms: number, label = "person", many = 1) => ({ at_ms, label, count: many });
+
+  it("join buckets of a label up to a pause of ten seconds", () => {
+    const found = toSightings(
+      [count(0), count(2000, "person", 3), count(14_000), count(26_001)],
+      2000,
+    );
+    expect(found.map(({ fromMs, toMs }) => [fromMs, toMs])).toEqual([
+      [26_001, 28_001],
+      [0, 16_000],
+    ]);
+    expect(found[1]).toMatchObject({ label: "person", most: 3, peakMs: 3000 });
+  });
+
+  it("keep labels apart", () => {
+    const found = toSightings([count(0), count(0, "car"), count(2000, "car")], 2000);
+    expect(found.map(({ label }) => label)).toEqual(["car", "person"]);
+  });
+
+  it("tell a scene that is never empty in pieces", () => {
+    const all = Array.from({ length: 150 }, (_, i) => count(i * 2000));
+    const found = toSightings(all, 2000);
+    expect(found).toHaveLength(5);
+    for (const { fromMs, toMs } of found) expect(toMs - fromMs).toBeLessThanOrEqual(LONGEST_MS);
+    expect(found[0]?.toMs).toBe(300_000);
+    expect(found[4]?.fromMs).toBe(0);
+  });
+
+  it("have neighbours", () => {
+    const found = toSightings([count(0), count(60_000), count(120_000)], 2000);
+    expect(neighbour(found, 60_000, 1)?.fromMs).toBe(120_000);
+    expect(neighbour(found, 60_000, -1)?.fromMs).toBe(0);
+    expect(neighbour(found, 59_000, 1)?.fromMs).toBe(120_000);
+    expect(neighbour(found, 0, -1)).toBeNull();
+    expect(neighbour(found, 120_000, 1)).toBeNull();
+  });
+});
+
+describe("pictures of sightings", () => {
+  it("show the thing whole, in the wished shape, inside the picture", () => {
+    for (const box of [LEFT, FAR, [0.9, 0.9, 0.1, 0.1], [0, 0, 1, 1]] as Box[]) {
+      const [left, top, width, height] = cropAround(box, 16 / 9, 4 / 3);
+      expect((width * 16) / 9 / height).toBeCloseTo(4 / 3);
+      expect(left).toBeGreaterThanOrEqual(0);
+      expect(top).toBeGreaterThanOrEqual(0);
+      expect(left + width).toBeLessThanOrEqual(1 + 1e-9);
+      expect(top + height).toBeLessThanOrEqual(1 + 1e-9);
+    }
+    const [left, top, width, height] = cropAround(LEFT, 4 / 3, 4 / 3);
+    expect(left).toBeLessThanOrEqual(0.1);
+    expect(top).toBeLessThanOrEqual(0.1);
+    expect(left + width).toBeGreaterThanOrEqual(0.3);
+    expect(top + height).toBeGreaterThanOrEqual(0.5);
+  });
+
+  it("use the sure and large one of the picture's own moment", () => {
+    const small = seen(1000, [0.5, 0.5, 0.05, 0.1]);
+    const late = seen(1700, LEFT);
+    const other = seen(1000, FAR, "b", "car");
+    expect(clearest([small, seen(1000, LEFT), other], "person", 1000, 800)?.box).toEqual(LEFT);
+    expect(clearest([other, late], "person", 1000, 500)).toBeNull();
+    expect(clearest([other, late], "person", 1000, 800)).toBe(late);
+  });
+});
+
+describe("labels", () => {
+  it("keep the colour of their family", () => {
+    expect(familyOf("Truck")).toBe("vehicle");
+    expect(colourOf("backpack")).toBe(FAMILY_COLOUR.bag);
+    expect(colourOf("umbrella")).toBe(FAMILY_COLOUR.other);
+    expect(["zebra", "car", "apple", "person"].sort(compareLabels)).toEqual([
+      "person",
+      "car",
+      "zebra",
+      "apple",
+    ]);
+  });
+});

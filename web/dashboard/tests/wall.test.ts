@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import type { Camera, CameraState } from "../src/api/types";
+import { arrange, commonAspect, matches, troubled } from "../src/wall/order";
+
+function camera(name: string, state: CameraState, more: Partial<Camera> = {}): Camera {
+  return {
+    id: `acme/hall/${name}`,
+    tenant: "acme",
+    site: "hall",
+    camera: name,
+    name,
+    state,
+    since_ms: null,
+    last_ms: null,
+    first_ms: null,
+    width: 768,
+    height: 576,
+    labels_recent: [],
+    ...more,
+  };
+}
+
+describe("the wall", () => {
+  it("shows problems first, then by name with numbers in order", () => {
+    const all = [
+      camera("door 10", "recording"),
+      camera("door 2", "recording"),
+      camera("yard", "late"),
+      camera("roof", "new"),
+      camera("gate", "offline"),
+    ];
+    expect(arrange(all).map(({ name }) => name)).toEqual([
+      "gate",
+      "yard",
+      "roof",
+      "door 2",
+      "door 10",
+    ]);
+    expect(troubled(all)).toBe(2);
+    expect(all[0]?.name).toBe("door 10");
+  });
+
+  it("filters by every word", () => {
+    const one = camera("gate", "offline", { labels_recent: [{ label: "truck", count: 2 }] });
+    for (const filter of ["", "  ", "GATE", "hall off", "truck", "acme/hall"]) {
+      expect(matches(one, filter), filter).toBe(true);
+    }
+    for (const filter of ["yard", "gate recording"]) expect(matches(one, filter)).toBe(false);
+  });
+
+  it("takes the shape that most cameras have", () => {
+    const wide = { width: 1920, height: 1080 };
+    expect(commonAspect([])).toBeCloseTo(16 / 9);
+    expect(
+      commonAspect([
+        camera("a", "recording", wide),
+        camera("b", "recording"),
+        camera("c", "recording"),
+        camera("d", "new", { width: null, height: null }),
+      ]),
+    ).toBeCloseTo(4 / 3, 2);
+  });
+});
