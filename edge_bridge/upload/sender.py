@@ -38,6 +38,7 @@ class _Batch:
     bodies: list[bytes] = field(default_factory=list)
     settles: list[MessageRow | FragmentId | str | None] = field(default_factory=list)
     size: int = 0
+    heartbeat: bytes | None = None
 
     def add(self, body: bytes, settles: MessageRow | FragmentId | str | None) -> bool:
         """Add a body; False: it does not fit any more."""
@@ -95,6 +96,7 @@ class Sender:
         heartbeat, self._heartbeat = self._heartbeat, None
         if heartbeat is not None:
             batch.add(heartbeat, None)
+            batch.heartbeat = heartbeat
         notices = await self._owner.call(spool.unnoticed, MAX_BATCH)
         messages = await self._owner.call(spool.journal.messages, MAX_BATCH)
         kept_free = min(len(notices), _NOTICES_FIRST)
@@ -118,6 +120,8 @@ class Sender:
             refused = set(await self._queue.send(batch.bodies))
         except StoreError as error:
             self._to_sqs.failed(error)
+            if self._heartbeat is None:
+                self._heartbeat = batch.heartbeat
             return
         taken = [what for at, what in enumerate(batch.settles) if at not in refused]
         await self._owner.call(
@@ -151,7 +155,7 @@ class Sender:
             await self._store.put_once(
                 key,
                 body,
-                sha256=hashlib.sha256(body).hexdigest(),
+                sha256=sha256,
                 metadata={},
                 content_type="application/json",
             )

@@ -1,0 +1,71 @@
+"""S3 and SQS in memory, with the interface of stores/, that can die before or after any effect."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from domain.errors import ObjectExistsError, ObjectMissingError, StoreError
+
+
+class MemoryCloud:
+    """Both at once. `crash_at`: at that operation the process dies, half of the times after it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.messages: list[bytes] = []
+        self.log: list[str] = []
+        """What happened, in order: object keys, and types of messages."""
+        self.operations = 0
+        self.crash_at: tuple[int, bool] | None = None
+        self.crashed = asyncio.Event()
+        self.failing = False
+        self.refuse_first = 0
+        """So many messages are refused one by one."""
+
+    async def _operation(self, after: bool) -> None:
+        if self.crash_at is not None and self.crash_at == (self.operations, after):
+            self.crashed.set()
+            await asyncio.Event().wait()  # nothing goes on: the process is gone
+
+    async def put_once(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        sha256: str,
+        metadata: Mapping[str, str],
+        content_type: str = "video/mp2t",
+    ) -> bool:
+        """As stores.objects.ObjectStore."""
+        self.operations += 1
+        await self._operation(False)
+        if self.failing:
+            raise StoreError("the store cannot be reached.")
+        assert hashlib.sha256(data).hexdigest() == sha256
+        standing = self.objects.get(key)
+        if standing is not None and standing[0] != data:
+            raise ObjectExistsError(f"{key} stands already with other bytes.")
+        self.objects[key] = (data, dict(metadata))
+        self.log.append(key)
+        await self._operation(True)
+        return standing is None
+
+    async def get(self, key: str) -> bytes:
+        """As stores.objects.ObjectStore."""
+        if key not in self.objects:
+            raise ObjectMissingError(key)
+        return self.objects[key][0]
+
+    async def send(self, bodies: Sequence[bytes]) -> list[int]:
+        """As stores.queue.Queue."""
+        self.operations += 1
+        await self._operation(False)
+        if self.failing:
+            raise StoreError("the queue cannot be reached.")
+        assert 1 <= len(bodies) <= 10
+        assert sum(map(len, bodies)) <= 256 << 10
+        refused = list(range(min(self.refuse_first, len(bodies))))
+        self.refuse_first -= len(refused)
+        self.messages += [body for at, body in enumerate(bodies) if at not in refused]
+        await self._operation(True)
+        return refused

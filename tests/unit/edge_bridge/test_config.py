@@ -1,0 +1,108 @@
+"""The configuration lints itself."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from domain.errors import ConfigError
+from edge_bridge.config import load
+
+EXAMPLE = Path(__file__).parents[3] / "edge.example.yaml"
+
+MINIMAL = {
+    "site": "acme/berlin",
+    "edge": "e1",
+    "cloud": {"bucket": "vigil", "queue_url": "http://127.0.0.1/queue"},
+    "spool": {"dir": "spool"},
+    "cameras": [{"id": "gate", "url": "rtsp://192.0.2.1/stream"}],
+}
+
+
+def changed(tmp_path: Path, **changes: object) -> Path:
+    path = tmp_path / "edge.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, **changes}))
+    return path
+
+
+def camera(**changes: object) -> list[dict[str, object]]:
+    return [{**MINIMAL["cameras"][0], **changes}]  # type: ignore[index, dict-item]
+
+
+def test_the_example_is_a_valid_configuration(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path / "edge.yaml")
+    config = load(tmp_path / "edge.yaml")
+    assert config.site == "acme/berlin"
+    assert config.spool.dir == tmp_path / "spool"
+    assert config.spool.max_bytes == 50 << 30
+    assert config.cameras[0].password_file == tmp_path / "gate.password"
+    assert config.camera_id(config.cameras[0]) == "acme/berlin/gate"
+    assert config.inference.enabled
+
+
+def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
+    config = load(changed(tmp_path))
+    assert config.fragment_s == 4
+    assert config.cameras[0].transport == "tcp"
+    assert not config.inference.enabled
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"camera": []}, r"unknown key `camera`: did you mean `cameras`\?"),
+        ({"cameras": camera(trasport="udp")}, r"`cameras.0.trasport`: did you mean `transport`\?"),
+        ({"spool": {"dir": "s", "max_byte": 1}}, r"`spool.max_byte`: did you mean `max_bytes`\?"),
+        ({"inference": {"modle": "hog"}}, r"`inference.modle`: did you mean `model`\?"),
+        ({"http": {"zzz": 1, "port": 0}}, r"`http.zzz`: known here: host, port"),
+        ({"spool": {}}, r"`spool.dir` is missing"),
+        ({"spool": {"dir": "s", "max_bytes": "12 GB"}}, r"spool.max_bytes.*KiB, MiB, GiB or TiB"),
+        ({"site": "Acme"}, r"`site`"),
+        ({"fragment_s": 11}, r"`fragment_s`.*10"),
+        ({"cameras": camera(url="http://192.0.2.1/x")}, r"url`: must begin with rtsp://"),
+        ({"cameras": camera(url="rtsp://u:secret@192.0.2.1/x")}, r"holds a password: write"),
+        ({"cameras": camera(password_env="P")}, r"a password needs a `username`"),
+        ({"cameras": camera() + camera(url="rtsp://192.0.2.2/x")}, "two cameras have the id gate"),
+        ({"cameras": camera() + camera(id="b")}, "two cameras have the url"),
+    ],
+)
+def test_a_wrong_key_or_value_gets_one_sentence(
+    changes: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        load(changed(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("site: [", r"is no YAML \(line"),
+        ("just words", "holds no settings"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_is_no_configuration(text: str | None, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "edge.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        load(path)
+
+
+def test_passwords_come_from_file_or_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("p@ss:word\n")
+    path = changed(tmp_path, cameras=camera(username="u", password_file="secret"))
+    found = load(path).cameras[0].password()
+    assert found is not None and found.get_secret_value() == "p@ss:word"
+    by_env = load(changed(tmp_path, cameras=camera(username="u", password_env="GATE_P")))
+    monkeypatch.delenv("GATE_P", raising=False)
+    with pytest.raises(ConfigError, match="the environment has no GATE_P"):
+        by_env.cameras[0].password()
+    monkeypatch.setenv("GATE_P", "x")
+    assert by_env.cameras[0].password() is not None
+    assert "p@ss" not in repr(load(path))

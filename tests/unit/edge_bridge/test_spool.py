@@ -1,0 +1,274 @@
+"""The spool: crashes at every point, two processes, full disks, damaged journals."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from domain.errors import ConfigError
+from edge_bridge.spool.journal import EndState, State
+from edge_bridge.spool.spool import Spool, SpoolLimits, open_spool
+from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
+
+PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0)
+STORE_STEPS = ["written in part", "written", "synced", "renamed", "folder synced", "row written"]
+
+
+class CrashError(BaseException):
+    """The process is gone at this very point."""
+
+
+def crash_at(name: str, nth: int = 1) -> Callable[[str], None]:
+    left = nth
+
+    def step(now: str) -> None:
+        nonlocal left
+        if now == name:
+            left -= 1
+            if left == 0:
+                raise CrashError(name)
+
+    return step
+
+
+def reopened(folder: Path, **options: object) -> Spool:
+    return open_spool(folder, "e1", PLENTY, **options)  # type: ignore[arg-type]
+
+
+def abandon(spool: Spool) -> None:
+    """Let go of the folder as a killed process would: nothing is written any more."""
+    spool.close()
+
+
+def store(spool: Spool, seq: int, run: str = RUN) -> None:
+    assert spool.store(*fragment(seq, run=run), started(run))
+
+
+def on_disk(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder / "fragments").as_posix()
+        for path in (folder / "fragments").rglob("*")
+        if path.is_file()
+    }
+
+
+def states(spool: Spool) -> dict[int, State]:
+    return {one.seq: state for one, state, _ in spool.journal.all_fragments()}
+
+
+@pytest.mark.parametrize("step", STORE_STEPS)
+@pytest.mark.parametrize("seq", [0, 1])
+def test_a_crash_while_storing_loses_at_most_the_fragment_being_written(
+    step: str, seq: int, tmp_path: Path
+) -> None:
+    spool = reopened(tmp_path, step=crash_at(step, seq + 1))
+    for before in range(seq):
+        store(spool, before)
+    with pytest.raises(CrashError):
+        store(spool, seq)
+    abandon(spool)
+
+    renamed = STORE_STEPS.index(step) >= STORE_STEPS.index("renamed")
+    kept = list(range(seq + renamed))
+    for _ in range(2):  # mending twice is mending once
+        spool = reopened(tmp_path)
+        assert states(spool) == dict.fromkeys(kept, State.STORED)
+        assert on_disk(tmp_path) == {f"{CAMERA}/{RUN}/{one:08d}.frag" for one in kept}
+        for row in spool.waiting(10, newest_first=False):
+            event, data = fragment(row.seq)
+            assert spool.files.read(row.camera, row.run, row.seq, event.size_bytes) == data
+        starts = [message.type for message in spool.journal.messages(10)]
+        assert starts == (["run-started"] if kept else [])
+        ended = spool.journal.runs(EndState.ENDED)
+        assert [(run.run, run.last_seq, run.reason) for run in ended] == (
+            [(RUN, kept[-1], "edge restarted")] if kept else []
+        )
+        abandon(spool)
+
+
+@pytest.mark.parametrize("state", [State.STORED, State.UPLOADED, State.NOTICED])
+def test_a_row_whose_file_is_gone(state: State, tmp_path: Path) -> None:
+    spool = reopened(tmp_path)
+    store(spool, 0)
+    store(spool, 1)
+    spool.journal.set_state([fragment_id(0)], state)
+    spool.files.remove(CAMERA, RUN, 0)
+    abandon(spool)
+    spool = reopened(tmp_path)
+    left = {
+        State.STORED: {0: State.GIVEN_UP, 1: State.STORED},
+        State.UPLOADED: {0: State.UPLOADED, 1: State.STORED},
+        State.NOTICED: {1: State.STORED},
+    }
+    assert states(spool) == left[state]
+    abandon(spool)
+
+
+def fragment_id(seq: int):  # type: ignore[no-untyped-def]
+    from domain.identity import FragmentId
+
+    return FragmentId(CAMERA, RUN, seq)
+
+
+def test_a_crash_while_giving_up_leaves_no_file(tmp_path: Path) -> None:
+    spool = reopened(tmp_path, step=crash_at("given up"))
+    store(spool, 0)
+    with pytest.raises(CrashError):
+        spool.give_up(fragment_id(0), "space")
+    abandon(spool)
+    spool = reopened(tmp_path)
+    assert states(spool) == {0: State.GIVEN_UP}
+    assert on_disk(tmp_path) == set()
+    ((run, event),) = spool.ends_to_write(5)
+    assert event.given_up == [(0, 0)]
+    assert run.reason == "edge restarted"
+    abandon(spool)
+
+
+def test_a_crash_while_freeing_is_no_loss(tmp_path: Path) -> None:
+    limits = SpoolLimits(max_bytes=4_000, free_floor_bytes=0)
+    spool = open_spool(tmp_path, "e1", limits, step=crash_at("file freed"))
+    store(spool, 0)
+    store(spool, 1)
+    spool.sent([fragment_id(0), fragment_id(1)], [], [])
+    with pytest.raises(CrashError):
+        store(spool, 2)
+    abandon(spool)
+    spool = reopened(tmp_path)
+    assert states(spool) == {1: State.NOTICED, 2: State.STORED}
+    abandon(spool)
+
+
+def test_a_damaged_journal_is_rebuilt_from_the_files(tmp_path: Path) -> None:
+    spool = reopened(tmp_path)
+    for seq in range(5):
+        store(spool, seq)
+    store(spool, 0, SECOND_RUN)
+    abandon(spool)
+    (tmp_path / "journal.db").write_bytes(b"nothing that SQLite would know" * 500)
+    spool = reopened(tmp_path)
+    assert len(spool.waiting(10, newest_first=False)) == 6
+    assert {run.run: run.last_seq for run in spool.journal.runs(EndState.ENDED)} == {
+        RUN: 4,
+        SECOND_RUN: 0,
+    }
+    assert list(tmp_path.glob("journal.damaged-*"))
+    abandon(spool)
+
+
+def test_a_damaged_file_without_a_row_is_set_aside(tmp_path: Path) -> None:
+    spool = reopened(tmp_path)
+    store(spool, 0)
+    whole = spool.files.path(CAMERA, RUN, 0)
+    data = whole.read_bytes()
+    (whole.parent / "00000001.frag").write_bytes(data)  # another fragment's bytes
+    (whole.parent / "00000002.frag").write_bytes(b"x" + data[1:])
+    (whole.parent / "00000003.frag").write_bytes(data[:-1])
+    (whole.parent / "00000004.frag").write_bytes(b"")
+    abandon(spool)
+    spool = reopened(tmp_path)
+    assert states(spool) == {0: State.STORED}
+    assert sorted(path.name for path in whole.parent.glob("*.damaged")) == [
+        f"0000000{seq}.damaged" for seq in (1, 2, 3, 4)
+    ]
+    abandon(spool)
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    spool = reopened(tmp_path)
+    with pytest.raises(ConfigError, match=r"another process uses the spool.*stop it"):
+        reopened(tmp_path)
+    abandon(spool)
+    abandon(reopened(tmp_path))
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be used: Not a directory"):
+        reopened(tmp_path / "file" / "spool")
+
+
+def test_space_is_made_of_what_the_cloud_has_first_then_counted(tmp_path: Path) -> None:
+    # bytes: 5 fragments fit. 0 1 noticed, 2 uploaded, 3.. stored
+    spool = open_spool(tmp_path, "e1", SpoolLimits(max_bytes=5 * 1_880, free_floor_bytes=0))
+    for seq in range(5):
+        store(spool, seq)
+    spool.sent([fragment_id(0), fragment_id(1)], [], [])
+    spool.uploaded(fragment_id(2))
+    store(spool, 5)
+    assert set(states(spool)) == {1, 2, 3, 4, 5}
+    store(spool, 6)
+    assert set(states(spool)) == {2, 3, 4, 5, 6}
+    store(spool, 7)  # 2 stands in S3: its file goes, its notice stays due
+    assert states(spool)[2] is State.UPLOADED
+    assert f"{CAMERA}/{RUN}/00000002.frag" not in on_disk(tmp_path)
+    store(spool, 8)  # the last resort
+    assert states(spool)[3] is State.GIVEN_UP
+    assert spool.bytes <= 5 * 1_880
+    spool.end_run(RUN, T0_MS, "edge stopped")
+    assert spool.ends_to_write(1) == []  # others are still on their way
+    for seq in (2, 4, 5, 6, 7, 8):
+        spool.sent([fragment_id(seq)], [], [])
+    ((_, event),) = spool.ends_to_write(1)
+    assert (event.last_seq, event.given_up) == (8, [(3, 3)])
+    abandon(spool)
+
+
+def test_the_free_space_floor_counts_too(tmp_path: Path) -> None:
+    free = [10_000]
+    limits = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=5_000)
+    spool = open_spool(tmp_path, "e1", limits, free_bytes=lambda: free[0])
+    store(spool, 0)
+    store(spool, 1)
+    spool.sent([fragment_id(0)], [], [])
+    free[0] = 4_999
+    spool.make_room()
+    assert states(spool)[1] is State.GIVEN_UP  # nothing helped: all that could go went
+    assert on_disk(tmp_path) == set()
+    abandon(spool)
+
+
+def test_a_disk_that_refuses_gives_the_seq_up_and_recording_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = reopened(tmp_path)
+    store(spool, 0)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool.files, "write", refuse)
+        assert not spool.store(*fragment(1), started())
+    store(spool, 2)
+    assert states(spool) == {0: State.STORED, 1: State.GIVEN_UP, 2: State.STORED}
+    abandon(spool)
+
+
+def test_a_full_outbox_drops_the_oldest_detections_alone(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "e1", SpoolLimits(outbox_max_bytes=100, free_floor_bytes=0))
+    spool.put_message("run-started", b"s" * 30)
+    for number in range(5):
+        spool.put_message("detection", bytes([65 + number]) * 30)
+    kept = [(message.type, message.body[:1]) for message in spool.journal.messages(10)]
+    assert kept == [("run-started", b"s"), ("detection", b"D"), ("detection", b"E")]
+    abandon(spool)
+
+
+def test_what_an_end_says_never_changes_once_fixed(tmp_path: Path) -> None:
+    spool = reopened(tmp_path)
+    store(spool, 0)
+    spool.end_run(RUN, T0_MS, "camera closed")
+    spool.sent([fragment_id(0)], [], [])
+    ((_, first),) = spool.ends_to_write(1)
+    abandon(spool)
+    spool = reopened(tmp_path)
+    ((_, again),) = spool.ends_to_write(1)
+    assert again == first
+    assert first.reason == "camera closed"
+    spool.end_written(RUN)
+    ((run, _),) = spool.ends_to_notice()
+    spool.sent([], [], [run])
+    assert spool.ends_to_notice() == []
+    assert spool.counts().messages == 1  # the run's start, which nobody sent here
+    abandon(spool)

@@ -1,0 +1,234 @@
+"""From the spool to the cloud, with the process dying before and after every request."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, parse
+from domain.events.registry import encode
+from domain.identity import fragment_key, run_end_key
+from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.spool import SpoolLimits, open_spool
+from edge_bridge.upload import link as link_module
+from edge_bridge.upload.fragments import FragmentUploads
+from edge_bridge.upload.link import Link
+from edge_bridge.upload.sender import Sender
+from edge_bridge.upload.signal import Signal
+from tests.unit.edge_bridge.cloud import MemoryCloud
+from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
+from tests.waiting import wait_for
+
+PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0)
+FRAGMENTS = 4
+
+
+class Uploading:
+    """The uploading half of an edge process; leaving it is the end of the process."""
+
+    def __init__(self, folder: Path, cloud: MemoryCloud, order: Any = "live") -> None:
+        self.folder, self.cloud, self.order = folder, cloud, order
+
+    async def __aenter__(self) -> "Uploading":
+        work, stored = Signal(), Signal()
+
+        def changed() -> None:
+            work.set()
+            stored.set()
+
+        self.owner = await asyncio.to_thread(
+            SpoolOwner, lambda: open_spool(self.folder, "e1", PLENTY), changed
+        )
+        store: Any = self.cloud
+        to_s3 = Link("s3")
+        self.uploads = FragmentUploads(
+            self.owner, store, to_s3, stored=stored, put=work, concurrency=1, order=self.order
+        )
+        self.sender = Sender(self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work)
+        self._tasks = [
+            asyncio.create_task(self.uploads.run()),
+            asyncio.create_task(self.sender.run()),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self.owner.close)
+
+    async def idle(self) -> bool:
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        counts = await self.owner.call(self.owner.spool.counts)
+        return counts.idle
+
+
+def record(folder: Path) -> None:
+    """Leave two runs on the disk: one that ended, one that a crash left open."""
+    spool = open_spool(folder, "e1", PLENTY)
+    for seq in range(FRAGMENTS):
+        spool.store(*fragment(seq), started())
+    spool.end_run(RUN, T0_MS + 16_000, "camera closed")
+    spool.store(*fragment(0, run=SECOND_RUN), started(SECOND_RUN))
+    spool.close()
+
+
+def check(cloud: MemoryCloud) -> None:
+    """All arrived; each effect stands on the one before it."""
+    expected = [(RUN, seq) for seq in range(FRAGMENTS)] + [(SECOND_RUN, 0)]
+    for run, seq in expected:
+        event, data = fragment(seq, run=run)
+        stored, metadata = cloud.objects[fragment_key(CAMERA, run, seq)]
+        assert stored == data
+        assert FragmentArrived.from_metadata(metadata).sha256 == event.sha256
+    events = [parse(body) for body in cloud.messages]
+    noticed = {(e.run, e.seq) for e in events if isinstance(e, FragmentArrived)}
+    assert noticed == set(expected)
+    for run, reason in ((RUN, "camera closed"), (SECOND_RUN, "edge restarted")):
+        at = [n for n, e in enumerate(events) if isinstance(e, RunEnded) and e.run == run]
+        assert at, f"no end of {run} was sent"
+        end = events[at[0]]
+        assert isinstance(end, RunEnded)
+        assert (end.reason, end.given_up) == (reason, [])
+        assert cloud.objects[run_end_key(CAMERA, run)][0] == cloud.messages[at[0]]
+        first_notice = {
+            (e.run, e.seq): n
+            for n, e in reversed(list(enumerate(events)))
+            if isinstance(e, FragmentArrived)
+        }
+        assert all(n < at[0] for (of, _), n in first_notice.items() if of == run)
+        assert [e.type for e in events].index("run-started") < at[0]
+
+
+async def drained(folder: Path, cloud: MemoryCloud, order: Any = "live") -> None:
+    async with Uploading(folder, cloud, order) as uploading:
+        await wait_for(uploading.idle, within_s=20, what="everything is sent")
+
+
+async def test_everything_arrives_in_order(tmp_path: Path) -> None:
+    record(tmp_path)
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud)
+    check(cloud)
+    events = [parse(body) for body in cloud.messages]
+    assert len(events) == FRAGMENTS + 1 + 2 + 2  # nothing twice without a crash
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_at_every_request_is_mended(after: bool, tmp_path: Path) -> None:
+    record(tmp_path / "sound")
+    sound = MemoryCloud()
+    await drained(tmp_path / "sound", sound)
+    assert sound.operations >= FRAGMENTS + 1 + 2 + 2
+    for operation in range(1, sound.operations + 1):
+        folder = tmp_path / str(operation)
+        record(folder)
+        cloud = MemoryCloud()
+        cloud.crash_at = (operation, after)
+        async with Uploading(folder, cloud):
+            await asyncio.wait_for(cloud.crashed.wait(), 20)
+        cloud.crash_at = None
+        await drained(folder, cloud)
+        check(cloud)
+
+
+async def test_a_dead_link_never_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
+    record(tmp_path)
+    cloud = MemoryCloud()
+    cloud.failing = True
+    async with Uploading(tmp_path, cloud) as uploading:
+        await wait_for(lambda: cloud.operations > 20, within_s=20, what="it tries on")
+        assert not cloud.objects
+        cloud.failing = False
+        await wait_for(uploading.idle, within_s=20, what="everything is sent")
+    check(cloud)
+
+
+async def test_messages_refused_one_by_one_are_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
+    record(tmp_path)
+    cloud = MemoryCloud()
+    cloud.refuse_first = 7
+    await drained(tmp_path, cloud)
+    check(cloud)
+
+
+@pytest.mark.parametrize(("order", "first"), [("live", (SECOND_RUN, 0)), ("oldest", (RUN, 0))])
+async def test_which_fragment_is_next(order: str, first: tuple[str, int], tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "e1", PLENTY)
+    spool.store(*fragment(0), started())
+    event, data = fragment(0, run=SECOND_RUN)
+    spool.store(event.model_copy(update={"start_ms": T0_MS + 99_000}), data, started(SECOND_RUN))
+    spool.close()
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud, order)
+    assert cloud.log[0] == fragment_key(CAMERA, *first)
+
+
+async def test_a_fragment_changed_on_the_disk_is_given_up_and_said(tmp_path: Path) -> None:
+    record(tmp_path)
+    path = tmp_path / "fragments" / CAMERA / RUN / "00000002.frag"
+    data = path.read_bytes()
+    path.write_bytes(b"#" + data[1:])
+    (path.parent / "00000001.frag").unlink()
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud)
+    assert fragment_key(CAMERA, RUN, 2) not in cloud.objects
+    end = RunEnded.model_validate_json(cloud.objects[run_end_key(CAMERA, RUN)][0])
+    assert end.given_up == [(1, 2)]
+
+
+async def test_another_objects_bytes_under_the_key_do_not_stop_the_rest(tmp_path: Path) -> None:
+    record(tmp_path)
+    cloud = MemoryCloud()
+    cloud.objects[fragment_key(CAMERA, RUN, 1)] = (b"tampered", {})
+    await drained(tmp_path, cloud)
+    end = RunEnded.model_validate_json(cloud.objects[run_end_key(CAMERA, RUN)][0])
+    assert end.given_up == [(1, 1)]
+
+
+async def test_a_lost_journal_sends_all_again_and_changes_nothing(tmp_path: Path) -> None:
+    record(tmp_path)
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud)
+    before = dict(cloud.objects)
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"journal.db{suffix}").unlink(missing_ok=True)
+    await drained(tmp_path, cloud)
+    assert cloud.objects == before
+    check(cloud)
+
+
+async def test_detections_are_kept_in_order_and_batched(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, "e1", PLENTY)
+    for number in range(35):
+        frames = [DetectionFrame(pts=number, at_ms=T0_MS, objects=[])]
+        event = Detection(camera=CAMERA, run=RUN, model="hog", model_version="1", frames=frames)
+        spool.put_message(event.type, encode(event))
+    spool.put_message("detection", b"x" * (300 << 10))  # larger than the queue takes
+    spool.close()
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud)
+    events = [parse(body) for body in cloud.messages]
+    assert [e.frames[0].pts for e in events if isinstance(e, Detection)] == list(range(35))
+    assert cloud.operations == 4
+
+
+async def test_only_the_newest_heartbeat_is_kept(tmp_path: Path) -> None:
+    cloud = MemoryCloud()
+    cloud.failing = True
+    async with Uploading(tmp_path, cloud) as uploading:
+        for number in range(50):
+            uploading.sender.heartbeat(b"beat %d" % number)
+            await asyncio.sleep(0)
+        cloud.failing = False
+        uploading.sender.heartbeat(b"newest")
+        await wait_for(lambda: cloud.messages, within_s=20, what="a heartbeat")
+    assert cloud.messages == [b"newest"]
