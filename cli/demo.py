@@ -1,7 +1,7 @@
 """`vigil demo`: everything on this machine, from cameras to the page."""
 
 import argparse
-import sys
+import contextlib
 from pathlib import Path
 
 from cli.services import add_data
@@ -40,9 +40,9 @@ def _run(given: argparse.Namespace) -> None:
     ports = parse_ports([port if "=" in port else f"web={port}" for port in given.port])
 
     def say(line: str) -> None:
-        print(line, flush=True)
+        with contextlib.suppress(OSError):  # a terminal that was closed must not hinder stopping
+            print(line, flush=True)
 
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     demo.run(
         given.data,
         cameras=given.cameras,

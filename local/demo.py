@@ -18,6 +18,7 @@ import yaml
 from domain.errors import VigilError
 from local import background, clips, dashboard
 from local.cameras import Camera, Cameras, rtsp_python
+from local.demo_catalog import ask_catalog
 from local.folder import project_root
 from local.ports import HOST
 from local.program import Program, vigil, worker
@@ -131,18 +132,17 @@ class Demo:
         ]
 
     def _prepare_cloud(self) -> None:
-        self._run("topics", "ensure")
+        topics = self._begin("topics", "ensure")
+        try:
+            self.key = ask_catalog(
+                self._env["VIGIL_DATABASE_URL"],
+                dict(zip(self.camera_ids, self._titles(), strict=True)),
+                self._folder.path / "api-key",
+            )
+            self._report(f"The catalog knows {self._count} cameras")
+        finally:
+            self._end(topics, "vigil topics ensure")
         self._report("The topics stand")
-        self._run("catalog", "migrate")
-        for camera, title in zip(self.camera_ids, self._titles(), strict=True):
-            self._run("camera", "add", camera, "--name", title)
-        self._report(f"The catalog knows {self._count} cameras")
-        path = self._folder.path / "api-key"
-        if not path.exists():
-            key = self._run("key", "create", "--name", "demo").split()[-1]
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-                file.write(key)
-        self.key = path.read_text()
 
     def _start_cloud(self) -> None:
         folder = self._folder
@@ -225,26 +225,32 @@ class Demo:
 
         web.wait_ready(answers, PAGE_WITHIN_S)
 
-    def _run(self, *arguments: str) -> str:
-        """Run a vigil command to its end; raises VigilError with its own last words."""
-        done = subprocess.run(
+    def _begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             [sys.executable, *vigil(*arguments)],
             cwd=project_root(),
             env=self._env,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,  # Ctrl-C is for the demo, which ends it
         )
-        if done.returncode:
+
+    def _end(self, command: "subprocess.Popen[str]", name: str) -> None:
+        """Wait for a command; raises VigilError with its own last words where it failed."""
+        try:
+            said, _ = command.communicate()
+        except BaseException:
+            command.kill()
+            command.wait()
+            raise
+        if command.returncode:
             log = self._folder.logs / "commands.log"
             with log.open("a") as file:
-                file.write(f"$ vigil {' '.join(arguments)}\n{done.stdout}{done.stderr}\n")
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise VigilError(
-                f"`vigil {' '.join(arguments)}` failed ({last.removeprefix('vigil: ')}); see {log}."
-            )
-        return done.stdout
+                file.write(f"$ {name}\n{said}\n")
+            last = (said.strip().splitlines() or ["it said nothing"])[-1]
+            raise VigilError(f"`{name}` failed ({last.removeprefix('vigil: ')}); see {log}.")
 
 
 def run(
