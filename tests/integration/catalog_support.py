@@ -1,0 +1,139 @@
+"""A catalog of its own for each test, on the session's PostgreSQL; events to fill it with."""
+
+import random
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from domain.events import (
+    ChunkComplete,
+    FragmentArrived,
+    Gap,
+    Keyframe,
+    ManifestFragment,
+)
+from domain.identity import chunk_key, new_run_id
+from stores.catalog import Catalog, migrate
+
+T0 = 1_795_369_380_000
+"""2026-11-22T17:43:00Z, a multiple of a minute."""
+CAMERA = "acme/hq/gate"
+
+
+@asynccontextmanager
+async def fresh_database(dsn: str) -> AsyncIterator[str]:
+    """Make an empty database on the server; drop it afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(dsn)
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield dsn.rsplit("/", 1)[0] + "/" + name
+        finally:
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def fresh_catalog(dsn: str) -> AsyncIterator[Catalog]:
+    """Make a migrated catalog in a database of its own."""
+    async with fresh_database(dsn) as own:
+        await migrate(own)
+        async with Catalog(own, size=8) as catalog:
+            yield catalog
+
+
+def run_id(started_ms: int = T0, seed: int = 0) -> str:
+    return new_run_id(started_ms, random.Random(seed).randbytes(10))
+
+
+def fragment(run: str, seq: int, **more: object) -> FragmentArrived:
+    """Return a fragment of 4 s; seq n starts 4 n s after T0 unless said otherwise."""
+    given = {
+        "camera": CAMERA,
+        "run": run,
+        "seq": seq,
+        "start_ms": T0 + seq * 4_000,
+        "duration_ms": 4_000,
+        "start_pts": seq * 360_000,
+        "arrived_ms": T0,
+        "closed_ms": T0 + seq * 4_000 + 4_000,
+        "frames": 40,
+        "size_bytes": 1_880 + 188 * seq,
+        "sha256": f"{seq:064x}",
+        "video_codec": "h264",
+        "width": 768,
+        "height": 576,
+        "keyframes": [Keyframe(pts=seq * 360_000, offset=564, size=1_000)],
+    }
+    return FragmentArrived.model_validate({**given, **more})
+
+
+def chunk(
+    fragments: Sequence[FragmentArrived],
+    *,
+    revision: int = 1,
+    window_ms: int = 60_000,
+    gaps: Sequence[Gap] = (),
+    digest: str = "",
+) -> ChunkComplete:
+    """Return the chunk of fragments of one run in one window."""
+    first = fragments[0]
+    offset, held = 0, []
+    for each in fragments:
+        held.append(
+            ManifestFragment(
+                seq=each.seq,
+                start_ms=each.start_ms,
+                duration_ms=each.duration_ms,
+                start_pts=each.start_pts,
+                size_bytes=each.size_bytes,
+                sha256=each.sha256,
+                offset=offset,
+                frames=each.frames,
+                keyframes=each.keyframes or [],
+            )
+        )
+        offset += each.size_bytes
+    window = first.start_ms - first.start_ms % window_ms
+    digest = digest or f"{revision:032x}"
+    return ChunkComplete(
+        camera=first.camera,
+        run=first.run,
+        window_start_ms=window,
+        window_ms=window_ms,
+        revision=revision,
+        digest=digest,
+        object_key=chunk_key(first.camera, first.run, window, window_ms, digest),
+        size_bytes=offset,
+        sha256="ab" * 32,
+        start_ms=min(each.start_ms for each in fragments),
+        end_ms=max(each.end_ms for each in fragments),
+        reason="complete",
+        video_codec="h264",
+        width=768,
+        height=576,
+        fragments=held,
+        gaps=list(gaps),
+        joined_ms=T0,
+    )
+
+
+def windows(fragments: Sequence[FragmentArrived], window_ms: int = 60_000) -> list[ChunkComplete]:
+    """Return the chunks of one run's fragments."""
+    starts = sorted({each.start_ms - each.start_ms % window_ms for each in fragments})
+    return [
+        chunk(
+            [each for each in fragments if start <= each.start_ms < start + window_ms],
+            window_ms=window_ms,
+        )
+        for start in starts
+    ]
+
+
+async def scalar(catalog: Catalog, statement: str, *values: object) -> object:
+    async with catalog.transaction() as connection:
+        return await connection.fetchval(statement, *values)
