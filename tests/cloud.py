@@ -89,7 +89,9 @@ class Cloud:
         for name in self.programs:
             await asyncio.to_thread(self.start, name)
         if self.url:
-            await wait_for(self._answers, within_s=60, what=f"the page answers\n{self.tails()}")
+            await wait_for(
+                self._answers, within_s=60, what=lambda: f"the page answers\n{self.tails()}"
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -55,7 +55,7 @@ async def all_in_chunks(
         assert seqs == sorted(recorder.sent)
         return chunks
 
-    chunks = await wait_for(whole, within_s=within_s, what=f"chunks whole\n{cloud.tails()}")
+    chunks = await wait_for(whole, within_s=within_s, what=lambda: f"chunks whole\n{cloud.tails()}")
     for chunk in chunks:
         joined = b"".join([recorder.film(fragment.seq)[1] for fragment in chunk.fragments])
         assert await store.get(chunk.object_key) == joined

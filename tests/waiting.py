@@ -13,10 +13,13 @@ async def wait_for(
     condition: Callable[[], T | Awaitable[T]],
     *,
     within_s: float,
-    what: str,
+    what: str | Callable[[], str],
     every_s: float = 0.05,
 ) -> T:
-    """Return the first truthy result of `condition`; fail with `what` after `within_s`."""
+    """Return the first truthy result of `condition`; fail with `what` after `within_s`.
+
+    Give a function for `what` where it shall tell of the moment of failure, such as logs.
+    """
     deadline = time.monotonic() + within_s
     while True:
         outcome = condition()
@@ -24,5 +27,6 @@ async def wait_for(
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what} (last: {result!r})")
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {within_s} s: {said} (last: {result!r})")
         await asyncio.sleep(every_s)

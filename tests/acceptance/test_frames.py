@@ -50,12 +50,12 @@ async def test_every_frame_once_and_in_order(
                 run = await wait_for(
                     lambda: _ended_run(store, camera),
                     within_s=SECONDS + 60,
-                    what=f"the first run ends\n{edge.tail()}",
+                    what=lambda: f"the first run ends\n{edge.tail()}",
                 )
             chunks = await wait_for(
                 lambda: _run_in_chunks(store, camera, run),
                 within_s=60,
-                what=f"the run is whole in chunks\n{cloud.tails()}",
+                what=lambda: f"the run is whole in chunks\n{cloud.tails()}",
             )
             assert len(chunks) >= 3
             assert not any(chunk.gaps for chunk in chunks)

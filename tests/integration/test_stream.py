@@ -152,7 +152,7 @@ async def test_poison_goes_to_the_dead_letter_queue(
                     await dead.delete([message.receipt])
             return bool(found)
 
-        await wait_for(arrived, within_s=30, what=f"{case}: dead letter\n{cloud.tails()}")
+        await wait_for(arrived, within_s=30, what=lambda: f"{case}: dead letter\n{cloud.tails()}")
     assert reason in found[0]
     assert site_of(camera).startswith("acme/")
 
