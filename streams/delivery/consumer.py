@@ -2,8 +2,7 @@
 
 One lock, the gate: a position moves only while nothing is fetched or delivered. What is
 fetched is delivered or gone back to. Sources are delivered only after they were positioned
-in this generation of the group. What is committed is a floor under an unbroken run of
-acknowledgements, and only after the table updates before it were sent.
+in this generation of the group.
 
 Private parts of Faust 0.15.3 this stands on, and why:
   _thread, _thread._ensure_consumer   positions must be set in the client's own thread
@@ -12,36 +11,27 @@ Private parts of Faust 0.15.3 this stands on, and why:
                                       who is fetched just now
   _read_offset                        told before each record, so that the loop around getmany
                                       finds neither a gap to count as processed nor a repeat
-  _acked_index, _acked, _committed_offset, _unacked_messages
-                                      the compiled stream iterator writes acknowledgements there
-                                      itself: they are views of our ledgers
-  _new_offset, _filter_tps_with_pending_acks, _should_commit, _commit_offsets
-                                      what may be committed, and the commit
   app.flow_control._queues            to empty them where positions move
-  app._fetcher                        none: it goes on calling getmany
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ack_lock
 
 from streams import metrics
-from streams.delivery.barrier import all_sent
 from streams.delivery.batch import Batch
+from streams.delivery.committing import CommittingConsumer
 from streams.delivery.ledger import Ledger
-from streams.delivery.views import Ledgers
-from streams.ending import end_process
 from streams.interruption import Interruption
 
 
-class Consumer(driver.Consumer):
+class Consumer(CommittingConsumer):
     """At-least-once delivery of every record of the partitions that are ours."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,20 +40,11 @@ class Consumer(driver.Consumer):
         self._seek_due = True  # sources not yet positioned in this generation
         self._next: dict[TP, int] = {}  # offset that the next record should have
         self._doubted: dict[TP, tuple[int, int]] = {}  # hole seen once: (wanted, found)
-        self._ledgers = Ledgers()
-        self._acked_index = self._ledgers.done  # written by the compiled stream iterator
-        self._acked = self._ledgers.sinks
         self.interrupted = Interruption()  # set while the flow is stopped
 
     def _forget(self, tp: TP) -> None:
-        self._ledgers.pop(tp, None)
-        for state in (
-            self._gap,
-            self._read_offset,
-            self._committed_offset,
-            self._next,
-            self._doubted,
-        ):
+        super()._forget(tp)
+        for state in (self._read_offset, self._next, self._doubted):
             state.pop(tp, None)
 
     def stop_flow(self) -> None:
@@ -104,12 +85,6 @@ class Consumer(driver.Consumer):
                 if offset is not None:
                     self._next[tp] = self._committed_offset[tp] = offset
         self._seek_due = False
-
-    def _abandon_in_hand(self, tps: Set[TP]) -> None:
-        # Work that outlived its partition's positioning is delivered again: when it ends
-        # now, that says nothing about the delivery to come.
-        for message in [m for m in self._unacked_messages if m.tp in tps]:
-            self.abandon(message)
 
     async def _seek_sources(self, tps: Set[TP]) -> dict[TP, int | None]:
         """Seek to what is committed, else to the log's beginning; return where that is.
@@ -289,84 +264,3 @@ class Consumer(driver.Consumer):
         self.stop_flow()  # a worker that had no partitions is still running
         self.app.flow_control.suspend()
         await super().on_partitions_assigned(assigned, generation_id)
-
-    # -- acknowledgement
-
-    def abandon(self, message: Message) -> None:
-        """Let go of a delivered record that was not processed: it holds the floor down."""
-        with ack_lock:
-            message.acked = True  # later acknowledgements of it count for nothing
-            self._unacked_messages.discard(message)
-
-    def ack(self, message: Message) -> bool:
-        """Note a record as processed, unless the stream only skipped it."""
-        if not message.tracked and (
-            message.generation_id != self.app.consumer_generation_id
-            or not self.app.flow_control.is_active()
-        ):
-            self.abandon(message)
-            return False
-        return super().ack(message)
-
-    # -- committing
-
-    async def maybe_wait_for_commit_to_finish(self) -> bool:
-        """Wait for a commit in progress; what was processed meanwhile is still to be committed.
-
-        Faust takes the one for the other, so that work which a worker ended before giving its
-        partitions away came again elsewhere.
-        """
-        while self._commit_fut is not None:
-            await asyncio.wait([self._commit_fut])
-        return False
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        return (
-            tp for tp in list(self._ledgers) if topics is None or tp in topics or tp.topic in topics
-        )
-
-    def _new_offset(self, tp: TP) -> int | None:
-        with ack_lock:
-            ledger = self._ledgers.get(tp)
-            return None if ledger is None else ledger.due()
-
-    def _should_commit(self, tp: TP, offset: int) -> bool:
-        return True  # the ledger has compared it with what the broker knows
-
-    async def _commit_offsets(
-        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
-    ) -> bool:
-        if not await self._updates_stand():
-            return False
-        assignment = self.assignment()
-        committed = await super()._commit_offsets(offsets, start_new_transaction)
-        if committed:
-            with ack_lock:
-                for tp, offset in offsets.items():
-                    if tp in assignment and (ledger := self._ledgers.get(tp)) is not None:
-                        ledger.commit(offset)
-        return committed
-
-    async def _updates_stand(self) -> bool:
-        """Wait for the broker to take all table updates; commits without them would lose them."""
-        producer = self.app.producer
-        if not await all_sent(producer.buffer, self.app.conf.broker_request_timeout):
-            self.log.warning("Table updates are not being sent: nothing is committed")
-            return False
-        await producer.flush()
-        await asyncio.sleep(0)  # errors are told in callbacks of what flush waited for
-        if lost := self.app.send_errors.first:
-            end_process(f"A table update was not taken by Kafka: {lost!r}.")
-            return False
-        return True
-
-    # -- what is seen from outside
-
-    def lags(self) -> dict[TP, int]:
-        """Return how many offsets of each source lie above what is committed."""
-        lags = {}
-        for tp, ledger in list(self._ledgers.items()):
-            end = self.highwater(tp) if tp in self.assignment() else None
-            if end is not None:
-                lags[tp] = max(0, end - (ledger.committed or 0))
-        return lags

@@ -264,18 +264,19 @@ async def test_nothing_is_committed_after_a_table_update_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr("streams.delivery.consumer.end_process", ended.append)
+    monkeypatch.setattr("streams.delivery.committing.end_process", ended.append)
     client = Client({SOURCE: range(2)})
     consumer = await ready(client)
     app = consumer.app
     for message in await deliver(consumer):
         message.ack(consumer)
 
-    async def flush() -> None:  # the client gives up, and Faust tells its sensors
-        state = app.sensors.on_send_initiated(app.producer, "changelog", None, 1, 1)
-        app.sensors.on_send_error(app.producer, TimeoutError("no broker"), state)
+    class GivesUp:
+        async def flush(self) -> None:  # and Faust tells its sensors
+            state = app.sensors.on_send_initiated(app.producer, "changelog", None, 1, 1)
+            app.sensors.on_send_error(app.producer, TimeoutError("no broker"), state)
 
-    monkeypatch.setattr(app.producer, "flush", flush)
+    app.producer._producer = GivesUp()
     assert not await consumer.commit()
     assert client.commits == {} and "no broker" in ended[0]
 
@@ -318,3 +319,32 @@ async def test_what_is_processed_during_a_commit_is_committed_by_the_next(
     go_on.set()
     await asyncio.wait_for(asyncio.gather(periodic, last), 5)
     assert client.commits[SOURCE] == committed
+
+
+async def test_commits_do_not_wait_for_updates_that_came_after_them() -> None:
+    """Faust's flush of its buffer ends when that is empty: under a backlog, never."""
+    client = Client({SOURCE: range(1)})
+    consumer = await ready(client)
+    buffer = consumer.app.producer.buffer
+
+    class Another:
+        """An update whose sending makes the next one."""
+
+        def __init__(self) -> None:
+            self.message = self.channel = self
+
+        async def publish_message(self, _fut: Any, wait: bool = False) -> None:
+            await asyncio.sleep(0)
+            buffer.pending.put_nowait(Another())
+
+    (message,) = await deliver(consumer)
+    message.ack(consumer)
+    await buffer.start()
+    try:
+        buffer.pending.put_nowait(Another())
+        assert await asyncio.wait_for(consumer.commit(), 20)
+    finally:
+        buffer._stopped.set()
+        for task in list(buffer._futures):
+            task.cancel()
+    assert client.commits[SOURCE] == 1
