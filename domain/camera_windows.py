@@ -50,9 +50,12 @@ class CameraWindows:
 
     def _seal_excess(self) -> list[Event]:
         """Seal the longest quiet windows where too many fragments are held."""
+        held = sum(
+            len(each.fragments) for run in self.runs.values() for each in run.windows.values()
+        )
+        if (excess := held - self.rules.max_open_fragments) <= 0:
+            return []
         windows = [(window, run) for run in self.runs.values() for window in run.windows.values()]
-        excess = sum(len(window.fragments) for window, _ in windows)
-        excess -= self.rules.max_open_fragments
         windows.sort(key=lambda each: (each[0].touched_ms, each[0].start_ms))
         events: list[Event] = []
         for window, run in windows:

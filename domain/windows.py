@@ -54,8 +54,8 @@ class WindowRules:
     """Any other run is forgotten after this silence: longer than an edge can spool."""
     max_runs: int = 64
     """Runs remembered for each camera; beyond, the longest silent is sealed and goes."""
-    max_window_fragments: int = 4_000
-    max_open_fragments: int = 4_000
+    max_window_fragments: int = 3_000
+    max_open_fragments: int = 3_000
     """Over all windows of a camera; beyond, the longest quiet window is sealed as it stands."""
     max_ranges: int = 64
     """Ranges of seqs a run remembers one by one; the older ones count as settled."""

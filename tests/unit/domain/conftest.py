@@ -5,7 +5,7 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 QUICK = settings(
-    max_examples=int(os.environ.get("VIGIL_TEST_EXAMPLES", "150")),
+    max_examples=int(os.environ.get("VIGIL_TEST_EXAMPLES", "100")),
     deadline=None,
     derandomize=False,
     database=None,

@@ -325,17 +325,33 @@ def test_old_ranges_are_folded_but_never_beyond_what_is_waited_for() -> None:
 def test_the_largest_state_fits_into_one_kafka_message() -> None:
     rules = WindowRules()
     windows = CameraWindows(CAMERA, rules)
-    for at in range(rules.max_open_fragments + 500):
-        seq, run = 90_000_000 + 2 * at, run_id(at % rules.max_runs)
+    share = rules.max_open_fragments // rules.max_runs
+    for at in range(share):
         event = fragment(
-            seq, run=run, start_ms=T0_MS + at * 7_000, start_pts=-(1 << 61), size_bytes=1 << 31
+            90_000_000 + 2 * at,
+            start_ms=T0_MS + at * rules.window_ms,
+            start_pts=-(1 << 61),
+            size_bytes=1 << 31,
         )
         windows.on_fragment(event, T0_MS)
-    for number in range(rules.max_runs):
-        given_up = [(80_000_000 + 2 * at,) * 2 for at in range(10_000)]
-        end = run_ended(99_999_999, run=run_id(number), given_up=given_up, reason="x" * 500)
-        windows.on_run_ended(end, T0_MS)
-    assert len(json.dumps(windows.snapshot()).encode()) < 1 << 20
+    windows.on_run_ended(run_ended(99_999_999, reason="x" * 500), T0_MS)
+    run = windows.runs[RUN]
+    assert len(run.windows) == share
+    spread = [80_000_000 + 2 * at for at in range(rules.max_ranges)]
+    run.joined = run.settled = run.sealed = SeqRanges.of(spread)
+    run.ends = dict.fromkeys(spread, T0_MS)
+    assert run.end is not None
+    run.end = replace(run.end, given_up=SeqRanges.of(spread))
+    one_run = json.dumps(windows.snapshot(), separators=(",", ":"))
+    assert len(one_run) * rules.max_runs < 1_000_000
+
+
+def test_no_more_of_what_the_spool_gave_up_is_kept_than_the_rules_allow() -> None:
+    windows = CameraWindows(CAMERA, replace(RULES, max_ranges=3))
+    windows.on_run_ended(run_ended(19, given_up=[(seq, seq) for seq in range(0, 20, 2)]), T0_MS)
+    end = windows.runs[RUN].end
+    assert end is not None
+    assert list(end.given_up) == [14, 16, 18], "the newest"
 
 
 def test_window_lengths_are_whole_seconds() -> None:
