@@ -17,17 +17,17 @@ ENLARGE = 1.7
 WORK_WIDTH = 1306
 """Pixels; 1.7 times 768."""
 
-_SCALE_STEP = 1.1
+_SCALE_STEP = 1.2
 _STRIDE = 8
 _OVERLAP = 0.4
 _CONTAINED = 0.75
-# A true person answers at many places and scales around; a chance likeness at few.
-_LEAST_ANSWERS = 3
-_LEAST_WEIGHT = 0.5
+# A true person answers at several places and scales around; a chance likeness at one.
+_LEAST_ANSWERS = 2
+_LEAST_WEIGHT = 0.3
 # The window of 64 x 128 holds a person of about 32 x 96 in its middle, and a margin around.
-_MARGIN_X = 0.23
+_MARGIN_X = 0.22
 _MARGIN_TOP = 0.11
-_MARGIN_BOTTOM = 0.10
+_MARGIN_BOTTOM = 0.12
 
 Boxes = NDArray[np.float64]
 
