@@ -14,10 +14,12 @@ class HealRequested(Event):
     type: Literal["heal-requested"] = "heal-requested"
     camera: CameraId
     run: RunId
-    window_start_ms: Ms
+    window_start_ms: Ms = Field(description="start of the window that waits; the answer names it")
     after_seq: int = Field(ge=-1, description="list above this seq")
     before_seq: Seq | None = Field(None, description="list below this seq; null: to the end")
-    known: Ranges = Field(default_factory=list, description="seqs seen between the two")
+    known: Ranges = Field(
+        default_factory=list, description="(first, last) of the seqs seen between the two"
+    )
 
     @property
     def key(self) -> str:
@@ -31,8 +33,8 @@ class Healed(Event):
     type: Literal["healed"] = "healed"
     camera: CameraId
     run: RunId
-    window_start_ms: Ms
-    found: int = Field(ge=0, description="fragments taken in")
+    window_start_ms: Ms = Field(description="as the request named it")
+    found: int = Field(ge=0, le=99_999_999, description="fragments that were sent before this")
 
     @property
     def key(self) -> str:
@@ -44,8 +46,8 @@ class Tick(Event):
     """Time passes on one partition of fragment-arrived; measures silence in log order."""
 
     type: Literal["tick"] = "tick"
-    partition: int = Field(ge=0, le=10_000)
-    at_ms: Ms = Field(description="UTC of the worker that sent it")
+    partition: int = Field(ge=0, le=10_000, description="partition it was sent to")
+    at_ms: Ms = Field(description="clock of the worker that sent it")
 
 
 class Deleted(Event):
@@ -54,13 +56,13 @@ class Deleted(Event):
     type: Literal["deleted"] = "deleted"
     camera: CameraId
     run: RunId
-    what: Literal["fragments", "chunk"]
-    first_seq: Seq | None = None
-    last_seq: Seq | None = None
-    window_start_ms: Ms | None = None
-    digest: str | None = Field(None, max_length=32)
+    what: Literal["fragments", "chunk"] = Field(description="what is gone")
+    first_seq: Seq | None = Field(None, description="fragments: the first of them")
+    last_seq: Seq | None = Field(None, description="fragments: the last of them, inclusive")
+    window_start_ms: Ms | None = Field(None, description="chunk: start of its window")
+    digest: str | None = Field(None, max_length=32, description="chunk: its digest, hex")
     reason: Reason
-    deleted_ms: Ms
+    deleted_ms: Ms = Field(description="when it was decided, before the object went")
 
     @property
     def key(self) -> str:
@@ -73,12 +75,18 @@ class DeadLetter(Event):
 
     type: Literal["dead-letter"] = "dead-letter"
     source: str = Field(min_length=1, max_length=250, description="topic or queue it came from")
-    partition: int | None = Field(None, ge=0)
-    offset: int | None = Field(None, ge=0)
-    message_key: str | None = Field(None, max_length=1_000)
+    partition: int | None = Field(
+        None, ge=0, le=10_000, description="where it stands in its topic; null: it was a queue's"
+    )
+    offset: int | None = Field(
+        None, ge=0, lt=1 << 62, description="where it stands in its partition"
+    )
+    message_key: str | None = Field(None, max_length=1_000, description="its Kafka key, as text")
     reason: Reason
-    at_ms: Ms
-    original_base64: str = Field(max_length=1_400_000, description="the message's bytes")
+    at_ms: Ms = Field(description="when it was put aside")
+    original_base64: str = Field(
+        max_length=1_400_000, description="the message's bytes, base64 (RFC 4648, 4)"
+    )
 
     @property
     def key(self) -> str:

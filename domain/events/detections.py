@@ -13,8 +13,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class FoundObject(Part):
     """One object in one picture; its place in the list is the detection's index."""
 
-    label: str = Field(min_length=1, max_length=100)
-    score: Fraction
+    label: str = Field(min_length=1, max_length=100, description="what it is, in the model's words")
+    score: Fraction = Field(description="how sure the model is, 1 being certain")
     box: tuple[Fraction, Fraction, Fraction, Fraction] = Field(
         description="x, y, width, height as fractions of the picture, from its top left"
     )
@@ -24,9 +24,11 @@ class FoundObject(Part):
 class DetectionFrame(Part):
     """The objects found in one picture; an empty list says: looked, nothing there."""
 
-    pts: Pts = Field(description="of the picture in its run, 90 kHz, unwrapped")
-    at_ms: Ms = Field(description="UTC of the picture, on the run's own clock")
-    objects: list[FoundObject] = Field(max_length=1_000)
+    pts: Pts = Field(description="presentation time of the picture in its run")
+    at_ms: Ms = Field(description="when the picture was taken, on the run's clock")
+    objects: list[FoundObject] = Field(
+        max_length=1_000, description="what was found; a detection's index is its place here"
+    )
 
 
 class Detection(Event):
@@ -37,7 +39,9 @@ class Detection(Event):
     run: RunId
     model: Slug = Field(description="name of the model")
     model_version: Slug = Field(description="version of the model")
-    frames: list[DetectionFrame] = Field(min_length=1, max_length=200)
+    frames: list[DetectionFrame] = Field(
+        min_length=1, max_length=200, description="the pictures looked at"
+    )
 
     @property
     def key(self) -> str:

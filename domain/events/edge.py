@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.events.base import Event, Ms, Part
+from domain.events.base import Bytes, Event, Ms, Part
 from domain.identity import SITE_PATTERN, CameraId
 
 
@@ -12,8 +12,10 @@ class CameraStatus(Part):
     """One camera as its edge sees it."""
 
     camera: CameraId
-    state: Literal["recording", "connecting", "failing", "stopped"]
-    since_ms: Ms = Field(description="UTC since when")
+    state: Literal["recording", "connecting", "failing", "stopped"] = Field(
+        description="what its capture does"
+    )
+    since_ms: Ms = Field(description="since when it has been so")
     detail: str = Field("", max_length=500, description="the last error in words, or nothing")
 
 
@@ -23,13 +25,17 @@ class Heartbeat(Event):
     type: Literal["heartbeat"] = "heartbeat"
     site: str = Field(pattern=SITE_PATTERN, max_length=127, description="tenant/site")
     edge: str = Field(min_length=1, max_length=100, description="name of the device")
-    sent_ms: Ms
+    sent_ms: Ms = Field(description="edge's clock when it was sent")
     software: str = Field("", max_length=50, description="version of the edge's program")
-    spool_bytes: int = Field(ge=0, description="bytes of fragments on the edge's disk")
-    spool_waiting: int = Field(ge=0, description="fragments not yet uploaded")
-    spool_oldest_ms: Ms | None = Field(None, description="start of the oldest not uploaded")
-    disk_free_bytes: int = Field(ge=0)
-    cameras: list[CameraStatus] = Field(default_factory=list, max_length=256)
+    spool_bytes: Bytes = Field(description="fragments on the edge's disk")
+    spool_waiting: int = Field(ge=0, lt=1 << 31, description="fragments not yet uploaded")
+    spool_oldest_ms: Ms | None = Field(
+        None, description="start of the oldest not yet uploaded; null: all are"
+    )
+    disk_free_bytes: Bytes = Field(description="free on the spool's disk")
+    cameras: list[CameraStatus] = Field(
+        default_factory=list, max_length=256, description="each camera of the device"
+    )
 
     @property
     def key(self) -> str:

@@ -4,7 +4,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from domain.events.base import DurationMs, Event, Ms, Part, Pts, Ranges, Reason, Seq, Sha256
+from domain.events.base import (
+    DurationMs,
+    Event,
+    FragmentBytes,
+    Ms,
+    Part,
+    Pixels,
+    Pts,
+    Ranges,
+    Reason,
+    Seq,
+    Sha256,
+)
 from domain.identity import CameraId, RunId
 
 VideoCodec = Literal["h264", "hevc"]
@@ -14,11 +26,19 @@ AudioCodec = Literal["aac", "mp2", "mp3", "ac3", "eac3", "opus"]
 class Keyframe(Part):
     """Where a decoder can start inside a fragment."""
 
-    pts: Pts = Field(description="of the picture, 90 kHz, unwrapped")
+    pts: Pts = Field(description="presentation time of the picture")
     offset: int = Field(
-        ge=0, le=1 << 40, description="bytes from the fragment's start to the picture's TS packet"
+        ge=0,
+        le=1 << 40,
+        description="from the fragment's start to the picture's first TS packet",
+        json_schema_extra={"unit": "bytes"},
     )
-    size: int = Field(ge=0, le=1 << 32, description="bytes to the end of the picture's packets")
+    size: int = Field(
+        ge=0,
+        le=1 << 32,
+        description="from there to the end of the picture's packets",
+        json_schema_extra={"unit": "bytes"},
+    )
 
 
 class FragmentArrived(Event):
@@ -28,24 +48,24 @@ class FragmentArrived(Event):
     camera: CameraId
     run: RunId
     seq: Seq = Field(description="place in the run, from 0, without holes at the recorder")
-    start_ms: Ms = Field(description="UTC of the first picture shown")
+    start_ms: Ms = Field(description="when the first picture was taken, on the run's clock")
     duration_ms: DurationMs = Field(description="up to the next fragment's first picture")
-    start_pts: Pts = Field(description="of the first picture, 90 kHz, unwrapped")
-    arrived_ms: Ms = Field(description="edge's UTC when the first packet arrived")
-    closed_ms: Ms = Field(description="edge's UTC when the fragment was closed")
+    start_pts: Pts = Field(description="presentation time of the first picture")
+    arrived_ms: Ms = Field(description="edge's clock when the first packet arrived")
+    closed_ms: Ms = Field(description="edge's clock when the fragment was closed")
     frames: int = Field(ge=1, le=1_000_000, description="video pictures in the fragment")
-    size_bytes: int = Field(ge=188, le=1 << 32, description="of the object, whole TS packets")
-    sha256: Sha256 = Field(description="of the object's bytes")
+    size_bytes: FragmentBytes
+    sha256: Sha256 = Field(description="SHA-256 of the object's bytes, hex")
     video_codec: VideoCodec = Field(description="codec of the video stream")
     audio_codec: AudioCodec | None = Field(
         None, description="codec of the audio stream, null without audio"
     )
-    width: int = Field(ge=1, le=16_384, description="pixels")
-    height: int = Field(ge=1, le=16_384, description="pixels")
+    width: Pixels = Field(description="width of the pictures")
+    height: Pixels = Field(description="height of the pictures")
     keyframes: list[Keyframe] | None = Field(
         None,
         max_length=1_000,
-        description="null where unknown: they can be read from the bytes",
+        description="where decoding can start; null where unknown: the bytes tell it too",
     )
 
     @property
@@ -78,7 +98,7 @@ class RunStarted(Event):
     type: Literal["run-started"] = "run-started"
     camera: CameraId
     run: RunId
-    started_ms: Ms = Field(description="UTC of the first picture")
+    started_ms: Ms = Field(description="when the first picture was taken")
     edge: str = Field(min_length=1, max_length=100, description="name of the recording device")
     stream: Literal["main", "sub"] = Field("main", description="which feed of the camera")
 
@@ -94,11 +114,14 @@ class RunEnded(Event):
     type: Literal["run-ended"] = "run-ended"
     camera: CameraId
     run: RunId
-    ended_ms: Ms = Field(description="UTC of the end of the last fragment, or of the failure")
-    last_seq: int = Field(ge=-1, le=99_999_999, description="-1: the run has no fragment")
+    ended_ms: Ms = Field(description="end of the last fragment, or the time of the failure")
+    last_seq: int = Field(
+        ge=-1, le=99_999_999, description="seq of the last fragment; -1: the run has none"
+    )
     reason: Reason = Field(description="why, in words fit for the timeline")
     given_up: Ranges = Field(
-        default_factory=list, description="seqs that the spool gave up and nobody will send"
+        default_factory=list,
+        description="(first, last) of the seqs that the spool gave up: nobody will send them",
     )
 
     @property
