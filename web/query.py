@@ -17,7 +17,7 @@ MAX_MS = 1 << 48
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
-    r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?$"
 )
 
 
@@ -31,11 +31,11 @@ class TimeRange:
 
 def parse_time(text: str, name: str) -> int:
     """Return a time as UTC ms: whole milliseconds, or RFC 3339 with its zone."""
-    if re.fullmatch(r"\d{1,15}", text):
+    if re.fullmatch(r"[0-9]{1,15}", text):
         value = int(text)
     else:
         # A plus sign that was not escaped arrives as a space.
-        written = re.sub(r" (\d{2}:\d{2})$", r"+\1", text)
+        written = re.sub(r" ([0-9]{2}:[0-9]{2})$", r"+\1", text)
         match = _RFC3339.fullmatch(written)
         if match is None:
             raise bad_request(
@@ -77,7 +77,7 @@ def whole(request: web.Request, name: str, default: int, low: int, high: int) ->
     text = request.query.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
         raise bad_request(f"{name}: {text[:60]!r} is no whole number from {low} to {high}.")
     return int(text)
 
@@ -87,7 +87,7 @@ def fraction(request: web.Request, name: str, default: float) -> float:
     text = request.query.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"\d(\.\d{0,15})?", text) or float(text) > 1:
+    if not re.fullmatch(r"[0-9](\.[0-9]{0,15})?", text) or float(text) > 1:
         raise bad_request(f"{name}: {text[:60]!r} is no number from 0 to 1.")
     return float(text)
 
@@ -118,6 +118,6 @@ def run_id(run: str) -> str:
 
 def path_number(text: str, high: int = MAX_SEQ) -> int:
     """Return a whole number of the path; 404 where it is none."""
-    if not re.fullmatch(r"\d{1,15}", text) or int(text) > high:
+    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) > high:
         raise not_found(f"{text[:60]!r} is no number that anything here has.")
     return int(text)

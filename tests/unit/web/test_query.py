@@ -1,0 +1,118 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.problems import ProblemError
+from web.query import camera_id, flag, fraction, parse_time, path_number, run_id, time_range, whole
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("0", 0),
+        ("1795369409123", 1_795_369_409_123),
+        ("2026-11-22T17:43:29.123Z", 1_795_369_409_123),
+        ("2026-11-22t17:43:29.123z", 1_795_369_409_123),
+        ("2026-11-22T18:43:29.123+01:00", 1_795_369_409_123),
+        ("2026-11-22T18:43:29.123 01:00", 1_795_369_409_123),  # a plus sign nobody escaped
+        ("2026-11-22T12:13:29-05:30", 1_795_369_409_000),
+        ("2026-11-22 17:43:29Z", 1_795_369_409_000),
+        ("2026-11-22T17:43:29.123456Z", 1_795_369_409_123),
+    ],
+)
+def test_times(text: str, ms: int) -> None:
+    assert parse_time(text, "at") == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-11-22T17:43:29", "no time zone"),
+        ("2026-11-22", "no time"),
+        ("2026-02-30T00:00:00Z", "no time"),
+        ("yesterday", "no time"),
+        ("", "no time"),
+        ("-5", "no time"),
+        ("1e9", "no time"),
+        ("١٧٩", "no time"),
+        ("1969-12-31T23:59:59Z", "out of range"),
+        ("999999999999999", "out of range"),
+    ],
+)
+def test_what_is_no_time(text: str, said: str) -> None:
+    with pytest.raises(ProblemError, match=said) as caught:
+        parse_time(text, "from")
+    assert caught.value.status == 400
+    assert caught.value.detail.startswith("from: ")
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)), st.integers(-14 * 60, 14 * 60))
+def test_a_time_is_the_same_in_every_zone(moment: datetime, offset_min: int) -> None:
+    moment = moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1_000 * 1_000)
+    there = moment.astimezone(timezone(timedelta(minutes=offset_min)))
+    ms = round(moment.timestamp() * 1_000)
+    assert parse_time(there.isoformat(), "at") == ms
+    assert parse_time(str(ms), "at") == ms
+
+
+def asked(query: str):
+    return make_mocked_request("GET", f"/?{query}")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "from: say from when"),
+        ("from=5&to=4", "must be before"),
+        ("from=5&to=5", "must be before"),
+        ("from=5", "must be before"),  # `to` is now
+        ("from=0&to=86400001", "at most 24 h"),
+        ("from=0&to=31536000000000", "at most 24 h"),
+        ("from=0&to=x", "to: 'x' is no time"),
+    ],
+)
+def test_ranges_refused(query: str, said: str) -> None:
+    with pytest.raises(ProblemError, match=said):
+        time_range(asked(query), 5, longest_ms=86_400_000)
+
+
+def test_ranges() -> None:
+    found = time_range(asked("from=1&to=86400001"), 5, longest_ms=86_400_000)
+    assert (found.from_ms, found.to_ms) == (1, 86_400_001)
+    assert time_range(asked("from=1"), 5, longest_ms=10).to_ms == 5
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "2001", "9999999999", "x", ""])
+def test_numbers_refused(text: str) -> None:
+    with pytest.raises(ProblemError, match="whole number from 1 to 2000"):
+        whole(asked(f"buckets={text}"), "buckets", 600, 1, 2_000)
+
+
+def test_numbers() -> None:
+    assert whole(asked(""), "n", 600, 1, 2_000) == 600
+    assert whole(asked("n=2000"), "n", 600, 1, 2_000) == 2_000
+    assert fraction(asked("s=0.25"), "s", 0.0) == 0.25
+    assert fraction(asked(""), "s", 0.5) == 0.5
+    assert flag(asked("live=1"), "live")
+    assert not flag(asked("live=0"), "live")
+    for text in ("1.1", "nan", "-0", "inf", "0,5"):
+        with pytest.raises(ProblemError):
+            fraction(asked(f"s={text}"), "s", 0.0)
+    with pytest.raises(ProblemError):
+        flag(asked("live=yes"), "live")
+
+
+def test_paths_that_nothing_can_have_are_not_found() -> None:
+    assert camera_id({"tenant": "a", "site": "b", "camera": "c"}) == "a/b/c"
+    for act in (
+        lambda: camera_id({"tenant": "A", "site": "b", "camera": "c"}),
+        lambda: run_id("../../etc"),
+        lambda: path_number("100000000"),
+        lambda: path_number("-1"),
+    ):
+        with pytest.raises(ProblemError) as caught:
+            act()
+        assert caught.value.status == 404
