@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Box, Detection } from "../src/api/types";
 import { clearest, cropAround } from "../src/detections/crop";
 import { colourOf, compareLabels, FAMILY_COLOUR, familyOf } from "../src/detections/labels";
-import { boxesAt, overlap, samplingInterval, toSamples } from "../src/detections/nearest";
+import { boxesAt, samplingInterval, toSamples } from "../src/detections/nearest";
 import { LONGEST_MS, neighbour, toSightings } from "../src/detections/sightings";
 
 function seen(at_ms: number, box: Box, track: string | null = "a", label = "person"): Detection {
@@ -22,25 +22,44 @@ describe("boxes of a frame", () => {
     expect(boxesAt(samples, 500, 1500)[0]?.box).toEqual(RIGHT);
   });
 
-  it("stand still when the track may be two things, or has no name", () => {
+  it("stand still when the track may be two things", () => {
     const jump = toSamples([seen(1000, LEFT), seen(1500, FAR)]);
     expect(boxesAt(jump, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);
     expect(boxesAt(jump, 500, 1300).map((shown) => shown.box)).toEqual([FAR]);
-    const nameless = toSamples([seen(1000, LEFT, null), seen(1500, RIGHT, null)]);
-    expect(boxesAt(nameless, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);
+    const grown: Box = [0.1, 0.1, 0.4, 0.8];
+    const zoomed = toSamples([seen(1000, LEFT), seen(1500, grown)]);
+    expect(boxesAt(zoomed, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);
   });
 
-  it("are held for one interval after the last sample and not longer", () => {
+  it("without tracks move only when there is no doubt which is which", () => {
+    const alone = toSamples([seen(1000, LEFT, null), seen(2000, RIGHT, null)]);
+    expect(boxesAt(alone, 1000, 1500)[0]?.box[0]).toBeCloseTo(0.13);
+    const rival: Box = [0.2, 0.1, 0.2, 0.4];
+    const crowd = toSamples([
+      seen(1000, LEFT, null),
+      seen(2000, RIGHT, null),
+      seen(2000, rival, null),
+    ]);
+    expect(boxesAt(crowd, 1000, 1400).map((shown) => shown.box)).toEqual([LEFT]);
+    expect(boxesAt(crowd, 1000, 1600).map((shown) => shown.box)).toEqual([RIGHT, rival]);
+    const other = toSamples([seen(1000, LEFT, null), seen(2000, RIGHT, null, "car")]);
+    expect(boxesAt(other, 1000, 1400).map((shown) => shown.label)).toEqual(["person"]);
+  });
+
+  it("are held for half a second after the last sample and not longer", () => {
     const samples = toSamples([seen(1000, LEFT)]);
-    expect(boxesAt(samples, 500, 1500)).toHaveLength(1);
-    expect(boxesAt(samples, 500, 1501)).toHaveLength(0);
-    expect(boxesAt(samples, 500, 900)).toHaveLength(0);
+    expect(boxesAt(samples, 1000, 1500)).toHaveLength(1);
+    expect(boxesAt(samples, 1000, 1501)).toHaveLength(0);
+    expect(boxesAt(samples, 200, 1200)).toHaveLength(1);
+    expect(boxesAt(samples, 200, 1201)).toHaveLength(0);
+    expect(boxesAt(samples, 1000, 400)).toHaveLength(0);
   });
 
   it("are not joined across a long pause", () => {
     const samples = toSamples([seen(1000, LEFT), seen(5000, RIGHT)]);
     expect(boxesAt(samples, 500, 3000)).toHaveLength(0);
-    expect(boxesAt(samples, 500, 4900)).toHaveLength(0);
+    expect(boxesAt(samples, 500, 4700)).toHaveLength(0);
+    expect(boxesAt(samples, 500, 4800).map((shown) => shown.box)).toEqual([RIGHT]);
   });
 
   it("allow for a frame stamped a hair before its sample", () => {
@@ -52,12 +71,6 @@ describe("boxes of a frame", () => {
     expect(samplingInterval([])).toBe(500);
     const samples = toSamples([0, 1000, 2000, 9000, 10_000].map((at) => seen(at, LEFT)));
     expect(samplingInterval(samples)).toBe(1000);
-  });
-
-  it("measure overlap", () => {
-    expect(overlap(LEFT, LEFT)).toBeCloseTo(1);
-    expect(overlap(LEFT, FAR)).toBe(0);
-    expect(overlap([0, 0, 1, 1], [0.5, 0, 1, 1])).toBeCloseTo(1 / 3);
   });
 });
 

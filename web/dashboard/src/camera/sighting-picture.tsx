@@ -1,10 +1,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { getDetections, getPicture } from "../api/client";
+import { ApiError, getDetections, getPicture, type Picture } from "../api/client";
 import { clearest, cropAround } from "../detections/crop";
 import type { Sighting } from "../detections/sightings";
 
 const SHOWN_ASPECT = 4 / 3;
 const PICTURE_WIDTH = 640;
+const RETRY_MS = 4000;
+const MOST_TRIES = 5;
 /** A box this far from the picture's own moment still shows where to look. */
 const AROUND_MS = 800;
 /** Wished a little late, so that the keyframe before it lies within the sighting. */
@@ -28,13 +30,18 @@ export function SightingPicture(props: { id: string; sighting: Sighting; aspect:
     if (!element) return;
     const leave = new AbortController();
     let made: Cut | null = null;
+    let timer = 0;
+    let tries = 0;
     const make = async (): Promise<void> => {
       try {
         made = await cutOut(id, label, peakMs, aspect, leave.signal);
         if (leave.signal.aborted) URL.revokeObjectURL(made.url);
         else setCut(made);
       } catch {
-        if (!leave.signal.aborted) setFailed(true);
+        // Footage may arrive later than what was seen in it.
+        if (leave.signal.aborted) return;
+        if (++tries < MOST_TRIES) timer = window.setTimeout(make, RETRY_MS);
+        else setFailed(true);
       }
     };
     const watcher = new IntersectionObserver(
@@ -49,6 +56,7 @@ export function SightingPicture(props: { id: string; sighting: Sighting; aspect:
     return () => {
       leave.abort();
       watcher.disconnect();
+      clearTimeout(timer);
       if (made) URL.revokeObjectURL(made.url);
     };
   }, [id, label, peakMs, aspect]);
@@ -61,6 +69,16 @@ export function SightingPicture(props: { id: string; sighting: Sighting; aspect:
   );
 }
 
+async function pictureNear(id: string, peakMs: number, signal: AbortSignal): Promise<Picture> {
+  try {
+    return await getPicture(id, PICTURE_WIDTH, peakMs + LATER_MS, signal);
+  } catch (error) {
+    // Just past the end of the footage there is none.
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    return getPicture(id, PICTURE_WIDTH, peakMs, signal);
+  }
+}
+
 async function cutOut(
   id: string,
   label: string,
@@ -68,7 +86,7 @@ async function cutOut(
   aspect: number,
   signal: AbortSignal,
 ): Promise<Cut> {
-  const picture = await getPicture(id, PICTURE_WIDTH, peakMs + LATER_MS, signal);
+  const picture = await pictureNear(id, peakMs, signal);
   const { shownMs } = picture;
   const found = await getDetections(id, shownMs - AROUND_MS, shownMs + AROUND_MS, signal);
   const best = clearest(found, label, shownMs, AROUND_MS);

@@ -1,5 +1,6 @@
 /** Which boxes belong on the frame shown at a moment, when only some frames were looked at. */
 import type { Box, Detection } from "../api/types";
+import { link } from "./link";
 
 /** All that was found in one looked-at frame. */
 export interface Sample {
@@ -17,10 +18,10 @@ export interface Shown {
 /** A frame's time may lie this far before its own sample's, from rounding on the way. */
 const SAME_FRAME_MS = 40;
 /** Samples further apart than this are never joined by movement, whatever the sampling rate. */
-const LONGEST_INTERVAL_MS = 2000;
+const LONGEST_INTERVAL_MS = 3000;
 const DEFAULT_INTERVAL_MS = 500;
-/** Boxes of one track that overlap less than this may be two things that were mixed up. */
-const SAFE_OVERLAP = 0.25;
+/** A box is never shown standing still longer than this: people walk off. */
+const LONGEST_HOLD_MS = 500;
 
 /** Detections in any order -> samples in order of time. */
 export function toSamples(detections: readonly Detection[]): Sample[] {
@@ -59,52 +60,37 @@ export function indexAt(samples: readonly Sample[], atMs: number): number {
   return low - 1;
 }
 
-export function overlap(a: Box, b: Box): number {
-  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
-  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
-  if (width <= 0 || height <= 0) return 0;
-  const both = width * height;
-  return both / (a[2] * a[3] + b[2] * b[3] - both);
-}
-
 /**
  * The boxes to draw on the frame at `atMs`.
  *
- * Between two neighbouring samples a track moves in a straight line when its boxes overlap enough
- * to be the same thing; all else stands still where it was seen, on the frames nearer to its own
- * sample than to the other. Beyond the last sample a box is held for at most one interval.
+ * What is surely the same thing in two neighbouring samples moves in a straight line between them.
+ * All else stands still where it was seen, near its own sample and for at most one interval.
  */
 export function boxesAt(samples: readonly Sample[], intervalMs: number, atMs: number): Shown[] {
   const index = indexAt(samples, atMs + SAME_FRAME_MS);
   const before = samples[index];
   const after = samples[index + 1];
-  const reach = intervalMs * 1.6;
-  if (before && after && after.atMs - before.atMs <= reach) return between(before, after, atMs);
-  if (before && atMs - before.atMs <= intervalMs) return before.found.map(still);
-  return [];
-}
-
-function between(before: Sample, after: Sample, atMs: number): Shown[] {
-  const share = Math.min(1, Math.max(0, (atMs - before.atMs) / (after.atMs - before.atMs)));
+  const sinceMs = before ? atMs - before.atMs : Number.POSITIVE_INFINITY;
+  const untilMs = after ? after.atMs - atMs : Number.POSITIVE_INFINITY;
+  const elapsedMs = sinceMs + untilMs;
+  const reachMs = Math.min(LONGEST_INTERVAL_MS, intervalMs * 1.6);
+  const links =
+    before && after && elapsedMs <= reachMs
+      ? link(before.found, after.found, elapsedMs)
+      : new Map<Detection, Detection>();
   const shown: Shown[] = [];
-  const moved = new Set<Detection>();
-  for (const seen of before.found) {
-    const next = after.found.find(
-      (other) =>
-        seen.track !== null &&
-        other.track === seen.track &&
-        other.label === seen.label &&
-        overlap(seen.box, other.box) >= SAFE_OVERLAP,
-    );
-    if (next) {
-      moved.add(next);
-      shown.push({ ...still(share < 0.5 ? seen : next), box: mix(seen.box, next.box, share) });
-    } else if (share < 0.5) {
-      shown.push(still(seen));
-    }
+  const share = Math.min(1, Math.max(0, sinceMs / elapsedMs));
+  for (const [seen, next] of links) {
+    shown.push({ ...still(share < 0.5 ? seen : next), box: mix(seen.box, next.box, share) });
   }
-  if (share >= 0.5) {
-    for (const coming of after.found) if (!moved.has(coming)) shown.push(still(coming));
+  const halfMs = Math.min(intervalMs / 2, LONGEST_HOLD_MS);
+  const isLast = elapsedMs > reachMs;
+  const holdMs = isLast ? Math.min(intervalMs, LONGEST_HOLD_MS) : halfMs;
+  if (before && sinceMs <= holdMs && (isLast || sinceMs < untilMs)) {
+    for (const seen of before.found) if (!links.has(seen)) shown.push(still(seen));
+  } else if (after && untilMs <= halfMs) {
+    const linked = new Set(links.values());
+    for (const coming of after.found) if (!linked.has(coming)) shown.push(still(coming));
   }
   return shown;
 }
