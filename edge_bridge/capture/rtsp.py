@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -16,6 +17,7 @@ from media.fragmenter_packet import AnyPacket
 _OPEN_S = 15
 _GENPTS = 0x0001
 _STATUS_LINE_BYTES = 4_096
+_MOST_HELD = 20
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (av_error.HTTPUnauthorizedError, "the camera refuses user name or password (401)"),
@@ -60,25 +62,23 @@ class RtspSource:
         self.audio = audio[0] if camera.audio and audio and audio[0].codec_context else None
 
     def packets(self) -> Iterator[tuple[AnyPacket, int]]:
-        """Yield packets; raises SourceError when the camera ends, cuts or says nothing.
-
-        The newest picture is held back until the next one comes: when a connection breaks, FFmpeg
-        hands out what it has of a picture that was cut off, and that must not be recorded.
-        """
+        """Yield packets; raises SourceError when the camera ends, cuts or says nothing."""
         streams = [self.video] if self.audio is None else [self.video, self.audio]
-        held: tuple[AnyPacket, int] | None = None
+        held = HeldBack()
+        reason = "the camera closed the stream"
         try:
             for packet in self._container.demux(*streams):
                 if not packet.size:
                     continue
-                arrived: tuple[AnyPacket, int] | None = (packet, self._now_ms())
+                arrived = (packet, self._now_ms())
                 if packet.stream is self.video:
-                    held, arrived = arrived, held
-                if arrived is not None:
+                    yield from held.released_by(arrived)
+                else:
                     yield arrived
         except (av.FFmpegError, OSError) as error:
-            raise SourceError(self._read_words(error)) from None
-        raise SourceError("the camera closed the stream")
+            reason = self._read_words(error)
+        yield from held.at_the_end()
+        raise SourceError(reason)
 
     def close(self) -> None:
         """Hang up."""
@@ -97,6 +97,41 @@ class RtspSource:
         if vague and (answer := ask(self._camera.url)) is not None:
             return answer
         return words(error)
+
+
+class HeldBack:
+    """Holds the newest pictures back until others follow.
+
+    When a connection breaks, FFmpeg hands out what it has of a picture that was cut off. That one
+    must not be recorded, nor any that is shown after it, or there would be a hole.
+
+        decode order   I0 P3 B1 B2 P6 B4|      B4 was cut off: P6 is shown after it
+        recorded       I0 P3 B1 B2
+    """
+
+    def __init__(self) -> None:
+        self._held: deque[tuple[AnyPacket, int]] = deque()
+
+    def released_by(self, newest: tuple[AnyPacket, int]) -> Iterator[tuple[AnyPacket, int]]:
+        """Yield the pictures that can go now: all that is shown before them has come."""
+        dts = newest[0].dts
+        while self._held:
+            pts = self._held[0][0].pts
+            if pts is not None and dts is not None and pts > dts and len(self._held) < _MOST_HELD:
+                break
+            yield self._held.popleft()
+        self._held.append(newest)
+
+    def at_the_end(self) -> Iterator[tuple[AnyPacket, int]]:
+        """Yield what is whole when a connection has broken."""
+        if not self._held:
+            return
+        cut_off, _ = self._held.pop()
+        for picture in self._held:
+            pts = picture[0].pts
+            if pts is not None and cut_off.pts is not None and pts > cut_off.pts:
+                return
+            yield picture
 
 
 def words(error: Exception) -> str:

@@ -1,0 +1,322 @@
+"""The edge as a process, against real cameras, S3 and SQS."""
+
+import asyncio
+import os
+import random
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from domain.events import FragmentArrived, Heartbeat, RunEnded
+from domain.identity import parse_fragment_key
+from domain.seqs import SeqRanges
+from local.cameras import Cameras
+from local.program import vigil
+from media import keyframes
+from stores.objects import ObjectStore
+from streams.storage import make_object_store
+from tests.conftest import Services
+from tests.edge import Edge
+from tests.footage import numbers_in, write_clip
+from tests.player import complaints
+from tests.waiting import wait_for
+
+FPS = 25
+
+
+@pytest.fixture
+async def store(services: Services) -> AsyncIterator[ObjectStore]:
+    async with make_object_store(services.settings) as made:
+        yield made
+
+
+async def runs_of(store: ObjectStore, camera: str) -> dict[str, dict[int, FragmentArrived]]:
+    """Return what stands in S3 of a camera: run -> seq -> the event that metadata tell."""
+    runs: dict[str, dict[int, FragmentArrived]] = {}
+    async for info in store.list(f"fragments/{camera}/"):
+        run = runs.setdefault(info.key.split("/")[-2], {})
+        found = parse_fragment_key(info.key)
+        if found is not None:
+            metadata = (await store.head(info.key)).metadata
+            run[found.seq] = FragmentArrived.from_metadata(dict(metadata))
+    return runs
+
+
+async def end_of(store: ObjectStore, camera: str, run: str) -> RunEnded:
+    return RunEnded.model_validate_json(await store.get(f"fragments/{camera}/{run}/end.json"))
+
+
+async def ends(store: ObjectStore, camera: str) -> list[str]:
+    return [
+        info.key.split("/")[-2]
+        async for info in store.list(f"fragments/{camera}/")
+        if info.key.endswith("/end.json")
+    ]
+
+
+async def joined(store: ObjectStore, camera: str, run: str, seqs: int, path: Path) -> Path:
+    """Write the run's fragments one after the other, as they are."""
+    data = [await store.get(f"fragments/{camera}/{run}/{seq:08d}.ts") for seq in range(seqs)]
+    await asyncio.to_thread(path.write_bytes, b"".join(data))
+    return path
+
+
+async def check_run(
+    store: ObjectStore, camera: str, run: str, tmp_path: Path
+) -> tuple[list[int | None], RunEnded]:
+    """Check that a run is whole: every seq, times that adjoin, one clean stream; its numbers."""
+    end = await end_of(store, camera, run)
+    fragments = (await runs_of(store, camera))[run]
+    assert SeqRanges.of(fragments) | SeqRanges(end.given_up) == SeqRanges([(0, end.last_seq)])
+    assert not end.given_up
+    ordered = [fragments[seq] for seq in range(end.last_seq + 1)]
+    for one, following in zip(ordered, ordered[1:], strict=False):
+        assert one.end_ms == following.start_ms
+    assert end.ended_ms == ordered[-1].end_ms
+    path = await joined(store, camera, run, len(ordered), tmp_path / f"{run}.ts")
+    assert await complaints(path) == ""
+    numbers = await asyncio.to_thread(lambda: list(numbers_in(path)))
+    assert len(numbers) == sum(one.frames for one in ordered)
+    index = await asyncio.to_thread(
+        lambda: keyframes.index(path.read_bytes(), ordered[0].start_pts)
+    )
+    assert index.frames == len(numbers)
+    return numbers, end
+
+
+@pytest.mark.parametrize(
+    ("codec", "audio", "b_frames"),
+    [("libx264", "aac", 0), ("libx264", None, 2), ("libx265", None, 0)],
+)
+async def test_a_camera_is_recorded_frame_by_frame(
+    services: Services,
+    store: ObjectStore,
+    tmp_path: Path,
+    codec: str,
+    audio: str | None,
+    b_frames: int,
+) -> None:
+    site = f"acme/{uuid.uuid4().hex[:8]}"
+    clip = await asyncio.to_thread(
+        write_clip, tmp_path / "clip.mp4", 12 * FPS, codec=codec, audio=audio, b_frames=b_frames
+    )
+    served = await asyncio.to_thread(
+        Cameras.start, tmp_path / "rtsp", [{"name": "gate", "file": str(clip), "loop": False}]
+    )
+    try:
+        cameras = [{"id": "gate", "url": served.urls["gate"]}]
+        async with Edge(
+            tmp_path, services.settings, site, cameras, env=services.env, no_data_s=3
+        ) as edge:
+            (run, *_) = await wait_for(
+                lambda: ends(store, f"{site}/gate"),
+                within_s=60,
+                what=f"the first run ends\n{edge.tail()}",
+            )
+    finally:
+        await asyncio.to_thread(served.stop)
+    numbers, end = await check_run(store, f"{site}/gate", run, tmp_path)
+    assert numbers[0] is not None
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert numbers[0] <= FPS  # the first group of pictures is kept
+    assert len(numbers) >= 10 * FPS
+    assert end.reason in ("the camera closed the stream", "no data for 3 s")
+
+
+async def test_kill_9_at_random_moments_loses_only_what_was_being_written(
+    services: Services, store: ObjectStore, tmp_path: Path
+) -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    site = f"acme/{uuid.uuid4().hex[:8]}"
+    camera = f"{site}/gate"
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 60 * FPS, audio="aac")
+    cameras = [{"id": "gate", "url": f"{clip.as_uri()}?loop=1"}]
+    for _ in range(4):
+        edge = Edge(tmp_path, services.settings, site, cameras, env=services.env)
+        await asyncio.to_thread(edge.start)
+        await asyncio.sleep(chance.uniform(0.5, 6))  # not a proof: the moment of the kill
+        await asyncio.to_thread(edge.kill)
+    async with Edge(tmp_path, services.settings, site, cameras, env=services.env) as edge:
+        spool = tmp_path / "spool" / "fragments" / camera
+
+        async def two_more() -> bool:
+            runs = await runs_of(store, camera)
+            return bool(runs) and len(runs[max(runs)]) >= 2 and len(os.listdir(spool)) == len(runs)
+
+        await wait_for(two_more, within_s=60, what=f"the last run has fragments\n{edge.tail()}")
+        assert await edge.stop() == 0
+    runs = await runs_of(store, camera)
+    assert set(await ends(store, camera)) == set(runs)
+    on_disk = {path.parent.name for path in spool.glob("*/*.frag")}
+    assert on_disk == set(runs)
+    for run in sorted(runs):
+        numbers, end = await check_run(store, camera, run, tmp_path)
+        assert numbers == list(range(len(numbers)))
+        assert end.reason == ("edge stopped" if run == max(runs) else "edge restarted")
+
+
+async def test_bad_cameras_are_named_and_stop_nobody_else(
+    services: Services, store: ObjectStore, tmp_path: Path
+) -> None:
+    site = f"acme/{uuid.uuid4().hex[:8]}"
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 60 * FPS)
+    test_source = "videotestsrc is-live=true ! video/x-raw,width=64,height=64,framerate=25/1"
+    served = await asyncio.to_thread(
+        Cameras.start,
+        tmp_path / "rtsp",
+        [
+            {"name": "good", "file": str(clip)},
+            {"name": "locked", "file": str(clip), "user": "vigil", "password": "right:p@ss"},
+            {
+                "name": "jpeg",
+                "launch": f"( {test_source} ! jpegenc ! rtpjpegpay name=pay0 pt=26 )",
+            },
+        ],
+    )
+    address = served.urls["good"].removesuffix("good")
+    locked = served.urls["locked"].split("@")[1]
+    (tmp_path / "right").write_text("right:p@ss")
+    (tmp_path / "wrong").write_text("wrong:p@ss")
+    (tmp_path / "clip.txt").write_text("no clip")
+    user = {"username": "vigil"}
+    cameras: list[dict[str, Any]] = [
+        {"id": "good", "url": served.urls["good"]},
+        {"id": "locked", "url": f"rtsp://{locked}", **user, "password_file": "right"},
+        {"id": "wrong", "url": f"rtsp://{locked}?2", **user, "password_file": "wrong"},
+        {"id": "open", "url": f"rtsp://{locked}?3"},
+        {"id": "nowhere", "url": f"{address}nowhere"},
+        {"id": "dead", "url": "rtsp://127.0.0.1:9/x"},
+        {"id": "unknown", "url": "rtsp://camera.invalid/x"},
+        {"id": "jpeg", "url": f"{address}jpeg"},
+        {"id": "noclip", "url": (tmp_path / "clip.txt").as_uri()},
+        {"id": "nofile", "url": f"rtsp://{locked}?4", **user, "password_file": "missing"},
+    ]
+    words = {
+        "wrong": "refuses user name or password (401)",
+        "open": "refuses user name or password (401)",
+        "nowhere": "knows no stream at this address (404)",
+        "dead": "refuses the connection",
+        "unknown": "the name camera.invalid is not known",
+        "jpeg": "sends mjpeg",
+        "noclip": "cannot be played",
+        "nofile": "cannot be read (No such file or directory)",
+    }
+    try:
+        async with (
+            Edge(
+                tmp_path,
+                services.settings,
+                site,
+                cameras,
+                env=services.env,
+                heartbeat_s=1,
+                http={"port": 0},
+            ) as edge,
+        ):
+            await wait_for(
+                lambda: _both_recorded(store, site), within_s=60, what=f"good ones\n{edge.tail()}"
+            )
+            log = (tmp_path / "edge" / "log" / "edge.log").read_text()
+            for camera, text in words.items():
+                lines = [line for line in log.splitlines() if f"camera={site}/{camera}" in line]
+                assert any(text in line for line in lines), (camera, lines)
+                assert len(lines) <= 2, lines  # once per change of state
+            assert "p@ss" not in log and "p%40ss" not in log
+            assert "Traceback" not in log
+    finally:
+        await asyncio.to_thread(served.stop)
+
+
+async def _both_recorded(store: ObjectStore, site: str) -> bool:
+    for camera in ("good", "locked"):
+        runs = await runs_of(store, f"{site}/{camera}")
+        if not runs or len(runs[max(runs)]) < 3:
+            return False
+    return True
+
+
+async def test_a_second_edge_on_one_spool_gets_one_sentence(
+    services: Services, tmp_path: Path
+) -> None:
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 60 * FPS)
+    cameras = [{"id": "gate", "url": f"{clip.as_uri()}?loop=1"}]
+    async with Edge(tmp_path, services.settings, "acme/twice", cameras, env=services.env) as edge:
+        await wait_for((tmp_path / "spool" / "journal.db").exists, within_s=20, what="it runs")
+        code, said = await command(services, "run", edge.config)
+    assert code == 1
+    assert said.count("\n") == 1
+    assert "another process uses the spool" in said
+
+
+async def command(services: Services, verb: str, config: Path) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        *vigil("edge", verb, "--config", str(config)),
+        env={**os.environ, **services.env, "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 90)
+    return process.returncode, said.decode()
+
+
+async def test_check_names_what_is_wrong_and_what_to_do(services: Services, tmp_path: Path) -> None:
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 8 * FPS)
+    good = {"id": "gate", "url": clip.as_uri()}
+    bad = {"id": "dead", "url": "rtsp://127.0.0.1:9/x"}
+    edge = Edge(tmp_path, services.settings, "acme/checked", [good], env=services.env)
+    code, said = await command(services, "check", edge.config)
+    assert code == 0, said
+    assert "h264 192x128, no sound, keyframe every 1.0 s" in said
+    for what in ("disk", "clock", "S3", "SQS", "model"):
+        assert f" {what}" in said
+    config = yaml.safe_load(edge.config.read_text())
+    config["cameras"].append(bad)
+    config["cloud"]["bucket"] = "no-such-bucket"
+    config["cloud"]["queue_url"] += "-none"
+    edge.config.write_text(yaml.safe_dump(config))
+    code, said = await command(services, "check", edge.config)
+    assert code == 1, said
+    lines = said.splitlines()
+    for what in ("camera dead", "S3 no-such-bucket", "SQS "):
+        assert any(line.startswith("bad") and what in line for line in lines), said
+    assert "Traceback" not in said
+
+
+async def test_a_silent_queue_gets_the_newest_heartbeat(services: Services, tmp_path: Path) -> None:
+    """The health page and its metrics answer, and say how the cameras fare."""
+    import aiohttp
+
+    from local.folder import DataFolder
+    from local.ports import Ports
+
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 60 * FPS)
+    folder = DataFolder(tmp_path / "ports")
+    folder.open(fresh=False)
+    port = Ports(folder).take("health")
+    cameras = [{"id": "gate", "url": f"{clip.as_uri()}?loop=1"}]
+    async with (
+        Edge(
+            tmp_path, services.settings, "acme/health", cameras, env=services.env,
+            http={"port": port},
+        ) as edge,
+        aiohttp.ClientSession() as session,
+    ):  # fmt: skip
+
+        async def recording() -> bool:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+                    report = await answer.json()
+                    return bool(report["cameras"][0]["state"] == "recording")
+            except aiohttp.ClientError:
+                return False
+
+        await wait_for(recording, within_s=30, what=f"it records\n{edge.tail()}")
+        async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert 'vigil_edge_recording{camera="acme/health/gate"} 1.0' in await answer.text()
+    assert Heartbeat.model_fields["type"].default == "heartbeat"
