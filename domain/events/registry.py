@@ -1,8 +1,9 @@
 """Bytes to events and back."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from domain.errors import InvalidEventError
 from domain.events.base import Event
@@ -35,11 +36,30 @@ _ANY: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminato
 def parse(data: bytes) -> AnyEvent:
     """Return the event that `data` (JSON, UTF-8) is; raise InvalidEventError saying why not."""
     try:
-        return _ANY.validate_json(data)
+        return _ANY.validate_json(data, strict=True)
     except ValidationError as error:
-        first: Any = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "message"
-        raise InvalidEventError(f"{where}: {first['msg']}"[:480]) from None
+        first = error.errors(include_url=False)[0]
+        raise InvalidEventError(_sentence(first)[:480]) from None
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    """Say in words what is wrong, and where: `fragment-arrived.seq: Field required`."""
+    where = ".".join(str(part) for part in fault["loc"]) or "message"
+    field = str(fault["loc"][-1]) if fault["loc"] else ""
+    context = fault.get("ctx", {})
+    match fault["type"]:
+        case "union_tag_not_found":
+            return "type: it is missing; every event names its type"
+        case "union_tag_invalid":
+            return f"type: {str(context['tag'])[:100]!r} is no event that this program knows"
+        case "literal_error" if field == "version":
+            given = str(fault["input"])[:100]
+            return f"{where}: version {given} is not known, this program reads version 1"
+        case "extra_forbidden":
+            return f"{where}: no such field in this event and version"
+        case "string_pattern_mismatch":
+            return f"{where}: {str(fault['input'])[:100]!r} has not the form {context['pattern']}"
+    return f"{where}: {fault['msg']}"
 
 
 def encode(event: Event) -> bytes:
