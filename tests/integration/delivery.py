@@ -78,12 +78,12 @@ class Worker:
         """SIGTERM, as a rolling deployment does; returns the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(self.process.wait, 60)
+        return await asyncio.to_thread(self.process.wait, 120)
 
     async def ended(self) -> int:
         """Wait for it to end by itself; returns the exit code."""
         assert self.process is not None
-        return await asyncio.to_thread(self.process.wait, 60)
+        return await asyncio.to_thread(self.process.wait, 120)
 
 
 @dataclass
@@ -195,7 +195,7 @@ class Stage:
             await consumer.stop()
         return entries
 
-    async def drained(self, within_s: float = 90) -> None:
+    async def drained(self, within_s: float = 180) -> None:
         """Wait until all that was sent is handled and committed."""
         total = sum(self.sent.values())
 
@@ -207,7 +207,7 @@ class Stage:
         async def no_lag() -> bool:
             return await self.lag() == 0
 
-        await wait_for(no_lag, within_s=30, what="no lag", every_s=0.3)
+        await wait_for(no_lag, within_s=60, what="no lag", every_s=0.3)
 
     async def check(self) -> int:
         """Assert that nothing was lost or jumped over; returns how many were handled twice."""
