@@ -1,28 +1,75 @@
-"""S3 by moto's server. It keeps objects in memory: they are gone when it ends."""
+"""S3Proxy: S3 over a folder. Objects stand on disk and outlive a restart."""
 
-import sys
+import os
+from pathlib import Path
 
-from local.aws import client
+from domain.errors import VigilError
+from local import java
+from local.aws import CREDENTIALS, REGION, client
 from local.ports import HOST
 from local.service import Service
 
 BUCKET = "vigil"
 
+_CONFIGURATION = """\
+s3proxy.endpoint=http://{host}:{port}
+s3proxy.authorization=aws-v2-or-v4
+s3proxy.identity={identity}
+s3proxy.credential={credential}
+s3proxy.cors-allow-all=true
+jclouds.provider=filesystem-nio2
+jclouds.filesystem.basedir={objects}
+"""
+
+_LOGGING = """\
+<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %p %logger{0}: %m%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="out"/></root>
+</configuration>
+"""
+
 
 class ObjectStore(Service):
-    """The bucket of fragments and chunks."""
+    """The bucket of fragments and chunks. It checks signatures, hashes and If-None-Match."""
 
     name = "s3"
-    title = "S3 (moto, in memory)"
+    title = "S3 (S3Proxy)"
 
     def prepare(self) -> None:
-        """Take the port."""
+        """Write the configuration."""
+        self._jars = java.jars("s3proxy", self.report)
         self._port = self.ports.take("s3")
-        self.home.mkdir(exist_ok=True)
+        objects = self.home / "objects"
+        objects.mkdir(parents=True, exist_ok=True)
+        _check_attributes(objects)
+        (self.home / "s3proxy.conf").write_text(
+            _CONFIGURATION.format(
+                host=HOST,
+                port=self._port,
+                identity=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                credential=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                objects=objects,
+            )
+        )
+        (self.home / "logback.xml").write_text(_LOGGING)
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        return [sys.executable, "-m", "moto.server", "--host", HOST, "--port", str(self._port)]
+        options = [
+            "-Xms32m",
+            "-Xmx192m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            f"-Dlogback.configurationFile={self.home}/logback.xml",
+        ]
+        return [
+            *java.command(self.home / "java.args", options, self._jars),
+            "org.gaul.s3proxy.Main",
+            "--properties",
+            str(self.home / "s3proxy.conf"),
+        ]
 
     def answers(self) -> bool:
         """Ask for the bucket; makes it when it is missing."""
@@ -30,8 +77,7 @@ class ObjectStore(Service):
             s3 = client("s3", self.endpoint)
             if not any(bucket["Name"] == BUCKET for bucket in s3.list_buckets()["Buckets"]):
                 s3.create_bucket(
-                    Bucket=BUCKET,
-                    CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+                    Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
                 )
         except Exception:
             return False
@@ -50,3 +96,16 @@ class ObjectStore(Service):
     def address(self) -> str:
         """Return host and port of the server."""
         return f"{HOST}:{self._port}"
+
+
+def _check_attributes(folder: Path) -> None:
+    """Make sure that objects' metadata can be kept: it stands in extended attributes."""
+    if not hasattr(os, "setxattr"):
+        return
+    try:
+        os.setxattr(folder, "user.vigil", b"1")
+    except OSError as error:
+        raise VigilError(
+            f"The file system of {folder} keeps no extended attributes ({error.strerror}), which "
+            "local S3 needs; name a folder on another one with --data."
+        ) from error
