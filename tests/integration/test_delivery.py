@@ -146,6 +146,20 @@ async def test_rolling_restart_handles_nothing_twice(stage: Stage) -> None:
 
 
 @pytest.mark.slow
+async def test_the_broker_is_killed_and_comes_back(stage: Stage, services: Services) -> None:
+    await stage.prepare()
+    stage.worker("one")
+    async with stage.feed() as feed:
+        feeding = asyncio.create_task(feed.send(80, pause_s=0.02))
+        await wait_for(lambda: len(stage.handled()) > 800, within_s=120, what="some work")
+        await asyncio.to_thread(services.kill, "kafka")
+        await asyncio.to_thread(services.restart, "kafka")
+        await feeding
+        await stage.drained()
+    await stage.check()
+
+
+@pytest.mark.slow
 async def test_slow_work_in_isolated_partitions_survives_a_kill(stage: Stage) -> None:
     await stage.prepare()
     env = {"VIGIL_TEST_ISOLATED": "1", "VIGIL_TEST_WORK_S": "0.05"}
