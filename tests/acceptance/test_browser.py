@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -75,30 +74,30 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
     """Run `vigil demo` as a person would, in a folder of its own."""
     ready = tmp_path / "ready.json"
     log = tmp_path / "demo.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "demo", "--cameras", str(CAMERAS)]
-            + ["--ready-file", str(ready)],
-            cwd=project_root(),
-            env={**os.environ, "VIGIL_DATA_DIR": str(tmp_path / "data")},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "demo", "--cameras", str(CAMERAS)),
+        *("--ready-file", str(ready)),
+        cwd=project_root(),
+        env={**os.environ, "VIGIL_DATA_DIR": str(tmp_path / "data")},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log.open("wb"),
+        stderr=asyncio.subprocess.STDOUT,
+    )
     try:
 
         def is_ready() -> bool:
-            assert process.poll() is None, log.read_text()
+            assert process.returncode is None, log.read_text()
             return ready.exists()
 
         await wait_for(is_ready, within_s=READY_WITHIN_S, every_s=0.5, what="the demo's page")
         about = json.loads(ready.read_text())
         yield Demo(about["url"].rstrip("/"), about["api_key"], about["cameras"])
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.to_thread(process.wait, 90)
-        except subprocess.TimeoutExpired:
+            await asyncio.wait_for(process.wait(), 90)
+        except TimeoutError:
             process.kill()
             raise
         print(log.read_text())

@@ -3,7 +3,9 @@ import type { Box, Detection } from "../api/types";
 
 /** How far (in its own heights a second) a thing may have moved: known by its track, or by nearness. */
 const TRACKED_SPEED = 4;
-const UNTRACKED_SPEED = 1.4;
+const UNTRACKED_SPEED = 1.2;
+/** Over a longer time, nearness says nothing about who is who. */
+const UNTRACKED_MS = 1300;
 /** The next best partner must be this much further away, or the match is left alone. */
 const CLEARLY = 1.8;
 /** Boxes jitter: this far (in heights) counts as standing still. */
@@ -20,6 +22,7 @@ export function link(
 ): Map<Detection, Detection> {
   const links = new Map<Detection, Detection>();
   for (const one of before) {
+    if (one.track === null && elapsedMs > UNTRACKED_MS) continue;
     const other = one.track === null ? clearPartner(one, after) : sameTrack(one, after);
     if (!other || !isLike(one.box, other.box)) continue;
     const reach = (one.track === null ? UNTRACKED_SPEED : TRACKED_SPEED) * (elapsedMs / 1000);

@@ -21,7 +21,7 @@ const SAME_FRAME_MS = 40;
 const LONGEST_INTERVAL_MS = 3000;
 const DEFAULT_INTERVAL_MS = 500;
 /** A box is never shown standing still longer than this: people walk off. */
-const LONGEST_HOLD_MS = 500;
+const LONGEST_HOLD_MS = 300;
 
 /** Detections in any order -> samples in order of time. */
 export function toSamples(detections: readonly Detection[]): Sample[] {

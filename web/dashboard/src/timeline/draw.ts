@@ -12,10 +12,10 @@ import {
 import type { Slice } from "./data";
 import { spanOf, tickStep, ticks, type View, xOf } from "./scale";
 
-export const TIMELINE_HEIGHT = 104;
+export const TIMELINE_HEIGHT = 116;
 const AXIS_HEIGHT = 24;
 const LANES_TOP = AXIS_HEIGHT + 6;
-const LANE_HEIGHT = 8;
+const LANE_HEIGHT = 10;
 const LANE_GAP = 1;
 const BAND_TOP = LANES_TOP + FAMILIES.length * (LANE_HEIGHT + LANE_GAP) + 5;
 const BAND_HEIGHT = 16;

@@ -24,7 +24,7 @@ export class HoverPictures {
     this.queue = wishes.filter(
       (ms) =>
         !this.kept.has(ms) &&
-        (ms === snap || isRecorded(ms)) &&
+        isRecorded(ms) &&
         now - (this.failed.get(ms) ?? 0) > FAILED_FOR_MS,
     );
     this.pump();
