@@ -90,7 +90,9 @@ class ManifestFragment(FragmentRef):
         description="from the chunk's start",
         json_schema_extra={"unit": "bytes"},
     )
-    frames: int | None = Field(None, ge=1, description="video pictures, null where unknown")
+    frames: int | None = Field(
+        None, ge=1, le=1_000_000, description="video pictures, null where unknown"
+    )
     keyframes: list[Keyframe] = Field(
         default_factory=list,
         max_length=1_000,

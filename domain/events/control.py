@@ -15,7 +15,7 @@ class HealRequested(Event):
     camera: CameraId
     run: RunId
     window_start_ms: Ms = Field(description="start of the window that waits; the answer names it")
-    after_seq: int = Field(ge=-1, description="list above this seq")
+    after_seq: int = Field(ge=-1, le=99_999_999, description="list above this seq")
     before_seq: Seq | None = Field(None, description="list below this seq; null: to the end")
     known: Ranges = Field(
         default_factory=list, description="(first, last) of the seqs seen between the two"

@@ -59,7 +59,7 @@ def _sentence(fault: ErrorDetails) -> str:
             return f"{where}: no such field in this event and version"
         case "string_pattern_mismatch":
             return f"{where}: {str(fault['input'])[:100]!r} has not the form {context['pattern']}"
-    return f"{where}: {fault['msg']}"
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def encode(event: Event) -> bytes:
