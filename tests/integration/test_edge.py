@@ -94,21 +94,22 @@ async def check_run(
 
 
 @pytest.mark.parametrize(
-    ("codec", "audio", "b_frames"),
-    [("libx264", "aac", 0), ("libx264", None, 2), ("libx265", None, 0)],
+    "footage",
+    [
+        {"codec": "libx264", "audio": "aac"},
+        {"codec": "libx264", "b_frames": 2},
+        {"codec": "libx265"},
+    ],
+    ids=["h264-aac", "h264-b-frames", "hevc"],
 )
 async def test_a_camera_is_recorded_frame_by_frame(
     services: Services,
     store: ObjectStore,
     tmp_path: Path,
-    codec: str,
-    audio: str | None,
-    b_frames: int,
+    footage: dict[str, Any],
 ) -> None:
     site = f"acme/{uuid.uuid4().hex[:8]}"
-    clip = await asyncio.to_thread(
-        write_clip, tmp_path / "clip.mp4", 12 * FPS, codec=codec, audio=audio, b_frames=b_frames
-    )
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 12 * FPS, **footage)
     served = await asyncio.to_thread(
         Cameras.start, tmp_path / "rtsp", [{"name": "gate", "file": str(clip), "loop": False}]
     )
@@ -152,7 +153,9 @@ async def test_kill_9_at_random_moments_loses_only_what_was_being_written(
 
         async def two_more() -> bool:
             runs = await runs_of(store, camera)
-            return bool(runs) and len(runs[max(runs)]) >= 2 and len(os.listdir(spool)) == len(runs)
+            return (
+                bool(runs) and len(runs[max(runs)]) >= 2 and len(list(spool.iterdir())) == len(runs)
+            )
 
         await wait_for(two_more, within_s=60, what=f"the last run has fragments\n{edge.tail()}")
         assert await edge.stop() == 0

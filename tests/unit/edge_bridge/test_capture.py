@@ -1,0 +1,327 @@
+"""One camera's thread: runs, their reasons, and faults that stay its own."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import pytest
+
+from domain.errors import ConfigError
+from domain.events import FragmentArrived, RunStarted
+from edge_bridge.capture import recorder as recorder_module
+from edge_bridge.capture.clip import ClipSource
+from edge_bridge.capture.recorder import Recorder, wait_s
+from edge_bridge.capture.rtsp import HeldBack, words
+from edge_bridge.capture.run import Recording
+from edge_bridge.capture.source import SourceError
+from edge_bridge.config import CameraConfig
+from media import keyframes
+from media.fragmenter import Limits
+from tests.footage import numbers_in, write_clip
+from tests.waiting import wait_for
+
+T0_MS = 1_760_000_000_000
+CAMERA = "acme/berlin/gate"
+
+
+class Kept:
+    """What capture hands over."""
+
+    def __init__(self) -> None:
+        self.fragments: list[tuple[FragmentArrived, bytes]] = []
+        self.starts: list[RunStarted] = []
+        self.ends: list[tuple[str, int, str]] = []
+
+    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+        self.fragments.append((event, data))
+        if started not in self.starts:
+            self.starts.append(started)
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        self.ends.append((run, ended_ms, reason))
+
+    def of(self, run: str) -> list[FragmentArrived]:
+        return [event for event, _ in self.fragments if event.run == run]
+
+
+class Feed:
+    """Counts what inference is offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[dict[str, Any]] = []
+
+    def offer(self, camera: str, run: str, packet: bytes, **about: Any) -> bool:
+        self.offered.append({"camera": camera, "run": run, "size": len(packet), **about})
+        return True
+
+
+class Film:
+    """A source that plays a clip at once, on a simulated clock; `change` alters packets."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: list[int],
+        change: Callable[[int, Any], Any] = lambda _, packet: packet,
+        end: Exception | None = None,
+    ) -> None:
+        self._container = av.open(str(path))
+        self.video = self._container.streams.video[0]
+        self.audio = None
+        self._clock, self._change = clock, change
+        self._end = end or SourceError("the camera closed the stream")
+
+    def packets(self) -> Iterator[tuple[Any, int]]:
+        for n, packet in enumerate(self._container.demux(self.video)):
+            if packet.size:
+                self._clock[0] += 40
+                yield self._change(n, packet), self._clock[0]
+        raise self._end
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def made(
+    openers: list[Callable[[], Any]], kept: Kept, clock: list[int], feed: Feed | None = None
+) -> Recorder:
+    """Return a recorder whose n-th connection is made by the n-th opener; then none is made."""
+    left = iter(openers)
+
+    def opener(*_: Any) -> Any:
+        return next(left, lambda: raising(SourceError("no more connections")))()
+
+    config = CameraConfig(id="gate", url="rtsp://192.0.2.1/x")
+    recording = Recording(
+        CAMERA, "e1", "main", Limits(target_ms=2_000), kept, feed, lambda: clock[0]
+    )
+    return Recorder(config, recording, 10, opener=opener)
+
+
+def raising(error: Exception) -> Any:
+    raise error
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "wait_s", lambda *_: 0.001)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", 250)
+
+
+async def finished(recorder: Recorder, kept: Kept, ends: int) -> None:
+    recorder.start()
+    await wait_for(lambda: len(kept.ends) >= ends, within_s=20, what="runs end")
+    recorder.stop()
+    assert recorder.join(5)
+
+
+async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
+    kept, clock, feed = Kept(), [T0_MS], Feed()
+    await finished(made([lambda: Film(clip, clock)], kept, clock, feed), kept, 1)
+    events = [event for event, _ in kept.fragments]
+    assert [event.seq for event in events] == [0, 1, 2, 3, 4]
+    assert [event.frames for event in events] == [50] * 5
+    for one, following in pairwise(events):
+        assert one.end_ms == following.start_ms
+    assert events[0].start_ms == T0_MS + 40  # the least-delayed picture's arrival
+    assert events[0].arrived_ms == T0_MS + 40
+    assert kept.ends == [(events[0].run, events[-1].end_ms, "the camera closed the stream")]
+    assert [start.started_ms for start in kept.starts] == [events[0].start_ms]
+    for event, data in kept.fragments:
+        assert list(keyframes.index(data, event.start_pts).keyframes) == event.keyframes
+        assert FragmentArrived.from_metadata(event.metadata()).sha256 == event.sha256
+    assert len(feed.offered) == 250
+    first = feed.offered[0]
+    assert first["keyframe"] and first["pts"] == events[0].start_pts
+    assert first["extradata"] and (first["codec"], first["width"]) == ("h264", 192)
+
+
+async def test_a_broken_connection_is_followed_by_a_new_run(clip: Path) -> None:
+    kept, clock = Kept(), [T0_MS]
+    lost = SourceError("no data for 10 s")
+    openers = [
+        lambda: raising(SourceError("refused")),
+        lambda: Film(clip, clock, end=lost),
+        lambda: raising(SourceError("refused")),
+        lambda: Film(clip, clock),
+    ]
+    await finished(made(openers, kept, clock), kept, 2)
+    (one, _, why), (other, _, _) = kept.ends
+    assert one < other  # sortable by start
+    assert why == "no data for 10 s"
+    assert [len(kept.of(run)) for run in (one, other)] == [5, 5]
+
+
+def later(seconds: int, since: int) -> Callable[[int, Any], Any]:
+    def change(n: int, packet: Any) -> Any:
+        if n >= since:
+            ticks = int(seconds / packet.time_base)
+            packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+        return packet
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [
+        (-30, "time stamps jumped back by 30.0 s"),
+        (3_600, "clock parted by more than 5 s"),
+    ],
+)
+async def test_broken_times_begin_a_new_run_on_the_same_connection(
+    seconds: int, reason: str, clip: Path
+) -> None:
+    kept, clock = Kept(), [T0_MS]
+    # The jump comes at picture 110; the next keyframe is 125.
+    await finished(made([lambda: Film(clip, clock, later(seconds, 110))], kept, clock), kept, 2)
+    (first, _, why), (second, _, _) = kept.ends
+    assert reason in why
+    assert sum(event.frames for event in kept.of(first)) == 110
+    assert sum(event.frames for event in kept.of(second)) == 125
+    assert kept.of(second)[0].start_ms == T0_MS + 126 * 40  # stamped by its own arrival
+
+
+async def test_an_unforeseen_fault_is_survived(clip: Path) -> None:
+    kept, clock = Kept(), [T0_MS]
+    openers = [lambda: raising(RuntimeError("?")), lambda: Film(clip, clock)]
+    await finished(made(openers, kept, clock), kept, 1)
+    assert len(kept.fragments) == 5
+
+
+async def test_a_state_is_logged_once(clip: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept, clock = Kept(), [T0_MS]
+    openers: list[Callable[[], Any]] = [lambda: raising(SourceError("refused"))] * 5
+    openers.append(lambda: Film(clip, clock))
+    with caplog.at_level("INFO", logger="edge_bridge"):
+        recorder = made(openers, kept, clock)
+        await finished(recorder, kept, 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:3] == [
+        "refused; trying again",
+        "recording",
+        "the camera closed the stream; trying again",
+    ]
+    assert recorder.status.state == "stopped"
+
+
+async def test_stopping_closes_the_fragment_and_says_so(clip: Path) -> None:
+    kept, clock = Kept(), [T0_MS]
+    gate = threading.Event()
+
+    def wait_here(n: int, packet: Any) -> Any:
+        if n == 60:
+            gate.set()
+            recorder.stop()
+        return packet
+
+    recorder = made([lambda: Film(clip, clock, wait_here)], kept, clock)
+    await finished(recorder, kept, 1)
+    assert gate.is_set()
+    assert kept.ends[0][2] == "edge stopped"
+    assert sum(event.frames for event, _ in kept.fragments) == 60
+
+
+async def test_a_run_without_any_fragment_is_not_told(clip: Path) -> None:
+    kept, clock = Kept(), [T0_MS]
+    no_keys = [lambda: Film(clip, clock, lambda _, packet: _not_key(packet))]
+    recorder = made(no_keys, kept, clock)
+    recorder.start()
+    await wait_for(
+        lambda: recorder.status.detail == "no more connections", within_s=20, what="it tried"
+    )
+    recorder.stop()
+    recorder.join(5)
+    assert (kept.fragments, kept.ends) == ([], [])
+
+
+def _not_key(packet: Any) -> Any:
+    packet.is_keyframe = False
+    return packet
+
+
+@pytest.mark.parametrize(
+    ("pictures", "recorded"),
+    [
+        # (dts, pts) in decode order; the last one may be cut off
+        ([(0, 0), (1, 1), (2, 2), (3, 3)], [0, 1, 2]),
+        ([(-1, 0), (0, 3), (1, 1), (2, 2), (3, 6), (4, 4)], [0, 3, 1, 2]),
+        ([(-1, 0), (0, 3), (1, 1)], [0]),
+        ([(0, 0)], []),
+        ([], []),
+    ],
+)
+def test_a_picture_that_may_be_cut_off_leaves_no_hole(
+    pictures: list[tuple[int, int]], recorded: list[int]
+) -> None:
+    held = HeldBack()
+    out: list[int] = []
+    for dts, pts in pictures:
+        packet: Any = SimpleNamespace(dts=dts, pts=pts)
+        out += [one.pts for one, _ in held.released_by((packet, 0))]
+    out += [one.pts for one, _ in held.at_the_end()]
+    assert out == recorded
+
+
+def test_back_off_grows_to_half_a_minute_and_is_spread() -> None:
+    assert [wait_s(n, 0.5) for n in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert wait_s(0, 0) == 0.5
+    assert wait_s(99, 1) == 45
+
+
+def test_errors_never_repeat_the_address() -> None:
+    with pytest.raises(av.FFmpegError) as caught:
+        av.open("rtsp://user:hidden@127.0.0.1:9/x", timeout=5)
+    assert "hidden" not in words(caught.value)
+
+
+def test_a_clip_goes_on_when_it_loops(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 50)
+    source = ClipSource(f"{path.as_uri()}?loop=1&offset_ms=1000", True, Unpaced(), lambda: 0)
+    times = []
+    for packet, _ in source.packets():
+        times.append(round(float(packet.pts * packet.time_base) * 25))
+        if len(times) == 120:
+            break
+    source.close()
+    assert times == list(range(25, 145))
+
+
+class Unpaced(threading.Event):
+    """Never set, and never waited for."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return False
+
+
+def test_a_clip_keeps_its_pace(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 50)
+    waits: list[float] = []
+
+    class Waits(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(time.monotonic() + (timeout or 0))
+            return False
+
+    source = ClipSource(path.as_uri(), True, Waits(), lambda: 0)
+    with pytest.raises(SourceError, match="the clip is over"):
+        list(source.packets())
+    assert len(waits) == 50
+    assert waits[-1] - waits[0] == pytest.approx(49 / 25, abs=0.2)
+    assert len(list(numbers_in(path))) == 50
+
+
+@pytest.mark.parametrize("query", ["?loop=yes", "?ofset_ms=3", "?offset_ms=-1"])
+def test_a_clips_address_lints_itself(query: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 5)
+    with pytest.raises(ConfigError, match="loop"):
+        ClipSource(path.as_uri() + query, True, threading.Event(), lambda: 0)
