@@ -1,0 +1,205 @@
+"""Who may ask what, and how errors and headers look."""
+
+from collections.abc import AsyncIterator
+from itertools import product
+
+import pytest
+
+from stores.catalog.keys import revoke_key
+from tests.integration.catalog_support import CAMERA, T0, run_id
+from tests.integration.web_support import BASE, Web, running_web
+from web.sessions import COOKIE, RECHECK_MS
+from web.views import VIEWS
+
+RUN = run_id()
+OPEN = {"/healthz", "/readyz", "/api/v1/session", "/{path:.*}"}
+
+
+@pytest.fixture
+async def web(services) -> AsyncIterator[Web]:
+    async with running_web(services) as running:
+        yield running
+
+
+def address(view_path: str) -> str:
+    tenant, site, camera = CAMERA.split("/")
+    return view_path.format(
+        tenant=tenant, site=site, camera=camera, run=RUN, seq=0, window_start_ms=T0, digest="0" * 32
+    )
+
+
+GUARDED = [view.view_path for view in VIEWS if view.view_path not in OPEN] + ["/api/v1/session"]
+
+
+async def test_everything_asks_for_a_key(web: Web) -> None:
+    assert len(GUARDED) >= 11
+    strangers = (
+        {},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": f"Basic {web.key}"},
+        {"Authorization": "Bearer"},
+        {"Cookie": f"{COOKIE}=e30.AAAA"},
+    )
+    for path, headers in product(GUARDED, strangers):
+        answer = await web.stranger.get(address(path), headers=headers)
+        assert answer.status == 401, (path, headers)
+        assert answer.content_type == "application/problem+json"
+        assert (await answer.json())["status"] == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    for path in GUARDED:
+        assert (await web.client.get(address(path))).status != 401, path
+
+
+async def test_unknown_addresses_of_the_api_ask_for_a_key_too(web: Web) -> None:
+    assert (await web.stranger.get("/api/v1/nothing")).status == 401
+    answer = await web.client.get("/api/v1/nothing")
+    assert (answer.status, answer.content_type) == (404, "application/problem+json")
+
+
+async def test_health_needs_none(web: Web) -> None:
+    assert (await web.stranger.get("/healthz")).status == 200
+    ready = await web.stranger.get("/readyz")
+    assert (ready.status, (await ready.json())["status"]) == (200, "ready")
+    web.site.is_ready = lambda: False
+    ready = await web.stranger.get("/readyz")
+    assert (ready.status, (await ready.json())["checks"]["stream"]) == (503, False)
+
+
+async def test_signing_in_and_out(web: Web) -> None:
+    answer = await web.stranger.post("/api/v1/session", json={"key": f" {web.key} "})
+    assert answer.status == 204
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert web.key not in cookie
+    value = answer.cookies[COOKIE].value
+    sent = {"Cookie": f"{COOKIE}={value}"}
+    who = await web.stranger.get("/api/v1/session", headers=sent)
+    assert await who.json() == {"name": "Ann"}
+    assert (await web.stranger.get("/api/v1/cameras", headers=sent)).status == 200
+    out = await web.stranger.delete("/api/v1/session")
+    assert out.status == 204
+    assert f'{COOKIE}="";' in out.headers["Set-Cookie"]
+    assert "Secure" not in cookie
+    secure = await web.stranger.post(
+        "/api/v1/session", json={"key": web.key}, headers={"X-Forwarded-Proto": "https"}
+    )
+    assert "Secure" in secure.headers["Set-Cookie"]
+    assert "Strict-Transport-Security" in secure.headers
+
+
+async def test_signing_in_wrongly(web: Web) -> None:
+    for body, status in (
+        (b'{"key": "wrong"}', 401),
+        (b'{"key": 5}', 400),
+        (b"{}", 400),
+        (b"[]", 400),
+        (b"\xff", 400),
+        (b"", 400),
+        (b'{"key": "' + b"x" * 5_000 + b'"}', 400),
+    ):
+        answer = await web.stranger.post("/api/v1/session", data=body)
+        assert (answer.status, answer.content_type) == (status, "application/problem+json"), body
+
+
+async def test_revoking_a_key_ends_its_sessions(web: Web) -> None:
+    answer = await web.stranger.post("/api/v1/session", json={"key": web.key})
+    sent = {"Cookie": f"{COOKIE}={answer.cookies[COOKIE].value}"}
+    assert (await web.stranger.get("/api/v1/cameras", headers=sent)).status == 200
+    assert await revoke_key(web.catalog, 1, T0) == "Ann"
+    web.set_now(T0 + 60_000 + RECHECK_MS)
+    assert (await web.stranger.get("/api/v1/cameras", headers=sent)).status == 401
+    assert (await web.client.get("/api/v1/cameras")).status == 401
+
+
+async def test_security_headers(web: Web) -> None:
+    for path in ("/healthz", "/", "/api/v1/cameras", f"{BASE}/playlist.m3u8"):
+        headers = (await web.client.get(path)).headers
+        policy = headers["Content-Security-Policy"]
+        for part in ("frame-ancestors 'none'", "media-src 'self' blob:", "worker-src 'self' blob:"):
+            assert part in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "aiohttp" not in headers["Server"]
+
+
+PROBLEMS = [
+    ("POST", "/api/v1/cameras", 405),
+    ("PUT", "/healthz", 405),
+    ("GET", f"{BASE}/nothing", 404),
+    ("GET", "/api/v1/cameras/acme/hq/unknown", 404),
+    ("GET", "/api/v1/cameras/ACME/hq/gate", 404),
+    ("GET", "/api/v1/cameras/acme/hq/unknown/timeline?from=0&to=1", 404),
+    ("GET", "/api/v1/cameras/acme/hq/unknown/playlist.m3u8?live=1", 404),
+    ("GET", f"{BASE}/fragments/{RUN}/0.ts", 404),
+    ("GET", f"{BASE}/fragments/nonsense/0.ts", 404),
+    ("GET", f"{BASE}/fragments/{RUN}/999999999.ts", 404),
+    ("GET", f"{BASE}/chunks/{RUN}/0/..%2f..%2fx.ts", 404),
+    ("GET", f"{BASE}/timeline?from=9&to=3", 400),
+    ("GET", f"{BASE}/timeline?from=2026-11-22T10:00:00&to=9999999999999", 400),
+    ("GET", f"{BASE}/timeline?from=0&to=2678400001", 400),
+    ("GET", f"{BASE}/timeline?from=0&to=1&buckets=2001", 400),
+    ("GET", f"{BASE}/chunks?from=0&to=86400001", 400),
+    ("GET", f"{BASE}/detections?from=0&to=86400001", 400),
+    ("GET", f"{BASE}/detections?from=0&to=1&limit=5001", 400),
+    ("GET", f"{BASE}/detections?from=0&to=1&min_score=2", 400),
+    ("GET", f"{BASE}/detections?from=0&to=1&cursor=WzFd", 400),
+    ("GET", f"{BASE}/detections?from=0&to=1&cursor=%C3%A9", 400),
+    ("GET", f"{BASE}/playlist.m3u8", 400),
+    ("GET", f"{BASE}/playlist.m3u8?from=0&to=86400001", 400),
+    ("GET", f"{BASE}/playlist.m3u8?live=1&from=0&to=5", 400),
+    ("GET", f"{BASE}/playlist.m3u8?from=0&to=1", 404),
+    ("GET", f"{BASE}/thumbnail.jpg", 404),
+    ("GET", f"{BASE}/thumbnail.jpg?width=5000", 400),
+    ("GET", f"{BASE}/thumbnail.jpg?at=noon", 400),
+]
+
+
+async def test_what_cannot_be_answered_is_a_problem(web: Web) -> None:
+    for method, path, status in PROBLEMS:
+        answer = await web.client.request(method, path)
+        body = await answer.json(content_type="application/problem+json")
+        assert (answer.status, body["status"]) == (status, status), (path, body)
+        assert body["detail"]
+        assert body["title"]
+
+
+async def test_a_store_that_does_not_answer_is_a_503(web: Web, services) -> None:
+    async with web.catalog.transaction() as connection:
+        await connection.execute("ALTER TABLE cameras RENAME TO elsewhere")
+    answer = await web.client.get("/api/v1/cameras")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert "elsewhere" not in await answer.text()
+    assert (await web.stranger.get("/readyz")).status == 503
+
+
+async def test_the_access_log_and_metrics_hold_no_keys(web: Web, caplog) -> None:
+    caplog.set_level("INFO", logger="web.access")
+    await web.client.get(f"/api/v1/cameras?key={web.key}")
+    await web.stranger.post("/api/v1/session", json={"key": web.key})
+    text = await (await web.client.get("/metrics")).text()
+    assert "GET /api/v1/cameras 200" in caplog.text
+    assert web.key not in caplog.text
+    assert web.key not in text
+    assert 'route="/api/v1/cameras"' in text
+
+
+async def test_the_page(web: Web, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("web.pages.DASHBOARD", tmp_path / "dist")
+    missing = await web.stranger.get("/")
+    assert missing.status == 503
+    assert "not built" in await missing.text()
+    (tmp_path / "dist" / "assets").mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "dist" / "index.html").write_text("<p>page")
+    (tmp_path / "dist" / "assets" / "app-1a2b.js").write_text("1")
+    for path in ("/", f"/camera/{CAMERA}", "/index.html"):
+        answer = await web.stranger.get(path)
+        assert (answer.status, await answer.text()) == (200, "<p>page")
+        assert answer.headers["Cache-Control"] == "no-cache"
+    asset = await web.stranger.get("/assets/app-1a2b.js")
+    assert "immutable" in asset.headers["Cache-Control"]
+    assert asset.content_type.endswith("javascript")
+    assert (await web.stranger.get("/assets/none.js")).status == 404
+    for path in ("/..%2fsecret.txt", "/assets/..%2f..%2fsecret.txt", "/%00.txt"):
+        answer = await web.stranger.get(path)
+        assert "secret" not in await answer.text()

@@ -1,0 +1,115 @@
+"""The views on a real catalog and object store, without a worker; real video to fill them with."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from domain.events import ChunkComplete, FragmentArrived, ManifestFragment
+from domain.identity import fragment_key
+from media.keyframes import index
+from stores.catalog import Catalog, add_camera
+from stores.catalog.keys import create_key
+from stores.objects import ObjectStore
+from streams.app import make_app
+from streams.settings import settings
+from streams.storage import make_object_store
+from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog
+from tests.unit.media.video import clip
+from web.site import Site
+from web.views import serve
+
+BASE = f"/api/v1/cameras/{CAMERA}"
+
+
+@dataclass
+class Web:
+    """The views under test; `client` sends the key along, `stranger` sends none."""
+
+    client: TestClient
+    stranger: TestClient
+    catalog: Catalog
+    store: ObjectStore
+    site: Site
+    key: str
+
+    def set_now(self, now_ms: int) -> None:
+        self.site.clock_ms = lambda: now_ms
+
+
+@asynccontextmanager
+async def running_web(services, **more: str) -> AsyncIterator[Web]:
+    """Serve the views on a catalog of their own with one camera, at T0 + 60 s."""
+    dsn = services.settings.database_url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        catalog = await stack.enter_async_context(fresh_catalog(dsn))
+        changed = {"VIGIL_DATABASE_URL": catalog._dsn, **more}
+        await stack.enter_async_context(changed_settings(changed))
+        app = make_app("web-test", web=True)
+        site = serve(app, settings(), lambda: True)
+        async with make_object_store(settings()) as store:
+            await add_camera(catalog, CAMERA, "Gate", T0)
+            key = await create_key(catalog, "Ann", T0)
+            server = TestServer(app.web.web_app)
+            headers = {"Authorization": f"Bearer {key}"}
+            async with TestClient(server, headers=headers) as client:
+                stranger = TestClient(server)
+                web = Web(client, stranger, catalog, store, site, key)
+                web.set_now(T0 + 60_000)
+                yield web
+                await stranger.session.close()
+                await (await site.catalog.get()).__aexit__(None, None, None)
+                await (await site.store.get()).__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def changed_settings(more: Mapping[str, str]) -> AsyncIterator[None]:
+    before = dict(os.environ)
+    os.environ.update(more)
+    settings.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+
+
+_CLIP = clip(40, keyframe_every=20)
+
+
+async def store_fragment(store: ObjectStore, run: str, seq: int) -> FragmentArrived:
+    """PUT a real fragment of 4 s (keyframes at 0 and 2 s) and return its event."""
+    found = index(_CLIP)
+    event = fragment(
+        run,
+        seq,
+        size_bytes=len(_CLIP),
+        sha256=hashlib.sha256(_CLIP).hexdigest(),
+        start_pts=found.first_pts,
+        keyframes=list(found.keyframes),
+    )
+    key = fragment_key(event.camera, run, seq)
+    await store.put_once(key, _CLIP, sha256=event.sha256, metadata=event.metadata())
+    return event
+
+
+async def store_chunk(store: ObjectStore, events: list[FragmentArrived]) -> ChunkComplete:
+    """Join stored fragments into a chunk in the store; the fragments' own objects go."""
+    event = chunk(events, digest=hashlib.md5(events[0].run.encode()).hexdigest())
+    parts = [await store.get(fragment_key(each.camera, each.run, each.seq)) for each in events]
+
+    async def pieces():
+        for part in parts:
+            yield part
+
+    await store.put_stream(event.object_key, pieces())
+    await store.delete([fragment_key(each.camera, each.run, each.seq) for each in events])
+    return event
+
+
+def part_of(event: ChunkComplete, seq: int) -> ManifestFragment:
+    return next(each for each in event.fragments if each.seq == seq)
