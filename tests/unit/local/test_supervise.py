@@ -1,0 +1,81 @@
+"""What ends is started again, ever later while it keeps ending.
+
+ended       | 1 s | started, ended | 2 s | started, ended | 4 s | ... 30 s at most
+"""
+
+from domain.errors import VigilError
+from local.supervise import LONGEST_WAIT_S, STABLE_S, Supervisor
+
+
+class Child:
+    name = "worker"
+
+    def __init__(self) -> None:
+        self.running = True
+        self.launches = 0
+        self.fails = False
+
+    def launch(self) -> None:
+        self.launches += 1
+        if self.fails:
+            raise VigilError("its port is busy")
+        self.running = True
+
+
+class Scene:
+    def __init__(self, spread: float = 1.0) -> None:
+        self.now = 0.0
+        self.child = Child()
+        self.said: list[str] = []
+        self.supervisor = Supervisor(
+            [self.child], self.said.append, clock=lambda: self.now, spread=lambda: spread
+        )
+
+    def wait(self) -> float:
+        """End the child and return after how long it is started again."""
+        self.child.running = False
+        self.supervisor.look()
+        before, began = self.child.launches, self.now
+        while self.child.launches == before:
+            self.now += 0.25
+            self.supervisor.look()
+        return self.now - began
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    scene = Scene()
+    assert [scene.wait() for _ in range(7)] == [1, 2, 4, 8, 16, LONGEST_WAIT_S, LONGEST_WAIT_S]
+    assert scene.said[0] == "worker ended; starting it again in 1.0 s"
+
+
+def test_waits_are_spread_over_half_of_their_length() -> None:
+    scene = Scene(spread=0.0)
+    assert [scene.wait() for _ in range(3)] == [0.5, 1, 2]
+
+
+def test_who_ran_long_enough_starts_anew() -> None:
+    scene = Scene()
+    scene.wait()
+    scene.wait()
+    scene.now += STABLE_S
+    assert scene.wait() == 1
+
+
+def test_a_start_that_fails_is_said_and_tried_again() -> None:
+    scene = Scene()
+    scene.child.fails = True
+    scene.wait()
+    assert scene.said[-1] == ("worker cannot start: its port is busy; starting it again in 2.0 s")
+    scene.child.fails = False
+    scene.now += 2
+    scene.supervisor.look()
+    assert scene.child.running
+
+
+def test_who_runs_is_left_alone() -> None:
+    scene = Scene()
+    for _ in range(100):
+        scene.now += 1
+        scene.supervisor.look()
+    assert scene.child.launches == 0
+    assert scene.said == []
