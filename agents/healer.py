@@ -39,7 +39,10 @@ class Healer:
         async for fragment in self._unseen(request):
             found += 1
             yield fragment
-        if request.before_seq is None and (end := await self._end(request)) is not None:
+        if (
+            request.before_seq is None
+            and (end := await self.end(request.camera, request.run)) is not None
+        ):
             yield end
         yield Healed(
             camera=request.camera,
@@ -62,11 +65,11 @@ class Healer:
                 continue
             if request.before_seq is not None and name.seq >= request.before_seq:
                 return
-            if (fragment := await self._fragment(info)) is not None:
+            if (fragment := await self.fragment(info)) is not None:
                 yield fragment
 
-    async def _fragment(self, info: ObjectInfo) -> FragmentArrived | None:
-        """Return what an object's metadata says, or None where it must not be believed."""
+    async def fragment(self, info: ObjectInfo) -> FragmentArrived | None:
+        """Return what an object's metadata says (one HEAD), or None where it is not believable."""
         try:
             head = await self._store.head(info.key)
             fragment = FragmentArrived.from_metadata(dict(head.metadata))
@@ -84,8 +87,9 @@ class Healer:
             return None
         return fragment
 
-    async def _end(self, request: HealRequested) -> RunEnded | None:
-        key = run_end_key(request.camera, request.run)
+    async def end(self, camera: str, run: str) -> RunEnded | None:
+        """Return what a run's end.json says (one GET), or None without a believable one."""
+        key = run_end_key(camera, run)
         try:
             event = parse(await self._store.get(key))
         except ObjectMissingError:
@@ -93,5 +97,6 @@ class Healer:
         except InvalidEventError as error:
             log.warning("run's end not taken in key=%s reason=%s", key, error)
             return None
-        fits = isinstance(event, RunEnded) and event.camera == request.camera
-        return event if isinstance(event, RunEnded) and fits and event.run == request.run else None
+        if isinstance(event, RunEnded) and (event.camera, event.run) == (camera, run):
+            return event
+        return None

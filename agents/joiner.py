@@ -27,6 +27,7 @@ from domain.events import (
     ManifestFragment,
     encode,
 )
+from domain.gaps import OBJECT_MISSING
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from media.keyframes import index
 from stores.objects import ObjectStore
@@ -172,7 +173,7 @@ class Joiner:
                 data = await self._fragment(due, standing, fragment)
                 read = index(data, near_pts=fragment.start_pts)
             except ObjectMissingError:
-                raise _LeftOutError(fragment, "its object is not in the store") from None
+                raise _LeftOutError(fragment, OBJECT_MISSING) from None
             except IntegrityError as error:
                 raise _LeftOutError(fragment, f"its bytes are not those told: {error}") from None
             except MediaError as error:

@@ -13,6 +13,7 @@ from domain.events import Gap
 from domain.seqs import Range, SeqRanges
 from domain.window_state import Held, RunEnd
 
+OBJECT_MISSING = "its object is not in the store"
 GIVEN_UP = "given up by the edge's spool"
 NEVER_ARRIVED = "never arrived in the cloud"
 PARTLY_GIVEN_UP = f"partly {GIVEN_UP}, partly {NEVER_ARRIVED}"

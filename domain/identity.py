@@ -20,6 +20,11 @@ SITE_PATTERN = rf"^{SLUG}/{SLUG}$"
 RUN_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 MAX_SEQ = 99_999_999
 
+_CHUNK_KEY = re.compile(
+    rf"^chunks/(?P<camera>{SLUG}/{SLUG}/{SLUG})/(?P<day>[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}})/"
+    r"(?P<clock>[0-9]{6})Z-(?P<window_s>[0-9]{1,4})-(?P<run>[0-9a-f-]{36})-"
+    r"(?P<digest>[0-9a-f]{32})\.(?P<suffix>ts|json)$"
+)
 _FRAGMENT_KEY = re.compile(
     rf"^fragments/(?P<camera>{SLUG}/{SLUG}/{SLUG})/(?P<run>[0-9a-f-]{{36}})/(?P<seq>[0-9]{{8}})\.ts$"
 )
@@ -84,6 +89,18 @@ class FragmentId:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChunkId:
+    """One making of one run's chunk in one window, and whether its manifest is meant."""
+
+    camera: str
+    run: str
+    window_start_ms: int
+    window_ms: int
+    digest: str
+    manifest: bool
+
+
 def run_prefix(camera: str, run: str) -> str:
     """Return the S3 prefix below which all of a run's objects stand."""
     return f"fragments/{check_camera(camera)}/{check_run(run)}/"
@@ -119,6 +136,27 @@ def window_prefix(camera: str, run: str, window_start_ms: int, window_ms: int) -
 def chunk_key(camera: str, run: str, window_start_ms: int, window_ms: int, digest: str) -> str:
     """Return a chunk's S3 key; the digest makes the same work twice write the same object."""
     return f"{window_prefix(camera, run, window_start_ms, window_ms)}{digest}.ts"
+
+
+def chunk_day_prefix(camera: str, day_ms: int) -> str:
+    """Return the S3 prefix of all chunks whose window starts on the UTC day of `day_ms`."""
+    day = datetime.fromtimestamp(day_ms // 1000, UTC).strftime("%Y/%m/%d")
+    return f"chunks/{check_camera(camera)}/{day}/"
+
+
+def parse_chunk_key(key: str) -> ChunkId | None:
+    """Return what the key of a chunk or manifest names, or None where it is neither."""
+    match = _CHUNK_KEY.fullmatch(key)
+    if match is None or not re.fullmatch(RUN_PATTERN, match["run"]):
+        return None
+    try:
+        start = datetime.strptime(match["day"] + match["clock"], "%Y/%m/%d%H%M%S")
+    except ValueError:
+        return None
+    start_ms = round(start.replace(tzinfo=UTC).timestamp()) * 1000
+    window_ms = int(match["window_s"]) * 1000
+    manifest = match["suffix"] == "json"
+    return ChunkId(match["camera"], match["run"], start_ms, window_ms, match["digest"], manifest)
 
 
 def manifest_key(chunk: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +32,8 @@ class ObjectInfo:
     size_bytes: int
     metadata: Mapping[str, str]
     """User metadata, names in lower case; empty in listings."""
+    modified_ms: int = 0
+    """When it was last written, on the store's clock (UTC, whole seconds as a rule)."""
 
 
 @asynccontextmanager
@@ -46,6 +49,11 @@ async def _said(what: str) -> AsyncIterator[None]:
         raise StoreError(f"{what}: the store answered {status} {code}.") from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         raise StoreError(f"{what}: the store cannot be reached ({error}).") from error
+
+
+def _modified_ms(answer: Mapping[str, Any]) -> int:
+    written: datetime = answer["LastModified"]
+    return round(written.timestamp() * 1000)
 
 
 def _status(error: ClientError) -> int | None:
@@ -180,7 +188,7 @@ class ObjectStore:
         async with _said(f"looking at {key}"):
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-        return ObjectInfo(key, answer["ContentLength"], metadata)
+        return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
 
     async def stream(
         self, key: str, first: int | None = None, last: int | None = None
@@ -225,7 +233,22 @@ class ObjectStore:
                     Bucket=self.bucket, Prefix=prefix, **wanted
                 )
             for item in answer.get("Contents", []):
-                yield ObjectInfo(item["Key"], item["Size"], {})
+                yield ObjectInfo(item["Key"], item["Size"], {}, _modified_ms(item))
+            token = answer.get("NextContinuationToken")
+            if not answer.get("IsTruncated") or token is None:
+                return
+
+    async def folders(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the prefixes one level below `prefix`, each ending in /, a request per 1,000."""
+        token: str | None = None
+        while True:
+            wanted = {"ContinuationToken": token} if token else {}
+            async with _said(f"listing {prefix}"):
+                answer = await self._client.list_objects_v2(
+                    Bucket=self.bucket, Prefix=prefix, Delimiter="/", **wanted
+                )
+            for item in answer.get("CommonPrefixes", []):
+                yield item["Prefix"]
             token = answer.get("NextContinuationToken")
             if not answer.get("IsTruncated") or token is None:
                 return

@@ -28,6 +28,8 @@ class QueueMessage:
     """How many times it was handed out, this time included."""
     reason: str | None = None
     """Why it was put aside, in a dead-letter queue."""
+    id: str = ""
+    """The queue's own name for it, the same each time it is handed out."""
 
 
 class Queue:
@@ -98,6 +100,7 @@ class Queue:
                 message["ReceiptHandle"],
                 int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
                 message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+                message.get("MessageId", ""),
             )
             for message in answer.get("Messages", [])
         ]
@@ -110,3 +113,12 @@ class Queue:
                 for at, receipt in enumerate(receipts[start : start + MAX_BATCH])
             ]
             await self._call("delete_message_batch", Entries=entries)
+
+    async def show_again(self, receipts: Sequence[str]) -> None:
+        """Let received messages be received again at once; one that fails waits its time."""
+        for start in range(0, len(receipts), MAX_BATCH):
+            entries = [
+                {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                for at, receipt in enumerate(receipts[start : start + MAX_BATCH])
+            ]
+            await self._call("change_message_visibility_batch", Entries=entries)

@@ -74,8 +74,8 @@ DELETED = TopicSpec(  # under the camera's key compaction would keep one tombsto
 )
 DEAD_LETTER = TopicSpec(
     "dead-letter",
-    "key of the message that could not be read",
-    (events.DeadLetter,),
+    "key of the message that could not be read; marks stand in their letter's partition",
+    (events.DeadLetter, events.DeadLetterMarked),
     retention_factor=DEAD_LETTERS_KEPT,
     max_message_bytes=2 * MIB,
 )

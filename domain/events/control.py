@@ -70,6 +70,23 @@ class Deleted(Event):
         return self.camera
 
 
+class DeadLetterMarked(Event):
+    """What became of a dead letter; stands behind it, in its partition of the same topic."""
+
+    type: Literal["dead-letter-marked"] = "dead-letter-marked"
+    partition: int = Field(ge=0, le=10_000, description="where the letter stands")
+    offset: int = Field(ge=0, lt=1 << 62, description="where it stands in its partition")
+    did: Literal["retried", "dropped"] = Field(
+        description="retried: its message was sent again before this was written"
+    )
+    at_ms: Ms = Field(description="when it was marked")
+
+    @property
+    def key(self) -> str:
+        """The letter's place."""
+        return f"{self.partition}@{self.offset}"
+
+
 class DeadLetter(Event):
     """A message that could not be read or must not be believed, kept with the reason."""
 

@@ -8,7 +8,14 @@ from pydantic_core import ErrorDetails
 from domain.errors import InvalidEventError
 from domain.events.base import Event
 from domain.events.chunks import ChunkComplete, ChunkDue
-from domain.events.control import DeadLetter, Deleted, Healed, HealRequested, Tick
+from domain.events.control import (
+    DeadLetter,
+    DeadLetterMarked,
+    Deleted,
+    Healed,
+    HealRequested,
+    Tick,
+)
 from domain.events.detections import Detection
 from domain.events.edge import Heartbeat
 from domain.events.fragments import FragmentArrived, RunEnded, RunStarted
@@ -26,6 +33,7 @@ AnyEvent = (
     | Heartbeat
     | Deleted
     | DeadLetter
+    | DeadLetterMarked
 )
 EVENTS: dict[str, type[Event]] = {
     model.model_fields["type"].default: model for model in AnyEvent.__args__
