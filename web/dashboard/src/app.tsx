@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { hasSession, whenSignedOut } from "./api/client";
 import { CameraPage } from "./camera/camera-page";
+import { wasSignedIn } from "./prefs";
 import { cameraPath, follow, useRoute } from "./router";
 import { SignIn } from "./sign-in";
 import { Shell } from "./ui/shell";
@@ -10,7 +11,7 @@ import { Wall } from "./wall/wall";
 type Session = "asking" | "none" | "open" | "unreachable";
 
 export function App() {
-  const [session, setSession] = useState<Session>("asking");
+  const [session, setSession] = useState<Session>(wasSignedIn.get() ? "open" : "asking");
   const route = useRoute();
 
   const ask = useCallback(async () => {
@@ -23,8 +24,14 @@ export function App() {
 
   useEffect(() => {
     whenSignedOut(() => setSession("none"));
-    void ask();
+    // With a session at hand the first request tells whether it still holds.
+    if (!wasSignedIn.get()) void ask();
   }, [ask]);
+
+  useEffect(() => {
+    if (session === "open") wasSignedIn.set(true);
+    if (session === "none") wasSignedIn.set(false);
+  }, [session]);
 
   useEffect(() => {
     if (session !== "unreachable") return;

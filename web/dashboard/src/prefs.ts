@@ -17,6 +17,12 @@ export const boxesShown = createSaved<boolean>(
   true,
   (value): value is boolean => typeof value === "boolean",
 );
+/** Whether the last visit ended signed in: the page then shows itself without asking first. */
+export const wasSignedIn = createSaved<boolean>(
+  "signed-in",
+  false,
+  (value): value is boolean => typeof value === "boolean",
+);
 export const hiddenLabels = createSaved<string[]>(
   "hidden-labels",
   [],

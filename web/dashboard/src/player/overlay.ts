@@ -6,7 +6,7 @@ import { type Area, contained, placeTag } from "./tags";
 const FONT = '600 11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const TAG_HEIGHT = 16;
 const TAG_PADDING = 4;
-/** On a picture narrower than this the track is left out of the tags. */
+/** On a picture narrower than this whole tags would hide the people: they say the score only. */
 const NARROW_PX = 560;
 
 /** Draws the boxes and says in `data-boxes` how many were drawn, in `data-at` for which moment. */
@@ -84,8 +84,9 @@ function drawTags(
 }
 
 function tagText({ label, score, track }: Shown, isWide: boolean): string {
+  if (!isWide) return score.toFixed(2);
   const sure = `${label} ${score.toFixed(2)}`;
-  return track === null || !isWide ? sure : `${sure} #${shortTrack(track)}`;
+  return track === null ? sure : `${sure} #${shortTrack(track)}`;
 }
 
 function shortTrack(track: string | number): string {

@@ -99,8 +99,10 @@ export class Player {
     this.wantPlay = true;
     this.setRate(1);
     this.noteCrossing(null);
+    this.awaited = null;
     this.showFrozen();
     this.load(liveWindow(serverNow()), null);
+    this.showThumbnail(null, this.turn);
   }
 
   /** Shows the picture of `wishMs` at once and plays on from there, or from the next footage. */
@@ -109,6 +111,7 @@ export class Player {
     clearTimeout(this.retryTimer);
     this.noteCrossing(null);
     this.awaited = wishMs;
+    this.lastFrame = null;
     this.playhead.set(wishMs);
     const media = mediaOf(this.pieces, wishMs);
     if (this.hls && media !== null) {
@@ -374,13 +377,16 @@ export class Player {
     if (crossing) this.crossingTimer = window.setTimeout(() => this.crossing.set(null), 6000);
   }
 
-  private showThumbnail(atMs: number, turn: number): void {
+  /** Shows the picture of a moment, or the newest one, until the video has its own. */
+  private showThumbnail(atMs: number | null, turn: number): void {
     this.showFrozen();
     const picture = new Image();
     picture.onload = () => {
-      if (turn === this.turn || this.awaited === atMs) this.paintCover(picture);
+      const isWanted = turn === this.turn || (atMs !== null && this.awaited === atMs);
+      if (isWanted && this.lastFrame === null) this.paintCover(picture);
     };
-    picture.src = thumbnailUrl(this.cameraId, COVER_WIDTH, Math.floor(atMs));
+    const at = atMs === null ? undefined : Math.floor(atMs);
+    picture.src = thumbnailUrl(this.cameraId, COVER_WIDTH, at);
   }
 
   private showFrozen(): void {

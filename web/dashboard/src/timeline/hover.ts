@@ -23,9 +23,7 @@ export class HoverPictures {
     const now = Date.now();
     this.queue = wishes.filter(
       (ms) =>
-        !this.kept.has(ms) &&
-        isRecorded(ms) &&
-        now - (this.failed.get(ms) ?? 0) > FAILED_FOR_MS,
+        !this.kept.has(ms) && isRecorded(ms) && now - (this.failed.get(ms) ?? 0) > FAILED_FOR_MS,
     );
     this.pump();
     return this.kept.get(snap)?.src ?? null;
