@@ -173,5 +173,6 @@ _ALL: tuple[Event, ...] = (
         at_ms=START_MS + 5_000,
         original_base64="eyJ0eXBlIjoiZnJhZ21lbnQtYXJyaXZlZCIsInZlcnNpb24iOjJ9",
     ),
+    DeadLetterMarked(partition=3, offset=17, did="retried", at_ms=START_MS + 60_000),
 )
 EXAMPLES: dict[str, Event] = {event.type: event for event in _ALL}
