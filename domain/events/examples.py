@@ -13,7 +13,14 @@ from domain.events.chunks import (
     ManifestFragment,
     VideoForm,
 )
-from domain.events.control import DeadLetter, Deleted, Healed, HealRequested, Tick
+from domain.events.control import (
+    DeadLetter,
+    DeadLetterMarked,
+    Deleted,
+    Healed,
+    HealRequested,
+    Tick,
+)
 from domain.events.detections import Detection, DetectionFrame, FoundObject
 from domain.events.edge import CameraStatus, Heartbeat
 from domain.events.fragments import FragmentArrived, Keyframe, RunEnded, RunStarted
