@@ -56,7 +56,7 @@ async def run_ends(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> l
 
 
 async def footage_before(catalog: Catalog, camera: str, at_ms: int) -> int | None:
-    """Return where the last footage that starts before `at_ms` ends; None without any."""
+    """Return where the footage before a hole ends, `at_ms` being in the hole; None without any."""
     row = await catalog.row("footage_before", camera, at_ms)
     return None if row is None else row["end_ms"]
 
