@@ -5,10 +5,16 @@ read no topic: without a consumer group, any number of these workers stand besid
 no rebalance disturbs them.
 """
 
+import sys
+
+from domain.errors import ConfigError
 from streams.app import make_app
 from streams.settings import settings
 from web.views import serve
 
-app = make_app("web", web=True)
-app.producer_only = True
-site = serve(app, settings(), lambda: app.started and not app.should_stop)
+try:
+    app = make_app("web", web=True)
+    app.producer_only = True
+    site = serve(app, settings(), lambda: app.started and not app.should_stop)
+except ConfigError as error:
+    sys.exit(f"web: {error}")

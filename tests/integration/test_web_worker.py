@@ -1,0 +1,114 @@
+"""The views as people run them: a real `faust -A web.app worker`, real HTTP."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from stores.catalog import Catalog, add_camera, index_fragments
+from stores.catalog.keys import create_key
+from streams.settings import settings
+from streams.storage import make_object_store
+from tests.integration.catalog_support import CAMERA, T0, fresh_catalog, run_id
+from tests.integration.web_support import BASE, store_fragment
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def worker(log: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "faust", "-A", "web.app", "worker", "-l", "info"),
+            cwd=ROOT,
+            env={**os.environ, **env},
+            stdout=out,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def catalog(services) -> AsyncIterator[Catalog]:
+    async with fresh_catalog(services.settings.database_url.get_secret_value()) as opened:
+        yield opened
+
+
+async def test_a_worker_answers_and_stops_cleanly(catalog: Catalog, tmp_path: Path) -> None:
+    await add_camera(catalog, CAMERA, "Gate", T0)
+    key = await create_key(catalog, "Ann", T0)
+    run = run_id(T0, seed=int.from_bytes(os.urandom(4), "big"))
+    async with make_object_store(settings()) as store:
+        events = [await store_fragment(store, run, seq) for seq in range(3)]
+    await index_fragments(catalog, events, T0)
+    port, log = free_port(), tmp_path / "web.log"
+    env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_WEB_PORT": str(port)}
+    async with (
+        worker(log, **env) as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+
+        async def ready() -> bool:
+            assert process.returncode is None, log.read_text()
+            try:
+                async with session.get("/readyz") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await wait_for(ready, within_s=60, what="the worker is ready")
+        headers = {"Authorization": f"Bearer {key}"}
+        for path in ("/router/", "/table/", "/graph", "/stats", "/performance"):
+            answer = await session.get(path, headers=headers)
+            assert "faust" not in (await answer.text()).lower(), f"{path} is Faust's own page"
+        answer = await session.get(
+            f"{BASE}/playlist.m3u8?from={T0}&to={T0 + 9_000}", headers=headers
+        )
+        lines = (await answer.text()).splitlines()
+        addresses = [line for line in lines if not line.startswith("#")]
+        assert addresses == [f"fragments/{run}/{seq}.ts" for seq in range(3)]
+        answers = await asyncio.gather(
+            *(session.get(f"{BASE}/{address}", headers=headers) for address in addresses * 5)
+        )
+        assert [answer.status for answer in answers] == [200] * 15
+        sizes = [len(await answer.read()) for answer in answers]
+        assert sizes == [event.size_bytes for event in events] * 5
+        picture = await session.get(f"{BASE}/thumbnail.jpg?at={T0}", headers=headers)
+        assert (await picture.read())[:2] == b"\xff\xd8"
+        assert (await session.get(f"{BASE}/thumbnail.jpg?at={T0}")).status == 401
+        metrics = await (await session.get("/metrics", headers=headers)).text()
+        assert 'vigil_http_requests_total{method="GET",route="' in metrics
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    text = log.read_text()
+    assert key not in text
+    assert "Traceback" not in text
+
+
+async def test_a_short_secret_is_one_clear_line(catalog: Catalog, tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_SESSION_SECRET": "short"}
+    async with worker(log, **env) as process:
+        assert await asyncio.wait_for(process.wait(), 60) != 0
+    text = log.read_text()
+    assert "VIGIL_SESSION_SECRET has 5 characters" in text
+    assert "Traceback" not in text
