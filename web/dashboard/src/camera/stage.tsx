@@ -103,7 +103,11 @@ function Notes({ player, zone }: { player: Player; zone: Zone }) {
             {zoneLabel(crossing.toMs, zone)}.
           </p>
         )}
-        {state.status === "waiting" && <p class="stage-note">Waiting for more footage</p>}
+        {state.status === "waiting" && (
+          <p class="stage-note late-note">
+            {state.live ? "Waiting for new footage" : "Loading footage"}
+          </p>
+        )}
       </div>
     </>
   );

@@ -1,15 +1,14 @@
 /** Plays one camera: live or any recorded moment, across gaps and from window to window. */
-import type Hls from "hls.js";
-import type { ErrorData, LevelDetails } from "hls.js";
-import { playlistUrl, thumbnailUrl } from "../api/client";
+import { playlistUrl } from "../api/client";
 import { serverNow } from "../clock";
 import { createStore } from "../store";
 import { jumped } from "../timeline/coverage";
+import { Cover } from "./cover";
+import { type Failure, Film, type HlsClass } from "./film";
 import { findFootage, whyMissing } from "./footage";
-import { mediaAtOrAfter, mediaOf, type Piece, wallEnd, wallOf } from "./mediaclock";
+import { watchFrames } from "./frames";
+import { mediaOf, wallEnd, wallOf } from "./mediaclock";
 import { liveWindow, nextRate, type PlayWindow, windowAround } from "./window";
-
-type HlsClass = typeof Hls;
 
 export type Status = "loading" | "playing" | "paused" | "waiting" | "empty" | "error";
 
@@ -33,7 +32,6 @@ export interface Crossing {
 const NEAR_EDGE_MS = 25_000;
 const RETRY_MS = 3000;
 const PLAYHEAD_EVERY_MS = 80;
-const COVER_WIDTH = 960;
 
 export class Player {
   readonly state = createStore<PlayerState>({
@@ -49,15 +47,16 @@ export class Player {
   readonly crossing = createStore<Crossing | null>(null);
   onFrame: (wallMs: number) => void = () => {};
 
-  private hls: Hls | null = null;
-  private pieces: Piece[] = [];
+  private film: Film | null = null;
+  private readonly cover: Cover;
   private window: PlayWindow | null = null;
   private wantPlay = true;
   private turn = 0;
   private lastFrame: { wallMs: number; mediaS: number } | null = null;
+  /** Film time of the last frame that the browser showed, whether it was wanted or not. */
+  private shownS: number | null = null;
   private frameS = 0.04;
   private playheadSetAt = 0;
-  private recoveries = 0;
   private retryTimer = 0;
   private crossingTimer = 0;
   private awaited: number | null = null;
@@ -66,10 +65,11 @@ export class Player {
   constructor(
     private readonly HlsJs: HlsClass,
     private readonly video: HTMLVideoElement,
-    /** Shows a still picture over the video while the video is not ready. */
-    private readonly cover: HTMLCanvasElement,
+    /** Lies over the video and shows a still picture while the video is not ready. */
+    cover: HTMLCanvasElement,
     private readonly cameraId: string,
   ) {
+    this.cover = new Cover(cover, video, cameraId);
     const on = (name: string, listener: () => void): void =>
       video.addEventListener(name, listener, { signal: this.leave.signal });
     on("playing", () => this.patch({ status: "playing", message: null }));
@@ -81,8 +81,9 @@ export class Player {
     on("seeking", () => {
       this.lastFrame = null;
     });
+    on("seeked", () => this.onSeeked());
     video.muted = true;
-    this.watchFrames();
+    watchFrames(video, (mediaS) => this.frame(mediaS), this.leave.signal);
   }
 
   destroy(): void {
@@ -90,8 +91,8 @@ export class Player {
     this.leave.abort();
     clearTimeout(this.retryTimer);
     clearTimeout(this.crossingTimer);
-    this.hls?.destroy();
-    this.hls = null;
+    this.film?.destroy();
+    this.film = null;
   }
 
   /** Plays what is being recorded now, as near to it as the playlist allows. */
@@ -100,7 +101,7 @@ export class Player {
     this.setRate(1);
     this.noteCrossing(null);
     this.awaited = null;
-    this.showFrozen();
+    this.cover.freeze();
     this.load(liveWindow(serverNow()), null);
     this.showThumbnail(null, this.turn);
   }
@@ -113,8 +114,8 @@ export class Player {
     this.awaited = wishMs;
     this.lastFrame = null;
     this.playhead.set(wishMs);
-    const media = mediaOf(this.pieces, wishMs);
-    if (this.hls && media !== null) {
+    const media = mediaOf(this.pieces(), wishMs);
+    if (media !== null) {
       if (!this.isBuffered(media)) this.showThumbnail(wishMs, turn);
       this.video.currentTime = media;
       this.resume();
@@ -169,7 +170,7 @@ export class Player {
   play(): void {
     this.wantPlay = true;
     const at = this.playhead.get();
-    const first = this.pieces[0];
+    const first = this.pieces()[0];
     // After a long pause a live playlist has moved on and no longer holds this moment.
     if (at !== null && first && at < first.wallStartMs - 1000) void this.seek(at);
     else this.resume();
@@ -178,7 +179,7 @@ export class Player {
   setRate(rate: number): void {
     this.video.defaultPlaybackRate = rate;
     this.video.playbackRate = rate;
-    if (this.hls) this.hls.config.maxBufferLength = bufferSeconds(rate);
+    this.film?.prepareFor(rate);
     this.patch({ rate });
   }
 
@@ -195,53 +196,25 @@ export class Player {
     this.state.set({ ...this.state.get(), ...change });
   }
 
+  private pieces() {
+    return this.film?.pieces ?? [];
+  }
+
   private load(window: PlayWindow, startMs: number | null): void {
-    const turn = ++this.turn;
+    this.turn++;
     clearTimeout(this.retryTimer);
-    this.hls?.destroy();
-    this.pieces = [];
+    this.film?.destroy();
     this.lastFrame = null;
     this.window = window;
     this.patch({ live: window.toMs === null, status: "loading", message: null });
-
-    const { HlsJs } = this;
-    const hls = new HlsJs({
-      autoStartLoad: false,
-      liveSyncDurationCount: 2,
-      backBufferLength: 90,
-      maxBufferLength: bufferSeconds(this.state.get().rate),
-      enableCEA708Captions: false,
-      enableWebVTT: false,
-      enableIMSC1: false,
+    const address = playlistUrl(this.cameraId, window.fromMs, window.toMs);
+    const { rate } = this.state.get();
+    this.film = new Film(this.HlsJs, this.video, address, startMs, rate, {
+      onEmpty: () => this.onEmpty(),
+      onFailure: (failure) => this.onFailure(failure),
+      onAudio: (hasAudio) => this.patch({ hasAudio }),
     });
-    this.hls = hls;
-    let started = false;
-    const take = (details: LevelDetails | null | undefined): void => {
-      if (turn === this.turn && details) this.pieces = piecesOf(details);
-    };
-    hls.on(HlsJs.Events.LEVEL_LOADED, (_event, { details }) => {
-      take(details);
-      if (started || turn !== this.turn) return;
-      if (this.pieces.length === 0) {
-        this.onEmpty();
-        return;
-      }
-      started = true;
-      const start = startMs === null ? -1 : (mediaAtOrAfter(this.pieces, startMs) ?? -1);
-      hls.startLoad(start);
-    });
-    hls.on(HlsJs.Events.LEVEL_UPDATED, (_event, { details }) => take(details));
-    hls.on(HlsJs.Events.LEVEL_PTS_UPDATED, (_event, { details }) => take(details));
-    hls.on(HlsJs.Events.FRAG_BUFFERED, () => take(hls.latestLevelDetails));
-    hls.on(HlsJs.Events.BUFFER_CREATED, (_event, { tracks }) => {
-      this.patch({ hasAudio: Boolean(tracks.audio ?? tracks.audiovideo) });
-    });
-    hls.on(HlsJs.Events.ERROR, (_event, data) => {
-      if (turn === this.turn) this.onError(data);
-    });
-    hls.attachMedia(this.video);
-    hls.loadSource(playlistUrl(this.cameraId, window.fromMs, window.toMs));
-    this.setRate(this.state.get().rate);
+    this.setRate(rate);
     this.resume();
   }
 
@@ -261,26 +234,14 @@ export class Player {
     }
   }
 
-  private onError(data: ErrorData): void {
-    const { ErrorDetails, ErrorTypes } = this.HlsJs;
-    // The API answers 404 where a range holds no footage.
-    if (data.details === ErrorDetails.LEVEL_EMPTY_ERROR || isMissingPlaylist(data)) {
-      this.onEmpty();
-      return;
-    }
-    if (!data.fatal) return;
-    if (data.type === ErrorTypes.MEDIA_ERROR && this.recoveries < 2) {
-      this.recoveries++;
-      this.hls?.recoverMediaError();
-      return;
-    }
+  private onFailure(failure: Failure): void {
     const at = this.playhead.get();
     const again = (): void => {
       if (this.window?.toMs === null || at === null) this.goLive();
       else void this.seek(at);
     };
     this.fail(
-      data.type === ErrorTypes.NETWORK_ERROR
+      failure === "network"
         ? "The footage could not be fetched. Trying again."
         : "This browser could not play the footage. Trying again.",
       again,
@@ -289,7 +250,8 @@ export class Player {
 
   private fail(message: string, again: () => void): void {
     this.patch({ status: "error", message });
-    this.pieces = [];
+    this.film?.destroy();
+    this.film = null;
     clearTimeout(this.retryTimer);
     this.retryTimer = window.setTimeout(again, RETRY_MS);
   }
@@ -308,9 +270,9 @@ export class Player {
 
   /** The window has been played to its end: what comes after it? */
   private async goOn(): Promise<void> {
-    const end = wallEnd(this.pieces) ?? this.window?.toMs;
+    const end = wallEnd(this.pieces()) ?? this.window?.toMs;
     if (end === null || end === undefined) return;
-    this.showFrozen();
+    this.cover.freeze();
     await this.seek(end + 1);
   }
 
@@ -322,34 +284,24 @@ export class Player {
     return false;
   }
 
-  private watchFrames(): void {
-    const again = (_now: number, meta: VideoFrameCallbackMetadata): void => {
-      if (this.leave.signal.aborted) return;
-      this.frame(meta.mediaTime);
-      this.video.requestVideoFrameCallback(again);
-    };
-    if ("requestVideoFrameCallback" in this.video) {
-      this.video.requestVideoFrameCallback(again);
-      return;
-    }
-    const tick = (): void => {
-      if (this.leave.signal.aborted) return;
-      if (this.video.readyState >= 2) this.frame(this.video.currentTime);
-      requestAnimationFrame(tick);
-    };
-    requestAnimationFrame(tick);
+  /** While stopped, the frame of the new place may have come by before the seek counted as done. */
+  private onSeeked(): void {
+    if (this.video.readyState < 2 || this.lastFrame !== null) return;
+    const now = this.video.currentTime;
+    const isFresh = this.shownS !== null && Math.abs(this.shownS - now) < 0.5;
+    this.frame(isFresh && this.shownS !== null ? this.shownS : now);
   }
 
   private frame(mediaS: number): void {
-    const wallMs = wallOf(this.pieces, mediaS);
+    this.shownS = mediaS;
+    const wallMs = wallOf(this.pieces(), mediaS);
     if (wallMs === null) return;
     // Frames of the old place may still come by while a new one is being fetched.
     if (this.awaited !== null) {
       if (this.video.seeking || Math.abs(wallMs - this.awaited) > 5000) return;
       this.awaited = null;
     }
-    this.hideCover();
-    this.recoveries = 0;
+    this.cover.hide();
     const before = this.lastFrame;
     const frame = { wallMs, mediaS };
     this.lastFrame = frame;
@@ -377,51 +329,10 @@ export class Player {
     if (crossing) this.crossingTimer = window.setTimeout(() => this.crossing.set(null), 6000);
   }
 
-  /** Shows the picture of a moment, or the newest one, until the video has its own. */
   private showThumbnail(atMs: number | null, turn: number): void {
-    this.showFrozen();
-    const picture = new Image();
-    picture.onload = () => {
+    this.cover.showMoment(atMs, () => {
       const isWanted = turn === this.turn || (atMs !== null && this.awaited === atMs);
-      if (isWanted && this.lastFrame === null) this.paintCover(picture);
-    };
-    const at = atMs === null ? undefined : Math.floor(atMs);
-    picture.src = thumbnailUrl(this.cameraId, COVER_WIDTH, at);
+      return isWanted && this.lastFrame === null;
+    });
   }
-
-  private showFrozen(): void {
-    if (this.video.readyState >= 2 && this.cover.hidden) this.paintCover(this.video);
-  }
-
-  private paintCover(picture: HTMLVideoElement | HTMLImageElement): void {
-    const isVideo = picture instanceof HTMLVideoElement;
-    const width = isVideo ? picture.videoWidth : picture.naturalWidth;
-    const height = isVideo ? picture.videoHeight : picture.naturalHeight;
-    if (!width || !height) return;
-    this.cover.width = width;
-    this.cover.height = height;
-    this.cover.getContext("2d")?.drawImage(picture, 0, 0, width, height);
-    this.cover.hidden = false;
-  }
-
-  private hideCover(): void {
-    this.cover.hidden = true;
-  }
-}
-
-function isMissingPlaylist({ details, response }: ErrorData): boolean {
-  return response?.code === 404 && /^(manifest|level)Load/.test(details);
-}
-
-function bufferSeconds(rate: number): number {
-  return Math.min(240, 20 * Math.max(1, rate));
-}
-
-function piecesOf(details: LevelDetails): Piece[] {
-  const pieces: Piece[] = [];
-  for (const { start, duration, programDateTime } of details.fragments) {
-    if (programDateTime === null || programDateTime === undefined) continue;
-    pieces.push({ mediaStartS: start, durationS: duration, wallStartMs: programDateTime });
-  }
-  return pieces;
 }
