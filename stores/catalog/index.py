@@ -54,17 +54,22 @@ async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms
 
 
 def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
+    return event.model_dump(mode="json") | derived_of(event)
+
+
+def derived_of(event: ChunkComplete) -> dict[str, Any]:
+    """Return what a chunk's row says beyond the event: multiranges as PostgreSQL's text."""
     covered = merge((f.start_ms, f.start_ms + f.duration_ms) for f in event.fragments)
     seqs = SeqRanges.of(fragment.seq for fragment in event.fragments)
-    row = event.model_dump(mode="json")
-    row["seqs"] = _seq_multirange(seqs)
     gaps = SeqRanges(
         (min(gap.first_seq, gap.last_seq), max(gap.first_seq, gap.last_seq)) for gap in event.gaps
     )
-    row["settled"] = _seq_multirange(seqs | gaps)
-    row["covered"] = multirange(covered)
-    row["whole"] = covered == [(event.start_ms, event.end_ms)]
-    return row
+    return {
+        "seqs": _seq_multirange(seqs),
+        "settled": _seq_multirange(seqs | gaps),
+        "covered": multirange(covered),
+        "whole": covered == [(event.start_ms, event.end_ms)],
+    }
 
 
 def _seq_multirange(seqs: SeqRanges) -> str:

@@ -1,0 +1,162 @@
+"""What the catalog says there is, for the consistency check and the reconciler."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from domain.consistency import ChunkRow, Derived, FragmentRow, RowId
+from domain.consistency.manifests import NOT_THERE
+from domain.events import ChunkComplete
+from domain.seqs import SeqRanges
+from stores.catalog.index import derived_of
+from stores.catalog.pool import Catalog, Row
+
+PAGE = 5_000
+_RANGE = re.compile(r"\[(\d+),(\d+)\)")
+_DERIVED = ("seqs", "settled", "covered", "whole")
+
+
+@dataclass(frozen=True, slots=True)
+class RunKnown:
+    """A run that the catalog has heard of."""
+
+    run: str
+    over: bool
+    """It ended before the time that was asked about."""
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The seqs of one run: in chunks, settled by chunks, left out for unusable bytes."""
+
+    seqs: SeqRanges
+    settled: SeqRanges
+    left_out: SeqRanges
+
+
+@dataclass(frozen=True, slots=True)
+class BuriedChunk:
+    """A chunk's tombstone; no window means all of the run, no digest any content."""
+
+    run: str
+    window_start_ms: int | None
+    digest: str | None
+    deleted_ms: int
+
+
+def derived(chunk: ChunkComplete) -> Derived:
+    """Return what the chunk's row must say beyond the manifest."""
+    return _derived(derived_of(chunk))
+
+
+def _derived(row: dict[str, Any] | Row) -> Derived:
+    return Derived(
+        _ranges(row["seqs"]), _ranges(row["settled"]), _ranges(row["covered"]), row["whole"]
+    )
+
+
+def _ranges(multirange: str) -> tuple[tuple[int, int], ...]:
+    return tuple((int(first), int(end)) for first, end in _RANGE.findall(multirange))
+
+
+def _seqs(multirange: str) -> SeqRanges:
+    return SeqRanges((first, end - 1) for first, end in _ranges(multirange))
+
+
+async def chunk_days(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[int]:
+    """Return the UTC days (start, ms) that have chunk rows in [from, to)."""
+    rows = await catalog.rows("inventory_days", camera, from_ms, to_ms)
+    return [row["day_ms"] for row in rows]
+
+
+async def chunk_rows(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[ChunkRow]:
+    """Return the rows of chunks whose window starts in [from, to)."""
+    return [
+        _chunk_row(row) for row in await catalog.rows("inventory_chunks", camera, from_ms, to_ms)
+    ]
+
+
+def _chunk_row(row: Row) -> ChunkRow:
+    fields = {name: row[name] for name in row.keys() if name not in (*_DERIVED, "indexed_ms")}  # noqa: SIM118
+    try:
+        chunk = ChunkComplete.model_validate(fields)
+    except ValidationError:
+        chunk = None
+    identity = RowId(row["window_start_ms"], row["run"], row["revision"], row["digest"])
+    return ChunkRow(identity, row["object_key"], chunk, _derived(row), row["indexed_ms"])
+
+
+async def fragment_rows(catalog: Catalog, camera: str, run: str) -> AsyncIterator[FragmentRow]:
+    """Yield the rows of a run's fragments by seq, a page at a time."""
+    after = -1
+    while True:
+        rows = await catalog.rows("inventory_fragments", camera, UUID(run), after, PAGE)
+        for row in rows:
+            yield FragmentRow(row["seq"], row["start_ms"], row["indexed_ms"])
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["seq"]
+
+
+async def known_runs(catalog: Catalog, camera: str, since_ms: int = 0) -> dict[str, RunKnown]:
+    """Return the runs that the catalog has heard of."""
+    rows = await catalog.rows("inventory_runs", camera, since_ms)
+    return {row["run"]: RunKnown(row["run"], row["over"], row["ended"]) for row in rows}
+
+
+async def held_by_chunks(
+    catalog: Catalog, camera: str, runs: Sequence[str], *, but: tuple[int, int] = (0, 0)
+) -> dict[str, Held]:
+    """Return what chunks hold of runs; those whose window starts in `but` (UTC ms) do not count."""
+    rows = await catalog.rows(
+        "inventory_held", camera, [UUID(run) for run in runs], *but, sorted(NOT_THERE)
+    )
+    return {
+        row["run"]: Held(_seqs(row["seqs"]), _seqs(row["settled"]), _seqs(row["left_out"]))
+        for row in rows
+    }
+
+
+async def seqs_with_rows(
+    catalog: Catalog, camera: str, runs: Sequence[str]
+) -> dict[str, SeqRanges]:
+    """Return of each run the seqs that have rows of their own."""
+    rows = await catalog.rows("inventory_rows_of_runs", camera, [UUID(run) for run in runs])
+    return {row["run"]: _seqs(row["seqs"]) for row in rows}
+
+
+async def buried_chunks(
+    catalog: Catalog, camera: str, from_ms: int, to_ms: int
+) -> list[BuriedChunk]:
+    """Return the tombstones of chunks whose window starts in [from, to), or may."""
+    rows = await catalog.rows("inventory_buried_chunks", camera, from_ms, to_ms)
+    return [BuriedChunk(**dict(row)) for row in rows]
+
+
+async def buried_fragments(
+    catalog: Catalog, camera: str, runs: Sequence[str], until_ms: int
+) -> dict[str, tuple[SeqRanges, SeqRanges]]:
+    """Return of each run the seqs deleted up to `until_ms`, and those deleted since."""
+    rows = await catalog.rows(
+        "inventory_buried_fragments", camera, [UUID(run) for run in runs], until_ms
+    )
+    return {row["run"]: (_seqs(row["buried"]), _seqs(row["dying"])) for row in rows}
+
+
+async def window_buried(
+    catalog: Catalog, camera: str, run: str, start_ms: int, window_ms: int
+) -> bool:
+    """Say whether the chunk that held a fragment's time was deleted, and none took its place."""
+    row = await catalog.row("inventory_window", camera, UUID(run), start_ms, window_ms)
+    return bool(row and row["buried"])
+
+
+async def reach(catalog: Catalog, camera: str) -> tuple[int, int] | None:
+    """Return from when to when the camera has footage, by the catalog."""
+    row = await catalog.row("reach", camera)
+    return None if row is None else (row["first_ms"], row["last_ms"])

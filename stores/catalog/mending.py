@@ -1,0 +1,38 @@
+"""Removing single rows that are wrong. All else is mended by indexing again (index.py)."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from domain.consistency import RowId
+from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
+
+
+@asynccontextmanager
+async def camera_locked(catalog: Catalog, camera: str) -> AsyncIterator[Connection]:
+    """Hold the camera's footage: no index agent writes rows of it meanwhile."""
+    async with catalog.transaction() as connection:
+        await lock_cameras(connection, "footage", [camera])
+        yield connection
+
+
+async def drop_chunk_row(catalog: Catalog, camera: str, row: RowId) -> bool:
+    """Remove a chunk's row while it is still this revision; return whether it was."""
+    async with camera_locked(catalog, camera) as connection:
+        done = await connection.execute(
+            sql("drop_chunk_row"),
+            *(camera, row.window_start_ms, UUID(row.run), row.revision, row.digest),
+        )
+        return bool(done == "DELETE 1")
+
+
+async def drop_fragment_rows(catalog: Catalog, camera: str, run: str, seqs: Sequence[int]) -> None:
+    """Remove fragments' rows."""
+    async with camera_locked(catalog, camera) as connection:
+        await connection.execute(sql("drop_fragment_rows"), camera, UUID(run), list(seqs))
+
+
+async def named_by_rows(connection: Connection, camera: str, keys: Sequence[str]) -> set[str]:
+    """Return those of the chunk objects' keys that rows name, under the lock in hand."""
+    rows = await connection.fetch(sql("inventory_named"), camera, list(keys))
+    return {row["object_key"] for row in rows}
