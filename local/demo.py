@@ -82,11 +82,12 @@ class Demo:
         self._stack.write_env(own)
         self._env = {**os.environ, **self._stack.env, **own, "PYTHONUNBUFFERED": "1"}
         dashboard.build(self._report, self._folder.logs / "dashboard.log")
-        self._prepare_cloud()
-        self._start_cloud()
         addresses = self._start_cameras()
+        self._prepare_cloud()
+        # The page first: started all together, everything would be slow on a small machine.
+        self._start_page()
+        self._start_cloud()
         self._start_edge(addresses)
-        self._await_page()
 
     def watch(self) -> None:
         """Start again what ends, until SIGTERM or Ctrl-C."""
@@ -103,7 +104,7 @@ class Demo:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave halves behind
         for program in self._programs:
             program.process.ask_to_stop()
-        for program in self._programs:
+        for program in reversed(self._programs):
             program.process.stop()
         if self._cameras:
             self._cameras.stop()
@@ -144,15 +145,18 @@ class Demo:
             self._end(topics, "vigil topics ensure")
         self._report("The topics stand")
 
+    def _start_page(self) -> None:
+        self._launch(Program("web", worker("web.app"), self._folder, self._env))
+        self._await_page()
+
     def _start_cloud(self) -> None:
-        folder = self._folder
-        self._programs = [
-            Program("relay", vigil("relay", "run"), folder, self._env),
-            *(Program(name, worker(f"agents.{name}"), folder, self._env) for name in WORKERS),
-            Program("web", worker("web.app"), folder, self._env),
-        ]
-        for program in self._programs:
-            program.launch()
+        self._launch(Program("relay", vigil("relay", "run"), self._folder, self._env))
+        for name in WORKERS:
+            self._launch(Program(name, worker(f"agents.{name}"), self._folder, self._env))
+
+    def _launch(self, program: Program) -> None:
+        self._programs.append(program)
+        program.launch()
 
     def _start_cameras(self) -> list[str]:
         files = [clips.prepare(clip, self._report) for clip in clips.CLIPS]
@@ -206,12 +210,11 @@ class Demo:
             stop_within_s=20,
             death_signal=signal.SIGTERM,
         )
-        self._programs.insert(0, edge)
-        edge.launch()
+        self._launch(edge)
         self._report("The edge records")
 
     def _await_page(self) -> None:
-        web = self._programs[-1].process
+        web = self._programs[0].process
 
         def answers() -> bool:
             try:
