@@ -1,0 +1,282 @@
+"""Looking for what is wrong between S3 and the catalog, one camera and one day at a time.
+
+    for each day      rows, then objects and manifests, window by window  -> judge_window
+    for each run      its objects beside its rows, seq by seq             -> judge_fragment
+
+In memory are one day's chunk rows, one window's manifests and, of each run, seqs as ranges.
+What the rules are stands in domain/consistency/; nothing is changed here.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from pydantic import ValidationError
+
+from agents.check_scope import Check, Counts, RunSeqs
+from agents.chunk_bytes import check_bytes
+from agents.run_checker import RunChecker
+from domain.consistency import (
+    ChunkRow,
+    Delete,
+    DropChunkRow,
+    Finding,
+    ManifestSeen,
+    Reindex,
+    Restore,
+    Retire,
+    RowId,
+    Standing,
+    Verdict,
+    WindowView,
+    explained,
+    judge_window,
+    redundant,
+)
+from domain.errors import ObjectMissingError
+from domain.events import ChunkComplete
+from domain.identity import parse_chunk_key
+from domain.seqs import SeqRanges
+from stores import inventory as bucket
+from stores.catalog import inventory as index
+from stores.objects import ObjectInfo
+
+DAY_MS = bucket.DAY_MS
+LONGEST_WINDOW_MS = 3_600_000
+
+
+class CameraChecker:
+    """Looks through one camera, once."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        self.store, self.catalog, self.camera = check.store, check.catalog, check.camera
+        self.scope, self.patience = check.scope, check.patience
+        self.counts = Counts(cameras=1)
+        self.runs: dict[str, RunSeqs] = {}
+        self._recent: list[Standing] = []
+        self._orphans: list[tuple[Finding, ChunkRow]] = []
+        self._first: ChunkComplete | None = None
+        self._last: ChunkComplete | None = None
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Yield what is wrong; raises StoreError where S3 or the catalog fails."""
+        scope = self.scope
+        in_s3 = await bucket.chunk_days(self.store, self.camera, scope.from_ms, scope.to_ms)
+        in_catalog = await index.chunk_days(self.catalog, self.camera, scope.from_ms, scope.to_ms)
+        for day_ms in sorted({*in_s3, *in_catalog}):
+            self.counts.days += 1
+            async for finding in self._day(day_ms):
+                yield finding
+        for finding in self._doubles(last=True):
+            yield finding
+        for finding, row in self._orphans:
+            yield self._orphan(finding, row)
+        for finding in await self._reach():
+            yield finding
+        runs = RunChecker(self.check, self.runs)
+        async for finding in runs.findings():
+            yield finding
+        self.counts.fragments += runs.fragments
+        self.counts.rows += runs.rows
+        self.counts.in_work += runs.in_work
+
+    # -- a day
+
+    async def _day(self, day_ms: int) -> AsyncIterator[Finding]:
+        from_ms = max(day_ms, self.scope.from_ms)
+        to_ms = min(day_ms + DAY_MS, self.scope.to_ms)
+        waiting: dict[int, dict[str, ChunkRow]] = {}
+        for row in await index.chunk_rows(self.catalog, self.camera, from_ms, to_ms):
+            waiting.setdefault(row.id.window_start_ms, {})[row.id.run] = row
+        buried = _buried(await index.buried_chunks(self.catalog, self.camera, from_ms, to_ms))
+        async for group in bucket.windows_of_day(self.store, self.camera, day_ms):
+            by_run: dict[str, list[ObjectInfo]] = {}
+            start_ms = None
+            for info in group:
+                name = parse_chunk_key(info.key)
+                if name is None or name.camera != self.camera:
+                    yield self._unknown(info)
+                    continue
+                start_ms = name.window_start_ms
+                by_run.setdefault(name.run, []).append(info)
+            if start_ms is None or not from_ms <= start_ms < to_ms:
+                continue
+            rows = waiting.pop(start_ms, {})
+            for run in sorted(by_run.keys() | rows.keys()):
+                infos, row_or_none = by_run.get(run, []), rows.get(run)
+                async for finding in self._window(run, start_ms, infos, row_or_none, buried):
+                    yield finding
+        for start_ms, rows in sorted(waiting.items()):
+            for run, row in rows.items():
+                async for finding in self._window(run, start_ms, [], row, buried):
+                    yield finding
+        for finding in self._doubles(last=False):
+            yield finding
+
+    async def _window(
+        self,
+        run: str,
+        start_ms: int,
+        infos: Sequence[ObjectInfo],
+        row: ChunkRow | None,
+        buried: Callable[[str, int, str], int | None],
+    ) -> AsyncIterator[Finding]:
+        verdict = await self._judge(run, start_ms, infos, row, buried)
+        if verdict.findings:  # it may have changed between the rows and the listing: look again
+            rows = await index.chunk_rows(self.catalog, self.camera, start_ms, start_ms + 1)
+            row = next((each for each in rows if each.id.run == run), None)
+            tombstones = await index.buried_chunks(
+                self.catalog, self.camera, start_ms, start_ms + 1
+            )
+            infos = [info async for info in bucket.window(self.store, self.camera, run, start_ms)]
+            verdict = await self._judge(run, start_ms, infos, row, _buried(tombstones))
+        self.counts.in_work += verdict.in_work
+        self._remember(run, verdict, row)
+        for finding in verdict.findings:
+            if finding.kind == "row-without-object" and row and isinstance(finding.mend, Restore):
+                self._orphans.append((finding, row))  # judged when all windows are known
+            else:
+                yield finding
+        if self.scope.bytes:
+            objects = {info.key: info.size_bytes for info in infos}
+            for chunk in verdict.current:
+                if objects.get(chunk.object_key) != chunk.size_bytes:
+                    continue  # told already
+                async for finding in check_bytes(self.store, chunk):
+                    yield finding
+                self.counts.bytes_read += chunk.size_bytes
+
+    async def _judge(
+        self,
+        run: str,
+        start_ms: int,
+        infos: Sequence[ObjectInfo],
+        row: ChunkRow | None,
+        buried: Callable[[str, int, str], int | None],
+    ) -> Verdict:
+        view = WindowView(
+            self.camera,
+            run,
+            start_ms,
+            {each.key: (each.size_bytes, each.modified_ms) for each in infos if _is_chunk(each)},
+            {each.key: await self._manifest(each) for each in infos if not _is_chunk(each)},
+            row,
+        )
+        return judge_window(view, lambda digest: buried(run, start_ms, digest), self.patience)
+
+    async def _manifest(self, info: ObjectInfo) -> ManifestSeen:
+        try:
+            chunk = ChunkComplete.model_validate_json(await self.store.get(info.key))
+        except (ValidationError, ObjectMissingError):
+            return ManifestSeen(info.modified_ms, None)
+        return ManifestSeen(info.modified_ms, chunk, index.derived(chunk))
+
+    def _remember(self, run: str, verdict: Verdict, row: ChunkRow | None) -> None:
+        known = self.runs.setdefault(run, RunSeqs())
+        for chunk in verdict.current:
+            self.counts.chunks += 1
+            standing = Standing.of(chunk)
+            self._recent.append(standing)
+            known.seqs |= standing.seqs
+            known.left_out |= explained(chunk)
+            if self._first is None or chunk.start_ms < self._first.start_ms:
+                self._first = chunk
+            if self._last is None or chunk.end_ms > self._last.end_ms:
+                self._last = chunk
+        if row is not None:
+            settled = SeqRanges((first, end - 1) for first, end in row.derived.settled)
+            known.settled |= settled
+
+    # -- what needs more than one window
+
+    def _doubles(self, *, last: bool) -> list[Finding]:
+        """Return what stands twice; chunks of the last hour wait for their neighbours."""
+        newest = max((each.id.window_start_ms for each in self._recent), default=0)
+        until_ms = newest + 1 if last else newest - LONGEST_WINDOW_MS
+        found = []
+        for chunk, shared, can_go in redundant(self._recent):
+            if not last and chunk.id.window_start_ms >= until_ms:
+                continue
+            seqs = ", ".join(f"{first} to {end}" for first, end in shared.ranges[:5])
+            says = f"fragments {seqs} of {chunk.key} stand in another current chunk too"
+            found.append(
+                Finding(
+                    "fragment-doubled",
+                    self.camera,
+                    says,
+                    run=chunk.id.run,
+                    seq=shared.ranges[0][0],
+                    at_ms=chunk.id.window_start_ms,
+                    key=chunk.key,
+                    mend=Retire(chunk.id) if can_go else None,
+                )
+            )
+        self._recent = [each for each in self._recent if each.id.window_start_ms >= until_ms]
+        return found
+
+    def _orphan(self, finding: Finding, row: ChunkRow) -> Finding:
+        """Let a row without object go where all it tells of stands in other chunks."""
+        seqs = SeqRanges((first, end - 1) for first, end in row.derived.seqs)
+        known = self.runs[row.id.run]
+        if all(not known.seqs.missing(*pair) for pair in seqs.ranges):
+            says = f"{finding.says}; other chunks hold all its fragments"
+            return Finding(
+                finding.kind,
+                self.camera,
+                says,
+                run=finding.run,
+                at_ms=finding.at_ms,
+                key=finding.key,
+                mend=DropChunkRow(row.id),
+            )
+        known.seqs |= seqs  # told of here, not once more for each fragment
+        return finding
+
+    async def _reach(self) -> list[Finding]:
+        """Compare how far the footage reaches with the first and last chunk."""
+        if self._first is None or self._last is None:
+            return []
+        if self.patience.young(self._last.joined_ms):
+            return []
+        reach = await index.reach(self.catalog, self.camera)
+        if reach and reach[0] <= self._first.start_ms and reach[1] >= self._last.end_ms:
+            return []
+        chunk = self._last if not reach or reach[1] < self._last.end_ms else self._first
+        says = "the catalog says that the camera's footage begins later or ends earlier"
+        identity = RowId(chunk.window_start_ms, chunk.run, chunk.revision, chunk.digest)
+        return [
+            Finding(
+                "coverage-differs",
+                self.camera,
+                says,
+                run=chunk.run,
+                at_ms=chunk.window_start_ms,
+                mend=Reindex(chunk, identity),
+            )
+        ]
+
+    def _unknown(self, info: ObjectInfo) -> Finding:
+        old = self.patience.forlorn(info.modified_ms)
+        return Finding(
+            "object-unknown",
+            self.camera,
+            f"{info.key} is neither chunk nor manifest",
+            key=info.key,
+            mend=Delete(info.key, tombstoned=False) if old else None,
+        )
+
+
+def _is_chunk(info: ObjectInfo) -> bool:
+    return info.key.endswith(".ts")
+
+
+def _buried(tombstones: Sequence[index.BuriedChunk]) -> Callable[[str, int, str], int | None]:
+    """Return a function of run, window's start and digest: when it was deleted, or None."""
+    exact = {(each.run, each.window_start_ms, each.digest): each.deleted_ms for each in tombstones}
+
+    def buried_ms(run: str, start_ms: int, digest: str) -> int | None:
+        asked = ((run, start_ms, digest), (run, start_ms, None), (run, None, digest),
+                 (run, None, None))  # fmt: skip
+        times = [exact[each] for each in asked if each in exact]
+        return min(times, default=None)
+
+    return buried_ms

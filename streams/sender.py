@@ -1,0 +1,63 @@
+"""Sending to Kafka from a command: no Faust app, no group, each message acknowledged."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from domain import events
+from domain.errors import StoreError
+from domain.events import Event
+from streams import topics
+from streams.settings import Settings
+
+
+class Sender:
+    """A producer that waits for all replicas in sync. Use as an async context manager."""
+
+    def __init__(self, of: Settings) -> None:
+        self._of = of
+        self._producer: Any = None
+
+    async def __aenter__(self) -> Self:
+        """Connect; StoreError where no broker answers."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._of.kafka_brokers,
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=topics.MAX_REQUEST_BYTES,
+        )
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            raise StoreError(
+                f"No Kafka broker answers at {self._of.kafka_brokers}. Start it, or set "
+                "VIGIL_KAFKA_BROKERS."
+            ) from error
+        self._producer = producer
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._producer.stop()
+
+    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
+        """Send an event to its topic; return (partition, offset) once the brokers have it."""
+        topic = topics.topic_of(type(event)).full_name
+        return await self.send_bytes(topic, event.key.encode(), events.encode(event), partition)
+
+    async def send_bytes(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
+    ) -> tuple[int, int]:
+        """Send bytes as they are; StoreError where Kafka did not take them."""
+        try:
+            done = await self._producer.send_and_wait(topic, value, key, partition)
+        except (KafkaError, OSError, ValueError, AssertionError) as error:
+            raise StoreError(f"Kafka did not take a message for {topic}: {error!r}.") from error
+        return done.partition, done.offset
