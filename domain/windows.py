@@ -119,11 +119,11 @@ class RunWindows:
     def _around(self, window: Window, known: SeqRanges) -> tuple[int, int | None, int]:
         """Return where the window's own seqs begin and end.
 
-        The nearest seq accounted for before, the nearest known after (or None), and the last
+        The nearest seq known before (or -1), the nearest known after (or None), and the last
         seq that the window has to account for.
         """
         first, last = min(window.fragments), max(window.fragments)
-        before = (known | self.settled).below(first)
+        before = known.below(first)
         after = known.above(last)
         if after is not None:
             until = after - 1
@@ -148,7 +148,7 @@ class RunWindows:
 
     def forgettable(self, now_ms: int, rules: WindowRules) -> bool:
         """Say whether nothing is open and the run has been silent for long enough."""
-        if self.windows or self._rest(self.joined):
+        if self.windows:
             return False
         whole = self.end and not (self.joined | self._given_up).missing(0, self.end.last_seq)
         allowed_ms = rules.forget_ended_ms if whole else rules.forget_silent_ms

@@ -3,9 +3,11 @@
 Fragments are 4 s long and windows 12 s:   seq     0   1   2 | 3   4   5 | 6   7   8 | 9
                                            window  [-- w0 --)[-- w1 --)[-- w2 --)[-- w3 …
 
-A timeline is a row of words: `5` fragment 5 is heard of · `+9` nine seconds of silence, then a
-tick · `end8` the run ended with seq 8 · `end8-7,8` of which 7 and 8 were given up · `ok` the
-healer answers what it was asked last, having found nothing.
+A timeline is a row of words:
+    5        fragment 5 is heard of
+    +9  ~9   nine seconds of silence, then a tick · the same without a tick
+    end8     the run ended with seq 8 · end8-7,8: and of it 7 and 8 were given up
+    ok       the healer answers what it was asked last, having found nothing
 """
 
 import json
@@ -52,6 +54,9 @@ def play(timeline: str, rules: WindowRules = RULES) -> list[str]:
         now_ms += 100
         if word.isdigit():
             decided = windows.on_fragment(fragment(int(word)), now_ms)[1]
+        elif word.startswith("~"):
+            now_ms += int(word[1:]) * 1_000
+            continue
         elif word.startswith("+"):
             now_ms += int(word[1:]) * 1_000
             decided = windows.on_tick(now_ms)
@@ -91,6 +96,7 @@ PROOF = [
         ["w0 complete 0-2", "w2 run-ended 6 gap 3-5"],
     ),
     ("given up at the end", "0 1 end2-2", ["w0 run-ended 0-1 gap 2"]),
+    ("an end that is wrong proves nothing", "0 1 2 3 5 end3", ["w0 complete 0-2"]),
     ("all given up: no chunk tells it, the run's end does", "end0-0 +20", []),
 ]
 GRACE = [
@@ -127,6 +133,11 @@ GRACE = [
         ],
     ),
     (
+        "event time never goes back",
+        "7 6 5 4 3 2 0 +3",
+        ["w1 complete 3-5", "heal w0 -1<..<3"],
+    ),
+    (
         "an answer that comes twice changes nothing",
         "0 2 3 4 5 6 7 +3 ok ok 8 ok",
         ["w1 complete 3-5", "heal w0 -1<..<3", "w0 grace 0,2 gap 1"],
@@ -138,6 +149,11 @@ IDLE = [
     ("a missing start is a gap", "2 +20 ok", ["heal w0 -1<..", "w0 idle 2 gap 0-1"]),
     ("ended, with a hole", "0 2 end2 +20 ok", ["heal w0 -1<..", "w0 idle 0,2 gap 1"]),
     (
+        "an answer from before the last news does not count",
+        "0 1 +20 4 ~20 ok",
+        ["heal w0 -1<..", "heal w0 -1<..<4", "heal w1 1<.."],
+    ),
+    (
         "an end heard of again does not break the silence",
         "0 2 end2 +19 end2 +1 end2 ok",
         ["heal w0 -1<..", "w0 idle 0,2 gap 1"],
@@ -145,6 +161,11 @@ IDLE = [
 ]
 THE_END_ALONE = [
     ("nothing but the end was heard of", "end1 +20 ok +9 +20", ["heal w0 -1<.."]),
+    (
+        "an answer from before the last news does not count",
+        "end0 +20 end1 ~20 ok",
+        ["heal w0 -1<..", "heal w0 -1<.."],
+    ),
     ("asked again until answered", "end1 +20 +9", ["heal w0 -1<..", "heal w0 -1<.."]),
     (
         "the end tells of more than was sealed",
@@ -299,6 +320,18 @@ def test_too_many_runs_seal_the_longest_silent_one_that_ended_first() -> None:
     assert isinstance(due, ChunkDue)
     assert (due.run, line_of(due)) == (run_id(1), "w0 idle 0")
     assert set(windows.runs) == {run_id(2), run_id(3)}
+
+
+def test_a_run_that_ended_is_forgotten_before_one_that_may_go_on() -> None:
+    windows = CameraWindows(CAMERA, replace(RULES, max_runs=2))
+    windows.on_fragment(fragment(0, run=run_id(1)), T0_MS)
+    windows.on_tick(T0_MS + 20_000)
+    windows.on_healed(run_id(1), T0_MS, T0_MS + 20_000)
+    windows.on_fragment(fragment(0, run=run_id(2)), T0_MS + 20_000)
+    windows.on_run_ended(run_ended(0, run=run_id(2)), T0_MS + 20_000)
+    assert windows.open_windows == 0
+    assert windows.on_fragment(fragment(0, run=run_id(3)), T0_MS + 20_001)[1] == []
+    assert set(windows.runs) == {run_id(1), run_id(3)}
 
 
 def test_old_ranges_are_folded_but_never_beyond_what_is_waited_for() -> None:
