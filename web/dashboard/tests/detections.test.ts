@@ -43,8 +43,8 @@ describe("boxes of a frame", () => {
     expect(boxesAt(crowd, 1000, 1300).map((shown) => shown.box)).toEqual([LEFT]);
     expect(boxesAt(crowd, 1000, 1500)).toHaveLength(0);
     expect(boxesAt(crowd, 1000, 1700).map((shown) => shown.box)).toEqual([RIGHT, rival]);
-    const slow = toSamples([seen(1000, LEFT, null), seen(2500, RIGHT, null)]);
-    expect(boxesAt(slow, 1500, 1750)).toHaveLength(0);
+    const slow = toSamples([seen(1000, LEFT, null), seen(2700, RIGHT, null)]);
+    expect(boxesAt(slow, 1500, 1850)).toHaveLength(0);
     const other = toSamples([seen(1000, LEFT, null), seen(2000, RIGHT, null, "car")]);
     expect(boxesAt(other, 1000, 1300).map((shown) => shown.label)).toEqual(["person"]);
   });

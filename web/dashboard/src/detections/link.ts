@@ -5,9 +5,14 @@ import type { Box, Detection } from "../api/types";
 const TRACKED_SPEED = 4;
 const UNTRACKED_SPEED = 1.2;
 /** Over a longer time, nearness says nothing about who is who. */
-const UNTRACKED_MS = 1300;
-/** The next best partner must be this much further away, or the match is left alone. */
-const CLEARLY = 1.8;
+const UNTRACKED_MS = 1600;
+/**
+ * The next best partner must be this many times further away, or the match is left alone: little
+ * after a second, more with each second. On the demo's street nine of ten boxes then stay on their
+ * people half-way between samples a second apart, as they do a second and a half apart.
+ */
+const CLEARLY = 1.3;
+const CLEARLY_PER_S = 2.4;
 /** Boxes jitter: this far (in heights) counts as standing still. */
 const JITTER = 0.25;
 const MOST_GROWTH = 1.7;
@@ -21,14 +26,15 @@ export function link(
   elapsedMs: number,
 ): Map<Detection, Detection> {
   const links = new Map<Detection, Detection>();
+  const clearly = CLEARLY + CLEARLY_PER_S * Math.max(0, elapsedMs / 1000 - 1);
   for (const one of before) {
     if (one.track === null && elapsedMs > UNTRACKED_MS) continue;
-    const other = one.track === null ? clearPartner(one, after) : sameTrack(one, after);
+    const other = one.track === null ? clearPartner(one, after, clearly) : sameTrack(one, after);
     if (!other || !isLike(one.box, other.box)) continue;
     const reach = (one.track === null ? UNTRACKED_SPEED : TRACKED_SPEED) * (elapsedMs / 1000);
     if (distance(one.box, other.box) > Math.max(JITTER, reach)) continue;
     // Without a track both must choose each other, each without a rival.
-    if (one.track === null && clearPartner(other, before) !== one) continue;
+    if (one.track === null && clearPartner(other, before, clearly) !== one) continue;
     links.set(one, other);
   }
   return links;
@@ -38,7 +44,11 @@ function sameTrack(one: Detection, others: readonly Detection[]): Detection | un
   return others.find(({ track, label }) => track === one.track && label === one.label);
 }
 
-function clearPartner(one: Detection, others: readonly Detection[]): Detection | undefined {
+function clearPartner(
+  one: Detection,
+  others: readonly Detection[],
+  clearly: number,
+): Detection | undefined {
   let best: Detection | undefined;
   let nearest = Number.POSITIVE_INFINITY;
   let second = Number.POSITIVE_INFINITY;
@@ -51,7 +61,7 @@ function clearPartner(one: Detection, others: readonly Detection[]): Detection |
       best = other;
     } else if (away < second) second = away;
   }
-  return second >= Math.max(nearest, JITTER) * CLEARLY ? best : undefined;
+  return second >= Math.max(nearest, JITTER) * clearly ? best : undefined;
 }
 
 /** Between the middles of two boxes, in heights of the boxes. */
