@@ -23,7 +23,6 @@ from stores.catalog.intervals import merge, multirange
 from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
 
 _FOOTAGE = "footage"
-_MAX_BIGINT = (1 << 63) - 1
 
 
 async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], now_ms: int) -> int:
@@ -131,12 +130,10 @@ async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms
     for event in sorted(events, key=lambda heartbeat: heartbeat.sent_ms):
         newest[event.site, event.edge] = event
     if newest:
-        rows = as_json(list(newest.values()))
-        for row in rows:
-            for name in ("spool_bytes", "spool_waiting", "disk_free_bytes"):
-                row[name] = min(row[name], _MAX_BIGINT)
         async with catalog.transaction() as connection:
-            await connection.execute(sql("index_heartbeats"), rows, now_ms)
+            await connection.execute(
+                sql("index_heartbeats"), as_json(list(newest.values())), now_ms
+            )
 
 
 async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.errors import StoreError
+from stores.catalog.faults import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +90,4 @@ async def migrate(dsn: str) -> SchemaStatus:
 
 
 def _unreachable(error: Exception) -> str:
-    return f"PostgreSQL did not do it: {error}. Check VIGIL_DATABASE_URL and the server's log."
+    return f"The catalog cannot be reached. {said(error)}"

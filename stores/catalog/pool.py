@@ -12,6 +12,8 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from domain.errors import StoreError
+from stores.catalog.faults import said
+from stores.timing import tell
 
 DAY_MS = 86_400_000
 
@@ -23,7 +25,20 @@ T = TypeVar("T")
 @lru_cache
 def sql(name: str) -> str:
     """Return the statement that stands in sql/<name>.sql."""
-    return files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    text = files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    _names[text] = name
+    return text
+
+
+_names: dict[str, str] = {}
+"""Statement -> name of its file, for the timing."""
+
+
+def _timed(query: Any) -> None:
+    """Tell how long a statement took, under its file's name or its first word."""
+    name = _names.get(query.query) or query.query.split(None, 1)[0].strip(";").lower()[:20]
+    outcome = "ok" if query.exception is None else "failed"
+    tell("postgresql", name, outcome, query.elapsed)
 
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -35,6 +50,7 @@ def _json(value: object) -> str:
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
+    connection.add_query_logger(_timed)
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
             kind, schema="pg_catalog", encoder=_json, decoder=json.loads
@@ -61,10 +77,7 @@ class Catalog:
                 command_timeout=60,
             )
         except (ValueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreError(
-                f"The catalog cannot be reached ({type(error).__name__}: {error}). Check that "
-                "PostgreSQL runs and that VIGIL_DATABASE_URL is right."
-            ) from error
+            raise StoreError(f"The catalog cannot be reached. {said(error)}") from error
         return self
 
     async def __aexit__(
@@ -85,10 +98,7 @@ class Catalog:
             async with self._pool.acquire(timeout=30) as connection, connection.transaction():
                 yield connection
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreError(
-                f"The catalog did not answer ({type(error).__name__}: {error}). Check that "
-                "PostgreSQL runs, VIGIL_DATABASE_URL and `vigil catalog status`."
-            ) from error
+            raise StoreError(f"The catalog did not answer. {said(error)}") from error
 
     async def rows(self, name: str, *values: object) -> list[Row]:
         """Return all rows of the statement in sql/<name>.sql."""

@@ -1,0 +1,25 @@
+"""What went wrong with PostgreSQL, in words for the operator."""
+
+import asyncpg
+
+from stores import tls
+
+
+def said(error: BaseException) -> str:
+    """Return one or two sentences: what is wrong and what to do. No password is in them."""
+    if (fault := tls.fault(error)) is not None:
+        return (
+            f"PostgreSQL is not believed: {fault}. Check the host name in VIGIL_DATABASE_URL and "
+            "VIGIL_DATABASE_CA_FILE."
+        )
+    if isinstance(
+        error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError
+    ):
+        return (
+            f"PostgreSQL refuses us ({error}). Check the user in VIGIL_DATABASE_URL and "
+            "VIGIL_DATABASE_PASSWORD or its file."
+        )
+    return (
+        f"PostgreSQL did not do it ({type(error).__name__}: {error}). Check that it runs, "
+        "VIGIL_DATABASE_URL and `vigil catalog status`."
+    )
