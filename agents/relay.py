@@ -29,6 +29,7 @@ from domain.events import (
 from domain.times import too_far_ahead
 from stores.queue import Queue, QueueMessage
 from streams import topics
+from streams.kafka import check_admission, client_options
 from streams.metrics import REGISTRY
 from streams.retry import Backoff
 from streams.settings import Settings
@@ -106,7 +107,7 @@ class Relay:
             self._queue = await enter(make_queue(self._of, self._of.sqs_queue_url))
             self._dead = await enter(make_queue(self._of, self._of.sqs_dead_letter_url))
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self._of.kafka_brokers,
+                **client_options(self._of),
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=5,
@@ -125,6 +126,7 @@ class Relay:
                 await self._producer.start()
                 return
             except KafkaError as error:
+                await check_admission(self._of)
                 await self._pause("reaching Kafka", error, backoff, stop)
 
     async def _receive(self, stop: asyncio.Event) -> None:

@@ -1,10 +1,18 @@
-"""How a client of S3 or SQS is made: time limits, certificates, retries."""
+"""How a client of S3 or SQS is made: time limits, certificates, retries, timing."""
 
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aioboto3
-from botocore.config import Config
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+
+from stores import tls
+from stores.timing import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +26,34 @@ class AwsEndpoint:
     """PEM file of a certificate authority of one's own."""
 
 
-def client(service: str, endpoint: AwsEndpoint, *, connections: int) -> Any:
-    """Return an aioboto3 client context for `service`; it retries three times by itself."""
-    config = Config(
+class _Session(AIOHTTPSession):  # type: ignore[misc]
+    """aiobotocore's HTTP session, which also asks whether the certificate is for this host.
+
+    botocore turns that off because urllib3 does it by itself; aiohttp does not, so that any
+    valid certificate would do.
+    """
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = super()._get_ssl_context()
+        context.check_hostname = True
+        return context
+
+
+def unreachable(error: Exception) -> str:
+    """Return why no answer came, and what to do about it, for the end of a sentence."""
+    if (fault := tls.fault(error)) is not None:
+        return f"the server is not believed: {fault}; check its address and the CA file"
+    return f"it cannot be reached ({error})"
+
+
+def client(
+    service: str, endpoint: AwsEndpoint, *, connections: int
+) -> AbstractAsyncContextManager[Any]:
+    """Return an aioboto3 client context for `service`; it retries three times by itself.
+
+    Raises ConfigError where the CA file cannot be used.
+    """
+    config = AioConfig(
         region_name=endpoint.region,
         connect_timeout=5,
         read_timeout=30,
@@ -31,7 +64,42 @@ def client(service: str, endpoint: AwsEndpoint, *, connections: int) -> Any:
         # Fragments carry a SHA-256 of their own, checked at every reading.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        http_session_cls=_Session,
     )
-    return aioboto3.Session().client(
+    if endpoint.ca_file:
+        tls.context(endpoint.ca_file)  # to say so at once, rather than at the first request
+    return _opened(service, endpoint, config)
+
+
+@asynccontextmanager
+async def _opened(service: str, endpoint: AwsEndpoint, config: AioConfig) -> AsyncIterator[Any]:
+    async with aioboto3.Session().client(
         service, endpoint_url=endpoint.url, config=config, verify=endpoint.ca_file
-    )
+    ) as made:
+        _watch(service, made)
+        yield made
+
+
+def _watch(service: str, made: Any) -> None:
+    """Tell how long each call takes, its retries included; of a reading, up to the first byte."""
+
+    def began(context: dict[str, Any], **_: Any) -> None:
+        context["vigil_began"] = time.monotonic()
+
+    def ended(context: dict[str, Any], model: Any, http_response: Any, **_: Any) -> None:
+        status = http_response.status_code
+        # 404 and 412 are answers to questions that we ask on purpose.
+        failed = status >= 500 or status in (400, 403, 429)
+        say(context, model.name, "failed" if failed else "ok")
+
+    def broke(context: dict[str, Any], event_name: str, **_: Any) -> None:
+        say(context, event_name.rsplit(".", 1)[-1], "failed")
+
+    def say(context: dict[str, Any], operation: str, outcome: str) -> None:
+        if (at := context.pop("vigil_began", None)) is not None:
+            tell(service, operation, outcome, time.monotonic() - at)
+
+    events = made.meta.events
+    events.register("before-call", began)
+    events.register("after-call", ended)
+    events.register("after-call-error", broke)

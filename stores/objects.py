@@ -17,7 +17,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
-from stores.aws import AwsEndpoint, client
+from stores.aws import AwsEndpoint, client, unreachable
 
 READ_SIZE = 1 << 18
 MULTIPART_SIZE = 5 << 20
@@ -48,7 +48,7 @@ async def _said(what: str) -> AsyncIterator[None]:
             raise ObjectMissingError(f"{what}: no such object or bucket.") from error
         raise StoreError(f"{what}: the store answered {status} {code}.") from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise StoreError(f"{what}: the store cannot be reached ({error}).") from error
+        raise StoreError(f"{what} in the object store: {unreachable(error)}.") from error
 
 
 def _modified_ms(answer: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import StoreError
-from stores.aws import AwsEndpoint, client
+from stores.aws import AwsEndpoint, client, unreachable
 
 MAX_BATCH = 10
 """SQS's most messages a request."""
@@ -60,8 +60,12 @@ class Queue:
             answer: dict[str, Any] = await getattr(self._client, operation)(
                 QueueUrl=self.url, **arguments
             )
-        except (ClientError, BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except ClientError as error:
             raise StoreError(f"{operation} on the queue {self.url} failed: {error}") from error
+        except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise StoreError(
+                f"{operation} on the queue {self.url} failed: {unreachable(error)}."
+            ) from error
         return answer
 
     async def send(self, bodies: Sequence[bytes], *, reason: str | None = None) -> list[int]:

@@ -18,6 +18,7 @@ from domain.errors import VigilError
 from streams import metrics, topics
 from streams.delivery.app import DeliveryApp
 from streams.ending import end_process
+from streams.kafka import faust_credentials
 from streams.probe import Probe
 from streams.retry import Backoff, insist
 from streams.settings import Settings, settings
@@ -144,6 +145,7 @@ def make_app(name: str, *, web: bool = False) -> App:
     app = App(
         app_id,
         broker=[f"kafka://{broker.strip()}" for broker in of.kafka_brokers.split(",")],
+        broker_credentials=faust_credentials(of),
         datadir=str(of.data_dir.resolve() / "workers" / member),
         store="rocksdb://" if of.table_store == "rocksdb" else "memory://",
         processing_guarantee="at_least_once",

@@ -2,31 +2,64 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigError
+from streams.secrets import from_files, whole_database_url
 
 
 class Settings(BaseSettings):
-    """Where the outside systems are and how much of each is used."""
+    """Where the outside systems are and how much of each is used.
 
-    model_config = SettingsConfigDict(env_prefix="VIGIL_", extra="ignore", frozen=True)
+    A secret can be given as VIGIL_X or as the name of a file that holds it, VIGIL_X_FILE.
+    `database_url` is whole after reading: password and TLS of the other settings are in it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="VIGIL_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     kafka_brokers: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SSL: encrypted; SASL_SSL: and with user and password"
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file of the brokers' certificate authority; else the system's"
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256"] = Field(
+        "SCRAM-SHA-512", description="how user and password are proven"
+    )
+    kafka_username: str = Field("", max_length=200, description="user of SASL_SSL")
+    kafka_password: SecretStr = Field(SecretStr(""), description="password of SASL_SSL")
+    kafka_password_file: Path | None = Field(None, description="file that holds it")
     kafka_wait_s: int = Field(
         60, ge=1, le=3600, description="how long a starting worker waits for a broker"
     )
     database_url: SecretStr = Field(
         SecretStr("postgresql://vigil@127.0.0.1:5432/vigil"), description="PostgreSQL, asyncpg DSN"
     )
+    database_url_file: Path | None = Field(None, description="file that holds it")
+    database_password: SecretStr = Field(
+        SecretStr(""), description="password, where the address has none"
+    )
+    database_password_file: Path | None = Field(None, description="file that holds it")
+    database_tls: Literal["as-url", "verify-full"] = Field(
+        "as-url", description="verify-full: encrypted, with certificate and host name checked"
+    )
+    database_ca_file: Path | None = Field(
+        None, description="PEM file of PostgreSQL's certificate authority; means verify-full"
+    )
     s3_endpoint: str | None = Field(None, description="only for stores that are not AWS S3")
     s3_bucket: str = Field("vigil", description="bucket of fragments and chunks")
     sqs_endpoint: str | None = Field(None, description="only for queues that are not AWS SQS")
     sqs_queue_url: str = Field("", description="queue that edges send their events to")
     sqs_dead_letter_url: str = Field("", description="queue for messages nobody could read")
+    aws_ca_file: Path | None = Field(
+        None, description="PEM file of the authorities of S3 and SQS; else the system's"
+    )
     aws_region: str = Field("eu-central-1", description="region of bucket and queue")
     data_dir: Path = Field(Path(".vigil"), description="folder of tables and other local state")
     partitions: int = Field(8, ge=1, le=256, description="partitions of every topic")
@@ -53,6 +86,7 @@ class Settings(BaseSettings):
     session_secret: SecretStr = Field(
         SecretStr(""), description="signs session cookies; at least 32 characters for the web"
     )
+    session_secret_file: Path | None = Field(None, description="file that holds it")
     media_delivery: Literal["stream", "redirect"] = Field(
         "redirect", description="redirect: signed S3 address; stream: bytes through the API"
     )
@@ -61,6 +95,38 @@ class Settings(BaseSettings):
     idle_ms: int = Field(60_000, ge=1_000, le=86_400_000, description="silence that closes windows")
     late_ms: int = Field(15_000, ge=0, le=3_600_000, description="late fragments are gathered, ms")
     tick_ms: int = Field(5_000, ge=100, le=60_000, description="how often silence is measured")
+    log_format: Literal["logfmt", "json"] = Field("logfmt", description="form of a log line")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least urgent of Vigil's own log lines; libraries: warning"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return from_files(given)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kafka_security == "SASL_SSL" and not (
+            self.kafka_username and self.kafka_password.get_secret_value()
+        ):
+            raise ConfigError(
+                "VIGIL_KAFKA_SECURITY=SASL_SSL needs VIGIL_KAFKA_USERNAME, and VIGIL_KAFKA_PASSWORD"
+                " or VIGIL_KAFKA_PASSWORD_FILE."
+            )
+        if self.kafka_security == "PLAINTEXT" and (self.kafka_username or self.kafka_ca_file):
+            raise ConfigError(
+                "A user or CA file for Kafka is set, but VIGIL_KAFKA_SECURITY is PLAINTEXT, so "
+                "that nothing would be encrypted: set it to SASL_SSL (or SSL)."
+            )
+        url = whole_database_url(
+            self.database_url.get_secret_value(),
+            password=self.database_password.get_secret_value(),
+            verify=self.database_tls == "verify-full" or self.database_ca_file is not None,
+            ca_file=self.database_ca_file,
+        )
+        object.__setattr__(self, "database_url", SecretStr(url))  # frozen for everybody else
+        return self
 
 
 @lru_cache

@@ -36,12 +36,16 @@ class Opened(Generic[T]):
 
 def make_object_store(of: Settings) -> ObjectStore:
     """Return the bucket of fragments and chunks, not yet opened."""
-    return ObjectStore(AwsEndpoint(of.aws_region, of.s3_endpoint), of.s3_bucket)
+    return ObjectStore(_endpoint(of, of.s3_endpoint), of.s3_bucket)
 
 
 def make_queue(of: Settings, url: str) -> Queue:
     """Return a queue, not yet opened."""
-    return Queue(AwsEndpoint(of.aws_region, of.sqs_endpoint), url)
+    return Queue(_endpoint(of, of.sqs_endpoint), url)
+
+
+def _endpoint(of: Settings, url: str | None) -> AwsEndpoint:
+    return AwsEndpoint(of.aws_region, url, str(of.aws_ca_file) if of.aws_ca_file else None)
 
 
 def object_store(of: Settings) -> Opened[ObjectStore]:

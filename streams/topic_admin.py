@@ -11,6 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from domain.errors import ConfigError, StoreError
+from streams.kafka import check_admission, client_options
 from streams.settings import Settings, settings
 from streams.topics import TopicSpec
 
@@ -104,15 +105,19 @@ async def _make(
 
 @asynccontextmanager
 async def admin(of: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Connect, trying for `within_s`; StoreError where no broker answers."""
+    """Connect, trying for `within_s`.
+
+    Raises StoreError where no broker answers, ConfigError where one does not let us in.
+    """
     deadline = asyncio.get_running_loop().time() + within_s
     while True:
-        client = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers, client_id="vigil-topics")
+        client = AIOKafkaAdminClient(client_id="vigil-topics", **client_options(of))
         try:
             await client.start()
             break
         except (KafkaError, OSError) as error:
             await client.close()
+            await check_admission(of)
             if asyncio.get_running_loop().time() > deadline:
                 raise StoreError(
                     f"No Kafka broker answers at {of.kafka_brokers}. Start it, or set "

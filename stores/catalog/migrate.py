@@ -16,6 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from domain.errors import StoreError
 from stores.catalog.faults import said
 
+_REFUSED = (
+    OSError,
+    TimeoutError,
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
@@ -62,7 +70,7 @@ async def schema_status(dsn: str) -> SchemaStatus:
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
-    except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError) as error:
+    except _REFUSED as error:
         raise StoreError(_unreachable(error)) from error
     finally:
         await engine.dispose()
@@ -83,7 +91,7 @@ async def migrate(dsn: str) -> SchemaStatus:
         raise StoreError(
             f"The catalog cannot be migrated: {error}. Is a newer program in use?"
         ) from error
-    except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError) as error:
+    except _REFUSED as error:
         raise StoreError(_unreachable(error)) from error
     finally:
         await engine.dispose()

@@ -1,0 +1,71 @@
+"""Who is believed to be whom: the one place where certificates are judged.
+
+A peer has to show a certificate for the very host name it was called by, signed by an authority
+that we trust: the system's ones, or those in a PEM file of one's own. Nothing turns that off.
+"""
+
+import ssl
+from pathlib import Path
+
+from domain.errors import ConfigError
+
+WRONG_HOST = 62
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
+WRONG_ADDRESS = 64
+"""OpenSSL's X509_V_ERR_IP_ADDRESS_MISMATCH."""
+EXPIRED = 10
+"""OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED."""
+
+
+def context(ca_file: Path | str | None) -> ssl.SSLContext:
+    """Return what a client of TLS 1.2 or newer checks its peers with.
+
+    Raises ConfigError where `ca_file` cannot be read or holds no certificate.
+    """
+    try:
+        made = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"{ca_file} holds no certificate: name a PEM file of certificate authorities."
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"The CA file {ca_file} cannot be read: {error.strerror}.") from error
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    return made
+
+
+def fault(error: BaseException | None) -> str | None:
+    """Return what is wrong with a peer's certificate in words, or None for any other error.
+
+    Looks through the causes too: clients wrap what OpenSSL said.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _judged(error)
+        if isinstance(error, ssl.SSLError):
+            return f"it speaks no TLS that we accept ({error.reason or error})"
+        error = _inside(error)
+    return None
+
+
+def _judged(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in (WRONG_HOST, WRONG_ADDRESS):
+        return f"its certificate is for another host ({error.verify_message.rstrip('.')})"
+    if error.verify_code == EXPIRED:
+        return "its certificate has expired"
+    return (
+        "its certificate is not signed by an authority that we trust "
+        f"({error.verify_message.rstrip('.')})"
+    )
+
+
+def _inside(error: BaseException) -> BaseException | None:
+    for name in ("__cause__", "certificate_error", "os_error", "kwargs"):
+        inner = getattr(error, name, None)
+        if isinstance(inner, dict):  # botocore keeps what it wraps there
+            inner = inner.get("error")
+        if isinstance(inner, BaseException):
+            return inner
+    return error.__context__

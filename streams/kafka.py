@@ -1,0 +1,104 @@
+"""How every client of Kafka is let in: TLS and SCRAM, from the settings, in one place.
+
+SCRAM and no tokens: aiokafka does not prove itself again when a token's time is over, and the
+broker then ends the connection.
+"""
+
+import asyncio
+from typing import Any
+
+import faust
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from faust.types.auth import CredentialsT
+
+from domain.errors import ConfigError
+from stores import tls
+from streams.settings import Settings
+
+_REFUSED = (
+    AuthenticationFailedError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    IllegalSaslStateError,
+)
+
+
+def client_options(of: Settings) -> dict[str, Any]:
+    """Return what each aiokafka client is given; raises ConfigError for an unusable CA file."""
+    return {"bootstrap_servers": of.kafka_brokers, **_security(of)}
+
+
+def faust_credentials(of: Settings) -> CredentialsT | None:
+    """Return the same for Faust, which hands it to its consumer and its producer alike."""
+    if of.kafka_security == "PLAINTEXT":
+        return None
+    context = tls.context(of.kafka_ca_file)
+    if of.kafka_security == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=of.kafka_username,
+        password=of.kafka_password.get_secret_value(),
+        mechanism=of.kafka_sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def _security(of: Settings) -> dict[str, Any]:
+    if of.kafka_security == "PLAINTEXT":
+        return {}
+    options: dict[str, Any] = {
+        "security_protocol": of.kafka_security,
+        "ssl_context": tls.context(of.kafka_ca_file),
+    }
+    if of.kafka_security == "SASL_SSL":
+        options |= {
+            "sasl_mechanism": of.kafka_sasl_mechanism,
+            "sasl_plain_username": of.kafka_username,
+            "sasl_plain_password": of.kafka_password.get_secret_value(),
+        }
+    return options
+
+
+async def check_admission(of: Settings, *, within_s: float = 5.0) -> None:
+    """Raise ConfigError where a broker answers and does not let us in, or is not to be believed.
+
+    aiokafka tells of that in its log alone and says "unable to bootstrap", as it does for a
+    broker that is down: which is no matter of this function, it returns then.
+    """
+    for broker in of.kafka_brokers.split(","):
+        host, _, port = broker.strip().rpartition(":")
+        try:
+            async with asyncio.timeout(within_s):
+                connection = await create_conn(
+                    host.strip("[]"),
+                    int(port) if port.isdecimal() else 9092,
+                    client_id="vigil-admission",
+                    request_timeout_ms=round(within_s * 1_000),
+                    **_security(of),
+                )
+        except (KafkaError, OSError) as error:
+            if (refusal := _refusal(error, of)) is not None:
+                raise ConfigError(f"Kafka at {broker.strip()}: {refusal}") from error
+        else:
+            connection.close()
+
+
+def _refusal(error: BaseException, of: Settings) -> str | None:
+    if (fault := tls.fault(error)) is not None:
+        return (
+            f"the broker is not believed: {fault}. Check the host name in VIGIL_KAFKA_BROKERS, "
+            "VIGIL_KAFKA_CA_FILE and VIGIL_KAFKA_SECURITY."
+        )
+    if isinstance(error, _REFUSED):
+        return (
+            f"the broker refuses the user {of.kafka_username!r}. Check VIGIL_KAFKA_USERNAME, "
+            "VIGIL_KAFKA_PASSWORD or its file, and VIGIL_KAFKA_SASL_MECHANISM."
+        )
+    return None
