@@ -1,0 +1,348 @@
+"""Nothing lost, nothing doubled, whatever happens: synthetic cameras, and everything goes wrong.
+
+    cameras ──PUT──────────────────────────► S3 ◄── faults ── workers
+       └──► SQS ──► relay ──► Kafka ──► assemble ×2, heal, join ×2, index ×2 ──► PostgreSQL
+       └──────(the rest)───────┘          killed, stalled        stopped and started
+
+At the end every fragment has to stand in exactly one current chunk, byte for byte, the catalog
+has to agree, and all lag has to be gone. docs/benchmarks.md says what was found.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from bench import lag, verdict
+from bench.cameras import CALM, Chances, Run, SyntheticCamera, Tally
+from bench.entrance import Entrance
+from bench.fault_proxy import FAULTS, FaultProxy
+from bench.faults import Planned, plan
+from bench.pauses import Pauses
+from bench.workers import RELAY, Workers
+from domain.errors import StoreError, VigilError
+from domain.events import Healed, parse
+from local.stack import Stack
+from stores.catalog import Catalog, add_camera, migrate
+from stores.objects import ObjectStore
+from streams.settings import Settings, settings
+from streams.storage import make_object_store
+from streams.topic_admin import ensure
+from streams.topics import DEAD_LETTER, FRAGMENT_ARRIVED, TOPICS
+
+TENANT = "chaos"
+COUNTS = {"assemble": 2, "heal": 1, "join": 2, "index": 2}
+SETTINGS = {
+    "VIGIL_WINDOW_MS": "10000",
+    "VIGIL_GRACE_MS": "4000",
+    "VIGIL_IDLE_MS": "5000",
+    "VIGIL_LATE_MS": "1500",
+    "VIGIL_TICK_MS": "1000",
+    "VIGIL_SESSION_TIMEOUT_S": "6",
+}
+WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
+SETTLE_S = 120
+ASK_EVERY_S = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the bench's options."""
+    parser.add_argument("--minutes", type=float, default=10, help="how long (default 10)")
+    parser.add_argument("--cameras", type=int, default=64, help="cameras (default 64)")
+    parser.add_argument("--seed", type=int, help="of all that is random (default: a new one)")
+    parser.add_argument(
+        "--speed", type=float, default=2, help="times real time that cameras record (default 2)"
+    )
+    parser.add_argument(
+        "--every", type=float, default=5, help="seconds between two faults, on average (default 5)"
+    )
+    parser.add_argument(
+        "--wipe-tables", action="store_true", help="delete an assembler's tables at each kill"
+    )
+    parser.add_argument(
+        "--deploy",
+        action="store_true",
+        help="no faults: replace all workers one after another, measure the longest pause",
+    )
+    parser.add_argument("--settle", type=float, default=SETTLE_S, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help="folder of all data, kept (default: a new one)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the stack, the workers, the cameras and the faults; return what came out."""
+    seed = (
+        arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 31)
+    )
+    say(f"seed {seed}")
+    folder = arguments.data or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
+    before = dict(os.environ)
+    try:
+        with Stack(folder.resolve() / "stack", report=say) as stack:
+            os.environ.update(stack.env | SETTINGS)
+            settings.cache_clear()
+            figures = asyncio.run(Chaos(stack, folder, arguments, seed).run())
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+    if arguments.data is None and figures["clean"]:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif not figures["clean"]:
+        say(f"NOT CLEAN. All data and logs stand in {folder}; again with --seed {seed}")
+    return figures
+
+
+def say(line: str) -> None:
+    """Tell how it goes, beside the figures."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Chaos:
+    """One run. `stack` runs already."""
+
+    def __init__(
+        self, stack: Stack, folder: Path, arguments: argparse.Namespace, seed: int
+    ) -> None:
+        self._stack, self._folder, self._seed = stack, folder, seed
+        self._seconds: float = arguments.minutes * 60
+        self._wipe: bool = arguments.wipe_tables
+        self._deploy: bool = arguments.deploy
+        self._every_s: float = arguments.every
+        self._settle_s: float = arguments.settle
+        self._count: int = arguments.cameras
+        self._pace_s = 2.0 / arguments.speed
+        self._speed: float = arguments.speed
+        self._of = Settings()
+        self._tally = Tally()
+        self._done: Counter[str] = Counter()
+        self._kills = 0
+        self._pauses: dict[str, float] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """Run it all."""
+        await migrate(self._of.database_url.get_secret_value())
+        await ensure(TOPICS, of=self._of)
+        target = urlparse(self._of.s3_endpoint or "")
+        dice = random.Random(f"{self._seed} proxy")
+        async with contextlib.AsyncExitStack() as opened:
+            enter = opened.enter_async_context
+            proxy = await enter(FaultProxy(str(target.hostname), int(target.port or 80), dice))
+            store = await enter(make_object_store(self._of))
+            catalog = await enter(Catalog(self._of.database_url.get_secret_value()))
+            entrance = await enter(Entrance(self._of))
+            cameras = [self._camera(number, store, entrance) for number in range(self._count)]
+            for camera in cameras:
+                await add_camera(catalog, camera.camera, camera.camera, 0)
+            env = {**SETTINGS, "VIGIL_S3_ENDPOINT": proxy.url}
+            workers = await enter(Workers(self._folder, env, COUNTS))
+            await self._everything(cameras, workers, proxy, entrance)
+            ended_s = time.monotonic()
+            runs = [run for camera in cameras for run in camera.runs]
+            found = await self._settled(catalog, runs)
+            settled_s = time.monotonic() - ended_s
+            lag_zero_s = await self._no_lag(ended_s)
+            found.detections_lost = await verdict.detections_lost(
+                catalog, TENANT, self._tally.detections
+            )
+            say(f"settled after {settled_s:.1f} s; reading {found.chunks} chunks")
+            await verdict.compared(catalog, store, runs, found)
+            healed, dead = await self._topics_say()
+        for line in found.said:
+            say(line)
+        return self._figures(found, workers, entrance) | {
+            "s3_connections_hit": proxy.hit,
+            "healed": healed,
+            "dead_letters": dead,
+            "settled_s": round(settled_s, 1),
+            "lag_zero_s": lag_zero_s,
+            "clean": found.clean and lag_zero_s is not None,
+        }
+
+    def _camera(self, number: int, store: ObjectStore, entrance: Entrance) -> SyntheticCamera:
+        now_ms = time.time_ns() // 1_000_000
+        return SyntheticCamera(
+            camera=f"{TENANT}/site-{number // 16}/cam-{number:03}",
+            dice=random.Random(f"{self._seed} camera {number}"),
+            start_ms=now_ms - round(self._seconds * self._speed * 1000) - 600_000,
+            pace_s=self._pace_s,
+            window_s=WINDOW_MS / 1000 / self._speed,
+            chances=CALM if self._deploy else Chances(),
+            store=store,
+            entrance=entrance,
+            tally=self._tally,
+        )
+
+    async def _everything(
+        self,
+        cameras: list[SyntheticCamera],
+        workers: Workers,
+        proxy: FaultProxy,
+        entrance: Entrance,
+    ) -> None:
+        """Record and break for as long as told; return once all is sent and all runs again."""
+        stop = asyncio.Event()
+        recording = [asyncio.create_task(camera.record(stop)) for camera in cameras]
+        began_s = time.monotonic()
+        if self._deploy:
+            await self._roll(workers)
+            await asyncio.sleep(max(0.0, began_s + self._seconds - time.monotonic()))
+        else:
+            await self._break(workers, proxy)
+            await asyncio.sleep(max(0.0, began_s + self._seconds - time.monotonic()))
+        stop.set()
+        await asyncio.gather(*recording)
+        await asyncio.sleep(
+            2 * WINDOW_MS / 1000 / self._speed + 0.5
+        )  # what was sent on its way late
+        await entrance.drained()
+        say(f"recorded {self._tally}")
+
+    # -- faults
+
+    async def _break(self, workers: Workers, proxy: FaultProxy) -> None:
+        planned = plan(
+            random.Random(f"{self._seed} plan"),
+            self._seconds,
+            list(workers.programs),
+            every_s=self._every_s,
+            session_s=float(SETTINGS["VIGIL_SESSION_TIMEOUT_S"]),
+        )
+        began_s = time.monotonic()
+        running = []
+        for fault in planned:
+            await asyncio.sleep(max(0.0, began_s + fault.at_s - time.monotonic()))
+            say(str(fault))
+            running.append(asyncio.create_task(self._do(fault, workers, proxy)))
+        for outcome in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _do(self, fault: Planned, workers: Workers, proxy: FaultProxy) -> None:
+        self._done[fault.kind if fault.kind != "s3" else f"s3 {fault.how}"] += 1
+        match fault.kind:
+            case "kill":
+                self._kills += 1
+                wipe = self._wipe and fault.whom.startswith("assemble")
+                await workers.kill(fault.whom, wipe=wipe)
+                await asyncio.sleep(fault.for_s)
+                await workers.start(fault.whom)
+            case "stall":
+                if (pid := workers.pid(fault.whom)) is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+                        await asyncio.sleep(fault.for_s)
+                        os.kill(pid, signal.SIGCONT)
+            case "stop":
+                process = self._stack.services[fault.whom].process
+                end = process.kill if fault.how == "SIGKILL" else process.stop
+                await asyncio.to_thread(end)
+                await asyncio.sleep(fault.for_s)
+                await asyncio.to_thread(self._stack.restart, fault.whom)
+            case "s3":
+                how = next(each for each in FAULTS if each == fault.how)
+                proxy.begin(how, 0.5 if fault.for_s > 8 else 1.0)
+                await asyncio.sleep(fault.for_s)
+                proxy.end()
+
+    async def _roll(self, workers: Workers) -> None:
+        """Replace all workers, one after another, each once its predecessor's successor works."""
+        await asyncio.sleep(15)  # all at their work
+        async with Pauses(self._of) as pauses:
+            await asyncio.sleep(5)
+            for name in workers.programs:
+                say(f"replacing {name}")
+                await workers.replace(name)
+                self._done["replaced"] += 1
+                if name != RELAY:
+                    await self._working(name)
+            await asyncio.sleep(5)
+            self._pauses = pauses.longest()
+
+    async def _working(self, name: str) -> None:
+        """Wait until a group has caught up with where its topics ended when asked."""
+        kind = name.rsplit("-", 1)[0]
+        until = await lag.ends(self._of, lag.READS[kind])
+        deadline = time.monotonic() + 60
+        while (await lag.lags(self._of, until))[kind]:
+            if time.monotonic() > deadline:
+                raise VigilError(f"{name} does not catch up after it was replaced.")
+            await asyncio.sleep(0.5)
+
+    # -- the end
+
+    async def _settled(self, catalog: Catalog, runs: list[Run]) -> verdict.Verdict:
+        """Ask until everything stands in chunks, or too long; return the last answer."""
+        deadline = time.monotonic() + self._settle_s
+        while True:
+            try:
+                found = await verdict.counted(catalog, runs)
+                if found.clean or time.monotonic() > deadline:
+                    return found
+            except StoreError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(ASK_EVERY_S)
+
+    async def _no_lag(self, since_s: float) -> float | None:
+        """Return how long after `since_s` all that stands in the topics now was committed."""
+        until = await lag.ends(self._of, {spec for each in lag.READS.values() for spec in each})
+        deadline = time.monotonic() + self._settle_s
+        while any((left := await lag.lags(self._of, until)).values()):
+            if time.monotonic() > deadline:
+                say(f"lag left: {left}")
+                return None
+            await asyncio.sleep(ASK_EVERY_S)
+        return round(time.monotonic() - since_s, 1)
+
+    async def _topics_say(self) -> tuple[int, int]:
+        """Return how many fragments the healer found, and how many dead letters there are."""
+        healed = 0
+        async for value in lag.read(self._of, FRAGMENT_ARRIVED):
+            if b'"healed"' in value and isinstance(event := parse(value), Healed):
+                healed += event.found
+        dead = len([value async for value in lag.read(self._of, DEAD_LETTER)])
+        return healed, dead
+
+    def _figures(
+        self, found: verdict.Verdict, workers: Workers, entrance: Entrance
+    ) -> dict[str, Any]:
+        messages = entrance.by_sqs + entrance.by_kafka
+        figures: dict[str, Any] = {
+            "seed": self._seed,
+            "minutes": self._seconds / 60,
+            "cameras": self._count,
+            "fragments": self._tally.fragments,
+            "runs": self._tally.runs,
+            "through_sqs_percent": round(100 * entrance.by_sqs / max(1, messages), 1),
+            "kills": self._kills,
+            "faults": dict(sorted(self._done.items())),
+            "tables_wiped": self._wipe,
+            "ended_by_themselves": workers.ended_by_themselves,
+            "notices": {
+                name: getattr(self._tally, name)
+                for name in ("lost", "twice", "swapped", "late", "ends_lost", "poison")
+            },
+            "chunks": found.chunks,
+            "revisions": found.revisions,
+            "lost": found.lost,
+            "doubled": found.doubled,
+            "waiting": found.waiting,
+            "unknown": found.unknown,
+            "gaps": found.gaps,
+            "wrong_bytes": found.wrong_bytes,
+            "disagreeing": found.disagreeing,
+            "detections": self._tally.detections,
+            "detections_lost": found.detections_lost,
+            "load": round(os.getloadavg()[0], 1),
+        }
+        return figures | self._pauses

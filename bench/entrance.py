@@ -1,0 +1,129 @@
+"""The two doors of a bench: SQS as fast as it takes messages, Kafka for what it does not."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from domain.errors import StoreError
+from domain.events import Event, encode
+from stores.queue import Queue
+from streams import topics
+from streams.settings import Settings
+from streams.storage import make_queue
+
+SQS_SENDERS = 4
+SQS_WAITING = 200
+"""Messages that may wait for SQS before the next ones go to Kafka."""
+SQS_BATCH = 10
+KAFKA_BATCH = 500
+PAUSE_S = 0.3
+T = TypeVar("T")
+
+
+class Entrance:
+    """Takes messages at once and sends them until they are acknowledged. `await drained()` last.
+
+    A message may arrive twice: what was sent and not acknowledged is sent again.
+    """
+
+    def __init__(self, of: Settings, *, sqs: bool = True) -> None:
+        self._of = of
+        self._use_sqs = sqs
+        self._sqs: asyncio.Queue[bytes] = asyncio.Queue()
+        self._kafka: asyncio.Queue[tuple[str, bytes | None, bytes]] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.by_sqs = 0
+        self.by_kafka = 0
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._of.kafka_brokers,
+            acks="all",
+            linger_ms=5,
+            max_request_size=topics.MAX_REQUEST_BYTES,
+        )
+        await self._producer.start()
+        self._queue: Queue = await make_queue(self._of, self._of.sqs_queue_url).__aenter__()
+        self._tasks = [asyncio.create_task(self._to_sqs()) for _ in range(SQS_SENDERS)]
+        self._tasks.append(asyncio.create_task(self._to_kafka()))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._queue.__aexit__(None, None, None)
+        await self._producer.stop()
+
+    def send(self, event: Event) -> None:
+        """Send an event through the door that is free; returns at once."""
+        body = encode(event)
+        if self._use_sqs and self._sqs.qsize() < SQS_WAITING:
+            self.send_raw(body)
+        else:
+            topic = topics.topic_of(type(event)).full_name
+            self.send_raw(body, topic=topic, key=event.key.encode())
+
+    def send_raw(self, body: bytes, *, topic: str | None = None, key: bytes | None = None) -> None:
+        """Send bytes as they are: to a Kafka topic where one is named, else to SQS."""
+        if topic is None:
+            self._sqs.put_nowait(body)
+        else:
+            self._kafka.put_nowait((topic, key, body))
+
+    async def drained(self) -> None:
+        """Wait until all that was given is acknowledged."""
+        await self._sqs.join()
+        await self._kafka.join()
+
+    async def _to_sqs(self) -> None:
+        while True:
+            bodies = await _some(self._sqs, SQS_BATCH)
+            left: Sequence[bytes] = bodies
+            while left:
+                try:
+                    left = [left[at] for at in await self._queue.send(left)]
+                except StoreError:
+                    await asyncio.sleep(PAUSE_S)
+            self.by_sqs += len(bodies)
+            for _ in bodies:
+                self._sqs.task_done()
+
+    async def _to_kafka(self) -> None:
+        while True:
+            messages = await _some(self._kafka, KAFKA_BATCH)
+            left = messages
+            while left:
+                done = await asyncio.gather(*map(self._produce, left), return_exceptions=True)
+                failed = [error for error in done if isinstance(error, BaseException)]
+                if any(not isinstance(error, KafkaError) for error in failed):
+                    raise failed[0]
+                left = [
+                    message for message, error in zip(left, done, strict=True) if error is not None
+                ]
+                if left:
+                    await asyncio.sleep(PAUSE_S)
+            self.by_kafka += len(messages)
+            for _ in messages:
+                self._kafka.task_done()
+
+    async def _produce(self, message: tuple[str, bytes | None, bytes]) -> None:
+        topic, key, body = message
+        await self._producer.send_and_wait(topic, body, key=key)
+
+
+async def _some(queue: "asyncio.Queue[T]", most: int) -> list[T]:
+    """Return what waits, at least one and at most `most`."""
+    items = [await queue.get()]
+    while len(items) < most and not queue.empty():
+        items.append(queue.get_nowait())
+    return items

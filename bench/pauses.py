@@ -1,0 +1,89 @@
+"""The longest time for which any camera's stream stood still.
+
+decided    between two of the assembler's table writes for one camera, on the broker's clock
+playable   for which the catalog knew of no newer footage of one camera
+"""
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from domain.errors import StoreError
+from stores.catalog import Catalog
+from streams.settings import Settings
+
+ASK_EVERY_S = 0.2
+
+
+class Pauses:
+    """Watches all cameras while it is entered."""
+
+    def __init__(self, of: Settings) -> None:
+        self._of = of
+        self._tasks: list[asyncio.Task[None]] = []
+        self._decided: dict[bytes, tuple[int, int]] = {}  # key -> (newest ms, longest ms)
+        self._playable: dict[str, tuple[int, float, float]] = {}  # camera -> (last, since, longest)
+
+    async def __aenter__(self) -> Self:
+        name = f"{self._of.app_prefix}-assemble-open-windows-changelog"
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._of.kafka_brokers, auto_offset_reset="latest"
+        )
+        await self._consumer.start()
+        self._consumer.assign([TopicPartition(name, at) for at in range(self._of.partitions)])
+        await self._consumer.seek_to_end()
+        self._catalog = await Catalog(self._of.database_url.get_secret_value()).__aenter__()
+        self._tasks = [
+            asyncio.create_task(self._watch_changelog()),
+            asyncio.create_task(self._watch_catalog()),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._catalog.__aexit__(None, None, None)
+        await self._consumer.stop()
+
+    def longest(self) -> dict[str, float]:
+        """Return the longest pause of any camera, decided and playable, in seconds."""
+        decided = max((longest for _, longest in self._decided.values()), default=0)
+        playable = max((longest for _, _, longest in self._playable.values()), default=0.0)
+        return {
+            "longest_pause_decided_s": round(decided / 1000, 2),
+            "longest_pause_playable_s": round(playable, 2),
+        }
+
+    async def _watch_changelog(self) -> None:
+        async for record in self._consumer:
+            newest, longest = self._decided.get(record.key, (record.timestamp, 0))
+            self._decided[record.key] = (
+                max(newest, record.timestamp),
+                max(longest, record.timestamp - newest),
+            )
+
+    async def _watch_catalog(self) -> None:
+        while True:
+            try:
+                async with self._catalog.transaction() as connection:
+                    rows = await connection.fetch("SELECT camera, last_ms FROM footage")
+            except StoreError:
+                rows = []
+            now_s = time.monotonic()
+            for row in rows:
+                camera, last_ms = row["camera"], int(row["last_ms"])
+                last, since_s, longest_s = self._playable.get(camera, (last_ms, now_s, 0.0))
+                longest_s = max(longest_s, now_s - since_s)
+                if last_ms != last:
+                    last, since_s = last_ms, now_s
+                self._playable[camera] = (last, since_s, longest_s)
+            await asyncio.sleep(ASK_EVERY_S)
