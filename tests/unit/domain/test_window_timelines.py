@@ -260,6 +260,15 @@ def test_gap_before_the_first_fragment_begins_with_the_run() -> None:
     assert gap.reason == "never arrived in the cloud"
 
 
+def test_gap_is_empty_where_the_footage_around_it_overlaps() -> None:
+    run = run_id(started_ms=T0_MS + 9_000)  # later than its first fragment begins
+    windows = CameraWindows(CAMERA, RULES)
+    windows.on_fragment(fragment(1, run=run), T0_MS)
+    (due,) = windows.on_run_ended(run_ended(1, run=run, given_up=[(0, 0)]), T0_MS)
+    assert isinstance(due, ChunkDue)
+    assert [(gap.from_ms, gap.to_ms) for gap in due.gaps] == [(T0_MS + 4_000, T0_MS + 4_000)]
+
+
 def test_gap_between_windows_begins_where_the_sealed_one_ended() -> None:
     windows = CameraWindows(CAMERA, RULES)
     for seq in (0, 1):
