@@ -1,12 +1,15 @@
 """Apache Kafka: one KRaft node that is broker and controller."""
 
 import logging
+import ssl
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from typing import Any
 
 from domain.errors import VigilError
 from local import java
+from local.certificates import USER
 from local.folder import cache_dir
 from local.ports import HOST
 from local.service import Service, ask
@@ -15,10 +18,11 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
-listeners=PLAINTEXT://{host}:{broker},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{broker}
+listeners={protocol}://{host}:{broker},CONTROLLER://{host}:{controller}
+advertised.listeners={protocol}://{host}:{broker}
+inter.broker.listener.name={protocol}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map={protocol}:{protocol},CONTROLLER:PLAINTEXT
 log.dirs={logs}
 auto.create.topics.enable=false
 num.partitions=8
@@ -44,6 +48,18 @@ background.threads=2
 # A broker that was killed may come back soon: the controller forgets the old one after this.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+"""
+
+_SECURE = """\
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
+org.apache.kafka.common.security.scram.ScramLoginModule required \
+username="{user}" password="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={server}
+ssl.truststore.type=PEM
+ssl.truststore.location={ca}
 """
 
 _LOGGING = """\
@@ -76,8 +92,16 @@ class Kafka(Service):
         self.home.mkdir(exist_ok=True)
         logs = self.home / "log"
         self._properties = self.home / "server.properties"
+        self._properties.touch(0o600)
         self._properties.write_text(
-            _PROPERTIES.format(host=HOST, broker=self._port, controller=controller, logs=logs)
+            _PROPERTIES.format(
+                host=HOST,
+                broker=self._port,
+                controller=controller,
+                logs=logs,
+                protocol="SASL_SSL" if self.certificates else "PLAINTEXT",
+            )
+            + self._secure()
         )
         (self.home / "log4j2.properties").write_text(_LOGGING)
         if not (logs / "meta.properties").exists():
@@ -92,8 +116,17 @@ class Kafka(Service):
         return bool(ask(self._described))
 
     def settings(self) -> dict[str, str]:
-        """Return the brokers' address."""
-        return {"VIGIL_KAFKA_BROKERS": self.address}
+        """Return the brokers' address, and how they let in."""
+        address = {"VIGIL_KAFKA_BROKERS": self.address}
+        if self.certificates is None:
+            return address
+        return {
+            **address,
+            "VIGIL_KAFKA_SECURITY": "SASL_SSL",
+            "VIGIL_KAFKA_CA_FILE": str(self.certificates.ca_file),
+            "VIGIL_KAFKA_USERNAME": USER,
+            "VIGIL_KAFKA_PASSWORD_FILE": str(self.certificates.password_file),
+        }
 
     @property
     def address(self) -> str:
@@ -107,7 +140,9 @@ class Kafka(Service):
         logger = logging.getLogger("aiokafka")
         level = logger.level
         logger.setLevel(logging.CRITICAL)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=3_000)
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self.address, request_timeout_ms=3_000, **self._access()
+        )
         try:
             await admin.start()
             cluster = await admin.describe_cluster()
@@ -115,6 +150,27 @@ class Kafka(Service):
         finally:
             await admin.close()
             logger.setLevel(level)
+
+    def _secure(self) -> str:
+        """Return the properties of TLS and SCRAM, nothing where they are not used."""
+        files = self.certificates
+        if files is None:
+            return ""
+        return _SECURE.format(
+            user=USER, password=files.password, server=files.server_file, ca=files.ca_file
+        )
+
+    def _access(self) -> dict[str, Any]:
+        files = self.certificates
+        if files is None:
+            return {}
+        return {
+            "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=str(files.ca_file)),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": USER,
+            "sasl_plain_password": files.password,
+        }
 
     def _java(self, program: str, *arguments: str) -> list[str]:
         options = [
@@ -130,12 +186,17 @@ class Kafka(Service):
         return [*start, program, *arguments]
 
     def _format(self) -> None:
+        users = []
+        if self.certificates is not None:
+            user = f"SCRAM-SHA-512=[name={USER},password={self.certificates.password}]"
+            users = ["--add-scram", user]
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         done = subprocess.run(
             self._java(
                 "kafka.tools.StorageTool",
                 # With "=": one id in 64 starts with a hyphen and would be taken for an option.
                 *("format", f"--cluster-id={cluster}", "--config", str(self._properties)),
+                *users,
             ),
             capture_output=True,
             text=True,

@@ -64,7 +64,10 @@ class Postgres(Service):
 
     def settings(self) -> dict[str, str]:
         """Return the database's address."""
-        return {"VIGIL_DATABASE_URL": f"postgresql://{USER}@{self.address}/{DATABASE}"}
+        url = {"VIGIL_DATABASE_URL": f"postgresql://{USER}@{self.address}/{DATABASE}"}
+        if self.certificates is None:
+            return url
+        return {**url, "VIGIL_DATABASE_PASSWORD_FILE": str(self.certificates.password_file)}
 
     @property
     def address(self) -> str:
@@ -75,7 +78,13 @@ class Postgres(Service):
         import asyncpg  # noqa: PLC0415 - not at the edge
 
         connection = await asyncpg.connect(
-            host=HOST, port=self._port, user=USER, database="postgres", timeout=5
+            host=HOST,
+            port=self._port,
+            user=USER,
+            password=self.certificates.password if self.certificates else None,
+            database="postgres",
+            ssl=False,
+            timeout=5,
         )
         try:
             known = await connection.fetchval(
@@ -98,7 +107,8 @@ class Postgres(Service):
                 [
                     str(_binaries() / "initdb"),
                     *("--pgdata", str(self._cluster), "--username", USER),
-                    *("--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
+                    *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+                    *self._authentication(),
                 ]
             ),
             capture_output=True,
@@ -110,6 +120,11 @@ class Postgres(Service):
             self.process.log.write_text(done.stdout + done.stderr)
             shutil.rmtree(self._cluster, ignore_errors=True)
             raise VigilError(f"PostgreSQL cannot make a cluster; see {self.process.log}.")
+
+    def _authentication(self) -> list[str]:
+        if self.certificates is None:
+            return ["--auth", "trust"]
+        return ["--auth", "scram-sha-256", "--pwfile", str(self.certificates.password_file)]
 
     def _as_user(self, command: list[str]) -> list[str]:
         if os.geteuid() != 0:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from local.certificates import Certificates
 from local.folder import DataFolder
 from local.ports import Ports
 from local.process import Process
@@ -26,6 +27,8 @@ class Service(ABC):
     stop_signal = signal.SIGTERM
     stop_within_s: float = 15
     death_signal = signal.SIGKILL
+    certificates: Certificates | None = None
+    """Set where clients have to use TLS and a password."""
 
     def __init__(self, folder: DataFolder, ports: Ports, report: Report) -> None:
         self.folder = folder

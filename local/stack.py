@@ -8,6 +8,7 @@ from types import TracebackType
 
 from domain.errors import ConfigError
 from local.aws import CREDENTIALS, REGION
+from local.certificates import Certificates
 from local.folder import DataFolder
 from local.kafka import Kafka
 from local.ports import Ports
@@ -15,6 +16,7 @@ from local.postgres import Postgres
 from local.s3 import ObjectStore
 from local.service import Report, Service
 from local.sqs import Queues
+from local.tls_front import TlsFront
 
 SERVICES: tuple[type[Service], ...] = (Kafka, Queues, Postgres, ObjectStore)
 
@@ -36,12 +38,23 @@ class Stack:
         ports: Mapping[str, int] | None = None,
         fresh: bool = False,
         report: Report = _quiet,
+        tls: bool = False,
     ) -> None:
+        """`tls`: all servers ask for TLS, Kafka and PostgreSQL for a password too."""
         self.folder = DataFolder(data)
         self._fresh = fresh
         self._report = report
         self.ports = Ports(self.folder, ports)
-        self.services = {kind.name: kind(self.folder, self.ports, report) for kind in SERVICES}
+        self.services: dict[str, Service] = {
+            kind.name: kind(self.folder, self.ports, report) for kind in SERVICES
+        }
+        self._front: TlsFront | None = None
+        self._certificates = Certificates(data.resolve() / "tls") if tls else None
+        if self._certificates is not None:
+            self._front = TlsFront(self.folder, self.ports, report, self._certificates)
+            self.services[self._front.name] = self._front
+            for service in self.services.values():
+                service.certificates = self._certificates
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -60,6 +73,8 @@ class Stack:
         self.folder.open(fresh=self._fresh)
         try:
             began = time.monotonic()
+            if self._certificates is not None:
+                self._certificates.make()
             for service in self.services.values():
                 service.launch()
             for service in self.services.values():
@@ -105,7 +120,7 @@ class Stack:
         }
         for service in self.services.values():
             env.update(service.settings())
-        return env
+        return self._front.over(env) if self._front is not None else env
 
     def write_env(self, extra: Mapping[str, str] | None = None) -> None:
         """Write `vigil.env`: one NAME=VALUE per line, readable for its owner alone."""
