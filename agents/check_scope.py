@@ -38,9 +38,14 @@ class Counts:
     cameras: int = 0
     days: int = 0
     chunks: int = 0
+    """Current ones."""
     fragments: int = 0
-    rows: int = 0
-    """Rows of fragments that no chunk holds yet."""
+    """Their objects."""
+    manifests: int = 0
+    chunk_objects: int = 0
+    chunk_rows: int = 0
+    fragment_rows: int = 0
+    """Of fragments that no chunk holds yet."""
     bytes_read: int = 0
     in_work: int = 0
     """Too young to be judged."""

@@ -76,7 +76,7 @@ class CameraChecker:
         async for finding in runs.findings():
             yield finding
         self.counts.fragments += runs.fragments
-        self.counts.rows += runs.rows
+        self.counts.fragment_rows += runs.rows
         self.counts.in_work += runs.in_work
 
     # -- a day
@@ -130,6 +130,10 @@ class CameraChecker:
             infos = [info async for info in bucket.window(self.store, self.camera, run, start_ms)]
             verdict = await self._judge(run, start_ms, infos, row, _buried(tombstones))
         self.counts.in_work += verdict.in_work
+        objects = sum(map(_is_chunk, infos))
+        self.counts.chunk_objects += objects
+        self.counts.manifests += len(infos) - objects
+        self.counts.chunk_rows += row is not None
         self._remember(run, verdict, row)
         for finding in verdict.findings:
             if finding.kind == "row-without-object" and row and isinstance(finding.mend, Restore):
@@ -137,9 +141,9 @@ class CameraChecker:
             else:
                 yield finding
         if self.scope.bytes:
-            objects = {info.key: info.size_bytes for info in infos}
+            sizes = {info.key: info.size_bytes for info in infos}
             for chunk in verdict.current:
-                if objects.get(chunk.object_key) != chunk.size_bytes:
+                if sizes.get(chunk.object_key) != chunk.size_bytes:
                     continue  # told already
                 async for finding in check_bytes(self.store, chunk):
                     yield finding

@@ -33,7 +33,7 @@ class RunChecker:
         self.scope, self.patience = check.scope, check.patience
         self.window_ms = check.window_ms
         self._checked = checked
-        self._reader = Healer(store, lambda: check.patience.now_ms)
+        self._reader = Healer(self.store, lambda: check.patience.now_ms)
         self.fragments = self.rows = self.in_work = 0
 
     async def findings(self) -> AsyncIterator[Finding]:

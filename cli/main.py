@@ -20,6 +20,9 @@ GROUPS = {
     "catalog": "migrate the PostgreSQL catalog",
     "camera": "register and list cameras",
     "key": "create and revoke API keys",
+    "fsck": "check S3 and the catalog against each other, and mend them",
+    "reconcile": "announce what stands in S3 and nobody announced",
+    "dlq": "look at dead letters, send them again or drop them",
     "bench": "measure",
 }
 

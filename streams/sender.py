@@ -10,6 +10,7 @@ from domain import events
 from domain.errors import StoreError
 from domain.events import Event
 from streams import topics
+from streams.kafka import client_options
 from streams.settings import Settings
 
 
@@ -23,7 +24,7 @@ class Sender:
     async def __aenter__(self) -> Self:
         """Connect; StoreError where no broker answers."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._of.kafka_brokers,
+            **client_options(self._of),
             acks="all",
             enable_idempotence=True,
             max_request_size=topics.MAX_REQUEST_BYTES,

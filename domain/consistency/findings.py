@@ -113,10 +113,12 @@ class DropChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class DropFragmentRow:
-    """Remove a fragment's row that tells of nothing."""
+    """Remove a fragment's row: a chunk accounts for it, or it tells of nothing."""
 
     run: str
     seq: int
+    covered: bool = False
+    """What it tells stands in a chunk's row: nothing is lost with it."""
 
 
 @dataclass(frozen=True, slots=True)

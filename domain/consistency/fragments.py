@@ -70,7 +70,7 @@ def judge_fragment(
         return findings, True
     if row is not None and seq in run.settled:
         says = "it has a row of its own though a chunk's row accounts for it"
-        tell("fragment-row-covered", says, _drop(run, seq))
+        tell("fragment-row-covered", says, DropFragmentRow(run.run, seq, covered=True))
     if seq in run.joined or seq in run.left_out:
         return findings, False
     if modified_ms is None and row is not None:

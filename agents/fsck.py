@@ -1,0 +1,74 @@
+"""The consistency check of many cameras, one after the other: findings, and what became of them."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from agents.check_scope import Check, Counts, Scope
+from agents.checker import CameraChecker
+from agents.mender import Mender
+from agents.remover import Outcome
+from domain.consistency import Finding, Patience
+from domain.errors import InvalidIdError
+from domain.identity import check_camera
+from stores import inventory as bucket
+from stores.catalog import Catalog
+from stores.objects import ObjectStore
+from streams.sender import Sender
+from streams.settings import Settings
+
+MARGIN_MS = 120_000
+"""For healing, joining, indexing and a backlog: what is younger still may come by itself."""
+
+
+def settle_ms(of: Settings, margin_ms: int = MARGIN_MS) -> int:
+    """Return how long after its arrival a fragment may be in no chunk without being wrong."""
+    return of.window_ms + of.grace_ms + of.idle_ms + of.late_ms + margin_ms
+
+
+@dataclass
+class Fsck:
+    """One check. With a `sender`, what is found is mended too."""
+
+    store: ObjectStore
+    catalog: Catalog
+    scope: Scope
+    patience: Patience
+    window_ms: int
+    sender: Sender | None = None
+    counts: Counts = field(default_factory=Counts)
+
+    async def run(self, known: set[str], only: Sequence[str]) -> AsyncIterator[Outcome]:
+        """Yield what is wrong with `only` these cameras, or all `known` ones and strangers."""
+        for camera in sorted(only or known):
+            check_camera(camera)
+            async for outcome in self._camera(camera):
+                yield outcome
+        if only:
+            return
+        async for camera in bucket.cameras(self.store):
+            if camera not in known:
+                yield Outcome(_stranger(camera), False, "cannot be mended")
+
+    async def _camera(self, camera: str) -> AsyncIterator[Outcome]:
+        check = Check(self.store, self.catalog, camera, self.scope, self.patience, self.window_ms)
+        checker = CameraChecker(check)
+        mender = Mender(check, self.sender) if self.sender is not None else None
+        async for finding in checker.findings():
+            if mender is None:
+                yield Outcome(finding, False, "")
+                continue
+            for outcome in await mender.mend(finding):
+                yield outcome
+        if mender is not None:
+            for outcome in await mender.finish(checker.counts):
+                yield outcome
+        self.counts.add(checker.counts)
+
+
+def _stranger(camera: str) -> Finding:
+    try:
+        check_camera(camera)
+        says = f"it is not registered (vigil camera add {camera}), yet S3 holds objects of it"
+    except InvalidIdError:
+        says = "S3 holds objects under a name that is no camera's"
+    return Finding("camera-unknown", camera, says)

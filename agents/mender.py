@@ -1,0 +1,140 @@
+"""Mending what the consistency check found, one camera at a time.
+
+Fragments are announced as the healer does it; windows that the assembler takes for done are
+asked of the joiner; rows go through the index functions; deletions are remover.py's.
+"""
+
+import time
+
+from agents.check_scope import Check, Counts
+from agents.healer import Healer
+from agents.remover import Outcome, Remover
+from agents.restorer import LostBytesError, restore_chunk, restore_fragment, write_manifest
+from domain.consistency import (
+    Announce,
+    AskJoiner,
+    DropFragmentRow,
+    Finding,
+    Reindex,
+    Restore,
+    RestoreFragment,
+    WriteManifest,
+)
+from domain.errors import ObjectMissingError
+from domain.events import ChunkDue, FragmentArrived, FragmentRef, VideoForm
+from domain.identity import fragment_key
+from stores.catalog import index_chunks
+from stores.catalog.mending import drop_chunk_row, drop_fragment_rows
+from stores.objects import ObjectInfo
+from streams.sender import Sender
+
+MOST_ASKED = 1_000
+"""Fragments in one request to the joiner; the others come with the next."""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Mender:
+    """Mends one camera. StoreErrors of S3, Kafka and the catalog pass through."""
+
+    def __init__(self, check: Check, sender: Sender) -> None:
+        self._check, self._sender = check, sender
+        self._remover = Remover(check, sender)
+        self._reader = Healer(check.store, _now_ms)
+        self._asked: list[tuple[Finding, FragmentArrived]] = []
+
+    async def mend(self, finding: Finding) -> list[Outcome]:
+        """Mend a finding; returns the outcomes there are now, the others come at the end."""
+        if finding.mend is None:
+            return [Outcome(finding, False, "cannot be mended")]
+        if self._remover.takes(finding):
+            return []
+        if isinstance(finding.mend, AskJoiner):
+            return await self._ask(finding)
+        try:
+            return [Outcome(finding, True, await self._done(finding))]
+        except LostBytesError as error:
+            return [Outcome(finding, False, str(error))]
+        except ObjectMissingError:
+            return [Outcome(finding, False, "an object went meanwhile; look again")]
+
+    async def finish(self, counts: Counts) -> list[Outcome]:
+        """Carry out what was put off; `counts` is all there is of the camera."""
+        return [*await self._flush(), *await self._remover.remove(counts)]
+
+    async def _done(self, finding: Finding) -> str:
+        check = self._check
+        match finding.mend:
+            case Announce(run, seq):
+                event = await self._event(run, seq)
+                await self._sender.send(event)
+                return "its event was sent"
+            case Reindex(chunk, replaces):
+                if replaces is not None:
+                    await drop_chunk_row(check.catalog, check.camera, replaces)
+                await index_chunks(check.catalog, [chunk], _now_ms())
+                return f"revision {chunk.revision} was indexed"
+            case Restore(chunk):
+                await restore_chunk(check.store, chunk)
+                await index_chunks(check.catalog, [chunk], _now_ms())
+                return "written again from its fragments"
+            case RestoreFragment(chunk, seq):
+                await restore_fragment(check.store, chunk, seq)
+                return "written again from its chunk"
+            case WriteManifest(chunk):
+                await write_manifest(check.store, chunk)
+                return "manifest written from its row"
+            case DropFragmentRow(run, seq):
+                await drop_fragment_rows(check.catalog, check.camera, run, [seq])
+                return "row removed"
+        raise AssertionError(finding.mend)
+
+    async def _event(self, run: str, seq: int) -> FragmentArrived:
+        key = fragment_key(self._check.camera, run, seq)
+        event = await self._reader.fragment(ObjectInfo(key, 0, {}))
+        if event is None:
+            raise ObjectMissingError(f"{key} went, or does not say what it is.")
+        return event
+
+    # -- fragments that the assembler takes for joined
+
+    def _window_ms(self, event: FragmentArrived) -> int:
+        return event.start_ms - event.start_ms % self._check.window_ms
+
+    async def _ask(self, finding: Finding) -> list[Outcome]:
+        assert isinstance(finding.mend, AskJoiner)
+        try:
+            event = await self._event(finding.mend.run, finding.mend.seq)
+        except ObjectMissingError as error:
+            return [Outcome(finding, False, str(error))]
+        outcomes = []
+        if self._asked:
+            last = self._asked[-1][1]
+            same = (last.run, self._window_ms(last)) == (event.run, self._window_ms(event))
+            if not same or len(self._asked) >= MOST_ASKED:
+                outcomes = await self._flush()
+        self._asked.append((finding, event))
+        return outcomes
+
+    async def _flush(self) -> list[Outcome]:
+        if not self._asked:
+            return []
+        first = self._asked[0][1]
+        due = ChunkDue(
+            camera=first.camera,
+            run=first.run,
+            window_start_ms=self._window_ms(first),
+            window_ms=self._check.window_ms,
+            reason="late",
+            form=VideoForm.model_validate(first.model_dump(include=set(VideoForm.model_fields))),
+            fragments=[
+                FragmentRef.model_validate(event.model_dump(include=set(FragmentRef.model_fields)))
+                for _, event in self._asked
+            ],
+        )
+        await self._sender.send(due)
+        outcomes = [Outcome(finding, True, "the joiner was asked") for finding, _ in self._asked]
+        self._asked = []
+        return outcomes

@@ -1,0 +1,129 @@
+"""Announcing what stands in S3 and nobody announced: fragments without chunk and row, runs' ends.
+
+Requests to S3 of one pass over one camera, at most (docs/design/consistency.md):
+
+    ceil((R + 1) / 1000)                 its R runs, listed
+  + sum of ceil((F + 2) / 1000)          of each run looked at: its F fragments from `since` on
+  + min(U, most)                         a HEAD for each fragment unannounced
+  + E                                    a GET for each end.json that the catalog does not know
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from agents.healer import Healer
+from domain.errors import InvalidIdError
+from domain.events import FragmentArrived, RunEnded
+from domain.identity import check_run, fragment_key, run_started_ms
+from domain.seqs import SeqRanges
+from stores import inventory as bucket
+from stores.catalog import Catalog
+from stores.catalog import inventory as index
+from stores.objects import ObjectStore
+
+MOST = 20_000
+"""Fragments announced of one camera in one pass; the next goes on."""
+RUNS_AT_ONCE = 200
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What a pass is about."""
+
+    since_ms: int
+    """Runs that ended before, and fragments of chunks before, are not looked for (UTC, ms)."""
+    now_ms: int
+    settle_ms: int
+    """What was written to S3 after now - settle may still be announced by itself."""
+    window_ms: int
+    most: int = MOST
+
+
+class Reconciler:
+    """Looks through cameras of one bucket and one catalog. Changes nothing by itself."""
+
+    def __init__(self, store: ObjectStore, catalog: Catalog, of: Reconciliation) -> None:
+        self._store, self._catalog, self._of = store, catalog, of
+        self._reader = Healer(store, lambda: of.now_ms)
+        self.in_work = 0
+        self.passed_over = 0
+        """Fragments whose objects do not say what they are."""
+
+    async def camera(self, camera: str) -> AsyncIterator[FragmentArrived | RunEnded]:
+        """Yield what is to be sent, a run's end after its fragments.
+
+        Raises StoreError where S3 or the catalog fails: ask again, which is harmless.
+        """
+        known = await index.known_runs(self._catalog, camera, self._of.since_ms)
+        left = self._of.most
+        waiting: list[str] = []
+        names = [name async for name in bucket.runs(self._store, camera) if _is_run(name)]
+        waiting = [run for run in names if run not in known or not known[run].over]
+        for start in range(0, len(waiting), RUNS_AT_ONCE):
+            runs = waiting[start : start + RUNS_AT_ONCE]
+            seen = await self._seen(camera, runs)
+            for run in runs:
+                ended = run in known and known[run].ended
+                async for event in self._run(camera, run, seen[run], ended=ended, most=left):
+                    left -= isinstance(event, FragmentArrived)
+                    yield event
+
+    async def _seen(self, camera: str, runs: list[str]) -> dict[str, tuple[SeqRanges, SeqRanges]]:
+        """Return of each run the seqs that need no notice, and those chunks held before since."""
+        of = self._of
+        held = await index.held_by_chunks(self._catalog, camera, runs)
+        before = await index.held_by_chunks(
+            self._catalog, camera, runs, but=(of.since_ms - of.since_ms % of.window_ms, 1 << 47)
+        )
+        rows = await index.seqs_with_rows(self._catalog, camera, runs)
+        buried = await index.buried_fragments(self._catalog, camera, runs, of.now_ms)
+        found = {}
+        for run in runs:
+            seen = rows.get(run, SeqRanges())
+            if run in held:
+                seen |= held[run].seqs | held[run].left_out
+            for each in buried.get(run, ()):
+                seen |= each
+            found[run] = seen, before[run].seqs if run in before else SeqRanges()
+        return found
+
+    async def _run(
+        self, camera: str, run: str, seen: tuple[SeqRanges, SeqRanges], *, ended: bool, most: int
+    ) -> AsyncIterator[FragmentArrived | RunEnded]:
+        known, before = seen
+        began_before = run_started_ms(run) < self._of.since_ms
+        last = before.ranges[-1][1] if before and began_before else -1
+        after = fragment_key(camera, run, last) if last >= 0 else ""
+        end_stands = False
+        async for seq, info in bucket.fragments(self._store, camera, run, after):
+            if seq is None:
+                end_stands |= bucket.is_run_end(camera, run, info.key)
+                continue
+            if seq in known:
+                continue
+            if info.modified_ms + self._of.settle_ms > self._of.now_ms:
+                self.in_work += 1
+                continue
+            if most <= 0:
+                return
+            most -= 1
+            event = await self._reader.fragment(info)
+            if event is None:
+                self.passed_over += 1
+            elif not await index.window_buried(
+                self._catalog, camera, run, event.start_ms, self._of.window_ms
+            ):
+                yield event
+        if end_stands and not ended:
+            end = await self._reader.end(camera, run)
+            if end is not None:
+                yield end
+
+
+def _is_run(name: str) -> bool:
+    try:
+        check_run(name)
+    except InvalidIdError:
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""Deleting what the consistency check may delete: tombstoned, or unknown for a day.
+
+All deletions of a camera are gathered first. More than half of anything is refused. What is
+left is looked at again under the camera's lock, so that no row comes to name it meanwhile.
+Rows go before objects.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.check_scope import Check, Counts
+from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Finding, Retire
+from domain.errors import ObjectMissingError
+from domain.events import Deleted
+from domain.identity import manifest_key, parse_chunk_key, parse_fragment_key
+from stores.catalog import index_deleted
+from stores.catalog.mending import (
+    camera_locked,
+    drop_chunk_row,
+    drop_fragment_rows,
+    named_by_rows,
+)
+from streams.sender import Sender
+
+MOST = 100_000
+"""Deletions gathered of one camera; what is beyond waits for the next check."""
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a finding."""
+
+    finding: Finding
+    mended: bool
+    says: str
+
+
+class Remover:
+    """Gathers and carries out the deletions of one camera."""
+
+    def __init__(self, check: Check, sender: Sender) -> None:
+        self._check, self._sender = check, sender
+        self._waiting: list[Finding] = []
+
+    def takes(self, finding: Finding) -> bool:
+        """Gather a finding that asks for a deletion; False where it does not."""
+        mend = finding.mend
+        deletes = isinstance(mend, Delete | DropChunkRow | Retire)
+        deletes = deletes or (isinstance(mend, DropFragmentRow) and not mend.covered)
+        if deletes and len(self._waiting) < MOST:
+            self._waiting.append(finding)
+        return deletes
+
+    async def remove(self, counts: Counts) -> list[Outcome]:
+        """Delete what was gathered; `counts` is all there is of the camera."""
+        asked = Counter(_what(finding) for finding in self._waiting)
+        stands = {
+            "fragments": counts.fragments,
+            "chunks": counts.chunk_objects,
+            "manifests": counts.manifests,
+            "chunk rows": counts.chunk_rows,
+            "fragment rows": counts.fragment_rows,
+            "other objects": counts.fragments + counts.chunk_objects + counts.manifests,
+        }
+        outcomes = []
+        allowed = []
+        for finding in self._waiting:
+            what = _what(finding)
+            if asked[what] * 2 > stands[what]:
+                says = (
+                    f"refused: {asked[what]} of {stands[what]} {what} would go, more than half; "
+                    "find out why before anything is deleted"
+                )
+                outcomes.append(Outcome(finding, False, says))
+            else:
+                allowed.append(finding)
+        for finding in allowed:
+            if not isinstance(finding.mend, Delete):
+                outcomes.append(await self._row(finding))
+        objects = [finding for finding in allowed if isinstance(finding.mend, Delete)]
+        for start in range(0, len(objects), BATCH):
+            outcomes += await self._objects(objects[start : start + BATCH])
+        self._waiting = []
+        return outcomes
+
+    async def _row(self, finding: Finding) -> Outcome:
+        check = self._check
+        match finding.mend:
+            case DropChunkRow(row):
+                gone = await drop_chunk_row(check.catalog, check.camera, row)
+                return Outcome(finding, gone, "row removed" if gone else "the row has changed")
+            case DropFragmentRow(run, seq):
+                await drop_fragment_rows(check.catalog, check.camera, run, [seq])
+                return Outcome(finding, True, "row removed")
+            case Retire(chunk):
+                event = Deleted(
+                    camera=check.camera,
+                    run=chunk.run,
+                    what="chunk",
+                    window_start_ms=chunk.window_start_ms,
+                    digest=chunk.digest,
+                    reason="all its fragments stand in other current chunks",
+                    deleted_ms=time.time_ns() // 1_000_000,
+                )
+                await self._sender.send(event)
+                await index_deleted(check.catalog, [event])
+                return Outcome(finding, True, "buried; its object goes with a later --repair")
+        raise AssertionError(finding.mend)
+
+    async def _objects(self, findings: Sequence[Finding]) -> list[Outcome]:
+        check = self._check
+        chunks = {_chunk_of(_key(finding)) for finding in findings}
+        outcomes, gone = [], []
+        async with camera_locked(check.catalog, check.camera) as connection:
+            named = await named_by_rows(connection, check.camera, sorted(chunks))
+            for finding in findings:
+                says = await self._objection(finding, named)
+                if says is None:
+                    gone.append(_key(finding))
+                outcomes.append(Outcome(finding, says is None, says or "deleted"))
+            if gone:
+                await check.store.delete(gone)
+        return outcomes
+
+    async def _objection(self, finding: Finding, named: set[str]) -> str | None:
+        """Look again; return why an object must stay, or None."""
+        mend, store = finding.mend, self._check.store
+        assert isinstance(mend, Delete)
+        try:
+            modified_ms = (await store.head(mend.key)).modified_ms
+        except ObjectMissingError:
+            return None  # gone by another hand
+        if _chunk_of(mend.key) in named:
+            return "a row names it"
+        if mend.tombstoned:
+            return None
+        if not self._check.patience.forlorn(modified_ms):
+            return "it was written anew"
+        if parse_chunk_key(mend.key) is not None:
+            other = manifest_key(mend.key) if mend.key.endswith(".ts") else _chunk_of(mend.key)
+            try:
+                await store.head(other)
+            except ObjectMissingError:
+                return None
+            return f"{other} stands now"
+        return None
+
+
+def _key(finding: Finding) -> str:
+    assert isinstance(finding.mend, Delete)
+    return finding.mend.key
+
+
+def _chunk_of(key: str) -> str:
+    return key.removesuffix(".json") + ".ts" if key.endswith(".json") else key
+
+
+def _what(finding: Finding) -> str:
+    match finding.mend:
+        case DropChunkRow() | Retire():
+            return "chunk rows"
+        case DropFragmentRow():
+            return "fragment rows"
+        case Delete(key) if parse_fragment_key(key) is not None:
+            return "fragments"
+        case Delete(key) if (name := parse_chunk_key(key)) is not None:
+            return "manifests" if name.manifest else "chunks"
+    return "other objects"

@@ -1,0 +1,122 @@
+"""Writing objects again exactly as they were told: same name, same bytes, or not at all.
+
+A chunk's name follows from its content, so writing it again harms nobody who writes it too.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+from pydantic import ValidationError
+
+from domain.consistency import manifest_fault
+from domain.errors import IntegrityError, ObjectMissingError, StoreError
+from domain.events import ChunkComplete, ManifestFragment, encode
+from domain.identity import fragment_key, manifest_key
+from stores import inventory as bucket
+from stores.objects import ObjectStore
+
+
+class LostBytesError(StoreError):
+    """A fragment's bytes stand nowhere any more."""
+
+
+async def restore_chunk(store: ObjectStore, chunk: ChunkComplete) -> None:
+    """Write a chunk's object and manifest; one fragment is in memory at a time.
+
+    Each fragment comes from its own object, from what is sound of the chunk's, or from another
+    revision's. Raises LostBytesError, and writes nothing, where one stands nowhere.
+    """
+    others = [each async for each in _others(store, chunk)]
+    await store.put_stream(chunk.object_key, _bytes(store, chunk, others))
+    await write_manifest(store, chunk)
+
+
+async def write_manifest(store: ObjectStore, chunk: ChunkComplete) -> None:
+    """Write the manifest, over whatever stands there; LostBytesError where it is not sound."""
+    key = manifest_key(chunk.object_key)
+    if fault := manifest_fault(key, chunk):
+        raise LostBytesError(f"what is known of {chunk.object_key} is no manifest: {fault}.")
+    data = encode(chunk)
+
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    metadata = {"sha256": hashlib.sha256(data).hexdigest()}
+    await store.put_stream(key, once(), metadata=metadata, content_type="application/json")
+
+
+async def restore_fragment(store: ObjectStore, chunk: ChunkComplete, seq: int) -> None:
+    """Write a fragment's own object again from its chunk, with the metadata that it has."""
+    fragment = next(each for each in chunk.fragments if each.seq == seq)
+    data = await store.get_verified(
+        chunk.object_key,
+        first=fragment.offset,
+        size_bytes=fragment.size_bytes,
+        sha256=fragment.sha256,
+    )
+    key = fragment_key(chunk.camera, chunk.run, seq)
+    metadata = (await store.head(key)).metadata
+
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    await store.put_stream(key, once(), metadata=metadata)
+
+
+async def _others(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[ChunkComplete]:
+    """Yield the other revisions whose manifests stand."""
+    async for info in bucket.window(store, chunk.camera, chunk.run, chunk.window_start_ms):
+        if not info.key.endswith(".json"):
+            continue
+        try:
+            other = ChunkComplete.model_validate_json(await store.get(info.key))
+        except (ValidationError, ObjectMissingError):
+            continue
+        if other.digest != chunk.digest and manifest_fault(info.key, other) is None:
+            yield other
+
+
+async def _bytes(
+    store: ObjectStore, chunk: ChunkComplete, others: list[ChunkComplete]
+) -> AsyncIterator[bytes]:
+    whole = hashlib.sha256()
+    for fragment in chunk.fragments:
+        data = await _fragment(store, chunk, fragment, others)
+        whole.update(data)
+        yield data
+    if whole.hexdigest() != chunk.sha256:
+        raise LostBytesError(
+            f"the fragments of {chunk.object_key} do not make up the SHA-256 that it tells."
+        )
+
+
+async def _fragment(
+    store: ObjectStore,
+    chunk: ChunkComplete,
+    fragment: ManifestFragment,
+    others: list[ChunkComplete],
+) -> bytes:
+    places: list[tuple[str, int | None]] = [
+        (fragment_key(chunk.camera, chunk.run, fragment.seq), None),
+        (chunk.object_key, fragment.offset),
+    ]
+    for other in others:
+        places += [
+            (other.object_key, held.offset)
+            for held in other.fragments
+            if (held.seq, held.sha256) == (fragment.seq, fragment.sha256)
+        ]
+    for key, first in places:
+        try:
+            return await store.get_verified(
+                key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
+            )
+        except (ObjectMissingError, IntegrityError):
+            continue
+        except StoreError as error:
+            if first is None or "416" not in str(error):  # the object ends before the range
+                raise
+    raise LostBytesError(
+        f"the bytes of fragment {fragment.seq} of {chunk.camera} {chunk.run} stand nowhere any "
+        "more; bring the object back from a copy or an older version of the bucket."
+    )

@@ -1,0 +1,208 @@
+"""`vigil dlq`: dead letters of Kafka and SQS: look at them, send them again, drop them."""
+
+import argparse
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from domain.errors import ConfigError, VigilError
+from domain.times import format_ms
+from stores.queue import Queue, QueueMessage
+from streams import topics
+from streams.dead_letters import DeadLetters, Letter
+from streams.dead_queue import MARK, looked_at, named, settle
+from streams.settings import settings
+from streams.storage import make_queue
+
+QUEUE = "sqs"
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `dlq list|show|retry|drop`."""
+    parser = commands.add_parser("dlq", help="look at dead letters, send them again or drop them")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="list dead letters: name, source, time, reason")
+    listing.add_argument("--source", metavar="TOPIC", help="only of this topic, or of sqs")
+    listing.add_argument("--done", action="store_true", help="those retried or dropped too")
+    listing.add_argument("--json", action="store_true", help="a JSON line each, bytes in base64")
+    listing.set_defaults(run=run_list)
+    showing = verbs.add_parser("show", help="show one with its original bytes")
+    showing.add_argument("id", help="as `vigil dlq list` names it")
+    showing.add_argument("--raw", action="store_true", help="the original bytes alone")
+    showing.set_defaults(run=run_show)
+    for did, says in (
+        ("retry", "send the original bytes to where they came from again"),
+        ("drop", "mark as done with, without sending"),
+    ):
+        verb = verbs.add_parser(did, help=says)
+        verb.add_argument("id", nargs="*", help="as `vigil dlq list` names them")
+        verb.add_argument("--source", metavar="TOPIC", help="all of this topic, or of sqs")
+        verb.set_defaults(run=run_settle, did="retried" if did == "retry" else "dropped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    letters: DeadLetters
+    dead: Queue | None
+    queue: Queue | None
+
+
+@asynccontextmanager
+async def _stores() -> AsyncIterator[_Stores]:
+    of = settings()
+    async with AsyncExitStack() as stack:
+        letters = await stack.enter_async_context(DeadLetters(of))
+        opened = [
+            await stack.enter_async_context(make_queue(of, url)) if url else None
+            for url in (of.sqs_dead_letter_url, of.sqs_queue_url)
+        ]
+        yield _Stores(letters, *opened)
+
+
+def _topic(source: str | None) -> str | None:
+    """Return a topic's full name; ConfigError where none has this name."""
+    if source is None or source == QUEUE:
+        return source
+    for topic in topics.TOPICS:
+        if source in (topic.name, topic.full_name):
+            return topic.full_name
+    names = ", ".join(topic.name for topic in topics.TOPICS)
+    raise ConfigError(f"{source!r} is no source: there are {QUEUE}, {names}.")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """List; always 0."""
+    asyncio.run(_list(_topic(args.source), done=args.done, as_json=args.json))
+    return 0
+
+
+async def _list(source: str | None, *, done: bool, as_json: bool) -> None:
+    count = 0
+    async with _stores() as stores:
+        kept = source  # what was in the queue is kept in Kafka once it is done with
+        if source == QUEUE:
+            kept = stores.dead.url[-250:] if stores.dead is not None else QUEUE
+        async for letter in stores.letters.letters(source=kept, done=done):
+            count += 1
+            print(json.dumps(_letter_json(letter)) if as_json else _letter_line(letter))
+        if source in (None, QUEUE) and stores.dead is not None:
+            async with looked_at(stores.dead) as messages:
+                for message in messages:
+                    count += 1
+                    print(json.dumps(_message_json(message)) if as_json else _line(message))
+    if not as_json:
+        print(f"{count} dead letters.")
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Show; the original bytes go to standard output as they are."""
+    asyncio.run(_show(args.id, raw=args.raw))
+    return 0
+
+
+async def _show(name: str, *, raw: bool) -> None:
+    async with _stores() as stores:
+        if name.startswith(MARK):
+            async with looked_at(_dead(stores)) as messages:
+                (message,) = named(messages, [name])
+            fields, original = _message_json(message), message.body
+        else:
+            (letter,) = await stores.letters.find([name])
+            fields, original = _letter_json(letter), letter.original
+    if not raw:
+        del fields["original_base64"]
+        for key, value in fields.items():
+            print(f"{key}: {value}")
+        print()
+        sys.stdout.flush()
+    sys.stdout.buffer.write(original)
+    if not raw:
+        print()
+
+
+def run_settle(args: argparse.Namespace) -> int:
+    """Retry or drop; 1 where one of them could not be."""
+    if bool(args.id) == bool(args.source):
+        raise ConfigError("Name dead letters, or all of a source with --source; not both.")
+    return asyncio.run(_settle(args.id, _topic(args.source), args.did))
+
+
+async def _settle(ids: list[str], source: str | None, did: Literal["retried", "dropped"]) -> int:
+    done = failed = 0
+    async with _stores() as stores:
+        async for letter in _chosen(stores, ids, source):
+            if letter.mark is not None:
+                print(f"{letter.id} was {letter.mark.did} already.")
+                continue
+            try:
+                if did == "retried":
+                    await stores.letters.retry(letter)
+                else:
+                    await stores.letters.drop(letter)
+            except ConfigError as error:
+                failed += 1
+                print(f"{letter.id}: {error}", file=sys.stderr)
+            else:
+                done += 1
+                print(f"{letter.id} {did}.")
+        of_queue = [name for name in ids if name.startswith(MARK)]
+        if of_queue or source == QUEUE:
+            dead = _dead(stores)
+            async with looked_at(dead) as messages:
+                chosen = named(messages, of_queue) if of_queue else messages
+                to = stores.queue if did == "retried" else None
+                if did == "retried" and to is None:
+                    raise ConfigError("VIGIL_SQS_QUEUE_URL must be set: it goes back there.")
+                for message in chosen:
+                    await settle(dead, [message], did, stores.letters, to=to)
+                    done += 1
+                    print(f"{MARK}{message.id} {did}.")
+    print(f"{done} {did}" + (f", {failed} could not be." if failed else "."))
+    return 1 if failed else 0
+
+
+async def _chosen(stores: _Stores, ids: list[str], source: str | None) -> AsyncIterator[Letter]:
+    if names := [name for name in ids if not name.startswith(MARK)]:
+        for letter in await stores.letters.find(names):
+            yield letter
+    if source is not None and source != QUEUE:
+        async for letter in stores.letters.letters(source=source):
+            yield letter
+
+
+def _dead(stores: _Stores) -> Queue:
+    if stores.dead is None:
+        raise VigilError("VIGIL_SQS_DEAD_LETTER_URL is not set: no queue of dead letters is known.")
+    return stores.dead
+
+
+def _letter_json(letter: Letter) -> dict[str, Any]:
+    fields = letter.letter.model_dump(mode="json", exclude={"type", "version"})
+    mark = letter.mark
+    became = {"did": mark.did, "did_at_ms": mark.at_ms} if mark is not None else {}
+    return {"id": letter.id, **became, **fields}
+
+
+def _message_json(message: QueueMessage) -> dict[str, Any]:
+    return {
+        "id": MARK + message.id,
+        "source": QUEUE,
+        "reason": message.reason,
+        "original_base64": base64.b64encode(message.body).decode(),
+    }
+
+
+def _letter_line(letter: Letter) -> str:
+    said = letter.letter
+    where = f"{said.source} {said.partition}@{said.offset}" if said.offset is not None else QUEUE
+    became = f" [{letter.mark.did}]" if letter.mark is not None else ""
+    return f"{letter.id:<12} {format_ms(said.at_ms)} {where}: {said.reason}{became}"
+
+
+def _line(message: QueueMessage) -> str:
+    return f"{MARK}{message.id} {QUEUE}: {message.reason or 'unknown'}"

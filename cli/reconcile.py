@@ -1,0 +1,139 @@
+"""`vigil reconcile`: announce what stands in S3 and nobody announced."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import time
+from contextlib import AsyncExitStack
+
+from agents.fsck import MARGIN_MS, settle_ms
+from agents.reconciler import DAY_MS, MOST, Reconciler, Reconciliation
+from cli.durations import duration_ms
+from domain.errors import ConfigError, StoreError
+from domain.events import FragmentArrived
+from domain.identity import check_camera
+from domain.times import parse_ms
+from stores.catalog import Catalog, known_cameras
+from stores.objects import ObjectStore
+from streams.sender import Sender
+from streams.settings import Settings, settings
+from streams.storage import make_object_store
+
+LOOKS_BACK_MS = 30 * DAY_MS
+"""As far as an edge can spool."""
+
+log = logging.getLogger(__name__)
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `reconcile`."""
+    parser = commands.add_parser(
+        "reconcile", help="announce fragments and runs' ends that stand in S3 unannounced"
+    )
+    parser.add_argument(
+        "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
+    )
+    parser.add_argument("--since", metavar="T", help="how far back (default 30 days)")
+    parser.add_argument("--every", type=duration_ms, metavar="TIME", help="again and again: 1h")
+    parser.add_argument(
+        "--margin",
+        type=duration_ms,
+        default=MARGIN_MS,
+        metavar="TIME",
+        help="what is younger may still be announced by itself (default 2m, beyond the window)",
+    )
+    parser.add_argument(
+        "--most",
+        type=int,
+        default=MOST,
+        metavar="N",
+        help=f"fragments of one camera in one pass (default {MOST})",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reconcile once (a JSON line tells what was sent), or until SIGTERM with --every."""
+    if args.every is not None and args.every < 60_000:
+        raise ConfigError("--every must be a minute at least: each pass lists the bucket.")
+    if args.most < 1:
+        raise ConfigError("--most must be 1 at least.")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in ("aiokafka", "botocore", "aiobotocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    asyncio.run(_repeat(args) if args.every else _once(args))
+    return 0
+
+
+async def _repeat(args: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    while not stop.is_set():
+        begun = loop.time()
+        work = asyncio.ensure_future(_once(args))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not work.done():
+            work.cancel()  # a pass may end anywhere: the next one begins anew
+        try:
+            await work
+        except asyncio.CancelledError:
+            return
+        except StoreError as error:
+            log.warning("the pass failed, the next one begins anew: %s", error)
+        rest_s = max(0.0, args.every / 1000 - (loop.time() - begun))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest_s):
+                await stop.wait()
+
+
+async def _once(args: argparse.Namespace) -> None:
+    of = settings()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(make_object_store(of))
+        catalog = await stack.enter_async_context(Catalog(of.database_url.get_secret_value()))
+        sender = await stack.enter_async_context(Sender(of))
+        known = await known_cameras(catalog)
+        for camera in args.camera:
+            if check_camera(camera) not in known:
+                raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
+        await _pass(args, of, (store, catalog, sender), sorted(args.camera or known))
+
+
+async def _pass(
+    args: argparse.Namespace,
+    of: Settings,
+    opened: tuple[ObjectStore, Catalog, Sender],
+    cameras: list[str],
+) -> None:
+    store, catalog, sender = opened
+    now_ms = time.time_ns() // 1_000_000
+    since_ms = parse_ms(args.since) if args.since else now_ms - LOOKS_BACK_MS
+    what = Reconciliation(
+        since_ms, now_ms, settle_ms(of, args.margin), of.window_ms, most=args.most
+    )
+    reconciler = Reconciler(store, catalog, what)
+    fragments = ends = 0
+    for camera in cameras:
+        async for event in reconciler.camera(camera):
+            await sender.send(event)
+            found = isinstance(event, FragmentArrived)
+            fragments, ends = fragments + found, ends + (not found)
+    print(
+        json.dumps(
+            {
+                "cameras": len(cameras),
+                "fragments": fragments,
+                "ends": ends,
+                "in_work": reconciler.in_work,
+                "unreadable": reconciler.passed_over,
+            }
+        ),
+        flush=True,
+    )
