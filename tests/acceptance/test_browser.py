@@ -74,15 +74,16 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
     """Run `vigil demo` as a person would, in a folder of its own."""
     ready = tmp_path / "ready.json"
     log = tmp_path / "demo.log"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "demo", "--cameras", str(CAMERAS)),
-        *("--ready-file", str(ready)),
-        cwd=project_root(),
-        env={**os.environ, "VIGIL_DATA_DIR": str(tmp_path / "data")},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=log.open("wb"),
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", "demo", "--cameras", str(CAMERAS)),
+            *("--ready-file", str(ready)),
+            cwd=project_root(),
+            env={**os.environ, "VIGIL_DATA_DIR": str(tmp_path / "data")},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+        )
     try:
 
         def is_ready() -> bool:
