@@ -75,7 +75,7 @@ async def test_a_worker_answers_and_stops_cleanly(catalog: Catalog, tmp_path: Pa
             except aiohttp.ClientError:
                 return False
 
-        await wait_for(ready, within_s=60, what="the worker is ready")
+        await wait_for(ready, within_s=120, what=f"the worker is ready; see {log}")
         headers = {"Authorization": f"Bearer {key}"}
         for path in ("/router/", "/table/", "/graph", "/stats", "/performance"):
             answer = await session.get(path, headers=headers)
