@@ -1,0 +1,136 @@
+"""The object store, by one suite against the local S3 and against moto's."""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
+from stores.aws import AwsEndpoint
+from stores.objects import MULTIPART_SIZE, ObjectStore
+from streams.storage import make_object_store
+from tests.conftest import Services
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["local", "moto"])
+async def store(
+    request: pytest.FixtureRequest, services: Services, moto: str
+) -> AsyncIterator[ObjectStore]:
+    if request.param == "local":
+        async with make_object_store(services.settings) as opened:
+            yield opened
+        return
+    async with ObjectStore(AwsEndpoint("us-east-1", moto), "vigil-test") as opened:
+        await opened._client.create_bucket(Bucket="vigil-test")
+        yield opened
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"test-{uuid.uuid4().hex}/"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def test_an_object_is_written_once(store: ObjectStore, prefix: str) -> None:
+    key, data = prefix + "a.ts", b"abc" * 100
+    assert await store.put_once(key, data, sha256=sha256(data), metadata={"start-ms": "5"})
+    assert not await store.put_once(key, data, sha256=sha256(data), metadata={"start-ms": "5"})
+    with pytest.raises(ObjectExistsError):
+        await store.put_once(key, b"other", sha256=sha256(b"other"), metadata={})
+    assert await store.get(key) == data
+    info = await store.head(key)
+    assert (info.size_bytes, info.metadata["start-ms"]) == (len(data), "5")
+    assert info.metadata["sha256"] == sha256(data)
+
+
+async def test_of_two_writers_at_once_one_creates(store: ObjectStore, prefix: str) -> None:
+    data = b"x" * 10_000
+
+    async def write() -> bool | StoreError:
+        try:
+            return await store.put_once(prefix + "b", data, sha256=sha256(data), metadata={})
+        except StoreError as error:
+            return error
+
+    outcomes = await asyncio.gather(*(write() for _ in range(4)))
+    assert sum(outcome is True for outcome in outcomes) <= 1
+    assert await store.get(prefix + "b") == data
+
+
+async def test_bytes_that_do_not_fit_their_hash_are_refused(
+    store: ObjectStore, prefix: str
+) -> None:
+    data = b"as announced"
+    await store.put_once(prefix + "c", data, sha256=sha256(data), metadata={})
+    good = await store.get_verified(prefix + "c", size_bytes=len(data), sha256=sha256(data))
+    assert good == data
+    part = await store.get_verified(prefix + "c", first=3, size_bytes=9, sha256=sha256(data[3:]))
+    assert part == data[3:]
+    with pytest.raises(IntegrityError, match="bytes where"):
+        await store.get_verified(prefix + "c", size_bytes=99, sha256=sha256(data))
+    with pytest.raises(IntegrityError, match="SHA-256"):
+        await store.get_verified(prefix + "c", size_bytes=len(data), sha256="0" * 64)
+
+
+async def test_ranges_are_inclusive(store: ObjectStore, prefix: str) -> None:
+    data = bytes(range(200))
+    await store.put_once(prefix + "d", data, sha256=sha256(data), metadata={})
+    assert await store.get(prefix + "d", 10, 19) == data[10:20]
+    assert await store.get(prefix + "d", 190) == data[190:]
+
+
+@pytest.mark.parametrize("size", [0, 1, MULTIPART_SIZE, 2 * MULTIPART_SIZE + 7])
+async def test_a_stream_of_any_length_becomes_an_object(
+    store: ObjectStore, prefix: str, size: int
+) -> None:
+    data = bytes(hashlib.sha256(b"seed").digest()) * (size // 32 + 1)
+    data = data[:size]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, size, 700_001):
+            yield data[at : at + 700_001]
+
+    assert await store.put_stream(prefix + "e", pieces()) == size
+    assert sha256(await store.get(prefix + "e")) == sha256(data)
+
+
+async def test_a_broken_stream_leaves_no_object(store: ObjectStore, prefix: str) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield bytes(MULTIPART_SIZE + 1)
+        raise IntegrityError("tampered")
+
+    with pytest.raises(IntegrityError, match="tampered"):
+        await store.put_stream(prefix + "f", breaking())
+    with pytest.raises(ObjectMissingError):
+        await store.head(prefix + "f")
+
+
+async def test_listing_is_in_order_and_starts_after(store: ObjectStore, prefix: str) -> None:
+    names = [f"{prefix}{number:08d}.ts" for number in range(12)]
+    for name in reversed(names):
+        await store.put_once(name, b"1", sha256=sha256(b"1"), metadata={})
+    assert [info.key async for info in store.list(prefix)] == names
+    assert [info.key async for info in store.list(prefix, names[8])] == names[9:]
+    await store.delete([*names[:11], prefix + "never-was"])
+    assert [info.key async for info in store.list(prefix)] == names[11:]
+
+
+async def test_a_store_out_of_reach_is_said(prefix: str) -> None:
+    async with ObjectStore(AwsEndpoint("us-east-1", "http://127.0.0.1:9"), "vigil") as nowhere:
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await nowhere.get(prefix + "x")
