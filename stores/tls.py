@@ -42,9 +42,10 @@ def fault(error: BaseException | None) -> str | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, ssl.SSLCertVerificationError):
+        wraps = getattr(error, "certificate_error", None)  # aiohttp's own error is one of these too
+        if isinstance(error, ssl.SSLCertVerificationError) and wraps is None:
             return _judged(error)
-        if isinstance(error, ssl.SSLError):
+        if isinstance(error, ssl.SSLError) and wraps is None:
             return f"it speaks no TLS that we accept ({error.reason or error})"
         error = _inside(error)
     return None

@@ -7,6 +7,7 @@ from stores import tls
 
 def said(error: BaseException) -> str:
     """Return one or two sentences: what is wrong and what to do. No password is in them."""
+    error = _root(error)
     if (fault := tls.fault(error)) is not None:
         return (
             f"PostgreSQL is not believed: {fault}. Check the host name in VIGIL_DATABASE_URL and "
@@ -23,3 +24,13 @@ def said(error: BaseException) -> str:
         f"PostgreSQL did not do it ({type(error).__name__}: {error}). Check that it runs, "
         "VIGIL_DATABASE_URL and `vigil catalog status`."
     )
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what asyncpg or the system said, without what SQLAlchemy wraps around it."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+            return inner
+        inner = inner.__cause__
+    return error
