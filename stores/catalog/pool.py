@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from domain.errors import StoreError
+from domain.errors import InvalidEventError, StoreError
 from stores.catalog.faults import said
 from stores.timing import tell
 
@@ -91,12 +91,20 @@ class Catalog:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Yield a connection inside a transaction; StoreError where PostgreSQL refuses."""
+        """Yield a connection inside a transaction.
+
+        Raises StoreError where PostgreSQL does not answer (try again), InvalidEventError where it
+        refuses what is written: that would fail again.
+        """
         if self._pool is None:
             raise StoreError("The catalog is not open.")
         try:
             async with self._pool.acquire(timeout=30) as connection, connection.transaction():
                 yield connection
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
+                raise StoreError(f"The catalog has no place for a row. {said(error)}") from error
+            raise InvalidEventError(f"catalog: a row is refused: {str(error)[:400]}") from error
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreError(f"The catalog did not answer. {said(error)}") from error
 
