@@ -52,6 +52,7 @@ SETTINGS = {
 }
 WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 SETTLE_S = 120
+WARM_WITHIN_S = 180
 ASK_EVERY_S = 1.0
 
 
@@ -107,6 +108,19 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+class _Recording:
+    """All cameras at work."""
+
+    def __init__(self, cameras: list[SyntheticCamera]) -> None:
+        self._stop = asyncio.Event()
+        self._tasks = [asyncio.create_task(camera.record(self._stop)) for camera in cameras]
+
+    async def end(self) -> None:
+        """End the cameras' last runs; raises what a camera raised."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+
 class Chaos:
     """One run. `stack` runs already."""
 
@@ -145,7 +159,13 @@ class Chaos:
                 await add_camera(catalog, camera.camera, camera.camera, 0)
             env = {**SETTINGS, "VIGIL_S3_ENDPOINT": proxy.url}
             workers = await enter(Workers(self._folder, env, COUNTS))
-            await self._everything(cameras, workers, proxy, entrance)
+            recording = _Recording(cameras)
+            await self._warm(catalog, workers)
+            await self._everything(workers, proxy)
+            await recording.end()
+            await asyncio.sleep(2 * WINDOW_MS / 1000 / self._speed + 0.5)  # the last late notices
+            await entrance.drained()
+            say(f"recorded {self._tally}")
             ended_s = time.monotonic()
             runs = [run for camera in cameras for run in camera.runs]
             found = await self._settled(catalog, runs)
@@ -173,7 +193,7 @@ class Chaos:
         return SyntheticCamera(
             camera=f"{TENANT}/site-{number // 16}/cam-{number:03}",
             dice=random.Random(f"{self._seed} camera {number}"),
-            start_ms=now_ms - round(self._seconds * self._speed * 1000) - 600_000,
+            start_ms=now_ms - round(self._seconds * self._speed * 1000) - 3_600_000,
             pace_s=self._pace_s,
             window_s=WINDOW_MS / 1000 / self._speed,
             chances=CALM if self._deploy else Chances(),
@@ -182,30 +202,26 @@ class Chaos:
             tally=self._tally,
         )
 
-    async def _everything(
-        self,
-        cameras: list[SyntheticCamera],
-        workers: Workers,
-        proxy: FaultProxy,
-        entrance: Entrance,
-    ) -> None:
-        """Record and break for as long as told; return once all is sent and all runs again."""
-        stop = asyncio.Event()
-        recording = [asyncio.create_task(camera.record(stop)) for camera in cameras]
+    async def _warm(self, catalog: Catalog, workers: Workers) -> None:
+        """Wait until every stage has done its first work: a chunk is indexed."""
+        deadline = time.monotonic() + WARM_WITHIN_S
+        while True:
+            async with catalog.transaction() as connection:
+                if await connection.fetchval("SELECT count(*) FROM chunks"):
+                    return
+            if time.monotonic() > deadline:
+                tails = "\n".join(f"{name}: {workers.tail(name, 5)}" for name in workers.programs)
+                raise VigilError(f"No chunk came within {WARM_WITHIN_S} s.\n{tails}")
+            await asyncio.sleep(ASK_EVERY_S)
+
+    async def _everything(self, workers: Workers, proxy: FaultProxy) -> None:
+        """Break for as long as told; return once everything runs again."""
         began_s = time.monotonic()
         if self._deploy:
             await self._roll(workers)
-            await asyncio.sleep(max(0.0, began_s + self._seconds - time.monotonic()))
         else:
             await self._break(workers, proxy)
-            await asyncio.sleep(max(0.0, began_s + self._seconds - time.monotonic()))
-        stop.set()
-        await asyncio.gather(*recording)
-        await asyncio.sleep(
-            2 * WINDOW_MS / 1000 / self._speed + 0.5
-        )  # what was sent on its way late
-        await entrance.drained()
-        say(f"recorded {self._tally}")
+        await asyncio.sleep(max(0.0, began_s + self._seconds - time.monotonic()))
 
     # -- faults
 
@@ -256,7 +272,6 @@ class Chaos:
 
     async def _roll(self, workers: Workers) -> None:
         """Replace all workers, one after another, each once its predecessor's successor works."""
-        await asyncio.sleep(15)  # all at their work
         async with Pauses(self._of) as pauses:
             await asyncio.sleep(5)
             for name in workers.programs:

@@ -6,6 +6,8 @@ import faust
 from mode.utils.objects import cached_property
 
 from streams.delivery.consumer import Consumer
+from streams.delivery.fence import Fence
+from streams.delivery.fencing import Producer
 from streams.delivery.flow import FlowControl
 from streams.delivery.send_errors import SendErrors
 
@@ -30,7 +32,13 @@ class DeliveryApp(faust.App):
         """Flow control that does not empty queues which are in use."""
         return FlowControl(loop=self.loop)
 
+    @cached_property
+    def fence(self) -> Fence:
+        """Whether this worker may write, as its consumer group sees it."""
+        return Fence(self.conf.broker_session_timeout, self.conf.broker_rebalance_timeout)
+
     def _new_transport(self) -> Any:
         transport = super()._new_transport()
         transport.Consumer = Consumer
+        transport.Producer = Producer
         return transport

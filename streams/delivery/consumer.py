@@ -27,6 +27,7 @@ from faust.types.tuples import ack_lock
 from streams import metrics
 from streams.delivery.batch import Batch
 from streams.delivery.committing import CommittingConsumer
+from streams.delivery.fencing import ConsumerThread
 from streams.delivery.ledger import Ledger
 from streams.interruption import Interruption
 
@@ -41,6 +42,9 @@ class Consumer(CommittingConsumer):
         self._next: dict[TP, int] = {}  # offset that the next record should have
         self._doubted: dict[TP, tuple[int, int]] = {}  # hole seen once: (wanted, found)
         self.interrupted = Interruption()  # set while the flow is stopped
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _forget(self, tp: TP) -> None:
         super()._forget(tp)
@@ -257,10 +261,14 @@ class Consumer(CommittingConsumer):
             self._abandon_in_hand(revoked)
             for tp in revoked:
                 self._forget(tp)
+        await self._updates_stand()  # also of what is not committed: later it would be too late
+        self.app.fence.release()
 
     async def on_partitions_assigned(self, assigned: Set[TP], generation_id: int = 0) -> None:
         """Take partitions; nothing of them is delivered before they are positioned."""
         self._seek_due = True
         self.stop_flow()  # a worker that had no partitions is still running
         self.app.flow_control.suspend()
+        if assigned:
+            self.app.fence.own()
         await super().on_partitions_assigned(assigned, generation_id)

@@ -74,6 +74,16 @@ class Worker:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def stall(self) -> None:
+        """SIGSTOP: it stands still and knows nothing of it."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> int:
         """SIGTERM, as a rolling deployment does; returns the exit code."""
         assert self.process is not None
@@ -178,9 +188,13 @@ class Stage:
 
     async def table(self, name: str = "counts") -> dict[str, list[int]]:
         """The table as its changelog says it."""
+        return dict(await self.updates(name))
+
+    async def updates(self, name: str = "counts") -> list[tuple[str, list[int]]]:
+        """The table's updates as they stand in its changelog, a key's in order."""
         topic = f"{self.app_id}-{name}-changelog"
         ends = await self._ends(topic)
-        entries: dict[str, list[int]] = {}
+        entries: list[tuple[str, list[int]]] = []
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.settings.kafka_brokers, auto_offset_reset="earliest"
         )
@@ -190,7 +204,7 @@ class Stage:
             while any([await consumer.position(tp) < end for tp, end in ends.items()]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
-                        entries[json.loads(record.key)] = json.loads(record.value)
+                        entries.append((json.loads(record.key), json.loads(record.value)))
         finally:
             await consumer.stop()
         return entries

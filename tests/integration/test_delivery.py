@@ -160,6 +160,47 @@ async def test_the_broker_is_killed_and_comes_back(stage: Stage, services: Servi
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fenced", [True, False])
+async def test_a_stalled_worker_writes_nothing_once_another_has_its_partitions(
+    stage: Stage, fenced: bool
+) -> None:
+    """Its table update in hand is older than what the new owner wrote: without the fence it
+    goes back behind the newer ones. With it, the worker ends, and says why.
+    """
+    await stage.prepare()
+    env = {} if fenced else {"VIGIL_TEST_UNFENCED": "1"}
+    stalled = stage.worker("one", VIGIL_TEST_WORK_S="0.05", **env)
+    async with stage.feed() as feed:
+        await feed.send(5)
+        await wait_for(lambda: len(stage.handled()) > 40, within_s=120, what="a start")
+        stalled.stall()  # in the middle of an event: it is always in the middle of one
+        other = stage.worker("two", VIGIL_TEST_WORK_S="0")
+        await stage.drained()  # its session ended: the other has done all of it
+        stalled.wake()
+        if fenced:
+            assert await stalled.ended() == 70
+            said = (stage.folder / "one.log").read_text()
+            assert "gave this worker's partitions away while it was stalled" in said
+        else:
+            await wait_for(lambda: went_back(stage), within_s=60, what="an older update")
+            return
+    assert not await went_back(stage)
+    await stage.check()
+    assert await other.stop() == 0
+
+
+async def went_back(stage: Stage) -> list[tuple[str, list[int]]]:
+    """Return the updates that say less than one before them."""
+    newest: dict[str, int] = {}
+    older = []
+    for key, (following, holes) in await stage.updates():
+        if following < newest.get(key, 0):
+            older.append((key, [following, holes]))
+        newest[key] = max(newest.get(key, 0), following)
+    return older
+
+
+@pytest.mark.slow
 async def test_slow_work_in_isolated_partitions_survives_a_kill(stage: Stage) -> None:
     await stage.prepare()
     env = {"VIGIL_TEST_ISOLATED": "1", "VIGIL_TEST_WORK_S": "0.05"}

@@ -18,6 +18,7 @@ app = make_app("counting")
 counts = app.Table("counts", default=lambda: [0, 0], partitions=app.settings.partitions)
 handled = os.open(os.environ["VIGIL_TEST_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 work_s = float(os.environ.get("VIGIL_TEST_WORK_S", "0"))
+app.fence.enforced = not os.environ.get("VIGIL_TEST_UNFENCED")
 fail_once = Path(os.environ.get("VIGIL_TEST_FAIL_ONCE", "/nonexistent"))
 
 
