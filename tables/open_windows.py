@@ -2,8 +2,9 @@
 
 key        camera id (the same as the events', so it is on the partition of its camera)
 value      CameraWindows.snapshot(): all runs of one camera, as JSON
-bound      WindowRules.max_runs runs a camera, WindowRules.max_window_fragments fragments a window;
-           about 130 bytes a fragment that waits: 4 to 12 KB for a camera that records
+bound      WindowRules: max_runs runs a camera, max_open_fragments fragments in its open windows,
+           max_ranges ranges of seqs a run; below one Kafka message. About 130 bytes a fragment
+           that waits: 4 to 12 KB for a camera that records
 changelog  <app id>-open-windows-changelog, compacted; a camera without runs has no entry
 """
 
