@@ -8,7 +8,7 @@ partition from its front, so that no mark goes before its letter, and one readin
 
 import base64
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -194,7 +194,7 @@ class DeadLetters:
 
     async def _read(
         self, topic: str, ends: dict[int, int], starts: dict[int, int] | None = None
-    ) -> AsyncIterator[_Raw]:
+    ) -> AsyncGenerator[_Raw, None]:
         """Yield what stands before `ends`; from `starts` on, or from where retention left it."""
         async with self._consumer(topic) as consumer:
             for partition, end in ends.items():

@@ -6,6 +6,7 @@ agents/checker.py, who mends agents/mender.py. See docs/design/consistency.md.
 
 from domain.consistency.doubles import Standing, redundant
 from domain.consistency.findings import (
+    DAY_MS,
     KINDS,
     Announce,
     AskJoiner,
@@ -35,6 +36,7 @@ from domain.consistency.windows import (
 )
 
 __all__ = [
+    "DAY_MS",
     "KINDS",
     "Announce",
     "AskJoiner",
