@@ -24,10 +24,10 @@ from domain.events import (
 )
 from domain.windows import WindowRules
 from streams import codec, topics
-from streams.app import make_app
+from streams.app import worker_app
 from streams.codec import Record
 from streams.handling import handles
-from streams.metrics import REGISTRY
+from streams.metrics import LATE_SECONDS, OPEN_WINDOWS, REGISTRY
 from tables.open_windows import load, open_windows, store
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ FRAGMENTS = Counter(
     registry=REGISTRY,
 )
 
-app = make_app("assemble")
+app = worker_app("assemble")
 table = open_windows(app)
 rules = WindowRules(
     window_ms=app.settings.window_ms,
@@ -58,6 +58,8 @@ async def assemble(event: AnyEvent, record: Record) -> None:
             windows = load(table, event.camera, rules)
             was, decided = windows.on_fragment(event, now_ms)
             FRAGMENTS.labels(was).inc()
+            if was == "late":
+                LATE_SECONDS.observe(max(0, now_ms - event.end_ms) / 1_000)
             if was == "refused":
                 raise InvalidEventError(
                     f"seq: the window already holds {rules.max_window_fragments} fragments"
@@ -82,6 +84,7 @@ async def assemble(event: AnyEvent, record: Record) -> None:
 
 async def _pass_time(record: Record) -> None:
     """Look for windows that are due for silence, in the cameras of the tick's partition."""
+    still_open = 0
     for camera in list(table.keys()):
         if (
             app.producer.key_partition(topics.FRAGMENT_ARRIVED.full_name, camera.encode()).partition
@@ -93,6 +96,8 @@ async def _pass_time(record: Record) -> None:
         decided = windows.on_tick(record.timestamp_ms)
         if decided or len(windows.runs) != before:
             await _decide(windows, decided)
+        still_open += windows.open_windows
+    OPEN_WINDOWS.labels(str(record.partition)).set(still_open)
 
 
 async def _decide(windows: CameraWindows, decided: list[Event]) -> None:
@@ -103,10 +108,16 @@ async def _decide(windows: CameraWindows, decided: list[Event]) -> None:
         if isinstance(event, ChunkDue):
             SEALS.labels(event.reason).inc()
             log.info(
-                "sealed camera=%s run=%s window=%s reason=%s fragments=%s gaps=%s",
-                event.camera, event.run, event.window_start_ms, event.reason,
-                len(event.fragments), len(event.gaps),
-            )  # fmt: skip
+                "sealed",
+                extra={
+                    "camera": event.camera,
+                    "run": event.run,
+                    "chunk": event.window_start_ms,
+                    "reason": event.reason,
+                    "fragments": len(event.fragments),
+                    "gaps": len(event.gaps),
+                },
+            )
     store(table, windows)
 
 
@@ -122,4 +133,4 @@ async def tick() -> None:
             try:
                 await codec.send(app, Tick(partition=tp.partition, at_ms=at_ms))
             except StoreError as error:
-                log.warning("no tick partition=%s reason=%s", tp.partition, error)
+                log.warning("no tick: %s", error, extra={"partition": tp.partition})

@@ -12,7 +12,7 @@ from agents.healer import Healer
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Healed, HealRequested
 from streams import codec, topics
-from streams.app import make_app
+from streams.app import worker_app
 from streams.codec import Record
 from streams.handling import handles
 from streams.metrics import REGISTRY
@@ -21,7 +21,7 @@ from streams.storage import object_store
 log = logging.getLogger(__name__)
 HEALED = Counter("vigil_fragments_healed", "Fragments found in S3 unannounced", registry=REGISTRY)
 
-app = make_app("heal")
+app = worker_app("heal")
 store = object_store(app.settings)
 
 
@@ -37,9 +37,6 @@ async def heal(event: AnyEvent, record: Record) -> None:
             await codec.send(app, found)
             if isinstance(found, Healed):
                 HEALED.inc(found.found)
-                log.info(
-                    "healed camera=%s run=%s window=%s found=%s",
-                    found.camera, found.run, found.window_start_ms, found.found,
-                )  # fmt: skip
+                log.info("healed", extra={"found": found.found})
 
     await app.insist(attempt, what="heal")

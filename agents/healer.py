@@ -76,14 +76,14 @@ class Healer:
         except ObjectMissingError:
             return None  # deleted between listing and looking
         except ValidationError as error:
-            log.warning("object not taken in key=%s reason=%s", info.key, error.errors()[0]["msg"])
+            _not_taken(info.key, error.errors()[0]["msg"])
             return None
         key = fragment_key(fragment.camera, fragment.run, fragment.seq)
         if key != info.key or fragment.size_bytes != head.size_bytes:
-            log.warning("object not taken in key=%s reason=key or size differ", info.key)
+            _not_taken(info.key, "key or size differ")
             return None
         if too_far_ahead(fragment.start_ms, self._clock_ms()):
-            log.warning("object not taken in key=%s reason=it starts in the future", info.key)
+            _not_taken(info.key, "it starts in the future")
             return None
         return fragment
 
@@ -95,8 +95,12 @@ class Healer:
         except ObjectMissingError:
             return None
         except InvalidEventError as error:
-            log.warning("run's end not taken in key=%s reason=%s", key, error)
+            _not_taken(key, str(error))
             return None
         if isinstance(event, RunEnded) and (event.camera, event.run) == (camera, run):
             return event
         return None
+
+
+def _not_taken(key: str, reason: str) -> None:
+    log.warning("object not taken in: %s", reason, extra={"key": key})

@@ -26,7 +26,7 @@ from domain.times import too_far_ahead
 from stores import catalog as index
 from stores.catalog import Catalog
 from streams import topics
-from streams.app import make_app
+from streams.app import worker_app
 from streams.codec import Record
 from streams.handling import handles
 from streams.storage import catalog
@@ -34,7 +34,7 @@ from streams.storage import catalog
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-app = make_app("index")
+app = worker_app("index")
 store = catalog(app.settings)
 
 

@@ -13,17 +13,17 @@ from agents.joiner import Joiner, NothingToJoinError
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkDue
 from streams import codec, topics
-from streams.app import make_app
+from streams.app import worker_app
 from streams.codec import Record
 from streams.handling import handles
-from streams.metrics import REGISTRY
+from streams.metrics import REGISTRY, REVISIONS
 from streams.storage import object_store
 
 log = logging.getLogger(__name__)
 JOINED = Counter("vigil_chunks_joined", "Chunks that stand in S3", ("reason",), registry=REGISTRY)
 JOINED_BYTES = Counter("vigil_chunk_bytes", "Bytes of the chunks joined", registry=REGISTRY)
 
-app = make_app("join")
+app = worker_app("join")
 store = object_store(app.settings)
 
 
@@ -42,8 +42,13 @@ async def join(event: AnyEvent, record: Record) -> None:
     await app.insist(lambda: codec.send(app, complete), what="send chunk-complete")
     JOINED.labels(complete.reason).inc()
     JOINED_BYTES.inc(complete.size_bytes)
+    if complete.revision > 1:
+        REVISIONS.inc()
     log.info(
-        "joined camera=%s run=%s window=%s revision=%s fragments=%s bytes=%s",
-        complete.camera, complete.run, complete.window_start_ms, complete.revision,
-        len(complete.fragments), complete.size_bytes,
-    )  # fmt: skip
+        "joined",
+        extra={
+            "revision": complete.revision,
+            "fragments": len(complete.fragments),
+            "bytes": complete.size_bytes,
+        },
+    )

@@ -81,11 +81,9 @@ class Joiner:
                 return await self._make(due, standing, fragments, left_out, digest)
             except _LeftOutError as failure:
                 log.warning(
-                    "fragment left out camera=%s run=%s seq=%s reason=%s",
-                    due.camera,
-                    due.run,
-                    failure.fragment.seq,
+                    "fragment left out: %s",
                     failure.reason,
+                    extra={"camera": due.camera, "run": due.run, "seq": failure.fragment.seq},
                 )
                 fragments = [each for each in fragments if each.seq != failure.fragment.seq]
                 left_out.append(_gap_of(failure.fragment, failure.reason))
@@ -109,7 +107,7 @@ class Joiner:
         try:
             return ChunkComplete.model_validate_json(await self._store.get(key))
         except ValidationError as error:
-            log.error("manifest unreadable key=%s reason=%s", key, error)
+            log.error("manifest unreadable: %s", error, extra={"key": key})
             return None
 
     async def _make(

@@ -116,7 +116,7 @@ class Relay:
             await self._start_producer(stop)
             self._stack.push_async_callback(self._producer.stop)
             if not stop.is_set():
-                log.info("relaying queue=%s", self._of.sqs_queue_url)
+                log.info("relaying", extra={"queue": self._of.sqs_queue_url})
                 await asyncio.gather(*(self._receive(stop) for _ in range(RECEIVERS)))
 
     async def _start_producer(self, stop: asyncio.Event) -> None:
@@ -196,7 +196,8 @@ class Relay:
         if await self._dead.send([message.body], reason=reason):
             raise StoreError("the dead-letter queue refused a message; it stays in the queue.")
         POISON.inc()
-        log.warning("poison message put aside reason=%s body=%.200r", reason, message.body)
+        body = message.body[:200].decode(errors="replace")
+        log.warning("poison message put aside: %s", reason, extra={"body": body})
 
 
 def clock_ms() -> int:

@@ -10,12 +10,13 @@ Run it as `faust -A agents.assemble worker`. The handlers' rules stand in stream
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import metrics, topics
+from streams import logs, metrics, topics
 from streams.delivery.app import DeliveryApp
 from streams.ending import end_process
 from streams.kafka import faust_credentials
@@ -115,8 +116,8 @@ class App(DeliveryApp):
         """Note that events are no longer handled."""
         super().on_rebalance_start()
         self._assigned_at = time.monotonic()
-        metrics.READY.set(0)
         metrics.REBALANCES.inc()
+        metrics.OPEN_WINDOWS.clear()  # the next ticks tell of those that are ours then
 
     def on_rebalance_end(self) -> None:
         """Note that events are handled again, and after how long."""
@@ -124,7 +125,6 @@ class App(DeliveryApp):
         if self._assigned_at is None:
             self._assigned_at = time.monotonic()
         metrics.RECOVERY_SECONDS.set(time.monotonic() - self._assigned_at)
-        metrics.READY.set(1)
 
     async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
         # Faust would restart the agent and acknowledge what it had in hand.
@@ -176,6 +176,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         web_tables_enabled=False,
         web_metrics_enabled=False,
         worker_redirect_stdouts=False,
+        logging_config=logs.config(of),
     )
     app.boot_strategy.enable_web = web  # `faust worker` turns web_enabled on by itself
     app.settings = of
@@ -183,8 +184,22 @@ def make_app(name: str, *, web: bool = False) -> App:
     app.compacted_topics = frozenset(
         topic.full_name for topic in topics.TOPICS if topic.cleanup == "compact"
     )
-    metrics.watch_lag(lambda: _lags(app))
+    metrics.PROGRESS.watch(lambda: _lags(app))
+    # the web reads no topic: nothing is ever assigned to it
+    metrics.watch_ready(lambda: app.started and not app.should_stop if web else app.ready)
+    metrics.watch_disk(of.data_dir.resolve())
     return app
+
+
+def worker_app(name: str) -> App:
+    """Return `make_app(name)` for a module that is run as a worker.
+
+    Where a setting is wrong, the process ends with one sentence.
+    """
+    try:
+        return make_app(name)
+    except VigilError as error:
+        sys.exit(f"{name}: {error}")
 
 
 def _lags(app: App) -> dict[tuple[str, int], int]:

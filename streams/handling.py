@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent
-from streams import codec, metrics
+from streams import codec, logs, metrics
 from streams.codec import Record
 from streams.ending import end_process
 from streams.retry import Interrupted
@@ -66,10 +66,18 @@ async def _handle(app: "App", topic: TopicSpec, handler: Handler, message: Any) 
         message.value,
         round((message.timestamp or 0) * 1000),
     )
+    with logs.About(record) as subject:
+        await _handle_record(app, topic, handler, message, subject)
+
+
+async def _handle_record(
+    app: "App", topic: TopicSpec, handler: Handler, message: Any, subject: logs.About[Record]
+) -> None:
+    record = subject.record
     event: AnyEvent | None = None
     try:
         try:
-            event = codec.decode(record, topic)
+            event = subject.event = codec.decode(record, topic)
             await handler(event, record)
             outcome = "done"
         except InvalidEventError as error:
@@ -86,16 +94,17 @@ async def _handle(app: "App", topic: TopicSpec, handler: Handler, message: Any) 
         raise
     else:
         metrics.EVENTS.labels(topic.name, outcome).inc()
+        metrics.PROGRESS.handled(record.topic, record.partition, record.timestamp_ms, event)
 
 
 async def put_aside(app: "App", record: Record, reason: str) -> None:
     """Send a dead letter, for as long as it takes."""
-    log.warning("%s goes to the dead letters: %s", record, reason)
+    log.warning("goes to the dead letters: %s", reason)
     await app.insist(lambda: codec.send_dead_letter(app, record, reason), what="dead-letter")
 
 
 async def _end(app: "App", record: Record, event: AnyEvent | None, error: BaseException) -> None:
-    log.error("%s failed (%s)", record, describe(event), exc_info=error)
+    log.error("the event's handler failed", exc_info=error)
     try:  # what was done before this message need not be done twice
         async with asyncio.timeout(LAST_COMMIT_S):
             await app.consumer.commit()

@@ -1,10 +1,20 @@
 """What a worker counts. One registry per process; served by streams/probe.py or web/."""
 
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from stores import timing
+from streams.progress import Progress
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -59,28 +69,51 @@ REBALANCES = Counter(
 )
 
 
-class CommitLag(Collector):
-    """Asks for the lag when the metrics are read, rather than for each event."""
+OPEN_WINDOWS = Gauge(
+    "vigil_windows_open", "Windows not yet sealed, at the newest tick", ("partition",),
+    registry=REGISTRY,
+)  # fmt: skip
+LATE_SECONDS = Histogram(
+    "vigil_fragment_late_seconds",
+    "From a late fragment's end to its arrival at the assembler",
+    buckets=(10, 30, 60, 120, 300, 900, 3_600, 6 * 3_600, 86_400, 3 * 86_400, 7 * 86_400),
+    registry=REGISTRY,
+)
+REVISIONS = Counter(
+    "vigil_chunk_revisions", "Chunks made again, after late fragments", registry=REGISTRY
+)
+CALL_SECONDS = Histogram(
+    "vigil_store_call_seconds",
+    "Calls of S3, SQS and PostgreSQL, retries of the client included; of a reading, to its start",
+    ("system", "operation", "outcome"),
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)
+DATA_FREE = Gauge(
+    "vigil_data_free_bytes", "Free bytes of the disk that holds this worker's tables",
+    registry=REGISTRY,
+)  # fmt: skip
+DATA_SIZE = Gauge(
+    "vigil_data_size_bytes", "Size of the disk that holds this worker's tables", registry=REGISTRY
+)
+PROGRESS = Progress()
+REGISTRY.register(PROGRESS)
 
-    def __init__(self) -> None:
-        self.source: Callable[[], Mapping[tuple[str, int], int]] = dict
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return the lag of each partition that is ours."""
-        family = GaugeMetricFamily(
-            "vigil_commit_lag",
-            "Offsets between the end of the log and what this worker has committed",
-            labels=("topic", "partition"),
-        )
-        for (topic, partition), lag in self.source().items():
-            family.add_metric((topic, str(partition)), lag)
-        yield family
+def _called(system: str, operation: str, outcome: str, seconds: float) -> None:
+    CALL_SECONDS.labels(system, operation, outcome).observe(seconds)
 
 
-_LAG = CommitLag()
-REGISTRY.register(_LAG)
+timing.listen(_called)
 
 
-def watch_lag(source: Callable[[], Mapping[tuple[str, int], int]]) -> None:
-    """Name what knows the lag, {(topic, partition): offsets}."""
-    _LAG.source = source
+def watch_disk(folder: Path) -> None:
+    """Measure the disk of a folder whenever the metrics are read."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    DATA_FREE.set_function(lambda: shutil.disk_usage(there).free)
+    DATA_SIZE.set_function(lambda: shutil.disk_usage(there).total)
+
+
+def watch_ready(ready: Callable[[], bool]) -> None:
+    """Ask whether events are handled whenever the metrics are read."""
+    READY.set_function(lambda: float(ready()))
