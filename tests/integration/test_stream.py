@@ -96,18 +96,25 @@ async def test_a_late_fragment_makes_a_revision(
     assert chunks[0].gaps == []
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"), [("tampered", "SHA-256"), ("truncated", "bytes"), ("empty", "bytes")]
+)
 async def test_a_damaged_fragment_is_a_gap_with_its_reason(
-    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str, damage: str, reason: str
 ) -> None:
-    recorder = Recorder(await registered(cloud, f"acme/{names}/damaged"), START_MS)
+    recorder = Recorder(await registered(cloud, f"acme/{names}/{damage}"), START_MS)
     for seq in (0, 1, 3):
         await recorder.record(store, queue, seq)
     event, data = recorder.film(2)
-    tampered = data[:-1] + bytes([data[-1] ^ 1])
+    wrong = {
+        "tampered": data[:-1] + bytes([data[-1] ^ 1]),
+        "truncated": data[:-100],
+        "empty": b"",
+    }[damage]
     await store.put_once(
         fragment_key(recorder.camera, recorder.run, 2),
-        tampered,
-        sha256=hashlib.sha256(tampered).hexdigest(),
+        wrong,
+        sha256=hashlib.sha256(wrong).hexdigest(),
         metadata=event.metadata(),
     )
     assert await queue.send([encode(event)]) == []
@@ -115,7 +122,7 @@ async def test_a_damaged_fragment_is_a_gap_with_its_reason(
     (chunk,) = await all_in_chunks(cloud, store, recorder)
     (gap,) = chunk.gaps
     assert (gap.first_seq, gap.from_ms, gap.to_ms) == (2, event.start_ms, event.end_ms)
-    assert "SHA-256" in gap.reason
+    assert reason in gap.reason
 
 
 @pytest.mark.parametrize(
