@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from agents.grouping import GroupWriter
+from agents.seen import saw_fragment, saw_heartbeat
 from domain.errors import InvalidEventError
 from domain.events import (
     AnyEvent,
@@ -73,6 +74,7 @@ async def index_fragment(event: AnyEvent, record: Record) -> None:
             if too_far_ahead(event.start_ms, record.timestamp_ms):
                 raise InvalidEventError("start_ms: more than 5 minutes ahead: check the clock")
             await app.insist(lambda: _fragments.put(event), what="index fragments")
+            saw_fragment(event)
         case RunStarted() | RunEnded():
             await app.insist(lambda: _runs.put(event), what="index runs")
         case _:
@@ -101,6 +103,7 @@ async def index_heartbeat(event: AnyEvent, record: Record) -> None:
     if not isinstance(event, Heartbeat):
         raise InvalidEventError(f"type: {event.type} is no heartbeat")
     await app.insist(lambda: _heartbeats.put(event), what="index heartbeats")
+    saw_heartbeat(event)
 
 
 @handles(app, topics.DELETED, isolated=True)

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from domain.errors import InvalidEventError, StoreError
 from domain.events import (
@@ -36,6 +36,12 @@ from streams.settings import Settings
 from streams.storage import make_queue
 
 log = logging.getLogger(__name__)
+SECONDS = Histogram(
+    "vigil_relay_age_seconds",
+    "From the moment an event speaks of until Kafka had it",
+    buckets=(1, 2, 5, 10, 30, 60, 300, 900, 3_600, 6 * 3_600, 86_400, 3 * 86_400),
+    registry=REGISTRY,
+)
 RELAYED = Counter("vigil_relayed", "Messages sent on to Kafka, by event", ("type",),
                   registry=REGISTRY)  # fmt: skip
 POISON = Counter("vigil_relay_poison", "Messages put into the dead-letter queue",
@@ -96,6 +102,8 @@ class Relay:
     def __init__(self, of: Settings, cameras: KnownCameras, clock_ms: Callable[[], int]) -> None:
         self._of, self._cameras, self._clock_ms = of, cameras, clock_ms
         self._stack = AsyncExitStack()
+        self.ready = False
+        """Whether messages are passed on: Kafka was reached, and the newest try went well."""
         self._queue: Queue
         self._dead: Queue
         self._producer: AIOKafkaProducer
@@ -123,10 +131,10 @@ class Relay:
         backoff = Backoff()
         while not stop.is_set():
             try:
+                await check_admission(self._of)
                 await self._producer.start()
                 return
             except KafkaError as error:
-                await check_admission(self._of)
                 await self._pause("reaching Kafka", error, backoff, stop)
 
     async def _receive(self, stop: asyncio.Event) -> None:
@@ -137,7 +145,9 @@ class Relay:
                 if messages:
                     await self._queue.delete(await self._pass_on(messages))
                 backoff = Backoff()
+                self.ready = True
             except (StoreError, KafkaError) as error:
+                self.ready = False
                 await self._pause("relaying", error, backoff, stop)
 
     async def _pause(
@@ -175,6 +185,7 @@ class Relay:
             topic.full_name, value=message.body, key=event.key.encode()
         )
         RELAYED.labels(event.type).inc()
+        SECONDS.observe(max(0, self._clock_ms() - event_time_ms(event)) / 1_000)
 
     async def _judged(self, body: bytes) -> SiteEvent:
         """Return the event in a message; raises InvalidEventError where it is not to be passed."""

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import logging
 import signal
 
 from domain.errors import ConfigError
@@ -18,9 +17,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _run(_arguments: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("aiokafka", "botocore", "aiobotocore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     asyncio.run(_relay())
     return 0
 
@@ -29,10 +25,13 @@ async def _relay() -> None:
     # Imported here, so that the edge's install can list its commands without the cloud's packages.
     from agents.relay import KnownCameras, Relay, clock_ms  # noqa: PLC0415
     from stores.catalog import known_cameras  # noqa: PLC0415
+    from streams import logs, metrics  # noqa: PLC0415
+    from streams.probe import probed  # noqa: PLC0415
     from streams.settings import settings  # noqa: PLC0415
     from streams.storage import catalog  # noqa: PLC0415
 
     of = settings()
+    logs.set_up(of)
     if not of.sqs_queue_url or not of.sqs_dead_letter_url:
         raise ConfigError("VIGIL_SQS_QUEUE_URL and VIGIL_SQS_DEAD_LETTER_URL must be set.")
     stop = asyncio.Event()
@@ -45,4 +44,11 @@ async def _relay() -> None:
     async def cameras() -> set[str]:
         return await known_cameras(await store.get())
 
-    await Relay(of, KnownCameras(cameras), clock_ms).run(stop)
+    relay = Relay(of, KnownCameras(cameras), clock_ms)
+    metrics.watch_ready(lambda: relay.ready)
+    async with contextlib.AsyncExitStack() as stack:
+        if of.metrics_port:
+            await stack.enter_async_context(
+                probed(lambda: relay.ready, of.metrics_host, of.metrics_port)
+            )
+        await relay.run(stop)

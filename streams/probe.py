@@ -1,47 +1,74 @@
-"""A worker's metrics and health over HTTP, for what supervises it. Loopback by default."""
+"""A process's metrics and health over HTTP, for what supervises it. Loopback by default."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from aiohttp import web
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from domain.errors import ConfigError
 from streams import metrics
 
 
-class Probe(Service):
-    """Serves /metrics, /healthz (the process runs) and /readyz (it handles events)."""
+@asynccontextmanager
+async def probed(ready: Callable[[], bool], host: str, port: int) -> AsyncIterator[None]:
+    """Serve /metrics, /healthz (the process runs) and /readyz (it handles events) meanwhile.
 
-    def __init__(self, app: Any, host: str, port: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._app, self._host, self._port = app, host, port
-        self._runner: web.AppRunner | None = None
+    Raises ConfigError where the port is taken.
+    """
+    runner = web.AppRunner(_site(ready), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(
+            f"VIGIL_METRICS_PORT {port} cannot be used: {error.strerror}. Choose another."
+        ) from error
+    try:
+        yield
+    finally:
+        await runner.cleanup()
 
-    async def on_start(self) -> None:
-        """Listen; OSError where the port is taken."""
-        site = web.Application()
-        site.router.add_get("/metrics", self._metrics)
-        site.router.add_get("/healthz", self._healthz)
-        site.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(site, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
 
-    async def on_stop(self) -> None:
-        """Listen no more."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _metrics(self, _request: web.Request) -> web.Response:
+def _site(ready: Callable[[], bool]) -> web.Application:
+    async def metrics_page(_request: web.Request) -> web.Response:
         return web.Response(
             body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
-    async def _healthz(self, _request: web.Request) -> web.Response:
+    async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "up"})
 
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        ready = self._app.ready
+    async def readyz(_request: web.Request) -> web.Response:
+        now = ready()
         return web.json_response(
-            {"status": "ready" if ready else "recovering"}, status=200 if ready else 503
+            {"status": "ready" if now else "recovering"}, status=200 if now else 503
         )
+
+    site = web.Application()
+    site.router.add_get("/metrics", metrics_page)
+    site.router.add_get("/healthz", healthz)
+    site.router.add_get("/readyz", readyz)
+    return site
+
+
+class Probe(Service):
+    """`probed` as a part of a Faust app, which is ready when `app.ready` is."""
+
+    def __init__(self, app: Any, host: str, port: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app, self._host, self._port = app, host, port
+        self._stack = AsyncExitStack()
+
+    async def on_start(self) -> None:
+        """Listen; ConfigError where the port is taken."""
+        await self._stack.enter_async_context(
+            probed(lambda: self._app.ready, self._host, self._port)
+        )
+
+    async def on_stop(self) -> None:
+        """Listen no more."""
+        await self._stack.aclose()

@@ -111,13 +111,13 @@ async def admin(of: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminCli
     """
     deadline = asyncio.get_running_loop().time() + within_s
     while True:
+        await check_admission(of)  # first: it says why, and aiokafka logs what it makes of it
         client = AIOKafkaAdminClient(client_id="vigil-topics", **client_options(of))
         try:
             await client.start()
             break
         except (KafkaError, OSError) as error:
             await client.close()
-            await check_admission(of)
             if asyncio.get_running_loop().time() > deadline:
                 raise StoreError(
                     f"No Kafka broker answers at {of.kafka_brokers}. Start it, or set "
