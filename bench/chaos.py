@@ -11,6 +11,7 @@ has to agree, and all lag has to be gone. docs/benchmarks.md says what was found
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -30,7 +31,7 @@ from bench.fault_proxy import FAULTS, FaultProxy
 from bench.faults import Planned, plan
 from bench.pauses import Pauses
 from bench.workers import RELAY, Workers
-from domain.errors import StoreError, VigilError
+from domain.errors import VigilError
 from domain.events import Healed, parse
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
@@ -79,12 +80,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of all data, kept (default: a new one)")
 
 
+def _quiet() -> None:
+    """Let the bench's own clients keep quiet about the outages that it makes."""
+    for name in ("aiokafka", "asyncpg", "botocore"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the stack, the workers, the cameras and the faults; return what came out."""
     seed = (
         arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 31)
     )
     say(f"seed {seed}")
+    _quiet()
     folder = arguments.data or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
     before = dict(os.environ)
     try:
@@ -140,6 +148,7 @@ class Chaos:
         self._tally = Tally()
         self._done: Counter[str] = Counter()
         self._kills = 0
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._pauses: dict[str, float] = {}
 
     async def run(self) -> dict[str, Any]:
@@ -168,9 +177,9 @@ class Chaos:
             say(f"recorded {self._tally}")
             ended_s = time.monotonic()
             runs = [run for camera in cameras for run in camera.runs]
-            found = await self._settled(catalog, runs)
+            lag_zero_s = await self._no_lag(ended_s, entrance)
+            found = await self._settled(catalog, runs, ended_s)
             settled_s = time.monotonic() - ended_s
-            lag_zero_s = await self._no_lag(ended_s)
             found.detections_lost = await verdict.detections_lost(
                 catalog, TENANT, self._tally.detections
             )
@@ -244,6 +253,14 @@ class Chaos:
                 raise outcome
 
     async def _do(self, fault: Planned, workers: Workers, proxy: FaultProxy) -> None:
+        lock = self._busy[fault.whom]
+        if lock.locked():
+            say(f"         {fault.whom} has not come back yet: left alone")
+            return
+        async with lock:
+            await self._do_now(fault, workers, proxy)
+
+    async def _do_now(self, fault: Planned, workers: Workers, proxy: FaultProxy) -> None:
         self._done[fault.kind if fault.kind != "s3" else f"s3 {fault.how}"] += 1
         match fault.kind:
             case "kill":
@@ -295,29 +312,31 @@ class Chaos:
 
     # -- the end
 
-    async def _settled(self, catalog: Catalog, runs: list[Run]) -> verdict.Verdict:
-        """Ask until everything stands in chunks, or too long; return the last answer."""
-        deadline = time.monotonic() + self._settle_s
-        while True:
-            try:
-                found = await verdict.counted(catalog, runs)
-                if found.clean or time.monotonic() > deadline:
-                    return found
-            except StoreError:
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(ASK_EVERY_S)
+    async def _no_lag(self, since_s: float, entrance: Entrance) -> float | None:
+        """Return how long after `since_s` nothing waits: in SQS, and in the topics as they end now.
 
-    async def _no_lag(self, since_s: float) -> float | None:
-        """Return how long after `since_s` all that stands in the topics now was committed."""
+        None where that takes longer than allowed.
+        """
+        while await entrance.left_in_sqs():
+            if time.monotonic() > since_s + self._settle_s:
+                say("messages are left in SQS")
+                return None
+            await asyncio.sleep(ASK_EVERY_S)
         until = await lag.ends(self._of, {spec for each in lag.READS.values() for spec in each})
-        deadline = time.monotonic() + self._settle_s
         while any((left := await lag.lags(self._of, until)).values()):
-            if time.monotonic() > deadline:
+            if time.monotonic() > since_s + self._settle_s:
                 say(f"lag left: {left}")
                 return None
             await asyncio.sleep(ASK_EVERY_S)
         return round(time.monotonic() - since_s, 1)
+
+    async def _settled(self, catalog: Catalog, runs: list[Run], since_s: float) -> verdict.Verdict:
+        """Ask until everything stands in chunks, or too long; return the last answer."""
+        while True:
+            found = await verdict.counted(catalog, runs)
+            if found.clean or time.monotonic() > since_s + self._settle_s:
+                return found
+            await asyncio.sleep(ASK_EVERY_S)
 
     async def _topics_say(self) -> tuple[int, int]:
         """Return how many fragments the healer found, and how many dead letters there are."""

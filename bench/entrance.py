@@ -85,6 +85,10 @@ class Entrance:
         await self._sqs.join()
         await self._kafka.join()
 
+    async def left_in_sqs(self) -> int:
+        """Return how many messages the relay has not passed on yet."""
+        return await self._queue.waiting()
+
     async def _to_sqs(self) -> None:
         while True:
             bodies = await _some(self._sqs, SQS_BATCH)

@@ -118,6 +118,12 @@ class Queue:
             ]
             await self._call("delete_message_batch", Entries=entries)
 
+    async def waiting(self) -> int:
+        """Return how many messages there are, those being handled included; an estimate."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = await self._call("get_queue_attributes", AttributeNames=names)
+        return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in names)
+
     async def show_again(self, receipts: Sequence[str]) -> None:
         """Let received messages be received again at once; one that fails waits its time."""
         for start in range(0, len(receipts), MAX_BATCH):
