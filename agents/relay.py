@@ -48,6 +48,8 @@ POISON = Counter("vigil_relay_poison", "Messages put into the dead-letter queue"
                  registry=REGISTRY)  # fmt: skip
 
 RECEIVERS = 4
+HIDDEN_S = 30
+"""What a relay that is killed has in hand comes again after this long."""
 SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
 """What a site may say; everything else is the cloud's own."""
 
@@ -141,7 +143,7 @@ class Relay:
         backoff = Backoff()
         while not stop.is_set():
             try:
-                messages = await self._queue.receive(wait_s=2)
+                messages = await self._queue.receive(wait_s=2, hidden_s=HIDDEN_S)
                 if messages:
                     await self._queue.delete(await self._pass_on(messages))
                 backoff = Backoff()
@@ -169,8 +171,9 @@ class Relay:
             message.receipt for message, error in zip(messages, done, strict=True) if error is None
         ]
         if failures:
-            if receipts:
-                await self._queue.delete(receipts)
+            safe = set(receipts)
+            await self._queue.show_again([m.receipt for m in messages if m.receipt not in safe])
+            await self._queue.delete(receipts)
             raise failures[0]
         return receipts
 
