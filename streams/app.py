@@ -177,6 +177,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         web_metrics_enabled=False,
         worker_redirect_stdouts=False,
         logging_config=logs.config(of),
+        Worker="streams.worker:Worker",
     )
     app.boot_strategy.enable_web = web  # `faust worker` turns web_enabled on by itself
     app.settings = of

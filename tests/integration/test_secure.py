@@ -1,0 +1,168 @@
+"""The whole stream over TLS, with passwords; and who is refused, in one sentence."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+
+from local.certificates import make_pair
+from local.folder import project_root
+from local.ports import HOST
+from local.program import vigil, worker
+from local.stack import Stack
+from streams.storage import make_object_store, make_queue
+from tests.cloud import Cloud, quick
+from tests.outcome import all_in_chunks, registered
+from tests.recorder import Recorder
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+START_MS = 1_790_000_000_000
+
+
+@pytest.fixture(scope="module")
+def secure() -> Iterator[Stack]:
+    """Kafka with SASL_SSL and SCRAM; PostgreSQL, S3 and SQS behind TLS."""
+    folder = Path(tempfile.mkdtemp(prefix="vigil-secure-"))
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("VIGIL_"):
+            del os.environ[name]
+    stack = Stack(folder / "data", tls=True)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cloud(
+    secure: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Cloud, Path]]:
+    folder = tmp_path_factory.mktemp("cloud")
+    os.environ.update(secure.env)  # the test itself speaks to S3 and SQS
+    env = {**secure.env, **quick(uuid.uuid4().hex[:8]), "VIGIL_LOG_LEVEL": "debug"}
+    async with Cloud(folder, env) as running:
+        yield running, folder
+
+
+async def test_fragments_become_chunks_and_no_secret_is_logged(
+    secure: Stack, cloud: tuple[Cloud, Path]
+) -> None:
+    running, folder = cloud
+    of = running.settings
+    assert of.kafka_security == "SASL_SSL"
+    assert "sslmode=verify-full" in of.database_url.get_secret_value()
+    camera = await registered(running, f"acme/{uuid.uuid4().hex[:8]}/gate")
+    recorder = Recorder(camera, START_MS)
+    async with make_object_store(of) as store, make_queue(of, of.sqs_queue_url) as queue:
+        for seq in range(12):
+            await recorder.record(store, queue, seq)
+        await recorder.end(store, queue, 11)
+        chunks = await all_in_chunks(running, store, recorder)
+    assert [len(chunk.fragments) for chunk in chunks] == [5, 5, 2]
+
+    password = of.kafka_password.get_secret_value()
+    assert len(password) >= 32 and of.database_password.get_secret_value() == password
+    secrets = {
+        password,
+        quote(password, safe=""),
+        of.session_secret.get_secret_value(),
+        secure.env["AWS_SECRET_ACCESS_KEY"] + "\n",
+    }
+    logs = [*folder.rglob("*.log"), *secure.folder.logs.glob("*.log")]
+    assert {log.stem for log in logs} >= {"relay", "assemble", "join", "kafka", "postgres"}
+    said = "".join(log.read_text(errors="replace") for log in logs)
+    assert f"camera={camera}" in said and "msg=joined" in said
+    for secret in secrets:
+        assert secret not in said
+
+
+def told(env: dict[str, str], command: list[str]) -> str:
+    """Run a command that must fail; return the one line that it says."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, **env},
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode not in (0, 130), done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def wrong(secure: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Settings with one thing wrong, by name."""
+    folder = tmp_path_factory.mktemp("wrong")
+    (folder / "password").write_text("wrong-password-42")
+    (folder / "ca.pem").write_bytes(make_pair(HOST)[0])
+    env = secure.env
+    return {
+        "password": env
+        | {
+            "VIGIL_KAFKA_PASSWORD_FILE": str(folder / "password"),
+            "VIGIL_DATABASE_PASSWORD_FILE": str(folder / "password"),
+        },
+        "authority": env
+        | {
+            "VIGIL_KAFKA_CA_FILE": str(folder / "ca.pem"),
+            "VIGIL_DATABASE_CA_FILE": str(folder / "ca.pem"),
+        },
+        "host": env
+        | {
+            name: env[name].replace(HOST, "localhost")
+            for name in ("VIGIL_KAFKA_BROKERS", "VIGIL_DATABASE_URL")
+        },
+    }
+
+
+SENTENCES = {
+    "password": "refuses",
+    "authority": "its certificate is not signed by an authority that we trust",
+    "host": "its certificate is for another host",
+}
+COMMANDS = {
+    "topics": vigil("topics", "ensure"),
+    "catalog": vigil("catalog", "status"),
+    "relay": vigil("relay", "run"),
+}
+
+
+@pytest.mark.parametrize("fault", SENTENCES)
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_what_is_wrong_is_said_in_one_sentence(
+    wrong: dict[str, dict[str, str]], fault: str, command: str
+) -> None:
+    line = await asyncio.to_thread(told, wrong[fault], COMMANDS[command])
+    assert line.startswith("vigil: ")
+    assert SENTENCES[fault] in line
+    assert "VIGIL_" in line, "the remedy is named"
+    assert "wrong-password-42" not in line
+
+
+@pytest.mark.parametrize("fault", SENTENCES)
+async def test_a_worker_that_is_not_let_in_ends_and_says_why(
+    wrong: dict[str, dict[str, str]], fault: str, tmp_path: Path
+) -> None:
+    env = wrong[fault] | {"VIGIL_DATA_DIR": str(tmp_path), "VIGIL_LOG_FORMAT": "logfmt"}
+    line = await asyncio.to_thread(told, env, worker("agents.heal"))
+    assert "level=critical" in line and SENTENCES[fault] in line
+    assert "wrong-password-42" not in line
