@@ -3,13 +3,17 @@
 import argparse
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_bridge.config import load
+from domain.errors import ConfigError
+from edge_bridge.config import CameraConfig, load
+
+if TYPE_CHECKING:
+    from edge_bridge.discovery.soap import Login
 
 
 def add(commands: Any) -> None:
-    """Add `edge run` and `edge check`."""
+    """Add `edge run`, `edge check` and `edge discover`."""
     edge = commands.add_parser("edge", help="record cameras at a site")
     actions = edge.add_subparsers(metavar="ACTION", required=True)
     run = actions.add_parser("run", help="record, upload and look for objects until stopped")
@@ -19,6 +23,41 @@ def add(commands: Any) -> None:
     check = actions.add_parser("check", help="try every camera, the disk, the cloud and the model")
     check.add_argument("--config", type=Path, required=True, help="YAML; see edge.example.yaml")
     check.set_defaults(run=_check)
+    _add_discover(actions)
+
+
+def _add_discover(actions: Any) -> None:
+    discover = actions.add_parser("discover", help="find ONVIF cameras and draft a configuration")
+    discover.add_argument(
+        "--interface", metavar="ADDRESS", help="this device's IPv4 address on the camera network"
+    )
+    discover.add_argument(
+        "--device", metavar="ADDRESS", action="append", default=[],
+        help="ask this device instead of searching: host, host:port or URL; may be repeated",
+    )  # fmt: skip
+    discover.add_argument(
+        "--timeout", type=_seconds, default=4.0, metavar="S", help="how long to search (4)"
+    )
+    discover.add_argument("--username", help="user of the cameras")
+    password = discover.add_mutually_exclusive_group()
+    password.add_argument("--password-env", metavar="NAME", help="variable of their password")
+    password.add_argument("--password-file", type=Path, help="file of their password")
+    discover.add_argument("--site", default="acme/berlin", help="tenant/site, for the draft")
+    discover.add_argument("--edge", default="edge-1", help="this device's name, for the draft")
+    discover.add_argument(
+        "--out", type=Path, default=Path("edge.draft.yaml"), help="the draft (edge.draft.yaml)"
+    )
+    discover.set_defaults(run=_discover)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0.1 <= seconds <= 60:
+        raise argparse.ArgumentTypeError("give 0.1 to 60 seconds")
+    return seconds
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -41,3 +80,53 @@ def _check(arguments: argparse.Namespace) -> int:
     findings = asyncio.run(check(load(arguments.config)))
     print_table(findings)
     return 1 if any(finding.state == "bad" for finding in findings) else 0
+
+
+def _discover(arguments: argparse.Namespace) -> int:
+    from edge_bridge.discovery.discover import (  # noqa: PLC0415 - only this command needs it
+        Wanted,
+        discover,
+        print_table,
+        write_draft,
+    )
+    from edge_bridge.discovery.draft import Secrets, cameras  # noqa: PLC0415 - as above
+
+    if arguments.out.exists():
+        raise ConfigError(f"{arguments.out} stands already: name another with --out.")
+    secrets = Secrets(
+        arguments.username,
+        arguments.password_env,
+        str(arguments.password_file.resolve()) if arguments.password_file else None,
+    )
+    wanted = Wanted(arguments.interface, tuple(arguments.device), arguments.timeout)
+    devices = asyncio.run(discover(wanted, _login(arguments)))
+    if not devices:
+        raise ConfigError(
+            "no ONVIF device answered: give --interface this device's address on the camera "
+            "network, switch ONVIF on in the cameras, or name them with --device."
+        )
+    found = cameras(devices)
+    print_table(devices, found)
+    if not found:
+        raise ConfigError("no device told a stream: see the table; nothing was written.")
+    write_draft(arguments.out, found, arguments.site, arguments.edge, secrets)
+    print(f"{arguments.out} drafted with {len(found)} cameras: mend its head, then check it.")
+    return 0
+
+
+def _login(arguments: argparse.Namespace) -> "Login | None":
+    from edge_bridge.discovery.soap import Login  # noqa: PLC0415 - as above
+
+    if bool(arguments.username) != bool(arguments.password_env or arguments.password_file):
+        raise ConfigError("give --username together with --password-env or --password-file.")
+    asked = CameraConfig(
+        id="discover",
+        url="rtsp://discover",
+        username=arguments.username or None,
+        password_env=arguments.password_env,
+        password_file=arguments.password_file,
+    )
+    password = asked.password()
+    if asked.username is None or password is None:
+        return None
+    return Login(asked.username, password)

@@ -1,0 +1,86 @@
+"""`vigil edge discover`: search, read every device, print a table, write a draft."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from domain.errors import ConfigError
+from edge_bridge.discovery.draft import Camera, Secrets, described, text
+from edge_bridge.discovery.onvif import Device, read_device
+from edge_bridge.discovery.search import GROUP, Found, named, search
+from edge_bridge.discovery.soap import Login
+
+_AT_ONCE = 8
+_PIPE_WIDTH = 200
+DEVICE_S = 20.0
+"""Seconds that one device may take for all questions together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to look for, and how long."""
+
+    interface: str | None = None
+    devices: tuple[str, ...] = ()
+    """Addresses that the operator named; where there are any, the network is not asked."""
+    search_s: float = 4.0
+    device_s: float = DEVICE_S
+    group: tuple[str, int] = GROUP
+
+
+async def discover(wanted: Wanted, login: Login | None) -> list[Device]:
+    """Return all devices, in the order of their addresses; faults are theirs, none is raised.
+
+    Raises ConfigError where the network cannot be asked.
+    """
+    if wanted.devices:
+        found = [named(address) for address in wanted.devices]
+    else:
+        found = await search(wanted.interface, wanted.search_s, wanted.group)
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(one: Found) -> Device:
+        async with limit:
+            return await read_device(one, login, wanted.device_s)
+
+    return list(await asyncio.gather(*(read(one) for one in found)))
+
+
+def print_table(devices: Sequence[Device], found: Sequence[Camera]) -> None:
+    """Print a line for each stream, and one for each device's fault."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("device", "camera", "stream", "address"):
+        table.add_column(title, overflow="fold")
+    for device in devices:
+        about = escape(" ".join(part for part in (device.host, device.model) if part))
+        for camera in (one for one in found if one.device is device):
+            table.add_row(about, camera.id, escape(described(camera.main)), escape(camera.main.url))
+            for other in camera.others:
+                table.add_row("", "", escape(described(other)), escape(other.url))
+            about = ""
+        if device.fault:
+            table.add_row(about, "[red]bad[/]", "", escape(device.fault))
+    console = Console(highlight=False)
+    if not console.is_terminal:  # into a file or a pipe: addresses stay whole
+        console.width = _PIPE_WIDTH
+    console.print(table)
+
+
+def write_draft(
+    path: Path, found: Sequence[Camera], site: str, edge: str, secrets: Secrets
+) -> None:
+    """Write the draft to a new file; raises ConfigError, also where one stands already."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text(found, site, edge, secrets))
+    except FileExistsError:
+        raise ConfigError(
+            f"{path} stands already and is not written over: name another with --out."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,122 @@
+"""A draft of edge.yaml from the devices that were found; no password is ever in it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from domain.identity import SLUG
+from edge_bridge.discovery.onvif import Device, Profile
+from edge_bridge.discovery.xml import plain
+
+_MOST_CAMERAS = 256
+_LONGEST_ID = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """How the cameras' password is to be found by the edge."""
+
+    username: str | None = None
+    password_env: str | None = None
+    password_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One picture source of a device: its best profile is recorded."""
+
+    id: str
+    device: Device
+    main: Profile
+    others: tuple[Profile, ...]
+
+
+def cameras(devices: Sequence[Device]) -> list[Camera]:
+    """Return the cameras of all devices, each with an id of its own; no address comes twice."""
+    out: list[Camera] = []
+    ids: set[str] = set()
+    urls: set[str] = set()
+    for device in devices:
+        usable = [one for one in device.profiles if one.url]
+        usable.sort(key=lambda one: (one.source, -one.width * one.height))
+        sources = [list(group) for _, group in groupby(usable, key=lambda one: one.source)]
+        for place, profiles in enumerate(sources):
+            main, *others = profiles
+            if main.url in urls or len(out) >= _MOST_CAMERAS:
+                continue
+            urls.add(main.url)
+            wanted = _slug(device.name) or f"camera-{_slug(device.host)}"
+            if len(sources) > 1:
+                wanted = f"{wanted}-{place + 1}"
+            one = _free(wanted, device.host, ids)
+            ids.add(one)
+            out.append(Camera(one, device, main, tuple(others)))
+    return out
+
+
+def text(found: Sequence[Camera], site: str, edge: str, secrets: Secrets) -> str:
+    """Return the file, fit to be loaded once `cloud` names the site's own bucket and queue."""
+    lines = [
+        "# Drafted by `vigil edge discover`. Mend what is marked, give the cameras the ids that",
+        "# people know them by, and try it: vigil edge check --config THIS FILE",
+        "",
+        f"site: {_yaml(site)}            # tenant/site: mend",
+        f"edge: {_yaml(edge)}            # this device's name: mend",
+        "",
+        "cloud:                       # mend; see edge.example.yaml",
+        "  bucket: acme-vigil",
+        "  queue_url: https://sqs.eu-central-1.amazonaws.com/123456789012/vigil-events",
+        "  region: eu-central-1",
+        "",
+        "spool:",
+        "  dir: spool                 # on a disk that outlives a reboot",
+        "",
+        "cameras:",
+    ]
+    for camera in found:
+        lines += _entry(camera, secrets)
+    return "\n".join(lines) + "\n"
+
+
+def described(profile: Profile) -> str:
+    """Return codec and size of a profile, for people."""
+    size = f"{profile.width}x{profile.height}" if profile.width and profile.height else "size?"
+    return f"{profile.codec or 'codec?'} {size}"
+
+
+def _entry(camera: Camera, secrets: Secrets) -> list[str]:
+    about = ", ".join(part for part in (camera.device.model, described(camera.main)) if part)
+    lines = [f"  - id: {_yaml(camera.id)}  # {plain(about)}", f"    url: {_yaml(camera.main.url)}"]
+    if secrets.username:
+        lines.append(f"    username: {_yaml(secrets.username)}")
+        if secrets.password_env:
+            lines.append(f"    password_env: {_yaml(secrets.password_env)}")
+        elif secrets.password_file:
+            lines.append(f"    password_file: {_yaml(secrets.password_file)}")
+    for other in camera.others:
+        lines.append(f"    # also: {plain(other.url)}  {plain(described(other))}")
+    return lines
+
+
+def _yaml(value: str) -> str:
+    """Return a value as YAML, quoted where it needs it; JSON's strings are YAML's."""
+    bare = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)
+    reserved = value.lower() in ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+    return value if bare and not reserved else json.dumps(value)
+
+
+def _slug(name: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_LONGEST_ID].strip("-")
+    return slug if re.fullmatch(SLUG, slug) else ""
+
+
+def _free(wanted: str, host: str, taken: set[str]) -> str:
+    if wanted not in taken:
+        return wanted
+    named = f"{wanted}-{_slug(host)}"[:60].strip("-")
+    at, number = named, 2
+    while at in taken:
+        at, number = f"{named[:56]}-{number}", number + 1
+    return at

@@ -1,0 +1,164 @@
+"""Discovery against small ONVIF devices on the loopback, polite ones and others."""
+
+import asyncio
+import tracemalloc
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from cli import main as command
+from domain.errors import ConfigError
+from edge_bridge.config import load
+from edge_bridge.discovery.discover import Wanted, discover, print_table, write_draft
+from edge_bridge.discovery.draft import Secrets, cameras
+from edge_bridge.discovery.onvif import Device
+from edge_bridge.discovery.soap import Login
+from tests.onvif_device import Auth, Manner, OnvifDevice, answering
+
+LOGIN = Login("vigil", SecretStr("s3cret & <more>"))
+
+
+async def read(device: OnvifDevice, login: Login | None = LOGIN, within_s: float = 10) -> Device:
+    async with device.running():
+        wanted = Wanted(devices=(f"127.0.0.1:{device.port}",), device_s=within_s)
+        (out,) = await discover(wanted, login)
+        return out
+
+
+async def test_a_device_is_found_read_and_drafted(tmp_path: Path) -> None:
+    device = OnvifDevice()
+    rubbish = (b"\xff" * 2_000, b"<a>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
+    async with device.running(), answering(device, rubbish) as group:
+        wanted = Wanted("127.0.0.1", search_s=1, group=group)
+        devices = await discover(wanted, LOGIN)
+    good = [one for one in devices if not one.fault]
+    assert [one.name for one in good] == ["Front Gate"]
+    assert good[0].model == "Acme Dome [red]7[/]"
+    assert [one.fault for one in devices if one.fault]  # the rubbish is told
+    path = tmp_path / "edge.yaml"
+    secrets = Secrets("vigil", "CAMERA_PASSWORD")
+    write_draft(path, cameras(devices), "acme/berlin", "berlin-1", secrets)
+    (camera,) = load(path).cameras
+    assert camera.id == "front-gate"
+    assert camera.url == "rtsp://127.0.0.1:8554/main?x=1&y=2"  # largest; neither user nor elsewhere
+    assert (camera.username, camera.password_env) == ("vigil", "CAMERA_PASSWORD")
+    drafted = path.read_text()
+    assert "rtsp://127.0.0.1:8554/sub" in drafted
+    assert "shown" not in drafted and "s3cret" not in drafted
+    with pytest.raises(ConfigError, match="stands already"):
+        write_draft(path, cameras(devices), "acme/berlin", "berlin-1", secrets)
+
+
+@pytest.mark.parametrize("auth", ["none", "message", "http"])
+@pytest.mark.parametrize("media2", [True, False])
+async def test_both_media_services_and_all_ways_to_log_in(auth: Auth, media2: bool) -> None:
+    out = await read(OnvifDevice(auth=auth, media2=media2))
+    assert out.fault == ""
+    assert [(one.token, one.codec, one.width) for one in out.profiles] == [
+        ("sub", "H264", 640),
+        ("main", "H265", 3840),
+    ]
+    assert [one.url for one in out.profiles] == [
+        "rtsp://127.0.0.1:8554/sub?x=1&y=2",
+        "rtsp://127.0.0.1:8554/main?x=1&y=2",
+    ]
+
+
+async def test_a_camera_whose_clock_is_wrong_is_logged_in_to() -> None:
+    assert (await read(OnvifDevice(clock_ahead_s=-86_400))).fault == ""
+
+
+@pytest.mark.parametrize("auth", ["message", "http"])
+async def test_a_wrong_password_is_tried_once(auth: Auth) -> None:
+    device = OnvifDevice(auth=auth)
+    out = await read(device, Login("vigil", SecretStr("other")))
+    assert "refuses user name or password" in out.fault
+    assert device.asked.count("GetDeviceInformation") <= 2  # the challenge, and one answer
+    assert set(device.asked) == {"GetSystemDateAndTime", "GetDeviceInformation"}
+
+
+async def test_a_device_that_asks_for_a_password() -> None:
+    out = await read(OnvifDevice(), None)
+    assert "asks for a user and password" in out.fault
+
+
+@pytest.mark.parametrize(
+    ("manner", "says"),
+    [
+        ("rubbish", "XML"),
+        ("hang", "time"),
+        ("endless", "without end"),
+        ("headers", "HTTP"),
+        ("bomb", "DTD"),
+        ("file", "DTD"),
+        ("redirect", "not followed"),
+    ],
+)
+async def test_bad_manners_are_told_and_the_others_go_on(manner: Manner, says: str) -> None:
+    good, bad = OnvifDevice(), OnvifDevice(manner=manner)
+    tracemalloc.start()
+    try:
+        async with good.running(), bad.running(), asyncio.timeout(30):
+            wanted = Wanted(devices=(f"127.0.0.1:{bad.port}", f"127.0.0.1:{good.port}"), device_s=2)
+            told, found = await discover(wanted, LOGIN)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert says in told.fault
+    assert not told.profiles
+    assert found.fault == "" and len(found.profiles) == 2
+    assert peak < 64 << 20
+
+
+async def test_many_sources_are_many_cameras_and_one_address_is_one(tmp_path: Path) -> None:
+    recorder = OnvifDevice(
+        name="NVR",
+        profiles=[
+            ("a1", "s1", "H264", 640, 360),
+            ("a2", "s1", "H264", 1920, 1080),
+            ("b1", "s2", "H264", 640, 360),
+        ],
+    )
+    same, nameless = OnvifDevice(name="NVR", uri="rtsp://h/%s"), OnvifDevice(name="", uri="x:%s")
+    async with AsyncExitStack() as stack:
+        for one in (recorder, same, nameless):
+            await stack.enter_async_context(one.running())
+        addresses = tuple(f"127.0.0.1:{one.port}" for one in (recorder, same, nameless))
+        devices = await discover(Wanted(devices=addresses), LOGIN)
+    found = cameras([*devices, devices[0]])
+    assert [(one.id, one.main.token) for one in found] == [
+        ("camera-127-0-0-1-1", "a2"),
+        ("camera-127-0-0-1-2", "b1"),
+        ("camera-127-0-0-1", "main"),
+    ]
+    assert "no RTSP address" in devices[2].fault
+    print_table(devices, found)
+
+
+async def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CAMERA_PASSWORD", "s3cret & <more>")
+    out = tmp_path / "edge.yaml"
+    async with OnvifDevice().running() as device, OnvifDevice(manner="rubbish").running() as bad:
+        asked = ["--device", f"127.0.0.1:{device.port}", "--device", f"127.0.0.1:{bad.port}"]
+        given = ["edge", "discover", *asked, "--username", "vigil"]
+        password = ["--password-env", "CAMERA_PASSWORD", "--out", str(out)]
+        with pytest.raises(SystemExit) as ended:
+            await asyncio.to_thread(command.main, [*given, *password])
+        assert ended.value.code == 0
+        for wrong, says in (
+            ([*given, *password], "stands already"),
+            (given, "together"),
+            (["edge", "discover", "--device", "x:y", "--out", "z"], "is no address"),
+            (["edge", "discover", "--interface", "203.0.113.77", "--out", "z"], "camera network"),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                await asyncio.to_thread(command.main, wrong)
+            assert says in str(ended.value.code)
+    printed = capsys.readouterr().out
+    assert "rtsp://127.0.0.1:8554/main" in printed
+    assert "no XML" in printed
+    assert len(load(out).cameras) == 1

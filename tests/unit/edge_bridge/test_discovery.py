@@ -1,0 +1,102 @@
+"""What a stranger's answer may make of us: nothing that it should not."""
+
+import pytest
+import yaml
+
+from domain.errors import ConfigError
+from edge_bridge.config import EdgeConfig
+from edge_bridge.discovery.draft import Secrets, cameras, text
+from edge_bridge.discovery.onvif import Device, Profile, stream_url
+from edge_bridge.discovery.search import named, read_answer
+from edge_bridge.discovery.xml import DeviceError, first, number, parse
+from edge_bridge.discovery.xml import text as text_of
+
+MATCH = "<r><ProbeMatch><Scopes>%s</Scopes><XAddrs>%s</XAddrs></ProbeMatch></r>"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"<a",
+        b'<?xml version="1.0" encoding="none-such"?><a/>',
+        b"<!DOCTYPE a><a/>",
+        b'<!DOCTYPE a SYSTEM "http://192.0.2.1/x.dtd"><a/>',
+        '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16"),
+        b"<a>&undefined;</a>",
+    ],
+)
+def test_what_is_no_plain_xml_is_refused(data: bytes) -> None:
+    with pytest.raises(DeviceError):
+        parse(data)
+
+
+def test_deep_and_wide_xml_is_only_read() -> None:
+    deep = parse(b"<a>" * 100_000 + b"<b>7</b>" + b"</a>" * 100_000)
+    assert number(first(deep, "b")) == 7
+    assert number(first(parse(b"<b>-7</b>"), "b")) == 0
+    assert text_of(parse(b"<b>a\n&#x9;b" + b"c" * 9_000 + b"</b>")) == "a  b" + "c" * 496
+
+
+@pytest.mark.parametrize(
+    ("xaddrs", "service"),
+    [
+        ("http://192.0.2.7/onvif/device_service", "http://192.0.2.1/onvif/device_service"),
+        ("http://[fe80::1]/a https://192.0.2.7:8443/b", "http://192.0.2.1/a"),
+        ("ftp://192.0.2.7/x http://192.0.2.7:x/ https://h:8443/b", "https://192.0.2.1:8443/b"),
+    ],
+)
+def test_a_device_is_asked_where_it_answered_from(xaddrs: str, service: str) -> None:
+    (found,) = read_answer((MATCH % ("", xaddrs)).encode(), "192.0.2.1")
+    assert (found.host, found.service) == ("192.0.2.1", service)
+
+
+def test_the_name_is_among_the_scopes() -> None:
+    scopes = "onvif://www.onvif.org/hardware/X onvif://www.onvif.org/name/Yard%20%0A%1b[31m"
+    (found,) = read_answer((MATCH % (scopes, "http://h/")).encode(), "192.0.2.1")
+    assert found.name == "Yard   [31m"
+
+
+@pytest.mark.parametrize("xaddrs", ["", "nonsense", "file:///etc/passwd"])
+def test_an_answer_without_an_address_is_told(xaddrs: str) -> None:
+    with pytest.raises(DeviceError, match="no address"):
+        read_answer((MATCH % ("", xaddrs)).encode(), "192.0.2.1")
+
+
+@pytest.mark.parametrize("address", ["", "http://", "ftp://h/", "http://u:secret@h/", "h:port"])
+def test_what_is_no_device_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        named(address)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_device_by_name_has_the_usual_path() -> None:
+    assert named("192.0.2.1").service == "http://192.0.2.1/onvif/device_service"
+    assert named("https://cam:8443/x").service == "https://cam:8443/x"
+
+
+@pytest.mark.parametrize(
+    "said", ["", "http://h/x", "file:///etc/passwd", "rtsp:///x", "rtsp://h:x/", "rtsp://h/a b"]
+)
+def test_what_is_no_stream_is_told(said: str) -> None:
+    with pytest.raises(DeviceError):
+        stream_url(said, "192.0.2.1")
+
+
+def test_a_draft_holds_hostile_words_as_words_only() -> None:
+    evil = 'x"\nspool: {dir: /} #\x1b[31m'
+    profile = Profile("t", evil, "", "H264\nurl: x", 640, 360, 'rtsp://192.0.2.1/"a#b: c')
+    small = Profile("u", "u", "", "\nevil: 1", 1, 1, "rtsp://192.0.2.1/\nevil:")
+    devices = [
+        Device("192.0.2.1", evil, evil, (profile, small)),
+        Device("192.0.2.2", "yes", "", (Profile("t", "", "", "", 0, 0, "rtsp://192.0.2.2/"),)),
+        Device("192.0.2.3", "yes", "", (Profile("t", "", "", "", 0, 0, "rtsp://192.0.2.3/"),)),
+    ]
+    secrets = Secrets("ad: min", "PASSWORD")
+    drafted = text(cameras(devices), "acme/berlin", "edge-1", secrets)
+    config = EdgeConfig.model_validate(yaml.safe_load(drafted))
+    assert [one.id for one in config.cameras] == ["x-spool-dir-31m", "yes", "yes-192-0-2-3"]
+    assert config.cameras[0].url == 'rtsp://192.0.2.1/"a#b: c'
+    assert config.cameras[0].username == "ad: min"
+    assert str(config.spool.dir) == "spool"
