@@ -22,6 +22,8 @@ GROUPS = {
     "key": "create and revoke API keys",
     "fsck": "check S3 and the catalog against each other, and mend them",
     "reconcile": "announce what stands in S3 and nobody announced",
+    "retention": "say how long footage is kept, and delete what is older",
+    "hold": "suspend the deletion of footage",
     "dlq": "look at dead letters, send them again or drop them",
     "bench": "measure",
 }

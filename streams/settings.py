@@ -95,6 +95,18 @@ class Settings(BaseSettings):
     idle_ms: int = Field(60_000, ge=1_000, le=86_400_000, description="silence that closes windows")
     late_ms: int = Field(15_000, ge=0, le=3_600_000, description="late fragments are gathered, ms")
     tick_ms: int = Field(5_000, ge=100, le=60_000, description="how often silence is measured")
+    joined_margin_ms: int = Field(
+        3_600_000,
+        ge=600_000,
+        le=30 * 86_400_000,
+        description="how long fragments still stand after their chunk was indexed, ms",
+    )
+    superseded_margin_ms: int = Field(
+        3_600_000,
+        ge=600_000,
+        le=30 * 86_400_000,
+        description="how long an older revision still stands after the newer was indexed, ms",
+    )
     log_format: Literal["logfmt", "json"] = Field("logfmt", description="form of a log line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least urgent of Vigil's own log lines; libraries: warning"

@@ -1,0 +1,191 @@
+"""`vigil retention`: how long footage is kept; deleting what is older."""
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import json
+import logging
+import signal
+import time
+from contextlib import AsyncExitStack
+
+from prometheus_client import start_http_server
+
+from agents.retain import Retain
+from cli.durations import duration_ms
+from domain.errors import ConfigError, StoreError
+from domain.identity import check_camera
+from domain.lifecycle import lifecycle
+from domain.retention import MAX_DAYS, Margins, Rule, check_scope, covers
+from domain.times import format_ms
+from stores.catalog import Catalog, known_cameras
+from stores.catalog import retention as book
+from streams.metrics import REGISTRY
+from streams.sender import Sender
+from streams.settings import Settings, settings
+from streams.storage import make_object_store
+
+log = logging.getLogger(__name__)
+
+
+def who_runs() -> str:
+    """Return the name of the user who runs the command."""
+    try:
+        return getpass.getuser()[:100] or "unknown"
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `retention set`, `show`, `clear`, `enforce` and `lifecycle`."""
+    parser = commands.add_parser("retention", help="say how long footage is kept, and delete")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    scope = "tenant, tenant/site or tenant/site/camera; the most specific rule counts"
+    setting = verbs.add_parser("set", help="say how long footage is kept")
+    setting.add_argument("scope", help=scope)
+    setting.add_argument("--days", type=int, required=True, help=f"1 to {MAX_DAYS}")
+    setting.add_argument("--who", default=who_runs(), help="who decides it (default: you)")
+    setting.set_defaults(run=run_set)
+    showing = verbs.add_parser("show", help="list the rules")
+    showing.add_argument("scope", nargs="?", help="only what counts for this one")
+    showing.set_defaults(run=run_show)
+    clearing = verbs.add_parser("clear", help="remove a rule: without any, footage stays for ever")
+    clearing.add_argument("scope", help=scope)
+    clearing.set_defaults(run=run_clear)
+    enforcing = verbs.add_parser("enforce", help="delete what may go")
+    enforcing.add_argument(
+        "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
+    )
+    enforcing.add_argument("--every", type=duration_ms, metavar="TIME", help="again and again: 1h")
+    enforcing.add_argument("--dry-run", action="store_true", help="delete nothing, only count")
+    enforcing.set_defaults(run=run_enforce)
+    printing = verbs.add_parser("lifecycle", help="print the lifecycle that backs retention up")
+    printing.set_defaults(run=run_lifecycle)
+
+
+def _catalog() -> Catalog:
+    return Catalog(settings().database_url.get_secret_value())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _margins(of: Settings) -> Margins:
+    return Margins(of.joined_margin_ms, of.superseded_margin_ms)
+
+
+def run_set(args: argparse.Namespace) -> int:
+    """Set a rule."""
+    if not 1 <= len(args.who.strip()) <= 100:
+        raise ConfigError("--who has 1 to 100 characters.")
+    rule = Rule(check_scope(args.scope), args.days)
+
+    async def setting() -> None:
+        async with _catalog() as catalog:
+            await book.set_rule(catalog, rule, args.who.strip(), _now_ms())
+
+    asyncio.run(setting())
+    print(f"Footage of {rule.scope} is kept for {rule.days} days.")
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """List rules; one line each."""
+    scope = check_scope(args.scope) if args.scope else None
+
+    async def showing() -> None:
+        async with _catalog() as catalog:
+            for known in await book.rules(catalog):
+                rule = known.rule
+                if scope is None or covers(rule.scope, scope) or covers(scope, rule.scope):
+                    print(f"{rule.scope:<60} {rule.days:>6} days  set "
+                          f"{format_ms(known.set_ms)} by {known.set_by}")  # fmt: skip
+
+    asyncio.run(showing())
+    return 0
+
+
+def run_clear(args: argparse.Namespace) -> int:
+    """Remove a rule."""
+
+    async def clearing() -> int | None:
+        async with _catalog() as catalog:
+            return await book.clear_rule(catalog, args.scope)
+
+    if asyncio.run(clearing()) is None:
+        raise ConfigError(f"{args.scope} has no rule; `vigil retention show` lists them.")
+    print(f"{args.scope} has no rule of its own any more.")
+    return 0
+
+
+def run_lifecycle(_args: argparse.Namespace) -> int:
+    """Print the bucket's lifecycle as JSON."""
+
+    async def printing() -> None:
+        async with _catalog() as catalog:
+            policy = await book.policy(catalog, _margins(settings()))
+            print(json.dumps(lifecycle(await known_cameras(catalog), policy), indent=2))
+
+    asyncio.run(printing())
+    return 0
+
+
+def run_enforce(args: argparse.Namespace) -> int:
+    """Delete once (a JSON line tells what went), or until SIGTERM with --every."""
+    if args.every is not None and args.every < 60_000:
+        raise ConfigError("--every must be a minute at least.")
+    for camera in args.camera:
+        check_camera(camera)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in ("aiokafka", "botocore", "aiobotocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    of = settings()
+    if args.every and of.metrics_port:
+        start_http_server(of.metrics_port, of.metrics_host, REGISTRY)
+    asyncio.run(_repeat(args, of) if args.every else _once(args, of))
+    return 0
+
+
+async def _repeat(args: argparse.Namespace, of: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    while not stop.is_set():
+        begun = loop.time()
+        work = asyncio.ensure_future(_once(args, of))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not work.done():
+            work.cancel()  # a pass may end anywhere: the next one takes it up
+        try:
+            await work
+        except asyncio.CancelledError:
+            return
+        except StoreError as error:
+            log.warning("the pass failed, the next one takes it up: %s", error)
+        rest_s = max(0.0, args.every / 1000 - (loop.time() - begun))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest_s):
+                await stop.wait()
+
+
+async def _once(args: argparse.Namespace, of: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(make_object_store(of))
+        catalog = await stack.enter_async_context(_catalog())
+        sender = None if args.dry_run else await stack.enter_async_context(Sender(of))
+        retain = Retain(store, catalog, sender, _margins(of), _now_ms)
+        cameras = sorted(args.camera) or await book.cameras(catalog)
+        await retain.run(cameras)
+    said = {
+        "cameras": len(cameras),
+        "objects": dict(retain.objects),
+        "bytes": dict(retain.bytes),
+        "held": retain.held,
+        "unchecked": retain.unchecked,
+    }
+    print(json.dumps(said | ({"dry_run": True} if args.dry_run else {})), flush=True)

@@ -1,0 +1,8 @@
+-- $1 text: camera; $2 bigint: those after this number; $3 integer: at most so many.
+SELECT
+    id, camera, run::text AS run, what, first_seq, last_seq, window_start_ms, digest, cause,
+    from_ms, to_ms, size_bytes, decided_ms
+FROM deletions
+WHERE camera = $1 AND id > $2
+ORDER BY id
+LIMIT $3
