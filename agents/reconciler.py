@@ -97,13 +97,14 @@ class Reconciler:
         after = fragment_key(camera, run, last) if last >= 0 else ""
         end_stands = False
         async for seq, info in bucket.fragments(self._store, camera, run, after):
-            if seq is None:
-                end_stands |= bucket.is_run_end(camera, run, info.key)
-                continue
-            if seq in known:
+            is_end = seq is None and bucket.is_run_end(camera, run, info.key) and not ended
+            if not is_end and (seq is None or seq in known):
                 continue
             if info.modified_ms + self._of.settle_ms > self._of.now_ms:
                 self.in_work += 1
+                continue
+            if seq is None:
+                end_stands = True
                 continue
             if most <= 0:
                 return
@@ -115,7 +116,7 @@ class Reconciler:
                 self._catalog, camera, run, event.start_ms, self._of.window_ms
             ):
                 yield event
-        if end_stands and not ended:
+        if end_stands:
             end = await self._reader.end(camera, run)
             if end is not None:
                 yield end
