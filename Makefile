@@ -16,6 +16,7 @@ setup: .venv/.installed system ## make .venv with the vigil command, and install
 
 system:
 	@bash local/setup/system.sh
+	@bash local/setup/promtool.sh
 
 demo: setup ## run everything: cameras, edge, cloud side, dashboard (Ctrl-C stops it)
 	@exec $(BIN)/vigil demo
