@@ -281,6 +281,6 @@ def _buried(tombstones: Sequence[index.BuriedChunk]) -> Callable[[str, int, str]
         asked = ((run, start_ms, digest), (run, start_ms, None), (run, None, digest),
                  (run, None, None))  # fmt: skip
         times = [exact[each] for each in asked if each in exact]
-        return min(times, default=None)
+        return max(times, default=None)  # the newest: it may still be under way
 
     return buried_ms

@@ -1,8 +1,8 @@
 """Deleting what the consistency check may delete: tombstoned, or unknown for a day.
 
 All deletions of a camera are gathered first. More than half of anything is refused. What is
-left is looked at again under the camera's lock, so that no row comes to name it meanwhile.
-Rows go before objects.
+left is looked at again under the locks of the camera and of the legal holds, so that no row comes
+to name it and no hold to keep it meanwhile. Rows go before objects.
 """
 
 import time
@@ -15,18 +15,25 @@ from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Finding, R
 from domain.errors import ObjectMissingError
 from domain.events import Deleted
 from domain.identity import manifest_key, parse_chunk_key, parse_fragment_key
+from domain.retention import Margins, Policy
 from stores.catalog import index_deleted
 from stores.catalog.mending import (
-    camera_locked,
     drop_chunk_row,
     drop_fragment_rows,
     named_by_rows,
 )
+from stores.catalog.retention import deciding
+from stores.catalog.retention import policy as policy_of
+from stores.objects import ObjectInfo
 from streams.sender import Sender
 
 MOST = 100_000
 """Deletions gathered of one camera; what is beyond waits for the next check."""
 BATCH = 200
+LONGEST_CHUNK_MS = 7_200_000
+"""A window of an hour, and a fragment of an hour that starts at its end."""
+HELD = "a legal hold keeps it"
+_MARGINS = Margins(0, 0)  # ages are retention's, not the check's
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,10 @@ class Remover:
                 await drop_fragment_rows(check.catalog, check.camera, run, [seq])
                 return Outcome(finding, True, "row removed")
             case Retire(chunk):
+                at_ms = chunk.window_start_ms
+                policy = await policy_of(check.catalog, _MARGINS)
+                if policy.held(check.camera, at_ms, at_ms + LONGEST_CHUNK_MS):
+                    return Outcome(finding, False, HELD)
                 event = Deleted(
                     camera=check.camera,
                     run=chunk.run,
@@ -114,10 +125,10 @@ class Remover:
         check = self._check
         chunks = {_chunk_of(_key(finding)) for finding in findings}
         outcomes, gone = [], []
-        async with camera_locked(check.catalog, check.camera) as connection:
+        async with deciding(check.catalog, check.camera, _MARGINS) as (connection, policy):
             named = await named_by_rows(connection, check.camera, sorted(chunks))
             for finding in findings:
-                says = await self._objection(finding, named)
+                says = await self._objection(finding, named, policy)
                 if says is None:
                     gone.append(_key(finding))
                 outcomes.append(Outcome(finding, says is None, says or "deleted"))
@@ -125,19 +136,21 @@ class Remover:
                 await check.store.delete(gone)
         return outcomes
 
-    async def _objection(self, finding: Finding, named: set[str]) -> str | None:
+    async def _objection(self, finding: Finding, named: set[str], policy: Policy) -> str | None:
         """Look again; return why an object must stay, or None."""
         mend, store = finding.mend, self._check.store
         assert isinstance(mend, Delete)
         try:
-            modified_ms = (await store.head(mend.key)).modified_ms
+            info = await store.head(mend.key)
         except ObjectMissingError:
             return None  # gone by another hand
         if _chunk_of(mend.key) in named:
             return "a row names it"
+        if policy.held(self._check.camera, *_footage(info)):
+            return HELD
         if mend.tombstoned:
             return None
-        if not self._check.patience.forlorn(modified_ms):
+        if not self._check.patience.forlorn(info.modified_ms):
             return "it was written anew"
         if parse_chunk_key(mend.key) is not None:
             other = manifest_key(mend.key) if mend.key.endswith(".ts") else _chunk_of(mend.key)
@@ -152,6 +165,17 @@ class Remover:
 def _key(finding: Finding) -> str:
     assert isinstance(finding.mend, Delete)
     return finding.mend.key
+
+
+def _footage(info: ObjectInfo) -> tuple[int, int]:
+    """Return from when to when an object's footage may reach (UTC, ms); all time where unknown."""
+    if (chunk := parse_chunk_key(info.key)) is not None:
+        return chunk.window_start_ms, chunk.window_start_ms + LONGEST_CHUNK_MS
+    try:
+        start_ms = int(info.metadata["start-ms"])
+        return start_ms, start_ms + int(info.metadata["duration-ms"])
+    except (KeyError, ValueError):
+        return 0, 1 << 48
 
 
 def _chunk_of(key: str) -> str:

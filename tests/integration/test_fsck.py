@@ -14,7 +14,9 @@ from agents.remover import Remover
 from domain.consistency import Delete, Finding, Patience
 from domain.events import ChunkComplete, ChunkDue, Deleted, encode
 from domain.identity import chunk_key, fragment_key, manifest_key
+from domain.retention import Hold
 from stores.catalog import index_chunks, index_deleted
+from stores.catalog.retention import add_hold, lift_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import (
     LATER_MS,
@@ -290,6 +292,37 @@ async def test_more_than_half_is_never_deleted(at: Place) -> None:
     assert len(refused) == 4
     assert all(not each.mended and "more than half" in each.says for each in refused)
     assert await at.keys() == before
+
+
+async def test_a_legal_hold_keeps_what_is_tombstoned(at: Place) -> None:
+    chunks = await at.film()
+    hold = Hold(at.camera, START_MS, START_MS + 1)
+    number, _ = await add_hold(at.catalog, hold, "court", "case 7", now_ms())
+    await index_deleted(at.catalog, [_buried(chunks[0]), _fragments_buried(chunks[0])])
+    before = await at.keys()
+    outcomes, _ = await at.check(repair=True)
+    kept = {each.finding.key for each in outcomes if each.says == "a legal hold keeps it"}
+    assert {chunks[0].object_key, fragment_key(at.camera, chunks[0].run, 0)} <= kept
+    assert kept <= set(await at.keys())
+    await lift_hold(at.catalog, number, "court", now_ms())
+    await at.check(repair=True)
+    assert await at.kinds() == []
+    assert len(await at.keys()) == len(before) - 7
+
+
+async def test_what_retention_has_under_way_is_left_to_it(at: Place) -> None:
+    chunks = await at.film()
+    await index_deleted(at.catalog, [_buried(chunks[0]), _fragments_buried(chunks[0])])
+    for what in ("chunk", "fragments"):
+        await at.execute(
+            "INSERT INTO deletions (camera, run, what, first_seq, last_seq, window_start_ms,"
+            " digest, cause, from_ms, to_ms, size_bytes, decided_ms)"
+            " SELECT camera, run, what, first_seq, last_seq, window_start_ms, digest, 'age', 0, 1,"
+            " 0, deleted_ms FROM tombstones WHERE what = $1",
+            what,
+        )
+    outcomes, counts = await at.check(repair=True)
+    assert (outcomes, counts.in_work) == ([], 7)
 
 
 async def test_an_orphan_goes_after_a_day_and_not_before(at: Place) -> None:
