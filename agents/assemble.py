@@ -1,12 +1,12 @@
 """Fragments in, chunks decided: `faust -A agents.assemble worker`.
 
-The decision is sent and acknowledged before the table changes: after a crash in between, the
-event comes again and the same decision is sent again, which the joiner takes as done.
+A decision is acknowledged before the table changes, and the table before the event is committed
+(tables/windows_in_hand.py): after a crash in between, the event comes again and the same decision
+is sent again, which the joiner takes as done.
 """
 
 import logging
 import time
-from functools import partial
 
 from prometheus_client import Counter
 
@@ -28,7 +28,8 @@ from streams.app import worker_app
 from streams.codec import Record
 from streams.handling import handles
 from streams.metrics import LATE_SECONDS, OPEN_WINDOWS, REGISTRY
-from tables.open_windows import load, open_windows, store
+from tables.open_windows import open_windows
+from tables.windows_in_hand import WindowsInHand
 
 log = logging.getLogger(__name__)
 SEALS = Counter("vigil_windows_sealed", "Windows sealed, by reason", ("reason",), registry=REGISTRY)
@@ -49,13 +50,16 @@ rules = WindowRules(
 )
 
 
+in_hand = WindowsInHand(app, table, rules)
+
+
 @handles(app, topics.FRAGMENT_ARRIVED)
 async def assemble(event: AnyEvent, record: Record) -> None:
     """Take one event into the windows of its camera, or a tick into all of its partition's."""
     now_ms = record.timestamp_ms
     match event:
         case FragmentArrived():
-            windows = load(table, event.camera, rules)
+            windows = in_hand.of(event.camera, record)
             was, decided = windows.on_fragment(event, now_ms)
             FRAGMENTS.labels(was).inc()
             if was == "late":
@@ -65,12 +69,13 @@ async def assemble(event: AnyEvent, record: Record) -> None:
                     f"seq: the window already holds {rules.max_window_fragments} fragments"
                 )
             if was == "duplicate":
+                in_hand.hold(record)  # what it repeats may not be written yet
                 return
         case RunEnded():
-            windows = load(table, event.camera, rules)
+            windows = in_hand.of(event.camera, record)
             decided = windows.on_run_ended(event, now_ms)
         case Healed():
-            windows = load(table, event.camera, rules)
+            windows = in_hand.of(event.camera, record)
             decided = windows.on_healed(event.run, event.window_start_ms, now_ms)
         case Tick():
             await _pass_time(record)
@@ -79,31 +84,25 @@ async def assemble(event: AnyEvent, record: Record) -> None:
             return
         case _:
             raise InvalidEventError(f"type: {event.type} is nothing to assemble")
-    await _decide(windows, decided)
+    await _decide(windows, record, decided)
 
 
 async def _pass_time(record: Record) -> None:
     """Look for windows that are due for silence, in the cameras of the tick's partition."""
     still_open = 0
-    for camera in list(table.keys()):
-        if (
-            app.producer.key_partition(topics.FRAGMENT_ARRIVED.full_name, camera.encode()).partition
-            != record.partition
-        ):
-            continue
-        windows = load(table, camera, rules)
+    for camera in in_hand.cameras(record.partition):
+        windows = in_hand.look(camera)
         before = len(windows.runs)
         decided = windows.on_tick(record.timestamp_ms)
         if decided or len(windows.runs) != before:
-            await _decide(windows, decided)
+            await _decide(windows, record, decided)
         still_open += windows.open_windows
     OPEN_WINDOWS.labels(str(record.partition)).set(still_open)
 
 
-async def _decide(windows: CameraWindows, decided: list[Event]) -> None:
-    """Send what was decided; only then remember it."""
-    for event in decided:
-        await app.insist(partial(codec.send, app, event), what=f"send {event.type}")
+async def _decide(windows: CameraWindows, record: Record, decided: list[Event]) -> None:
+    """Remember what changed and send what was decided."""
+    await in_hand.keep(windows, record, decided)
     for event in decided:
         if isinstance(event, ChunkDue):
             SEALS.labels(event.reason).inc()
@@ -118,7 +117,6 @@ async def _decide(windows: CameraWindows, decided: list[Event]) -> None:
                     "gaps": len(event.gaps),
                 },
             )
-    store(table, windows)
 
 
 @app.timer(interval=app.settings.tick_ms / 1000)

@@ -1,7 +1,10 @@
 """Bytes to events and back, on Kafka. Topics carry bytes: Faust reads nothing in them."""
 
+import asyncio
 import base64
 import time
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,24 +70,57 @@ async def send(app: "App", event: Event, *, partition: int | None = None) -> Non
     await send_bytes(app, topic, key, events.encode(event), partition=partition)
 
 
-async def send_bytes(
-    app: Any, topic: TopicSpec, key: bytes | None, value: bytes, *, partition: int | None = None
-) -> None:
-    """Send bytes as they are; errors as `send`."""
+async def post(app: Any, event: Event) -> Awaitable[Any]:
+    """Hand an event to the client and return what to await for the broker's word on it.
+
+    Events are sent in the order in which they were posted. Both this and what it returns raise
+    as `send` does.
+    """
+    topic = topics.topic_of(type(event))
+    value = events.encode(event)
+    _check_size(topic, value)
+    with _said(topic):
+        producer = await app.maybe_start_producer()
+        sent = await producer.send(topic.full_name, event.key.encode(), value, None, None, None)
+
+    async def taken() -> None:
+        with _said(topic):
+            await sent
+
+    task = asyncio.ensure_future(taken())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be dropped
+    return task
+
+
+def _check_size(topic: TopicSpec, value: bytes) -> None:
     if len(value) > topic.max_message_bytes:
         raise InvalidEventError(
             f"message: {len(value)} bytes are more than the {topic.max_message_bytes} "
             f"that {topic.name} takes"
         )
+
+
+@contextmanager
+def _said(topic: TopicSpec) -> Iterator[None]:
+    """Turn the client's errors into ours."""
     try:
-        producer = await app.maybe_start_producer()
-        await producer.send_and_wait(topic.full_name, key, value, partition, None, None)
+        yield
     except MessageSizeTooLargeError as error:
         raise InvalidEventError(f"message: too large for {topic.full_name}: {error}") from error
     except (KafkaError, ProducerSendError) as error:
         raise StoreError(
             f"Kafka did not take a message for {topic.full_name}: {error!r}. Check the brokers."
         ) from error
+
+
+async def send_bytes(
+    app: Any, topic: TopicSpec, key: bytes | None, value: bytes, *, partition: int | None = None
+) -> None:
+    """Send bytes as they are; errors as `send`."""
+    _check_size(topic, value)
+    with _said(topic):
+        producer = await app.maybe_start_producer()
+        await producer.send_and_wait(topic.full_name, key, value, partition, None, None)
 
 
 def dead_letter(record: Record, reason: str, *, now_ms: int | None = None) -> DeadLetter:

@@ -33,7 +33,7 @@ class Table(Protocol):
 
 
 def open_windows(app: App) -> Any:
-    """Declare the table for `app`; written by the assembler alone, inside its stream."""
+    """Declare the table for `app`; written by the assembler alone (tables/windows_in_hand.py)."""
     return app.Table(
         NAME,
         default=None,
@@ -48,9 +48,9 @@ def load(table: Table, camera: str, rules: WindowRules) -> CameraWindows:
     return CameraWindows.restore(camera, rules, table.get(camera))
 
 
-def store(table: Table, windows: CameraWindows) -> None:
+def put(table: Table, camera: str, snapshot: dict[str, Any]) -> None:
     """Keep a camera's windows, or remove the entry where nothing is left to remember."""
-    if windows:
-        table[windows.camera] = windows.snapshot()
+    if snapshot:
+        table[camera] = snapshot
     else:
-        table.pop(windows.camera, None)
+        table.pop(camera, None)

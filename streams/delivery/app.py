@@ -1,5 +1,6 @@
 """faust.App with loss-free delivery: use it for faust.App."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -26,6 +27,10 @@ class DeliveryApp(faust.App):
         super().__init__(*args, **kwargs)
         self.send_errors = SendErrors()
         self.sensors.add(self.send_errors)
+        self.before_commit: list[Callable[[], Awaitable[None]]] = []
+        """Called before each commit: what is held back in memory is written then."""
+        self.on_positioned: list[Callable[[], None]] = []
+        """Called where positions move or partitions go: what is in memory alone is void."""
 
     @cached_property
     def flow_control(self) -> FlowControl:

@@ -15,7 +15,7 @@ Private parts of Faust 0.15.3 this stands on, and why:
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -66,6 +66,30 @@ class CommittingConsumer(driver.Consumer):
         return super().ack(message)
 
     # -- committing
+
+    def hold(self, tp: TP, offset: int) -> Callable[[], None]:
+        """Let no commit pass an offset until the returned function is called.
+
+        For an event whose effects are written together with others'. Once positions have moved
+        the hold is void: the event comes again.
+        """
+        with ack_lock:
+            ledger = self._ledgers.get(tp)
+            if ledger is not None:  # else not ours any more
+                ledger.hold(offset)
+
+        def release() -> None:
+            with ack_lock:
+                if ledger is not None:
+                    ledger.release(offset)
+
+        return release
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Let what is in memory be written, then commit."""
+        for write in self.app.before_commit:
+            await write()
+        return await super().commit(topics, start_new_transaction)
 
     async def maybe_wait_for_commit_to_finish(self) -> bool:
         """Wait for a commit in progress; what was processed meanwhile is still to be committed.

@@ -82,6 +82,7 @@ class Consumer(CommittingConsumer):
                 queue.clear()
         with ack_lock:
             self._abandon_in_hand(tps)
+            self._void_memory()
             for tp in tps:
                 self._forget(tp)
                 offset = offsets[tp]
@@ -89,6 +90,10 @@ class Consumer(CommittingConsumer):
                 if offset is not None:
                     self._next[tp] = self._committed_offset[tp] = offset
         self._seek_due = False
+
+    def _void_memory(self) -> None:
+        for void in self.app.on_positioned:
+            void()
 
     async def _seek_sources(self, tps: Set[TP]) -> dict[TP, int | None]:
         """Seek to what is committed, else to the log's beginning; return where that is.
@@ -259,6 +264,7 @@ class Consumer(CommittingConsumer):
         await self._on_partitions_revoked(revoked)
         with ack_lock:
             self._abandon_in_hand(revoked)
+            self._void_memory()
             for tp in revoked:
                 self._forget(tp)
         await self._updates_stand()  # also of what is not committed: later it would be too late

@@ -11,15 +11,17 @@ class Ledger:
     committed  what the broker knows, or where the log began when nothing was committed yet
     done       processed offsets at or above the floor
     skips      first absent offset -> next present offset
+    held       processed offsets whose effects are still in memory alone
 
     Only the floor is ever committed, so an offset that was delivered and not acknowledged
-    is never passed, however many above it are.
+    is never passed, however many above it are; nor is one that is held.
     """
 
     floor: int | None = None
     committed: int | None = None
     done: set[int] = field(default_factory=set)
     skips: dict[int, int] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
 
     @classmethod
     def at(cls, offset: int | None) -> "Ledger":
@@ -42,12 +44,21 @@ class Ledger:
         self.done.add(offset)
         return True
 
+    def hold(self, offset: int) -> None:
+        """Let no commit pass an offset, processed or not, until it is released."""
+        if self.floor is None or offset >= self.floor:
+            self.held.add(offset)
+
+    def release(self, offset: int) -> None:
+        """Let commits pass it once it is processed."""
+        self.held.discard(offset)
+
     def advance(self) -> int | None:
         """Move the floor over all that is processed without a hole, and return it."""
         floor = self.floor
         if floor is None:
             return None
-        while True:
+        while floor not in self.held:
             if floor in self.done:
                 self.done.discard(floor)
                 floor += 1

@@ -87,3 +87,29 @@ def test_a_batch_rewinds_to_the_first_record_that_was_not_delivered() -> None:
     batch.go_back("b", 4)
     assert batch.rewind() == {"b": 4, "c": 1}
     assert batch.held == {"b", "c"}
+
+
+def test_no_commit_passes_an_offset_that_is_held_though_it_is_processed() -> None:
+    ledger = Ledger.at(5)
+    ledger.hold(6)
+    for offset in (5, 6, 7):
+        ledger.ack(offset)
+    assert ledger.due() == 6
+    ledger.release(6)
+    assert ledger.due() == 8
+
+
+def test_releasing_does_not_process() -> None:
+    ledger = Ledger.at(0)
+    ledger.hold(0)
+    ledger.release(0)
+    assert ledger.due() is None
+    ledger.ack(0)
+    assert ledger.due() == 1
+
+
+def test_what_is_below_the_floor_cannot_be_held() -> None:
+    ledger = Ledger.at(3)
+    ledger.hold(2)
+    ledger.ack(3)
+    assert ledger.due() == 4

@@ -1,0 +1,215 @@
+"""What stands before an offset is committed: decisions, then the table, then the offset."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.streams import current_event
+from faust.types import TP
+
+from domain.errors import StoreError
+from domain.events import Event
+from domain.windows import WindowRules
+from streams import codec
+from streams.codec import Record
+from streams.delivery.ledger import Ledger
+from streams.interruption import Interrupted
+from tables.windows_in_hand import WindowsInHand
+from tests.integration.delivery import fragment
+
+CAMERA = "test/site/cam1"
+RULES = WindowRules(window_ms=10_000)
+
+
+class Table(dict[str, Any]):
+    """A table that notes in which partition an entry is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[tuple[str, int]] = []
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        event = current_event()
+        assert event is not None, "written outside of a stream"
+        self.writes.append((key, event.message.partition))
+        super().__setitem__(key, value)
+
+
+class App:
+    """The app and its consumer: one partition's ledger, and a broker that can be away."""
+
+    def __init__(self) -> None:
+        self.before_commit: list[Callable[[], Awaitable[None]]] = []
+        self.on_positioned: list[Callable[[], None]] = []
+        self.consumer = self.interrupted = self.producer = self
+        self.ledger = Ledger.at(0)
+        self.sent: list[Event] = []
+        self.waiting: list[asyncio.Future[None]] = []
+        self.away = False
+        self.at_once = True
+
+    def hold(self, tp: TP, offset: int) -> Callable[[], None]:
+        ledger = self.ledger
+        ledger.hold(offset)
+        return lambda: ledger.release(offset)
+
+    @asynccontextmanager
+    async def bounding(self, what: str) -> Any:
+        yield
+
+    async def insist(self, action: Callable[[], Awaitable[None]], *, what: str) -> None:
+        for _ in range(3):
+            try:
+                return await action()
+            except StoreError:
+                continue
+        raise Interrupted(what)
+
+    def key_partition(self, topic: str, key: bytes) -> Any:
+        return SimpleNamespace(partition=3)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> App:
+    app = App()
+
+    async def post(_app: Any, event: Event) -> Awaitable[None]:
+        if app.away:
+            raise StoreError("away")
+        app.sent.append(event)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        app.waiting.append(future)
+        if app.at_once:
+            future.set_result(None)
+        return future
+
+    async def send(app: Any, event: Event) -> None:
+        await (await post(app, event))
+
+    monkeypatch.setattr(codec, "post", post)
+    monkeypatch.setattr(codec, "send", send)
+    return app
+
+
+def record(offset: int) -> Record:
+    return Record("fragment-arrived", 3, offset, CAMERA.encode(), b"", 1_000 + offset)
+
+
+async def arrive(in_hand: WindowsInHand, app: App, seq: int, offset: int | None = None) -> None:
+    """Handle a fragment as the assembler does, up to the acknowledgement by the stream."""
+    at = record(seq if offset is None else offset)
+    windows = in_hand.of(CAMERA, at)
+    was, decided = windows.on_fragment(fragment(CAMERA, seq), at.timestamp_ms)
+    if was == "duplicate":
+        in_hand.hold(at)
+    else:
+        await in_hand.keep(windows, at, decided)
+    app.ledger.ack(at.offset)
+
+
+async def test_many_events_are_one_write_and_no_commit_passes_them_before(app: App) -> None:
+    table = Table()
+    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    for seq in range(2):
+        await arrive(in_hand, app, seq)
+    assert (table, app.ledger.due()) == ({}, None)
+    await in_hand.write()
+    assert table.writes == [(CAMERA, 3)]
+    assert app.ledger.due() == 2
+
+
+async def test_a_table_entry_waits_for_its_decisions(app: App) -> None:
+    app.at_once = False
+    table = Table()
+    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    for seq in range(4):  # four seconds each: 3 begins in the next window, the first is due
+        await arrive(in_hand, app, seq)
+    assert [event.type for event in app.sent] == ["chunk-due"]
+    writing = asyncio.create_task(in_hand.write())
+    await asyncio.sleep(0)
+    await arrive(in_hand, app, 4)  # goes on meanwhile
+    assert (table, app.ledger.due()) == ({}, None)
+    app.waiting[0].set_result(None)
+    await writing
+    held = table[CAMERA][fragment(CAMERA, 0).run]["o"]
+    assert [row[0] for window in held for row in window[4]] == [3]  # what was when it began
+    assert app.ledger.due() == 4
+    await in_hand.write()
+    assert app.ledger.due() == 5
+
+
+async def test_what_cannot_be_sent_holds_everything_back_and_is_sent_later(app: App) -> None:
+    table = Table()
+    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    app.away = True
+    for seq in range(4):
+        await arrive(in_hand, app, seq)
+    await in_hand.write()  # given up: the partitions are being taken away
+    assert (table, app.ledger.due(), app.sent) == ({}, None, [])
+    app.away = False
+    await in_hand.write()
+    assert [event.type for event in app.sent] == ["chunk-due"]
+    assert (list(table), app.ledger.due()) == ([CAMERA], 4)
+
+
+async def test_positions_that_move_void_what_was_not_written(app: App) -> None:
+    app.at_once = False
+    table = Table()
+    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    for seq in range(4):
+        await arrive(in_hand, app, seq)
+    writing = asyncio.create_task(in_hand.write())
+    await asyncio.sleep(0)
+    stale, old = in_hand.of(CAMERA, record(4)), app.ledger
+    app.ledger = Ledger.at(0)
+    in_hand.void()
+    app.waiting[0].set_result(None)
+    await writing
+    await in_hand.keep(stale, record(4))  # work that outlived its partition
+    await in_hand.write()
+    assert (table, old.due()) == ({}, None)
+    app.at_once = True
+    for seq in range(4):  # all of it comes again, and is decided again
+        await arrive(in_hand, app, seq)
+    await in_hand.write()
+    assert [event.type for event in app.sent] == ["chunk-due"] * 2
+    assert app.ledger.due() == 4
+
+
+async def test_a_duplicate_does_not_pass_what_it_repeats(app: App) -> None:
+    in_hand = WindowsInHand(app, Table(), RULES)  # type: ignore[arg-type]
+    await arrive(in_hand, app, 0, offset=0)
+    await arrive(in_hand, app, 0, offset=1)
+    assert app.ledger.due() is None
+    await in_hand.write()
+    assert app.ledger.due() == 2
+
+
+async def test_an_entry_on_disk_alone_is_written_again_when_its_event_comes_again(
+    app: App,
+) -> None:
+    """The worker was killed after RocksDB had the entry and before the changelog had it."""
+    table = Table()
+    first = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    await arrive(first, app, 0)
+    await first.write()
+    table.writes.clear()
+    again = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    app.ledger = Ledger.at(0)
+    await arrive(again, app, 0)  # a duplicate now
+    await again.write()
+    assert table.writes == [(CAMERA, 3)]
+
+
+async def test_cameras_are_known_by_their_partition(app: App) -> None:
+    table = Table()
+    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    assert in_hand.cameras(3) == []
+    await arrive(in_hand, app, 0)
+    assert (in_hand.cameras(3), in_hand.cameras(1)) == ([CAMERA], [])
+    await in_hand.write()
+    in_hand.void()
+    assert in_hand.cameras(3) == [CAMERA]
