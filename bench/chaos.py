@@ -33,6 +33,8 @@ from bench.pauses import Pauses
 from bench.workers import RELAY, Workers
 from domain.errors import VigilError
 from domain.events import Healed, parse
+from local.folder import project_root
+from local.program import vigil
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
 from stores.objects import ObjectStore
@@ -54,6 +56,7 @@ SETTINGS = {
 WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 SETTLE_S = 120
 WARM_WITHIN_S = 180
+MANY = 10
 ASK_EVERY_S = 1.0
 
 
@@ -185,6 +188,7 @@ class Chaos:
             )
             say(f"settled after {settled_s:.1f} s; reading {found.chunks} chunks")
             await verdict.compared(catalog, store, runs, found)
+            fsck = await self._fsck()
             healed, dead = await self._topics_say()
         for line in found.said:
             say(line)
@@ -192,9 +196,10 @@ class Chaos:
             "s3_connections_hit": proxy.hit,
             "healed": healed,
             "dead_letters": dead,
+            "fsck": fsck,
             "settled_s": round(settled_s, 1),
             "lag_zero_s": lag_zero_s,
-            "clean": found.clean and lag_zero_s is not None,
+            "clean": found.clean and lag_zero_s is not None and fsck == "clean",
         }
 
     def _camera(self, number: int, store: ObjectStore, entrance: Entrance) -> SyntheticCamera:
@@ -337,6 +342,22 @@ class Chaos:
             if found.clean or time.monotonic() > since_s + self._settle_s:
                 return found
             await asyncio.sleep(ASK_EVERY_S)
+
+    async def _fsck(self) -> str:
+        """Let `vigil fsck --bytes` look too: `clean`, or the last thing it said."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *vigil("fsck", "--bytes", "--json", "--margin", "1s")),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=project_root(),
+        )
+        said, _ = await process.communicate()
+        lines = said.decode(errors="replace").splitlines()
+        if process.returncode == 0:
+            return "clean"
+        for line in lines[:MANY]:
+            say(f"fsck: {line}")
+        return lines[-1][:500] if lines else f"exit code {process.returncode}"
 
     async def _topics_say(self) -> tuple[int, int]:
         """Return how many fragments the healer found, and how many dead letters there are."""
