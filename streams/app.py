@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 NOISY = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.producer",
          "aiokafka.consumer", "faust.topics", "faust.tables.recovery")  # fmt: skip
-"""Loggers that Faust lets make a debug record per message, which nobody prints."""
+"""Loggers that make records per message or per recovery, which nobody reads: warnings only."""
 
 PRODUCER_GIVES_UP_S = 120.0
 """How long a broker may be away before sends fail; a lost table update then ends the worker."""
@@ -95,7 +95,7 @@ class App(DeliveryApp):
     async def on_first_start(self) -> None:
         """Prepare what Faust takes for granted: quiet loggers, topics, the data folder."""
         for name in NOISY:
-            logging.getLogger(name).setLevel(logging.INFO)
+            logging.getLogger(name).setLevel(logging.WARNING)
         try:
             of = self.settings
             await ensure(self.needed_topics(), within_s=of.kafka_wait_s, of=of)

@@ -11,3 +11,6 @@ class Worker(faust.Worker):
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         """Keep the handler as streams/logs.py made it: Faust would raise its level to `-l`."""
         self.spinner = None
+
+    def say(self, msg: str) -> None:
+        """Print nothing between the log's lines."""

@@ -36,6 +36,11 @@ def quick(name: str) -> dict[str, str]:
     }
 
 
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as free:
+        return int(free.getsockname()[1])
+
+
 class Cloud:
     """Starts, kills and restarts what runs in the cloud. Use as an async context manager."""
 
@@ -43,8 +48,7 @@ class Cloud:
         self.url = ""
         own = {"VIGIL_DATA_DIR": str(folder / "state")}
         if web:
-            with socket.create_server((HOST, 0)) as free:
-                port = free.getsockname()[1]
+            port = _free_port()
             self.url = f"http://{HOST}:{port}"
             own |= {"VIGIL_WEB_HOST": HOST, "VIGIL_WEB_PORT": str(port)}
         self.env = {**os.environ, **env, **own}
@@ -62,8 +66,13 @@ class Cloud:
         if web:
             commands["web"] = worker("web.app")
             commands["web"].remove("--without-web")
+        self.ports = {name: _free_port() for name in commands}
+        """Where each process answers /metrics and /readyz; the web's are at `url`."""
         self.programs = {
-            name: Program(name, command, data, self.env) for name, command in commands.items()
+            name: Program(
+                name, command, data, self.env | {"VIGIL_METRICS_PORT": str(self.ports[name])}
+            )
+            for name, command in commands.items()
         }
 
     def start(self, name: str) -> None:

@@ -1,0 +1,154 @@
+"""What an operator sees of real workers: readiness, metrics, log lines."""
+
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from domain.events import Heartbeat, encode
+from domain.identity import site_of
+from local.ports import HOST
+from streams.storage import make_object_store, make_queue
+from tests.cloud import WORKERS, Cloud, quick
+from tests.conftest import Services
+from tests.outcome import all_in_chunks, registered
+from tests.recorder import Recorder
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+START_MS = 1_790_000_000_000
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cloud(
+    services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
+    env = {**quick(uuid.uuid4().hex[:8]), "VIGIL_LOG_FORMAT": "json"}
+    async with Cloud(tmp_path_factory.mktemp("cloud"), env) as running:
+        yield running
+
+
+async def asked(cloud: Cloud, name: str, page: str) -> tuple[int, str]:
+    """Return status and text of a process's page; (0, "") where it does not answer."""
+    try:
+        async with aiohttp.request("GET", f"http://{HOST}:{cloud.ports[name]}/{page}") as answer:
+            return answer.status, await answer.text()
+    except aiohttp.ClientError:
+        return 0, ""
+
+
+async def metrics(cloud: Cloud, name: str) -> dict[str, float]:
+    """Return all samples of a process, by name and labels."""
+    status, text = await asked(cloud, name, "metrics")
+    assert status == 200
+    samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
+
+
+async def ready(cloud: Cloud, name: str) -> None:
+    async def answers() -> bool:
+        return (await asked(cloud, name, "readyz"))[0] == 200
+
+    await wait_for(answers, within_s=60, what=lambda: f"{name} is ready\n{cloud.tails()}")
+
+
+async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
+    for name in (*WORKERS, "relay"):
+        await ready(cloud, name)
+    camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/gate")
+    recorder = Recorder(camera, START_MS)
+    of = cloud.settings
+    async with make_object_store(of) as store, make_queue(of, of.sqs_queue_url) as queue:
+        for seq in (0, 1, 3, 4, 5, 6, 7, 8, 9, 10):
+            await recorder.record(store, queue, seq)
+        await all_in_chunks(cloud, store, recorder)
+        await recorder.record(store, queue, 2)
+        await recorder.put(store, 11)
+        await recorder.end(store, queue, 11)
+        beat = Heartbeat(
+            site=site_of(camera), edge="one", sent_ms=START_MS, spool_bytes=0, spool_waiting=1,
+            spool_oldest_ms=START_MS - 60_000, disk_free_bytes=5,
+        )  # fmt: skip
+        assert await queue.send([encode(beat)]) == []
+        await all_in_chunks(cloud, store, recorder)
+
+    assembler = await metrics(cloud, "assemble")
+    # 2 came after its window, 11 was found by the healer after its own
+    assert assembler['vigil_fragments_total{was="late"}'] == 2
+    assert assembler["vigil_fragment_late_seconds_count"] == 2
+    assert assembler["vigil_fragment_late_seconds_sum"] > 0
+    assert assembler['vigil_windows_sealed_total{reason="late"}'] == 2
+    assert assembler["vigil_ready"] == 1 and assembler["vigil_recovery_seconds"] > 0
+    assert assembler["vigil_data_free_bytes"] > 0
+
+    async def none_open() -> bool:
+        told = await metrics(cloud, "assemble")
+        return sum(v for name, v in told.items() if name.startswith("vigil_windows_open{")) == 0
+
+    await wait_for(none_open, within_s=30, what="no window is open")
+    assert (await metrics(cloud, "heal"))["vigil_fragments_healed_total"] >= 1
+    joiner = await metrics(cloud, "join")
+    assert joiner["vigil_chunk_revisions_total"] >= 1
+    put = 'vigil_store_call_seconds_count{operation="PutObject",outcome="ok",system="s3"}'
+    assert joiner[put] >= 3
+
+    async def indexed() -> dict[str, float] | None:
+        told = await metrics(cloud, "index")
+        return told if any(name.startswith("vigil_edge_heard_seconds") for name in told) else None
+
+    indexer = await wait_for(indexed, within_s=30, what=lambda: f"a heartbeat\n{cloud.tails()}")
+    assert indexer[f'vigil_camera_newest_seconds{{camera="{camera}"}}'] == (
+        recorder.sent[11].end_ms / 1_000
+    )
+    edge = f'{{edge="one",site="{site_of(camera)}"}}'
+    assert indexer[f"vigil_edge_oldest_waiting_seconds{edge}"] == 60
+    assert indexer[f"vigil_edge_free_bytes{edge}"] == 5
+    commit = 'vigil_store_call_seconds_count{operation="commit",outcome="ok",system="postgresql"}'
+    named = 'vigil_store_call_seconds_count{operation="index_fragments",outcome="ok"'
+    assert indexer[commit] > 0
+    assert any(name.startswith(named) for name in indexer)
+    relay = await metrics(cloud, "relay")
+    assert relay['vigil_relayed_total{type="fragment-arrived"}'] >= 11
+    assert relay["vigil_relay_age_seconds_count"] >= 13
+
+    async def caught_up() -> bool:
+        told = await metrics(cloud, "assemble")
+        lags = [v for name, v in told.items() if re.match(r"vigil_(event|log)_lag_seconds", name)]
+        return len(lags) >= 4 and max(lags) < 3_600
+
+    await wait_for(caught_up, within_s=30, what="ticks or nothing are all that is left")
+
+
+async def test_every_line_is_a_record_and_tells_of_its_camera(cloud: Cloud) -> None:
+    text = cloud.programs["join"].process.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    joined = [line for line in lines if line["msg"] == "joined"]
+    assert len(joined) >= 3
+    for line in joined:
+        assert line["camera"].startswith("acme/") and re.fullmatch(r"[0-9a-f-]{36}", line["run"])
+        assert line["chunk"] % 10_000 == 0 and "chunk-due/" in line["at"]
+    relay = cloud.programs["relay"].process.log.read_text().splitlines()
+    assert relay and all(json.loads(line)["level"] for line in relay)
+
+
+async def test_a_worker_is_not_ready_while_it_recovers(cloud: Cloud) -> None:
+    await ready(cloud, "assemble")
+    await cloud.restart("assemble")
+    seen: list[int] = []
+
+    async def recovered() -> bool:
+        status = (await asked(cloud, "assemble", "readyz"))[0]
+        if not seen or seen[-1] != status:
+            seen.append(status)
+        return status == 200
+
+    await wait_for(recovered, within_s=60, every_s=0.005, what=cloud.tails)
+    assert seen[-1] == 200 and 503 in seen
+    assert all(one != two for one, two in pairwise(seen))
+    told = await metrics(cloud, "assemble")
+    assert told["vigil_ready"] == 1 and told["vigil_recovery_seconds"] > 0
