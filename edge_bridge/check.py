@@ -20,6 +20,7 @@ from rich.table import Table
 from domain.errors import ConfigError, MediaError, StoreError, VigilError
 from domain.events import Heartbeat
 from domain.events.registry import encode
+from domain.unset_clock import plainly_wrong
 from edge_bridge.capture.recorder import open_source
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.edge import endpoints, utc_ms
@@ -124,7 +125,7 @@ def check_disk(config: EdgeConfig) -> Finding:
 
 def check_clock() -> Finding:
     """Ask the system whether its clock is kept by NTP."""
-    if time.time() < 1_767_225_600:  # 2026-01-01
+    if plainly_wrong(utc_ms()):
         return Finding("clock", "bad", time.strftime("it says %Y-%m-%d", time.gmtime()), "set it")
     said = ""
     if shutil.which("timedatectl"):

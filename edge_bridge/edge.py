@@ -13,12 +13,15 @@ from typing import Any
 
 from domain.events import Detection, Heartbeat
 from domain.events.registry import encode
+from domain.unset_clock import is_held, true_ms
 from edge_bridge import metrics
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Recording
+from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.health import Health
 from edge_bridge.inference.process import Inference
+from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import SpoolLimits, open_spool
 from edge_bridge.upload.fragments import FragmentUploads
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 _JOIN_S = 4.0
 """How long a camera's thread may take to close its last fragment."""
 _ANEW_S = 2.0
+_STAMP_S = 1.0
 
 
 def utc_ms() -> int:
@@ -55,8 +59,9 @@ def endpoints(config: EdgeConfig) -> tuple[AwsEndpoint, AwsEndpoint]:
 class Edge:
     """One edge device. `run` goes on until `stop` is called or a signal comes."""
 
-    def __init__(self, config: EdgeConfig) -> None:
+    def __init__(self, config: EdgeConfig, clock: EdgeClock | None = None) -> None:
         self._config = config
+        self._clock = clock or EdgeClock()
         self._stopping = asyncio.Event()
         self._recorders: dict[str, Recorder] = {}
         self._inference: Inference | None = None
@@ -79,7 +84,9 @@ class Edge:
             work.set()
 
         owner = await asyncio.to_thread(
-            SpoolOwner, lambda: open_spool(spool.dir, config.edge, limits), changed
+            SpoolOwner,
+            lambda: open_spool(spool.dir, config.edge, limits, clock=self._clock),
+            changed,
         )
         try:
             async with AsyncExitStack() as stack:
@@ -102,6 +109,7 @@ class Edge:
                     _kept("uploads", uploads.run),
                     _kept("sender", sender.run),
                     _kept("heartbeats", lambda: self._beat(owner, sender)),
+                    _kept("held footage", lambda: self._stamp(owner, changed)),
                 ]
                 inference = self._start_inference(owner)
                 if config.http is not None:
@@ -128,6 +136,7 @@ class Edge:
                 for link in (self._to_s3, self._to_sqs)
             },
             "inference": self._inference.state if self._inference else "off",
+            "clock": "wrong" if self._clock.shift_ms() is None else "right",
         }
 
     def _start_inference(self, owner: SpoolOwner) -> "asyncio.Task[None] | None":
@@ -135,7 +144,8 @@ class Edge:
             return None
 
         async def keep(detection: Detection) -> None:
-            owner.message(detection.type, encode(self._restamped(detection)))
+            kind = HELD + detection.type if is_held(detection.run) else detection.type
+            owner.message(kind, encode(self._restamped(detection)))
 
         self._inference = Inference(self._config.inference, keep)
         return asyncio.create_task(self._inference.run(), name="inference")
@@ -169,7 +179,8 @@ class Edge:
             limits=Limits(target_ms=int(config.fragment_s * 1_000)),
             keeps=owner,
             feed=feed,
-            now_ms=utc_ms,
+            now_ms=self._clock.now_ms,
+            clock=self._clock,
         )
         return Recorder(camera, recording, config.no_data_s)
 
@@ -212,19 +223,48 @@ class Edge:
             metrics.DISK_FREE.set(free)
             oldest_s = 0.0 if counts.oldest_ms is None else time.time() - counts.oldest_ms / 1_000
             metrics.SPOOL_OLDEST.set(max(oldest_s, 0))
+            metrics.HELD.set(counts.held)
+            shift = self._clock.shift_ms()
+            if shift is None:  # nothing is sent with a wrong time
+                await asyncio.sleep(self._config.heartbeat_s)
+                continue
             event = Heartbeat(
                 site=self._config.site,
                 edge=self._config.edge,
-                sent_ms=utc_ms(),
+                sent_ms=self._clock.now_ms(),
                 software=_software(),
                 spool_bytes=max(owner.spool.bytes, 0),
                 spool_waiting=counts.stored,
                 spool_oldest_ms=counts.oldest_ms,
                 disk_free_bytes=free,
-                cameras=[recorder.status for recorder in self._recorders.values()],
+                cameras=[
+                    recorder.status.model_copy(
+                        update={"since_ms": true_ms(recorder.status.since_ms, shift)}
+                    )
+                    for recorder in self._recorders.values()
+                ],
             )
             sender.heartbeat(encode(event))
             await asyncio.sleep(self._config.heartbeat_s)
+
+    async def _stamp(self, owner: SpoolOwner, changed: Callable[[], None]) -> None:
+        """Hold footage back while the clock is plainly wrong, and stamp it afterwards."""
+        was_wrong = False
+        while True:
+            wrong = self._clock.shift_ms() is None
+            if wrong != was_wrong:
+                was_wrong = wrong
+                if wrong:
+                    log.error(
+                        "this device's clock is plainly wrong: footage is recorded and held back "
+                        "until it is set; let NTP reach it"
+                    )
+                else:
+                    log.info("this device's clock is right now: what was held back is stamped")
+            while not wrong and await owner.call(owner.spool.stamp_held):
+                changed()
+            changed()
+            await asyncio.sleep(_STAMP_S)
 
 
 def _kept(name: str, work: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":

@@ -13,6 +13,7 @@ GIVEN_UP = Counter("vigil_edge_given_up", "Fragments that nobody will send", ["c
 MESSAGES_DROPPED = Counter("vigil_edge_messages_dropped", "Detections dropped from a full outbox")
 SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
+HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")
 SPOOL_OLDEST = Gauge("vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3")
 OUTBOX = Gauge("vigil_edge_outbox_messages", "Messages waiting for the queue")
 DISK_FREE = Gauge("vigil_edge_disk_free_bytes", "Free bytes of the spool's disk")

@@ -2,16 +2,16 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from domain.clock import RunClock
 from domain.events import FragmentArrived, RunStarted
-from domain.identity import new_run_id
+from domain.unset_clock import is_held, is_provisional
 from edge_bridge import metrics
 from edge_bridge.capture.source import Source
+from edge_bridge.clock import EdgeClock
 from media.fragmenter import Fragment, Fragmenter, Limits
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import TimesBrokenError
@@ -67,6 +67,7 @@ class Recording:
     keeps: Keeps
     feed: Feed | None
     now_ms: Callable[[], int]
+    clock: EdgeClock = field(default_factory=EdgeClock)
 
 
 class Run:
@@ -77,7 +78,7 @@ class Run:
         self._clock = RunClock()
         self._fragmenter = Fragmenter(source.video, source.audio, recording.limits, self._observe)
         self._extradata = bytes(source.video.codec_context.extradata or b"")
-        self.id = new_run_id(recording.now_ms(), os.urandom(10))
+        self.id = recording.clock.new_run(recording.now_ms())
         self.fragments = 0
         self._next_ms = 0
         self._sound_dropped = 0
@@ -102,6 +103,8 @@ class Run:
 
     def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
         pts = packet.pts or 0
+        if is_held(self.id) and not is_provisional(arrived_ms):
+            raise TimesBrokenError("this device's clock was wrong, and is set now")
         if not self._clock.see(pts, arrived_ms):
             raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
         recording = self._recording

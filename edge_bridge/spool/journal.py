@@ -11,6 +11,8 @@ from pathlib import Path
 from domain.errors import StoreError
 from domain.identity import FragmentId
 from domain.seqs import SeqRanges
+from domain.unset_clock import FIRST_TRUE_RUN
+from edge_bridge.spool.held_rows import HELD, HeldRows
 
 
 class State(IntEnum):
@@ -83,6 +85,8 @@ class Counts:
     messages: int
     message_bytes: int
     runs_ending: int
+    held: int = 0
+    """Fragments that wait for this device's clock to be set; not among `stored`."""
 
     @property
     def idle(self) -> bool:
@@ -112,6 +116,7 @@ class Journal:
         if verdict != "ok":
             self._db.close()
             raise StoreError(f"{path} is damaged ({verdict}).")
+        self.held = HeldRows(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -153,15 +158,22 @@ class Journal:
         self._db.execute("DELETE FROM fragments WHERE run = ? AND seq = ?", (one.run, one.seq))
 
     def fragments(
-        self, state: State, limit: int, *, newest_first: bool = False
+        self, state: State, limit: int, *, newest_first: bool = False, held: bool = False
     ) -> list[FragmentRow]:
-        """Return fragments in a state, oldest first unless said."""
+        """Return fragments in a state, oldest first unless said; `held`: also those held back."""
         order = "DESC" if newest_first else "ASC"
-        rows = self._db.execute(
-            f"SELECT {_FRAGMENT} FROM fragments WHERE state = ? "  # noqa: S608
-            f"ORDER BY start_ms {order} LIMIT ?",
-            (state, limit),
+        return self._fragments(
+            f"WHERE state = ? AND +run >= ? ORDER BY start_ms {order} LIMIT ?",
+            (state, "" if held else FIRST_TRUE_RUN, limit),
         )
+
+    def fragment(self, run: str, seq: int) -> FragmentRow | None:
+        """Return a fragment's row."""
+        found = self._fragments("WHERE run = ? AND seq = ?", (run, seq))
+        return found[0] if found else None
+
+    def _fragments(self, where: str, arguments: Sequence[object]) -> list[FragmentRow]:
+        rows = self._db.execute(f"SELECT {_FRAGMENT} FROM fragments {where}", arguments)  # noqa: S608
         return [
             FragmentRow(camera, run, seq, start_ms, size, event, State(now))
             for camera, run, seq, start_ms, size, event, now in rows
@@ -198,11 +210,12 @@ class Journal:
         return self._runs("WHERE end_state = ? ORDER BY run", (state,))
 
     def settled_runs(self) -> list[RunRow]:
-        """Return ended runs whose fragments are all noticed or given up."""
+        """Return ended runs whose fragments are all noticed or given up, none held any more."""
         return self._runs(
-            "WHERE end_state = ? AND NOT EXISTS (SELECT 1 FROM fragments AS f "
-            "WHERE f.run = runs.run AND f.state IN (?, ?)) ORDER BY run",
-            (EndState.ENDED, State.STORED, State.UPLOADED),
+            "WHERE end_state = ?1 AND +run >= ?4 AND NOT EXISTS (SELECT 1 FROM fragments AS f "
+            "WHERE f.run = runs.run AND f.state IN (?2, ?3)) AND NOT EXISTS (SELECT 1 FROM runs "
+            "AS h WHERE h.run < ?4 AND substr(h.run, 14) = substr(runs.run, 14)) ORDER BY run",
+            (EndState.ENDED, State.STORED, State.UPLOADED, FIRST_TRUE_RUN),
         )
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
@@ -250,8 +263,11 @@ class Journal:
         )
 
     def messages(self, limit: int) -> list[MessageRow]:
-        """Return the oldest messages, in order."""
-        rows = self._db.execute("SELECT id, type, body FROM messages ORDER BY id LIMIT ?", (limit,))
+        """Return the oldest messages that may be sent, in order."""
+        rows = self._db.execute(
+            "SELECT id, type, body FROM messages WHERE type NOT GLOB ? ORDER BY id LIMIT ?",
+            (HELD + "*", limit),
+        )
         return [MessageRow(*row) for row in rows]
 
     def drop_messages(self, ids: Iterable[int]) -> None:
@@ -287,18 +303,20 @@ class Journal:
             state: (count, oldest)
             for state, count, oldest in self._db.execute(
                 "SELECT state, count(*), min(start_ms) FROM fragments WHERE state < 2 "
-                "GROUP BY state"
+                "AND +run >= ? GROUP BY state",
+                (FIRST_TRUE_RUN,),
             )
         }
         messages, size = self._db.execute(
-            "SELECT count(*), coalesce(sum(size), 0) FROM messages"
+            "SELECT count(*), coalesce(sum(size), 0) FROM messages WHERE type NOT GLOB ?",
+            (HELD + "*",),
         ).fetchone()
         (ending,) = self._db.execute(
-            "SELECT count(*) FROM runs WHERE end_state IN (1, 2)"
+            "SELECT count(*) FROM runs WHERE end_state IN (1, 2) AND +run >= ?", (FIRST_TRUE_RUN,)
         ).fetchone()
         stored, oldest = by_state.get(State.STORED, (0, None))
         uploaded, _ = by_state.get(State.UPLOADED, (0, None))
-        return Counts(stored, uploaded, oldest, messages, size, ending)
+        return Counts(stored, uploaded, oldest, messages, size, ending, self.held.count())
 
 
 class _Transaction:

@@ -32,3 +32,8 @@ CREATE TABLE IF NOT EXISTS messages (
     size       INTEGER NOT NULL,             -- bytes of the body
     body       BLOB NOT NULL                 -- the event as JSON
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS shifts (
+    boot       TEXT PRIMARY KEY,             -- mark of a start of the device, end of its runs' ids
+    shift_ms   INTEGER NOT NULL              -- UTC less the steady clock, fixed once it was known
+) STRICT;

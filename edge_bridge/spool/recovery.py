@@ -14,8 +14,10 @@ from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId, run_started_ms
+from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.spool.files import FoundFile, FragmentFiles
+from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.journal import EndState, FragmentRow, Journal, State
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,8 @@ def _take_in(found: FoundFile, files: FragmentFiles, journal: Journal, edge: str
         return
     with journal.together():
         if journal.put_run(event.run, event.camera):
-            journal.put_message("run-started", encode(_started(event, edge)))
+            kind = HELD + "run-started" if is_held(event.run) else "run-started"
+            journal.put_message(kind, encode(_started(event, edge)))
         text = encode(event).decode()
         row = FragmentRow(
             event.camera, event.run, event.seq, event.start_ms, event.size_bytes, text, State.STORED

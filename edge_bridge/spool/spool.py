@@ -23,8 +23,12 @@ from domain.errors import ConfigError, StoreError
 from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId
+from domain.unset_clock import is_held
 from edge_bridge import metrics
+from edge_bridge.clock import EdgeClock
 from edge_bridge.spool.files import FragmentFiles
+from edge_bridge.spool.held import Held
+from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.journal import (
     Counts,
     EndState,
@@ -64,6 +68,7 @@ class Spool:
         *,
         step: Callable[[str], None],
         free_bytes: Callable[[], int],
+        clock: EdgeClock,
     ) -> None:
         self.files = files
         self.journal = journal
@@ -73,6 +78,7 @@ class Spool:
         self.free_bytes = free_bytes
         self.bytes = journal.file_bytes()
         self._message_bytes = journal.message_bytes()
+        self._held = Held(files, journal, clock)
 
     def close(self) -> None:
         """Close the journal and let the folder go."""
@@ -119,11 +125,26 @@ class Spool:
         over = self._message_bytes + len(body) - self._limits.outbox_max_bytes
         if over > 0:
             dropped = self.journal.drop_oldest_messages(DROPPED_FIRST, over)
+            if not dropped:
+                dropped = self.journal.drop_oldest_messages(HELD + DROPPED_FIRST, over)
             metrics.MESSAGES_DROPPED.inc(dropped)
             self._message_bytes = self.journal.message_bytes()
             log.warning("the outbox is full: %d of the oldest detections dropped", dropped)
         self.journal.put_message(kind, body)
         self._message_bytes += len(body)
+
+    def stamp_held(self) -> bool:
+        """Stamp a few of the fragments held back while the clock was wrong; True: call again."""
+        try:
+            more = self._held.stamp()
+        except OSError as error:
+            log.error("footage held back cannot be stamped: %s", error.strerror)
+            self.make_room()
+            return False
+        if more:
+            self.bytes = self.journal.file_bytes()
+            self._message_bytes = self.journal.message_bytes()
+        return more
 
     # What uploading does
 
@@ -213,7 +234,7 @@ class Spool:
             ]:
                 self._free(uploaded[0])
                 self.journal.without_file(uploaded[0].id)
-            elif stored := self.journal.fragments(State.STORED, 1):
+            elif stored := self.journal.fragments(State.STORED, 1, held=True):
                 log.error(
                     "no space is left: a fragment that was not uploaded is given up",
                     extra={"camera": stored[0].camera, "run": stored[0].run, "seq": stored[0].seq},
@@ -241,7 +262,8 @@ class Spool:
     def _begin_run(self, started: RunStarted) -> None:
         if self.journal.put_run(started.run, started.camera):
             body = encode(started)
-            self.journal.put_message(started.type, body)
+            kind = HELD + started.type if is_held(started.run) else started.type
+            self.journal.put_message(kind, body)
             self._message_bytes += len(body)
 
     def _end_event(self, run: RunRow) -> RunEnded:
@@ -263,6 +285,7 @@ def open_spool(
     step: Callable[[str], None] = lambda _: None,
     free_bytes: Callable[[], int] | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    clock: EdgeClock | None = None,
 ) -> Spool:
     """Take the folder for this process, mend what a crash left and return the spool.
 
@@ -288,6 +311,7 @@ def open_spool(
         limits,
         step=step,
         free_bytes=free_bytes or (lambda: shutil.disk_usage(folder).free),
+        clock=clock or EdgeClock(),
     )
 
 
