@@ -16,13 +16,14 @@ from streams.app import worker_app
 from streams.codec import Record
 from streams.handling import handles
 from streams.metrics import REGISTRY
-from streams.storage import object_store
+from streams.storage import catalog, object_store
 
 log = logging.getLogger(__name__)
 HEALED = Counter("vigil_fragments_healed", "Fragments found in S3 unannounced", registry=REGISTRY)
 
 app = worker_app("heal")
 store = object_store(app.settings)
+index = catalog(app.settings)
 
 
 @handles(app, topics.HEAL_REQUESTED, isolated=True)
@@ -30,9 +31,9 @@ async def heal(event: AnyEvent, record: Record) -> None:
     """List, send what was unseen, then say so; all of it again where S3 or Kafka fails."""
     if not isinstance(event, HealRequested):
         raise InvalidEventError(f"type: {event.type} is no request to heal")
-    healer = Healer(await store.get(), lambda: time.time_ns() // 1_000_000)
 
     async def attempt() -> None:
+        healer = Healer(await store.get(), lambda: time.time_ns() // 1_000_000, await index.get())
         async for found in healer.heal(event):
             await codec.send(app, found)
             if isinstance(found, Healed):

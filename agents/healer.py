@@ -1,4 +1,8 @@
-"""Healing: what stands in S3 below a run's prefix and was never heard of is sent as events."""
+"""Healing: what stands in S3 below a run's prefix and was never heard of is sent as events.
+
+Retention deletes fragments that chunks hold, and footage for its age. Given the catalog, the
+healer tells of the first from their chunks, since they are no gap, and never of the second.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -14,9 +18,10 @@ from domain.events import (
     RunEnded,
     parse,
 )
-from domain.identity import fragment_key, parse_fragment_key, run_end_key, run_prefix
+from domain.identity import MAX_SEQ, fragment_key, parse_fragment_key, run_end_key, run_prefix
 from domain.seqs import SeqRanges
 from domain.times import too_far_ahead
+from stores.catalog import Catalog, memory
 from stores.objects import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -25,15 +30,19 @@ log = logging.getLogger(__name__)
 class Healer:
     """Lists one bucket. `clock_ms` gives UTC in milliseconds."""
 
-    def __init__(self, store: ObjectStore, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: ObjectStore, clock_ms: Callable[[], int], catalog: Catalog | None = None
+    ) -> None:
+        """Without a catalog it knows of no deletions."""
         self._store = store
         self._clock_ms = clock_ms
+        self._catalog = catalog
 
     async def heal(self, request: HealRequested) -> AsyncIterator[Event]:
         """Yield the fragments unseen, the run's end where it stands, and `Healed` last.
 
         One listing request per 1,000 keys and one HEAD per unseen fragment. Raises StoreError
-        where S3 fails: then ask again from the start, which is harmless.
+        where S3 or the catalog fails: then ask again from the start, which is harmless.
         """
         found = 0
         async for fragment in self._unseen(request):
@@ -53,6 +62,14 @@ class Healer:
 
     async def _unseen(self, request: HealRequested) -> AsyncIterator[FragmentArrived]:
         known = SeqRanges(request.known)
+        if self._catalog is not None:
+            buried = await memory.buried(self._catalog, request.camera, request.run)
+            last = MAX_SEQ if request.before_seq is None else request.before_seq - 1
+            asked = buried.within(request.after_seq + 1, last)
+            unheard = SeqRanges(hole for pair in asked.ranges for hole in known.missing(*pair))
+            async for told in memory.held(self._catalog, request.camera, request.run, unheard):
+                yield told
+            known |= buried
         prefix = run_prefix(request.camera, request.run)
         start_after = (
             fragment_key(request.camera, request.run, request.after_seq)

@@ -49,6 +49,8 @@ def run_add(args: argparse.Namespace) -> int:
         raise ConfigError("--why has 1 to 500 characters, --who 1 to 100.")
     to_ms = parse_ms(args.to) if args.to else None
     hold = Hold(check_scope(args.scope), parse_ms(args.from_), to_ms)
+    if to_ms is not None and to_ms <= hold.from_ms:
+        raise ConfigError("--from must be before --to.")
 
     async def adding() -> tuple[int, int]:
         async with _catalog() as catalog:

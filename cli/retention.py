@@ -80,6 +80,8 @@ def run_set(args: argparse.Namespace) -> int:
     """Set a rule."""
     if not 1 <= len(args.who.strip()) <= 100:
         raise ConfigError("--who has 1 to 100 characters.")
+    if not 1 <= args.days <= MAX_DAYS:
+        raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
     rule = Rule(check_scope(args.scope), args.days)
 
     async def setting() -> None:
@@ -109,6 +111,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_clear(args: argparse.Namespace) -> int:
     """Remove a rule."""
+    check_scope(args.scope)
 
     async def clearing() -> int | None:
         async with _catalog() as catalog:

@@ -1,0 +1,46 @@
+"""What the catalog remembers of fragments whose own objects were deleted on purpose."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from domain.events import FragmentArrived
+from domain.seqs import SeqRanges
+from stores.catalog.intervals import multirange
+from stores.catalog.inventory import buried_fragments
+from stores.catalog.pool import Catalog
+
+PAGE = 2_000
+FOREVER_MS = 1 << 48
+
+
+async def buried(catalog: Catalog, camera: str, run: str) -> SeqRanges:
+    """Return the seqs of a run that were deleted on purpose."""
+    found = await buried_fragments(catalog, camera, [run], FOREVER_MS)
+    long_ago, just_now = found.get(run, (SeqRanges(), SeqRanges()))
+    return long_ago | just_now
+
+
+async def held(
+    catalog: Catalog, camera: str, run: str, seqs: SeqRanges
+) -> AsyncIterator[FragmentArrived]:
+    """Yield those of the seqs that current chunks hold, as their fragments' notices told them.
+
+    The times of arrival are not remembered: they say start and end instead.
+    """
+    if not seqs:
+        return
+    asked = multirange((first, last + 1) for first, last in seqs.ranges)
+    after = -1
+    while True:
+        rows = await catalog.rows("heal_held", camera, UUID(run), asked, after, PAGE)
+        for row in rows:
+            fields = dict(row)
+            fields |= {
+                "arrived_ms": row["start_ms"],
+                "closed_ms": row["start_ms"] + row["duration_ms"],
+            }
+            if row["seq"] > after:  # a seq that stands in two chunks is told once
+                after = row["seq"]
+                yield FragmentArrived(camera=camera, run=run, **fields)
+        if len(rows) < PAGE:
+            return
