@@ -8,6 +8,8 @@ streams/topic_admin.py makes the broker agree with what stands here.
 from dataclasses import dataclass
 from typing import Literal
 
+from aiokafka.partitioner import murmur2
+
 from domain import events
 from domain.events import Event
 from streams.settings import Settings, settings
@@ -100,6 +102,11 @@ _BY_EVENT: dict[type[Event], TopicSpec] = {
 def topic_of(event: type[Event]) -> TopicSpec:
     """Return the topic that events of this type go to."""
     return _BY_EVENT[event]
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition a key's events go to, as Kafka's clients reckon it (murmur2)."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
 def changelog(app_id: str, table: str) -> TopicSpec:

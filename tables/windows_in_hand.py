@@ -179,8 +179,7 @@ class WindowsInHand:
     def _known(self, partition: int) -> set[str]:
         if self._of_partition is None:
             self._of_partition = {}
-            source = topics.FRAGMENT_ARRIVED.full_name
             for camera in self._table.keys():  # noqa: SIM118 - a Faust table
-                at = self._app.producer.key_partition(source, camera.encode()).partition
+                at = topics.partition_of(camera, self._app.settings.partitions)
                 self._of_partition.setdefault(at, set()).add(camera)
         return self._of_partition.setdefault(partition, set())

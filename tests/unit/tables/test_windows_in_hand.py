@@ -17,6 +17,7 @@ from streams import codec
 from streams.codec import Record
 from streams.delivery.ledger import Ledger
 from streams.interruption import Interrupted
+from streams.topics import partition_of
 from tables.windows_in_hand import WindowsInHand
 from tests.integration.delivery import fragment
 
@@ -44,7 +45,7 @@ class App:
     def __init__(self) -> None:
         self.before_commit: list[Callable[[], Awaitable[None]]] = []
         self.on_positioned: list[Callable[[], None]] = []
-        self.consumer = self.interrupted = self.producer = self
+        self.consumer = self.interrupted = self
         self.ledger = Ledger.at(0)
         self.sent: list[Event] = []
         self.waiting: list[asyncio.Future[None]] = []
@@ -68,8 +69,11 @@ class App:
                 continue
         raise Interrupted(what)
 
-    def key_partition(self, topic: str, key: bytes) -> Any:
-        return SimpleNamespace(partition=3)
+    @property
+    def settings(self) -> Any:
+        """As many partitions as bring the camera to the one of `record`."""
+        partitions = next(n for n in range(4, 100) if partition_of(CAMERA, n) == 3)
+        return SimpleNamespace(partitions=partitions)
 
 
 @pytest.fixture
