@@ -91,11 +91,12 @@ async def _check(args: argparse.Namespace, scope: Scope) -> int:
 def _verdict(wrong: int, mended: int, *, repair: bool) -> str:
     if not wrong:
         return "All is well."
+    things = "1 thing" if wrong == 1 else f"{wrong} things"
     if not repair:
-        return f"{wrong} things are wrong; --repair mends what can be mended."
+        return f"Wrong: {things}; --repair mends what can be mended."
     if mended == wrong:
-        return f"{wrong} things were wrong and are mended; check again when the stream is through."
-    return f"{wrong} things were wrong, {mended} are mended."
+        return f"Mended: {things}; check again when the stream is through."
+    return f"Wrong: {things}, of which {mended} mended."
 
 
 def _words(outcome: Outcome) -> str:

@@ -1,0 +1,96 @@
+"""`vigil fsck` and `vigil reconcile` as commands: words, status, and how they end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from local.program import vigil
+from stores.catalog import Catalog, add_camera, migrate
+from tests.conftest import Services
+from tests.integration.catalog_support import fresh_database
+from tests.integration.consistency_support import Place, place
+from tests.waiting import wait_for
+
+
+@pytest_asyncio.fixture
+async def at(services: Services) -> AsyncIterator[Place]:
+    async with place(services.settings) as made:
+        yield made
+
+
+async def ran(at: Place, *arguments: str) -> tuple[int, str, str]:
+    env = os.environ | {
+        "VIGIL_DATABASE_URL": at.catalog._dsn,
+        "VIGIL_WINDOW_MS": "10000",
+        "VIGIL_GRACE_MS": "0",
+        "VIGIL_IDLE_MS": "1000",
+        "VIGIL_LATE_MS": "0",
+    }
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, *vigil(*arguments)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_what_is_wrong_is_said_in_words_and_by_the_status(at: Place) -> None:
+    chunks = await at.film()
+    arguments = ("fsck", "--camera", at.camera, "--margin", "0s")
+    code, said, _ = await ran(at, *arguments)
+    assert (code, said.splitlines()[-1]) == (0, "All is well.")
+    await at.store.delete([chunks[1].object_key])
+    code, said, _ = await ran(at, *arguments)
+    first, *_, last = said.splitlines()
+    assert code == 1
+    assert first.startswith(f"manifest-without-object: {at.camera} 2026-09-21T14:13:30.000Z run ")
+    assert last == "Wrong: 1 thing; --repair mends what can be mended."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fsck", "--camera", "no/such/camera"), "is not registered"),
+        (("fsck", "--camera", "Nonsense"), "is no camera id"),
+        (("fsck", "--from", "2026-11-22T10:00:00"), "has no zone"),
+        (("fsck", "--from", "20", "--to", "10"), "--from must be before --to"),
+        (("reconcile", "--every", "5s"), "a minute at least"),
+        (("reconcile", "--most", "0"), "1 at least"),
+    ],
+)
+async def test_faults_are_said_in_one_sentence(
+    at: Place, arguments: tuple[str, ...], says: str
+) -> None:
+    code, out, error = await ran(at, *arguments)
+    assert (code, out) == (1, "")
+    assert error.startswith("vigil: ") and says in error and error.count("\n") == 1
+
+
+async def test_it_reconciles_again_and_again_until_it_is_told_to_stop(services: Services) -> None:
+    async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
+        await migrate(dsn)
+        async with Catalog(dsn) as catalog:
+            await add_camera(catalog, "acme/nowhere/gate", "gate", 0)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *vigil("reconcile", "--every", "1m"),
+            env=os.environ | {"VIGIL_DATABASE_URL": dsn},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        assert (told["cameras"], told["fragments"]) == (1, 0)
+        assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        await wait_for(lambda: process.returncode is not None, within_s=30, what="it ended")
+        assert process.returncode == 0
