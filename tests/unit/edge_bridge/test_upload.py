@@ -128,8 +128,13 @@ async def test_a_crash_at_every_request_is_mended(after: bool, tmp_path: Path) -
         record(folder)
         cloud = MemoryCloud()
         cloud.crash_at = (operation, after)
-        async with Uploading(folder, cloud):
-            await asyncio.wait_for(cloud.crashed.wait(), 20)
+        async with Uploading(folder, cloud) as uploading:
+            # Messages go in batches: there may be fewer requests than in the sound run.
+            await wait_for(
+                lambda uploading=uploading, cloud=cloud: cloud.crashed.is_set() or uploading.idle(),
+                within_s=20,
+                what=f"the crash at request {operation}",
+            )
         cloud.crash_at = None
         await drained(folder, cloud)
         check(cloud)
