@@ -38,11 +38,12 @@ class _Batch:
     bodies: list[bytes] = field(default_factory=list)
     settles: list[MessageRow | FragmentId | str | None] = field(default_factory=list)
     size: int = 0
+    most: int = MAX_BATCH
     heartbeat: bytes | None = None
 
     def add(self, body: bytes, settles: MessageRow | FragmentId | str | None) -> bool:
         """Add a body; False: it does not fit any more."""
-        if len(self.bodies) == MAX_BATCH or (self.bodies and self.size + len(body) > _ROOM):
+        if len(self.bodies) >= self.most or (self.bodies and self.size + len(body) > _ROOM):
             return False
         self.bodies.append(body)
         self.settles.append(settles)
@@ -91,12 +92,8 @@ class Sender:
                 await heard
 
     async def _gather(self) -> _Batch:
-        batch = _Batch()
+        batch = _Batch(most=MAX_BATCH - 1 if self._heartbeat is not None else MAX_BATCH)
         spool = self._owner.spool
-        heartbeat, self._heartbeat = self._heartbeat, None
-        if heartbeat is not None:
-            batch.add(heartbeat, None)
-            batch.heartbeat = heartbeat
         notices = await self._owner.call(spool.unnoticed, MAX_BATCH)
         messages = await self._owner.call(spool.journal.messages, MAX_BATCH)
         kept_free = min(len(notices), _NOTICES_FIRST)
@@ -113,6 +110,10 @@ class Sender:
         for run, body in await self._owner.call(spool.ends_to_notice):
             if not batch.add(body, run):
                 break
+        # Last, so that none newer comes while the rest is gathered. A place was kept for it.
+        batch.most = MAX_BATCH
+        if self._heartbeat is not None and batch.add(self._heartbeat, None):
+            batch.heartbeat, self._heartbeat = self._heartbeat, None
         return batch
 
     async def _deliver(self, batch: _Batch) -> None:
