@@ -25,7 +25,7 @@ FIRST_TRUE_RUN = new_run_id(PROVISIONAL_BELOW_MS, bytes(10))
 """Ids of provisional runs sort before it, all others do not."""
 BOOT_BYTES = 4
 
-Stampable = TypeVar("Stampable", bound=FragmentArrived | RunStarted | Detection)
+Stampable = TypeVar("Stampable", FragmentArrived, RunStarted, Detection)
 
 
 def plainly_wrong(wall_ms: int) -> bool:
