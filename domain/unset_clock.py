@@ -12,7 +12,7 @@ A run's id carries its time and ends in the mark of the device's start (`boot`);
 in its time alone, so that stamping twice is stamping once. See docs/design/time.md.
 """
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from domain.events import Detection, FragmentArrived, RunStarted
 from domain.identity import new_run_id, run_started_ms
@@ -25,7 +25,7 @@ FIRST_TRUE_RUN = new_run_id(PROVISIONAL_BELOW_MS, bytes(10))
 """Ids of provisional runs sort before it, all others do not."""
 BOOT_BYTES = 4
 
-Stampable = TypeVar("Stampable", FragmentArrived, RunStarted, Detection)
+Stampable = TypeVar("Stampable", bound=FragmentArrived | RunStarted | Detection)
 
 
 def plainly_wrong(wall_ms: int) -> bool:
@@ -69,7 +69,7 @@ def true_run(run: str, shift_ms: int) -> str:
 
 def stamped(event: Stampable, shift_ms: int) -> Stampable:
     """Return a held event with its run's true id and true times."""
-    return event.model_copy(update=_changes(event, shift_ms))
+    return cast(Stampable, event.model_copy(update=_changes(event, shift_ms)))
 
 
 def _changes(event: FragmentArrived | RunStarted | Detection, shift_ms: int) -> dict[str, object]:
