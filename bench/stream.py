@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from aiokafka import AIOKafkaProducer
 
 from bench.stream_load import Timed, fragments
@@ -37,6 +38,8 @@ from streams.topics import FRAGMENT_ARRIVED, TOPICS
 
 ARM_WITHIN_S = 600
 LOOK_EVERY_S = 0.1
+Result = tuple[float, float]
+"""Events a second, microseconds of CPU an event (all threads of the arm's process)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +82,7 @@ async def _fill(cameras: int, each: int) -> None:
 
 
 def _turns(scratch: Path, total: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    arms: dict[str, Callable[[int], float]] = {
+    arms: dict[str, Callable[[int], Result]] = {
         "bare": lambda _number: _bare(total),
         "assembler": lambda number: _assembler(number, total),
     }
@@ -87,22 +90,28 @@ def _turns(scratch: Path, total: int, arguments: argparse.Namespace) -> dict[str
         python = _quix_python()
         arms["quix"] = lambda number: _quix(python, scratch, number, total)
     rates: dict[str, list[float]] = {name: [] for name in arms}
+    cpu_us: dict[str, list[float]] = {name: [] for name in arms}
     for number in range(arguments.rounds):
         for name, arm in arms.items():
-            rates[name].append(arm(number))
-            _say(f"{name}: {rates[name][-1]:.0f} events/s")
+            rate, us = arm(number)
+            rates[name].append(rate)
+            cpu_us[name].append(us)
+            _say(f"{name}: {rate:.0f} events/s, {us:.0f} us of CPU an event")
     best = {name: max(measured) for name, measured in rates.items()}
+    least = {name: min(measured) for name, measured in cpu_us.items()}
     figures: dict[str, Any] = {"events": total, "cameras": arguments.cameras}
     figures |= {f"{name}_per_s": round(rate) for name, rate in best.items()}
+    figures |= {f"{name}_cpu_us": round(us) for name, us in least.items()}
     if "quix" in best:
         figures["of_quix"] = round(best["assembler"] / best["quix"], 2)
+        figures["of_quix_by_cpu"] = round(least["quix"] / least["assembler"], 2)
     figures["of_bare"] = round(best["assembler"] / best["bare"], 2)
     figures["rounds"] = {name: [round(rate) for rate in rates[name]] for name in rates}
     figures["load"] = round(os.getloadavg()[0], 1)
     return figures
 
 
-def _program(*command: str, env: dict[str, str] | None = None) -> float:
+def _program(*command: str, env: dict[str, str] | None = None) -> Result:
     done = subprocess.run(
         command,
         cwd=project_root(),
@@ -114,16 +123,17 @@ def _program(*command: str, env: dict[str, str] | None = None) -> float:
     )
     if done.returncode:
         raise VigilError(f"{' '.join(command[:3])} failed:\n{done.stderr[-2_000:]}")
-    return float(json.loads(done.stdout.splitlines()[-1])["rate"])
+    rate, cpu_us = json.loads(done.stdout.splitlines()[-1])
+    return float(rate), float(cpu_us)
 
 
-def _bare(total: int) -> float:
+def _bare(total: int) -> Result:
     of = Settings()
     topic = FRAGMENT_ARRIVED.full_name
     return _program(sys.executable, "-m", "bench.stream_bare", of.kafka_brokers, topic, str(total))
 
 
-def _quix(python: Path, scratch: Path, number: int, total: int) -> float:
+def _quix(python: Path, scratch: Path, number: int, total: int) -> Result:
     of = Settings()
     folder = scratch / f"quix-{number}"
     folder.mkdir()
@@ -156,7 +166,7 @@ def _quix_python() -> Path:
     return python
 
 
-def _assembler(number: int, total: int) -> float:
+def _assembler(number: int, total: int) -> Result:
     """Run the real worker under a group of its own; its probe says what it has done."""
     port = _free_port()
     env = {
@@ -173,13 +183,13 @@ def _assembler(number: int, total: int) -> float:
             cwd=project_root(), env=env, stdout=out, stderr=out,
         )  # fmt: skip
     try:
-        timed = Timed(total)
+        timed = Timed(total, lambda: sum(psutil.Process(process.pid).cpu_times()[:2]))
         deadline = time.monotonic() + ARM_WITHIN_S
         while not timed.count(_done(port) - timed.done):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise VigilError(f"The assembler failed:\n{log.read_text()[-2_000:]}")
             time.sleep(LOOK_EVERY_S)
-        return timed.rate()
+        return timed.result()
     finally:
         process.terminate()
         process.wait()

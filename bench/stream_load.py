@@ -6,7 +6,7 @@ is timed from its 10th to its 100th percent, so that joining the group does not 
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from domain.events import FragmentArrived
@@ -46,8 +46,10 @@ class Timed:
     """Counts events and notes when a share of them was done."""
 
     total: int
+    cpu: Callable[[], float] = time.process_time
+    """CPU seconds that the arm has used."""
     done: int = 0
-    decided: int = 0
+    _cpu_s: float = 0.0
     _warm_s: float | None = field(default=None)
     _warm_done: int = 0
     _end_s: float | None = field(default=None)
@@ -57,15 +59,18 @@ class Timed:
         self.done += events
         if self._warm_s is None and self.done >= self.total * WARM_SHARE:
             self._warm_s, self._warm_done = time.monotonic(), self.done
+            self._cpu_s = self.cpu()
         if self.done >= self.total and self._end_s is None:
             self._end_s = time.monotonic()
+            self._cpu_s = self.cpu() - self._cpu_s
         return self._end_s is not None
 
-    def rate(self) -> float:
-        """Return events a second."""
+    def result(self) -> tuple[float, float]:
+        """Return events a second, and microseconds of CPU an event."""
         assert self._warm_s is not None and self._end_s is not None
-        return (self.done - self._warm_done) / (self._end_s - self._warm_s)
+        events = self.done - self._warm_done
+        return events / (self._end_s - self._warm_s), 1_000_000 * self._cpu_s / events
 
     def tell(self) -> None:
         """Print the result for the bench that started this process."""
-        print(json.dumps({"rate": self.rate(), "decided": self.decided}), flush=True)
+        print(json.dumps(self.result()), flush=True)

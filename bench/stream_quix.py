@@ -38,7 +38,6 @@ def _run(brokers: str, source: str, total: int, folder: Path) -> None:
         windows = CameraWindows.restore(event.camera, rules, state.get("windows"))
         _was, decided = windows.on_fragment(event, timestamp)
         state.set("windows", windows.snapshot())
-        timed.decided += len(decided)
         if timed.count():
             app.stop()
         return [encode(each) for each in decided]

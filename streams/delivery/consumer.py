@@ -12,6 +12,7 @@ Private parts of Faust 0.15.3 this stands on, and why:
   _read_offset                        told before each record, so that the loop around getmany
                                       finds neither a gap to count as processed nor a repeat
   app.flow_control._queues            to empty them where positions move
+  wait_first                          under which the base loop hands each record over
 """
 
 import asyncio
@@ -23,12 +24,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 from faust.types import TP, Message
 from faust.types.tuples import ack_lock
+from mode.services import WaitResults
 
 from streams import metrics
 from streams.delivery.batch import Batch
 from streams.delivery.committing import CommittingConsumer
 from streams.delivery.fencing import ConsumerThread
 from streams.delivery.ledger import Ledger
+from streams.delivery.stepping import step
 from streams.interruption import Interruption
 
 
@@ -245,6 +248,18 @@ class Consumer(CommittingConsumer):
             want,
             want + gone - 1,
         )
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """Wait for the first of several, and for nothing where the first is done at once."""
+        if not asyncio.iscoroutine(coros[0]):
+            return await super().wait_first(*coros, timeout=timeout)
+        at_once, result = step(coros[0])
+        if not at_once:
+            return await super().wait_first(result, *coros[1:], timeout=timeout)
+        for other in coros[1:]:
+            if asyncio.iscoroutine(other):
+                other.close()
+        return WaitResults([coros[0]], [result], stopped=False)
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch a partition again whose queue was full, unless it waits for another reason."""
