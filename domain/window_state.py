@@ -24,7 +24,14 @@ class Held(NamedTuple):
 
     def ref(self) -> FragmentRef:
         """Return it as the event names it; its fields were checked when it arrived."""
-        return FragmentRef.model_construct(**self._asdict())
+        return FragmentRef.model_construct(
+            seq=self.seq,
+            start_ms=self.start_ms,
+            duration_ms=self.duration_ms,
+            start_pts=self.start_pts,
+            size_bytes=self.size_bytes,
+            sha256=self.sha256,
+        )
 
 
 @dataclass(slots=True)
