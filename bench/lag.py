@@ -62,6 +62,20 @@ async def lags(of: Settings, until: Ends | None = None) -> dict[str, int]:
     return found
 
 
+async def of_group(of: Settings, group: str, spec: TopicSpec) -> int:
+    """Return how many offsets of a topic a group has not committed."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers)
+    await admin.start()
+    try:
+        committed = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return sum(
+        end - max(0, committed[tp].offset if tp in committed else 0)
+        for tp, end in (await ends(of, [spec])).items()
+    )
+
+
 async def read(of: Settings, spec: TopicSpec) -> AsyncIterator[bytes]:
     """Yield the values of all messages that stand in a topic now, partition by partition."""
     until = await ends(of, [spec])

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 # Each is a module of bench/ with `add_arguments(parser)` and `run(arguments) -> figures`.
 BENCHES = {
     "latency": "from a closed fragment to playable, from a picture shown to its detection",
+    "delivery": "what is lost or handled twice when workers are killed, replaced, come and go",
     "fleet": "what a fleet of cameras costs, events only, at its real rate",
     "stream": "events a second through one assembler, of Quix Streams and of a bare loop",
     "chaos": "everything goes wrong: is anything lost, doubled? how long do deployments pause?",
