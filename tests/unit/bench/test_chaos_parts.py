@@ -1,5 +1,6 @@
 """What chaos is made of: a plan that follows from its seed, fragments that tell what they are."""
 
+import itertools
 import random
 
 from bench.faults import plan
@@ -26,7 +27,7 @@ def test_a_long_run_has_every_kind_of_fault_and_leaves_time_to_come_back() -> No
     assert all(fault.for_s > 6 for fault in planned if fault.kind == "stall")
     for whom in ("kafka", "postgres", "s3"):
         times = [(fault.at_s, fault.for_s) for fault in planned if fault.whom == whom]
-        for (at_s, for_s), (next_s, _) in zip(times, times[1:], strict=False):
+        for (at_s, for_s), (next_s, _) in itertools.pairwise(times):
             assert at_s + for_s < next_s
 
 
