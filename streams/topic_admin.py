@@ -68,7 +68,7 @@ async def ensure(
     broker answers within `within_s` or it refuses.
     """
     of = of or settings()
-    wanted = {spec.full_name: spec for spec in specs}
+    wanted = {spec.name_for(of): spec for spec in specs}
     deadline = asyncio.get_running_loop().time() + within_s
     outcomes = {}
     async with admin(of, within_s) as client:
@@ -97,9 +97,11 @@ async def _make(
         if not missing:
             return made, states
         if asyncio.get_running_loop().time() > deadline:
-            names = ", ".join(spec.full_name for spec in missing)
+            names = ", ".join(spec.name_for(of) for spec in missing)
             raise StoreError(f"Kafka does not show these topics, though they were made: {names}.")
-        made |= await _create(client, [s for s in missing if s.full_name not in made], of)
+        made |= await _create(
+            client, [spec for spec in missing if spec.name_for(of) not in made], of
+        )
         await asyncio.sleep(0.1)  # a broker learns of new topics a moment after the controller
 
 
@@ -171,7 +173,9 @@ async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], of: Setti
         return set()
     response = await client.create_topics(
         [
-            NewTopic(spec.full_name, of.partitions, of.replication, topic_configs=spec.config(of))
+            NewTopic(
+                spec.name_for(of), of.partitions, of.replication, topic_configs=spec.config(of)
+            )
             for spec in specs
         ]
     )

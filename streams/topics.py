@@ -35,10 +35,14 @@ class TopicSpec:
     """Times VIGIL_RETENTION_HOURS, where cleanup is delete."""
     max_message_bytes: int = MIB
 
+    def name_for(self, of: Settings) -> str:
+        """Return the name on the broker that `of` names."""
+        return of.topic_prefix + self.name
+
     @property
     def full_name(self) -> str:
-        """The name on the broker."""
-        return settings().topic_prefix + self.name
+        """The name on this process's broker."""
+        return self.name_for(settings())
 
     def config(self, of: Settings) -> dict[str, str]:
         """Return the topic's configuration in the broker's words."""
@@ -119,7 +123,6 @@ class Changelog(TopicSpec):
 
     __slots__ = ()
 
-    @property
-    def full_name(self) -> str:
-        """The name on the broker."""
+    def name_for(self, of: Settings) -> str:
+        """Return the name on the broker."""
         return self.name
