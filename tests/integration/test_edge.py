@@ -148,13 +148,17 @@ async def test_kill_9_at_random_moments_loses_only_what_was_being_written(
         await asyncio.to_thread(edge.start)
         await asyncio.sleep(chance.uniform(2, 9))  # not a proof: the moment of the kill
         await asyncio.to_thread(edge.kill)
+    spool = tmp_path / "spool" / "fragments" / camera
+    killed = {path.name for path in spool.iterdir()} if spool.exists() else set()
     async with edge:
-        spool = tmp_path / "spool" / "fragments" / camera
 
         async def two_more() -> bool:
             runs = await runs_of(store, camera)
+            newest = max(runs, default="")
             return (
-                bool(runs) and len(runs[max(runs)]) >= 2 and len(list(spool.iterdir())) == len(runs)
+                newest not in killed | {""}
+                and len(runs[newest]) >= 2
+                and len(list(spool.iterdir())) == len(runs)
             )
 
         await wait_for(two_more, within_s=60, what=f"the last run has fragments\n{edge.tail()}")
