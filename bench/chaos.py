@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cameras", type=int, default=64, help="cameras (default 64)")
     parser.add_argument("--seed", type=int, help="of all that is random (default: a new one)")
     parser.add_argument(
-        "--speed", type=float, default=2, help="times real time that cameras record (default 2)"
+        "--speed", type=float, default=1, help="times real time that cameras record (default 1)"
     )
     parser.add_argument(
         "--every", type=float, default=5, help="seconds between two faults, on average (default 5)"

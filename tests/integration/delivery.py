@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -135,7 +135,8 @@ class Stage:
 
     async def prepare(self) -> None:
         """Make the topics."""
-        specs = [*TOPICS, *(changelog(self.app_id, table) for table in self.tables)]
+        named = [replace(spec, name=self.settings.topic_prefix + spec.name) for spec in TOPICS]
+        specs = [*named, *(changelog(self.app_id, table) for table in self.tables)]
         await ensure(specs, of=self.settings)
 
     def worker(self, name: str, **env: str) -> Worker:
