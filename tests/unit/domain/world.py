@@ -36,6 +36,17 @@ RULES = WindowRules(
 TICK_MS = 4_000
 
 
+MOST_EVENTS = 5_000
+"""Worlds that end play some hundred events."""
+
+
+class EndlessHealingError(Exception):
+    """More runs than may be remembered, all with holes, drive each other out by being healed.
+
+    docs/design/windows.md tells of this limit.
+    """
+
+
 @dataclass(frozen=True)
 class Shot:
     """One fragment as it was recorded, and its way."""
@@ -103,6 +114,8 @@ class World:
             while self._queue and self._queue[0][0] <= now_ms:
                 _, _, event = heapq.heappop(self._queue)
                 self._step(event, now_ms)
+                if self.evicts and self._count > MOST_EVENTS:
+                    raise EndlessHealingError
                 rounds = 4 * (self.rules.idle_ms + self.rules.heal_retry_ms + self.heal_ms)
                 quiet_until = max(quiet_until, now_ms + rounds)
             now_ms += TICK_MS
