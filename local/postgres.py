@@ -25,8 +25,8 @@ port = {port}
 unix_socket_directories = ''
 shared_buffers = 64MB
 max_connections = 100
-# A commit may be lost when the machine (not the server) fails: this is a demo's database.
-synchronous_commit = off
+# A commit outlives a killed server, but not a failed machine: this is a demo's database.
+fsync = off
 timezone = 'UTC'
 log_min_messages = warning
 """
