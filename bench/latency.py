@@ -27,7 +27,7 @@ from local.stack import read_env
 from streams.topics import FRAGMENT_ARRIVED
 
 ASK_EVERY_S = 0.05
-_SEGMENT = re.compile(r"/fragments/([0-9a-f-]{36})/(\d+)\.ts")
+_SEGMENT = re.compile(r"\bfragments/([0-9a-f-]{36})/(\d+)\.ts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
