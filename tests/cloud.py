@@ -65,7 +65,6 @@ class Cloud:
         commands |= {name: worker(f"agents.{name}") for name in WORKERS}
         if web:
             commands["web"] = worker("web.app")
-            commands["web"].remove("--without-web")
         self.ports = {name: _free_port() for name in commands}
         """Where each process answers /metrics and /readyz; the web's are at `url`."""
         self.programs = {
