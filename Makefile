@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo test check format
+.PHONY: help setup system demo test chaos check format
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -23,6 +23,9 @@ demo: setup ## run everything: cameras, edge, cloud side, dashboard (Ctrl-C stop
 
 test: setup ## run all tests: the quick ones, then the slow ones
 	@bash local/setup/test.sh
+
+chaos: setup ## run the tests in which everything goes wrong, by chance
+	$(BIN)/python -m pytest -q -m chaos
 
 check: .venv/.installed ## lint, format, types, import rules
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ def chaos(folder: Path, *options: str) -> dict[str, Any]:
     return line
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("tables", ["kept", "wiped"])
 def test_a_minute_of_chaos_loses_and_doubles_nothing(tmp_path: Path, tables: str) -> None:
