@@ -37,8 +37,7 @@ async def _relay() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(name, stop.set)
+        loop.add_signal_handler(name, stop.set)
     store = catalog(of)
 
     async def cameras() -> set[str]:

@@ -3,9 +3,10 @@
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import aioboto3
 from aiobotocore.config import AioConfig
@@ -103,3 +104,25 @@ def _watch(service: str, made: Any) -> None:
     events.register("before-call", began)
     events.register("after-call", ended)
     events.register("after-call-error", broke)
+
+
+class AwsService:
+    """An opened client of one service, as an async context manager safe for many tasks at once."""
+
+    def __init__(self, service: str, endpoint: AwsEndpoint, connections: int) -> None:
+        self._service, self._endpoint, self._connections = service, endpoint, connections
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        context = client(self._service, self._endpoint, connections=self._connections)
+        self._client = await self._stack.enter_async_context(context)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()

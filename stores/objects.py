@@ -7,17 +7,16 @@ An object is written once: `put_once` lets the store arbitrate with If-None-Matc
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
-from stores.aws import AwsEndpoint, client, unreachable
+from stores.aws import AwsEndpoint, AwsService, unreachable
 
 READ_SIZE = 1 << 18
 MULTIPART_SIZE = 5 << 20
@@ -61,28 +60,12 @@ def _status(error: ClientError) -> int | None:
     return status
 
 
-class ObjectStore:
+class ObjectStore(AwsService):
     """One bucket. Use as an async context manager; safe for many tasks at once."""
 
     def __init__(self, endpoint: AwsEndpoint, bucket: str, *, connections: int = 32) -> None:
+        super().__init__("s3", endpoint, connections)
         self.bucket = bucket
-        self._endpoint = endpoint
-        self._connections = connections
-        self._stack = AsyncExitStack()
-        self._client: Any = None
-
-    async def __aenter__(self) -> Self:
-        context = client("s3", self._endpoint, connections=self._connections)
-        self._client = await self._stack.enter_async_context(context)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
 
     async def put_once(
         self,

@@ -1,16 +1,14 @@
 """The queue between sites and cloud: SQS, or anything that speaks it."""
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import StoreError
-from stores.aws import AwsEndpoint, client, unreachable
+from stores.aws import AwsEndpoint, AwsService, unreachable
 
 MAX_BATCH = 10
 """SQS's most messages a request."""
@@ -32,28 +30,12 @@ class QueueMessage:
     """The queue's own name for it, the same each time it is handed out."""
 
 
-class Queue:
+class Queue(AwsService):
     """One queue. Use as an async context manager; safe for many tasks at once."""
 
     def __init__(self, endpoint: AwsEndpoint, url: str, *, connections: int = 16) -> None:
+        super().__init__("sqs", endpoint, connections)
         self.url = url
-        self._endpoint = endpoint
-        self._connections = connections
-        self._stack = AsyncExitStack()
-        self._client: Any = None
-
-    async def __aenter__(self) -> Self:
-        context = client("sqs", self._endpoint, connections=self._connections)
-        self._client = await self._stack.enter_async_context(context)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         try:
