@@ -22,6 +22,7 @@ GROUPS = {
     "key": "create and revoke API keys",
     "fsck": "check S3 and the catalog against each other, and mend them",
     "reconcile": "announce what stands in S3 and nobody announced",
+    "replay": "rebuild the catalog, or make chunks or detections again, from the past",
     "retention": "say how long footage is kept, and delete what is older",
     "hold": "suspend the deletion of footage",
     "dlq": "look at dead letters, send them again or drop them",

@@ -1,0 +1,1 @@
+"""Replay: the past once more, beside the live workers, without doubling anything."""

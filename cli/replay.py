@@ -1,0 +1,14 @@
+"""`vigil replay`: the past once more, beside the live workers. One module for each sub-command."""
+
+import argparse
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `replay` with its sub-commands."""
+    parser = commands.add_parser(
+        "replay",
+        help="rebuild the catalog, or make chunks again, from the past",
+        description="Runs beside the live workers. Stopped by Ctrl-C or a crash, the same command "
+        "goes on where it stopped; done twice, it changes nothing.",
+    )
+    parser.add_subparsers(metavar="WHAT", required=True)
