@@ -15,6 +15,7 @@ BENCHES = {
     "delivery": "what is lost or handled twice when workers are killed, replaced, come and go",
     "fleet": "what a fleet of cameras costs, events only, at its real rate",
     "stream": "events a second through one assembler, of Quix Streams and of a bare loop",
+    "join": "how fast fragments become chunks, and how much memory a long one takes",
     "chaos": "everything goes wrong: is anything lost, doubled? how long do deployments pause?",
 }
 

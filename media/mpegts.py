@@ -69,15 +69,21 @@ def with_counter(packet: bytes, counter: int) -> bytes:
 
 def packets(data: bytes) -> Iterator[TsPacket]:
     """Yield all packets; raises MediaError where `data` is no whole transport stream."""
+    check_whole(data)
+    for at in range(0, len(data), PACKET):
+        yield packet(data, at)
+
+
+def check_whole(data: bytes) -> None:
+    """Raise MediaError where `data` is empty or ends inside a packet."""
     if not data or len(data) % PACKET:
         raise MediaError(
             f"{len(data)} bytes are no whole transport stream: the file is empty or cut short."
         )
-    for at in range(0, len(data), PACKET):
-        yield _packet(data, at)
 
 
-def _packet(data: bytes, at: int) -> TsPacket:
+def packet(data: bytes, at: int) -> TsPacket:
+    """Return the packet that starts at byte `at`; raises MediaError where it is damaged."""
     if data[at] != SYNC:
         raise MediaError(f"no transport stream packet at byte {at}: the file is damaged.")
     flags = data[at + 3]
