@@ -11,7 +11,7 @@ from faust.web import View
 from domain.identity import check_run
 from stores.catalog.detections import DetectionRow, Place, detections
 from web.problems import bad_request
-from web.query import DAY_MS, fraction, time_range, whole
+from web.query import DAY_MS, fraction, time_range, wanted_models, whole
 from web.site import SITE, camera_of
 
 MAX_LIMIT = 5_000
@@ -30,6 +30,7 @@ class DetectionsView(View):
         least = fraction(request, "min_score", 0.0)
         cursor = request.query.get("cursor")
         after = None if cursor is None else _place(cursor)
+        wanted = wanted_models(request)
         found = await camera_of(request)
         rows = await detections(
             await here.catalog.get(),
@@ -40,6 +41,7 @@ class DetectionsView(View):
             min_score=least,
             after=after,
             limit=limit + 1,
+            wanted=wanted,
         )
         more = len(rows) > limit
         body = {

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from domain.errors import InvalidIdError
+from domain.errors import ConfigError, InvalidIdError
 from domain.identity import MAX_SEQ, check_camera, check_run
+from domain.models import check_version
+from stores.catalog.shown import CURRENT, Wanted
 from web.problems import bad_request, not_found
 
 HOUR_MS = 3_600_000
@@ -98,6 +100,24 @@ def flag(request: web.Request, name: str) -> bool:
     if text not in {"0", "1"}:
         raise bad_request(f"{name}: write 1 or 0, not {text[:60]!r}.")
     return text == "1"
+
+
+def wanted_models(request: web.Request) -> Wanted:
+    """Return which models are asked for: `model`, `version` of it; `model=all`: all of them."""
+    model, version = request.query.get("model"), request.query.get("version")
+    if model is None:
+        if version is not None:
+            raise bad_request("version: say of which model, such as model=people&version=2.")
+        return CURRENT
+    if model == "all":
+        if version is not None:
+            raise bad_request("version: model=all takes none; name one model.")
+        return Wanted(everything=True)
+    try:
+        check_version(model, version if version is not None else "0")
+    except ConfigError as error:
+        raise bad_request(f"model: {error}") from None
+    return Wanted(model, version)
 
 
 def camera_id(path: Mapping[str, str]) -> str:

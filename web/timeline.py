@@ -18,7 +18,7 @@ from stores.catalog.timeline import (
 )
 from web.cameras import LATE_MS, RECORDING_MS
 from web.gaps import END_SLACK_MS, explain, holes
-from web.query import DAY_MS, TimeRange, time_range, whole
+from web.query import DAY_MS, TimeRange, time_range, wanted_models, whole
 from web.site import SITE, camera_of
 
 LONGEST_MS = 31 * DAY_MS
@@ -69,11 +69,14 @@ class TimelineView(View):
         now_ms = here.clock_ms()
         stretch = time_range(request, now_ms, longest_ms=LONGEST_MS)
         buckets = whole(request, "buckets", 600, 1, MAX_BUCKETS)
+        wanted = wanted_models(request)
         found = await camera_of(request)
         catalog = await here.catalog.get()
         footage, gaps = await coverage(catalog, found, stretch, now_ms)
         bucket_ms = bucket_length(stretch.from_ms, stretch.to_ms, buckets)
-        seen = await detection_buckets(catalog, found.id, stretch.from_ms, stretch.to_ms, bucket_ms)
+        seen = await detection_buckets(
+            catalog, found.id, stretch.from_ms, stretch.to_ms, bucket_ms, wanted=wanted
+        )
         body = {
             "from_ms": stretch.from_ms,
             "to_ms": stretch.to_ms,

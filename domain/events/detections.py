@@ -42,6 +42,12 @@ class Detection(Event):
     frames: list[DetectionFrame] = Field(
         min_length=1, max_length=200, description="the pictures looked at"
     )
+    replay: int | None = Field(
+        None,
+        ge=1,
+        lt=1 << 62,
+        description="number of the replay that looked again; absent: seen as it was recorded",
+    )
 
     @property
     def key(self) -> str:

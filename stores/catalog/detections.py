@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from stores.catalog.pool import Catalog, Row
+from stores.catalog.shown import CURRENT, Wanted, choose
 
 Place = tuple[int, str, int, str, str, int]
 """at_ms, run, pts, model, model version, index: where a page ends."""
@@ -46,12 +47,15 @@ async def detections(
     min_score: float = 0.0,
     after: Place | None = None,
     limit: int = 1_000,
+    wanted: Wanted = CURRENT,
 ) -> list[DetectionRow]:
     """Return at most `limit` objects seen in [from, to), by time, those after `after`."""
+    choice = await choose(catalog, camera, from_ms, to_ms, wanted)
     at_ms, run, pts, model, version, index = after or _START
     rows = await catalog.rows(
         *("detections", camera, from_ms, to_ms, list(labels) or None, min_score),
         *(at_ms, UUID(run), pts, model, version, index, limit),
+        *choice.values,
     )
     return [_row(row) for row in rows]
 

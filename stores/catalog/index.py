@@ -36,9 +36,9 @@ async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], n
 
 async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms: int) -> int:
     """Let chunks take over from their fragments and lower revisions; return how many did."""
-    newest: dict[tuple[str, int, str], ChunkComplete] = {}
+    newest: dict[tuple[str, int, str, int], ChunkComplete] = {}
     for event in events:
-        key = event.camera, event.window_start_ms, event.run
+        key = event.camera, event.window_start_ms, event.run, event.window_ms
         if key not in newest or event.revision > newest[key].revision:
             newest[key] = event
     if not newest:
@@ -46,10 +46,10 @@ async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms
     given = [_chunk_row(newest[key]) for key in sorted(newest)]
 
     async def work(connection: Connection) -> int:
-        await lock_cameras(connection, _FOOTAGE, (camera for camera, _, _ in newest))
+        await lock_cameras(connection, _FOOTAGE, (camera for camera, *_ in newest))
         return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
 
-    return await catalog.write_days({"chunks": [at for _, at, _ in newest]}, work)
+    return await catalog.write_days({"chunks": [at for _, at, *_ in newest]}, work)
 
 
 def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
@@ -75,8 +75,11 @@ def _seq_multirange(seqs: SeqRanges) -> str:
     return multirange((first, last + 1) for first, last in seqs.ranges)
 
 
-async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) -> None:
-    """Note when runs started and how they ended; either may come first or alone."""
+async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) -> int:
+    """Note when runs started and how they ended; either may come first or alone.
+
+    Returns how many said something new.
+    """
     starts = {(e.camera, e.run): e for e in events if isinstance(e, RunStarted)}
     ends = {(e.camera, e.run): e for e in events if isinstance(e, RunEnded)}
     ended = [
@@ -88,20 +91,31 @@ async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) 
         for end in ends.values()
     ]
     if not starts and not ended:
-        return
+        return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (camera for camera, _ in starts | ends))
-        await connection.execute(sql("index_run_starts"), as_json(list(starts.values())))
-        await connection.execute(sql("index_run_ends"), ended)
+        given = as_json(list(starts.values()))
+        begun = await connection.execute(sql("index_run_starts"), given)
+        over = await connection.execute(sql("index_run_ends"), ended)
+        return _written(begun) + _written(over)
+
+
+def _written(status: str) -> int:
+    """Return how many rows a statement wrote, by what PostgreSQL says of it: INSERT 0 7."""
+    return int(status.rsplit(" ", 1)[1])
 
 
 async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int:
-    """Add the objects found and count them into their minutes; return how many were new."""
+    """Add the objects found and count them into their minutes; return how many were new.
+
+    What a replay found that was dropped, or what retention deleted, is passed over.
+    """
     rows = [
         (
             *(event.camera, UUID(event.run), frame.pts, frame.at_ms),
             *(event.model, event.model_version, index),
             *(_text(found.label), found.score, *found.box, found.track and _text(found.track)),
+            event.replay,
         )
         for event in events
         for frame in event.frames
@@ -124,22 +138,25 @@ def _text(given: str) -> str:
     return given.replace("\0", "")
 
 
-async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms: int) -> None:
-    """Keep the newest heartbeat of each edge."""
+async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms: int) -> int:
+    """Keep the newest heartbeat of each edge; return of how many edges it is a newer one."""
     newest: dict[tuple[str, str], Heartbeat] = {}
     for event in sorted(events, key=lambda heartbeat: heartbeat.sent_ms):
         newest[event.site, event.edge] = event
-    if newest:
-        async with catalog.transaction() as connection:
-            await connection.execute(
-                sql("index_heartbeats"), as_json(list(newest.values())), now_ms
-            )
+    if not newest:
+        return 0
+    async with catalog.transaction() as connection:
+        given = as_json(list(newest.values()))
+        return _written(await connection.execute(sql("index_heartbeats"), given, now_ms))
 
 
-async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> None:
-    """Remove what was deleted on purpose and keep it from coming back."""
+async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
+    """Remove what was deleted on purpose and keep it from coming back.
+
+    Returns how many tombstones are new.
+    """
     if not events:
-        return
+        return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        await connection.execute(sql("index_deleted"), as_json(events))
+        return _written(await connection.execute(sql("index_deleted"), as_json(events)))

@@ -3,12 +3,14 @@
 tolerance 150:  [0, 4000) [4100, 8000) [9000, 10000)  ->  [0, 8000) [9000, 10000)
 """
 
+import re
 from collections.abc import Iterable
 
 TOLERANCE_MS = 150
 """Holes shorter than this are none: the last picture simply stands a little longer."""
 
 Interval = tuple[int, int]
+_RANGE = re.compile(r"\[(\d+),(\d+)\)")
 
 
 def merge(intervals: Iterable[Interval], tolerance_ms: int = TOLERANCE_MS) -> list[Interval]:
@@ -25,3 +27,8 @@ def merge(intervals: Iterable[Interval], tolerance_ms: int = TOLERANCE_MS) -> li
 def multirange(intervals: Iterable[Interval]) -> str:
     """Return half-open intervals as the text of a PostgreSQL multirange."""
     return "{" + ",".join(f"[{start},{end})" for start, end in intervals) + "}"
+
+
+def parse_multirange(text: str) -> tuple[Interval, ...]:
+    """Return the half-open intervals of a PostgreSQL multirange of integers, given as text."""
+    return tuple((int(first), int(end)) for first, end in _RANGE.findall(text))

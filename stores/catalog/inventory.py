@@ -1,6 +1,5 @@
 """What the catalog says there is, for the consistency check and the reconciler."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,10 @@ from domain.consistency.manifests import NOT_THERE
 from domain.events import ChunkComplete
 from domain.seqs import SeqRanges
 from stores.catalog.index import derived_of
+from stores.catalog.intervals import parse_multirange
 from stores.catalog.pool import Catalog, Row
 
 PAGE = 5_000
-_RANGE = re.compile(r"\[(\d+),(\d+)\)")
 _DERIVED = ("seqs", "settled", "covered", "whole")
 
 
@@ -56,16 +55,15 @@ def derived(chunk: ChunkComplete) -> Derived:
 
 def _derived(row: dict[str, Any] | Row) -> Derived:
     return Derived(
-        _ranges(row["seqs"]), _ranges(row["settled"]), _ranges(row["covered"]), row["whole"]
+        parse_multirange(row["seqs"]),
+        parse_multirange(row["settled"]),
+        parse_multirange(row["covered"]),
+        row["whole"],
     )
 
 
-def _ranges(multirange: str) -> tuple[tuple[int, int], ...]:
-    return tuple((int(first), int(end)) for first, end in _RANGE.findall(multirange))
-
-
 def _seqs(multirange: str) -> SeqRanges:
-    return SeqRanges((first, end - 1) for first, end in _ranges(multirange))
+    return SeqRanges((first, end - 1) for first, end in parse_multirange(multirange))
 
 
 async def chunk_days(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[int]:

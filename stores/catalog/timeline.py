@@ -5,6 +5,7 @@ from typing import Any
 
 from stores.catalog.intervals import TOLERANCE_MS, Interval
 from stores.catalog.pool import Catalog
+from stores.catalog.shown import CURRENT, Wanted, choose
 
 MINUTE_MS = 60_000
 RAW_RANGE_MS = 6 * 3_600_000
@@ -73,12 +74,22 @@ def bucket_length(from_ms: int, to_ms: int, buckets: int) -> int:
 
 
 async def detection_buckets(
-    catalog: Catalog, camera: str, from_ms: int, to_ms: int, bucket_ms: int
+    catalog: Catalog,
+    camera: str,
+    from_ms: int,
+    to_ms: int,
+    bucket_ms: int,
+    *,
+    wanted: Wanted = CURRENT,
 ) -> list[Bucket]:
     """Return the buckets in which something was seen; they start at multiples of `bucket_ms`."""
-    by_minute = bucket_ms % MINUTE_MS == 0
-    name = "detection_minute_buckets" if by_minute else "detection_buckets"
-    rows = await catalog.rows(name, camera, from_ms, to_ms, bucket_ms)
+    choice = await choose(catalog, camera, from_ms, to_ms, wanted)
+    asked = (camera, from_ms, to_ms, bucket_ms, *choice.values)
+    if bucket_ms % MINUTE_MS == 0:
+        cut = choice.cut_minutes(from_ms, to_ms)
+        rows = await catalog.rows("detection_minute_buckets", *asked, cut)
+    else:
+        rows = await catalog.rows("detection_buckets", *asked)
     return [Bucket(row["bucket_ms"], row["label"], row["count"]) for row in rows]
 
 

@@ -20,6 +20,14 @@ LEFT JOIN LATERAL (
         FROM detection_minutes
         WHERE detection_minutes.camera = cameras.id
           AND minute_ms > $2::bigint - 60000 AND minute_ms < $3::bigint
+          AND NOT EXISTS (  -- not what a replay made and nobody made current
+              SELECT FROM model_replays
+              WHERE model_replays.camera = cameras.id
+                AND model_replays.to_ms > minute_ms AND model_replays.from_ms <= minute_ms
+                AND model_replays.model = detection_minutes.model
+                AND model_replays.model_version = detection_minutes.model_version
+                AND model_replays.state NOT IN ('current', 'dropped')
+          )
         GROUP BY label
     ) AS labels
 ) AS seen ON true

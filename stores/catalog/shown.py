@@ -1,0 +1,69 @@
+"""Which models' detections a query is about: what is current, one model's, or all."""
+
+from dataclasses import dataclass
+
+from domain.models import MINUTE_MS, Replayed, Shown, Version, shown
+from domain.spans import Spans
+from stores.catalog.intervals import multirange, parse_multirange
+from stores.catalog.pool import Catalog, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for. Nothing said: what is current; else a model's, of any version or one."""
+
+    model: str | None = None
+    version: str | None = None
+    everything: bool = False
+
+    @property
+    def current(self) -> bool:
+        """Whether what is current decides."""
+        return self.model is None and not self.everything
+
+
+CURRENT = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The same for one camera and time, as the statements take it."""
+
+    wanted: Wanted
+    shown: Shown | None
+    """None: all that is wanted."""
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """$13 .. $18 of detections.sql."""
+        if self.shown is None:
+            return self.wanted.model, self.wanted.version, None, [], [], []
+        versions = sorted(self.shown.versions)
+        return (
+            None,
+            None,
+            multirange(self.shown.live.spans),
+            [model for model, _ in versions],
+            [version for _, version in versions],
+            [multirange(self.shown.versions[each].spans) for each in versions],
+        )
+
+    def cut_minutes(self, from_ms: int, to_ms: int) -> list[int]:
+        """Return the minutes of [from, to) in which the choice changes, by their start."""
+        return [] if self.shown is None else self.shown.cut_minutes(from_ms, to_ms)
+
+
+async def choose(
+    catalog: Catalog, camera: str, from_ms: int, to_ms: int, wanted: Wanted = CURRENT
+) -> Choice:
+    """Return which detections of a camera in [from, to), by whole minutes, are wanted."""
+    if not wanted.current:
+        return Choice(wanted, None)
+    rows = await catalog.rows("model_shown", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
+    return Choice(wanted, shown(map(_replayed, rows)) if rows else None)
+
+
+def _replayed(row: Row) -> Replayed:
+    version: Version = (row["model"], row["model_version"])
+    covered = Spans(parse_multirange(row["covered"]))
+    return Replayed(version, row["from_ms"], row["to_ms"], covered, row["turn"])
