@@ -1,15 +1,17 @@
 """All windows of one camera: what an event changes, and what is to be sent for it.
 
-The snapshot is the value of the table of open windows: JSON, short names, bounded by the counts
-of the rules (see docs/design/windows.md).
+What is remembered is bounded by the counts of the rules (see docs/design/windows.md); how it
+stands in the table is domain/window_snapshot.py.
 """
 
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
-from domain.events import Event, FragmentArrived, RunEnded, VideoForm
+from domain import window_snapshot as form
+from domain.events import CameraConfigured, Event, FragmentArrived, RunEnded, VideoForm
 from domain.seqs import SeqRanges
-from domain.window_state import Held, RunEnd, Window
+from domain.window_lengths import LEAD_MS, WindowLengths
+from domain.window_state import Held, RunEnd, Told, Window
 from domain.windows import RunWindows, WindowRules
 
 Verdict = Literal["new", "late", "duplicate", "refused"]
@@ -21,7 +23,11 @@ class CameraWindows:
     def __init__(self, camera: str, rules: WindowRules) -> None:
         self.camera = camera
         self.rules = rules
+        """As the settings say them, but what the camera was told."""
+        self.lengths = WindowLengths.always(rules.window_ms)
+        self.told: Told | None = None
         self.runs: dict[str, RunWindows] = {}
+        self._settings = rules
 
     def __bool__(self) -> bool:
         return bool(self.runs)
@@ -33,7 +39,10 @@ class CameraWindows:
 
     def _run(self, run: str, now_ms: int) -> RunWindows:
         if run not in self.runs:
-            self.runs[run] = RunWindows(self.camera, run, self.rules.window_ms)
+            if self.told is None and self.lengths.steps[-1][1] != self.rules.window_ms:
+                # the settings say another length than when windows were first cut
+                self._cut_by(self.lengths.changed(self.rules.window_ms, now_ms + LEAD_MS))
+            self.runs[run] = RunWindows(self.camera, run, self.lengths)
         state = self.runs[run]
         state.touched_ms = max(state.touched_ms, now_ms)
         return state
@@ -73,16 +82,15 @@ class CameraWindows:
         state = self.runs.get(event.run)
         if state is not None and state.holds(event.seq):
             return "duplicate", []
-        window_ms = state.window_ms if state is not None else self.rules.window_ms
-        index = event.start_ms // window_ms
-        start_ms = index * window_ms
+        start_ms, length_ms = self.lengths.window(event.start_ms)
         window = state.windows.get(start_ms) if state is not None else None
         if window is not None and len(window.fragments) >= self.rules.max_window_fragments:
             return "refused", []
         events = self._make_room(event.run)
         state = self._run(event.run, now_ms)
         if window is None:
-            window = state.windows[start_ms] = Window(start_ms, state.is_late(event.seq, index))
+            late = state.is_late(event.seq, start_ms)
+            window = state.windows[start_ms] = Window(start_ms, length_ms, late)
         state.form = state.form or VideoForm(
             video_codec=event.video_codec,
             audio_codec=event.audio_codec,
@@ -118,6 +126,31 @@ class CameraWindows:
         events += state.due(now_ms, self.rules)
         return events
 
+    def on_configured(self, event: CameraConfigured) -> None:
+        """Take in how long the camera's windows are and how long they wait; the newest word counts.
+
+        Where windows were cut by other lengths already, those stay until the next border.
+        """
+        if self.told is not None and event.changed_ms < self.told.changed_ms:
+            return
+        self._tell(Told(event.changed_ms, event.grace_ms, event.idle_ms))
+        self._cut_by(WindowLengths(tuple((each.from_ms, each.window_ms) for each in event.windows)))
+
+    def _tell(self, told: Told) -> None:
+        self.told = told
+        known = {name: value for name, value in told._asdict().items() if value is not None}
+        known.pop("changed_ms")
+        self.rules = replace(self._settings, **known)
+
+    def _cut_by(self, lengths: WindowLengths) -> None:
+        spans = [span for run in self.runs.values() if (span := run.span()) is not None]
+        if spans:
+            from_ms, to_ms = min(span[0] for span in spans), max(span[1] for span in spans)
+            lengths = self.lengths.within(lengths, from_ms, to_ms)
+        self.lengths = lengths
+        for run in self.runs.values():
+            run.lengths = lengths
+
     def on_healed(self, run: str, window_start_ms: int, now_ms: int) -> list[Event]:
         """Take the healer's answer for one window. Returns the events to send."""
         state = self.runs.get(run)
@@ -135,7 +168,9 @@ class CameraWindows:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as JSON values; `restore` takes them back."""
-        return {run.run: _run_snapshot(run) for run in self.runs.values()}
+        if not self.runs and self.told is None:
+            return {}
+        return form.snapshot(self.lengths, self.told, self.runs.values())
 
     @classmethod
     def restore(
@@ -143,64 +178,10 @@ class CameraWindows:
     ) -> "CameraWindows":
         """Return the state that `snapshot` holds, or an empty one for None."""
         state = cls(camera, rules)
-        for run, value in (snapshot or {}).items():
-            state.runs[run] = _run_restored(camera, run, value)
+        if not snapshot:
+            return state
+        state.lengths, told, runs = form.restored(camera, snapshot)
+        state.runs = {run.run: run for run in runs}
+        if told is not None:
+            state._tell(told)
         return state
-
-
-def _run_snapshot(run: RunWindows) -> dict[str, Any]:
-    end = run.end
-    return {
-        "w": run.window_ms,
-        "f": run.form and run.form.model_dump(),
-        "o": [
-            [
-                window.start_ms,
-                window.late,
-                window.touched_ms,
-                window.asked_ms,
-                [list(held) for held in window.fragments.values()],
-            ]
-            for window in run.windows.values()
-        ],
-        "j": _flat(run.joined),
-        "m": _flat(run.settled),
-        "s": _flat(run.sealed),
-        "e": [part for pair in run.ends.items() for part in pair],
-        "n": run.watermark_ms,
-        "t": run.touched_ms,
-        "a": run.asked_ms,
-        "x": None if end is None else [end.last_seq, end.ended_ms, end.reason, _flat(end.given_up)],
-    }
-
-
-def _run_restored(camera: str, run: str, value: dict[str, Any]) -> RunWindows:
-    end = value["x"]
-    windows = {}
-    for start_ms, late, touched_ms, asked_ms, fragments in value["o"]:
-        held = {row[0]: Held._make(row) for row in fragments}
-        windows[start_ms] = Window(start_ms, late, held, touched_ms, asked_ms)
-    return RunWindows(
-        camera=camera,
-        run=run,
-        window_ms=value["w"],
-        form=value["f"] and VideoForm.model_validate(value["f"]),
-        windows=windows,
-        joined=_ranges(value["j"]),
-        settled=_ranges(value["m"]),
-        sealed=_ranges(value["s"]),
-        ends=dict(zip(value["e"][::2], value["e"][1::2], strict=True)),
-        watermark_ms=value["n"],
-        touched_ms=value["t"],
-        asked_ms=value["a"],
-        end=None if end is None else RunEnd(end[0], end[1], end[2], _ranges(end[3])),
-    )
-
-
-def _flat(ranges: SeqRanges) -> list[int]:
-    return [edge for pair in ranges.ranges for edge in pair]
-
-
-def _ranges(flat: Iterable[int]) -> SeqRanges:
-    edges = list(flat)
-    return SeqRanges(zip(edges[::2], edges[1::2], strict=True))

@@ -39,12 +39,18 @@ class Window:
     """The fragments of one run that start in one window and are not yet in a chunk."""
 
     start_ms: int
+    length_ms: int
     late: bool
     fragments: dict[int, Held] = field(default_factory=dict)
     touched_ms: int = 0
     """Log time of the newest fragment."""
     asked_ms: int | None = None
     """Log time at which the healer was asked."""
+
+    @property
+    def end_ms(self) -> int:
+        """UTC of its end, exclusive."""
+        return self.start_ms + self.length_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +61,11 @@ class RunEnd:
     ended_ms: int
     reason: str
     given_up: SeqRanges
+
+
+class Told(NamedTuple):
+    """What a camera was told last, but for the lengths; None: as the settings say."""
+
+    changed_ms: int
+    grace_ms: int | None
+    idle_ms: int | None

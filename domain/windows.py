@@ -32,6 +32,7 @@ from domain.events.chunks import DueReason
 from domain.gaps import gaps_of
 from domain.identity import MAX_SEQ, run_started_ms
 from domain.seqs import Range, SeqRanges
+from domain.window_lengths import WindowLengths
 from domain.window_state import Held, RunEnd, Window
 
 Proof = Literal["complete", "run-ended"]
@@ -43,6 +44,7 @@ class WindowRules:
     """The lengths that decide, in milliseconds, and the counts that bound the state."""
 
     window_ms: int = 60_000
+    """Of cameras that were told no other (domain/window_lengths.py)."""
     grace_ms: int = 30_000
     idle_ms: int = 60_000
     late_ms: int = 15_000
@@ -71,7 +73,7 @@ class RunWindows:
 
     camera: str
     run: str
-    window_ms: int
+    lengths: WindowLengths
     form: VideoForm | None = None
     """What its video is like; None until its first fragment."""
     windows: dict[int, Window] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class RunWindows:
     settled: SeqRanges = field(default_factory=SeqRanges)
     """Seqs nobody waits for: sealed as missing. One that comes after all is late."""
     sealed: SeqRanges = field(default_factory=SeqRanges)
-    """Indexes (start / window_ms) of the windows that were sealed."""
+    """The windows that were sealed, as the whole UTC seconds that they span."""
     ends: dict[int, int] = field(default_factory=dict)
     """Last seq of each range of `joined` -> when that fragment ended (UTC, ms)."""
     watermark_ms: int = 0
@@ -102,9 +104,18 @@ class RunWindows:
         """Whether this fragment was taken in already."""
         return seq in self.joined or any(seq in each.fragments for each in self.windows.values())
 
-    def is_late(self, seq: int, index: int) -> bool:
+    def is_late(self, seq: int, start_ms: int) -> bool:
         """Whether a new fragment comes after its window, or its absence, was sealed."""
-        return index in self.sealed or seq in self.settled
+        return start_ms // 1_000 in self.sealed or seq in self.settled
+
+    def span(self) -> tuple[int, int] | None:
+        """Return from when to when (UTC, ms) windows were cut, or None where there are none."""
+        starts = list(self.windows)
+        ends = [window.end_ms for window in self.windows.values()]
+        if self.sealed:
+            starts.append(self.sealed.ranges[0][0] * 1_000)
+            ends.append((self.sealed.ranges[-1][1] + 1) * 1_000)
+        return (min(starts), max(ends)) if starts else None
 
     def _known(self) -> SeqRanges:
         """Return the seqs that arrived, in chunks or in open windows."""
@@ -135,8 +146,7 @@ class RunWindows:
         quiet = now_ms - window.touched_ms >= rules.late_ms
         if window.late:
             return "late" if quiet else None
-        end_ms = window.start_ms + self.window_ms
-        if quiet and self.watermark_ms >= end_ms + rules.grace_ms:
+        if quiet and self.watermark_ms >= window.end_ms + rules.grace_ms:
             return "grace"
         return "idle" if now_ms - self.touched_ms >= rules.idle_ms else None
 
@@ -206,7 +216,7 @@ class RunWindows:
         if not rest or self.end is None or now_ms - self.touched_ms < rules.idle_ms:
             self.asked_ms = None
             return None
-        start_ms = self.end.ended_ms // self.window_ms * self.window_ms
+        start_ms, _ = self.lengths.window(self.end.ended_ms)
         if checked == start_ms and self.asked_ms is not None:
             self.settled |= SeqRanges(rest)
             self.asked_ms = None
@@ -239,7 +249,7 @@ class RunWindows:
             camera=self.camera,
             run=self.run,
             window_start_ms=window.start_ms,
-            window_ms=self.window_ms,
+            window_ms=window.length_ms,
             reason=reason,
             form=self.form,
             fragments=[each.ref() for each in held],
@@ -248,7 +258,7 @@ class RunWindows:
         del self.windows[window.start_ms]
         self.joined |= SeqRanges.of(window.fragments)
         self.settled |= SeqRanges((gap.first_seq, gap.last_seq) for gap in gaps)
-        self.sealed = self.sealed.add(window.start_ms // self.window_ms)
+        self.sealed |= SeqRanges([(window.start_ms // 1_000, window.end_ms // 1_000 - 1)])
         self.ends.update({each.seq: each.end_ms for each in held})
         self._fold(known, rules)
         lasts = {last for _, last in self.joined.ranges}

@@ -66,7 +66,14 @@ class TopicSpec:
 FRAGMENT_ARRIVED = TopicSpec(
     "fragment-arrived",
     "camera id; ticks go to each partition without a key",
-    (events.FragmentArrived, events.RunStarted, events.RunEnded, events.Healed, events.Tick),
+    (
+        events.FragmentArrived,
+        events.RunStarted,
+        events.RunEnded,
+        events.CameraConfigured,
+        events.Healed,
+        events.Tick,
+    ),
 )
 HEAL_REQUESTED = TopicSpec("heal-requested", "camera id", (events.HealRequested,))
 CHUNK_DUE = TopicSpec("chunk-due", "camera id", (events.ChunkDue,), max_message_bytes=4 * MIB)

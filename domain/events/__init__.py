@@ -13,12 +13,14 @@ from domain.events.chunks import (
     VideoForm,
 )
 from domain.events.control import (
+    CameraConfigured,
     DeadLetter,
     DeadLetterMarked,
     Deleted,
     Healed,
     HealRequested,
     Tick,
+    WindowsFrom,
 )
 from domain.events.detections import Detection, DetectionFrame, FoundObject
 from domain.events.edge import CameraStatus, Heartbeat
@@ -28,6 +30,7 @@ from domain.events.registry import EVENTS, AnyEvent, encode, parse
 __all__ = [
     "EVENTS",
     "AnyEvent",
+    "CameraConfigured",
     "CameraStatus",
     "ChunkComplete",
     "ChunkDue",
@@ -51,6 +54,7 @@ __all__ = [
     "RunStarted",
     "Tick",
     "VideoForm",
+    "WindowsFrom",
     "encode",
     "parse",
 ]

@@ -1,11 +1,13 @@
 """What stands between: healing, silence measured, deletions, dead letters."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from domain.events.base import Event, Ms, Ranges, Reason, Seq
+from domain.errors import ConfigError
+from domain.events.base import DurationMs, Event, Ms, Part, Ranges, Reason, Seq, WindowMs
 from domain.identity import CameraId, RunId
+from domain.window_lengths import MAX_STEPS, WindowLengths
 
 
 class HealRequested(Event):
@@ -68,6 +70,52 @@ class Deleted(Event):
     def key(self) -> str:
         """The camera."""
         return self.camera
+
+
+class WindowsFrom(Part):
+    """From when on a camera's windows are how long."""
+
+    from_ms: Ms = Field(description="a border of windows of the length before and of this one")
+    window_ms: WindowMs
+
+
+class CameraConfigured(Event):
+    """How a camera's footage is cut from now on; stands in the camera's order of fragments.
+
+    It tells all there is to know, so that sent again it changes nothing; the newest counts.
+    """
+
+    type: Literal["camera-configured"] = "camera-configured"
+    camera: CameraId
+    windows: list[WindowsFrom] = Field(
+        min_length=1,
+        max_length=MAX_STEPS,
+        description="ascending, the first from 0: what comes late is cut as its neighbours were",
+    )
+    grace_ms: DurationMs | None = Field(
+        None, description="see WindowRules; null: as the settings say"
+    )
+    idle_ms: int | None = Field(
+        None,
+        ge=1_000,
+        le=86_400_000,
+        description="silence of a run that closes its windows; null: as the settings say",
+        json_schema_extra={"unit": "ms"},
+    )
+    changed_ms: Ms = Field(description="when it was decided")
+
+    @property
+    def key(self) -> str:
+        """The camera."""
+        return self.camera
+
+    @model_validator(mode="after")
+    def _adjoin(self) -> Self:
+        try:
+            WindowLengths(tuple((each.from_ms, each.window_ms) for each in self.windows))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class DeadLetterMarked(Event):

@@ -14,12 +14,14 @@ from domain.events.chunks import (
     VideoForm,
 )
 from domain.events.control import (
+    CameraConfigured,
     DeadLetter,
     DeadLetterMarked,
     Deleted,
     Healed,
     HealRequested,
     Tick,
+    WindowsFrom,
 )
 from domain.events.detections import Detection, DetectionFrame, FoundObject
 from domain.events.edge import CameraStatus, Heartbeat
@@ -83,6 +85,15 @@ _ALL: tuple[Event, ...] = (
         last_seq=3,
         reason="the camera closed the connection",
         given_up=[(2, 2)],
+    ),
+    CameraConfigured(
+        camera=CAMERA,
+        windows=[
+            WindowsFrom(from_ms=0, window_ms=60_000),
+            WindowsFrom(from_ms=START_MS + 1_020_000, window_ms=30_000),
+        ],
+        grace_ms=10_000,
+        changed_ms=START_MS,
     ),
     HealRequested(
         camera=CAMERA,

@@ -9,6 +9,7 @@ from domain.errors import InvalidEventError
 from domain.events.base import Event
 from domain.events.chunks import ChunkComplete, ChunkDue
 from domain.events.control import (
+    CameraConfigured,
     DeadLetter,
     DeadLetterMarked,
     Deleted,
@@ -24,6 +25,7 @@ AnyEvent = (
     FragmentArrived
     | RunStarted
     | RunEnded
+    | CameraConfigured
     | HealRequested
     | Healed
     | Tick

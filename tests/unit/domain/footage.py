@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from domain.events import FragmentArrived, FragmentRef, RunEnded
+from domain.events import CameraConfigured, FragmentArrived, FragmentRef, RunEnded, WindowsFrom
 from domain.identity import new_run_id
+from domain.window_lengths import WindowLengths
 
 CAMERA = "acme/berlin/gate-1"
 T0_MS = 1_800_000_000_000
@@ -70,4 +71,17 @@ def run_ended(
         last_seq=last_seq,
         reason=reason,
         given_up=given_up or [],
+    )
+
+
+def configured(lengths: WindowLengths, changed_ms: int = T0_MS, **waits: int) -> CameraConfigured:
+    """Return the word to a camera that its windows have these lengths."""
+    return CameraConfigured(
+        camera=CAMERA,
+        windows=[
+            WindowsFrom(from_ms=from_ms, window_ms=window_ms)
+            for from_ms, window_ms in lengths.steps
+        ],
+        changed_ms=changed_ms,
+        **waits,
     )

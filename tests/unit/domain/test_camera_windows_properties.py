@@ -5,8 +5,10 @@ from dataclasses import replace
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from domain.events import CameraConfigured
+from domain.window_lengths import WindowLengths
 from domain.windows import WindowRules
-from tests.unit.domain.footage import T0_MS, fragment, run_ended, run_id
+from tests.unit.domain.footage import T0_MS, configured, fragment, run_ended, run_id
 from tests.unit.domain.world import RULES, EndlessHealingError, Recording, Shot, World
 
 DURATIONS = st.sampled_from([2_000, 3_000, 4_000, 4_000, 7_000, 13_000, 45_000])
@@ -56,6 +58,22 @@ def recordings(draw: st.DrawFn, number: int, *, faultless: bool = False) -> Reco
 
 
 @st.composite
+def words_to_the_camera(draw: st.DrawFn) -> tuple[tuple[int, CameraConfigured], ...]:
+    """Draw changes of the window's length: in time, too late, more than once, out of order."""
+    lengths = WindowLengths.always(draw(st.sampled_from([RULES.window_ms, 4_000])))
+    told = []
+    for number in range(draw(st.integers(1, 4))):
+        border_ms = T0_MS + draw(st.integers(-50_000, 250_000))
+        lengths = lengths.changed(
+            draw(st.sampled_from([1_000, 4_000, 12_000, 15_000, 24_000])), border_ms
+        )
+        word = configured(lengths, T0_MS + number, idle_ms=draw(st.sampled_from([5_000, 40_000])))
+        for _ in range(draw(st.integers(1, 2))):
+            told.append((T0_MS + draw(st.integers(0, 200_000)), word))
+    return tuple(told)
+
+
+@st.composite
 def worlds(draw: st.DrawFn, rules: WindowRules = RULES, **flags: bool) -> World:
     runs = [draw(recordings(number)) for number in range(draw(st.integers(1, 3)))]
     return World(
@@ -70,6 +88,13 @@ def worlds(draw: st.DrawFn, rules: WindowRules = RULES, **flags: bool) -> World:
 @given(worlds())
 def test_nothing_is_lost_doubled_or_left_open(world: World) -> None:
     world.play().check()
+
+
+@given(worlds(), words_to_the_camera())
+def test_nothing_is_lost_or_doubled_where_the_length_of_windows_changes(
+    world: World, told: tuple[tuple[int, CameraConfigured], ...]
+) -> None:
+    replace(world, told=told).play().check()
 
 
 @given(

@@ -380,7 +380,11 @@ def test_the_largest_state_fits_into_one_kafka_message() -> None:
     run = windows.runs[RUN]
     assert len(run.windows) == share
     spread = [80_000_000 + 2 * at for at in range(rules.max_ranges)]
-    run.joined = run.settled = run.sealed = SeqRanges.of(spread)
+    run.joined = run.settled = SeqRanges.of(spread)
+    run.sealed = SeqRanges(
+        (T0_MS // 1_000 + 120 * at, T0_MS // 1_000 + 120 * at + 59)
+        for at in range(rules.max_ranges)
+    )
     run.ends = dict.fromkeys(spread, T0_MS)
     assert run.end is not None
     run.end = replace(run.end, given_up=SeqRanges.of(spread))

@@ -13,10 +13,12 @@ import heapq
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from domain.camera_windows import CameraWindows
 from domain.events import (
+    CameraConfigured,
     ChunkDue,
     Event,
     FragmentArrived,
@@ -76,6 +78,8 @@ class World:
 
     recordings: list[Recording]
     rules: WindowRules = RULES
+    told: tuple[tuple[int, CameraConfigured], ...] = ()
+    """When the camera is told how to cut, and what."""
     heal_ms: int = 1_000
     """How long the healer takes."""
     heal_twice: bool = False
@@ -101,6 +105,8 @@ class World:
 
     def play(self) -> "World":
         """Play everything, then let time pass until all must be settled."""
+        for at_ms, configured in self.told:
+            self._put(at_ms, configured)
         for each in self.recordings:
             for shot in each.shots:
                 for at_ms in shot.notices_ms:
@@ -136,6 +142,9 @@ class World:
                 was, decided = windows.on_fragment(event, now_ms)
             case RunEnded():
                 decided = windows.on_run_ended(event, now_ms)
+            case CameraConfigured():
+                windows.on_configured(event)
+                decided = []
             case Healed():
                 decided = windows.on_healed(event.run, event.window_start_ms, now_ms)
             case _:
@@ -254,6 +263,11 @@ class World:
     def _check_run(self, recording: Recording) -> None:
         run = recording.run
         arrived = self.arrived.get(run, set())
+        spans = sorted(
+            {(due.window_start_ms, due.window_ms) for due in self.dues if due.run == run}
+        )
+        for (start_ms, length_ms), (next_ms, _) in pairwise(spans):
+            assert start_ms + length_ms <= next_ms, "windows are the same or apart"
         joined = {seq for each, seq in (*self.firsts, *self.lates) if each == run}
         assert joined == arrived, "the chunks hold what arrived, all of it and no more"
         if self.evicts:
