@@ -20,7 +20,10 @@ from faust.types.auth import CredentialsT
 
 from domain.errors import ConfigError
 from stores import tls
+from streams import connections
 from streams.settings import Settings
+
+connections.install()
 
 _REFUSED = (
     AuthenticationFailedError,
