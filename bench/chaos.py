@@ -15,33 +15,30 @@ import logging
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from bench import lag, verdict
-from bench.cameras import CALM, Chances, Run, SyntheticCamera, Tally
+from bench.breaking import Breaker
+from bench.cameras import CALM, Chances, SyntheticCamera, Tally
 from bench.entrance import Entrance
-from bench.fault_proxy import FAULTS, FaultProxy
+from bench.fault_proxy import FaultProxy
 from bench.faults import Planned, plan
 from bench.pauses import Pauses
+from bench.settling import Settling
 from bench.workers import RELAY, Workers
 from domain.errors import VigilError
-from domain.events import Healed, parse
-from local.folder import project_root
-from local.program import vigil
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
 from stores.objects import ObjectStore
 from streams.settings import Settings, settings
 from streams.storage import make_object_store
 from streams.topic_admin import ensure
-from streams.topics import DEAD_LETTER, FRAGMENT_ARRIVED, TOPICS
+from streams.topics import TOPICS
 
 TENANT = "chaos"
 COUNTS = {"assemble": 2, "heal": 1, "join": 2, "index": 2}
@@ -56,7 +53,8 @@ SETTINGS = {
 WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 SETTLE_S = 120
 WARM_WITHIN_S = 180
-MANY = 10
+GIVE_UP_AFTER = 5
+"""Times the allowed time that is waited all the same: late is told apart from lost."""
 ASK_EVERY_S = 1.0
 
 
@@ -144,14 +142,13 @@ class Chaos:
         self._deploy: bool = arguments.deploy
         self._every_s: float = arguments.every
         self._settle_s: float = arguments.settle
+        self._give_up_s = arguments.settle * GIVE_UP_AFTER
         self._count: int = arguments.cameras
         self._pace_s = 2.0 / arguments.speed
         self._speed: float = arguments.speed
         self._of = Settings()
         self._tally = Tally()
-        self._done: Counter[str] = Counter()
-        self._kills = 0
-        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._replaced = 0
         self._pauses: dict[str, float] = {}
 
     async def run(self) -> dict[str, Any]:
@@ -173,33 +170,36 @@ class Chaos:
             workers = await enter(Workers(self._folder, env, COUNTS))
             recording = _Recording(cameras)
             await self._warm(catalog, workers)
-            await self._everything(workers, proxy)
+            breaker = Breaker(self._stack, workers, proxy, wipe=self._wipe, say=say)
+            await self._everything(workers, breaker)
             await recording.end()
             await asyncio.sleep(2 * WINDOW_MS / 1000 / self._speed + 0.5)  # the last late notices
             await entrance.drained()
             say(f"recorded {self._tally}")
-            ended_s = time.monotonic()
+            settling = Settling(self._of, time.monotonic(), self._give_up_s, say)
             runs = [run for camera in cameras for run in camera.runs]
-            lag_zero_s = await self._no_lag(ended_s, entrance)
-            found = await self._settled(catalog, runs, ended_s)
-            settled_s = time.monotonic() - ended_s
+            lag_zero_s = await settling.no_lag(entrance)
+            found = await settling.counted(catalog, runs)
+            settled_s = settling.took_s
             found.detections_lost = await verdict.detections_lost(
                 catalog, TENANT, self._tally.detections
             )
             say(f"settled after {settled_s:.1f} s; reading {found.chunks} chunks")
             await verdict.compared(catalog, store, runs, found)
-            fsck = await self._fsck()
-            healed, dead = await self._topics_say()
+            fsck = await settling.fsck()
+            healed, dead = await settling.topics_say()
         for line in found.said:
             say(line)
-        return self._figures(found, workers, entrance) | {
+        in_time = lag_zero_s is not None and lag_zero_s <= self._settle_s
+        return self._figures(found, workers, entrance, breaker) | {
             "s3_connections_hit": proxy.hit,
             "healed": healed,
             "dead_letters": dead,
             "fsck": fsck,
-            "settled_s": round(settled_s, 1),
+            "settled_s": settled_s,
             "lag_zero_s": lag_zero_s,
-            "clean": found.clean and lag_zero_s is not None and fsck == "clean",
+            "lag_zero_in_time": in_time,
+            "clean": found.clean and in_time and fsck == "clean",
         }
 
     def _camera(self, number: int, store: ObjectStore, entrance: Entrance) -> SyntheticCamera:
@@ -228,69 +228,23 @@ class Chaos:
                 raise VigilError(f"No chunk came within {WARM_WITHIN_S} s.\n{tails}")
             await asyncio.sleep(ASK_EVERY_S)
 
-    async def _everything(self, workers: Workers, proxy: FaultProxy) -> None:
+    async def _everything(self, workers: Workers, breaker: Breaker) -> None:
         """Break for as long as told; return once everything runs again."""
         began_s = time.monotonic()
         if self._deploy:
             await self._roll(workers)
         else:
-            await self._break(workers, proxy)
+            await breaker.run(self._planned(workers))
         await asyncio.sleep(max(0.0, began_s + self._seconds - time.monotonic()))
 
-    # -- faults
-
-    async def _break(self, workers: Workers, proxy: FaultProxy) -> None:
-        planned = plan(
+    def _planned(self, workers: Workers) -> list[Planned]:
+        return plan(
             random.Random(f"{self._seed} plan"),
             self._seconds,
             list(workers.programs),
             every_s=self._every_s,
             session_s=float(SETTINGS["VIGIL_SESSION_TIMEOUT_S"]),
         )
-        began_s = time.monotonic()
-        running = []
-        for fault in planned:
-            await asyncio.sleep(max(0.0, began_s + fault.at_s - time.monotonic()))
-            say(str(fault))
-            running.append(asyncio.create_task(self._do(fault, workers, proxy)))
-        for outcome in await asyncio.gather(*running, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-
-    async def _do(self, fault: Planned, workers: Workers, proxy: FaultProxy) -> None:
-        lock = self._busy[fault.whom]
-        if lock.locked():
-            say(f"         {fault.whom} has not come back yet: left alone")
-            return
-        async with lock:
-            await self._do_now(fault, workers, proxy)
-
-    async def _do_now(self, fault: Planned, workers: Workers, proxy: FaultProxy) -> None:
-        self._done[fault.kind if fault.kind != "s3" else f"s3 {fault.how}"] += 1
-        match fault.kind:
-            case "kill":
-                self._kills += 1
-                wipe = self._wipe and fault.whom.startswith("assemble")
-                await workers.kill(fault.whom, wipe=wipe)
-                await asyncio.sleep(fault.for_s)
-                await workers.start(fault.whom)
-            case "stall":
-                if (pid := workers.pid(fault.whom)) is not None:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGSTOP)
-                        await asyncio.sleep(fault.for_s)
-                        os.kill(pid, signal.SIGCONT)
-            case "stop":
-                process = self._stack.services[fault.whom].process
-                end = process.kill if fault.how == "SIGKILL" else process.stop
-                await asyncio.to_thread(end)
-                await asyncio.sleep(fault.for_s)
-                await asyncio.to_thread(self._stack.restart, fault.whom)
-            case "s3":
-                how = next(each for each in FAULTS if each == fault.how)
-                proxy.begin(how, 0.5 if fault.for_s > 8 else 1.0)
-                await asyncio.sleep(fault.for_s)
-                proxy.end()
 
     async def _roll(self, workers: Workers) -> None:
         """Replace all workers, one after another, each once its predecessor's successor works."""
@@ -299,7 +253,7 @@ class Chaos:
             for name in workers.programs:
                 say(f"replacing {name}")
                 await workers.replace(name)
-                self._done["replaced"] += 1
+                self._replaced += 1
                 if name != RELAY:
                     await self._working(name)
             await asyncio.sleep(5)
@@ -315,61 +269,12 @@ class Chaos:
                 raise VigilError(f"{name} does not catch up after it was replaced.")
             await asyncio.sleep(0.5)
 
-    # -- the end
-
-    async def _no_lag(self, since_s: float, entrance: Entrance) -> float | None:
-        """Return how long after `since_s` nothing waits: in SQS, and in the topics as they end now.
-
-        None where that takes longer than allowed.
-        """
-        while await entrance.left_in_sqs():
-            if time.monotonic() > since_s + self._settle_s:
-                say("messages are left in SQS")
-                return None
-            await asyncio.sleep(ASK_EVERY_S)
-        until = await lag.ends(self._of, {spec for each in lag.READS.values() for spec in each})
-        while any((left := await lag.lags(self._of, until)).values()):
-            if time.monotonic() > since_s + self._settle_s:
-                say(f"lag left: {left}")
-                return None
-            await asyncio.sleep(ASK_EVERY_S)
-        return round(time.monotonic() - since_s, 1)
-
-    async def _settled(self, catalog: Catalog, runs: list[Run], since_s: float) -> verdict.Verdict:
-        """Ask until everything stands in chunks, or too long; return the last answer."""
-        while True:
-            found = await verdict.counted(catalog, runs)
-            if found.clean or time.monotonic() > since_s + self._settle_s:
-                return found
-            await asyncio.sleep(ASK_EVERY_S)
-
-    async def _fsck(self) -> str:
-        """Let `vigil fsck --bytes` look too: `clean`, or the last thing it said."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *vigil("fsck", "--bytes", "--json", "--margin", "1s")),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=project_root(),
-        )
-        said, _ = await process.communicate()
-        lines = said.decode(errors="replace").splitlines()
-        if process.returncode == 0:
-            return "clean"
-        for line in lines[:MANY]:
-            say(f"fsck: {line}")
-        return lines[-1][:500] if lines else f"exit code {process.returncode}"
-
-    async def _topics_say(self) -> tuple[int, int]:
-        """Return how many fragments the healer found, and how many dead letters there are."""
-        healed = 0
-        async for value in lag.read(self._of, FRAGMENT_ARRIVED):
-            if b'"healed"' in value and isinstance(event := parse(value), Healed):
-                healed += event.found
-        dead = len([value async for value in lag.read(self._of, DEAD_LETTER)])
-        return healed, dead
-
     def _figures(
-        self, found: verdict.Verdict, workers: Workers, entrance: Entrance
+        self,
+        found: verdict.Verdict,
+        workers: Workers,
+        entrance: Entrance,
+        breaker: Breaker,
     ) -> dict[str, Any]:
         messages = entrance.by_sqs + entrance.by_kafka
         figures: dict[str, Any] = {
@@ -379,8 +284,9 @@ class Chaos:
             "fragments": self._tally.fragments,
             "runs": self._tally.runs,
             "through_sqs_percent": round(100 * entrance.by_sqs / max(1, messages), 1),
-            "kills": self._kills,
-            "faults": dict(sorted(self._done.items())),
+            "kills": breaker.kills,
+            "faults": dict(sorted(breaker.done.items())),
+            "replaced": self._replaced,
             "tables_wiped": self._wipe,
             "ended_by_themselves": workers.ended_by_themselves,
             "notices": {
