@@ -12,9 +12,11 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.schema import CreateSchema
 
 from domain.errors import StoreError
 from stores.catalog.faults import said
+from stores.catalog.pool import search_path
 
 _REFUSED = (
     OSError,
@@ -45,10 +47,11 @@ def _config() -> Config:
     return config
 
 
-def _engine(dsn: str) -> AsyncEngine:
+def _engine(dsn: str, schema: str | None = None) -> AsyncEngine:
     # asyncpg reads the address itself, so that it means the same here as for the pool.
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn, timeout=10)
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(dsn, timeout=10, server_settings=search_path(schema)),
     )
 
 
@@ -76,14 +79,17 @@ async def schema_status(dsn: str) -> SchemaStatus:
         await engine.dispose()
 
 
-async def migrate(dsn: str) -> SchemaStatus:
+async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
     """Bring the schema up to date, in one transaction, and return its version.
 
+    Without a `schema`, that of the address; one that is named is made where it is absent.
     StoreError where the database cannot be reached, or has a version this program does not know.
     """
-    engine = _engine(dsn)
+    engine = _engine(dsn, schema)
     try:
         async with engine.begin() as connection:
+            if schema is not None:
+                await connection.execute(CreateSchema(schema, if_not_exists=True))
             await connection.run_sync(_upgrade)
         async with engine.connect() as connection:
             return await connection.run_sync(_current)

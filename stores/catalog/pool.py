@@ -57,11 +57,19 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         )
 
 
-class Catalog:
-    """A pool of at most `size` connections to the catalog. Use as an async context manager."""
+def search_path(schema: str | None) -> dict[str, str]:
+    """Return what a connection is told so that it finds the tables of a schema."""
+    return {} if schema is None else {"search_path": schema}
 
-    def __init__(self, dsn: str, *, size: int = 4) -> None:
-        self._dsn, self._size = dsn, size
+
+class Catalog:
+    """A pool of at most `size` connections to the catalog. Use as an async context manager.
+
+    With a `schema`, the catalog is the one that stands in it, else that of the address.
+    """
+
+    def __init__(self, dsn: str, *, size: int = 4, schema: str | None = None) -> None:
+        self._dsn, self._size, self._schema = dsn, size, schema
         self._pool: asyncpg.Pool | None = None
         self._days: set[tuple[str, int]] = set()
 
@@ -75,6 +83,7 @@ class Catalog:
                 init=_prepare,
                 timeout=10,
                 command_timeout=60,
+                server_settings=search_path(self._schema),
             )
         except (ValueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreError(f"The catalog cannot be reached. {said(error)}") from error
@@ -105,6 +114,17 @@ class Catalog:
             if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
                 raise StoreError(f"The catalog has no place for a row. {said(error)}") from error
             raise InvalidEventError(f"catalog: a row is refused: {str(error)[:400]}") from error
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreError(f"The catalog did not answer. {said(error)}") from error
+
+    @asynccontextmanager
+    async def alone(self, what: str) -> AsyncIterator[bool]:
+        """Hold `what` of this catalog for as long as it takes; yields False where another does."""
+        if self._pool is None:
+            raise StoreError("The catalog is not open.")
+        try:
+            async with self._pool.acquire(timeout=30) as connection:  # what it holds goes with it
+                yield bool(await connection.fetchval(sql("alone"), what))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreError(f"The catalog did not answer. {said(error)}") from error
 

@@ -1,5 +1,6 @@
--- $1 jsonb: list of chunk-complete, one of each run and window, with `seqs`, `settled`, `covered`
--- and `whole` added; $2 bigint: now, UTC ms. The cameras' footage is locked.
+-- $1 jsonb: list of chunk-complete with `seqs`, `settled`, `covered` and `whole` added; $2 bigint:
+-- now, UTC ms. The cameras' footage is locked. Of one run and window the highest revision counts
+-- that no tombstone names: a lower one may stand in its place, in windows of another length.
 -- Returns how many are current now. Fragments that a chunk holds leave in the same statement.
 WITH given AS (
     SELECT *
@@ -9,15 +10,8 @@ WITH given AS (
         end_ms bigint, reason text, video_codec text, audio_codec text, width integer,
         height integer, fragments jsonb, gaps jsonb, joined_ms bigint, seqs int4multirange,
         settled int4multirange, covered int8multirange, whole boolean)
-), stored AS (
-    INSERT INTO chunks AS known (
-        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes, sha256,
-        start_ms, end_ms, reason, video_codec, audio_codec, width, height, seqs, settled, covered,
-        whole, fragments, gaps, joined_ms, indexed_ms)
-    SELECT
-        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes,
-        decode(sha256, 'hex'), start_ms, end_ms, reason, video_codec, audio_codec, width, height,
-        seqs, settled, covered, whole, fragments, gaps, joined_ms, $2
+), alive AS (
+    SELECT DISTINCT ON (camera, window_start_ms, run) *
     FROM given
     WHERE NOT EXISTS (
         SELECT FROM tombstones
@@ -27,6 +21,17 @@ WITH given AS (
           AND coalesce(tombstones.window_start_ms, given.window_start_ms) = given.window_start_ms
           AND coalesce(tombstones.digest, given.digest) = given.digest
     )
+    ORDER BY camera, window_start_ms, run, revision DESC, joined_ms
+), stored AS (
+    INSERT INTO chunks AS known (
+        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes, sha256,
+        start_ms, end_ms, reason, video_codec, audio_codec, width, height, seqs, settled, covered,
+        whole, fragments, gaps, joined_ms, indexed_ms)
+    SELECT
+        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes,
+        decode(sha256, 'hex'), start_ms, end_ms, reason, video_codec, audio_codec, width, height,
+        seqs, settled, covered, whole, fragments, gaps, joined_ms, $2
+    FROM alive
     ON CONFLICT (camera, window_start_ms, run) DO UPDATE SET
         window_ms = excluded.window_ms, revision = excluded.revision, digest = excluded.digest,
         object_key = excluded.object_key, size_bytes = excluded.size_bytes,
@@ -40,10 +45,10 @@ WITH given AS (
     RETURNING camera, start_ms, end_ms, width, height, video_codec
 ), taken_over AS (
     DELETE FROM fragments
-    USING given
-    WHERE fragments.camera = given.camera
-      AND fragments.run = given.run
-      AND given.settled @> fragments.seq
+    USING alive
+    WHERE fragments.camera = alive.camera
+      AND fragments.run = alive.run
+      AND alive.settled @> fragments.seq
 ), reach AS (
     INSERT INTO footage AS known (camera, first_ms, last_ms, width, height, video_codec)
     SELECT
@@ -62,12 +67,19 @@ WITH given AS (
         video_codec = CASE WHEN excluded.last_ms >= known.last_ms
                            THEN excluded.video_codec ELSE known.video_codec END
 ), announced AS (
-    -- A run may lack its run-started: other recorders, or a notice still on its way.
-    INSERT INTO runs (camera, run, started_ms)
-    SELECT camera, run, min(start_ms)
+    -- A run may lack its run-started: other recorders, or a notice still on its way. Then it began
+    -- with its first footage, in whatever order that comes.
+    INSERT INTO runs AS known (camera, run, started_ms)
+    SELECT camera, run, min(start_ms) AS started_ms
     FROM given
     GROUP BY camera, run
+    HAVING NOT EXISTS (
+        SELECT FROM runs
+        WHERE runs.camera = given.camera AND runs.run = given.run
+          AND (runs.edge IS NOT NULL OR runs.started_ms <= min(given.start_ms))
+    )
     ORDER BY camera, run
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (camera, run) DO UPDATE SET started_ms = excluded.started_ms
+    WHERE known.edge IS NULL AND excluded.started_ms < known.started_ms
 )
 SELECT count(*) AS stored FROM stored

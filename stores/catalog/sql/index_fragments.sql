@@ -53,12 +53,19 @@ WITH given AS (
         video_codec = CASE WHEN excluded.last_ms >= known.last_ms
                            THEN excluded.video_codec ELSE known.video_codec END
 ), announced AS (
-    -- A run may lack its run-started: other recorders, or a notice still on its way.
-    INSERT INTO runs (camera, run, started_ms)
-    SELECT camera, run, min(start_ms)
+    -- A run may lack its run-started: other recorders, or a notice still on its way. Then it began
+    -- with its first footage, in whatever order that comes.
+    INSERT INTO runs AS known (camera, run, started_ms)
+    SELECT camera, run, min(start_ms) AS started_ms
     FROM given
     GROUP BY camera, run
+    HAVING NOT EXISTS (
+        SELECT FROM runs
+        WHERE runs.camera = given.camera AND runs.run = given.run
+          AND (runs.edge IS NOT NULL OR runs.started_ms <= min(given.start_ms))
+    )
     ORDER BY camera, run
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (camera, run) DO UPDATE SET started_ms = excluded.started_ms
+    WHERE known.edge IS NULL AND excluded.started_ms < known.started_ms
 )
 SELECT count(*) AS stored FROM stored

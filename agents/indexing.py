@@ -1,0 +1,80 @@
+"""What becomes of each event in the catalog: the rules that the indexer and a replay share."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from domain.errors import InvalidEventError
+from domain.events import (
+    AnyEvent,
+    ChunkComplete,
+    Deleted,
+    Detection,
+    FragmentArrived,
+    Heartbeat,
+    RunEnded,
+    RunStarted,
+)
+from domain.times import too_far_ahead
+from stores import catalog as index
+from stores.catalog import Catalog
+
+Write = Callable[[Catalog, Sequence[Any], int], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Events that are written together."""
+
+    name: str
+    """In the plural: fragments, chunks."""
+    most: int
+    """How many go into one transaction."""
+    write: Write
+    """Of catalog, events and now (UTC ms): writes them and returns how many changed anything."""
+
+
+async def _runs(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
+    return await index.index_runs(catalog, events)
+
+
+async def _detections(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
+    return await index.index_detections(catalog, events)
+
+
+async def _deleted(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
+    return await index.index_deleted(catalog, events)
+
+
+FRAGMENTS = Kind("fragments", 500, index.index_fragments)
+RUNS = Kind("runs", 500, _runs)
+CHUNKS = Kind("chunks", 50, index.index_chunks)
+DETECTIONS = Kind("detections", 100, _detections)
+HEARTBEATS = Kind("heartbeats", 500, index.index_heartbeats)
+DELETED = Kind("deletions", 500, _deleted)
+KINDS = (FRAGMENTS, RUNS, CHUNKS, DETECTIONS, HEARTBEATS, DELETED)
+
+
+def kind_of(event: AnyEvent, logged_ms: int) -> Kind | None:
+    """Return how an event is written, None where the catalog keeps nothing of it.
+
+    `logged_ms` is when it was sent (UTC), the same at every reading. Raises InvalidEventError
+    where it must not be believed.
+    """
+    match event:
+        case FragmentArrived():
+            if too_far_ahead(event.start_ms, logged_ms):
+                raise InvalidEventError("start_ms: more than 5 minutes ahead: check the clock")
+            return FRAGMENTS
+        case RunStarted() | RunEnded():
+            return RUNS
+        case ChunkComplete():
+            return CHUNKS
+        case Detection():
+            return DETECTIONS
+        case Heartbeat():
+            return HEARTBEATS
+        case Deleted():
+            return DELETED
+        case _:
+            return None  # healing, ticks and what is due are for others
