@@ -14,6 +14,7 @@ from domain.camera_windows import CameraWindows
 from domain.errors import InvalidEventError, StoreError
 from domain.events import (
     AnyEvent,
+    CameraConfigured,
     ChunkDue,
     Event,
     FragmentArrived,
@@ -74,6 +75,10 @@ async def assemble(event: AnyEvent, record: Record) -> None:
         case RunEnded():
             windows = in_hand.of(event.camera, record)
             decided = windows.on_run_ended(event, now_ms)
+        case CameraConfigured():
+            windows = in_hand.of(event.camera, record)
+            windows.on_configured(event)
+            decided = []
         case Healed():
             windows = in_hand.of(event.camera, record)
             decided = windows.on_healed(event.run, event.window_start_ms, now_ms)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 
 from domain.consistency import Patience
 from domain.seqs import SeqRanges
+from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog
 from stores.objects import ObjectStore
 
@@ -27,8 +28,8 @@ class Check:
     camera: str
     scope: Scope
     patience: Patience
-    window_ms: int
-    """The camera's window length."""
+    lengths: WindowLengths
+    """The camera's window lengths."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The consistency check of many cameras, one after the other: findings, and what became of them."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.check_scope import Check, Counts, Scope
 from agents.checker import CameraChecker
@@ -12,6 +12,7 @@ from domain.errors import InvalidIdError
 from domain.identity import check_camera
 from stores import inventory as bucket
 from stores.catalog import Catalog
+from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
 from streams.sender import Sender
 from streams.settings import Settings
@@ -34,6 +35,7 @@ class Fsck:
     scope: Scope
     patience: Patience
     window_ms: int
+    """As the settings say it; what a camera was told otherwise is read for each."""
     sender: Sender | None = None
     counts: Counts = field(default_factory=Counts)
 
@@ -50,7 +52,10 @@ class Fsck:
                 yield Outcome(_stranger(camera), False, "cannot be mended")
 
     async def _camera(self, camera: str) -> AsyncIterator[Outcome]:
-        check = Check(self.store, self.catalog, camera, self.scope, self.patience, self.window_ms)
+        cut = await camera_windows(self.catalog, camera, self.window_ms)
+        settle_ms = self.patience.settle_ms + cut.waits_longer_ms(self.window_ms)
+        patience = replace(self.patience, settle_ms=settle_ms)
+        check = Check(self.store, self.catalog, camera, self.scope, patience, cut.lengths)
         checker = CameraChecker(check)
         mender = Mender(check, self.sender) if self.sender is not None else None
         async for finding in checker.findings():

@@ -100,8 +100,9 @@ class Mender:
 
     # -- fragments that the assembler takes for joined
 
-    def _window_ms(self, event: FragmentArrived) -> int:
-        return event.start_ms - event.start_ms % self._check.window_ms
+    def _window(self, event: FragmentArrived) -> tuple[int, int]:
+        """Return start (UTC, ms) and length of the window that a fragment belongs to."""
+        return self._check.lengths.window(event.start_ms)
 
     async def _ask(self, finding: Finding) -> list[Outcome]:
         assert isinstance(finding.mend, AskJoiner)
@@ -112,7 +113,7 @@ class Mender:
         outcomes = []
         if self._asked:
             last = self._asked[-1][1]
-            same = (last.run, self._window_ms(last)) == (event.run, self._window_ms(event))
+            same = (last.run, self._window(last)) == (event.run, self._window(event))
             if not same or len(self._asked) >= MOST_ASKED:
                 outcomes = await self._flush()
         self._asked.append((finding, event))
@@ -122,11 +123,12 @@ class Mender:
         if not self._asked:
             return []
         first = self._asked[0][1]
+        start_ms, window_ms = self._window(first)
         due = ChunkDue(
             camera=first.camera,
             run=first.run,
-            window_start_ms=self._window_ms(first),
-            window_ms=self._check.window_ms,
+            window_start_ms=start_ms,
+            window_ms=window_ms,
             reason="late",
             form=VideoForm.model_validate(first.model_dump(include=set(VideoForm.model_fields))),
             fragments=[

@@ -9,16 +9,18 @@ Requests to S3 of one pass over one camera, at most (docs/design/consistency.md)
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.healer import Healer
 from domain.errors import InvalidIdError
 from domain.events import FragmentArrived, RunEnded
 from domain.identity import check_run, fragment_key, run_started_ms
 from domain.seqs import SeqRanges
+from domain.window_lengths import WindowLengths
 from stores import inventory as bucket
 from stores.catalog import Catalog
 from stores.catalog import inventory as index
+from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
 
 MOST = 20_000
@@ -37,6 +39,7 @@ class Reconciliation:
     settle_ms: int
     """What was written to S3 after now - settle may still be announced by itself."""
     window_ms: int
+    """As the settings say it; what a camera was told otherwise is read for each."""
     most: int = MOST
 
 
@@ -44,7 +47,9 @@ class Reconciler:
     """Looks through cameras of one bucket and one catalog. Changes nothing by itself."""
 
     def __init__(self, store: ObjectStore, catalog: Catalog, of: Reconciliation) -> None:
-        self._store, self._catalog, self._of = store, catalog, of
+        self._store, self._catalog = store, catalog
+        self._given = self._of = of
+        self._lengths = WindowLengths.always(of.window_ms)
         self._reader = Healer(store, lambda: of.now_ms)
         self.in_work = 0
         self.passed_over = 0
@@ -55,6 +60,10 @@ class Reconciler:
 
         Raises StoreError where S3 or the catalog fails: ask again, which is harmless.
         """
+        cut = await camera_windows(self._catalog, camera, self._given.window_ms)
+        settle_ms = self._given.settle_ms + cut.waits_longer_ms(self._given.window_ms)
+        self._of = replace(self._given, settle_ms=settle_ms)
+        self._lengths = cut.lengths
         known = await index.known_runs(self._catalog, camera, self._of.since_ms)
         left = self._of.most
         waiting: list[str] = []
@@ -74,7 +83,7 @@ class Reconciler:
         of = self._of
         held = await index.held_by_chunks(self._catalog, camera, runs)
         before = await index.held_by_chunks(
-            self._catalog, camera, runs, but=(of.since_ms - of.since_ms % of.window_ms, 1 << 47)
+            self._catalog, camera, runs, but=(self._lengths.window(of.since_ms)[0], 1 << 47)
         )
         rows = await index.seqs_with_rows(self._catalog, camera, runs)
         buried = await index.buried_fragments(self._catalog, camera, runs, of.now_ms)
@@ -113,7 +122,7 @@ class Reconciler:
             if event is None:
                 self.passed_over += 1
             elif not await index.window_buried(
-                self._catalog, camera, run, event.start_ms, self._of.window_ms
+                self._catalog, camera, run, event.start_ms, self._lengths.at(event.start_ms)
             ):
                 yield event
         if end_stands:

@@ -31,7 +31,7 @@ class RunChecker:
     def __init__(self, check: Check, checked: Mapping[str, RunSeqs]) -> None:
         self.store, self.catalog, self.camera = check.store, check.catalog, check.camera
         self.scope, self.patience = check.scope, check.patience
-        self.window_ms = check.window_ms
+        self.lengths = check.lengths
         self._checked = checked
         self._reader = Healer(self.store, lambda: check.patience.now_ms)
         self.fragments = self.rows = self.in_work = 0
@@ -109,8 +109,9 @@ class RunChecker:
             self.in_work += 1  # its chunk came while it was looked for
             return None
         finding = replace(finding, at_ms=event.start_ms)
+        window_ms = self.lengths.at(event.start_ms)
         if await index.window_buried(
-            self.catalog, self.camera, event.run, event.start_ms, self.window_ms
+            self.catalog, self.camera, event.run, event.start_ms, window_ms
         ):
             says = f"the chunk of its time ({format_ms(event.start_ms)}) was deleted; it stands"
             return replace(finding, kind="tombstoned-stands", says=says, mend=None)

@@ -4,13 +4,16 @@ import argparse
 import asyncio
 import time
 
+from cli import camera_windows
 from domain.identity import check_camera
+from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
+from stores.catalog.camera_windows import CameraWindowsSet, cameras_with_windows
 from streams.settings import settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `camera add` and `camera list`."""
+    """Add `camera add`, `camera list` and `camera windows`."""
     parser = commands.add_parser("camera", help="register and list cameras")
     verbs = parser.add_subparsers(dest="verb", required=True)
     adding = verbs.add_parser("add", help="make a camera known, or rename a known one")
@@ -19,6 +22,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     adding.set_defaults(run=run_add)
     listing = verbs.add_parser("list", help="list the known cameras")
     listing.set_defaults(run=run_list)
+    camera_windows.add(verbs)
 
 
 def _now_ms() -> int:
@@ -39,13 +43,20 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: id, name, UTC ms of the newest footage's end."""
+    """List; one line each: id, name, UTC ms of the newest footage's end, how it is cut."""
+    of = settings()
+    plain = WindowLengths.always(of.window_ms)
 
     async def listing() -> int:
-        async with Catalog(settings().database_url.get_secret_value(), size=1) as catalog:
+        async with Catalog(of.database_url.get_secret_value(), size=1) as catalog:
+            cut = {each.camera: each for each in await cameras_with_windows(catalog)}
             for camera in await list_cameras(catalog, _now_ms()):
                 newest = camera.last_ms if camera.last_ms is not None else "no footage"
-                print(f"{camera.id:<50} {camera.name:<30} {newest}")
+                said = cut.get(camera.id) or CameraWindowsSet(camera.id, plain)
+                print(
+                    f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
+                    f"{camera_windows.in_words(said, of)}"
+                )
         return 0
 
     return asyncio.run(listing())

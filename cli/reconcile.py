@@ -9,6 +9,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 
+from agents.configuring import tell_all
 from agents.fsck import MARGIN_MS, settle_ms
 from agents.reconciler import DAY_MS, MOST, Reconciler, Reconciliation
 from cli.durations import duration_ms
@@ -120,6 +121,7 @@ async def _pass(
     )
     reconciler = Reconciler(store, catalog, what)
     fragments = ends = 0
+    told = await tell_all(catalog, sender, now_ms, cameras)
     for camera in cameras:
         async for event in reconciler.camera(camera):
             await sender.send(event)
@@ -131,6 +133,7 @@ async def _pass(
                 "cameras": len(cameras),
                 "fragments": fragments,
                 "ends": ends,
+                "told": len(told),
                 "in_work": reconciler.in_work,
                 "unreadable": reconciler.passed_over,
             }

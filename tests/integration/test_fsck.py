@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -15,6 +16,7 @@ from domain.consistency import Delete, Finding, Patience
 from domain.events import ChunkComplete, ChunkDue, Deleted, encode
 from domain.identity import chunk_key, fragment_key, manifest_key
 from domain.retention import Hold
+from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted
 from stores.catalog.retention import add_hold, lift_hold
 from tests.conftest import Services
@@ -349,9 +351,9 @@ async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> Non
         at.camera,
         Scope(),
         Patience(now_ms() + LATER_MS, settle_ms(at.of)),
-        WINDOW_MS,
+        WindowLengths.always(WINDOW_MS),
     )
-    young = Check(at.store, at.catalog, at.camera, Scope(), Patience(now_ms(), 0), WINDOW_MS)
+    young = replace(check, patience=Patience(now_ms(), 0))
     _, counts = await at.check()
     said = []
     for each, key in (

@@ -17,6 +17,7 @@ from domain.events import HealRequested, parse
 from domain.identity import fragment_key, manifest_key
 from domain.retention import DAY_MS, Hold
 from domain.times import format_ms
+from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted, index_fragments
 from stores.catalog.retention import add_hold, clear_rule, holds, lift_hold, rules
 from streams import topics
@@ -138,9 +139,8 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
 
 async def fsck_deletes(at: Place, keys: list[str]) -> list[Outcome]:
     """Let the consistency check delete objects as tombstoned ones."""
-    check = Check(
-        at.store, at.catalog, at.camera, Scope(), Patience(now_ms() + SOON_MS, 1), WINDOW_MS
-    )
+    patience, lengths = Patience(now_ms() + SOON_MS, 1), WindowLengths.always(WINDOW_MS)
+    check = Check(at.store, at.catalog, at.camera, Scope(), patience, lengths)
     remover = Remover(check, Never())  # type: ignore[arg-type]
     for key in keys:
         mend = Delete(key, tombstoned=True)

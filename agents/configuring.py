@@ -1,0 +1,49 @@
+"""Telling the stream how each camera's footage is cut, as the catalog has it.
+
+The catalog's row stands first, then the event is sent, then the row is marked as told. What was
+not told in time gets a later border; all of it can be told again at any time, which changes
+nothing where it is known: after topics were made anew it is what the assembler has to hear.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from domain.events import Event
+from stores.catalog import Catalog
+from stores.catalog.camera_windows import (
+    CameraWindowsSet,
+    camera_told,
+    cameras_with_windows,
+    set_camera_windows,
+)
+
+
+class Sends(Protocol):
+    """What events are sent with: returns once the brokers have them."""
+
+    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
+        """Send an event; StoreError where Kafka did not take it."""
+
+
+async def tell(
+    catalog: Catalog, sender: Sends, decided: CameraWindowsSet, now_ms: int
+) -> CameraWindowsSet:
+    """Tell the stream of one camera; returns what was told, whose last border may have moved."""
+    in_time = decided.in_time(now_ms)
+    if in_time != decided:
+        await set_camera_windows(catalog, in_time, decided)
+    await sender.send(in_time.event())
+    await camera_told(catalog, in_time)
+    return replace(in_time, told=True)
+
+
+async def tell_all(
+    catalog: Catalog, sender: Sends, now_ms: int, only: Sequence[str] = ()
+) -> list[CameraWindowsSet]:
+    """Tell the stream of all cameras of which something was decided, or of `only` these."""
+    return [
+        await tell(catalog, sender, decided, now_ms)
+        for decided in await cameras_with_windows(catalog)
+        if not only or decided.camera in only
+    ]
