@@ -73,10 +73,6 @@ class App(DeliveryApp):
             **options,
         )
 
-    def give_back(self, message: Any) -> None:
-        """Leave a message unprocessed: it holds commits back and comes again."""
-        self.consumer.abandon(message)
-
     @property
     def ready(self) -> bool:
         """True while events are handled: not before, and not during a recovery."""

@@ -5,8 +5,7 @@ import base64
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
@@ -24,8 +23,7 @@ LONGEST_ORIGINAL = 1_000_000
 """Bytes of an unreadable message that its dead letter keeps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Where a message stands in Kafka, and what it holds."""
 
     topic: str

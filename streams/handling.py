@@ -1,8 +1,8 @@
 """From a topic's messages to calls of a handler, without losing one.
 
-Faust acknowledges an event when the loop body ends, whichever way it ends. So here the body
-ends only when the work is done, when the message stands in the dead-letter topic, or when the
-message was given back. Any other failure ends the process.
+Records come in batches of one partition (streams/delivery/batching.py), but each is acknowledged by
+itself, and only when its work is done or when it stands in the dead-letter topic. One that is given
+back comes again. Any other failure ends the process.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[AnyEvent, Record], Awaitable[None]]
 LAST_COMMIT_S = 5.0
+YIELD_EVERY = 16
+"""Events that need not wait for anything: then others of the event loop have their turn."""
 
 log = logging.getLogger(__name__)
 
@@ -39,62 +41,98 @@ def handles(
     """
 
     def decorate(handler: Handler) -> Handler:
-        async def agent(stream: Any) -> None:
-            async for faust_event in stream.events():
-                await _handle(app, topic, handler, faust_event.message)
+        async def work_off(batch: Any) -> None:
+            await _one_by_one(app, topic, handler, batch)
 
-        agent.__name__ = name or handler.__name__
-        agent.__doc__ = handler.__doc__
-        agent.__module__ = handler.__module__
-        app.agent(
-            app.faust_topic(topic),
-            name=name or handler.__name__,
-            isolated_partitions=isolated,
-            concurrency=1,
-        )(agent)
+        subscribe(app, topic, work_off, handler, name=name, isolated=isolated)
         return handler
 
     return decorate
 
 
-async def _handle(app: "App", topic: TopicSpec, handler: Handler, message: Any) -> None:
-    record = Record(
-        message.topic,
-        message.partition,
-        message.offset,
-        message.key,
-        message.value,
-        round((message.timestamp or 0) * 1000),
-    )
-    with logs.About(record) as subject:
-        await _handle_record(app, topic, handler, message, subject)
-
-
-async def _handle_record(
-    app: "App", topic: TopicSpec, handler: Handler, message: Any, subject: logs.About[Record]
+def subscribe(
+    app: "App",
+    topic: TopicSpec,
+    work_off: Callable[[Any], Awaitable[None]],
+    handler: Callable[..., Any],
+    *,
+    name: str | None,
+    isolated: bool,
 ) -> None:
-    record = subject.record
-    event: AnyEvent | None = None
+    """Let the batches of a topic be worked off by an agent named like its handler."""
+    if topic.full_name in app.batched_topics:
+        raise ValueError(f"{topic.full_name} has a handler: a batch can only be worked off once")
+    app.batched_topics.add(topic.full_name)
+
+    async def agent(stream: Any) -> None:
+        async for faust_event in stream.events():
+            await work_off(faust_event.message)
+
+    agent.__name__ = name = name or handler.__name__
+    agent.__doc__ = handler.__doc__
+    agent.__module__ = handler.__module__
+    app.agent(app.faust_topic(topic), name=name, isolated_partitions=isolated, concurrency=1)(agent)
+
+
+def record_of(got: Any) -> Record:
+    """Return a record of the client as handlers see it."""
+    return Record(got.topic, got.partition, got.offset, got.key, got.value, got.timestamp or 0)
+
+
+def over(app: "App", batch: Any) -> bool:
+    """Return whether what is left of a batch is to be given back: its partition goes."""
+    return bool(batch.acked or app.consumer.interrupted.is_set())
+
+
+async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any) -> None:
+    consumer = app.consumer
+    given_back = metrics.EVENTS.labels(topic.name, "given-back")
+    records = consumer.begin(batch)
     try:
+        for at, got in enumerate(records, start=1):
+            if over(app, batch):
+                given_back.inc(len(records) - at + 1)
+                return
+            if await _handle(app, topic, handler, record_of(got)):
+                consumer.processed(batch, (got.offset,))
+            else:
+                given_back.inc()
+            if at % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+    finally:
+        consumer.end(batch)
+
+
+async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record) -> bool:
+    """Handle one record; False where it is given back."""
+    with logs.About(record) as subject:
+        event: AnyEvent | None = None
+        outcome = "done"
         try:
-            event = subject.event = codec.decode(record, topic)
-            await handler(event, record)
-            outcome = "done"
-        except InvalidEventError as error:
-            await put_aside(app, record, str(error))
-            outcome = "dead-letter"
-    except (Interrupted, asyncio.CancelledError) as reason:
-        app.give_back(message)
-        metrics.EVENTS.labels(topic.name, "given-back").inc()
-        if isinstance(reason, asyncio.CancelledError):
+            try:
+                event = subject.event = codec.decode(record, topic)
+                await handler(event, record)
+            except InvalidEventError as error:
+                outcome = "dead-letter"
+                await put_aside(app, record, str(error))
+        except Interrupted:
+            return False
+        except asyncio.CancelledError:
             raise
-    except BaseException as error:
-        app.give_back(message)
-        await _end(app, record, event, error)
-        raise
-    else:
-        metrics.EVENTS.labels(topic.name, outcome).inc()
-        metrics.PROGRESS.handled(record.topic, record.partition, record.timestamp_ms, event)
+        except BaseException as error:
+            await end(app, f"{record} ({describe(event)})", error)
+            raise
+        tell(topic, outcome, record, event)
+        return True
+
+
+# -- the ends of an event
+
+
+def tell(topic: TopicSpec, outcome: str, record: Record, event: AnyEvent | None) -> None:
+    """Count an event that is done with, whatever became of it."""
+    metrics.EVENTS.labels(topic.name, outcome).inc()
+    metrics.PROGRESS.handled(record.topic, record.partition, record.timestamp_ms, event)
 
 
 async def put_aside(app: "App", record: Record, reason: str) -> None:
@@ -103,14 +141,15 @@ async def put_aside(app: "App", record: Record, reason: str) -> None:
     await app.insist(lambda: codec.send_dead_letter(app, record, reason), what="dead-letter")
 
 
-async def _end(app: "App", record: Record, event: AnyEvent | None, error: BaseException) -> None:
+async def end(app: "App", what: str, error: BaseException) -> None:
+    """End the process because of a failed handler, after a last commit."""
     log.error("the event's handler failed", exc_info=error)
     try:  # what was done before this message need not be done twice
         async with asyncio.timeout(LAST_COMMIT_S):
             await app.consumer.commit()
     except Exception:
         log.warning("The last commit failed", exc_info=True)
-    end_process(f"{record} ({describe(event)}) failed with {error!r}.")
+    end_process(f"{what} failed with {error!r}.")
 
 
 def describe(event: AnyEvent | None) -> str:

@@ -29,6 +29,8 @@ class DeliveryApp(faust.App):
         self.sensors.add(self.send_errors)
         self.before_commit: list[Callable[[], Awaitable[None]]] = []
         """Called before each commit: what is held back in memory is written then."""
+        self.batched_topics: set[str] = set()
+        """Source topics whose records are handed over many at a time (delivery/batching.py)."""
         self.on_positioned: list[Callable[[], None]] = []
         """Called where positions move or partitions go: what is in memory alone is void."""
 

@@ -16,7 +16,7 @@ Private parts of Faust 0.15.3 this stands on, and why:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Set
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -28,14 +28,14 @@ from mode.services import WaitResults
 
 from streams import metrics
 from streams.delivery.batch import Batch
-from streams.delivery.committing import CommittingConsumer
+from streams.delivery.batching import BatchingConsumer, stretches
 from streams.delivery.fencing import ConsumerThread
 from streams.delivery.ledger import Ledger
 from streams.delivery.stepping import step
 from streams.interruption import Interruption
 
 
-class Consumer(CommittingConsumer):
+class Consumer(BatchingConsumer):
     """At-least-once delivery of every record of the partitions that are ours."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -164,27 +164,45 @@ class Consumer(CommittingConsumer):
         generation = self.app.consumer_generation_id
         records = await self._getmany(active, timeout)
         batch = Batch.of({tp: (got[0].offset, got[-1].offset) for tp, got in records.items()})
-        for tp, record in self.scheduler.iterate(records):
+        for tp, some, whole in self._portions(records):
+            first = some[0].offset
             if tp in batch.held or tp in self._paused_partitions:
                 batch.hold(tp)
                 continue
-            if self._jumped(tp, record.offset):
+            if self._jumped(tp, first):
                 batch.go_back(tp, self._next[tp])
                 continue
-            gone = await self._gone_before(tp, record.offset)
+            gone = await self._gone_before(tp, first)
             if not self.flow_active or generation != self.app.consumer_generation_id:
                 break
-            self._expect(tp, record.offset, gone)
+            self._expect(tp, first, some[-1].offset, gone)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            yield tp, self._to_message(tp, record)
-            if not self.flow_active:
-                break  # delivery may have been interrupted
-            batch.delivered(tp, record.offset)
+            if not (whole and self._grow(tp, some)):
+                message = self._batch(tp, some) if whole else self._to_message(tp, some[0])
+                # the base loop sees no gap and no repeat
+                self._read_offset[tp] = None if whole else first - 1
+                yield tp, message
+                if not self.flow_active or (whole and not self._taken(message)):
+                    break  # delivery may have been interrupted
+            batch.delivered(tp, some[-1].offset)
         if back := batch.rewind():
             for tp, offset in back.items():
                 metrics.REWINDS.labels(tp.topic).inc(batch.last[tp] - offset + 1)
             await self._thread.call_thread(self._rewind, back)
             self._next.update(back)
+
+    def _portions(
+        self, records: Mapping[TP, Sequence[Any]]
+    ) -> Iterator[tuple[TP, Sequence[Any], bool]]:
+        """Yield what is handed over at a time: stretches, or single records."""
+        batched = self.app.batched_topics
+        for tp, got in records.items():
+            if tp.topic in batched:
+                for stretch in stretches(got):
+                    yield TP(*tp), stretch, True
+        rest = {tp: got for tp, got in records.items() if tp.topic not in batched}
+        for tp, record in self.scheduler.iterate(rest):
+            yield tp, (record,), False
 
     async def _try_to_position(self) -> None:
         try:
@@ -218,8 +236,8 @@ class Consumer(CommittingConsumer):
         start = (await self.earliest_offsets(tp))[tp]
         return min(max(start - want, 0), offset - want)
 
-    def _expect(self, tp: TP, offset: int, gone: int) -> None:
-        """Note a record that is about to be delivered, and what is missing before it."""
+    def _expect(self, tp: TP, offset: int, last: int, gone: int) -> None:
+        """Note records that are about to be delivered, and what is missing before them."""
         want = self._next.get(tp)
         doubted = self._doubted.pop(tp, None)
         if self.app.topics.acks_enabled_for(tp.topic):
@@ -236,8 +254,7 @@ class Consumer(CommittingConsumer):
             elif doubted is not None:  # the records were there after all
                 metrics.OFFSET_JUMPS.labels(tp.topic).inc(doubted[1] - want)
                 self.log.error("%s: jumped from %s to %s, and went back", tp, want, doubted[1])
-        self._next[tp] = offset + 1
-        self._read_offset[tp] = offset - 1  # the base loop sees no gap and no repeat
+        self._next[tp] = last + 1
 
     def _report_expired(self, tp: TP, want: int, gone: int) -> None:
         metrics.EXPIRED.labels(tp.topic).inc(gone)

@@ -1,65 +1,17 @@
-"""One message at a time: done, put aside, given back, or the end of the process."""
+"""A batch of messages: done, put aside, given back, or the end of the process."""
 
 import asyncio
 import base64
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from domain.errors import InvalidEventError, StoreError
-from domain.events import DeadLetter, encode, parse
+from domain.errors import InvalidEventError
 from streams import handling, topics
 from streams.handling import Handler
-from streams.interruption import Interruption
-from streams.retry import Backoff, Interrupted, insist
+from streams.retry import Interrupted
 from tests.integration.delivery import fragment
-
-CAMERA = "test/site/cam1"
-
-
-class App:
-    """What handling needs of an app."""
-
-    def __init__(self) -> None:
-        self.given_back: list[int] = []
-        self.sent: list[tuple[str, DeadLetter]] = []
-        self.refusals = 0
-        self.commits = 0
-        self.consumer = self
-
-    def give_back(self, message: Any) -> None:
-        self.given_back.append(message.offset)
-
-    async def commit(self) -> None:
-        self.commits += 1
-
-    async def maybe_start_producer(self) -> "App":
-        return self
-
-    async def send_and_wait(self, topic: str, _key: bytes, value: bytes, *_: Any) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise StoreError("down")
-        letter = parse(value)
-        assert isinstance(letter, DeadLetter)
-        self.sent.append((topic, letter))
-
-    async def insist(self, action: Any, *, what: str) -> Any:
-        return await insist(
-            action, what=what, interrupted=Interruption(), backoff=Backoff(0.0, 0.0)
-        )
-
-
-def message(value: bytes, offset: int = 5) -> Any:
-    return SimpleNamespace(
-        topic="fragment-arrived",
-        partition=1,
-        offset=offset,
-        key=CAMERA.encode(),
-        value=value,
-        timestamp=1.5,
-    )
+from tests.unit.streams.handling_fakes import CAMERA, App, batch, events
 
 
 @pytest.fixture
@@ -69,9 +21,10 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return reasons
 
 
-async def handle(app: App, handler: Handler, value: bytes | None = None) -> None:
-    sent = message(encode(fragment(CAMERA, 7)) if value is None else value)
-    await handling._handle(app, topics.FRAGMENT_ARRIVED, handler, sent)  # type: ignore[arg-type]
+async def handle(app: App, handler: Handler, work: Any = None) -> None:
+    work = events(7) if work is None else work
+    await handling._one_by_one(app, topics.FRAGMENT_ARRIVED, handler, work)  # type: ignore[arg-type]
+    assert app.ended == [work]
 
 
 async def test_a_handler_gets_the_event_and_where_it_stands(ended: list[str]) -> None:
@@ -83,7 +36,7 @@ async def test_a_handler_gets_the_event_and_where_it_stands(ended: list[str]) ->
     app = App()
     await handle(app, handler)
     assert seen == [(fragment(CAMERA, 7), "fragment-arrived/1@5")]
-    assert not app.given_back and not app.sent and not ended
+    assert app.done == [5] and not app.sent and not ended
 
 
 async def test_the_unreadable_is_put_aside_for_as_long_as_it_takes(ended: list[str]) -> None:
@@ -92,12 +45,12 @@ async def test_the_unreadable_is_put_aside_for_as_long_as_it_takes(ended: list[s
 
     app = App()
     app.refusals = 3
-    await handle(app, handler, b"poison")
+    await handle(app, handler, batch(b"poison"))
     ((topic, letter),) = app.sent
     assert topic == "dead-letter"
     assert base64.b64decode(letter.original_base64) == b"poison"
     assert (letter.source, letter.partition, letter.offset) == ("fragment-arrived", 1, 5)
-    assert not app.given_back and not ended
+    assert app.done == [5] and not ended
 
 
 async def test_a_handler_may_refuse_an_event(ended: list[str]) -> None:
@@ -118,7 +71,7 @@ async def test_an_interrupted_handler_gives_its_message_back_and_the_stream_goes
 
     app = App()
     await handle(app, handler)
-    assert app.given_back == [5] and not ended
+    assert app.done == [] and not ended
 
 
 async def test_a_cancelled_handler_gives_its_message_back(ended: list[str]) -> None:
@@ -128,7 +81,7 @@ async def test_a_cancelled_handler_gives_its_message_back(ended: list[str]) -> N
     app = App()
     with pytest.raises(asyncio.CancelledError):
         await handle(app, handler)
-    assert app.given_back == [5] and not ended
+    assert app.done == [] and app.ended and not ended
 
 
 async def test_any_other_failure_ends_the_process_and_names_the_camera(ended: list[str]) -> None:
@@ -138,6 +91,59 @@ async def test_any_other_failure_ends_the_process_and_names_the_camera(ended: li
     app = App()
     with pytest.raises(KeyError):
         await handle(app, handler)
-    assert app.given_back == [5]  # before the last commit, which must not pass it
-    assert app.commits == 1
+    assert app.commits == [[]] and app.ended  # the last commit must not pass it
     assert "fragment-arrived/1@5" in ended[0] and CAMERA in ended[0] and "seq 7" in ended[0]
+
+
+# -- several in a batch
+
+
+async def test_each_record_of_a_batch_counts_for_itself(ended: list[str]) -> None:
+    async def handler(event: Any, _record: Any) -> None:
+        if event.seq == 1:
+            raise Interrupted("S3 is down")
+        if event.seq == 2:
+            raise InvalidEventError("no")
+
+    app = App()
+    await handle(app, handler, events(0, 1, 2, 3))
+    assert app.done == [5, 7, 8]
+    assert [letter.offset for _, letter in app.sent] == [7]
+
+
+async def test_the_rest_of_a_batch_is_given_back_when_its_partition_goes(ended: list[str]) -> None:
+    seen = []
+
+    async def handler(event: Any, _record: Any) -> None:
+        seen.append(event.seq)
+        if event.seq == 1:
+            app.interrupted.set()
+
+    app = App()
+    await handle(app, handler, events(0, 1, 2, 3))
+    assert seen == [0, 1]
+    assert app.done == [5, 6]
+
+
+async def test_the_rest_of_a_void_batch_is_not_begun(ended: list[str]) -> None:
+    seen = []
+    work = events(0, 1, 2)
+
+    async def handler(event: Any, _record: Any) -> None:
+        seen.append(event.seq)
+        work.acked = True  # what positioning does with work in hand
+
+    await handle(App(), handler, work)
+    assert seen == [0]
+
+
+async def test_what_came_before_a_failure_is_committed_last(ended: list[str]) -> None:
+    async def handler(event: Any, _record: Any) -> None:
+        if event.seq == 2:
+            raise KeyError("a mistake")
+
+    app = App()
+    with pytest.raises(KeyError):
+        await handle(app, handler, events(0, 1, 2, 3))
+    assert app.commits == [[5, 6]] and app.done == [5, 6]
+    assert len(ended) == 1

@@ -1,0 +1,132 @@
+"""Many events of a partition for one call of a handler: for stages that write to a database.
+
+batch       0 1 2 3 4 5 6 7 8      as it was fetched
+decoded     0 1 2 ✗ 4 5 6 7 8      what cannot be read goes to the dead letters by itself
+handed      [0 1 2 4] [5 6 7 8]    at most so many at a time, the next when these are durable
+refused           [5 6] [7 8]      halves, until what is at fault stands alone
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.errors import InvalidEventError
+from domain.events import AnyEvent
+from streams import codec, logs, metrics
+from streams.codec import Record
+from streams.handling import end, over, put_aside, record_of, subscribe, tell
+from streams.retry import Interrupted
+from streams.topics import TopicSpec
+
+if TYPE_CHECKING:
+    from streams.app import App
+
+
+class Arrival(NamedTuple):
+    """An event and where it came from."""
+
+    event: AnyEvent
+    record: Record
+
+
+ManyHandler = Callable[[Sequence[Arrival]], Awaitable[None]]
+Check = Callable[[AnyEvent, Record], None]
+
+
+def handles_many(
+    app: "App", topic: TopicSpec, *, most: int, check: Check | None = None, name: str | None = None
+) -> Callable[[ManyHandler], ManyHandler]:
+    """Make a coroutine function the handler of up to `most` events of one partition at a time.
+
+    It is called with arrivals in their order and returns when the work of all is durable; the next
+    ones of that partition wait for it, other partitions do not. What it may raise is the same as
+    for `handles`; where it refuses several with InvalidEventError, they are offered again in
+    halves, down to the one at fault: it must bear being called again with what it has done.
+    `check` raises InvalidEventError for a single event that must not come to it at all.
+    """
+
+    def decorate(handler: ManyHandler) -> ManyHandler:
+        work = ManyWork(app, topic, handler, most, check)
+        subscribe(app, topic, work.work_off, handler, name=name, isolated=True)
+        return handler
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class ManyWork:
+    """One topic's batches, worked off by one handler."""
+
+    app: "App"
+    topic: TopicSpec
+    handler: ManyHandler
+    most: int
+    check: Check | None = None
+
+    async def work_off(self, batch: Any) -> None:
+        """Work a batch off; what is not acknowledged when this returns comes again."""
+        consumer = self.app.consumer
+        given_back = metrics.EVENTS.labels(self.topic.name, "given-back")
+        records = consumer.begin(batch)
+        try:
+            for begin in range(0, len(records), self.most):
+                if over(self.app, batch):
+                    given_back.inc(len(records) - begin)
+                    return
+                some = [record_of(got) for got in records[begin : begin + self.most]]
+                done = await self._handle(some)
+                consumer.processed(batch, done)
+                given_back.inc(len(some) - len(done))
+                await asyncio.sleep(0)
+        finally:
+            consumer.end(batch)
+
+    async def _handle(self, records: Sequence[Record]) -> list[int]:
+        """Handle records; return the offsets of those that are not given back."""
+        done: list[int] = []
+        try:
+            arrivals = []
+            for record in records:
+                try:
+                    event = codec.decode(record, self.topic)
+                    if self.check is not None:
+                        self.check(event, record)
+                except InvalidEventError as error:
+                    await self._refuse(record, error, done)
+                else:
+                    arrivals.append(Arrival(event, record))
+            await self._offer(arrivals, done)
+        except Interrupted:
+            pass
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            await end(self.app, f"{records[0]} and the {len(records) - 1} after it", error)
+            raise
+        return done
+
+    async def _offer(self, arrivals: Sequence[Arrival], done: list[int]) -> None:
+        """Offer arrivals to the handler, in halves where it refuses them together."""
+        if not arrivals:
+            return
+        try:
+            with logs.About(arrivals[0].record, arrivals[0].event if len(arrivals) == 1 else None):
+                await self.handler(arrivals)
+        except InvalidEventError as error:
+            if len(arrivals) == 1:
+                await self._refuse(arrivals[0].record, error, done)
+                return
+            half = len(arrivals) // 2
+            await self._offer(arrivals[:half], done)
+            await self._offer(arrivals[half:], done)
+            return
+        for event, record in arrivals:
+            tell(self.topic, "done", record, event)
+            done.append(record.offset)
+
+    async def _refuse(self, record: Record, error: InvalidEventError, done: list[int]) -> None:
+        with logs.About(record):
+            await put_aside(self.app, record, str(error))
+        tell(self.topic, "dead-letter", record, None)
+        done.append(record.offset)
