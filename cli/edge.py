@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    """Add `edge run`, `edge check` and `edge discover`."""
+    """Add `edge run`, `edge check`, `edge health` and `edge discover`."""
     edge = commands.add_parser("edge", help="record cameras at a site")
     actions = edge.add_subparsers(metavar="ACTION", required=True)
     run = actions.add_parser("run", help="record, upload and look for objects until stopped")
@@ -23,6 +23,9 @@ def add(commands: Any) -> None:
     check = actions.add_parser("check", help="try every camera, the disk, the cloud and the model")
     check.add_argument("--config", type=Path, required=True, help="YAML; see edge.example.yaml")
     check.set_defaults(run=_check)
+    health = actions.add_parser("health", help="ask the running edge how it is; 0 where well")
+    health.add_argument("--config", type=Path, required=True, help="the file that it runs with")
+    health.set_defaults(run=_health)
     _add_discover(actions)
 
 
@@ -80,6 +83,15 @@ def _check(arguments: argparse.Namespace) -> int:
     findings = asyncio.run(check(load(arguments.config)))
     print_table(findings)
     return 1 if any(finding.state == "bad" for finding in findings) else 0
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from edge_bridge.asking import ask  # noqa: PLC0415 - only this command needs it
+
+    state = ask(load(arguments.config).http)
+    for camera in state.cameras:
+        print(camera)
+    return 0 if state.well else 1
 
 
 def _discover(arguments: argparse.Namespace) -> int:
