@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import pytest
+import uvloop
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
@@ -74,3 +75,23 @@ async def test_a_request_on_a_connection_that_broke_ends_at_once(
         with pytest.raises(KafkaConnectionError):
             await asking
     await client.close()
+
+
+def test_writing_to_a_closed_connection_is_an_error_that_clients_expect(stock: bool) -> None:
+    async def write() -> None:
+        server = await asyncio.start_server(lambda _reader, _writer: None, HOST, 0)
+        async with server:
+            connection = Connection(HOST, server.sockets[0].getsockname()[1])
+            await connection.connect()
+            connection._read_task.cancel()  # it will not notice what comes
+            writer = connection._writer
+            writer.transport.abort()
+            await writer.wait_closed()
+            expected = RuntimeError if stock else KafkaConnectionError
+            with pytest.raises(expected, match="closed"):
+                connection.send(ApiVersionRequest())
+            assert (connection._writer is None) == (not stock)  # nobody takes it for a good one
+            connection.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(write())
