@@ -25,6 +25,7 @@ GROUPS = {
     "replay": "rebuild the catalog, or make chunks or detections again, from the past",
     "retention": "say how long footage is kept, and delete what is older",
     "hold": "suspend the deletion of footage",
+    "model": "choose whose detections are shown",
     "dlq": "look at dead letters, send them again or drop them",
     "bench": "measure",
 }

@@ -2,13 +2,16 @@
 
 import argparse
 
+from cli import replay_detections
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `replay` with its sub-commands."""
     parser = commands.add_parser(
         "replay",
-        help="rebuild the catalog, or make chunks again, from the past",
+        help="rebuild the catalog, or make chunks or detections again, from the past",
         description="Runs beside the live workers. Stopped by Ctrl-C or a crash, the same command "
         "goes on where it stopped; done twice, it changes nothing.",
     )
-    parser.add_subparsers(metavar="WHAT", required=True)
+    whats = parser.add_subparsers(metavar="WHAT", required=True)
+    replay_detections.add(whats)

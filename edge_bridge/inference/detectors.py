@@ -1,19 +1,14 @@
 """From the configuration to a detector."""
 
-from pathlib import Path
-
-from edge_bridge.inference.config import HOG, InferenceConfig
+from edge_bridge.inference.config import InferenceConfig
 from vision.detector import Detector
-from vision.hog import HogPeople
-from vision.onnx_detector import load
+from vision.opening import open_detector
 
 
 def build(config: InferenceConfig) -> Detector:
     """Load the configured detector; raises ModelError saying what does not fit."""
-    if config.model == HOG:
-        return HogPeople(threads=config.threads)
-    return load(
-        Path(config.model),
+    return open_detector(
+        config.model,
         providers=config.providers,
         fallback=config.fallback,
         threads=config.threads,

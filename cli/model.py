@@ -1,0 +1,165 @@
+"""`vigil model`: which model's detections are shown."""
+
+import argparse
+import asyncio
+import time
+
+from cli.replay_options import add_cameras, chosen
+from cli.retention import who_runs
+from domain.errors import ConfigError
+from domain.models import Version, check_version
+from domain.times import format_ms
+from stores.catalog import Catalog
+from stores.catalog import models as book
+from stores.catalog.forgetting import drop
+from stores.catalog.models import Replay
+from streams.settings import settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `model list`, `current` and `drop`."""
+    parser = commands.add_parser("model", help="choose whose detections are shown")
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    listing = verbs.add_parser(
+        "list", help="list replays; with --camera also the versions seen live of late"
+    )
+    add_cameras(listing)
+    listing.set_defaults(run=run_list)
+    choosing = verbs.add_parser(
+        "current",
+        help="show a replayed version in the time that it covered",
+        description="With --live, what is current is shown no more: the edge's own is, again.",
+    )
+    choosing.add_argument("model", nargs="?", help="name of the model")
+    choosing.add_argument("version", nargs="?", help="its version")
+    choosing.add_argument("--live", action="store_true", help="go back to the edge's own")
+    dropping = verbs.add_parser(
+        "drop",
+        help="delete what a replayed version found; what a hold touches stays until it is lifted",
+    )
+    dropping.add_argument("model", help="name of the model")
+    dropping.add_argument("version", help="its version")
+    for each, function in ((choosing, run_current), (dropping, run_drop)):
+        add_cameras(each)
+        each.add_argument("--who", default=who_runs(), help="who does it (default: you)")
+        each.set_defaults(run=function)
+
+
+def _catalog() -> Catalog:
+    return Catalog(settings().database_url.get_secret_value())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _who(args: argparse.Namespace) -> str:
+    who: str = args.who.strip()
+    if not 1 <= len(who) <= 100:
+        raise ConfigError("--who has 1 to 100 characters.")
+    return who
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """List; a line each."""
+
+    async def listing() -> None:
+        async with _catalog() as catalog:
+            cameras = await chosen(catalog, args.camera) if args.camera else []
+            for each in await book.seen_lately(catalog, cameras):
+                print(
+                    f"{each.camera:<40} {' '.join(each.version):<30} seen     "
+                    f"{format_ms(each.first_ms)} to {format_ms(each.last_ms)}  "
+                    f"{each.objects} objects in the last day of footage"
+                )
+            for replay in await book.replays(catalog, cameras):
+                print(_line(replay))
+
+    asyncio.run(listing())
+    return 0
+
+
+def _line(replay: Replay) -> str:
+    how = "keyframes" if replay.rate_mfps is None else f"{replay.rate_mfps / 1000:g}/s"
+    return (
+        f"{replay.camera:<40} {' '.join(replay.version):<30} {replay.state:<8} "
+        f"{format_ms(replay.from_ms)} to {format_ms(replay.to_ms)}  "
+        f"replay {replay.id}: {replay.objects} objects in {replay.pictures} pictures ({how}"
+        f"{', motion' if replay.gated else ''}) of {replay.covered.length_ms / 1000:.0f} s; "
+        f"by {replay.changed_by} {format_ms(replay.changed_ms)}"
+    )
+
+
+async def _replays(
+    catalog: Catalog, args: argparse.Namespace, version: Version | None
+) -> list[Replay]:
+    """Return the replays asked for that are not dropped; ConfigError without any."""
+    cameras = await chosen(catalog, args.camera) if args.camera else []
+    found = [
+        each for each in await book.replays(catalog, cameras, version) if each.state != "dropped"
+    ]
+    if not found and version is not None:
+        raise ConfigError(
+            f"There is no replay of {' '.join(version)} here; `vigil model list` shows all. What "
+            "an edge saw live is neither chosen nor dropped: it is current where no replay is."
+        )
+    return found
+
+
+def run_current(args: argparse.Namespace) -> int:
+    """Make a version current, or what was seen live."""
+    who = _who(args)
+    if args.live:
+        if args.version is not None:
+            raise ConfigError("Give a model and version, or --live, not both.")
+        changed, said = asyncio.run(_back(args, who)), "The edge's own detections are"
+    else:
+        if args.model is None or args.version is None:
+            raise ConfigError("Give a model and its version, or --live.")
+        version = check_version(args.model, args.version)
+        changed, said = asyncio.run(_choose(args, version, who)), f"{' '.join(version)} is"
+    print(f"{said} current now: {changed} replays changed.")
+    return 0
+
+
+async def _back(args: argparse.Namespace, who: str) -> int:
+    async with _catalog() as catalog:
+        found = await _replays(catalog, args, None)
+        shown = [each for each in found if each.state == "current"]
+        await book.set_state(catalog, shown, "done", who, _now_ms())
+        return len(shown)
+
+
+async def _choose(args: argparse.Namespace, version: Version, who: str) -> int:
+    async with _catalog() as catalog:
+        found = await _replays(catalog, args, version)
+        for each in found:
+            if each.state == "running":
+                raise ConfigError(f"{each} is not through: repeat its `vigil replay detections`.")
+        await book.set_state(catalog, found, "current", who, _now_ms())
+        return len(found)
+
+
+def run_drop(args: argparse.Namespace) -> int:
+    """Drop a version; 1 where a hold keeps some of it."""
+    version, who = check_version(args.model, args.version), _who(args)
+    return asyncio.run(_drop(args, version, who))
+
+
+async def _drop(args: argparse.Namespace, version: Version, who: str) -> int:
+    async with _catalog() as catalog:
+        found = await _replays(catalog, args, version)
+        for each in found:
+            if each.state == "current":
+                raise ConfigError(
+                    f"{each} is current: `vigil model current` another one, or --live, first."
+                )
+        await book.set_state(catalog, found, "dropping", who, _now_ms())
+        gone = held = 0
+        for each in found:
+            went, whole = await drop(catalog, each, who, _now_ms())
+            gone, held = gone + went, held + (not whole)
+    print(f"{gone} detections of {len(found)} replays are gone.")
+    if held:
+        print(f"Holds keep some of {held} replays: drop again once they are lifted.")
+    return 1 if held else 0
