@@ -1,16 +1,20 @@
 """Joining: the fragments of one run in one window become one object, with its manifest.
 
-One fragment at a time is in memory, and a part of 5 MiB on its way to S3, however long the
-chunk. The name of the object follows from what was joined: doing it again writes the same.
+A few fragments are read ahead, one part of at least 5 MiB is on its way to S3 and the next is
+gathered: that is all the memory it takes, however long the chunk (docs/design/join.md). The name of
+the object follows from what was joined: doing it again writes the same.
 """
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from agents.reading_ahead import read_ahead
 from domain.chunks import digest_of, merged, remaining_gaps
 from domain.errors import (
     IntegrityError,
@@ -24,24 +28,27 @@ from domain.events import (
     ChunkDue,
     FragmentRef,
     Gap,
+    Keyframe,
     ManifestFragment,
     encode,
 )
 from domain.gaps import OBJECT_MISSING
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from media.keyframes import index
-from stores.objects import ObjectStore
+from stores.objects import MUCH, ObjectStore
 
 log = logging.getLogger(__name__)
+MAX_KEYFRAMES = 1_000
+"""Of one fragment in a manifest."""
 
 
 class _LeftOutError(StoreError):
-    """A fragment's bytes cannot be had as promised: the chunk is made without it."""
+    """Bytes of fragments cannot be had as promised: the chunk is made without them."""
 
-    def __init__(self, fragment: FragmentRef, reason: str) -> None:
-        super().__init__(f"fragment {fragment.seq}: {reason}")
-        self.fragment = fragment
-        self.reason = reason
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__("; ".join(f"fragment {seq}: {why}" for seq, why in reasons.items()))
+        self.reasons = reasons
+        """By seq."""
 
 
 class NothingToJoinError(StoreError):
@@ -80,13 +87,8 @@ class Joiner:
             try:
                 return await self._make(due, standing, fragments, left_out, digest)
             except _LeftOutError as failure:
-                log.warning(
-                    "fragment left out: %s",
-                    failure.reason,
-                    extra={"camera": due.camera, "run": due.run, "seq": failure.fragment.seq},
-                )
-                fragments = [each for each in fragments if each.seq != failure.fragment.seq]
-                left_out.append(_gap_of(failure.fragment, failure.reason))
+                left_out += _told(due, fragments, failure.reasons)
+                fragments = [each for each in fragments if each.seq not in failure.reasons]
         raise NothingToJoinError(
             f"no fragment of {due.camera} {due.run} in window {due.window_start_ms} can be read: "
             + "; ".join(f"{gap.first_seq}: {gap.reason}" for gap in left_out)
@@ -120,7 +122,8 @@ class Joiner:
     ) -> ChunkComplete:
         key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
         joined = _Joined()
-        await self._store.put_stream(key, self._bytes(due, standing, fragments, joined))
+        async with aclosing(self._bytes(due, standing, fragments, joined)) as pieces:
+            await self._store.put_stream(key, pieces)
         complete = ChunkComplete(
             camera=due.camera,
             run=due.run,
@@ -165,44 +168,91 @@ class Joiner:
         standing: ChunkComplete | None,
         fragments: Sequence[FragmentRef],
         joined: _Joined,
-    ) -> AsyncIterator[bytes]:
-        for fragment in fragments:
-            try:
-                data = await self._fragment(due, standing, fragment)
-                read = index(data, near_pts=fragment.start_pts)
-            except ObjectMissingError:
-                raise _LeftOutError(fragment, OBJECT_MISSING) from None
-            except IntegrityError as error:
-                raise _LeftOutError(fragment, f"its bytes are not those told: {error}") from None
-            except MediaError as error:
-                raise _LeftOutError(fragment, f"it is no readable video: {error}") from None
-            joined.fragments.append(
-                ManifestFragment(
-                    **fragment.model_dump(include=set(FragmentRef.model_fields)),
-                    offset=joined.size_bytes,
-                    frames=read.frames,
-                    keyframes=list(read.keyframes),
-                )
-            )
-            joined.sha256.update(data)
-            joined.size_bytes += len(data)
-            yield data
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the fragments' bytes; where some cannot be had, tell of all of those at once."""
+        wanted = read_ahead(
+            fragments,
+            lambda fragment: self._fragment(due, standing, fragment),
+            lambda fragment: fragment.size_bytes,
+        )
+        missing: dict[int, str] = {}
+        async with aclosing(wanted):
+            async for fragment, reading in wanted:
+                if (reason := await _fault(reading)) is not None:
+                    missing[fragment.seq] = reason
+                if missing:
+                    continue  # the object will not be made: only what else is missing counts
+                data, placed = await reading
+                joined.fragments.append(placed.model_copy(update={"offset": joined.size_bytes}))
+                await _update(joined.sha256, data)
+                joined.size_bytes += len(data)
+                yield data
+        if missing:
+            raise _LeftOutError(missing)
 
     async def _fragment(
         self, due: ChunkDue, standing: ChunkComplete | None, fragment: FragmentRef
-    ) -> bytes:
-        """Return a fragment's verified bytes: its object's, or its part of the standing chunk."""
+    ) -> tuple[bytes, ManifestFragment]:
+        """Return a fragment's verified bytes, and what the manifest says of it but its place.
+
+        The bytes are its object's, or its part of the standing chunk.
+        """
         key = fragment_key(due.camera, due.run, fragment.seq)
         first = None
         if standing is not None and (old := _within(standing, fragment.seq)) is not None:
             key, first = standing.object_key, old.offset
-        return await self._store.get_verified(
+        data = await self._store.get_verified(
             key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
         )
+        read = index(data, near_pts=fragment.start_pts)
+        return data, ManifestFragment(
+            **fragment.model_dump(include=set(FragmentRef.model_fields)),
+            offset=0,
+            frames=read.frames,
+            keyframes=_thinned(read.keyframes),
+        )
+
+
+async def _fault(reading: Awaitable[object]) -> str | None:
+    """Wait, and return why a fragment is left out; None where it was read."""
+    try:
+        await reading
+    except ObjectMissingError:
+        return OBJECT_MISSING
+    except IntegrityError as error:
+        return f"its bytes are not those told: {error}"
+    except MediaError as error:
+        return f"it is no readable video: {error}"
+    return None
+
+
+async def _update(sha256: "hashlib._Hash", data: bytes) -> None:
+    """Hash more bytes; many of them in a thread, so that the loop goes on."""
+    if len(data) < MUCH:
+        sha256.update(data)
+    else:
+        await asyncio.to_thread(sha256.update, data)
+
+
+def _thinned(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
+    """Return as many keyframes as a manifest takes, evenly: cameras may send nothing else."""
+    return list(keyframes[:: -(-len(keyframes) // MAX_KEYFRAMES) or 1])
 
 
 def _within(standing: ChunkComplete, seq: int) -> ManifestFragment | None:
     return next((each for each in standing.fragments if each.seq == seq), None)
+
+
+def _told(due: ChunkDue, fragments: Sequence[FragmentRef], reasons: dict[int, str]) -> list[Gap]:
+    """Say which fragments are left out, and return their gaps."""
+    out = [each for each in fragments if each.seq in reasons]
+    for each in out:
+        log.warning(
+            "fragment left out: %s",
+            reasons[each.seq],
+            extra={"camera": due.camera, "run": due.run, "seq": each.seq},
+        )
+    return [_gap_of(each, reasons[each.seq]) for each in out]
 
 
 def _gap_of(fragment: FragmentRef, reason: str) -> Gap:

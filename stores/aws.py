@@ -1,5 +1,6 @@
 """How a client of S3 or SQS is made: time limits, certificates, retries, timing."""
 
+import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -11,9 +12,21 @@ from typing import Any, Self
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 
 from stores import tls
 from stores.timing import tell
+
+UNNAMED = ("Key", "Prefix", "CopySource")
+"""Parameters of S3's requests on which no address depends."""
+
+RENEW_EVERY_S = 5.0
+"""Credentials that are refused are read again at most so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,10 @@ class AwsEndpoint:
     """Only for services that are not AWS's own."""
     ca_file: str | None = None
     """PEM file of a certificate authority of one's own."""
+    answer_s: int = 30
+    """How long an answer may take once the request is handed to the system."""
+    attempts: int = 3
+    """Attempts of each request; 1 for whoever tries again by itself."""
 
 
 class _Session(AIOHTTPSession):  # type: ignore[misc]
@@ -38,6 +55,31 @@ class _Session(AIOHTTPSession):  # type: ignore[misc]
         context: ssl.SSLContext = super()._get_ssl_context()
         context.check_hostname = True
         return context
+
+
+_CREDENTIALS = {
+    "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken",
+    "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException",
+    "SignatureDoesNotMatch", "InvalidSignatureException", "MissingAuthenticationToken",
+    "RequestExpired", "AuthFailure",
+}  # fmt: skip
+"""Codes with which AWS says that it does not take the credentials."""
+
+
+def credentials_refused(error: Exception) -> str | None:
+    """Return what is wrong with the credentials and what to do, for the end of a sentence; None
+    where it is something else.
+    """
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code not in _CREDENTIALS:
+            return None
+        said = f"the credentials are refused ({code})"
+    elif isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
+        said = f"there are no credentials ({error})"
+    else:
+        return None
+    return f"{said}: renew them in AWS's credentials file or provider; they are read again"
 
 
 def unreachable(error: Exception) -> str:
@@ -57,8 +99,8 @@ def client(
     config = AioConfig(
         region_name=endpoint.region,
         connect_timeout=5,
-        read_timeout=30,
-        retries={"mode": "standard", "max_attempts": 3},
+        read_timeout=endpoint.answer_s,
+        retries={"mode": "standard", "max_attempts": endpoint.attempts},
         max_pool_connections=connections,
         tcp_keepalive=True,
         s3={"addressing_style": "path" if endpoint.url else "auto"},
@@ -78,7 +120,20 @@ async def _opened(service: str, endpoint: AwsEndpoint, config: AioConfig) -> Asy
         service, endpoint_url=endpoint.url, config=config, verify=endpoint.ca_file
     ) as made:
         _watch(service, made)
+        _remember_addresses(made)
         yield made
+
+
+def _remember_addresses(made: Any) -> None:
+    """Let the rules that find a request's address be asked once a bucket, not once a key.
+
+    botocore remembers their answers by all parameters that they may name. S3's declare these, but
+    name them nowhere (tests/unit/stores/test_aws.py looks), so that no answer was found again: a
+    fifth of the time of a request.
+    """
+    resolver = getattr(made, "_ruleset_resolver", None)
+    for name in UNNAMED:
+        getattr(resolver, "_param_definitions", {}).pop(name, None)
 
 
 def _watch(service: str, made: Any) -> None:
@@ -112,12 +167,33 @@ class AwsService:
     def __init__(self, service: str, endpoint: AwsEndpoint, connections: int) -> None:
         self._service, self._endpoint, self._connections = service, endpoint, connections
         self._stack = AsyncExitStack()
+        self._before: AsyncExitStack | None = None
+        self._renewing = asyncio.Lock()
+        self._renewed_s = 0.0
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def _open(self) -> None:
         context = client(self._service, self._endpoint, connections=self._connections)
         self._client = await self._stack.enter_async_context(context)
-        return self
+
+    async def renew(self) -> None:
+        """Read credentials again from their files or provider, at most every few seconds.
+
+        Requests on their way end on the client that they began with.
+        """
+        async with self._renewing:
+            if time.monotonic() - self._renewed_s < RENEW_EVERY_S:
+                return
+            self._renewed_s = time.monotonic()
+            older, self._before = self._before, self._stack
+            if older is not None:
+                await older.aclose()
+            self._stack = AsyncExitStack()
+            await self._open()
 
     async def __aexit__(
         self,
@@ -125,4 +201,6 @@ class AwsService:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        if self._before is not None:
+            await self._before.aclose()
         await self._stack.aclose()

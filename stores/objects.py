@@ -4,23 +4,25 @@ An object is written once: `put_once` lets the store arbitrate with If-None-Matc
 "stands already" for success only where the same bytes stand there.
 """
 
+import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
-from stores.aws import AwsEndpoint, AwsService, unreachable
+from domain.errors import IntegrityError, ObjectExistsError, StoreError
+from stores.aws import AwsEndpoint, AwsService
+from stores.faults import said, status_of
+from stores.upload import Upload
 
 READ_SIZE = 1 << 18
-MULTIPART_SIZE = 5 << 20
-"""S3's smallest part (5 MiB) but for the last one."""
+MUCH = 1 << 18
+"""Bytes from which on hashing takes long enough to be worth a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +37,16 @@ class ObjectInfo:
     """When it was last written, on the store's clock (UTC, whole seconds as a rule)."""
 
 
-@asynccontextmanager
-async def _said(what: str) -> AsyncIterator[None]:
-    """Turn the client's errors into ours, naming what was tried."""
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if code in {"404", "NoSuchKey", "NotFound"} or status == 404:
-            raise ObjectMissingError(f"{what}: no such object or bucket.") from error
-        raise StoreError(f"{what}: the store answered {status} {code}.") from error
-    except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise StoreError(f"{what} in the object store: {unreachable(error)}.") from error
-
-
 def _modified_ms(answer: Mapping[str, Any]) -> int:
     written: datetime = answer["LastModified"]
     return round(written.timestamp() * 1000)
 
 
-def _status(error: ClientError) -> int | None:
-    status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status
+async def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 in hex; of much data in a thread, so that the loop goes on."""
+    if len(data) < MUCH:
+        return hashlib.sha256(data).hexdigest()
+    return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
 
 
 class ObjectStore(AwsService):
@@ -82,7 +71,7 @@ class ObjectStore(AwsService):
         409, two writers at once, among them: try again).
         """
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        async with _said(f"writing {key}"):
+        async with said(f"writing {key}"):
             try:
                 await self._client.put_object(
                     Bucket=self.bucket,
@@ -95,7 +84,7 @@ class ObjectStore(AwsService):
                 )
                 return True
             except ClientError as error:
-                if _status(error) != 412:
+                if status_of(error) != 412:
                     raise
         standing = (await self.head(key)).metadata.get("sha256")
         if standing != sha256:
@@ -115,72 +104,24 @@ class ObjectStore(AwsService):
         Small objects are one PUT; larger ones are parts of at least 5 MiB. An upload that fails
         is aborted. Whoever calls names the object by its content, so that overwriting is harmless.
         """
-        common = {"Bucket": self.bucket, "Key": key}
-        extra = {"ContentType": content_type, "Metadata": dict(metadata or {})}
-        buffer, size = bytearray(), 0
-        upload: str | None = None
-        done: list[dict[str, Any]] = []
-
-        async def flush() -> None:
-            nonlocal upload
-            if upload is None:
-                async with _said(f"starting {key}"):
-                    answer = await self._client.create_multipart_upload(**common, **extra)
-                upload = answer["UploadId"]
-            number = len(done) + 1
-            async with _said(f"writing part {number} of {key}"):
-                answer = await self._client.upload_part(
-                    **common, UploadId=upload, PartNumber=number, Body=bytes(buffer)
-                )
-            done.append({"ETag": answer["ETag"], "PartNumber": number})
-            buffer.clear()
-
-        try:
-            async for piece in parts:
-                buffer += piece
-                size += len(piece)
-                if len(buffer) >= MULTIPART_SIZE:
-                    await flush()
-            if upload is None:
-                async with _said(f"writing {key}"):
-                    await self._client.put_object(**common, **extra, Body=bytes(buffer))
-                return size
-            if buffer:
-                await flush()
-            async with _said(f"completing {key}"):
-                await self._client.complete_multipart_upload(
-                    **common, UploadId=upload, MultipartUpload={"Parts": done}
-                )
-            return size
-        except BaseException:
-            if upload is not None:
-                await self._abort(key, upload)
-            raise
-
-    async def _abort(self, key: str, upload: str) -> None:
-        try:
-            async with _said(f"aborting {key}"):
-                await self._client.abort_multipart_upload(
-                    Bucket=self.bucket, Key=key, UploadId=upload
-                )
-        except StoreError:
-            return  # the bucket's lifecycle removes what was left
+        headers = {"ContentType": content_type, "Metadata": dict(metadata or {})}
+        return await Upload(self._client, self.bucket, key, headers).write(parts)
 
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
-        async with _said(f"looking at {key}"):
+        async with said(f"looking at {key}"):
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
 
     async def stream(
         self, key: str, first: int | None = None, last: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield an object's bytes first..last (inclusive) in pieces; raises as `head` does."""
         wanted = {}
         if first is not None or last is not None:
             wanted["Range"] = f"bytes={first or 0}-{'' if last is None else last}"
-        async with _said(f"reading {key}"):
+        async with said(f"reading {key}"):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key, **wanted)
             async with answer["Body"] as body:
                 async for piece in body.content.iter_chunked(READ_SIZE):
@@ -197,10 +138,19 @@ class ObjectStore(AwsService):
 
         Raises IntegrityError where size or SHA-256 differ from what was promised.
         """
-        data = await self.get(key, first, None if first is None else first + size_bytes - 1)
-        if len(data) != size_bytes:
-            raise IntegrityError(f"{key} has {len(data)} bytes where {size_bytes} were promised.")
-        if hashlib.sha256(data).hexdigest() != sha256:
+        last = None if first is None else first + size_bytes - 1
+        pieces: list[bytes] = []
+        size = 0
+        async with aclosing(self.stream(key, first, last)) as stream:
+            async for piece in stream:
+                pieces.append(piece)
+                size += len(piece)
+                if size > size_bytes:  # whatever stands there, no more of it is taken in
+                    raise IntegrityError(f"{key} has more than the {size_bytes} bytes promised.")
+        if size != size_bytes:
+            raise IntegrityError(f"{key} has {size} bytes where {size_bytes} were promised.")
+        data = b"".join(pieces)
+        if await sha256_of(data) != sha256:
             raise IntegrityError(f"{key} does not have the SHA-256 that was promised.")
         return data
 
@@ -211,7 +161,7 @@ class ObjectStore(AwsService):
             wanted = {"ContinuationToken": token} if token else {}
             if start_after and not token:
                 wanted["StartAfter"] = start_after
-            async with _said(f"listing {prefix}"):
+            async with said(f"listing {prefix}"):
                 answer = await self._client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, **wanted
                 )
@@ -226,7 +176,7 @@ class ObjectStore(AwsService):
         token: str | None = None
         while True:
             wanted = {"ContinuationToken": token} if token else {}
-            async with _said(f"listing {prefix}"):
+            async with said(f"listing {prefix}"):
                 answer = await self._client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, Delimiter="/", **wanted
                 )
@@ -241,7 +191,7 @@ class ObjectStore(AwsService):
         batch = list(keys)
         while batch:
             now, batch = batch[:1_000], batch[1_000:]
-            async with _said(f"deleting {len(now)} objects"):
+            async with said(f"deleting {len(now)} objects"):
                 answer = await self._client.delete_objects(
                     Bucket=self.bucket,
                     Delete={"Objects": [{"Key": key} for key in now], "Quiet": True},

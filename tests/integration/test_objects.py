@@ -10,7 +10,8 @@ from moto.server import ThreadedMotoServer
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
 from stores.aws import AwsEndpoint
-from stores.objects import MULTIPART_SIZE, ObjectStore
+from stores.objects import ObjectStore
+from stores.upload import PART_SIZE
 from streams.storage import make_object_store
 from tests.conftest import Services
 
@@ -94,7 +95,7 @@ async def test_ranges_are_inclusive(store: ObjectStore, prefix: str) -> None:
     assert await store.get(prefix + "d", 190) == data[190:]
 
 
-@pytest.mark.parametrize("size", [0, 1, MULTIPART_SIZE, 2 * MULTIPART_SIZE + 7])
+@pytest.mark.parametrize("size", [0, 1, PART_SIZE, 2 * PART_SIZE + 7])
 async def test_a_stream_of_any_length_becomes_an_object(
     store: ObjectStore, prefix: str, size: int
 ) -> None:
@@ -111,7 +112,7 @@ async def test_a_stream_of_any_length_becomes_an_object(
 
 async def test_a_broken_stream_leaves_no_object(store: ObjectStore, prefix: str) -> None:
     async def breaking() -> AsyncIterator[bytes]:
-        yield bytes(MULTIPART_SIZE + 1)
+        yield bytes(PART_SIZE + 1)
         raise IntegrityError("tampered")
 
     with pytest.raises(IntegrityError, match="tampered"):

@@ -1,0 +1,35 @@
+"""The object store's errors as ours."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from domain.errors import CredentialsError, ObjectMissingError, StoreError
+from stores.aws import credentials_refused, unreachable
+
+
+@asynccontextmanager
+async def said(what: str) -> AsyncIterator[None]:
+    """Turn the client's errors into ours, naming what was tried."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = status_of(error)
+        if code in {"404", "NoSuchKey", "NotFound"} or status == 404:
+            raise ObjectMissingError(f"{what}: no such object or bucket.") from error
+        if (refused := credentials_refused(error)) is not None:
+            raise CredentialsError(f"{what}: {refused}.") from error
+        raise StoreError(f"{what}: the store answered {status} {code}.") from error
+    except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        if (refused := credentials_refused(error)) is not None:
+            raise CredentialsError(f"{what}: {refused}.") from error
+        raise StoreError(f"{what} in the object store: {unreachable(error)}.") from error
+
+
+def status_of(error: ClientError) -> int | None:
+    """Return the HTTP status of an answer."""
+    status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status
