@@ -33,6 +33,10 @@ class StoreError(VigilError):
     """An outside system (S3, SQS, PostgreSQL, Kafka) did not do what was asked."""
 
 
+class CredentialsError(StoreError):
+    """Credentials are expired, unknown or missing; whoever gets this reads them again."""
+
+
 class ObjectMissingError(StoreError):
     """The object is not in the store."""
 

@@ -5,6 +5,7 @@ import os
 import re
 import types
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ from pydantic import (
 from domain.errors import ConfigError
 from domain.identity import SITE_PATTERN, SLUG
 from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.upload.config import UploadConfig
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 
@@ -59,6 +62,9 @@ class CameraConfig(_Part):
     transport: Literal["tcp", "udp"] = Field("tcp", description="how RTP travels")
     audio: bool = Field(True, description="record sound where the camera sends it")
     stream: Literal["main", "sub"] = Field("main", description="which feed of the camera this is")
+    priority: int = Field(
+        5, ge=0, le=9, description="whose footage goes last where the disk is too small; 9: last"
+    )
 
     @field_validator("url")
     @classmethod
@@ -115,16 +121,23 @@ class SpoolConfig(_Part):
 
     dir: Path = Field(description="folder, on a disk that outlives a reboot")
     max_bytes: Size = Field(50 << 30, ge=1 << 20, description="most bytes of fragments")
-    free_floor_bytes: Size = Field(2 << 30, ge=0, description="bytes of the disk left free")
+    free_floor_bytes: Size = Field(2 << 30, ge=0, description="least bytes of the disk left free")
+    free_floor_s: int = Field(
+        3_600, ge=0, le=86_400,
+        description="left free as well: what all cameras bring in so many seconds, as measured, "
+        "up to a quarter of the disk",
+    )  # fmt: skip
     outbox_max_bytes: Size = Field(64 << 20, ge=1 << 16, description="most bytes of messages")
+    own_disk: bool = Field(
+        False, description="refuse to start while `dir` lies on the root disk: its own is missing"
+    )
 
-
-class UploadConfig(_Part):
-    """How the spool is emptied."""
-
-    concurrency: int = Field(4, ge=1, le=64, description="fragments uploaded at once")
-    order: Literal["live", "oldest"] = Field("live", description="which waiting fragment is next")
-    flush_s: int = Field(5, ge=0, le=120, description="seconds to go on uploading when stopped")
+    def limits(self, priorities: Mapping[str, int]) -> SpoolLimits:
+        """Return the spool's limits; `priorities` are the cameras'."""
+        return SpoolLimits(
+            self.max_bytes, self.free_floor_bytes, self.outbox_max_bytes, self.free_floor_s,
+            priorities,
+        )  # fmt: skip
 
 
 class HttpConfig(_Part):
@@ -171,6 +184,10 @@ class EdgeConfig(_Part):
         if unknown:
             raise ValueError(f"inference.motion.masks names {unknown[0]}, which is no camera here")
         return self
+
+    def spool_limits(self) -> SpoolLimits:
+        """Return the spool's limits, the cameras' priorities among them."""
+        return self.spool.limits({self.camera_id(one): one.priority for one in self.cameras})
 
     def camera_id(self, camera: CameraConfig) -> str:
         """Return tenant/site/camera."""
@@ -223,7 +240,7 @@ def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
             if inner is None:
                 return []
             model = inner
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

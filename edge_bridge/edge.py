@@ -3,27 +3,26 @@
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from domain.events import Detection, Heartbeat
+from domain.events import CameraStatus, Detection
 from domain.events.registry import encode
-from domain.unset_clock import is_held, true_ms
-from edge_bridge import metrics
+from domain.unset_clock import is_held
+from edge_bridge.beat import Beats
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Recording
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.health import Health
 from edge_bridge.inference.process import Inference
+from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.spool import SpoolLimits, open_spool
+from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.sender import Sender
@@ -51,8 +50,9 @@ def endpoints(config: EdgeConfig) -> tuple[AwsEndpoint, AwsEndpoint]:
     cloud = config.cloud
     ca_file = str(cloud.ca_file) if cloud.ca_file else None
     return (
-        AwsEndpoint(cloud.region, cloud.s3_endpoint, ca_file),
-        AwsEndpoint(cloud.region, cloud.sqs_endpoint, ca_file),
+        # Uploads have a patience of their own and try again by themselves.
+        AwsEndpoint(cloud.region, cloud.s3_endpoint, ca_file, answer_s=3_600, attempts=1),
+        AwsEndpoint(cloud.region, cloud.sqs_endpoint, ca_file, answer_s=60, attempts=1),
     )
 
 
@@ -65,6 +65,7 @@ class Edge:
         self._stopping = asyncio.Event()
         self._recorders: dict[str, Recorder] = {}
         self._inference: Inference | None = None
+        self._beats: Beats | None = None
         self._to_s3, self._to_sqs = Link("s3"), Link("sqs")
         self.health_port: int | None = None
         """Where health and metrics answer, once they do."""
@@ -76,7 +77,7 @@ class Edge:
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError where the spool cannot be used."""
         config, spool = self._config, self._config.spool
-        limits = SpoolLimits(spool.max_bytes, spool.free_floor_bytes, spool.outbox_max_bytes)
+        limits = config.spool_limits()
         work, stored = Signal(), Signal()
 
         def changed() -> None:
@@ -85,7 +86,9 @@ class Edge:
 
         owner = await asyncio.to_thread(
             SpoolOwner,
-            lambda: open_spool(spool.dir, config.edge, limits, clock=self._clock),
+            lambda: open_spool(
+                spool.dir, config.edge, limits, clock=self._clock, own_disk=spool.own_disk
+            ),
             changed,
         )
         try:
@@ -93,22 +96,28 @@ class Edge:
                 at_s3, at_sqs = endpoints(config)
                 store = await stack.enter_async_context(ObjectStore(at_s3, config.cloud.bucket))
                 queue = await stack.enter_async_context(Queue(at_sqs, config.cloud.queue_url))
+                bandwidth = config.upload.bandwidth()
                 sender = Sender(
-                    owner, store, queue, to_s3=self._to_s3, to_sqs=self._to_sqs, work=work
-                )
+                    owner, store, queue, to_s3=self._to_s3, to_sqs=self._to_sqs, work=work,
+                    spend=bandwidth.spend,
+                )  # fmt: skip
                 uploads = FragmentUploads(
                     owner,
                     store,
                     self._to_s3,
                     stored=stored,
                     put=work,
-                    concurrency=config.upload.concurrency,
-                    order=config.upload.order,
+                    choice=config.upload.choice(),
+                    bandwidth=bandwidth,
+                    parallel=config.upload.parallel(),
+                )
+                beats = self._beats = Beats(
+                    config, owner, sender, bandwidth, clock=self._clock, statuses=self._statuses
                 )
                 tasks = [
                     _kept("uploads", uploads.run),
                     _kept("sender", sender.run),
-                    _kept("heartbeats", lambda: self._beat(owner, sender)),
+                    _kept("heartbeats", beats.run),
                     _kept("held footage", lambda: self._stamp(owner, changed)),
                 ]
                 inference = self._start_inference(owner)
@@ -137,7 +146,10 @@ class Edge:
             },
             "inference": self._inference.state if self._inference else "off",
             "clock": "wrong" if self._clock.shift_ms() is None else "right",
-        }
+        } | (self._beats.report() if self._beats else {})
+
+    def _statuses(self) -> list[CameraStatus]:
+        return [recorder.status for recorder in self._recorders.values()]
 
     def _start_inference(self, owner: SpoolOwner) -> "asyncio.Task[None] | None":
         if not self._config.inference.enabled:
@@ -205,47 +217,14 @@ class Edge:
     async def _flush(self, owner: SpoolOwner, tasks: "list[asyncio.Task[None]]") -> None:
         deadline = time.monotonic() + self._config.upload.flush_s
         while time.monotonic() < deadline:
-            if (await owner.call(owner.spool.counts)).idle:
-                break
+            with contextlib.suppress(DiskError):
+                if (await owner.call(owner.spool.counts)).idle:
+                    break
             await asyncio.sleep(0.05)
         for task in tasks:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _beat(self, owner: SpoolOwner, sender: Sender) -> None:
-        while True:
-            counts = await owner.call(owner.spool.counts)
-            free = shutil.disk_usage(self._config.spool.dir).free
-            metrics.SPOOL_BYTES.set(owner.spool.bytes)
-            metrics.SPOOL_WAITING.set(counts.stored)
-            metrics.OUTBOX.set(counts.messages)
-            metrics.DISK_FREE.set(free)
-            oldest_s = 0.0 if counts.oldest_ms is None else time.time() - counts.oldest_ms / 1_000
-            metrics.SPOOL_OLDEST.set(max(oldest_s, 0))
-            metrics.HELD.set(counts.held)
-            shift = self._clock.shift_ms()
-            if shift is None:  # nothing is sent with a wrong time
-                await asyncio.sleep(self._config.heartbeat_s)
-                continue
-            event = Heartbeat(
-                site=self._config.site,
-                edge=self._config.edge,
-                sent_ms=self._clock.now_ms(),
-                software=_software(),
-                spool_bytes=max(owner.spool.bytes, 0),
-                spool_waiting=counts.stored,
-                spool_oldest_ms=counts.oldest_ms,
-                disk_free_bytes=free,
-                cameras=[
-                    recorder.status.model_copy(
-                        update={"since_ms": true_ms(recorder.status.since_ms, shift)}
-                    )
-                    for recorder in self._recorders.values()
-                ],
-            )
-            sender.heartbeat(encode(event))
-            await asyncio.sleep(self._config.heartbeat_s)
 
     async def _stamp(self, owner: SpoolOwner, changed: Callable[[], None]) -> None:
         """Hold footage back while the clock is plainly wrong, and stamp it afterwards."""
@@ -274,15 +253,10 @@ def _kept(name: str, work: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]
         while True:
             try:
                 await work()
-            except Exception:
+            except* DiskError:
+                pass  # the disk says it once; what waits is asked for again
+            except* Exception:
                 log.exception("%s ended by an unforeseen fault; beginning anew", name)
             await asyncio.sleep(_ANEW_S)
 
     return asyncio.create_task(keep(), name=name)
-
-
-def _software() -> str:
-    try:
-        return version("vigil")
-    except PackageNotFoundError:
-        return ""

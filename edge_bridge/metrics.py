@@ -22,3 +22,13 @@ UPLOADS = Counter("vigil_edge_uploads", "Fragments put into S3", ["camera"])
 UPLOAD_BYTES = Counter("vigil_edge_upload_bytes", "Bytes put into S3")
 UPLOAD_SECONDS = Histogram("vigil_edge_upload_seconds", "Duration of a PUT that succeeded")
 FAILURES = Counter("vigil_edge_link_failures", "Requests that failed", ["to"])
+UPLOADS_AT_ONCE = Gauge("vigil_edge_uploads_at_once", "Fragments uploaded at once, as it adapts")
+IN_SPOOL_SECONDS = Histogram(
+    "vigil_edge_in_spool_seconds",
+    "Time that fragments spent in the spool, from closed to uploaded",
+    buckets=(1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400, 604_800),
+)
+DISK_GOOD = Gauge("vigil_edge_disk_good", "1 while the spool's disk is as it should be")
+FLOOR = Gauge("vigil_edge_free_floor_bytes", "Bytes of the disk that are kept free")
+RATE = Gauge("vigil_edge_hour_bytes", "Bytes that all cameras bring in an hour, as measured")
+UPLOAD_LIMIT = Gauge("vigil_edge_upload_limit_kbit", "Cap on uploads now; 0: none")

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.errors import StoreError
-from stores.aws import AwsEndpoint, AwsService, unreachable
+from domain.errors import CredentialsError, StoreError
+from stores.aws import AwsEndpoint, AwsService, credentials_refused, unreachable
 
 MAX_BATCH = 10
 """SQS's most messages a request."""
@@ -43,8 +43,16 @@ class Queue(AwsService):
                 QueueUrl=self.url, **arguments
             )
         except ClientError as error:
+            if (refused := credentials_refused(error)) is not None:
+                raise CredentialsError(
+                    f"{operation} on the queue {self.url}: {refused}."
+                ) from error
             raise StoreError(f"{operation} on the queue {self.url} failed: {error}") from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            if (refused := credentials_refused(error)) is not None:
+                raise CredentialsError(
+                    f"{operation} on the queue {self.url}: {refused}."
+                ) from error
             raise StoreError(
                 f"{operation} on the queue {self.url} failed: {unreachable(error)}."
             ) from error

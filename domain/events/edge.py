@@ -19,6 +19,15 @@ class CameraStatus(Part):
     detail: str = Field("", max_length=500, description="the last error in words, or nothing")
 
 
+class Temperature(Part):
+    """A sensor of the device."""
+
+    name: str = Field(min_length=1, max_length=100, description="the sensor, as Linux names it")
+    celsius: int = Field(
+        ge=-100, le=250, description="how warm it is", json_schema_extra={"unit": "°C"}
+    )
+
+
 class Heartbeat(Event):
     """An edge device is alive."""
 
@@ -33,6 +42,16 @@ class Heartbeat(Event):
         None, description="start of the oldest not yet uploaded; null: all are"
     )
     disk_free_bytes: Bytes = Field(description="free on the spool's disk")
+    disk_state: (
+        Literal["good", "full", "read-only", "gone", "swapped", "failing", "hanging"] | None
+    ) = Field(None, description="how the spool's disk fares; absent: not told")
+    disk_since_ms: Ms | None = Field(None, description="since when the disk has been so")
+    given_up: int | None = Field(
+        None, ge=0, lt=1 << 31, description="fragments given up since the program's start"
+    )
+    temperatures: list[Temperature] | None = Field(
+        None, max_length=32, description="of the device, where it can be read"
+    )
     cameras: list[CameraStatus] = Field(
         default_factory=list, max_length=256, description="each camera of the device"
     )

@@ -24,7 +24,7 @@ from domain.events.control import (
     WindowsFrom,
 )
 from domain.events.detections import Detection, DetectionFrame, FoundObject
-from domain.events.edge import CameraStatus, Heartbeat
+from domain.events.edge import CameraStatus, Heartbeat, Temperature
 from domain.events.fragments import FragmentArrived, Keyframe, RunEnded, RunStarted
 from domain.identity import chunk_key
 
@@ -171,6 +171,10 @@ _ALL: tuple[Event, ...] = (
         spool_waiting=1,
         spool_oldest_ms=START_MS + 12_000,
         disk_free_bytes=212_600_000_000,
+        disk_state="good",
+        disk_since_ms=START_MS - 86_400_000,
+        given_up=0,
+        temperatures=[Temperature(name="x86_pkg_temp", celsius=54)],
         cameras=[CameraStatus(camera=CAMERA, state="recording", since_ms=START_MS)],
     ),
     Deleted(

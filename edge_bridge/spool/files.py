@@ -7,6 +7,7 @@ name is whole; hash and event in it allow to rebuild the journal from the files 
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import struct
@@ -53,6 +54,19 @@ class FragmentFiles:
         path = self.path(event.camera, event.run, event.seq)
         self._make_folder(path.parent)
         part = path.with_suffix(_PART)
+        try:
+            self._write(part, event, data)
+        except OSError:
+            with contextlib.suppress(OSError):  # a full disk needs the room
+                part.unlink(missing_ok=True)
+            raise
+        self._step("synced")
+        part.rename(path)
+        self._step("renamed")
+        _sync_folder(path.parent)
+        self._step("folder synced")
+
+    def _write(self, part: Path, event: FragmentArrived, data: bytes) -> None:
         text = encode(event)
         with part.open("wb") as file:
             file.write(data)
@@ -61,11 +75,6 @@ class FragmentFiles:
             file.flush()
             self._step("written")
             os.fsync(file.fileno())
-        self._step("synced")
-        part.rename(path)
-        self._step("renamed")
-        _sync_folder(path.parent)
-        self._step("folder synced")
 
     def read(self, camera: str, run: str, seq: int, size: int) -> bytes:
         """Return a fragment's bytes; raises OSError where the file is gone."""
@@ -125,6 +134,8 @@ class FragmentFiles:
     def _make_folder(self, folder: Path) -> None:
         if folder in self._synced and folder.is_dir():
             return
+        if not self.root.is_dir():  # a disk that is gone: nothing goes beneath its mount point
+            raise FileNotFoundError(errno.ENOENT, "the spool's folder is gone", str(self.root))
         folder.mkdir(parents=True, exist_ok=True)
         at = folder
         while at != self.root.parent:

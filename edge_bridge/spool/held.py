@@ -16,7 +16,8 @@ from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
 from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.journal import FragmentRow, Journal, State
+from edge_bridge.spool.journal import Journal
+from edge_bridge.spool.rows import FragmentRow, State
 
 log = logging.getLogger(__name__)
 

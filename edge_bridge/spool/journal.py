@@ -3,8 +3,6 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from enum import IntEnum
 from importlib import resources
 from pathlib import Path
 
@@ -13,88 +11,15 @@ from domain.identity import FragmentId
 from domain.seqs import SeqRanges
 from domain.unset_clock import FIRST_TRUE_RUN
 from edge_bridge.spool.held_rows import HELD, HeldRows
+from edge_bridge.spool.loss_rows import LossRows
+from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
+from edge_bridge.spool.waiting_rows import FRAGMENT, WaitingRows, fragments
 
-
-class State(IntEnum):
-    """How far a fragment is on its way."""
-
-    STORED = 0
-    UPLOADED = 1
-    NOTICED = 2
-    GIVEN_UP = 3
-
-
-class EndState(IntEnum):
-    """How far a run's end is on its way."""
-
-    OPEN = 0
-    ENDED = 1
-    WRITTEN = 2
-    NOTICED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class FragmentRow:
-    """One fragment's row."""
-
-    camera: str
-    run: str
-    seq: int
-    start_ms: int
-    size: int
-    event: str
-    state: State
-
-    @property
-    def id(self) -> FragmentId:
-        """Its identity."""
-        return FragmentId(self.camera, self.run, self.seq)
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run's row."""
-
-    run: str
-    camera: str
-    last_seq: int
-    last_ms: int
-    ended_ms: int | None
-    reason: str | None
-    end_event: str | None
-    end_state: EndState
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """One message of the outbox."""
-
-    id: int
-    type: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What is on its way."""
-
-    stored: int
-    uploaded: int
-    oldest_ms: int | None
-    """UTC start of the oldest fragment not uploaded."""
-    messages: int
-    message_bytes: int
-    runs_ending: int
-    held: int = 0
-    """Fragments that wait for this device's clock to be set; not among `stored`."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits for the cloud."""
-        return not (self.stored or self.uploaded or self.messages or self.runs_ending)
-
-
-_FRAGMENT = "camera, run, seq, start_ms, size, event, state"
+_NOT_ITS_FAULT = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
+"""What the disk does; the file may be sound."""
 _RUN = "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state"
 
 
@@ -102,7 +27,9 @@ class Journal:
     """The rows. Every method is one durable transaction unless called within `together`."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the journal; raises StoreError where the file is no sound journal."""
+        """Open or make the journal; raises StoreError where the file is no sound journal, and
+        sqlite3.OperationalError where the disk does not let it be used.
+        """
         self.path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -112,11 +39,15 @@ class Journal:
             verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.DatabaseError as error:
             self._db.close()
+            if error.sqlite_errorcode & 0xFF in _NOT_ITS_FAULT:
+                raise
             raise StoreError(f"{path} is damaged ({error}).") from error
         if verdict != "ok":
             self._db.close()
             raise StoreError(f"{path} is damaged ({verdict}).")
         self.held = HeldRows(self._db)
+        self.waiting = WaitingRows(self._db)
+        self.losses = LossRows(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -131,7 +62,7 @@ class Journal:
     def put_fragment(self, row: FragmentRow, end_ms: int) -> None:
         """Add a fragment and what its run knows of it; one that stands is left alone."""
         self._db.execute(
-            f"INSERT INTO fragments ({_FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+            f"INSERT INTO fragments ({FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
             "ON CONFLICT DO NOTHING",
             (row.camera, row.run, row.seq, row.start_ms, row.size, row.event, row.state),
         )
@@ -162,22 +93,16 @@ class Journal:
     ) -> list[FragmentRow]:
         """Return fragments in a state, oldest first unless said; `held`: also those held back."""
         order = "DESC" if newest_first else "ASC"
-        return self._fragments(
+        return fragments(
+            self._db,
             f"WHERE state = ? AND +run >= ? ORDER BY start_ms {order} LIMIT ?",
             (state, "" if held else FIRST_TRUE_RUN, limit),
         )
 
     def fragment(self, run: str, seq: int) -> FragmentRow | None:
         """Return a fragment's row."""
-        found = self._fragments("WHERE run = ? AND seq = ?", (run, seq))
+        found = fragments(self._db, "WHERE run = ? AND seq = ?", (run, seq))
         return found[0] if found else None
-
-    def _fragments(self, where: str, arguments: Sequence[object]) -> list[FragmentRow]:
-        rows = self._db.execute(f"SELECT {_FRAGMENT} FROM fragments {where}", arguments)  # noqa: S608
-        return [
-            FragmentRow(camera, run, seq, start_ms, size, event, State(now))
-            for camera, run, seq, start_ms, size, event, now in rows
-        ]
 
     def all_fragments(self) -> Iterable[tuple[FragmentId, State, int]]:
         """Return identity, state and size of all rows."""
@@ -224,6 +149,14 @@ class Journal:
             "UPDATE runs SET ended_ms = ?, reason = ?, end_state = ? WHERE run = ? "
             "AND end_state = ?",
             (ended_ms, reason, EndState.ENDED, run, EndState.OPEN),
+        )
+
+    def go_on(self, run: str) -> None:
+        """Open a run again whose end nobody was told: it is still being recorded."""
+        self._db.execute(
+            "UPDATE runs SET end_state = 0, ended_ms = NULL, reason = NULL WHERE run = ? "
+            "AND end_state = 1 AND end_event IS NULL",
+            (run,),
         )
 
     def freeze_end(self, run: str, event: str) -> None:
@@ -329,4 +262,9 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:  # SQLite itself rolls back where the disk fails
+                self._db.execute("ROLLBACK")

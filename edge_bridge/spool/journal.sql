@@ -37,3 +37,20 @@ CREATE TABLE IF NOT EXISTS shifts (
     boot       TEXT PRIMARY KEY,             -- mark of a start of the device, end of its runs' ids
     shift_ms   INTEGER NOT NULL              -- UTC less the steady clock, fixed once it was known
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS fragments_by_camera ON fragments (state, camera, start_ms);
+
+CREATE TABLE IF NOT EXISTS losses (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    camera     TEXT NOT NULL,
+    run        TEXT NOT NULL,
+    first_seq  INTEGER NOT NULL,
+    last_seq   INTEGER NOT NULL,
+    from_ms    INTEGER NOT NULL,             -- UTC start of the first, ms
+    to_ms      INTEGER NOT NULL,             -- UTC end of the last, ms
+    bytes      INTEGER NOT NULL,             -- what stood on the disk; 0: it never got there
+    why        TEXT NOT NULL,
+    at_ms      INTEGER NOT NULL              -- UTC when the last of them was given up, ms
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS losses_by_run ON losses (run, last_seq);

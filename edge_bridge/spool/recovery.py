@@ -9,6 +9,7 @@ open run                    ended: "edge restarted"
 """
 
 import logging
+from collections.abc import Collection
 
 from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
@@ -18,15 +19,17 @@ from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.spool.files import FoundFile, FragmentFiles
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.journal import EndState, FragmentRow, Journal, State
+from edge_bridge.spool.journal import Journal
+from edge_bridge.spool.loss_rows import loss_of
+from edge_bridge.spool.rows import EndState, FragmentRow, State
 
 log = logging.getLogger(__name__)
 
 RESTARTED = "edge restarted"
 
 
-def recover(files: FragmentFiles, journal: Journal, edge: str) -> None:
-    """Bring files and rows together, and end the runs that a crash left open."""
+def recover(files: FragmentFiles, journal: Journal, edge: str, live: Collection[str] = ()) -> None:
+    """Bring files and rows together, and end the runs that a crash left open, not the `live`."""
     if parts := files.remove_parts():
         log.info("%d half-written fragments removed", parts)
     rows = {one: (state, size) for one, state, size in journal.all_fragments()}
@@ -39,6 +42,8 @@ def recover(files: FragmentFiles, journal: Journal, edge: str) -> None:
     for one, (state, size) in rows.items():
         _without_file(one, state, size, journal)
     for run in journal.runs(EndState.OPEN):
+        if run.run in live:
+            continue
         journal.end_run(run.run, run.last_ms, RESTARTED)
         log.info("run ended: %s", RESTARTED, extra={"camera": run.camera, "run": run.run})
     journal.forget_runs()
@@ -71,9 +76,12 @@ def _without_file(one: FragmentId, state: State, size: int, journal: Journal) ->
             "a fragment's file is gone: it is given up",
             extra={"camera": one.camera, "run": one.run, "seq": one.seq},
         )
+        row = journal.fragment(one.run, one.seq)
         with journal.together():
             journal.set_state([one], State.GIVEN_UP)
             journal.without_file(one)
+            if row is not None:
+                journal.losses.add(loss_of(row, "file gone", row.start_ms))
         metrics.GIVEN_UP.labels(one.camera, "file gone").inc()
     elif state is State.NOTICED:
         journal.drop_fragment(one)

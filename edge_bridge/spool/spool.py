@@ -9,51 +9,35 @@ A crash between any two steps is mended at the next start (recovery.py). All met
 thread (owner.py).
 """
 
-import fcntl
+import contextlib
+import errno
 import logging
-import os
-import shutil
+import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import IO
 
-from domain.errors import ConfigError, StoreError
 from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId
 from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
-from edge_bridge.spool.files import FragmentFiles
+from edge_bridge.spool.disk import SpoolDisk, check_own_disk
 from edge_bridge.spool.held import Held
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.journal import (
-    Counts,
-    EndState,
-    FragmentRow,
-    Journal,
-    MessageRow,
-    RunRow,
-    State,
-)
-from edge_bridge.spool.recovery import recover
+from edge_bridge.spool.loss_rows import Loss, loss_of
+from edge_bridge.spool.missed import MissedRange
+from edge_bridge.spool.opening import Opener, Parts
+from edge_bridge.spool.rate import Rate
+from edge_bridge.spool.room import SpoolLimits, next_to_give_up
+from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
 
 log = logging.getLogger(__name__)
 
-DROPPED_FIRST = "detection"
-"""The type of message that is dropped, oldest first, when the outbox is full."""
+DROPPED_FIRST = ("detection", HELD + "detection", "heartbeat")
+"""The types of messages that are dropped when the outbox is full, in this order, oldest first."""
 _FREE_AT_ONCE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolLimits:
-    """How much of the disk the spool may use."""
-
-    max_bytes: int = 50 << 30
-    free_floor_bytes: int = 2 << 30
-    outbox_max_bytes: int = 64 << 20
 
 
 class Spool:
@@ -61,29 +45,60 @@ class Spool:
 
     def __init__(
         self,
-        files: FragmentFiles,
-        journal: Journal,
-        lock: IO[str],
+        opener: Opener,
         limits: SpoolLimits,
         *,
-        step: Callable[[str], None],
-        free_bytes: Callable[[], int],
+        free_bytes: Callable[[], int] | None,
         clock: EdgeClock,
     ) -> None:
-        self.files = files
-        self.journal = journal
-        self._lock = lock
+        self._opener = opener
         self._limits = limits
-        self._step = step
-        self.free_bytes = free_bytes
-        self.bytes = journal.file_bytes()
-        self._message_bytes = journal.message_bytes()
-        self._held = Held(files, journal, clock)
+        self._step = opener.step
+        self._clock = clock
+        self.rate = Rate()
+        self.given_up = 0
+        """Fragments given up since this process began."""
+        parts = opener.open()
+        self.disk = SpoolDisk(opener.folder, parts.lock)
+        self._free_bytes = free_bytes
+        self._take(parts)
+
+    def _take(self, parts: Parts) -> None:
+        self.files, self.journal, self._lock = parts.files, parts.journal, parts.lock
+        self.bytes = self.journal.file_bytes()
+        self._message_bytes = self.journal.message_bytes()
+        self._held = Held(self.files, self.journal, self._clock)
+
+    def reopen(self, live: Collection[str]) -> None:
+        """Open the folder anew after its disk was away; `live` runs go on. Raises ConfigError."""
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self.journal.close()
+        with contextlib.suppress(OSError):
+            self._lock.close()
+        parts = self._opener.open(live)
+        self._take(parts)
+        self.disk.take(parts.lock)
+        for run in live:
+            self.journal.go_on(run)
 
     def close(self) -> None:
         """Close the journal and let the folder go."""
         self.journal.close()
         self._lock.close()
+
+    def free_bytes(self) -> int:
+        """Return the free bytes of the disk."""
+        return self.disk.free()[0] if self._free_bytes is None else self._free_bytes()
+
+    def hour_bytes(self) -> int:
+        """Return what all cameras bring in an hour, as measured; 0 while that is not known."""
+        return self.rate.hour_bytes(_steady_ms())
+
+    def floor_bytes(self) -> int:
+        """Return the bytes of the disk that stay free as the cameras send now."""
+        if not (hour := self.hour_bytes()):
+            return self._limits.free_floor_bytes
+        return self._limits.floor(hour, self.disk.free()[1])
 
     # What capture does
 
@@ -92,29 +107,49 @@ class Spool:
         try:
             self._write(event, data)
         except OSError as error:
-            log.error(
-                "the disk does not take fragments: %s", error.strerror,
-                extra={"camera": event.camera, "run": event.run, "seq": event.seq},
-            )  # fmt: skip
-            self.give_up_unseen(event, started)
+            self.disk.failed(error)
+            self.give_up_unseen(event, started, self.disk.state)
             return False
         with self.journal.together():
             self._begin_run(started)
             self.journal.put_fragment(_row(event, State.STORED), event.end_ms)
         self._step("row written")
         self.bytes += event.size_bytes
+        self.rate.add(_steady_ms(), event.size_bytes)
+        if self.disk.state == "full":
+            self.disk.say("good")
         self.make_room()
         return True
 
-    def give_up_unseen(self, event: FragmentArrived, started: RunStarted) -> None:
+    def has(self, event: FragmentArrived) -> bool:
+        """Return whether a fragment's row stands."""
+        try:
+            return self.journal.fragment(event.run, event.seq) is not None
+        except sqlite3.Error:
+            return False
+
+    def give_up_unseen(
+        self, event: FragmentArrived, started: RunStarted, why: str = "disk"
+    ) -> None:
         """Note that a fragment never reached the disk, so that its run's end can say it."""
+        one = MissedRange(event.seq, event.seq, event.start_ms, event.end_ms, f"disk {why}")
+        self.give_up_range(started, one)
+        metrics.GIVEN_UP.labels(event.camera, one.why).inc()
+
+    def give_up_range(self, started: RunStarted, missed: MissedRange) -> None:
+        """Note that fragments never reached the disk; they are counted already."""
+        camera, run = started.camera, started.run
         with self.journal.together():
             self._begin_run(started)
-            row = FragmentRow(
-                event.camera, event.run, event.seq, event.start_ms, 0, "", State.GIVEN_UP
-            )
-            self.journal.put_fragment(row, event.end_ms)
-        metrics.GIVEN_UP.labels(event.camera, "disk").inc()
+            for seq in range(missed.first, missed.last + 1):
+                row = FragmentRow(camera, run, seq, missed.start_ms, 0, "", State.GIVEN_UP)
+                self.journal.put_fragment(row, missed.end_ms)
+            self._lost(
+                Loss(
+                    camera, run, missed.first, missed.last, missed.start_ms, missed.end_ms, 0,
+                    missed.why, self._clock.now_ms(),
+                )
+            )  # fmt: skip
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """End an open run; one without any fragment is forgotten, for nobody heard of it."""
@@ -122,16 +157,25 @@ class Spool:
 
     def put_message(self, kind: str, body: bytes) -> None:
         """Add a message to the outbox; the oldest detections make room where it is full."""
-        over = self._message_bytes + len(body) - self._limits.outbox_max_bytes
-        if over > 0:
-            dropped = self.journal.drop_oldest_messages(DROPPED_FIRST, over)
-            if not dropped:
-                dropped = self.journal.drop_oldest_messages(HELD + DROPPED_FIRST, over)
-            metrics.MESSAGES_DROPPED.inc(dropped)
-            self._message_bytes = self.journal.message_bytes()
-            log.warning("the outbox is full: %d of the oldest detections dropped", dropped)
-        self.journal.put_message(kind, body)
-        self._message_bytes += len(body)
+        self.put_messages([(kind, body)])
+
+    def put_messages(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Add messages in order, all or none; the oldest detections make room for them."""
+        size = sum(len(body) for _, body in messages)
+        with self.journal.together():
+            if self._message_bytes + size > self._limits.outbox_max_bytes:
+                self._drop_messages(self._message_bytes + size - self._limits.outbox_max_bytes)
+            for kind, body in messages:
+                self.journal.put_message(kind, body)
+        self._message_bytes = self._message_bytes + size
+
+    def _drop_messages(self, over: int) -> None:
+        for kind in DROPPED_FIRST:
+            if dropped := self.journal.drop_oldest_messages(kind, over):
+                metrics.MESSAGES_DROPPED.inc(dropped)
+                log.warning("the outbox is full: %d of the oldest %ss dropped", dropped, kind)
+                break
+        self._message_bytes = self.journal.message_bytes()
 
     def stamp_held(self) -> bool:
         """Stamp a few of the fragments held back while the clock was wrong; True: call again."""
@@ -148,9 +192,13 @@ class Spool:
 
     # What uploading does
 
-    def waiting(self, limit: int, *, newest_first: bool) -> list[FragmentRow]:
-        """Return fragments to be uploaded."""
-        return self.journal.fragments(State.STORED, limit, newest_first=newest_first)
+    def waiting(self, limit: int, *, from_ms: int = 0, to_ms: int = 1 << 48) -> list[FragmentRow]:
+        """Return fragments to be uploaded that start in that time, oldest first."""
+        return self.journal.waiting.between(from_ms, to_ms, limit)
+
+    def messages(self, limit: int) -> list[MessageRow]:
+        """Return the oldest messages, in order."""
+        return self.journal.messages(limit)
 
     def unnoticed(self, limit: int) -> list[FragmentRow]:
         """Return fragments that stand in S3 and whose notice is due, oldest first."""
@@ -162,13 +210,27 @@ class Spool:
 
     def give_up(self, one: FragmentId, why: str) -> None:
         """Let a fragment go that cannot be sent; its run's end will say so."""
+        row = self.journal.fragment(one.run, one.seq)
+        if row is None or row.state is State.GIVEN_UP:
+            return
+        self.files.remove(one.camera, one.run, one.seq)
+        self._step("given up")
         with self.journal.together():
             self.journal.set_state([one], State.GIVEN_UP)
             self.journal.without_file(one)
-        self._step("given up")
-        self.files.remove(one.camera, one.run, one.seq)
-        self.bytes = self.journal.file_bytes()
+            self._lost(loss_of(row, why, self._clock.now_ms()))
+        self.bytes -= row.size
         metrics.GIVEN_UP.labels(one.camera, why).inc()
+
+    def unreadable(self, one: FragmentId, error: OSError) -> None:
+        """Give a fragment up whose file cannot be read, unless it is the disk that is at fault.
+
+        Raises DiskError then.
+        """
+        gone = isinstance(error, FileNotFoundError)
+        if self.disk.look() != "good" or (not gone and self.disk.probe() not in ("good", "full")):
+            raise self.disk.failed(error)
+        self.give_up(one, "file gone" if gone else "unreadable")
 
     def sent(
         self, noticed: Sequence[FragmentId], messages: Sequence[MessageRow], ended: Sequence[str]
@@ -215,49 +277,60 @@ class Spool:
         return self.journal.counts()
 
     def make_room(self) -> None:
-        """Delete until bytes and free space are within the limits.
+        """Delete until bytes and free space are within the limits, in the order of room.py."""
+        self._make_room(self._limits.max_bytes, self.floor_bytes())
 
-        First what the cloud has been told of, oldest first; then files that stand in S3; as the
-        last resort, counted and logged, the oldest that nobody else has.
-        """
-        while self._short():
-            if noticed := self.journal.fragments(State.NOTICED, _FREE_AT_ONCE):
+    def _make_room(self, most: int, floor: int, priority: int = 9) -> None:
+        def short() -> bool:
+            return self.bytes > most or self.free_bytes() < floor
+
+        while short():
+            if noticed := self.journal.waiting.on_disk(State.NOTICED, _FREE_AT_ONCE):
                 for row in noticed:
                     self._free(row)
                     self._step("file freed")
                     self.journal.drop_fragment(row.id)
-                    if not self._short():
+                    if not short():
                         break
                 self.journal.forget_runs()
-            elif uploaded := [
-                row for row in self.journal.fragments(State.UPLOADED, _FREE_AT_ONCE) if row.size
-            ]:
+            elif uploaded := self.journal.waiting.on_disk(State.UPLOADED, 1):
                 self._free(uploaded[0])
                 self.journal.without_file(uploaded[0].id)
-            elif stored := self.journal.fragments(State.STORED, 1, held=True):
-                log.error(
-                    "no space is left: a fragment that was not uploaded is given up",
-                    extra={"camera": stored[0].camera, "run": stored[0].run, "seq": stored[0].seq},
-                )
-                self.give_up(stored[0].id, "space")
+            elif stored := next_to_give_up(self.journal, self._limits, priority, _FREE_AT_ONCE):
+                for row in stored:
+                    log.error(
+                        "no space is left: a fragment that was not uploaded is given up",
+                        extra={"camera": row.camera, "run": row.run, "seq": row.seq},
+                    )
+                    self.give_up(row.id, "space")
+                    if not short():
+                        break
             else:
                 return
-
-    def _short(self) -> bool:
-        return (
-            self.bytes > self._limits.max_bytes or self.free_bytes() < self._limits.free_floor_bytes
-        )
 
     def _free(self, row: FragmentRow) -> None:
         self.files.remove(row.camera, row.run, row.seq)
         self.bytes -= row.size
 
+    def _lost(self, loss: Loss) -> None:
+        self.journal.losses.add(loss)
+        self.given_up += loss.last_seq - loss.first_seq + 1
+
     def _write(self, event: FragmentArrived, data: bytes) -> None:
         try:
             self.files.write(event, data)
-        except OSError:
-            self.make_room()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._free_as_much(len(data), event.camera)
             self.files.write(event, data)
+
+    def _free_as_much(self, size: int, camera: str) -> None:
+        """Make room for a fragment on a disk that is full, whatever the limits say.
+
+        What nobody else has goes only for a camera of at least its priority.
+        """
+        self._make_room(max(self.bytes - 2 * size, 0), 0, self._limits.priority(camera))
 
     def _begin_run(self, started: RunStarted) -> None:
         if self.journal.put_run(started.run, started.camera):
@@ -286,54 +359,21 @@ def open_spool(
     free_bytes: Callable[[], int] | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     clock: EdgeClock | None = None,
+    own_disk: bool = False,
 ) -> Spool:
     """Take the folder for this process, mend what a crash left and return the spool.
 
-    Raises ConfigError where the folder cannot be used or another process holds it.
+    Raises ConfigError where the folder cannot be used, another process holds it, or it should lie
+    on a disk of its own (`own_disk`) and does not.
     """
-    lock = _hold(folder)
-    files = FragmentFiles(folder / "fragments", step)
-    files.root.mkdir(exist_ok=True)
-    try:
-        journal = Journal(folder / "journal.db")
-    except StoreError as error:
-        log.error("%s It is set aside and rebuilt from the files.", error)
-        for suffix in ("", "-wal", "-shm"):
-            damaged = folder / f"journal.db{suffix}"
-            if damaged.exists():
-                damaged.rename(folder / f"journal.damaged-{now_ms()}{suffix}")
-        journal = Journal(folder / "journal.db")
-    recover(files, journal, edge)
-    return Spool(
-        files,
-        journal,
-        lock,
-        limits,
-        step=step,
-        free_bytes=free_bytes or (lambda: shutil.disk_usage(folder).free),
-        clock=clock or EdgeClock(),
-    )
+    if own_disk:
+        check_own_disk(folder)
+    opener = Opener(folder, edge, step, now_ms)
+    return Spool(opener, limits, free_bytes=free_bytes, clock=clock or EdgeClock())
 
 
-def _hold(folder: Path) -> IO[str]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a+")
-    except OSError as error:
-        raise ConfigError(
-            f"spool.dir {folder} cannot be used: {error.strerror}. Choose a writable folder."
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise ConfigError(
-            f"another process uses the spool {folder}: stop it, or choose another spool.dir."
-        ) from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
+def _steady_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _row(event: FragmentArrived, state: State) -> FragmentRow:

@@ -4,15 +4,18 @@ import asyncio
 import hashlib
 import logging
 import time
-from typing import Literal
 
-from domain.errors import ObjectExistsError, StoreError
+from domain.errors import CredentialsError, ObjectExistsError, StoreError
 from domain.events import FragmentArrived
 from domain.identity import FragmentId, fragment_key
 from edge_bridge import metrics
-from edge_bridge.spool.journal import FragmentRow
 from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.rows import FragmentRow
+from edge_bridge.upload.bandwidth import Bandwidth
+from edge_bridge.upload.choice import Choice
 from edge_bridge.upload.link import Link
+from edge_bridge.upload.parallel import Parallel
+from edge_bridge.upload.patience import Patience
 from edge_bridge.upload.signal import Signal
 from stores.objects import ObjectStore
 
@@ -30,24 +33,29 @@ class FragmentUploads:
         *,
         stored: Signal,
         put: Signal,
-        concurrency: int,
-        order: Literal["live", "oldest"],
+        choice: Choice,
+        bandwidth: Bandwidth,
+        parallel: Parallel,
     ) -> None:
         """`stored` wakes this; `put` is set after each fragment that stands in S3."""
         self._owner, self._store, self._link = owner, store, link
         self._stored, self._put = stored, put
-        self._concurrency, self._newest_first = concurrency, order == "live"
+        self._choice, self._bandwidth, self._parallel = choice, bandwidth, parallel
+        self._patience = Patience()
         self._in_hand: set[FragmentId] = set()
         self._claiming = asyncio.Lock()
+        self._room = asyncio.Condition()
 
     async def run(self) -> None:
         """Upload until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._concurrency):
-                group.create_task(self._worker(), name=f"upload-{number}")
+            for number in range(self._parallel.most):
+                group.create_task(self._worker(number), name=f"upload-{number}")
 
-    async def _worker(self) -> None:
+    async def _worker(self, number: int) -> None:
         while True:
+            async with self._room:
+                await self._room.wait_for(lambda: number < self._parallel.now)
             await self._link.ready()
             row = await self._claim()
             try:
@@ -58,17 +66,30 @@ class FragmentUploads:
     async def _claim(self) -> FragmentRow:
         async with self._claiming:
             while True:
+                await self._bandwidth.ready()
                 heard = self._stored.heard()
                 rows = await self._owner.call(
-                    self._owner.spool.waiting,
-                    len(self._in_hand) + 1,
-                    newest_first=self._newest_first,
+                    self._choice.look, self._owner.spool, len(self._in_hand)
                 )
-                for row in rows:
-                    if row.id not in self._in_hand:
-                        self._in_hand.add(row.id)
-                        return row
+                row = self._choice.pick(rows, self._in_hand)
+                if row is not None:
+                    self._in_hand.add(row.id)
+                    self._bandwidth.spend(row.size)
+                    return row
+                self._parallel.idle()
                 await heard
+
+    async def _failed(self, error: StoreError) -> None:
+        self._link.failed(error)
+        self._parallel.failed()
+        await self._adapted()
+        if isinstance(error, CredentialsError):
+            await self._store.renew()
+
+    async def _adapted(self) -> None:
+        metrics.UPLOADS_AT_ONCE.set(self._parallel.now)
+        async with self._room:
+            self._room.notify_all()
 
     async def _upload(self, row: FragmentRow) -> None:
         where = {"camera": row.camera, "run": row.run, "seq": row.seq}
@@ -78,33 +99,51 @@ class FragmentUploads:
             data = await asyncio.to_thread(
                 spool.files.read, row.camera, row.run, row.seq, event.size_bytes
             )
-        except OSError:
-            # Given up for space meanwhile, or taken away by somebody.
-            await self._owner.call(spool.give_up, row.id, "file gone")
+        except OSError as error:
+            # Given up for space meanwhile, or taken away by somebody, or the disk is.
+            await self._owner.call(spool.unreadable, row.id, error)
             return
         if hashlib.sha256(data).hexdigest() != event.sha256:
             log.error("a fragment's file was changed on the disk: it is given up", extra=where)
             await self._owner.call(spool.give_up, row.id, "damaged")
             return
         began_s = time.monotonic()
+        self._parallel.began(began_s)
+        allowed_s = self._patience.allowed_s(len(data))
         try:
-            created = await self._store.put_once(
-                fragment_key(row.camera, row.run, row.seq),
-                data,
-                sha256=event.sha256,
-                metadata=event.metadata(),
-            )
+            async with asyncio.timeout(allowed_s):
+                created = await self._store.put_once(
+                    fragment_key(row.camera, row.run, row.seq),
+                    data,
+                    sha256=event.sha256,
+                    metadata=event.metadata(),
+                )
+        except TimeoutError:
+            self._patience.ran_out()
+            await self._failed(StoreError(f"no answer from the object store in {allowed_s:.0f} s."))
+            return
         except ObjectExistsError as error:
             log.error("%s It is given up.", error, extra=where)
             await self._owner.call(spool.give_up, row.id, "other bytes stand in S3")
             return
         except StoreError as error:
-            self._link.failed(error)
+            await self._failed(error)
             return
         self._link.succeeded()
         await self._owner.call(spool.uploaded, row.id)
+        now_s = time.monotonic()
+        self._patience.took(len(data), now_s - began_s)
+        self._parallel.succeeded(now_s, len(data))
+        await self._adapted()
+        waited_s = max(time.time() - event.closed_ms / 1_000, 0.0)
         metrics.UPLOADS.labels(row.camera).inc()
         metrics.UPLOAD_BYTES.inc(len(data))
-        metrics.UPLOAD_SECONDS.observe(time.monotonic() - began_s)
-        log.debug("uploaded" if created else "stood in S3 already", extra=where)
+        metrics.UPLOAD_SECONDS.observe(now_s - began_s)
+        metrics.IN_SPOOL_SECONDS.observe(waited_s)
+        log.debug(
+            "%s after %.1f s in the spool",
+            "uploaded" if created else "stood in S3 already",
+            waited_s,
+            extra=where,
+        )
         self._put.set()

@@ -25,6 +25,7 @@ class Link:
         self.down_since_s: float | None = None
         self.detail = ""
         """The last failure in words, or nothing."""
+        self._kind: type[Exception] | None = None
         self._failures = 0
         self._not_before_s = 0.0
         metrics.LINK_UP.labels(name).set(1)
@@ -40,9 +41,10 @@ class Link:
     def failed(self, error: Exception) -> None:
         """Note that a request failed; the next ones wait."""
         now = time.monotonic()
-        if self.down_since_s is None:
-            self.down_since_s = time.time()
+        if self.down_since_s is None or type(error) is not self._kind:
             log.error("%s fails: %s Trying again until it answers.", self.name, error)
+        self.down_since_s = self.down_since_s or time.time()
+        self._kind = type(error)
         self.detail = str(error)[:500]
         metrics.FAILURES.labels(self.name).inc()
         metrics.LINK_UP.labels(self.name).set(0)

@@ -7,17 +7,19 @@ only when that stands is its notice sent.
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from domain.errors import ObjectExistsError, StoreError
+from domain.errors import CredentialsError, ObjectExistsError, StoreError
 from domain.events import RunEnded
 from domain.events.registry import encode
 from domain.identity import FragmentId, run_end_key
 from edge_bridge import metrics
-from edge_bridge.spool.journal import MessageRow
+from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.rows import MessageRow
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.signal import Signal
 from stores.objects import ObjectStore
@@ -63,8 +65,12 @@ class Sender:
         to_s3: Link,
         to_sqs: Link,
         work: Signal,
+        spend: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`work` wakes this: a fragment was put, a message kept, a run ended."""
+        """`work` wakes this: a fragment was put, a message kept, a run ended; `spend` is told of
+        bytes sent.
+        """
+        self._spend = spend
         self._owner, self._store, self._queue = owner, store, queue
         self._to_s3, self._to_sqs = to_s3, to_sqs
         self._work = work
@@ -85,7 +91,11 @@ class Sender:
         while True:
             await self._to_sqs.ready()
             heard = self._work.heard()
-            batch = await self._gather()
+            try:
+                batch = await self._gather()
+            except DiskError:  # what waits waits on; that the edge lives is said all the same
+                batch = _Batch()
+                self._add_heartbeat(batch)
             if batch.bodies:
                 await self._deliver(batch)
             else:
@@ -95,7 +105,7 @@ class Sender:
         batch = _Batch(most=MAX_BATCH - 1 if self._heartbeat is not None else MAX_BATCH)
         spool = self._owner.spool
         notices = await self._owner.call(spool.unnoticed, MAX_BATCH)
-        messages = await self._owner.call(spool.journal.messages, MAX_BATCH)
+        messages = await self._owner.call(spool.messages, MAX_BATCH)
         kept_free = min(len(notices), _NOTICES_FIRST)
         for message in messages:
             if len(message.body) > _ROOM:
@@ -112,9 +122,12 @@ class Sender:
                 break
         # Last, so that none newer comes while the rest is gathered. A place was kept for it.
         batch.most = MAX_BATCH
+        self._add_heartbeat(batch)
+        return batch
+
+    def _add_heartbeat(self, batch: _Batch) -> None:
         if self._heartbeat is not None and batch.add(self._heartbeat, None):
             batch.heartbeat, self._heartbeat = self._heartbeat, None
-        return batch
 
     async def _deliver(self, batch: _Batch) -> None:
         try:
@@ -123,19 +136,26 @@ class Sender:
             self._to_sqs.failed(error)
             if self._heartbeat is None:
                 self._heartbeat = batch.heartbeat
+            if isinstance(error, CredentialsError):
+                await self._queue.renew()
             return
+        self._spend(sum(map(len, batch.bodies)))
         taken = [what for at, what in enumerate(batch.settles) if at not in refused]
+        if any(what is not None for what in taken):
+            await self._settle(taken)
+        if refused:
+            self._to_sqs.failed(StoreError(f"the queue refused {len(refused)} messages."))
+        else:
+            self._to_sqs.succeeded()
+        self._work.set()  # a run may have become ready to end
+
+    async def _settle(self, taken: "list[MessageRow | FragmentId | str | None]") -> None:
         await self._owner.call(
             self._owner.spool.sent,
             [what for what in taken if isinstance(what, FragmentId)],
             [what for what in taken if isinstance(what, MessageRow)],
             [what for what in taken if isinstance(what, str)],
         )
-        if refused:
-            self._to_sqs.failed(StoreError(f"the queue refused {len(refused)} messages."))
-        else:
-            self._to_sqs.succeeded()
-        self._work.set()  # a run may have become ready to end
 
     async def _write_ends(self) -> None:
         while True:
@@ -166,6 +186,8 @@ class Sender:
             log.warning("the run's end stands already", extra={"camera": event.camera, "run": run})
         except StoreError as error:
             self._to_s3.failed(error)
+            if isinstance(error, CredentialsError):
+                await self._store.renew()
             return False
         self._to_s3.succeeded()
         await self._owner.call(self._owner.spool.end_written, run, stands)

@@ -21,8 +21,9 @@ from edge_bridge.capture.source import SourceError
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.journal import State
-from edge_bridge.spool.spool import Spool, SpoolLimits, open_spool
+from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.spool.rows import State
+from edge_bridge.spool.spool import Spool, open_spool
 from media.fragmenter import Limits
 from tests.footage import write_clip
 from tests.unit.edge_bridge.material import CAMERA, fragment
@@ -78,7 +79,7 @@ def stamp_all(spool: Spool) -> None:
 
 def send_all(spool: Spool) -> Sent:
     """Return what would be sent: fragments, messages, ends of runs."""
-    rows = spool.waiting(1_000, newest_first=False)
+    rows = spool.waiting(1_000)
     events = [FragmentArrived.model_validate_json(row.event) for row in rows]
     for row in rows:
         spool.uploaded(row.id)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ConfigError
-from edge_bridge.spool.journal import EndState, State
-from edge_bridge.spool.spool import Spool, SpoolLimits, open_spool
+from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.spool.rows import EndState, State
+from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
 
 PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0)
@@ -74,7 +75,7 @@ def test_a_crash_while_storing_loses_at_most_the_fragment_being_written(
         spool = reopened(tmp_path)
         assert states(spool) == dict.fromkeys(kept, State.STORED)
         assert on_disk(tmp_path) == {f"{CAMERA}/{RUN}/{one:08d}.frag" for one in kept}
-        for row in spool.waiting(10, newest_first=False):
+        for row in spool.waiting(10):
             event, data = fragment(row.seq)
             assert spool.files.read(row.camera, row.run, row.seq, event.size_bytes) == data
         starts = [message.type for message in spool.journal.messages(10)]
@@ -147,7 +148,7 @@ def test_a_damaged_journal_is_rebuilt_from_the_files(tmp_path: Path) -> None:
     abandon(spool)
     (tmp_path / "journal.db").write_bytes(b"nothing that SQLite would know" * 500)
     spool = reopened(tmp_path)
-    assert len(spool.waiting(10, newest_first=False)) == 6
+    assert len(spool.waiting(10)) == 6
     assert {run.run: run.last_seq for run in spool.journal.runs(EndState.ENDED)} == {
         RUN: 4,
         SECOND_RUN: 0,
@@ -235,7 +236,7 @@ def test_a_disk_that_refuses_gives_the_seq_up_and_recording_goes_on(
     store(spool, 0)
 
     def refuse(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
         patched.setattr(spool.files, "write", refuse)

@@ -10,10 +10,15 @@ from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, 
 from domain.events.registry import encode
 from domain.identity import fragment_key, run_end_key
 from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.spool import SpoolLimits, open_spool
+from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
+from edge_bridge.upload.bandwidth import Bandwidth
+from edge_bridge.upload.choice import Choice
 from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.link import Link
+from edge_bridge.upload.parallel import Parallel
+from edge_bridge.upload.schedule import Schedule
 from edge_bridge.upload.sender import Sender
 from edge_bridge.upload.signal import Signal
 from tests.unit.edge_bridge.cloud import MemoryCloud
@@ -43,8 +48,10 @@ class Uploading:
         store: Any = self.cloud
         to_s3 = Link("s3")
         self.uploads = FragmentUploads(
-            self.owner, store, to_s3, stored=stored, put=work, concurrency=1, order=self.order
-        )
+            self.owner, store, to_s3, stored=stored, put=work,
+            choice=Choice(self.order, now_ms=lambda: T0_MS + 120_000),
+            bandwidth=Bandwidth(Schedule()), parallel=Parallel(1, 1, 1),
+        )  # fmt: skip
         self.sender = Sender(self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work)
         self._tasks = [
             asyncio.create_task(self.uploads.run()),

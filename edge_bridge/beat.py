@@ -1,0 +1,147 @@
+"""Heartbeats: how cameras, disk and spool fare, as event, metrics and log.
+
+every heartbeat_s    the newest one, from memory, whatever the disk does
+a camera's state or the disk's changed    through the outbox, so that the change is told even
+                                          where it came and went while the cloud was away
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from domain.events import CameraStatus, Heartbeat
+from domain.events.registry import encode
+from domain.unset_clock import true_ms
+from edge_bridge import metrics
+from edge_bridge.clock import EdgeClock
+from edge_bridge.config import EdgeConfig
+from edge_bridge.spool.disk import DiskError
+from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.rows import Counts
+from edge_bridge.temperatures import temperatures
+from edge_bridge.upload.bandwidth import Bandwidth
+from edge_bridge.upload.sender import Sender
+
+log = logging.getLogger(__name__)
+
+_LATE_S = 300.0
+"""Footage that waits longer is told in the log, as often as this."""
+_ASK_S = 5.0
+"""How long the spool may take to count: a disk that hangs stops no heartbeat."""
+
+
+class Beats:
+    """Tells how the edge fares; `run` goes on until cancelled."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        owner: SpoolOwner,
+        sender: Sender,
+        bandwidth: Bandwidth,
+        *,
+        clock: EdgeClock,
+        statuses: Callable[[], list[CameraStatus]],
+    ) -> None:
+        self._config, self._owner, self._sender = config, owner, sender
+        self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
+        self._counts = Counts(0, 0, None, 0, 0, 0)
+        self._told: Any = None
+        self._late_told_s: float | None = None
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            await self._beat()
+            await asyncio.sleep(self._config.heartbeat_s)
+
+    def report(self) -> dict[str, Any]:
+        """Return how disk and spool fare, for health; as of the last beat but for the disk."""
+        state, detail, since_ms = self._owner.disk
+        return {
+            "disk": {"state": state, "detail": detail, "since_ms": since_ms},
+            "spool": {
+                "bytes": self._owner.spool.bytes,
+                "waiting": self._counts.stored,
+                "oldest_ms": self._counts.oldest_ms,
+                "messages": self._counts.messages,
+                "given_up": self._owner.given_up,
+                "upload_limit_kbit": self._bandwidth.kbit,
+            },
+        }
+
+    async def _beat(self) -> None:
+        spool = self._owner.spool
+        try:
+            async with asyncio.timeout(_ASK_S):
+                self._counts = await self._owner.call(spool.counts)
+        except (DiskError, TimeoutError):
+            pass  # the disk's state says it; what was counted last is told on
+        state, _, since_ms = self._owner.disk
+        free, _ = (0, 0) if state == "hanging" else await asyncio.to_thread(spool.disk.free)
+        self._measure(state == "good", free)
+        shift = self._clock.shift_ms()
+        if shift is None:  # nothing is sent with a wrong time
+            return
+        counts = self._counts
+        cameras = [
+            one.model_copy(update={"since_ms": true_ms(one.since_ms, shift)})
+            for one in self._statuses()
+        ]
+        event = Heartbeat(
+            site=self._config.site,
+            edge=self._config.edge,
+            sent_ms=self._clock.now_ms(),
+            software=_software(),
+            spool_bytes=max(spool.bytes, 0),
+            spool_waiting=counts.stored,
+            spool_oldest_ms=counts.oldest_ms,
+            disk_free_bytes=free,
+            disk_state=state,
+            disk_since_ms=since_ms,
+            given_up=self._owner.given_up,
+            temperatures=await asyncio.to_thread(temperatures) or None,
+            cameras=cameras,
+        )
+        changed = (state, [(one.camera, one.state) for one in cameras])
+        if self._told is not None and changed != self._told and spool.disk.takes_rows:
+            self._owner.message(event.type, encode(event))
+        else:
+            self._sender.heartbeat(encode(event))
+        self._told = changed
+
+    def _measure(self, good: bool, free: int) -> None:
+        spool, counts = self._owner.spool, self._counts
+        metrics.SPOOL_BYTES.set(spool.bytes)
+        metrics.SPOOL_WAITING.set(counts.stored)
+        metrics.OUTBOX.set(counts.messages)
+        metrics.DISK_FREE.set(free)
+        metrics.DISK_GOOD.set(int(good))
+        metrics.HELD.set(counts.held)
+        metrics.FLOOR.set(spool.floor_bytes() if good else 0)
+        metrics.RATE.set(spool.hour_bytes())
+        metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)
+        oldest_ms = counts.oldest_ms
+        oldest_s = 0.0 if oldest_ms is None else max(time.time() - oldest_ms / 1_000, 0.0)
+        metrics.SPOOL_OLDEST.set(oldest_s)
+        now_s = time.monotonic()
+        if oldest_s > _LATE_S:
+            if self._late_told_s is None or now_s - self._late_told_s >= _LATE_S:
+                self._late_told_s = now_s
+                log.warning(
+                    "%d fragments wait in the spool, the oldest for %d min; %d messages",
+                    counts.stored, oldest_s // 60, counts.messages,
+                )  # fmt: skip
+        elif self._late_told_s is not None:
+            self._late_told_s = None
+            log.info("what waited in the spool is uploaded")
+
+
+def _software() -> str:
+    try:
+        return version("vigil")
+    except PackageNotFoundError:
+        return ""

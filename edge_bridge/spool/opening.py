@@ -1,0 +1,117 @@
+"""Taking a folder for this process: its lock, its files, its journal, mended."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from domain.errors import ConfigError, StoreError
+from edge_bridge.spool.files import FragmentFiles
+from edge_bridge.spool.journal import Journal
+from edge_bridge.spool.recovery import recover
+
+log = logging.getLogger(__name__)
+
+_RESERVE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An opened folder."""
+
+    lock: IO[str]
+    files: FragmentFiles
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens one folder, again and again."""
+
+    folder: Path
+    edge: str
+    step: Callable[[str], None]
+    now_ms: Callable[[], int]
+
+    def open(self, live: Collection[str] = ()) -> Parts:
+        """Take the folder and mend what a crash left; `live` runs go on.
+
+        Raises ConfigError where the folder cannot be used or another process holds it.
+        """
+        lock = _hold(self.folder)
+        try:
+            files = FragmentFiles(self.folder / "fragments", self.step)
+            files.root.mkdir(exist_ok=True)
+            journal = self._journal()
+            try:
+                recover(files, journal, self.edge, live)
+            except BaseException:
+                journal.close()
+                raise
+            self._reserve()
+        except (OSError, sqlite3.OperationalError) as error:
+            lock.close()
+            said = error.strerror if isinstance(error, OSError) else str(error)
+            raise ConfigError(
+                f"spool.dir {self.folder} cannot be used: {said}. Look at its disk."
+            ) from error
+        except BaseException:
+            lock.close()
+            raise
+        return Parts(lock, files, journal)
+
+    def _journal(self) -> Journal:
+        path = self.folder / "journal.db"
+        try:
+            return Journal(path)
+        except sqlite3.OperationalError as error:
+            reserve = self.folder / "reserve"
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL or not reserve.exists():
+                raise
+            log.error("the spool's disk is full to the last byte: the reserve is used")
+            reserve.unlink()
+            return Journal(path)
+        except StoreError as error:
+            log.error("%s It is set aside and rebuilt from the files.", error)
+            for suffix in ("", "-wal", "-shm"):
+                damaged = self.folder / f"journal.db{suffix}"
+                if damaged.exists():
+                    damaged.rename(self.folder / f"journal.damaged-{self.now_ms()}{suffix}")
+            return Journal(path)
+
+    def _reserve(self) -> None:
+        """Keep a little room for the journal of a start on a full disk."""
+        path = self.folder / "reserve"
+        with contextlib.suppress(OSError):
+            if not path.exists():
+                try:
+                    path.write_bytes(bytes(_RESERVE_BYTES))
+                except OSError:
+                    path.unlink(missing_ok=True)
+
+
+def _hold(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"spool.dir {folder} cannot be used: {error.strerror}. Choose a writable folder."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigError(
+            f"another process uses the spool {folder}: stop it, or choose another spool.dir."
+        ) from error
+    with contextlib.suppress(OSError):  # a full disk: the lock holds without the number
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+    return lock

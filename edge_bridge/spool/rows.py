@@ -1,0 +1,85 @@
+"""What the journal's rows say, as values."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from domain.identity import FragmentId
+
+
+class State(IntEnum):
+    """How far a fragment is on its way."""
+
+    STORED = 0
+    UPLOADED = 1
+    NOTICED = 2
+    GIVEN_UP = 3
+
+
+class EndState(IntEnum):
+    """How far a run's end is on its way."""
+
+    OPEN = 0
+    ENDED = 1
+    WRITTEN = 2
+    NOTICED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentRow:
+    """One fragment's row."""
+
+    camera: str
+    run: str
+    seq: int
+    start_ms: int
+    size: int
+    event: str
+    state: State
+
+    @property
+    def id(self) -> FragmentId:
+        """Its identity."""
+        return FragmentId(self.camera, self.run, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run's row."""
+
+    run: str
+    camera: str
+    last_seq: int
+    last_ms: int
+    ended_ms: int | None
+    reason: str | None
+    end_event: str | None
+    end_state: EndState
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message of the outbox."""
+
+    id: int
+    type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is on its way."""
+
+    stored: int
+    uploaded: int
+    oldest_ms: int | None
+    """UTC start of the oldest fragment not uploaded."""
+    messages: int
+    message_bytes: int
+    runs_ending: int
+    held: int = 0
+    """Fragments that wait for this device's clock to be set; not among `stored`."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the cloud."""
+        return not (self.stored or self.uploaded or self.messages or self.runs_ending)

@@ -1,0 +1,55 @@
+"""The journal's rows of fragments that are not in the cloud yet, and which of them is next."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from domain.unset_clock import FIRST_TRUE_RUN
+from edge_bridge.spool.rows import FragmentRow, State
+
+FRAGMENT = "camera, run, seq, start_ms, size, event, state"
+
+
+class WaitingRows:
+    """What waits; nothing here changes a row."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def between(self, from_ms: int, to_ms: int, limit: int) -> list[FragmentRow]:
+        """Return fragments to be uploaded that start within from_ms..to_ms, oldest first."""
+        return fragments(
+            self._db,
+            "WHERE state = ? AND +run >= ? AND start_ms >= ? AND start_ms < ? "
+            "ORDER BY start_ms LIMIT ?",
+            (State.STORED, FIRST_TRUE_RUN, from_ms, to_ms, limit),
+        )
+
+    def cameras(self) -> list[str]:
+        """Return the cameras of which anything waits, held back or not."""
+        rows = self._db.execute(
+            "SELECT DISTINCT camera FROM fragments WHERE state = ?", (State.STORED,)
+        )
+        return [row[0] for row in rows]
+
+    def oldest_of(self, camera: str, limit: int) -> list[FragmentRow]:
+        """Return the oldest fragments of a camera that wait, held back or not."""
+        return fragments(
+            self._db,
+            "WHERE state = ? AND camera = ? ORDER BY start_ms LIMIT ?",
+            (State.STORED, camera, limit),
+        )
+
+    def on_disk(self, state: State, limit: int) -> list[FragmentRow]:
+        """Return the oldest fragments in a state that have a file."""
+        return fragments(
+            self._db, "WHERE state = ? AND size > 0 ORDER BY start_ms LIMIT ?", (state, limit)
+        )
+
+
+def fragments(db: sqlite3.Connection, where: str, arguments: Sequence[object]) -> list[FragmentRow]:
+    """Return the fragments that a clause selects."""
+    rows = db.execute(f"SELECT {FRAGMENT} FROM fragments {where}", arguments)  # noqa: S608
+    return [
+        FragmentRow(camera, run, seq, start_ms, size, event, State(now))
+        for camera, run, seq, start_ms, size, event, now in rows
+    ]

@@ -1,0 +1,101 @@
+"""How the spool is emptied, as the configuration says."""
+
+import re
+from datetime import time
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from edge_bridge.upload.bandwidth import Bandwidth
+from edge_bridge.upload.choice import Choice
+from edge_bridge.upload.parallel import Parallel
+from edge_bridge.upload.schedule import Schedule, Stretch
+
+
+def _time(value: object) -> object:
+    """Read "08:00"; YAML reads an unquoted 18:00 as 1,080, which are its minutes."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        return time(value // 60, value % 60)
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}):(\d\d)", value)):
+        hour, minute = int(match[1]), int(match[2])
+        if (hour, minute) == (24, 0):
+            return time(0, 0)
+        if hour < 24 and minute < 60:
+            return time(hour, minute)
+    raise ValueError('write a time of day such as "08:00"')
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time)]
+Kbit = Annotated[int, Field(ge=0, le=100_000_000)]
+
+
+class StretchConfig(BaseModel):
+    """A part of each day with a cap of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
+
+    begin: TimeOfDay = Field(alias="from", description="time of day at the site, such as 08:00")
+    end: TimeOfDay = Field(alias="to", description="up to then; before `from`: of the next day")
+    kbit: Kbit = Field(description="cap, 1,000 bits a second; 0: footage waits, messages go")
+
+
+class UploadConfig(BaseModel):
+    """How the spool is emptied."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    concurrency: int = Field(4, ge=1, le=64, description="fragments uploaded at once, at first")
+    least_concurrency: int = Field(1, ge=1, le=64, description="never fewer, as it adapts")
+    most_concurrency: int = Field(16, ge=1, le=64, description="never more, as it adapts")
+    order: Literal["live", "oldest"] = Field("live", description="which waiting fragment is next")
+    live_s: int = Field(60, ge=10, le=3_600, description="younger footage is live")
+    backlog_share: float = Field(
+        0.2, ge=0, le=1, description="of the bytes, for what is older, while both wait"
+    )
+    limit_kbit: int | None = Field(
+        None, ge=8, le=100_000_000, description="cap, 1,000 bits a second; absent: none"
+    )
+    schedule: list[StretchConfig] = Field(
+        default_factory=list, max_length=50, description="caps by time of day, the first counts"
+    )
+    time_zone: str = Field("UTC", description="of the schedule, such as Europe/Berlin")
+    flush_s: int = Field(5, ge=0, le=120, description="seconds to go on uploading when stopped")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                f"{name!r} is no time zone here: write one such as Europe/Berlin"
+            ) from None
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounds(cls, data: Any) -> Any:
+        """Let a bound that is not given follow `concurrency`."""
+        if isinstance(data, dict) and isinstance(now := data.get("concurrency"), int):
+            return {"most_concurrency": max(now, 16)} | data
+        return data
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.least_concurrency <= self.concurrency <= self.most_concurrency:
+            raise ValueError("concurrency must lie between least_concurrency and most_concurrency")
+        return self
+
+    def bandwidth(self) -> Bandwidth:
+        """Return the cap."""
+        stretches = [Stretch(one.begin, one.end, one.kbit) for one in self.schedule]
+        return Bandwidth(Schedule(self.limit_kbit, stretches, ZoneInfo(self.time_zone)))
+
+    def choice(self) -> Choice:
+        """Return the order."""
+        return Choice(self.order, live_s=self.live_s, backlog_share=self.backlog_share)
+
+    def parallel(self) -> Parallel:
+        """Return how many go at once."""
+        return Parallel(self.least_concurrency, self.most_concurrency, self.concurrency)
