@@ -1,9 +1,9 @@
 """Events in, catalog rows out: `faust -A agents.index worker`.
 
 A fragment's row makes it playable at once; its chunk's row takes over in one transaction. All
-writes are upserts by name, so that events that come again change nothing. Partitions are worked on
-beside each other and share their writes (agents/grouping.py). What is written, and what is not
-believed, stands in agents/indexing.py.
+writes are upserts by name, so that events that come again change nothing. Many events of a
+partition are taken at once, and partitions share their writes (agents/grouping.py). What is
+written, and what is not believed, stands in agents/indexing.py.
 """
 
 import logging
@@ -11,13 +11,22 @@ import time
 from collections.abc import Sequence
 
 from agents.grouping import GroupWriter
-from agents.indexing import KINDS, Kind, kind_of
+from agents.indexing import (
+    CHUNKS,
+    DELETED,
+    DETECTIONS,
+    FRAGMENTS,
+    HEARTBEATS,
+    KINDS,
+    Kind,
+    kind_of,
+)
 from agents.seen import saw_fragment, saw_heartbeat
 from domain.events import AnyEvent, FragmentArrived, Heartbeat
 from streams import topics
 from streams.app import worker_app
 from streams.codec import Record
-from streams.handling import handles
+from streams.handling_many import Arrival, handles_many
 from streams.storage import catalog
 
 log = logging.getLogger(__name__)
@@ -29,48 +38,61 @@ def _writer(kind: Kind) -> GroupWriter[AnyEvent]:
     async def write(events: Sequence[AnyEvent]) -> None:
         await kind.write(await store.get(), events, time.time_ns() // 1_000_000)
 
-    return GroupWriter(write, most=kind.most)
+    return GroupWriter(write, most=kind.most, weigh=kind.weigh)
 
 
 _writers = {kind.name: _writer(kind) for kind in KINDS}
 
 
-async def _index(event: AnyEvent, record: Record) -> None:
-    kind = kind_of(event, record.timestamp_ms)
-    if kind is not None:
-        writer = _writers[kind.name]
-        await app.insist(lambda: writer.put(event), what=f"index {kind.name}")
+def _believed(event: AnyEvent, record: Record) -> None:
+    kind_of(event, record.timestamp_ms)
 
 
-@handles(app, topics.FRAGMENT_ARRIVED, isolated=True)
-async def index_fragment(event: AnyEvent, record: Record) -> None:
-    """Make a fragment playable, or note a run's start or end."""
-    await _index(event, record)
-    if isinstance(event, FragmentArrived):
-        saw_fragment(event)
+async def _index(arrivals: Sequence[Arrival]) -> None:
+    given: dict[str, list[AnyEvent]] = {}
+    for event, record in arrivals:
+        kind = kind_of(event, record.timestamp_ms)
+        if kind is not None:
+            given.setdefault(kind.name, []).append(event)
+    for name, events in given.items():
+        await _put(_writers[name], events, f"index {name}")
 
 
-@handles(app, topics.CHUNK_COMPLETE, isolated=True)
-async def index_chunk(event: AnyEvent, record: Record) -> None:
-    """Let a chunk take over from its fragments."""
-    await _index(event, record)
+async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: str) -> None:
+    await app.insist(lambda: writer.put(events), what=what)
 
 
-@handles(app, topics.DETECTION, isolated=True)
-async def index_detection(event: AnyEvent, record: Record) -> None:
-    """Add what a model saw."""
-    await _index(event, record)
+@handles_many(app, topics.FRAGMENT_ARRIVED, most=FRAGMENTS.most, check=_believed)
+async def index_fragments(arrivals: Sequence[Arrival]) -> None:
+    """Make fragments playable, and note runs' starts and ends."""
+    await _index(arrivals)
+    for event, _ in arrivals:
+        if isinstance(event, FragmentArrived):
+            saw_fragment(event)
 
 
-@handles(app, topics.HEARTBEAT, isolated=True)
-async def index_heartbeat(event: AnyEvent, record: Record) -> None:
-    """Keep the newest word from an edge."""
-    await _index(event, record)
-    if isinstance(event, Heartbeat):
-        saw_heartbeat(event)
+@handles_many(app, topics.CHUNK_COMPLETE, most=CHUNKS.most, check=_believed)
+async def index_chunks(arrivals: Sequence[Arrival]) -> None:
+    """Let chunks take over from their fragments."""
+    await _index(arrivals)
 
 
-@handles(app, topics.DELETED, isolated=True)
-async def index_deletion(event: AnyEvent, record: Record) -> None:
+@handles_many(app, topics.DETECTION, most=DETECTIONS.most, check=_believed)
+async def index_detections(arrivals: Sequence[Arrival]) -> None:
+    """Add what models saw."""
+    await _index(arrivals)
+
+
+@handles_many(app, topics.HEARTBEAT, most=HEARTBEATS.most, check=_believed)
+async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
+    """Keep the newest word from each edge."""
+    await _index(arrivals)
+    for event, _ in arrivals:
+        if isinstance(event, Heartbeat):
+            saw_heartbeat(event)
+
+
+@handles_many(app, topics.DELETED, most=DELETED.most, check=_believed)
+async def index_deletions(arrivals: Sequence[Arrival]) -> None:
     """Remove what was deleted on purpose."""
-    await _index(event, record)
+    await _index(arrivals)

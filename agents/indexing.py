@@ -29,9 +29,15 @@ class Kind:
     name: str
     """In the plural: fragments, chunks."""
     most: int
-    """How many go into one transaction."""
+    """How many go into one transaction, by weight."""
     write: Write
     """Of catalog, events and now (UTC ms): writes them and returns how many changed anything."""
+    weigh: Callable[[Any], int] = lambda _event: 1
+    """How much one event counts: where it can be thousands of rows, its rows."""
+
+
+def _objects(event: Detection) -> int:
+    return 1 + sum(len(frame.objects) for frame in event.frames)
 
 
 async def _runs(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
@@ -49,7 +55,7 @@ async def _deleted(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int
 FRAGMENTS = Kind("fragments", 500, index.index_fragments)
 RUNS = Kind("runs", 500, _runs)
 CHUNKS = Kind("chunks", 50, index.index_chunks)
-DETECTIONS = Kind("detections", 100, _detections)
+DETECTIONS = Kind("detections", 1_000, _detections, _objects)
 HEARTBEATS = Kind("heartbeats", 500, index.index_heartbeats)
 DELETED = Kind("deletions", 500, _deleted)
 KINDS = (FRAGMENTS, RUNS, CHUNKS, DETECTIONS, HEARTBEATS, DELETED)

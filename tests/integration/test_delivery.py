@@ -171,7 +171,7 @@ async def test_a_stalled_worker_writes_nothing_once_another_has_its_partitions(
     env = {} if fenced else {"VIGIL_TEST_UNFENCED": "1"}
     stalled = stage.worker("one", VIGIL_TEST_WORK_S="0.05", **env)
     async with stage.feed() as feed:
-        await feed.send(5)
+        await feed.send(20)  # so many that what is in hand is not the last of its camera
         await wait_for(lambda: len(stage.handled()) > 40, within_s=120, what="a start")
         stalled.stall()  # in the middle of an event: it is always in the middle of one
         other = stage.worker("two", VIGIL_TEST_WORK_S="0")
