@@ -15,7 +15,10 @@ BENCHES = {
     "delivery": "what is lost or handled twice when workers are killed, replaced, come and go",
     "fleet": "what a fleet of cameras costs, events only, at its real rate",
     "stream": "events a second through one assembler, of Quix Streams and of a bare loop",
+    "recovery": "from the kill of an assembler to its first event, and to no lag",
     "join": "how fast fragments become chunks, and how much memory a long one takes",
+    "outage": "the line, S3 and SQS fail in turn: is any frame or detection lost, or doubled?",
+    "kill": "kill -9 of the edge at random moments: is anything lost but what was being written?",
     "chaos": "everything goes wrong: is anything lost, doubled? how long do deployments pause?",
 }
 

@@ -32,6 +32,10 @@ class Program:
         """Whether it runs."""
         return self.process.running
 
+    def set_env(self, name: str, value: str) -> None:
+        """Let its next start have another environment variable."""
+        self._env[name] = value
+
     def launch(self) -> None:
         """Start it."""
         command = [sys.executable, *self._arguments]
