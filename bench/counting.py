@@ -23,6 +23,6 @@ async def count(event: AnyEvent, record: Record) -> None:
     if not isinstance(event, FragmentArrived):
         return
     following, holes = counts[event.camera]
-    if event.seq >= following:
-        counts[event.camera] = [event.seq + 1, holes + event.seq - following]
+    # also for one seen before: a killed worker's disk may be ahead of its changelog
+    counts[event.camera] = [max(following, event.seq + 1), holes + max(0, event.seq - following)]
     os.write(handled, f"{event.camera} {event.seq}\n".encode())

@@ -1,7 +1,8 @@
 """Counts each camera's fragments in a table; writes what it handled into VIGIL_TEST_LOG.
 
-A table entry is [next seq, holes]: an event seen before changes nothing, one that comes
-too early makes a hole, which is there to stay.
+A table entry is [next seq, holes]: an event seen before says nothing new, one that comes
+too early makes a hole, which is there to stay. The entry is written for an event seen before too:
+a worker that was killed may have it on its disk while the changelog lacks it.
 """
 
 import asyncio
@@ -31,8 +32,7 @@ async def count(event: AnyEvent, record: Record) -> None:
     if told_to_fail(event.seq):
         raise RuntimeError("told to fail")
     following, holes = counts[event.camera]
-    if event.seq >= following:
-        counts[event.camera] = [event.seq + 1, holes + event.seq - following]
+    counts[event.camera] = [max(following, event.seq + 1), holes + max(0, event.seq - following)]
     os.write(handled, f"{record.partition} {record.offset} {event.camera} {event.seq}\n".encode())
 
 
