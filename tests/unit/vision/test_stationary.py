@@ -1,0 +1,60 @@
+"""What stands still is said once, and then seldom."""
+
+import pytest
+
+from vision.detector import Box
+from vision.stationary import Stationary, iou
+from vision.tracking import MOST_TRACKS, Tracked
+
+PARKED: Box = (0.4, 0.4, 0.2, 0.1)
+
+
+def told(stationary: Stationary, box_at: dict[int, Box], name: str = "a") -> list[int]:
+    """Return the seconds whose box is news."""
+    return [s for s, box in box_at.items() if stationary.is_news(Tracked(name, box), s * 1_000)]
+
+
+def test_a_parked_car_is_told_seldom_and_again_at_once_when_it_leaves() -> None:
+    """
+    seconds  0 ........ 5      15      25   30 31 ...
+             all of them  │ once in 10  │   drives off: all again
+    """
+    boxes = dict.fromkeys(range(31), PARKED)
+    boxes |= {s: (0.4 + 0.1 * (s - 30), 0.4, 0.2, 0.1) for s in range(31, 35)}
+    got = told(Stationary(after_ms=5_000, every_ms=10_000), boxes)
+    assert got == [0, 1, 2, 3, 4, 5, 15, 25, 31, 32, 33, 34]
+
+
+def test_zero_says_it_never_again() -> None:
+    boxes = dict.fromkeys(range(100), PARKED)
+    assert told(Stationary(after_ms=3_000, every_ms=0), boxes) == [0, 1, 2, 3]
+
+
+def test_a_box_that_jitters_stands_still_and_one_that_creeps_does_not() -> None:
+    jitter = {s: (0.4 + 0.01 * (s % 2), 0.4, 0.2, 0.1) for s in range(30)}
+    assert told(Stationary(after_ms=5_000, every_ms=0), jitter) == list(range(6))
+    creep = {s: (0.01 * s, 0.4, 0.2, 0.1) for s in range(60)}
+    # It leaves its place every few seconds and is thus never at rest for long.
+    assert told(Stationary(after_ms=10_000, every_ms=0), creep) == list(range(60))
+
+
+def test_each_track_rests_for_itself_and_all_is_bounded() -> None:
+    stationary = Stationary(after_ms=0, every_ms=0)
+    for number in range(3 * MOST_TRACKS):
+        assert stationary.is_news(Tracked(str(number), PARKED), 0)
+    assert len(stationary._rests) == 2 * MOST_TRACKS
+    assert not stationary.is_news(Tracked(str(3 * MOST_TRACKS - 1), PARKED), 1)
+    assert stationary.is_news(Tracked("0", PARKED), 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((0, 0, 1, 1), (0, 0, 1, 1), 1),
+        ((0, 0, 1, 1), (0.5, 0, 1, 1), 1 / 3),
+        ((0, 0, 1, 1), (2, 2, 1, 1), 0),
+        ((0, 0, 0, 0), (0, 0, 0, 0), 0),
+    ],
+)
+def test_iou(one: Box, other: Box, expected: float) -> None:
+    assert iou(one, other) == pytest.approx(expected)
