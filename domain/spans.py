@@ -6,7 +6,8 @@
 from collections.abc import Iterable
 
 Span = tuple[int, int]
-FOREVER_MS = 1 << 48
+FOREVER_MS = (1 << 48) // 60_000 * 60_000
+"""Beyond any event; a whole minute."""
 
 
 class Spans:
