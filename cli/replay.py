@@ -2,7 +2,7 @@
 
 import argparse
 
-from cli import replay_detections
+from cli import replay_catalog, replay_detections
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,4 +14,5 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "goes on where it stopped; done twice, it changes nothing.",
     )
     whats = parser.add_subparsers(metavar="WHAT", required=True)
+    replay_catalog.add(whats)
     replay_detections.add(whats)

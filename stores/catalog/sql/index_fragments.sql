@@ -35,23 +35,31 @@ WITH given AS (
     )
     ON CONFLICT DO NOTHING
     RETURNING camera, start_ms, end_ms, width, height, video_codec
+), heard AS (
+    SELECT camera, start_ms, end_ms, width, height, video_codec FROM stored
+    UNION ALL
+    SELECT camera, NULL, start_ms + duration_ms, width, height, video_codec FROM given
 ), reach AS (
+    -- Footage that was deleted counts for how far it reached, not for where it begins: then
+    -- first_ms is last_ms.
     INSERT INTO footage AS known (camera, first_ms, last_ms, width, height, video_codec)
     SELECT
-        camera, min(start_ms), max(end_ms),
+        camera, coalesce(min(start_ms), max(end_ms)), max(end_ms),
         (array_agg(width ORDER BY end_ms DESC))[1],
         (array_agg(height ORDER BY end_ms DESC))[1],
         (array_agg(video_codec ORDER BY end_ms DESC))[1]
-    FROM stored
+    FROM heard
     GROUP BY camera
     ON CONFLICT (camera) DO UPDATE SET
-        first_ms = least(known.first_ms, excluded.first_ms),
+        first_ms = CASE WHEN excluded.first_ms < excluded.last_ms
+                        THEN least(known.first_ms, excluded.first_ms) ELSE known.first_ms END,
         last_ms = greatest(known.last_ms, excluded.last_ms),
         width = CASE WHEN excluded.last_ms >= known.last_ms THEN excluded.width ELSE known.width END,
         height = CASE WHEN excluded.last_ms >= known.last_ms
                       THEN excluded.height ELSE known.height END,
         video_codec = CASE WHEN excluded.last_ms >= known.last_ms
                            THEN excluded.video_codec ELSE known.video_codec END
+    WHERE excluded.last_ms >= known.last_ms OR excluded.first_ms < known.first_ms
 ), announced AS (
     -- A run may lack its run-started: other recorders, or a notice still on its way. Then it began
     -- with its first footage, in whatever order that comes.

@@ -1,0 +1,40 @@
+"""Trying again for a while: a replay outlives a broker's or a database's restart, not an outage."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from domain.errors import StoreError
+from streams.retry import FINAL, Backoff
+
+T = TypeVar("T")
+PATIENCE_S = 120.0
+
+
+async def patiently(
+    action: Callable[[], Awaitable[T]],
+    *,
+    within_s: float | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> T:
+    """Return what `action` returns; after a StoreError try again, with jitter, for `within_s`
+    (PATIENCE_S).
+
+    The first failure is told. Raises the last error when the time is over: the replay's bookmark
+    stands, and the same command goes on from there.
+    """
+    within_s = PATIENCE_S if within_s is None else within_s
+    backoff, until_s, told = Backoff(), time.monotonic() + within_s, False
+    while True:
+        try:
+            return await action()
+        except FINAL:
+            raise
+        except StoreError as error:
+            if time.monotonic() > until_s:
+                raise
+            if not told:
+                say(f"Trying again for {within_s:.0f} s: {error}")
+                told = True
+            await asyncio.sleep(backoff.next_s())
