@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import logs, metrics, topics
+from streams import collecting, logs, metrics, topics
 from streams.delivery.app import DeliveryApp
 from streams.ending import end_process
 from streams.kafka import faust_credentials
@@ -107,6 +107,7 @@ class App(DeliveryApp):
                 Probe(self, self.settings.metrics_host, self.settings.metrics_port)
             )
         await super().on_start()
+        collecting.settle()
 
     def on_rebalance_start(self) -> None:
         """Note that events are no longer handled."""

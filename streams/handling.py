@@ -86,7 +86,7 @@ def over(app: "App", batch: Any) -> bool:
 
 async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any) -> None:
     consumer = app.consumer
-    given_back = metrics.EVENTS.labels(topic.name, "given-back")
+    given_back = metrics.events(topic.name, "given-back")
     records = consumer.begin(batch)
     try:
         for at, got in enumerate(records, start=1):
@@ -131,7 +131,7 @@ async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record
 
 def tell(topic: TopicSpec, outcome: str, record: Record, event: AnyEvent | None) -> None:
     """Count an event that is done with, whatever became of it."""
-    metrics.EVENTS.labels(topic.name, outcome).inc()
+    metrics.events(topic.name, outcome).inc()
     metrics.PROGRESS.handled(record.topic, record.partition, record.timestamp_ms, event)
 
 

@@ -67,7 +67,7 @@ class ManyWork:
     async def work_off(self, batch: Any) -> None:
         """Work a batch off; what is not acknowledged when this returns comes again."""
         consumer = self.app.consumer
-        given_back = metrics.EVENTS.labels(self.topic.name, "given-back")
+        given_back = metrics.events(self.topic.name, "given-back")
         records = consumer.begin(batch)
         try:
             for begin in range(0, len(records), self.most):

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -26,6 +27,8 @@ EVENTS = Counter(
     ("topic", "outcome"),
     registry=REGISTRY,
 )
+events = cache(EVENTS.labels)
+"""`EVENTS.labels`, remembered: topics and outcomes are few."""
 DEAD_LETTERS = Counter(
     "vigil_dead_letters",
     "Messages that nobody could read, kept with the reason",

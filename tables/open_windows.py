@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from domain.camera_windows import CameraWindows
 from domain.windows import WindowRules
 from streams.app import App
+from tables.json_values import JsonValues
 
 NAME = "open-windows"
 
@@ -34,13 +35,15 @@ class Table(Protocol):
 
 def open_windows(app: App) -> Any:
     """Declare the table for `app`; written by the assembler alone (tables/windows_in_hand.py)."""
-    return app.Table(
+    table = app.Table(
         NAME,
         default=None,
         partitions=app.settings.partitions,
         key_type=str,
         help="Windows of each camera that are not yet sealed",
     )
+    table.value_serializer = JsonValues()
+    return table
 
 
 def load(table: Table, camera: str, rules: WindowRules) -> CameraWindows:
