@@ -11,6 +11,7 @@ from streams.delivery.fence import Fence
 from streams.delivery.fencing import Producer
 from streams.delivery.flow import FlowControl
 from streams.delivery.send_errors import SendErrors
+from streams.delivery.starting import TableManager
 
 
 class DeliveryApp(faust.App):
@@ -24,7 +25,7 @@ class DeliveryApp(faust.App):
     """Source topics whose logs have holes by nature; in the others a hole is reported."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"TableManager": TableManager, **kwargs})
         self.send_errors = SendErrors()
         self.sensors.add(self.send_errors)
         self.before_commit: list[Callable[[], Awaitable[None]]] = []

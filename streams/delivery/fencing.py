@@ -6,8 +6,8 @@ Private parts of aiokafka 0.14.0 and Faust 0.15.3 this stands on, and why:
   GroupCoordinator.reset_generation    called wherever the group has refused the member
   GroupCoordinator._closing            the same call at a regular end means nothing
   AIOKafkaProducer.client.send         the last step before bytes are written to the socket
-  Consumer._new_consumer_thread, AIOKafkaConsumerThread.on_start, Producer._new_producer
-                                       where Faust makes them
+  Consumer._new_consumer_thread, AIOKafkaConsumerThread.on_start, ._create_worker_consumer,
+  Producer._new_producer               where Faust makes them
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 
 from streams.delivery.fence import HELD, Fence
+from streams.delivery.starting import answer_soon
 
 ASK_AGAIN_S = 0.05
 HOLD_S = 5.0
@@ -80,6 +81,11 @@ async def _allowed(client: Any, node_id: Any, fence: Fence, **options: Any) -> N
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread of the client, whose group membership is watched."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        answer_soon(consumer)
+        return consumer
 
     async def on_start(self) -> None:
         """Start the client; it joins the group only later, when it is given topics."""
