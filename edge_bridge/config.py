@@ -24,7 +24,7 @@ from pydantic import (
 
 from domain.errors import ConfigError
 from domain.identity import SITE_PATTERN, SLUG
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.inference.config import InferenceConfig, Mask
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.upload.config import UploadConfig
 
@@ -47,6 +47,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _secret(whose: str, file: Path | None, variable: str | None) -> SecretStr | None:
+    """Return what a file or a variable holds, None where neither is named."""
+    if variable:
+        value = os.environ.get(variable)
+        if value is None:
+            raise ConfigError(f"{whose}: the environment has no {variable}: set it.")
+        return SecretStr(value)
+    if file:
+        try:
+            return SecretStr(file.read_text().strip())
+        except OSError as error:
+            raise ConfigError(f"{whose}: {file} cannot be read ({error.strerror}).") from error
+    return None
+
+
 class CameraConfig(_Part):
     """One camera."""
 
@@ -64,6 +79,13 @@ class CameraConfig(_Part):
     stream: Literal["main", "sub"] = Field("main", description="which feed of the camera this is")
     priority: int = Field(
         5, ge=0, le=9, description="whose footage goes last where the disk is too small; 9: last"
+    )
+
+    privacy_masks: list[Mask] = Field(
+        default_factory=list,
+        max_length=50,
+        description="polygons, as fractions of the picture, that nobody may look at: black in all "
+        "that is looked at or kept as a picture here; the recording itself is not changed",
     )
 
     @field_validator("url")
@@ -88,21 +110,7 @@ class CameraConfig(_Part):
 
     def password(self) -> SecretStr | None:
         """Read the password now; raises ConfigError where its file or variable is missing."""
-        if self.password_env:
-            value = os.environ.get(self.password_env)
-            if value is None:
-                raise ConfigError(
-                    f"camera {self.id}: the environment has no {self.password_env}: set it."
-                )
-            return SecretStr(value)
-        if self.password_file:
-            try:
-                return SecretStr(self.password_file.read_text().strip())
-            except OSError as error:
-                raise ConfigError(
-                    f"camera {self.id}: {self.password_file} cannot be read ({error.strerror})."
-                ) from error
-        return None
+        return _secret(f"camera {self.id}", self.password_file, self.password_env)
 
 
 class CloudConfig(_Part):
@@ -141,10 +149,26 @@ class SpoolConfig(_Part):
 
 
 class HttpConfig(_Part):
-    """Health and metrics for the site's own network; nothing secret is shown."""
+    """Health and metrics for the site's own network, and the page where it has a password."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(ge=0, le=65_535, description="port to listen on; 0: any free one")
+    password_file: Path | None = Field(None, description="file that holds the page's password")
+    password_env: str | None = Field(None, description="environment variable of that password")
+    certificate_file: Path | None = Field(None, description="PEM file; the port then speaks HTTPS")
+    key_file: Path | None = Field(None, description="PEM file of the certificate's private key")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file needs a certificate_file")
+        return self
+
+    def password(self) -> SecretStr | None:
+        """Read the page's password now; None: no page. Raises ConfigError where it is missing."""
+        return _secret("http", self.password_file, self.password_env)
 
 
 class EdgeConfig(_Part):
@@ -188,6 +212,10 @@ class EdgeConfig(_Part):
     def spool_limits(self) -> SpoolLimits:
         """Return the spool's limits, the cameras' priorities among them."""
         return self.spool.limits({self.camera_id(one): one.priority for one in self.cameras})
+
+    def privacy(self) -> dict[str, list[Mask]]:
+        """Return the privacy masks of each camera, by its whole id."""
+        return {self.camera_id(one): one.privacy_masks for one in self.cameras}
 
     def camera_id(self, camera: CameraConfig) -> str:
         """Return tenant/site/camera."""
@@ -264,7 +292,18 @@ def _rooted(config: EdgeConfig, root: Path) -> EdgeConfig:
     cloud = config.cloud
     if cloud.ca_file:
         cloud = cloud.model_copy(update={"ca_file": root / cloud.ca_file})
-    inference = config.inference.rooted(root)
+    inference = config.inference.rooted(root, spool.dir)
+    http = config.http
+    if http is not None:
+        files = ("password_file", "certificate_file", "key_file")
+        named = {name: getattr(http, name) for name in files if getattr(http, name)}
+        http = http.model_copy(update={name: root / path for name, path in named.items()})
     return config.model_copy(
-        update={"cameras": cameras, "spool": spool, "cloud": cloud, "inference": inference}
+        update={
+            "cameras": cameras,
+            "spool": spool,
+            "cloud": cloud,
+            "inference": inference,
+            "http": http,
+        }
     )

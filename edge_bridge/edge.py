@@ -16,9 +16,12 @@ from edge_bridge.beat import Beats
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Recording
 from edge_bridge.clock import EdgeClock
-from edge_bridge.config import CameraConfig, EdgeConfig
+from edge_bridge.config import CameraConfig, EdgeConfig, HttpConfig
 from edge_bridge.health import Health
 from edge_bridge.inference.process import Inference
+from edge_bridge.page.access import Access
+from edge_bridge.page.footage import Footage
+from edge_bridge.page.views import Page
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.owner import SpoolOwner
@@ -122,7 +125,9 @@ class Edge:
                 ]
                 inference = self._start_inference(owner)
                 if config.http is not None:
-                    health = await stack.enter_async_context(Health(config.http, self.report))
+                    health = await stack.enter_async_context(
+                        Health(config.http, self.report, self._page(config.http))
+                    )
                     self.health_port = health.port
                 self._start_cameras(owner)
                 ready()
@@ -147,6 +152,18 @@ class Edge:
             "inference": self._inference.state if self._inference else "off",
             "clock": "wrong" if self._clock.shift_ms() is None else "right",
         } | (self._beats.report() if self._beats else {})
+
+    def _page(self, http: HttpConfig) -> Page | None:
+        if (password := http.password()) is None:
+            return None
+        head = {"site": self._config.site, "edge": self._config.edge}
+        return Page(
+            Access(password.get_secret_value(), time.monotonic),
+            Footage(self._config.spool.dir),
+            self._recorders.keys,
+            lambda: head | self.report(),
+            secure=http.certificate_file is not None,
+        )
 
     def _statuses(self) -> list[CameraStatus]:
         return [recorder.status for recorder in self._recorders.values()]

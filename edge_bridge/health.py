@@ -1,5 +1,6 @@
-"""Health and metrics on a local port: no secrets, nothing that changes anything."""
+"""The local port: health and metrics, which tell no secret; the page where it has a password."""
 
+import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
+from edge_bridge.page.views import Page
 
 
 class Health:
@@ -16,18 +18,24 @@ class Health:
     GET /metrics: Prometheus. Use as an async context manager.
     """
 
-    def __init__(self, config: HttpConfig, report: Callable[[], dict[str, Any]]) -> None:
-        self._config, self._report = config, report
+    def __init__(
+        self, config: HttpConfig, report: Callable[[], dict[str, Any]], page: Page | None = None
+    ) -> None:
+        self._config, self._report, self._page = config, report, page
         self.port = config.port
         app = web.Application()
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
+        if page is not None:
+            page.add_to(app)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._config.host, self._config.port)
         try:
+            site = web.TCPSite(
+                self._runner, self._config.host, self._config.port, ssl_context=self._tls()
+            )
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
@@ -44,6 +52,21 @@ class Health:
         tb: TracebackType | None,
     ) -> None:
         await self._runner.cleanup()
+        if self._page is not None:
+            self._page.close()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        certificate = self._config.certificate_file
+        if certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(certificate, self._config.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"http.certificate_file {certificate} and its key cannot be used: {error}."
+            ) from error
+        return context
 
     async def _health(self, _: web.Request) -> web.Response:
         report = self._report()

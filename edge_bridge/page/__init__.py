@@ -1,0 +1,1 @@
+"""The edge's own page: live pictures, state and recent footage with no cloud at all."""

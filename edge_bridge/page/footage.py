@@ -1,0 +1,123 @@
+"""What the spool holds, read beside it: pictures, stretches of time, bytes. Blocking, no locks.
+
+The journal is opened read-only for each question: SQLite lets readers be beside the spool's own
+thread, and a disk that was swapped is simply opened anew.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.errors import MediaError
+from domain.unset_clock import FIRST_TRUE_RUN
+from edge_bridge.spool.files import FragmentFiles
+from media.remux import mp4
+from media.thumbnail import jpeg
+
+MOST_SPAN_MS = 86_400_000
+"""Longest time that is told at once."""
+MOST_PLAY_MS = 600_000
+"""Longest stretch that is played at once."""
+JOIN_MS = 1_000
+"""Fragments nearer to each other than this are one stretch."""
+_ON_DISK = "state IN (0, 1, 2) AND camera = ? AND size > 0 AND run >= ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A fragment on the disk."""
+
+    camera: str
+    run: str
+    seq: int
+    start_ms: int
+    end_ms: int
+    size: int
+
+
+class Footage:
+    """The footage in one spool's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = folder / "journal.db"
+        self._files = FragmentFiles(folder / "fragments")
+
+    def newest(self, camera: str) -> Held | None:
+        """Return a camera's newest fragment, None where there is none. Raises MediaError."""
+        found = self._ask(f"{_ON_DISK} ORDER BY start_ms DESC LIMIT 1", camera)
+        return found[0] if found else None
+
+    def spans(self, camera: str, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        """Return the stretches (start, end; UTC ms) held of that time, oldest first."""
+        from_ms = max(from_ms, to_ms - MOST_SPAN_MS)
+        spans: list[tuple[int, int]] = []
+        for each in self._between(camera, from_ms, to_ms):
+            if spans and each.start_ms <= spans[-1][1] + JOIN_MS:
+                spans[-1] = (spans[-1][0], max(spans[-1][1], each.end_ms))
+            else:
+                spans.append((each.start_ms, each.end_ms))
+        return spans
+
+    def stretch(self, camera: str, at_ms: int, for_ms: int) -> list[Held]:
+        """Return the fragments of one run from `at_ms` on, or from the next one held after it.
+
+        Empty where nothing is held from then on.
+        """
+        following = self._ask(
+            f"{_ON_DISK} AND start_ms + json_extract(event, '$.duration_ms') > ? "
+            "AND start_ms > ? ORDER BY start_ms LIMIT 1",
+            camera, at_ms, at_ms - 60_000,
+        )  # fmt: skip
+        if not following:
+            return []
+        begin = max(at_ms, following[0].start_ms)
+        wanted = self._between(camera, begin, begin + min(for_ms, MOST_PLAY_MS))
+        run = following[0].run
+        return sorted((each for each in wanted if each.run == run), key=lambda each: each.seq)
+
+    def picture(self, held: Held, width: int) -> bytes:
+        """Return a fragment's first picture as JPEG. Raises MediaError."""
+        return jpeg(self._bytes(held), width)
+
+    def play(self, stretch: list[Held]) -> Iterator[bytes]:
+        """Yield MP4 of a stretch; what is deleted meanwhile ends it. Raises MediaError."""
+
+        def fragments() -> Iterator[bytes]:
+            for held in stretch:
+                try:
+                    yield self._bytes(held)
+                except MediaError:
+                    return
+
+        return mp4(fragments())
+
+    def _bytes(self, held: Held) -> bytes:
+        try:
+            return self._files.read(held.camera, held.run, held.seq, held.size)
+        except OSError as error:
+            raise MediaError(f"The fragment cannot be read: {error.strerror}.") from error
+
+    def _between(self, camera: str, from_ms: int, to_ms: int) -> list[Held]:
+        # a fragment may begin before the time asked for, by no more than a minute
+        return self._ask(
+            f"{_ON_DISK} AND start_ms >= ? AND start_ms < ? "
+            "AND start_ms + json_extract(event, '$.duration_ms') > ? ORDER BY start_ms",
+            camera, from_ms - 60_000, to_ms, from_ms,
+        )  # fmt: skip
+
+    def _ask(self, where: str, camera: str, *more: int) -> list[Held]:
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"{self._journal.as_uri()}?mode=ro", uri=True, timeout=2)
+            ) as db:
+                rows = db.execute(
+                    "SELECT camera, run, seq, start_ms, "  # noqa: S608 - no input is in it
+                    "start_ms + json_extract(event, '$.duration_ms'), size "
+                    f"FROM fragments WHERE {where}",
+                    (camera, FIRST_TRUE_RUN, *more),
+                ).fetchall()
+        except sqlite3.Error as error:
+            raise MediaError(f"The spool's journal cannot be read: {error}.") from error
+        return [Held(*row) for row in rows]

@@ -1,0 +1,153 @@
+"""The edge's own page, with no cloud at all: by its addresses, and in a browser."""
+
+import asyncio
+import io
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import av
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from local.folder import DataFolder
+from local.ports import HOST, Ports
+from streams.settings import Settings
+from tests.edge import Edge
+from tests.footage import read_number, write_clip
+from tests.waiting import wait_for
+
+CHROMIUM = shutil.which("chromium")
+PASSWORD = "at the gate"
+CAMERA = "acme/alone/gate"
+FPS = 25
+
+
+@dataclass
+class Alone:
+    """An edge that reaches no cloud, and a session at its page."""
+
+    edge: Edge
+    url: str
+    session: aiohttp.ClientSession
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        """Return status and body."""
+        async with self.session.get(f"{self.url}/{path}") as answer:
+            return answer.status, await answer.read()
+
+    async def sign_in(self) -> None:
+        """Exchange the password for a cookie."""
+        async with self.session.post(f"{self.url}/session", json={"password": PASSWORD}) as answer:
+            assert answer.status == 204, await answer.text()
+
+    async def held_ms(self) -> int:
+        """Return how much footage of the last hour the page tells of."""
+        async with self.session.get(f"{self.url}/api/cameras/{CAMERA}/spans") as answer:
+            spans = (await answer.json())["spans"] if answer.status == 200 else []
+        return sum(end - start for start, end in spans)
+
+
+@pytest.fixture
+async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 120 * FPS)
+    folder = DataFolder(tmp_path / "ports")
+    folder.open(fresh=False)
+    port, nobody = Ports(folder).take("page"), Ports(folder).take("nobody")
+    nowhere = f"http://{HOST}:{nobody}"
+    of = Settings(s3_endpoint=nowhere, sqs_endpoint=nowhere, sqs_queue_url=f"{nowhere}/0/none")
+    env = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "PAGE_WORD": PASSWORD}
+    cameras = [
+        {"id": "gate", "url": f"{clip.as_uri()}?loop=1", "audio": False},
+        {"id": "dead", "url": f"rtsp://{HOST}:{nobody}/none"},
+    ]
+    http = {"port": port, "password_env": "PAGE_WORD"}
+    async with (
+        Edge(tmp_path, of, "acme/alone", cameras, env=env, http=http) as edge,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
+    ):
+        alone = Alone(edge, f"http://{HOST}:{port}", session)
+
+        async def answers() -> bool:
+            try:
+                return (await alone.get("healthz"))[0] in (200, 503)
+            except aiohttp.ClientError:
+                return False
+
+        await wait_for(answers, within_s=60, what=lambda: f"an answer\n{edge.tail()}")
+        yield alone
+
+
+async def test_without_the_password_nothing_is_shown(alone: Alone) -> None:
+    asked = ["api/state", f"api/cameras/{CAMERA}/picture.jpg", f"api/cameras/{CAMERA}/spans",
+             f"api/cameras/{CAMERA}/play.mp4?at=0"]  # fmt: skip
+    assert {path: (await alone.get(path))[0] for path in asked} == dict.fromkeys(asked, 401)
+    for body in ('{"password": "wrong"}', '{"password": 5}', "[]", "{"):
+        async with alone.session.post(f"{alone.url}/session", data=body) as answer:
+            assert answer.status in (400, 401)
+    assert PASSWORD not in alone.edge.tail()
+
+
+async def test_state_pictures_and_footage_without_any_cloud(alone: Alone) -> None:
+    await alone.sign_in()
+    assert (await alone.get("api/cameras/acme/alone/other/spans"))[0] == 404
+    assert (await alone.get(f"api/cameras/{CAMERA}/play.mp4?at=later"))[0] == 400
+
+    async def held() -> bool:
+        return await alone.held_ms() >= 6_000
+
+    await wait_for(held, within_s=60, what=lambda: f"6 s of footage\n{alone.edge.tail()}")
+    async with alone.session.get(f"{alone.url}/api/state") as answer:
+        state = await answer.json()
+    assert {one["camera"]: one["state"] for one in state["cameras"]}[CAMERA] == "recording"
+    assert state["links"]["s3"]["down_since_s"] is not None
+    assert state["disk"]["state"] == "good"
+    status, picture = await alone.get(f"api/cameras/{CAMERA}/picture.jpg")
+    assert (status, picture[:2]) == (200, b"\xff\xd8")
+    assert (await alone.get("api/cameras/acme/alone/dead/picture.jpg"))[0] == 404
+    status, footage = await alone.get(
+        f"api/cameras/{CAMERA}/play.mp4?at={state['now_ms'] - 60_000}&for_s=60"
+    )
+    assert status == 200
+    with av.open(io.BytesIO(footage)) as made:
+        numbers = [read_number(frame.to_ndarray(format="gray")) for frame in made.decode(video=0)]
+    assert len(numbers) >= 5 * FPS
+    assert numbers == list(range(len(numbers)))  # from the run's first picture on
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+async def test_a_person_signs_in_sees_the_cameras_and_plays(alone: Alone) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = await browser.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(alone.url)
+        await page.get_by_label("Password of this device").fill("not this one")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_have_text("This is not the password.")
+        await page.get_by_label("Password of this device").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.locator(".tile")).to_have_count(2)
+        await expect(page.locator("#device")).to_contain_text("S3 out of reach", timeout=30_000)
+        await expect(page.get_by_alt_text(f"Newest picture of {CAMERA}")).to_be_visible(
+            timeout=60_000
+        )
+        await page.locator(".tile", has_text="gate").click()
+        video = page.locator("#video")
+
+        async def played() -> bool:
+            return bool(await video.evaluate("video => video.currentTime > 1"))
+
+        await wait_for(played, within_s=60, what="the video plays")
+        assert errors == []
+        await page.get_by_role("button", name="All cameras").click()
+        await expect(page.locator(".tile").first).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Password of this device")).to_be_visible()
+        await browser.close()
