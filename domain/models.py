@@ -6,7 +6,8 @@ replay b           [--- v4 ---)       made current after a
 replay c  [-- v5 --)                  done, not current: never shown
 shown     v1 v3 v3 v4 v4 v4 v2 v2
 
-A replay takes the place of all others in the time that it covered, and of none outside.
+A replay takes the place of all others in the time that it covered, and of none outside. Of its own
+version, nothing else is shown from where to where it looked; elsewhere the version is live.
 """
 
 import re
@@ -77,14 +78,13 @@ def shown(replays: Iterable[Replayed]) -> Shown:
     for spans in taken.values():
         live -= spans
     for each in known:
-        if each.current is None:
-            before = hidden.get(each.version, Spans())
-            hidden[each.version] = before | Spans([(each.from_ms, each.to_ms)])
+        before = hidden.get(each.version, Spans())
+        hidden[each.version] = before | Spans([(each.from_ms, each.to_ms)])
     return Shown(
         live,
         {
-            version: taken.get(version, Spans()) | (live - hidden.get(version, Spans()))
-            for version in {each.version for each in known}
+            version: taken.get(version, Spans()) | (live - spans)
+            for version, spans in hidden.items()
         },
     )
 

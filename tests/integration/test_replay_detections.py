@@ -31,6 +31,7 @@ from tests.integration.models_support import (
     people,
     replayed,
 )
+from tests.integration.retention_support import aged, enforce
 from vision.hog import HogPeople
 
 LIVE = ("counting", "1")
@@ -344,3 +345,19 @@ async def test_retention_deletes_detections_and_keeps_them_away(at: Place) -> No
     assert await forget_old(at.catalog, at.camera, until_ms + MINUTE_MS) == 0
     assert await index_detections(at.catalog, [*seen, *stream.events]) == 0
     assert await at.count("detections") == 2 * 2 * 240
+
+
+async def test_a_pass_of_retention_takes_detections_along(at: Place) -> None:
+    chunks = await at.film(start_ms=START_MS)
+    await index_detections(at.catalog, [live(at, chunks[0].run, START_MS, 2)])
+    await replayed(at, look_of(NEW, START_MS, END_MS))
+    count = await at.count("detections")
+    assert (await enforce(at, later_ms=0)).detections == 0, "no rule, no end"
+    await aged(at)
+    assert (await enforce(at, later_ms=0, dry=True)).detections == 0
+    assert await at.count("detections") == count > 2
+    assert (await enforce(at, later_ms=0)).detections == count
+    assert await at.count("detections") == await at.count("detection_minutes") == 0
+    again, _ = await replayed(at, look_of(NEW, START_MS, END_MS))
+    assert again.state == "done", "and there is nothing left to look at"
+    assert await at.count("detections") == 0

@@ -6,6 +6,7 @@ import pytest
 
 from domain.events import Detection, DetectionFrame, FoundObject, Gap, RunEnded, RunStarted
 from stores.catalog import index_chunks, index_detections, index_fragments, index_runs
+from stores.catalog.models import Look, begin, set_state
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, run_id, windows
 from tests.integration.web_support import BASE, Web, running_web
 
@@ -184,3 +185,58 @@ async def test_the_same_range_in_any_zone(web: Web) -> None:
     bodies = [await get(web, f"{BASE}/timeline?{each}") for each in spelt]
     assert bodies[0]["covered"] == [[T0, T0 + 4_000]]
     assert all(body == bodies[0] for body in bodies)
+
+
+async def test_detections_of_the_model_that_is_asked_for(web: Web) -> None:
+    """A replay's detections stand beside the edge's; the addresses say whose are wanted."""
+    look = Look(("hog", "3"), T0 - T0 % 60_000, T0 - T0 % 60_000 + 120_000, None, False)
+    (replay,) = await begin(web.catalog, [CAMERA], look, "tests", T0)
+    frames = [frame(T0, ("person", 0.9)), frame(T0 + 70_000, ("person", 0.8))]
+    again = [frame(T0, ("dog", 0.9), ("dog", 0.8)), frame(T0 + 70_000, ("dog", 0.7))]
+    await index_detections(
+        web.catalog,
+        [
+            Detection(camera=CAMERA, run=RUN, model="hog", model_version="2", frames=frames),
+            Detection(
+                camera=CAMERA, run=RUN, model="hog", model_version="3", frames=again,
+                replay=replay.id,
+            ),
+        ],
+    )  # fmt: skip
+    web.set_now(T0 + 120_000)
+
+    async def seen(query: str = "") -> tuple[list[str], list[str], list[str]]:
+        span = f"from={T0}&to={T0 + 120_000}{query}"
+        listed = await get(web, f"{BASE}/detections?{span}")
+        fine = await get(web, f"{BASE}/timeline?{span}&buckets=1000")
+        coarse = await get(web, f"{BASE}/timeline?{span}&buckets=1")
+        assert coarse["bucket_ms"] == 120_000, "counted by minutes"
+        return (
+            [each["label"] for each in listed["detections"]],
+            [each["label"] for each in fine["detections"]],
+            [f"{each['label']} {each['count']}" for each in coarse["detections"]],
+        )
+
+    live = (["person"] * 2, ["person"] * 2, ["person 1", "person 1"])
+    asked = (["dog"] * 3, ["dog"] * 2, ["dog 2", "dog 1"])
+    assert await seen() == live
+    assert await seen("&model=hog&version=2") == live
+    assert await seen("&model=hog&version=3") == asked
+    assert await seen("&model=cat") == ([], [], [])
+    for query in ("&model=all", "&model=hog"):
+        labels, *_, coarse = await seen(query)
+        assert sorted(labels) == ["dog"] * 3 + ["person"] * 2
+        assert coarse == ["dog 2", "person 1", "dog 1", "person 1"]
+    assert (await get(web, BASE))["labels_recent"] == [{"label": "person", "count": 1}]
+    # All is looked at, as it turned out, up to the second picture.
+    async with web.catalog.transaction() as connection:
+        await connection.execute(
+            "UPDATE model_replays SET state = 'done', covered = int8multirange(int8range($1, $2))",
+            *(T0 - 10_000, T0 + 60_000),
+        )
+    await set_state(web.catalog, [replay], "current", "tests", T0)
+    assert await seen() == (["dog", "dog", "person"], ["dog", "person"], ["dog 2", "person 1"])
+    for wrong in ("version=3", "model=all&version=3", "model=Hog", "model=hog&version=", "model="):
+        answer = await web.client.get(f"{BASE}/detections?from={T0}&to={T0 + 1}&{wrong}")
+        assert answer.status == 400, wrong
+        assert (await answer.json())["detail"].split(":")[0] in {"model", "version"}
