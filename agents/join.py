@@ -1,23 +1,33 @@
 """Chunks decided in, chunks made out: `faust -A agents.join worker`.
 
-`chunk-complete` goes out after the object and its manifest stand in S3. Partitions are worked on
-beside each other: one camera's slow bytes hold up only its own partition.
+`chunk-complete` goes out after the object and its manifest stand in S3. A camera's chunks are made
+in their order, those of several cameras beside each other, as many as memory allows.
 """
 
+import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from prometheus_client import Counter
 
+from agents.beside import beside
 from agents.joiner import Joiner, NothingToJoinError
 from domain.errors import InvalidEventError
-from domain.events import AnyEvent, ChunkDue
-from streams import codec, topics
+from domain.events import AnyEvent, ChunkComplete, ChunkDue
+from streams import codec, logs, topics
 from streams.app import worker_app
 from streams.codec import Record
-from streams.handling import handles
+from streams.handling_many import Arrival, handles_many
 from streams.metrics import REGISTRY, REVISIONS
+from streams.retry import Interrupted
 from streams.storage import object_store
+
+MOST = 32
+"""Events of one partition that are taken in hand together."""
+LARGE_BYTES = 8 << 20
+LARGE_AT_ONCE, SMALL_AT_ONCE = 2, 12
+"""Chunks in the making: a large one takes up to 48 MiB of memory, a small one its own size."""
 
 log = logging.getLogger(__name__)
 JOINED = Counter("vigil_chunks_joined", "Chunks that stand in S3", ("reason",), registry=REGISTRY)
@@ -25,21 +35,51 @@ JOINED_BYTES = Counter("vigil_chunk_bytes", "Bytes of the chunks joined", regist
 
 app = worker_app("join")
 store = object_store(app.settings)
+_large = asyncio.Semaphore(LARGE_AT_ONCE)
+_small = asyncio.Semaphore(SMALL_AT_ONCE)
 
 
-@handles(app, topics.CHUNK_DUE, isolated=True)
-async def join(event: AnyEvent, record: Record) -> None:
-    """Join one chunk and say that it is complete."""
+def check(event: AnyEvent, record: Record) -> None:
+    """Refuse what is nothing to join."""
     if not isinstance(event, ChunkDue):
         raise InvalidEventError(f"type: {event.type} is nothing to join")
+
+
+@handles_many(app, topics.CHUNK_DUE, most=MOST, check=check)
+async def join(arrivals: Sequence[Arrival]) -> None:
+    """Join chunks and say that they are complete."""
+    by_camera: dict[bytes | None, list[Arrival]] = {}
+    for arrival in arrivals:
+        by_camera.setdefault(arrival.record.key, []).append(arrival)
+    await beside(_in_order(each) for each in by_camera.values())
+
+
+async def _in_order(arrivals: Sequence[Arrival]) -> None:
+    for event, record in arrivals:
+        assert isinstance(event, ChunkDue)
+        if app.consumer.interrupted.is_set():
+            raise Interrupted("given back")
+        with logs.About(record, event):
+            await _join(event)
+
+
+async def _join(event: ChunkDue) -> None:
     joiner = Joiner(await store.get(), lambda: time.time_ns() // 1_000_000)
+    size_bytes = sum(fragment.size_bytes for fragment in event.fragments)
+
+    async def in_turn() -> ChunkComplete:
+        async with _large if size_bytes > LARGE_BYTES else _small:
+            return await joiner.join(event)
+
     try:
-        complete = await app.insist(
-            lambda: joiner.join(event), what="join", final=(NothingToJoinError,)
-        )
+        complete = await app.insist(in_turn, what="join", final=(NothingToJoinError,))
     except NothingToJoinError as error:
         raise InvalidEventError(str(error)[:480]) from error
     await app.insist(lambda: codec.send(app, complete), what="send chunk-complete")
+    _note(complete)
+
+
+def _note(complete: ChunkComplete) -> None:
     JOINED.labels(complete.reason).inc()
     JOINED_BYTES.inc(complete.size_bytes)
     if complete.revision > 1:

@@ -12,12 +12,12 @@ from tests.waiting import wait_for
 def _app() -> Any:
     app: Any = DeliveryApp("starting", broker="kafka://127.0.0.1:9", store="memory://")
 
-    @app.agent(app.topic("one", value_type=bytes))
+    @app.agent(app.topic("one", value_type=bytes))  # type: ignore[untyped-decorator]
     async def one(stream: Any) -> None:
         async for _ in stream:
             pass
 
-    @app.agent(app.topic("two", value_type=bytes), isolated_partitions=True)
+    @app.agent(app.topic("two", value_type=bytes), isolated_partitions=True)  # type: ignore[untyped-decorator]
     async def two(stream: Any) -> None:
         async for _ in stream:
             pass
