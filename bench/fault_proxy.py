@@ -1,11 +1,17 @@
-"""A TCP proxy in front of a store that can be told to fail: 500, reset or hang.
+"""A TCP proxy in front of a store or queue that can be told to fail.
 
-    workers ──► proxy ──► store        pass    bytes go through
-                  │                    error   each request is answered 500, then closed
-                  └ fault ◄── bench    reset   connections are reset, also in the middle
-                                       hang    nothing is answered until the fault ends
+    workers ──► proxy ──► store    pass    bytes go through
+                  │                error   each request is answered 500, then closed
+                  │                busy    each request is answered 503, then closed
+                  └ fault ◄ bench  reset   connections are reset, also in the middle
+                                   flaky   each piece of a request may reset its connection
+                                   hang    nothing is answered until the fault ends
+                                   cut     every connection is reset at once, and every new one
+                                   slow    64 kbit/s, all connections together, each way
+                                   expired requests with the session token "first" are refused
 
-A fault hits a share of the connections, drawn once for each connection and fault.
+A fault hits a share of the connections, drawn once for each connection and fault; of `flaky` the
+share is that of the pieces.
 """
 
 import asyncio
@@ -14,25 +20,35 @@ import random
 from types import TracebackType
 from typing import Literal, Self
 
-Fault = Literal["pass", "error", "reset", "hang"]
+Fault = Literal["pass", "error", "busy", "reset", "flaky", "hang", "cut", "slow", "expired"]
 FAULTS: tuple[Fault, ...] = ("error", "reset", "hang")
 _PIECE = 1 << 16
-_BODY = b'<?xml version="1.0"?><Error><Code>InternalError</Code></Error>'
-_ERROR = (
-    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/xml\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
-)
+SLOW_BYTES_S = 8_000
+_SLOW_PIECE = 2_000
+EXPIRED_TOKEN = b"x-amz-security-token: first"
+_ANSWERS: dict[Fault, tuple[bytes, bytes]] = {
+    "error": (b"500 Internal Server Error", b"InternalError"),
+    "busy": (b"503 Slow Down", b"SlowDown"),
+    "expired": (b"403 Forbidden", b"ExpiredToken"),
+}
 _DRAIN_S = 0.2
+_HEAD = 8_192
+"""Bytes of a request in which its headers stand."""
 
 
 class FaultProxy:
     """Listens on a free port of loopback and passes on to `host`:`port`."""
 
-    def __init__(self, host: str, port: int, dice: random.Random) -> None:
+    def __init__(
+        self, host: str, port: int, dice: random.Random, *, speaks_json: bool = False
+    ) -> None:
+        """`speaks_json`: refusals are worded as SQS does, else as S3 does."""
         self._target = host, port
-        self._dice = dice
+        self.dice = dice
+        self.speaks_json = speaks_json
         self._fault: Fault = "pass"
         self._share = 1.0
+        self._busy_until_s = {True: 0.0, False: 0.0}
         self._over = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
@@ -66,6 +82,22 @@ class FaultProxy:
         self._over.set()  # whoever suffers from an earlier fault is let go
         self._over = asyncio.Event()
         self._fault, self._share = fault, share
+        self._busy_until_s = {True: 0.0, False: 0.0}
+        if fault == "cut":
+            for link in self._links:
+                link.cancel()
+
+    async def slowed(self, size: int, *, asking: bool) -> None:
+        """Wait as long as so many bytes take on the slow line, after what goes before them."""
+        now_s = asyncio.get_running_loop().time()
+        until_s = max(self._busy_until_s[asking], now_s) + size / SLOW_BYTES_S
+        self._busy_until_s[asking] = until_s
+        await asyncio.sleep(until_s - now_s)
+
+    @property
+    def share(self) -> float:
+        """What share is hit."""
+        return self._share
 
     def end(self) -> None:
         """Let everything through again; what hung is reset."""
@@ -84,7 +116,8 @@ class FaultProxy:
 
     def draw(self) -> tuple[Fault, asyncio.Event]:
         """Return what a connection suffers from now, and what tells that it is over."""
-        hit = self._fault != "pass" and self._dice.random() < self._share
+        share = 1.0 if self._fault == "flaky" else self._share
+        hit = self._fault != "pass" and self.dice.random() < share
         self.hit += hit
         return (self._fault if hit else "pass"), self._over
 
@@ -126,18 +159,48 @@ class _Link:
     ) -> None:
         while data := await source.read(_PIECE):
             fault = self._fault()
-            if fault == "reset":
+            if fault in ("reset", "cut"):
+                return
+            if fault == "flaky" and self._proxy.dice.random() < self._proxy.share:
+                self._proxy.hit += 1
                 return
             if fault == "hang":
                 await self._drawn[1].wait()
                 return
-            if fault == "error" and asking:
-                self._writer.write(_ERROR)
-                await self._writer.drain()
-                with contextlib.suppress(TimeoutError):  # a close with bytes unread is a reset
-                    async with asyncio.timeout(_DRAIN_S):
-                        while await source.read(_PIECE):
-                            pass
+            if asking and (fault in ("error", "busy") or self._expired(fault, data)):
+                await self._refuse(fault, source)
                 return
-            sink.write(data)
+            if fault == "slow":
+                await self._trickle(data, sink, asking=asking)
+            else:
+                sink.write(data)
+                await sink.drain()
+
+    @staticmethod
+    def _expired(fault: Fault, data: bytes) -> bool:
+        return fault == "expired" and EXPIRED_TOKEN in data[:_HEAD].lower()
+
+    async def _trickle(self, data: bytes, sink: asyncio.StreamWriter, *, asking: bool) -> None:
+        for start in range(0, len(data), _SLOW_PIECE):
+            piece = data[start : start + _SLOW_PIECE]
+            if self._fault() == "slow":
+                await self._proxy.slowed(len(piece), asking=asking)
+            sink.write(piece)
             await sink.drain()
+
+    async def _refuse(self, fault: Fault, source: asyncio.StreamReader) -> None:
+        status, code = _ANSWERS[fault]
+        if self._proxy.speaks_json:
+            kind, body = b"application/x-amz-json-1.0", b'{"__type":"%s","message":"no"}' % code
+        else:
+            kind = b"application/xml"
+            body = b'<?xml version="1.0"?><Error><Code>%s</Code></Error>' % code
+        self._writer.write(
+            b"HTTP/1.1 %s\r\nContent-Type: %s\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (status, kind, len(body), body)
+        )
+        await self._writer.drain()
+        with contextlib.suppress(TimeoutError):  # a close with bytes unread is a reset
+            async with asyncio.timeout(_DRAIN_S):
+                while await source.read(_PIECE):
+                    pass

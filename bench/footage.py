@@ -23,7 +23,7 @@ _TS_PACKET = 188
 _NULL_HEADER = bytes((0x47, 0x1F, 0xFF, 0x10))
 
 
-def _picture(number: int) -> av.VideoFrame:
+def drawn(number: int) -> av.VideoFrame:
     """Return a picture whose 16 columns are white where the number has a one."""
     bits = [255 if number >> bit & 1 else 0 for bit in reversed(range(_BITS))]
     row = np.repeat(np.array(bits, dtype=np.uint8), WIDTH // _BITS)
@@ -40,7 +40,7 @@ def encoded(seq: int, duration_ms: int) -> bytes:
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.time_base = Fraction(1, 90_000)
         for at in range(frames):
-            picture = _picture((seq * frames + at) % (1 << _BITS)).reformat(format="yuv420p")
+            picture = drawn((seq * frames + at) % (1 << _BITS)).reformat(format="yuv420p")
             picture.pts = start_pts(seq, duration_ms) + at * 90_000 // FPS
             picture.time_base = Fraction(1, 90_000)
             out.mux(video.encode(picture))

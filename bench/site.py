@@ -1,0 +1,115 @@
+"""A whole edge in this process, its cameras playing numbered clips, its detections counted."""
+
+import asyncio
+from collections import Counter, defaultdict
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from bench.footage import HEIGHT, WIDTH, drawn
+from domain.events import Detection, DetectionFrame
+from domain.events.registry import encode
+from edge_bridge.config import EdgeConfig
+from edge_bridge.edge import Edge
+from edge_bridge.spool.owner import SpoolOwner
+
+FPS = 10
+GOP = 10
+_LOOKED_AT = 5
+"""Of so many pictures one is looked at."""
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """Write a clip of numbered pictures at FPS, a keyframe each second; 65,536 at most."""
+    options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(GOP), "sc_threshold": "0"}
+    with av.open(str(path), "w", format="mp4") as out:
+        video = out.add_stream("libx264", rate=FPS, options=options)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.time_base = Fraction(1, FPS)
+        for number in range(frames):
+            picture = drawn(number).reformat(format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, FPS)
+            out.mux(video.encode(picture))
+        out.mux(video.encode(None))
+
+
+class NumberedEyes:
+    """Stands where local inference does: tells a detection for every fifth picture."""
+
+    state = "bench"
+
+    def __init__(self, owner: SpoolOwner) -> None:
+        self._owner = owner
+        self._seen: dict[str, int] = defaultdict(int)
+        self.told: dict[tuple[str, str], list[int]] = defaultdict(list)
+        """(camera, run) -> PTS of what was told, in order."""
+
+    @property
+    def feed(self) -> "NumberedEyes":
+        """What pictures are offered to."""
+        return self
+
+    def offer(
+        self,
+        camera: str,
+        run: str,
+        packet: bytes,
+        *,
+        pts: int,
+        at_ms: int,
+        keyframe: bool,
+        codec: str,
+        extradata: bytes,
+        width: int,
+        height: int,
+    ) -> bool:
+        """Take a picture."""
+        del packet, keyframe, codec, extradata, width, height
+        self._seen[camera] += 1
+        if self._seen[camera] % _LOOKED_AT:
+            return True
+        frames = [DetectionFrame(pts=pts, at_ms=at_ms, objects=[])]
+        event = Detection(camera=camera, run=run, model="bench", model_version="1", frames=frames)
+        self.told[camera, run].append(pts)
+        self._owner.message(event.type, encode(event))
+        return True
+
+
+class NumberedEdge(Edge):
+    """The edge as it is, but for what looks at its pictures."""
+
+    eyes: NumberedEyes
+    owner: SpoolOwner
+
+    def _start_inference(self, owner: SpoolOwner) -> None:
+        self.owner = owner
+        self.eyes = NumberedEyes(owner)
+        self._inference = self.eyes  # type: ignore[assignment]
+
+    @property
+    def played(self) -> bool:
+        """Whether all clips have been played to their end, by RTSP: begin anew."""
+        anew = Counter(camera for camera, _ in self.eyes.told)
+        return bool(self._recorders) and all(
+            recorder.status.state == "stopped" or anew[camera] > 1
+            for camera, recorder in self._recorders.items()
+        )
+
+    @property
+    def links_up(self) -> bool:
+        """Whether the last requests to S3 and SQS succeeded."""
+        return self._to_s3.down_since_s is None and self._to_sqs.down_since_s is None
+
+
+async def started(config: EdgeConfig) -> tuple[NumberedEdge, "asyncio.Task[None]"]:
+    """Run an edge in a task; returns once its cameras are started."""
+    edge = NumberedEdge(config)
+    ready = asyncio.Event()
+    task = asyncio.create_task(edge.run(ready.set), name="edge")
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+    return edge, task
