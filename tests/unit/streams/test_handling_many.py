@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidEventError
@@ -85,13 +85,14 @@ async def test_many_that_were_not_done_are_all_given_back(how: str, ended: list[
     assert bool(ended) == (how == "failed")
 
 
+@settings(deadline=None)
 @given(
     poison=st.sets(st.integers(0, 19)),
     unread=st.sets(st.integers(0, 19)),
     early=st.sets(st.integers(0, 19)),
     most=st.integers(1, 25),
 )
-def test_only_what_is_refused_becomes_a_dead_letter(
+async def test_only_what_is_refused_becomes_a_dead_letter(
     poison: set[int], unread: set[int], early: set[int], most: int
 ) -> None:
     """Whatever is refused, by whom: it alone is put aside, all else is done, in order, once."""
@@ -110,7 +111,7 @@ def test_only_what_is_refused_becomes_a_dead_letter(
 
     values = [b"{" if at in unread else encode(fragment(CAMERA, at)) for at in range(20)]
     app = App()
-    asyncio.run(handle_many(app, handler, batch(*values), most=most, check=check))
+    await handle_many(app, handler, batch(*values), most=most, check=check)
     refused = poison | unread | early
     assert list(stored) == [at for at in range(20) if at not in refused]
     assert sorted((letter.offset or 0) - 5 for _, letter in app.sent) == sorted(refused)
