@@ -31,7 +31,12 @@ async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], n
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        return int(await connection.fetchval(sql("index_fragments"), as_json(events), now_ms))
+        return int(await connection.fetchval(sql("index_fragments"), _json_list(events), now_ms))
+
+
+def _json_list(events: Sequence[FragmentArrived]) -> str:
+    """Return events as a JSON list; none of their strings can hold a NUL character."""
+    return f"[{','.join([event.model_dump_json(exclude_none=True) for event in events])}]"
 
 
 async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms: int) -> int:

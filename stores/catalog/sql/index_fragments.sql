@@ -1,9 +1,9 @@
--- $1 jsonb: list of fragment-arrived; $2 bigint: now, UTC ms. The cameras' footage is locked.
+-- $1 text: JSON list of fragment-arrived; $2 bigint: now, UTC ms. The cameras' footage is locked.
 -- Returns how many became playable: those that no chunk holds or reports as
 -- a gap (left out for wrong bytes, or late: then a revision will hold it) and no tombstone names.
 WITH given AS (
     SELECT DISTINCT ON (camera, run, seq) *
-    FROM jsonb_to_recordset($1::jsonb) AS f (
+    FROM jsonb_to_recordset($1::text::jsonb) AS f (
         camera text, run uuid, seq integer, start_ms bigint, duration_ms integer,
         start_pts bigint, frames integer, size_bytes bigint, sha256 text, video_codec text,
         audio_codec text, width integer, height integer, keyframes jsonb, closed_ms bigint)
