@@ -77,6 +77,11 @@ class Edge:
         """Close all fragments, end all runs, upload for a few seconds more, return from `run`."""
         self._stopping.set()
 
+    def reload_model(self) -> None:
+        """Let another inference process load the model and take over; recording goes on."""
+        if self._inference is not None:
+            self._inference.replace("asked for by a signal")
+
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError where the spool cannot be used."""
         config, spool = self._config, self._config.spool
@@ -176,7 +181,7 @@ class Edge:
             kind = HELD + detection.type if is_held(detection.run) else detection.type
             owner.message(kind, encode(self._restamped(detection)))
 
-        self._inference = Inference(self._config.inference, keep)
+        self._inference = Inference(self._config.inference, keep, self._config.privacy())
         return asyncio.create_task(self._inference.run(), name="inference")
 
     def _restamped(self, detection: Detection) -> Detection:
@@ -217,6 +222,7 @@ class Edge:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload_model)
         await self._stopping.wait()
 
     async def _stop_cameras(self) -> None:

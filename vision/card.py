@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from domain.errors import ModelError
 from domain.events.base import Slug
 
+CARDS = (".yaml", ".yml")
+"""How a card's name ends."""
 MAX_CARD_BYTES = 1 << 20
 Triple = tuple[float, float, float]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from domain.errors import ModelError
 from vision.card import ModelCard
 from vision.detector import Found, Picture
+from vision.gpu import CUDA, TENSORRT, Gpu
 from vision.layouts.base import Candidates, Layout, Tensors
 from vision.layouts.choose import layout_of
 from vision.metrics import announce
@@ -40,15 +41,16 @@ class OnnxDetector:
         fallback: bool = False,
         threads: int = 1,
         batch: int = 8,
+        gpu: Gpu | None = None,
     ) -> None:
-        """Load the card's model and try it on a grey picture.
+        """Load the card's model and try it on a grey picture, on a GPU also on a whole batch.
 
         Raises ModelError where file, provider, inputs or outputs are not what was asked for.
         """
         self._card = card
         self._layout: Layout = layout_of(card)
         self._session, self._provider = open_session(
-            card.path, providers, fallback=fallback, threads=threads
+            card.path, providers, fallback=fallback, threads=threads, gpu=gpu
         )
         self._input, fixed = _check_inputs(self._session, card, self._layout)
         self._outputs = _check_outputs(self._session, card, self._layout)
@@ -57,6 +59,9 @@ class OnnxDetector:
         self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
         grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
         self.detect([grey])
+        if self._provider in {CUDA, TENSORRT}:
+            # Kernels and engines for all sizes up to it are made now and not under way.
+            self.detect([grey] * self._batch)
         announce(self.model, self.model_version, self.provider)
 
     @property
@@ -190,6 +195,7 @@ def load(
     fallback: bool = False,
     threads: int = 1,
     batch: int = 8,
+    gpu: Gpu | None = None,
 ) -> OnnxDetector:
     """Load the model that a card describes; raises ModelError."""
     return OnnxDetector(
@@ -198,4 +204,5 @@ def load(
         fallback=fallback,
         threads=threads,
         batch=batch,
+        gpu=gpu,
     )

@@ -4,17 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.errors import ModelError
+from vision.card import CARDS
 from vision.detector import Detector
+from vision.gpu import Gpu
 from vision.hog import HogPeople
 from vision.onnx_detector import load
 
 HOG = "hog"
 """The built-in people detector, which needs no file."""
-_CARDS = (".yaml", ".yml")
 
 
 def open_detector(
-    model: str, *, providers: Sequence[str] = ("cpu",), fallback: bool = False, threads: int = 1
+    model: str,
+    *,
+    providers: Sequence[str] = ("cpu",),
+    fallback: bool = False,
+    threads: int = 1,
+    batch: int = 8,
+    gpu: Gpu | None = None,
 ) -> Detector:
     """Load `hog`, or the model of a card; an ONNX file stands for the card beside it.
 
@@ -25,10 +32,10 @@ def open_detector(
         return HogPeople(threads=threads)
     path = Path(model)
     if path.suffix == ".onnx":
-        beside = [path.with_suffix(suffix) for suffix in _CARDS]
+        beside = [path.with_suffix(suffix) for suffix in CARDS]
         path = next((card for card in beside if card.is_file()), path)
         if path.suffix == ".onnx":
             raise ModelError(
                 f"Model {path} has no card: write {beside[0]} as docs/how-to/models.md shows."
             )
-    return load(path, providers=providers, fallback=fallback, threads=threads)
+    return load(path, providers=providers, fallback=fallback, threads=threads, batch=batch, gpu=gpu)

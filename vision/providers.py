@@ -1,5 +1,7 @@
 """Which execution provider computes: wanted, and really got."""
 
+import contextlib
+import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -8,13 +10,14 @@ from pathlib import Path
 import onnxruntime as ort
 
 from domain.errors import ModelError
+from vision.gpu import CUDA, TENSORRT, Gpu, Options, provider_options
 
 log = logging.getLogger(__name__)
 
 SHORT_NAMES = {
     "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": CUDA,
+    "tensorrt": TENSORRT,
     "openvino": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
 }
@@ -36,19 +39,27 @@ def full_names(wanted: Sequence[str]) -> list[str]:
 
 
 def open_session(
-    path: Path, wanted: Sequence[str], *, fallback: bool, threads: int
+    path: Path, wanted: Sequence[str], *, fallback: bool, threads: int, gpu: Gpu | None = None
 ) -> tuple[ort.InferenceSession, str]:
     """Load a model and return its session with the provider that really computes it.
 
     The first of `wanted` must be the one, unless `fallback`: then the next best will do.
     Raises ModelError where the file is no ONNX model or the provider was not got.
     """
+    if not path.is_file():
+        raise ModelError(f"Model file {path} is not there: correct the card's file.")
     names = full_names(wanted)
     available = ort.get_available_providers()
     if names[0] not in available and not fallback:
         raise _refusal(names[0], f"this ONNX Runtime has only {', '.join(available)}")
     usable = [name for name in names if name in available]
-    session = _load(path, [*usable, *([] if CPU in usable else [CPU])], threads)
+    if {CUDA, TENSORRT} & set(usable):
+        _preload()
+    with_options = [
+        (name, provider_options(name, gpu or Gpu(), path))
+        for name in [*usable, *([] if CPU in usable else [CPU])]
+    ]
+    session = _load(path, with_options, threads)
     nodes = _nodes_by_provider(session)
     got = next((name for name in session.get_providers() if nodes[name]), CPU)
     if names[0] != got and not fallback:
@@ -58,6 +69,15 @@ def open_session(
     return session, got
 
 
+def _preload() -> None:
+    """Let the runtime find CUDA and cuDNN where they were installed as Python packages."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(Exception):
+        ort.preload_dlls()
+    if said.getvalue().strip():
+        log.info("ONNX Runtime: %s", " ".join(said.getvalue().split()))
+
+
 def _refusal(wanted: str, why: str) -> ModelError:
     return ModelError(
         f"{wanted} was asked for, but {why}. Install the driver and the ONNX Runtime package for "
@@ -65,9 +85,7 @@ def _refusal(wanted: str, why: str) -> ModelError:
     )
 
 
-def _load(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
-    if not path.is_file():
-        raise ModelError(f"Model file {path} is not there: correct the card's file.")
+def _load(path: Path, providers: list[tuple[str, Options]], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -3,18 +3,31 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 HOG = "hog"
 
 Corner = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
-Mask = Annotated[list[Corner], Field(min_length=3, max_length=200)]
 
 
-class MotionConfig(BaseModel):
-    """When a picture is worth looking at."""
+def _has_area(corners: list[Corner]) -> list[Corner]:
+    following = [*corners[1:], *corners[:1]]
+    twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, following, strict=True))
+    if abs(twice) < 1e-6:
+        raise ValueError("a mask needs an area: its corners lie on one line, or it crosses itself")
+    return corners
 
+
+Mask = Annotated[list[Corner], Field(min_length=3, max_length=200), AfterValidator(_has_area)]
+"""A polygon; corners as fractions of the picture, from its top left."""
+
+
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MotionConfig(_Part):
+    """When a picture is worth looking at."""
 
     enabled: bool = Field(True, description="false: look at every sampled picture")
     start: float = Field(0.002, gt=0, le=1, description="share of the picture that opens the gate")
@@ -43,10 +56,46 @@ class MotionConfig(BaseModel):
         return self.masks.get(camera) or self.masks.get(camera.rsplit("/", 1)[-1], [])
 
 
-class InferenceConfig(BaseModel):
-    """Which model looks at the cameras, how often, and on what."""
+class TrackingConfig(_Part):
+    """Which boxes of successive pictures are one object."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    enabled: bool = Field(True, description="false: detections carry no track")
+    sure_score: float = Field(0.5, ge=0, le=1, description="least score that begins a track")
+    lost_ms: int = Field(
+        3_000, ge=0, le=60_000, description="how long a track outlives its object's last sight"
+    )
+
+
+class StationaryConfig(_Part):
+    """How often something that does not move is reported; needs tracking."""
+
+    enabled: bool = Field(True, description="false: report it in every picture")
+    after_ms: int = Field(
+        60_000, ge=0, le=86_400_000, description="reported as all else until it rested this long"
+    )
+    every_ms: int = Field(
+        30_000, ge=0, le=86_400_000, description="then this often; 0: not before it moves again"
+    )
+
+
+class GpuConfig(_Part):
+    """For CUDA and TensorRT."""
+
+    device: int = Field(0, ge=0, le=63, description="number of the GPU")
+    memory_mib: int | None = Field(
+        None, ge=64, le=1 << 20, description="most memory of the model on the GPU; absent: no bound"
+    )
+    half: bool = Field(
+        False, description="true: TensorRT may compute in 16 bits; give the card another version"
+    )
+    engine_cache: Path | None = Field(
+        None,
+        description="folder of TensorRT's built engines; absent: `engines` in the spool's folder",
+    )
+
+
+class InferenceConfig(_Part):
+    """Which model looks at the cameras, how often, and on what."""
 
     enabled: bool = Field(True, description="false: record only")
     model: str = Field(
@@ -56,10 +105,20 @@ class InferenceConfig(BaseModel):
         ["cpu"], min_length=1, description="execution providers, best first: tensorrt, cuda, cpu"
     )
     fallback: bool = Field(False, description="true: the next best provider will do")
+    gpu: GpuConfig = Field(default_factory=GpuConfig)
     rate_fps: float | None = Field(
         None, gt=0, le=60, description="pictures of each camera a second; default 5, hog 2"
     )
+    keyframes_only: bool = Field(
+        False, description="true: decode nothing but keyframes, which costs little; bounds the rate"
+    )
+    batch: int = Field(8, ge=1, le=256, description="most pictures, of all cameras, at once")
+    batch_ms: int = Field(
+        20, ge=0, le=1_000, description="how long a picture waits for others to fill the batch"
+    )
     motion: MotionConfig = Field(default_factory=MotionConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    stationary: StationaryConfig = Field(default_factory=StationaryConfig)
     threads: int = Field(1, ge=1, le=64, description="threads of the model")
     nice: int = Field(5, ge=0, le=19, description="lowers the process's priority below recording")
     max_queue: int = Field(
@@ -67,14 +126,25 @@ class InferenceConfig(BaseModel):
     )
     hang_s: float = Field(20, ge=1, le=600, description="silence after which it is restarted")
     start_s: float = Field(300, ge=1, le=3_600, description="time the model has for loading")
+    watch_s: float = Field(
+        5, ge=0, le=3_600, description="how often the model's files are looked at; 0: never"
+    )
+    recycle_mib: int | None = Field(
+        4_096, ge=64, le=1 << 20, description="memory at which another process takes over"
+    )
+    recycle_h: float | None = Field(
+        None, gt=0, le=8_784, description="age at which another process takes over; absent: never"
+    )
 
     @property
     def rate(self) -> float:
         """Pictures of each camera a second."""
         return self.rate_fps or (2.0 if self.model == HOG else 5.0)
 
-    def rooted(self, folder: Path) -> "InferenceConfig":
-        """Return a copy whose model card counts from `folder`, where its path is relative."""
-        if self.model == HOG:
-            return self
-        return self.model_copy(update={"model": str(folder / self.model)})
+    def rooted(self, folder: Path, spool: Path) -> "InferenceConfig":
+        """Return a copy whose relative paths count from `folder`; engines default to `spool`."""
+        cache = self.gpu.engine_cache
+        at = folder / cache if cache else spool / "engines"
+        model = self.model if self.model == HOG else str(folder / self.model)
+        gpu = self.gpu.model_copy(update={"engine_cache": at})
+        return self.model_copy(update={"model": model, "gpu": gpu})

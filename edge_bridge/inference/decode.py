@@ -64,10 +64,7 @@ class CameraDecoder:
             self._synced = False
             self._opened, self._run_id = opened, packet.run
         elif packet.fresh:
-            yield from self._drain()
-            if self._context is not None:
-                self._context.flush_buffers()
-            self._synced = False
+            yield from self.flush()
         if not (self._synced or packet.keyframe):
             return
         self._synced = True
@@ -78,6 +75,13 @@ class CameraDecoder:
         coded.pts = packet.pts
         assert self._context is not None
         yield from self._run(self._context, self._run_id, coded)
+
+    def flush(self) -> Iterator[Decoded]:
+        """Yield the pictures still held back; the next packet must be a keyframe."""
+        yield from self._drain()
+        if self._context is not None:
+            self._context.flush_buffers()
+        self._synced = False
 
     def _open(self, packet: Encoded) -> VideoCodecContext:
         try:

@@ -2,6 +2,7 @@
 
 from edge_bridge.inference.config import InferenceConfig
 from vision.detector import Detector
+from vision.gpu import Gpu
 from vision.opening import open_detector
 
 
@@ -12,6 +13,13 @@ def build(config: InferenceConfig) -> Detector:
         providers=config.providers,
         fallback=config.fallback,
         threads=config.threads,
+        batch=config.batch,
+        gpu=Gpu(
+            device=config.gpu.device,
+            memory_mib=config.gpu.memory_mib,
+            half=config.gpu.half,
+            engine_cache=config.gpu.engine_cache,
+        ),
     )
 
 

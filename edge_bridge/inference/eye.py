@@ -1,22 +1,19 @@
-"""One camera inside the worker: which of its pictures are worth the detector's time."""
+"""One camera before the detector: which of its pictures are worth the detector's time."""
 
-from collections import Counter
-from collections.abc import Iterator
+import itertools
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from edge_bridge.inference.config import MotionConfig
+from edge_bridge.inference.config import InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, Decoded, Encoded
 from edge_bridge.inference.pace import Pace, Sampler
-from vision.detector import Found, Picture
+from edge_bridge.inference.tally import Tally
+from vision.detector import Picture
 from vision.motion import MotionGate
-
-EMPTY_EVERY_MS = 1_000
-"""Pictures without objects are reported this often, so that absence can be told from silence."""
-MOST_OBJECTS = 1_000
-"""Of one picture; the event takes no more."""
+from vision.privacy import hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,64 +25,63 @@ class Sample:
     pts: int
     at_ms: int
     picture: Picture
+    """Without what privacy masks hide."""
 
 
 class CameraEye:
-    """Decodes, samples and gates one camera; counts what became of each sampled picture."""
+    """Decodes, samples, masks and gates one camera; counts what became of each sampled picture."""
 
-    def __init__(self, camera: str, motion: MotionConfig) -> None:
-        self._camera, self._motion = camera, motion
+    def __init__(
+        self, camera: str, config: InferenceConfig, privacy: Sequence[Mask], tally: Tally
+    ) -> None:
+        self._camera, self._privacy, self._tally = camera, privacy, tally
+        self._motion, self._keyframes_only = config.motion, config.keyframes_only
         self._decoder = CameraDecoder(camera)
         self._sampler = Sampler()
         self._gate = MotionGate(
-            start=motion.start,
-            stop=motion.stop,
-            hold_ms=motion.hold_ms,
-            warmup_ms=motion.warmup_ms,
-            masks=motion.masks_of(camera),
+            start=self._motion.start,
+            stop=self._motion.stop,
+            hold_ms=self._motion.hold_ms,
+            warmup_ms=self._motion.warmup_ms,
+            masks=self._motion.masks_of(camera),
         )
         self._looked_ms: int | None = None
-        self._empty_ms: int | None = None
         self._broken = 0
-        self.outcomes: Counter[str] = Counter()
 
     def take(self, packet: Encoded, pace: Pace) -> Iterator[Sample]:
         """Yield the pictures to look at; raises MediaError for a codec nobody knows."""
-        for decoded in self._decoder.decode(packet):
-            if self._sampler.wants(decoded.pts, pace.rate_fps):
-                if pace.behind:
-                    self.outcomes["behind"] += 1
-                    continue
-                pace.sampled()
-                if (sample := self._gated(decoded)) is not None:
-                    yield sample
-        self.outcomes["broken"] += self._decoder.broken - self._broken
+        if self._keyframes_only and not packet.keyframe:
+            return
+        pictures = self._decoder.decode(packet)
+        if self._keyframes_only:
+            # Nothing comes between keyframes that a decoder would have to wait for.
+            pictures = itertools.chain(pictures, self._decoder.flush())
+        for decoded in pictures:
+            if (sample := self.see(decoded, pace)) is not None:
+                yield sample
+        self._tally.add(self._camera, "broken", self._decoder.broken - self._broken)
         self._broken = self._decoder.broken
 
-    def report(self, sample: Sample, found: list[Found]) -> dict[str, Any] | None:
-        """Return the frame of a Detection, or None for one more empty picture."""
-        self.outcomes["looked"] += 1
-        if not found:
-            recent = self._empty_ms is not None and (
-                0 <= sample.at_ms - self._empty_ms < EMPTY_EVERY_MS
-            )
-            if recent:
-                return None
-            self._empty_ms = sample.at_ms
-        else:
-            # The first empty picture after objects is news.
-            self._empty_ms = None
-        objects = [
-            {"label": one.label, "score": one.score, "box": one.box} for one in found[:MOST_OBJECTS]
-        ]
-        return {"pts": sample.pts, "at_ms": sample.at_ms, "objects": objects}
+    def see(self, decoded: Decoded, pace: Pace) -> Sample | None:
+        """Return the picture if it is to be looked at."""
+        if not self._sampler.wants(decoded.pts, pace.rate_fps):
+            return None
+        if pace.behind:
+            self._tally.add(self._camera, "behind")
+            return None
+        pace.sampled()
+        began_s = time.monotonic()
+        sample = self._prepared(decoded)
+        pace.spent(preparing_s=time.monotonic() - began_s)
+        return sample
 
-    def _gated(self, decoded: Decoded) -> Sample | None:
+    def _prepared(self, decoded: Decoded) -> Sample | None:
         picture = np.asarray(decoded.frame.to_ndarray(format="bgr24"), np.uint8)
+        hide(picture, self._privacy)
         if self._motion.enabled:
             moving = self._gate.look(picture, decoded.at_ms).open
             if not (moving or self._long_unseen(decoded.at_ms)):
-                self.outcomes["still"] += 1
+                self._tally.add(self._camera, "still")
                 return None
         self._looked_ms = decoded.at_ms
         return Sample(self._camera, decoded.run, decoded.pts, decoded.at_ms, picture)

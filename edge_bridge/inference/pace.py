@@ -1,12 +1,15 @@
 """How often to look: a set rate, lowered to what the device can do. Times are passed in.
 
-one second of the worker:  ▏decoding ▏looking (cost of a picture x pictures) ▏in reserve ▏
-rate = (what decoding and reserve leave) / (cost x cameras), at most the set rate
+one second of the eyes' thread:    ▏decoding ▏preparing (its cost x pictures) ▏in reserve ▏
+one second of the model's thread:  ▏looking (its cost x pictures)             ▏in reserve ▏
+rate = what is left / (cost x cameras), the lesser of both threads, at most the set rate
 """
+
+import math
 
 TICKS = 90_000
 BUSY_SHARE = 0.85
-"""Of the worker's time; the rest is reserve."""
+"""Of a thread's time; the rest is reserve."""
 BEHIND_LAG_S = 2.0
 _LEAST_SHARE = 0.05
 _LEAST_FPS = 0.02
@@ -21,7 +24,8 @@ class Pace:
         self._full = self._rate = rate_fps
         self._lag_s = 0.0
         self._decoding: float | None = None
-        self._cost_s: float | None = None
+        self._preparing_cost_s: float | None = None
+        self._looking_cost_s: float | None = None
         self._begin()
 
     @property
@@ -33,6 +37,11 @@ class Pace:
     def lag_s(self) -> float:
         """How long the newest packet had waited."""
         return self._lag_s
+
+    @property
+    def preparing_s(self) -> float:
+        """How long preparing took since the last `adjust`, seconds."""
+        return self._preparing_s
 
     @property
     def behind(self) -> bool:
@@ -48,26 +57,39 @@ class Pace:
         """Count a picture that was sampled, whether or not it moved."""
         self._samples += 1
 
-    def spent(self, *, decoding_s: float = 0.0, looking_s: float = 0.0) -> None:
-        """Learn how long the worker was busy, and with what."""
+    def spent(
+        self, *, decoding_s: float = 0.0, preparing_s: float = 0.0, looking_s: float = 0.0
+    ) -> None:
+        """Learn how long the threads were busy, and with what."""
         self._decoding_s += decoding_s
+        self._preparing_s += preparing_s
         self._looking_s += looking_s
 
     def adjust(self, elapsed_s: float) -> None:
         """Set the rate from what was learnt in the last `elapsed_s`, about a second."""
         self._decoding = _mean(self._decoding, self._decoding_s / elapsed_s)
         if self._samples:
-            self._cost_s = _mean(self._cost_s, self._looking_s / self._samples)
-        if self._cameras and self._cost_s:
-            share = max(_LEAST_SHARE, BUSY_SHARE - self._decoding)
-            affordable = share / (self._cost_s * len(self._cameras))
+            self._preparing_cost_s = _mean(
+                self._preparing_cost_s, self._preparing_s / self._samples
+            )
+            self._looking_cost_s = _mean(self._looking_cost_s, self._looking_s / self._samples)
+        if self._cameras:
+            left = max(_LEAST_SHARE, BUSY_SHARE - self._decoding)
+            affordable = min(
+                _rate(left, self._preparing_cost_s, len(self._cameras)),
+                _rate(BUSY_SHARE, self._looking_cost_s, len(self._cameras)),
+            )
             self._rate = min(self._full, max(_LEAST_FPS, affordable))
         self._begin()
 
     def _begin(self) -> None:
         self._cameras: set[str] = set()
         self._samples = 0
-        self._decoding_s = self._looking_s = 0.0
+        self._decoding_s = self._preparing_s = self._looking_s = 0.0
+
+
+def _rate(share: float, cost_s: float | None, cameras: int) -> float:
+    return share / (cost_s * cameras) if cost_s else math.inf
 
 
 def _mean(before: float | None, newest: float) -> float:

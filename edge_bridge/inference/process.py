@@ -1,254 +1,229 @@
-"""Starts, watches and restarts the worker; hands its detections on. Recording never waits for it.
+"""Keeps a worker at work: starts, restarts and replaces it. Recording never waits for it.
 
 start ─► loading ─► working ─► gone (crash, hang, model fault)
-  ▲                              │ killed, feed closed
-  └──── jittered back-off ◄──────┘
+  ▲                  │   ▲       │ killed, feed closed
+  │                  ▼   │       │
+  │   another loads beside it    │ jittered back-off, or at once when asked
+  │   and takes over once warm   │
+  └──────────────────────────────┘
+Another one takes over when the model's files change, when asked, and when the worker has grown too
+large or too old. One that fails leaves the old one at work and says why.
 """
 
 import asyncio
 import contextlib
 import logging
 import random
-import signal
-import socket
-import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from pydantic import ValidationError
-
-from domain.errors import VigilError
-from domain.events import Detection, DetectionFrame
-from edge_bridge.inference import metrics, wire
-from edge_bridge.inference.batch import Batcher
+from edge_bridge.inference import metrics
+from edge_bridge.inference.child import Child, OnDetections, Privacy
 from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.inference.fault import FaultError, wait_s
 from edge_bridge.inference.feed import PacketFeed
+from edge_bridge.inference.files import fingerprint
+from edge_bridge.inference.handover import Handover
 from vision.metrics import announce
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
 HEALTHY_S = 60.0
 """After working this long, the next fault is a first one again."""
-_STOP_S = 2.0
-_FLUSH_S = 0.25
+HANDOVER_S = 15.0
+"""How long cameras have for their next keyframe when another worker takes over."""
+FINISH_S = 10.0
+"""How long the old one then has for what it holds."""
+RECYCLE_AGAIN_S = 600.0
+"""A worker is not replaced for its size before this age: the bound may be too small for it."""
+_AGE_S = 1.0
 
-OnDetections = Callable[[Detection], Awaitable[None]]
 State = Literal["stopped", "loading", "working", "waiting"]
 
 
-class _FaultError(VigilError):
-    """The worker has to be ended; `reason` is a word for metrics."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-def wait_s(faults: int, chance: float) -> float:
-    """Return how long to wait after so many faults in a row; `chance` 0..1 spreads it by half."""
-    return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(faults - 1, 16)) * (0.5 + chance))
-
-
-def _how(code: int | None) -> str:
-    """Say how a process ended."""
-    if code is not None and code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return "closed its socket" if code is None else f"ended with code {code}"
-
-
 class Inference:
-    """The worker as the recording process sees it: `feed` takes packets, `run` keeps it alive."""
+    """The workers as the recording process sees them: `feed` takes packets, `run` keeps one."""
 
-    def __init__(self, config: InferenceConfig, on_detections: OnDetections) -> None:
-        """`on_detections` keeps an event durably (the outbox); its faults are logged."""
+    def __init__(
+        self,
+        config: InferenceConfig,
+        on_detections: OnDetections,
+        privacy: Privacy | None = None,
+    ) -> None:
+        """`on_detections` keeps an event durably (the outbox); its faults are logged.
+
+        `privacy`: the whole id of a camera -> what nobody may look at.
+        """
         self._config, self._on_detections = config, on_detections
+        self._privacy: Privacy = privacy or {}
         self.feed = PacketFeed(config.max_queue)
         self.state: State = "stopped"
         self.detail = ""
         """The last fault in words, or nothing."""
-        self._process: asyncio.subprocess.Process | None = None
-        self._batcher: Batcher | None = None
-        self._worked_since_s: float | None = None
+        self._child: Child | None = None
+        self._wanted = asyncio.Event()
+        self._why = ""
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id, None while there is none."""
-        process = self._process
-        return process.pid if process is not None and process.returncode is None else None
+        """The process id of the worker at work, None while there is none."""
+        return self._child.pid if self._child is not None else None
+
+    def replace(
+        self, why: str, config: InferenceConfig | None = None, privacy: Privacy | None = None
+    ) -> None:
+        """Let another worker take over once it is warm, with a new configuration if one is given.
+
+        `why` is said in the log. Call it in the event loop.
+        """
+        self._config = config or self._config
+        self._privacy = self._privacy if privacy is None else privacy
+        self._why = why
+        self._wanted.set()
 
     async def run(self) -> None:
-        """Keep the worker alive until cancelled; then end it and hand on what it had found."""
+        """Keep a worker alive until cancelled; then end it and hand on what it had found."""
         faults = 0
+        watch = asyncio.create_task(self._watch(), name="inference-watch")
         try:
             while True:
+                worked_since_s: float | None = None
                 try:
                     await self._live()
-                except _FaultError as fault:
-                    healthy = self._worked_since_s is not None and (
-                        time.monotonic() - self._worked_since_s >= HEALTHY_S
+                except FaultError as fault:
+                    if self._child is not None and self._child.ready.is_set():
+                        worked_since_s = self._child.ready_s
+                    healthy = worked_since_s is not None and (
+                        time.monotonic() - worked_since_s >= HEALTHY_S
                     )
                     faults = 1 if healthy else faults + 1
                     metrics.RESTARTS.labels(fault.reason).inc()
                     pause_s = wait_s(faults, random.random())  # noqa: S311
                     self.state, self.detail = "waiting", str(fault)
                     log.error("%s Trying again in %.1f s; recording goes on.", fault, pause_s)
-                await asyncio.sleep(pause_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._wanted.wait()
         finally:
             self.state = "stopped"
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
     async def _live(self) -> None:
-        """Run one worker from start to end; always raises _FaultError or CancelledError."""
-        self.state, self._worked_since_s = "loading", None
-        ours, theirs = socket.socketpair()
+        """Work with one worker after another; always raises FaultError or CancelledError."""
+        self.state = "loading"
+        self._wanted.clear()
+        self._child = Child(self._config, self._privacy, self._on_detections)
+        lives = [asyncio.create_task(self._child.run(), name="inference-worker")]
+        carrying: asyncio.Task[None] | None = None
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "edge_bridge.inference",
-                str(theirs.fileno()),
-                str(self._config.nice),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        except OSError as error:
-            ours.close()
-            raise _FaultError("start", f"Inference cannot be started: {error}.") from error
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
-        try:
-            writer.write(wire.pack({"config": self._config.model_dump(mode="json")}))
-            await self._converse(reader, writer)
-        except wire.ClosedError as error:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_S):
-                    await self._process.wait()
-            how = _how(self._process.returncode)
-            raise _FaultError("crashed", f"The inference process {how}.") from error
+            await _until(self._child.ready, lives[0])
+            handover = Handover(self._child)
+            self._work_with(self._child)
+            self.feed.open()
+            carrying = asyncio.create_task(handover.carry(self.feed), name="inference-send")
+            while True:
+                await self._until_wanted(lives[0], carrying)
+                await self._take_over(handover, lives)
         finally:
             self.feed.close()
             metrics.UP.set(0)
-            writer.transport.abort()
-            await self._end(self._process)
-            await self._hand_on(self._batcher.rest() if self._batcher else [])
-            self._batcher = None
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks = [
-            asyncio.create_task(self._listen(reader), name="inference-listen"),
-            asyncio.create_task(self._send(writer), name="inference-send"),
-            asyncio.create_task(self._flush(), name="inference-flush"),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:  # the listener first: it knows best why
-                if task in done:
-                    task.result()
-        finally:
-            for task in tasks:
+            ending = [*lives, *([carrying] if carrying else [])]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        limit_s = self._config.start_s
-        while True:
-            try:
-                async with asyncio.timeout(limit_s):
-                    header, _ = await wire.read(reader)
-                await self._heed(header)
-            except TimeoutError as error:
-                raise _FaultError(
-                    "hung", f"Inference said nothing for {limit_s:g} s and was ended."
-                ) from error
-            except (wire.WireError, ValidationError, KeyError, TypeError, ValueError) as error:
-                raise _FaultError(
-                    "garbled", f"Inference sent no valid message: {error}."
-                ) from error
-            limit_s = self._config.hang_s if self.state == "working" else limit_s
-
-    async def _heed(self, header: wire.Header) -> None:
-        match header["type"]:
-            case "ready":
-                self._ready(header["model"], header["model_version"], header["provider"])
-            case "frames":
-                await self._frames(header)
-            case "beat":
-                metrics.RATE.set(header["rate_fps"])
-                metrics.LAG.set(header["lag_s"])
-                for camera, outcomes in header["outcomes"].items():
-                    for outcome, count in outcomes.items():
-                        metrics.PICTURES.labels(camera, outcome).inc(count)
-            case "fatal":
-                raise _FaultError("model", str(header["message"]))
-            case other:
-                raise ValueError(f"type {other!r}")
-
-    def _ready(self, model: str, version: str, provider: str) -> None:
-        log.info("Inference works: model %s, version %s, on %s.", model, version, provider)
-        announce(model, version, provider)
-        self._batcher = Batcher(model, version)
-        self._worked_since_s = time.monotonic()
+    def _work_with(self, child: Child) -> None:
+        self._child = child
+        log.info("Inference works: model %s, version %s, on %s.", *child.detector)
+        announce(*child.detector)
         self.state, self.detail = "working", ""
         metrics.UP.set(1)
-        self.feed.open()
 
-    async def _frames(self, header: wire.Header) -> None:
-        if self._batcher is None:
-            raise ValueError("frames before ready")
-        frames = [DetectionFrame.model_validate(frame) for frame in header["frames"]]
-        camera, run = header["camera"], header["run"]
-        for frame in frames:
-            for found in frame.objects:
-                metrics.OBJECTS.labels(camera, found.label).inc()
-        await self._hand_on(self._batcher.add(camera, run, frames, time.monotonic()))
+    async def _until_wanted(
+        self, life: "asyncio.Task[None]", carrying: "asyncio.Task[None]"
+    ) -> None:
+        """Return when another worker is to take over; raises what ended this one."""
+        while not self._wanted.is_set():
+            asked = asyncio.create_task(self._wanted.wait())
+            await asyncio.wait(
+                {life, carrying, asked}, timeout=_AGE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            asked.cancel()
+            for task in (life, carrying):
+                if task.done():
+                    task.result()
+                    raise FaultError("crashed", "The inference process ended.")
+            if why := self._outlived():
+                self.replace(why)
 
-    async def _send(self, writer: asyncio.StreamWriter) -> None:
+    def _outlived(self) -> str:
+        """Say why the worker has to be recycled, or nothing."""
+        child, config = self._child, self._config
+        if child is None:
+            return ""
+        age_s = time.monotonic() - child.ready_s
+        most = config.recycle_mib
+        if most is not None and child.memory_mib > most and age_s >= RECYCLE_AGAIN_S:
+            return f"it holds {child.memory_mib} MiB, more than recycle_mib {most}"
+        if config.recycle_h is not None and age_s >= config.recycle_h * 3_600:
+            return f"it is {config.recycle_h:g} h old"
+        return ""
+
+    async def _take_over(self, handover: Handover, lives: "list[asyncio.Task[None]]") -> None:
+        """Start another worker beside the one at work; lives[0] is the one at work afterwards."""
+        self._wanted.clear()
+        old = self._child
+        log.info("Another inference process is to take over: %s.", self._why)
+        new = Child(self._config, self._privacy, self._on_detections)
+        lives.append(asyncio.create_task(new.run(), name="inference-worker"))
+        old_life, new_life = lives
+        try:
+            await _until(new.ready, new_life, old_life)
+        except FaultError as fault:
+            if old_life.done():
+                raise
+            lives.remove(new_life)
+            metrics.SWAPS.labels("refused").inc()
+            self.detail = f"Not taken over: {fault}"
+            log.error("%s The inference process of before goes on.", fault)
+            return
+        self._work_with(new)
+        metrics.SWAPS.labels("taken").inc()
+        handover.move_to(new)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HANDOVER_S):
+                await _until(handover.done, new_life, old_life)
+        handover.settle()
+        assert old is not None
+        old.finish()
+        await asyncio.wait({old_life}, timeout=FINISH_S)
+        old_life.cancel()
+        await asyncio.gather(old_life, return_exceptions=True)
+        lives.remove(old_life)
+
+    async def _watch(self) -> None:
+        """Ask for another worker when the model's files have changed and come to rest."""
+        if not self._config.watch_s:
+            return
+        known = before = await asyncio.to_thread(fingerprint, self._config.model)
         while True:
-            one = await self.feed.take()
-            header = {
-                "camera": one.camera,
-                "run": one.run,
-                "pts": one.pts,
-                "at_ms": one.at_ms,
-                "keyframe": one.keyframe,
-                "codec": one.codec,
-                "extradata": len(one.extradata),
-                "fresh": one.fresh,
-                "offered_s": one.offered_s,
-            }
-            writer.write(wire.pack(header, one.extradata + one.packet))
-            try:
-                await writer.drain()
-            except ConnectionError as error:
-                raise wire.ClosedError("the inference process closed its end") from error
+            await asyncio.sleep(self._config.watch_s)
+            now = await asyncio.to_thread(fingerprint, self._config.model)
+            if now != known and now == before:
+                known = now
+                self.replace("the model's files have changed")
+            before = now
 
-    async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_S)
-            if self._batcher is not None:
-                await self._hand_on(self._batcher.due(time.monotonic()))
 
-    async def _hand_on(self, events: list[Detection]) -> None:
-        for event in events:
-            try:
-                await self._on_detections(event)
-            except VigilError as error:
-                metrics.LOST.inc()
-                log.error("%s: detections are lost: %s", event.camera, error)
-            except Exception:  # whatever it is, inference goes on
-                metrics.LOST.inc()
-                log.exception("%s: detections are lost", event.camera)
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """End the worker: it leaves by itself when its socket closes, or is killed."""
-        if self.state == "working":
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_S):
-                    await process.wait()
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
+async def _until(event: asyncio.Event, *lives: "asyncio.Task[None]") -> None:
+    """Wait for an event; raises what ended one of the workers if that comes first."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({waiting, *lives}, return_when=asyncio.FIRST_COMPLETED)
+        for life in lives:
+            if life.done():
+                life.result()
+                raise FaultError("crashed", "The inference process ended.")
+    finally:
+        waiting.cancel()

@@ -9,6 +9,7 @@ import json
 import select
 import socket
 import struct
+import threading
 from typing import Any
 
 from domain.errors import VigilError
@@ -60,10 +61,11 @@ async def read(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
 
 
 class Channel:
-    """The worker's end: blocking, for one thread."""
+    """The worker's end: blocking; one thread receives, any may send."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._sending = threading.Lock()
         self._buffer = bytearray()
 
     def receive(self, timeout_s: float) -> tuple[Header, bytes] | None:
@@ -87,7 +89,8 @@ class Channel:
     def send(self, header: Header) -> None:
         """Send one message; raises ClosedError when the other process is gone."""
         try:
-            self._end.sendall(pack(header))
+            with self._sending:
+                self._end.sendall(pack(header))
         except ConnectionError as error:
             raise ClosedError("the recording process is gone") from error
 

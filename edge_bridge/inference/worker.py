@@ -1,18 +1,26 @@
 """The worker: the process that decodes and looks. It ends when the recording process does."""
 
 import logging
+import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from domain.errors import MediaError, ModelError
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.inference.config import InferenceConfig, Mask
 from edge_bridge.inference.decode import Encoded
 from edge_bridge.inference.detectors import build
 from edge_bridge.inference.eye import CameraEye, Sample
+from edge_bridge.inference.looker import Looker
 from edge_bridge.inference.pace import Pace
-from edge_bridge.inference.wire import Channel, Header
-from vision.detector import Detector
+from edge_bridge.inference.report import CameraReport
+from edge_bridge.inference.tally import Tally
+from edge_bridge.inference.wire import Channel, ClosedError, Header
+from vision.detector import Detector, Found
 
 log = logging.getLogger(__name__)
 
@@ -20,47 +28,58 @@ EXIT_MODEL = 3
 _BEAT_S = 1.0
 _IDLE_S = 0.5
 _START_S = 60.0
+_FINISH_S = 5.0
+
+Privacy = Mapping[str, Sequence[Mask]]
+"""Camera (whole id) -> what nobody may look at."""
+_PRIVACY: TypeAdapter[dict[str, list[Mask]]] = TypeAdapter(dict[str, list[Mask]])
 
 
 class Worker:
     """Serves one recording process until it is gone."""
 
-    def __init__(self, channel: Channel, config: InferenceConfig, detector: Detector) -> None:
-        self._channel, self._config, self._detector = channel, config, detector
+    def __init__(
+        self, channel: Channel, config: InferenceConfig, privacy: Privacy, detector: Detector
+    ) -> None:
+        self._channel, self._config, self._privacy = channel, config, privacy
         self._pace = Pace(config.rate)
+        self._tally = Tally()
         self._eyes: dict[str, CameraEye] = {}
+        self._reports: dict[str, CameraReport] = {}
         self._failed: set[tuple[str, str]] = set()
+        self._looker = Looker(
+            detector,
+            self._tell,
+            self._tally,
+            batch=config.batch,
+            batch_s=config.batch_ms / 1_000,
+        )
         self._beat_s = time.monotonic()
 
     def serve(self) -> None:
-        """Work until the channel closes (ClosedError); raises ModelError if the model fails."""
-        while True:
-            samples = self._gather()
-            if samples:
-                self._look(samples)
-            now_s = time.monotonic()
-            if now_s - self._beat_s >= _BEAT_S:
-                self._beat(now_s)
+        """Work until no more comes, then tell what was found; raises ModelError if it fails."""
+        try:
+            while self._looker.fault is None:
+                message = self._channel.receive(_IDLE_S)
+                if message is not None:
+                    self._take(*message)
+                now_s = time.monotonic()
+                # Silence says that the model hangs.
+                if now_s - self._beat_s >= _BEAT_S and self._looker.stuck_s < _BEAT_S:
+                    self._beat(now_s)
+        except ClosedError:
+            self._looker.finish(_FINISH_S)
+        if self._looker.fault is not None:
+            raise self._looker.fault
 
-    def _gather(self) -> list[Sample]:
-        """Return the pictures to look at: a batch, or what there is when nothing more waits."""
-        samples: list[Sample] = []
-        message = self._channel.receive(_IDLE_S)
-        until_s = time.monotonic() + _BEAT_S
-        while message is not None:
-            samples += self._take(*message)
-            if len(samples) >= self._detector.batch or time.monotonic() >= until_s:
-                break
-            message = self._channel.receive(0)
-        return samples
-
-    def _take(self, header: Header, body: bytes) -> list[Sample]:
+    def _take(self, header: Header, body: bytes) -> None:
         camera = header["camera"]
         now_s = time.monotonic()
         self._pace.arrived(camera, now_s - header["offered_s"])
         eye = self._eyes.get(camera)
         if eye is None:
-            eye = self._eyes[camera] = CameraEye(camera, self._config.motion)
+            hidden = self._privacy.get(camera, ())
+            eye = self._eyes[camera] = CameraEye(camera, self._config, hidden, self._tally)
         split = header["extradata"]
         packet = Encoded(
             header["run"],
@@ -72,43 +91,53 @@ class Worker:
             body[:split],
             header["fresh"],
         )
+        before_s = self._pace.preparing_s
         try:
-            return list(eye.take(packet, self._pace))
+            for sample in eye.take(packet, self._pace):
+                self._looker.offer(sample)
         except MediaError as error:
             if (camera, packet.codec) not in self._failed:
                 self._failed.add((camera, packet.codec))
                 log.error("%s", error)
-            eye.outcomes["broken"] += 1
-            return []
-        finally:
-            self._pace.spent(decoding_s=time.monotonic() - now_s)
+            self._tally.add(camera, "broken")
+        preparing_s = self._pace.preparing_s - before_s
+        self._pace.spent(decoding_s=time.monotonic() - now_s - preparing_s)
 
-    def _look(self, samples: list[Sample]) -> None:
+    def _tell(self, samples: list[Sample], found: list[list[Found]]) -> None:
+        """Send what was found; called by the model's thread."""
         frames: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        began_s = time.monotonic()
-        found = self._detector.detect([sample.picture for sample in samples])
-        self._pace.spent(looking_s=time.monotonic() - began_s)
         for sample, objects in zip(samples, found, strict=True):
-            frame = self._eyes[sample.camera].report(sample, objects)
+            self._tally.add(sample.camera, "looked")
+            report = self._reports.get(sample.camera)
+            if report is None:
+                report = self._reports[sample.camera] = CameraReport(
+                    self._config.tracking, self._config.stationary
+                )
+            frame = report.frame(sample, objects)
             if frame is not None:
                 frames[sample.camera, sample.run].append(frame)
         for (camera, run), several in frames.items():
             self._channel.send({"type": "frames", "camera": camera, "run": run, "frames": several})
 
     def _beat(self, now_s: float) -> None:
+        self._pace.spent(looking_s=self._looker.spent_s())
         self._pace.adjust(now_s - self._beat_s)
         self._beat_s = now_s
-        counts = {camera: dict(eye.outcomes) for camera, eye in self._eyes.items() if eye.outcomes}
-        for eye in self._eyes.values():
-            eye.outcomes.clear()
         self._channel.send(
             {
                 "type": "beat",
                 "rate_fps": self._pace.rate_fps,
-                "lag_s": self._pace.lag_s,
-                "outcomes": counts,
+                "lag_s": max(self._pace.lag_s, self._looker.lag_s),
+                "memory_mib": _memory_mib(),
+                "outcomes": self._tally.take(),
             }
         )
+
+
+def _memory_mib() -> int:
+    """Return this process's resident memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def serve(channel: Channel) -> int:
@@ -117,6 +146,7 @@ def serve(channel: Channel) -> int:
     if first is None:
         return 1
     config = InferenceConfig.model_validate(first[0]["config"])
+    privacy = _PRIVACY.validate_python(first[0]["privacy"])
     try:
         detector = build(config)
         channel.send(
@@ -127,7 +157,7 @@ def serve(channel: Channel) -> int:
                 "provider": detector.provider,
             }
         )
-        Worker(channel, config, detector).serve()
+        Worker(channel, config, privacy, detector).serve()
     except ModelError as error:
         channel.send({"type": "fatal", "message": str(error)})
         return EXIT_MODEL

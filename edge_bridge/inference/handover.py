@@ -1,0 +1,63 @@
+"""Which worker gets a packet while a new one takes over: each camera moves at a keyframe.
+
+camera a   p p p K p p p p        old ▏p p p▕      new ▏K p p p p▕
+camera b   p p p p p K p p        old ▏p p p p p▕  new ▏K p p▕
+No picture goes to both and none to neither.
+"""
+
+import asyncio
+import contextlib
+
+from edge_bridge.inference.child import Child
+from edge_bridge.inference.feed import Offered, PacketFeed
+from edge_bridge.inference.wire import ClosedError
+
+
+class Handover:
+    """Carries packets from the feed to the worker whose camera it is now."""
+
+    def __init__(self, first: Child) -> None:
+        self._old: Child | None = None
+        self._now = first
+        self._cameras: set[str] = set()
+        self._moved: set[str] = set()
+        self.done = asyncio.Event()
+        """Set once all cameras that are known have moved to the newest worker."""
+        self.done.set()
+
+    def move_to(self, new: Child) -> None:
+        """Let each camera go to `new` from its next keyframe on."""
+        self._old, self._now = self._now, new
+        self._moved.clear()
+        self._settle()
+
+    def settle(self) -> None:
+        """Wait for no camera any longer: all go to the newest worker from their next keyframe."""
+        self._old = None
+
+    def choose(self, one: Offered) -> tuple[Child | None, bool]:
+        """Return who gets a packet (None: nobody) and whether its decoder begins anew with it."""
+        self._cameras.add(one.camera)
+        if self.done.is_set() or one.camera in self._moved:
+            return self._now, one.fresh
+        if one.keyframe:
+            self._moved.add(one.camera)
+            self._settle()
+            return self._now, True
+        return self._old, one.fresh
+
+    async def carry(self, feed: PacketFeed) -> None:
+        """Carry packets until cancelled; one for a worker that is gone is dropped."""
+        while True:
+            one = await feed.take()
+            child, fresh = self.choose(one)
+            if child is not None:
+                with contextlib.suppress(ClosedError):
+                    await child.send(one, fresh=fresh)
+
+    def _settle(self) -> None:
+        if self._cameras <= self._moved:
+            self._old = None
+            self.done.set()
+        else:
+            self.done.clear()

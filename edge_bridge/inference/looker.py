@@ -1,0 +1,124 @@
+"""The model's own thread: pictures of all cameras in, batches through the model, objects out.
+
+eyes ─► waiting (bounded, the oldest go first) ─► a batch: full, or its first waited long enough
+                                                    └► model ─► on_found
+Decoding goes on meanwhile, and nobody waits for anybody.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from edge_bridge.inference.eye import Sample
+from edge_bridge.inference.pace import BEHIND_LAG_S
+from edge_bridge.inference.tally import Tally
+from vision.detector import Detector, Found
+
+MOST_WAITING = 64
+MOST_WAITING_BYTES = 256 << 20
+_STALE_LOOKS = 3
+"""A picture may wait for as long as this many looks took of late, if that is longer."""
+
+OnFound = Callable[[list[Sample], list[list[Found]]], None]
+
+
+class Looker:
+    """Looks at pictures in a thread; `offer` never waits. A fault ends it and is kept."""
+
+    def __init__(
+        self, detector: Detector, on_found: OnFound, tally: Tally, *, batch: int, batch_s: float
+    ) -> None:
+        """`batch`: most pictures at once; `batch_s`: how long the first waits for the others."""
+        self._detector, self._on_found, self._tally = detector, on_found, tally
+        self._batch, self._batch_s = max(1, min(batch, detector.batch)), batch_s
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[float, Sample]] = deque()
+        self._waiting_bytes = 0
+        self._finishing = False
+        self._busy_since_s: float | None = None
+        self._looking_s = self._last_look_s = 0.0
+        self.fault: BaseException | None = None
+        """What ended the thread, if anything did."""
+        self._thread = threading.Thread(target=self._run, name="looker", daemon=True)
+        self._thread.start()
+
+    def offer(self, sample: Sample) -> None:
+        """Take a picture; where too many wait, the oldest goes, counted as `behind`."""
+        with self._changed:
+            self._waiting.append((time.monotonic(), sample))
+            self._waiting_bytes += sample.picture.nbytes
+            while len(self._waiting) > 1 and (
+                len(self._waiting) > MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES
+            ):
+                self._drop()
+            self._changed.notify()
+
+    def finish(self, within_s: float) -> None:
+        """Look at what waits, then end the thread; gives up after `within_s`."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify()
+        self._thread.join(within_s)
+
+    @property
+    def stuck_s(self) -> float:
+        """How long the model has been at work on one batch, seconds; 0 while it waits."""
+        since = self._busy_since_s
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest picture has waited, seconds."""
+        with self._changed:
+            return time.monotonic() - self._waiting[0][0] if self._waiting else 0.0
+
+    def spent_s(self) -> float:
+        """Return how long the model was at work since the last call, seconds."""
+        with self._changed:
+            spent, self._looking_s = self._looking_s, 0.0
+            return spent
+
+    def _run(self) -> None:
+        try:
+            while batch := self._gather():
+                began_s = self._busy_since_s = time.monotonic()
+                self._on_found(batch, self._detector.detect([one.picture for one in batch]))
+                self._busy_since_s = None
+                with self._changed:
+                    self._last_look_s = time.monotonic() - began_s
+                    self._looking_s += self._last_look_s
+        except BaseException as fault:  # the other thread raises it
+            self._busy_since_s = None
+            self.fault = fault
+
+    def _gather(self) -> list[Sample]:
+        """Return the next batch, waiting for it; empty: finished."""
+        with self._changed:
+            while True:
+                while not self._waiting and not self._finishing:
+                    self._changed.wait()
+                while len(self._waiting) < self._batch and not self._finishing:
+                    left_s = self._waiting[0][0] + self._batch_s - time.monotonic()
+                    if left_s <= 0:
+                        break
+                    self._changed.wait(left_s)
+                self._drop_stale()
+                if self._waiting or self._finishing:
+                    break
+            taken: list[Sample] = []
+            while self._waiting and len(taken) < self._batch:
+                taken.append(self._waiting.popleft()[1])
+                self._waiting_bytes -= taken[-1].picture.nbytes
+            return taken
+
+    def _drop_stale(self) -> None:
+        patience_s = max(BEHIND_LAG_S, _STALE_LOOKS * self._last_look_s)
+        oldest_s = time.monotonic() - patience_s
+        while self._waiting and self._waiting[0][0] < oldest_s and not self._finishing:
+            self._drop()
+
+    def _drop(self) -> None:
+        _, dropped = self._waiting.popleft()
+        self._waiting_bytes -= dropped.picture.nbytes
+        self._tally.add(dropped.camera, "behind")

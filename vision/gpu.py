@@ -1,0 +1,89 @@
+"""What CUDA and TensorRT are told, and where TensorRT's built engines are kept.
+
+engine_cache/<first 16 digits of the model file's SHA-256>/…   one folder for each model file
+TensorRT names an engine after the model's graph, not its weights: in one folder for all, a model
+that was trained again would get the engine of the old one.
+"""
+
+import hashlib
+import logging
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+KEPT_ENGINES = 4
+"""Model files whose engines stay; the one used longest ago goes first."""
+_FOLDER = re.compile(r"[0-9a-f]{16}")
+
+log = logging.getLogger(__name__)
+
+Options = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """Which GPU, and how much of it."""
+
+    device: int = 0
+    memory_mib: int | None = None
+    """Most memory of one model; None: no bound."""
+    half: bool = False
+    """TensorRT may compute in 16 bits."""
+    engine_cache: Path | None = None
+    """Folder of TensorRT's engines; None: they are built at each start."""
+
+
+def provider_options(provider: str, gpu: Gpu, model: Path) -> Options:
+    """Return the options of an execution provider for one model file; most have none."""
+    if provider == CUDA:
+        options = {
+            "device_id": str(gpu.device),
+            # Batches differ in size; an exhaustive search would begin anew with each size.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            # Twice the memory at each growth would be more than a shared GPU has.
+            "arena_extend_strategy": "kSameAsRequested",
+        }
+        if gpu.memory_mib is not None:
+            options["gpu_mem_limit"] = str(gpu.memory_mib << 20)
+        return options
+    if provider == TENSORRT:
+        options = {"device_id": str(gpu.device), "trt_fp16_enable": _flag(gpu.half)}
+        if gpu.memory_mib is not None:
+            options["trt_max_workspace_size"] = str(gpu.memory_mib << 20)
+        folder = gpu.engine_cache and _engines(gpu.engine_cache, model)
+        if folder:
+            options |= {
+                "trt_engine_cache_enable": _flag(True),
+                "trt_engine_cache_path": str(folder),
+                "trt_timing_cache_enable": _flag(True),
+                "trt_timing_cache_path": str(folder.parent),
+            }
+        return options
+    return {}
+
+
+def _flag(value: bool) -> str:
+    return "True" if value else "False"
+
+
+def _engines(cache: Path, model: Path) -> Path | None:
+    """Return the folder of a model file's engines, made and marked as used; None: not writable."""
+    try:
+        with model.open("rb") as file:
+            folder = cache / hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.touch()
+        others = [one for one in cache.iterdir() if one.is_dir() and _FOLDER.fullmatch(one.name)]
+        for old in sorted(others, key=lambda one: -one.stat().st_mtime_ns)[KEPT_ENGINES:]:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        log.warning(
+            "TensorRT's engines cannot be kept in %s (%s): each start builds them again, which "
+            "takes minutes. Make the folder writable.",
+            cache,
+            error.strerror,
+        )
+        return None
+    return folder

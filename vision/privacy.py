@@ -1,0 +1,21 @@
+"""Places that nobody may look at: blackened before a picture is looked at or kept."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from vision.detector import Picture
+from vision.motion import Polygon
+
+_BORDER = 3
+"""Pixels: what the outline only touches is hidden with it."""
+
+
+def hide(picture: Picture, polygons: Sequence[Polygon]) -> None:
+    """Blacken the places in `picture` itself; `polygons`: corners as fractions of the picture."""
+    height, width = picture.shape[:2]
+    for polygon in polygons:
+        corners = np.rint(np.asarray(polygon, np.float64) * (width, height)).astype(np.int32)
+        cv2.fillPoly(picture, [corners], (0, 0, 0))
+        cv2.polylines(picture, [corners], True, (0, 0, 0), _BORDER)
