@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import get_session
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
@@ -92,7 +92,7 @@ def unreachable(error: Exception) -> str:
 def client(
     service: str, endpoint: AwsEndpoint, *, connections: int
 ) -> AbstractAsyncContextManager[Any]:
-    """Return an aioboto3 client context for `service`; it retries three times by itself.
+    """Return a client context for `service`; it retries three times by itself.
 
     Raises ConfigError where the CA file cannot be used.
     """
@@ -116,7 +116,7 @@ def client(
 
 @asynccontextmanager
 async def _opened(service: str, endpoint: AwsEndpoint, config: AioConfig) -> AsyncIterator[Any]:
-    async with aioboto3.Session().client(
+    async with get_session().create_client(
         service, endpoint_url=endpoint.url, config=config, verify=endpoint.ca_file
     ) as made:
         _watch(service, made)

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-import aioboto3
 import botocore.loaders
 import pytest
+from aiobotocore.session import get_session
 
 from stores import aws
 from stores.aws import AwsEndpoint, client
@@ -42,7 +42,7 @@ async def test_addresses_are_botocores_and_asked_for_once(url: str | None) -> No
         ("PutObject", {"Bucket": "vigil", "Key": "chunks/b.json"}),
         ("ListObjectsV2", {"Bucket": "vigil", "Prefix": "chunks/"}),
     ]
-    plain = aioboto3.Session().client("s3", endpoint_url=url, region_name="eu-central-1")
+    plain = get_session().create_client("s3", endpoint_url=url, region_name="eu-central-1")
     ours = client("s3", AwsEndpoint("eu-central-1", url), connections=1)
     async with plain as expected, ours as made:
         for operation, arguments in requests:
