@@ -122,9 +122,11 @@ async def _replay(args: argparse.Namespace, look: Look, detector: Detector) -> T
         sender = await stack.enter_async_context(Sender(of))
         who = args.who.strip()
         replays = await book.begin(catalog, cameras, look, who, _now_ms())
-        replayer = Replayer(store, catalog, sender, detector, who=who, clock_ms=_now_ms)
         with Progress("detections", "chunks") as progress:
-            await replayer.run(replays, progress)
+            replayer = Replayer(
+                store, catalog, sender, detector, progress, who=who, clock_ms=_now_ms
+            )
+            await replayer.run(replays)
         await replayer.wait_for_index(replays)
         return replayer.tally
 

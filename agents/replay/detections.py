@@ -8,13 +8,13 @@ the same, which changes nothing. See docs/design/models.md.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agents.replay.detections_look import ChunkLook, events
+from agents.replay.patience import patiently
 from agents.replay.progress import Progress
 from domain.errors import IntegrityError, MediaError, ObjectMissingError
 from domain.events import Event
@@ -33,7 +33,7 @@ MOST_FRAGMENT_BYTES = 256 << 20
 INDEX_WAIT_S = 60.0
 INDEX_LOOK_S = 0.5
 
-log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Sends(Protocol):
@@ -69,35 +69,41 @@ class Replayer:
         catalog: Catalog,
         sender: Sends,
         detector: Detector,
+        progress: Progress,
         *,
         who: str,
         clock_ms: Callable[[], int],
     ) -> None:
         self._store, self._catalog, self._sender = store, catalog, sender
-        self._detector = detector
+        self._detector, self._progress = detector, progress
         self._who, self._clock_ms = who, clock_ms
         self.tally = Tally()
 
-    async def run(self, replays: list[Replay], progress: Progress) -> None:
+    async def run(self, replays: Sequence[Replay]) -> None:
         """Look at all that is left; raises StoreError, ModelError: run it again to go on."""
         extents = [await self._extent(each) for each in replays]
-        progress.total = sum(each.chunks for each in extents)
-        progress.resume(sum(each.done for each in extents))
+        self._progress.total = sum(each.chunks for each in extents)
+        self._progress.resume(sum(each.done for each in extents))
         for replay, extent in zip(replays, extents, strict=True):
-            await self._camera(replay, extent, progress)
+            self.tally.already += extent.done
+            self.tally.loose += extent.loose
+            await self._camera(replay)
 
     async def _extent(self, of: Replay) -> Extent:
         return await book.extent(self._catalog, of.camera, of.from_ms, of.to_ms, of.id)
 
-    async def _camera(self, replay: Replay, extent: Extent, progress: Progress) -> None:
-        self.tally.already += extent.done
-        self.tally.loose += extent.loose
-        async with aclosing(book.footage(self._catalog, replay, PAGE)) as pages:
-            async for page in pages:
-                for chunk in page:
-                    await self._chunk(replay, chunk)
-                    progress.add()
-        await book.finish(self._catalog, replay, self._who, self._clock_ms())
+    async def _camera(self, replay: Replay) -> None:
+        last: Footage | None = None
+        while page := await self._patiently(
+            lambda: book.footage(self._catalog, replay, last, PAGE)  # noqa: B023
+        ):
+            for chunk in page:
+                await self._chunk(replay, chunk)
+                self._progress.add()
+            last = page[-1]
+        await self._patiently(
+            lambda: book.finish(self._catalog, replay, self._who, self._clock_ms())
+        )
 
     async def _chunk(self, replay: Replay, chunk: Footage) -> None:
         look = ChunkLook(
@@ -121,18 +127,20 @@ class Replayer:
                 seen.append((start_ms, start_ms + fragment["duration_ms"]))
         await asyncio.to_thread(look.rest)
         for event in events(replay.camera, chunk.run, replay.version, replay.id, look.frames):
-            await self._sender.send(event)
+            await self._patiently(lambda: self._sender.send(event))  # noqa: B023
         within = Spans([(replay.from_ms, replay.to_ms)])
-        await book.mark(
-            self._catalog,
-            replay,
-            chunk,
-            pictures=look.pictures,
-            objects=look.objects,
-            covered=Spans(seen, tolerance_ms=TOLERANCE_MS) & within,
-            fault="; ".join(faults)[:500] or None,
+        await self._patiently(
+            lambda: book.mark(
+                self._catalog,
+                replay,
+                chunk,
+                pictures=look.pictures,
+                objects=look.objects,
+                covered=Spans(seen, tolerance_ms=TOLERANCE_MS) & within,
+                fault="; ".join(faults)[:500] or None,
+            )
         )
-        self._count(replay, chunk, look, faults)
+        self._count(replay, look, faults)
 
     async def _fragments(
         self, replay: Replay, chunk: Footage
@@ -162,28 +170,31 @@ class Replayer:
         if size_bytes > MOST_FRAGMENT_BYTES:
             return MediaError(f"its {size_bytes} bytes are too many to look at.")
         try:
-            return await self._store.get_verified(
-                chunk.object_key,
-                size_bytes=size_bytes,
-                sha256=fragment["sha256"],
-                first=fragment["offset"],
+            return await self._patiently(
+                lambda: self._store.get_verified(
+                    chunk.object_key,
+                    size_bytes=size_bytes,
+                    sha256=fragment["sha256"],
+                    first=fragment["offset"],
+                )
             )
         except (IntegrityError, ObjectMissingError) as error:
             return error
 
-    def _count(self, replay: Replay, chunk: Footage, look: ChunkLook, faults: list[str]) -> None:
+    async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(action, say=self._progress.say)
+
+    def _count(self, replay: Replay, look: ChunkLook, faults: list[str]) -> None:
         self.tally.chunks += 1
         self.tally.pictures += look.pictures
         self.tally.objects += look.objects
         if faults:
             self.tally.faults += 1
-            log.warning(
-                "not all of a chunk could be looked at: %s",
-                faults[0],
-                extra={"camera": replay.camera, "run": chunk.run},
-            )
+            self._progress.say(f"{replay.camera}: could not be looked at: {faults[0]}")
 
-    async def wait_for_index(self, replays: list[Replay], within_s: float = INDEX_WAIT_S) -> None:
+    async def wait_for_index(
+        self, replays: Sequence[Replay], within_s: float = INDEX_WAIT_S
+    ) -> None:
         """Wait until the catalog has what was sent; note how much it lacks after `within_s`."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s

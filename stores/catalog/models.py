@@ -4,7 +4,7 @@ begin ──► running ──► done ◄──► current      dropping ──
              └─────────┴───────────────────────▲
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -162,20 +162,13 @@ def _standing(replay: Replay) -> str:
 
 
 async def footage(
-    catalog: Catalog, replay: Replay, page: int
-) -> AsyncGenerator[list[Footage], None]:
-    """Yield pages of the chunks that are left to look at, by window and run."""
+    catalog: Catalog, replay: Replay, after: Footage | None, page: int
+) -> list[Footage]:
+    """Return the next `page` chunks that are left to look at, by window and run."""
+    last = (-(1 << 62), FIRST_RUN) if after is None else (after.window_start_ms, UUID(after.run))
     of = replay
-    after: tuple[int, UUID] = (-(1 << 62), FIRST_RUN)
-    while True:
-        rows = await catalog.rows(
-            "model_footage", of.camera, of.from_ms, of.to_ms, of.id, *after, page
-        )
-        if rows:
-            yield [Footage(**{**dict(row), "run": str(row["run"])}) for row in rows]
-        if len(rows) < page:
-            return
-        after = rows[-1]["window_start_ms"], rows[-1]["run"]
+    rows = await catalog.rows("model_footage", of.camera, of.from_ms, of.to_ms, of.id, *last, page)
+    return [Footage(**{**dict(row), "run": str(row["run"])}) for row in rows]
 
 
 async def extent(

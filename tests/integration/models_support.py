@@ -140,16 +140,17 @@ async def replayed(
 ) -> tuple[Replay, Replayer]:
     """Replay the camera as the command does; return the replay as it stands then."""
     begun = await book.begin(at.catalog, [at.camera], look, "tests", now_ms())
-    replayer = Replayer(
-        at.store,
-        at.catalog,
-        stream or Stream(at),
-        detector or Counting(),
-        who="tests",
-        clock_ms=now_ms,
-    )
     with Progress("detections", "chunks", stream=io.StringIO()) as progress:
-        await replayer.run(begun, progress)
+        replayer = Replayer(
+            at.store,
+            at.catalog,
+            stream or Stream(at),
+            detector or Counting(),
+            progress,
+            who="tests",
+            clock_ms=now_ms,
+        )
+        await replayer.run(begun)
     (known,) = [each for each in await book.replays(at.catalog) if each.id == begun[0].id]
     return known, replayer
 

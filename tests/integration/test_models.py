@@ -72,7 +72,9 @@ async def test_what_is_shown_is_found_by_index(services) -> None:
         await index_chunks(catalog, chunks, T0)
         look = Look(("hog", "2"), DAY0, DAY0 + 20 * MINUTE_MS, None, False)
         (replay,) = await begin(catalog, [camera], look, "tests", T0)
-        async for page in footage(catalog, replay, 5):
+        last = None
+        while page := await footage(catalog, replay, last, 5):
+            last = page[-1]
             for each in page:
                 start_ms = each.fragments[0]["start_ms"]
                 seen = Spans([(start_ms, start_ms + 4_000)])

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from domain.errors import ConfigError
+from domain.errors import ConfigError, StoreError
 from domain.events import Detection, DetectionFrame, FoundObject
 from domain.models import MINUTE_MS
 from domain.retention import Hold
@@ -220,6 +220,25 @@ async def test_dying_at_any_step_changes_nothing(at: Place) -> None:
             at.camera,
         )
     assert [row[0] for row in most] == [len(expected)], "nothing is counted twice"
+
+
+async def test_a_store_that_fails_now_and_then(at: Place) -> None:
+    await at.film(start_ms=START_MS)
+    await replayed(at, look_of(("counting", "calm"), START_MS, END_MS))
+    true, calls = at.store.get_verified, 0
+
+    async def moody(*given, **more) -> bytes:
+        nonlocal calls
+        calls += 1
+        if calls % 3 == 1:
+            raise StoreError("S3 answered 503.")
+        return await true(*given, **more)
+
+    at.store.get_verified = moody  # type: ignore[method-assign]
+    replay, replayer = await replayed(at, look_of(NEW, START_MS, END_MS))
+    assert calls > 20
+    assert (replay.state, replayer.tally.faults) == ("done", 0)
+    assert await found(at, NEW) == await found(at, ("counting", "calm"))
 
 
 async def test_how_many_pictures(at: Place) -> None:
