@@ -1,15 +1,12 @@
 """Local inference in its real process: exact times, crashes, hangs, wrong models."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,81 +15,25 @@ from prometheus_client import REGISTRY
 from domain.errors import StoreError
 from domain.events import Detection
 from edge_bridge.inference.config import InferenceConfig, MotionConfig
-from edge_bridge.inference.process import Inference
-from tests.footage import write_clip
-from tests.unit.edge_bridge.packets import CAMERA, RUN, Clip, at_ms_of, read_clip
-from tests.unit.vision.models import write_card, write_seeing
+from tests.integration.inference_support import (
+    frames_of,
+    restarts,
+    running,
+    seeing_card,
+    ten_seconds,
+)
+from tests.unit.edge_bridge.packets import CAMERA, RUN, Clip, at_ms_of
 from tests.waiting import wait_for
-
-FPS = 25
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    path = tmp_path_factory.mktemp("clip") / "clip.mkv"
-    return read_clip(write_clip(path, 250, fps=FPS, gop=25, b_frames=2))
+    return ten_seconds(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    """A model that finds one object of half the size in the middle of every picture."""
-    write_seeing(tmp_path / "model.onnx")
-    spec = {"width": 64, "height": 64, "scale": 1 / 255, "resize": "stretch"}
-    return write_card(tmp_path, {"layout": "yolov8"}, input=spec, thresholds={"score": 0.01})
-
-
-class Camera:
-    """Plays a clip over and over into a feed, as one unbroken run."""
-
-    def __init__(self, clip: Clip, inference: Inference) -> None:
-        self._clip, self._inference = clip, inference
-        self.offered: set[int] = set()
-
-    async def play(self) -> None:
-        offset = 0
-        while True:
-            for index, (_, pts, _) in enumerate(self._clip.packets):
-                if self._clip.offer(self._inference.feed, index, offset=offset):
-                    self.offered.add(pts + offset)
-                # Three times real time; and no overload, which is another test's matter.
-                await asyncio.sleep(1 / FPS / 3)
-                await wait_for(lambda: self._inference.feed.waiting <= 40, within_s=60, what="room")
-            offset += self._clip.duration
-
-
-@contextlib.asynccontextmanager
-async def running(
-    clip: Clip,
-    config: InferenceConfig,
-    on_detections: Callable[[Detection], Any] | None = None,
-) -> AsyncIterator[tuple[Inference, Camera, list[Detection]]]:
-    events: list[Detection] = []
-
-    async def keep(event: Detection) -> None:
-        if on_detections is not None:
-            on_detections(event)
-        events.append(event)
-
-    inference = Inference(config, keep)
-    camera = Camera(clip, inference)
-    tasks = [asyncio.create_task(inference.run()), asyncio.create_task(camera.play())]
-    try:
-        yield inference, camera, events
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
-        assert inference.pid is None
-
-
-def frames_of(events: list[Detection]) -> list[tuple[int, int]]:
-    return [(frame.pts, frame.at_ms) for event in events for frame in event.frames]
-
-
-def restarts(reason: str) -> float:
-    name = "vigil_inference_restarts_total"
-    return REGISTRY.get_sample_value(name, {"reason": reason}) or 0
+    return seeing_card(tmp_path)
 
 
 async def test_detections_carry_the_exact_times_of_the_pictures(clip: Clip, card: Path) -> None:
