@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from agents.beside import beside
-from agents.joiner import Joiner, NothingToJoinError
+from agents.joiner import Joiner, NothingToJoinError, WindowDeletedError
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
 from streams import codec, logs, topics
@@ -21,7 +21,7 @@ from streams.codec import Record
 from streams.handling_many import Arrival, handles_many
 from streams.metrics import REGISTRY, REVISIONS
 from streams.retry import Interrupted
-from streams.storage import object_store
+from streams.storage import catalog, object_store
 
 MOST = 32
 """Events of one partition that are taken in hand together."""
@@ -31,10 +31,15 @@ LARGE_AT_ONCE, SMALL_AT_ONCE = 2, 12
 
 log = logging.getLogger(__name__)
 JOINED = Counter("vigil_chunks_joined", "Chunks that stand in S3", ("reason",), registry=REGISTRY)
+PASSED_OVER = Counter(
+    "vigil_chunks_passed_over", "Chunks not made since retention deleted them", registry=REGISTRY
+)
 JOINED_BYTES = Counter("vigil_chunk_bytes", "Bytes of the chunks joined", registry=REGISTRY)
 
 app = worker_app("join")
 store = object_store(app.settings)
+index = catalog(app.settings)
+FINAL = (NothingToJoinError, WindowDeletedError)
 _large = asyncio.Semaphore(LARGE_AT_ONCE)
 _small = asyncio.Semaphore(SMALL_AT_ONCE)
 
@@ -64,7 +69,7 @@ async def _in_order(arrivals: Sequence[Arrival]) -> None:
 
 
 async def _join(event: ChunkDue) -> None:
-    joiner = Joiner(await store.get(), lambda: time.time_ns() // 1_000_000)
+    joiner = Joiner(await store.get(), lambda: time.time_ns() // 1_000_000, index.get)
     size_bytes = sum(fragment.size_bytes for fragment in event.fragments)
 
     async def in_turn() -> ChunkComplete:
@@ -72,7 +77,11 @@ async def _join(event: ChunkDue) -> None:
             return await joiner.join(event)
 
     try:
-        complete = await app.insist(in_turn, what="join", final=(NothingToJoinError,))
+        complete = await app.insist(in_turn, what="join", final=FINAL)
+    except WindowDeletedError:
+        PASSED_OVER.inc()
+        log.info("passed over: retention deleted the window")
+        return
     except NothingToJoinError as error:
         raise InvalidEventError(str(error)[:480]) from error
     await app.insist(lambda: codec.send(app, complete), what="send chunk-complete")

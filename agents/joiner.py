@@ -34,10 +34,15 @@ from domain.events import (
 )
 from domain.gaps import OBJECT_MISSING
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
+from domain.retention import SHORTEST_AGE_MS
 from media.keyframes import index
+from stores.catalog import Catalog
+from stores.catalog.memory import window_deleted
 from stores.objects import MUCH, ObjectStore
 
 log = logging.getLogger(__name__)
+YOUNGEST_MS = SHORTEST_AGE_MS // 2
+"""Younger windows cannot have been deleted for their age; the half allows for wrong clocks."""
 MAX_KEYFRAMES = 1_000
 """Of one fragment in a manifest."""
 
@@ -49,6 +54,10 @@ class _LeftOutError(StoreError):
         super().__init__("; ".join(f"fragment {seq}: {why}" for seq, why in reasons.items()))
         self.reasons = reasons
         """By seq."""
+
+
+class WindowDeletedError(StoreError):
+    """Retention deleted the window: nothing of it may come back."""
 
 
 class NothingToJoinError(StoreError):
@@ -67,16 +76,26 @@ class _Joined:
 class Joiner:
     """Makes chunks in one bucket. `clock_ms` gives UTC in milliseconds."""
 
-    def __init__(self, store: ObjectStore, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        clock_ms: Callable[[], int],
+        catalog: Callable[[], Awaitable[Catalog]] | None = None,
+    ) -> None:
+        """`catalog` opens what remembers deletions; without it none is known of."""
         self._store = store
         self._clock_ms = clock_ms
+        self._catalog = catalog
 
     async def join(self, due: ChunkDue) -> ChunkComplete:
         """Make the chunk and its manifest stand in S3; return what `chunk-complete` says.
 
         A fragment that is missing or fails its hash is left out and told as a gap. Raises
-        StoreError where S3 fails (try again), NothingToJoinError where no fragment can be read.
+        StoreError where S3 or the catalog fails (try again), NothingToJoinError where no fragment
+        can be read, WindowDeletedError where the window must not come back.
         """
+        if await self._deleted(due):
+            raise WindowDeletedError(f"{due.camera} {due.run} {due.window_start_ms} was deleted.")
         standing = await self._standing(due)
         fragments = merged(standing, due)
         left_out: list[Gap] = []
@@ -93,6 +112,14 @@ class Joiner:
             f"no fragment of {due.camera} {due.run} in window {due.window_start_ms} can be read: "
             + "; ".join(f"{gap.first_seq}: {gap.reason}" for gap in left_out)
         )
+
+    async def _deleted(self, due: ChunkDue) -> bool:
+        """Say whether retention has deleted the window; only of old ones the catalog is asked."""
+        too_young = due.window_start_ms + due.window_ms + YOUNGEST_MS > self._clock_ms()
+        if self._catalog is None or too_young:
+            return False
+        catalog = await self._catalog()
+        return await window_deleted(catalog, due.camera, due.run, due.window_start_ms)
 
     async def _standing(self, due: ChunkDue) -> ChunkComplete | None:
         """Return the newest revision that stands in S3, or None."""

@@ -16,6 +16,8 @@ from domain.errors import InvalidIdError
 from domain.identity import SLUG
 
 DAY_MS = 86_400_000
+SHORTEST_AGE_MS = DAY_MS
+"""Rules are in whole days: nothing younger is deleted for its age."""
 MAX_DAYS = 36_500
 
 Reason = Literal["age", "joined", "superseded"]

@@ -1,4 +1,4 @@
-"""What the catalog remembers of fragments whose own objects were deleted on purpose."""
+"""What the catalog remembers of footage that was deleted on purpose."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -18,6 +18,12 @@ async def buried(catalog: Catalog, camera: str, run: str) -> SeqRanges:
     found = await buried_fragments(catalog, camera, [run], FOREVER_MS)
     long_ago, just_now = found.get(run, (SeqRanges(), SeqRanges()))
     return long_ago | just_now
+
+
+async def window_deleted(catalog: Catalog, camera: str, run: str, window_start_ms: int) -> bool:
+    """Say whether a run's chunk of a window was deleted, whatever it held."""
+    row = await catalog.row("window_deleted", camera, UUID(run), window_start_ms)
+    return bool(row and row["deleted"])
 
 
 async def held(
