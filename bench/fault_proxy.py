@@ -8,7 +8,7 @@
                                    hang    nothing is answered until the fault ends
                                    cut     every connection is reset at once, and every new one
                                    slow    64 kbit/s, all connections together, each way
-                                   expired requests with the session token "first" are refused
+                                   expired requests signed with EXPIRED_KEY are refused
 
 A fault hits a share of the connections, drawn once for each connection and fault; of `flaky` the
 share is that of the pieces.
@@ -25,7 +25,7 @@ FAULTS: tuple[Fault, ...] = ("error", "reset", "hang")
 _PIECE = 1 << 16
 SLOW_BYTES_S = 8_000
 _SLOW_PIECE = 2_000
-EXPIRED_TOKEN = b"x-amz-security-token: first"
+EXPIRED_KEY = "key-that-expires"
 _ANSWERS: dict[Fault, tuple[bytes, bytes]] = {
     "error": (b"500 Internal Server Error", b"InternalError"),
     "busy": (b"503 Slow Down", b"SlowDown"),
@@ -110,6 +110,8 @@ class FaultProxy:
         self._links.add(task)
         try:
             await _Link(self, reader, writer).run(*self._target)
+        except asyncio.CancelledError:
+            return  # cut, or the proxy ends
         finally:
             self._links.discard(task)
             writer.transport.abort()
@@ -178,7 +180,7 @@ class _Link:
 
     @staticmethod
     def _expired(fault: Fault, data: bytes) -> bool:
-        return fault == "expired" and EXPIRED_TOKEN in data[:_HEAD].lower()
+        return fault == "expired" and f"Credential={EXPIRED_KEY}/".encode() in data[:_HEAD]
 
     async def _trickle(self, data: bytes, sink: asyncio.StreamWriter, *, asking: bool) -> None:
         for start in range(0, len(data), _SLOW_PIECE):

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.cloudlet import Cloudlet, Standing, drained, need, said, standing
-from bench.fault_proxy import Fault, FaultProxy
+from bench.fault_proxy import EXPIRED_KEY, Fault, FaultProxy
 from bench.figures import spread
 from bench.footage import numbers
 from bench.site import FPS, NumberedEdge, started, write_clip
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         )
     with (
         tempfile.TemporaryDirectory(prefix="vigil-outage-") as scratch,
-        Cloudlet(Path(scratch) / "data", _say) as cloud,
+        Cloudlet(Path(scratch) / "data", _say, any_key=True) as cloud,
     ):
         site = _Site(Path(scratch), dict(cloud.env), arguments.cameras, random.Random(seed))
         found = asyncio.run(site.suffer(seconds, arguments.cut_s, each_s, rtsp=arguments.rtsp))
@@ -108,7 +108,7 @@ class _Site:
             os.environ.pop(name, None)
         os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(self._credentials)
         os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-        self._write_credentials("first")
+        self._write_credentials(EXPIRED_KEY)
         clip = self._folder / "clip.mp4"
         await asyncio.to_thread(write_clip, clip, int(seconds * FPS))
         served = await asyncio.to_thread(self._serve, clip) if rtsp else None
@@ -174,13 +174,12 @@ class _Site:
             }
         )
 
-    def _write_credentials(self, token: str) -> None:
+    def _write_credentials(self, key: str) -> None:
         part = self._credentials.with_suffix(".part")
         part.write_text(
             "[default]\n"
-            f"aws_access_key_id = {need(self._env, 'AWS_ACCESS_KEY_ID')}\n"
+            f"aws_access_key_id = {key}\n"
             f"aws_secret_access_key = {need(self._env, 'AWS_SECRET_ACCESS_KEY')}\n"
-            f"aws_session_token = {token}\n"
         )
         part.rename(self._credentials)
 
@@ -201,7 +200,7 @@ class _Site:
                 proxy.begin(fault, share)
             if fault == "expired":
                 await asyncio.sleep(for_s / 2)
-                self._write_credentials("second")
+                self._write_credentials("key-that-is-new")
                 await self._renewed(edge)
             else:
                 await asyncio.sleep(for_s)
@@ -215,8 +214,8 @@ class _Site:
     async def _renewed(self, edge: NumberedEdge) -> None:
         began_s = time.monotonic()
         while not edge.links_up:
-            if time.monotonic() - began_s > _END_WITHIN_S:
-                raise VigilError("the edge did not read its new credentials.")
+            if edge.stopping or time.monotonic() - began_s > _END_WITHIN_S:
+                raise VigilError("the edge did not read its new credentials, or was stopped.")
             await asyncio.sleep(0.1)
         self._watched.renewed_s = time.monotonic() - began_s
 
@@ -245,7 +244,7 @@ class _Site:
         raise VigilError(f"the spool was not drained within {_END_WITHIN_S} s.")
 
     async def _compare(self, edge: NumberedEdge, frames: int, *, rtsp: bool) -> dict[str, Any]:
-        self._write_credentials("second")
+        self._write_credentials("key-that-is-new")
         region = need(self._env, "AWS_DEFAULT_REGION")
         at_s3 = AwsEndpoint(region, need(self._env, "VIGIL_S3_ENDPOINT"))
         at_sqs = AwsEndpoint(region, need(self._env, "VIGIL_SQS_ENDPOINT"))

@@ -97,6 +97,11 @@ class NumberedEdge(Edge):
         )
 
     @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop, by a signal too."""
+        return self._stopping.is_set()
+
+    @property
     def links_up(self) -> bool:
         """Whether the last requests to S3 and SQS succeeded."""
         return self._to_s3.down_since_s is None and self._to_sqs.down_since_s is None

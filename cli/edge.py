@@ -5,6 +5,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli import edge_given_up
 from domain.errors import ConfigError
 from edge_bridge.config import CameraConfig, load
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    """Add `edge run`, `edge check`, `edge health` and `edge discover`."""
+    """Add `edge run`, `edge check`, `edge health`, `edge given-up` and `edge discover`."""
     edge = commands.add_parser("edge", help="record cameras at a site")
     actions = edge.add_subparsers(metavar="ACTION", required=True)
     run = actions.add_parser("run", help="record, upload and look for objects until stopped")
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:
     health = actions.add_parser("health", help="ask the running edge how it is; 0 where well")
     health.add_argument("--config", type=Path, required=True, help="the file that it runs with")
     health.set_defaults(run=_health)
+    edge_given_up.add(actions)
     _add_discover(actions)
 
 

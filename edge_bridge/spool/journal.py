@@ -35,6 +35,7 @@ class Journal:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the log stays near 1 MiB
             self._db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
             verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.DatabaseError as error:

@@ -95,6 +95,11 @@ class Missed:
             while len(self._ends) > MOST_RUNS:
                 self._ends.popitem(last=False)
 
+    def ended(self) -> set[str]:
+        """Return the runs whose end is not written down yet."""
+        with self._guard:
+            return set(self._ends)
+
     def message(self, kind: str, body: bytes) -> None:
         """Keep a message."""
         with self._guard:

@@ -75,6 +75,7 @@ class SpoolOwner:
 
         def asked() -> T:
             self._tend()
+            self._replay()
             if not self.spool.disk.takes_rows:
                 state = self.spool.disk.state
                 raise DiskError(f"the spool's disk {self.spool.disk.folder} is {state}.")
@@ -165,6 +166,7 @@ class SpoolOwner:
             disk.failed(error)
             if self.spool.has(event):
                 return  # it stands; what failed is making room after it
+            self.spool.forget_file(event)
             self._missed.fragment(event, started, f"disk {disk.state}")
         finally:
             with self._lock:
@@ -207,7 +209,7 @@ class SpoolOwner:
 
     def _reopen(self) -> None:
         with self._lock:
-            live = set(self._live)
+            live = self._live | self._missed.ended()  # those that ended meanwhile say why
         disk = self.spool.disk
         try:
             self.spool.reopen(live)

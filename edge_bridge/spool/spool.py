@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 DROPPED_FIRST = ("detection", HELD + "detection", "heartbeat")
 """The types of messages that are dropped when the outbox is full, in this order, oldest first."""
 _FREE_AT_ONCE = 32
+_JOURNAL_ROOM = 4 << 20
+"""Bytes that stay free whatever the limits say: what gives footage up has to be written down."""
 
 
 class Spool:
@@ -96,9 +98,11 @@ class Spool:
 
     def floor_bytes(self) -> int:
         """Return the bytes of the disk that stay free as the cameras send now."""
-        if not (hour := self.hour_bytes()):
+        if self._free_bytes is not None:
             return self._limits.free_floor_bytes
-        return self._limits.floor(hour, self.disk.free()[1])
+        total = self.disk.free()[1]
+        floor = self._limits.floor(self.hour_bytes(), total)
+        return max(floor, min(_JOURNAL_ROOM, total // 8))
 
     # What capture does
 
@@ -110,9 +114,13 @@ class Spool:
             self.disk.failed(error)
             self.give_up_unseen(event, started, self.disk.state)
             return False
-        with self.journal.together():
-            self._begin_run(started)
-            self.journal.put_fragment(_row(event, State.STORED), event.end_ms)
+        try:
+            self._put_rows(event, started)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise
+            self._free_as_much(len(data), event.camera)
+            self._put_rows(event, started)
         self._step("row written")
         self.bytes += event.size_bytes
         self.rate.add(_steady_ms(), event.size_bytes)
@@ -121,12 +129,22 @@ class Spool:
         self.make_room()
         return True
 
+    def _put_rows(self, event: FragmentArrived, started: RunStarted) -> None:
+        with self.journal.together():
+            self._begin_run(started)
+            self.journal.put_fragment(_row(event, State.STORED), event.end_ms)
+
     def has(self, event: FragmentArrived) -> bool:
         """Return whether a fragment's row stands."""
         try:
             return self.journal.fragment(event.run, event.seq) is not None
         except sqlite3.Error:
             return False
+
+    def forget_file(self, event: FragmentArrived) -> None:
+        """Remove the file of a fragment whose row could not be written."""
+        with contextlib.suppress(OSError):
+            self.files.remove(event.camera, event.run, event.seq)
 
     def give_up_unseen(
         self, event: FragmentArrived, started: RunStarted, why: str = "disk"
@@ -144,12 +162,13 @@ class Spool:
             for seq in range(missed.first, missed.last + 1):
                 row = FragmentRow(camera, run, seq, missed.start_ms, 0, "", State.GIVEN_UP)
                 self.journal.put_fragment(row, missed.end_ms)
-            self._lost(
+            self.journal.losses.add(
                 Loss(
                     camera, run, missed.first, missed.last, missed.start_ms, missed.end_ms, 0,
                     missed.why, self._clock.now_ms(),
                 )
             )  # fmt: skip
+        self.given_up += missed.last - missed.first + 1
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """End an open run; one without any fragment is forgotten, for nobody heard of it."""
@@ -218,8 +237,9 @@ class Spool:
         with self.journal.together():
             self.journal.set_state([one], State.GIVEN_UP)
             self.journal.without_file(one)
-            self._lost(loss_of(row, why, self._clock.now_ms()))
+            self.journal.losses.add(loss_of(row, why, self._clock.now_ms()))
         self.bytes -= row.size
+        self.given_up += 1
         metrics.GIVEN_UP.labels(one.camera, why).inc()
 
     def unreadable(self, one: FragmentId, error: OSError) -> None:
@@ -311,10 +331,6 @@ class Spool:
     def _free(self, row: FragmentRow) -> None:
         self.files.remove(row.camera, row.run, row.seq)
         self.bytes -= row.size
-
-    def _lost(self, loss: Loss) -> None:
-        self.journal.losses.add(loss)
-        self.given_up += loss.last_seq - loss.first_seq + 1
 
     def _write(self, event: FragmentArrived, data: bytes) -> None:
         try:
