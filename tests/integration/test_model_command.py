@@ -22,7 +22,7 @@ from tests.unit.vision.models import write_card, write_seeing
 from tests.waiting import wait_for
 from vision.opening import open_detector
 
-CHUNKS = 24
+CHUNKS = 30
 END_MS = START_MS + CHUNKS * 10_000
 
 
@@ -53,24 +53,26 @@ class Commands:
         assert "Traceback" not in done.stderr
         return done.stdout, done.stderr
 
-    async def killed(self, at: Place, *arguments: str) -> None:
-        """Start a replay and kill -9 it when it is through with two chunks or more."""
+    async def ended(self, at: Place, by: signal.Signals, beyond: int, *arguments: str) -> int:
+        """Start a replay and end it when it is through with more chunks; return how it exited."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *vigil(*arguments)),
             env=self._env,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
 
         async def begun() -> bool:
             known = await book.replays(at.catalog)
-            return bool(known) and known[0].chunks >= 2
+            return bool(known) and known[0].chunks > beyond
 
         try:
-            await wait_for(begun, within_s=90, what="two chunks", every_s=0.005)
+            await wait_for(begun, within_s=90, what="chunks", every_s=0.005)
         finally:
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
+            process.send_signal(by)
+            _, err = await process.communicate()
+        assert b"Traceback" not in err, err.decode()
+        return process.returncode or 0
 
 
 @pytest.mark.slow
@@ -100,10 +102,12 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
         *("replay", "detections", "--model", str(card), "--version", "b", "--rate", "60"),
         *("--from", format_ms(START_MS), "--to", format_ms(END_MS), "--camera", at.camera),
     )
-    await run.killed(at, *replay)
+    assert await run.ended(at, signal.SIGINT, 1, *replay) == 130
+    (third,) = await book.replays(at.catalog)
+    assert await run.ended(at, signal.SIGKILL, third.chunks, *replay) == -signal.SIGKILL
     (half,) = await book.replays(at.catalog)
     assert half.state == "running"
-    assert 2 <= half.chunks < CHUNKS, "killed in the middle"
+    assert third.chunks < half.chunks < CHUNKS, "killed in the middle"
     model = half.version[0]
     _, err = await run("model", "current", model, "b", code=1)
     assert "is not through: repeat" in err
@@ -125,11 +129,14 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     assert mine == await found(at, (model, "twin"))
     assert len(mine) == twin.objects == CHUNKS * 50
 
-    said, _ = await run(*replay)
+    said, _ = await run(*replay[:-2])  # of all cameras with footage of that time
     assert json.loads(said.splitlines()[-1]) | {"already": CHUNKS, "chunks": 0, "objects": 0} == (
         json.loads(said.splitlines()[-1])
     )
     assert await found(at, (model, "b")) == mine
+
+    _, err = await run("replay", "detections", "--from", "1", "--to", "60000", code=1)
+    assert err == "vigil: No camera has chunks of that time.\n"
 
     listed, _ = await run("model", "list", "--camera", at.camera)
     assert [line.split()[1:4] for line in listed.splitlines()] == [
