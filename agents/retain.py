@@ -27,6 +27,7 @@ from domain.seqs import SeqRanges
 from stores import inventory as bucket
 from stores.catalog import Catalog
 from stores.catalog import retention as book
+from stores.catalog.forgetting import forget_old
 from stores.catalog.retention import ChunkKept, Deletion, FragmentKept, Mark
 from stores.objects import ObjectStore
 from streams.metrics import REGISTRY
@@ -95,6 +96,7 @@ class Retain:
         self._margins, self._clock_ms = margins, clock_ms
         self.objects: Tally[Reason] = Tally()
         self.bytes: Tally[Reason] = Tally()
+        self.detections = 0
         self.held = 0
         self.unchecked = 0
 
@@ -129,6 +131,8 @@ class Retain:
                 if deletions:
                     await book.bury(connection, camera, deletions, [])
             after = await self._carry_out(camera, after)
+        if self._sender is not None:
+            self.detections += await forget_old(self._catalog, camera, now_ms - age_ms)
 
     # -- looking
 

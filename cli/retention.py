@@ -188,6 +188,7 @@ async def _once(args: argparse.Namespace, of: Settings) -> None:
         "cameras": len(cameras),
         "objects": dict(retain.objects),
         "bytes": dict(retain.bytes),
+        "detections": retain.detections,
         "held": retain.held,
         "unchecked": retain.unchecked,
     }
