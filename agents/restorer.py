@@ -26,7 +26,7 @@ async def restore_chunk(store: ObjectStore, chunk: ChunkComplete) -> None:
     Each fragment comes from its own object, from what is sound of the chunk's, or from another
     revision's. Raises LostBytesError, and writes nothing, where one stands nowhere.
     """
-    others = [each async for each in _others(store, chunk)]
+    others = [each async for each in other_chunks(store, chunk)]
     await store.put_stream(chunk.object_key, _bytes(store, chunk, others))
     await write_manifest(store, chunk)
 
@@ -63,8 +63,8 @@ async def restore_fragment(store: ObjectStore, chunk: ChunkComplete, seq: int) -
     await store.put_stream(key, once(), metadata=metadata)
 
 
-async def _others(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[ChunkComplete]:
-    """Yield the other revisions whose manifests stand."""
+async def other_chunks(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[ChunkComplete]:
+    """Yield other revisions, and windows of other lengths from the same start, that stand."""
     async for info in bucket.window(store, chunk.camera, chunk.run, chunk.window_start_ms):
         if not info.key.endswith(".json"):
             continue

@@ -270,7 +270,7 @@ class Retain:
     async def _carry_out(self, camera: str, after: int, *, first: bool = False) -> int:
         """Tell and delete what is under way beyond a number; return the last one looked at."""
         while self._sender is not None:
-            deletions = await book.under_way(self._catalog, camera, after)
+            deletions = await book.under_way(self._catalog, camera, self._clock_ms(), after)
             if not deletions:
                 break
             for each in deletions:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cli import replay_catalog, replay_detections
+from cli import replay_catalog, replay_chunks, replay_detections
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,4 +15,5 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     whats = parser.add_subparsers(metavar="WHAT", required=True)
     replay_catalog.add(whats)
+    replay_chunks.add(whats)
     replay_detections.add(whats)

@@ -17,19 +17,20 @@ async def patiently(
     *,
     within_s: float | None = None,
     say: Callable[[str], None] = lambda _: None,
+    final: tuple[type[StoreError], ...] = (),
 ) -> T:
-    """Return what `action` returns; after a StoreError try again, with jitter, for `within_s`
-    (PATIENCE_S).
+    """Return what `action` returns; after a StoreError try again, with jitter, for `within_s`.
 
-    The first failure is told. Raises the last error when the time is over: the replay's bookmark
-    stands, and the same command goes on from there.
+    That is PATIENCE_S unless said otherwise. What is `final`, or what another try never mends, is
+    raised at once; the first other failure is told. Raises the last one when the time is over: the
+    replay's bookmark stands, and the same command goes on from there.
     """
     within_s = PATIENCE_S if within_s is None else within_s
     backoff, until_s, told = Backoff(), time.monotonic() + within_s, False
     while True:
         try:
             return await action()
-        except FINAL:
+        except (*FINAL, *final):
             raise
         except StoreError as error:
             if time.monotonic() > until_s:

@@ -4,7 +4,7 @@ fragment-arrived ──► fragments ┐  a fragment is in one of the two, never
 chunk-complete ────► chunks ◄──┘  hold the camera's footage lock for their transaction
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -40,21 +40,47 @@ def _json_list(events: Sequence[FragmentArrived]) -> str:
 
 
 async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms: int) -> int:
-    """Let chunks take over from their fragments and lower revisions; return how many did."""
-    newest: dict[tuple[str, int, str, int], ChunkComplete] = {}
+    """Let chunks take over from their fragments and lower revisions; return how many did.
+
+    One whose fragments stand in windows of another length does not: see docs/design/replay.md.
+    """
+    stored = 0
+    for given in _of_one_length(events):
+        stored += await _index_chunks(catalog, given, now_ms)
+    return stored
+
+
+def _of_one_length(events: Sequence[ChunkComplete]) -> Iterator[list[ChunkComplete]]:
+    """Yield them in their order, no run with windows of two lengths: those judge each other."""
+    batch: list[ChunkComplete] = []
+    lengths: dict[tuple[str, str], int] = {}
     for event in events:
-        key = event.camera, event.window_start_ms, event.run, event.window_ms
+        if lengths.setdefault((event.camera, event.run), event.window_ms) != event.window_ms:
+            yield batch
+            batch, lengths = [], {(event.camera, event.run): event.window_ms}
+        batch.append(event)
+    if batch:
+        yield batch
+
+
+async def _index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms: int) -> int:
+    newest: dict[tuple[str, int, str], ChunkComplete] = {}
+    for event in events:
+        key = event.camera, event.window_start_ms, event.run
         if key not in newest or event.revision > newest[key].revision:
             newest[key] = event
-    if not newest:
-        return 0
-    given = [_chunk_row(newest[key]) for key in sorted(newest)]
 
     async def work(connection: Connection) -> int:
-        await lock_cameras(connection, _FOOTAGE, (camera for camera, *_ in newest))
-        return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
+        await lock_cameras(connection, _FOOTAGE, (camera for camera, _, _ in newest))
+        return await put_chunks(connection, list(newest.values()), now_ms)
 
-    return await catalog.write_days({"chunks": [at for _, at, *_ in newest]}, work)
+    return await catalog.write_days({"chunks": [at for _, at, _ in newest]}, work)
+
+
+async def put_chunks(connection: Connection, events: Sequence[ChunkComplete], now_ms: int) -> int:
+    """Write chunks, one of each run and window, under the lock in hand; return how many."""
+    given = [_chunk_row(event) for event in events]
+    return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
 
 
 def _chunk_row(event: ChunkComplete) -> dict[str, Any]:

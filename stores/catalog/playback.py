@@ -89,10 +89,10 @@ async def chunk_place(
 ) -> Place | None:
     """Return where a chunk's bytes are.
 
-    A revision that is no longer current keeps its address until its object is deleted; its size
-    is then -1: unknown.
+    What is no longer current keeps its address until its object is deleted; its size is then -1:
+    unknown.
     """
-    row = await catalog.row("chunk", camera, UUID(run), window_start_ms)
+    row = await catalog.row("chunk", camera, UUID(run), window_start_ms, digest)
     if row is None:
         return None
     if row["digest"] == digest:

@@ -96,6 +96,10 @@ class Deletion:
     window_start_ms: int | None = None
     digest: str | None = None
     id: int = 0
+    window_ms: int | None = None
+    """Of a chunk that others took the place of: while it stands, its address answers."""
+    not_before_ms: int = 0
+    """Its objects stay until then (UTC)."""
 
     def event(self) -> Deleted:
         """Return the tombstone, the same each time."""
@@ -310,10 +314,13 @@ async def bury(
 
 
 async def under_way(
-    catalog: Catalog, camera: str, after: int = 0, most: int = 100
+    catalog: Catalog, camera: str, now_ms: int, after: int = 0, most: int = 100
 ) -> list[Deletion]:
-    """Return deletions that are decided and not carried out, in order, those after a number."""
-    rows = await catalog.rows("deletions", camera, after, most)
+    """Return deletions that are decided and not carried out, in order, those after a number.
+
+    Those whose objects stay for a while yet are not among them.
+    """
+    rows = await catalog.rows("deletions", camera, after, most, now_ms)
     return [Deletion(**dict(row)) for row in rows]
 
 

@@ -138,11 +138,11 @@ async def row_twice(at: Place, chunks: list[ChunkComplete]) -> None:
             "object_key": chunk_key(at.camera, chunks[1].run, START_MS, 2 * WINDOW_MS, "0" * 32),
         }
     )
-    await at.execute("DELETE FROM chunks WHERE window_start_ms = $1", START_MS)
+    await at.execute("DELETE FROM chunks WHERE window_start_ms < $1", START_MS + 2 * WINDOW_MS)
     await index_chunks(at.catalog, [old], now_ms())
     await at.execute("UPDATE chunks SET window_start_ms = $2 WHERE window_start_ms = $1",
                      START_MS, START_MS - 20_000)  # fmt: skip
-    await index_chunks(at.catalog, [chunks[0]], now_ms())
+    await index_chunks(at.catalog, chunks[:2], now_ms())
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,16 @@ WITH given AS (
           AND tombstones.what = 'chunk'
           AND coalesce(tombstones.window_start_ms, given.window_start_ms) = given.window_start_ms
           AND coalesce(tombstones.digest, given.digest) = given.digest
+    ) AND NOT EXISTS (
+        -- A fragment stands in one chunk: windows of another length give way in a replay alone.
+        SELECT FROM chunks
+        WHERE chunks.camera = given.camera
+          AND chunks.run = given.run
+          AND chunks.window_ms <> given.window_ms
+          AND chunks.window_start_ms > given.window_start_ms - 3600000
+          AND chunks.window_start_ms < given.window_start_ms + given.window_ms
+          AND chunks.window_start_ms + chunks.window_ms > given.window_start_ms
+          AND chunks.seqs && given.seqs
     )
     ORDER BY camera, window_start_ms, run, revision DESC, joined_ms
 ), stored AS (

@@ -1,0 +1,84 @@
+"""`vigil replay chunks`: make chunks again with another window length."""
+
+import argparse
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+
+from agents.fsck import settle_ms
+from agents.replay.chunks import ChunksReplay, Outcome, Recutting
+from agents.replay.progress import Progress
+from cli.durations import duration_ms
+from cli.replay_options import add_cameras, add_span, chosen, span_ms
+from domain.errors import ConfigError
+from stores.catalog import Catalog
+from stores.catalog.camera_windows import camera_windows
+from streams.sender import Sender
+from streams.settings import Settings, settings
+from streams.storage import make_object_store
+
+LONGEST_MS = 3_600_000
+
+
+def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `replay chunks`."""
+    parser = verbs.add_parser(
+        "chunks",
+        help="make chunks again with another window length",
+        description="The new chunks take the place of the old ones a stretch at a time; the old "
+        "objects are deleted later by `vigil retention enforce`. The last line, JSON, tells what "
+        "became of them. Exit status 1: something was left as it was.",
+    )
+    parser.add_argument(
+        "--window", type=duration_ms, required=True, metavar="TIME", help="such as 30s, 2m"
+    )
+    add_span(parser, required=True)
+    add_cameras(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make them; 0 when all are of the length that was asked for."""
+    outcome = asyncio.run(remake(args))
+    print(
+        json.dumps(
+            {
+                "chunks": outcome.looked_at,
+                "made": outcome.made,
+                "replaced": outcome.replaced,
+                "changes": outcome.made + outcome.replaced,
+                "left": outcome.left,
+            }
+        ),
+        flush=True,
+    )
+    return 1 if outcome.left else 0
+
+
+async def remake(args: argparse.Namespace) -> Outcome:
+    """Make chunks again as the arguments say; ConfigError and StoreError tell what is wrong."""
+    of = settings()
+    if not 1_000 <= args.window <= LONGEST_MS:
+        raise ConfigError("--window must be 1s to 1h.")
+    from_ms, to_ms = span_ms(args)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(make_object_store(of))
+        catalog = await stack.enter_async_context(Catalog(of.database_url.get_secret_value()))
+        sender = await stack.enter_async_context(Sender(of))
+        if not await stack.enter_async_context(catalog.alone("replay chunks")):
+            raise ConfigError("Another `vigil replay chunks` is at work; wait for its end.")
+        cameras = await chosen(catalog, args.camera)
+        now_ms = time.time_ns() // 1_000_000
+        latest_ms = {each: now_ms - await _reach_ms(of, catalog, each) for each in cameras}
+        recutting = Recutting(
+            *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, of.superseded_margin_ms)
+        )
+        progress = stack.enter_context(Progress("chunks", "chunks"))
+        return await ChunksReplay(store, catalog, sender, recutting, progress=progress).run()
+
+
+async def _reach_ms(of: Settings, catalog: Catalog, camera: str) -> int:
+    """Return how far back from now a window of the camera may still be open."""
+    cut = await camera_windows(catalog, camera, of.window_ms)
+    return settle_ms(of) + cut.waits_longer_ms(of.window_ms)

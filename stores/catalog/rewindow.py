@@ -1,0 +1,119 @@
+"""Replacing the chunks of a stretch by others that hold the same fragments: all at once.
+
+The old rows go, their tombstones stand, their objects' deletion is noted for later, the new rows
+come, and the replay's bookmark moves, in one transaction under the camera's lock: nobody sees a
+fragment twice or not at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from domain.chunks import digest_of
+from domain.errors import StoreError
+from domain.events import ChunkComplete, ChunkDue
+from stores.catalog.index import put_chunks
+from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
+from stores.catalog.replays import note_bookmark
+from stores.catalog.retention import Deletion
+
+Name = tuple[str, int, int, str]
+"""run, window's start, revision, digest"""
+
+
+async def window_lengths(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> set[int]:
+    """Return the lengths (ms) of the windows that have chunks in a stretch of time."""
+    rows = await catalog.rows("recut_lengths", camera, from_ms, to_ms)
+    return {row["window_ms"] for row in rows}
+
+
+async def first_window(
+    catalog: Catalog, camera: str, from_ms: int, to_ms: int
+) -> tuple[int | None, int]:
+    """Return the start of the first window with a chunk in [from, to), and how many there are."""
+    row = await catalog.row("recut_next", camera, from_ms, to_ms)
+    assert row is not None
+    return row["first_ms"], row["chunks"]
+
+
+async def in_work(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> bool:
+    """Say whether a fragment of [from, to) waits for its chunk: the stream has it in hand."""
+    row = await catalog.row("recut_waiting", camera, from_ms, to_ms)
+    return bool(row and row["waiting"])
+
+
+async def any_buried(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) -> bool:
+    """Say whether one of these chunks was deleted before: then it cannot come back."""
+    given = [
+        {
+            "run": due.run,
+            "window_start_ms": due.window_start_ms,
+            "digest": digest_of(due.camera, due.run, due.fragments),
+        }
+        for due in made
+    ]
+    row = await catalog.row("recut_buried", camera, given)
+    return bool(row and row["buried"])
+
+
+def name_of(chunk: ChunkComplete) -> Name:
+    """Return what a chunk is called in the catalog."""
+    return chunk.run, chunk.window_start_ms, chunk.revision, chunk.digest
+
+
+async def replace_chunks(
+    catalog: Catalog,
+    stretch: tuple[str, int, int],
+    seen: Sequence[ChunkComplete],
+    old: Sequence[ChunkComplete],
+    new: Sequence[ChunkComplete],
+    *,
+    now_ms: int,
+    not_before_ms: int,
+    bookmark: tuple[str, dict[str, Any]],
+) -> list[Deletion] | None:
+    """Let `new` take the place of `old` in a stretch (camera, from, to), whose chunks were `seen`.
+
+    Returns the deletions that were decided; None, and nothing is changed, where the stretch is
+    not as it was seen any more, or a fragment in it waits for its chunk. Objects stay at least
+    until `not_before_ms` (UTC).
+    """
+    camera, from_ms, to_ms = stretch
+    deletions = [_deletion(chunk, now_ms, not_before_ms) for chunk in old]
+
+    async def work(connection: Connection) -> list[Deletion] | None:
+        await lock_cameras(connection, "footage", [camera])
+        rows = await connection.fetch(sql("recut_standing"), camera, from_ms, to_ms)
+        standing = {(r["run"], r["window_start_ms"], r["revision"], r["digest"]) for r in rows}
+        waiting = await connection.fetchval(sql("recut_waiting"), camera, from_ms, to_ms)
+        if waiting or standing != {name_of(chunk) for chunk in seen}:
+            return None
+        await connection.execute(sql("retention_decide"), [asdict(each) for each in deletions])
+        gone = as_json([each.event() for each in deletions])
+        await connection.execute(sql("index_deleted"), gone)
+        stored = await put_chunks(connection, new, now_ms)
+        if stored != len(new):
+            raise StoreError(
+                f"{camera}: only {stored} of {len(new)} new chunks fit; nothing is changed."
+            )
+        await note_bookmark(connection, *bookmark)
+        return deletions
+
+    return await catalog.write_days({"chunks": [chunk.window_start_ms for chunk in new]}, work)
+
+
+def _deletion(chunk: ChunkComplete, now_ms: int, not_before_ms: int) -> Deletion:
+    return Deletion(
+        camera=chunk.camera,
+        run=chunk.run,
+        what="chunk",
+        cause="superseded",
+        from_ms=min(chunk.start_ms, chunk.window_start_ms),
+        to_ms=max(chunk.end_ms, chunk.window_start_ms + chunk.window_ms),
+        size_bytes=chunk.size_bytes,
+        decided_ms=now_ms,
+        window_start_ms=chunk.window_start_ms,
+        digest=chunk.digest,
+        window_ms=chunk.window_ms,
+        not_before_ms=not_before_ms,
+    )
