@@ -107,6 +107,11 @@ class Cameras:
         """Whether the server runs."""
         return self._process.running
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process while it runs."""
+        return self._process.pid
+
     def launch(self) -> None:
         """Start the server (on the port it had) without waiting for it."""
         python = rtsp_python()
