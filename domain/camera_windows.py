@@ -11,10 +11,10 @@ from domain import window_snapshot as form
 from domain.events import CameraConfigured, Event, FragmentArrived, RunEnded, VideoForm
 from domain.seqs import SeqRanges
 from domain.window_lengths import LEAD_MS, WindowLengths
-from domain.window_state import Held, RunEnd, Told, Window
+from domain.window_state import Held, RunEnd, Told
 from domain.windows import RunWindows, WindowRules
 
-Verdict = Literal["new", "late", "duplicate", "refused"]
+Verdict = Literal["new", "late", "duplicate", "differs", "refused"]
 
 
 class CameraWindows:
@@ -37,67 +37,78 @@ class CameraWindows:
         """How many windows are open."""
         return sum(len(run.windows) for run in self.runs.values())
 
-    def _run(self, run: str, now_ms: int) -> RunWindows:
-        if run not in self.runs:
+    def _enter(self, run: str, now_ms: int) -> tuple[RunWindows, list[Event]]:
+        """Return a run, begun where it is not known, and what is to be sent for want of room.
+
+        Where a run has to go that still waits for something, the new one is `crowded`.
+        """
+        events: list[Event] = []
+        if (state := self.runs.get(run)) is None:
+            crowded = False
+            while len(self.runs) >= self.rules.max_runs:
+                gone = min(
+                    self.runs.values(),
+                    key=lambda each: (each.waiting, each.end is None, each.touched_ms),
+                )
+                crowded |= gone.waiting
+                events += self.runs.pop(gone.run).seal_all(self.rules)
             if self.told is None and self.lengths.steps[-1][1] != self.rules.window_ms:
                 # the settings say another length than when windows were first cut
                 self._cut_by(self.lengths.changed(self.rules.window_ms, now_ms + LEAD_MS))
-            self.runs[run] = RunWindows(self.camera, run, self.lengths)
-        state = self.runs[run]
+            state = RunWindows(self.camera, run, self.lengths, crowded=crowded)
+            self.runs[run] = state
         state.touched_ms = max(state.touched_ms, now_ms)
-        return state
+        return state, events
 
-    def _make_room(self, run: str) -> list[Event]:
-        """Forget the longest silent runs where `run` would be one too many."""
-        events: list[Event] = []
-        while run not in self.runs and len(self.runs) >= self.rules.max_runs:
-            oldest = min(
-                self.runs.values(), key=lambda each: (each.open, each.end is None, each.touched_ms)
-            )
-            events += self.runs.pop(oldest.run).seal_all(self.rules)
-        return events
+    def _make_room(self, now_ms: int) -> list[Event]:
+        """Let go of the longest quiet windows where too many fragments are held.
 
-    def _seal_excess(self) -> list[Event]:
-        """Seal the longest quiet windows where too many fragments are held."""
-        held = sum(
-            len(each.fragments) for run in self.runs.values() for each in run.windows.values()
-        )
-        if (excess := held - self.rules.max_open_fragments) <= 0:
+        A quarter at once: it is not gone through all windows for each fragment of a flood. Of
+        ranges a run may have more than its share, where others have less.
+        """
+        ranges = sum(run.ranges for run in self.runs.values())
+        if ranges > self.rules.max_runs * self.rules.max_ranges:
+            max(self.runs.values(), key=lambda each: each.ranges).fold_all(self.rules)
+        held = sum(len(run.where) for run in self.runs.values())
+        if held <= self.rules.max_open_fragments:
             return []
         windows = [(window, run) for run in self.runs.values() for window in run.windows.values()]
         windows.sort(key=lambda each: (each[0].touched_ms, each[0].start_ms))
         events: list[Event] = []
-        for window, run in windows:
-            if excess <= 0:
+        for window, run in windows[:-1]:
+            if held <= self.rules.max_open_fragments * 3 // 4:
                 break
-            excess -= len(window.fragments)
-            events.append(run.seal(window.start_ms, "grace", self.rules))
+            if run.may_let_go(self.rules):
+                run.release(window, now_ms)
+            elif held > self.rules.max_open_fragments:
+                events.append(run.seal(window.start_ms, "grace", self.rules))
+            else:
+                continue
+            held -= len(window.fragments)
         return events
 
     def on_fragment(self, event: FragmentArrived, now_ms: int) -> tuple[Verdict, list[Event]]:
         """Take a fragment in. Returns what it was and the events to send.
 
-        A refused one (its window holds too many already) belongs in a dead letter.
+        One that differs (other bytes under the same id: the first counts) and a refused one (its
+        window holds too many already) belong in a dead letter.
         """
         state = self.runs.get(event.run)
         if state is not None and state.holds(event.seq):
-            return "duplicate", []
-        start_ms, length_ms = self.lengths.window(event.start_ms)
+            return ("duplicate" if state.agrees(event.seq, event.sha256) else "differs"), []
+        start_ms, _ = self.lengths.window(event.start_ms)
         window = state.windows.get(start_ms) if state is not None else None
         if window is not None and len(window.fragments) >= self.rules.max_window_fragments:
             return "refused", []
-        events = self._make_room(event.run)
-        state = self._run(event.run, now_ms)
-        if window is None:
-            late = state.is_late(event.seq, start_ms)
-            window = state.windows[start_ms] = Window(start_ms, length_ms, late)
+        silent = state is None or now_ms - state.touched_ms >= self.rules.idle_ms
+        state, events = self._enter(event.run, now_ms)
         state.form = state.form or VideoForm(
             video_codec=event.video_codec,
             audio_codec=event.audio_codec,
             width=event.width,
             height=event.height,
         )
-        window.fragments[event.seq] = Held(
+        held = Held(
             event.seq,
             event.start_ms,
             event.duration_ms,
@@ -105,10 +116,12 @@ class CameraWindows:
             event.size_bytes,
             event.sha256,
         )
-        window.touched_ms = max(window.touched_ms, now_ms)
-        state.watermark_ms = max(state.watermark_ms, event.start_ms)
-        events += state.due(now_ms, self.rules)
-        events += self._seal_excess()
+        window = state.take(held, now_ms)
+        if silent:  # what was asked because of the silence counts no more
+            events += state.due(now_ms, self.rules)
+        else:
+            events += state.due_near(event.seq, now_ms, self.rules)
+        events += self._make_room(now_ms)
         return ("late" if window.late else "new"), events
 
     def on_run_ended(self, event: RunEnded, now_ms: int) -> list[Event]:
@@ -120,8 +133,7 @@ class CameraWindows:
         end = RunEnd(event.last_seq, event.ended_ms, event.reason, given_up)
         if event.run in self.runs and self.runs[event.run].end == end:
             return []
-        events = self._make_room(event.run)
-        state = self._run(event.run, now_ms)
+        state, events = self._enter(event.run, now_ms)
         state.end = end
         events += state.due(now_ms, self.rules)
         return events

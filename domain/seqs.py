@@ -40,8 +40,8 @@ class SeqRanges:
         return made
 
     def __contains__(self, seq: int) -> bool:
-        at = bisect_right(self.ranges, (seq, 1 << 62)) - 1
-        return at >= 0 and self.ranges[at][0] <= seq <= self.ranges[at][1]
+        at = self._at(seq)
+        return at >= 0 and seq <= self.ranges[at][1]
 
     def __iter__(self) -> Iterator[int]:
         for first, last in self.ranges:
@@ -69,13 +69,42 @@ class SeqRanges:
 
     def add(self, seq: int) -> "SeqRanges":
         """Return the set with one seq more."""
-        return self if seq in self else SeqRanges((*self.ranges, (seq, seq)))
+        ranges = self.ranges
+        at = self._at(seq)
+        before = ranges[at] if at >= 0 else (-2, -2)
+        if before[1] >= seq:
+            return self
+        low = high = seq
+        end = at + 1
+        if before[1] == seq - 1:
+            low = before[0]
+            at -= 1
+        if end < len(ranges) and ranges[end][0] == seq + 1:
+            high = ranges[end][1]
+            end += 1
+        made = SeqRanges()
+        made.ranges = (*ranges[: at + 1], (low, high), *ranges[end:])
+        return made
+
+    def without(self, first: int, last: int) -> "SeqRanges":
+        """Return the set without first..last."""
+        if last < first:
+            return self
+        made = SeqRanges()
+        end = self.ranges[-1][1] if self.ranges else 0
+        made.ranges = (*self.within(0, first - 1).ranges, *self.within(last + 1, end).ranges)
+        return made
+
+    def _at(self, seq: int) -> int:
+        """Return the place of the last range that begins at `seq` or before, -1 for none."""
+        return bisect_right(self.ranges, (seq, 1 << 62)) - 1
 
     def missing(self, first: int, last: int) -> tuple[Range, ...]:
         """Return the ranges within first..last (inclusive) that are not in the set."""
         holes: list[Range] = []
         expected = first
-        for low, high in self.ranges:
+        for at in range(max(0, self._at(first)), len(self.ranges)):
+            low, high = self.ranges[at]
             if high < expected:
                 continue
             if low > last:
@@ -89,24 +118,27 @@ class SeqRanges:
 
     def below(self, seq: int) -> int | None:
         """Return the greatest member below `seq`, or None."""
-        best = None
-        for low, high in self.ranges:
-            if low >= seq:
-                break
-            best = min(high, seq - 1)
-        return best
+        at = self._at(seq - 1)
+        return min(self.ranges[at][1], seq - 1) if at >= 0 else None
 
     def above(self, seq: int) -> int | None:
         """Return the least member above `seq`, or None."""
-        for low, high in self.ranges:
-            if high > seq:
-                return max(low, seq + 1)
-        return None
+        at = self._at(seq + 1)
+        if at >= 0 and self.ranges[at][1] > seq:
+            return max(self.ranges[at][0], seq + 1)
+        return self.ranges[at + 1][0] if at + 1 < len(self.ranges) else None
 
     def within(self, first: int, last: int) -> "SeqRanges":
         """Return the part of the set within first..last."""
-        return SeqRanges(
-            (max(low, first), min(high, last))
-            for low, high in self.ranges
-            if high >= first and low <= last
-        )
+        made = SeqRanges()
+        begin, end = max(0, self._at(first)), self._at(last) + 1
+        if last < first or begin >= end:
+            return made
+        if self.ranges[begin][1] < first:
+            begin += 1
+        part = list(self.ranges[begin:end])
+        if part:
+            part[0] = (max(part[0][0], first), part[0][1])
+            part[-1] = (part[-1][0], min(part[-1][1], last))
+        made.ranges = tuple(part)
+        return made

@@ -10,7 +10,7 @@ from typing import Any
 from domain.events import VideoForm
 from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
-from domain.window_state import Held, RunEnd, Told, Window
+from domain.window_state import Held, LetGo, RunEnd, Told, Window
 from domain.windows import RunWindows
 
 CAMERA = "windows"
@@ -79,6 +79,8 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
         "n": run.watermark_ms,
         "t": run.touched_ms,
         "a": run.asked_ms,
+        "c": run.crowded,
+        "g": run.let_go,
         "x": None if end is None else [end.last_seq, end.ended_ms, end.reason, _flat(end.given_up)],
     }
 
@@ -104,6 +106,8 @@ def _run_restored(
         watermark_ms=value["n"],
         touched_ms=value["t"],
         asked_ms=value["a"],
+        crowded=value.get("c", False),
+        let_go=LetGo(*value.get("g", ())),
         end=None if end is None else RunEnd(end[0], end[1], end[2], _ranges(end[3])),
     )
 

@@ -53,6 +53,17 @@ class Window:
         return self.start_ms + self.length_ms
 
 
+class LetGo(NamedTuple):
+    """What of a run was given out of hand for want of room."""
+
+    last_seq: int = -1
+    """The highest of its seqs."""
+    at_ms: int | None = None
+    """Log time of the last, None once the healer was asked for them."""
+    rounds: int = 0
+    """How often the healer was asked for such."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunEnd:
     """What a run's end says."""

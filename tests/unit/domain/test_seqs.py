@@ -42,6 +42,7 @@ def test_questions_about_a_part(seqs: set[int], first: int, last: int) -> None:
     ranges, part = SeqRanges.of(seqs), range(first, last + 1)
     assert set(SeqRanges(ranges.missing(first, last))) == set(part) - seqs
     assert set(ranges.within(first, last)) == set(part) & seqs
+    assert ranges.without(first, last) == SeqRanges.of(seqs - set(part))
     assert ranges.below(first) == max((seq for seq in seqs if seq < first), default=None)
     assert ranges.above(first) == min((seq for seq in seqs if seq > first), default=None)
 

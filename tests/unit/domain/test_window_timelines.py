@@ -312,8 +312,35 @@ def test_a_window_that_holds_too_many_refuses() -> None:
     assert was == ["new", "new", "refused", "new"]
 
 
-def test_too_many_open_fragments_seal_the_longest_quiet_window() -> None:
-    windows = CameraWindows(CAMERA, replace(RULES, max_open_fragments=3))
+def test_too_many_open_fragments_let_the_longest_quiet_window_go_and_ask_for_it_later() -> None:
+    windows = CameraWindows(CAMERA, replace(RULES, max_open_fragments=3, max_window_fragments=3))
+    for at, seq in enumerate((1, 4, 7, 10)):
+        assert windows.on_fragment(fragment(seq), T0_MS + at) == ("new", [])
+    assert (windows.open_windows, windows.runs[RUN].let_go.last_seq) == (2, 4)
+    assert windows.on_fragment(fragment(13), T0_MS + RULES.late_ms)[1] == []
+    windows = CameraWindows.restore(
+        CAMERA, windows.rules, json.loads(json.dumps(windows.snapshot()))
+    )
+    asked = [line_of(event) for event in windows.on_tick(T0_MS + 2 * RULES.late_ms)]
+    assert asked == ["heal w2 -1<..<10"]
+    assert windows.on_fragment(fragment(1), T0_MS + 2 * RULES.late_ms)[0] == "new"
+
+
+def test_what_was_let_go_is_asked_for_where_nothing_else_is_open() -> None:
+    windows = CameraWindows(CAMERA, replace(RULES, max_open_fragments=1, max_window_fragments=1))
+    for seq in (2, 3):
+        assert windows.on_fragment(fragment(seq), T0_MS) == ("new", [])
+    assert [*windows.runs[RUN].where] == [3]
+    windows.on_tick(T0_MS + 20_000)
+    (sealed, *_), asked = windows.on_healed(RUN, T0_MS + 12_000, T0_MS + 20_000), []
+    assert line_of(sealed) == "w1 idle 3 gap 0-2"
+    assert windows.on_tick(T0_MS + 40_000) == asked, "it was told as missing: nobody waits for it"
+
+
+def test_a_run_that_let_go_too_often_seals_its_longest_quiet_window_as_it_is() -> None:
+    windows = CameraWindows(
+        CAMERA, replace(RULES, max_open_fragments=3, max_window_fragments=3, max_rounds=0)
+    )
     lines = []
     for at, seq in enumerate((1, 4, 7, 10)):
         lines += [line_of(event) for event in windows.on_fragment(fragment(seq), T0_MS + at)[1]]
@@ -398,6 +425,11 @@ def test_no_more_of_what_the_spool_gave_up_is_kept_than_the_rules_allow() -> Non
     end = windows.runs[RUN].end
     assert end is not None
     assert list(end.given_up) == [14, 16, 18], "the newest"
+
+
+def test_a_window_must_fit_into_what_a_camera_may_hold() -> None:
+    with pytest.raises(ConfigError, match="at most"):
+        WindowRules(max_open_fragments=2_999)
 
 
 def test_window_lengths_are_whole_seconds() -> None:

@@ -139,7 +139,7 @@ async def test_a_table_entry_waits_for_its_decisions(app: App) -> None:
     app.waiting[0].set_result(None)
     await writing
     held = table[CAMERA][fragment(CAMERA, 0).run]["o"]
-    assert [row[0] for window in held for row in window[4]] == [3]  # what was when it began
+    assert [row[0] for window in held for row in window[-1]] == [3]  # what was when it began
     assert app.ledger.due() == 4
     await in_hand.write()
     assert app.ledger.due() == 5

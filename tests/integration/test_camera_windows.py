@@ -1,0 +1,174 @@
+"""A camera's own window length: through the command, Kafka, real workers and the check."""
+
+import asyncio
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from agents.check_scope import Scope
+from agents.fsck import Fsck
+from domain.consistency import Patience
+from domain.events import ChunkComplete
+from domain.window_lengths import WindowLengths
+from local.program import vigil
+from stores.catalog.camera_windows import (
+    CameraWindowsSet,
+    camera_told,
+    camera_windows,
+    set_camera_windows,
+)
+from stores.objects import ObjectStore
+from stores.queue import Queue
+from streams.storage import make_object_store, make_queue
+from tests.cloud import Cloud, quick
+from tests.conftest import Services
+from tests.outcome import newest_chunks, registered
+from tests.recorder import Recorder
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+START_MS = 1_790_000_000_000
+BORDER_MS = START_MS + 20_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cloud")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cloud(services: Services, folder: Path) -> AsyncIterator[Cloud]:
+    async with Cloud(folder, quick(uuid.uuid4().hex[:8])) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def store(cloud: Cloud) -> AsyncIterator[ObjectStore]:
+    async with make_object_store(cloud.settings) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def queue(cloud: Cloud) -> AsyncIterator[Queue]:
+    async with make_queue(cloud.settings, cloud.settings.sqs_queue_url) as opened:
+        yield opened
+
+
+async def say(cloud: Cloud, *arguments: str) -> tuple[int, str]:
+    """Run a command as an operator does; return how it ended and what it said."""
+    command = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *vigil(*arguments),
+        env=cloud.env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await command.communicate()
+    assert command.returncode is not None
+    return command.returncode, said.decode()
+
+
+async def spans(
+    cloud: Cloud, store: ObjectStore, queue: Queue, number: int, camera: str
+) -> list[tuple[int, int]]:
+    """Record 20 fragments of 2 s; return (start, length) of the windows they came to stand in."""
+    recorder = Recorder(camera, START_MS, entropy=number.to_bytes(10, "big"))
+    for seq in range(20):
+        await recorder.record(store, queue, seq)
+    await recorder.end(store, queue, 19)
+
+    async def joined() -> list[ChunkComplete] | None:
+        chunks = await newest_chunks(store, camera, recorder.run)
+        seqs = [fragment.seq for chunk in chunks for fragment in chunk.fragments]
+        return chunks if seqs == list(range(20)) else None
+
+    chunks = await wait_for(joined, within_s=60, what=lambda: f"all are joined\n{cloud.tails()}")
+    return [(each.window_start_ms - START_MS, each.window_ms) for each in chunks]
+
+
+CUT = [(0, 10_000), (10_000, 10_000)] + [(at, 5_000) for at in range(20_000, 40_000, 5_000)]
+
+
+async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
+    cloud: Cloud, store: ObjectStore, queue: Queue, folder: Path
+) -> None:
+    camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/cut")
+    lengths = WindowLengths.always(10_000).changed(5_000, BORDER_MS)
+    assert lengths.steps[-1][0] == BORDER_MS
+    now = CameraWindowsSet(camera, lengths, changed_ms=time.time_ns() // 1_000_000)
+    async with cloud.catalog() as catalog:  # as if it had been decided, and told, back then
+        await set_camera_windows(catalog, now, await camera_windows(catalog, camera, 10_000))
+        await camera_told(catalog, now)
+    code, said = await say(cloud, "camera", "windows", "--all")
+    assert code == 0, said
+    assert f"{camera}: windows of 5 s; grace 4 s, idle 4 s\n" in said
+
+    assert await spans(cloud, store, queue, 1, camera) == CUT
+
+    await asyncio.to_thread(cloud.kill, "assemble")
+    tables = folder / "state" / "workers"
+    (table,) = [each for each in tables.iterdir() if "assemble" in each.name]
+    shutil.rmtree(table)
+    await asyncio.to_thread(cloud.start, "assemble")
+    assert await spans(cloud, store, queue, 2, camera) == CUT, "the changelog tells it"
+
+    async with cloud.catalog() as catalog:
+        later = Patience(time.time_ns() // 1_000_000 + 3_600_000, 60_000)
+
+        async def clean() -> bool:
+            fsck = Fsck(store, catalog, Scope(bytes=True), later, cloud.settings.window_ms)
+            wrong = [outcome.finding async for outcome in fsck.run({camera}, [camera])]
+            assert fsck.counts.chunks == 2 * len(CUT)
+            return wrong == []
+
+        await wait_for(clean, within_s=60, what="the check finds nothing, once all is indexed")
+
+
+async def test_an_operator_changes_and_sees_it(cloud: Cloud) -> None:
+    camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/said")
+    code, said = await say(
+        cloud, "camera", "windows", camera, "--window", "30s", "--grace", "0s", "--idle", "2m"
+    )
+    assert code == 0, said
+    assert said.startswith(f"{camera}: windows of 10 s, of 30 s from 2")
+    assert said.endswith("on; grace 0 s, idle 120 s\n")
+    _, listed = await say(cloud, "camera", "list")
+    (line,) = [each for each in listed.splitlines() if each.startswith(camera)]
+    assert "of 30 s from" in line
+    code, said = await say(cloud, "camera", "windows", camera, "--grace", "settings")
+    assert (code, said.endswith("on; grace 4 s, idle 120 s\n")) == (0, True), said
+    async with cloud.catalog() as catalog:
+        stands = await camera_windows(catalog, camera, 10_000)
+    assert stands.told
+    from_ms, window_ms = stands.lengths.steps[-1]
+    assert (from_ms % 30_000, window_ms) == (0, 30_000)
+    assert from_ms > time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--window", "7m"), "must divide an hour"),
+        (("--idle", "2d"), "1s to 24h"),
+        (("--window", "soon"), "no length of time"),
+        (("--all", "--window", "1m"), "stands alone"),
+    ],
+)
+async def test_what_cannot_be_is_refused_in_a_sentence(
+    cloud: Cloud, arguments: tuple[str, ...], says: str
+) -> None:
+    code, said = await say(cloud, "camera", "windows", "acme/nowhere/cam", *arguments)
+    assert code != 0
+    assert says in said
+    assert "Traceback" not in said
+
+
+async def test_an_unknown_camera_is_refused(cloud: Cloud) -> None:
+    code, said = await say(cloud, "camera", "windows", "acme/nowhere/cam", "--window", "1m")
+    assert (code != 0, "is not registered" in said) == (True, True), said
