@@ -1,7 +1,7 @@
 """Any model that a card describes, computed by ONNX Runtime."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vision.gpu import CUDA, TENSORRT, Gpu
 from vision.layouts.base import Candidates, Layout, Tensors
 from vision.layouts.choose import layout_of
 from vision.metrics import announce
-from vision.preprocess import Placement, prepare
+from vision.preprocess import Placement, Preparer
 from vision.providers import open_session
 from vision.suppress import select, suppress
 
@@ -55,7 +55,8 @@ class OnnxDetector:
         self._input, fixed = _check_inputs(self._session, card, self._layout)
         self._outputs = _check_outputs(self._session, card, self._layout)
         self._batch = fixed or batch
-        self._padded = fixed
+        self._padded = fixed or 0
+        self._preparer = Preparer(card.input)
         self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
         grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
         self.detect([grey])
@@ -92,10 +93,7 @@ class OnnxDetector:
         return found
 
     def _detect_batch(self, pictures: Sequence[Picture]) -> list[list[Found]]:
-        tensor, placements = prepare(self._card.input, pictures)
-        missing = (self._padded or 0) - len(pictures)
-        if missing > 0:
-            tensor = np.concatenate((tensor, np.zeros((missing, *tensor.shape[1:]), tensor.dtype)))
+        tensor, placements = self._preparer.prepare(pictures, least=self._padded)
         tensors = self._run(tensor)
         thresholds = self._card.thresholds
         candidates = self._layout.decode(tensors, thresholds.score)
@@ -104,10 +102,17 @@ class OnnxDetector:
             candidates = suppress(candidates, thresholds.iou)
         return self._found(candidates, placements)
 
+    def bare(self, pictures: Sequence[Picture]) -> Callable[[], object]:
+        """Return a call that does nothing but compute one batch: what measures compare with."""
+        feed = self._feed(Preparer(self._card.input).prepare(pictures, least=self._padded)[0])
+        return lambda: self._session.run(self._outputs, feed)
+
+    def _feed(self, tensor: NDArray[np.generic]) -> dict[str, NDArray[Any]]:
+        return {self._input: tensor, **self._layout.feed(len(tensor))}
+
     def _run(self, tensor: NDArray[np.generic]) -> Tensors:
-        feed: dict[str, NDArray[Any]] = {self._input: tensor, **self._layout.feed(len(tensor))}
         try:
-            values = self._session.run(self._outputs, feed)
+            values = self._session.run(self._outputs, self._feed(tensor))
         except Exception as error:  # its classes share no base
             what = " ".join(str(error).split())[:300]
             raise ModelError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,34 +43,68 @@ def place(spec: InputSpec, width: int, height: int) -> Placement:
     return Placement((spec.width - across) // 2, (spec.height - down) // 2, across, down)
 
 
-def prepare(
-    spec: InputSpec, pictures: Sequence[Picture]
-) -> tuple[NDArray[np.generic], list[Placement]]:
-    """Return the input tensor of all pictures and where each of them lies in it."""
-    canvas = np.full((len(pictures), spec.height, spec.width, 3), spec.fill, dtype=np.uint8)
-    placements = []
-    for target, picture in zip(canvas, pictures, strict=True):
-        at = place(spec, picture.shape[1], picture.shape[0])
+class Preparer:
+    """Fills one model's input; its buffers are used again, so it is for one thread."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+        self._shape = (3, spec.height, spec.width)
+        if spec.layout == "NHWC":
+            self._shape = (spec.height, spec.width, 3)
+        self._tensor: NDArray[Any] = np.zeros((0, *self._shape), spec.dtype)
+        self._canvas: Picture = np.empty((spec.height, spec.width, 3), np.uint8)
+        self._placed: Placement | None = None
+        self._plane: NDArray[np.uint8] = np.empty((spec.height, spec.width), np.uint8)
+        self._values: NDArray[np.float32] = np.empty((spec.height, spec.width), np.float32)
+        # (value * scale - mean) / std for each of the 256 values, in the order of `colour`.
+        std = np.asarray(spec.std, np.float32)[:, None]
+        mean = np.asarray(spec.mean, np.float32)[:, None]
+        steps = np.arange(256, dtype=np.float32)
+        self._tables = steps * (np.float32(spec.scale) / std) - mean / std
+
+    def prepare(
+        self, pictures: Sequence[Picture], *, least: int = 0
+    ) -> tuple[NDArray[Any], list[Placement]]:
+        """Return the input tensor of all pictures and where each of them lies in it.
+
+        The tensor has `least` rows or more, of which those past the pictures mean nothing; it is
+        overwritten by the next call.
+        """
+        rows = max(len(pictures), least)
+        if rows > len(self._tensor):
+            self._tensor = np.zeros((rows, *self._shape), self._spec.dtype)
+        placements = []
+        for target, picture in zip(self._tensor, pictures, strict=False):
+            placements.append(self._draw(picture))
+            self._convert(target)
+        return self._tensor[:rows], placements
+
+    def _draw(self, picture: Picture) -> Placement:
+        """Put a picture on the canvas."""
+        at = place(self._spec, picture.shape[1], picture.shape[0])
+        if at != self._placed:
+            self._canvas[:] = self._spec.fill
+            self._placed = at
         shrinks = at.width < picture.shape[1]
-        target[at.top : at.top + at.height, at.left : at.left + at.width] = cv2.resize(
+        cv2.resize(
             picture,
             (at.width, at.height),
+            dst=self._canvas[at.top : at.top + at.height, at.left : at.left + at.width],
             interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
         )
-        placements.append(at)
-    if spec.colour == "RGB":
-        canvas = canvas[..., ::-1]
-    tensor: NDArray[np.generic] = canvas
-    if spec.dtype != "uint8":
-        # (value * scale - mean) / std, folded into one multiplication and one addition.
-        std = np.asarray(spec.std, np.float32)
-        factor = np.float32(spec.scale) / std
-        offset = -np.asarray(spec.mean, np.float32) / std
-        values = canvas.astype(np.float32)
-        values *= factor
-        if any(spec.mean):
-            values += offset
-        tensor = values.astype(np.float16) if spec.dtype == "float16" else values
-    if spec.layout == "NCHW":
-        tensor = tensor.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(tensor), placements
+        return at
+
+    def _convert(self, target: NDArray[Any]) -> None:
+        """Turn the canvas into one row of the tensor, channel by channel."""
+        spec = self._spec
+        for channel in range(3):
+            plane = target[channel] if spec.layout == "NCHW" else target[..., channel]
+            blue_first = channel if spec.colour == "BGR" else 2 - channel
+            cv2.extractChannel(self._canvas, blue_first, dst=self._plane)
+            if spec.dtype == "uint8":
+                plane[:] = self._plane
+            elif spec.dtype == "float32" and spec.layout == "NCHW":
+                cv2.LUT(self._plane, self._tables[channel], dst=plane)
+            else:
+                cv2.LUT(self._plane, self._tables[channel], dst=self._values)
+                plane[:] = self._values

@@ -130,7 +130,7 @@ class InferenceConfig(_Part):
         5, ge=0, le=3_600, description="how often the model's files are looked at; 0: never"
     )
     recycle_mib: int | None = Field(
-        4_096, ge=64, le=1 << 20, description="memory at which another process takes over"
+        3_072, ge=64, le=1 << 20, description="memory at which another process takes over"
     )
     recycle_h: float | None = Field(
         None, gt=0, le=8_784, description="age at which another process takes over; absent: never"

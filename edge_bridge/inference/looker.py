@@ -62,6 +62,11 @@ class Looker:
         self._thread.join(within_s)
 
     @property
+    def waiting(self) -> int:
+        """Pictures that wait."""
+        return len(self._waiting)
+
+    @property
     def stuck_s(self) -> float:
         """How long the model has been at work on one batch, seconds; 0 while it waits."""
         since = self._busy_since_s

@@ -42,12 +42,12 @@ class Worker:
         self, channel: Channel, config: InferenceConfig, privacy: Privacy, detector: Detector
     ) -> None:
         self._channel, self._config, self._privacy = channel, config, privacy
-        self._pace = Pace(config.rate)
+        self.pace = Pace(config.rate)
         self._tally = Tally()
         self._eyes: dict[str, CameraEye] = {}
         self._reports: dict[str, CameraReport] = {}
         self._failed: set[tuple[str, str]] = set()
-        self._looker = Looker(
+        self.looker = Looker(
             detector,
             self._tell,
             self._tally,
@@ -59,27 +59,36 @@ class Worker:
     def serve(self) -> None:
         """Work until no more comes, then tell what was found; raises ModelError if it fails."""
         try:
-            while self._looker.fault is None:
+            while self.looker.fault is None:
                 message = self._channel.receive(_IDLE_S)
                 if message is not None:
                     self._take(*message)
                 now_s = time.monotonic()
                 # Silence says that the model hangs.
-                if now_s - self._beat_s >= _BEAT_S and self._looker.stuck_s < _BEAT_S:
+                if now_s - self._beat_s >= _BEAT_S and self.looker.stuck_s < _BEAT_S:
                     self._beat(now_s)
         except ClosedError:
-            self._looker.finish(_FINISH_S)
-        if self._looker.fault is not None:
-            raise self._looker.fault
+            self.looker.finish(_FINISH_S)
+        if self.looker.fault is not None:
+            raise self.looker.fault
 
-    def _take(self, header: Header, body: bytes) -> None:
-        camera = header["camera"]
-        now_s = time.monotonic()
-        self._pace.arrived(camera, now_s - header["offered_s"])
+    def eye(self, camera: str) -> CameraEye:
+        """Return the eye of a camera, given its whole id."""
         eye = self._eyes.get(camera)
         if eye is None:
             hidden = self._privacy.get(camera, ())
             eye = self._eyes[camera] = CameraEye(camera, self._config, hidden, self._tally)
+        return eye
+
+    def taken(self) -> dict[str, dict[str, int]]:
+        """Return what became of each camera's sampled pictures since the last call."""
+        return self._tally.take()
+
+    def _take(self, header: Header, body: bytes) -> None:
+        camera = header["camera"]
+        now_s = time.monotonic()
+        self.pace.arrived(camera, now_s - header["offered_s"])
+        eye = self.eye(camera)
         split = header["extradata"]
         packet = Encoded(
             header["run"],
@@ -91,17 +100,17 @@ class Worker:
             body[:split],
             header["fresh"],
         )
-        before_s = self._pace.preparing_s
+        before_s = self.pace.preparing_s
         try:
-            for sample in eye.take(packet, self._pace):
-                self._looker.offer(sample)
+            for sample in eye.take(packet, self.pace):
+                self.looker.offer(sample)
         except MediaError as error:
             if (camera, packet.codec) not in self._failed:
                 self._failed.add((camera, packet.codec))
                 log.error("%s", error)
             self._tally.add(camera, "broken")
-        preparing_s = self._pace.preparing_s - before_s
-        self._pace.spent(decoding_s=time.monotonic() - now_s - preparing_s)
+        preparing_s = self.pace.preparing_s - before_s
+        self.pace.spent(decoding_s=time.monotonic() - now_s - preparing_s)
 
     def _tell(self, samples: list[Sample], found: list[list[Found]]) -> None:
         """Send what was found; called by the model's thread."""
@@ -120,16 +129,16 @@ class Worker:
             self._channel.send({"type": "frames", "camera": camera, "run": run, "frames": several})
 
     def _beat(self, now_s: float) -> None:
-        self._pace.spent(looking_s=self._looker.spent_s())
-        self._pace.adjust(now_s - self._beat_s)
+        self.pace.spent(looking_s=self.looker.spent_s())
+        self.pace.adjust(now_s - self._beat_s)
         self._beat_s = now_s
         self._channel.send(
             {
                 "type": "beat",
-                "rate_fps": self._pace.rate_fps,
-                "lag_s": max(self._pace.lag_s, self._looker.lag_s),
+                "rate_fps": self.pace.rate_fps,
+                "lag_s": max(self.pace.lag_s, self.looker.lag_s),
                 "memory_mib": _memory_mib(),
-                "outcomes": self._tally.take(),
+                "outcomes": self.taken(),
             }
         )
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vision.card import InputSpec
 from vision.detector import clip
-from vision.preprocess import place, prepare
+from vision.preprocess import Preparer, place
 
 sizes = st.integers(16, 4096)
 RESIZES = [("letterbox", "centre"), ("letterbox", "top-left"), ("stretch", "centre")]
@@ -62,7 +62,7 @@ def test_where_a_wide_picture_lies(
 def test_the_bars_are_filled_and_the_picture_is_whole() -> None:
     spec = InputSpec(width=64, height=64, fill=7)
     picture = np.full((100, 200, 3), (10, 20, 30), np.uint8)
-    tensor, _ = prepare(spec, [picture])
+    tensor, _ = Preparer(spec).prepare([picture])
     assert tensor.shape == (1, 3, 64, 64)
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
@@ -79,3 +79,37 @@ def test_clipping_keeps_boxes_within_the_picture(
         x, y, w, h = box
         assert 0 <= x <= 1 and 0 <= y <= 1 and w > 0 and h > 0
         assert x + w <= 1 + 1e-9 and y + h <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+def test_values_are_scaled_and_ordered_as_the_card_says(layout: str, dtype: str) -> None:
+    given_ = {"width": 16, "height": 8, "resize": "stretch", "layout": layout, "dtype": dtype}
+    if dtype != "uint8":
+        given_ |= {"scale": 1 / 255, "mean": [0.5, 0.1, 0], "std": [0.5, 0.4, 0.5]}
+    picture = np.random.default_rng(5).integers(0, 256, (8, 16, 3)).astype(np.uint8)
+    tensor, _ = Preparer(InputSpec.model_validate(given_)).prepare([picture])
+    values = picture[..., ::-1].astype(np.float32)
+    if dtype != "uint8":
+        values = (values / 255 - [0.5, 0.1, 0]) / [0.5, 0.4, 0.5]
+    expected = values.transpose(2, 0, 1) if layout == "NCHW" else values
+    assert tensor.dtype == dtype
+    assert tensor[0] == pytest.approx(expected, abs=2e-3 if dtype == "float16" else 1e-5)
+
+
+def test_buffers_that_are_used_again_remember_nothing() -> None:
+    """Wide after high: the bars of one must not show in the other."""
+    spec = InputSpec(width=64, height=64)
+    rng = np.random.default_rng(6)
+    pictures = [
+        rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+        for size in ((40, 100), (100, 40), (64, 64), (40, 100))
+    ]
+    used = Preparer(spec)
+    for several in ([pictures[0]], pictures, pictures[1:], [pictures[2]]):
+        tensor, placements = used.prepare(several)
+        assert len(tensor) == len(placements) == len(several)
+        for row, picture in zip(tensor, several, strict=True):
+            assert (row == Preparer(spec).prepare([picture])[0][0]).all()
+    tensor, placements = used.prepare(pictures[:1], least=4)
+    assert (len(tensor), len(placements)) == (4, 1)
