@@ -140,6 +140,7 @@ class _Link:
         return "pass" if over.is_set() else fault
 
     async def run(self, host: str, port: int) -> None:
+        self._fault()  # drawn when it comes, not when the first bytes do
         with contextlib.suppress(OSError):
             store_reader, store_writer = await asyncio.open_connection(host, port)
             try:

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from bench.fault_proxy import FAULTS, Fault, FaultProxy
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -52,7 +53,9 @@ async def test_a_fault_hits_open_connections_and_new_ones_and_ends(
         proxy.begin(fault, 1.0)
         assert await ask(session, proxy) in WANTED[fault]
         assert await ask(session, proxy, b"small") in WANTED[fault]
-        assert proxy.hit >= 1  # a connection that was given up may not be counted twice
+        # the old and the new one; aiohttp itself tries an old connection that was reset once more.
+        # A client that gives up on a busy machine may be gone before its connection is taken.
+        await wait_for(lambda: proxy.hit >= 2, within_s=10, what="both connections are hit")
         proxy.end()
         assert await ask(session, proxy) == "whole"
 
