@@ -39,7 +39,7 @@ class Bucket:
             self._bytes += max(now_s - self._at_s, 0.0) * rate
         self._at_s = now_s
         self._bytes = min(self._bytes, rate * _BURST_S)
-        return 0.0 if self._bytes >= 0 else -self._bytes / rate
+        return 0.0 if self._bytes > -1 else -self._bytes / rate  # less than a byte is rounding
 
     def spend(self, size: int) -> None:
         """Note bytes that are sent."""

@@ -1,0 +1,260 @@
+"""What is uploaded when: caps by time of day, shares, how many at once, how long to wait."""
+
+import random
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import ValidationError
+
+from domain.errors import CredentialsError, StoreError
+from domain.identity import FragmentId
+from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.temperatures import temperatures
+from edge_bridge.upload.bandwidth import Bandwidth, Bucket
+from edge_bridge.upload.choice import Choice
+from edge_bridge.upload.config import UploadConfig
+from edge_bridge.upload.link import LONGEST_WAIT_S, Link
+from edge_bridge.upload.parallel import Parallel
+from edge_bridge.upload.patience import LONGEST_S, Patience
+from edge_bridge.upload.schedule import Schedule, Stretch
+from tests.unit.edge_bridge.material import T0_MS, fragment, started
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def utc_ms(year: int, month: int, day: int, hour: int, minute: int = 0) -> int:
+    return int(datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp() * 1_000)
+
+
+class TestSchedule:
+    # Berlin:  00:00 ───── 08:00 ═════ 4,000 ═════ 18:00 ───── 22:00 ═ 0 ═ 24:00 …… 06:00
+    SCHEDULE = Schedule(
+        20_000,
+        [Stretch(time(8), time(18), 4_000), Stretch(time(22), time(6), 0)],
+        BERLIN,
+    )
+
+    @pytest.mark.parametrize(
+        ("at_ms", "kbit"),
+        [
+            (utc_ms(2026, 11, 22, 6, 59), 20_000),  # 07:59 in Berlin's winter
+            (utc_ms(2026, 11, 22, 7), 4_000),  # 08:00: the first moment belongs to it
+            (utc_ms(2026, 11, 22, 16, 59), 4_000),
+            (utc_ms(2026, 11, 22, 17), 20_000),  # 18:00: the end does not
+            (utc_ms(2026, 7, 1, 6), 4_000),  # 08:00 in summer
+            (utc_ms(2026, 7, 1, 16), 20_000),
+            (utc_ms(2026, 11, 22, 22, 30), 0),  # across midnight
+            (utc_ms(2026, 11, 22, 4, 30), 0),
+            (utc_ms(2026, 11, 22, 5), 20_000),
+        ],
+    )
+    def test_the_sites_own_time_of_day_counts(self, at_ms: int, kbit: int) -> None:
+        assert self.SCHEDULE.kbit(at_ms) == kbit
+
+    def test_it_is_read_from_the_configuration_also_as_yaml_reads_times(self) -> None:
+        config = UploadConfig.model_validate(
+            {
+                "limit_kbit": 20_000,
+                "time_zone": "Europe/Berlin",
+                "schedule": [{"from": "08:00", "to": 1080, "kbit": 4_000}],  # 18:00 in YAML 1.1
+            }
+        )
+        (stretch,) = config.schedule
+        assert (stretch.begin, stretch.end) == (time(8), time(18))
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"time_zone": "Europe/Atlantis"},
+            {"schedule": [{"from": "8 o'clock", "to": "18:00", "kbit": 1}]},
+            {"schedule": [{"from": "25:00", "to": "18:00", "kbit": 1}]},
+            {"concurrency": 2, "least_concurrency": 3},
+            {"backlog_share": 1.5},
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused(self, wrong: dict[str, object]) -> None:
+        with pytest.raises(ValidationError):
+            UploadConfig.model_validate(wrong)
+
+
+class TestBandwidth:
+    async def test_a_day_of_uploads_keeps_to_the_cap(self) -> None:
+        seed = random.randrange(1 << 30)
+        print(f"seed {seed}")
+        dice = random.Random(seed)
+        now = [0.0]
+        start = datetime(2026, 11, 22, tzinfo=BERLIN)
+
+        async def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        schedule = Schedule(20_000, [Stretch(time(8), time(18), 4_000)], BERLIN)
+        bandwidth = Bandwidth(
+            schedule,
+            steady_s=lambda: now[0],
+            utc_ms=lambda: int((start + timedelta(seconds=now[0])).timestamp() * 1_000),
+            sleep=sleep,
+        )
+        by_hour = [0] * 25
+        while now[0] < 86_400:
+            await bandwidth.ready()
+            size = dice.randrange(500_000, 2_500_000)
+            by_hour[int(now[0] // 3_600)] += size
+            bandwidth.spend(size)
+        for hour in range(24):
+            allowed = (4_000 if 8 <= hour < 18 else 20_000) * 125 * 3_600
+            assert allowed * 0.99 < by_hour[hour] < allowed * 1.01, hour
+
+    def test_a_cap_of_nothing_waits_and_messages_may_owe(self) -> None:
+        bucket = Bucket()
+        assert bucket.wait_s(0, 0) > 0
+        assert bucket.wait_s(1, 8) == 0  # 1,000 bytes a second
+        bucket.spend(11_000)
+        assert bucket.wait_s(2, 8) == pytest.approx(9, abs=0.01)
+        assert bucket.wait_s(11, 8) == 0
+        assert bucket.wait_s(12, None) == 0
+
+
+class TestParallel:
+    @staticmethod
+    def on_a_line(parallel: Parallel, *, each: float, line: float, seconds: float) -> list[int]:
+        """Upload over a line that carries `line` bytes a second, `each` per connection at most."""
+        now, seen = 0.0, []
+        while now < seconds:
+            parallel.began(now)
+            rate = min(line, each * parallel.now)
+            now += 100_000 / rate
+            parallel.succeeded(now, 100_000)
+            seen.append(parallel.now)
+        return seen
+
+    def test_a_long_thin_line_gets_more_at_once(self) -> None:
+        seen = self.on_a_line(Parallel(1, 16, 4), each=100_000, line=1_000_000, seconds=600)
+        assert max(seen) >= 10
+        assert seen[-1] >= 9
+
+    def test_a_full_line_keeps_few(self) -> None:
+        seen = self.on_a_line(Parallel(1, 16, 2), each=1_000_000, line=100_000, seconds=3_600)
+        assert max(seen) <= 3
+
+    def test_failures_halve_it_down_to_the_bound(self) -> None:
+        parallel = Parallel(2, 16, 16)
+        halved = []
+        for _ in range(5):
+            parallel.failed()
+            halved.append(parallel.now)
+        assert halved == [8, 4, 2, 2, 2]
+
+
+class TestPatience:
+    def test_a_slow_line_is_waited_for_in_the_end(self) -> None:
+        patience, size, line = Patience(), 2_500_000, 8_000  # 64 kbit/s
+        tries = 0
+        while patience.allowed_s(size) < size / line:
+            patience.ran_out()
+            tries += 1
+            assert tries < 10
+        patience.took(size, size / line)
+        assert patience.allowed_s(size) >= size / line  # and not forgotten
+
+    def test_it_never_grows_without_bound(self) -> None:
+        patience = Patience()
+        for _ in range(1_000):
+            patience.ran_out()
+        assert patience.allowed_s(1 << 32) <= LONGEST_S
+
+
+class TestChoice:
+    @pytest.fixture
+    def spool(self, tmp_path: Path) -> Spool:
+        # 100 fragments of 4 s; live are those of the last 60 s
+        spool = open_spool(tmp_path, "e1", SpoolLimits(free_floor_bytes=0, free_floor_s=0))
+        for seq in range(100):
+            spool.store(*fragment(seq), started())
+        return spool
+
+    @staticmethod
+    def order(spool: Spool, choice: Choice, count: int) -> list[int]:
+        out = []
+        for _ in range(count):
+            row = choice.pick(choice.look(spool, 0), set())
+            assert row is not None
+            spool.uploaded(row.id)
+            out.append(row.seq)
+        return out
+
+    def test_live_stays_current_while_a_share_drains_the_backlog(self, spool: Spool) -> None:
+        now_ms = [T0_MS + 400_000]
+        choice = Choice("live", backlog_share=0.25, now_ms=lambda: now_ms[0])
+        order = self.order(spool, choice, 20)
+        live, backlog = [s for s in order if s >= 85], [s for s in order if s < 85]
+        assert live == list(range(85, 85 + len(live)))
+        assert backlog == list(range(len(backlog)))  # from its oldest end
+        assert len(live) == 15 and len(backlog) == 5
+        assert self.order(spool, choice, 3) == [5, 6, 7]  # all of it, where nothing is live
+
+    def test_nothing_for_the_backlog_while_live_waits(self, spool: Spool) -> None:
+        choice = Choice("live", backlog_share=0, now_ms=lambda: T0_MS + 400_000)
+        assert self.order(spool, choice, 16) == [*range(85, 100), 0]
+
+    def test_oldest_first(self, spool: Spool) -> None:
+        choice = Choice("oldest", now_ms=lambda: T0_MS + 400_000)
+        assert self.order(spool, choice, 5) == [0, 1, 2, 3, 4]
+
+    def test_what_is_in_hand_is_not_taken_twice(self, spool: Spool) -> None:
+        choice = Choice("live", now_ms=lambda: T0_MS + 400_000)
+        taken: set[FragmentId] = set()
+        for _ in range(100):
+            row = choice.pick(choice.look(spool, len(taken)), taken)
+            assert row is not None
+            assert row.id not in taken
+            taken.add(row.id)
+        assert choice.pick(choice.look(spool, len(taken)), taken) is None
+
+
+class TestLink:
+    def test_a_dead_link_is_tried_for_ever_at_bounded_pauses(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [0.0]
+        monkeypatch.setattr("edge_bridge.upload.link.time.monotonic", lambda: now[0])
+        link = Link("s3")
+        pauses = []
+        for _ in range(2_000):
+            link.failed(StoreError("no answer"))
+            pauses.append(link._not_before_s - now[0])
+            now[0] = link._not_before_s
+        assert max(pauses) <= 1.5 * LONGEST_WAIT_S
+        assert min(pauses[20:]) >= 0.5 * LONGEST_WAIT_S
+        assert len(set(pauses[20:])) > 1_000  # jittered
+
+    def test_another_kind_of_failure_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+        link = Link("s3")
+        for _ in range(3):
+            link.failed(StoreError("no answer."))
+        for _ in range(3):
+            link.failed(CredentialsError("the credentials are refused (ExpiredToken)."))
+        assert caplog.text.count("no answer") == 1
+        assert caplog.text.count("ExpiredToken") == 1
+
+
+def test_temperatures_are_read_where_they_can_be(tmp_path: Path) -> None:
+    zone = tmp_path / "thermal" / "thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "type").write_text("x86_pkg_temp\n")
+    (zone / "temp").write_text("54321\n")
+    broken = tmp_path / "thermal" / "thermal_zone1"
+    broken.mkdir()
+    (broken / "temp").write_text("nothing")
+    disk = tmp_path / "hwmon" / "hwmon0"
+    disk.mkdir(parents=True)
+    (disk / "name").write_text("nvme")
+    (disk / "temp1_input").write_text("40850")
+    (disk / "temp1_label").write_text("Composite")
+    (disk / "temp2_input").write_text("999999999")
+    found = [(one.name, one.celsius) for one in temperatures(tmp_path)]
+    assert found == [("x86_pkg_temp", 54), ("nvme Composite", 41)]
+    assert temperatures(tmp_path / "none") == []
