@@ -23,6 +23,7 @@ from domain.events import (
     RunStarted,
     Tick,
 )
+from domain.plausible import check_times
 from domain.windows import WindowRules
 from streams import codec, topics
 from streams.app import worker_app
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 SEALS = Counter("vigil_windows_sealed", "Windows sealed, by reason", ("reason",), registry=REGISTRY)
 FRAGMENTS = Counter(
     "vigil_fragments",
-    "Fragments by what they were: new, late, duplicate",
+    "Fragments by what they were: new, late, duplicate, differs, refused",
     ("was",),
     registry=REGISTRY,
 )
@@ -58,6 +59,7 @@ in_hand = WindowsInHand(app, table, rules)
 async def assemble(event: AnyEvent, record: Record) -> None:
     """Take one event into the windows of its camera, or a tick into all of its partition's."""
     now_ms = record.timestamp_ms
+    check_times(event, now_ms)
     match event:
         case FragmentArrived():
             windows = in_hand.of(event.camera, record)
@@ -67,7 +69,13 @@ async def assemble(event: AnyEvent, record: Record) -> None:
                 LATE_SECONDS.observe(max(0, now_ms - event.end_ms) / 1_000)
             if was == "refused":
                 raise InvalidEventError(
-                    f"seq: the window already holds {rules.max_window_fragments} fragments"
+                    f"seq: its window already holds {rules.max_window_fragments} fragments, more "
+                    f"than any camera makes: check the recorder of {event.camera}"
+                )
+            if was == "differs":
+                raise InvalidEventError(
+                    f"sha256: fragment {event.seq} of this run was told before with other bytes, "
+                    f"and the first counts: check whether two devices record {event.camera}"
                 )
             if was == "duplicate":
                 in_hand.hold(record)  # what it repeats may not be written yet

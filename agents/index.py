@@ -62,7 +62,9 @@ async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: 
     await app.insist(lambda: writer.put(events), what=what)
 
 
-@handles_many(app, topics.FRAGMENT_ARRIVED, most=FRAGMENTS.most, check=_believed)
+@handles_many(
+    app, topics.FRAGMENT_ARRIVED, most=FRAGMENTS.most, check=_believed, kept_by="assemble"
+)
 async def index_fragments(arrivals: Sequence[Arrival]) -> None:
     """Make fragments playable, and note runs' starts and ends."""
     await _index(arrivals)

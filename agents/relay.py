@@ -26,7 +26,7 @@ from domain.events import (
     RunStarted,
     parse,
 )
-from domain.times import too_far_ahead
+from domain.plausible import check_times, event_time_ms
 from stores.queue import Queue, QueueMessage
 from streams import topics
 from streams.kafka import check_admission, client_options
@@ -52,21 +52,6 @@ HIDDEN_S = 30
 """What a relay that is killed has in hand comes again after this long."""
 SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
 """What a site may say; everything else is the cloud's own."""
-
-
-def event_time_ms(event: SiteEvent) -> int:
-    """Return the newest moment an event speaks of (UTC, ms)."""
-    match event:
-        case FragmentArrived():
-            return event.start_ms
-        case RunStarted():
-            return event.started_ms
-        case RunEnded():
-            return event.ended_ms
-        case Detection():
-            return max(frame.at_ms for frame in event.frames)
-        case Heartbeat():
-            return event.sent_ms
 
 
 class KnownCameras:
@@ -188,15 +173,14 @@ class Relay:
             topic.full_name, value=message.body, key=event.key.encode()
         )
         RELAYED.labels(event.type).inc()
-        SECONDS.observe(max(0, self._clock_ms() - event_time_ms(event)) / 1_000)
+        SECONDS.observe(max(0, self._clock_ms() - (event_time_ms(event) or 0)) / 1_000)
 
     async def _judged(self, body: bytes) -> SiteEvent:
         """Return the event in a message; raises InvalidEventError where it is not to be passed."""
         event: AnyEvent = parse(body)
         if not isinstance(event, SiteEvent):
             raise InvalidEventError(f"type: {event.type} is not for sites to send")
-        if too_far_ahead(event_time_ms(event), self._clock_ms()):
-            raise InvalidEventError("its time lies more than 5 minutes ahead: check the clock")
+        check_times(event, self._clock_ms())
         if isinstance(event, Heartbeat):
             if not await self._cameras.has_site(event.site):
                 raise InvalidEventError(f"site: {event.site} has no registered camera")

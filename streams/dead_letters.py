@@ -65,7 +65,7 @@ class DeadLetters:
 
     def __init__(self, of: Settings) -> None:
         self._of = of
-        self._topic = topics.DEAD_LETTER.full_name
+        self._topic = topics.DEAD_LETTER.name_for(of)
         self._sender = Sender(of)
 
     async def __aenter__(self) -> "DeadLetters":

@@ -35,7 +35,13 @@ Check = Callable[[AnyEvent, Record], None]
 
 
 def handles_many(
-    app: "App", topic: TopicSpec, *, most: int, check: Check | None = None, name: str | None = None
+    app: "App",
+    topic: TopicSpec,
+    *,
+    most: int,
+    check: Check | None = None,
+    kept_by: str | None = None,
+    name: str | None = None,
 ) -> Callable[[ManyHandler], ManyHandler]:
     """Make a coroutine function the handler of up to `most` events of one partition at a time.
 
@@ -44,10 +50,12 @@ def handles_many(
     for `handles`; where it refuses several with InvalidEventError, they are offered again in
     halves, down to the one at fault: it must bear being called again with what it has done.
     `check` raises InvalidEventError for a single event that must not come to it at all.
+    `kept_by`: another worker that reads the topic too and puts aside by the same rules what cannot
+    be read or does not pass `check`; here it is passed over then, so that there is one dead letter.
     """
 
     def decorate(handler: ManyHandler) -> ManyHandler:
-        work = ManyWork(app, topic, handler, most, check)
+        work = ManyWork(app, topic, handler, most, check, kept_by)
         subscribe(app, topic, work.work_off, handler, name=name, isolated=True)
         return handler
 
@@ -63,6 +71,7 @@ class ManyWork:
     handler: ManyHandler
     most: int
     check: Check | None = None
+    kept_by: str | None = None
 
     async def work_off(self, batch: Any) -> None:
         """Work a batch off; what is not acknowledged when this returns comes again."""
@@ -93,7 +102,11 @@ class ManyWork:
                     if self.check is not None:
                         self.check(event, record)
                 except InvalidEventError as error:
-                    await self._refuse(record, error, done)
+                    if self.kept_by is None:
+                        await self._refuse(record, error, done)
+                    else:
+                        tell(self.topic, "passed-over", record, None)
+                        done.append(record.offset)
                 else:
                     arrivals.append(Arrival(event, record))
             await self._offer(arrivals, done)

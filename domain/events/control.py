@@ -20,7 +20,8 @@ class HealRequested(Event):
     after_seq: int = Field(ge=-1, le=99_999_999, description="list above this seq")
     before_seq: Seq | None = Field(None, description="list below this seq; null: to the end")
     known: Ranges = Field(
-        default_factory=list, description="(first, last) of the seqs seen between the two"
+        default_factory=list,
+        description="(first, last) of the seqs between the two that need not be sent",
     )
 
     @property

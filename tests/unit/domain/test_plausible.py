@@ -1,0 +1,47 @@
+"""Times that cannot be are refused, with the camera's name and what to do."""
+
+import pytest
+
+from domain.errors import InvalidEventError
+from domain.events import Detection, DetectionFrame, Event, Heartbeat, RunStarted, Tick
+from domain.plausible import check_times, event_time_ms
+from tests.unit.domain.footage import CAMERA, RUN, T0_MS, fragment, run_ended
+
+YEAR_2200_MS = 7_258_118_400_000
+
+
+def detection(*at_ms: int) -> Detection:
+    frames = [DetectionFrame(pts=0, at_ms=each, objects=[]) for each in at_ms]
+    return Detection(camera=CAMERA, run=RUN, model="hog", model_version="1", frames=frames)
+
+
+def events(at_ms: int) -> list[Event]:
+    return [
+        fragment(0, start_ms=at_ms),
+        run_ended(0, ended_ms=at_ms),
+        RunStarted(camera=CAMERA, run=RUN, started_ms=at_ms, edge="e"),
+        detection(T0_MS, at_ms),
+        Heartbeat(site="acme/berlin", edge="e", sent_ms=at_ms, spool_bytes=0, spool_waiting=0,
+                  disk_free_bytes=0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "at_ms", [0, 86_400_000, T0_MS + 300_001, YEAR_2200_MS, (1 << 48) - 100_000]
+)
+def test_a_time_that_cannot_be_is_refused_by_name(at_ms: int) -> None:
+    for event in events(at_ms):
+        with pytest.raises(InvalidEventError, match=rf"{at_ms} lies .* clock .* {event.key}"):
+            check_times(event, T0_MS)
+
+
+@pytest.mark.parametrize("at_ms", [T0_MS - 86_400_000 * 30, T0_MS, T0_MS + 300_000])
+def test_old_footage_and_clocks_that_are_a_little_fast_are_believed(at_ms: int) -> None:
+    for event in events(at_ms):
+        check_times(event, T0_MS)
+
+
+def test_what_tells_no_time_is_not_judged() -> None:
+    check_times(Tick(partition=0, at_ms=1), T0_MS)
+    assert event_time_ms(Tick(partition=0, at_ms=1)) is None
+    assert event_time_ms(detection(T0_MS + 5, T0_MS)) == T0_MS + 5
