@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from domain.errors import ConfigError
+from domain.identity import check_site
 from stores.catalog import Catalog
 from stores.catalog.keys import create_key, list_keys, revoke_key
 from streams.settings import settings
@@ -17,6 +18,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("create", help="make a key and print it, this once")
     making.add_argument("--name", required=True, help="whose key it is")
+    making.add_argument(
+        "--edge-of",
+        metavar="TENANT/SITE",
+        help="for this site's edge: reads its configuration alone",
+    )
     making.set_defaults(run=run_create)
     listing = verbs.add_parser("list", help="list the keys, without the keys themselves")
     listing.set_defaults(run=run_list)
@@ -38,24 +44,26 @@ def run_create(args: argparse.Namespace) -> int:
     name = args.name.strip()
     if not 1 <= len(name) <= 100:
         raise ConfigError("A key's name has 1 to 100 characters.")
+    edge_of = None if args.edge_of is None else check_site(args.edge_of)
 
     async def creating() -> str:
         async with _catalog() as catalog:
-            return await create_key(catalog, name, _now_ms())
+            return await create_key(catalog, name, _now_ms(), edge_of)
 
     print(asyncio.run(creating()))
     return 0
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: number, how it begins, name, since when, whether it is revoked."""
+    """List; one line each: number, how it begins, name, since when, whether revoked, whose edge."""
 
     async def listing() -> None:
         async with _catalog() as catalog:
             for key in await list_keys(catalog):
                 made = datetime.fromtimestamp(key.created_ms / 1000, UTC).strftime("%F %TZ")
                 state = "valid" if key.revoked_ms is None else "revoked"
-                print(f"{key.id:>4}  {key.hint}…  {key.name:<30} {made}  {state}")
+                scope = f"  edge of {key.edge_of}" if key.edge_of else ""
+                print(f"{key.id:>4}  {key.hint}…  {key.name:<30} {made}  {state}{scope}")
 
     asyncio.run(listing())
     return 0

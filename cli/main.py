@@ -19,6 +19,7 @@ GROUPS = {
     "topics": "create and check the Kafka topics",
     "catalog": "migrate the PostgreSQL catalog",
     "camera": "register and list cameras",
+    "site": "keep a site's configuration in the catalog",
     "key": "create and revoke API keys",
     "fsck": "check S3 and the catalog against each other, and mend them",
     "reconcile": "announce what stands in S3 and nobody announced",

@@ -40,6 +40,16 @@ def check_camera(camera: str) -> str:
     return camera
 
 
+def check_site(site: str) -> str:
+    """Return `site` when it is tenant/site in slugs; raise InvalidIdError otherwise."""
+    if not re.fullmatch(SITE_PATTERN, site):
+        raise InvalidIdError(
+            f"{site!r} is no site: write tenant/site in lower-case letters, digits and inner "
+            "hyphens, at most 63 characters each."
+        )
+    return site
+
+
 def check_run(run: str) -> str:
     """Return `run` when it is a UUIDv7 in lower case; raise InvalidIdError otherwise."""
     if not re.fullmatch(RUN_PATTERN, run):

@@ -1,7 +1,6 @@
 """The edge's configuration: one YAML file, unknown keys refused by name."""
 
 import difflib
-import os
 import re
 import types
 from collections import Counter
@@ -24,7 +23,9 @@ from pydantic import (
 
 from domain.errors import ConfigError
 from domain.identity import SITE_PATTERN, SLUG
+from edge_bridge.central.config import CentralConfig
 from edge_bridge.inference.config import InferenceConfig, Mask
+from edge_bridge.passwords import secret
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.upload.config import UploadConfig
 
@@ -45,21 +46,6 @@ Size = Annotated[int, BeforeValidator(_bytes)]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _secret(whose: str, file: Path | None, variable: str | None) -> SecretStr | None:
-    """Return what a file or a variable holds, None where neither is named."""
-    if variable:
-        value = os.environ.get(variable)
-        if value is None:
-            raise ConfigError(f"{whose}: the environment has no {variable}: set it.")
-        return SecretStr(value)
-    if file:
-        try:
-            return SecretStr(file.read_text().strip())
-        except OSError as error:
-            raise ConfigError(f"{whose}: {file} cannot be read ({error.strerror}).") from error
-    return None
 
 
 class CameraConfig(_Part):
@@ -110,7 +96,7 @@ class CameraConfig(_Part):
 
     def password(self) -> SecretStr | None:
         """Read the password now; raises ConfigError where its file or variable is missing."""
-        return _secret(f"camera {self.id}", self.password_file, self.password_env)
+        return secret(f"camera {self.id}", self.password_file, self.password_env)
 
 
 class CloudConfig(_Part):
@@ -168,7 +154,7 @@ class HttpConfig(_Part):
 
     def password(self) -> SecretStr | None:
         """Read the page's password now; None: no page. Raises ConfigError where it is missing."""
-        return _secret("http", self.password_file, self.password_env)
+        return secret("http", self.password_file, self.password_env)
 
 
 class EdgeConfig(_Part):
@@ -180,16 +166,25 @@ class EdgeConfig(_Part):
     )
     cloud: CloudConfig
     spool: SpoolConfig
-    cameras: list[CameraConfig] = Field(min_length=1, max_length=256)
+    cameras: list[CameraConfig] = Field(default_factory=list, max_length=256)
     fragment_s: float = Field(4, ge=2, le=10, description="target length of a fragment")
     no_data_s: float = Field(10, ge=2, le=120, description="silence after which a camera is lost")
     heartbeat_s: int = Field(10, ge=1, le=3_600)
     upload: UploadConfig = Field(default_factory=UploadConfig)
     http: HttpConfig | None = None
+    central: CentralConfig | None = Field(
+        None, description="absent: this file is all; else the catalog's cameras and rules count"
+    )
     inference: InferenceConfig = Field(
         default_factory=lambda: InferenceConfig.model_validate({"enabled": False}),
         description="absent: record only",
     )
+
+    @model_validator(mode="after")
+    def _cameras_stand_somewhere(self) -> Self:
+        if not self.cameras and self.central is None:
+            raise ValueError("`cameras` is missing: name one at least, or say where with `central`")
+        return self
 
     @model_validator(mode="after")
     def _cameras_differ(self) -> Self:
@@ -227,6 +222,11 @@ def load(path: Path) -> EdgeConfig:
 
     Raises ConfigError in one sentence that names the key and the remedy.
     """
+    return validated(read(path), str(path), path.resolve().parent)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what a YAML file holds, unchecked; ConfigError."""
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -237,11 +237,16 @@ def load(path: Path) -> EdgeConfig:
         raise ConfigError(f"{path} is no YAML{where}: mend it.") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds no settings: begin with edge.example.yaml.")
+    return data
+
+
+def validated(data: Mapping[str, Any], where: str, root: Path) -> EdgeConfig:
+    """Check settings that came from `where`; relative paths count from `root`. ConfigError."""
     try:
         config = EdgeConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from None
-    return _rooted(config, path.resolve().parent)
+        raise ConfigError(f"{where}: {explain(error)}") from None
+    return _rooted(config, root)
 
 
 def explain(error: ValidationError) -> str:
@@ -305,5 +310,6 @@ def _rooted(config: EdgeConfig, root: Path) -> EdgeConfig:
             "cloud": cloud,
             "inference": inference,
             "http": http,
+            "central": config.central and config.central.rooted(root),
         }
     )

@@ -25,6 +25,8 @@ WHO: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
 
 GUARDED = ("/api/", "/metrics")
 SESSION_PATH = "/api/v1/session"
+EDGE_CONFIG_PATH = "/api/v1/sites/{tenant}/{site}/config"
+"""The one address that answers to keys of edges, and to no other key."""
 
 log = logging.getLogger("web.access")
 REQUESTS = Counter(
@@ -111,7 +113,11 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let pass who has a valid key or session; everyone, where nothing is guarded."""
     signing = request.path == SESSION_PATH and request.method in {"POST", "DELETE"}
     if request.path.startswith(GUARDED) and not signing:
-        request[WHO] = await _who(request)
+        who = request[WHO] = await _who(request)
+        if who.edge_of is not None and _route(request) != EDGE_CONFIG_PATH:
+            raise ProblemError(
+                HTTPStatus.FORBIDDEN, "This key reads a site's configuration and nothing else."
+            )
     return await handler(request)
 
 

@@ -25,13 +25,15 @@ class SessionView(View):
         return web.json_response({"name": request[WHO].name}, headers={"Cache-Control": "no-store"})
 
     async def post(self, request: web.Request) -> web.Response:
-        """Exchange {"key": "…"} for a cookie; 401 where the key is not valid."""
+        """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""
         site = request.app[SITE]
         now_ms = site.clock_ms()
         given = _key(await request.content.read(MAX_BODY + 1))
         key = await site.sessions.of_key(await site.catalog.get(), given, now_ms)
         if key is None:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or was revoked.")
+        if key.edge_of is not None:
+            raise ProblemError(HTTPStatus.FORBIDDEN, "This is an edge's key: it opens no session.")
         response = web.Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             COOKIE,

@@ -9,6 +9,7 @@ from streams.settings import Settings
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
 from web.detections import DetectionsView
+from web.edge_config import EdgeConfigView
 from web.guard import protect
 from web.health import HealthView, MetricsView, ReadyView
 from web.media import ChunkView, FragmentView
@@ -33,6 +34,7 @@ VIEWS: tuple[type[View], ...] = (
     FragmentView,
     ChunkView,
     ThumbnailView,
+    EdgeConfigView,
     PagesView,  # last: it answers whatever is left
 )
 

@@ -52,6 +52,14 @@ class Heartbeat(Event):
     temperatures: list[Temperature] | None = Field(
         None, max_length=32, description="of the device, where it can be read"
     )
+    config_version: int | None = Field(
+        None, ge=1, lt=1 << 31,
+        description="version of the site's configuration in force; absent: the device's own file",
+    )  # fmt: skip
+    config_state: Literal["current", "trying", "refused", "out-of-reach", "none"] | None = Field(
+        None, description="how the site's configuration fares; absent: the device asks for none"
+    )
+    config_detail: str | None = Field(None, max_length=500, description="why, in words")
     cameras: list[CameraStatus] = Field(
         default_factory=list, max_length=256, description="each camera of the device"
     )

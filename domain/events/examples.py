@@ -12,6 +12,7 @@ from domain.events.chunks import (
     Gap,
     ManifestFragment,
     VideoForm,
+    WindowLost,
 )
 from domain.events.control import (
     CameraConfigured,
@@ -144,6 +145,14 @@ _ALL: tuple[Event, ...] = (
         gaps=[_GAP],
         joined_ms=START_MS + 17_250,
     ),
+    WindowLost(
+        camera=CAMERA,
+        run=RUN,
+        window_start_ms=START_MS - START_MS % 60_000,
+        window_ms=60_000,
+        gaps=[_GAP],
+        lost_ms=START_MS + 95_000,
+    ),
     Detection(
         camera=CAMERA,
         run=RUN,
@@ -175,6 +184,9 @@ _ALL: tuple[Event, ...] = (
         disk_since_ms=START_MS - 86_400_000,
         given_up=0,
         temperatures=[Temperature(name="x86_pkg_temp", celsius=54)],
+        config_version=7,
+        config_state="refused",
+        config_detail="version 8 is refused: gate-1 does not record.",
         cameras=[CameraStatus(camera=CAMERA, state="recording", since_ms=START_MS)],
     ),
     Deleted(

@@ -11,6 +11,7 @@ DECIDED = (
     "sites",
     "cameras",
     "api_keys",
+    "site_configs",
     "retention_rules",
     "legal_holds",
     "deletions",

@@ -17,12 +17,17 @@ class ApiKey:
 
     id: int
     name: str
+    edge_of: str | None = None
+    """tenant/site whose configuration it reads, and nothing else; None: all but configurations."""
 
 
 @dataclass(frozen=True, slots=True)
-class ListedKey(ApiKey):
+class ListedKey:
     """A key as lists show it; `hint` is how it begins. Times: UTC ms."""
 
+    id: int
+    name: str
+    edge_of: str | None
     hint: str
     created_ms: int
     revoked_ms: int | None
@@ -33,11 +38,13 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-async def create_key(catalog: Catalog, name: str, now_ms: int) -> str:
-    """Make a key and return it: it cannot be read again."""
+async def create_key(catalog: Catalog, name: str, now_ms: int, edge_of: str | None = None) -> str:
+    """Make a key and return it: it cannot be read again. `edge_of`: see ApiKey."""
     key = PREFIX + secrets.token_urlsafe(32)
     async with catalog.transaction() as connection:
-        await connection.execute(sql("add_key"), name, _hash(key), key[:HINT_LENGTH], now_ms)
+        await connection.execute(
+            sql("add_key"), name, _hash(key), key[:HINT_LENGTH], now_ms, edge_of
+        )
     return key
 
 
@@ -52,13 +59,13 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
     row = await catalog.row("key_by_hash", hashed)
     if row is None or not hmac.compare_digest(row["hash"], hashed):
         return None
-    return ApiKey(row["id"], row["name"])
+    return ApiKey(row["id"], row["name"], row["edge_of"])
 
 
 async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
     """Return the key with this number while it is valid, or None."""
     row = await catalog.row("key_by_id", number)
-    return None if row is None else ApiKey(row["id"], row["name"])
+    return None if row is None else ApiKey(row["id"], row["name"], row["edge_of"])
 
 
 async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:

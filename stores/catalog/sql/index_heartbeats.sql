@@ -1,17 +1,19 @@
 -- $1 jsonb: list of heartbeats, one of each edge; $2 bigint: now, UTC ms.
 INSERT INTO edges AS known (
     site, edge, sent_ms, heard_ms, software, spool_bytes, spool_waiting, spool_oldest_ms,
-    disk_free_bytes, cameras)
+    disk_free_bytes, cameras, config_version, config_state, config_detail)
 SELECT
     site, edge, sent_ms, $2, software, spool_bytes, spool_waiting, spool_oldest_ms,
-    disk_free_bytes, cameras
+    disk_free_bytes, cameras, config_version, config_state, config_detail
 FROM jsonb_to_recordset($1::jsonb) AS h (
     site text, edge text, sent_ms bigint, software text, spool_bytes bigint,
-    spool_waiting bigint, spool_oldest_ms bigint, disk_free_bytes bigint, cameras jsonb)
+    spool_waiting bigint, spool_oldest_ms bigint, disk_free_bytes bigint, cameras jsonb,
+    config_version integer, config_state text, config_detail text)
 ORDER BY site, edge
 ON CONFLICT (site, edge) DO UPDATE SET
     sent_ms = excluded.sent_ms, heard_ms = excluded.heard_ms, software = excluded.software,
     spool_bytes = excluded.spool_bytes, spool_waiting = excluded.spool_waiting,
     spool_oldest_ms = excluded.spool_oldest_ms, disk_free_bytes = excluded.disk_free_bytes,
-    cameras = excluded.cameras
+    cameras = excluded.cameras, config_version = excluded.config_version,
+    config_state = excluded.config_state, config_detail = excluded.config_detail
 WHERE excluded.sent_ms > known.sent_ms

@@ -1,1 +1,1 @@
-SELECT id, name, hint, created_ms, revoked_ms FROM api_keys ORDER BY id
+SELECT id, name, edge_of, hint, created_ms, revoked_ms FROM api_keys ORDER BY id

@@ -55,7 +55,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         ({"cameras": camera(trasport="udp")}, r"`cameras.0.trasport`: did you mean `transport`\?"),
         ({"spool": {"dir": "s", "max_byte": 1}}, r"`spool.max_byte`: did you mean `max_bytes`\?"),
         ({"inference": {"modle": "hog"}}, r"`inference.modle`: did you mean `model`\?"),
-        ({"http": {"zzz": 1, "port": 0}}, r"`http.zzz`: known here: host, port"),
+        ({"http": {"zzz": 1, "port": 0}}, r"`http.zzz`: known here: certificate_file, host"),
         ({"spool": {}}, r"`spool.dir` is missing"),
         ({"spool": {"dir": "s", "max_bytes": "12 GB"}}, r"spool.max_bytes.*KiB, MiB, GiB or TiB"),
         ({"site": "Acme"}, r"`site`"),

@@ -1,0 +1,178 @@
+"""`vigil site config`: what a site's edge records and how, kept in the catalog."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+
+import yaml
+
+from cli.retention import who_runs
+from domain.errors import ConfigError
+from domain.identity import check_site
+from domain.site_config import SITE_KEYS, SiteVersion, canonical
+from domain.times import format_ms
+from edge_bridge.central.laying import lay_over
+from edge_bridge.config import CloudConfig, EdgeConfig, SpoolConfig, read
+from stores.catalog import Catalog, add_camera, known_cameras
+from stores.catalog.site_configs import (
+    ConfigTold,
+    config_history,
+    configs_told,
+    get_config,
+    roll_back,
+    set_config,
+)
+from streams.settings import settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `site config set`, `show`, `history` and `rollback`."""
+    site = commands.add_parser("site", help="keep a site's configuration in the catalog")
+    config = site.add_subparsers(metavar="THING", required=True).add_parser(
+        "config", help="cameras, rules and model of a site"
+    )
+    verbs = config.add_subparsers(metavar="COMMAND", required=True)
+    setting = verbs.add_parser("set", help="make the next version; the edge fetches it by itself")
+    setting.add_argument(
+        "--file", type=Path, required=True,
+        help="YAML like the edge's own; what belongs to the device alone is left out",
+    )  # fmt: skip
+    setting.add_argument("--again", action="store_true", help="also where nothing has changed")
+    showing = verbs.add_parser("show", help="print a version, and what the edge says of it")
+    showing.add_argument("--version", type=int, help="which one (default: the newest)")
+    listing = verbs.add_parser("history", help="list the versions, newest first")
+    listing.add_argument("--limit", type=int, default=20, help="at most so many (20)")
+    going_back = verbs.add_parser("rollback", help="make a new version that equals an old one")
+    going_back.add_argument("--to", type=int, metavar="VERSION", help="default: the one before")
+    for each, run in (
+        (setting, run_set), (showing, run_show), (listing, run_history), (going_back, run_rollback),
+    ):  # fmt: skip
+        each.add_argument("site", metavar="TENANT/SITE", type=str)
+        each.set_defaults(run=run)
+    for each in (setting, going_back):
+        each.add_argument("--note", default="", help="why, for the history")
+        each.add_argument("--who", default=who_runs(), help="who does it (default: you)")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _catalog() -> Catalog:
+    return Catalog(settings().database_url.get_secret_value(), size=1)
+
+
+def _by(args: argparse.Namespace) -> tuple[str, str]:
+    """Return who does it, and why."""
+    who, note = args.who.strip(), args.note.strip()
+    if not 1 <= len(who) <= 100 or len(note) > 500:
+        raise ConfigError("--who has 1 to 100 characters, --note at most 500.")
+    return who, note
+
+
+def document_of(path: Path, site: str) -> tuple[str, EdgeConfig, list[str]]:
+    """Return a file's canonical text, what it comes to, and the keys that are left out of it.
+
+    Raises ConfigError as the edge itself would.
+    """
+    data = read(path)
+    if data.get("site", site) != site:
+        raise ConfigError(f"{path} is of the site {data['site']}, not of {site}.")
+    left_out = sorted(set(data) & (set(EdgeConfig.model_fields) - set(SITE_KEYS)))
+    document = {name: value for name, value in data.items() if name not in left_out}
+    own = EdgeConfig.model_construct(
+        site=site, edge="edge", central=None, http=None, heartbeat_s=10, cameras=[],
+        cloud=CloudConfig(bucket="any", queue_url="https://any"),
+        spool=SpoolConfig(dir=Path("spool")),
+    )  # fmt: skip
+    config = lay_over(own, document, str(path))
+    return canonical(document), config, left_out
+
+
+def run_set(args: argparse.Namespace) -> int:
+    """Set; cameras that the catalog does not know become known."""
+    site = check_site(args.site)
+    who, note = _by(args)
+    text, config, left_out = document_of(args.file, site)
+
+    async def setting() -> tuple[SiteVersion, bool, list[str]]:
+        async with _catalog() as catalog:
+            known = await known_cameras(catalog)
+            new = [one for one in config.cameras if config.camera_id(one) not in known]
+            for one in new:
+                await add_camera(catalog, config.camera_id(one), one.id, _now_ms())
+            made, changed = await set_config(
+                catalog, site, text, now_ms=_now_ms(), by=who, note=note, again=args.again
+            )
+            return made, changed, [one.id for one in new]
+
+    made, changed, new = asyncio.run(setting())
+    if left_out:
+        print(f"Left out, for they stay in the device's own file: {', '.join(left_out)}.")
+    if new:
+        print(f"Made known to the catalog: {', '.join(new)}.")
+    if changed:
+        print(f"{site} has version {made.version} now ({len(config.cameras)} cameras).")
+    else:
+        print(f"Nothing has changed: {site} stays at version {made.version}.")
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Show; the document as YAML, then a line of comment for each edge."""
+    site = check_site(args.site)
+
+    async def showing() -> tuple[SiteVersion | None, list[ConfigTold]]:
+        async with _catalog() as catalog:
+            return await get_config(catalog, site, args.version), await configs_told(catalog, site)
+
+    found, told = asyncio.run(showing())
+    if found is None:
+        which = f"version {args.version}" if args.version else "configuration in the catalog"
+        raise ConfigError(f"{site} has no {which}; `vigil site config history` lists what it has.")
+    print(f"# {site}, version {found.version}, {found.digest[:12]}")
+    print(yaml.safe_dump(found.document(), sort_keys=False, allow_unicode=True), end="")
+    for edge in told:
+        print(f"# {edge.edge}, {format_ms(edge.heard_ms)}: {in_words(edge)}")
+    return 0
+
+
+def in_words(told: ConfigTold) -> str:
+    """Return what an edge said of its configuration, in words."""
+    if told.state is None:
+        return "asks for no configuration, or runs an older program"
+    version = "its own file" if told.version is None else f"version {told.version}"
+    return f"{version}, {told.state}{'. ' if told.detail else ''}{told.detail or ''}"
+
+
+def run_history(args: argparse.Namespace) -> int:
+    """List; one line each: version, digest, when, by whom, note."""
+    site = check_site(args.site)
+    if not 1 <= args.limit <= 10_000:
+        raise ConfigError("--limit is 1 to 10000.")
+
+    async def listing() -> None:
+        async with _catalog() as catalog:
+            for one in await config_history(catalog, site, args.limit):
+                print(
+                    f"{one.version:>5}  {one.digest[:12]}  {format_ms(one.set_ms)}  "
+                    f"{one.set_by:<20}  {one.note}"
+                )
+
+    asyncio.run(listing())
+    return 0
+
+
+def run_rollback(args: argparse.Namespace) -> int:
+    """Roll back; prints the new version."""
+    site = check_site(args.site)
+    who, note = _by(args)
+
+    async def going_back() -> SiteVersion:
+        async with _catalog() as catalog:
+            return await roll_back(catalog, site, args.to, now_ms=_now_ms(), by=who, note=note)
+
+    made = asyncio.run(going_back())
+    print(f"{site} has version {made.version} now.")
+    return 0

@@ -1,0 +1,4 @@
+"""A site's configuration from the catalog: fetched, kept, applied, judged.
+
+Design: docs/design/central-config.md.
+"""

@@ -1,0 +1,70 @@
+"""The `central` part of the edge's configuration."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from domain.errors import ConfigError
+from edge_bridge.passwords import secret
+
+
+class CentralConfig(BaseModel):
+    """Where the site's configuration is kept, and how this device asks for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(min_length=8, description="address of the web workers, https://host[:port]")
+    key_file: Path | None = Field(None, description="file that holds this device's key")
+    key_env: str | None = Field(None, description="environment variable of that key")
+    ca_file: Path | None = Field(None, description="PEM file of a certificate authority")
+    every_s: float = Field(60, ge=1, le=86_400, description="how often it is asked for, about")
+    trial_s: float = Field(
+        60, ge=5, le=3_600, description="time that a new one has to come up healthy"
+    )
+    files: Path = Field(
+        Path("site"),
+        description="folder that paths in the site's configuration count from; it reads no "
+        "password outside of it",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.username or parts.query or parts.fragment:
+            raise ValueError("write https://host or https://host:port")
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(parts.hostname)):
+            raise ValueError("must begin with https://: the key would be readable on its way")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if bool(self.key_file) == bool(self.key_env):
+            raise ValueError("give key_file or key_env, one of the two")
+        return self
+
+    def key(self) -> SecretStr:
+        """Read the key now: a new one counts at the next request. ConfigError."""
+        key = secret("central", self.key_file, self.key_env)
+        if key is None or not key.get_secret_value().strip().isascii():
+            raise ConfigError("central: the key is no key; `vigil key create` prints one.")
+        return key
+
+    def rooted(self, folder: Path) -> "CentralConfig":
+        """Return a copy whose relative paths count from `folder`."""
+        named = {
+            name: folder / path
+            for name in ("key_file", "ca_file", "files")
+            if (path := getattr(self, name)) is not None
+        }
+        return self.model_copy(update=named)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,161 @@
+"""A site's configuration in the catalog: its versions, its address, its keys, its command."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.main import main
+from domain.errors import ConfigError
+from domain.site_config import canonical, digest_of
+from stores.catalog import known_cameras
+from stores.catalog.keys import create_key, list_keys, revoke_key
+from stores.catalog.site_configs import config_history, get_config, roll_back, set_config
+from tests.integration.catalog_support import T0
+from tests.integration.web_support import Web, running_web
+from web.sessions import RECHECK_MS
+
+SITE = "acme/hq"
+PATH = f"/api/v1/sites/{SITE}/config"
+CAMERAS = [{"id": "gate", "url": "rtsp://192.0.2.1/x", "username": "u", "password_file": "gate.pw"}]
+
+
+@pytest.fixture
+async def web(services) -> AsyncIterator[Web]:
+    async with running_web(services) as running:
+        yield running
+
+
+async def placed(web: Web, document: dict[str, object], **more: bool):
+    return await set_config(
+        web.catalog, SITE, canonical(document), now_ms=T0, by="Ann", note="", **more
+    )
+
+
+async def test_versions_are_only_added(web: Web) -> None:
+    assert await get_config(web.catalog, SITE) is None
+    one, two = {"cameras": [{"id": "ä", "x": 0.1}]}, {"cameras": [{"id": "b"}]}
+    first, made = await placed(web, one)
+    assert (first.version, made) == (1, True)
+    assert (await placed(web, one))[0].version == 1
+    assert (await placed(web, two))[0].version == 2
+    assert (await placed(web, two, again=True))[0].version == 3
+    back = await roll_back(web.catalog, SITE, 1, now_ms=T0 + 1, by="Bob", note="")
+    assert (back.version, back.document()) == (4, one)
+    assert await get_config(web.catalog, SITE) == back
+    for nothing in (9, 0, 1 << 40):
+        with pytest.raises(ConfigError, match="has no version"):
+            await roll_back(web.catalog, SITE, nothing, now_ms=T0, by="Bob", note="")
+    history = await config_history(web.catalog, SITE)
+    assert [(each.version, each.set_by, each.note) for each in history] == [
+        (4, "Bob", "back to version 1"), (3, "Ann", ""), (2, "Ann", ""), (1, "Ann", "")
+    ]  # fmt: skip
+
+
+async def test_two_who_set_at_once_make_two_versions(web: Web) -> None:
+    made = await asyncio.gather(*(placed(web, {"cameras": [{"id": str(n)}]}) for n in range(6)))
+    assert sorted(each.version for each, _ in made) == list(range(1, 7))
+
+
+async def test_an_edge_reads_its_own_site_and_nothing_else(web: Web) -> None:
+    key = await create_key(web.catalog, "hq", T0, SITE)
+    sent = {"Authorization": f"Bearer {key}"}
+    none = await web.stranger.get(PATH, headers=sent)
+    assert (none.status, none.content_type) == (404, "application/problem+json")
+    made, _ = await placed(web, {"cameras": CAMERAS})
+    answer = await web.stranger.get(PATH, headers=sent)
+    body = await answer.json()
+    assert body == {"version": 1, "digest": made.digest, "document": made.text}
+    assert digest_of(body["document"]) == body["digest"]
+    again = {**sent, "If-None-Match": answer.headers["ETag"]}
+    same = await web.stranger.get(PATH, headers=again)
+    assert (same.status, await same.read()) == (304, b"")
+    await placed(web, {"cameras": CAMERAS, "fragment_s": 5})
+    assert (await (await web.stranger.get(PATH, headers=again)).json())["version"] == 2
+    for other in (
+        "/api/v1/sites/acme/other/config", "/api/v1/cameras", "/api/v1/cameras/acme/hq/gate",
+        "/api/v1/session", "/metrics", "/api/v1/nothing", "/api/v1/sites/acme/hq/config/x",
+    ):  # fmt: skip
+        assert (await web.stranger.get(other, headers=sent)).status == 403, other
+    refused = await web.stranger.post("/api/v1/session", json={"key": key})
+    assert refused.status == 403
+    assert "Set-Cookie" not in refused.headers
+
+
+async def test_other_keys_do_not_read_it(web: Web) -> None:
+    await placed(web, {"cameras": CAMERAS})
+    elsewhere = await create_key(web.catalog, "other", T0, "acme/other")
+    assert (await web.client.get(PATH)).status == 403  # a person's key
+    assert (await web.stranger.get(PATH)).status == 401
+    sent = {"Authorization": f"Bearer {elsewhere}"}
+    assert (await web.stranger.get(PATH, headers=sent)).status == 403
+
+
+async def test_a_revoked_key_is_refused(web: Web) -> None:
+    await placed(web, {"cameras": CAMERAS})
+    key = await create_key(web.catalog, "hq", T0, SITE)
+    sent = {"Authorization": f"Bearer {key}"}
+    assert (await web.stranger.get(PATH, headers=sent)).status == 200
+    number = next(each.id for each in await list_keys(web.catalog) if each.edge_of == SITE)
+    await revoke_key(web.catalog, number, T0)
+    web.set_now(T0 + 60_000 + RECHECK_MS)
+    assert (await web.stranger.get(PATH, headers=sent)).status == 401
+
+
+async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "edge.yaml"
+
+    async def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            await asyncio.to_thread(main, ["site", "config", *arguments])
+        return capsys.readouterr().out if left.value.code == 0 else str(left.value.code)
+
+    def write(**changes: object) -> None:
+        file.write_text(yaml.safe_dump({"cameras": CAMERAS, **changes}))
+
+    write(site=SITE, spool={"dir": "x"})
+    said = await run("set", SITE, "--file", str(file), "--note", "first")
+    assert "Left out" in said
+    assert "site, spool" in said
+    assert "version 1 now (1 cameras)" in said
+    write(cameras=[*CAMERAS, {"id": "yard", "url": "rtsp://192.0.2.2/x"}])
+    said = await run("set", SITE, "--file", str(file))
+    assert "Made known to the catalog: yard." in said
+    assert f"{SITE}/yard" in await known_cameras(web.catalog)
+    assert "Nothing has changed" in await run("set", SITE, "--file", str(file))
+    assert "version 3 now" in await run("rollback", SITE)
+    assert "yard" not in await run("show", SITE)
+    assert "yard" in await run("show", SITE, "--version", "2")
+    assert "first" in await run("history", SITE)
+    assert "has no configuration" in await run("show", "acme/none")
+    for changes, sentence in (
+        ({"site": "acme/other"}, "is of the site acme/other"),
+        ({"camera": []}, "`camera` is not kept in the catalog"),
+        ({"cameras": []}, "`cameras` is missing"),
+        ({"inference": {"modle": "hog"}}, "did you mean `model`?"),
+        ({"cameras": [{**CAMERAS[0], "password_file": "/etc/shadow"}]}, "must be a path inside"),
+        ({"cameras": [{**CAMERAS[0], "password_file": "a/../../b"}]}, "must be a path inside"),
+        (
+            {"cameras": [{"id": "a", "url": "rtsp://192.0.2.1/x?user=a&password=b"}]},
+            "holds a password",
+        ),
+        ({"cameras": [{"id": "a", "url": "rtsp://u:p@192.0.2.1/x"}]}, "holds a password"),
+        (
+            {
+                "cameras": [
+                    {
+                        "id": "a",
+                        "url": "rtsp://192.0.2.1/x",
+                        "username": "u",
+                        "password_env": "AWS_SECRET_ACCESS_KEY",
+                    }
+                ]
+            },
+            "must begin with CAMERA_",
+        ),
+    ):
+        write(**changes)
+        assert sentence in await run("set", SITE, "--file", str(file)), changes
+    assert len(await config_history(web.catalog, SITE)) == 3
