@@ -1,0 +1,72 @@
+"""The edge under kills and a failing line, by the benches that measure it, kept short."""
+
+import asyncio
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.kill import killed
+from local.folder import project_root
+from local.program import vigil
+from tests.conftest import Services
+
+SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 31)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ten_kills_lose_nothing_but_what_was_being_written(
+    services: Services, tmp_path: Path
+) -> None:
+    print(f"VIGIL_TEST_SEED={SEED}")
+    env = {**services.env, "VIGIL_S3_BUCKET": services.settings.s3_bucket}
+    found = killed(tmp_path, env, kills=10, cameras=2, seed=SEED)
+    assert found["clean"], found
+    assert (found["lost"], found["doubled"], found["detections_lost"]) == (0, 0, 0)
+    assert found["being_written"] <= 10 * 2
+    assert found["kept"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_path: Path) -> None:
+    print(f"VIGIL_TEST_SEED={SEED}")
+    found = await _bench(
+        tmp_path, "outage", "--minutes", "0.9", "--cut-s", "8", "--cameras", "2",
+        "--seed", str(SEED),
+    )  # fmt: skip
+    assert found["clean"], found
+    assert found["frames"] == 2 * 540
+    assert (found["frames_lost"], found["frames_doubled"], found["given_up"]) == (0, 0, 0)
+    assert found["cameras_out_of_order"] == 0
+    assert (found["detections"], found["detections_lost"]) == (2 * 108, 0)
+    assert found["credentials_renewed_s"] is not None
+    for fault in ("cut", "hang", "error", "busy", "expired"):
+        assert found["connections_hit"][fault] > 0, fault
+
+
+async def _bench(folder: Path, *arguments: str) -> Any:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    said = (folder / "said.log").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *vigil("bench", *arguments),
+        env=env,
+        cwd=project_root(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=said,
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 380)
+    finally:
+        said.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, (folder / "said.log").read_text()[-3_000:]
+    return json.loads(out.splitlines()[-1])
