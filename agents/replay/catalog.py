@@ -12,7 +12,7 @@ moves behind it. See docs/design/replay.md.
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,9 +206,8 @@ class CatalogReplay:
 
     async def _write(self, events: dict[str, list[AnyEvent]]) -> None:
         for kind in KINDS:
-            of_kind = events.get(kind.name, [])
-            for start in range(0, len(of_kind), kind.most):
-                await self._write_some(kind, of_kind[start : start + kind.most])
+            for some in _together(kind, events.get(kind.name, [])):
+                await self._write_some(kind, some)
 
     async def _write_some(self, kind: Kind, events: Sequence[AnyEvent]) -> None:
         now_ms = time.time_ns() // 1_000_000
@@ -300,6 +299,21 @@ class CatalogReplay:
                 known = self._of.copy_from is not None
                 await remember_deletions(self._catalog, camera, under_way_known=known)
         await self._patiently(lambda: close_bookmark(self._catalog, self._of.job))
+
+
+def _together(kind: Kind, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]:
+    """Yield as many at a time as go into one transaction."""
+    some: list[AnyEvent] = []
+    weight = 0
+    for event in events:
+        each = kind.weigh(event)
+        if some and weight + each > kind.most:
+            yield some
+            some, weight = [], 0
+        some.append(event)
+        weight += each
+    if some:
+        yield some
 
 
 def _cut_off(cut: Sequence[TopicSpec], begin: Begin) -> str:
