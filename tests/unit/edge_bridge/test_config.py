@@ -41,6 +41,15 @@ def test_the_example_is_a_valid_configuration(tmp_path: Path) -> None:
     assert config.inference.enabled
 
 
+def test_privacy_masks_go_by_the_whole_id_and_engines_to_the_spool(tmp_path: Path) -> None:
+    corner = [[0, 0], [0.5, 0], [0, 0.5]]
+    config = load(changed(tmp_path, cameras=camera(privacy_masks=[corner])))
+    [(name, masks)] = config.privacy().items()
+    assert name == config.camera_id(config.cameras[0])
+    assert masks == [[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)]]
+    assert config.inference.gpu.engine_cache == config.spool.dir / "engines"
+
+
 def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     config = load(changed(tmp_path))
     assert config.fragment_s == 4
@@ -57,6 +66,18 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         ({"inference": {"modle": "hog"}}, r"`inference.modle`: did you mean `model`\?"),
         ({"http": {"zzz": 1, "port": 0}}, r"`http.zzz`: known here: certificate_file, host"),
         ({"spool": {}}, r"`spool.dir` is missing"),
+        (
+            {"cameras": camera(privacy_masks=[[[0, 0], [1, 1], [0, 1.5]]])},
+            r"cameras.0.privacy_masks.0.2.1`: .*less than or equal to 1",
+        ),
+        (
+            {"cameras": camera(privacy_masks=[[[0, 0], [0.5, 0.5], [1, 1]]])},
+            r"cameras.0.privacy_masks.0`: a mask needs an area",
+        ),
+        (
+            {"inference": {"motion": {"masks": {"yard": [[[0, 0], [1, 0], [1, 1]]]}}}},
+            r"motion.masks names yard, which is no camera here",
+        ),
         ({"spool": {"dir": "s", "max_bytes": "12 GB"}}, r"spool.max_bytes.*KiB, MiB, GiB or TiB"),
         ({"site": "Acme"}, r"`site`"),
         ({"fragment_s": 11}, r"`fragment_s`.*10"),
