@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.errors import InvalidEventError
 from domain.events import (
     AnyEvent,
     ChunkComplete,
@@ -14,10 +13,12 @@ from domain.events import (
     Heartbeat,
     RunEnded,
     RunStarted,
+    WindowLost,
 )
-from domain.times import too_far_ahead
+from domain.plausible import check_times
 from stores import catalog as index
 from stores.catalog import Catalog
+from stores.catalog.lost import index_lost
 
 Write = Callable[[Catalog, Sequence[Any], int], Awaitable[int]]
 
@@ -55,10 +56,11 @@ async def _deleted(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int
 FRAGMENTS = Kind("fragments", 500, index.index_fragments)
 RUNS = Kind("runs", 500, _runs)
 CHUNKS = Kind("chunks", 50, index.index_chunks)
+LOST = Kind("lost windows", 50, index_lost)
 DETECTIONS = Kind("detections", 1_000, _detections, _objects)
 HEARTBEATS = Kind("heartbeats", 500, index.index_heartbeats)
 DELETED = Kind("deletions", 500, _deleted)
-KINDS = (FRAGMENTS, RUNS, CHUNKS, DETECTIONS, HEARTBEATS, DELETED)
+KINDS = (FRAGMENTS, RUNS, CHUNKS, LOST, DETECTIONS, HEARTBEATS, DELETED)
 
 
 def kind_of(event: AnyEvent, logged_ms: int) -> Kind | None:
@@ -67,15 +69,16 @@ def kind_of(event: AnyEvent, logged_ms: int) -> Kind | None:
     `logged_ms` is when it was sent (UTC), the same at every reading. Raises InvalidEventError
     where it must not be believed.
     """
+    check_times(event, logged_ms)
     match event:
         case FragmentArrived():
-            if too_far_ahead(event.start_ms, logged_ms):
-                raise InvalidEventError("start_ms: more than 5 minutes ahead: check the clock")
             return FRAGMENTS
         case RunStarted() | RunEnded():
             return RUNS
         case ChunkComplete():
             return CHUNKS
+        case WindowLost():
+            return LOST
         case Detection():
             return DETECTIONS
         case Heartbeat():

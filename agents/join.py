@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from agents.beside import beside
-from agents.joiner import Joiner, NothingToJoinError, WindowDeletedError
+from agents.joiner import Joiner
+from agents.unjoined import NothingToJoinError, WindowDeletedError
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
 from streams import codec, logs, topics
@@ -83,6 +84,8 @@ async def _join(event: ChunkDue) -> None:
         log.info("passed over: retention deleted the window")
         return
     except NothingToJoinError as error:
+        lost = error.lost
+        await app.insist(lambda: codec.send(app, lost), what="send window-lost")
         raise InvalidEventError(str(error)[:480]) from error
     await app.insist(lambda: codec.send(app, complete), what="send chunk-complete")
     _note(complete)

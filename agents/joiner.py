@@ -15,13 +15,10 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from agents.reading_ahead import read_ahead
+from agents.unjoined import LeftOutError, NothingToJoinError, WindowDeletedError, fault_of, told
 from domain.chunks import digest_of, merged, remaining_gaps
 from domain.errors import (
-    IntegrityError,
-    MediaError,
     ObjectExistsError,
-    ObjectMissingError,
-    StoreError,
 )
 from domain.events import (
     ChunkComplete,
@@ -32,7 +29,6 @@ from domain.events import (
     ManifestFragment,
     encode,
 )
-from domain.gaps import OBJECT_MISSING
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from domain.retention import SHORTEST_AGE_MS
 from media.keyframes import index
@@ -45,23 +41,6 @@ YOUNGEST_MS = SHORTEST_AGE_MS // 2
 """Younger windows cannot have been deleted for their age; the half allows for wrong clocks."""
 MAX_KEYFRAMES = 1_000
 """Of one fragment in a manifest."""
-
-
-class _LeftOutError(StoreError):
-    """Bytes of fragments cannot be had as promised: the chunk is made without them."""
-
-    def __init__(self, reasons: dict[int, str]) -> None:
-        super().__init__("; ".join(f"fragment {seq}: {why}" for seq, why in reasons.items()))
-        self.reasons = reasons
-        """By seq."""
-
-
-class WindowDeletedError(StoreError):
-    """Retention deleted the window: nothing of it may come back."""
-
-
-class NothingToJoinError(StoreError):
-    """None of a window's fragments can be read; the text says why for each."""
 
 
 @dataclass
@@ -105,13 +84,10 @@ class Joiner:
                 return standing
             try:
                 return await self._make(due, standing, fragments, left_out, digest)
-            except _LeftOutError as failure:
-                left_out += _told(due, fragments, failure.reasons)
+            except LeftOutError as failure:
+                left_out += told(due, fragments, failure.reasons)
                 fragments = [each for each in fragments if each.seq not in failure.reasons]
-        raise NothingToJoinError(
-            f"no fragment of {due.camera} {due.run} in window {due.window_start_ms} can be read: "
-            + "; ".join(f"{gap.first_seq}: {gap.reason}" for gap in left_out)
-        )
+        raise NothingToJoinError(due, left_out, self._clock_ms())
 
     async def _deleted(self, due: ChunkDue) -> bool:
         """Say whether retention has deleted the window; only of old ones the catalog is asked."""
@@ -205,7 +181,7 @@ class Joiner:
         missing: dict[int, str] = {}
         async with aclosing(wanted):
             async for fragment, reading in wanted:
-                if (reason := await _fault(reading)) is not None:
+                if (reason := await fault_of(reading)) is not None:
                     missing[fragment.seq] = reason
                 if missing:
                     continue  # the object will not be made: only what else is missing counts
@@ -215,7 +191,7 @@ class Joiner:
                 joined.size_bytes += len(data)
                 yield data
         if missing:
-            raise _LeftOutError(missing)
+            raise LeftOutError(missing)
 
     async def _fragment(
         self, due: ChunkDue, standing: ChunkComplete | None, fragment: FragmentRef
@@ -240,19 +216,6 @@ class Joiner:
         )
 
 
-async def _fault(reading: Awaitable[object]) -> str | None:
-    """Wait, and return why a fragment is left out; None where it was read."""
-    try:
-        await reading
-    except ObjectMissingError:
-        return OBJECT_MISSING
-    except IntegrityError as error:
-        return f"its bytes are not those told: {error}"
-    except MediaError as error:
-        return f"it is no readable video: {error}"
-    return None
-
-
 async def _update(sha256: "hashlib._Hash", data: bytes) -> None:
     """Hash more bytes; many of them in a thread, so that the loop goes on."""
     if len(data) < MUCH:
@@ -268,25 +231,3 @@ def _thinned(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
 
 def _within(standing: ChunkComplete, seq: int) -> ManifestFragment | None:
     return next((each for each in standing.fragments if each.seq == seq), None)
-
-
-def _told(due: ChunkDue, fragments: Sequence[FragmentRef], reasons: dict[int, str]) -> list[Gap]:
-    """Say which fragments are left out, and return their gaps."""
-    out = [each for each in fragments if each.seq in reasons]
-    for each in out:
-        log.warning(
-            "fragment left out: %s",
-            reasons[each.seq],
-            extra={"camera": due.camera, "run": due.run, "seq": each.seq},
-        )
-    return [_gap_of(each, reasons[each.seq]) for each in out]
-
-
-def _gap_of(fragment: FragmentRef, reason: str) -> Gap:
-    return Gap(
-        from_ms=fragment.start_ms,
-        to_ms=fragment.start_ms + fragment.duration_ms,
-        first_seq=fragment.seq,
-        last_seq=fragment.seq,
-        reason=reason[:500],
-    )

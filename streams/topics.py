@@ -78,7 +78,10 @@ FRAGMENT_ARRIVED = TopicSpec(
 HEAL_REQUESTED = TopicSpec("heal-requested", "camera id", (events.HealRequested,))
 CHUNK_DUE = TopicSpec("chunk-due", "camera id", (events.ChunkDue,), max_message_bytes=4 * MIB)
 CHUNK_COMPLETE = TopicSpec(
-    "chunk-complete", "camera id", (events.ChunkComplete,), max_message_bytes=8 * MIB
+    "chunk-complete",
+    "camera id",
+    (events.ChunkComplete, events.WindowLost),
+    max_message_bytes=8 * MIB,
 )
 DETECTION = TopicSpec("detection", "camera id", (events.Detection,))
 HEARTBEAT = TopicSpec("heartbeat", "tenant/site", (events.Heartbeat,))

@@ -11,6 +11,7 @@ from domain.events.chunks import (
     Gap,
     ManifestFragment,
     VideoForm,
+    WindowLost,
 )
 from domain.events.control import (
     CameraConfigured,
@@ -54,6 +55,7 @@ __all__ = [
     "RunStarted",
     "Tick",
     "VideoForm",
+    "WindowLost",
     "WindowsFrom",
     "encode",
     "parse",

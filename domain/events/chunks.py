@@ -139,3 +139,25 @@ class ChunkComplete(Event):
     def key(self) -> str:
         """The camera."""
         return self.camera
+
+
+class WindowLost(Event):
+    """None of a window's fragments could be joined: they cannot be played, and no chunk stands.
+
+    What arrives later, or is asked for again once its bytes stand, still becomes a chunk.
+    """
+
+    type: Literal["window-lost"] = "window-lost"
+    camera: CameraId
+    run: RunId
+    window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
+    window_ms: WindowMs
+    gaps: list[Gap] = Field(
+        min_length=1, max_length=5_000, description="what is lost and why, each seq told once"
+    )
+    lost_ms: Ms = Field(description="when it was found out")
+
+    @property
+    def key(self) -> str:
+        """The camera."""
+        return self.camera

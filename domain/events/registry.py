@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 from domain.errors import InvalidEventError
 from domain.events.base import Event
-from domain.events.chunks import ChunkComplete, ChunkDue
+from domain.events.chunks import ChunkComplete, ChunkDue, WindowLost
 from domain.events.control import (
     CameraConfigured,
     DeadLetter,
@@ -31,6 +31,7 @@ AnyEvent = (
     | Tick
     | ChunkDue
     | ChunkComplete
+    | WindowLost
     | Detection
     | Heartbeat
     | Deleted

@@ -1,6 +1,7 @@
 -- $1 text: JSON list of fragment-arrived; $2 bigint: now, UTC ms. The cameras' footage is locked.
 -- Returns how many became playable: those that no chunk holds or reports as
--- a gap (left out for wrong bytes, or late: then a revision will hold it) and no tombstone names.
+-- a gap (left out for wrong bytes, or late: then a revision will hold it), no tombstone names and
+-- no window-lost.
 WITH given AS (
     SELECT DISTINCT ON (camera, run, seq) *
     FROM jsonb_to_recordset($1::text::jsonb) AS f (
@@ -32,6 +33,11 @@ WITH given AS (
           AND tombstones.what = 'fragments'
           AND given.seq >= coalesce(tombstones.first_seq, 0)
           AND given.seq <= coalesce(tombstones.last_seq, 99999999)
+    ) AND NOT EXISTS (
+        SELECT FROM lost_windows
+        WHERE lost_windows.camera = given.camera
+          AND lost_windows.run = given.run
+          AND lost_windows.seqs @> given.seq
     )
     ON CONFLICT DO NOTHING
     RETURNING camera, start_ms, end_ms, width, height, video_codec

@@ -1,9 +1,14 @@
 -- $1 text: camera; $2 uuid[]: runs; $3, $4 bigint: only chunks whose window does not start in
 -- [$3, $4), UTC ms; $5 text[]: reasons of gaps that hold only while no object stands.
--- Of each run the seqs in chunks, those settled, and those left out for another reason.
+-- Of each run the seqs in chunks, those settled, and those left out for another reason; windows
+-- that are lost altogether count as chunks that hold nothing.
 WITH held AS (
     SELECT run, seqs, settled, gaps
     FROM chunks
+    WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
+    UNION ALL
+    SELECT run, '{}'::int4multirange, seqs, gaps
+    FROM lost_windows
     WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
 ), left_out AS (
     SELECT held.run, range_agg(int4range(gap.first_seq, gap.last_seq, '[]')) AS seqs
