@@ -1,0 +1,152 @@
+"""Heartbeats: what they say of disk and spool, and that changes of state go through the outbox."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import main as cli
+from domain.events import CameraStatus, Heartbeat, parse
+from edge_bridge.beat import Beats
+from edge_bridge.clock import EdgeClock
+from edge_bridge.config import EdgeConfig
+from edge_bridge.spool import owner as owner_module
+from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.spool import open_spool
+from edge_bridge.upload.link import Link
+from edge_bridge.upload.sender import Sender
+from edge_bridge.upload.signal import Signal
+from tests.unit.edge_bridge.cloud import MemoryCloud
+from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS, fragment, started
+from tests.waiting import wait_for
+
+CONFIG: dict[str, Any] = {
+    "site": "acme/berlin",
+    "edge": "e1",
+    "cloud": {"bucket": "bucket", "queue_url": "http://127.0.0.1/queue"},
+    "cameras": [{"id": "gate", "url": "rtsp://192.0.2.1/x"}],
+    "upload": {"limit_kbit": 4_000},
+}
+
+
+class Device:
+    """An edge without cameras, whose one camera's state the test sets."""
+
+    def __init__(self, folder: Path, cloud: MemoryCloud) -> None:
+        self.config = EdgeConfig.model_validate({**CONFIG, "spool": {"dir": str(folder)}})
+        self.state: Any = "recording"
+        work = Signal()
+        self.owner = SpoolOwner(
+            lambda: open_spool(folder, "e1", self.config.spool_limits()), work.set
+        )
+        store: Any = cloud
+        self.sender = Sender(
+            self.owner, store, store, to_s3=Link("s3"), to_sqs=Link("sqs"), work=work
+        )
+        self.beats = Beats(
+            self.config, self.owner, self.sender, self.config.upload.bandwidth(),
+            clock=EdgeClock(), statuses=self._statuses,
+        )  # fmt: skip
+
+    def _statuses(self) -> list[CameraStatus]:
+        return [CameraStatus(camera=CAMERA, state=self.state, since_ms=T0_MS)]
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    return MemoryCloud()
+
+
+def beats_of(cloud: MemoryCloud) -> list[Heartbeat]:
+    events = [parse(body) for body in cloud.messages]
+    return [event for event in events if isinstance(event, Heartbeat)]
+
+
+async def test_changes_of_state_during_an_outage_are_all_told(
+    tmp_path: Path, cloud: MemoryCloud
+) -> None:
+    device = Device(tmp_path, cloud)
+    try:
+        # recording ─ failing ─ recording ─ recording ─ recording      the cloud hears none of it
+        for state in ("recording", "failing", "recording", "recording", "recording"):
+            device.state = state
+            await device.beats._beat()
+        sending = asyncio.create_task(device.sender.run())
+        await wait_for(lambda: len(beats_of(cloud)) == 3, within_s=20, what="three heartbeats")
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        found = sorted(beats_of(cloud), key=lambda beat: beat.sent_ms)
+        assert [beat.cameras[0].state for beat in found] == ["failing", "recording", "recording"]
+    finally:
+        device.owner.close()
+
+
+async def test_a_heartbeat_says_how_disk_and_spool_fare(tmp_path: Path, cloud: MemoryCloud) -> None:
+    device = Device(tmp_path, cloud)
+    try:
+        device.owner.fragment(*fragment(0), started())
+        device.owner.fragment(*fragment(1), started())
+        first = (await device.owner.call(device.owner.spool.waiting, 1))[0]
+        await device.owner.call(device.owner.spool.give_up, first.id, "space")
+        await device.beats._beat()
+        assert device.sender._heartbeat is not None
+        beat = parse(device.sender._heartbeat)
+        assert isinstance(beat, Heartbeat)
+        assert (beat.disk_state, beat.given_up, beat.spool_waiting) == ("good", 1, 1)
+        assert beat.spool_oldest_ms == T0_MS + 4_000
+        report = device.beats.report()
+        assert report["disk"]["state"] == "good"
+        assert report["spool"]["upload_limit_kbit"] == 4_000
+    finally:
+        device.owner.close()
+
+
+async def test_a_disk_that_is_gone_or_hangs_stops_no_heartbeat(
+    tmp_path: Path, cloud: MemoryCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "spool"
+    device = Device(folder, cloud)
+    monkeypatch.setattr(owner_module, "_LOOK_EVERY_S", 3_600.0)
+    sending = asyncio.create_task(device.sender.run())
+    try:
+        await device.beats._beat()
+        await wait_for(lambda: len(beats_of(cloud)) == 1, within_s=20, what="the first")
+        folder.rename(tmp_path / "away")
+        monkeypatch.setattr(type(device.owner.spool.disk), "may_open", lambda _: False)
+        await device.beats._beat()
+        await wait_for(lambda: len(beats_of(cloud)) == 2, within_s=20, what="one without a disk")
+        assert beats_of(cloud)[-1].disk_state == "gone"
+        assert not folder.exists()
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        device.owner.close()
+
+
+def test_what_was_given_up_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "edge.yaml"
+    config.write_text(json.dumps({**CONFIG, "spool": {"dir": "spool"}}))
+    spool = open_spool(tmp_path / "spool", "e1", EdgeConfig.model_validate(
+        {**CONFIG, "spool": {"dir": "spool"}}).spool_limits())  # fmt: skip
+    for seq in range(4):
+        spool.store(*fragment(seq), started())
+    for row in spool.waiting(2):
+        spool.give_up(row.id, "space")
+    spool.give_up(spool.waiting(5)[-1].id, "damaged")
+
+    def said(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["edge", "given-up", "--config", str(config), *arguments])
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    rows = [json.loads(line) for line in said("--json").splitlines()]  # also while it runs
+    assert [(one["first_seq"], one["last_seq"], one["why"]) for one in rows] == [
+        (0, 1, "space"), (3, 3, "damaged"),
+    ]  # fmt: skip
+    assert rows[0]["run"] == RUN
+    assert (rows[0]["from_ms"], rows[0]["to_ms"]) == (T0_MS, T0_MS + 8_000)
+    assert "2025-10-09" in said()
+    spool.close()
