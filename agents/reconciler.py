@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from agents.healer import Healer
-from domain.errors import InvalidIdError
 from domain.events import FragmentArrived, RunEnded
-from domain.identity import check_run, fragment_key, run_started_ms
+from domain.identity import fragment_key, is_run, run_started_ms
 from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
 from stores import inventory as bucket
@@ -67,7 +66,7 @@ class Reconciler:
         known = await index.known_runs(self._catalog, camera, self._of.since_ms)
         left = self._of.most
         waiting: list[str] = []
-        names = [name async for name in bucket.runs(self._store, camera) if _is_run(name)]
+        names = [name async for name in bucket.runs(self._store, camera) if is_run(name)]
         waiting = [run for run in names if run not in known or not known[run].over]
         for start in range(0, len(waiting), RUNS_AT_ONCE):
             runs = waiting[start : start + RUNS_AT_ONCE]
@@ -129,11 +128,3 @@ class Reconciler:
             end = await self._reader.end(camera, run)
             if end is not None:
                 yield end
-
-
-def _is_run(name: str) -> bool:
-    try:
-        check_run(name)
-    except InvalidIdError:
-        return False
-    return True

@@ -21,7 +21,14 @@ from domain.consistency import manifest_fault
 from domain.consistency.manifests import NOT_THERE
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete, Event
-from domain.identity import fragment_key, manifest_key, parse_chunk_key
+from domain.identity import (
+    fragment_key,
+    is_run,
+    manifest_key,
+    parse_chunk_key,
+    run_end_key,
+    run_started_ms,
+)
 from domain.retention import Judgement, Margins, Policy, Reason
 from domain.seqs import SeqRanges
 from stores import inventory as bucket
@@ -133,6 +140,32 @@ class Retain:
             after = await self._carry_out(camera, after)
         if self._sender is not None:
             self.detections += await forget_old(self._catalog, camera, now_ms - age_ms)
+            await self._delete_ends(camera, now_ms - age_ms)
+
+    async def _delete_ends(self, camera: str, until_ms: int) -> None:
+        """Delete the ends of runs of which nothing is left; the catalog keeps what they say."""
+        runs = [
+            run
+            async for run in bucket.runs(self._store, camera)
+            if is_run(run) and run_started_ms(run) < until_ms
+        ]
+        for start in range(0, len(runs), MOST_KEYS):
+            some = runs[start : start + MOST_KEYS]
+            async with book.deciding(self._catalog, camera, self._margins) as (connection, policy):
+                keys = []
+                for run, from_ms, to_ms in await book.ends_left(connection, camera, some, until_ms):
+                    stands = [
+                        info.key async for _, info in bucket.fragments(self._store, camera, run)
+                    ]
+                    if stands != [run_end_key(camera, run)]:
+                        continue
+                    if policy.held(camera, from_ms, to_ms):
+                        self.held += 1
+                    else:
+                        keys += stands
+                await self._store.delete(keys)
+            self.objects["age"] += len(keys)
+            OBJECTS.labels("age").inc(len(keys))
 
     # -- looking
 

@@ -17,10 +17,11 @@ from cli.durations import duration_ms
 from domain.errors import ConfigError, StoreError
 from domain.identity import check_camera
 from domain.lifecycle import lifecycle
-from domain.retention import MAX_DAYS, Margins, Rule, check_scope, covers
+from domain.retention import DAY_MS, MAX_DAYS, Margins, Rule, check_scope, covers
 from domain.times import format_ms
 from stores.catalog import Catalog, known_cameras
 from stores.catalog import retention as book
+from stores.catalog.days import drop_empty_days
 from streams.metrics import REGISTRY
 from streams.sender import Sender
 from streams.settings import Settings, settings
@@ -184,11 +185,13 @@ async def _once(args: argparse.Namespace, of: Settings) -> None:
         retain = Retain(store, catalog, sender, _margins(of), _now_ms)
         cameras = sorted(args.camera) or await book.cameras(catalog)
         await retain.run(cameras)
+        days = 0 if args.dry_run else await drop_empty_days(catalog, _now_ms() - 2 * DAY_MS)
     said = {
         "cameras": len(cameras),
         "objects": dict(retain.objects),
         "bytes": dict(retain.bytes),
         "detections": retain.detections,
+        "empty_days": days,
         "held": retain.held,
         "unchecked": retain.unchecked,
     }

@@ -80,6 +80,15 @@ def new_run_id(started_ms: int, entropy: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def is_run(text: str) -> bool:
+    """Say whether a text is a run's id."""
+    try:
+        check_run(text)
+    except InvalidIdError:
+        return False
+    return True
+
+
 def run_started_ms(run: str) -> int:
     """Return when a run started (UTC, ms), which its id carries."""
     return int(check_run(run).replace("-", "")[:12], 16)

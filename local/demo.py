@@ -153,6 +153,8 @@ class Demo:
         self._launch(Program("relay", vigil("relay", "run"), self._folder, self._env))
         for name in WORKERS:
             self._launch(Program(name, worker(f"agents.{name}"), self._folder, self._env))
+        enforcing = vigil("retention", "enforce", "--every", "1h")
+        self._launch(Program("retention", enforcing, self._folder, self._env))
 
     def _launch(self, program: Program) -> None:
         self._programs.append(program)

@@ -341,3 +341,13 @@ async def standing(
 async def done(connection: Connection, deletions: Sequence[Deletion]) -> None:
     """Forget deletions whose objects are gone."""
     await connection.execute(sql("deletions_done"), [each.id for each in deletions])
+
+
+async def ends_left(
+    connection: Connection, camera: str, runs: Sequence[str], until_ms: int
+) -> list[tuple[str, int, int]]:
+    """Return those runs that ended before `until_ms` and have nothing left, with start and end."""
+    rows = await connection.fetch(
+        sql("retention_ends"), camera, [UUID(run) for run in runs], until_ms
+    )
+    return [(row["run"], row["started_ms"], row["ended_ms"]) for row in rows]

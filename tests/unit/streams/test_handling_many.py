@@ -25,9 +25,15 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def handle_many(
-    app: App, handler: ManyHandler, work: Any, *, most: int = 100, check: Any = None
+    app: App,
+    handler: ManyHandler,
+    work: Any,
+    *,
+    most: int = 100,
+    check: Any = None,
+    kept_by: str | None = None,
 ) -> None:
-    many = ManyWork(app, topics.FRAGMENT_ARRIVED, handler, most, check)  # type: ignore[arg-type]
+    many = ManyWork(app, topics.FRAGMENT_ARRIVED, handler, most, check, kept_by)  # type: ignore[arg-type]
     await many.work_off(work)
     assert app.ended == [work]
 
@@ -116,3 +122,15 @@ async def test_only_what_is_refused_becomes_a_dead_letter(
     assert list(stored) == [at for at in range(20) if at not in refused]
     assert sorted((letter.offset or 0) - 5 for _, letter in app.sent) == sorted(refused)
     assert sorted(app.done) == list(range(5, 25))
+
+
+async def test_what_another_worker_keeps_is_passed_over_but_not_what_the_handler_refuses() -> None:
+    async def handler(arrivals: Sequence[Arrival]) -> None:
+        if 2 in seqs(arrivals):
+            raise InvalidEventError("catalog: a row is refused")
+
+    app = App()
+    values = [b"{", encode(fragment(CAMERA, 1)), encode(fragment(CAMERA, 2))]
+    await handle_many(app, handler, batch(*values), kept_by="assemble")
+    assert [letter.reason for _, letter in app.sent] == ["catalog: a row is refused"]
+    assert sorted(app.done) == [5, 6, 7]

@@ -1,0 +1,45 @@
+"""Removing the partitions of days of which nothing is left.
+
+A day that is written to once more is made again (Catalog.write_days).
+"""
+
+import re
+from datetime import UTC, datetime
+
+from domain.errors import StoreError
+from stores.catalog.pool import Catalog
+
+_PART = re.compile(r"(chunks|detections|detection_minutes)_\d{8}")
+LOCK_MS = 2_000
+"""Nobody waits longer than that for a partition to go; it goes another time then."""
+
+
+async def drop_empty_days(catalog: Catalog, before_ms: int) -> int:
+    """Drop the empty partitions of days before `before_ms` (UTC); return how many went.
+
+    Where somebody works on a table for long, what is left goes at the next call.
+    """
+    day = datetime.fromtimestamp(before_ms / 1000, UTC).strftime("%Y%m%d")
+    gone = 0
+    for row in await catalog.rows("days", day):
+        try:
+            gone += await _drop(catalog, row["whole"], row["part"])
+        except StoreError:
+            return gone
+    return gone
+
+
+async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
+    if not _PART.fullmatch(part):
+        return False
+    empty = f"SELECT NOT EXISTS (SELECT FROM {part})"  # noqa: S608 - its name was checked
+    async with catalog.transaction() as connection:
+        if not await connection.fetchval(empty):
+            return False
+        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('ensure_day', 0))")
+        await connection.execute(f"LOCK TABLE ONLY {whole} IN ACCESS EXCLUSIVE MODE")
+        if not await connection.fetchval(empty):
+            return False
+        await connection.execute(f"DROP TABLE {part}")
+        return True
