@@ -62,6 +62,13 @@ class Edge:
         """kill -9."""
         self._program.process.kill()
 
+    @property
+    def pid(self) -> int:
+        """The edge's process id."""
+        pid = self._program.process.pid
+        assert pid is not None, "the edge is not running"
+        return pid
+
     async def stop(self) -> int | None:
         """SIGTERM; returns the exit code."""
         return await asyncio.to_thread(self._program.process.stop)
