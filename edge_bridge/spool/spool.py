@@ -96,6 +96,10 @@ class Spool:
         """Return what all cameras bring in an hour, as measured; 0 while that is not known."""
         return self.rate.hour_bytes(_steady_ms())
 
+    def keep_within(self, limits: SpoolLimits) -> None:
+        """Keep within other limits from now on."""
+        self._limits = limits
+
     def floor_bytes(self) -> int:
         """Return the bytes of the disk that stay free as the cameras send now."""
         if self._free_bytes is not None:
@@ -316,6 +320,8 @@ class Spool:
             elif uploaded := self.journal.waiting.on_disk(State.UPLOADED, 1):
                 self._free(uploaded[0])
                 self.journal.without_file(uploaded[0].id)
+            elif not self._last_resort(most, floor):
+                return
             elif stored := next_to_give_up(self.journal, self._limits, priority, _FREE_AT_ONCE):
                 for row in stored:
                     log.error(
@@ -323,10 +329,17 @@ class Spool:
                         extra={"camera": row.camera, "run": row.run, "seq": row.seq},
                     )
                     self.give_up(row.id, "space")
-                    if not short():
+                    if not short() or not self._last_resort(most, floor):
                         break
             else:
                 return
+
+    def _last_resort(self, most: int, floor: int) -> bool:
+        """Return whether what nobody else has may go: where others fill the disk, an hour of it
+        stays, down to the configured minimum of free space.
+        """
+        least = min(self._limits.free_floor_bytes, floor)
+        return self.bytes > most or self.bytes > self.hour_bytes() or self.free_bytes() < least
 
     def _free(self, row: FragmentRow) -> None:
         self.files.remove(row.camera, row.run, row.seq)

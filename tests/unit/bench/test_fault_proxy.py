@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bench.fault_proxy import FAULTS, Fault, FaultProxy
+from bench.fault_proxy import EXPIRED_KEY, FAULTS, SLOW_BYTES_S, Fault, FaultProxy
 from tests.waiting import wait_for
 
 
@@ -74,3 +74,49 @@ async def test_a_share_of_the_connections_is_hit(proxy: FaultProxy) -> None:
             outcomes.append(await ask(session, proxy, b"small"))
     assert 8 < outcomes.count("reset") < 32
     assert outcomes.count("reset") + outcomes.count("whole") == 40
+
+
+async def test_a_cut_ends_open_connections_at_once_and_refuses_new_ones(proxy: FaultProxy) -> None:
+    async with aiohttp.ClientSession() as session:
+        assert await ask(session, proxy, b"small") == "whole"  # its connection stays open
+        proxy.begin("cut", 1.0)
+        for _ in range(3):
+            assert await ask(session, proxy, b"small") == "reset"
+        proxy.end()
+        assert await ask(session, proxy, b"small") == "whole"
+
+
+async def test_busy_is_answered_503(proxy: FaultProxy) -> None:
+    proxy.begin("busy", 1.0)
+    async with aiohttp.ClientSession() as session:
+        assert await ask(session, proxy, b"small") == "503"
+
+
+async def test_flaky_resets_some_of_the_pieces_of_all_connections(proxy: FaultProxy) -> None:
+    proxy.begin("flaky", 0.3)
+    async with aiohttp.ClientSession() as session:
+        outcomes = [await ask(session, proxy, b"small") for _ in range(60)]
+    assert set(outcomes) == {"whole", "reset"}
+    assert proxy.hit >= outcomes.count("reset")
+
+
+async def test_a_slow_line_is_shared(proxy: FaultProxy) -> None:
+    # two bodies there and two back: each way takes what both together take
+    size = SLOW_BYTES_S // 8
+    proxy.begin("slow", 1.0)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    async with aiohttp.ClientSession() as session:
+        outcomes = await asyncio.gather(*(ask(session, proxy, bytes(size)) for _ in range(2)))
+    assert outcomes == ["whole", "whole"]
+    assert loop.time() - began_s >= 2 * size / SLOW_BYTES_S  # never faster than the line
+
+
+async def test_only_the_key_that_expired_is_refused(proxy: FaultProxy) -> None:
+    proxy.begin("expired", 1.0)
+    async with aiohttp.ClientSession() as session:
+        for key, status in ((EXPIRED_KEY, 403), ("another", 200)):
+            headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={key}/20261122/x/s3"}
+            async with session.put(f"{proxy.url}/key", data=b"x", headers=headers) as answer:
+                assert answer.status == status
+                assert (b"ExpiredToken" in await answer.read()) == (status == 403)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ConfigError
+from domain.identity import FragmentId
 from edge_bridge.spool import owner as owner_module
 from edge_bridge.spool.disk import DiskError, DiskState
 from edge_bridge.spool.files import FragmentFiles
@@ -104,6 +105,10 @@ async def settled(owner: SpoolOwner) -> None:
         await owner.call(lambda: None)
 
 
+def how(owner: SpoolOwner) -> str:
+    return owner.disk[0]
+
+
 def film(owner: SpoolOwner, seq: int, camera: str = CAMERA) -> None:
     event, data = fragment(seq, size=SIZE, camera=camera)
     owner.fragment(event, data, started(camera=camera))
@@ -119,7 +124,7 @@ async def test_a_small_disk_fills_up_and_recording_goes_on_by_policy(disk: Disk)
         for seq in range(ALL):
             film(owner, seq)
             await settled(owner)
-        assert owner.disk[0] == "good"  # it has room for the next one, always
+        assert how(owner) == "good"  # it has room for the next one, always
         now = states(owner.spool)
         kept = sorted(seq for (_, seq), state in now.items() if state is State.STORED)
         assert kept == list(range(ALL - len(kept), ALL)), "the newest are kept"
@@ -150,12 +155,12 @@ async def test_a_disk_filled_by_others_gives_up_the_new_and_says_so(disk: Disk) 
         for seq in range(5):
             film(owner, seq)
             await settled(owner)
-        assert owner.disk[0] == "full"
+        assert how(owner) == "full"
         assert owner.given_up == 5
         _empty(filler)
         film(owner, 5)
         await settled(owner)
-        assert owner.disk[0] == "good"
+        assert how(owner) == "good"
         assert states(owner.spool) == {
             (CAMERA, seq): State.STORED if seq == 5 else State.GIVEN_UP for seq in range(6)
         }
@@ -176,7 +181,7 @@ def _refuse_writes(folder: Path, code: int) -> None:
     def write(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    FragmentFiles.write = write  # type: ignore[method-assign]
+    FragmentFiles.write = write  # type: ignore[method-assign, assignment]
 
 
 def _fill(filler: Path, disk: Disk) -> None:
@@ -212,7 +217,7 @@ async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk:
             _refuse_writes(disk.folder, 30)
         film(owner, 1)
         await settled(owner)
-        state = owner.disk[0]
+        state = how(owner)
         assert state in ("read-only", "failing")
         owner.message("detection", b"kept in memory")
         owner.end_run(RUN, T0_MS + 8_000, "camera closed")
@@ -221,7 +226,7 @@ async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk:
             disk.option("rw")
         _empty(disk.folder / "filler")
         await settled(owner)
-        assert owner.disk[0] == "good"
+        assert how(owner) == "good"
         assert states(owner.spool) == {(CAMERA, 0): State.STORED, (CAMERA, 1): State.GIVEN_UP}
         assert b"kept in memory" in [row.body for row in owner.spool.messages(10)]
         (run,) = owner.spool.journal.runs(EndState.ENDED)
@@ -242,14 +247,14 @@ async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(disk: Disk
         for seq in (1, 2):
             film(owner, seq)
         await settled(owner)
-        assert owner.disk[0] == "gone"
+        assert how(owner) == "gone"
         assert list(disk.folder.iterdir()) == []
         with pytest.raises(DiskError, match="is gone"):
             await owner.call(owner.spool.counts)
         assert disk.mount()  # another, empty one
         film(owner, 3)
         await settled(owner)
-        assert owner.disk[0] == "good"
+        assert how(owner) == "good"
         assert states(owner.spool) == {
             (CAMERA, 1): State.GIVEN_UP, (CAMERA, 2): State.GIVEN_UP, (CAMERA, 3): State.STORED,
         }  # fmt: skip
@@ -275,13 +280,13 @@ async def test_a_folder_that_is_away_and_comes_back(disk: Disk, tmp_path: Path) 
         disk.folder.mkdir()
         film(owner, 1)
         await settled(owner)
-        assert owner.disk[0] == "good"  # a new folder was begun: there is no mount point to guard
+        assert how(owner) == "good"  # a new folder was begun: there is no mount point to guard
         assert owner.spool.disk.id != first
         disk.bring_back()  # swapped for the other one
         film(owner, 2)
         await settled(owner)
         assert owner.spool.disk.id == first
-        assert owner.disk[0] == "good"
+        assert how(owner) == "good"
         assert states(owner.spool) == {(CAMERA, 0): State.STORED, (CAMERA, 2): State.STORED}
         assert [run.run for run in owner.spool.journal.runs(EndState.OPEN)] == [RUN]
     finally:
@@ -299,7 +304,7 @@ async def test_another_spool_in_its_place_is_called_swapped(
         film(owner, 0)
         await settled(owner)
         assert "is swapped" in caplog.text
-        assert owner.disk[0] == "good"
+        assert how(owner) == "good"
         assert states(owner.spool) == {(CAMERA, 0): State.STORED}
     finally:
         owner.close()
@@ -385,6 +390,32 @@ def test_the_floor_is_an_hour_of_what_the_cameras_bring(
     assert SpoolLimits(free_floor_bytes=minimum).floor(hour, total) == floor
 
 
+def test_where_others_fill_the_disk_the_newest_hour_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An hour is 5 fragments. Free: less than that hour, more than the configured minimum.
+    limits = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=1_000)
+    spool = open_spool(tmp_path, "e1", limits)
+    monkeypatch.setattr(spool, "hour_bytes", lambda: 5 * SIZE)
+    monkeypatch.setattr(spool.disk, "free", lambda: (4 * SIZE, 1 << 40))
+    for seq in range(12):
+        spool.store(*fragment(seq, size=SIZE), started())
+    stored = [seq for (_, seq), state in states(spool).items() if state is State.STORED]
+    assert stored == list(range(7, 12))
+    for seq in range(7, 9):
+        spool.uploaded(fragment_id(seq))
+    spool.make_room()
+    assert spool.bytes == 3 * SIZE  # what the cloud has goes all the same
+    monkeypatch.setattr(spool.disk, "free", lambda: (999, 1 << 40))
+    spool.make_room()
+    assert spool.bytes == 0
+    spool.close()
+
+
+def fragment_id(seq: int) -> FragmentId:
+    return FragmentId(CAMERA, RUN, seq)
+
+
 def test_a_spool_that_wants_its_own_disk_refuses_the_root_disk(tmp_path: Path) -> None:
     folder = Path("/vigil-no-such-mount/spool")
     with pytest.raises(ConfigError, match=r"lies on the root disk.*mount the spool's disk"):
@@ -411,7 +442,7 @@ async def test_work_that_waits_for_a_hanging_disk_is_bounded(
     release = threading.Event()
     try:
         owner._submit(release.wait)
-        await wait_for(lambda: owner.disk[0] == "hanging", within_s=10, what="it hangs")
+        await wait_for(lambda: how(owner) == "hanging", within_s=10, what="it hangs")
         with pytest.raises(DiskError, match="hangs"):
             await owner.call(owner.spool.counts)
         for number in range(200_000):
@@ -420,7 +451,7 @@ async def test_work_that_waits_for_a_hanging_disk_is_bounded(
         release.set()
         monkeypatch.setattr(owner_module, "HANGS_S", 60.0)
         await settled(owner)
-        assert owner.disk[0] == "good"
+        assert how(owner) == "good"
         newest = owner.spool.journal._db.execute("SELECT max(body) FROM messages").fetchone()[0]
         assert int(newest) == 199_999
     finally:
