@@ -9,6 +9,8 @@ written, and what is not believed, stands in agents/indexing.py.
 import logging
 import time
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from agents.grouping import GroupWriter
 from agents.indexing import (
@@ -49,13 +51,14 @@ def _believed(event: AnyEvent, record: Record) -> None:
 
 
 async def _index(arrivals: Sequence[Arrival]) -> None:
-    given: dict[str, list[AnyEvent]] = {}
-    for event, record in arrivals:
-        kind = kind_of(event, record.timestamp_ms)
-        if kind is not None:
-            given.setdefault(kind.name, []).append(event)
-    for name, events in given.items():
-        await _put(_writers[name], events, f"index {name}")
+    """Write events in their order: neighbours of one kind together."""
+    kept = [
+        (kind, event)
+        for event, record in arrivals
+        if (kind := kind_of(event, record.timestamp_ms)) is not None
+    ]
+    for kind, some in groupby(kept, key=itemgetter(0)):
+        await _put(_writers[kind.name], [event for _, event in some], f"index {kind.name}")
 
 
 async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: str) -> None:
