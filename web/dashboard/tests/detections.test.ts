@@ -22,6 +22,25 @@ describe("boxes of a frame", () => {
     expect(boxesAt(samples, 500, 1500)[0]?.box).toEqual(RIGHT);
   });
 
+  it("move with their track where samples between have missed it", () => {
+    const other = (at_ms: number) => seen(at_ms, FAR, "b");
+    const samples = toSamples([
+      ...[seen(1000, LEFT), other(1000), other(1500)],
+      ...[seen(2000, RIGHT), other(2000)],
+    ]);
+    for (const [atMs, x] of [
+      [1250, 0.115],
+      [1500, 0.13],
+      [1750, 0.145],
+    ] as const) {
+      const boxes = boxesAt(samples, 500, atMs);
+      expect(boxes).toHaveLength(2);
+      expect(boxes.find(({ track }) => track === "a")?.box[0]).toBeCloseTo(x);
+    }
+    const longGone = toSamples([seen(1000, LEFT), other(2500), seen(4500, RIGHT)]);
+    expect(boxesAt(longGone, 500, 2500).map(({ track }) => track)).toEqual(["b"]);
+  });
+
   it("stand still when the track may be two things", () => {
     const jump = toSamples([seen(1000, LEFT), seen(1500, FAR)]);
     expect(boxesAt(jump, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);

@@ -63,8 +63,8 @@ export function indexAt(samples: readonly Sample[], atMs: number): number {
 /**
  * The boxes to draw on the frame at `atMs`.
  *
- * What is surely the same thing in two neighbouring samples moves in a straight line between them.
- * All else stands still where it was seen, near its own sample and for at most one interval.
+ * What is surely the same thing in two neighbouring samples moves in a straight line between them;
+ * what has a track does so too where samples between have missed it. All else stands still where it was seen, near its own sample and for at most one interval.
  */
 export function boxesAt(samples: readonly Sample[], intervalMs: number, atMs: number): Shown[] {
   const index = indexAt(samples, atMs + SAME_FRAME_MS);
@@ -74,11 +74,19 @@ export function boxesAt(samples: readonly Sample[], intervalMs: number, atMs: nu
   const untilMs = after ? after.atMs - atMs : Number.POSITIVE_INFINITY;
   const elapsedMs = sinceMs + untilMs;
   const reachMs = Math.min(LONGEST_INTERVAL_MS, intervalMs * 1.6);
+  const shown: Shown[] = [];
+  const onTrack = new Set<Detection["track"]>();
+  for (const [seen, next] of trackedAround(samples, index, atMs)) {
+    onTrack.add(seen.track);
+    const passed = (atMs - seen.at_ms) / (next.at_ms - seen.at_ms);
+    const part = Math.min(1, Math.max(0, passed));
+    shown.push({ ...still(part < 0.5 ? seen : next), box: mix(seen.box, next.box, part) });
+  }
+  const rest = (found: readonly Detection[]) => found.filter(({ track }) => !onTrack.has(track));
   const links =
     before && after && elapsedMs <= reachMs
-      ? link(before.found, after.found, elapsedMs)
+      ? link(rest(before.found), rest(after.found), elapsedMs)
       : new Map<Detection, Detection>();
-  const shown: Shown[] = [];
   const share = Math.min(1, Math.max(0, sinceMs / elapsedMs));
   for (const [seen, next] of links) {
     shown.push({ ...still(share < 0.5 ? seen : next), box: mix(seen.box, next.box, share) });
@@ -87,12 +95,47 @@ export function boxesAt(samples: readonly Sample[], intervalMs: number, atMs: nu
   const isLast = elapsedMs > reachMs;
   const holdMs = isLast ? Math.min(intervalMs, LONGEST_HOLD_MS) : halfMs;
   if (before && sinceMs <= holdMs && (isLast || sinceMs < untilMs)) {
-    for (const seen of before.found) if (!links.has(seen)) shown.push(still(seen));
+    for (const seen of rest(before.found)) if (!links.has(seen)) shown.push(still(seen));
   } else if (after && untilMs <= halfMs) {
     const linked = new Set(links.values());
-    for (const coming of after.found) if (!linked.has(coming)) shown.push(still(coming));
+    for (const coming of rest(after.found)) if (!linked.has(coming)) shown.push(still(coming));
   }
   return shown;
+}
+
+/** Pairs of one track's sights before and after a moment, at most the longest interval apart. */
+function trackedAround(
+  samples: readonly Sample[],
+  index: number,
+  atMs: number,
+): [Detection, Detection][] {
+  const pairs: [Detection, Detection][] = [];
+  const known = new Set<Detection["track"]>([null]);
+  for (let i = index; i >= 0; i--) {
+    const earlier = samples[i];
+    if (!earlier || atMs - earlier.atMs > LONGEST_INTERVAL_MS) break;
+    for (const seen of earlier.found) {
+      if (known.has(seen.track)) continue;
+      known.add(seen.track);
+      const next = nextOfTrack(samples, index + 1, seen);
+      if (next && link([seen], [next], next.at_ms - seen.at_ms).size > 0) pairs.push([seen, next]);
+    }
+  }
+  return pairs;
+}
+
+function nextOfTrack(
+  samples: readonly Sample[],
+  from: number,
+  seen: Detection,
+): Detection | undefined {
+  for (let i = from; i < samples.length; i++) {
+    const later = samples[i];
+    if (!later || later.atMs - seen.at_ms > LONGEST_INTERVAL_MS) return undefined;
+    const next = later.found.find(({ track }) => track === seen.track);
+    if (next) return next;
+  }
+  return undefined;
 }
 
 function still(detection: Detection): Shown {
