@@ -11,13 +11,15 @@ import pytest
 import pytest_asyncio
 
 from domain.events import encode
+from domain.gaps import OBJECT_MISSING
 from domain.identity import fragment_key, site_of
+from stores.catalog.timeline import reported_gaps
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.storage import make_object_store, make_queue
 from tests.cloud import Cloud, quick
 from tests.conftest import Services
-from tests.outcome import all_in_chunks, registered
+from tests.outcome import all_in_chunks, in_catalog, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
 
@@ -123,6 +125,26 @@ async def test_a_damaged_fragment_is_a_gap_with_its_reason(
     (gap,) = chunk.gaps
     assert (gap.first_seq, gap.from_ms, gap.to_ms) == (2, event.start_ms, event.end_ms)
     assert reason in gap.reason
+
+
+async def test_a_window_of_nothing_readable_is_no_longer_played(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    recorder = Recorder(await registered(cloud, f"acme/{names}/nothing"), START_MS)
+    events = [recorder.film(seq)[0] for seq in range(3)]
+    assert await queue.send([encode(event) for event in events]) == []
+    await wait_for(lambda: _rows(cloud, recorder.camera, 3), within_s=60, what=cloud.tails)
+    await recorder.end(store, queue, 2)
+    await wait_for(lambda: _rows(cloud, recorder.camera, 0), within_s=60, what=cloud.tails)
+    async with cloud.catalog() as catalog:
+        gaps = await reported_gaps(catalog, recorder.camera, START_MS, events[-1].end_ms)
+    assert [(gap.from_ms, gap.reason) for gap in gaps] == [
+        (event.start_ms, OBJECT_MISSING) for event in events
+    ]
+
+
+async def _rows(cloud: Cloud, camera: str, count: int) -> bool:
+    return (await in_catalog(cloud, camera))["waiting"] == count
 
 
 @pytest.mark.parametrize(
