@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from agents.beside import beside
+from agents.fsck import MARGIN_MS
 from agents.joiner import Joiner
 from agents.unjoined import NothingToJoinError, WindowDeletedError
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
+from domain.rewindow import as_cut
+from stores.catalog.rewindow import otherwise_cut
 from streams import codec, logs, topics
 from streams.app import worker_app
 from streams.codec import Record
@@ -66,7 +69,21 @@ async def _in_order(arrivals: Sequence[Arrival]) -> None:
         if app.consumer.interrupted.is_set():
             raise Interrupted("given back")
         with logs.About(record, event):
-            await _join(event)
+            for due in await _as_cut(event):
+                await _join(due)
+
+
+async def _as_cut(event: ChunkDue) -> list[ChunkDue]:
+    """Return what is due in the windows that a replay may have made of the footage meanwhile.
+
+    Replays leave windows alone that ended just now: of those the catalog is not asked.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    if event.window_start_ms + event.window_ms + MARGIN_MS > now_ms:
+        return [event]
+    opened = await app.insist(index.get, what="open catalog")
+    standing = await app.insist(lambda: otherwise_cut(opened, event), what="look at windows")
+    return as_cut(event, standing)
 
 
 async def _join(event: ChunkDue) -> None:

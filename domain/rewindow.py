@@ -16,6 +16,7 @@ from math import lcm
 from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, FragmentRef, Gap, VideoForm
+from domain.seqs import SeqRanges
 
 LONGEST_STRETCH_MS = 21_600_000
 """Six hours: what is held in memory and replaced in one transaction."""
@@ -70,6 +71,49 @@ def recut(chunks: Sequence[ChunkComplete], window_ms: int) -> Recut:
                 made.append(due)
     replaced = [each for each in chunks if (each.run, each.window_start_ms) not in staying]
     return Recut(tuple(replaced), tuple(made))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A current chunk of a run, in a window of another length than is asked for."""
+
+    window_start_ms: int
+    window_ms: int
+    seqs: SeqRanges
+
+
+def as_cut(due: ChunkDue, standing: Sequence[Standing]) -> list[ChunkDue]:
+    """Return what is due where a replay has cut the run's footage into other windows meanwhile.
+
+    `standing` overlaps the window. What stands in it already is not due, the rest belongs to the
+    windows that the replay made; without any, the due is as it was.
+    """
+    if not standing:
+        return [due]
+    windows: dict[tuple[int, int], list[FragmentRef]] = {}
+    for fragment in due.fragments:
+        if any(fragment.seq in each.seqs for each in standing):
+            continue
+        near = min(standing, key=lambda each: _distance(each, fragment.start_ms))
+        start_ms = fragment.start_ms // near.window_ms * near.window_ms
+        windows.setdefault((start_ms, near.window_ms), []).append(fragment)
+    return [
+        due.model_copy(
+            update={
+                "window_start_ms": start_ms,
+                "window_ms": window_ms,
+                "reason": "late",
+                "fragments": fragments,
+                "gaps": [],  # the chunks that stand tell them, and are cut by what comes
+            }
+        )
+        for (start_ms, window_ms), fragments in sorted(windows.items())
+    ]
+
+
+def _distance(window: Standing, at_ms: int) -> int:
+    end_ms = window.window_start_ms + window.window_ms
+    return max(window.window_start_ms - at_ms, at_ms - end_ms + 1, 0)
 
 
 def _dues(chunks: Sequence[ChunkComplete], window_ms: int) -> list[ChunkDue]:

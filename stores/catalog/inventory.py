@@ -62,7 +62,8 @@ def _derived(row: dict[str, Any] | Row) -> Derived:
     )
 
 
-def _seqs(multirange: str) -> SeqRanges:
+def seqs_of(multirange: str) -> SeqRanges:
+    """Return the seqs of a multirange in PostgreSQL's text."""
     return SeqRanges((first, end - 1) for first, end in parse_multirange(multirange))
 
 
@@ -115,7 +116,7 @@ async def held_by_chunks(
         "inventory_held", camera, [UUID(run) for run in runs], *but, sorted(NOT_THERE)
     )
     return {
-        row["run"]: Held(_seqs(row["seqs"]), _seqs(row["settled"]), _seqs(row["left_out"]))
+        row["run"]: Held(seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"]))
         for row in rows
     }
 
@@ -125,7 +126,7 @@ async def seqs_with_rows(
 ) -> dict[str, SeqRanges]:
     """Return of each run the seqs that have rows of their own."""
     rows = await catalog.rows("inventory_rows_of_runs", camera, [UUID(run) for run in runs])
-    return {row["run"]: _seqs(row["seqs"]) for row in rows}
+    return {row["run"]: seqs_of(row["seqs"]) for row in rows}
 
 
 async def buried_chunks(
@@ -143,7 +144,7 @@ async def buried_fragments(
     rows = await catalog.rows(
         "inventory_buried_fragments", camera, [UUID(run) for run in runs], until_ms
     )
-    return {row["run"]: (_seqs(row["buried"]), _seqs(row["dying"])) for row in rows}
+    return {row["run"]: (seqs_of(row["buried"]), seqs_of(row["dying"])) for row in rows}
 
 
 async def window_buried(

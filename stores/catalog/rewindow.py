@@ -8,11 +8,14 @@ fragment twice or not at all.
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from domain.chunks import digest_of
 from domain.errors import StoreError
 from domain.events import ChunkComplete, ChunkDue
+from domain.rewindow import Standing
 from stores.catalog.index import put_chunks
+from stores.catalog.inventory import seqs_of
 from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
 from stores.catalog.replays import note_bookmark
 from stores.catalog.retention import Deletion
@@ -40,6 +43,15 @@ async def in_work(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> bo
     """Say whether a fragment of [from, to) waits for its chunk: the stream has it in hand."""
     row = await catalog.row("recut_waiting", camera, from_ms, to_ms)
     return bool(row and row["waiting"])
+
+
+async def otherwise_cut(catalog: Catalog, due: ChunkDue) -> list[Standing]:
+    """Return the run's current chunks that overlap a window and are of another length."""
+    window = due.window_start_ms, due.window_ms
+    rows = await catalog.rows("recut_of_run", due.camera, UUID(due.run), *window)
+    return [
+        Standing(row["window_start_ms"], row["window_ms"], seqs_of(row["seqs"])) for row in rows
+    ]
 
 
 async def any_buried(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) -> bool:

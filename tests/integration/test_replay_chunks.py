@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from agents.joiner import Joiner
 from agents.replay import chunks as module
 from cli.replay_catalog import rebuild
 from cli.replay_chunks import remake
@@ -12,12 +13,14 @@ from domain.errors import ConfigError
 from domain.events import ChunkComplete
 from domain.identity import fragment_key, manifest_key
 from domain.retention import Hold
+from domain.rewindow import as_cut
 from domain.times import format_ms
 from stores.catalog import index_chunks
 from stores.catalog.playback import chunk_place, pieces
 from stores.catalog.retention import add_hold
+from stores.catalog.rewindow import otherwise_cut
 from tests.conftest import Services
-from tests.integration.consistency_support import START_MS, WINDOW_MS, now_ms
+from tests.integration.consistency_support import START_MS, WINDOW_MS, due_of, now_ms
 from tests.integration.replay_support import Stage, arguments, rows, stage
 from tests.recorder import Recorder
 
@@ -138,6 +141,27 @@ async def test_what_is_told_again_of_the_old_changes_nothing(at: Stage) -> None:
     assert late.window_ms == WINDOW_MS
     assert await rows(at.dsn) == standing
     assert await played(at) == before
+
+
+@pytest.mark.parametrize("old_stand", [True, False])
+async def test_what_comes_late_joins_the_new_windows(at: Stage, old_stand: bool) -> None:
+    recorder = at.recorder()
+    for seq in (each for each in range(10) if each != 7):
+        await at.announce(await recorder.put(at.store, seq))
+    await at.join(recorder, range(5))
+    await at.join(recorder, [5, 6, 8, 9])
+    await remake(arguments(*again("20s")))
+    if not old_stand:
+        await at.enforce(BEYOND_MS)
+    event = await recorder.put(at.store, 7)
+    await at.announce(event)
+    for asked in (due_of([event]), due_of([recorder.film(seq)[0] for seq in range(5, 10)])):
+        for due in as_cut(asked, await otherwise_cut(at.catalog, asked)):
+            await at.say(await Joiner(at.store, now_ms).join(due))
+    assert await lengths(at) == [(0, 20, list(range(10)))]
+    assert [seq for _, seq, _, _ in await played(at)] == list(range(10))
+    assert await at.count("fragments") == 0
+    assert await at.kinds(bytes=True) == []
 
 
 async def test_a_hold_keeps_the_old_objects(at: Stage) -> None:

@@ -29,7 +29,7 @@ WITH given AS (
           AND chunks.window_start_ms > given.window_start_ms - 3600000
           AND chunks.window_start_ms < given.window_start_ms + given.window_ms
           AND chunks.window_start_ms + chunks.window_ms > given.window_start_ms
-          AND chunks.seqs && given.seqs
+          AND (chunks.seqs && given.seqs OR chunks.window_start_ms = given.window_start_ms)
     )
     ORDER BY camera, window_start_ms, run, revision DESC, joined_ms
 ), stored AS (

@@ -14,7 +14,8 @@ from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Gap, ManifestFragment
 from domain.identity import chunk_key, new_run_id
-from domain.rewindow import aligned, border_ms, recut
+from domain.rewindow import Standing, aligned, as_cut, border_ms, recut
+from domain.seqs import SeqRanges
 
 CAMERA = "acme/hq/gate"
 T0 = 1_790_000_040_000
@@ -139,3 +140,22 @@ def test_borders_are_shared_by_all_lengths() -> None:
     minute = 60_000
     assert aligned(90_000, 100_000, minute, 10 * minute) == (minute, 2 * minute)
     assert aligned(90_000, 3 * minute + 1, minute, 3 * minute + 5) == (minute, 3 * minute)
+
+
+def test_what_comes_late_goes_where_the_replay_has_cut() -> None:
+    """60 s are asked for, 20 s stand; 3 and 14 are late, the others stand already."""
+    now = recut(cut(RUNS[0], [*range(3), *range(4, 14)], 60_000), 20_000)
+    standing = [
+        Standing(due.window_start_ms, due.window_ms, SeqRanges.of(f.seq for f in due.fragments))
+        for due in now.made
+    ]
+    (whole,) = recut(cut(RUNS[0], list(range(15)), 20_000), 60_000).made
+    late = as_cut(whole, standing)
+    assert [(due.window_start_ms - T0, due.window_ms) for due in late] == [
+        (0, 20_000),
+        (40_000, 20_000),
+    ]
+    assert [[each.seq for each in due.fragments] for due in late] == [[3], [14]]
+    assert as_cut(late[0], [each for each in standing if each.window_ms != 20_000]) == [late[0]]
+    all_there = whole.model_copy(update={"fragments": whole.fragments[4:14]})
+    assert as_cut(all_there, standing) == []
