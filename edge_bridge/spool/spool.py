@@ -23,20 +23,20 @@ from domain.identity import FragmentId
 from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
+from edge_bridge.spool import ends
 from edge_bridge.spool.disk import SpoolDisk, check_own_disk
 from edge_bridge.spool.held import Held
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.loss_rows import Loss, loss_of
 from edge_bridge.spool.missed import MissedRange
 from edge_bridge.spool.opening import Opener, Parts
+from edge_bridge.spool.outbox import Outbox
 from edge_bridge.spool.rate import Rate
 from edge_bridge.spool.room import SpoolLimits, next_to_give_up
 from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
 
 log = logging.getLogger(__name__)
 
-DROPPED_FIRST = ("detection", HELD + "detection", "heartbeat")
-"""The types of messages that are dropped when the outbox is full, in this order, oldest first."""
 _FREE_AT_ONCE = 32
 _JOURNAL_ROOM = 4 << 20
 """Bytes that stay free whatever the limits say: what gives footage up has to be written down."""
@@ -68,7 +68,7 @@ class Spool:
     def _take(self, parts: Parts) -> None:
         self.files, self.journal, self._lock = parts.files, parts.journal, parts.lock
         self.bytes = self.journal.file_bytes()
-        self._message_bytes = self.journal.message_bytes()
+        self._outbox = Outbox(self.journal)
         self._held = Held(self.files, self.journal, self._clock)
 
     def reopen(self, live: Collection[str]) -> None:
@@ -184,21 +184,7 @@ class Spool:
 
     def put_messages(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Add messages in order, all or none; the oldest detections make room for them."""
-        size = sum(len(body) for _, body in messages)
-        with self.journal.together():
-            if self._message_bytes + size > self._limits.outbox_max_bytes:
-                self._drop_messages(self._message_bytes + size - self._limits.outbox_max_bytes)
-            for kind, body in messages:
-                self.journal.put_message(kind, body)
-        self._message_bytes = self._message_bytes + size
-
-    def _drop_messages(self, over: int) -> None:
-        for kind in DROPPED_FIRST:
-            if dropped := self.journal.drop_oldest_messages(kind, over):
-                metrics.MESSAGES_DROPPED.inc(dropped)
-                log.warning("the outbox is full: %d of the oldest %ss dropped", dropped, kind)
-                break
-        self._message_bytes = self.journal.message_bytes()
+        self._outbox.put(messages, self._limits.outbox_max_bytes)
 
     def stamp_held(self) -> bool:
         """Stamp a few of the fragments held back while the clock was wrong; True: call again."""
@@ -210,7 +196,7 @@ class Spool:
             return False
         if more:
             self.bytes = self.journal.file_bytes()
-            self._message_bytes = self.journal.message_bytes()
+            self._outbox.recount()
         return more
 
     # What uploading does
@@ -267,34 +253,19 @@ class Spool:
                 self.journal.set_end_state(run, EndState.NOTICED)
             if ended:
                 self.journal.forget_runs()
-        self._message_bytes -= sum(len(message.body) for message in messages)
+        self._outbox.sent([message.body for message in messages])
 
     def ends_to_write(self, limit: int) -> list[tuple[RunRow, RunEnded]]:
         """Return runs whose end can be written to S3, each with its event, fixed for good."""
-        out = []
-        for run in self.journal.settled_runs()[:limit]:
-            if run.end_event is None:
-                event = self._end_event(run)
-                self.journal.freeze_end(run.run, encode(event).decode())
-            else:
-                event = RunEnded.model_validate_json(run.end_event)
-            out.append((run, event))
-        return out
+        return ends.to_write(self.journal, limit)
 
     def ends_to_notice(self) -> list[tuple[str, bytes]]:
         """Return run and event of the ends that stand in S3 and whose notice is due."""
-        return [
-            (run.run, run.end_event.encode())
-            for run in self.journal.runs(EndState.WRITTEN)
-            if run.end_event is not None
-        ]
+        return ends.to_notice(self.journal)
 
     def end_written(self, run: str, event: RunEnded | None = None) -> None:
         """Note that a run's end.json stands; `event`: what it says where it stood before."""
-        with self.journal.together():
-            if event is not None:
-                self.journal.freeze_end(run, encode(event).decode())
-            self.journal.set_end_state(run, EndState.WRITTEN)
+        ends.written(self.journal, run, event)
 
     def counts(self) -> Counts:
         """Return what is on its way."""
@@ -365,18 +336,7 @@ class Spool:
         if self.journal.put_run(started.run, started.camera):
             body = encode(started)
             kind = HELD + started.type if is_held(started.run) else started.type
-            self.journal.put_message(kind, body)
-            self._message_bytes += len(body)
-
-    def _end_event(self, run: RunRow) -> RunEnded:
-        return RunEnded(
-            camera=run.camera,
-            run=run.run,
-            ended_ms=run.ended_ms or run.last_ms,
-            last_seq=run.last_seq,
-            reason=run.reason or "unknown",
-            given_up=list(self.journal.given_up(run.run).ranges),
-        )
+            self._outbox.put_start(kind, body)
 
 
 def open_spool(
