@@ -15,7 +15,7 @@ Private parts of Faust 0.15.3 this stands on, and why:
   _n_acked                              counts towards Faust's own commits by number
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from faust.types import TP
@@ -66,6 +66,19 @@ class BatchingConsumer(CommittingConsumer):
     def _forget(self, tp: TP) -> None:
         super()._forget(tp)
         self._waiting.pop(tp, None)
+
+    def _portions(
+        self, records: Mapping[TP, Sequence[Any]]
+    ) -> Iterator[tuple[TP, Sequence[Any], bool]]:
+        """Yield what is handed over at a time: stretches, or single records."""
+        batched = self.app.batched_topics
+        for tp, got in records.items():
+            if tp.topic in batched:
+                for stretch in stretches(got):
+                    yield TP(*tp), stretch, True
+        rest = {tp: got for tp, got in records.items() if tp.topic not in batched}
+        for tp, record in self.scheduler.iterate(rest):
+            yield tp, (record,), False
 
     def _batch(self, tp: TP, records: Sequence[Any]) -> RecordBatch:
         return RecordBatch(tp, records, self.app.consumer_generation_id)

@@ -16,7 +16,7 @@ Private parts of Faust 0.15.3 this stands on, and why:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import suppress
 from typing import Any
 
@@ -28,7 +28,7 @@ from mode.services import WaitResults
 
 from streams import metrics
 from streams.delivery.batch import Batch
-from streams.delivery.batching import BatchingConsumer, stretches
+from streams.delivery.batching import BatchingConsumer
 from streams.delivery.fencing import ConsumerThread
 from streams.delivery.ledger import Ledger
 from streams.delivery.stepping import step
@@ -138,8 +138,8 @@ class Consumer(BatchingConsumer):
             return
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        if not self._get_active_partitions():
-            await self.sleep(0.2)
+        if not self._get_active_partitions():  # soon again where batches only wait to be begun
+            await self.sleep(0.02 if self._buffered_partitions else 0.2)
         async with self._gate:
             # a copy, never empty: aiokafka takes an empty set for "all partitions"
             active = frozenset(self._get_active_partitions())
@@ -190,19 +190,6 @@ class Consumer(BatchingConsumer):
                 metrics.REWINDS.labels(tp.topic).inc(batch.last[tp] - offset + 1)
             await self._thread.call_thread(self._rewind, back)
             self._next.update(back)
-
-    def _portions(
-        self, records: Mapping[TP, Sequence[Any]]
-    ) -> Iterator[tuple[TP, Sequence[Any], bool]]:
-        """Yield what is handed over at a time: stretches, or single records."""
-        batched = self.app.batched_topics
-        for tp, got in records.items():
-            if tp.topic in batched:
-                for stretch in stretches(got):
-                    yield TP(*tp), stretch, True
-        rest = {tp: got for tp, got in records.items() if tp.topic not in batched}
-        for tp, record in self.scheduler.iterate(rest):
-            yield tp, (record,), False
 
     async def _try_to_position(self) -> None:
         try:
