@@ -276,9 +276,13 @@ class CatalogReplay:
     async def _from_s3(self, events: Sequence[AnyEvent]) -> None:
         by_kind: dict[str, list[AnyEvent]] = {}
         for event in events:
-            kind = kind_of(event, time.time_ns() // 1_000_000)
-            assert kind is not None
-            by_kind.setdefault(kind.name, []).append(event)
+            try:
+                kind = kind_of(event, time.time_ns() // 1_000_000)
+            except InvalidEventError:
+                self.tally.unreadable += 1
+                continue
+            if kind is not None:
+                by_kind.setdefault(kind.name, []).append(event)
         await self._write(by_kind)
         self.tally.from_s3 += len(events)
         self._progress.add(len(events))

@@ -1,24 +1,28 @@
 """`vigil replay catalog` on real servers: the rows come back as they were, and nothing else."""
 
+import random
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 import pytest_asyncio
 
+from agents.indexing import KINDS, kind_of
 from agents.replay import catalog as module
 from cli.replay_catalog import rebuild
 from domain.errors import ConfigError
-from domain.events import Detection
+from domain.events import AnyEvent, Deleted, Detection
 from domain.events.examples import EXAMPLES
 from domain.retention import DAY_MS, Hold, Rule
 from domain.times import format_ms
-from stores.catalog import Catalog
+from stores.catalog import Catalog, migrate
+from stores.catalog.copying import copy_decisions, remember_deletions
 from stores.catalog.replays import bookmark
-from stores.catalog.retention import add_hold, set_rule
+from stores.catalog.retention import add_hold, cameras, set_rule
 from streams import topics
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, now_ms
-from tests.integration.replay_support import Stage, arguments, heartbeat, rows, stage
+from tests.integration.replay_support import Stage, Told, arguments, heartbeat, rows, stage
 from tests.integration.retention_support import aged
 
 
@@ -39,7 +43,7 @@ async def lived(at: Stage) -> None:
     """Let two cameras live: footage, revisions, detections, heartbeats, retention, a hold."""
     recorder = await at.record()
     await detected(at, recorder.run)
-    await at.say(heartbeat(at.camera, 1_000), heartbeat(at.camera, 500))
+    await at.say(heartbeat(at.camera, START_MS + 1), heartbeat(at.camera, START_MS))
     await at.end(recorder)
     other = await at.second()
     await other.record(1, START_MS + DAY_MS)
@@ -89,6 +93,38 @@ async def test_what_retention_deleted_does_not_come_back(at: Stage) -> None:
     after = await rows(at.dsn, "anew")
     assert after == before
     assert (await rebuild(arguments("catalog"))).changes == {}
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_any_order_and_again_gives_the_same_rows(at: Stage, seed: int) -> None:
+    """Tombstones first, then all else in any order, some of it twice; then once more."""
+    await lived(at)
+    await at.enforce()
+    before = await rows(at.dsn)
+    told = cast(Told, at.sent).events
+    draw = random.Random(seed)
+    rest = [each for each in told if not isinstance(each, Deleted)]
+    rest += draw.sample(rest, len(rest) // 3)
+    draw.shuffle(rest)
+    await migrate(at.dsn, "mixed")
+    async with Catalog(at.dsn, schema="mixed") as mixed:
+        await copy_decisions(mixed, "public")
+        changed = []
+        for events in ([each for each in told if isinstance(each, Deleted)], rest, rest):
+            changed.append(0)
+            for start in range(0, len(events), 7):
+                for kind in KINDS:
+                    some = [
+                        each
+                        for each in events[start : start + 7]
+                        if kind_of(cast(AnyEvent, each), now_ms()) is kind
+                    ]
+                    changed[-1] += await kind.write(mixed, some, now_ms()) if some else 0
+        for camera in await cameras(mixed):
+            await remember_deletions(mixed, camera, under_way_known=True)
+    assert await rows(at.dsn, "mixed") == before, f"seed {seed}"
+    assert changed[1] > 0
+    assert changed[2] == 0, f"seed {seed}"
 
 
 async def test_without_a_catalog_in_use_tombstones_come_from_kafka(at: Stage) -> None:
