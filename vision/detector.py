@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,20 @@ class Detector(Protocol):
 
         Raises ModelError when the model cannot compute.
         """
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A detector whose preparing may run in another thread, one batch ahead of its computing.
+
+    At most two batches may be prepared and not yet computed, that at work among them.
+    """
+
+    def prepare(self, pictures: Sequence[Picture]) -> Any:
+        """Return at most `batch` pictures as `compute` takes them."""
+
+    def compute(self, prepared: Any) -> list[list[Found]]:
+        """Return what each picture shows, as `detect` does; raises ModelError."""
 
 
 def clip(x1: float, y1: float, x2: float, y2: float) -> Box | None:

@@ -1,7 +1,9 @@
 """Any model that a card describes, computed by ONNX Runtime."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,16 @@ _TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch as the model takes it."""
+
+    tensor: NDArray[Any]
+    placements: list[Placement]
+
+
 class OnnxDetector:
-    """One loaded model; `detect` is for one thread at a time."""
+    """One loaded model; each of its methods is for one thread at a time."""
 
     def __init__(
         self,
@@ -56,7 +66,8 @@ class OnnxDetector:
         self._outputs = _check_outputs(self._session, card, self._layout)
         self._batch = fixed or batch
         self._padded = fixed or 0
-        self._preparer = Preparer(card.input)
+        # One batch is computed while the next is prepared.
+        self._preparers = deque(Preparer(card.input) for _ in range(2))
         self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
         grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
         self.detect([grey])
@@ -89,18 +100,23 @@ class OnnxDetector:
         """Return what each picture shows, best score first; see vision.detector."""
         found: list[list[Found]] = []
         for first in range(0, len(pictures), self._batch):
-            found += self._detect_batch(pictures[first : first + self._batch])
+            found += self.compute(self.prepare(pictures[first : first + self._batch]))
         return found
 
-    def _detect_batch(self, pictures: Sequence[Picture]) -> list[list[Found]]:
-        tensor, placements = self._preparer.prepare(pictures, least=self._padded)
-        tensors = self._run(tensor)
+    def prepare(self, pictures: Sequence[Picture]) -> Prepared:
+        """Return a batch as the model takes it; see vision.detector.Staged."""
+        self._preparers.rotate()
+        return Prepared(*self._preparers[0].prepare(pictures, least=self._padded))
+
+    def compute(self, prepared: Prepared) -> list[list[Found]]:
+        """Return what each picture of a batch shows; see vision.detector.Staged."""
+        tensors = self._run(prepared.tensor)
         thresholds = self._card.thresholds
         candidates = self._layout.decode(tensors, thresholds.score)
-        candidates = select(candidates, self._wanted(candidates, len(pictures)))
+        candidates = select(candidates, self._wanted(candidates, len(prepared.placements)))
         if self._layout.overlapping:
             candidates = suppress(candidates, thresholds.iou)
-        return self._found(candidates, placements)
+        return self._found(candidates, prepared.placements)
 
     def bare(self, pictures: Sequence[Picture]) -> Callable[[], object]:
         """Return a call that does nothing but compute one batch: what measures compare with."""

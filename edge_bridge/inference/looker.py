@@ -1,19 +1,22 @@
-"""The model's own thread: pictures of all cameras in, batches through the model, objects out.
+"""The model's own threads: pictures of all cameras in, batches through the model, objects out.
 
 eyes ─► waiting (bounded, the oldest go first) ─► a batch: full, or its first waited long enough
-                                                    └► model ─► on_found
-Decoding goes on meanwhile, and nobody waits for anybody.
+                                                    └► prepared ─► model ─► on_found
+One batch is prepared while the one before is computed, where the detector allows it. Decoding goes
+on meanwhile, and nobody waits for anybody.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
 
 from edge_bridge.inference.eye import Sample
 from edge_bridge.inference.pace import BEHIND_LAG_S
 from edge_bridge.inference.tally import Tally
-from vision.detector import Detector, Found
+from vision.detector import Detector, Found, Picture, Staged
 
 MOST_WAITING = 64
 MOST_WAITING_BYTES = 256 << 20
@@ -24,13 +27,20 @@ OnFound = Callable[[list[Sample], list[list[Found]]], None]
 
 
 class Looker:
-    """Looks at pictures in a thread; `offer` never waits. A fault ends it and is kept."""
+    """Looks at pictures in threads; `offer` never waits. A fault ends it and is kept."""
 
     def __init__(
         self, detector: Detector, on_found: OnFound, tally: Tally, *, batch: int, batch_s: float
     ) -> None:
         """`batch`: most pictures at once; `batch_s`: how long the first waits for the others."""
-        self._detector, self._on_found, self._tally = detector, on_found, tally
+        self._on_found, self._tally = on_found, tally
+        self._prepare: Callable[[list[Picture]], Any] = list
+        self._compute: Callable[[Any], list[list[Found]]] = detector.detect
+        at_once = 1
+        if isinstance(detector, Staged):
+            self._prepare, self._compute, at_once = detector.prepare, detector.compute, 2
+        self._turns = threading.Semaphore(at_once)
+        self._prepared: SimpleQueue[tuple[list[Sample], Any] | None] = SimpleQueue()
         self._batch, self._batch_s = max(1, min(batch, detector.batch)), batch_s
         self._changed = threading.Condition()
         self._waiting: deque[tuple[float, Sample]] = deque()
@@ -39,9 +49,10 @@ class Looker:
         self._busy_since_s: float | None = None
         self._looking_s = self._last_look_s = 0.0
         self.fault: BaseException | None = None
-        """What ended the thread, if anything did."""
-        self._thread = threading.Thread(target=self._run, name="looker", daemon=True)
+        """What ended the threads, if anything did."""
+        self._thread = threading.Thread(target=self._look, name="looker", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._prepare_ahead, name="preparer", daemon=True).start()
 
     def offer(self, sample: Sample) -> None:
         """Take a picture; where too many wait, the oldest goes, counted as `behind`."""
@@ -55,7 +66,7 @@ class Looker:
             self._changed.notify()
 
     def finish(self, within_s: float) -> None:
-        """Look at what waits, then end the thread; gives up after `within_s`."""
+        """Look at what waits, then end the threads; gives up after `within_s`."""
         with self._changed:
             self._finishing = True
             self._changed.notify()
@@ -84,18 +95,36 @@ class Looker:
             spent, self._looking_s = self._looking_s, 0.0
             return spent
 
-    def _run(self) -> None:
+    def _prepare_ahead(self) -> None:
         try:
-            while batch := self._gather():
+            while self.fault is None:
+                self._turns.acquire()
+                batch = self._gather()
+                if not batch:
+                    break
+                prepared = self._prepare([one.picture for one in batch])
+                self._prepared.put((batch, prepared))
+        except BaseException as fault:  # whoever asks for it raises it
+            self.fault = fault
+        finally:
+            self._prepared.put(None)
+
+    def _look(self) -> None:
+        try:
+            while (next_one := self._prepared.get()) is not None:
+                batch, prepared = next_one
                 began_s = self._busy_since_s = time.monotonic()
-                self._on_found(batch, self._detector.detect([one.picture for one in batch]))
+                found = self._compute(prepared)
+                self._turns.release()
+                self._on_found(batch, found)
                 self._busy_since_s = None
                 with self._changed:
                     self._last_look_s = time.monotonic() - began_s
                     self._looking_s += self._last_look_s
-        except BaseException as fault:  # the other thread raises it
+        except BaseException as fault:  # whoever asks for it raises it
             self._busy_since_s = None
             self.fault = fault
+            self._turns.release()
 
     def _gather(self) -> list[Sample]:
         """Return the next batch, waiting for it; empty: finished."""

@@ -1,0 +1,115 @@
+"""The model's own threads: batches, bounds, faults."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from domain.errors import ModelError
+from edge_bridge.inference.eye import Sample
+from edge_bridge.inference.looker import MOST_WAITING, Looker
+from edge_bridge.inference.tally import Tally
+from tests.unit.edge_bridge.packets import CAMERA, RUN, START_MS
+from tests.unit.vision.models import write_card, write_seeing
+from tests.waiting import wait_for
+from vision.detector import Found, Picture
+from vision.onnx_detector import load
+
+TALLY = Tally()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted() -> None:
+    TALLY.take()
+
+
+def counted() -> dict[str, int]:
+    return TALLY.take().get(CAMERA, {})
+
+
+class Slow:
+    """A detector that waits for a word before each look."""
+
+    model, model_version, provider, batch = "slow", "1", "test", 4
+
+    def __init__(self) -> None:
+        self.go = threading.Semaphore(0)
+        self.looks: list[int] = []
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+        self.looks.append(len(pictures))
+        assert self.go.acquire(timeout=60)
+        if not pictures[0].any():
+            raise ModelError("The model is broken.")
+        return [[Found("person", 0.9, (0, 0, 1, 1))] for _ in pictures]
+
+
+def picture_of(number: int) -> Sample:
+    return Sample(CAMERA, RUN, number, START_MS + number, np.full((8, 8, 3), 200, np.uint8))
+
+
+async def test_a_batch_is_what_waits_and_the_oldest_go_when_too_many_do() -> None:
+    detector, seen = Slow(), []
+    tell = lambda samples, found: seen.append([s.pts for s in samples])  # noqa: E731
+    looker = Looker(detector, tell, TALLY, batch=8, batch_s=0.02)
+    looker.offer(picture_of(0))
+    await wait_for(lambda: detector.looks, within_s=30, what="the first look: nobody else came")
+    for number in range(1, MOST_WAITING + 4):
+        looker.offer(picture_of(number))
+    assert looker.stuck_s > 0
+    assert looker.lag_s > 0
+    detector.go.release(1_000)
+    await wait_for(lambda: sum(map(len, seen)) == MOST_WAITING + 1, within_s=30, what="all seen")
+    assert [pts for batch in seen for pts in batch] == [0, *range(4, MOST_WAITING + 4)]
+    assert detector.looks == [1, *[4] * (MOST_WAITING // 4)]
+    assert counted() == {"behind": 3}
+    assert looker.spent_s() > 0
+    looker.finish(30)
+
+
+async def test_what_waits_is_still_looked_at_when_no_more_comes() -> None:
+    detector, seen = Slow(), []
+    looker = Looker(
+        detector, lambda samples, _: seen.extend(s.pts for s in samples), TALLY,
+        batch=4, batch_s=60,
+    )  # fmt: skip
+    looker.offer(picture_of(1))
+    looker.offer(picture_of(2))
+    assert not detector.looks  # it would wait a minute for two more
+    detector.go.release(10)
+    looker.finish(30)
+    assert seen == [1, 2]
+    assert looker.fault is None
+
+
+async def test_batches_prepared_ahead_keep_their_pictures_apart(tmp_path: Path) -> None:
+    """Each picture's score is its brightness: one that got another's buffer would be found out."""
+    write_seeing(tmp_path / "model.onnx")
+    spec = {"width": 64, "height": 64, "scale": 1 / 255, "resize": "stretch"}
+    changes = {"input": spec, "thresholds": {"score": 0.01}}
+    detector = load(write_card(tmp_path, {"layout": "yolov8"}, **changes), batch=3)
+    seen: list[tuple[int, float]] = []
+
+    def tell(samples: list[Sample], found: list[list[Found]]) -> None:
+        for sample, several in zip(samples, found, strict=True):
+            seen.append((sample.pts, several[0].score))
+
+    looker = Looker(detector, tell, TALLY, batch=3, batch_s=0.001)
+    for number in range(200):
+        await wait_for(lambda: looker.waiting < 9, within_s=30, what="room")
+        shown = np.full((64, 64, 3), 20 + number, np.uint8)
+        looker.offer(Sample(CAMERA, RUN, number, START_MS + number, shown))
+    looker.finish(30)
+    assert [pts for pts, _ in seen] == list(range(200))
+    assert all(score == pytest.approx((20 + pts) / 255, abs=0.002) for pts, score in seen)
+
+
+async def test_a_model_that_fails_ends_the_thread_and_says_so() -> None:
+    detector = Slow()
+    looker = Looker(detector, lambda *_: None, TALLY, batch=4, batch_s=0)
+    detector.go.release(10)
+    looker.offer(Sample(CAMERA, RUN, 0, 0, np.zeros((8, 8, 3), np.uint8)))
+    await wait_for(lambda: looker.fault, within_s=30, what="the fault")
+    assert isinstance(looker.fault, ModelError)
