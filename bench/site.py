@@ -12,6 +12,7 @@ from domain.events import Detection, DetectionFrame
 from domain.events.registry import encode
 from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
+from edge_bridge.looking import Looking
 from edge_bridge.spool.owner import SpoolOwner
 
 FPS = 10
@@ -34,14 +35,13 @@ def write_clip(path: Path, frames: int) -> None:
         out.mux(video.encode(None))
 
 
-class NumberedEyes:
+class NumberedEyes(Looking):
     """Stands where local inference does: tells a detection for every fifth picture."""
-
-    state = "bench"
 
     def __init__(self, owner: SpoolOwner) -> None:
         self._owner = owner
         self._seen: dict[str, int] = defaultdict(int)
+        self.unsettled = False
         self.told: dict[tuple[str, str], list[int]] = defaultdict(list)
         """(camera, run) -> PTS of what was told, in order."""
 
@@ -49,6 +49,17 @@ class NumberedEyes:
     def feed(self) -> "NumberedEyes":
         """What pictures are offered to."""
         return self
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return "bench"
+
+    async def apply(self, config: EdgeConfig) -> None:
+        """Look at all cameras, as always."""
+
+    async def stop(self) -> None:
+        """Nothing runs."""
 
     def offer(
         self,
@@ -82,18 +93,18 @@ class NumberedEdge(Edge):
     eyes: NumberedEyes
     owner: SpoolOwner
 
-    def _start_inference(self, owner: SpoolOwner) -> None:
+    def _looks(self, owner: SpoolOwner) -> NumberedEyes:
         self.owner = owner
         self.eyes = NumberedEyes(owner)
-        self._inference = self.eyes  # type: ignore[assignment]
+        return self.eyes
 
     @property
     def played(self) -> bool:
         """Whether all clips have been played to their end, by RTSP: begin anew."""
         anew = Counter(camera for camera, _ in self.eyes.told)
-        return bool(self._recorders) and all(
-            recorder.status.state == "stopped" or anew[camera] > 1
-            for camera, recorder in self._recorders.items()
+        statuses = self._cameras.statuses if self._cameras else []
+        return bool(statuses) and all(
+            status.state == "stopped" or anew[status.camera] > 1 for status in statuses
         )
 
     @property

@@ -22,6 +22,7 @@ from edge_bridge.spool.disk import DiskError, DiskState
 from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.loss_rows import read_losses
 from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.rate import Rate
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, State
 from edge_bridge.spool.spool import Spool, open_spool
@@ -457,3 +458,19 @@ async def test_work_that_waits_for_a_hanging_disk_is_bounded(
     finally:
         release.set()
         owner.close()
+
+
+def test_the_rate_is_that_of_the_last_hour() -> None:
+    #  minute 0 ──── 1 MB each ──── 90 ──── 4 MB each ──── 180
+    rate = Rate()
+    assert rate.hour_bytes(0) == 0
+    rate.add(0, 1_000_000)
+    assert rate.hour_bytes(59_999) == 0, "too little was seen"
+    for minute in range(1, 90):
+        rate.add(minute * 60_000, 1_000_000)
+        if minute > 10:
+            assert rate.hour_bytes(minute * 60_000) == pytest.approx(60_000_000, rel=0.1)
+    for minute in range(90, 180):
+        rate.add(minute * 60_000, 4_000_000)
+    assert rate.hour_bytes(180 * 60_000) == pytest.approx(240_000_000, rel=0.05)
+    assert rate.hour_bytes(300 * 60_000) == 0, "nothing comes any more"
