@@ -7,9 +7,10 @@ import re
 import time
 from contextlib import AsyncExitStack
 
-from agents.replay.catalog import CatalogReplay, Rebuilding, Tally
+from agents.replay.catalog import CatalogReplay
 from agents.replay.listing import Listing
 from agents.replay.progress import Progress
+from agents.replay.rebuilding import Rebuilding, Tally
 from agents.replay.source import Begin, Past
 from cli.replay_options import add_cameras, check_cameras
 from domain.errors import ConfigError

@@ -12,20 +12,19 @@ moves behind it. See docs/design/replay.md.
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 from agents.indexing import CHUNKS, KINDS, Kind, kind_of
 from agents.replay.listing import Listing
 from agents.replay.patience import patiently
 from agents.replay.progress import Progress
+from agents.replay.rebuilding import IN_S3, Rebuilding, Tally, cut_off, together
 from agents.replay.source import Begin, Part, Past
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Heartbeat
 from domain.identity import site_of
-from domain.times import format_ms
 from stores.catalog import Catalog, known_cameras
 from stores.catalog.copying import copy_decisions, remember_deletions
 from stores.catalog.replays import bookmark, close_bookmark, save_bookmark
@@ -41,36 +40,6 @@ IN_ORDER: tuple[tuple[TopicSpec, ...], ...] = (
     (topics.FRAGMENT_ARRIVED,),
     (topics.DETECTION, topics.HEARTBEAT),
 )
-IN_S3 = frozenset({topics.CHUNK_COMPLETE.name, topics.FRAGMENT_ARRIVED.name})
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilding:
-    """What is rebuilt."""
-
-    begin: Begin
-    cameras: frozenset[str]
-    """Only these; empty: all."""
-    window_ms: int
-    copy_from: str | None = None
-    """The schema in use, where another one is rebuilt."""
-
-    @property
-    def job(self) -> str:
-        """Its name: the same for the same thing, so that it is found again."""
-        begin = self.begin.from_ms if self.begin.from_offset is None else self.begin.from_offset
-        kind = "offset" if self.begin.from_offset is not None else "time"
-        return f"catalog from {kind} {begin} of {' '.join(sorted(self.cameras)) or 'all'}"[:1000]
-
-
-@dataclass
-class Tally:
-    """What was read, and what it changed."""
-
-    read: int = 0
-    from_s3: int = 0
-    unreadable: int = 0
-    changes: Counter[str] = field(default_factory=Counter)
 
 
 class CatalogReplay:
@@ -116,7 +85,7 @@ class CatalogReplay:
             if any(part.cut for part in parts):
                 cut.append(spec)
         if cut:
-            self._progress.say(_cut_off(cut, self._of.begin))
+            self._progress.say(cut_off(cut, self._of.begin))
             if any(spec.name in IN_S3 for spec in cut):
                 self._s3 = ["", -1]
         await self._save(now=True)
@@ -206,7 +175,7 @@ class CatalogReplay:
 
     async def _write(self, events: dict[str, list[AnyEvent]]) -> None:
         for kind in KINDS:
-            for some in _together(kind, events.get(kind.name, [])):
+            for some in together(kind, events.get(kind.name, [])):
                 await self._write_some(kind, some)
 
     async def _write_some(self, kind: Kind, events: Sequence[AnyEvent]) -> None:
@@ -303,35 +272,3 @@ class CatalogReplay:
                 known = self._of.copy_from is not None
                 await remember_deletions(self._catalog, camera, under_way_known=known)
         await self._patiently(lambda: close_bookmark(self._catalog, self._of.job))
-
-
-def _together(kind: Kind, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]:
-    """Yield as many at a time as go into one transaction."""
-    some: list[AnyEvent] = []
-    weight = 0
-    for event in events:
-        each = kind.weigh(event)
-        if some and weight + each > kind.most:
-            yield some
-            some, weight = [], 0
-        some.append(event)
-        weight += each
-    if some:
-        yield some
-
-
-def _cut_off(cut: Sequence[TopicSpec], begin: Begin) -> str:
-    """Say in one sentence what Kafka no longer has, and what is done about it."""
-    names = ", ".join(spec.name for spec in cut)
-    asked = "the beginning"
-    if begin.from_offset is not None:
-        asked = f"offset {begin.from_offset}"
-    elif begin.from_ms is not None:
-        asked = format_ms(begin.from_ms)
-    what = f"Kafka's retention no longer reaches back to {asked} in {names}"
-    if any(spec.name in IN_S3 for spec in cut):
-        what += ": S3's listing comes first, then what Kafka still has"
-    lost = [spec.name for spec in cut if spec.name not in IN_S3]
-    if lost:
-        what += f"; what is gone of {', '.join(lost)} stands nowhere else"
-    return f"{what}."
