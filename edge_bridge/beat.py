@@ -16,6 +16,7 @@ from domain.events import CameraStatus, Heartbeat
 from domain.events.registry import encode
 from domain.unset_clock import true_ms
 from edge_bridge import metrics
+from edge_bridge.central.central import Told
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool.disk import DiskError
@@ -45,9 +46,11 @@ class Beats:
         *,
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],
+        config_told: Callable[[], Told | None] = lambda: None,
     ) -> None:
         self._config, self._owner, self._sender = config, owner, sender
         self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
+        self._config_told = config_told
         self._counts = Counts(0, 0, None, 0, 0, 0)
         self._told: Any = None
         self._late_told_s: float | None = None
@@ -91,6 +94,7 @@ class Beats:
             one.model_copy(update={"since_ms": true_ms(one.since_ms, shift)})
             for one in self._statuses()
         ]
+        told = self._config_told()
         event = Heartbeat(
             site=self._config.site,
             edge=self._config.edge,
@@ -104,9 +108,12 @@ class Beats:
             disk_since_ms=since_ms,
             given_up=self._owner.given_up,
             temperatures=await asyncio.to_thread(temperatures) or None,
+            config_version=told and told.version,
+            config_state=told and told.state,
+            config_detail=(told and told.detail) or None,
             cameras=cameras,
         )
-        changed = (state, [(one.camera, one.state) for one in cameras])
+        changed = (state, [(one.camera, one.state) for one in cameras], told)
         if self._told is not None and changed != self._told and spool.disk.takes_rows:
             self._owner.message(event.type, encode(event))
         else:

@@ -22,6 +22,7 @@ from domain.events import Heartbeat
 from domain.events.registry import encode
 from domain.unset_clock import plainly_wrong
 from edge_bridge.capture.recorder import open_source
+from edge_bridge.central.trying import counting
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.edge import endpoints, utc_ms
 from edge_bridge.inference.config import InferenceConfig
@@ -46,6 +47,7 @@ class Finding:
 
 async def check(config: EdgeConfig) -> list[Finding]:
     """Try everything; faults are findings, nothing is raised."""
+    config, found, fault = await counting(config)
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def camera(one: CameraConfig) -> Finding:
@@ -57,7 +59,12 @@ async def check(config: EdgeConfig) -> list[Finding]:
     clock = await asyncio.to_thread(check_clock)
     cloud = await asyncio.gather(check_store(config), check_queue(config))
     model = await asyncio.to_thread(check_model, config.inference)
-    return [*cameras, disk, clock, *cloud, model]
+    findings = [*cameras, disk, clock, *cloud, model]
+    if config.central is not None:
+        remedy = "mend central.*, its key, or the site's configuration" if fault else ""
+        state: Literal["good", "bad"] = "bad" if fault else "good"
+        findings.append(Finding("configuration", state, fault or found, remedy))
+    return findings
 
 
 def check_camera(camera: CameraConfig, no_data_s: float) -> Finding:

@@ -7,18 +7,20 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from typing import Any
 
-from domain.events import CameraStatus, Detection
+from domain.events import Detection
 from domain.events.registry import encode
 from domain.unset_clock import is_held
 from edge_bridge.beat import Beats
-from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import Feed, Recording
+from edge_bridge.cameras import Cameras
+from edge_bridge.central.central import Central
+from edge_bridge.central.works import Site
 from edge_bridge.clock import EdgeClock
-from edge_bridge.config import CameraConfig, EdgeConfig, HttpConfig
+from edge_bridge.config import EdgeConfig, HttpConfig
 from edge_bridge.health import Health
-from edge_bridge.inference.process import Inference
+from edge_bridge.looking import Looking
 from edge_bridge.page.access import Access
 from edge_bridge.page.footage import Footage
 from edge_bridge.page.views import Page
@@ -30,15 +32,13 @@ from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.sender import Sender
 from edge_bridge.upload.signal import Signal
-from media.fragmenter import Limits
+from edge_bridge.upload.uploading import Uploading
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 
 log = logging.getLogger(__name__)
 
-_JOIN_S = 4.0
-"""How long a camera's thread may take to close its last fragment."""
 _ANEW_S = 2.0
 _STAMP_S = 1.0
 
@@ -66,10 +66,16 @@ class Edge:
         self._config = config
         self._clock = clock or EdgeClock()
         self._stopping = asyncio.Event()
-        self._recorders: dict[str, Recorder] = {}
-        self._inference: Inference | None = None
+        self._cameras: Cameras | None = None
+        self._looking: Looking | None = None
         self._beats: Beats | None = None
         self._to_s3, self._to_sqs = Link("s3"), Link("sqs")
+        self._links = [self._to_s3, self._to_sqs]
+        self._central: Central | None = None
+        if config.central is not None:
+            link = Link("central")
+            self._central = Central(config, config.central, link)
+            self._links.append(link)
         self.health_port: int | None = None
         """Where health and metrics answer, once they do."""
 
@@ -79,11 +85,13 @@ class Edge:
 
     def reload_model(self) -> None:
         """Let another inference process load the model and take over; recording goes on."""
-        if self._inference is not None:
-            self._inference.replace("asked for by a signal")
+        if self._looking is not None:
+            self._looking.reload("asked for by a signal")
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError where the spool cannot be used."""
+        if self._central is not None:
+            self._config = await asyncio.to_thread(self._central.boot)
         config, spool = self._config, self._config.spool
         limits = config.spool_limits()
         work, stored = Signal(), Signal()
@@ -109,54 +117,72 @@ class Edge:
                     owner, store, queue, to_s3=self._to_s3, to_sqs=self._to_sqs, work=work,
                     spend=bandwidth.spend,
                 )  # fmt: skip
-                uploads = FragmentUploads(
-                    owner,
-                    store,
-                    self._to_s3,
-                    stored=stored,
-                    put=work,
-                    choice=config.upload.choice(),
-                    bandwidth=bandwidth,
-                    parallel=config.upload.parallel(),
+                uploading = Uploading(
+                    config.upload,
+                    bandwidth,
+                    lambda choice, parallel: FragmentUploads(
+                        owner,
+                        store,
+                        self._to_s3,
+                        stored=stored,
+                        put=work,
+                        choice=choice,
+                        bandwidth=bandwidth,
+                        parallel=parallel,
+                    ),
+                    lambda uploads: _kept("uploads", uploads.run),
                 )
+                cameras = self._cameras = Cameras(owner, self._clock)
+                looking = self._looking = self._looks(owner)
+                site = Site(owner, cameras, looking, uploading)
                 beats = self._beats = Beats(
-                    config, owner, sender, bandwidth, clock=self._clock, statuses=self._statuses
+                    config,
+                    owner,
+                    sender,
+                    bandwidth,
+                    clock=self._clock,
+                    statuses=lambda: cameras.statuses,
+                    config_told=lambda: self._central.told if self._central else None,
                 )
                 tasks = [
-                    _kept("uploads", uploads.run),
                     _kept("sender", sender.run),
                     _kept("heartbeats", beats.run),
                     _kept("held footage", lambda: self._stamp(owner, changed)),
                 ]
-                inference = self._start_inference(owner)
+                await looking.apply(config)
                 if config.http is not None:
                     health = await stack.enter_async_context(
                         Health(config.http, self.report, self._page(config.http))
                     )
                     self.health_port = health.port
-                self._start_cameras(owner)
+                await cameras.apply(config, looking.feed)
+                following = self._follow(site)
                 ready()
                 await self._until_stopped()
-                await self._stop_cameras()
-                if inference is not None:
-                    inference.cancel()
-                    await asyncio.wait([inference])
-                await self._flush(owner, tasks)
+                if following is not None:
+                    following.cancel()
+                    await asyncio.wait([following])
+                await cameras.stop()
+                await looking.stop()
+                await self._flush(owner, [*tasks, uploading.task])
         finally:
             await asyncio.to_thread(owner.close)
 
     def report(self) -> dict[str, Any]:
         """Return the state of cameras and links, for health; no secret is in it."""
-        cameras = [recorder.status.model_dump() for recorder in self._recorders.values()]
-        return {
-            "cameras": cameras,
+        statuses = self._cameras.statuses if self._cameras else []
+        report: dict[str, Any] = {
+            "cameras": [status.model_dump() for status in statuses],
             "links": {
                 link.name: {"down_since_s": link.down_since_s, "detail": link.detail}
-                for link in (self._to_s3, self._to_sqs)
+                for link in self._links
             },
-            "inference": self._inference.state if self._inference else "off",
+            "inference": self._looking.state if self._looking else "off",
             "clock": "wrong" if self._clock.shift_ms() is None else "right",
-        } | (self._beats.report() if self._beats else {})
+        }
+        if self._central is not None:
+            report["config"] = asdict(self._central.told)
+        return report | (self._beats.report() if self._beats else {})
 
     def _page(self, http: HttpConfig) -> Page | None:
         if (password := http.password()) is None:
@@ -165,58 +191,25 @@ class Edge:
         return Page(
             Access(password.get_secret_value(), time.monotonic),
             Footage(self._config.spool.dir),
-            self._recorders.keys,
+            lambda: self._cameras.ids if self._cameras else (),
             lambda: head | self.report(),
             secure=http.certificate_file is not None,
         )
 
-    def _statuses(self) -> list[CameraStatus]:
-        return [recorder.status for recorder in self._recorders.values()]
-
-    def _start_inference(self, owner: SpoolOwner) -> "asyncio.Task[None] | None":
-        if not self._config.inference.enabled:
+    def _follow(self, site: Site) -> "asyncio.Task[None] | None":
+        central = self._central
+        if central is None:
             return None
+        return _kept("central configuration", lambda: central.run(site))
 
-        async def keep(detection: Detection) -> None:
-            kind = HELD + detection.type if is_held(detection.run) else detection.type
-            owner.message(kind, encode(self._restamped(detection)))
+    def _looks(self, owner: SpoolOwner) -> Looking:
+        """Make what looks at pictures; whoever measures the edge puts something else here."""
+        return Looking(lambda found: self._found(owner, found))
 
-        self._inference = Inference(self._config.inference, keep, self._config.privacy())
-        return asyncio.create_task(self._inference.run(), name="inference")
-
-    def _restamped(self, detection: Detection) -> Detection:
-        """Give pictures the UTC of their run's clock as it stands now: the first ones were
-        looked at before the run's least-delayed picture was known.
-        """
-        recorder = self._recorders.get(detection.camera)
-        if recorder is None:
-            return detection
-        frames = []
-        for frame in detection.frames:
-            at_ms = recorder.utc_ms(detection.run, frame.pts)
-            frames.append(frame if at_ms is None else frame.model_copy(update={"at_ms": at_ms}))
-        return detection.model_copy(update={"frames": frames})
-
-    def _start_cameras(self, owner: SpoolOwner) -> None:
-        for camera in self._config.cameras:
-            recorder = self._recorder(camera, owner)
-            self._recorders[self._config.camera_id(camera)] = recorder
-            recorder.start()
-
-    def _recorder(self, camera: CameraConfig, owner: SpoolOwner) -> Recorder:
-        config = self._config
-        feed: Feed | None = self._inference.feed if self._inference else None
-        recording = Recording(
-            camera=config.camera_id(camera),
-            edge=config.edge,
-            stream=camera.stream,
-            limits=Limits(target_ms=int(config.fragment_s * 1_000)),
-            keeps=owner,
-            feed=feed,
-            now_ms=self._clock.now_ms,
-            clock=self._clock,
-        )
-        return Recorder(camera, recording, config.no_data_s)
+    async def _found(self, owner: SpoolOwner, detection: Detection) -> None:
+        kind = HELD + detection.type if is_held(detection.run) else detection.type
+        stamped = self._cameras.restamped(detection) if self._cameras else detection
+        owner.message(kind, encode(stamped))
 
     async def _until_stopped(self) -> None:
         loop = asyncio.get_running_loop()
@@ -224,18 +217,6 @@ class Edge:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload_model)
         await self._stopping.wait()
-
-    async def _stop_cameras(self) -> None:
-        for recorder in self._recorders.values():
-            recorder.stop()
-        deadline = time.monotonic() + _JOIN_S
-        for camera, recorder in self._recorders.items():
-            left_s = max(deadline - time.monotonic(), 0.01)
-            if not await asyncio.to_thread(recorder.join, left_s):
-                log.warning(
-                    "the camera says nothing; its run is ended at the next start",
-                    extra={"camera": camera},
-                )
 
     async def _flush(self, owner: SpoolOwner, tasks: "list[asyncio.Task[None]]") -> None:
         deadline = time.monotonic() + self._config.upload.flush_s

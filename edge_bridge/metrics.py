@@ -32,3 +32,6 @@ DISK_GOOD = Gauge("vigil_edge_disk_good", "1 while the spool's disk is as it sho
 FLOOR = Gauge("vigil_edge_free_floor_bytes", "Bytes of the disk that are kept free")
 RATE = Gauge("vigil_edge_hour_bytes", "Bytes that all cameras bring in an hour, as measured")
 UPLOAD_LIMIT = Gauge("vigil_edge_upload_limit_kbit", "Cap on uploads now; 0: none")
+CONFIG_VERSION = Gauge(
+    "vigil_edge_config_version", "Version of the site's configuration in force; 0: the own file"
+)

@@ -19,7 +19,7 @@ from domain.events import CameraStatus
 from edge_bridge import metrics
 from edge_bridge.capture.clip import ClipSource
 from edge_bridge.capture.rtsp import RtspSource
-from edge_bridge.capture.run import Recording, Run
+from edge_bridge.capture.run import Feed, Recording, Run
 from edge_bridge.capture.source import Source, SourceError, SourceOverError
 from edge_bridge.config import CameraConfig
 from media.fragmenter_packet import AnyPacket
@@ -67,6 +67,7 @@ class Recorder:
         self._no_data_s = no_data_s
         self._opener = opener
         self._stop = threading.Event()
+        self._why_stopped = STOPPED
         self._thread = threading.Thread(target=self._main, name=f"camera {config.id}", daemon=True)
         self._state: tuple[State, str] = ("connecting", "")
         self._since_ms = recording.now_ms()
@@ -76,9 +77,14 @@ class Recorder:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ask the thread to end its run; `join` waits for it."""
+    def stop(self, why: str = STOPPED) -> None:
+        """Ask the thread to end its run with this reason; `join` waits for it."""
+        self._why_stopped = why
         self._stop.set()
+
+    def look_with(self, feed: Feed | None) -> None:
+        """Offer pictures there from now on, or nowhere."""
+        self._recording.feed = feed
 
     def join(self, within_s: float) -> bool:
         """Wait for the thread; False: it hangs in a camera that says nothing."""
@@ -157,7 +163,7 @@ class Recorder:
         except MediaError as error:
             reason = error
         try:
-            run.end(STOPPED if reason is None else str(reason))
+            run.end(self._why_stopped if reason is None else str(reason))
         except MediaError as error:
             log.warning("%s", error, extra={"camera": self._recording.camera, "run": run.id})
         return run.fragments > 0, reason, isinstance(reason, TimesBrokenError)

@@ -56,9 +56,9 @@ class Feed(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recording:
-    """What all runs of one camera share."""
+    """What all runs of one camera share. `feed` alone changes: inference goes on and off."""
 
     camera: str
     edge: str
@@ -109,8 +109,9 @@ class Run:
             raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
         recording = self._recording
         metrics.FRAMES.labels(recording.camera).inc()
-        if recording.feed is not None:
-            recording.feed.offer(
+        feed = recording.feed
+        if feed is not None:
+            feed.offer(
                 recording.camera,
                 self.id,
                 bytes(packet),

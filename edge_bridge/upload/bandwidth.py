@@ -73,6 +73,10 @@ class Bandwidth:
             while (wait_s := self._bucket.wait_s(self._steady_s(), self.kbit)) > 0:
                 await self._sleep(min(wait_s, _LOOK_AGAIN_S))
 
+    def follow(self, other: "Bandwidth") -> None:
+        """Keep another's caps from now on."""
+        self._schedule = other._schedule
+
     def spend(self, size: int) -> None:
         """Note bytes that are sent."""
         self._bucket.spend(size)

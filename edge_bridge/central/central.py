@@ -1,0 +1,221 @@
+"""Keeps this device's configuration as the catalog says: asks, tries, accepts or goes back."""
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from domain.errors import ConfigError, CredentialsError, StoreError
+from domain.site_config import SiteVersion
+from edge_bridge.central.asking import Asking, NoneSetError
+from edge_bridge.central.config import CentralConfig
+from edge_bridge.central.kept import Kept
+from edge_bridge.central.laying import lay_over
+from edge_bridge.central.standing import Standing, Trial
+from edge_bridge.config import EdgeConfig
+from edge_bridge.metrics import CONFIG_VERSION
+from edge_bridge.upload.link import Link
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.25
+_MOST_DETAIL = 500
+
+State = Literal["current", "trying", "refused", "out-of-reach", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What heartbeats and health say. `version` None: the device's own file is in force."""
+
+    version: int | None
+    state: State
+    detail: str
+
+
+class Works(Protocol):
+    """What records by the configuration."""
+
+    async def apply(self, config: EdgeConfig) -> None:
+        """Record by another configuration; cameras that it does not change go on."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that was applied has shown whether it works."""
+        ...
+
+    def working(self) -> frozenset[str]:
+        """Return which cameras (and `inference`) work."""
+        ...
+
+    def ailing(self, must: frozenset[str]) -> tuple[dict[str, str], str]:
+        """Return which of these (that are still configured) do not work -> why, and what makes
+        all further waiting useless, or nothing.
+        """
+        ...
+
+
+class Central:
+    """One per edge; `boot` first, then `run` until cancelled."""
+
+    def __init__(self, own: EdgeConfig, central: CentralConfig, link: Link) -> None:
+        """`own`: the device's file."""
+        self._own, self._config, self._link = own, central, link
+        self._kept = Kept(own.spool.dir / "central")
+        self._standing = Standing()
+        self._in_force = own
+        self._state: State = "current"
+        self._trying: SiteVersion | None = None
+        self._fault = ""
+
+    def boot(self) -> EdgeConfig:
+        """Return what to record by until the catalog says otherwise; never raises. Blocks."""
+        standing = self._kept.load().wakes()
+        while standing.good is not None:
+            try:
+                self._in_force = self._laid(standing.good)
+                break
+            except ConfigError as error:
+                log.error("the site's configuration kept here cannot be used: %s", error)
+                standing = standing.loses_good(str(error))
+        self._standing = standing
+        CONFIG_VERSION.set(standing.good.version if standing.good else 0)
+        if standing.good is None and not self._own.cameras:
+            log.error("no camera is known yet: the catalog has not answered so far")
+        return self._in_force
+
+    @property
+    def told(self) -> Told:
+        """Say how the configuration fares."""
+        good, refused = self._standing.good, self._standing.refused
+        version = None if good is None else good.version
+        if self._trying is not None:
+            return Told(version, "trying", f"version {self._trying.version} is on trial.")
+        parts = []
+        state = self._state
+        if refused is not None:
+            parts.append(f"version {refused.what.version} is refused: {refused.why}")
+            state = "refused"
+        if self._fault:
+            parts.append(self._fault)
+        return Told(version, state, " ".join(parts)[:_MOST_DETAIL])
+
+    async def run(self, works: Works) -> None:
+        """Ask and apply until cancelled."""
+        async with Asking(self._config, self._own.site) as asking:
+            while True:
+                await self._link.ready()
+                offer = await self._ask(asking)
+                if (
+                    offer is not None
+                    and self._standing.wants(offer)
+                    and not await self._consider(offer, works)
+                ):
+                    asking.forget()
+                spread = random.uniform(0.8, 1.2)  # noqa: S311
+                await asyncio.sleep(self._config.every_s * spread)
+
+    async def _ask(self, asking: Asking) -> SiteVersion | None:
+        try:
+            offer = await asking.newest()
+        except NoneSetError as error:
+            self._link.succeeded()
+            self._state, self._fault = "none", str(error)
+            return None
+        except (StoreError, ConfigError) as error:
+            self._link.failed(error)
+            what = "it goes on with what it has"
+            self._state, self._fault = "out-of-reach", f"{error} Until then {what}."
+            if isinstance(error, CredentialsError):
+                self._fault = f"{error} Give it another by `vigil key create --edge-of`; {what}."
+            return None
+        self._link.succeeded()
+        self._state, self._fault = "current", ""
+        return offer
+
+    async def _consider(self, offer: SiteVersion, works: Works) -> bool:
+        """Try a version; False: it has to be offered again."""
+        try:
+            config = self._laid(offer)
+        except ConfigError as error:
+            await self._refuse(offer, str(error))
+            return True
+        if self._standing.says_the_same(offer):
+            return await self._keep(self._standing.accepts(offer))
+        if not await self._keep(self._standing.begins(offer)):
+            return False
+        log.info("version %d of the site's configuration is on trial", offer.version)
+        before, self._trying = self._in_force, offer
+        try:
+            why = await self._try(config, works)
+            self._in_force = config
+        except asyncio.CancelledError:
+            self._standing = self._standing.leaves_off()
+            self._save_quietly(self._standing)
+            raise
+        except Exception as error:
+            log.exception("unforeseen fault on trial")
+            why = f"unforeseen fault ({type(error).__name__})"
+        finally:
+            self._trying = None
+        if not why:
+            log.info("version %d of the site's configuration counts from now on", offer.version)
+            await self._keep(self._standing.accepts(offer))
+            CONFIG_VERSION.set(offer.version)
+            return True
+        self._in_force = before
+        await self._refuse(offer, why)
+        await works.apply(before)
+        return True
+
+    async def _try(self, config: EdgeConfig, works: Works) -> str:
+        """Apply and watch; return why it does not do, or nothing."""
+        patient_until_s = time.monotonic() + self._config.trial_s
+        while True:  # after a start, what works is not yet known
+            if works.settled or time.monotonic() >= patient_until_s:
+                break
+            await asyncio.sleep(_LOOK_S)
+        must = works.working()
+        loads = config.inference.enabled and (config.inference, config.privacy()) != (
+            self._in_force.inference,
+            self._in_force.privacy(),
+        )
+        await works.apply(config)
+        trial_s = self._config.trial_s
+        extra_s = config.inference.start_s if loads else 0.0
+        trial = Trial(time.monotonic() + trial_s + extra_s, trial_s / 6)
+        while True:
+            ailing, hopeless = works.ailing(must)
+            trial, verdict, why = trial.judge(time.monotonic(), ailing, hopeless)
+            if verdict != "waiting":
+                return why if verdict == "bad" else ""
+            await asyncio.sleep(_LOOK_S)
+
+    async def _refuse(self, offer: SiteVersion, why: str) -> None:
+        log.error("version %d of the site's configuration is refused: %s", offer.version, why)
+        await self._keep(self._standing.refuses(offer, why[:_MOST_DETAIL]))
+
+    async def _keep(self, standing: Standing) -> bool:
+        """Let it count, and write it down; False, and said: it cannot be written."""
+        try:
+            await asyncio.to_thread(self._kept.save, standing)
+        except OSError as error:
+            self._fault = f"the site's configuration cannot be kept on this disk: {error.strerror}."
+            log.error("%s", self._fault)
+            if standing.trying is None:
+                self._standing = standing
+            return False
+        self._standing = standing
+        return True
+
+    def _save_quietly(self, standing: Standing) -> None:
+        try:
+            self._kept.save(standing)
+        except OSError as error:
+            log.error("the site's configuration cannot be kept: %s", error.strerror)
+
+    def _laid(self, version: SiteVersion) -> EdgeConfig:
+        return lay_over(self._own, version.document(), f"version {version.version}")

@@ -1,0 +1,36 @@
+"""The uploads as the configuration has them; begun anew where it changes."""
+
+import asyncio
+from collections.abc import Callable
+
+from edge_bridge.upload.bandwidth import Bandwidth
+from edge_bridge.upload.choice import Choice
+from edge_bridge.upload.config import UploadConfig
+from edge_bridge.upload.fragments import FragmentUploads
+from edge_bridge.upload.parallel import Parallel
+
+
+class Uploading:
+    """Owns the task that uploads."""
+
+    def __init__(
+        self,
+        config: UploadConfig,
+        bandwidth: Bandwidth,
+        make: Callable[[Choice, Parallel], FragmentUploads],
+        begin: Callable[[FragmentUploads], "asyncio.Task[None]"],
+    ) -> None:
+        """`bandwidth` is that of `config`, shared with others."""
+        self._config, self._bandwidth = config, bandwidth
+        self._make, self._begin = make, begin
+        self.task = begin(make(config.choice(), config.parallel()))
+
+    async def apply(self, config: UploadConfig) -> None:
+        """Upload by another configuration: what was on its way is sent again."""
+        if config == self._config:
+            return
+        self._config = config
+        self._bandwidth.follow(config.bandwidth())
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        self.task = self._begin(self._make(config.choice(), config.parallel()))
