@@ -23,6 +23,7 @@ from tests.integration.inference_support import (
     ten_seconds,
 )
 from tests.unit.edge_bridge.packets import CAMERA, RUN, Clip, at_ms_of
+from tests.unit.vision.models import write_hanging
 from tests.waiting import wait_for
 
 
@@ -99,6 +100,25 @@ async def test_a_hung_worker_is_ended_and_comes_back(clip: Clip, card: Path) -> 
         assert not psutil.pid_exists(first)
         seen = len(frames_of(events))
         await wait_for(lambda: len(frames_of(events)) > seen, within_s=60, what="more frames")
+
+
+@pytest.mark.slow
+async def test_a_model_that_never_answers_is_noticed_although_decoding_goes_on(
+    clip: Clip, card: Path
+) -> None:
+    config = InferenceConfig(
+        model=str(card), hang_s=2, watch_s=0, motion=MotionConfig(enabled=False)
+    )
+    write_hanging(card.parent / "model.onnx")
+    hung = restarts("hung")
+    async with running(clip, config) as (inference, camera, events):
+        first = await wait_for(lambda: inference.pid, within_s=60, what="a worker")
+        await wait_for(lambda: camera.offered, within_s=60, what="the model is loaded")
+        await wait_for(lambda: restarts("hung") == hung + 1, within_s=60, what="noticed")
+        assert not psutil.pid_exists(first)
+        assert not frames_of(events)
+        seeing_card(card.parent)
+        await wait_for(lambda: frames_of(events), within_s=60, what="frames of a better model")
 
 
 @pytest.mark.parametrize("fault", ["no onnx", "no card", "no provider"])

@@ -73,6 +73,52 @@ def write_seeing(path: Path, *, batch: int | str = "N", dtype: str = "float32") 
     return _save(path, nodes, inputs, outputs, values)
 
 
+def write_hanging(path: Path) -> Path:
+    """Write a model like `write_seeing` that never ends with any picture but an even grey."""
+    write_seeing(path)
+    model = onnx.load(str(path))
+    graph = model.graph
+    [answer] = graph.output
+    graph.node[-1].output[0] = "seen"
+    flag = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["goes_on"]),
+            helper.make_node("Add", ["turns", "one"], ["more_turns"]),
+        ],
+        "turn",
+        [
+            flag("number", TensorProto.INT64, []),
+            flag("go_on", TensorProto.BOOL, []),
+            flag("turns", TensorProto.FLOAT, []),
+        ],
+        [flag("goes_on", TensorProto.BOOL, []), flag("more_turns", TensorProto.FLOAT, [])],
+    )
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name)
+        for name, value in {
+            "one": np.float32(1),
+            "zero": np.float32(0),
+            "uneven": np.float32(1e-4),
+            "for_ever": np.int64(1 << 62),
+        }.items()
+    )
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["floats"], ["most"], keepdims=0),
+            helper.make_node("ReduceMin", ["floats"], ["least"], keepdims=0),
+            helper.make_node("Sub", ["most", "least"], ["spread"]),
+            helper.make_node("Greater", ["spread", "uneven"], ["is_uneven"]),
+            helper.make_node("Loop", ["for_ever", "is_uneven", "zero"], ["turned"], body=body),
+            helper.make_node("Mul", ["turned", "zero"], ["nothing"]),
+            helper.make_node("Add", ["seen", "nothing"], [answer.name]),
+        ]
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
 def _save(path: Path, nodes: Any, inputs: Any, outputs: Any, values: Any) -> Path:
     graph = helper.make_graph(nodes, "test", inputs, outputs, values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
