@@ -155,6 +155,10 @@ class RunMemory:
             del self.where[seq]
         for first, last in SeqRanges.of(window.fragments).ranges:
             self.known = self.known.without(first, last)
+            self.settled = self.settled.without(first, last)  # they are waited for again
+        self.asked_ms = None
+        for other in self.windows.values():
+            other.asked_ms = None  # what the healer found for it may be what goes now
         last_seq = max(self.let_go.last_seq, *window.fragments)
         self.let_go = self.let_go._replace(last_seq=last_seq, at_ms=now_ms)
 

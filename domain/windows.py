@@ -45,8 +45,13 @@ class RunWindows(RunMemory):
     """One run of a camera, asked which of its windows are due."""
 
     def due(self, now_ms: int, rules: WindowRules, checked: int | None = None) -> Iterator[Event]:
-        """Yield what is to be sent now; `checked` is the start of a window the healer answered."""
-        yield from self._decide_all(self.windows, now_ms, rules, checked)
+        """Yield what is to be sent now; `checked` is the start of a window the healer answered.
+
+        Its answer decides about that window and its neighbours, without one all are looked at.
+        """
+        window = None if checked is None else self.windows.get(checked)
+        starts = self.windows if checked is None else self._near(window)
+        yield from self._decide_all(starts, now_ms, rules, checked)
         if (request := self._ask_for_the_rest(now_ms, rules, checked)) is not None:
             yield request
 
@@ -59,6 +64,13 @@ class RunWindows(RunMemory):
         near = (self.known.below(seq), seq, self.known.above(seq))
         starts = {self.where[each] for each in near if each in self.where}
         yield from self._decide_all(starts, now_ms, rules, None)
+
+    def _near(self, window: Window | None) -> set[int]:
+        """Return the starts of an open window and of those that hold the seqs next to its own."""
+        if window is None:
+            return set()
+        around = self.known.below(min(window.fragments)), self.known.above(max(window.fragments))
+        return {window.start_ms, *(self.where[seq] for seq in around if seq in self.where)}
 
     def _decide_all(
         self, starts: Iterable[int], now_ms: int, rules: WindowRules, checked: int | None
