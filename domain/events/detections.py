@@ -27,7 +27,9 @@ class DetectionFrame(Part):
     pts: Pts = Field(description="presentation time of the picture in its run")
     at_ms: Ms = Field(description="when the picture was taken, on the run's clock")
     objects: list[FoundObject] = Field(
-        max_length=1_000, description="what was found; a detection's index is its place here"
+        max_length=1_000,
+        description="what was found, without what has long stood still and was told not long "
+        "before; a detection's index is its place here",
     )
 
 
