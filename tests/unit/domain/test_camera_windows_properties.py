@@ -112,6 +112,30 @@ def test_in_order_and_whole_means_proof_without_healing(runs: tuple[Recording, .
     assert not world.lates
 
 
+def final_chunks(world: World) -> dict[tuple[str, int, int], tuple[int, ...]]:
+    """Return (run, window's start, its length) -> seqs of the last revision."""
+    made: dict[tuple[str, int, int], set[int]] = {}
+    for due in world.dues:
+        window = made.setdefault((due.run, due.window_start_ms, due.window_ms), set())
+        window.update(each.seq for each in due.fragments)
+    return {window: tuple(sorted(seqs)) for window, seqs in made.items()}
+
+
+@given(recordings(0, faultless=True), st.data())
+def test_any_order_duplication_and_delay_gives_the_chunks_of_the_sorted_set(
+    run: Recording, data: st.DataObject
+) -> None:
+    shots = tuple(
+        replace(shot, notices_ms=tuple(shot.notices_ms[0] + delay_ms for delay_ms in delays_ms))
+        for shot in run.shots
+        for delays_ms in [data.draw(st.lists(DELAYS, min_size=1, max_size=3))]
+    )
+    assert run.end is not None
+    at_ms = run.end_notices_ms[0] + data.draw(DELAYS)
+    mixed = World([replace(run, shots=shots, end_notices_ms=(at_ms,))]).play()
+    assert final_chunks(mixed) == final_chunks(World([run]).play())
+
+
 @settings(max_examples=60)
 @given(worlds(replace(RULES, max_runs=1), evicts=True))
 def test_eviction_for_want_of_runs_loses_nothing(world: World) -> None:
