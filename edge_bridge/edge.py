@@ -164,7 +164,7 @@ class Edge:
                     await asyncio.wait([following])
                 await cameras.stop()
                 await looking.stop()
-                await self._flush(owner, [*tasks, uploading.task])
+                await self._flush(owner, [*tasks, uploading.task], uploading.flush_s)
         finally:
             await asyncio.to_thread(owner.close)
 
@@ -178,6 +178,7 @@ class Edge:
                 for link in self._links
             },
             "inference": self._looking.state if self._looking else "off",
+            "inference_detail": self._looking.detail if self._looking else "",
             "clock": "wrong" if self._clock.shift_ms() is None else "right",
         }
         if self._central is not None:
@@ -218,8 +219,10 @@ class Edge:
         loop.add_signal_handler(signal.SIGHUP, self.reload_model)
         await self._stopping.wait()
 
-    async def _flush(self, owner: SpoolOwner, tasks: "list[asyncio.Task[None]]") -> None:
-        deadline = time.monotonic() + self._config.upload.flush_s
+    async def _flush(
+        self, owner: SpoolOwner, tasks: "list[asyncio.Task[None]]", flush_s: int
+    ) -> None:
+        deadline = time.monotonic() + flush_s
         while time.monotonic() < deadline:
             with contextlib.suppress(DiskError):
                 if (await owner.call(owner.spool.counts)).idle:

@@ -25,6 +25,11 @@ class Uploading:
         self._make, self._begin = make, begin
         self.task = begin(make(config.choice(), config.parallel()))
 
+    @property
+    def flush_s(self) -> int:
+        """How long to go on uploading when stopped."""
+        return self._config.flush_s
+
     async def apply(self, config: UploadConfig) -> None:
         """Upload by another configuration: what was on its way is sent again."""
         if config == self._config:

@@ -1,0 +1,129 @@
+"""Which cameras are touched when the configuration changes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from domain.events import FragmentArrived, RunStarted
+from edge_bridge.cameras import CHANGED, Cameras
+from edge_bridge.clock import EdgeClock
+from edge_bridge.config import EdgeConfig, load
+from tests.footage import write_clip
+from tests.unit.edge_bridge.test_config import MINIMAL
+from tests.waiting import wait_for
+
+
+class Keeps:
+    """What became of runs."""
+
+    def __init__(self) -> None:
+        self.fragments: dict[str, list[FragmentArrived]] = {}
+        self.ends: dict[str, str] = {}
+
+    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+        del data, started
+        self.fragments.setdefault(event.run, []).append(event)
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        del ended_ms
+        self.ends[run] = reason
+
+    def run_of(self, camera: str) -> str | None:
+        """Return the run of a camera that goes on and has a fragment."""
+        going = [run for run, events in self.fragments.items()
+                 if events[0].camera == camera and run not in self.ends]  # fmt: skip
+        return going[0] if going else None
+
+
+class Feed:
+    """Counts what is offered."""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, int] = {}
+
+    def offer(self, camera: str, run: str, packet: bytes, **_: Any) -> bool:
+        del run, packet
+        self.offered[camera] = self.offered.get(camera, 0) + 1
+        return True
+
+
+Made = Callable[..., EdgeConfig]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    clip = write_clip(tmp_path / "clip.mp4", 100).as_uri()
+
+    def make(cameras: dict[str, dict[str, Any]], **more: Any) -> EdgeConfig:
+        given = []
+        for number, (name, changes) in enumerate(cameras.items()):
+            url = f"{clip}?loop=1&offset_ms={number}"
+            given.append({"id": name, "url": url, "audio": False} | changes)
+        path = tmp_path / "edge.yaml"
+        path.write_text(yaml.safe_dump({**MINIMAL, "fragment_s": 2, "cameras": given, **more}))
+        return load(path)
+
+    return make
+
+
+def named(name: str) -> str:
+    return f"acme/berlin/{name}"
+
+
+@pytest.mark.slow
+async def test_what_does_not_change_goes_on(made: Made) -> None:
+    keeps, feed = Keeps(), Feed()
+    cameras = Cameras(keeps, EdgeClock())
+
+    async def recording(*names: str) -> dict[str, str]:
+        def so() -> dict[str, str]:
+            runs = {name: run for name in names if (run := keeps.run_of(named(name)))}
+            return runs if len(runs) == len(names) else {}
+
+        return await wait_for(so, within_s=60, what=f"{names} record")
+
+    mask = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.5]]
+    try:
+        await cameras.apply(made({"a": {}, "b": {}, "c": {}}), None)
+        first = await recording("a", "b", "c")
+        assert not feed.offered
+
+        # a: nothing that its recorder uses; b: another stream; c goes, d comes; inference begins
+        changed = made(
+            {"a": {"priority": 9, "privacy_masks": [mask]}, "b": {"stream": "sub"}, "d": {}}
+        )
+        await cameras.apply(changed, feed)
+        assert sorted(cameras.ids) == [named("a"), named("b"), named("d")]
+        second = await recording("a", "b", "d")
+        assert second["a"] == first["a"]
+        assert keeps.ends == {first["b"]: CHANGED, first["c"]: CHANGED}
+        await wait_for(lambda: feed.offered.get(named("a")), within_s=60, what="a is looked at")
+
+        # all record by fragment_s
+        await cameras.apply(
+            made({"a": {"priority": 9}, "b": {"stream": "sub"}, "d": {}}, fragment_s=3), feed
+        )
+        third = await recording("a", "b", "d")
+        assert set(third.values()).isdisjoint(second.values())
+    finally:
+        await cameras.stop()
+    assert {keeps.ends[run] for run in third.values()} == {"edge stopped"}
+    for events in keeps.fragments.values():
+        assert [each.seq for each in events] == list(range(len(events)))
+
+
+async def test_the_same_again_touches_nothing(made: Made) -> None:
+    keeps = Keeps()
+    cameras = Cameras(keeps, EdgeClock())
+    try:
+        await cameras.apply(made({"a": {}}), None)
+        run = await wait_for(lambda: keeps.run_of(named("a")), within_s=60, what="a records")
+        for _ in range(3):
+            await cameras.apply(made({"a": {}}), None)
+        assert keeps.ends == {}
+    finally:
+        await cameras.stop()
+    assert keeps.ends == {run: "edge stopped"}
