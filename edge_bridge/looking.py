@@ -35,6 +35,11 @@ class Looking:
         """In a word, for health."""
         return self._inference.state if self._inference else "off"
 
+    @property
+    def detail(self) -> str:
+        """The last fault in words, or nothing."""
+        return self._inference.detail if self._inference else ""
+
     def reload(self, why: str) -> None:
         """Let another process load the model and take over."""
         if self._inference is not None:

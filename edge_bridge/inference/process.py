@@ -22,7 +22,7 @@ from edge_bridge.inference.child import Child, OnDetections, Privacy
 from edge_bridge.inference.config import InferenceConfig
 from edge_bridge.inference.fault import FaultError, wait_s
 from edge_bridge.inference.feed import PacketFeed
-from edge_bridge.inference.files import fingerprint
+from edge_bridge.inference.files import Print, fingerprint
 from edge_bridge.inference.handover import Handover
 from vision.metrics import announce
 
@@ -37,6 +37,7 @@ FINISH_S = 10.0
 RECYCLE_AGAIN_S = 600.0
 """A worker is not replaced for its size before this age: the bound may be too small for it."""
 _AGE_S = 1.0
+_UNWATCHED_S = 5.0
 
 State = Literal["stopped", "loading", "working", "waiting"]
 
@@ -204,16 +205,19 @@ class Inference:
 
     async def _watch(self) -> None:
         """Ask for another worker when the model's files have changed and come to rest."""
-        if not self._config.watch_s:
-            return
-        known = before = await asyncio.to_thread(fingerprint, self._config.model)
+        watched: str | None = None
+        known: Print = ()
+        before: Print = ()
         while True:
-            await asyncio.sleep(self._config.watch_s)
-            now = await asyncio.to_thread(fingerprint, self._config.model)
-            if now != known and now == before:
+            model = self._config.model
+            now = await asyncio.to_thread(fingerprint, model)
+            if model != watched:  # at first, and with each new configuration
+                watched, known = model, now
+            elif now != known and now == before and self._config.watch_s:
                 known = now
                 self.replace("the model's files have changed")
             before = now
+            await asyncio.sleep(self._config.watch_s or _UNWATCHED_S)
 
 
 async def _until(event: asyncio.Event, *lives: "asyncio.Task[None]") -> None:
