@@ -37,6 +37,7 @@ class RunClock:
         self._border_us = 0
         self._window: deque[tuple[int, int]] = deque()
         """(second of media time, least lead in it), ascending, at most WINDOW_S of them."""
+        self._least_in_window = 0
 
     @property
     def started(self) -> bool:
@@ -57,7 +58,7 @@ class RunClock:
         return not (
             self._offset_us is not None
             and spanned
-            and self._least_in_window() > self._offset_us + PARTED_MS * 1_000
+            and self._least_in_window > self._offset_us + PARTED_MS * 1_000
         )
 
     def utc_ms(self, pts: int) -> int:
@@ -82,19 +83,20 @@ class RunClock:
             self._offset_us = self._least_us
         else:
             most = max(at_us - self._border_us, 0) * SLEW_PPM // 1_000_000
-            error = self._least_in_window() - self._offset_us
+            error = self._least_in_window - self._offset_us
             self._offset_us += max(-most, min(most, error))
         self._border_us = at_us
         return (at_us + self._offset_us) // 1_000
 
     def _note(self, second: int, lead: int) -> None:
-        if self._window and second <= self._window[-1][0]:
-            last, least = self._window[-1]
-            self._window[-1] = (last, min(least, lead))
-        else:
-            self._window.append((second, lead))
-        while self._window[-1][0] - self._window[0][0] >= WINDOW_S:
-            self._window.popleft()
-
-    def _least_in_window(self) -> int:
-        return min(lead for _, lead in self._window)
+        window = self._window
+        if window and second <= window[-1][0]:
+            last, least = window[-1]
+            if lead < least:
+                window[-1] = (last, lead)
+                self._least_in_window = min(self._least_in_window, lead)
+            return
+        window.append((second, lead))
+        while second - window[0][0] >= WINDOW_S:
+            window.popleft()
+        self._least_in_window = min(lead for _, lead in window)

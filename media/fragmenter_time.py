@@ -53,10 +53,14 @@ class Timeline:
                 )
             packet = self._held.pop()
             packet.dts = packet.pts
-        dts = _ticks(packet.dts, packet)
-        pts = _ticks(packet.pts, packet) if packet.pts is not None else dts
+        base = packet.time_base  # made anew at each look
+        if packet.dts is None or base is None:
+            raise MediaError("a packet has no time base")
+        of, per = base.numerator * HZ, base.denominator
+        dts = packet.dts * of // per
+        pts = dts if packet.pts is None else packet.pts * of // per
         if packet.duration:
-            self._video_delta = max(_ticks(packet.duration, packet), 1)
+            self._video_delta = max(packet.duration * of // per, 1)
         if self._held:
             held, self._held = self._held, []
             for waiting, time in zip(held, self._between(dts, len(held)), strict=True):
@@ -109,5 +113,5 @@ class Timeline:
 def _ticks(value: int | None, packet: AnyPacket) -> int:
     if value is None or packet.time_base is None:
         raise MediaError("a packet has no time base")
-    exact = value * packet.time_base * HZ
-    return exact.numerator // exact.denominator
+    base = packet.time_base
+    return value * base.numerator * HZ // base.denominator

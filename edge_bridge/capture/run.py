@@ -82,6 +82,7 @@ class Run:
         self.fragments = 0
         self._next_ms = 0
         self._sound_dropped = 0
+        self._frames_seen = metrics.FRAMES.labels(recording.camera)
         self._started: RunStarted | None = None
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> None:
@@ -108,7 +109,7 @@ class Run:
         if not self._clock.see(pts, arrived_ms):
             raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
         recording = self._recording
-        metrics.FRAMES.labels(recording.camera).inc()
+        self._frames_seen.inc()
         feed = recording.feed
         if feed is not None:
             feed.offer(
