@@ -22,7 +22,10 @@ def snapshot(
 ) -> dict[str, Any]:
     """Return all that is remembered of a camera; `restored` takes it back."""
     value: dict[str, Any] = {run.run: _run_snapshot(run) for run in runs}
-    value[CAMERA] = {"l": [part for step in lengths.steps for part in step], "t": told}
+    value[CAMERA] = {
+        "l": [part for step in lengths.steps for part in step],
+        "t": told and list(told),
+    }
     return value
 
 
@@ -80,7 +83,7 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
         "t": run.touched_ms,
         "a": run.asked_ms,
         "c": run.crowded,
-        "g": run.let_go,
+        "g": list(run.let_go),
         "x": None if end is None else [end.last_seq, end.ended_ms, end.reason, _flat(end.given_up)],
     }
 
