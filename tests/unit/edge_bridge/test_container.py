@@ -24,7 +24,9 @@ def stages() -> dict[str, str]:
 
 def test_the_dockerfile_passes_hadolint() -> None:
     linter = Path(sys.executable).parent / "hadolint"
-    done = subprocess.run([linter, FOLDER / "Dockerfile"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [linter, FOLDER / "Dockerfile"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
