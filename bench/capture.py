@@ -90,9 +90,10 @@ def say(line: str) -> None:
 def _filmed(folder: Path, megabits: float) -> Path:
     """Return a clip in the container that the RTSP server reads."""
     reel.film(folder / "clip.ts", seconds=CLIP_S, megabits=megabits)
-    command = ["ffmpeg", "-v", "error", "-i", folder / "clip.ts", "-c", "copy", folder / "clip.mov"]
+    clip = folder / "clip.mov"
+    command = ["ffmpeg", "-v", "error", "-i", str(folder / "clip.ts"), "-c", "copy", str(clip)]
     subprocess.run(command, check=True)
-    return folder / "clip.mov"
+    return clip
 
 
 def _edge(folder: Path, served: Cameras, seconds: int) -> tuple[tuple[float, float], float]:
