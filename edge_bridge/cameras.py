@@ -11,6 +11,7 @@ from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Keeps, Recording
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
+from edge_bridge.inference.config import Mask
 from media.fragmenter import Limits
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Cameras:
         self._recorders: dict[str, Recorder] = {}
         self._by: dict[str, object] = {}
         """Camera -> what its recorder records by; another value needs another recorder."""
+        self._privacy: dict[str, list[Mask]] = {}
 
     @property
     def ids(self) -> Collection[str]:
@@ -41,8 +43,13 @@ class Cameras:
         """How each camera fares."""
         return [recorder.status for recorder in self._recorders.values()]
 
+    def masks_of(self, camera: str) -> list[Mask]:
+        """Return what nobody may look at, of a camera by its whole id."""
+        return self._privacy.get(camera, [])
+
     async def apply(self, config: EdgeConfig, feed: Feed | None) -> None:
         """Record these cameras; whose configuration is as before go on untouched."""
+        self._privacy = config.privacy()
         wanted = {config.camera_id(camera): camera for camera in config.cameras}
         by = {name: _recorded_by(camera, config) for name, camera in wanted.items()}
         ending = [name for name in self._recorders if self._by[name] != by.get(name)]

@@ -191,7 +191,10 @@ class Edge:
         head = {"site": self._config.site, "edge": self._config.edge}
         return Page(
             Access(password.get_secret_value(), time.monotonic),
-            Footage(self._config.spool.dir),
+            Footage(
+                self._config.spool.dir,
+                lambda camera: self._cameras.masks_of(camera) if self._cameras else [],
+            ),
             lambda: self._cameras.ids if self._cameras else (),
             lambda: head | self.report(),
             secure=http.certificate_file is not None,

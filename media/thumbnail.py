@@ -1,7 +1,7 @@
 """A small JPEG of one picture of a fragment. Blocking: call it in a thread."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,15 @@ def assembled(parts: Sequence[bytes]) -> bytes:
     return tables + picture
 
 
-def jpeg(data: bytes, width: int) -> bytes:
+def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> bytes:
     """Return the first picture in `data` (MPEG-TS) as a JPEG of at most `width` pixels.
 
-    Raises MediaError where nothing can be decoded.
+    `draw` may draw into the picture (height x width x 3, blue green red) first. Raises MediaError
+    where nothing can be decoded.
     """
     picture = _first_picture(data)
+    if draw is not None:
+        draw(picture)
     height, full = picture.shape[:2]
     width = min(width, full, MAX_WIDTH)
     if width < full:

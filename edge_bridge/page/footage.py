@@ -6,15 +6,17 @@ thread, and a disk that was swapped is simply opened anew.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import MediaError
 from domain.unset_clock import FIRST_TRUE_RUN
+from edge_bridge.inference.config import Mask
 from edge_bridge.spool.files import FragmentFiles
 from media.remux import mp4
 from media.thumbnail import jpeg
+from vision.privacy import hide
 
 MOST_SPAN_MS = 86_400_000
 """Longest time that is told at once."""
@@ -40,7 +42,11 @@ class Held:
 class Footage:
     """The footage in one spool's folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, masks_of: Callable[[str], Sequence[Mask]] = lambda _: ()
+    ) -> None:
+        """`masks_of`: what nobody may look at, of a camera by its whole id; black in pictures."""
+        self._masks_of = masks_of
         self._journal = folder / "journal.db"
         self._files = FragmentFiles(folder / "fragments")
 
@@ -78,8 +84,9 @@ class Footage:
         return sorted((each for each in wanted if each.run == run), key=lambda each: each.seq)
 
     def picture(self, held: Held, width: int) -> bytes:
-        """Return a fragment's first picture as JPEG. Raises MediaError."""
-        return jpeg(self._bytes(held), width)
+        """Return a fragment's first picture as JPEG, masked. Raises MediaError."""
+        masks = self._masks_of(held.camera)
+        return jpeg(self._bytes(held), width, lambda picture: hide(picture, masks))
 
     def play(self, stretch: list[Held]) -> Iterator[bytes]:
         """Yield MP4 of a stretch; what is deleted meanwhile ends it. Raises MediaError."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import aiohttp
 import av
+import cv2
+import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
@@ -60,7 +62,12 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
     of = Settings(s3_endpoint=nowhere, sqs_endpoint=nowhere, sqs_queue_url=f"{nowhere}/0/none")
     env = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "PAGE_WORD": PASSWORD}
     cameras = [
-        {"id": "gate", "url": f"{clip.as_uri()}?loop=1", "audio": False},
+        {
+            "id": "gate",
+            "url": f"{clip.as_uri()}?loop=1",
+            "audio": False,
+            "privacy_masks": [[[0.5, 0], [1, 0], [1, 1], [0.5, 1]]],
+        },
         {"id": "dead", "url": f"rtsp://{HOST}:{nobody}/none"},
     ]
     http = {"port": port, "password_env": "PAGE_WORD"}
@@ -106,6 +113,11 @@ async def test_state_pictures_and_footage_without_any_cloud(alone: Alone) -> Non
     assert state["disk"]["state"] == "good"
     status, picture = await alone.get(f"api/cameras/{CAMERA}/picture.jpg")
     assert (status, picture[:2]) == (200, b"\xff\xd8")
+    shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    middle = shown.shape[1] // 2
+    assert shown[:, middle + 8 :].max() < 20, "what the mask hides is black"
+    assert shown[:, : middle - 8].max() > 20
     assert (await alone.get("api/cameras/acme/alone/dead/picture.jpg"))[0] == 404
     status, footage = await alone.get(
         f"api/cameras/{CAMERA}/play.mp4?at={state['now_ms'] - 60_000}&for_s=60"

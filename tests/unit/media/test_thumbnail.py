@@ -71,6 +71,16 @@ def test_size() -> None:
     assert same.shape == (480, 640, 3), "never larger than it is"
 
 
+def test_what_is_drawn_is_in_the_picture() -> None:
+    def whiten_left(picture: np.ndarray) -> None:
+        picture[:, :320] = 255
+
+    data = clip(1, width=640, height=480)
+    drawn = cv2.imdecode(np.frombuffer(jpeg(data, 100, whiten_left), np.uint8), cv2.IMREAD_COLOR)
+    assert drawn[:, :45].min() > 235
+    assert drawn[:, 55:].max() < 235
+
+
 @pytest.mark.parametrize("data", [b"", b"\x47" + bytes(187), b"nonsense" * 400, None])
 def test_bytes_without_a_picture(data: bytes | None) -> None:
     with pytest.raises(MediaError):
