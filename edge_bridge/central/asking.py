@@ -27,17 +27,9 @@ class Asking:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Raise ConfigError where the certificate authority's file cannot be used."""
-        tls: ssl.SSLContext | bool = True
-        if self._config.ca_file is not None:
-            try:
-                tls = ssl.create_default_context(cafile=self._config.ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise ConfigError(
-                    f"central.ca_file {self._config.ca_file} cannot be used: {error}."
-                ) from error
+        """Nothing is asked yet."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=1, force_close=True),
+            connector=aiohttp.TCPConnector(limit=1, force_close=True),
             timeout=aiohttp.ClientTimeout(total=_ANSWER_S),
         )
         return self
@@ -59,8 +51,8 @@ class Asking:
         """Return the newest version; None: it is still the one that was returned last.
 
         Raises NoneSetError (none was set), CredentialsError (the key is refused), ConfigError (the
-        key cannot be read), StoreError (no answer, or a strange one). No text of them holds the
-        key.
+        key or the authority's file cannot be read), StoreError (no answer, or a strange one). No
+        text of them holds the key.
         """
         assert self._session is not None
         headers = {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}
@@ -68,7 +60,7 @@ class Asking:
             headers["If-None-Match"] = self._tag
         try:
             async with self._session.get(
-                self._url, headers=headers, allow_redirects=False
+                self._url, headers=headers, allow_redirects=False, ssl=self._tls()
             ) as answer:
                 status = answer.status
                 body = await _bounded(answer) if status == HTTPStatus.OK else b""
@@ -92,6 +84,15 @@ class Asking:
                 self._tag = tag
                 return version
         raise StoreError(f"{self._config.url} answers {status}.")
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        file = self._config.ca_file
+        if file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"central.ca_file {file} cannot be used: {error}.") from error
 
 
 class NoneSetError(StoreError):

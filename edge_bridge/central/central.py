@@ -1,6 +1,7 @@
 """Keeps this device's configuration as the catalog says: asks, tries, accepts or goes back."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -21,6 +22,8 @@ from edge_bridge.upload.link import Link
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25
+_STOP_S = 2.0
+"""How long a disk may keep an orderly stop waiting."""
 _MOST_DETAIL = 500
 
 State = Literal["current", "trying", "refused", "out-of-reach", "none"]
@@ -65,7 +68,7 @@ class Central:
         """`own`: the device's file."""
         self._own, self._config, self._link = own, central, link
         self._kept = Kept(own.spool.dir / "central")
-        self._standing = Standing()
+        self._standing = self._written = Standing()
         self._in_force = own
         self._state: State = "current"
         self._trying: SiteVersion | None = None
@@ -73,7 +76,8 @@ class Central:
 
     def boot(self) -> EdgeConfig:
         """Return what to record by until the catalog says otherwise; never raises. Blocks."""
-        standing = self._kept.load().wakes()
+        self._written = self._kept.load()
+        standing = self._written.wakes()
         while standing.good is not None:
             try:
                 self._in_force = self._laid(standing.good)
@@ -109,6 +113,8 @@ class Central:
             while True:
                 await self._link.ready()
                 offer = await self._ask(asking)
+                if self._standing != self._written:
+                    await self._keep(self._standing)
                 if (
                     offer is not None
                     and self._standing.wants(offer)
@@ -154,7 +160,9 @@ class Central:
             self._in_force = config
         except asyncio.CancelledError:
             self._standing = self._standing.leaves_off()
-            self._save_quietly(self._standing)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_S):
+                    await self._keep(self._standing)
             raise
         except Exception as error:
             log.exception("unforeseen fault on trial")
@@ -179,14 +187,9 @@ class Central:
                 break
             await asyncio.sleep(_LOOK_S)
         must = works.working()
-        loads = config.inference.enabled and (config.inference, config.privacy()) != (
-            self._in_force.inference,
-            self._in_force.privacy(),
-        )
         await works.apply(config)
         trial_s = self._config.trial_s
-        extra_s = config.inference.start_s if loads else 0.0
-        trial = Trial(time.monotonic() + trial_s + extra_s, trial_s / 6)
+        trial = Trial(time.monotonic() + trial_s, trial_s / 6, config.inference.start_s)
         while True:
             ailing, hopeless = works.ailing(must)
             trial, verdict, why = trial.judge(time.monotonic(), ailing, hopeless)
@@ -208,14 +211,8 @@ class Central:
             if standing.trying is None:
                 self._standing = standing
             return False
-        self._standing = standing
+        self._standing = self._written = standing
         return True
-
-    def _save_quietly(self, standing: Standing) -> None:
-        try:
-            self._kept.save(standing)
-        except OSError as error:
-            log.error("the site's configuration cannot be kept: %s", error.strerror)
 
     def _laid(self, version: SiteVersion) -> EdgeConfig:
         return lay_over(self._own, version.document(), f"version {version.version}")

@@ -49,7 +49,8 @@ class CentralConfig(BaseModel):
     def key(self) -> SecretStr:
         """Read the key now: a new one counts at the next request. ConfigError."""
         key = secret("central", self.key_file, self.key_env)
-        if key is None or not key.get_secret_value().strip().isascii():
+        text = key.get_secret_value().strip() if key else ""
+        if key is None or not text or not (text.isascii() and text.isprintable()):
             raise ConfigError("central: the key is no key; `vigil key create` prints one.")
         return key
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 from domain.site_config import SiteVersion
 
+INFERENCE = "inference"
+"""What local inference is called beside the cameras."""
 MOST_TRIES = 2
 """A version whose trial the program's end cut short so often is what ends the program, maybe."""
 
@@ -96,6 +98,8 @@ class Trial:
     until_s: float
     steady_s: float
     """How long all must be well without a break."""
+    longer_s: float = 0
+    """So much later only is inference overdue: a model takes its time to load."""
     well_since_s: float | None = None
 
     def judge(
@@ -109,7 +113,11 @@ class Trial:
             return self, "bad", hopeless
         if ailing:
             why = "; ".join(f"{what}: {said or 'does not work'}" for what, said in ailing.items())
-            verdict: Literal["waiting", "bad"] = "bad" if now_s >= self.until_s else "waiting"
+            overdue = any(
+                now_s >= self.until_s + (self.longer_s if what == INFERENCE else 0)
+                for what in ailing
+            )
+            verdict: Literal["waiting", "bad"] = "bad" if overdue else "waiting"
             return replace(self, well_since_s=None), verdict, why
         since_s = now_s if self.well_since_s is None else self.well_since_s
         well = replace(self, well_since_s=since_s)

@@ -1,12 +1,11 @@
 """What of a running edge follows the site's configuration."""
 
 from edge_bridge.cameras import Cameras
+from edge_bridge.central.standing import INFERENCE
 from edge_bridge.config import EdgeConfig
 from edge_bridge.looking import Looking
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.upload.uploading import Uploading
-
-INFERENCE = "inference"
 
 
 class Site:

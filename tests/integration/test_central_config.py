@@ -15,6 +15,8 @@ import aiohttp
 import pytest
 
 from domain.site_config import canonical
+from edge_bridge.central.trying import counting
+from edge_bridge.config import load
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from stores.catalog.keys import create_key, list_keys, revoke_key
@@ -196,6 +198,10 @@ async def test_changes_are_applied_tried_and_taken_back(
 async def test_without_the_catalog_it_goes_on_with_what_it_kept(site: Site, tmp_path: Path) -> None:
     v1 = await site.set(site.camera("gate"))
     before = await site.until(v1, "current", "", "gate")
+    own = load(site.edge.config)
+    config, found, fault = await counting(own)
+    assert ([one.id for one in config.cameras], fault) == (["gate"], "")
+    assert found == f"version {v1}, 1 cameras"
     file = tmp_path / "central.key"
     key, other = file.read_text(), await create_key(site.web.catalog, "x", T0, "acme/other")
     file.write_text(other)
@@ -213,6 +219,9 @@ async def test_without_the_catalog_it_goes_on_with_what_it_kept(site: Site, tmp_
     await site.web.client.server.close()
     await asyncio.to_thread(site.edge.start)
     last = await site.until(v1, "out-of-reach", "cannot be asked", "gate")
+    config, found, fault = await counting(own)
+    assert ([one.id for one in config.cameras], found) == (["gate"], "")
+    assert "cannot be asked" in fault
     assert last["links"]["central"]["down_since_s"] is not None
 
 
@@ -226,3 +235,30 @@ async def test_a_version_during_whose_trial_the_program_ends_twice_is_refused(si
         site.edge.kill()
         await asyncio.to_thread(site.edge.start)
     await site.until(v1, "refused", f"version {v2} is refused: the program ended twice", "gate")
+
+
+@pytest.mark.slow
+async def test_the_model_and_the_uploads_change_while_recording_goes_on(
+    site: Site, store: ObjectStore
+) -> None:
+    gate = site.camera("gate")
+    v1 = await site.set(gate)
+    await site.until(v1, "current", "", "gate")
+    looks = {"inference": {"model": "hog", "start_s": 60, "rate_fps": 1}}
+    v2 = await site.set(gate, **looks)
+    last = await site.until(v2, "current", "", "gate")
+    assert last["inference"] == "working"
+    v3 = await site.set(gate, inference={"model": "none/card.yaml", "start_s": 60})
+    await site.until(v2, "refused", f"version {v3} is refused: Not taken over", "gate")
+    v4 = await site.set({**gate, "priority": 9}, **looks, upload={"concurrency": 2})
+    last = await site.until(v4, "current", "", "gate")
+    assert last["inference"] == "working"
+    v5 = await site.set({**gate, "priority": 9})
+    last = await site.until(v5, "current", "", "gate")
+    assert last["inference"] == "off"
+    assert await site.edge.stop() == 0, site.edge.tail()
+    (run,) = await runs_of(store, f"{site.name}/gate")
+    end = await end_of(store, f"{site.name}/gate", run)
+    assert (end.reason, end.given_up) == ("edge stopped", [])
+    fragments = (await runs_of(store, f"{site.name}/gate"))[run]
+    assert sorted(fragments) == list(range(end.last_seq + 1))

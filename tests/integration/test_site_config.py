@@ -9,8 +9,9 @@ import yaml
 
 from cli.main import main
 from domain.errors import ConfigError
+from domain.events import Heartbeat
 from domain.site_config import canonical, digest_of
-from stores.catalog import known_cameras
+from stores.catalog import index_heartbeats, known_cameras
 from stores.catalog.keys import create_key, list_keys, revoke_key
 from stores.catalog.site_configs import config_history, get_config, roll_back, set_config
 from tests.integration.catalog_support import T0
@@ -159,3 +160,24 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
         write(**changes)
         assert sentence in await run("set", SITE, "--file", str(file)), changes
     assert len(await config_history(web.catalog, SITE)) == 3
+
+
+async def test_what_edges_say_is_shown(web: Web, tmp_path: Path, capsys) -> None:
+    await placed(web, {"cameras": CAMERAS})
+
+    def beat(edge: str, **more: object) -> Heartbeat:
+        return Heartbeat(
+            site=SITE, edge=edge, sent_ms=T0, spool_bytes=0, spool_waiting=0, disk_free_bytes=0,
+            **more,
+        )  # fmt: skip
+
+    why = "version 2 is refused: gate: no route"
+    told = beat("edge-1", config_version=1, config_state="refused", config_detail=why)
+    await index_heartbeats(web.catalog, [told, beat("edge-2")], T0)
+    with pytest.raises(SystemExit) as left:
+        await asyncio.to_thread(main, ["site", "config", "show", SITE])
+    said = capsys.readouterr().out
+    assert left.value.code == 0
+    assert f"version 1, refused. {why}" in said
+    assert "edge-2" in said
+    assert "asks for no configuration" in said

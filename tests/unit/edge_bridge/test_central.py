@@ -96,6 +96,13 @@ def test_a_trial(ails: list[str], verdicts: list[str]) -> None:
     assert said == verdicts
 
 
+def test_a_model_has_longer_but_a_camera_has_not() -> None:
+    trial = Trial(until_s=20, steady_s=5, longer_s=100)
+    assert trial.judge(119, {"inference": "loading"})[1] == "waiting"
+    assert trial.judge(120, {"inference": "loading"})[1] == "bad"
+    assert trial.judge(20, {"inference": "loading", "gate": "no route"})[1] == "bad"
+
+
 def test_a_hopeless_trial_ends_at_once() -> None:
     assert Trial(20, 5).judge(0, {}, "no model")[1:] == ("bad", "no model")
 
