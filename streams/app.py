@@ -94,7 +94,10 @@ class App(DeliveryApp):
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
             of = self.settings
-            await ensure(self.needed_topics(), within_s=of.kafka_wait_s, of=of)
+            outcomes = await ensure(self.needed_topics(), within_s=of.kafka_wait_s, of=of)
+            for outcome in outcomes:
+                if outcome.drift:
+                    log.warning("%s", outcome)
             self.conf.datadir.mkdir(parents=True, exist_ok=True)
         except (VigilError, OSError) as error:
             end_process(str(error))

@@ -47,6 +47,12 @@ EXPIRED = Counter(
     ("topic",),
     registry=REGISTRY,
 )
+CHANGELOGS_CUT = Counter(
+    "vigil_changelogs_cut",
+    "Partitions of changelogs that no longer held all of their table when it was recovered",
+    ("topic", "what"),
+    registry=REGISTRY,
+)
 REWINDS = Counter(
     "vigil_offsets_rewound",
     "Offsets fetched, not delivered, and gone back to",

@@ -39,6 +39,12 @@ class Outcome:
     drift: dict[str, tuple[str, str]]
     """Setting -> (found, now)."""
 
+    def __str__(self) -> str:
+        changes = ", ".join(
+            f"{name} was {was}, is {now}" for name, (was, now) in self.drift.items()
+        )
+        return f"Topic {self.name} was {self.did}" + (f": {changes}." if changes else ".")
+
 
 def drift_of(state: TopicState, wanted: dict[str, str]) -> dict[str, tuple[str, str]]:
     """Return what differs from the wanted configuration: setting -> (found, wanted)."""

@@ -1,6 +1,7 @@
 """Starting without waiting for nothing: what Faust does by sleeping, done when it can be done.
 
 Private parts of Faust 0.15.3 and aiokafka 0.14.0 this stands on, and why:
+  TableManager._recovery                     made on first use: ours stands there before
   TableManager.on_start, _update_channels    Faust sleeps a second there, so that all agents listen
                                              before the first subscription: a later one waits 45 s
   AIOKafkaConsumer._fetch_max_wait_ms        read when the client is started
@@ -10,6 +11,8 @@ import asyncio
 from typing import Any
 
 import faust.tables
+
+from streams.delivery.recovering import TellingRecovery
 
 AGENTS_WITHIN_S = 5.0
 """How long agents may take until they listen; then the tables start without them."""
@@ -23,7 +26,17 @@ two of which a recovery asks. Faust says 1,500.
 
 
 class TableManager(faust.tables.TableManager):
-    """Faust's, which starts as soon as all agents listen to their topics."""
+    """Faust's, which starts as soon as all agents listen, and tells of changelogs cut short."""
+
+    _telling: TellingRecovery | None = None
+
+    @property
+    def recovery(self) -> TellingRecovery:
+        """The recovery of the tables."""
+        if self._telling is None:
+            self._telling = TellingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = self._telling
+        return self._telling
 
     async def on_start(self) -> None:
         """Wait for the agents, then declare the tables and start their recovery."""

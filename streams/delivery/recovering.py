@@ -1,0 +1,71 @@
+"""Recovery of tables that tells when their changelog no longer holds all of them.
+
+A changelog is compacted and never deleted by age, so its log begins at 0. One that begins later was
+emptied: by an age limit that somebody set, or by hand. Faust takes its beginning for the whole, and
+a worker without the table on its disk starts from nothing without a word. A changelog that ends
+before what the disk has was made anew; Faust ends with a stack trace, at each start again.
+
+Private parts of Faust 0.15.3 this stands on, and why:
+  Recovery._build_offsets     where recovery decides from which offset it reads
+  Recovery.active_highwaters  where the changelogs end, less one: known by then
+"""
+
+from collections import defaultdict
+from collections.abc import MutableMapping, Set
+from typing import Any
+
+from faust.tables.recovery import Recovery
+from faust.types import TP
+
+from streams import metrics
+
+REMEDY = (
+    "Run `vigil reconcile`, which brings in from S3 what was in hand, and `vigil camera windows "
+    "--all`."
+)
+
+
+class TellingRecovery(Recovery):
+    """Faust's recovery, which says what a changelog lacks, counts it and goes on."""
+
+    async def _build_offsets(
+        self, consumer: Any, tps: Set[TP], destination: MutableMapping[TP, Any], title: str
+    ) -> None:
+        begins = await consumer.earliest_offsets(*tps)
+        gone: dict[str, list[int]] = defaultdict(list)
+        ahead: dict[str, list[int]] = defaultdict(list)
+        for tp in sorted(tps):
+            begin, known = begins.get(tp) or 0, destination[tp]
+            end = (self.active_highwaters if title == "active" else {}).get(tp)
+            if known is None and begin > 0:
+                gone[tp.topic].append(tp.partition)
+            if known is not None and end is not None and known > end:
+                ahead[tp.topic].append(tp.partition)
+                known = end
+            destination[tp] = max(-1 if known is None else known, begin - 1)
+        for topic, partitions in gone.items():
+            self._tell(topic, partitions, "emptied")
+        for topic, partitions in ahead.items():
+            self._tell(topic, partitions, "made anew")
+
+    def _tell(self, topic: str, partitions: list[int], what: str) -> None:
+        metrics.CHANGELOGS_CUT.labels(topic, what).inc(len(partitions))
+        shown = ", ".join(map(str, partitions))
+        if what == "emptied":
+            self.log.error(
+                "The changelog %s was emptied (partitions %s): retention or somebody deleted from "
+                "it, and this worker's disk has no copy. It goes on without those table entries: "
+                "windows that were open come out with gaps. %s",
+                topic,
+                shown,
+                REMEDY,
+            )
+        else:
+            self.log.error(
+                "The changelog %s ends before what this worker's disk has (partitions %s): it was "
+                "deleted and made anew, or lost its end. The worker goes on with its disk; another "
+                "worker would lack those entries. Once it takes over: %s",
+                topic,
+                shown,
+                REMEDY,
+            )
