@@ -33,7 +33,7 @@ class SiteVersion:
         """Return the document; raises ConfigError where the text is not the one of the digest."""
         try:
             document = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict) or digest_of(self.text) != self.digest:
             raise ConfigError(f"version {self.version} of the site's configuration is damaged.")
@@ -46,7 +46,7 @@ def canonical(document: Mapping[str, Any]) -> str:
         text = json.dumps(
             document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the configuration cannot be written as JSON: {error}.") from None
     if len(text.encode()) > MAX_BYTES:
         raise ConfigError(f"the configuration has more than {MAX_BYTES >> 10} KiB.")

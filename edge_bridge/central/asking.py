@@ -115,6 +115,6 @@ def _version(body: bytes) -> SiteVersion:
         if not 0 < found.version < 1 << 31:
             raise ValueError
         found.document()
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
         raise StoreError("what answers at central.url sends no configuration.") from error
     return found

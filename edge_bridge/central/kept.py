@@ -70,7 +70,7 @@ class Kept:
             return json.loads((self._folder / name).read_bytes())
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except (OSError, RecursionError) as error:
             raise ValueError(str(error)) from error
 
     def _write(self, name: str, value: Any) -> None:

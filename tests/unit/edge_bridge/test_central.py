@@ -20,8 +20,9 @@ CENTRAL = {"url": "https://vigil.example", "key_file": "central.key"}
 CAMERA = {"id": "gate", "url": "rtsp://192.0.2.9/x"}
 
 
-def version(number: int, content: object = None) -> SiteVersion:
-    text = canonical({"cameras": [CAMERA], "content": number if content is None else content})
+def version(number: int, content: int | None = None) -> SiteVersion:
+    said = number if content is None else content
+    text = canonical({"cameras": [CAMERA], "no_data_s": 10 + said})
     return SiteVersion(number, digest_of(text), text)
 
 
@@ -119,7 +120,9 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     assert not list((tmp_path / "central").glob("*.new"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"version": 2}', b"\xff"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b"null", b'{"version": 2}', b"\xff", b"[" * 90_000]
+)
 def test_what_is_damaged_falls_back(damage: bytes, tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.save(Standing().accepts(version(1)).accepts(version(2)).refuses(version(3), "x"))

@@ -1,0 +1,167 @@
+"""What answers at central.url may be anything; and a disk that takes nothing."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from domain.errors import ConfigError, CredentialsError, StoreError
+from domain.site_config import MAX_BYTES, SiteVersion
+from edge_bridge.central.asking import Asking, NoneSetError
+from edge_bridge.central.central import Central
+from edge_bridge.config import EdgeConfig, load
+from edge_bridge.upload.link import Link
+from tests.unit.edge_bridge.test_central import CAMERA, version
+from tests.unit.edge_bridge.test_config import changed
+from tests.waiting import wait_for
+
+KEY = "vigil_the-key"
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Catalog:
+    """A server that answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 404, b""
+        self.headers: dict[str, str] = {}
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append((request.path, request.headers.get("If-None-Match")))
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return web.Response(status=401)
+        return web.Response(status=self.status, body=self.body, headers=self.headers)
+
+    def give(self, offered: SiteVersion) -> None:
+        said = {"version": offered.version, "digest": offered.digest, "document": offered.text}
+        self.status, self.body = 200, json.dumps(said).encode()
+        self.headers = {"ETag": f'"{offered.version}"'}
+
+
+@pytest.fixture
+async def catalog() -> Catalog:
+    return Catalog()
+
+
+@pytest.fixture
+async def own(catalog: Catalog, tmp_path: Path) -> AsyncIterator[EdgeConfig]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", catalog.answer)
+    async with TestServer(app) as server:
+        (tmp_path / "central.key").write_text(f"{KEY}\n")
+        central = {
+            "url": str(server.make_url("/")), "key_file": "central.key", "every_s": 1, "trial_s": 5,
+        }  # fmt: skip
+        yield load(changed(tmp_path, central=central))
+
+
+async def test_a_version_and_its_tag(catalog: Catalog, own: EdgeConfig) -> None:
+    assert own.central is not None
+    async with Asking(own.central, own.site) as asking:
+        catalog.give(version(3))
+        assert await asking.newest() == version(3)
+        catalog.status, catalog.body = 304, b""
+        assert await asking.newest() is None
+        asking.forget()
+        assert await asking.newest() is None
+    path = "/api/v1/sites/acme/berlin/config"
+    assert catalog.asked == [(path, None), (path, '"3"'), (path, None)]
+
+
+GOOD = {"version": 1, "digest": version(1).digest, "document": version(1).text}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "sentence"),
+    [
+        (404, b"", NoneSetError, "vigil site config set"),
+        (401, b"", CredentialsError, "revoked"),
+        (403, b"", CredentialsError, "not this site's"),
+        (302, b"", StoreError, "answers 302"),
+        (500, b"", StoreError, "answers 500"),
+        (200, b"", StoreError, "sends no configuration"),
+        (200, b"<html>", StoreError, "sends no configuration"),
+        (200, b"[1]", StoreError, "sends no configuration"),
+        (200, b"[" * 90_000, StoreError, "sends no configuration"),
+        (200, b"null", StoreError, "sends no configuration"),
+        (200, b"\xff\xfe", StoreError, "sends no configuration"),
+        (200, json.dumps({**GOOD, "version": -1}).encode(), StoreError, "sends no"),
+        (200, json.dumps({**GOOD, "version": 1 << 40}).encode(), StoreError, "sends no"),
+        (200, json.dumps({**GOOD, "digest": "0" * 64}).encode(), StoreError, "sends no"),
+        (200, json.dumps({**GOOD, "document": "{}"}).encode(), StoreError, "sends no"),
+        (200, b" " * (2 * MAX_BYTES + 10_000), StoreError, "larger than any may be"),
+    ],
+)
+async def test_strange_answers(
+    status: int, body: bytes, kind: type[Exception], sentence: str,
+    catalog: Catalog, own: EdgeConfig,
+) -> None:  # fmt: skip
+    assert own.central is not None
+    catalog.status, catalog.body, catalog.headers = status, body, {"Location": "http://192.0.2.1/"}
+    async with Asking(own.central, own.site) as asking:
+        with pytest.raises(kind, match=sentence) as caught:
+            await asking.newest()
+    assert KEY not in str(caught.value)
+
+
+async def test_what_cannot_be_read_is_a_sentence(own: EdgeConfig, tmp_path: Path) -> None:
+    assert own.central is not None
+    nowhere = own.central.model_copy(update={"ca_file": tmp_path / "none.pem"})
+    async with Asking(nowhere, own.site) as asking:
+        with pytest.raises(ConfigError, match=r"central.ca_file .* cannot be used"):
+            await asking.newest()
+    for text in ("", "two\nlines", "ö"):
+        (tmp_path / "central.key").write_text(text)
+        async with Asking(own.central, own.site) as asking:
+            with pytest.raises(ConfigError, match="the key is no key"):
+                await asking.newest()
+
+
+class Works:
+    """All works, at once."""
+
+    settled = True
+
+    def __init__(self) -> None:
+        self.applied: list[list[str]] = []
+
+    async def apply(self, config: EdgeConfig) -> None:
+        self.applied.append([camera.url for camera in config.cameras])
+
+    def working(self) -> frozenset[str]:
+        return frozenset()
+
+    def ailing(self, must: frozenset[str]) -> tuple[dict[str, str], str]:
+        del must
+        return {}, ""
+
+
+async def test_a_disk_that_takes_nothing_is_said_and_nothing_is_tried(
+    catalog: Catalog, own: EdgeConfig
+) -> None:
+    assert own.central is not None
+    own.spool.dir.mkdir()
+    (own.spool.dir / "central").write_text("in the way")
+    catalog.give(version(1))
+    central, works = Central(own, own.central, Link("central")), Works()
+    assert central.boot() == own
+    running = asyncio.create_task(central.run(works))
+    try:
+        await wait_for(
+            lambda: "cannot be kept" in central.told.detail, within_s=20, what="it is said"
+        )
+        assert (central.told.version, works.applied) == (None, [])
+        (own.spool.dir / "central").unlink()
+        await wait_for(lambda: central.told.version == 1, within_s=30, what="it is tried then")
+        assert works.applied == [[CAMERA["url"]]]
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    again = Central(own, own.central, Link("central"))
+    assert [camera.url for camera in again.boot().cameras] == [CAMERA["url"]]
+    assert again.told.version == 1
