@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import collecting, logs, metrics, topics
+from streams import collecting, logs, metrics, topic_watch, topics
 from streams.delivery.app import DeliveryApp
 from streams.ending import end_process
 from streams.kafka import faust_credentials
@@ -43,6 +43,7 @@ class App(DeliveryApp):
 
     is_web = False
     _assigned_at: float | None = None
+    _looking: "asyncio.Future[Any] | None" = None
 
     # -- for the agents
 
@@ -96,8 +97,8 @@ class App(DeliveryApp):
             of = self.settings
             outcomes = await ensure(self.needed_topics(), within_s=of.kafka_wait_s, of=of)
             for outcome in outcomes:
-                if outcome.drift:
-                    log.warning("%s", outcome)
+                if outcome.did != "fine":
+                    log.log(logging.WARNING if outcome.drift else logging.INFO, "%s", outcome)
             self.conf.datadir.mkdir(parents=True, exist_ok=True)
         except (VigilError, OSError) as error:
             end_process(str(error))
@@ -118,6 +119,19 @@ class App(DeliveryApp):
         self._assigned_at = time.monotonic()
         metrics.REBALANCES.inc()
         metrics.OPEN_WINDOWS.clear()  # the next ticks tell of those that are ours then
+        if self.started and not self.is_web and self._looking is None:
+            self._looking = self.add_future(self._look_at_topics())
+
+    async def _look_at_topics(self) -> None:
+        try:
+            said = await topic_watch.fault(self.needed_topics(), self.settings)
+        finally:
+            self._looking = None
+        if said:
+            log.critical("%s The process ends in %d s.", said, self.settings.session_timeout_s + 1)
+            # started again within its session, it would be given the partitions it has now
+            await self.consumer.silence(self.settings.session_timeout_s + 1.0)
+            end_process(said)
 
     def on_rebalance_end(self) -> None:
         """Note that events are handled again, and after how long."""

@@ -13,6 +13,7 @@ Private parts of Faust 0.15.3 this stands on, and why:
                                       finds neither a gap to count as processed nor a repeat
   app.flow_control._queues            to empty them where positions move
   wait_first                          under which the base loop hands each record over
+  aiokafka's _coordinator._stop_heartbeat_task    to leave, which static members otherwise do not
 """
 
 import asyncio
@@ -273,6 +274,15 @@ class Consumer(BatchingConsumer):
             super().on_buffer_drop(tp)
 
     # -- rebalancing
+
+    async def silence(self, seconds: float) -> None:
+        """Take nothing more and let the session end, so that the group deals out anew."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self._seek_due = True
+        coordinator = self._thread._ensure_consumer()._coordinator
+        await self._thread.call_thread(coordinator._stop_heartbeat_task)
+        await asyncio.sleep(seconds)
 
     async def on_partitions_revoked(self, revoked: Set[TP]) -> None:
         """End work in hand and commit it, and only then forget what was acknowledged."""

@@ -28,15 +28,14 @@ two of which a recovery asks. Faust says 1,500.
 class TableManager(faust.tables.TableManager):
     """Faust's, which starts as soon as all agents listen, and tells of changelogs cut short."""
 
-    _telling: TellingRecovery | None = None
+    _recovery: Any = None
 
     @property
-    def recovery(self) -> TellingRecovery:
+    def recovery(self) -> Any:
         """The recovery of the tables."""
-        if self._telling is None:
-            self._telling = TellingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-            self._recovery = self._telling
-        return self._telling
+        if self._recovery is None:
+            self._recovery = TellingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
     async def on_start(self) -> None:
         """Wait for the agents, then declare the tables and start their recovery."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from local.ports import HOST
@@ -141,3 +141,69 @@ async def test_a_changelog_made_anew_does_not_stop_a_worker_with_its_disk(stage:
     assert re.search(f"{changelog} ends before what this worker's disk has", said)
     assert "Traceback" not in said
     assert await stage.check() == 0, "the disk had it all"
+
+
+async def topics(stage: Stage, *, delete: str, partitions: int = 0) -> None:
+    """Delete a topic, and make it anew where `partitions` says with how many."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=stage.settings.kafka_brokers)
+    await admin.start()
+    try:
+        await admin.delete_topics([delete])
+
+        async def gone() -> bool:
+            return delete not in await admin.list_topics()
+
+        await wait_for(gone, within_s=20, what=f"{delete} is gone")
+        if partitions:
+            await admin.create_topics([NewTopic(delete, partitions, 1)])
+    finally:
+        await admin.close()
+
+
+async def test_a_topic_deleted_under_a_worker_ends_it_and_the_next_start_makes_it_anew(
+    stage: Stage,
+) -> None:
+    await stage.prepare()
+    worker = stage.worker("one")
+    await handled_again(stage, 2)
+    await topics(stage, delete=stage.topic)
+    assert await worker.ended() == 70
+    assert f"Topic {stage.topic} is gone" in tail(stage)
+    assert "vigil reconcile" in tail(stage)
+
+    await topics_made_by_start(stage)
+
+
+async def topics_made_by_start(stage: Stage) -> None:
+    (stage.folder / "handled").unlink()  # offsets begin at 0 again
+    worker = stage.workers["one"]
+    worker.start()
+    await wait_for(
+        lambda: f"Topic {stage.topic} was created" in log_of(stage),
+        within_s=30,
+        what=lambda: f"the topic is made\n{tail(stage)}",
+    )
+    await handled_again(stage, 1)
+    assert "Traceback" not in log_of(stage)
+    assert await worker.stop() == 0
+
+
+async def test_a_topic_made_anew_with_other_partitions_ends_the_worker_until_it_is_mended(
+    stage: Stage,
+) -> None:
+    await stage.prepare()
+    worker = stage.worker("one")
+    await handled_again(stage, 2)
+    await topics(stage, delete=stage.topic, partitions=3)
+    assert await worker.ended() == 70
+    wrong = f"Topic {stage.topic} has 3 partitions, VIGIL_PARTITIONS says 2"
+    assert wrong in tail(stage)
+    assert "delete the topic while all workers are down" in tail(stage)
+
+    (stage.folder / "one.log").unlink()
+    worker.start()
+    assert await worker.ended() == 70, "a start does not go on with it either"
+    assert wrong in tail(stage)
+
+    await topics(stage, delete=stage.topic)
+    await topics_made_by_start(stage)

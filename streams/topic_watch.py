@@ -1,0 +1,63 @@
+"""Noticing that a topic was deleted or made anew with other settings while a worker runs.
+
+Faust goes on without a topic that is gone and says it is ready. Whenever partitions are dealt out
+anew, which a topic that comes or goes causes, the broker is asked what stands.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from aiokafka.errors import KafkaError
+
+from domain.errors import ConfigError, StoreError
+from streams.settings import Settings
+from streams.topic_admin import admin, check_partitions, describe
+from streams.topics import TopicSpec
+
+LOOKS = 5
+"""A broker that was just started may not know its topics yet: a fault must be seen this often."""
+LOOK_EVERY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+async def fault(specs: Iterable[TopicSpec], of: Settings) -> str:
+    """Return what is wrong with the topics, in a sentence or two; empty where nothing is.
+
+    Tries for as long as no broker answers; that is told by others.
+    """
+    wanted = [spec.name_for(of) for spec in specs]
+    said = ""
+    for _ in range(LOOKS):
+        said = await _look_until_answered(wanted, of)
+        if not said:
+            break
+        await asyncio.sleep(LOOK_EVERY_S)
+    return said
+
+
+async def _look_until_answered(wanted: list[str], of: Settings) -> str:
+    while True:
+        try:
+            return await _look(wanted, of)
+        except (StoreError, KafkaError, OSError) as error:
+            log.debug("Cannot look at the topics: %s", error)
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _look(wanted: list[str], of: Settings) -> str:
+    async with admin(of, within_s=30.0) as client:
+        states = await describe(client, wanted)
+    if missing := [name for name in wanted if name not in states]:
+        return (
+            f"Topic {', '.join(missing)} is gone: somebody deleted it, and what was in it and not "
+            "yet handled is lost. A worker that starts makes it again with the right settings. "
+            "Then run `vigil reconcile`, which brings in from S3 what was not announced."
+        )
+    try:
+        for state in states.values():
+            check_partitions(state, of.partitions)
+    except ConfigError as error:
+        return str(error)
+    return ""
