@@ -1,5 +1,7 @@
 """What went wrong with PostgreSQL, in words for the operator."""
 
+import logging
+
 import asyncpg
 
 from stores import tls
@@ -24,6 +26,17 @@ def said(error: BaseException) -> str:
         f"PostgreSQL did not do it ({type(error).__name__}: {error}). Check that it runs, "
         "VIGIL_DATABASE_URL and `vigil catalog status`."
     )
+
+
+def in_words(record: logging.LogRecord) -> bool:
+    """Let a log record of asyncpg's pool tell what went wrong, without a stack trace."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg = f"The catalog cannot be reached. {said(record.exc_info[1])}"
+        record.args, record.exc_info, record.exc_text = (), None, None
+    return True
+
+
+logging.getLogger("asyncpg.pool").addFilter(in_words)
 
 
 def _root(error: BaseException) -> BaseException:
