@@ -80,7 +80,11 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
         return response_of(ProblemError(error.status, _sentence(error), headers))
     except ObjectMissingError as error:
-        return response_of(ProblemError(HTTPStatus.NOT_FOUND, str(error)))
+        detail = (
+            f"{error} The catalog has this footage and the store has not: retention may be "
+            "deleting it just now; else `vigil fsck --repair` makes it again from its fragments."
+        )
+        return response_of(ProblemError(HTTPStatus.NOT_FOUND, detail))
     except StoreError as error:
         log.error("%s %s: %s", request.method, request.path, error)
         detail = "A store behind this page does not answer just now; try again."

@@ -208,6 +208,19 @@ async def test_an_object_that_is_gone_or_short(web: Web, run: str) -> None:
     assert events[1].size_bytes > 0
 
 
+async def test_a_chunk_deleted_behind_our_back_is_a_problem_that_names_the_remedy(
+    web: Web, run: str
+) -> None:
+    joined = await store_chunk(web.store, await footage(web, run, 2))
+    await index_chunks(web.catalog, [joined], T0)
+    await web.store.delete([joined.object_key])
+    url = f"{BASE}/chunks/{run}/{joined.window_start_ms}/{joined.digest}.ts"
+    for headers in ({}, {"Range": "bytes=0-187"}):
+        answer = await web.client.get(url, headers=headers)
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
+        assert "vigil fsck" in (await answer.json(content_type=None))["detail"]
+
+
 async def test_redirects_to_a_signed_address(services, run: str) -> None:
     async with running_web(services, VIGIL_MEDIA_DELIVERY="redirect") as web:
         events = await footage(web, run, 3)
