@@ -71,6 +71,15 @@ class RunClock:
             raise ValueError("no picture has been seen")
         return (pts_to_us(pts) + offset) // 1_000
 
+    def ticks_to(self, other: "RunClock") -> int:
+        """Return what to add to a PTS of this clock to have that of `other` for the same UTC.
+
+        Raises ValueError before either has `started`.
+        """
+        if self._offset_us is None or other._offset_us is None:
+            raise ValueError("the clock has not started")
+        return (self._offset_us - other._offset_us) * 9 // 100
+
     def advance(self, pts: int) -> int:
         """Return the UTC (ms) of a fragment's border at `pts`, slewing since the last border.
 

@@ -68,11 +68,12 @@ def check_secrets(document: Mapping[str, Any]) -> None:
         if not isinstance(camera, dict):
             continue
         who = f"camera {str(camera.get('id', ''))[:63]}"
-        if _PASSWORD.search(str(camera.get("url", ""))):
-            raise ConfigError(
-                f"{who}: its url holds a password, which the catalog must not; write `username` "
-                f"and `password_file` or `password_env`."
-            )
+        for key in ("url", "sub_url"):
+            if _PASSWORD.search(str(camera.get(key, ""))):
+                raise ConfigError(
+                    f"{who}: its {key} holds a password, which the catalog must not; write "
+                    f"`username` and `password_file` or `password_env`."
+                )
         file = camera.get("password_file")
         if file is not None and not _inside(str(file)):
             raise ConfigError(

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _JOIN_S = 4.0
 """How long a camera's thread may take to close its last fragment."""
 CHANGED = "configuration changed"
-_NOT_RECORDED_BY = ("priority", "privacy_masks")
+_NOT_RECORDED_BY = ("priority", "privacy_masks", "sub_url")
 """What of a camera's configuration its recorder does not use."""
 
 
@@ -57,8 +57,8 @@ class Cameras:
         for name in ending:
             if name not in wanted:
                 metrics.RECORDING.remove(name)
-        for recorder in self._recorders.values():
-            recorder.look_with(feed)
+        for name, recorder in self._recorders.items():
+            recorder.look_with(feed, wanted[name].sub_url)
         for name, camera in wanted.items():
             if name not in self._recorders:
                 recorder = self._recorder(name, camera, config, feed)

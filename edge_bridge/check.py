@@ -54,7 +54,8 @@ async def check(config: EdgeConfig) -> list[Finding]:
         async with limit:
             return await asyncio.to_thread(check_camera, one, config.no_data_s)
 
-    cameras = await asyncio.gather(*(camera(one) for one in config.cameras))
+    streams = [stream for one in config.cameras for stream in streams_of(one)]
+    cameras = await asyncio.gather(*(camera(one) for one in streams))
     disk = await asyncio.to_thread(check_disk, config)
     clock = await asyncio.to_thread(check_clock)
     cloud = await asyncio.gather(check_store(config), check_queue(config))
@@ -65,6 +66,14 @@ async def check(config: EdgeConfig) -> list[Finding]:
         state: Literal["good", "bad"] = "bad" if fault else "good"
         findings.append(Finding("configuration", state, fault or found, remedy))
     return findings
+
+
+def streams_of(camera: CameraConfig) -> list[CameraConfig]:
+    """Return the camera, and its sub stream as one of its own where it has one."""
+    if camera.sub_url is None:
+        return [camera]
+    changes = {"id": f"{camera.id}, sub stream", "url": camera.sub_url, "audio": False}
+    return [camera, camera.model_copy(update={**changes, "sub_url": None})]
 
 
 def check_camera(camera: CameraConfig, no_data_s: float) -> Finding:

@@ -57,6 +57,12 @@ class CameraConfig(_Part):
         description="rtsp://host:port/path, or file:///clip.mp4?loop=1&offset_ms=0, a clip that "
         "is played at its own pace",
     )
+    sub_url: str | None = Field(
+        None,
+        min_length=8,
+        description="the camera's smaller stream, which local inference looks at instead; same "
+        "user, password and transport; never recorded",
+    )
     username: str | None = Field(None, min_length=1, description="user of the camera")
     password_file: Path | None = Field(None, description="file that holds the password")
     password_env: str | None = Field(None, description="environment variable of the password")
@@ -74,9 +80,11 @@ class CameraConfig(_Part):
         "that is looked at or kept as a picture here; the recording itself is not changed",
     )
 
-    @field_validator("url")
+    @field_validator("url", "sub_url")
     @classmethod
-    def _address(cls, url: str) -> str:
+    def _address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         parts = urlsplit(url)
         if parts.scheme not in ("rtsp", "rtsps", "file"):
             raise ValueError("must begin with rtsp://, rtsps:// or file:///")
@@ -84,6 +92,10 @@ class CameraConfig(_Part):
             raise ValueError(
                 "holds a password: write `username`, and `password_file` or `password_env`, instead"
             )
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("the port is a number up to 65535") from None
         return url
 
     @model_validator(mode="after")
@@ -92,6 +104,12 @@ class CameraConfig(_Part):
             raise ValueError("give password_file or password_env, not both")
         if (self.password_file or self.password_env) and not self.username:
             raise ValueError("a password needs a `username`")
+        return self
+
+    @model_validator(mode="after")
+    def _two_streams(self) -> Self:
+        if self.sub_url is not None and self.stream == "sub":
+            raise ValueError("sub_url is of no use where the sub stream is recorded: leave one out")
         return self
 
     def password(self) -> SecretStr | None:
@@ -188,11 +206,17 @@ class EdgeConfig(_Part):
 
     @model_validator(mode="after")
     def _cameras_differ(self) -> Self:
-        for what in ("id", "url"):
-            values = Counter(getattr(camera, what) for camera in self.cameras)
-            twice = [value for value, count in values.items() if count > 1]
-            if twice:
-                raise ValueError(f"two cameras have the {what} {twice[0]}")
+        ids = Counter(camera.id for camera in self.cameras)
+        if twice := [value for value, count in ids.items() if count > 1]:
+            raise ValueError(f"two cameras have the id {twice[0]}")
+        seen: dict[object, str] = {}
+        for camera in self.cameras:
+            for url in filter(None, (camera.url, camera.sub_url)):
+                of = seen.setdefault(_same(url), camera.id)
+                if of != camera.id:
+                    raise ValueError(f"two cameras have the url {url}: {of} and {camera.id}")
+            if camera.sub_url and _same(camera.sub_url) == _same(camera.url):
+                raise ValueError(f"camera {camera.id}: sub_url is the url; name the smaller stream")
         return self
 
     @model_validator(mode="after")
@@ -215,6 +239,13 @@ class EdgeConfig(_Part):
     def camera_id(self, camera: CameraConfig) -> str:
         """Return tenant/site/camera."""
         return f"{self.site}/{camera.id}"
+
+
+def _same(url: str) -> object:
+    """Return what is equal for two spellings of one address."""
+    parts = urlsplit(url)
+    port = parts.port or {"rtsp": 554, "rtsps": 322}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path, parts.query
 
 
 def load(path: Path) -> EdgeConfig:

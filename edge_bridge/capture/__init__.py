@@ -4,5 +4,6 @@ source    what a camera or clip is to capture: streams and packets
 rtsp      a camera; its faults in words
 clip      a file played at its own pace, for where there is no camera
 run       one unbroken recording: packets to events and bytes
+sub       the stream that is looked at instead of the recorded one
 recorder  the thread: connect, record, say why it ended, try again
 """

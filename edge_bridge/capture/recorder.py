@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Literal
 from urllib.parse import urlsplit
 
+from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
@@ -21,6 +22,7 @@ from edge_bridge.capture.clip import ClipSource
 from edge_bridge.capture.rtsp import RtspSource
 from edge_bridge.capture.run import Feed, Recording, Run
 from edge_bridge.capture.source import Source, SourceError, SourceOverError
+from edge_bridge.capture.sub import SubStream
 from edge_bridge.config import CameraConfig
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import TimesBrokenError
@@ -72,6 +74,10 @@ class Recorder:
         self._state: tuple[State, str] = ("connecting", "")
         self._since_ms = recording.now_ms()
         self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._feed: Feed | None = None
+        self._sub_url: str | None = None
+        self._sub: SubStream | None = None
+        self.look_with(recording.feed, config.sub_url)
 
     def start(self) -> None:
         """Begin."""
@@ -81,10 +87,31 @@ class Recorder:
         """Ask the thread to end its run with this reason; `join` waits for it."""
         self._why_stopped = why
         self._stop.set()
+        if self._sub is not None:
+            self._sub.stop()
 
-    def look_with(self, feed: Feed | None) -> None:
-        """Offer pictures there from now on, or nowhere."""
-        self._recording.feed = feed
+    def look_with(self, feed: Feed | None, sub_url: str | None) -> None:
+        """Offer pictures there from now on, or nowhere: the sub stream's where there is one.
+
+        The recording goes on untouched.
+        """
+        if (feed, sub_url) == (self._feed, self._sub_url):
+            return
+        self._feed, self._sub_url = feed, sub_url
+        if self._sub is not None:
+            self._sub.stop()
+            self._sub = None
+        if feed is not None and sub_url is not None:
+            sub = self._config.model_copy(update={"url": sub_url, "audio": False})
+            self._sub = SubStream(
+                self._recording.camera,
+                feed,
+                lambda stop: self._opener(sub, self._no_data_s, stop, self._recording.now_ms),
+                self._clock_of,
+                lambda failures: wait_s(failures, random.random()),  # noqa: S311
+            )
+            self._sub.start()
+        self._recording.feed = self._sub or feed
 
     def join(self, within_s: float) -> bool:
         """Wait for the thread; False: it hangs in a camera that says nothing."""
@@ -95,6 +122,9 @@ class Recorder:
     def status(self) -> CameraStatus:
         """How the camera fares."""
         state, detail = self._state
+        sub = self._sub
+        if state == "recording" and sub is not None:
+            detail = sub.detail
         return CameraStatus(
             camera=self._recording.camera, state=state, since_ms=self._since_ms, detail=detail
         )
@@ -103,6 +133,10 @@ class Recorder:
         """Return the UTC of a picture of one of the newest runs on that run's clock."""
         known = self._runs.get(run)
         return None if known is None else known.utc_ms(pts)
+
+    def _clock_of(self, run: str) -> RunClock | None:
+        known = self._runs.get(run)
+        return None if known is None else known.clock
 
     def _main(self) -> None:
         failures = 0

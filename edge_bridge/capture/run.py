@@ -98,6 +98,11 @@ class Run:
             self._recording.keeps.end_run(self.id, self._next_ms, reason)
         metrics.RUNS_ENDED.labels(self._recording.camera).inc()
 
+    @property
+    def clock(self) -> RunClock:
+        """The run's clock; others only read it."""
+        return self._clock
+
     def utc_ms(self, pts: int) -> int:
         """Return a picture's UTC on the run's clock as it stands now."""
         return self._clock.utc_ms(pts)

@@ -12,6 +12,8 @@ from edge_bridge.discovery.xml import plain
 
 _MOST_CAMERAS = 256
 _LONGEST_ID = 40
+_LEAST_WIDTH = 320
+"""Of a sub stream; less shows too little to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,12 @@ def text(found: Sequence[Camera], site: str, edge: str, secrets: Secrets) -> str
         "",
         "cameras:",
     ]
+    taken = {camera.main.url for camera in found}
     for camera in found:
-        lines += _entry(camera, secrets)
+        sub = _sub(camera, taken)
+        if sub is not None:
+            taken.add(sub.url)
+        lines += _entry(camera, sub, secrets)
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +92,7 @@ def described(profile: Profile) -> str:
     return f"{profile.codec or 'codec?'} {size}"
 
 
-def _entry(camera: Camera, secrets: Secrets) -> list[str]:
+def _entry(camera: Camera, sub: Profile | None, secrets: Secrets) -> list[str]:
     about = ", ".join(part for part in (camera.device.model, described(camera.main)) if part)
     lines = [f"  - id: {_yaml(camera.id)}  # {plain(about)}", f"    url: {_yaml(camera.main.url)}"]
     if secrets.username:
@@ -95,9 +101,28 @@ def _entry(camera: Camera, secrets: Secrets) -> list[str]:
             lines.append(f"    password_env: {_yaml(secrets.password_env)}")
         elif secrets.password_file:
             lines.append(f"    password_file: {_yaml(secrets.password_file)}")
+    if sub is not None:
+        about = plain(described(sub))
+        lines.insert(2, f"    sub_url: {_yaml(sub.url)}  # {about}: what inference looks at")
     for other in camera.others:
+        if other is sub:
+            continue
         lines.append(f"    # also: {plain(other.url)}  {plain(described(other))}")
     return lines
+
+
+def _sub(camera: Camera, taken: set[str]) -> Profile | None:
+    """Return the smallest other profile fit to be looked at, at an address that is not taken."""
+    most = camera.main.width * camera.main.height
+    fit = [
+        one
+        for one in camera.others
+        if 0 < one.width * one.height < most
+        and one.width >= _LEAST_WIDTH
+        and one.codec.upper().replace(".", "") in ("H264", "H265", "HEVC")
+        and one.url not in taken
+    ]
+    return min(fit, key=lambda one: one.width * one.height, default=None)
 
 
 def _yaml(value: str) -> str:

@@ -86,6 +86,31 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         ({"cameras": camera(password_env="P")}, r"a password needs a `username`"),
         ({"cameras": camera() + camera(url="rtsp://192.0.2.2/x")}, "two cameras have the id gate"),
         ({"cameras": camera() + camera(id="b")}, "two cameras have the url"),
+        (
+            {
+                "cameras": camera(url="rtsp://CAM.example/x")
+                + camera(id="b", url="rtsp://cam.example:554/x")
+            },
+            "two cameras have the url rtsp://cam.example:554/x: gate and b",
+        ),
+        (
+            {
+                "cameras": camera(url="rtsp://192.0.2.1/1", sub_url="rtsp://192.0.2.1/2")
+                + camera(id="b", url="rtsp://192.0.2.1/2")
+            },
+            "two cameras have the url",
+        ),
+        (
+            {"cameras": camera(url="rtsp://192.0.2.1/1", sub_url="rtsp://192.0.2.1:554/1")},
+            "sub_url is the url; name the smaller stream",
+        ),
+        ({"cameras": camera(sub_url="rtsp://u:secret@192.0.2.1/2")}, r"sub_url`: holds a password"),
+        ({"cameras": camera(sub_url="http://192.0.2.1/2")}, r"sub_url`: must begin with rtsp://"),
+        (
+            {"cameras": camera(sub_url="rtsp://192.0.2.1/2", stream="sub")},
+            "sub_url is of no use where the sub stream is recorded",
+        ),
+        ({"cameras": camera(url="rtsp://192.0.2.1:77777/x")}, r"url`: the port is a number"),
     ],
 )
 def test_a_wrong_key_or_value_gets_one_sentence(

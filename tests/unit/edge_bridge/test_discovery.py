@@ -100,3 +100,26 @@ def test_a_draft_holds_hostile_words_as_words_only() -> None:
     assert config.cameras[0].url == 'rtsp://192.0.2.1/"a#b: c'
     assert config.cameras[0].username == "ad: min"
     assert str(config.spool.dir) == "spool"
+
+
+def test_a_draft_names_the_stream_to_look_at() -> None:
+    def profile(name: str, codec: str, width: int, height: int) -> Profile:
+        return Profile(name, name, "", codec, width, height, f"rtsp://192.0.2.1/{name}")
+
+    streams = (
+        profile("main", "H265", 3840, 2160),
+        profile("middle", "H264", 1280, 720),
+        profile("small", "H264", 640, 360),
+        profile("tiny", "H264", 176, 144),
+        profile("jpeg", "JPEG", 320, 240),
+    )
+    # Another device claims the first one's main stream as its small one.
+    thief = (
+        profile("other", "H264", 1920, 1080),
+        Profile("t", "t", "", "H264", 640, 360, "rtsp://192.0.2.1/main"),
+    )
+    devices = [Device("192.0.2.1", "one", "", streams), Device("192.0.2.2", "two", "", thief)]
+    drafted = text(cameras(devices), "acme/berlin", "edge-1", Secrets())
+    one, two = EdgeConfig.model_validate(yaml.safe_load(drafted)).cameras
+    assert (one.url, one.sub_url) == ("rtsp://192.0.2.1/main", "rtsp://192.0.2.1/small")
+    assert (two.url, two.sub_url) == ("rtsp://192.0.2.1/other", None)

@@ -1,0 +1,226 @@
+"""A camera's sub stream: looked at instead of the recorded one, in the recorded one's time.
+
+    main ──► recorded ──► offered where the sub stream is not there ─┐
+    sub  ──► its own clock ──► main's PTS for the same UTC ──────────┴─► feed
+
+Both streams get their UTC by their least-delayed pictures, so a sub picture's place on the main
+run's clock is as good as those two delays are alike. See docs/design/time.md.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from domain.clock import RunClock
+from domain.errors import ConfigError, MediaError
+from edge_bridge.capture.run import Feed
+from edge_bridge.capture.source import Source, SourceError
+from media.fragmenter import VIDEO_CODECS
+from media.fragmenter_packet import AnyPacket
+from media.fragmenter_time import HZ, Timeline, TimesBrokenError
+
+log = logging.getLogger(__name__)
+
+LOST_S = 5.0
+"""A sub stream that sends nothing for so long is given up: the main one is looked at."""
+_FIRST_S = 30.0
+"""So long it may take until it is used; clocks start with the first fragment."""
+SETTLING_TICKS = 2 * HZ
+"""Of the sub stream, before its clock is trusted."""
+_AHEAD_TICKS = 2 * HZ
+"""The sub stream may run ahead of what is recorded by this; more, and main has stalled."""
+_APART_TICKS = 10 * HZ
+_STEADY_S = 30.0
+
+
+class SubStream:
+    """Chooses, for one camera, which stream is looked at; a feed for its main stream's runs.
+
+    A thread of its own reads the sub stream. No fault of it reaches the recording: `offer`, which
+    the recording thread calls, only ever waits for the hand-over of one picture.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        feed: Feed,
+        opener: Callable[[threading.Event], Source],
+        clock_of: Callable[[str], RunClock | None],
+        pause_s: Callable[[int], float],
+    ) -> None:
+        """`clock_of`: a run's clock; `pause_s`: the wait after so many failures in a row."""
+        self._camera, self._feed, self._opener = camera, feed, opener
+        self._clock_of, self._pause_s = clock_of, pause_s
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._run = ""
+        """The main run that goes on."""
+        self._main_pts = 0
+        self._by_sub = False
+        self._sub_synced = self._main_synced = False
+        """Whether the stream was offered up to here from one of its keyframes on."""
+        self._last_pts = -1
+        """The newest picture offered in this run."""
+        self._delta = 0
+        """From the sub stream's ticks to the main run's; set at keyframes."""
+        self._seen_s = time.monotonic()
+        self._why = ""
+        self._detail = ""
+        self._thread = threading.Thread(target=self._main, name=f"sub {camera}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Offer nothing more of the sub stream, and hang up."""
+        with self._lock:
+            self._stop.set()
+            self._by_sub = False
+
+    def join(self, within_s: float) -> None:
+        """Wait for the thread."""
+        self._thread.join(within_s)
+
+    @property
+    def detail(self) -> str:
+        """Why the main stream is looked at, or nothing."""
+        return self._detail
+
+    def offer(
+        self,
+        camera: str,
+        run: str,
+        packet: bytes,
+        *,
+        pts: int,
+        at_ms: int,
+        keyframe: bool,
+        codec: str,
+        extradata: bytes,
+        width: int,
+        height: int,
+    ) -> bool:
+        """Take a picture of the main stream; it is passed on where the sub stream is not used."""
+        with self._lock:
+            if run != self._run:
+                self._run, self._by_sub, self._last_pts = run, False, -1
+                self._seen_s = time.monotonic()
+            self._main_pts = pts
+            self._given_up()
+            if self._by_sub:
+                self._main_synced = False
+                return False
+            if keyframe and not self._main_synced:
+                self._main_synced = pts > self._last_pts
+            if not self._main_synced:
+                return False
+            self._last_pts = max(self._last_pts, pts)
+            return self._feed.offer(
+                camera, run, packet, pts=pts, at_ms=at_ms, keyframe=keyframe, codec=codec,
+                extradata=extradata, width=width, height=height,
+            )  # fmt: skip
+
+    def _main(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            began_s = time.monotonic()
+            try:
+                self._connection()
+            except (MediaError, ConfigError) as error:
+                self._failed(str(error))
+            except Exception as error:
+                log.exception("unforeseen fault", extra={"camera": self._camera})
+                self._failed(f"unforeseen fault ({type(error).__name__})")
+            failures = 0 if time.monotonic() - began_s >= _STEADY_S else failures + 1
+            self._stop.wait(self._pause_s(max(failures - 1, 0)))
+
+    def _connection(self) -> None:
+        """Read the sub stream until it breaks; raises MediaError, ConfigError."""
+        source = self._opener(self._stop)
+        try:
+            context = source.video.codec_context
+            codec = str(context.codec.canonical_name)
+            if codec not in VIDEO_CODECS:
+                raise SourceError(f"it sends {codec}: set it to H.264 or H.265")
+            timeline, clock, first_pts = Timeline(), RunClock(), None
+            for packet, arrived_ms in source.packets():
+                if self._stop.is_set():
+                    return
+                if packet.stream is not source.video:
+                    continue
+                if first_pts is None and not packet.is_keyframe:
+                    continue
+                for ready in timeline.picture(packet):
+                    pts = ready.pts or 0
+                    if not clock.see(pts, arrived_ms):
+                        raise TimesBrokenError("its clock and this device's parted by over 5 s")
+                    first_pts = pts if first_pts is None else first_pts
+                    if ready.is_keyframe and pts - first_pts >= SETTLING_TICKS:
+                        clock.advance(pts)
+                    if clock.started:
+                        self._picture(ready, pts, clock, source, codec)
+        finally:
+            source.close()
+
+    def _picture(
+        self, packet: AnyPacket, pts: int, clock: RunClock, source: Source, codec: str
+    ) -> None:
+        """Offer a picture of the sub stream in the main run's time, if that is known."""
+        context = source.video.codec_context
+        with self._lock:
+            main = self._clock_of(self._run)
+            if self._stop.is_set() or main is None or not main.started:
+                return
+            if packet.is_keyframe:
+                self._delta = clock.ticks_to(main)
+            pts += self._delta
+            ahead = pts - self._main_pts
+            if abs(ahead) > _APART_TICKS and self._by_sub:
+                self._by_sub = False
+                raise TimesBrokenError("its time and the main stream's parted")
+            if ahead > _AHEAD_TICKS:
+                self._by_sub = False
+                return
+            if not (self._by_sub or packet.is_keyframe):
+                return
+            if packet.is_keyframe and not (self._by_sub and self._sub_synced):
+                # From here on main waits, so that the next keyframe at the latest is newer.
+                self._sub_synced = pts > self._last_pts
+            self._by_sub, self._seen_s = True, time.monotonic()
+            if not self._sub_synced:
+                return
+            self._last_pts = max(self._last_pts, pts)
+            self._tell("")
+            self._feed.offer(
+                self._camera, self._run, bytes(packet), pts=pts, at_ms=main.utc_ms(pts),
+                keyframe=packet.is_keyframe, codec=codec,
+                extradata=bytes(context.extradata or b""),
+                width=context.width, height=context.height,
+            )  # fmt: skip
+
+    def _failed(self, why: str) -> None:
+        with self._lock:
+            self._by_sub, self._why = False, why
+            if not self._stop.is_set():
+                self._tell(why)
+
+    def _given_up(self) -> None:
+        silent_s = time.monotonic() - self._seen_s
+        if silent_s > (LOST_S if self._by_sub else _FIRST_S) and not self._detail:
+            self._by_sub = False
+            self._tell(self._why or f"no picture for {silent_s:.0f} s")
+
+    def _tell(self, why: str) -> None:
+        """Change the detail; logged once per change."""
+        detail = f"the main stream is looked at; the sub stream: {why}" if why else ""
+        if detail == self._detail:
+            return
+        self._detail = detail
+        extra = {"camera": self._camera}
+        if why:
+            log.warning("%s", detail, extra=extra)
+        else:
+            self._why = ""
+            log.info("the sub stream is looked at again", extra=extra)
