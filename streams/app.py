@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import collecting, logs, metrics, topic_watch, topics
+from streams import collecting, logs, metrics, table_disk, topic_watch, topics
 from streams.delivery.app import DeliveryApp
 from streams.ending import end_process
 from streams.kafka import faust_credentials
@@ -100,6 +100,7 @@ class App(DeliveryApp):
                 if outcome.did != "fine":
                     log.log(logging.WARNING if outcome.drift else logging.INFO, "%s", outcome)
             self.conf.datadir.mkdir(parents=True, exist_ok=True)
+            table_disk.end_where_it_fails(asyncio.get_running_loop(), self.conf.datadir)
         except (VigilError, OSError) as error:
             end_process(str(error))
         await super().on_first_start()
@@ -139,6 +140,12 @@ class App(DeliveryApp):
         if self._assigned_at is None:
             self._assigned_at = time.monotonic()
         metrics.RECOVERY_SECONDS.set(time.monotonic() - self._assigned_at)
+
+    async def crash(self, reason: BaseException) -> None:
+        """End with one sentence where the tables' disk is at fault."""
+        if table_disk.concerns(reason):
+            end_process(table_disk.fault(reason, self.conf.datadir))
+        await super().crash(reason)
 
     async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
         # Faust would restart the agent and acknowledge what it had in hand.

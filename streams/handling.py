@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent
-from streams import codec, logs, metrics
+from streams import codec, logs, metrics, table_disk
 from streams.codec import Record
 from streams.ending import end_process
 from streams.retry import Interrupted
@@ -143,6 +143,8 @@ async def put_aside(app: "App", record: Record, reason: str) -> None:
 
 async def end(app: "App", what: str, error: BaseException) -> None:
     """End the process because of a failed handler, after a last commit."""
+    if table_disk.concerns(error):
+        end_process(table_disk.fault(error, app.conf.datadir))
     log.error("the event's handler failed", exc_info=error)
     try:  # what was done before this message need not be done twice
         async with asyncio.timeout(LAST_COMMIT_S):

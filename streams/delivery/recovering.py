@@ -17,7 +17,8 @@ from typing import Any
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from streams import metrics
+from streams import metrics, table_disk
+from streams.ending import end_process
 
 REMEDY = (
     "Run `vigil reconcile`, which brings in from S3 what was in hand, and `vigil camera windows "
@@ -47,6 +48,12 @@ class TellingRecovery(Recovery):
             self._tell(topic, partitions, "emptied")
         for topic, partitions in ahead.items():
             self._tell(topic, partitions, "made anew")
+
+    async def crash(self, reason: BaseException) -> None:
+        """End with one sentence where the tables' disk is at fault."""
+        if said := table_disk.fault(reason, self.app.conf.datadir):
+            end_process(said)
+        await super().crash(reason)
 
     def _tell(self, topic: str, partitions: list[int], what: str) -> None:
         metrics.CHANGELOGS_CUT.labels(topic, what).inc(len(partitions))

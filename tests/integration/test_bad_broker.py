@@ -1,9 +1,11 @@
 """What is wrong with the broker's topics or the disk is said in one sentence."""
 
+import contextlib
 import itertools
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -207,3 +209,60 @@ async def test_a_topic_made_anew_with_other_partitions_ends_the_worker_until_it_
 
     await topics(stage, delete=stage.topic)
     await topics_made_by_start(stage)
+
+
+@pytest.fixture
+def small_disk(stage: Stage) -> Iterator[Path]:
+    """A disk under the workers' folder with 4 MiB free."""
+    place = stage.folder / "workers"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    (place / "others").write_bytes(bytes(20 << 20))
+    try:
+        yield place
+    finally:
+        stage.stop_all()
+        subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def fill_up(path: Path) -> None:
+    """Take all that is free of a disk."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+async def test_a_full_disk_under_the_tables_ends_the_worker_and_loses_nothing(
+    stage: Stage, small_disk: Path
+) -> None:
+    await stage.prepare()
+    worker = stage.worker("one")
+    await handled_again(stage, 2)
+    fill_up(small_disk / "more")
+    async with stage.feed() as feed:
+        while worker.process is not None and worker.process.poll() is None:
+            await feed.send(5)
+            assert sum(stage.sent.values()) < 40_000, tail(stage)
+    assert await worker.ended() == 70
+    said = log_of(stage)
+    assert "Traceback" not in said, said[-3_000:]
+    assert f"The disk of the tables is full ({small_disk}/" in said
+    assert "Make room there" in said
+
+    (stage.folder / "one.log").rename(stage.folder / "before.log")
+    fill_up(small_disk / "rest")
+    worker.start()  # on the full disk
+    assert await worker.ended() == 70
+    said = log_of(stage)
+    assert "Traceback" not in said, said[-3_000:]
+    assert "The disk of the tables is full" in said
+    (small_disk / "rest").unlink()
+    (small_disk / "others").unlink()
+    (small_disk / "more").unlink()
+    worker.start()
+    await stage.drained()
+    await stage.check()
