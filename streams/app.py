@@ -175,6 +175,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         broker_heartbeat_interval=of.session_timeout_s / 4,
         broker_request_timeout=max(90.0, of.session_timeout_s * 2.0),
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=10_000,  # a topic made anew at once causes no error: ask
         consumer_group_instance_id=member,  # a restart takes its partitions up again, undisturbed
         producer_max_request_size=topics.MAX_REQUEST_BYTES,
         producer_acks=-1,
