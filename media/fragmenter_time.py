@@ -18,6 +18,8 @@ _BACK_TICKS = HZ // 2
 _HELD = 60
 """Most pictures without DTS that are kept for one that has it."""
 _SOUND_APART_TICKS = 10 * HZ
+_MOST_A_SECOND = 250
+"""Pictures in a second of their own time; more, and that time stands still."""
 
 
 class TimesBrokenError(MediaError):
@@ -31,6 +33,7 @@ class Timeline:
         self._shift: int | None = None
         self._held: list[AnyPacket] = []
         self._video_dts: int | None = None
+        self._second_dts, self._in_second = 0, 0
         self._video_delta = HZ // 25
         self._audio_dts: int | None = None
         self.sound_dropped = 0
@@ -104,6 +107,14 @@ class Timeline:
             dts = self._video_dts + 1
             pts = max(pts, dts)
         self._video_dts = dts
+        self._in_second += 1
+        if dts - self._second_dts >= HZ:
+            self._second_dts, self._in_second = dts, 0
+        elif self._in_second > _MOST_A_SECOND:
+            raise MediaError(
+                "the camera's time stamps stand still: restart it, update its firmware or choose "
+                "another stream of it"
+            )
         packet.time_base = TIME_BASE
         packet.pts, packet.dts = pts, dts
         packet.duration = self._video_delta

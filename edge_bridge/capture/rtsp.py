@@ -10,6 +10,7 @@ import av
 from av import error as av_error
 from av.container import InputContainer
 
+from edge_bridge.capture.bounds import bound_allocations
 from edge_bridge.capture.source import SourceError
 from edge_bridge.config import CameraConfig
 from media.fragmenter_packet import AnyPacket
@@ -35,6 +36,7 @@ class RtspSource:
 
     def __init__(self, camera: CameraConfig, no_data_s: float, now_ms: Callable[[], int]) -> None:
         """Connect and find the streams; raises SourceError."""
+        bound_allocations()
         self._camera = camera
         self._now_ms = now_ms
         self._no_data_s = no_data_s

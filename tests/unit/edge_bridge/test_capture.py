@@ -191,6 +191,22 @@ async def test_broken_times_begin_a_new_run_on_the_same_connection(
     assert kept.of(second)[0].start_ms == T0_MS + 126 * 40  # stamped by its own arrival
 
 
+async def test_time_stamps_that_stand_still_end_the_run_and_are_told(tmp_path: Path) -> None:
+    def still(n: int, packet: Any) -> Any:
+        if n >= 100:
+            packet.pts = packet.dts = 100 * 512
+        return packet
+
+    clip = write_clip(tmp_path / "long.mp4", 500)
+    kept, clock = Kept(), [T0_MS]
+    await finished(made([lambda: Film(clip, clock, still)], kept, clock), kept, 1)
+    ((run, _, why),) = kept.ends
+    assert "time stamps stand still" in why
+    events = kept.of(run)
+    assert sum(event.frames for event in events[:2]) == 100
+    assert 300 < sum(event.frames for event in events) < 400  # bounded, and nothing thrown away
+
+
 async def test_an_unforeseen_fault_is_survived(clip: Path) -> None:
     kept, clock = Kept(), [T0_MS]
     openers = [lambda: raising(RuntimeError("?")), lambda: Film(clip, clock)]
