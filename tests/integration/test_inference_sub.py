@@ -1,0 +1,102 @@
+"""The sub stream looked at by real local inference: detections lie in the main stream's run."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.events import Detection, FragmentArrived, RunStarted
+from edge_bridge.capture.recorder import Recorder
+from edge_bridge.capture.run import Feed, Recording
+from edge_bridge.config import CameraConfig
+from edge_bridge.inference.config import InferenceConfig, MotionConfig
+from edge_bridge.inference.process import Inference
+from media.fragmenter import Limits
+from tests.footage import write_clip
+from tests.integration.inference_support import FPS, seeing_card
+from tests.waiting import wait_for
+
+CAMERA = "acme/berlin/gate"
+
+
+class Kept:
+    """What is recorded."""
+
+    def __init__(self) -> None:
+        self.fragments: list[FragmentArrived] = []
+
+    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+        del data, started
+        self.fragments.append(event)
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        pass
+
+
+class Noted:
+    """Passes pictures on, and notes where those of the sub stream lie."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.sub: set[int] = set()
+
+    def offer(self, camera: str, run: str, packet: bytes, **about: Any) -> bool:
+        if about["width"] == 96:
+            self.sub.add(about["pts"])
+        return self._feed.offer(camera, run, packet, **about)
+
+
+@pytest.mark.slow
+async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Path) -> None:
+    main = await asyncio.to_thread(write_clip, tmp_path / "main.mp4", 60 * FPS)
+    sub = await asyncio.to_thread(
+        write_clip, tmp_path / "sub.mp4", 60 * FPS, width=96, height=64, b_frames=2
+    )
+    events: list[Detection] = []
+
+    async def keep(event: Detection) -> None:
+        events.append(event)
+
+    card = seeing_card(tmp_path)
+    inference = Inference(
+        InferenceConfig(model=str(card), motion=MotionConfig(enabled=False)), keep
+    )
+    running = asyncio.create_task(inference.run())
+    kept, feed = Kept(), Noted(inference.feed)
+    recording = Recording(
+        CAMERA, "e1", "main", Limits(target_ms=2_000), kept, feed,
+        lambda: time.time_ns() // 1_000_000,
+    )  # fmt: skip
+    config = CameraConfig(id="gate", url=main.as_uri(), sub_url=sub.as_uri())
+    recorder = Recorder(config, recording, 5)
+    try:
+        await wait_for(lambda: inference.state == "working", within_s=60, what="a worker")
+        recorder.start()
+
+        def of_sub() -> list[int]:
+            frames = [frame.pts for event in events for frame in event.frames]
+            return [pts for pts in frames if pts in feed.sub]
+
+        await wait_for(lambda: len(of_sub()) >= 5, within_s=60, what="five pictures of it")
+    finally:
+        recorder.stop()
+        await asyncio.to_thread(recorder.join, 10)
+        running.cancel()
+        await asyncio.wait([running])
+    assert {event.run for event in kept.fragments} == {event.run for event in events}
+    frames = [frame for event in events for frame in event.frames]
+    assert [one.pts for one in frames] == sorted({one.pts for one in frames})
+    for one in frames:
+        within = [
+            event
+            for event in kept.fragments
+            if event.start_ms - 100 <= one.at_ms <= event.end_ms + 100
+        ]
+        assert within, "it lies in recorded footage"
+        assert any(
+            event.start_pts - 9_000 <= one.pts <= event.start_pts + (event.duration_ms + 100) * 90
+            for event in within
+        )
+    assert all(found.box == (0.25, 0.25, 0.5, 0.5) for one in frames for found in one.objects)
