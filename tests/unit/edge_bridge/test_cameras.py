@@ -92,15 +92,16 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
         assert not feed.offered
 
         # a: nothing that its recorder uses; b: another stream; c goes, d comes; inference begins
-        changed = made(
-            {"a": {"priority": 9, "privacy_masks": [mask]}, "b": {"stream": "sub"}, "d": {}}
-        )
+        other = {"priority": 9, "privacy_masks": [mask], "sub_url": "file:///none.mp4"}
+        changed = made({"a": other, "b": {"stream": "sub"}, "d": {}})
         await cameras.apply(changed, feed)
         assert sorted(cameras.ids) == [named("a"), named("b"), named("d")]
         second = await recording("a", "b", "d")
         assert second["a"] == first["a"]
         assert keeps.ends == {first["b"]: CHANGED, first["c"]: CHANGED}
         await wait_for(lambda: feed.offered.get(named("a")), within_s=60, what="a is looked at")
+        (detail,) = [one.detail for one in cameras.statuses if one.camera == named("a")]
+        assert detail.startswith("the main stream is looked at; the sub stream: the clip")
 
         # all record by fragment_s
         await cameras.apply(
