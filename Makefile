@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo test chaos check format
+.PHONY: help setup system demo test slow chaos check format
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -21,8 +21,11 @@ system:
 demo: setup ## run everything: cameras, edge, cloud side, dashboard (Ctrl-C stops it)
 	@exec $(BIN)/vigil demo
 
-test: setup ## run all tests: the quick ones, then the slow ones
+test: setup ## run the tests: unit, integration, and from the camera to playback
 	@bash local/setup/test.sh
+
+slow: setup ## run the slow tests: kills, outages, long runs
+	@bash local/setup/test.sh slow
 
 chaos: setup ## run the tests in which everything goes wrong, by chance
 	$(BIN)/python -m pytest -q -m chaos

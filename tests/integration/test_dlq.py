@@ -83,6 +83,7 @@ def listed(vigil: Vigil, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_letters_are_listed_shown_retried_and_dropped(vigil: Vigil) -> None:
     asyncio.run(put(b"acme/hq/gate", POISON, "message: it is no JSON"))
     asyncio.run(put(None, b"", "message: it is empty"))
@@ -132,6 +133,7 @@ def test_a_part_of_a_message_is_not_sent(vigil: Vigil) -> None:
     assert asyncio.run(stands(topics.FRAGMENT_ARRIVED.full_name)) == []
 
 
+@pytest.mark.slow
 def test_the_queues_letters_are_listed_retried_and_dropped(vigil: Vigil) -> None:
     bodies = ["ä {".encode(), b'{"type": "tick"}', b"third"]
 

@@ -133,6 +133,7 @@ async def test_a_camera_is_recorded_frame_by_frame(
     assert end.reason in ("the camera closed the stream", "no data for 3 s")
 
 
+@pytest.mark.slow
 async def test_kill_9_at_random_moments_loses_only_what_was_being_written(
     services: Services, store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ async def test_kill_9_at_random_moments_loses_only_what_was_being_written(
         assert end.reason == ("edge stopped" if run == max(runs) else "edge restarted")
 
 
+@pytest.mark.slow
 async def test_bad_cameras_are_named_and_stop_nobody_else(
     services: Services, store: ObjectStore, tmp_path: Path
 ) -> None:
