@@ -6,6 +6,12 @@ import asyncpg
 
 from stores import tls
 
+AWAY = (
+    OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was lost in the middle of something
+)  # fmt: skip
+"""What the driver raises where the server, or the connection to it, is at fault: try again."""
+
 
 def said(error: BaseException) -> str:
     """Return one or two sentences: what is wrong and what to do. No password is in them."""

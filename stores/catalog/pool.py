@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from domain.errors import InvalidEventError, StoreError
-from stores.catalog.faults import said
+from stores.catalog.faults import AWAY, said
 from stores.timing import tell
 
 DAY_MS = 86_400_000
@@ -85,7 +85,7 @@ class Catalog:
                 command_timeout=60,
                 server_settings=search_path(self._schema),
             )
-        except (ValueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (ValueError, *AWAY) as error:
             raise StoreError(f"The catalog cannot be reached. {said(error)}") from error
         return self
 
@@ -114,7 +114,7 @@ class Catalog:
             if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
                 raise StoreError(f"The catalog has no place for a row. {said(error)}") from error
             raise InvalidEventError(f"catalog: a row is refused: {str(error)[:400]}") from error
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except AWAY as error:
             raise StoreError(f"The catalog did not answer. {said(error)}") from error
 
     @asynccontextmanager
@@ -125,7 +125,7 @@ class Catalog:
         try:
             async with self._pool.acquire(timeout=30) as connection:  # what it holds goes with it
                 yield bool(await connection.fetchval(sql("alone"), what))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except AWAY as error:
             raise StoreError(f"The catalog did not answer. {said(error)}") from error
 
     async def rows(self, name: str, *values: object) -> list[Row]:
