@@ -27,7 +27,7 @@ test: setup ## run the tests: unit, integration, and from the camera to playback
 slow: setup ## run the slow tests: kills, outages, long runs
 	@bash local/setup/test.sh slow
 
-chaos: setup ## run the tests in which everything goes wrong, by chance
+chaos: setup ## run the minute of chaos in which tables are lost too
 	$(BIN)/python -m pytest -q -m chaos
 
 check: .venv/.installed ## lint, format, types, import rules

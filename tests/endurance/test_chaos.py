@@ -35,9 +35,11 @@ def chaos(folder: Path, *options: str) -> dict[str, Any]:
     return line
 
 
-@pytest.mark.chaos
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("tables", ["kept", "wiped"])
+@pytest.mark.parametrize(
+    "tables",
+    [pytest.param("kept", marks=pytest.mark.slow), pytest.param("wiped", marks=pytest.mark.chaos)],
+)
 def test_a_minute_of_chaos_loses_and_doubles_nothing(tmp_path: Path, tables: str) -> None:
     wipe = ["--wipe-tables"] if tables == "wiped" else []
     line = chaos(tmp_path, "--minutes", "1", "--every", "4", *wipe)
