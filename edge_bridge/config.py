@@ -242,8 +242,10 @@ class EdgeConfig(_Part):
 
 
 def _same(url: str) -> object:
-    """Return what is equal for two spellings of one address."""
+    """Return what is equal for two spellings of one address; a clip serves many by #name."""
     parts = urlsplit(url)
+    if parts.scheme == "file":
+        return url
     port = parts.port or {"rtsp": 554, "rtsps": 322}.get(parts.scheme)
     return parts.scheme, parts.hostname, port, parts.path, parts.query
 
