@@ -187,7 +187,7 @@ async def topics_made_by_start(stage: Stage) -> None:
     )
     await handled_again(stage, 1)
     assert "Traceback" not in log_of(stage)
-    await worker.stop()  # how a worker ends is tested where it has worked for a while
+    assert await worker.stop() == 0
 
 
 async def test_a_topic_made_anew_with_other_partitions_ends_the_worker_until_it_is_mended(
