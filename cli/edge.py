@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +74,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
     async def main() -> None:
         await Edge(config).run()
-
-    # A packet's objects are freed by counting references. The collector would look through all
-    # that was ever imported for each few hundred of them: half of what recording costs.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
     asyncio.run(main())
     return 0
