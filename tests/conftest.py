@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local.ports import HOST
 from local.stack import Stack
 from streams.settings import Settings, settings
 
@@ -55,3 +57,11 @@ def services() -> Iterator[Services]:
         settings.cache_clear()
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from local.ports import HOST
 from streams.settings import Settings
 from tests.conftest import Services
 from tests.integration.delivery import Stage, metric
@@ -40,13 +38,6 @@ def stage(services: Services, tmp_path: Path) -> Iterator[Stage]:
         yield stage
     finally:
         stage.stop_all()
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
 
 
 def log_of(stage: Stage, name: str = "one") -> str:

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import random
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,13 +39,6 @@ def stage(services: Services, tmp_path: Path, request: pytest.FixtureRequest) ->
         yield stage
     finally:
         stage.stop_all()
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_every_event_is_handled_and_committed_and_the_worker_ends_cleanly(
