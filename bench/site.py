@@ -10,6 +10,7 @@ import av
 from bench.footage import HEIGHT, WIDTH, drawn
 from domain.events import Detection, DetectionFrame
 from domain.events.registry import encode
+from edge_bridge.coded import CodedPicture
 from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
 from edge_bridge.looking import Looking
@@ -61,28 +62,15 @@ class NumberedEyes(Looking):
     async def stop(self) -> None:
         """Nothing runs."""
 
-    def offer(
-        self,
-        camera: str,
-        run: str,
-        packet: bytes,
-        *,
-        pts: int,
-        at_ms: int,
-        keyframe: bool,
-        codec: str,
-        extradata: bytes,
-        width: int,
-        height: int,
-    ) -> bool:
+    def offer(self, picture: CodedPicture) -> bool:
         """Take a picture."""
-        del packet, keyframe, codec, extradata, width, height
+        camera, run = picture.camera, picture.run
         self._seen[camera] += 1
         if self._seen[camera] % _LOOKED_AT:
             return True
-        frames = [DetectionFrame(pts=pts, at_ms=at_ms, objects=[])]
+        frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[])]
         event = Detection(camera=camera, run=run, model="bench", model_version="1", frames=frames)
-        self.told[camera, run].append(pts)
+        self.told[camera, run].append(picture.pts)
         self._owner.message(event.type, encode(event))
         return True
 

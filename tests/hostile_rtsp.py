@@ -1,108 +1,91 @@
 """RTSP cameras that behave as badly as cheap and hostile ones do, each on a port of its own."""
 
-import contextlib
 import random
 import socket
 import struct
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import av
+from tests.rtsp_camera import Packet, RtspCamera, Track, access_units, interleaved
 
 _FLOOD = b"\x00" * 65_536
-_SDP = (
-    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
-    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n"
-    "a=control:track0\r\n"
-)
+H264 = "m=video 0 RTP/AVP {pt}\na=rtpmap:{pt} H264/90000\na=fmtp:{pt} packetization-mode=1"
 
 BEHAVIOURS = (
     "garbage",  # bytes of chance instead of RTSP
     "hang",  # accepts, and never says a word
+    "drip",  # an answer of which a byte comes every tenth of a second, without end
     "headers",  # an answer whose headers never end
     "line",  # a header line that never ends
     "length",  # an answer of 2 GB
     "sdp",  # an SDP that is none
+    "long",  # an SDP of 40 MB, all its lines in order
+    "tracks",  # an SDP of 200,000 streams
+    "redirect",  # sends to another address, which is its own, for ever
+    "elsewhere",  # promises its pictures to another host
+    "refuses",  # wants a password, and takes none
+    "sha",  # wants a password hashed in a way that is not spoken here
     "blind",  # pictures without parameter sets
     "packets",  # interleaved packets of the greatest size, and of channels that nobody asked for
+    "lies",  # interleaved packets that are shorter than they say
+    "extension",  # RTP packets whose own fields say more than they hold
+    "jpeg",  # pictures that are not recorded
+    "deaf",  # sound only
     "still",  # pictures whose time stands still
     "jumps",  # pictures whose time jumps to and fro
     "zero",  # 0 fps: all is promised and nothing comes
 )
 
+_CHALLENGES = {
+    "refuses": 'Digest realm="cam", nonce="abc", qop="auth", algorithm=MD5-sess',
+    "sha": 'Digest realm="cam", nonce="abc", qop="auth", algorithm=SHA-256',
+}
 
-class Hostile:
-    """One such camera. Use as a context manager."""
+
+class Hostile(RtspCamera):
+    """One such camera."""
 
     def __init__(self, behaviour: str, clip: Path) -> None:
         """`clip` (H.264) is what it would send if it behaved."""
         self._behaviour = behaviour
+        self._chance = random.Random(5)
         self._pictures = list(access_units(clip))
-        self._over = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"rtsp://127.0.0.1:{self._listening.getsockname()[1]}/{behaviour}"
-        self.connections = 0
+        video = Track(H264, self._bad_pictures)
+        if behaviour == "jpeg":
+            video = Track("m=video 0 RTP/AVP {pt}", self._jpeg, pt=26)
+        elif behaviour == "deaf":
+            video = Track("m=audio 0 RTP/AVP {pt}", self._sound, pt=8)
+        super().__init__([video])
 
-    def __enter__(self) -> "Hostile":
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while not self._over.is_set():
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError, ValueError):
-            connection.settimeout(20)
-            self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
-        chance = random.Random(5)
+    def talk(self, connection: socket.socket) -> None:
         if self._behaviour == "garbage":
-            self._flood(connection, chance.randbytes(65_536))
-            return
-        asked = connection.makefile("rb")
-        while not self._over.is_set():
-            request = asked.readline().split()
-            headers = {}
-            while line := asked.readline().strip():
-                name, _, value = line.decode().partition(":")
-                headers[name.lower()] = value.strip()
-            if not request:
-                return
-            verb, cseq = request[0].decode(), headers.get("cseq", "1")
-            if verb in ("DESCRIBE", "OPTIONS") and self._rude(connection, cseq, verb):
-                return
-            answer, body = f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\nSession: 1\r\n", ""
-            if verb == "DESCRIBE":
-                body = "rubbish\r\nm=\r\na=a\r\n" * 50 if self._behaviour == "sdp" else _SDP
-                answer += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
-            elif verb == "SETUP":
-                answer += "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
-            elif verb == "OPTIONS":
-                answer += "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
-            connection.sendall(f"{answer}\r\n{body}".encode())
-            if verb == "PLAY":
-                self._play(connection, chance)
-                return
+            self._flood(connection, self._chance.randbytes(65_536))
+        else:
+            super().talk(connection)
 
-    def _rude(self, connection: socket.socket, cseq: str, verb: str) -> bool:
-        start = f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n".encode()
+    def sdp(self) -> str:
+        match self._behaviour:
+            case "sdp":
+                return "rubbish\r\nm=\r\na=a\r\n" * 50
+            case "long":
+                return super().sdp() + "a=x-note:" * 4 + ("a" * 38 + "\r\na=") * 1_000_000
+            case "tracks":
+                return super().sdp() * 1 + "m=video 0 RTP/AVP 96\r\n" * 200_000
+        return super().sdp()
+
+    def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
+        if verb not in ("DESCRIBE", "OPTIONS"):
+            return False
+        cseq = f"CSeq: {headers.get('cseq', 1)}\r\n"
+        start = f"RTSP/1.0 200 OK\r\n{cseq}".encode()
         match self._behaviour:
             case "hang":
-                self._over.wait(20)
+                self.over.wait(20)
+            case "drip":
+                for byte in start + b"X-Header: " + b"a" * 10_000:
+                    connection.sendall(bytes([byte]))
+                    if self.over.wait(0.1):
+                        break
             case "headers":
                 connection.sendall(start)
                 self._flood(connection, b"X-Header: " + b"a" * 1_000 + b"\r\n")
@@ -112,27 +95,73 @@ class Hostile:
             case "length" if verb == "DESCRIBE":
                 connection.sendall(start + b"Content-Length: 2000000000\r\n\r\n")
                 self._flood(connection, _FLOOD * 8)
+            case "redirect" if verb == "DESCRIBE":
+                to = f"Location: {self.url}/{self.connections}\r\n"
+                connection.sendall(f"RTSP/1.0 302 Moved\r\n{cseq}{to}\r\n".encode())
+            case "refuses" | "sha" if verb == "DESCRIBE":
+                why = f"WWW-Authenticate: {_CHALLENGES[self._behaviour]}\r\n"
+                connection.sendall(f"RTSP/1.0 401 Unauthorized\r\n{cseq}{why}\r\n".encode())
+                return False if self.over.is_set() else self._again(connection)
             case _:
                 return False
         return True
 
+    def _again(self, connection: socket.socket) -> bool:
+        self.talk(connection)
+        return True
+
+    def transport(self, number: int, asked: str) -> str:
+        if self._behaviour == "elsewhere":
+            return "RTP/AVP;unicast;destination=203.0.113.9;client_port=9-10;server_port=9-10"
+        return super().transport(number, asked)
+
+    def play(self, connection: socket.socket) -> None:
+        if self._behaviour == "zero":
+            self.over.wait(20)
+            return
+        rubbish = {"packets": self._large, "lies": self._short, "extension": self._crooked}
+        if self._behaviour in rubbish:
+            for data in rubbish[self._behaviour]():
+                connection.sendall(data)
+                if self.over.wait(0.02):
+                    return
+        super().play(connection)
+
     def _flood(self, connection: socket.socket, data: bytes) -> None:
-        while not self._over.wait(0.002):
+        while not self.over.wait(0.002):
             connection.sendall(data)
 
-    def _play(self, connection: socket.socket, chance: random.Random) -> None:
-        if self._behaviour == "zero":
-            self._over.wait(20)
-            return
-        if self._behaviour == "packets":
-            while not self._over.wait(0.1):
-                for channel in (0, 1, 7, 255):
-                    connection.sendall(struct.pack(">cBH", b"$", channel, 65_535))
-                    connection.sendall(chance.randbytes(65_535))
-        sequence = 0
-        for number in range(1_000_000):
-            if self._over.wait(0.04):
-                return
+    def _large(self) -> Iterator[bytes]:
+        while True:
+            for channel in (0, 1, 7, 255):
+                yield interleaved(channel, self._chance.randbytes(65_535))
+
+    def _short(self) -> Iterator[bytes]:
+        while True:
+            length = self._chance.randrange(65_536)
+            yield struct.pack(">cBH", b"$", 0, length) + self._chance.randbytes(length // 7)
+
+    def _crooked(self) -> Iterator[bytes]:
+        """Yield packets with extensions, sources and padding beyond their end, and NAL units so."""
+        kinds = (24, 25, 26, 27, 28, 29, 30, 5, 7, 8)
+        for number in range(1 << 30):
+            first = (0x90, 0x8F, 0xA0, 0xBF, 0x80)[number % 5]
+            head = struct.pack(">BBHII", first, 96, number & 0xFFFF, number * 3_600 & 0xFFFFFFFF, 7)
+            more = struct.pack(">HH", 0xBEDE, 65_535) if first & 0x10 else b""
+            nal = bytes([self._chance.choice(kinds) | 0x60]) + self._chance.randbytes(40)
+            yield interleaved(0, (head + more + nal)[: self._chance.randrange(70)])
+
+    def _jpeg(self) -> Iterator[Packet]:
+        for number in range(1 << 30):
+            head = struct.pack(">IBBBB", 0, 1, 255, 24, 16) + struct.pack(">BBH", 0, 0, 128)
+            yield Packet(number * 0.04, number * 3_600, True, head + bytes(128 + 300))
+
+    def _sound(self) -> Iterator[Packet]:
+        for number in range(1 << 30):
+            yield Packet(number * 0.04, number * 320, False, bytes([0xD5]) * 320)
+
+    def _bad_pictures(self) -> Iterator[Packet]:
+        for number in range(1 << 30):
             nals = self._pictures[number % len(self._pictures)]
             if self._behaviour == "blind":
                 nals = [nal for nal in nals if nal[0] & 31 in (1, 2, 3)] or [b"\x41\x00"]
@@ -140,38 +169,6 @@ class Hostile:
             if self._behaviour == "still":
                 ticks = 3_600
             elif self._behaviour == "jumps" and number % 50 > 25:
-                ticks = chance.randrange(1 << 32)
+                ticks = self._chance.randrange(1 << 32)
             for at, nal in enumerate(nals):
-                last = at == len(nals) - 1
-                head = struct.pack(
-                    ">BBHII", 0x80, 96 | last << 7, sequence & 0xFFFF, ticks & 0xFFFFFFFF, 7
-                )
-                sequence += 1
-                packet = head + nal
-                connection.sendall(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
-
-
-def access_units(clip: Path) -> Iterator[list[bytes]]:
-    """Yield each picture's NAL units, parameter sets before keyframes."""
-    with av.open(str(clip)) as source:
-        stream = source.streams.video[0]
-        parameters = _parameter_sets(bytes(stream.codec_context.extradata or b""))
-        for packet in source.demux(stream):
-            data, nals = bytes(packet), []
-            while len(data) > 4:
-                size = int.from_bytes(data[:4], "big")
-                nals.append(data[4 : 4 + size])
-                data = data[4 + size :]
-            if nals:
-                yield [*parameters, *nals] if packet.is_keyframe else nals
-
-
-def _parameter_sets(avcc: bytes) -> Sequence[bytes]:
-    sets, at = [], 5
-    for mask in (31, 255):
-        count, at = avcc[at] & mask, at + 1
-        for _ in range(count):
-            size = int.from_bytes(avcc[at : at + 2], "big")
-            sets.append(avcc[at + 2 : at + 2 + size])
-            at += 2 + size
-    return sets
+                yield Packet(number * 0.04, ticks, at == len(nals) - 1, nal)

@@ -12,6 +12,7 @@ from domain.unset_clock import is_held, is_provisional
 from edge_bridge import metrics
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
+from edge_bridge.coded import CodedPicture, Coding
 from media.fragmenter import Fragment, Fragmenter, Limits
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import TimesBrokenError
@@ -38,21 +39,8 @@ class Keeps(Protocol):
 class Feed(Protocol):
     """Who wants a look at every encoded picture (local inference); never waits."""
 
-    def offer(
-        self,
-        camera: str,
-        run: str,
-        packet: bytes,
-        *,
-        pts: int,
-        at_ms: int,
-        keyframe: bool,
-        codec: str,
-        extradata: bytes,
-        width: int,
-        height: int,
-    ) -> bool:
-        """Take a picture, or not."""
+    def offer(self, picture: CodedPicture) -> bool:
+        """Take a picture, or not; its packet may be read until this returns."""
         ...
 
 
@@ -77,7 +65,12 @@ class Run:
         self._recording = recording
         self._clock = RunClock()
         self._fragmenter = Fragmenter(source.video, source.audio, recording.limits, self._observe)
-        self._extradata = bytes(source.video.codec_context.extradata or b"")
+        self._coding = Coding(
+            self._fragmenter.video_codec,
+            bytes(source.video.codec_context.extradata or b""),
+            self._fragmenter.width,
+            self._fragmenter.height,
+        )
         self.id = recording.clock.new_run(recording.now_ms())
         self.fragments = 0
         self._next_ms = 0
@@ -117,17 +110,9 @@ class Run:
         self._frames_seen.inc()
         feed = recording.feed
         if feed is not None:
+            at_ms, keyframe = self._clock.utc_ms(pts), packet.is_keyframe
             feed.offer(
-                recording.camera,
-                self.id,
-                bytes(packet),
-                pts=pts,
-                at_ms=self._clock.utc_ms(pts),
-                keyframe=packet.is_keyframe,
-                codec=self._fragmenter.video_codec,
-                extradata=self._extradata,
-                width=self._fragmenter.width,
-                height=self._fragmenter.height,
+                CodedPicture(recording.camera, self.id, packet, pts, at_ms, keyframe, self._coding)
             )
 
     def _keep(self, fragment: Fragment) -> None:

@@ -16,6 +16,7 @@ from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError
 from edge_bridge.capture.run import Feed
 from edge_bridge.capture.source import Source, SourceError
+from edge_bridge.coded import CodedPicture, Coding
 from media.fragmenter import VIDEO_CODECS
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import HZ, Timeline, TimesBrokenError
@@ -88,39 +89,23 @@ class SubStream:
         """Why the main stream is looked at, or nothing."""
         return self._detail
 
-    def offer(
-        self,
-        camera: str,
-        run: str,
-        packet: bytes,
-        *,
-        pts: int,
-        at_ms: int,
-        keyframe: bool,
-        codec: str,
-        extradata: bytes,
-        width: int,
-        height: int,
-    ) -> bool:
+    def offer(self, picture: CodedPicture) -> bool:
         """Take a picture of the main stream; it is passed on where the sub stream is not used."""
         with self._lock:
-            if run != self._run:
-                self._run, self._by_sub, self._last_pts = run, False, -1
+            if picture.run != self._run:
+                self._run, self._by_sub, self._last_pts = picture.run, False, -1
                 self._seen_s = time.monotonic()
-            self._main_pts = pts
+            self._main_pts = pts = picture.pts
             self._given_up()
             if self._by_sub:
                 self._main_synced = False
                 return False
-            if keyframe and not self._main_synced:
+            if picture.keyframe and not self._main_synced:
                 self._main_synced = pts > self._last_pts
             if not self._main_synced:
                 return False
             self._last_pts = max(self._last_pts, pts)
-            return self._feed.offer(
-                camera, run, packet, pts=pts, at_ms=at_ms, keyframe=keyframe, codec=codec,
-                extradata=extradata, width=width, height=height,
-            )  # fmt: skip
+            return self._feed.offer(picture)
 
     def _main(self) -> None:
         failures = 0
@@ -144,6 +129,7 @@ class SubStream:
             codec = str(context.codec.canonical_name)
             if codec not in VIDEO_CODECS:
                 raise SourceError(f"it sends {codec}: set it to H.264 or H.265")
+            coding = Coding(codec, bytes(context.extradata or b""), context.width, context.height)
             timeline, clock, first_pts = Timeline(), RunClock(), None
             for packet, arrived_ms in source.packets():
                 if self._stop.is_set():
@@ -160,15 +146,12 @@ class SubStream:
                     if ready.is_keyframe and pts - first_pts >= SETTLING_TICKS:
                         clock.advance(pts)
                     if clock.started:
-                        self._picture(ready, pts, clock, source, codec)
+                        self._picture(ready, pts, clock, coding)
         finally:
             source.close()
 
-    def _picture(
-        self, packet: AnyPacket, pts: int, clock: RunClock, source: Source, codec: str
-    ) -> None:
+    def _picture(self, packet: AnyPacket, pts: int, clock: RunClock, coding: Coding) -> None:
         """Offer a picture of the sub stream in the main run's time, if that is known."""
-        context = source.video.codec_context
         with self._lock:
             main = self._clock_of(self._run)
             if self._stop.is_set() or main is None or not main.started:
@@ -193,12 +176,10 @@ class SubStream:
                 return
             self._last_pts = max(self._last_pts, pts)
             self._tell("")
+            at_ms, keyframe = main.utc_ms(pts), packet.is_keyframe
             self._feed.offer(
-                self._camera, self._run, bytes(packet), pts=pts, at_ms=main.utc_ms(pts),
-                keyframe=packet.is_keyframe, codec=codec,
-                extradata=bytes(context.extradata or b""),
-                width=context.width, height=context.height,
-            )  # fmt: skip
+                CodedPicture(self._camera, self._run, packet, pts, at_ms, keyframe, coding)
+            )
 
     def _failed(self, why: str) -> None:
         with self._lock:

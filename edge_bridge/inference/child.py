@@ -100,19 +100,20 @@ class Child:
     async def send(self, one: Offered, *, fresh: bool) -> None:
         """Hand a packet over, waiting while the worker cannot take it; raises ClosedError."""
         assert self._writer is not None
+        picture, coding = one.picture, one.picture.coding
         header = {
-            "camera": one.camera,
-            "run": one.run,
-            "pts": one.pts,
-            "at_ms": one.at_ms,
-            "keyframe": one.keyframe,
-            "codec": one.codec,
-            "extradata": len(one.extradata),
+            "camera": picture.camera,
+            "run": picture.run,
+            "pts": picture.pts,
+            "at_ms": picture.at_ms,
+            "keyframe": picture.keyframe,
+            "codec": coding.codec,
+            "extradata": len(coding.extradata),
             "fresh": fresh,
             "offered_s": one.offered_s,
         }
         try:
-            self._writer.write(wire.pack(header, one.extradata + one.packet))
+            self._writer.write(wire.pack(header, coding.extradata + picture.data))
             await self._writer.drain()
         except (ConnectionError, RuntimeError) as error:  # the latter after `finish`
             raise wire.ClosedError("the inference process closed its end") from error

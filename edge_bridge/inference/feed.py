@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_bridge.coded import CodedPicture
 from edge_bridge.inference.metrics import DROPPED_GOPS
 
 MAX_WAITING_BYTES = 64 << 20
@@ -21,22 +22,17 @@ MAX_WAITING_BYTES = 64 << 20
 class Offered:
     """One encoded picture on its way to the worker."""
 
-    camera: str
-    run: str
-    packet: bytes
-    pts: int
-    """90 kHz, unwrapped."""
-    at_ms: int
-    """UTC of the picture."""
-    keyframe: bool
-    codec: str
-    extradata: bytes
-    width: int
-    height: int
+    picture: CodedPicture
+    """With bytes of its own."""
     fresh: bool
     """True where packets before this one were not passed on: the decoder starts anew."""
     offered_s: float
     """Monotonic clock of this machine when it was offered."""
+
+    @property
+    def bytes_held(self) -> int:
+        """What it takes in memory."""
+        return _bytes_held(self.picture)
 
 
 class PacketFeed:
@@ -62,29 +58,17 @@ class PacketFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
 
-    def offer(
-        self,
-        camera: str,
-        run: str,
-        packet: bytes,
-        *,
-        pts: int,
-        at_ms: int,
-        keyframe: bool,
-        codec: str,
-        extradata: bytes,
-        width: int,
-        height: int,
-    ) -> bool:
+    def offer(self, picture: CodedPicture) -> bool:
         """Take one packet in decode order, or drop it; never blocks. Returns whether it was taken.
 
-        pts: 90 kHz, unwrapped; at_ms: UTC of the picture; codec: as FFmpeg names decoders.
+        Only what is taken is copied.
         """
-        size = len(packet) + len(extradata)
+        camera = picture.camera
         with self._lock:
             broken = self._broken.get(camera, True)
-            if broken and not keyframe:
+            if broken and not picture.keyframe:
                 return False
+            size = _bytes_held(picture)
             waiting = self._waiting_of.get(camera, 0)
             room = self._max_queue // 2 if broken else self._max_queue
             full = waiting >= room or self._waiting_bytes + size > self._max_bytes
@@ -95,22 +79,7 @@ class PacketFeed:
             self._broken[camera] = False
             self._waiting_of[camera] = waiting + 1
             self._waiting_bytes += size
-            self._waiting.append(
-                Offered(
-                    camera,
-                    run,
-                    packet,
-                    pts,
-                    at_ms,
-                    keyframe,
-                    codec,
-                    extradata,
-                    width,
-                    height,
-                    broken,
-                    self._monotonic_s(),
-                )
-            )
+            self._waiting.append(Offered(picture.kept(), broken, self._monotonic_s()))
             first, loop = len(self._waiting) == 1, self._loop
             if first and loop is not None:
                 loop.call_soon_threadsafe(self._arrived.set)
@@ -129,8 +98,8 @@ class PacketFeed:
             self._open = False
             self._loop = None
             for offered in self._waiting:
-                if offered.keyframe:
-                    DROPPED_GOPS.labels(offered.camera).inc()
+                if offered.picture.keyframe:
+                    DROPPED_GOPS.labels(offered.picture.camera).inc()
             self._forget()
 
     async def take(self) -> Offered:
@@ -139,8 +108,8 @@ class PacketFeed:
             with self._lock:
                 if self._waiting:
                     offered = self._waiting.popleft()
-                    self._waiting_of[offered.camera] -= 1
-                    self._waiting_bytes -= len(offered.packet) + len(offered.extradata)
+                    self._waiting_of[offered.picture.camera] -= 1
+                    self._waiting_bytes -= offered.bytes_held
                     return offered
                 self._arrived.clear()
             await self._arrived.wait()
@@ -155,3 +124,7 @@ class PacketFeed:
         self._waiting_bytes = 0
         self._waiting_of.clear()
         self._broken.clear()
+
+
+def _bytes_held(picture: CodedPicture) -> int:
+    return picture.size + len(picture.coding.extradata)

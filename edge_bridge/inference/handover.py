@@ -37,11 +37,12 @@ class Handover:
 
     def choose(self, one: Offered) -> tuple[Child | None, bool]:
         """Return who gets a packet (None: nobody) and whether its decoder begins anew with it."""
-        self._cameras.add(one.camera)
-        if self.done.is_set() or one.camera in self._moved:
+        camera = one.picture.camera
+        self._cameras.add(camera)
+        if self.done.is_set() or camera in self._moved:
             return self._now, one.fresh
-        if one.keyframe:
-            self._moved.add(one.camera)
+        if one.picture.keyframe:
+            self._moved.add(camera)
             self._settle()
             return self._now, True
         return self._old, one.fresh

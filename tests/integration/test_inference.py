@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from domain.errors import StoreError
 from domain.events import Detection
+from edge_bridge.coded import CodedPicture, Coding
 from edge_bridge.inference.config import InferenceConfig, MotionConfig
 from tests.integration.inference_support import (
     frames_of,
@@ -175,17 +176,9 @@ async def test_an_unknown_codec_of_one_camera_leaves_the_others_alone(
         await wait_for(lambda: inference.state == "working", within_s=60, what="a worker")
         pid = inference.pid
         for number in range(3):
+            coding = Coding("nonsense", b"", 64, 64)
             inference.feed.offer(
-                "acme/north/odd",
-                RUN,
-                b"\x00" * 100,
-                pts=number,
-                at_ms=number,
-                keyframe=True,
-                codec="nonsense",
-                extradata=b"",
-                width=64,
-                height=64,
+                CodedPicture("acme/north/odd", RUN, bytes(100), number, number, True, coding)
             )
         labels = {"camera": "acme/north/odd", "outcome": "broken"}
         name = "vigil_inference_pictures_total"

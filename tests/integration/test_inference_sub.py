@@ -3,13 +3,13 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from domain.events import Detection, FragmentArrived, RunStarted
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Recording
+from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
 from edge_bridge.inference.config import InferenceConfig, MotionConfig
 from edge_bridge.inference.process import Inference
@@ -42,10 +42,10 @@ class Noted:
         self._feed = feed
         self.sub: set[int] = set()
 
-    def offer(self, camera: str, run: str, packet: bytes, **about: Any) -> bool:
-        if about["width"] == 96:
-            self.sub.add(about["pts"])
-        return self._feed.offer(camera, run, packet, **about)
+    def offer(self, picture: CodedPicture) -> bool:
+        if picture.coding.width == 96:
+            self.sub.add(picture.pts)
+        return self._feed.offer(picture)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 
+from edge_bridge.coded import CodedPicture, Coding
 from edge_bridge.inference.decode import Encoded
 from edge_bridge.inference.feed import PacketFeed
 
@@ -55,18 +56,9 @@ class Clip:
     def offer(self, feed: PacketFeed, index: int, *, offset: int = 0, run: str = RUN) -> bool:
         """Offer one packet to a feed."""
         data, pts, keyframe = self.packets[index]
-        return feed.offer(
-            CAMERA,
-            run,
-            data,
-            pts=pts + offset,
-            at_ms=at_ms_of(pts + offset),
-            keyframe=keyframe,
-            codec=self.codec,
-            extradata=self.extradata,
-            width=self.width,
-            height=self.height,
-        )
+        pts += offset
+        coding = Coding(self.codec, self.extradata, self.width, self.height)
+        return feed.offer(CodedPicture(CAMERA, run, data, pts, at_ms_of(pts), keyframe, coding))
 
 
 def read_clip(path: Path) -> Clip:

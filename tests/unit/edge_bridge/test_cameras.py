@@ -10,6 +10,7 @@ import yaml
 from domain.events import FragmentArrived, RunStarted
 from edge_bridge.cameras import CHANGED, Cameras
 from edge_bridge.clock import EdgeClock
+from edge_bridge.coded import CodedPicture
 from edge_bridge.config import EdgeConfig, load
 from tests.footage import write_clip
 from tests.unit.edge_bridge.test_config import MINIMAL
@@ -44,9 +45,8 @@ class Feed:
     def __init__(self) -> None:
         self.offered: dict[str, int] = {}
 
-    def offer(self, camera: str, run: str, packet: bytes, **_: Any) -> bool:
-        del run, packet
-        self.offered[camera] = self.offered.get(camera, 0) + 1
+    def offer(self, picture: CodedPicture) -> bool:
+        self.offered[picture.camera] = self.offered.get(picture.camera, 0) + 1
         return True
 
 

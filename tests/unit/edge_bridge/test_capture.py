@@ -19,6 +19,7 @@ from edge_bridge.capture.recorder import Recorder, wait_s
 from edge_bridge.capture.rtsp import HeldBack, words
 from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
+from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
 from media import keyframes
 from media.fragmenter import Limits
@@ -53,10 +54,10 @@ class Feed:
     """Counts what inference is offered."""
 
     def __init__(self) -> None:
-        self.offered: list[dict[str, Any]] = []
+        self.offered: list[CodedPicture] = []
 
-    def offer(self, camera: str, run: str, packet: bytes, **about: Any) -> bool:
-        self.offered.append({"camera": camera, "run": run, "size": len(packet), **about})
+    def offer(self, picture: CodedPicture) -> bool:
+        self.offered.append(picture.kept())
         return True
 
 
@@ -141,8 +142,8 @@ async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
         assert FragmentArrived.from_metadata(event.metadata()).sha256 == event.sha256
     assert len(feed.offered) == 250
     first = feed.offered[0]
-    assert first["keyframe"] and first["pts"] == events[0].start_pts
-    assert first["extradata"] and (first["codec"], first["width"]) == ("h264", 192)
+    assert first.keyframe and first.pts == events[0].start_pts
+    assert first.coding.extradata and (first.coding.codec, first.coding.width) == ("h264", 192)
 
 
 async def test_a_broken_connection_is_followed_by_a_new_run(clip: Path) -> None:

@@ -4,28 +4,21 @@ import asyncio
 import itertools
 import random
 import threading
+from typing import Any
 
+import av
 import pytest
 from prometheus_client import REGISTRY
 
+from edge_bridge.coded import CodedPicture, Coding
 from edge_bridge.inference.feed import Offered, PacketFeed
 
 
 def offer(
     feed: PacketFeed, pts: int, *, keyframe: bool, camera: str = "a/b/c", size: int = 1
 ) -> bool:
-    return feed.offer(
-        camera,
-        "run",
-        b"x" * size,
-        pts=pts,
-        at_ms=pts,
-        keyframe=keyframe,
-        codec="h264",
-        extradata=b"",
-        width=64,
-        height=64,
-    )
+    coding = Coding("h264", b"", 64, 64)
+    return feed.offer(CodedPicture(camera, "run", b"x" * size, pts, pts, keyframe, coding))
 
 
 async def take_all(feed: PacketFeed) -> list[Offered]:
@@ -41,11 +34,32 @@ async def test_it_begins_at_a_keyframe_which_is_fresh() -> None:
     feed = PacketFeed()
     feed.open()
     assert [offer(feed, pts, keyframe=pts == 2) for pts in range(5)] == [False, False] + [True] * 3
-    assert [(one.pts, one.fresh) for one in await take_all(feed)] == [
+    assert [(one.picture.pts, one.fresh) for one in await take_all(feed)] == [
         (2, True),
         (3, False),
         (4, False),
     ]
+
+
+class Untouchable:
+    """A packet of capture that nobody may copy."""
+
+    size = 6
+
+    def __bytes__(self) -> bytes:
+        raise AssertionError("it was copied")
+
+
+async def test_only_what_is_taken_is_copied_and_it_lasts() -> None:
+    feed, coding = PacketFeed(), Coding("h264", b"", 64, 64)
+    unwanted: Any = Untouchable()
+    assert not feed.offer(CodedPicture("a/b/c", "run", unwanted, 0, 0, True, coding)), "closed"
+    feed.open()
+    assert not feed.offer(CodedPicture("a/b/c", "run", unwanted, 0, 0, False, coding))
+    packet = av.Packet(b"before")
+    assert feed.offer(CodedPicture("a/b/c", "run", packet, 1, 1, True, coding))
+    packet.update(b"after!")
+    assert (await feed.take()).picture.data == b"before"
 
 
 async def test_a_full_queue_loses_the_rest_of_the_group_and_goes_on_at_a_keyframe() -> None:
@@ -60,7 +74,7 @@ async def test_a_full_queue_loses_the_rest_of_the_group_and_goes_on_at_a_keyfram
     taken = [offer(feed, pts, keyframe=pts % 4 == 0, camera=camera) for pts in range(12)]
     assert taken == [True] * 8 + [False] * 4
     assert dropped(camera) - before == 1
-    assert [one.pts for one in await take_all(feed)] == list(range(8))
+    assert [one.picture.pts for one in await take_all(feed)] == list(range(8))
     assert offer(feed, 12, keyframe=True, camera=camera)
     assert (await feed.take()).fresh
 
@@ -139,10 +153,10 @@ async def test_offers_of_many_threads_keep_each_cameras_order(seed: int) -> None
     for thread in threads:
         thread.join()
     for camera in cameras:
-        mine = [one for one in taken if one.camera == camera]
+        mine = [one for one in taken if one.picture.camera == camera]
         assert mine[0].fresh
         for before, after in itertools.pairwise(mine):
             if after.fresh:
-                assert after.keyframe and after.pts > before.pts
+                assert after.picture.keyframe and after.picture.pts > before.picture.pts
             else:
-                assert after.pts == before.pts + 1
+                assert after.picture.pts == before.picture.pts + 1

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from edge_bridge.coded import CodedPicture, Coding
 from edge_bridge.inference.child import Child
 from edge_bridge.inference.config import (
     InferenceConfig,
@@ -14,9 +15,9 @@ from tests.unit.vision.models import write_card
 
 
 def offered(camera: str, number: int, *, keyframe: bool = False) -> Offered:
-    return Offered(
-        camera, RUN, b"", number, number, keyframe, "h264", b"", 8, 8, False, float(number)
-    )
+    coding = Coding("h264", b"", 8, 8)
+    picture = CodedPicture(camera, RUN, b"", number, number, keyframe, coding)
+    return Offered(picture, False, float(number))
 
 
 def test_each_camera_moves_at_its_keyframe() -> None:

@@ -18,6 +18,7 @@ from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
 from edge_bridge.capture.sub import SubStream
 from edge_bridge.check import check_camera, streams_of
+from edge_bridge.coded import CodedPicture, Coding
 from edge_bridge.config import CameraConfig
 from local.cameras import Cameras
 from media.fragmenter import Limits
@@ -34,14 +35,14 @@ class Feed:
     """Keeps what inference is offered."""
 
     def __init__(self) -> None:
-        self.offered: list[dict[str, Any]] = []
+        self.offered: list[CodedPicture] = []
 
-    def offer(self, camera: str, run: str, packet: bytes, **about: Any) -> bool:
-        self.offered.append({"camera": camera, "run": run, "packet": packet, **about})
+    def offer(self, picture: CodedPicture) -> bool:
+        self.offered.append(picture.kept())
         return True
 
-    def of(self, width: int) -> list[dict[str, Any]]:
-        return [one for one in self.offered if one["width"] == width]
+    def of(self, width: int) -> list[CodedPicture]:
+        return [one for one in self.offered if one.coding.width == width]
 
 
 class Main:
@@ -56,10 +57,8 @@ class Main:
             assert self.clock.see(pts, T0_MS + n * 40 + self.delay_ms)
             if n % FPS == 0:
                 self.clock.advance(pts)
-            stream.offer(
-                CAMERA, run, b"main", pts=pts, at_ms=self.clock.utc_ms(pts),
-                keyframe=n % FPS == 0, codec="h264", extradata=b"", width=192, height=128,
-            )  # fmt: skip
+            at_ms, coding = self.clock.utc_ms(pts), Coding("h264", b"", 192, 128)
+            stream.offer(CodedPicture(CAMERA, run, b"main", pts, at_ms, n % FPS == 0, coding))
 
 
 class Film:
@@ -132,15 +131,15 @@ async def test_a_sub_picture_has_the_main_runs_time(made: Made, main_ms: int, su
     await wait_for(lambda: len(feed.of(96)) >= 4 * FPS, within_s=20, what="the sub stream is used")
     found = feed.of(96)
     # Picture n of both was taken at the same time: the places differ by the delays' difference.
-    first = int(found[0]["pts"] - 900_000) // TICKS // FPS * FPS
+    first = int(found[0].pts - 900_000) // TICKS // FPS * FPS
     apart = (sub_ms - main_ms) * 90
-    got = [one["pts"] for one in found]
+    got = [one.pts for one in found]
     at = round((got[0] - apart - 900_000) / TICKS)
     assert at % FPS == 0 and at >= 2 * FPS and first >= 0
     for n, pts in enumerate(got):
         assert abs(pts - (900_000 + (at + n) * TICKS + apart)) <= 400  # 500 ppm of 8 s
-    assert found[0]["keyframe"] and {one["run"] for one in found} == {"run"}
-    assert all(one["at_ms"] == main.clock.utc_ms(one["pts"]) for one in found[-FPS:])
+    assert found[0].keyframe and {one.run for one in found} == {"run"}
+    assert all(one.at_ms == main.clock.utc_ms(one.pts) for one in found[-FPS:])
 
 
 async def test_main_is_looked_at_before_and_after_from_a_keyframe(
@@ -150,20 +149,20 @@ async def test_main_is_looked_at_before_and_after_from_a_keyframe(
     await together(stream, main, turns, range(6))
     await wait_for(lambda: len(feed.of(96)) >= FPS, within_s=20, what="the sub stream is used")
     assert stream.detail == ""
-    assert feed.offered[0]["width"] == 192 and feed.offered[0]["keyframe"]
+    assert feed.offered[0].coding.width == 192 and feed.offered[0].keyframe
     before = len(feed.of(192))
     monkeypatch.setattr(sub_module, "LOST_S", -1.0)  # silence for so long
     main.play(stream, 6 * FPS + 3, FPS)
     after = feed.of(192)[before:]
-    assert after and after[0]["keyframe"], "from main's next keyframe"
-    assert after[0]["pts"] == 900_000 + 7 * FPS * TICKS
+    assert after and after[0].keyframe, "from main's next keyframe"
+    assert after[0].pts == 900_000 + 7 * FPS * TICKS
     assert "the main stream is looked at; the sub stream: no picture for" in stream.detail
     monkeypatch.setattr(sub_module, "LOST_S", 60.0)
     for second in range(8, 12):
         main.play(stream, second * FPS, FPS)
     turns.release(7)  # seconds 6 to 12; the last alone is newer than what was looked at
     await wait_for(lambda: stream.detail == "", within_s=20, what="it is used again")
-    times = [one["pts"] for one in feed.offered]
+    times = [one.pts for one in feed.offered]
     assert times == sorted(set(times)), "no picture's time comes twice or goes back"
 
 
@@ -175,8 +174,8 @@ async def test_a_new_run_is_looked_at_by_main_until_its_clock_has_started(made: 
     main.play(stream, 5 * FPS, FPS, run="next")
     turns.release()
     await asyncio.sleep(0.05)
-    assert [one["run"] for one in feed.offered[-FPS:]] == ["next"] * FPS
-    assert {one["run"] for one in feed.of(96)[seen:]} <= {"run"}
+    assert [one.run for one in feed.offered[-FPS:]] == ["next"] * FPS
+    assert {one.run for one in feed.of(96)[seen:]} <= {"run"}
 
 
 async def test_a_sub_stream_does_not_run_ahead_of_a_recording_that_stalls(made: Made) -> None:
@@ -185,7 +184,7 @@ async def test_a_sub_stream_does_not_run_ahead_of_a_recording_that_stalls(made: 
     await wait_for(lambda: feed.of(96), within_s=20, what="the sub stream is used")
     turns.release(6)  # six seconds more, and nothing of main
     await asyncio.sleep(0.2)
-    assert max(one["pts"] for one in feed.offered) <= 900_000 + 5 * FPS * TICKS + 180_000
+    assert max(one.pts for one in feed.offered) <= 900_000 + 5 * FPS * TICKS + 180_000
     stream.stop()
 
 
@@ -238,7 +237,7 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
         await asyncio.to_thread(of_sub.kill)
         await wait_for(lambda: recorder.status.detail, within_s=30, what="it is told")
         await wait_for(
-            lambda: any(one["width"] == 192 for one in feed.offered[seen:]),
+            lambda: any(one.coding.width == 192 for one in feed.offered[seen:]),
             within_s=30, what="main is looked at",
         )  # fmt: skip
         again = len(feed.of(96))
@@ -267,13 +266,13 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
     assert max(apart) - min(apart) <= 2
 
 
-def decoded(offered: list[dict[str, Any]]) -> list[tuple[int, int]]:
+def decoded(offered: list[CodedPicture]) -> list[tuple[int, int]]:
     """Return (pts, number) of the pictures of a sub stream that can be decoded."""
     context = av.CodecContext.create("h264", "r")
     out = []
     for one in offered:
-        packet = av.Packet(one["packet"])
-        packet.pts = one["pts"]
+        packet = av.Packet(one.data)
+        packet.pts = one.pts
         for frame in context.decode(packet):
             number = read_number(frame.to_ndarray(format="gray"))
             assert number is not None
