@@ -56,7 +56,7 @@ async def test_only_what_is_taken_is_copied_and_it_lasts() -> None:
     assert not feed.offer(CodedPicture("a/b/c", "run", unwanted, 0, 0, True, coding)), "closed"
     feed.open()
     assert not feed.offer(CodedPicture("a/b/c", "run", unwanted, 0, 0, False, coding))
-    packet = av.Packet(b"before")
+    packet = av.Packet(bytes(bytearray(b"before")))  # it writes into what it was given
     assert feed.offer(CodedPicture("a/b/c", "run", packet, 1, 1, True, coding))
     packet.update(b"after!")
     assert (await feed.take()).picture.data == b"before"
