@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import get_session
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
@@ -44,7 +44,18 @@ class AwsEndpoint:
     """Attempts of each request; 1 for whoever tries again by itself."""
 
 
-class _Session(AIOHTTPSession):  # type: ignore[misc]
+class _Session(aioboto3.Session):  # type: ignore[misc]
+    """aioboto3's session without the helpers that it adds to each client.
+
+    They move whole files, which nothing here does, and importing them is more than aioboto3 itself
+    (docs/design/join.md). Were this no longer asked, they would be back and nothing else.
+    """
+
+    def _register_default_handlers(self) -> None:
+        return
+
+
+class _HttpSession(AIOHTTPSession):  # type: ignore[misc]
     """aiobotocore's HTTP session, which also asks whether the certificate is for this host.
 
     botocore turns that off because urllib3 does it by itself; aiohttp does not, so that any
@@ -107,7 +118,7 @@ def client(
         # Fragments carry a SHA-256 of their own, checked at every reading.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        http_session_cls=_Session,
+        http_session_cls=_HttpSession,
     )
     if endpoint.ca_file:
         tls.context(endpoint.ca_file)  # to say so at once, rather than at the first request
@@ -116,7 +127,7 @@ def client(
 
 @asynccontextmanager
 async def _opened(service: str, endpoint: AwsEndpoint, config: AioConfig) -> AsyncIterator[Any]:
-    async with get_session().create_client(
+    async with _Session().client(
         service, endpoint_url=endpoint.url, config=config, verify=endpoint.ca_file
     ) as made:
         _watch(service, made)

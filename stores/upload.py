@@ -16,7 +16,7 @@ PART_SIZE = 5 << 20
 
 
 class Upload:
-    """One object on its way. `client` is aiobotocore's client of S3."""
+    """One object on its way. `client` is aioboto3's client of S3."""
 
     def __init__(self, client: Any, bucket: str, key: str, headers: Mapping[str, Any]) -> None:
         self._client, self._key, self._headers = client, key, dict(headers)

@@ -1,8 +1,9 @@
-"""A client's addresses are found once a bucket, and are the same as botocore's own."""
+"""The client is aioboto3's, and finds its addresses once a bucket, the same as botocore's own."""
 
 import json
 from typing import Any
 
+import aioboto3
 import botocore.loaders
 import pytest
 from aiobotocore.session import get_session
@@ -32,6 +33,16 @@ def test_no_rule_names_what_is_left_out() -> None:
         assert name in rules["parameters"]
         assert f'"ref": "{name}"' not in text
         assert f"{{{name}" not in text
+
+
+async def test_the_client_is_aioboto3s_without_what_moves_files() -> None:
+    whole = aioboto3.Session().client("s3", region_name="eu-central-1")
+    ours = client("s3", AwsEndpoint("eu-central-1"), connections=1)
+    async with whole as theirs, ours as made:
+        left_out = set(dir(theirs)) - set(dir(made))
+        assert left_out == {
+            *("upload_file", "download_file", "upload_fileobj", "download_fileobj", "copy"),
+        }
 
 
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:9000"])
