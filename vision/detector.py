@@ -44,6 +44,12 @@ class Detector(Protocol):
     def batch(self) -> int:
         """Most pictures that are worth handing over at once, at least 1."""
 
+    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height to which it brings a picture of this size itself.
+
+        Whoever brings it to that size before has less to carry about.
+        """
+
     def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
         """Return what each picture shows, best score first; pictures may differ in size.
 

@@ -47,6 +47,12 @@ class HogPeople:
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
         announce(self.model, self.model_version, self.provider)
 
+    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of a large picture once shrunk; small ones are better enlarged here."""
+        if width <= WORK_WIDTH:
+            return width, height
+        return WORK_WIDTH, max(1, round(height * WORK_WIDTH / width))
+
     def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
         """Return the people of each picture, best score first; see vision.detector."""
         return [self._people(picture) for picture in pictures]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.detector import Picture
+from vision.shrink import Grey
 
 WIDTH = 320
 """Pixels of the small picture; a person of a sixtieth of the width is still several of them."""
@@ -33,6 +34,11 @@ class Motion:
     """Share of the unmasked picture that moved, 0..1."""
     warm: bool
     """False while the background is still being learnt; the gate is open then."""
+
+
+def small_size(width: int, height: int) -> tuple[int, int]:
+    """Return width and height of the small picture of one of `width` x `height` pixels."""
+    return WIDTH, max(8, round(WIDTH * height / width))
 
 
 class MotionGate:
@@ -59,12 +65,16 @@ class MotionGate:
 
     def look(self, picture: Picture, at_ms: int) -> Motion:
         """Learn from the picture taken at `at_ms` (ms, not falling within a run) and answer."""
-        height = max(8, round(WIDTH * picture.shape[0] / picture.shape[1]))
-        if self._size != (WIDTH, height) or at_ms < self._began_ms:
-            self._restart((WIDTH, height), at_ms)
-        small = cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA)
-        grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (3, 3), 0)
-        moved = self._background.apply(grey)
+        size = small_size(picture.shape[1], picture.shape[0])
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        return self.see(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8), at_ms)
+
+    def see(self, small: Grey, at_ms: int) -> Motion:
+        """As `look`, of a grey picture that was brought to its `small_size` before."""
+        size = small.shape[1], small.shape[0]
+        if self._size != size or at_ms < self._began_ms:
+            self._restart(size, at_ms)
+        moved = self._background.apply(cv2.GaussianBlur(small, (3, 3), 0))
         # Opening takes away single pixels of noise.
         solid = np.asarray((moved > 0) & (self._unmasked > 0), np.uint8)
         solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))

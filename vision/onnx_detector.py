@@ -18,7 +18,7 @@ from vision.gpu import CUDA, TENSORRT, Gpu
 from vision.layouts.base import Candidates, Layout, Tensors
 from vision.layouts.choose import layout_of
 from vision.metrics import announce
-from vision.preprocess import Placement, Preparer
+from vision.preprocess import Placement, Preparer, place
 from vision.providers import open_session
 from vision.suppress import select, suppress
 
@@ -95,6 +95,11 @@ class OnnxDetector:
     def batch(self) -> int:
         """Most pictures of one call of the model."""
         return self._batch
+
+    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of the picture within the model's input."""
+        at = place(self._card.input, width, height)
+        return at.width, at.height
 
     def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
         """Return what each picture shows, best score first; see vision.detector."""

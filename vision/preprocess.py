@@ -54,13 +54,12 @@ class Preparer:
         self._tensor: NDArray[Any] = np.zeros((0, *self._shape), spec.dtype)
         self._canvas: Picture = np.empty((spec.height, spec.width, 3), np.uint8)
         self._placed: Placement | None = None
-        self._plane: NDArray[np.uint8] = np.empty((spec.height, spec.width), np.uint8)
+        # Blue, green, red.
+        self._planes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(3)]
         self._values: NDArray[np.float32] = np.empty((spec.height, spec.width), np.float32)
-        # (value * scale - mean) / std for each of the 256 values, in the order of `colour`.
-        std = np.asarray(spec.std, np.float32)[:, None]
-        mean = np.asarray(spec.mean, np.float32)[:, None]
-        steps = np.arange(256, dtype=np.float32)
-        self._tables = steps * (np.float32(spec.scale) / std) - mean / std
+        # (value * scale - mean) / std is value * factor + shift; in the order of `colour`.
+        self._factors = [spec.scale / std for std in spec.std]
+        self._shifts = [-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
 
     def prepare(
         self, pictures: Sequence[Picture], *, least: int = 0
@@ -97,14 +96,19 @@ class Preparer:
     def _convert(self, target: NDArray[Any]) -> None:
         """Turn the canvas into one row of the tensor, channel by channel."""
         spec = self._spec
-        for channel in range(3):
-            plane = target[channel] if spec.layout == "NCHW" else target[..., channel]
-            blue_first = channel if spec.colour == "BGR" else 2 - channel
-            cv2.extractChannel(self._canvas, blue_first, dst=self._plane)
+        cv2.split(self._canvas, self._planes)
+        planes = self._planes if spec.colour == "BGR" else self._planes[::-1]
+        for channel, plane in enumerate(planes):
+            row = target[channel] if spec.layout == "NCHW" else target[..., channel]
             if spec.dtype == "uint8":
-                plane[:] = self._plane
+                row[:] = plane
             elif spec.dtype == "float32" and spec.layout == "NCHW":
-                cv2.LUT(self._plane, self._tables[channel], dst=plane)
+                self._scale(plane, channel, row)
             else:
-                cv2.LUT(self._plane, self._tables[channel], dst=self._values)
-                plane[:] = self._values
+                self._scale(plane, channel, self._values)
+                row[:] = self._values
+
+    def _scale(self, plane: NDArray[np.uint8], channel: int, row: NDArray[Any]) -> None:
+        # OpenCV's quickest way from bytes to floats: the second picture counts nothing.
+        factor, shift = self._factors[channel], self._shifts[channel]
+        cv2.addWeighted(plane, factor, plane, 0, shift, dst=row, dtype=cv2.CV_32F)

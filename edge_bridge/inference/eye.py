@@ -2,18 +2,20 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from edge_bridge.inference.config import InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, Decoded, Encoded
 from edge_bridge.inference.pace import Pace, Sampler
 from edge_bridge.inference.tally import Tally
 from vision.detector import Picture
-from vision.motion import MotionGate
+from vision.motion import MotionGate, small_size
 from vision.privacy import hide
+from vision.shrink import Shrinker
+
+Size = Callable[[int, int], tuple[int, int]]
+"""Width and height of a picture as decoded -> those in which the detector wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +27,25 @@ class Sample:
     pts: int
     at_ms: int
     picture: Picture
-    """Without what privacy masks hide."""
+    """In the detector's size, without what privacy masks hide."""
+    aspect: float
+    """Width by height as the camera shows it."""
 
 
 class CameraEye:
     """Decodes, samples, masks and gates one camera; counts what became of each sampled picture."""
 
     def __init__(
-        self, camera: str, config: InferenceConfig, privacy: Sequence[Mask], tally: Tally
+        self,
+        camera: str,
+        config: InferenceConfig,
+        privacy: Sequence[Mask],
+        tally: Tally,
+        size: Size,
     ) -> None:
+        """`privacy`: what nobody may look at; `size`: what the detector makes of a picture's."""
         self._camera, self._privacy, self._tally = camera, privacy, tally
+        self._size, self._shrinker = size, Shrinker()
         self._motion, self._keyframes_only = config.motion, config.keyframes_only
         self._decoder = CameraDecoder(camera)
         self._sampler = Sampler()
@@ -76,15 +87,19 @@ class CameraEye:
         return sample
 
     def _prepared(self, decoded: Decoded) -> Sample | None:
-        picture = np.asarray(decoded.frame.to_ndarray(format="bgr24"), np.uint8)
-        hide(picture, self._privacy)
+        frame = decoded.frame
         if self._motion.enabled:
-            moving = self._gate.look(picture, decoded.at_ms).open
+            small = self._shrinker.grey(frame, *small_size(frame.width, frame.height))
+            hide(small, self._privacy)
+            moving = self._gate.see(small, decoded.at_ms).open
             if not (moving or self._long_unseen(decoded.at_ms)):
                 self._tally.add(self._camera, "still")
                 return None
         self._looked_ms = decoded.at_ms
-        return Sample(self._camera, decoded.run, decoded.pts, decoded.at_ms, picture)
+        picture = self._shrinker.colour(frame, *self._size(frame.width, frame.height))
+        hide(picture, self._privacy)
+        aspect = frame.width / frame.height
+        return Sample(self._camera, decoded.run, decoded.pts, decoded.at_ms, picture, aspect)
 
     def _long_unseen(self, at_ms: int) -> bool:
         every_ms = self._motion.still_every_ms

@@ -64,7 +64,4 @@ class CameraReport:
     def _tracked(self, sample: Sample, found: list[Found]) -> list[Tracked | None]:
         if not self._tracking.enabled:
             return [None] * len(found)
-        height, width = sample.picture.shape[:2]
-        return self._tracker.update(
-            found, pts=sample.pts, at_ms=sample.at_ms, aspect=width / height
-        )
+        return self._tracker.update(found, pts=sample.pts, at_ms=sample.at_ms, aspect=sample.aspect)

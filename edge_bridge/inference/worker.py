@@ -42,6 +42,7 @@ class Worker:
         self, channel: Channel, config: InferenceConfig, privacy: Privacy, detector: Detector
     ) -> None:
         self._channel, self._config, self._privacy = channel, config, privacy
+        self._size = detector.useful_size
         self.pace = Pace(config.rate)
         self._tally = Tally()
         self._eyes: dict[str, CameraEye] = {}
@@ -77,7 +78,8 @@ class Worker:
         eye = self._eyes.get(camera)
         if eye is None:
             hidden = self._privacy.get(camera, ())
-            eye = self._eyes[camera] = CameraEye(camera, self._config, hidden, self._tally)
+            eye = CameraEye(camera, self._config, hidden, self._tally, self._size)
+            self._eyes[camera] = eye
         return eye
 
     def taken(self) -> dict[str, dict[str, int]]:

@@ -27,8 +27,12 @@ from vision.detector import Found
 TALLY = Tally()
 
 
+def as_it_is(width: int, height: int) -> tuple[int, int]:
+    return width, height
+
+
 def eye_of(config: InferenceConfig | None = None, privacy: Sequence[Mask] = ()) -> CameraEye:
-    return CameraEye(CAMERA, config or InferenceConfig(), privacy, TALLY)
+    return CameraEye(CAMERA, config or InferenceConfig(), privacy, TALLY, as_it_is)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +116,7 @@ def reported(
     report: CameraReport, at_ms: int, found: list[Found], run: str = RUN
 ) -> list[str | None] | None:
     """Return the tracks of the reported objects, None where nothing is reported."""
-    sample = Sample(CAMERA, run, at_ms * 90, START_MS + at_ms, PICTURE)
+    sample = Sample(CAMERA, run, at_ms * 90, START_MS + at_ms, PICTURE, 1.0)
     frame = report.frame(sample, found)
     if frame is None:
         return None

@@ -47,7 +47,7 @@ class Slow:
 
 
 def picture_of(number: int) -> Sample:
-    return Sample(CAMERA, RUN, number, START_MS + number, np.full((8, 8, 3), 200, np.uint8))
+    return Sample(CAMERA, RUN, number, START_MS + number, np.full((8, 8, 3), 200, np.uint8), 1)
 
 
 async def test_a_batch_is_what_waits_and_the_oldest_go_when_too_many_do() -> None:
@@ -100,7 +100,7 @@ async def test_batches_prepared_ahead_keep_their_pictures_apart(tmp_path: Path) 
     for number in range(200):
         await wait_for(lambda: looker.waiting < 9, within_s=30, what="room")
         shown = np.full((64, 64, 3), 20 + number, np.uint8)
-        looker.offer(Sample(CAMERA, RUN, number, START_MS + number, shown))
+        looker.offer(Sample(CAMERA, RUN, number, START_MS + number, shown, 1))
     looker.finish(30)
     assert [pts for pts, _ in seen] == list(range(200))
     assert all(score == pytest.approx((20 + pts) / 255, abs=0.002) for pts, score in seen)
@@ -110,6 +110,6 @@ async def test_a_model_that_fails_ends_the_thread_and_says_so() -> None:
     detector = Slow()
     looker = Looker(detector, lambda *_: None, TALLY, batch=4, batch_s=0)
     detector.go.release(10)
-    looker.offer(Sample(CAMERA, RUN, 0, 0, np.zeros((8, 8, 3), np.uint8)))
+    looker.offer(Sample(CAMERA, RUN, 0, 0, np.zeros((8, 8, 3), np.uint8), 1))
     await wait_for(lambda: looker.fault, within_s=30, what="the fault")
     assert isinstance(looker.fault, ModelError)
