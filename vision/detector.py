@@ -59,7 +59,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Staged(Protocol):
-    """A detector whose preparing may run in another thread, one batch ahead of its computing.
+    """A detector whose three steps may run in threads of their own, each at another batch.
 
     At most two batches may be prepared and not yet computed, that at work among them.
     """
@@ -67,7 +67,10 @@ class Staged(Protocol):
     def prepare(self, pictures: Sequence[Picture]) -> Any:
         """Return at most `batch` pictures as `compute` takes them."""
 
-    def compute(self, prepared: Any) -> list[list[Found]]:
+    def compute(self, prepared: Any) -> Any:
+        """Let the model compute a batch; raises ModelError."""
+
+    def read(self, computed: Any) -> list[list[Found]]:
         """Return what each picture shows, as `detect` does; raises ModelError."""
 
 

@@ -40,6 +40,14 @@ class Prepared:
     placements: list[Placement]
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What the model answered to a batch."""
+
+    tensors: Tensors
+    placements: list[Placement]
+
+
 class OnnxDetector:
     """One loaded model; each of its methods is for one thread at a time."""
 
@@ -105,7 +113,8 @@ class OnnxDetector:
         """Return what each picture shows, best score first; see vision.detector."""
         found: list[list[Found]] = []
         for first in range(0, len(pictures), self._batch):
-            found += self.compute(self.prepare(pictures[first : first + self._batch]))
+            prepared = self.prepare(pictures[first : first + self._batch])
+            found += self.read(self.compute(prepared))
         return found
 
     def prepare(self, pictures: Sequence[Picture]) -> Prepared:
@@ -113,15 +122,18 @@ class OnnxDetector:
         self._preparers.rotate()
         return Prepared(*self._preparers[0].prepare(pictures, least=self._padded))
 
-    def compute(self, prepared: Prepared) -> list[list[Found]]:
+    def compute(self, prepared: Prepared) -> Computed:
+        """Return the model's answer to a batch; see vision.detector.Staged."""
+        return Computed(self._run(prepared.tensor), prepared.placements)
+
+    def read(self, computed: Computed) -> list[list[Found]]:
         """Return what each picture of a batch shows; see vision.detector.Staged."""
-        tensors = self._run(prepared.tensor)
         thresholds = self._card.thresholds
-        candidates = self._layout.decode(tensors, thresholds.score)
-        candidates = select(candidates, self._wanted(candidates, len(prepared.placements)))
+        candidates = self._layout.decode(computed.tensors, thresholds.score)
+        candidates = select(candidates, self._wanted(candidates, len(computed.placements)))
         if self._layout.overlapping:
             candidates = suppress(candidates, thresholds.iou)
-        return self._found(candidates, prepared.placements)
+        return self._found(candidates, computed.placements)
 
     def bare(self, pictures: Sequence[Picture]) -> Callable[[], object]:
         """Return a call that does nothing but compute one batch: what measures compare with."""

@@ -1,16 +1,17 @@
 """The model's own threads: pictures of all cameras in, batches through the model, objects out.
 
 eyes ─► waiting (bounded, the oldest go first) ─► a batch: full, or its first waited long enough
-                                                    └► prepared ─► model ─► on_found
-One batch is prepared while the one before is computed, where the detector allows it. Decoding goes
-on meanwhile, and nobody waits for anybody.
+                                                    └► prepared ─► model ─► read ─► on_found
+Each step has a thread of its own: while one batch is computed the next is prepared and the last is
+read and told, where the detector allows it. Decoding goes on meanwhile; the model waits for nobody,
+unless telling falls two batches behind.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Queue, SimpleQueue
 from typing import Any
 
 from edge_bridge.inference.eye import Sample
@@ -20,9 +21,12 @@ from vision.detector import Detector, Found, Picture, Staged
 
 MOST_WAITING = 64
 MOST_WAITING_BYTES = 256 << 20
+_MOST_UNREAD = 2
+"""Computed batches that may wait to be read; then the model waits."""
 _STALE_LOOKS = 3
 """A picture may wait for as long as this many looks took of late, if that is longer."""
 
+_Batch = tuple[list[Sample], Any]
 OnFound = Callable[[list[Sample], list[list[Found]]], None]
 
 
@@ -35,12 +39,15 @@ class Looker:
         """`batch`: most pictures at once; `batch_s`: how long the first waits for the others."""
         self._on_found, self._tally = on_found, tally
         self._prepare: Callable[[list[Picture]], Any] = list
-        self._compute: Callable[[Any], list[list[Found]]] = detector.detect
+        self._compute: Callable[[Any], Any] = detector.detect
+        self._read: Callable[[Any], list[list[Found]]] = list
         at_once = 1
         if isinstance(detector, Staged):
-            self._prepare, self._compute, at_once = detector.prepare, detector.compute, 2
+            self._prepare, self._compute = detector.prepare, detector.compute
+            self._read, at_once = detector.read, 2
         self._turns = threading.Semaphore(at_once)
-        self._prepared: SimpleQueue[tuple[list[Sample], Any] | None] = SimpleQueue()
+        self._prepared: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._computed: Queue[_Batch | None] = Queue(_MOST_UNREAD)
         self._batch, self._batch_s = max(1, min(batch, detector.batch)), batch_s
         self._changed = threading.Condition()
         self._waiting: deque[tuple[float, Sample]] = deque()
@@ -50,8 +57,9 @@ class Looker:
         self._looking_s = self._last_look_s = 0.0
         self.fault: BaseException | None = None
         """What ended the threads, if anything did."""
-        self._thread = threading.Thread(target=self._look, name="looker", daemon=True)
-        self._thread.start()
+        self._last = threading.Thread(target=self._tell, name="teller", daemon=True)
+        self._last.start()
+        threading.Thread(target=self._look, name="looker", daemon=True).start()
         threading.Thread(target=self._prepare_ahead, name="preparer", daemon=True).start()
 
     def offer(self, sample: Sample) -> None:
@@ -70,7 +78,7 @@ class Looker:
         with self._changed:
             self._finishing = True
             self._changed.notify()
-        self._thread.join(within_s)
+        self._last.join(within_s)
 
     @property
     def waiting(self) -> int:
@@ -114,9 +122,9 @@ class Looker:
             while (next_one := self._prepared.get()) is not None:
                 batch, prepared = next_one
                 began_s = self._busy_since_s = time.monotonic()
-                found = self._compute(prepared)
+                computed = self._compute(prepared)
                 self._turns.release()
-                self._on_found(batch, found)
+                self._computed.put((batch, computed))
                 self._busy_since_s = None
                 with self._changed:
                     self._last_look_s = time.monotonic() - began_s
@@ -125,6 +133,19 @@ class Looker:
             self._busy_since_s = None
             self.fault = fault
             self._turns.release()
+        finally:
+            self._computed.put(None)
+
+    def _tell(self) -> None:
+        telling = True
+        while (next_one := self._computed.get()) is not None:
+            batch, computed = next_one
+            try:
+                if telling:
+                    self._on_found(batch, self._read(computed))
+            except BaseException as fault:  # whoever asks for it raises it
+                self.fault = fault
+                telling = False  # but takes on what comes: the model must not wait for ever
 
     def _gather(self) -> list[Sample]:
         """Return the next batch, waiting for it; empty: finished."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 from pydantic import TypeAdapter
 
 from domain.errors import MediaError, ModelError
@@ -43,6 +44,8 @@ class Worker:
     ) -> None:
         self._channel, self._config, self._privacy = channel, config, privacy
         self._size = detector.useful_size
+        # Pictures are small here: more threads for one of them would only take from the model's.
+        cv2.setNumThreads(config.threads)
         self.pace = Pace(config.rate)
         self._tally = Tally()
         self._eyes: dict[str, CameraEye] = {}

@@ -38,12 +38,47 @@ class Slow:
         self.go = threading.Semaphore(0)
         self.looks: list[int] = []
 
+    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
     def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
         self.looks.append(len(pictures))
         assert self.go.acquire(timeout=60)
         if not pictures[0].any():
             raise ModelError("The model is broken.")
         return [[Found("person", 0.9, (0, 0, 1, 1))] for _ in pictures]
+
+
+class Stepwise:
+    """A detector whose model and whose reading each wait for a word."""
+
+    model, model_version, provider, batch = "stepwise", "1", "test", 1
+
+    def __init__(self) -> None:
+        self.may_compute, self.may_read = threading.Semaphore(0), threading.Semaphore(0)
+        self.prepared, self.computing, self.reading = 0, 0, 0
+
+    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+        return self.read(self.compute(self.prepare(pictures)))
+
+    def prepare(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
+        self.prepared += 1
+        return pictures
+
+    def compute(self, prepared: Sequence[Picture]) -> Sequence[Picture]:
+        self.computing += 1
+        assert self.may_compute.acquire(timeout=60)
+        if not prepared[0].any():
+            raise ModelError("The model is broken.")
+        return prepared
+
+    def read(self, computed: Sequence[Picture]) -> list[list[Found]]:
+        self.reading += 1
+        assert self.may_read.acquire(timeout=60)
+        return [[] for _ in computed]
 
 
 def picture_of(number: int) -> Sample:
@@ -113,3 +148,64 @@ async def test_a_model_that_fails_ends_the_thread_and_says_so() -> None:
     looker.offer(Sample(CAMERA, RUN, 0, 0, np.zeros((8, 8, 3), np.uint8), 1))
     await wait_for(lambda: looker.fault, within_s=30, what="the fault")
     assert isinstance(looker.fault, ModelError)
+
+
+async def test_the_model_works_while_one_batch_is_prepared_and_another_read() -> None:
+    """
+    prepare  0 1 .   2          at most two that are not computed: their buffers are two
+    compute    0 .   1 2
+    read             0 .
+    """
+    detector, seen = Stepwise(), []
+    looker = Looker(
+        detector, lambda samples, _: seen.extend(s.pts for s in samples), TALLY, batch=1, batch_s=0
+    )
+    for number in range(10):
+        looker.offer(picture_of(number))
+    await wait_for(lambda: detector.prepared == 2, within_s=30, what="the next batch")
+    assert (detector.computing, detector.reading) == (1, 0)
+    detector.may_compute.release()
+    await wait_for(
+        lambda: (detector.computing, detector.reading) == (2, 1), within_s=30, what="the second"
+    )
+    # Nothing is read yet, so the model may go on for two batches, and then waits for telling.
+    detector.may_compute.release(10)
+    await wait_for(lambda: detector.computing == 4, within_s=30, what="the bound")
+    await wait_for(lambda: looker.stuck_s > 0, within_s=30, what="the model to wait")
+    assert (detector.computing, detector.reading, seen) == (4, 1, [])
+    detector.may_read.release(10)
+    looker.finish(30)
+    assert seen == list(range(10))
+    assert looker.fault is None
+
+
+async def test_what_was_computed_before_a_fault_is_told() -> None:
+    detector, seen = Stepwise(), []
+    looker = Looker(
+        detector, lambda samples, _: seen.extend(s.pts for s in samples), TALLY, batch=1, batch_s=0
+    )
+    looker.offer(picture_of(0))
+    looker.offer(picture_of(1))
+    looker.offer(Sample(CAMERA, RUN, 2, 0, np.zeros((8, 8, 3), np.uint8), 1))
+    detector.may_compute.release(10)
+    await wait_for(lambda: looker.fault, within_s=30, what="the fault")
+    detector.may_read.release(10)
+    looker.finish(30)
+    assert seen == [0, 1]
+    assert isinstance(looker.fault, ModelError)
+
+
+async def test_telling_that_fails_ends_it_without_holding_up_the_model() -> None:
+    detector = Stepwise()
+
+    def tell(samples: list[Sample], found: list[list[Found]]) -> None:
+        raise ConnectionError("nobody listens")
+
+    looker = Looker(detector, tell, TALLY, batch=1, batch_s=0)
+    for number in range(10):
+        looker.offer(picture_of(number))
+    detector.may_compute.release(20)
+    detector.may_read.release(20)
+    await wait_for(lambda: looker.fault, within_s=30, what="the fault")
+    looker.finish(30)
+    assert isinstance(looker.fault, ConnectionError)
