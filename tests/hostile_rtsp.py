@@ -6,10 +6,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.rtsp_camera import Packet, RtspCamera, Track, access_units, interleaved
+from tests.rtsp_camera import H264, Packet, RtspCamera, Track, access_units, interleaved
 
 _FLOOD = b"\x00" * 65_536
-H264 = "m=video 0 RTP/AVP {pt}\na=rtpmap:{pt} H264/90000\na=fmtp:{pt} packetization-mode=1"
 
 BEHAVIOURS = (
     "garbage",  # bytes of chance instead of RTSP
@@ -30,6 +29,7 @@ BEHAVIOURS = (
     "lies",  # interleaved packets that are shorter than they say
     "extension",  # RTP packets whose own fields say more than they hold
     "jpeg",  # pictures that are not recorded
+    "unknown",  # pictures of a kind that nobody knows
     "deaf",  # sound only
     "still",  # pictures whose time stands still
     "jumps",  # pictures whose time jumps to and fro
@@ -53,6 +53,8 @@ class Hostile(RtspCamera):
         video = Track(H264, self._bad_pictures)
         if behaviour == "jpeg":
             video = Track("m=video 0 RTP/AVP {pt}", self._jpeg, pt=26)
+        elif behaviour == "unknown":
+            video = Track("m=video 0 RTP/AVP {pt}\na=rtpmap:{pt} FOO/90000", self._bad_pictures)
         elif behaviour == "deaf":
             video = Track("m=audio 0 RTP/AVP {pt}", self._sound, pt=8)
         super().__init__([video])

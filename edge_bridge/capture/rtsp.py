@@ -1,7 +1,7 @@
 """A camera over RTSP, by FFmpeg; its faults in words fit for an operator and the timeline."""
 
 import contextlib
-import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -9,22 +9,51 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import av
 from av import error as av_error
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
+from edge_bridge.capture.answer import SENT_AWAY, ask
 from edge_bridge.capture.bounds import bound_allocations
 from edge_bridge.capture.source import SourceError
 from edge_bridge.config import CameraConfig
+from media.fragmenter import VIDEO_CODECS
 from media.fragmenter_packet import AnyPacket
 
 _OPEN_S = 15
+_LOOKS = ((3, 5 << 20), (12, 32 << 20))
+"""Seconds and bytes in which parameter sets are waited for: at first, and once again with more.
+
+A camera that tells them with keyframes only, and seldom sends those, needs the second; the first is
+enough for others, and is all that promised sound which never comes can cost.
+"""
+_TRIES_REMEMBERED = 256
+_sent_away: dict[str, None] = {}
+"""Addresses that sent us elsewhere. FFmpeg follows without end, so they are asked before it."""
 _GENPTS = 0x0001
-_STATUS_LINE_BYTES = 4_096
 _MOST_HELD = 20
 
+_NOTHING = (
+    "the camera promises pictures and sends none that can be read within {} s: restart it; with "
+    "transport udp, look whether a firewall drops them"
+)
+_BLIND = (
+    "the camera sends no parameter sets, so its pictures cannot be read: restart it, set its "
+    "keyframe interval (GOP) to 2 to 4 s, or choose another stream"
+)
+
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
-    (av_error.HTTPUnauthorizedError, "the camera refuses user name or password (401)"),
-    (av_error.HTTPForbiddenError, "the camera forbids this user the stream (403)"),
-    (av_error.HTTPNotFoundError, "the camera knows no stream at this address (404)"),
-    (av_error.ConnectionRefusedError, "the camera refuses the connection: is RTSP on at this port"),
+    (av_error.HTTPUnauthorizedError, "the camera refuses user name or password (401): mend them"),
+    (
+        av_error.HTTPForbiddenError,
+        "the camera forbids this user the stream (403): give it viewing rights",
+    ),
+    (
+        av_error.HTTPNotFoundError,
+        "the camera knows no stream at this address (404): mend the url's path",
+    ),
+    (
+        av_error.ConnectionRefusedError,
+        "the camera refuses the connection: is RTSP on at this port?",
+    ),
     (av_error.ConnectionResetError, "the camera cut the connection"),
     (av_error.BrokenPipeError, "the camera cut the connection"),
     (av_error.EOFError, "the camera closed the stream"),
@@ -40,17 +69,35 @@ class RtspSource:
         self._camera = camera
         self._now_ms = now_ms
         self._no_data_s = no_data_s
+        if camera.url in _sent_away and (answer := ask(camera.url)) is not None:
+            raise SourceError(answer)
+        began_s = time.monotonic()
+        for look_s, look_bytes in _LOOKS:
+            self._open(look_s, look_bytes)
+            if _can_be_judged(self.video):
+                break
+            self.close()
+            if time.monotonic() - began_s >= _OPEN_S:
+                raise SourceError(_NOTHING.format(_OPEN_S))
+        else:
+            raise SourceError(_BLIND)
+        audio = self._container.streams.audio
+        self.audio = audio[0] if camera.audio and audio and audio[0].codec_context else None
+
+    def _open(self, look_s: int, look_bytes: int) -> None:
         options = {
-            "rtsp_transport": camera.transport,
-            "timeout": str(int(max(no_data_s, _OPEN_S) * 1_000_000)),
-            "allowed_media_types": "video+audio" if camera.audio else "video",
-            "analyzeduration": "3000000",
+            "rtsp_transport": self._camera.transport,
+            "timeout": str(int(max(self._no_data_s, _OPEN_S) * 1_000_000)),
+            "allowed_media_types": "video+audio" if self._camera.audio else "video",
+            "analyzeduration": str(look_s * 1_000_000),
+            "probesize": str(look_bytes),
             "reorder_queue_size": "500",
             "buffer_size": str(4 << 20),
         }
+        address, timeout = _with_password(self._camera), (_OPEN_S, self._no_data_s)
         try:
             self._container: InputContainer = av.open(
-                _with_password(camera), "r", options=options, timeout=(_OPEN_S, no_data_s)
+                address, "r", options=options, timeout=timeout
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(self._open_words(error)) from None
@@ -60,8 +107,11 @@ class RtspSource:
         except IndexError:
             self.close()
             raise SourceError("the camera's stream has no pictures: choose another one") from None
-        audio = self._container.streams.audio
-        self.audio = audio[0] if camera.audio and audio and audio[0].codec_context else None
+        if self.video.codec_context is None:
+            self.close()
+            raise SourceError(
+                "the camera's pictures are of no known kind: set it to H.264 or H.265"
+            )
 
     def packets(self) -> Iterator[tuple[AnyPacket, int]]:
         """Yield packets; raises SourceError when the camera ends, cuts or says nothing."""
@@ -93,12 +143,35 @@ class RtspSource:
         return words(error)
 
     def _open_words(self, error: Exception) -> str:
-        if isinstance(error, av_error.ExitError | av_error.TimeoutError | TimeoutError):
-            return f"no answer within {_OPEN_S} s: is the camera on, and the address right?"
-        vague = not any(isinstance(error, kind) for kind, _ in _WORDS)
-        if vague and (answer := ask(self._camera.url)) is not None:
+        answer = None
+        late = isinstance(error, av_error.ExitError | av_error.TimeoutError | TimeoutError)
+        refused = isinstance(error, av_error.HTTPUnauthorizedError)
+        if late or refused or not any(isinstance(error, kind) for kind, _ in _WORDS):
+            answer = ask(self._camera.url)
+        if answer is not None and SENT_AWAY in answer:
+            _remember(self._camera.url)
+        if answer is not None:
             return answer
+        if refused and self._camera.username is None:
+            return (
+                "the camera asks for a user and a password (401): give username, and password_file "
+                "or password_env"
+            )
+        if late:
+            return f"no answer within {_OPEN_S} s: is the camera on, and the address right?"
         return words(error)
+
+
+def _can_be_judged(video: VideoStream) -> bool:
+    """Whether the size is known, or need not be: what is not recorded is told by its kind."""
+    context = video.codec_context
+    return bool(context.width) or context.codec.canonical_name not in VIDEO_CODECS
+
+
+def _remember(url: str) -> None:
+    _sent_away[url] = None
+    while len(_sent_away) > _TRIES_REMEMBERED:
+        _sent_away.pop(next(iter(_sent_away)), None)
 
 
 class HeldBack:
@@ -142,43 +215,10 @@ def words(error: Exception) -> str:
         if isinstance(error, kind):
             return text
     said = getattr(error, "strerror", None) or type(error).__name__
-    return f"the camera's stream cannot be read ({said})"
-
-
-def ask(url: str, within_s: float = 3) -> str | None:
-    """Ask a camera for its stream in plain RTSP; return what is wrong, or None where it answers.
-
-    FFmpeg says "invalid data" for much; the status line says more.
-    """
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (322 if parts.scheme == "rtsps" else 554)
-    request = f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
-    try:
-        with socket.create_connection((host, port), within_s) as connection:
-            if parts.scheme == "rtsps":
-                return None
-            connection.settimeout(within_s)
-            connection.sendall(request.encode())
-            line = connection.recv(_STATUS_LINE_BYTES).split(b"\r\n", 1)[0]
-    except socket.gaierror:
-        return f"the name {host} is not known: mend the address or the site's DNS"
-    except ConnectionRefusedError:
-        return f"{host}:{port} refuses the connection: is RTSP on at this port?"
-    except OSError:
-        return f"{host}:{port} does not answer: is the camera on, and in this network?"
-    status = line.decode("ascii", "replace")
-    if not status.startswith("RTSP/1.0 "):
-        return f"{host}:{port} does not speak RTSP: mend the port"
-    code = status[9:12]
-    known = {
-        "200": None,
-        "401": None,  # asked without a password on purpose
-        "404": "the camera knows no stream at this address (404)",
-        "453": "the camera has not enough bandwidth for one more client (453)",
-        "461": "the camera does not offer this transport (461): choose the other one",
-        "503": "the camera's stream is not available (503)",
-    }
-    return known.get(code, f"the camera answers {status[9:80]}")
+    return (
+        f"the camera's stream cannot be read ({said}): restart it, update its firmware, or choose "
+        "another stream or transport"
+    )
 
 
 def _with_password(camera: CameraConfig) -> str:

@@ -213,7 +213,7 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
     ]
     words = {
         "wrong": "refuses user name or password (401)",
-        "open": "refuses user name or password (401)",
+        "open": "asks for a user and a password (401)",
         "nowhere": "knows no stream at this address (404)",
         "dead": "refuses the connection",
         "unknown": "the name camera.invalid is not known",

@@ -1,0 +1,94 @@
+"""Recording cameras in this process, and what was kept of them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import yaml
+
+from domain.events import FragmentArrived, RunStarted
+from edge_bridge.config import EdgeConfig, load
+from tests.footage import numbers_in
+
+SITE = "acme/berlin"
+
+
+class Keeps:
+    """What became of runs."""
+
+    def __init__(self) -> None:
+        self.fragments: dict[str, list[tuple[FragmentArrived, bytes]]] = {}
+        self.ends: dict[str, str] = {}
+
+    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+        del started
+        self.fragments.setdefault(event.run, []).append((event, data))
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        del ended_ms
+        self.ends[run] = reason
+
+    def runs(self, name: str) -> list[str]:
+        """The runs of a camera, oldest first."""
+        of = f"{SITE}/{name}"
+        return sorted(run for run, kept in self.fragments.items() if kept[0][0].camera == of)
+
+    def frames(self, name: str) -> int:
+        """How many pictures of a camera are kept so far."""
+        return sum(event.frames for run in self.runs(name) for event, _ in self.fragments[run])
+
+    def joined(self, run: str, folder: Path) -> Path:
+        """Write a run's fragments one after the other; they adjoin and are all there."""
+        kept = self.fragments[run]
+        assert [event.seq for event, _ in kept] == list(range(len(kept)))
+        for (one, _), (following, _) in pairwise(kept):
+            assert one.end_ms == following.start_ms
+        path = folder / f"{run}.ts"
+        path.write_bytes(b"".join(data for _, data in kept))
+        return path
+
+    def numbers(self, run: str, folder: Path) -> list[int | None]:
+        """The numbers of a run's pictures."""
+        numbers = list(numbers_in(self.joined(run, folder)))
+        assert len(numbers) == sum(event.frames for event, _ in self.fragments[run])
+        return numbers
+
+
+def follow(numbers: list[int | None]) -> bool:
+    """Whether each picture is the one after the one before."""
+    first = numbers[0]
+    return first is not None and numbers == list(range(first, first + len(numbers)))
+
+
+def recording(folder: Path, cameras: Sequence[Mapping[str, object]]) -> EdgeConfig:
+    """Return the configuration of an edge that records these cameras, and sends nothing."""
+    path = folder / "edge.yaml"
+    data = {
+        "site": SITE,
+        "edge": "e1",
+        "cloud": {"bucket": "none", "queue_url": "http://127.0.0.1:9/q"},
+        "spool": {"dir": "spool"},
+        "fragment_s": 2,
+        "no_data_s": 3,
+        "cameras": [dict(one) for one in cameras],
+    }
+    path.write_text(yaml.safe_dump(data))
+    return load(path)
+
+
+class Memory:
+    """How much memory this process takes more than at first, at most."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._before = self._most = self._process.memory_info().rss
+
+    def look(self) -> None:
+        """Measure."""
+        self._most = max(self._most, self._process.memory_info().rss)
+
+    @property
+    def growth(self) -> int:
+        """Bytes."""
+        return self._most - self._before
