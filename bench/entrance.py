@@ -95,7 +95,7 @@ class Entrance:
             left: Sequence[bytes] = bodies
             while left:
                 try:
-                    left = [left[at] for at in await self._queue.send(left)]
+                    left = [left[one.at] for one in await self._queue.send(left)]
                 except StoreError:
                     await asyncio.sleep(PAUSE_S)
             self.by_sqs += len(bodies)

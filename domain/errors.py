@@ -37,6 +37,10 @@ class CredentialsError(StoreError):
     """Credentials are expired, unknown or missing; whoever gets this reads them again."""
 
 
+class RefusedError(StoreError):
+    """What was sent is itself at fault; sending it again as it is would be of no use."""
+
+
 class ObjectMissingError(StoreError):
     """The object is not in the store."""
 

@@ -7,13 +7,31 @@ from typing import Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.errors import CredentialsError, StoreError
+from domain.errors import CredentialsError, RefusedError, StoreError
 from stores.aws import AwsEndpoint, AwsService, credentials_refused, unreachable
 
 MAX_BATCH = 10
 """SQS's most messages a request."""
 MAX_BATCH_BYTES = 256 << 10
 """SQS's most bytes a request, all messages together."""
+
+
+_ITS_FAULT = {
+    "InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue", "InvalidBatchEntryId",
+    "RequestEntityTooLarge", "413",
+}  # fmt: skip
+"""Codes with which SQS says that what was sent is at fault, not the queue or the sender."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One message of a batch that the queue did not take, while it may have taken others."""
+
+    at: int
+    """Its place in the batch."""
+    its_fault: bool
+    """Whether sending it again is of no use; else the queue was at fault."""
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,8 @@ class Queue(AwsService):
                 raise CredentialsError(
                     f"{operation} on the queue {self.url}: {refused}."
                 ) from error
-            raise StoreError(f"{operation} on the queue {self.url} failed: {error}") from error
+            kind = RefusedError if _its_fault(error) else StoreError
+            raise kind(f"{operation} on the queue {self.url} failed: {error}") from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
             if (refused := credentials_refused(error)) is not None:
                 raise CredentialsError(
@@ -58,11 +77,11 @@ class Queue(AwsService):
             ) from error
         return answer
 
-    async def send(self, bodies: Sequence[bytes], *, reason: str | None = None) -> list[int]:
-        """Send up to 10 messages (256 KiB together); return the indexes of those refused.
+    async def send(self, bodies: Sequence[bytes], *, reason: str | None = None) -> list[Refusal]:
+        """Send up to 10 messages (256 KiB together); return which of them were refused.
 
         `reason` goes along as a message attribute. Raises StoreError where the request as a
-        whole failed; then any of them may have arrived.
+        whole failed; then any of them may have arrived. RefusedError: something in it is at fault.
         """
         attributes: dict[str, Any] = {}
         if reason is not None:
@@ -74,7 +93,17 @@ class Queue(AwsService):
             for at, body in enumerate(bodies)
         ]
         answer = await self._call("send_message_batch", Entries=entries)
-        return sorted(int(failed["Id"]) for failed in answer.get("Failed", []))
+        return sorted(
+            (
+                Refusal(
+                    int(failed["Id"]),
+                    bool(failed.get("SenderFault", False)),
+                    f"{failed.get('Code', '')}: {failed.get('Message', '')}"[:300],
+                )
+                for failed in answer.get("Failed", [])
+            ),
+            key=lambda refusal: refusal.at,
+        )
 
     async def receive(
         self, *, most: int = MAX_BATCH, wait_s: int = 10, hidden_s: int = 60
@@ -122,3 +151,8 @@ class Queue(AwsService):
                 for at, receipt in enumerate(receipts[start : start + MAX_BATCH])
             ]
             await self._call("change_message_visibility_batch", Entries=entries)
+
+
+def _its_fault(error: ClientError) -> bool:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code.rsplit(".", 1)[-1] in _ITS_FAULT

@@ -37,7 +37,8 @@ Reason = Annotated[
     str, Field(min_length=1, max_length=500, description="why, in words fit for an operator")
 ]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
-Ranges = Annotated[list[tuple[Seq, Seq]], Field(max_length=10_000)]
+MOST_RANGES = 10_000
+Ranges = Annotated[list[tuple[Seq, Seq]], Field(max_length=MOST_RANGES)]
 """Inclusive (first, last) pairs of seqs, ascending, not touching."""
 
 

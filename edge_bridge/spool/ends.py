@@ -1,6 +1,7 @@
 """Ends of runs on their way: what an end says is fixed once, then written to S3, then noticed."""
 
 from domain.events import RunEnded
+from domain.events.base import MOST_RANGES
 from domain.events.registry import encode
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.rows import EndState, RunRow
@@ -43,5 +44,6 @@ def _event(journal: Journal, run: RunRow) -> RunEnded:
         ended_ms=run.ended_ms or run.last_ms,
         last_seq=run.last_seq,
         reason=run.reason or "unknown",
-        given_up=list(journal.given_up(run.run).ranges),
+        # More than an event may say: the cloud then learns of the rest by waiting.
+        given_up=list(journal.given_up(run.run).ranges)[:MOST_RANGES],
     )

@@ -7,12 +7,12 @@ only when that stands is its notice sent.
 import asyncio
 import hashlib
 import logging
+import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from domain.errors import CredentialsError, ObjectExistsError, StoreError
+from domain.errors import CredentialsError, ObjectExistsError, RefusedError, StoreError
 from domain.events import RunEnded
 from domain.events.registry import encode
 from domain.identity import FragmentId, run_end_key
@@ -20,37 +20,17 @@ from edge_bridge import metrics
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.rows import MessageRow
+from edge_bridge.upload.batch import ROOM, Batch, Settles
 from edge_bridge.upload.link import Link
+from edge_bridge.upload.refused import Refused, Suspect
 from edge_bridge.upload.signal import Signal
 from stores.objects import ObjectStore
-from stores.queue import MAX_BATCH, MAX_BATCH_BYTES, Queue
+from stores.queue import MAX_BATCH, Queue
 
 log = logging.getLogger(__name__)
 
-_ROOM = MAX_BATCH_BYTES - 4_096
-"""Bytes of a batch; the rest is for what SQS counts besides the bodies."""
 _NOTICES_FIRST = MAX_BATCH // 2
 """Places of a batch that messages leave to notices."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Bodies in order, and what each of them settles."""
-
-    bodies: list[bytes] = field(default_factory=list)
-    settles: list[MessageRow | FragmentId | str | None] = field(default_factory=list)
-    size: int = 0
-    most: int = MAX_BATCH
-    heartbeat: bytes | None = None
-
-    def add(self, body: bytes, settles: MessageRow | FragmentId | str | None) -> bool:
-        """Add a body; False: it does not fit any more."""
-        if len(self.bodies) >= self.most or (self.bodies and self.size + len(body) > _ROOM):
-            return False
-        self.bodies.append(body)
-        self.settles.append(settles)
-        self.size += len(body)
-        return True
 
 
 class Sender:
@@ -75,6 +55,7 @@ class Sender:
         self._to_s3, self._to_sqs = to_s3, to_sqs
         self._work = work
         self._heartbeat: bytes | None = None
+        self._refused = Refused()
 
     def heartbeat(self, body: bytes) -> None:
         """Have a heartbeat sent; only the newest is kept."""
@@ -91,65 +72,115 @@ class Sender:
         while True:
             await self._to_sqs.ready()
             heard = self._work.heard()
+            if self._refused.suspects:
+                await self._deliver_alone(self._refused.suspects.popleft())
+                continue
             try:
                 batch = await self._gather()
             except DiskError:  # what waits waits on; that the edge lives is said all the same
-                batch = _Batch()
+                batch = Batch()
                 self._add_heartbeat(batch)
             if batch.bodies:
                 await self._deliver(batch)
+            elif self._refused.aside:
+                self._refused.aside.clear()  # nothing else is there to try the queue with
             else:
                 await heard
 
-    async def _gather(self) -> _Batch:
-        batch = _Batch(most=MAX_BATCH - 1 if self._heartbeat is not None else MAX_BATCH)
-        spool = self._owner.spool
-        notices = await self._owner.call(spool.unnoticed, MAX_BATCH)
-        messages = await self._owner.call(spool.messages, MAX_BATCH)
+    async def _gather(self) -> Batch:
+        batch = Batch(most=MAX_BATCH - 1 if self._heartbeat is not None else MAX_BATCH)
+        spool, aside = self._owner.spool, self._refused.aside
+        notices = await self._owner.call(spool.unnoticed, MAX_BATCH + len(aside))
+        notices = [row for row in notices if row.id not in aside]
+        messages = await self._owner.call(spool.messages, MAX_BATCH + len(aside))
         kept_free = min(len(notices), _NOTICES_FIRST)
         for message in messages:
-            if len(message.body) > _ROOM:
-                log.error("a %s of %d bytes is too large", message.type, len(message.body))
-                metrics.MESSAGES_DROPPED.inc()
-                await self._owner.call(spool.sent, [], [message], [])
+            if message in aside:
+                continue
+            if (fault := _unsendable(message.body)) is not None:
+                await self._give_up(message, fault)
             elif len(batch.bodies) >= MAX_BATCH - kept_free or not batch.add(message.body, message):
                 break
         for row in notices:
             if not batch.add(row.event.encode(), row.id):
                 break
         for run, body in await self._owner.call(spool.ends_to_notice):
-            if not batch.add(body, run):
+            if run not in aside and not batch.add(body, run):
                 break
         # Last, so that none newer comes while the rest is gathered. A place was kept for it.
         batch.most = MAX_BATCH
         self._add_heartbeat(batch)
         return batch
 
-    def _add_heartbeat(self, batch: _Batch) -> None:
+    def _add_heartbeat(self, batch: Batch) -> None:
         if self._heartbeat is not None and batch.add(self._heartbeat, None):
             batch.heartbeat, self._heartbeat = self._heartbeat, None
 
-    async def _deliver(self, batch: _Batch) -> None:
+    async def _deliver(self, batch: Batch) -> None:
         try:
-            refused = set(await self._queue.send(batch.bodies))
-        except StoreError as error:
+            refusals = await self._queue.send(batch.bodies)
+        except RefusedError as error:
             self._to_sqs.failed(error)
+            self._refused.batch(batch.bodies, batch.settles)
+            return
+        except StoreError as error:
             if self._heartbeat is None:
                 self._heartbeat = batch.heartbeat
-            if isinstance(error, CredentialsError):
-                await self._queue.renew()
+            await self._failed(error)
             return
         self._spend(sum(map(len, batch.bodies)))
+        refused = {one.at for one in refusals}
         taken = [what for at, what in enumerate(batch.settles) if at not in refused]
+        for one in refusals:
+            if one.its_fault:
+                self._refused.one(batch.bodies[one.at], batch.settles[one.at], again=False)
+        if taken:
+            self._to_sqs.succeeded()
+            self._refused.taken()
+        if refusals:
+            said = f"the queue refused {len(refusals)} messages ({refusals[0].why})."
+            self._to_sqs.failed(StoreError(said))
         if any(what is not None for what in taken):
             await self._settle(taken)
-        if refused:
-            self._to_sqs.failed(StoreError(f"the queue refused {len(refused)} messages."))
-        else:
-            self._to_sqs.succeeded()
         self._work.set()  # a run may have become ready to end
 
-    async def _settle(self, taken: "list[MessageRow | FragmentId | str | None]") -> None:
+    async def _deliver_alone(self, suspect: Suspect) -> None:
+        try:
+            refusals = await self._queue.send([suspect.body])
+            if any(not one.its_fault for one in refusals):
+                raise StoreError(f"the queue refused a message ({refusals[0].why}).")
+            if refusals:
+                raise RefusedError(f"the queue refused a message ({refusals[0].why}).")
+        except RefusedError as error:
+            if self._refused.one(suspect.body, suspect.what, suspect.again):
+                await self._give_up(suspect.what, str(error))
+            else:
+                self._to_sqs.failed(error)
+            return
+        except StoreError as error:
+            self._refused.suspects.appendleft(suspect)
+            await self._failed(error)
+            return
+        self._spend(len(suspect.body))
+        self._to_sqs.succeeded()
+        self._refused.taken()
+        if suspect.what is not None:
+            await self._settle([suspect.what])
+        self._work.set()
+
+    async def _failed(self, error: StoreError) -> None:
+        self._to_sqs.failed(error)
+        if isinstance(error, CredentialsError):
+            await self._queue.renew()
+
+    async def _give_up(self, what: Settles, why: str) -> None:
+        """Let go of what the queue never takes. Of notices and ends all stands in S3."""
+        metrics.MESSAGES_DROPPED.inc()
+        named = what.type if isinstance(what, MessageRow) else what
+        log.error("a message is given up (%s): %s", named, why)
+        await self._settle([what])
+
+    async def _settle(self, taken: list[Settles]) -> None:
         await self._owner.call(
             self._owner.spool.sent,
             [what for what in taken if isinstance(what, FragmentId)],
@@ -162,6 +193,7 @@ class Sender:
             await self._to_s3.ready()
             heard = self._work.heard()
             ends = await self._owner.call(self._owner.spool.ends_to_write, 20)
+            random.shuffle(ends)  # one that fails for its own sake does not stop the others
             for run, event in ends:
                 if not await self._write_end(run.run, event):
                     break
@@ -182,7 +214,11 @@ class Sender:
             )
         except ObjectExistsError:
             # Only where the journal was lost: what was said first counts.
-            stands = await self._standing(key)
+            try:
+                stands = await self._standing(key)
+            except StoreError as error:
+                self._to_s3.failed(error)
+                return False
             log.warning("the run's end stands already", extra={"camera": event.camera, "run": run})
         except StoreError as error:
             self._to_s3.failed(error)
@@ -197,5 +233,15 @@ class Sender:
     async def _standing(self, key: str) -> RunEnded | None:
         try:
             return RunEnded.model_validate_json(await self._store.get(key))
-        except (StoreError, ValidationError):
+        except ValidationError:
             return None
+
+
+def _unsendable(body: bytes) -> str | None:
+    if len(body) > ROOM:
+        return f"it is too large, {len(body)} bytes"
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "it is damaged"
+    return None

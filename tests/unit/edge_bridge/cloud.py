@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from domain.errors import ObjectExistsError, ObjectMissingError, StoreError
+from domain.errors import ObjectExistsError, ObjectMissingError, RefusedError, StoreError
+from stores.queue import Refusal
 
 
 class MemoryCloud:
@@ -21,6 +22,10 @@ class MemoryCloud:
         self.failing = False
         self.refuse_first = 0
         """So many messages are refused one by one."""
+        self.poisoned: Callable[[bytes], bool] = lambda body: False
+        """Messages that are refused for their own sake,"""
+        self.poison_refuses_batch = True
+        """and with them the whole request, or else they alone."""
 
     async def _operation(self, after: bool) -> None:
         if self.crash_at is not None and self.crash_at == (self.operations, after):
@@ -56,7 +61,7 @@ class MemoryCloud:
             raise ObjectMissingError(key)
         return self.objects[key][0]
 
-    async def send(self, bodies: Sequence[bytes]) -> list[int]:
+    async def send(self, bodies: Sequence[bytes]) -> list[Refusal]:
         """As stores.queue.Queue."""
         self.operations += 1
         await self._operation(False)
@@ -64,8 +69,13 @@ class MemoryCloud:
             raise StoreError("the queue cannot be reached.")
         assert 1 <= len(bodies) <= 10
         assert sum(map(len, bodies)) <= 256 << 10
+        poisoned = [at for at, body in enumerate(bodies) if self.poisoned(body)]
+        if poisoned and self.poison_refuses_batch:
+            raise RefusedError("SQS says InvalidMessageContents.")
         refused = list(range(min(self.refuse_first, len(bodies))))
         self.refuse_first -= len(refused)
-        self.messages += [body for at, body in enumerate(bodies) if at not in refused]
+        self.messages += [
+            body for at, body in enumerate(bodies) if at not in refused and at not in poisoned
+        ]
         await self._operation(True)
-        return refused
+        return [Refusal(at, at in poisoned, "no") for at in sorted({*refused, *poisoned})]

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ConfigError
+from domain.events.base import MOST_RANGES
+from edge_bridge.spool.missed import MissedRange
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, State
 from edge_bridge.spool.spool import Spool, open_spool
@@ -273,3 +275,17 @@ def test_what_an_end_says_never_changes_once_fixed(tmp_path: Path) -> None:
     assert spool.ends_to_notice() == []
     assert spool.counts().messages == 1  # the run's start, which nobody sent here
     abandon(spool)
+
+
+def test_an_end_that_gave_up_more_stretches_than_an_event_holds_is_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    spool = reopened(tmp_path)
+    last = 2 * MOST_RANGES + 2
+    for seq in range(0, last + 1, 2):
+        missed = MissedRange(seq, seq, T0_MS, T0_MS, "disk full")
+        spool.give_up_range(started(), missed)
+    spool.end_run(RUN, T0_MS + 1, "over")
+    [(_, event)] = spool.ends_to_write(10)
+    assert (event.last_seq, len(event.given_up)) == (last, MOST_RANGES)
+    spool.close()
