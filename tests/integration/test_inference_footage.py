@@ -16,8 +16,11 @@ from edge_bridge.inference.config import InferenceConfig
 from edge_bridge.inference.process import Inference
 from tests.unit.edge_bridge.packets import at_ms_of, encode, read_clip
 from tests.waiting import wait_for
+from vision.detector import Found
 from vision.hog import HogPeople
 from vision.onnx_detector import load
+from vision.shrink import Shrinker
+from vision.stationary import iou
 
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "models"
@@ -74,9 +77,10 @@ async def test_people_are_found_where_they_are(tmp_path: Path) -> None:
     assert sum(len(frame.objects) for frame in frames) >= 2 * len(frames)
 
 
-@needs_footage
-@pytest.mark.skipif(not MODELS.is_dir(), reason="no real model stands beside the checkout")
-def test_a_real_coco_detector_works_through_its_card(tmp_path: Path) -> None:
+needs_model = pytest.mark.skipif(not MODELS.is_dir(), reason="no real model is beside the checkout")
+
+
+def coco_card(folder: Path, score: float = 0.55) -> Path:
     card = {
         "name": "fastestdet",
         "version": "1.0",
@@ -91,11 +95,17 @@ def test_a_real_coco_detector_works_through_its_card(tmp_path: Path) -> None:
         "output": {"layout": "fastestdet"},
         "labels": str(MODELS / "coco.names"),
         "keep": ["person", "car", "truck"],
-        "thresholds": {"score": 0.55, "iou": 0.45},
+        "thresholds": {"score": score, "iou": 0.45},
     }
-    path = tmp_path / "fastestdet.yaml"
+    path = folder / f"fastestdet-{score}.yaml"
     path.write_text(yaml.safe_dump(card))
-    detector = load(path)
+    return path
+
+
+@needs_footage
+@needs_model
+def test_a_real_coco_detector_works_through_its_card(tmp_path: Path) -> None:
+    detector = load(coco_card(tmp_path))
     found = detector.detect(pictures(*range(0, 780, 60)))
     counts = [Counter(one.label for one in several) for several in found]
     assert all(2 <= count["person"] <= 14 for count in counts), counts
@@ -114,3 +124,39 @@ def test_a_real_coco_detector_works_through_its_card(tmp_path: Path) -> None:
         ]
         assert inside, f"nobody at {x},{y}"
         assert min(w * h for _, _, w, h in inside) < 0.03
+
+
+def likest(one: Found, among: list[Found]) -> tuple[float, float]:
+    """Return the overlap with the box of that label that overlaps most, and the scores' gap."""
+    pairs = [(iou(one.box, each.box), each.score) for each in among if each.label == one.label]
+    overlap, score = max(pairs, default=(0.0, 0.0))
+    return overlap, abs(one.score - score)
+
+
+@needs_footage
+@needs_model
+@pytest.mark.parametrize("size", [(768, 576), (1280, 720)])
+def test_shrinking_in_one_step_finds_what_shrinking_the_whole_picture_finds(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Both ways, 40 pictures. Each sure box of one is looked for among all of the other."""
+    sure, all_ = load(coco_card(tmp_path)), load(coco_card(tmp_path, 0.3))
+    shrinker = Shrinker()
+    counts, pairs = [0, 0], []
+    with av.open(str(VTEST)) as clip:
+        frames = [f for number, f in enumerate(clip.decode(video=0)) if number % 20 == 0]
+    for shown in frames:
+        frame = shown.reformat(*size, "yuv420p", interpolation="BICUBIC")
+        small = shrinker.colour(frame, *sure.useful_size(*size))
+        ways = [np.asarray(frame.to_ndarray(format="bgr24")), small]
+        surely, at_all = sure.detect(ways), all_.detect(ways)
+        for way, other in ((0, 1), (1, 0)):
+            counts[way] += len(surely[way])
+            pairs += [likest(one, at_all[other]) for one in surely[way]]
+    overlaps, gaps = np.asarray(pairs).T
+    print(f"boxes {counts}, overlap {overlaps.mean():.3f}, gap of scores {gaps.mean():.4f}")
+    assert min(counts) >= 350
+    assert abs(counts[0] - counts[1]) <= 0.03 * counts[0]
+    assert overlaps.mean() >= 0.93
+    assert (overlaps >= 0.5).mean() >= 0.97
+    assert gaps.mean() <= 0.015

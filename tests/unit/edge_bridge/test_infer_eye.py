@@ -78,6 +78,40 @@ def test_what_is_hidden_is_black_before_anybody_looks(tmp_path: Path) -> None:
         assert without.picture[:, :96].any()
 
 
+def test_what_is_hidden_stays_black_at_the_models_size_and_cannot_move(tmp_path: Path) -> None:
+    """All that changes is the left half, which is hidden: the gate shuts, and sees no more."""
+    path = tmp_path / "left.mkv"
+    dice = np.random.default_rng(3)
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=5, options={"preset": "ultrafast", "g": "5"})
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 384, 256, "yuv420p"
+        for number in range(50):
+            shown = np.full((256, 384, 3), 120, np.uint8)
+            shown[:, :192] = dice.integers(0, 255, (256, 1, 3))
+            picture = av.VideoFrame.from_ndarray(shown, "rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, 5)
+            out.mux(video.encode(picture))
+        out.mux(video.encode(None))
+    packets = list(read_clip(path).encoded())
+    left_half = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
+    config = InferenceConfig.model_validate({"motion": {"still_every_ms": 0}})
+
+    def looked(privacy: Sequence[Mask]) -> list[Sample]:
+        eye = CameraEye(CAMERA, config, privacy, TALLY, lambda width, height: (70, 90))
+        pace = Pace(5)
+        return [sample for packet in packets for sample in eye.take(packet, pace)]
+
+    assert len(looked([])) >= 48
+    hidden = looked([left_half])
+    assert 14 <= len(hidden) <= 18, "no more than 3 s of warming up"
+    for sample in hidden:
+        assert sample.picture.shape == (90, 70, 3)
+        assert sample.aspect == 1.5
+        assert not sample.picture[:, :36].any()
+        assert (sample.picture[:, 38:] > 100).all()
+
+
 def test_behind_it_only_decodes(tmp_path: Path) -> None:
     clip = read_clip(write_clip(tmp_path / "clip.mkv", 50))
     eye, pace = eye_of(), Pace(5)
