@@ -196,6 +196,8 @@ class Recorder:
                     self._say("recording", "")
         except MediaError as error:
             reason = error
+            if isinstance(error, TimesBrokenError):
+                packets.put_back()  # it may be the keyframe that the next run begins with
         try:
             run.end(self._why_stopped if reason is None else str(reason))
         except MediaError as error:
@@ -230,15 +232,32 @@ class _Watched:
         self._video = source.video
         self._no_data_s = no_data_s
         self._picture_s = time.monotonic()
+        self._last: tuple[AnyPacket, int] | None = None
+        self._times: tuple[int | None, int | None] = (None, None)
+        self._back = False
 
     def __iter__(self) -> "_Watched":
         return self
 
     def __next__(self) -> tuple[AnyPacket, int]:
-        packet, arrived_ms = next(self._packets)
+        if self._back and self._last is not None:
+            again, self._last, self._back = self._last, None, False
+            return again
+        self._last = packet, arrived_ms = next(self._packets)
         now_s = time.monotonic()
         if packet.stream is self._video:
             self._picture_s = now_s
+            self._times = packet.pts, packet.dts
         elif now_s - self._picture_s > self._no_data_s:
             raise SourceError(f"no pictures for {self._no_data_s:g} s, only sound")
         return packet, arrived_ms
+
+    def put_back(self) -> None:
+        """Give the last packet once more, and once only, with the times that the camera gave it."""
+        if self._last is None or self._last[0].stream is not self._video:
+            return
+        packet, _ = self._last
+        packet.pts, packet.dts = self._times
+        if self._video.time_base is not None:
+            packet.time_base = self._video.time_base
+        self._back = True

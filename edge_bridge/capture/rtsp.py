@@ -1,6 +1,7 @@
 """A camera over RTSP, by FFmpeg; its faults in words fit for an operator and the timeline."""
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import av
 from av import error as av_error
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -16,7 +18,10 @@ from edge_bridge.capture.bounds import bound_allocations
 from edge_bridge.capture.source import SourceError
 from edge_bridge.config import CameraConfig
 from media.fragmenter import VIDEO_CODECS
+from media.fragmenter_audio import codec_of
 from media.fragmenter_packet import AnyPacket
+
+log = logging.getLogger(__name__)
 
 _OPEN_S = 15
 _LOOKS = ((3, 5 << 20), (12, 32 << 20))
@@ -82,7 +87,14 @@ class RtspSource:
         else:
             raise SourceError(_BLIND)
         audio = self._container.streams.audio
-        self.audio = audio[0] if camera.audio and audio and audio[0].codec_context else None
+        self.audio = audio[0] if camera.audio and audio else None
+        if self.audio is not None and not _can_be_recorded(self.audio):
+            log.warning(
+                "the camera's sound cannot be recorded, for it does not say how it is coded; its "
+                "pictures are: set its sound to AAC or G.711, or audio to false",
+                extra={"camera": camera.id},
+            )
+            self.audio = None
 
     def _open(self, look_s: int, look_bytes: int) -> None:
         options = {
@@ -166,6 +178,14 @@ def _can_be_judged(video: VideoStream) -> bool:
     """Whether the size is known, or need not be: what is not recorded is told by its kind."""
     context = video.codec_context
     return bool(context.width) or context.codec.canonical_name not in VIDEO_CODECS
+
+
+def _can_be_recorded(audio: AudioStream) -> bool:
+    """Whether the SDP told enough of the sound for MPEG-TS; it would end the pictures' run too."""
+    context = audio.codec_context
+    if context is None or not (context.sample_rate and context.layout.nb_channels):
+        return False
+    return codec_of(audio) != "aac" or bool(context.extradata)
 
 
 def _remember(url: str) -> None:
