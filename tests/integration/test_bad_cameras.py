@@ -10,7 +10,9 @@ import pytest
 
 from edge_bridge.cameras import Cameras as Recorded
 from edge_bridge.capture import rtsp
+from edge_bridge.capture.source import SourceError
 from edge_bridge.clock import EdgeClock
+from edge_bridge.config import CameraConfig
 from local.cameras import Cameras
 from media import keyframes
 from tests.footage import write_clip
@@ -48,6 +50,33 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "jumps": ("time stamps jumped back", "parted by more than 5 s"),
     "zero": (_NOTHING,),
 }
+
+
+async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtsp, "_OPEN_S", 1)
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", FPS)
+    names = ("garbage", "hang", "drip", "headers", "line", "length", "sdp", "tracks", "redirect")
+    memory = Memory()
+    with contextlib.ExitStack() as stack:
+        hostile = {name: stack.enter_context(Hostile(name, clip)) for name in names}
+
+        def said(one: Hostile) -> str:
+            camera = CameraConfig(id="one", url=one.url)
+            with pytest.raises(SourceError) as refused:
+                rtsp.RtspSource(camera, 1, lambda: 0)
+            return str(refused.value)
+
+        opened = [asyncio.to_thread(said, hostile[name]) for name in names]
+        for name, words in zip(names, await asyncio.gather(*opened), strict=True):
+            assert any(text in words for text in SAYS[name]), (name, words)
+        # FFmpeg would follow a redirect for ever: the second time it is not let loose on it.
+        redirected = hostile["redirect"].connections
+        assert "another address" in await asyncio.to_thread(said, hostile["redirect"])
+        assert hostile["redirect"].connections == redirected + 1
+    memory.look()
+    assert memory.growth < MOST_GROWTH
 
 
 @pytest.mark.slow

@@ -173,23 +173,25 @@ def later(seconds: int, since: int) -> Callable[[int, Any], Any]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "reason"),
+    ("seconds", "at", "again", "reason"),
     [
-        (-30, "time stamps jumped back by 30.0 s"),
-        (3_600, "clock parted by more than 5 s"),
+        # The jump comes at a picture; the new run begins with the next keyframe, if it is none.
+        (-30, 110, 125, "time stamps jumped back by 30.0 s"),
+        (3_600, 110, 125, "clock parted by more than 5 s"),
+        (-30, 100, 100, "time stamps jumped back by 30.0 s"),
+        (3_600, 100, 100, "clock parted by more than 5 s"),
     ],
 )
 async def test_broken_times_begin_a_new_run_on_the_same_connection(
-    seconds: int, reason: str, clip: Path
+    seconds: int, at: int, again: int, reason: str, clip: Path
 ) -> None:
     kept, clock = Kept(), [T0_MS]
-    # The jump comes at picture 110; the next keyframe is 125.
-    await finished(made([lambda: Film(clip, clock, later(seconds, 110))], kept, clock), kept, 2)
+    await finished(made([lambda: Film(clip, clock, later(seconds, at))], kept, clock), kept, 2)
     (first, _, why), (second, _, _) = kept.ends
     assert reason in why
-    assert sum(event.frames for event in kept.of(first)) == 110
-    assert sum(event.frames for event in kept.of(second)) == 125
-    assert kept.of(second)[0].start_ms == T0_MS + 126 * 40  # stamped by its own arrival
+    assert sum(event.frames for event in kept.of(first)) == at
+    assert sum(event.frames for event in kept.of(second)) == 250 - again
+    assert kept.of(second)[0].start_ms == T0_MS + (again + 1) * 40  # stamped by its own arrival
 
 
 async def test_time_stamps_that_stand_still_end_the_run_and_are_told(tmp_path: Path) -> None:
