@@ -1,6 +1,5 @@
 """S3 and SQS alone, as an edge sees the cloud, and what an edge has left in them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,27 +19,14 @@ from stores.objects import ObjectStore
 from stores.queue import MAX_BATCH, Queue
 
 
-class _OpenStore(s3.ObjectStore):
-    """S3 that believes every access key: who may be in is for others to say."""
-
-    def prepare(self) -> None:
-        """Write the configuration."""
-        super().prepare()
-        path = self.home / "s3proxy.conf"
-        text = re.sub(r"authorization=.*", "authorization=none", path.read_text())
-        path.write_text(text)
-
-
 class Cloudlet:
     """The two services in a data folder; a context manager that stops them. Blocking."""
 
-    def __init__(self, data: Path, report: Report, *, any_key: bool = False) -> None:
-        """`any_key`: S3 checks no signatures, so that keys may be changed."""
+    def __init__(self, data: Path, report: Report) -> None:
         self._folder = DataFolder(data)
         ports = Ports(self._folder)
-        store = _OpenStore if any_key else s3.ObjectStore
         self._services: list[Service] = [
-            kind(self._folder, ports, report) for kind in (store, Queues)
+            kind(self._folder, ports, report) for kind in (s3.ObjectStore, Queues)
         ]
 
     def __enter__(self) -> Self:

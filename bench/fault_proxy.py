@@ -17,6 +17,7 @@ share is that of the pieces.
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from types import TracebackType
 from typing import Literal, Self
 
@@ -54,6 +55,8 @@ class FaultProxy:
         self._links: set[asyncio.Task[None]] = set()
         self.hit = 0
         """Connections that a fault has hit."""
+        self.done: Counter[Fault] = Counter()
+        """What clients felt: connections reset, requests refused, pieces held back or slowed."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -84,6 +87,7 @@ class FaultProxy:
         self._fault, self._share = fault, share
         self._busy_until_s = {True: 0.0, False: 0.0}
         if fault == "cut":
+            self.done[fault] += len(self._links)
             for link in self._links:
                 link.cancel()
 
@@ -163,17 +167,22 @@ class _Link:
         while data := await source.read(_PIECE):
             fault = self._fault()
             if fault in ("reset", "cut"):
+                self._proxy.done[fault] += 1
                 return
             if fault == "flaky" and self._proxy.dice.random() < self._proxy.share:
                 self._proxy.hit += 1
+                self._proxy.done[fault] += 1
                 return
             if fault == "hang":
+                self._proxy.done[fault] += 1
                 await self._drawn[1].wait()
                 return
             if asking and (fault in ("error", "busy") or self._expired(fault, data)):
+                self._proxy.done[fault] += 1
                 await self._refuse(fault, source)
                 return
             if fault == "slow":
+                self._proxy.done[fault] += 1
                 await self._trickle(data, sink, asking=asking)
             else:
                 sink.write(data)

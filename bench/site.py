@@ -9,6 +9,7 @@ import av
 
 from bench.footage import HEIGHT, WIDTH, drawn
 from domain.events import Detection, DetectionFrame
+from domain.events.detections import FoundObject
 from domain.events.registry import encode
 from edge_bridge.coded import CodedPicture
 from edge_bridge.config import EdgeConfig
@@ -20,6 +21,7 @@ FPS = 10
 GOP = 10
 _LOOKED_AT = 5
 """Of so many pictures one is looked at."""
+_OBJECT = FoundObject(label="number", score=1, box=(0, 0, 1, 1), track=None)
 
 
 def write_clip(path: Path, frames: int) -> None:
@@ -43,13 +45,18 @@ class NumberedEyes(Looking):
         self._owner = owner
         self._seen: dict[str, int] = defaultdict(int)
         self.unsettled = False
-        self.told: dict[tuple[str, str], list[int]] = defaultdict(list)
-        """(camera, run) -> PTS of what was told, in order."""
+        self.told: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        """(camera, run) -> PTS and UTC ms of what was told, in order."""
 
     @property
     def feed(self) -> "NumberedEyes":
         """What pictures are offered to."""
         return self
+
+    @property
+    def sampled_out(self) -> int:
+        """Pictures that were shown and not looked at: one of five is."""
+        return sum(self._seen.values()) - sum(map(len, self.told.values()))
 
     @property
     def state(self) -> str:
@@ -68,9 +75,9 @@ class NumberedEyes(Looking):
         self._seen[camera] += 1
         if self._seen[camera] % _LOOKED_AT:
             return True
-        frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[])]
+        frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[_OBJECT])]
         event = Detection(camera=camera, run=run, model="bench", model_version="1", frames=frames)
-        self.told[camera, run].append(picture.pts)
+        self.told[camera, run].append((picture.pts, picture.at_ms))
         self._owner.message(event.type, encode(event))
         return True
 

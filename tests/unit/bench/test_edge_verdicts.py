@@ -1,10 +1,12 @@
 """What the edge's benches find wrong when something is wrong."""
 
+import pytest
+
 from bench.cloudlet import Standing, StandingRun, said
 from bench.footage import film
 from bench.kill import Told, compare
 from bench.kill_child import DURATION_MS
-from bench.outage import count_detections, count_frames
+from bench.outage_verdict import Seen, count_answered, count_frames, count_underway
 from domain.events import AnyEvent, Detection, DetectionFrame, FragmentArrived, RunEnded
 
 CAMERA = "bench/kill/cam-0"
@@ -79,10 +81,42 @@ def test_pictures_are_counted_by_their_numbers() -> None:
     assert (anew["frames_lost"], anew["frames_doubled"]) == (1, 0)
 
 
-def test_detections_are_compared_with_what_was_told() -> None:
+def test_detections_underway_may_come_twice_and_out_of_order() -> None:
     events: list[AnyEvent] = [detection(pts) for pts in (1, 3, 3, 2, 9)]
-    counted = count_detections(events, {OF: [1, 2, 3, 4]})
-    assert counted["detections_lost"] == 1
-    assert counted["detections_unknown"] == 1
-    assert counted["detections_sent_again"] == 1
-    assert counted["detections_out_of_order"] == 1
+    counted = count_underway(events, {OF: [(pts, pts) for pts in (1, 2, 3, 4)]})
+    assert counted == {
+        "detections_lost_underway": 1,
+        "detections_sent_again": 1,
+        "detections_out_of_order_underway": 1,
+    }
+
+
+TOLD = {OF: [(pts, 10 * pts) for pts in (1, 2, 3)]}
+ANSWERED = [(RUN, pts, 10 * pts) for pts in (1, 2, 3)]
+
+
+def test_detections_answered_once_each_and_in_order_are_good() -> None:
+    counted = count_answered({CAMERA: ANSWERED}, TOLD)
+    assert (counted.pop("detections"), counted.pop("detections_answered")) == (3, 3)
+    assert not any(counted.values())
+
+
+@pytest.mark.parametrize(
+    ("answered", "wrong"),
+    [
+        (ANSWERED[:2], {"lost": 1}),
+        (ANSWERED + ANSWERED[2:], {"doubled": 1}),
+        ([*ANSWERED, (RUN, 4, 40)], {"unknown": 1}),
+        ([ANSWERED[1], ANSWERED[0], ANSWERED[2]], {"out_of_order": 1}),
+        ([*ANSWERED[:2], (RUN, 3, 31)], {"lost": 1, "unknown": 1}),
+    ],
+)
+def test_what_is_wrong_with_answers_is_counted(answered: list[Seen], wrong: dict[str, int]) -> None:
+    counted = count_answered({CAMERA: answered}, TOLD)
+    del counted["detections"], counted["detections_answered"]
+    found = {name.removeprefix("detections_"): count for name, count in counted.items() if count}
+    assert found == wrong
+
+
+def test_detections_of_a_camera_that_answers_nothing_are_lost() -> None:
+    assert count_answered({}, TOLD)["detections_lost"] == 3
