@@ -23,7 +23,7 @@ from stores.catalog.mending import (
     named_by_rows,
 )
 from stores.catalog.retention import deciding
-from stores.catalog.retention import policy as policy_of
+from stores.catalog.rules import policy as policy_of
 from stores.objects import ObjectInfo
 from streams.sender import Sender
 

@@ -9,7 +9,7 @@ from domain.errors import ConfigError
 from domain.retention import Hold, check_scope
 from domain.times import format_ms, parse_ms
 from stores.catalog import Catalog
-from stores.catalog.retention import add_hold, holds, lift_hold
+from stores.catalog.rules import add_hold, holds, lift_hold
 from streams.settings import settings
 
 

@@ -12,14 +12,14 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import start_http_server
 
-from agents.retain import Retain
+from agents.retention.retain import Retain
 from cli.durations import duration_ms
 from domain.errors import ConfigError, StoreError
 from domain.identity import check_camera
 from domain.lifecycle import lifecycle
 from domain.retention import DAY_MS, MAX_DAYS, Margins, Rule, check_scope, covers
 from domain.times import format_ms
-from stores.catalog import Catalog, known_cameras
+from stores.catalog import Catalog, known_cameras, rules
 from stores.catalog import retention as book
 from stores.catalog.days import drop_empty_days
 from streams.metrics import REGISTRY
@@ -87,7 +87,7 @@ def run_set(args: argparse.Namespace) -> int:
 
     async def setting() -> None:
         async with _catalog() as catalog:
-            await book.set_rule(catalog, rule, args.who.strip(), _now_ms())
+            await rules.set_rule(catalog, rule, args.who.strip(), _now_ms())
 
     asyncio.run(setting())
     print(f"Footage of {rule.scope} is kept for {rule.days} days.")
@@ -100,7 +100,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     async def showing() -> None:
         async with _catalog() as catalog:
-            for known in await book.rules(catalog):
+            for known in await rules.rules(catalog):
                 rule = known.rule
                 if scope is None or covers(rule.scope, scope) or covers(scope, rule.scope):
                     print(f"{rule.scope:<60} {rule.days:>6} days  set "
@@ -116,7 +116,7 @@ def run_clear(args: argparse.Namespace) -> int:
 
     async def clearing() -> int | None:
         async with _catalog() as catalog:
-            return await book.clear_rule(catalog, args.scope)
+            return await rules.clear_rule(catalog, args.scope)
 
     if asyncio.run(clearing()) is None:
         raise ConfigError(f"{args.scope} has no rule; `vigil retention show` lists them.")
@@ -129,7 +129,7 @@ def run_lifecycle(_args: argparse.Namespace) -> int:
 
     async def printing() -> None:
         async with _catalog() as catalog:
-            policy = await book.policy(catalog, _margins(settings()))
+            policy = await rules.policy(catalog, _margins(settings()))
             print(json.dumps(lifecycle(await known_cameras(catalog), policy), indent=2))
 
     asyncio.run(printing())
@@ -184,15 +184,15 @@ async def _once(args: argparse.Namespace, of: Settings) -> None:
         sender = None if args.dry_run else await stack.enter_async_context(Sender(of))
         retain = Retain(store, catalog, sender, _margins(of), _now_ms)
         cameras = sorted(args.camera) or await book.cameras(catalog)
-        await retain.run(cameras)
+        went = await retain.run(cameras)
         days = 0 if args.dry_run else await drop_empty_days(catalog, _now_ms() - 2 * DAY_MS)
     said = {
         "cameras": len(cameras),
-        "objects": dict(retain.objects),
-        "bytes": dict(retain.bytes),
-        "detections": retain.detections,
+        "objects": dict(went.objects),
+        "bytes": dict(went.bytes),
+        "detections": went.detections,
         "empty_days": days,
-        "held": retain.held,
-        "unchecked": retain.unchecked,
+        "held": went.held,
+        "unchecked": went.unchecked,
     }
     print(json.dumps(said | ({"dry_run": True} if args.dry_run else {})), flush=True)

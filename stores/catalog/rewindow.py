@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.chunks import digest_of
+from domain.deletions import Deletion
 from domain.errors import StoreError
 from domain.events import ChunkComplete, ChunkDue
 from domain.rewindow import Standing
@@ -18,7 +19,6 @@ from stores.catalog.index import put_chunks
 from stores.catalog.inventory import seqs_of
 from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
 from stores.catalog.replays import note_bookmark
-from stores.catalog.retention import Deletion
 
 Name = tuple[str, int, int, str]
 """run, window's start, revision, digest"""

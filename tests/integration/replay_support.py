@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 
 from agents.indexing import kind_of
 from agents.replay import patience
-from agents.retain import Retain
+from agents.retention.retain import Retain
 from cli import replay
 from domain.events import (
     ChunkComplete,

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents import retain
-from agents.retain import Retain
+from agents.retention.retain import Retain
+from agents.retention.went import Went
 from domain.events import ChunkComplete, Deleted
 from domain.retention import DAY_MS, Margins, Rule
 from stores.catalog import add_camera
-from stores.catalog.retention import set_rule
+from stores.catalog import retention as book
+from stores.catalog.rules import set_rule
 from tests.integration.consistency_support import START_MS, Place, Sent, now_ms
 from tests.recorder import Recorder
 
@@ -77,7 +78,7 @@ async def enforce(
     mortal: Mortal | None = None,
     monkeypatch: Any = None,
     dry: bool = False,
-) -> Retain:
+) -> Went:
     """Do one pass over the camera at `now + later_ms`."""
     mortal = mortal or Mortal()
     store: Any = MortalStore(at.store, mortal)
@@ -85,12 +86,11 @@ async def enforce(
     sender.send = mortal.wrap(sender.send)
     if monkeypatch is not None:
         for name in ("bury", "done"):
-            true = getattr(retain.book, name)
-            monkeypatch.setattr(retain.book, name, mortal.wrap(getattr(true, "true", true)))
-            getattr(retain.book, name).true = getattr(true, "true", true)  # type: ignore[attr-defined]
+            true = getattr(book, name)
+            monkeypatch.setattr(book, name, mortal.wrap(getattr(true, "true", true)))
+            getattr(book, name).true = getattr(true, "true", true)  # type: ignore[attr-defined]
     pass_ = Retain(store, at.catalog, None if dry else sender, MARGINS, lambda: now_ms() + later_ms)
-    await pass_.run([at.camera])
-    return pass_
+    return await pass_.run([at.camera])
 
 
 async def aged(at: Place, days: int = 1) -> None:

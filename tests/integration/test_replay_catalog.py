@@ -18,7 +18,8 @@ from domain.times import format_ms
 from stores.catalog import Catalog, migrate
 from stores.catalog.copying import copy_decisions, remember_deletions
 from stores.catalog.replays import bookmark
-from stores.catalog.retention import add_hold, cameras, set_rule
+from stores.catalog.retention import cameras
+from stores.catalog.rules import add_hold, set_rule
 from streams import topics
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, now_ms

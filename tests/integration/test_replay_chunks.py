@@ -17,8 +17,8 @@ from domain.rewindow import as_cut
 from domain.times import format_ms
 from stores.catalog import index_chunks
 from stores.catalog.playback import chunk_place, pieces
-from stores.catalog.retention import add_hold
 from stores.catalog.rewindow import otherwise_cut
+from stores.catalog.rules import add_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, WINDOW_MS, due_of, now_ms
 from tests.integration.replay_support import Stage, arguments, rows, stage

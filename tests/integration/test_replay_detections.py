@@ -14,7 +14,7 @@ from stores.catalog import index_detections, list_cameras
 from stores.catalog import models as book
 from stores.catalog.detections import detections
 from stores.catalog.forgetting import drop, forget_old
-from stores.catalog.retention import add_hold, lift_hold
+from stores.catalog.rules import add_hold, lift_hold
 from stores.catalog.shown import Wanted
 from stores.catalog.timeline import detection_buckets
 from tests.conftest import Services

@@ -19,7 +19,7 @@ from domain.retention import DAY_MS, Hold
 from domain.times import format_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted, index_fragments
-from stores.catalog.retention import add_hold, clear_rule, holds, lift_hold, rules
+from stores.catalog.rules import add_hold, clear_rule, holds, lift_hold, rules
 from streams import topics
 from streams.kafka import client_options
 from streams.settings import settings

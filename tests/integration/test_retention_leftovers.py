@@ -11,7 +11,7 @@ from domain.identity import run_end_key
 from domain.retention import Hold
 from stores.catalog import index_runs
 from stores.catalog.days import drop_empty_days
-from stores.catalog.retention import add_hold, lift_hold
+from stores.catalog.rules import add_hold, lift_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, Place, now_ms, place
 from tests.integration.retention_support import aged, enforce, filmed

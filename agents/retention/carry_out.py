@@ -1,0 +1,82 @@
+"""Carrying out what is decided: tombstones first, then objects, then the note goes."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from agents.retention.went import Went
+from domain.deletions import Deletion, batches
+from domain.events import Event
+from domain.identity import fragment_key, parse_chunk_key
+from stores import inventory as bucket
+from stores.catalog import Catalog
+from stores.catalog import retention as book
+from stores.objects import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+class Sends(Protocol):
+    """What tombstones are sent with: returns once the brokers have them."""
+
+    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
+        """Send an event; StoreError where Kafka did not take it."""
+
+
+class CarriesOut:
+    """Tells of what is under way and deletes it. `clock_ms` gives UTC in milliseconds."""
+
+    def __init__(
+        self, store: ObjectStore, catalog: Catalog, sender: Sends, clock_ms: Callable[[], int]
+    ) -> None:
+        self._store, self._catalog, self._sender = store, catalog, sender
+        self._clock_ms = clock_ms
+
+    async def resume(self, camera: str, went: Went) -> int:
+        """Begin a pass with what an earlier one had decided; return the last one looked at."""
+        after = await self.carry_out(camera, 0, went)
+        if after:
+            log.info("took up what an earlier pass had decided", extra={"camera": camera})
+        return after
+
+    async def carry_out(self, camera: str, after: int, went: Went) -> int:
+        """Tell and delete what is under way beyond a number; return the last one looked at."""
+        while deletions := await book.under_way(self._catalog, camera, self._clock_ms(), after):
+            for each in deletions:
+                await self._sender.send(each.event())
+            for batch in batches(deletions):
+                await self._delete(batch, went)
+            after = deletions[-1].id
+        return after
+
+    async def _delete(self, batch: Sequence[Deletion], went: Went) -> None:
+        async with book.standing(self._catalog, batch) as (connection, free):
+            went.held += len(batch) - len(free)
+            keys: list[str] = []
+            for each in free:
+                mine = [key async for key in self._keys(each)]
+                went.count(each.cause, len(mine), each.size_bytes)
+                keys += mine
+            await self._store.delete(keys)
+            await book.done(connection, free)
+
+    async def _keys(self, deletion: Deletion) -> AsyncIterator[str]:
+        """Yield what a deletion names; a chunk's manifest after its object, so it stays known."""
+        camera, run = deletion.camera, deletion.run
+        for seq in deletion.fragments:
+            yield fragment_key(camera, run, seq)
+        if deletion.window_start_ms is None:
+            return
+        manifests = []
+        async for info in bucket.window(self._store, camera, run, deletion.window_start_ms):
+            name = parse_chunk_key(info.key)
+            if name is None or name.window_start_ms + name.window_ms > deletion.to_ms:
+                continue
+            if deletion.digest not in (None, name.digest):
+                continue
+            if name.manifest:
+                manifests.append(info.key)
+            else:
+                yield info.key
+        for key in manifests:
+            yield key

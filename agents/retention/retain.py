@@ -1,0 +1,125 @@
+"""One pass over cameras: look, decide, have it carried out."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from agents.retention.candidates import candidates
+from agents.retention.carry_out import CarriesOut, Sends
+from agents.retention.went import Went
+from domain.deletions import (
+    MOST_KEYS,
+    Candidate,
+    Deletion,
+    FragmentKept,
+    agreed,
+    marks_of,
+    of_chunks,
+    of_fragments,
+)
+from domain.identity import is_run, run_end_key, run_started_ms
+from domain.retention import Margins, Policy
+from stores import inventory as bucket
+from stores.catalog import Catalog, rules
+from stores.catalog import retention as book
+from stores.catalog.forgetting import forget_old
+from stores.objects import ObjectStore
+
+PAGE = 30
+"""Chunks decided about at once: about a thousand fragments."""
+
+
+class Retain:
+    """One pass over cameras. `clock_ms` gives UTC in milliseconds."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        catalog: Catalog,
+        sender: Sends | None,
+        margins: Margins,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        """Without a sender nothing is deleted, only counted."""
+        self._store, self._catalog = store, catalog
+        self._margins, self._clock_ms = margins, clock_ms
+        self._doer = CarriesOut(store, catalog, sender, clock_ms) if sender else None
+        self._went = Went()
+
+    async def run(self, cameras: Iterable[str]) -> Went:
+        """Enforce on cameras; raises StoreError where an outside system fails: do it again."""
+        for camera in cameras:
+            await self._camera(camera)
+        self._went.publish()
+        return self._went
+
+    async def _camera(self, camera: str) -> None:
+        """Finish what is under way, then decide and carry out page by page."""
+        after = await self._doer.resume(camera, self._went) if self._doer else 0
+        now_ms = self._clock_ms()
+        policy = await rules.policy(self._catalog, self._margins)
+        async for page in book.chunks(self._catalog, camera, policy, now_ms, PAGE):
+            looking = candidates(
+                self._store, camera, page, policy=policy, now_ms=now_ms, went=self._went
+            )
+            found = [each async for each in looking]
+            if self._doer is None:
+                self._went.would(of_chunks(camera, found, now_ms))
+                continue
+            await self._decide_chunks(camera, found, now_ms)
+            after = await self._doer.carry_out(camera, after, self._went)
+        age_ms = policy.age_ms(camera)
+        if age_ms is None:
+            return
+        async for rows in book.fragments(self._catalog, camera, now_ms - age_ms, MOST_KEYS):
+            if self._doer is None:
+                self._went.would(self._loose(camera, rows, policy, now_ms))
+                continue
+            async with book.deciding(self._catalog, camera, self._margins) as (connection, newest):
+                if deletions := self._loose(camera, rows, newest, now_ms):
+                    await book.bury(connection, camera, deletions, [])
+            after = await self._doer.carry_out(camera, after, self._went)
+        if self._doer is not None:
+            self._went.detections += await forget_old(self._catalog, camera, now_ms - age_ms)
+            await self._delete_ends(camera, now_ms - age_ms)
+
+    async def _decide_chunks(self, camera: str, found: Sequence[Candidate], now_ms: int) -> None:
+        if not found:
+            return
+        async with book.deciding(self._catalog, camera, self._margins) as (connection, policy):
+            current = await book.still(connection, camera, (each.chunk for each in found))
+            going = agreed(camera, found, current, policy, now_ms)
+            if going:
+                deletions = of_chunks(camera, going, now_ms)
+                await book.bury(connection, camera, deletions, marks_of(going))
+
+    def _loose(
+        self, camera: str, rows: Sequence[FragmentKept], policy: Policy, now_ms: int
+    ) -> list[Deletion]:
+        """Return the deletions of fragments that no chunk holds and that are too old."""
+        judged = [(row, policy.judge(camera, row.footage, now_ms)) for row in rows]
+        self._went.held += sum(judgement.held for _, judgement in judged)
+        old = (row for row, judgement in judged if "age" in judgement.may_go)
+        return of_fragments(camera, old, now_ms)
+
+    async def _delete_ends(self, camera: str, until_ms: int) -> None:
+        """Delete the ends of runs of which nothing is left; the catalog keeps what they say."""
+        runs = [
+            run
+            async for run in bucket.runs(self._store, camera)
+            if is_run(run) and run_started_ms(run) < until_ms
+        ]
+        for start in range(0, len(runs), MOST_KEYS):
+            some = runs[start : start + MOST_KEYS]
+            async with book.deciding(self._catalog, camera, self._margins) as (connection, policy):
+                keys = []
+                for run, from_ms, to_ms in await book.ends_left(connection, camera, some, until_ms):
+                    stands = [
+                        info.key async for _, info in bucket.fragments(self._store, camera, run)
+                    ]
+                    if stands != [run_end_key(camera, run)]:
+                        continue
+                    if policy.held(camera, from_ms, to_ms):
+                        self._went.held += 1
+                    else:
+                        keys += stands
+                await self._store.delete(keys)
+            self._went.count("age", len(keys))

@@ -1,0 +1,65 @@
+"""What a pass deleted, and what it left and why."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge
+
+from domain.deletions import Deletion
+from domain.retention import Reason
+from streams.metrics import REGISTRY
+
+OBJECTS = Counter(
+    "vigil_retention_deleted_objects",
+    "Objects whose deletion was asked of S3, by reason: age, joined, superseded",
+    ("reason",),
+    registry=REGISTRY,
+)
+BYTES = Counter(
+    "vigil_retention_deleted_bytes",
+    "Bytes that went, as the catalog knew them, by reason",
+    ("reason",),
+    registry=REGISTRY,
+)
+HELD = Gauge(
+    "vigil_retention_held",
+    "Chunks, fragments and deletions that a legal hold keeps, at the last pass",
+    registry=REGISTRY,
+)
+UNCHECKED = Gauge(
+    "vigil_retention_unchecked",
+    "Chunks whose object or manifest is not as the catalog says, so that their fragments stay",
+    registry=REGISTRY,
+)
+
+
+@dataclass(slots=True)
+class Went:
+    """One pass's figures; `bytes` as the catalog knew them."""
+
+    objects: Tally[Reason] = field(default_factory=Tally)
+    bytes: Tally[Reason] = field(default_factory=Tally)
+    detections: int = 0
+    held: int = 0
+    """Chunks, fragments and deletions that a legal hold keeps."""
+    unchecked: int = 0
+    """Chunks whose object or manifest is not as the catalog says, so that their fragments stay."""
+
+    def count(self, cause: Reason, objects: int, size_bytes: int = 0) -> None:
+        """Note objects whose deletion was asked of S3."""
+        self.objects[cause] += objects
+        self.bytes[cause] += size_bytes
+        OBJECTS.labels(cause).inc(objects)
+        BYTES.labels(cause).inc(size_bytes)
+
+    def would(self, deletions: Iterable[Deletion]) -> None:
+        """Note what would go, without asking S3 what stands: of a chunk, object and manifest."""
+        for each in deletions:
+            self.objects[each.cause] += len(each.fragments) or 2
+            self.bytes[each.cause] += each.size_bytes
+
+    def publish(self) -> None:
+        """Set the gauges of what was left, at the end of a pass."""
+        HELD.set(self.held)
+        UNCHECKED.set(self.unchecked)

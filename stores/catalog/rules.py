@@ -1,0 +1,104 @@
+"""Retention rules and legal holds: who set or ordered them, and what counts now."""
+
+from dataclasses import dataclass
+
+from domain.errors import ConfigError
+from domain.retention import MAX_DAYS, Hold, Margins, Policy, Rule, check_scope
+from stores.catalog.pool import Catalog, Connection, Row, sql
+
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """A rule with who set it, and when (UTC ms)."""
+
+    rule: Rule
+    set_by: str
+    set_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHold:
+    """A hold with who ordered it, why, and when it was lifted, if it was. Times: UTC ms."""
+
+    id: int
+    hold: Hold
+    added_by: str
+    why: str
+    added_ms: int
+    lifted_by: str | None
+    lifted_ms: int | None
+
+
+async def set_rule(catalog: Catalog, rule: Rule, who: str, now_ms: int) -> None:
+    """Set how long a scope's footage is kept; ConfigError for days out of bounds."""
+    if not 1 <= rule.days <= MAX_DAYS:
+        raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
+    async with catalog.transaction() as connection:
+        await connection.execute(
+            sql("retention_set"), check_scope(rule.scope), rule.days, who, now_ms
+        )
+
+
+async def clear_rule(catalog: Catalog, scope: str) -> int | None:
+    """Remove a scope's rule; return how many days it said, None where there was none."""
+    row = await catalog.row("retention_clear", check_scope(scope))
+    return None if row is None else int(row["days"])
+
+
+async def rules(catalog: Catalog) -> list[SetRule]:
+    """Return all rules, by scope."""
+    return [
+        SetRule(Rule(row["scope"], row["days"]), row["set_by"], row["set_ms"])
+        for row in await catalog.rows("retention_rules")
+    ]
+
+
+async def add_hold(
+    catalog: Catalog, hold: Hold, who: str, why: str, now_ms: int
+) -> tuple[int, int]:
+    """Add a hold; return its number, and how many deletions in its range were decided before.
+
+    Returns when no deletion of what it holds is in hand any more.
+    """
+    if hold.to_ms is not None and hold.to_ms <= hold.from_ms:
+        raise ConfigError("--from must be before --to.")
+    async with catalog.transaction() as connection:
+        await connection.execute(sql("holds_lock"))
+        row = await connection.fetchrow(
+            sql("hold_add"),
+            *(check_scope(hold.scope), hold.from_ms, hold.to_ms, who, why, now_ms),
+        )
+    assert row is not None
+    return row["id"], row["under_way"]
+
+
+async def lift_hold(catalog: Catalog, number: int, who: str, now_ms: int) -> str | None:
+    """Lift a hold; return its scope, None where none with this number stands."""
+    row = await catalog.row("hold_lift", number, who, now_ms)
+    return None if row is None else str(row["scope"])
+
+
+async def holds(catalog: Catalog, *, lifted: bool = False) -> list[KnownHold]:
+    """Return the holds that stand, or all there ever were."""
+    return [_hold(row) for row in await catalog.rows("holds", lifted)]
+
+
+def _hold(row: Row) -> KnownHold:
+    fields = dict(row)
+    hold = Hold(fields.pop("scope"), fields.pop("from_ms"), fields.pop("to_ms"))
+    return KnownHold(hold=hold, **fields)
+
+
+async def policy(catalog: Catalog, margins: Margins) -> Policy:
+    """Return the rules and the holds that stand."""
+    async with catalog.transaction() as connection:
+        return await read_policy(connection, margins)
+
+
+async def read_policy(connection: Connection, margins: Margins) -> Policy:
+    """Return them as the transaction in hand sees them."""
+    known = [
+        Rule(row["scope"], row["days"]) for row in await connection.fetch(sql("retention_rules"))
+    ]
+    standing = [_hold(row).hold for row in await connection.fetch(sql("holds"), False)]
+    return Policy(known, standing, margins)
