@@ -39,7 +39,7 @@ def cut(path: Path) -> list[Cut]:
         ]
         found += fragmenter.finish()
     return [
-        Cut(each.seq, each.data, each.start_pts, (each.end_pts - each.start_pts) // 90)
+        Cut(each.seq, bytes(each.data), each.start_pts, (each.end_pts - each.start_pts) // 90)
         for each in found
     ]
 

@@ -9,7 +9,7 @@ the next, so joining is copying bytes. A slice is closed when the smallest PTS o
 certain, for a fragment lasts up to the next one's first picture shown.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from av.audio.stream import AudioStream
@@ -17,7 +17,6 @@ from av.video.stream import VideoStream
 
 from domain.errors import MediaError
 from domain.events import Keyframe
-from media.fragmenter_audio import codec_of
 from media.fragmenter_mux import Picture, Piece, RunMux
 from media.fragmenter_nal import sequence_parameters
 from media.fragmenter_packet import AnyPacket
@@ -44,7 +43,8 @@ class Fragment:
     """One closed slice. Times are unwrapped ticks of 90 kHz."""
 
     seq: int
-    data: bytes
+    data: bytes | bytearray
+    """Nobody changes it any more."""
     start_pts: int
     """The smallest PTS shown."""
     end_pts: int
@@ -62,8 +62,7 @@ class _Open:
     seq: int
     key_pts: int
     arrived_ms: int
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
+    data: bytearray
     frames: int = 0
     start_pts: int = 0
     last_pts: int = 0
@@ -103,7 +102,7 @@ class Fragmenter:
             raise MediaError("the camera sends no parameter sets: its picture's size is unknown")
         self._mux = RunMux(video, audio)
         self.audio_codec = self._mux.audio_codec
-        self._audio_source = None if audio is None else codec_of(audio)
+        self._sound = audio
         self._limits = limits
         self._observe = observe
         self._timeline = Timeline()
@@ -113,37 +112,45 @@ class Fragmenter:
         self._seq = 0
         self._open: _Open | None = None
         self._closing: _Open | None = None
+        self._done: list[Fragment] = []
+        """Closed, and not handed out yet."""
 
     @property
     def sound_dropped(self) -> int:
         """Sound packets left out because their times could not be used."""
         return self._timeline.sound_dropped
 
-    def push(self, packet: AnyPacket, arrived_ms: int) -> Iterator[Fragment]:
-        """Take one packet of the source; yield the fragments that it closed.
+    def push(self, packet: AnyPacket, arrived_ms: int) -> Sequence[Fragment]:
+        """Take one packet of the source; return the fragments that it closed.
 
         Raises MediaError, in words fit for the timeline, where the run cannot go on; `finish`
         then still gives what was recorded before.
         """
-        if packet.size == 0:
-            return
-        if packet.stream.type == "audio":
-            yield from self._sound(packet)
-        else:
-            yield from self._picture(packet, arrived_ms)
+        if packet.size:
+            if self._sound is not None and packet.stream is self._sound:
+                self._add_sound(packet)
+            else:
+                self._add_picture(packet, arrived_ms)
+        return self._closed()
 
-    def finish(self) -> Iterator[Fragment]:
-        """End the run; yield its last fragments."""
-        yield from self._take(self._mux.close() if self._began else [])
+    def finish(self) -> Sequence[Fragment]:
+        """End the run; return its last fragments, and those that `push` closed as it raised.
+
+        Raises MediaError where the stream's end cannot be muxed; called again, it goes on.
+        """
+        if self._began:
+            self._began = False
+            self._take(self._mux.close())
         last, self._open = self._open, None
         if self._closing is not None:
             end = last.start_pts if last is not None else _own_end(self._closing)
-            yield _closed(self._closing, end)
+            self._close(self._closing, end)
             self._closing = None
         if last is not None and last.frames:
-            yield _closed(last, _own_end(last))
+            self._close(last, _own_end(last))
+        return self._closed()
 
-    def _picture(self, packet: AnyPacket, arrived_ms: int) -> Iterator[Fragment]:
+    def _add_picture(self, packet: AnyPacket, arrived_ms: int) -> None:
         if self._first_ms is None:
             self._first_ms = arrived_ms
         if not self._began:
@@ -160,15 +167,15 @@ class Fragmenter:
         for ready in self._timeline.picture(packet):
             if self._observe is not None:
                 self._observe(ready, arrived_ms)
-            yield from self._take(self._mux.picture(ready, arrived_ms))
+            self._take(self._mux.picture(ready, arrived_ms))
         self._within_bounds()
 
-    def _sound(self, packet: AnyPacket) -> Iterator[Fragment]:
+    def _add_sound(self, packet: AnyPacket) -> None:
         if not self._began or self.audio_codec is None:
             return
         for encoded in self._mux.encode_sound(packet):
             if self._timeline.sound(encoded):
-                yield from self._take(self._mux.sound(encoded))
+                self._take(self._mux.sound(encoded))
 
     def _same_parameters(self, packet: AnyPacket) -> None:
         sps = sequence_parameters(memoryview(packet)[:2_048].tobytes(), self.video_codec)
@@ -182,26 +189,33 @@ class Fragmenter:
         if self._open is None:
             return
         lasted_ms = (self._open.last_pts - self._open.key_pts) * 1_000 // HZ
-        if lasted_ms > self._limits.most_ms or self._open.size > self._limits.most_bytes:
+        size = len(self._open.data)
+        if lasted_ms > self._limits.most_ms or size > self._limits.most_bytes:
             raise MediaError(
-                f"no keyframe for {lasted_ms // 1_000} s and {self._open.size >> 20} MiB: set the "
+                f"no keyframe for {lasted_ms // 1_000} s and {size >> 20} MiB: set the "
                 "camera's keyframe interval (GOP) to a few seconds"
             )
 
-    def _take(self, pieces: list[Piece]) -> Iterator[Fragment]:
-        for piece in pieces:
-            if piece.picture is not None:
-                if self._cuts(piece.picture):
-                    self._begin(piece.picture)
-                self._add_picture(piece.picture)
-            if self._open is None:
+    def _closed(self) -> Sequence[Fragment]:
+        if not self._done:
+            return ()
+        done, self._done = self._done, []
+        return done
+
+    def _take(self, pieces: Iterable[Piece]) -> None:
+        for data, picture, video in pieces:
+            if picture is not None:
+                if self._cuts(picture):
+                    self._begin(picture)
+                self._begin_picture(picture)
+            now = self._open
+            if now is None:
                 continue  # sound before the run's first keyframe
-            if self._open.in_keyframe and piece.video:
-                self._open.keyframes[-1][2] += len(piece.data)
-            self._open.parts.append(piece.data)
-            self._open.size += len(piece.data)
-            if self._closing is not None and self._open.start_certain:
-                yield _closed(self._closing, self._open.start_pts)
+            if now.in_keyframe and video:
+                now.keyframes[-1][2] += len(data)
+            now.data += data
+            if self._closing is not None and now.start_certain:
+                self._close(self._closing, now.start_pts)
                 self._closing = None
 
     def _cuts(self, picture: Picture) -> bool:
@@ -217,10 +231,10 @@ class Fragmenter:
     def _begin(self, picture: Picture) -> None:
         self._closing = self._open
         tables = self._mux.tables()
-        self._open = _Open(self._seq, picture.pts, picture.arrived_ms, [tables], len(tables))
+        self._open = _Open(self._seq, picture.pts, picture.arrived_ms, bytearray(tables))
         self._seq += 1
 
-    def _add_picture(self, picture: Picture) -> None:
+    def _begin_picture(self, picture: Picture) -> None:
         now = self._open
         if now is None:
             raise MediaError("a picture came before the run's first keyframe")
@@ -230,24 +244,26 @@ class Fragmenter:
         now.frames += 1
         now.in_keyframe = picture.key
         if picture.key:
-            now.keyframes.append([picture.pts, now.size, 0])
+            now.keyframes.append([picture.pts, len(now.data), 0])
+
+    def _close(self, piece: _Open, end_pts: int) -> None:
+        keyframes = tuple(
+            Keyframe(pts=pts, offset=offset, size=size) for pts, offset, size in piece.keyframes
+        )
+        self._done.append(
+            Fragment(
+                seq=piece.seq,
+                data=piece.data,
+                start_pts=piece.start_pts,
+                end_pts=max(end_pts, piece.start_pts),
+                frames=piece.frames,
+                keyframes=keyframes,
+                arrived_ms=piece.arrived_ms,
+            )
+        )
 
 
 def _own_end(piece: _Open) -> int:
     if piece.frames < 2:
         return piece.last_pts + HZ // 25
     return piece.last_pts + max((piece.last_pts - piece.start_pts) // (piece.frames - 1), 1)
-
-
-def _closed(piece: _Open, end_pts: int) -> Fragment:
-    return Fragment(
-        seq=piece.seq,
-        data=b"".join(piece.parts),
-        start_pts=piece.start_pts,
-        end_pts=max(end_pts, piece.start_pts),
-        frames=piece.frames,
-        keyframes=tuple(
-            Keyframe(pts=pts, offset=offset, size=size) for pts, offset, size in piece.keyframes
-        ),
-        arrived_ms=piece.arrived_ms,
-    )

@@ -7,7 +7,7 @@ stream puts them, counted by their own counters, where a slice begins.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import av
 from av.audio.stream import AudioStream
@@ -39,8 +39,7 @@ _OPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """What is known of a picture when it goes into the muxer."""
 
     pts: int
@@ -49,8 +48,7 @@ class Picture:
     arrived_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Bytes that came out of the muxer; `picture` where one begins with them."""
 
     data: bytes
@@ -59,14 +57,11 @@ class Piece:
 
 
 class _Sink:
-    """Takes the muxer's writes."""
+    """Takes the muxer's writes, without a line of Python for each."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.writes.append(data)
-        return len(data)
+        self.write = self.writes.append
 
 
 class RunMux:
@@ -141,23 +136,30 @@ class RunMux:
         return self._drain()
 
     def _drain(self) -> list[Piece]:
-        writes, self._sink.writes = self._sink.writes, []
-        return [piece for data in writes if (piece := self._piece(data)) is not None]
+        writes = self._sink.writes
+        pieces = [self._piece(data) for data in writes]
+        writes.clear()
+        return pieces
 
-    def _piece(self, data: bytes) -> Piece | None:
+    def _piece(self, data: bytes) -> Piece:
+        pid = mpegts.pid_of(data)
+        if pid in _TABLES:
+            data = self._without_tables(data)
+            if not data:
+                return Piece(data, None, False)
+            pid = mpegts.pid_of(data)
+        if not data[1] & 0x40:
+            return Piece(data, None, self._video_piece)
+        self._video_piece = pid == _VIDEO_PID
+        picture = self._waiting.popleft() if self._video_piece else None
+        return Piece(data, picture, self._video_piece)
+
+    def _without_tables(self, data: bytes) -> bytes:
         at = 0
         while at < len(data) and (pid := mpegts.pid_of(data, at)) in _TABLES:
             self._tables[pid] = data[at : at + mpegts.PACKET]
             at += mpegts.PACKET
-        if at:
-            data = data[at:]
-        if not data:
-            return None
-        starts = bool(data[1] & 0x40)
-        if starts:
-            self._video_piece = mpegts.pid_of(data) == _VIDEO_PID
-        picture = self._waiting.popleft() if starts and self._video_piece else None
-        return Piece(data, picture, self._video_piece)
+        return data[at:]
 
 
 def _said(error: Exception) -> str:

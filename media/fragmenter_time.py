@@ -4,7 +4,7 @@ The first recorded keyframe's DTS becomes START_TICKS, so that no time of the ru
 even the programme clock's, which runs ahead of the pictures. Sound is shifted by as much.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from domain.errors import MediaError
@@ -18,6 +18,8 @@ _BACK_TICKS = HZ // 2
 _HELD = 60
 """Most pictures without DTS that are kept for one that has it."""
 _SOUND_APART_TICKS = 10 * HZ
+_IN_TICKS = (HZ, HZ)
+"""A time base of 1/90000, as RTSP has it: nothing is to be converted."""
 _MOST_A_SECOND = 250
 """Pictures in a second of their own time; more, and that time stands still."""
 
@@ -31,6 +33,8 @@ class Timeline:
 
     def __init__(self) -> None:
         self._shift: int | None = None
+        self._base: tuple[int, int] | None = None
+        """The pictures' time base as ticks of 90 kHz, numerator and denominator."""
         self._held: list[AnyPacket] = []
         self._video_dts: int | None = None
         self._second_dts, self._in_second = 0, 0
@@ -39,12 +43,18 @@ class Timeline:
         self.sound_dropped = 0
         """Sound packets left out because their times ran back or far from the pictures'."""
 
-    def picture(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield the packets that now have their times, in decode order.
+    def picture(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+        """Return the packets that now have their times, in decode order; each when asked for.
 
         A picture without DTS is held until one that has it follows. Raises MediaError where
         pictures never get a PTS, TimesBrokenError where they jump back.
         """
+        dts = packet.dts
+        if dts is None or self._held:
+            return self._with_held(packet)
+        return (self._timed(packet, dts),)
+
+    def _with_held(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         if packet.dts is None:
             self._held.append(packet)
             if len(self._held) <= _HELD:
@@ -56,20 +66,33 @@ class Timeline:
                 )
             packet = self._held.pop()
             packet.dts = packet.pts
-        base = packet.time_base  # made anew at each look
-        if packet.dts is None or base is None:
-            raise MediaError("a packet has no time base")
-        of, per = base.numerator * HZ, base.denominator
-        dts = packet.dts * of // per
-        pts = dts if packet.pts is None else packet.pts * of // per
+        if packet.dts is None:
+            raise MediaError("a picture has no time")
         if packet.duration:
-            self._video_delta = max(packet.duration * of // per, 1)
-        if self._held:
-            held, self._held = self._held, []
-            for waiting, time in zip(held, self._between(dts, len(held)), strict=True):
-                shown = _ticks(waiting.pts, waiting) if waiting.pts is not None else time
-                yield self._placed(waiting, max(shown, time), time)
-        yield self._placed(packet, pts, dts)
+            self._video_delta = max(_ticks(packet.duration, packet), 1)
+        known = _ticks(packet.dts, packet)
+        held, self._held = self._held, []
+        for waiting, time in zip(held, self._between(known, len(held)), strict=True):
+            shown = _ticks(waiting.pts, waiting) if waiting.pts is not None else time
+            yield self._placed(waiting, max(shown, time), time)
+        yield self._timed(packet, packet.dts)
+
+    def _timed(self, packet: AnyPacket, dts: int) -> AnyPacket:
+        """Place a packet that has a DTS, in its own time base."""
+        of, per = self._base or self._base_of(packet)
+        pts, duration = packet.pts, packet.duration
+        if duration:
+            self._video_delta = max(duration * of // per, 1)
+        dts = dts * of // per
+        return self._placed(packet, dts if pts is None else pts * of // per, dts)
+
+    def _base_of(self, packet: AnyPacket) -> tuple[int, int]:
+        """Look at the first packet's time base; looking is dear, and a stream's never changes."""
+        base = packet.time_base
+        if base is None:
+            raise MediaError("a packet has no time base")
+        self._base = base.numerator * HZ, base.denominator
+        return self._base
 
     def sound(self, packet: AnyPacket) -> bool:
         """Give a sound packet its times; False: it cannot be used and is counted."""
@@ -115,7 +138,8 @@ class Timeline:
                 "the camera's time stamps stand still: restart it, update its firmware or choose "
                 "another stream of it"
             )
-        packet.time_base = TIME_BASE
+        if self._base != _IN_TICKS:
+            packet.time_base = TIME_BASE
         packet.pts, packet.dts = pts, dts
         packet.duration = self._video_delta
         return packet

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from domain.clock import RunClock
+from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
 from domain.unset_clock import is_held, is_provisional
 from edge_bridge import metrics
@@ -27,8 +28,10 @@ _MOST_KEYFRAMES = 1_000
 class Keeps(Protocol):
     """Where a run's results go; nothing of it waits (the spool's owner)."""
 
-    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
-        """Keep a fragment."""
+    def fragment(
+        self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
+    ) -> None:
+        """Keep a fragment, whose bytes nobody changes any more."""
         ...
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
@@ -75,7 +78,7 @@ class Run:
         self.fragments = 0
         self._next_ms = 0
         self._sound_dropped = 0
-        self._frames_seen = metrics.FRAMES.labels(recording.camera)
+        self._held = is_held(self.id)
         self._started: RunStarted | None = None
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> None:
@@ -85,7 +88,12 @@ class Run:
 
     def end(self, reason: str) -> None:
         """Close the last fragment and note why the run ended."""
-        for fragment in self._fragmenter.finish():
+        try:
+            last = self._fragmenter.finish()
+        except MediaError as error:
+            log.warning("%s", error, extra={"camera": self._recording.camera, "run": self.id})
+            last = self._fragmenter.finish()
+        for fragment in last:
             self._keep(fragment)
         if self.fragments:
             self._recording.keeps.end_run(self.id, self._next_ms, reason)
@@ -102,12 +110,11 @@ class Run:
 
     def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
         pts = packet.pts or 0
-        if is_held(self.id) and not is_provisional(arrived_ms):
+        if self._held and not is_provisional(arrived_ms):
             raise TimesBrokenError("this device's clock was wrong, and is set now")
         if not self._clock.see(pts, arrived_ms):
             raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
         recording = self._recording
-        self._frames_seen.inc()
         feed = recording.feed
         if feed is not None:
             at_ms, keyframe = self._clock.utc_ms(pts), packet.is_keyframe
@@ -150,6 +157,7 @@ class Run:
         self._count(event)
 
     def _count(self, event: FragmentArrived) -> None:
+        metrics.FRAMES.labels(event.camera).inc(event.frames)
         metrics.FRAGMENTS.labels(event.camera).inc()
         metrics.FRAGMENT_BYTES.labels(event.camera).inc(event.size_bytes)
         metrics.NEWEST.labels(event.camera).set(event.end_ms / 1_000)

@@ -81,12 +81,14 @@ class SpoolOwner:
                 raise DiskError(f"the spool's disk {self.spool.disk.folder} is {state}.")
             try:
                 return do(*args, **kwargs)
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
                 raise self.spool.disk.failed(error) from error
 
         return await asyncio.wrap_future(self._submit(asked))
 
-    def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+    def fragment(
+        self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
+    ) -> None:
         """Have a fragment stored; never waits. Too many waiting: this one is given up."""
         with self._lock:
             self._live.add(event.run)
@@ -154,7 +156,7 @@ class SpoolOwner:
 
     # On the spool's thread
 
-    def _store(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
+    def _store(self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted) -> None:
         disk = self.spool.disk
         try:
             self._tend()
