@@ -91,8 +91,8 @@ def _health(arguments: argparse.Namespace) -> int:
     from edge_bridge.asking import ask  # noqa: PLC0415 - only this command needs it
 
     state = ask(load(arguments.config).http)
-    for camera in state.cameras:
-        print(camera)
+    for line in state.lines:
+        print(line)
     return 0 if state.well else 1
 
 
@@ -124,7 +124,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     if not found:
         raise ConfigError("no device told a stream: see the table; nothing was written.")
     write_draft(arguments.out, found, arguments.site, arguments.edge, secrets)
-    print(f"{arguments.out} drafted with {len(found)} cameras: mend its head, then check it.")
+    print(f"{arguments.out} drafted (cameras: {len(found)}): mend its head, then check it.")
     return 0
 
 

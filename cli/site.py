@@ -113,7 +113,7 @@ def run_set(args: argparse.Namespace) -> int:
     if new:
         print(f"Made known to the catalog: {', '.join(new)}.")
     if changed:
-        print(f"{site} has version {made.version} now ({len(config.cameras)} cameras).")
+        print(f"{site} has version {made.version} now (cameras: {len(config.cameras)}).")
     else:
         print(f"Nothing has changed: {site} stays at version {made.version}.")
     return 0

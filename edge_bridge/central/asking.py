@@ -1,6 +1,7 @@
 """Asks the catalog's web workers for the site's newest configuration."""
 
 import json
+import os
 import ssl
 from http import HTTPStatus
 from types import TracebackType
@@ -66,7 +67,7 @@ class Asking:
                 body = await _bounded(answer) if status == HTTPStatus.OK else b""
                 tag = answer.headers.get("ETag")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            said = str(error)[:200] or "no answer in time"
+            said = _why(error)
             raise StoreError(f"{self._config.url} cannot be asked: {said}.") from error
         match status:
             case HTTPStatus.NOT_MODIFIED:
@@ -93,6 +94,17 @@ class Asking:
             return ssl.create_default_context(cafile=file)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"central.ca_file {file} cannot be used: {error}.") from error
+
+
+def _why(error: Exception) -> str:
+    """Return the system's own words where there are: aiohttp's name its inner workings."""
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientSSLError
+    ):
+        errno = error.os_error.errno or 0
+        if errno > 0:
+            return os.strerror(errno)
+    return str(error)[:200] or "no answer in time"
 
 
 class NoneSetError(StoreError):

@@ -101,7 +101,7 @@ class Central:
         parts = []
         state = self._state
         if refused is not None:
-            parts.append(f"version {refused.what.version} is refused: {refused.why}")
+            parts.append(_sentence(f"version {refused.what.version} is refused: {refused.why}"))
             state = "refused"
         if self._fault:
             parts.append(self._fault)
@@ -216,3 +216,7 @@ class Central:
 
     def _laid(self, version: SiteVersion) -> EdgeConfig:
         return lay_over(self._own, version.document(), f"version {version.version}")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -30,4 +30,4 @@ async def counting(own: EdgeConfig) -> tuple[EdgeConfig, str, str]:
     except (VigilError, ConfigError) as error:
         kept = await asyncio.to_thread(Central(own, central, Link("central")).boot)
         return kept, "", str(error)
-    return config, f"version {number}, {len(config.cameras)} cameras", ""
+    return config, f"version {number}, cameras: {len(config.cameras)}", ""

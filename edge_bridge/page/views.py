@@ -21,6 +21,8 @@ T = TypeVar("T")
 _FILES = {
     "/": ("index.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
+    "/player.js": ("player.js", "text/javascript"),
+    "/words.js": ("words.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
 _HEADERS = {
@@ -67,6 +69,7 @@ class Page:
         camera = "/api/cameras/{tenant}/{site}/{camera}"
         app.router.add_get(camera + "/picture.jpg", self._picture)
         app.router.add_get(camera + "/spans", self._spans)
+        app.router.add_get(camera + "/stretch", self._stretch)
         app.router.add_get(camera + "/play.mp4", self._play)
 
     def close(self) -> None:
@@ -154,13 +157,26 @@ class Page:
         spans = await self._asked(self._footage.spans, camera, from_ms, to_ms)
         return web.json_response({"from_ms": from_ms, "to_ms": to_ms, "spans": spans})
 
-    async def _play(self, request: web.Request) -> web.StreamResponse:
+    async def _stretch(self, request: web.Request) -> web.Response:
+        """Say what play.mp4 with the same query begins and ends with: a script sees no headers
+        of what a video element fetches.
+        """
+        stretch = await self._wanted(request)
+        if not stretch:
+            return _problem(HTTPStatus.NOT_FOUND, "Nothing is held from then on.")
+        said = {"start_ms": stretch[0].start_ms, "end_ms": stretch[-1].end_ms}
+        return web.json_response(said, headers={"Cache-Control": "no-store"})
+
+    async def _wanted(self, request: web.Request) -> list[Held]:
         camera = self._camera(request)
         at_ms = _whole(request, "at", None)
         for_ms = _whole(request, "for_s", 60) * 1_000
         if not 0 < for_ms <= MOST_PLAY_MS:
-            return _problem(HTTPStatus.BAD_REQUEST, "for_s: 1 to 600 seconds.")
-        stretch = await self._asked(self._footage.stretch, camera, at_ms, for_ms)
+            raise web.HTTPBadRequest(text="for_s: 1 to 600 seconds.")
+        return await self._asked(self._footage.stretch, camera, at_ms, for_ms)
+
+    async def _play(self, request: web.Request) -> web.StreamResponse:
+        stretch = await self._wanted(request)
         if not stretch:
             return _problem(HTTPStatus.NOT_FOUND, "Nothing is held from then on.")
         if self._playing >= _PLAYERS:

@@ -89,6 +89,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
 
 async def test_without_the_password_nothing_is_shown(alone: Alone) -> None:
     asked = ["api/state", f"api/cameras/{CAMERA}/picture.jpg", f"api/cameras/{CAMERA}/spans",
+             f"api/cameras/{CAMERA}/stretch?at=0",
              f"api/cameras/{CAMERA}/play.mp4?at=0"]  # fmt: skip
     assert {path: (await alone.get(path))[0] for path in asked} == dict.fromkeys(asked, 401)
     for body in ('{"password": "wrong"}', '{"password": 5}', "[]", "{"):
@@ -101,6 +102,7 @@ async def test_state_pictures_and_footage_without_any_cloud(alone: Alone) -> Non
     await alone.sign_in()
     assert (await alone.get("api/cameras/acme/alone/other/spans"))[0] == 404
     assert (await alone.get(f"api/cameras/{CAMERA}/play.mp4?at=later"))[0] == 400
+    assert (await alone.get(f"api/cameras/{CAMERA}/stretch?at=0&for_s=601"))[0] == 400
 
     async def held() -> bool:
         return await alone.held_ms() >= 6_000
@@ -119,10 +121,15 @@ async def test_state_pictures_and_footage_without_any_cloud(alone: Alone) -> Non
     assert shown[:, middle + 8 :].max() < 20, "what the mask hides is black"
     assert shown[:, : middle - 8].max() > 20
     assert (await alone.get("api/cameras/acme/alone/dead/picture.jpg"))[0] == 404
-    status, footage = await alone.get(
-        f"api/cameras/{CAMERA}/play.mp4?at={state['now_ms'] - 60_000}&for_s=60"
-    )
-    assert status == 200
+    query = f"at={state['now_ms'] - 60_000}&for_s=60"
+    async with alone.session.get(f"{alone.url}/api/cameras/{CAMERA}/stretch?{query}") as answer:
+        stretch = await answer.json()
+    async with alone.session.get(f"{alone.url}/api/cameras/{CAMERA}/play.mp4?{query}") as answer:
+        assert answer.status == 200
+        # the run grows: the stretch begins where it did, and ends no earlier
+        assert answer.headers["Vigil-Start-Ms"] == str(stretch["start_ms"])
+        assert int(answer.headers["Vigil-End-Ms"]) >= stretch["end_ms"] > stretch["start_ms"]
+        footage = await answer.read()
     with av.open(io.BytesIO(footage)) as made:
         numbers = [read_number(frame.to_ndarray(format="gray")) for frame in made.decode(video=0)]
     assert len(numbers) >= 5 * FPS
@@ -157,9 +164,16 @@ async def test_a_person_signs_in_sees_the_cameras_and_plays(alone: Alone) -> Non
             return bool(await video.evaluate("video => video.currentTime > 1"))
 
         await wait_for(played, within_s=60, what="the video plays")
-        assert errors == []
-        await page.get_by_role("button", name="All cameras").click()
-        await expect(page.locator(".tile").first).to_be_visible()
+        await expect(page.locator("#clock")).to_contain_text(":")
+        await page.keyboard.press("Escape")
+        # problems come first, in words, and say why
+        await expect(page.locator(".tile").first).to_contain_text("Failing")
+        await expect(page.locator(".tile .why").first).to_contain_text("Since")
+        await page.locator(".tile", has_text="gate").click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Password of this device")).to_be_visible()
+        await page.get_by_label("Password of this device").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.locator(".tile").first).to_be_visible()
+        assert errors == []
         await browser.close()
