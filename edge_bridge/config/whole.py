@@ -1,0 +1,89 @@
+"""The whole configuration: what must hold between its parts."""
+
+from collections import Counter
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from domain.identity import SITE_PATTERN
+from edge_bridge.central.config import CentralConfig
+from edge_bridge.config.parts import CameraConfig, CloudConfig, HttpConfig, Part, SpoolConfig
+from edge_bridge.inference.config import InferenceConfig, Mask
+from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.upload.config import UploadConfig
+
+
+class EdgeConfig(Part):
+    """The whole file."""
+
+    site: str = Field(pattern=SITE_PATTERN, description="tenant/site")
+    edge: str = Field(
+        min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$", description="this device's name"
+    )
+    cloud: CloudConfig
+    spool: SpoolConfig
+    cameras: list[CameraConfig] = Field(default_factory=list, max_length=256)
+    fragment_s: float = Field(4, ge=2, le=10, description="target length of a fragment")
+    no_data_s: float = Field(10, ge=2, le=120, description="silence after which a camera is lost")
+    heartbeat_s: int = Field(10, ge=1, le=3_600)
+    upload: UploadConfig = Field(default_factory=UploadConfig)
+    http: HttpConfig | None = None
+    central: CentralConfig | None = Field(
+        None, description="absent: this file is all; else the catalog's cameras and rules count"
+    )
+    inference: InferenceConfig = Field(
+        default_factory=lambda: InferenceConfig.model_validate({"enabled": False}),
+        description="absent: record only",
+    )
+
+    @model_validator(mode="after")
+    def _cameras_stand_somewhere(self) -> Self:
+        if not self.cameras and self.central is None:
+            raise ValueError("`cameras` is missing: name one at least, or say where with `central`")
+        return self
+
+    @model_validator(mode="after")
+    def _cameras_differ(self) -> Self:
+        ids = Counter(camera.id for camera in self.cameras)
+        if twice := [value for value, count in ids.items() if count > 1]:
+            raise ValueError(f"two cameras have the id {twice[0]}")
+        seen: dict[object, str] = {}
+        for camera in self.cameras:
+            for url in filter(None, (camera.url, camera.sub_url)):
+                of = seen.setdefault(_same(url), camera.id)
+                if of != camera.id:
+                    raise ValueError(f"two cameras have the url {url}: {of} and {camera.id}")
+            if camera.sub_url and _same(camera.sub_url) == _same(camera.url):
+                raise ValueError(f"camera {camera.id}: sub_url is the url; name the smaller stream")
+        return self
+
+    @model_validator(mode="after")
+    def _masks_are_of_cameras(self) -> Self:
+        known = {camera.id for camera in self.cameras}
+        known |= {self.camera_id(camera) for camera in self.cameras}
+        unknown = sorted(set(self.inference.motion.masks) - known)
+        if unknown:
+            raise ValueError(f"inference.motion.masks names {unknown[0]}, which is no camera here")
+        return self
+
+    def spool_limits(self) -> SpoolLimits:
+        """Return the spool's limits, the cameras' priorities among them."""
+        return self.spool.limits({self.camera_id(one): one.priority for one in self.cameras})
+
+    def privacy(self) -> dict[str, list[Mask]]:
+        """Return the privacy masks of each camera, by its whole id."""
+        return {self.camera_id(one): one.privacy_masks for one in self.cameras}
+
+    def camera_id(self, camera: CameraConfig) -> str:
+        """Return tenant/site/camera."""
+        return f"{self.site}/{camera.id}"
+
+
+def _same(url: str) -> object:
+    """Return what is equal for two spellings of one address; a clip serves many by #name."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return url
+    port = parts.port or {"rtsp": 554, "rtsps": 322}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path, parts.query
