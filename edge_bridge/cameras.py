@@ -57,6 +57,7 @@ class Cameras:
         for name in ending:
             if name not in wanted:
                 metrics.RECORDING.remove(name)
+                metrics.look_at(name, None)
         for name, recorder in self._recorders.items():
             recorder.look_with(feed, wanted[name].sub_url)
         for name, camera in wanted.items():

@@ -1,5 +1,8 @@
 """Prometheus metrics of the edge; names and labels are a public contract."""
 
+import contextlib
+from typing import Literal
+
 from prometheus_client import Counter, Gauge, Histogram
 
 RECORDING = Gauge("vigil_edge_recording", "1 while the camera is recorded", ["camera"])
@@ -35,3 +38,18 @@ UPLOAD_LIMIT = Gauge("vigil_edge_upload_limit_kbit", "Cap on uploads now; 0: non
 CONFIG_VERSION = Gauge(
     "vigil_edge_config_version", "Version of the site's configuration in force; 0: the own file"
 )
+LOOKED_AT = Gauge(
+    "vigil_edge_looked_at",
+    "1 for that stream of the camera which local inference looks at now",
+    ["camera", "stream"],
+)
+
+
+def look_at(camera: str, stream: Literal["main", "sub"] | None) -> None:
+    """Say which stream of a camera is looked at; None: neither is."""
+    for name in ("main", "sub"):
+        if stream is not None:
+            LOOKED_AT.labels(camera, name).set(name == stream)
+        else:
+            with contextlib.suppress(KeyError):
+                LOOKED_AT.remove(camera, name)

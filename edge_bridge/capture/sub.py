@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError
+from edge_bridge import metrics
 from edge_bridge.capture.run import Feed
 from edge_bridge.capture.source import Source, SourceError
 from edge_bridge.coded import CodedPicture, Coding
@@ -77,8 +78,8 @@ class SubStream:
     def stop(self) -> None:
         """Offer nothing more of the sub stream, and hang up."""
         with self._lock:
+            self._use(False)
             self._stop.set()
-            self._by_sub = False
 
     def join(self, within_s: float) -> None:
         """Wait for the thread."""
@@ -93,7 +94,8 @@ class SubStream:
         """Take a picture of the main stream; it is passed on where the sub stream is not used."""
         with self._lock:
             if picture.run != self._run:
-                self._run, self._by_sub, self._last_pts = picture.run, False, -1
+                self._run, self._last_pts = picture.run, -1
+                self._use(False)
                 self._seen_s = time.monotonic()
             self._main_pts = pts = picture.pts
             self._given_up()
@@ -161,17 +163,18 @@ class SubStream:
             pts += self._delta
             ahead = pts - self._main_pts
             if abs(ahead) > _APART_TICKS and self._by_sub:
-                self._by_sub = False
+                self._use(False)
                 raise TimesBrokenError("its time and the main stream's parted")
             if ahead > _AHEAD_TICKS:
-                self._by_sub = False
+                self._use(False)
                 return
             if not (self._by_sub or packet.is_keyframe):
                 return
             if packet.is_keyframe and not (self._by_sub and self._sub_synced):
                 # From here on main waits, so that the next keyframe at the latest is newer.
                 self._sub_synced = pts > self._last_pts
-            self._by_sub, self._seen_s = True, time.monotonic()
+            self._use(True)
+            self._seen_s = time.monotonic()
             if not self._sub_synced:
                 return
             self._last_pts = max(self._last_pts, pts)
@@ -181,16 +184,23 @@ class SubStream:
                 CodedPicture(self._camera, self._run, packet, pts, at_ms, keyframe, coding)
             )
 
+    def _use(self, by_sub: bool) -> None:
+        """Look at the sub stream, or at the main one."""
+        if by_sub != self._by_sub:
+            self._by_sub = by_sub
+            metrics.look_at(self._camera, "sub" if by_sub else "main")
+
     def _failed(self, why: str) -> None:
         with self._lock:
-            self._by_sub, self._why = False, why
+            self._use(False)
+            self._why = why
             if not self._stop.is_set():
                 self._tell(why)
 
     def _given_up(self) -> None:
         silent_s = time.monotonic() - self._seen_s
         if silent_s > (LOST_S if self._by_sub else _FIRST_S) and not self._detail:
-            self._by_sub = False
+            self._use(False)
             self._tell(self._why or f"no picture for {silent_s:.0f} s")
 
     def _tell(self, why: str) -> None:

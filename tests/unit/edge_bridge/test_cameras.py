@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
 from domain.events import FragmentArrived, RunStarted
 from edge_bridge.cameras import CHANGED, Cameras
@@ -69,6 +70,12 @@ def made(tmp_path: Path) -> Made:
     return make
 
 
+def looked_at(camera: str) -> dict[str, float | None]:
+    """Return what metrics say of a camera's streams."""
+    labels = ({"camera": camera, "stream": stream} for stream in ("main", "sub"))
+    return {one["stream"]: REGISTRY.get_sample_value("vigil_edge_looked_at", one) for one in labels}
+
+
 def named(name: str) -> str:
     return f"acme/berlin/{name}"
 
@@ -128,3 +135,17 @@ async def test_the_same_again_touches_nothing(made: Made) -> None:
     finally:
         await cameras.stop()
     assert keeps.ends == {run: "edge stopped"}
+
+
+async def test_which_stream_is_looked_at_is_told_as_long_as_one_is(made: Made) -> None:
+    feed, cameras = Feed(), Cameras(Keeps(), EdgeClock())
+    by_main, by_none = {"main": 1, "sub": 0}, {"main": None, "sub": None}
+    try:
+        await cameras.apply(made({"e": {}, "f": {}}), feed)
+        assert [looked_at(named(name)) for name in "ef"] == [by_main, by_main]
+        await cameras.apply(made({"e": {}}), feed)
+        assert [looked_at(named(name)) for name in "ef"] == [by_main, by_none]
+        await cameras.apply(made({"e": {}}), None)
+        assert looked_at(named("e")) == by_none
+    finally:
+        await cameras.stop()

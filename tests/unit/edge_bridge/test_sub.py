@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import pytest
+from prometheus_client import REGISTRY
 
 from domain.clock import RunClock
 from domain.events import FragmentArrived, RunStarted
@@ -114,6 +115,18 @@ def made(clip: Path) -> Iterator[Made]:
         stream.stop()
 
 
+def looked_at() -> str:
+    """Return the stream that metrics say is looked at."""
+    values = {
+        stream: REGISTRY.get_sample_value(
+            "vigil_edge_looked_at", {"camera": CAMERA, "stream": stream}
+        )
+        for stream in ("main", "sub")
+    }
+    (one,) = [stream for stream, value in values.items() if value]
+    return one
+
+
 async def together(
     stream: SubStream, main: Main, turns: threading.Semaphore, seconds: range
 ) -> None:
@@ -148,7 +161,7 @@ async def test_main_is_looked_at_before_and_after_from_a_keyframe(
     stream, feed, main, turns = made()
     await together(stream, main, turns, range(6))
     await wait_for(lambda: len(feed.of(96)) >= FPS, within_s=20, what="the sub stream is used")
-    assert stream.detail == ""
+    assert (stream.detail, looked_at()) == ("", "sub")
     assert feed.offered[0].coding.width == 192 and feed.offered[0].keyframe
     before = len(feed.of(192))
     monkeypatch.setattr(sub_module, "LOST_S", -1.0)  # silence for so long
@@ -157,11 +170,13 @@ async def test_main_is_looked_at_before_and_after_from_a_keyframe(
     assert after and after[0].keyframe, "from main's next keyframe"
     assert after[0].pts == 900_000 + 7 * FPS * TICKS
     assert "the main stream is looked at; the sub stream: no picture for" in stream.detail
+    assert looked_at() == "main"
     monkeypatch.setattr(sub_module, "LOST_S", 60.0)
     for second in range(8, 12):
         main.play(stream, second * FPS, FPS)
     turns.release(7)  # seconds 6 to 12; the last alone is newer than what was looked at
     await wait_for(lambda: stream.detail == "", within_s=20, what="it is used again")
+    assert looked_at() == "sub"
     times = [one.pts for one in feed.offered]
     assert times == sorted(set(times)), "no picture's time comes twice or goes back"
 
@@ -175,6 +190,7 @@ async def test_a_new_run_is_looked_at_by_main_until_its_clock_has_started(made: 
     turns.release()
     await asyncio.sleep(0.05)
     assert [one.run for one in feed.offered[-FPS:]] == ["next"] * FPS
+    assert looked_at() == "main"
     assert {one.run for one in feed.of(96)[seen:]} <= {"run"}
 
 
