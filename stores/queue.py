@@ -17,8 +17,8 @@ MAX_BATCH_BYTES = 256 << 10
 
 
 _ITS_FAULT = {
-    "InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue", "InvalidBatchEntryId",
-    "RequestEntityTooLarge", "413",
+    "InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue",
+    "InvalidAttributeValue", "InvalidBatchEntryId", "RequestEntityTooLarge", "413",
 }  # fmt: skip
 """Codes with which SQS says that what was sent is at fault, not the queue or the sender."""
 

@@ -1,21 +1,30 @@
 """Ends of runs on their way: what an end says is fixed once, then written to S3, then noticed."""
 
+import logging
+
 from domain.events import RunEnded
 from domain.events.base import MOST_RANGES
 from domain.events.registry import encode
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.rows import EndState, RunRow
 
+log = logging.getLogger(__name__)
+
 
 def to_write(journal: Journal, limit: int) -> list[tuple[RunRow, RunEnded]]:
     """Return runs whose end can be written to S3, each with its event, fixed for good."""
     out = []
     for run in journal.settled_runs()[:limit]:
-        if run.end_event is None:
-            event = _event(journal, run)
-            journal.freeze_end(run.run, encode(event).decode())
-        else:
-            event = RunEnded.model_validate_json(run.end_event)
+        try:
+            if run.end_event is None:
+                event = _event(journal, run)
+                journal.freeze_end(run.run, encode(event).decode())
+            else:
+                event = RunEnded.model_validate_json(run.end_event)
+        except ValueError as error:  # a damaged row must not stop the others' ends
+            log.error("the end of run %s cannot be told: %s", run.run, error)
+            journal.set_end_state(run.run, EndState.NOTICED)
+            continue
         out.append((run, event))
     return out
 

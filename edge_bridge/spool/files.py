@@ -9,23 +9,30 @@ name is whole; hash and event in it allow to rebuild the journal from the files 
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from domain.errors import MediaError
 from domain.events import FragmentArrived
 from domain.events.registry import encode
-from domain.identity import FragmentId, parse_fragment_key
+from domain.identity import FragmentId
+from edge_bridge.spool.rows import FragmentRow
+
+log = logging.getLogger(__name__)
 
 _MAGIC = b"VIGILFR1"
 _FOOTER = struct.Struct(">Q8s")
 _SUFFIX = ".frag"
 _PART = ".part"
+_ASIDE = ("damaged", "refused")
+_DIGITS = 8
 _MOST_JSON = 1 << 20
 
 
@@ -44,12 +51,14 @@ class FragmentFiles:
         self.root = root
         self._step = step
         self._synced: set[Path] = set()
+        self.aside: list[Path] = []
+        """Files that were set aside; they go first where room is needed."""
 
     def path(self, camera: str, run: str, seq: int) -> Path:
         """Return where a fragment's file stands."""
-        return self.root / camera / run / f"{seq:08d}{_SUFFIX}"
+        return self.root / camera / run / f"{seq:0{_DIGITS}d}{_SUFFIX}"
 
-    def write(self, event: FragmentArrived, data: bytes) -> None:
+    def write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
         """Put a fragment on the disk, durably; raises OSError."""
         path = self.path(event.camera, event.run, event.seq)
         self._make_folder(path.parent)
@@ -63,10 +72,10 @@ class FragmentFiles:
         self._step("synced")
         part.rename(path)
         self._step("renamed")
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         self._step("folder synced")
 
-    def _write(self, part: Path, event: FragmentArrived, data: bytes) -> None:
+    def _write(self, part: Path, event: FragmentArrived, data: bytes | bytearray) -> None:
         text = encode(event)
         with part.open("wb") as file:
             file.write(data)
@@ -80,6 +89,15 @@ class FragmentFiles:
         """Return a fragment's bytes; raises OSError where the file is gone."""
         with self.path(camera, run, seq).open("rb") as file:
             return file.read(size)
+
+    def event_in(self, row: FragmentRow) -> FragmentArrived:
+        """Return what a row says of its fragment; where that cannot be read, the file says it.
+
+        Raises MediaError where neither can.
+        """
+        with contextlib.suppress(ValueError):
+            return FragmentArrived.model_validate_json(row.event)
+        return self.inspect(self.path(row.camera, row.run, row.seq))
 
     def inspect(self, path: Path) -> FragmentArrived:
         """Return the event in a file whose bytes have the promised hash; MediaError otherwise."""
@@ -110,26 +128,51 @@ class FragmentFiles:
             path.parent.rmdir()
             self._synced.discard(path.parent)
 
-    def remove_parts(self) -> int:
-        """Delete what a crash left half-written; return how many there were."""
-        parts = list(self.root.glob(f"*/*/*/*/*{_PART}"))
-        for part in parts:
-            part.unlink(missing_ok=True)
-        return len(parts)
+    def runs(self) -> Iterator[tuple[str, str]]:
+        """Yield camera and run of each run's folder."""
+        for tenant in _folders(self.root):
+            for site in _folders(tenant):
+                for camera in _folders(site):
+                    for run in _folders(camera):
+                        yield f"{tenant.name}/{site.name}/{camera.name}", run.name
+
+    def seqs(self, camera: str, run: str) -> set[int]:
+        """Return the seqs of a run's files; what a crash left half-written is deleted."""
+        found = set()
+        with os.scandir(self.root / camera / run) as entries:
+            for entry in entries:
+                stem, _, suffix = entry.name.partition(".")
+                if suffix == _SUFFIX[1:] and len(stem) == _DIGITS and stem.isdecimal():
+                    found.add(int(stem))
+                elif suffix == _PART[1:]:
+                    log.info("a half-written fragment is removed: %s", entry.path)
+                    Path(entry.path).unlink()
+                elif suffix in _ASIDE:
+                    self.aside.append(Path(entry.path))
+        return found
 
     def list(self) -> Iterator[FoundFile]:
         """Yield all fragments' files; names that are none are skipped."""
-        for path in self.root.glob(f"*/*/*/*/*{_SUFFIX}"):
-            key = path.relative_to(self.root).with_suffix(".ts").as_posix()
-            found = parse_fragment_key(f"fragments/{key}")
-            if found is not None:
-                yield FoundFile(path, found)
+        for camera, run in self.runs():
+            for seq in sorted(self.seqs(camera, run)):
+                yield FoundFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
 
-    def set_aside(self, path: Path) -> Path:
-        """Rename a damaged file so that it is neither taken in nor lost; return its new name."""
-        aside = path.with_suffix(".damaged")
+    def set_aside(self, path: Path, why: Literal["damaged", "refused"] = "damaged") -> Path:
+        """Rename a file so that it is neither taken in nor lost; return its new name."""
+        aside = path.with_suffix(f".{why}")
         path.rename(aside)
+        self.aside.append(aside)
         return aside
+
+    def drop_aside(self) -> Path | None:
+        """Delete one file that was set aside; return which, None where there is none."""
+        if not self.aside:
+            return None
+        path = self.aside.pop(0)
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+        return path
 
     def _make_folder(self, folder: Path) -> None:
         if folder in self._synced and folder.is_dir():
@@ -139,12 +182,18 @@ class FragmentFiles:
         folder.mkdir(parents=True, exist_ok=True)
         at = folder
         while at != self.root.parent:
-            _sync_folder(at)
+            sync_folder(at)
             at = at.parent
         self._synced.add(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def _folders(of: Path) -> list[Path]:
+    with os.scandir(of) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's names to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -9,7 +9,8 @@ the bytes are the same. All of it belongs to the spool's thread, a few fragments
 
 import logging
 
-from domain.events import Detection, FragmentArrived, RunStarted
+from domain.errors import MediaError
+from domain.events import Detection, RunStarted
 from domain.events.registry import encode
 from domain.unset_clock import boot_of, stamped, true_ms, true_run
 from edge_bridge import metrics
@@ -33,6 +34,9 @@ class Held:
         self._journal = journal
         self._rows = journal.held
         self._clock = clock
+        self.freed_bytes = 0
+        """Of fragments that were given up while they were stamped; whoever counts takes them."""
+        self.messages_moved = 0
 
     def stamp(self) -> bool:
         """Stamp a few; True: there may be more. Raises OSError where the disk takes no file."""
@@ -61,17 +65,23 @@ class Held:
             return 0
         with self._journal.together():
             for _, kind, body in held:
-                event: RunStarted | Detection = (
-                    RunStarted.model_validate_json(body)
-                    if kind == HELD + "run-started"
-                    else Detection.model_validate_json(body)
-                )
+                try:
+                    event: RunStarted | Detection = (
+                        RunStarted.model_validate_json(body)
+                        if kind == HELD + "run-started"
+                        else Detection.model_validate_json(body)
+                    )
+                except ValueError:
+                    log.error("a message held back is damaged and given up")
+                    metrics.MESSAGES_DROPPED.inc()
+                    continue
                 shift = shifts.get(boot_of(event.run))
                 if shift is None:  # of an earlier start, whose time nobody knows any more
                     metrics.MESSAGES_DROPPED.inc()
                     continue
                 self._journal.put_message(event.type, encode(stamped(event, shift)))
             self._journal.drop_messages(number for number, _, _ in held)
+        self.messages_moved += len(held)
         return len(held)
 
     def _fragment(self, camera: str, run: str, seq: int, shift: int) -> None:
@@ -82,12 +92,14 @@ class Held:
         end_ms, text = true_ms(row.start_ms, shift), ""
         state = row.state
         if state is State.STORED:
-            event = stamped(FragmentArrived.model_validate_json(row.event), shift)
             try:
+                event = stamped(self._files.event_in(row), shift)
                 data = self._files.read(camera, run, seq, row.size)
-            except FileNotFoundError:
+            except (FileNotFoundError, MediaError) as error:
                 state = State.GIVEN_UP
-                metrics.GIVEN_UP.labels(camera, "file gone").inc()
+                self.freed_bytes += row.size
+                why = "damaged" if isinstance(error, MediaError) else "file gone"
+                metrics.GIVEN_UP.labels(camera, why).inc()
             else:
                 self._files.write(event, data)
                 end_ms, text = event.end_ms, encode(event).decode()

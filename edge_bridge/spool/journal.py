@@ -1,51 +1,29 @@
 """The SQLite rows of the spool. No rules here but those that SQL itself holds."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from importlib import resources
 from pathlib import Path
 
-from domain.errors import StoreError
 from domain.identity import FragmentId
 from domain.seqs import SeqRanges
 from domain.unset_clock import FIRST_TRUE_RUN
 from edge_bridge.spool.held_rows import HELD, HeldRows
+from edge_bridge.spool.journal_file import open_journal
 from edge_bridge.spool.loss_rows import LossRows
 from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
 from edge_bridge.spool.waiting_rows import FRAGMENT, WaitingRows, fragments
 
-_NOT_ITS_FAULT = {
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
-}  # fmt: skip
-"""What the disk does; the file may be sound."""
 _RUN = "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state"
 
 
 class Journal:
     """The rows. Every method is one durable transaction unless called within `together`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the journal; raises StoreError where the file is no sound journal, and
-        sqlite3.OperationalError where the disk does not let it be used.
-        """
+    def __init__(self, path: Path, suspected: bool = False) -> None:
+        """Open or make the journal; raises as `open_journal` does."""
         self.path = path
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the log stays near 1 MiB
-            self._db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
-            verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            if error.sqlite_errorcode & 0xFF in _NOT_ITS_FAULT:
-                raise
-            raise StoreError(f"{path} is damaged ({error}).") from error
-        if verdict != "ok":
-            self._db.close()
-            raise StoreError(f"{path} is damaged ({verdict}).")
+        self._db = open_journal(path, suspected)
         self.held = HeldRows(self._db)
         self.waiting = WaitingRows(self._db)
         self.losses = LossRows(self._db)
@@ -109,6 +87,31 @@ class Journal:
         """Return identity, state and size of all rows."""
         rows = self._db.execute("SELECT camera, run, seq, state, size FROM fragments").fetchall()
         return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
+
+    def rows_of(self, run: str) -> list[tuple[FragmentId, State, int]]:
+        """Return identity, state and size of a run's rows; ValueError where a state is none."""
+        rows = self._db.execute(
+            "SELECT camera, run, seq, state, size FROM fragments WHERE run = ?", (run,)
+        )
+        return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
+
+    def runs_of_fragments(self) -> Iterator[str]:
+        """Yield the runs of all rows, one look at the index each."""
+        at = ""
+        while True:
+            row = self._db.execute(
+                "SELECT run FROM fragments WHERE run > ? ORDER BY run LIMIT 1", (at,)
+            ).fetchone()
+            if row is None:
+                return
+            at = row[0]
+            yield at
+
+    def mend_event(self, one: FragmentId, event: str) -> None:
+        """Write again what a fragment's row says of it."""
+        self._db.execute(
+            "UPDATE fragments SET event = ? WHERE run = ? AND seq = ?", (event, one.run, one.seq)
+        )
 
     def given_up(self, run: str) -> SeqRanges:
         """Return the seqs of a run that nobody will send."""

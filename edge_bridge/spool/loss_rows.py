@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,8 @@ def loss_of(row: FragmentRow, why: str, at_ms: int) -> Loss:
     """Return the loss of one fragment that stood on the disk."""
     end_ms = row.start_ms
     if row.event:
-        end_ms = FragmentArrived.model_validate_json(row.event).end_ms
+        with suppress(ValueError):  # a damaged row is a loss all the same
+            end_ms = FragmentArrived.model_validate_json(row.event).end_ms
     return Loss(
         row.camera, row.run, row.seq, row.seq, row.start_ms, end_ms, row.size, why, at_ms
     )  # fmt: skip

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import IO
 
 from domain.errors import ConfigError, StoreError
-from edge_bridge.spool.files import FragmentFiles
+from edge_bridge.spool.files import FragmentFiles, sync_folder
 from edge_bridge.spool.journal import Journal
+from edge_bridge.spool.journal_file import damaged
 from edge_bridge.spool.recovery import recover
 
 log = logging.getLogger(__name__)
 
+JOURNAL = "journal.db"
+_DAMAGED = "journal.damaged-"
 _RESERVE_BYTES = 1 << 20
 
 
@@ -38,8 +42,9 @@ class Opener:
     step: Callable[[str], None]
     now_ms: Callable[[], int]
 
-    def open(self, live: Collection[str] = ()) -> Parts:
-        """Take the folder and mend what a crash left; `live` runs go on.
+    def open(self, live: Collection[str] = (), suspected: bool = False) -> Parts:
+        """Take the folder and mend what a crash left; `live` runs go on; `suspected`: the journal
+        gave cause to look through it.
 
         Raises ConfigError where the folder cannot be used or another process holds it.
         """
@@ -47,9 +52,10 @@ class Opener:
         try:
             files = FragmentFiles(self.folder / "fragments", self.step)
             files.root.mkdir(exist_ok=True)
-            journal = self._journal()
+            journal = self._journal(suspected)
             try:
-                recover(files, journal, self.edge, live)
+                journal = self._recovered(files, journal, live)
+                sync_folder(self.folder)  # the names of journal and files' folder
             except BaseException:
                 journal.close()
                 raise
@@ -65,24 +71,42 @@ class Opener:
             raise
         return Parts(lock, files, journal)
 
-    def _journal(self) -> Journal:
-        path = self.folder / "journal.db"
+    def _recovered(self, files: FragmentFiles, journal: Journal, live: Collection[str]) -> Journal:
+        """Mend what a crash left; return the journal, another one where it cannot be read."""
         try:
-            return Journal(path)
+            recover(files, journal, self.edge, live)
+        except (sqlite3.Error, ValueError) as error:
+            if not damaged(error):
+                raise
+            journal.close()
+            journal = self._anew(f"{journal.path} is damaged ({error}).")
+            recover(files, journal, self.edge, live)
+        return journal
+
+    def _journal(self, suspected: bool) -> Journal:
+        path = self.folder / JOURNAL
+        try:
+            return Journal(path, suspected)
         except sqlite3.OperationalError as error:
             reserve = self.folder / "reserve"
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL or not reserve.exists():
                 raise
             log.error("the spool's disk is full to the last byte: the reserve is used")
             reserve.unlink()
-            return Journal(path)
+            return Journal(path, suspected)
         except StoreError as error:
-            log.error("%s It is set aside and rebuilt from the files.", error)
-            for suffix in ("", "-wal", "-shm"):
-                damaged = self.folder / f"journal.db{suffix}"
-                if damaged.exists():
-                    damaged.rename(self.folder / f"journal.damaged-{self.now_ms()}{suffix}")
-            return Journal(path)
+            return self._anew(str(error))
+
+    def _anew(self, why: str) -> Journal:
+        """Set the journal aside, all but the newest of those before it away, and begin another."""
+        log.error("%s It is set aside and rebuilt from the files.", why)
+        for older in self.folder.glob(f"{_DAMAGED}*"):
+            _remove(older)
+        for suffix in ("", "-wal", "-shm"):
+            found = self.folder / f"{JOURNAL}{suffix}"
+            if found.exists():
+                found.rename(self.folder / f"{_DAMAGED}{self.now_ms()}{suffix}")
+        return Journal(self.folder / JOURNAL)
 
     def _reserve(self) -> None:
         """Keep a little room for the journal of a start on a full disk."""
@@ -93,6 +117,14 @@ class Opener:
                     path.write_bytes(bytes(_RESERVE_BYTES))
                 except OSError:
                     path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _hold(folder: Path) -> IO[str]:

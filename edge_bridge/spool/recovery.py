@@ -14,7 +14,7 @@ from collections.abc import Collection
 from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
 from domain.events.registry import encode
-from domain.identity import FragmentId, run_started_ms
+from domain.identity import FragmentId, parse_fragment_key, run_started_ms
 from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.spool.files import FoundFile, FragmentFiles
@@ -29,24 +29,46 @@ RESTARTED = "edge restarted"
 
 
 def recover(files: FragmentFiles, journal: Journal, edge: str, live: Collection[str] = ()) -> None:
-    """Bring files and rows together, and end the runs that a crash left open, not the `live`."""
-    if parts := files.remove_parts():
-        log.info("%d half-written fragments removed", parts)
-    rows = {one: (state, size) for one, state, size in journal.all_fragments()}
-    for found in files.list():
-        row = rows.pop(found.id, None)
-        if row is None:
-            _take_in(found, files, journal, edge)
-        elif row[0] is State.GIVEN_UP:
-            files.remove(found.id.camera, found.id.run, found.id.seq)
+    """Bring files and rows together, and end the runs that a crash left open, not the `live`.
+
+    Run by run: what is held in memory at a time is one run. Raises ValueError or sqlite3.Error
+    where the journal cannot be read.
+    """
+    cameras: dict[str, list[str]] = {}
+    for camera, run in files.runs():
+        if _is_fragment_of(camera, run):
+            cameras.setdefault(run, []).append(camera)
+    for run in {*cameras, *journal.runs_of_fragments()}:
+        try:
+            _bring_together(run, cameras.get(run, []), files, journal, edge)
+        except OSError as error:
+            log.error("run %s is left as it is: %s", run, error)
+    for ended in journal.runs(EndState.OPEN):
+        if ended.run in live:
+            continue
+        journal.end_run(ended.run, ended.last_ms, RESTARTED)
+        log.info("run ended: %s", RESTARTED, extra={"camera": ended.camera, "run": ended.run})
+    journal.forget_runs()
+
+
+def _bring_together(
+    run: str, cameras: Collection[str], files: FragmentFiles, journal: Journal, edge: str
+) -> None:
+    rows = {one: (state, size) for one, state, size in journal.rows_of(run)}
+    for camera in cameras:
+        for seq in sorted(files.seqs(camera, run)):
+            one = FragmentId(camera, run, seq)
+            row = rows.pop(one, None)
+            if row is None:
+                _take_in(FoundFile(files.path(camera, run, seq), one), files, journal, edge)
+            elif row[0] is State.GIVEN_UP:
+                files.remove(camera, run, seq)
     for one, (state, size) in rows.items():
         _without_file(one, state, size, journal)
-    for run in journal.runs(EndState.OPEN):
-        if run.run in live:
-            continue
-        journal.end_run(run.run, run.last_ms, RESTARTED)
-        log.info("run ended: %s", RESTARTED, extra={"camera": run.camera, "run": run.run})
-    journal.forget_runs()
+
+
+def _is_fragment_of(camera: str, run: str) -> bool:
+    return parse_fragment_key(f"fragments/{camera}/{run}/00000000.ts") is not None
 
 
 def _take_in(found: FoundFile, files: FragmentFiles, journal: Journal, edge: str) -> None:

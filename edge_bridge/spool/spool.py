@@ -16,7 +16,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Literal
 
+from domain.errors import MediaError
 from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId
@@ -77,7 +79,7 @@ class Spool:
             self.journal.close()
         with contextlib.suppress(OSError):
             self._lock.close()
-        parts = self._opener.open(live)
+        parts = self._opener.open(live, suspected=self.disk.state == "failing")
         self._take(parts)
         self.disk.take(parts.lock)
         for run in live:
@@ -110,7 +112,7 @@ class Spool:
 
     # What capture does
 
-    def store(self, event: FragmentArrived, data: bytes, started: RunStarted) -> bool:
+    def store(self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted) -> bool:
         """Keep a fragment durably; False: the disk would not take it, its seq is given up."""
         try:
             self._write(event, data)
@@ -194,9 +196,10 @@ class Spool:
             log.error("footage held back cannot be stamped: %s", error.strerror)
             self.make_room()
             return False
-        if more:
-            self.bytes = self.journal.file_bytes()
+        self.bytes -= self._held.freed_bytes
+        if self._held.messages_moved:
             self._outbox.recount()
+        self._held.freed_bytes = self._held.messages_moved = 0
         return more
 
     # What uploading does
@@ -217,12 +220,36 @@ class Spool:
         """Note that a fragment stands in S3."""
         self.journal.set_state([one], State.UPLOADED)
 
-    def give_up(self, one: FragmentId, why: str) -> None:
-        """Let a fragment go that cannot be sent; its run's end will say so."""
+    def event_of(self, row: FragmentRow) -> FragmentArrived | None:
+        """Return what a row says of its fragment; where that cannot be read, the file says it.
+
+        None: neither can; it is given up then. Raises OSError, DiskError.
+        """
+        try:
+            event = self.files.event_in(row)
+        except MediaError as error:
+            log.error("%s", error)
+            self.give_up(row.id, "damaged", keep="damaged")
+            return None
+        if (text := encode(event).decode()) != row.event:
+            self.journal.mend_event(row.id, text)
+        return event
+
+    def give_up(
+        self, one: FragmentId, why: str, keep: Literal["damaged", "refused"] | None = None
+    ) -> None:
+        """Let a fragment go that cannot be sent; its run's end will say so.
+
+        `keep`: its file is set aside, for whoever wants to look at it, until room is needed.
+        """
         row = self.journal.fragment(one.run, one.seq)
         if row is None or row.state is State.GIVEN_UP:
             return
-        self.files.remove(one.camera, one.run, one.seq)
+        path = self.files.path(one.camera, one.run, one.seq)
+        if keep is not None and path.exists():
+            self.files.set_aside(path, keep)
+        else:
+            self.files.remove(one.camera, one.run, one.seq)
         self._step("given up")
         with self.journal.together():
             self.journal.set_state([one], State.GIVEN_UP)
@@ -280,7 +307,9 @@ class Spool:
             return self.bytes > most or self.free_bytes() < floor
 
         while short():
-            if noticed := self.journal.waiting.on_disk(State.NOTICED, _FREE_AT_ONCE):
+            if aside := self.files.drop_aside():
+                log.warning("no space is left: %s, which was set aside, is deleted", aside)
+            elif noticed := self.journal.waiting.on_disk(State.NOTICED, _FREE_AT_ONCE):
                 for row in noticed:
                     self._free(row)
                     self._step("file freed")
@@ -316,7 +345,7 @@ class Spool:
         self.files.remove(row.camera, row.run, row.seq)
         self.bytes -= row.size
 
-    def _write(self, event: FragmentArrived, data: bytes) -> None:
+    def _write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
         try:
             self.files.write(event, data)
         except OSError as error:

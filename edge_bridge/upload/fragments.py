@@ -6,7 +6,6 @@ import logging
 import time
 
 from domain.errors import CredentialsError, ObjectExistsError, StoreError
-from domain.events import FragmentArrived
 from domain.identity import FragmentId, fragment_key
 from edge_bridge import metrics
 from edge_bridge.spool.owner import SpoolOwner
@@ -94,7 +93,9 @@ class FragmentUploads:
     async def _upload(self, row: FragmentRow) -> None:
         where = {"camera": row.camera, "run": row.run, "seq": row.seq}
         spool = self._owner.spool
-        event = FragmentArrived.model_validate_json(row.event)
+        event = await self._owner.call(spool.event_of, row)
+        if event is None:
+            return
         try:
             data = await asyncio.to_thread(
                 spool.files.read, row.camera, row.run, row.seq, event.size_bytes
@@ -105,7 +106,7 @@ class FragmentUploads:
             return
         if hashlib.sha256(data).hexdigest() != event.sha256:
             log.error("a fragment's file was changed on the disk: it is given up", extra=where)
-            await self._owner.call(spool.give_up, row.id, "damaged")
+            await self._owner.call(spool.give_up, row.id, "damaged", keep="damaged")
             return
         began_s = time.monotonic()
         self._parallel.began(began_s)
@@ -124,7 +125,7 @@ class FragmentUploads:
             return
         except ObjectExistsError as error:
             log.error("%s It is given up.", error, extra=where)
-            await self._owner.call(spool.give_up, row.id, "other bytes stand in S3")
+            await self._owner.call(spool.give_up, row.id, "other bytes stand in S3", keep="refused")
             return
         except StoreError as error:
             await self._failed(error)

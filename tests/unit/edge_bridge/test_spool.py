@@ -7,9 +7,8 @@ import pytest
 
 from domain.errors import ConfigError
 from domain.events.base import MOST_RANGES
-from edge_bridge.spool.missed import MissedRange
 from edge_bridge.spool.room import SpoolLimits
-from edge_bridge.spool.rows import EndState, State
+from edge_bridge.spool.rows import EndState, FragmentRow, State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
 
@@ -282,9 +281,11 @@ def test_an_end_that_gave_up_more_stretches_than_an_event_holds_is_told_all_the_
 ) -> None:
     spool = reopened(tmp_path)
     last = 2 * MOST_RANGES + 2
-    for seq in range(0, last + 1, 2):
-        missed = MissedRange(seq, seq, T0_MS, T0_MS, "disk full")
-        spool.give_up_range(started(), missed)
+    with spool.journal.together():
+        spool.journal.put_run(RUN, CAMERA)
+        for seq in range(0, last + 1, 2):
+            row = FragmentRow(CAMERA, RUN, seq, T0_MS, 0, "", State.GIVEN_UP)
+            spool.journal.put_fragment(row, T0_MS)
     spool.end_run(RUN, T0_MS + 1, "over")
     [(_, event)] = spool.ends_to_write(10)
     assert (event.last_seq, len(event.given_up)) == (last, MOST_RANGES)

@@ -1,0 +1,84 @@
+"""Opens the journal's file and says whether it can be believed."""
+
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+from domain.errors import StoreError
+
+VERSION = 1
+"""Of the tables. One that others made is set aside, and rebuilt from the fragments' files."""
+LOOKED_THROUGH_BYTES = 64 << 20
+"""A larger journal is looked through only where it is suspected: that takes 10 s a GiB and more,
+in which nothing is recorded. Each row is read at a start all the same."""
+_COLUMNS = {
+    "fragments": "run, seq, camera, start_ms, size, event, state",
+    "runs": "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state",
+    "messages": "id, type, size, body",
+    "shifts": "boot, shift_ms",
+    "losses": "id, camera, run, first_seq, last_seq, from_ms, to_ms, bytes, why, at_ms",
+}
+_NOT_ITS_FAULT = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
+"""What the disk does; the file may be sound."""
+
+
+def damaged(error: Exception) -> bool:
+    """Return whether an error shows that the journal itself cannot be read."""
+    if isinstance(error, sqlite3.Error):
+        # Text that is none has no code: Python itself says so.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        return code & 0xFF not in _NOT_ITS_FAULT
+    return isinstance(error, ValueError)
+
+
+def open_journal(path: Path, suspected: bool = False) -> sqlite3.Connection:
+    """Open or make the journal; `suspected`: look through it whatever its size.
+
+    Raises StoreError where it is no sound journal of ours, and sqlite3.OperationalError where the
+    disk does not let it be used.
+    """
+    for part in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        if part.is_dir():
+            raise StoreError(f"{part} is a folder.")
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(db)
+        thorough = suspected or path.stat().st_size < LOOKED_THROUGH_BYTES
+        verdict = _look_through(db) if thorough else "ok"
+    except (sqlite3.DatabaseError, ValueError) as error:
+        db.close()
+        if not damaged(error):
+            raise
+        raise StoreError(f"{path} is damaged ({error}).") from error
+    except BaseException:
+        db.close()
+        raise
+    if verdict != "ok":
+        db.close()
+        raise StoreError(f"{path} is damaged ({verdict}).")
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the log stays near 1 MiB
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(f"its tables are of version {version}, not {VERSION}")
+    db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
+    for table, columns in _COLUMNS.items():
+        db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608
+    if not version:
+        db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _look_through(db: sqlite3.Connection) -> str:
+    (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    for table, columns in _COLUMNS.items():
+        for _ in db.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608
+            pass  # text that is none raises
+    return str(verdict)
