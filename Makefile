@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo test slow chaos check format
+.PHONY: help setup system demo dashboard test slow chaos check format
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -20,6 +20,9 @@ system:
 
 demo: setup ## run everything: cameras, edge, cloud side, dashboard (Ctrl-C stops it)
 	@exec $(BIN)/vigil demo
+
+dashboard: setup ## build the page, where its sources have changed (the demo does it by itself)
+	@$(BIN)/python -m local.dashboard
 
 test: setup ## run the tests: unit, integration, and from the camera to playback
 	@bash local/setup/test.sh

@@ -67,3 +67,10 @@ def _npm(source: Path, log: Path, *arguments: str) -> None:
         raise VigilError(
             f"`npm {' '.join(arguments)}` failed in {source}; check the network, see {log}."
         )
+
+
+if __name__ == "__main__":
+    try:
+        build(print, Path(os.devnull))
+    except VigilError as error:
+        sys.exit(f"dashboard: {error}")

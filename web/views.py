@@ -10,6 +10,7 @@ from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
 from web.detections import DetectionsView
 from web.edge_config import EdgeConfigView
+from web.edges import EdgesView
 from web.guard import protect
 from web.health import HealthView, MetricsView, ReadyView
 from web.media import ChunkView, FragmentView
@@ -27,6 +28,7 @@ VIEWS: tuple[type[View], ...] = (
     SessionView,
     CamerasView,
     CameraView,
+    EdgesView,
     ChunksView,
     TimelineView,
     DetectionsView,

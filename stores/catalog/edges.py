@@ -1,0 +1,34 @@
+"""The edge devices, as their newest heartbeats tell."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stores.catalog.pool import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeDevice:
+    """One device. `sent_ms`: its own clock, `heard_ms`: the cloud's (UTC ms); sizes in bytes.
+
+    `cameras`: list of {camera, state, since_ms, detail}, at most 256. `config_version` None: its
+    own file; `config_state` None: it asks for no configuration.
+    """
+
+    site: str
+    edge: str
+    sent_ms: int
+    heard_ms: int
+    software: str
+    spool_bytes: int
+    spool_waiting: int
+    spool_oldest_ms: int | None
+    disk_free_bytes: int
+    cameras: list[dict[str, Any]]
+    config_version: int | None
+    config_state: str | None
+    config_detail: str | None
+
+
+async def list_edges(catalog: Catalog) -> list[EdgeDevice]:
+    """Return all devices that were ever heard, by site and name."""
+    return [EdgeDevice(**dict(row)) for row in await catalog.rows("edges")]

@@ -1,0 +1,49 @@
+"""What the edge devices said last, over HTTP."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from domain.events import CameraStatus, Heartbeat
+from stores.catalog import index_heartbeats
+from stores.catalog.keys import create_key
+from tests.integration.catalog_support import CAMERA, T0
+from tests.integration.web_support import Web, running_web
+
+PATH = "/api/v1/edges"
+
+
+@pytest.fixture
+async def web(services) -> AsyncIterator[Web]:
+    async with running_web(services) as running:
+        yield running
+
+
+def beat(edge: str, sent_ms: int, **more: object) -> Heartbeat:
+    given = {"spool_bytes": 5, "spool_waiting": 2, "disk_free_bytes": 9, **more}
+    return Heartbeat(site="acme/hq", edge=edge, sent_ms=sent_ms, **given)
+
+
+async def test_the_newest_word_of_each_device_counts(web: Web) -> None:
+    web.set_now(T0 + 60_000)
+    assert await (await web.client.get(PATH)).json() == {"now_ms": T0 + 60_000, "edges": []}
+    failing = CameraStatus(camera=CAMERA, state="failing", since_ms=T0, detail="no data for 10 s")
+    await index_heartbeats(web.catalog, [beat("two", T0), beat("one", T0)], T0 + 1)
+    newer = beat("one", T0 + 10_000, spool_oldest_ms=T0 - 5, cameras=[failing], config_version=3,
+                 config_state="refused", config_detail="why")  # fmt: skip
+    await index_heartbeats(web.catalog, [newer], T0 + 10_001)
+    answer = await web.client.get(PATH)
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+    one, two = (await answer.json())["edges"]
+    assert (one["edge"], two["edge"]) == ("one", "two")
+    assert (one["heard_ms"], one["spool_oldest_ms"]) == (T0 + 10_001, T0 - 5)
+    assert one["cameras"] == [failing.model_dump()]
+    assert (one["config_version"], one["config_state"]) == (3, "refused")
+    assert (two["spool_oldest_ms"], two["cameras"], two["config_state"]) == (None, [], None)
+
+
+async def test_it_asks_for_a_person_s_key(web: Web) -> None:
+    assert (await web.stranger.get(PATH)).status == 401
+    key = await create_key(web.catalog, "device", T0, edge_of="acme/hq")
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await web.stranger.get(PATH, headers=headers)).status == 403

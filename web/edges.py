@@ -1,0 +1,22 @@
+"""/api/v1/edges: the devices at the sites, as their newest heartbeats tell."""
+
+from dataclasses import asdict
+
+from aiohttp import web
+from faust.web import View
+
+from stores.catalog.edges import list_edges
+from web.site import SITE
+
+
+class EdgesView(View):
+    """All edge devices."""
+
+    view_path = "/api/v1/edges"
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Return all devices by site and name."""
+        site = request.app[SITE]
+        found = await list_edges(await site.catalog.get())
+        body = {"now_ms": site.clock_ms(), "edges": [asdict(each) for each in found]}
+        return web.json_response(body, headers={"Cache-Control": "no-store"})
