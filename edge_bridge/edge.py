@@ -8,22 +8,20 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from domain.events import Detection
 from domain.events.registry import encode
 from domain.unset_clock import is_held
 from edge_bridge.beat import Beats
 from edge_bridge.cameras import Cameras
+from edge_bridge.capture.bounds import bound_heap
 from edge_bridge.central.central import Central
 from edge_bridge.central.works import Site
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig, HttpConfig
 from edge_bridge.health import Health
 from edge_bridge.looking import Looking
-from edge_bridge.page.access import Access
-from edge_bridge.page.footage import Footage
-from edge_bridge.page.views import Page
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.owner import SpoolOwner
@@ -36,6 +34,9 @@ from edge_bridge.upload.uploading import Uploading
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
+
+if TYPE_CHECKING:
+    from edge_bridge.page.views import Page
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Edge:
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError where the spool cannot be used."""
+        bound_heap()
         if self._central is not None:
             self._config = await asyncio.to_thread(self._central.boot)
         config, spool = self._config, self._config.spool
@@ -185,9 +187,14 @@ class Edge:
             report["config"] = asdict(self._central.told)
         return report | (self._beats.report() if self._beats else {})
 
-    def _page(self, http: HttpConfig) -> Page | None:
+    def _page(self, http: HttpConfig) -> "Page | None":
         if (password := http.password()) is None:
             return None
+        # The page's pictures need OpenCV and NumPy: 30 MiB that a device without it saves.
+        from edge_bridge.page.access import Access  # noqa: PLC0415
+        from edge_bridge.page.footage import Footage  # noqa: PLC0415
+        from edge_bridge.page.views import Page  # noqa: PLC0415
+
         head = {"site": self._config.site, "edge": self._config.edge}
         return Page(
             Access(password.get_secret_value(), time.monotonic),

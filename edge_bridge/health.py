@@ -3,14 +3,16 @@
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
-from edge_bridge.page.views import Page
+
+if TYPE_CHECKING:  # it needs OpenCV
+    from edge_bridge.page.views import Page
 
 
 class Health:
@@ -19,7 +21,7 @@ class Health:
     """
 
     def __init__(
-        self, config: HttpConfig, report: Callable[[], dict[str, Any]], page: Page | None = None
+        self, config: HttpConfig, report: Callable[[], dict[str, Any]], page: "Page | None" = None
     ) -> None:
         self._config, self._report, self._page = config, report, page
         self.port = config.port
