@@ -4,6 +4,7 @@ import { CameraPage } from "./camera/camera-page";
 import { wasSignedIn } from "./prefs";
 import { cameraPath, follow, useRoute } from "./router";
 import { SignIn } from "./sign-in";
+import { Sites } from "./sites/sites";
 import { Shell } from "./ui/shell";
 import { Trouble } from "./ui/trouble";
 import { Wall } from "./wall/wall";
@@ -59,6 +60,13 @@ export function App() {
     return (
       <Shell onSignedOut={signedOut}>
         <Wall />
+      </Shell>
+    );
+  }
+  if (route.page === "sites") {
+    return (
+      <Shell onSignedOut={signedOut}>
+        <Sites />
       </Shell>
     );
   }

@@ -117,3 +117,15 @@ export function roughSpan(ms: number): string {
   if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)}\u00a0h`;
   return `${Math.floor(seconds / 86_400)}\u00a0days`;
 }
+
+/** 5.1 MiB */
+export function bytesInWords(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let size = bytes;
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit++;
+  }
+  return `${size.toFixed(size < 10 && unit > 0 ? 1 : 0)}\u00a0${units[unit]}`;
+}

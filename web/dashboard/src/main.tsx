@@ -3,6 +3,7 @@ import { App } from "./app";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/wall.css";
+import "./styles/sites.css";
 import "./styles/camera.css";
 import "./styles/timeline.css";
 

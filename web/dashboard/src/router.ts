@@ -1,9 +1,14 @@
 import { createStore, useStore } from "./store";
 
-export type Route = { page: "wall" } | { page: "camera"; id: string } | { page: "unknown" };
+export type Route =
+  | { page: "wall" }
+  | { page: "sites" }
+  | { page: "camera"; id: string }
+  | { page: "unknown" };
 
 export function routeOf(path: string): Route {
   if (path === "/" || path === "") return { page: "wall" };
+  if (/^\/sites\/?$/.test(path)) return { page: "sites" };
   const match = /^\/camera\/([^/]+)\/([^/]+)\/([^/]+)\/?$/.exec(path);
   if (match) return { page: "camera", id: match.slice(1).map(decodeURIComponent).join("/") };
   return { page: "unknown" };

@@ -1,4 +1,4 @@
-import type { Camera, Cameras, Detection, DetectionPage, TimelineAnswer } from "./types";
+import type { Camera, Cameras, Detection, DetectionPage, Edges, TimelineAnswer } from "./types";
 
 /** A request that failed: `message` says what happened in words for the person at the screen. */
 export class ApiError extends Error {
@@ -87,6 +87,8 @@ export async function hasSession(): Promise<boolean> {
 
 export const getCameras = (signal?: AbortSignal): Promise<Cameras> =>
   json("/api/v1/cameras", signal);
+
+export const getEdges = (signal?: AbortSignal): Promise<Edges> => json("/api/v1/edges", signal);
 
 export const getCamera = (id: string, signal?: AbortSignal): Promise<Camera> =>
   json(cameraPath(id), signal);

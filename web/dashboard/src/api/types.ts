@@ -67,3 +67,34 @@ export interface DetectionPage {
   detections: Detection[];
   next: string | null;
 }
+
+/** A camera as its edge device sees it. */
+export interface CameraStatus {
+  /** tenant/site/camera */
+  camera: string;
+  state: "recording" | "connecting" | "failing" | "stopped";
+  since_ms: number;
+  detail: string;
+}
+
+/** What an edge device said last. */
+export interface Edge {
+  /** tenant/site */
+  site: string;
+  edge: string;
+  heard_ms: number;
+  software: string;
+  spool_bytes: number;
+  spool_waiting: number;
+  spool_oldest_ms: number | null;
+  disk_free_bytes: number;
+  cameras: CameraStatus[];
+  config_version: number | null;
+  config_state: "current" | "trying" | "refused" | "out-of-reach" | "none" | null;
+  config_detail: string | null;
+}
+
+export interface Edges {
+  now_ms: number;
+  edges: Edge[];
+}

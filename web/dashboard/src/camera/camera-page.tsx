@@ -4,6 +4,8 @@ import type { Camera } from "../api/types";
 import { useServerNow } from "../clock";
 import { usePolled } from "../poll";
 import { follow } from "../router";
+import { whyOf } from "../sites/health";
+import { useEdges } from "../sites/use-edges";
 import { Shell } from "../ui/shell";
 import { Age, StateBadge } from "../ui/state";
 import { Trouble } from "../ui/trouble";
@@ -51,6 +53,7 @@ function Place({ camera }: { camera: Camera }) {
   const nowMs = useServerNow();
   const zone = useZone();
   const { tenant, site, name, last_ms } = camera;
+  const why = whyOf(camera, useEdges(camera.state !== "recording"), nowMs);
   return (
     <>
       <span class="crumb">
@@ -60,6 +63,11 @@ function Place({ camera }: { camera: Camera }) {
       <StateBadge camera={camera} nowMs={nowMs} zone={zone} />
       {camera.state !== "recording" && last_ms !== null && (
         <Age ms={last_ms} nowMs={nowMs} zone={zone} />
+      )}
+      {why && (
+        <span class="place-why" title={why}>
+          {why}
+        </span>
       )}
     </>
   );

@@ -84,7 +84,7 @@ export function CameraView({ camera }: { camera: Camera }) {
 
   const play = (sighting: Sighting): void => {
     playing.set(sighting);
-    void player?.seek(sighting.fromMs - LEAD_MS);
+    void player?.seek(Math.max(firstMs ?? 0, sighting.fromMs - LEAD_MS));
     player?.play();
   };
 

@@ -118,7 +118,8 @@ function LivePill({ player, state, camera }: PillProps) {
   const now = useServerNow();
   const at = useStore(player.playhead as Store<number | null>);
   const behind = at === null ? null : Math.max(0, now - at);
-  const isLive = state.live && behind !== null && behind < LIVE_WITHIN_MS;
+  const isLive =
+    state.live && state.status !== "paused" && behind !== null && behind < LIVE_WITHIN_MS;
   if (isLive) {
     return (
       <span class="pill live" data-testid="live-pill">

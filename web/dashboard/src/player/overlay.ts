@@ -1,6 +1,7 @@
 /** Draws boxes over the picture. */
 import { colourOf } from "../detections/labels";
 import type { Shown } from "../detections/nearest";
+import { trackName } from "../detections/track-name";
 import { type Area, contained, placeTag } from "./tags";
 
 const FONT = '600 11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
@@ -86,10 +87,5 @@ function drawTags(
 function tagText({ label, score, track }: Shown, isWide: boolean): string {
   if (!isWide) return score.toFixed(2);
   const sure = `${label} ${score.toFixed(2)}`;
-  return track === null ? sure : `${sure} #${shortTrack(track)}`;
-}
-
-function shortTrack(track: string | number): string {
-  const text = String(track);
-  return text.length > 6 ? text.slice(-4) : text;
+  return track === null ? sure : `${sure} #${trackName(track)}`;
 }

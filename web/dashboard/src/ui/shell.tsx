@@ -3,7 +3,7 @@ import { signOut } from "../api/client";
 import { serverNow } from "../clock";
 import { localZone, zoneLabel } from "../format";
 import { type Theme, theme, zoneChoice } from "../prefs";
-import { follow } from "../router";
+import { follow, type Route, useRoute } from "../router";
 import { useStore } from "../store";
 import { useZone } from "../zone";
 import { Clock, HalfMoon, Leave, Mark, Moon, Sun } from "./icons";
@@ -23,6 +23,7 @@ export function Shell({ children, place, fill, onSignedOut }: Props) {
         <a class="brand" href="/" onClick={follow} aria-label="Vigil, to the wall">
           <Mark /> <span class="brand-name">Vigil</span>
         </a>
+        {place === undefined && <Pages />}
         <div class="place">{place}</div>
         <ZoneSwitch />
         <ThemeSwitch />
@@ -38,6 +39,29 @@ export function Shell({ children, place, fill, onSignedOut }: Props) {
       </header>
       {children}
     </div>
+  );
+}
+
+const PAGES: readonly [Route["page"], string, string][] = [
+  ["wall", "/", "Cameras"],
+  ["sites", "/sites", "Sites"],
+];
+
+function Pages() {
+  const { page } = useRoute();
+  return (
+    <nav class="pages" aria-label="Pages">
+      {PAGES.map(([name, path, words]) => (
+        <a
+          key={name}
+          href={path}
+          onClick={follow}
+          aria-current={page === name ? "page" : undefined}
+        >
+          {words}
+        </a>
+      ))}
+    </nav>
   );
 }
 

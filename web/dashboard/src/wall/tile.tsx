@@ -13,11 +13,13 @@ interface Props {
   readonly nowMs: number;
   readonly zone: Zone;
   readonly pictureWidth: number;
+  /** Why nothing comes from it, where its device tells. */
+  readonly why: string | null;
 }
 
 const MOST_LABELS = 3;
 
-export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth }: Props) {
+export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth, why }: Props) {
   const labels = camera.labels_recent.map(({ label }) => label).sort(compareLabels);
   const more = labels.length - MOST_LABELS;
   return (
@@ -47,6 +49,11 @@ export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth }: Pr
         <span class="tile-site">{camera.site}</span>
         <StateBadge camera={camera} nowMs={nowMs} zone={zone} />
         {camera.last_ms !== null && <Age ms={camera.last_ms} nowMs={nowMs} zone={zone} />}
+        {why && (
+          <span class="tile-why" title={why}>
+            {why}
+          </span>
+        )}
       </div>
     </a>
   );

@@ -4,6 +4,8 @@ import { learnServerTime, useServerNow } from "../clock";
 import { clockTime, zoneLabel } from "../format";
 import { usePolled } from "../poll";
 import { type Density, density } from "../prefs";
+import { whyOf } from "../sites/health";
+import { useEdges } from "../sites/use-edges";
 import { useStore } from "../store";
 import { Search } from "../ui/icons";
 import { Trouble } from "../ui/trouble";
@@ -40,6 +42,7 @@ export function Wall() {
   const shown = cameras.filter((camera) => matches(camera, filter));
   const aspect = commonAspect(cameras);
   const problems = troubled(cameras);
+  const edges = useEdges(cameras.some(({ state }) => state !== "recording"));
 
   return (
     <main class="wall">
@@ -105,6 +108,7 @@ export function Wall() {
             nowMs={nowMs}
             zone={zone}
             pictureWidth={PICTURE_WIDTH[size]}
+            why={whyOf(camera, edges, nowMs)}
           />
         ))}
       </div>

@@ -1,0 +1,122 @@
+import { describe, expect, it } from "vitest";
+import type { Camera, CameraStatus, Edge } from "../src/api/types";
+import { trackName } from "../src/detections/track-name";
+import { bytesInWords } from "../src/format";
+import { isSilent, SILENT_MS, troublesOf, whyOf } from "../src/sites/health";
+
+const NOW = 1_800_000_000_000;
+
+function edge(more: Partial<Edge> = {}): Edge {
+  return {
+    site: "acme/hall",
+    edge: "hall-1",
+    heard_ms: NOW - 5_000,
+    software: "0.5",
+    spool_bytes: 1,
+    spool_waiting: 0,
+    spool_oldest_ms: null,
+    disk_free_bytes: 2 ** 40,
+    cameras: [],
+    config_version: null,
+    config_state: null,
+    config_detail: null,
+    ...more,
+  };
+}
+
+function status(state: CameraStatus["state"], detail = ""): CameraStatus {
+  return { camera: "acme/hall/gate", state, since_ms: NOW - 60_000, detail };
+}
+
+function gate(state: Camera["state"]): Camera {
+  return {
+    id: "acme/hall/gate",
+    tenant: "acme",
+    site: "hall",
+    camera: "gate",
+    name: "Gate",
+    state,
+    since_ms: null,
+    last_ms: null,
+    first_ms: null,
+    width: null,
+    height: null,
+    labels_recent: [],
+  };
+}
+
+describe("a site", () => {
+  const cases: [string, Partial<Edge>, RegExp | null, boolean][] = [
+    ["well", { cameras: [status("recording")], config_state: "current" }, null, false],
+    ["silent", { heard_ms: NOW - SILENT_MS - 1 }, /Not heard/, true],
+    ["a camera fails", { cameras: [status("failing", "refused")] }, /1 camera is not/, true],
+    ["no room", { disk_free_bytes: 5 }, /nearly full/, true],
+    ["uploads late", { spool_oldest_ms: NOW - 600_000 }, /waits on it for 9\u00a0min/, false],
+    ["uploads on their way", { spool_oldest_ms: NOW - 20_000, spool_waiting: 2 }, null, false],
+    [
+      "refuses",
+      { config_state: "refused", config_detail: "gate: no." },
+      /newest.*gate: no\./,
+      false,
+    ],
+    ["on trial", { config_state: "trying", config_detail: "x" }, null, false],
+  ];
+  it.each(cases)("%s", (_, more, words, grave) => {
+    const found = troublesOf(edge(more), NOW);
+    if (words === null) expect(found).toEqual([]);
+    else {
+      expect(found).toHaveLength(1);
+      expect(found[0]?.words).toMatch(words);
+      expect(found[0]?.grave).toBe(grave);
+    }
+  });
+
+  it("is silent only after a while", () => {
+    expect(isSilent(edge({ heard_ms: NOW - SILENT_MS }), NOW)).toBe(false);
+  });
+});
+
+describe("why a camera brings nothing", () => {
+  const cases: [string, Camera["state"], Edge[], RegExp | null][] = [
+    ["it brings something", "recording", [edge({ cameras: [status("failing", "no")] })], null],
+    ["nobody knows it", "offline", [edge()], null],
+    [
+      "its device says",
+      "offline",
+      [edge({ cameras: [status("failing", "no data")] })],
+      /^no data$/,
+    ],
+    ["it waits there", "late", [edge({ cameras: [status("recording")] })], /waits on the device/],
+    [
+      "its device is silent",
+      "offline",
+      [edge({ heard_ms: 0, cameras: [status("recording")] })],
+      /hall-1 is not heard/,
+    ],
+    ["just begun", "new", [edge({ cameras: [status("connecting")] })], /connecting/],
+  ];
+  it.each(cases)("%s", (_, state, edges, words) => {
+    const why = whyOf(gate(state), edges, NOW);
+    if (words === null) expect(why).toBeNull();
+    else expect(why).toMatch(words);
+  });
+});
+
+describe("in words", () => {
+  it("says sizes", () => {
+    expect([0, 1023, 1536, 20 * 2 ** 30].map(bytesInWords)).toEqual([
+      "0\u00a0B",
+      "1023\u00a0B",
+      "1.5\u00a0KiB",
+      "20\u00a0GiB",
+    ]);
+  });
+
+  it("names tracks shortly and always alike", () => {
+    expect(trackName(7)).toBe("7");
+    expect(trackName("e01ef7-0")).toMatch(/^\d{3}$/);
+    expect(trackName("e01ef7-0")).toBe(trackName("e01ef7-0"));
+    const some = Array.from({ length: 8 }, (_, i) => trackName(`e01ef7-${i}`));
+    expect(new Set(some).size).toBe(8);
+  });
+});
