@@ -13,7 +13,9 @@ NEWEST = Gauge("vigil_edge_newest_fragment_seconds", "UTC of the newest fragment
 RUNS_ENDED = Counter("vigil_edge_runs_ended", "Runs that ended", ["camera"])
 SOUND_DROPPED = Counter("vigil_edge_sound_dropped", "Sound packets without usable time", ["camera"])
 GIVEN_UP = Counter("vigil_edge_given_up", "Fragments that nobody will send", ["camera", "why"])
-MESSAGES_DROPPED = Counter("vigil_edge_messages_dropped", "Detections dropped from a full outbox")
+MESSAGES_DROPPED = Counter(
+    "vigil_edge_messages_dropped", "Messages given up: of a full outbox, or refused by the queue"
+)
 SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
 HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")

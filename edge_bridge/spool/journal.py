@@ -8,7 +8,7 @@ from pathlib import Path
 from domain.identity import FragmentId
 from domain.seqs import SeqRanges
 from domain.unset_clock import FIRST_TRUE_RUN
-from edge_bridge.spool.held_rows import HELD, HeldRows
+from edge_bridge.spool.held_rows import HeldRows
 from edge_bridge.spool.journal_file import open_journal
 from edge_bridge.spool.loss_rows import LossRows
 from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
@@ -141,10 +141,10 @@ class Journal:
     def settled_runs(self) -> list[RunRow]:
         """Return ended runs whose fragments are all noticed or given up, none held any more."""
         return self._runs(
-            "WHERE end_state = ?1 AND +run >= ?4 AND NOT EXISTS (SELECT 1 FROM fragments AS f "
-            "WHERE f.run = runs.run AND f.state IN (?2, ?3)) AND NOT EXISTS (SELECT 1 FROM runs "
-            "AS h WHERE h.run < ?4 AND substr(h.run, 14) = substr(runs.run, 14)) ORDER BY run",
-            (EndState.ENDED, State.STORED, State.UPLOADED, FIRST_TRUE_RUN),
+            "WHERE end_state = ?1 AND +run >= ?2 AND NOT EXISTS (SELECT 1 FROM fragments AS f "
+            "INDEXED BY fragments_due WHERE f.run = runs.run AND f.state < 2) "
+            "AND NOT EXISTS (SELECT 1 FROM runs AS h WHERE h.run < ?2 AND substr(h.run, 14) = substr(runs.run, 14)) ORDER BY run",
+            (EndState.ENDED, FIRST_TRUE_RUN),
         )
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
@@ -202,8 +202,8 @@ class Journal:
     def messages(self, limit: int) -> list[MessageRow]:
         """Return the oldest messages that may be sent, in order."""
         rows = self._db.execute(
-            "SELECT id, type, body FROM messages WHERE type NOT GLOB ? ORDER BY id LIMIT ?",
-            (HELD + "*", limit),
+            "SELECT id, type, body FROM messages WHERE type NOT GLOB 'held-*' ORDER BY id LIMIT ?",
+            (limit,),
         )
         return [MessageRow(*row) for row in rows]
 
@@ -221,8 +221,10 @@ class Journal:
         row = self._db.execute("SELECT coalesce(sum(size), 0) FROM fragments").fetchone()
         return int(row[0])
 
-    def drop_oldest_messages(self, kind: str, least_bytes: int) -> int:
-        """Drop the oldest messages of a type until that many bytes are free; return how many."""
+    def drop_oldest_messages(self, kind: str, least_bytes: int) -> tuple[int, int]:
+        """Drop the oldest messages of a type until that many bytes are free, or none is left;
+        return how many and their bytes.
+        """
         freed, ids = 0, []
         for one, size in self._db.execute(
             "SELECT id, size FROM messages WHERE type = ? ORDER BY id", (kind,)
@@ -232,7 +234,7 @@ class Journal:
             freed += size
             ids.append(one)
         self.drop_messages(ids)
-        return len(ids)
+        return len(ids), freed
 
     def counts(self) -> Counts:
         """Return what is on its way."""
@@ -245,8 +247,7 @@ class Journal:
             )
         }
         messages, size = self._db.execute(
-            "SELECT count(*), coalesce(sum(size), 0) FROM messages WHERE type NOT GLOB ?",
-            (HELD + "*",),
+            "SELECT count(*), coalesce(sum(size), 0) FROM messages WHERE type NOT GLOB 'held-*'"
         ).fetchone()
         (ending,) = self._db.execute(
             "SELECT count(*) FROM runs WHERE end_state IN (1, 2) AND +run >= ?", (FIRST_TRUE_RUN,)

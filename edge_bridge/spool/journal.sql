@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS fragments (
     PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX IF NOT EXISTS fragments_due ON fragments (run) WHERE state < 2;
+
 CREATE INDEX IF NOT EXISTS fragments_by_state ON fragments (state, start_ms);
 
 CREATE TABLE IF NOT EXISTS messages (
@@ -32,6 +34,12 @@ CREATE TABLE IF NOT EXISTS messages (
     size       INTEGER NOT NULL,             -- bytes of the body
     body       BLOB NOT NULL                 -- the event as JSON
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS messages_by_type ON messages (type, id, size);
+
+CREATE INDEX IF NOT EXISTS messages_to_send ON messages (id) WHERE type NOT GLOB 'held-*';
+
+CREATE INDEX IF NOT EXISTS messages_held ON messages (id) WHERE type GLOB 'held-*';
 
 CREATE TABLE IF NOT EXISTS shifts (
     boot       TEXT PRIMARY KEY,             -- mark of a start of the device, end of its runs' ids

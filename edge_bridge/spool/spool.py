@@ -365,7 +365,7 @@ class Spool:
         if self.journal.put_run(started.run, started.camera):
             body = encode(started)
             kind = HELD + started.type if is_held(started.run) else started.type
-            self._outbox.put_start(kind, body)
+            self._outbox.put_start(kind, body, self._limits.outbox_max_bytes)
 
 
 def open_spool(

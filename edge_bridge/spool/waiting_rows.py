@@ -26,10 +26,16 @@ class WaitingRows:
 
     def cameras(self) -> list[str]:
         """Return the cameras of which anything waits, held back or not."""
-        rows = self._db.execute(
-            "SELECT DISTINCT camera FROM fragments WHERE state = ?", (State.STORED,)
-        )
-        return [row[0] for row in rows]
+        found: list[str] = []
+        while True:  # one look at the index each, however much waits
+            row = self._db.execute(
+                "SELECT camera FROM fragments WHERE state = ? AND camera > ? "
+                "ORDER BY camera LIMIT 1",
+                (State.STORED, found[-1] if found else ""),
+            ).fetchone()
+            if row is None:
+                return found
+            found.append(row[0])
 
     def oldest_of(self, camera: str, limit: int) -> list[FragmentRow]:
         """Return the oldest fragments of a camera that wait, held back or not."""
