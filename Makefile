@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos check format
+.PHONY: help setup system demo dashboard test slow chaos gpu check format
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ slow: setup ## run the slow tests: kills, outages, long runs
 
 chaos: setup ## run the minute of chaos in which tables are lost too
 	$(BIN)/python -m pytest -q -m chaos
+
+gpu: ## test and measure local inference on this machine's NVIDIA GPU
+	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
 
 check: .venv/.installed ## lint, format, types, import rules
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ Decoding is measured apart, one camera at a time: all pictures, keyframes only, 
 """
 
 import argparse
+import json
 import os
 import socket
 import statistics
@@ -25,7 +26,7 @@ import numpy as np
 
 from bench.detect_material import RUN, Reel, encoded, street, write_model
 from domain.errors import VigilError
-from edge_bridge.inference.config import InferenceConfig, Mask
+from edge_bridge.inference.config import GpuConfig, InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, Decoded
 from edge_bridge.inference.detectors import build
 from edge_bridge.inference.wire import Channel
@@ -59,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--provider", default="cpu", help="execution provider: cpu (default), cuda, tensorrt"
     )
     parser.add_argument(
+        "--engines", type=Path, help="folder of TensorRT's engines, kept (default: for this run)"
+    )
+    parser.add_argument(
         "--decode-seconds", type=int, default=20, help="footage to decode (default 20); 0: none"
     )
 
@@ -73,8 +77,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             threads=arguments.threads,
             batch=arguments.batch,
             rate_fps=RATE_FPS,
+            gpu=GpuConfig(engine_cache=(arguments.engines or Path(scratch) / "engines").absolute()),
         )
+        began_s = time.perf_counter()
         detector = build(config)
+        load_s = time.perf_counter() - began_s
         if not isinstance(detector, OnnxDetector):
             raise VigilError("Only a model card can be compared with a bare loop: give --model.")
         pictures = list(street(WIDTH, HEIGHT, PICTURES))
@@ -89,6 +96,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     figures = {
         "model": detector.model,
         "provider": detector.provider,
+        "load_s": round(load_s, 2),
         "threads": arguments.threads,
         "cameras": arguments.cameras,
         "batch": size,
@@ -234,3 +242,20 @@ def _decode(reel: Reel, *, keyframes_only: bool) -> float:
     if pictures != wanted:
         raise VigilError(f"{pictures} of {wanted} pictures were decoded.")
     return cost_s * 60 / reel.seconds
+
+
+def main() -> int:
+    """Run the bench where nothing but the edge's packages is installed; returns an exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.detect")
+    add_arguments(parser)
+    try:
+        figures = run(parser.parse_args())
+    except VigilError as error:
+        _say(f"bench detect: {error}")
+        return 1
+    print(json.dumps({"bench": "detect", **figures}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
