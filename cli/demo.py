@@ -23,7 +23,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         action="append",
         default=[],
         metavar="[NAME=]NUMBER",
-        help="the page's port, or NAME's (web, kafka, sqs, postgres, s3, cameras)",
+        help="the page's port, or NAME's (web, edge-page, kafka, sqs, postgres, s3, cameras)",
     )
     parser.add_argument(
         "--ready-file",

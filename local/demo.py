@@ -54,6 +54,8 @@ class Demo:
         self._env: dict[str, str] = {}
         self._ended = threading.Event()
         self.url = ""
+        self.edge_url = ""
+        """The edge's own page; its password is `key`."""
         self.key = ""
 
     @property
@@ -184,6 +186,7 @@ class Demo:
 
     def _start_edge(self, addresses: list[str]) -> None:
         env = self._env
+        port = self._stack.ports.take("edge-page")
         config = {
             "site": SITE,
             "edge": "demo-edge",
@@ -195,6 +198,7 @@ class Demo:
                 "sqs_endpoint": env["VIGIL_SQS_ENDPOINT"],
             },
             "spool": {"dir": "spool", "max_bytes": "2GiB", "free_floor_bytes": "1GiB"},
+            "http": {"host": HOST, "port": port, "password_env": "VIGIL_EDGE_PAGE_PASSWORD"},
             "fragment_s": 4,
             "cameras": [
                 {"id": name, "url": url} for name, url in zip(self._names(), addresses, strict=True)
@@ -208,11 +212,12 @@ class Demo:
             "edge",
             vigil("edge", "run", "--config", str(path)),
             self._folder,
-            env,
+            {**env, "VIGIL_EDGE_PAGE_PASSWORD": self.key},
             stop_within_s=20,
             death_signal=signal.SIGTERM,
         )
         self._launch(edge)
+        self.edge_url = f"http://{HOST}:{port}/"
         self._report("The edge records")
 
     def _await_page(self) -> None:
@@ -277,6 +282,7 @@ def run(
         took = time.monotonic() - began
         report(f"\nThe page is at {demo.url} (after {took:.0f} s).")
         report(f"Sign in with the API key {demo.key}")
+        report(f"The edge device's own page, with the same key as password, is at {demo.edge_url}")
         report("Ctrl-C stops everything.\n")
         if ready_file:
             _write_ready(ready_file, demo)

@@ -188,6 +188,13 @@ async def test_find_a_moment_and_see_boxes_in_step(demo: Demo, page: Page) -> No
         await expect(picture).to_be_visible(timeout=30_000)
         assert await picture.evaluate("image => image.naturalWidth") > 0
 
+    # The sites: the device tells that all is well with it.
+    await page.get_by_role("link", name="Sites").click()
+    device = page.locator("[data-edge='demo/campus/demo-edge']")
+    await expect(device).to_contain_text("Well", timeout=60_000)
+    await expect(device).to_contain_text(f"{CAMERAS} of {CAMERAS}")
+    await page.get_by_role("link", name="Cameras").click()
+
     camera = demo.cameras[0]
     moment = await demo.moment_with_people(camera)
 

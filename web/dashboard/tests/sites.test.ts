@@ -49,6 +49,7 @@ describe("a site", () => {
   const cases: [string, Partial<Edge>, RegExp | null, boolean][] = [
     ["well", { cameras: [status("recording")], config_state: "current" }, null, false],
     ["silent", { heard_ms: NOW - SILENT_MS - 1 }, /Not heard/, true],
+    ["stopped", { heard_ms: 0, cameras: [status("stopped")] }, /was stopped/, true],
     ["a camera fails", { cameras: [status("failing", "refused")] }, /1 camera is not/, true],
     ["no room", { disk_free_bytes: 5 }, /nearly full/, true],
     ["uploads late", { spool_oldest_ms: NOW - 600_000 }, /waits on it for 9\u00a0min/, false],

@@ -17,6 +17,11 @@ export function isSilent(edge: Edge, nowMs: number): boolean {
   return nowMs - edge.heard_ms > SILENT_MS;
 }
 
+/** Whether the last that it said was that it ends. */
+function wasStopped({ cameras }: Edge): boolean {
+  return cameras.length > 0 && cameras.every(({ state }) => state === "stopped");
+}
+
 /** How long the oldest fragment that waits on the device has waited, when it was last heard. */
 export function waitingMs(edge: Edge): number {
   return edge.spool_oldest_ms === null ? 0 : Math.max(0, edge.heard_ms - edge.spool_oldest_ms);
@@ -32,10 +37,10 @@ export function troublesOf(edge: Edge, nowMs: number): Trouble[] {
   const found: Trouble[] = [];
   if (isSilent(edge, nowMs)) {
     const since = roughSpan(nowMs - edge.heard_ms);
-    found.push({
-      grave: true,
-      words: `Not heard for ${since}: check its power, its network and the VPN. It records on by itself.`,
-    });
+    const words = wasStopped(edge)
+      ? `Its program was stopped ${since} ago: start it again where that was not meant.`
+      : `Not heard for ${since}: check its power, its network and the VPN. It may be recording by itself.`;
+    return [{ grave: true, words }]; // all else that it said is old
   }
   const failing = notRecorded(edge).length;
   if (failing > 0) {
@@ -72,7 +77,11 @@ export function whyOf(camera: Camera, edges: readonly Edge[], nowMs: number): st
   const edge = edges.find(({ cameras }) => cameras.some((one) => one.camera === camera.id));
   const status = edge?.cameras.find((one) => one.camera === camera.id);
   if (!edge || !status) return null;
-  if (isSilent(edge, nowMs)) return `${edge.edge} is not heard: it may be recording by itself`;
+  if (isSilent(edge, nowMs)) {
+    return wasStopped(edge)
+      ? `${edge.edge} was stopped`
+      : `${edge.edge} is not heard: it may be recording by itself`;
+  }
   if (status.state === "recording") return "Recorded; waits on the device to be uploaded";
   if (status.detail) return status.detail;
   return status.state === "connecting" ? "The device is connecting to it" : null;

@@ -124,7 +124,7 @@ function Device({ edge, nowMs, zone }: { edge: Edge; nowMs: number; zone: Zone }
           ))}
         </ul>
       )}
-      {off.length > 0 && (
+      {off.length > 0 && !silent && (
         <ul class="edge-cameras">
           {off.map(({ camera, state, since_ms, detail }) => (
             <li key={camera}>
