@@ -1,14 +1,17 @@
-"""kill -9 of the edge's spool and uploads, again and again, at random moments.
+"""kill -9 of the edge's cameras, spool and uploads, again and again, at random moments.
 
-    process   handed 0 ─ kept 0 ─ handed 1 ─ kept 1 ─ handed 2 ─ ✗     killed, started again, …
-    S3        0 and 1 must stand, byte for byte; 2, which was being written, may
+    process   shown 0..4 ─ kept ─ shown 5..9 ─ kept ─ shown 10, 11 ✗    killed, started again, …
+    S3        pictures 0..9 must stand, each once; what was being written may
 
-A process lives for a fraction of a second, so that its start, which mends what the last one left,
-is hit as well. At the end one process drains the spool, and all is compared.
+A process records for a second at most, and some are killed before that, so that the start, which
+mends what the last one left, is hit as well. Half of the kills come at any moment, half when a
+phase of the work goes on: each in turn. At the end one process drains the spool, and every picture
+in S3 is compared with what the cameras showed.
 """
 
 import argparse
 import asyncio
+import hashlib
 import multiprocessing
 import os
 import pickle
@@ -18,25 +21,35 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench.cloudlet import Cloudlet, Standing, drained, said, standing
-from bench.footage import film
-from bench.kill_child import DURATION_MS, Orders, main
+from bench.cloudlet import Cloudlet, Standing, drained, standing
+from bench.footage import numbers
+from bench.kill_child import CLIP_PICTURES, FPS, PICTURES, Orders, main
+from bench.kill_marks import PHASES, Marks, Phase
+from bench.kill_verdict import Of, Stored, Told, compare
+from bench.site import write_clip
 from domain.errors import VigilError
-from domain.events import AnyEvent, Detection
-from domain.seqs import SeqRanges
+from domain.events import AnyEvent
+from domain.identity import fragment_key
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 
-_LIFE_S = (0.05, 1.5)
+_LIFE_S = (0.02, 1.2)
+_START_S = 60.0
+"""A process has kept a fragment within this, or is killed all the same."""
+_AIM_S = 1.0
+_LOOK_S = 0.001
+"""How often it is looked at what a process does."""
 _DRAIN_S = 600
 _MANY = 12
+_EACH_IS_HIT = 50
+"""So many kills, or more, hit every phase."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,20 +72,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         )
 
 
-@dataclass(slots=True)
-class Told:
-    """What the processes said before they died."""
-
-    handed: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """(camera, run) -> fragments handed over."""
-    kept: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """(camera, run) -> fragments known to be durable."""
-
-    def hear(self, what: str, camera: str, run: str, seq: int) -> None:
-        """Take one message."""
-        (self.handed if what == "handed" else self.kept)[camera, run] = seq + 1
-
-
 def killed(
     folder: Path, env: dict[str, str], kills: int, cameras: int, seed: int
 ) -> dict[str, Any]:
@@ -80,28 +79,36 @@ def killed(
     dice = random.Random(seed)
     site = f"bench/kill-{uuid.uuid4().hex[:8]}"
     names = tuple(f"{site}/cam-{number}" for number in range(cameras))
-    orders = Orders(folder / "spool", names, env)
+    clip = folder / "clip.mp4"
+    write_clip(clip, CLIP_PICTURES, fps=FPS, gop=PICTURES)
+    orders = Orders(folder / "spool", folder / "marks", clip, names, env)
     told = Told()
     began_s = time.monotonic()
     starting = 0
-    for number in range(kills):
-        before = sum(told.handed.values())
-        _one_life(orders, told, dice.uniform(*_LIFE_S))
-        starting += sum(told.handed.values()) == before
-        if number % 20 == 19:
-            _say(f"{number + 1} kills, {sum(told.kept.values())} fragments kept")
+    during: dict[str, int] = dict.fromkeys((*PHASES, "none"), 0)
+    with Marks(orders.marks) as marks:
+        for number in range(kills):
+            recorded, going_on = _one_life(orders, told, marks, a_life(number, dice))
+            starting += not recorded
+            for phase in going_on:
+                during[phase] += 1
+            during["none"] += not going_on
+            if number % 20 == 19:
+                _say(f"{number + 1} kills, {sum(told.kept.values())} fragments kept")
     killing_s = time.monotonic() - began_s
-    _drain(Orders(folder / "spool", names, env, drain=True))
+    _drain(replace(orders, drain=True))
     found, events = asyncio.run(_collect(env, site))
-    verdict = compare(told, found, events)
-    verdict |= {"wrong_bytes": asyncio.run(_wrong_bytes(env, found, verdict["faults"]))}
+    verdict = compare(told, found, events, asyncio.run(_read(env, found)))
     faults = verdict.pop("faults")
+    if kills >= _EACH_IS_HIT:
+        faults += [f"no kill came during: {phase}" for phase in PHASES if not during[phase]]
     for fault in faults[:_MANY]:
         _say(fault)
     return {
         "seed": seed,
         "kills": kills,
         "kills_while_starting": starting,
+        "kills_during": during,
         "cameras": cameras,
         "killing_s": round(killing_s, 1),
         **verdict,
@@ -110,70 +117,60 @@ def killed(
     }
 
 
-def compare(told: Told, found: Standing, events: list[AnyEvent]) -> dict[str, Any]:
-    """Compare what was told with S3 and queue."""
-    faults = said(events, found)
-    lost = being_written = 0
-    for of, kept in told.kept.items():
-        run = found.get(of)
-        here = SeqRanges.of(run.fragments) if run else SeqRanges()
-        missing = kept - len(here.within(0, kept - 1))
-        if missing:
-            lost += missing
-            faults.append(f"{missing} kept fragments of {of} are not in S3")
-    for of, handed in told.handed.items():
-        run = found.get(of)
-        stands = len(run.fragments) if run else 0
-        being_written += max(handed - max(stands, told.kept.get(of, 0)), 0)
-    doubled = 0
-    for of, run in found.items():
-        seqs = SeqRanges.of(run.fragments)
-        if of not in told.handed or len(seqs) > told.handed[of]:
-            doubled += len(seqs) - told.handed.get(of, 0)
-            faults.append(f"more stands of {of} than was recorded")
-        if len(seqs.ranges) != 1 or (run.end and run.end.last_seq != len(seqs) - 1):
-            faults.append(f"{of} has holes: {seqs}, its end says {run.end}")
-        if run.end is not None and run.end.given_up:
-            faults.append(f"{of} gave up {run.end.given_up}")
-    seen = [e for e in events if isinstance(e, Detection)]
-    unique = {(e.camera, e.run, e.frames[0].pts) for e in seen}
-    wanted = {
-        (*of, film(*of, seq, start_ms=0, duration_ms=DURATION_MS)[0].start_pts)
-        for of, kept in told.kept.items()
-        for seq in range(kept)
-    }
-    if wanted - unique:
-        faults.append(f"{len(wanted - unique)} detections are lost")
-    return {
-        "runs": len(found),
-        "fragments": sum(len(run.fragments) for run in found.values()),
-        "kept": sum(told.kept.values()),
-        "lost": lost,
-        "doubled": doubled,
-        "being_written": being_written,
-        "detections": len(unique),
-        "detections_lost": len(wanted - unique),
-        "messages_sent_again": len(seen) - len(unique),
-        "faults": faults,
-    }
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How long a process may live."""
+
+    recording: bool
+    """Whether it lives until a fragment is durable, at least."""
+    for_s: float
+    """After that, or after its start."""
+    aim: Phase | None
+    """It is killed when this goes on; None: at any moment."""
 
 
-def _one_life(orders: Orders, told: Told, life_s: float) -> None:
-    """Start a process, let it live, kill it."""
+def a_life(number: int, dice: random.Random) -> Life:
+    """Return how a process is killed: at any moment of its work, every fifth of its start; every
+    other waits, after a random time, for a phase, each in turn.
+    """
+    aim = PHASES[number // 2 % len(PHASES)] if number % 2 else None
+    if aim == "mending":
+        return Life(recording=False, for_s=0, aim=aim)
+    starting = aim is None and number % 5 == 4
+    return Life(recording=not starting, for_s=dice.uniform(*_LIFE_S), aim=aim)
+
+
+def _one_life(orders: Orders, told: Told, marks: Marks, how: Life) -> tuple[bool, list[Phase]]:
+    """Start a process, let it live, kill it; return whether it recorded, and what went on then."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     process = _context().Process(target=main, args=(orders, theirs))
     process.start()
     theirs.close()
-    deadline_s = time.monotonic() + life_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        if not process.is_alive():
-            raise VigilError(f"the spool's process ended by itself ({process.exitcode}).")
-        _hear(ours, told, left_s)
+    before = sum(told.kept.values())
+
+    def recorded() -> bool:
+        return sum(told.kept.values()) > before
+
+    def live(until: Callable[[], bool], within_s: float, look_s: float = 0.05) -> None:
+        deadline_s = time.monotonic() + within_s
+        while not until() and (left_s := deadline_s - time.monotonic()) > 0:
+            if not process.is_alive():
+                raise VigilError(f"the spool's process ended by itself ({process.exitcode}).")
+            _hear(ours, told, min(left_s, look_s))
+
+    if how.recording:
+        live(recorded, _START_S)
+    live(lambda: False, how.for_s)
+    if how.aim is not None:
+        live(lambda: how.aim in marks.going_on(), _AIM_S, _LOOK_S)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
+    going_on = marks.going_on()
+    marks.clear()
     while _hear(ours, told, 0):
         pass
     ours.close()
+    return recorded(), going_on
 
 
 def _hear(ours: Connection, told: Told, within_s: float) -> bool:
@@ -181,7 +178,7 @@ def _hear(ours: Connection, told: Told, within_s: float) -> bool:
     try:
         if not ours.poll(within_s):
             return False
-        told.hear(*ours.recv())
+        told.hear(ours.recv())
     except (EOFError, OSError, pickle.UnpicklingError):  # it died in the middle of a word
         time.sleep(min(within_s, 0.01))
         return False
@@ -217,18 +214,20 @@ async def _collect(env: dict[str, str], site: str) -> tuple[Standing, list[AnyEv
         return await standing(store, site), events
 
 
-async def _wrong_bytes(env: dict[str, str], found: Standing, faults: list[str]) -> int:
-    wrong = 0
-    region = env["AWS_DEFAULT_REGION"]
-    endpoint = AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"])
+async def _read(env: Mapping[str, str], found: Standing) -> dict[Of, Stored]:
+    """Read and decode all that stands in S3."""
+    endpoint = AwsEndpoint(env["AWS_DEFAULT_REGION"], env["VIGIL_S3_ENDPOINT"])
+    stored = {}
     async with ObjectStore(endpoint, env["VIGIL_S3_BUCKET"]) as store:
         for (camera, run), of in found.items():
-            for seq, event in of.fragments.items():
-                _, data = film(camera, run, seq, start_ms=event.start_ms, duration_ms=DURATION_MS)
-                if await store.get(f"fragments/{camera}/{run}/{seq:08d}.ts") != data:
-                    wrong += 1
-                    faults.append(f"other bytes than were recorded: {camera} {run} {seq}")
-    return wrong
+            seqs = sorted(of.fragments)
+            data = [await store.get(fragment_key(camera, run, seq)) for seq in seqs]
+            sha256 = {
+                seq: hashlib.sha256(each).hexdigest() for seq, each in zip(seqs, data, strict=True)
+            }
+            pictures = await asyncio.to_thread(numbers, b"".join(data)) if data else []
+            stored[camera, run] = Stored(pictures, sha256)
+    return stored
 
 
 def _say(line: str) -> None:

@@ -1,36 +1,56 @@
-"""The process that the kill bench kills: the edge's spool and uploads, fed with tiny fragments.
+"""The process that the kill bench kills: an edge's cameras, spool and uploads, at a fast pace.
 
-It tells its parent of each fragment twice: `handed` before the spool gets it, `kept` once it and
-its detection are durable. It runs until it is killed, or, told to drain, until nothing waits.
+    clip ──► recorder ──► spool ──► uploads, sender            tells its parent, step by step:
+      │         └ fragment of 5 pictures: `handed` before the spool gets it, `kept` once durable
+      └ picture: `shown`; every fifth has a detection: `noted` once it is durable
+
+It runs until it is killed, or, told to drain, until nothing waits.
 """
 
 import asyncio
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, Literal
 
-from bench.footage import film
-from domain.events import Detection, DetectionFrame, RunStarted
+from bench.kill_marks import Marks
+from domain.events import Detection, DetectionFrame, FragmentArrived, RunStarted
 from domain.events.registry import encode
-from domain.identity import new_run_id
+from edge_bridge.capture.clip import ClipSource
+from edge_bridge.capture.recorder import Recorder
+from edge_bridge.capture.run import Recording
+from edge_bridge.capture.source import SourceError, SourceOverError
+from edge_bridge.coded import CodedPicture
+from edge_bridge.config import CameraConfig
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.room import SpoolLimits
-from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.upload.config import UploadConfig
 from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.sender import Sender
 from edge_bridge.upload.signal import Signal
+from media.fragmenter import Limits
+from media.fragmenter_packet import AnyPacket
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 
-DURATION_MS = 1_000
-_LONGEST_RUN = 40
-_PAUSE_S = 0.01
+PICTURES = 5
+"""Of one fragment."""
+FPS = 50
+CLIP_PICTURES = 2 * FPS
+"""A camera plays its clip once, hangs up and is connected again."""
+
+Word = tuple[Literal["shown", "handed", "kept", "noted"], str, str, int, str]
+"""What happened; camera, run; the picture's number, the fragment's seq or the detection's PTS;
+of a fragment that is handed over, the SHA-256 of its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,8 @@ class Orders:
     """What the process is to do."""
 
     spool: Path
+    marks: Path
+    clip: Path
     cameras: tuple[str, ...]
     env: Mapping[str, str]
     drain: bool = False
@@ -57,11 +79,14 @@ async def _run(orders: Orders, tell: Connection) -> None:
         work.set()
 
     limits = SpoolLimits(max_bytes=8 << 30, free_floor_bytes=0, free_floor_s=0)
-    owner = SpoolOwner(lambda: open_spool(orders.spool, "bench", limits), changed)
+    marks = Marks(orders.marks)
+    with marks.at("mending"):
+        owner = SpoolOwner(lambda: open_spool(orders.spool, "bench", limits), changed)
     env = orders.env
     region = env["AWS_DEFAULT_REGION"]
     store = ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"])
     queue = Queue(AwsEndpoint(region, env["VIGIL_SQS_ENDPOINT"]), env["VIGIL_SQS_QUEUE_URL"])
+    _mark(marks, owner.spool, store, queue)
     to_s3, to_sqs = Link("s3"), Link("sqs")
     of = UploadConfig()
     async with store, queue:
@@ -78,29 +103,130 @@ async def _run(orders: Orders, tell: Connection) -> None:
                         task.result()
                 await asyncio.sleep(0.05)
         else:
-            await asyncio.gather(*(_record(one, owner, tell) for one in orders.cameras))
+            _record(orders, owner, _Teller(tell))
+            await asyncio.gather(*tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    owner.close()
+    await asyncio.to_thread(owner.close)
 
 
-async def _record(camera: str, owner: SpoolOwner, tell: Connection) -> None:
-    while True:
-        began_ms = time.time_ns() // 1_000_000
-        run = new_run_id(began_ms, os.urandom(10))
-        started = RunStarted(camera=camera, run=run, started_ms=began_ms, edge="bench")
-        for seq in range(_LONGEST_RUN):
-            start_ms = began_ms + seq * DURATION_MS
-            event, data = film(camera, run, seq, start_ms=start_ms, duration_ms=DURATION_MS)
-            frames = [DetectionFrame(pts=event.start_pts, at_ms=start_ms, objects=[])]
+def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
+    """Let marks tell what goes on: the methods are what they were, with a mark around."""
+    together, put_once, send = spool.journal.together, store.put_once, queue.send
+
+    @contextlib.contextmanager
+    def transaction() -> Iterator[None]:
+        with marks.at("journal"), together():
+            yield
+
+    async def put(*args: Any, **kwargs: Any) -> bool:
+        with marks.at("upload"):
+            return await put_once(*args, **kwargs)
+
+    async def sent(*args: Any, **kwargs: Any) -> Any:
+        with marks.at("send"):
+            return await send(*args, **kwargs)
+
+    laid: list[tuple[object, str, Callable[..., Any]]] = [
+        (spool.files, "write", marks.around("fragment", spool.files.write)),
+        (spool.journal, "together", transaction),
+        (spool, "uploaded", marks.around("journal", spool.uploaded)),
+        (store, "put_once", put),
+        (queue, "send", sent),
+    ]
+    for of, name, method in laid:
+        setattr(of, name, method)
+
+
+class _Teller:
+    """Tells the parent, from any thread."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def tell(self, word: Word) -> None:
+        with self._lock:
+            self._pipe.send(word)
+
+
+def _record(orders: Orders, owner: SpoolOwner, teller: _Teller) -> None:
+    watched = _Watched(owner, teller, asyncio.get_running_loop())
+    for camera in orders.cameras:
+        recording = Recording(
+            camera=camera,
+            edge="bench",
+            stream="main",
+            limits=Limits(target_ms=1_000 * PICTURES // FPS),
+            keeps=watched,
+            feed=watched,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+        )
+        config = CameraConfig(id=camera.rsplit("/", 1)[-1], url=orders.clip.as_uri())
+        Recorder(config, recording, 10, opener=_opened).start()
+
+
+def _opened(
+    camera: CameraConfig, _no_data_s: float, stop: threading.Event, now_ms: Callable[[], int]
+) -> "_Camera":
+    return _Camera(camera.url, False, stop, now_ms)
+
+
+class _Camera(ClipSource):
+    """A clip whose end is a camera that hangs up: it is connected again."""
+
+    def packets(self) -> Iterator[tuple[AnyPacket, int]]:
+        """Yield its packets."""
+        try:
+            yield from super().packets()
+        except SourceOverError:
+            raise SourceError("the camera hung up") from None
+
+
+class _Watched:
+    """Stands between the cameras' threads and the spool, and looks at pictures as inference does.
+
+    A camera waits until its fragment is durable, so that one fragment at most is being written.
+    """
+
+    def __init__(self, owner: SpoolOwner, teller: _Teller, loop: asyncio.AbstractEventLoop) -> None:
+        self._owner, self._teller, self._loop = owner, teller, loop
+        self._shown: dict[str, int] = {}
+
+    def fragment(
+        self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
+    ) -> None:
+        """Have a fragment stored, and wait for that."""
+        of = event.camera, event.run
+        self._teller.tell(("handed", *of, event.seq, event.sha256))
+        self._owner.fragment(event, data, started)
+        self._then(("kept", *of, event.seq, "")).result()
+
+    def end_run(self, run: str, ended_ms: int, reason: str) -> None:
+        """Have a run ended."""
+        self._owner.end_run(run, ended_ms, reason)
+
+    def offer(self, picture: CodedPicture) -> bool:
+        """Count a picture; the first of a fragment has a detection."""
+        number = self._shown.get(picture.run, 0)
+        self._shown[picture.run] = number + 1
+        of = picture.camera, picture.run
+        self._teller.tell(("shown", *of, number, ""))
+        if number % PICTURES == 0:
+            frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[])]
             found = Detection(
-                camera=camera, run=run, model="bench", model_version="1", frames=frames
+                camera=of[0], run=of[1], model="bench", model_version="1", frames=frames
             )
-            tell.send(("handed", camera, run, seq))
-            owner.fragment(event, data, started)
-            owner.message(found.type, encode(found))
-            await owner.call(owner.spool.counts)  # comes after both, in the order of asking
-            tell.send(("kept", camera, run, seq))
-            await asyncio.sleep(_PAUSE_S)
-        owner.end_run(run, began_ms + _LONGEST_RUN * DURATION_MS, "bench")
+            self._owner.message(found.type, encode(found))
+            self._then(("noted", *of, picture.pts, ""))
+        return True
+
+    def _then(self, word: Word) -> "Future[None]":
+        """Tell it once all that the spool was asked for before is durable."""
+
+        async def durable() -> None:
+            await self._owner.call(self._owner.spool.counts)
+            self._teller.tell(word)
+
+        return asyncio.run_coroutine_threadsafe(durable(), self._loop)

@@ -24,16 +24,16 @@ _LOOKED_AT = 5
 _OBJECT = FoundObject(label="number", score=1, box=(0, 0, 1, 1), track=None)
 
 
-def write_clip(path: Path, frames: int) -> None:
-    """Write a clip of numbered pictures at FPS, a keyframe each second; 65,536 at most."""
-    options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(GOP), "sc_threshold": "0"}
+def write_clip(path: Path, frames: int, *, fps: int = FPS, gop: int = GOP) -> None:
+    """Write a clip of numbered pictures, a keyframe every `gop` of them; 65,536 at most."""
+    options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(gop), "sc_threshold": "0"}
     with av.open(str(path), "w", format="mp4") as out:
-        video = out.add_stream("libx264", rate=FPS, options=options)
+        video = out.add_stream("libx264", rate=fps, options=options)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.time_base = Fraction(1, FPS)
+        video.time_base = Fraction(1, fps)
         for number in range(frames):
             picture = drawn(number).reformat(format="yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, FPS)
+            picture.pts, picture.time_base = number, Fraction(1, fps)
             out.mux(video.encode(picture))
         out.mux(video.encode(None))
 

@@ -4,14 +4,15 @@ import pytest
 
 from bench.cloudlet import Standing, StandingRun, said
 from bench.footage import film
-from bench.kill import Told, compare
-from bench.kill_child import DURATION_MS
+from bench.kill_child import PICTURES
+from bench.kill_verdict import BEING_WRITTEN, Of, Stored, Told, compare
 from bench.outage_verdict import Seen, count_answered, count_frames, count_underway
 from domain.events import AnyEvent, Detection, DetectionFrame, FragmentArrived, RunEnded
 
 CAMERA = "bench/kill/cam-0"
 RUN = "01931111-1111-7111-8111-111111111111"
 OF = (CAMERA, RUN)
+DURATION_MS = 1_000
 
 
 def fragment(seq: int) -> FragmentArrived:
@@ -24,46 +25,79 @@ def detection(pts: int) -> Detection:
     return Detection(camera=CAMERA, run=RUN, model="bench", model_version="1", frames=frames)
 
 
-def world(seqs: list[int], last: int) -> tuple[Standing, list[AnyEvent]]:
+def world(seqs: list[int], last: int) -> tuple[Standing, list[AnyEvent], dict[Of, Stored]]:
     end = RunEnded(camera=CAMERA, run=RUN, ended_ms=9_000, last_seq=last, reason="edge restarted")
     fragments = {seq: fragment(seq) for seq in seqs}
     events: list[AnyEvent] = [*fragments.values(), end]
-    events += [detection(one.start_pts) for one in fragments.values()]
-    return {OF: StandingRun(fragments, end)}, events
+    events += [detection(seq) for seq in seqs]
+    pictures = [seq * PICTURES + at for seq in seqs for at in range(PICTURES)]
+    stored = Stored(pictures, {seq: f"hash {seq}" for seq in seqs})
+    return {OF: StandingRun(fragments, end)}, events, {OF: stored}
 
 
-def told(handed: int, kept: int) -> Told:
+def told(shown: int, handed: int, kept: int) -> Told:
+    """Pictures shown, fragments handed over, fragments durable; a detection for each of those."""
     made = Told()
+    for number in range(shown):
+        made.hear(("shown", *OF, number, ""))
     for seq in range(handed):
-        made.hear("handed", *OF, seq)
+        made.hear(("handed", *OF, seq, f"hash {seq}"))
     for seq in range(kept):
-        made.hear("kept", *OF, seq)
+        made.hear(("kept", *OF, seq, ""))
+        made.hear(("noted", *OF, seq, ""))
     return made
 
 
 def test_what_was_being_written_may_stand_or_not() -> None:
     for stands in (2, 3):
-        verdict = compare(told(handed=3, kept=2), *world(list(range(stands)), stands - 1))
+        verdict = compare(told(17, handed=3, kept=2), *world(list(range(stands)), stands - 1))
         assert verdict["faults"] == []
-        assert (verdict["lost"], verdict["doubled"]) == (0, 0)
-        assert verdict["being_written"] == 3 - stands
+        assert (verdict["lost"], verdict["frames_lost"], verdict["frames_doubled"]) == (0, 0, 0)
+        assert verdict["frames_being_written"] == 17 - stands * PICTURES
+
+
+def test_more_than_what_was_being_written_may_not_be_gone() -> None:
+    shown = 2 * PICTURES + BEING_WRITTEN + 1
+    verdict = compare(told(shown, handed=3, kept=2), *world([0, 1], 1))
+    assert any("more than a fragment" in fault for fault in verdict["faults"])
 
 
 def test_a_kept_fragment_that_does_not_stand_is_lost() -> None:
-    verdict = compare(told(handed=3, kept=3), *world([0, 2], 2))
-    assert verdict["lost"] == 1
+    verdict = compare(told(15, handed=3, kept=3), *world([0, 2], 2))
+    assert (verdict["lost"], verdict["frames_lost"]) == (1, PICTURES)
     assert any("not in S3" in fault for fault in verdict["faults"])
     assert any("holes" in fault for fault in verdict["faults"])
     assert verdict["detections_lost"] == 1
 
 
-def test_more_than_was_handed_over_is_doubled() -> None:
-    verdict = compare(told(handed=2, kept=2), *world([0, 1, 2], 2))
-    assert verdict["doubled"] == 1
+def test_the_end_that_was_kept_is_lost_too_if_it_does_not_stand() -> None:
+    verdict = compare(told(15, handed=3, kept=3), *world([0, 1], 1))
+    assert (verdict["lost"], verdict["frames_lost"], verdict["detections_lost"]) == (1, PICTURES, 1)
+
+
+def test_more_than_was_shown_is_doubled() -> None:
+    verdict = compare(told(10, handed=2, kept=2), *world([0, 1, 2], 2))
+    assert verdict["frames_doubled"] == PICTURES
+    found, events, stored = world([0, 1], 1)
+    stored[OF] = Stored([*stored[OF].pictures, 9], stored[OF].sha256)
+    assert compare(told(10, 2, 2), found, events, stored)["frames_doubled"] == 1
+
+
+def test_pictures_out_of_order_and_other_bytes_are_said() -> None:
+    found, events, stored = world([0, 1], 1)
+    swapped = [1, 0, *stored[OF].pictures[2:]]
+    stored[OF] = Stored(swapped, {**stored[OF].sha256, 1: "another hash"})
+    verdict = compare(told(10, 2, 2), found, events, stored)
+    assert verdict["wrong_bytes"] == 1
+    assert any("out of order" in fault for fault in verdict["faults"])
+
+
+def test_processes_that_recorded_nothing_prove_nothing() -> None:
+    assert any("nothing was recorded" in fault for fault in compare(Told(), {}, [], {})["faults"])
 
 
 def test_notices_and_ends_are_compared_with_what_stands() -> None:
-    standing, events = world([0, 1], 1)
+    standing, events, _ = world([0, 1], 1)
     assert said(events, standing) == []
     assert "never noticed" in said(events[1:], standing)[0]
     del standing[OF].fragments[1]

@@ -1,0 +1,131 @@
+"""What must stand after the kills: picture by picture what the cameras showed, and no more.
+
+shown    0 1 2 3 4 │ 5 6 7 8 9 │ 10 11 ✗
+kept     ──────────┘             0..4 must stand; of the rest a beginning may
+S3       0 1 2 3 4   5 6 7 8 9   each once, in order, byte for byte what was handed over
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.cloudlet import Standing, said
+from bench.kill_child import PICTURES, Word
+from domain.events import AnyEvent, Detection
+from domain.seqs import SeqRanges
+
+Of = tuple[str, str]
+"""Camera and run."""
+BEING_WRITTEN = 2 * PICTURES
+"""Pictures that a run may lose at a kill: a fragment that is not durable yet, and what was shown of
+the one after it."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What the processes said before they died."""
+
+    shown: dict[Of, int] = field(default_factory=dict)
+    """How many pictures the camera showed."""
+    handed: dict[Of, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    """Seq -> SHA-256 of the fragments that the spool was given."""
+    kept: dict[Of, int] = field(default_factory=lambda: defaultdict(int))
+    """How many of them are known to be durable."""
+    noted: dict[Of, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """PTS of the detections that are known to be durable."""
+
+    def hear(self, word: Word) -> None:
+        """Take one message."""
+        what, camera, run, number, sha256 = word
+        of = camera, run
+        match what:
+            case "shown":
+                self.shown[of] = number + 1
+            case "handed":
+                self.handed[of][number] = sha256
+            case "kept":
+                self.kept[of] = number + 1
+            case "noted":
+                self.noted[of].add(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was read from S3 of a run."""
+
+    pictures: Sequence[int]
+    """Their numbers, in order of the fragments."""
+    sha256: Mapping[int, str]
+    """Seq -> hash of the object's bytes."""
+
+
+def compare(
+    told: Told, found: Standing, events: Sequence[AnyEvent], stored: Mapping[Of, Stored]
+) -> dict[str, Any]:
+    """Compare what was told with S3 and queue; `faults` says in words what is wrong."""
+    faults = said(list(events), found)
+    lost = doubled = being_written = wrong = fragments_lost = 0
+    for of in sorted(set(told.shown) | set(told.handed) | set(stored)):
+        stands = stored.get(of, Stored([], {}))
+        handed = told.handed.get(of, {})
+        fragments_lost += len(set(range(told.kept.get(of, 0))) - set(stands.sha256))
+        wrong += sum(handed.get(seq) != sha256 for seq, sha256 in stands.sha256.items())
+        shown, sure = told.shown.get(of, 0), told.kept.get(of, 0) * PICTURES
+        times = Counter(stands.pictures)
+        reached = max(times, default=-1) + 1
+        # A hole is a loss wherever it is; the end is one only where it was durable.
+        lost += len(set(range(max(reached, min(sure, shown)))) - set(times))
+        twice = sum(count - 1 for count in times.values())
+        doubled += twice + max(reached - shown, 0)
+        tail = max(shown - max(reached, sure), 0)
+        being_written += tail
+        if tail > BEING_WRITTEN:
+            faults.append(f"{tail} pictures of {of} are gone, more than a fragment being written")
+        if not twice and list(stands.pictures) != sorted(stands.pictures):
+            faults.append(f"pictures of {of} are out of order")
+    faults += [
+        f"{count} {what}"
+        for count, what in (
+            (lost, "pictures are lost"),
+            (doubled, "pictures stand twice, or were never shown"),
+            (fragments_lost, "fragments that were durable are not in S3"),
+            (wrong, "fragments have other bytes than were handed over"),
+        )
+        if count
+    ]
+    faults += _ends(found)
+    seen = [(e.camera, e.run, e.frames[0].pts) for e in events if isinstance(e, Detection)]
+    wanted = {(*of, pts) for of, noted in told.noted.items() for pts in noted}
+    missing = len(wanted - set(seen))
+    if missing:
+        faults.append(f"{missing} detections are lost")
+    if not told.kept or not wanted:
+        faults.append("nothing was recorded: the processes did not live long enough")
+    return {
+        "runs": len(found),
+        "fragments": sum(len(run.fragments) for run in found.values()),
+        "kept": sum(told.kept.values()),
+        "lost": fragments_lost,
+        "wrong_bytes": wrong,
+        "frames_shown": sum(told.shown.values()),
+        "frames": sum(len(of.pictures) for of in stored.values()),
+        "frames_lost": lost,
+        "frames_doubled": doubled,
+        "frames_being_written": being_written,
+        "detections": len(wanted),
+        "detections_lost": missing,
+        "messages_sent_again": len(seen) - len(set(seen)),
+        "faults": faults,
+    }
+
+
+def _ends(found: Standing) -> list[str]:
+    faults = []
+    for of, run in found.items():
+        seqs = SeqRanges.of(run.fragments)
+        if len(seqs.ranges) != 1 or (run.end and run.end.last_seq != len(seqs) - 1):
+            faults.append(f"{of} has holes: {seqs}, its end says {run.end}")
+        if run.end is not None and run.end.given_up:
+            faults.append(f"{of} gave up {run.end.given_up}")
+    return faults
