@@ -1,0 +1,7 @@
+"""`vigil edge check`: tries all that recording needs, and says what to do about what fails."""
+
+from edge_bridge.check.camera import check_camera, streams_of
+from edge_bridge.check.check import check
+from edge_bridge.check.finding import Finding, print_table
+
+__all__ = ["Finding", "check", "check_camera", "print_table", "streams_of"]

@@ -1,0 +1,37 @@
+"""All tries of `vigil edge check`."""
+
+import asyncio
+from typing import Literal
+
+from edge_bridge.central.trying import counting
+from edge_bridge.check.camera import check_camera, streams_of
+from edge_bridge.check.cloud import check_queue, check_store
+from edge_bridge.check.device import check_clock, check_disk, check_model
+from edge_bridge.check.finding import Finding
+from edge_bridge.config import CameraConfig, EdgeConfig
+
+_AT_ONCE = 4
+
+
+async def check(config: EdgeConfig) -> list[Finding]:
+    """Try everything; faults are findings, nothing is raised."""
+    config, found, fault = await counting(config)
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def camera(one: CameraConfig) -> Finding:
+        async with limit:
+            return await asyncio.to_thread(check_camera, one, config.no_data_s)
+
+    streams = [stream for one in config.cameras for stream in streams_of(one)]
+    cameras = await asyncio.gather(*(camera(one) for one in streams))
+    disk = await asyncio.to_thread(check_disk, config)
+    clock, *cloud = await asyncio.gather(
+        check_clock(config.cloud), check_store(config), check_queue(config)
+    )
+    model = await asyncio.to_thread(check_model, config.inference)
+    findings = [*cameras, disk, clock, *cloud, model]
+    if config.central is not None:
+        remedy = "mend central.*, its key, or the site's configuration" if fault else ""
+        state: Literal["good", "bad"] = "bad" if fault else "good"
+        findings.append(Finding("configuration", state, fault or found, remedy))
+    return findings

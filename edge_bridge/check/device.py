@@ -1,0 +1,126 @@
+"""Tries this device: the spool's disk, the clock, the model."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import aiohttp
+
+from domain.errors import ConfigError, VigilError
+from domain.unset_clock import plainly_wrong
+from edge_bridge.check.finding import Finding
+from edge_bridge.config import CloudConfig, EdgeConfig
+from edge_bridge.edge import utc_ms
+from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.spool.disk import check_own_disk
+from stores import tls
+
+_GIB = 1 << 30
+_NTP = "let chrony or systemd-timesyncd run, and let NTP (UDP 123) through"
+_CLOCK_FAIR_S, _CLOCK_BAD_S = 5, 120
+"""The cloud refuses what is more than 5 minutes ahead, and S3 what is 15 minutes apart."""
+_ANSWER_S = 5
+
+
+def check_disk(config: EdgeConfig) -> Finding:
+    """Write, force to disk and read back; compare space with the limits."""
+    spool = config.spool
+    folder, what = spool.dir, f"disk {spool.dir}"
+    try:
+        if spool.own_disk:
+            check_own_disk(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            data = os.urandom(1 << 20)
+            began_s = time.monotonic()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            took_s = time.monotonic() - began_s
+            if Path(file.name).read_bytes() != data:
+                return Finding(what, "bad", "reads other bytes than were written", "replace it")
+        free = shutil.disk_usage(folder).free
+    except ConfigError as error:
+        found, _, remedy = str(error).rstrip(".").partition(": ")
+        return Finding(what, "bad", found, remedy)
+    except OSError as error:
+        return Finding(
+            what, "bad", f"cannot be written ({error.strerror or error})",
+            "mount it writable for this user, or choose another spool.dir",
+        )  # fmt: skip
+    text = f"{free / _GIB:.1f} GiB free, 1 MiB durable in {took_s * 1_000:.0f} ms"
+    floor = spool.free_floor_bytes
+    if free < floor:
+        text += f"; {floor / _GIB:.1f} GiB are to stay free"
+        return Finding(what, "bad", text, "free space on it, or lower spool.free_floor_bytes")
+    if free - floor < spool.max_bytes:
+        text += f"; the spool may take {spool.max_bytes / _GIB:.1f} GiB"
+        most = max((free - floor) * 9 // 10, 1)
+        return Finding(what, "fair", text, f"lower spool.max_bytes to {_size(most)}")
+    return Finding(what, "good", text)
+
+
+async def check_clock(cloud: CloudConfig) -> Finding:
+    """Compare the clock with that of S3, and ask the system whether NTP keeps it."""
+    if plainly_wrong(utc_ms()):
+        return Finding("clock", "bad", time.strftime("it says %Y-%m-%d", time.gmtime()), _NTP)
+    apart_s = await _ahead_s(cloud)
+    if apart_s is not None and abs(apart_s) > _CLOCK_FAIR_S:
+        side = "ahead of" if apart_s > 0 else "behind"
+        text = f"{abs(apart_s):.0f} s {side} the clock of S3"
+        return Finding("clock", "bad" if abs(apart_s) > _CLOCK_BAD_S else "fair", text, _NTP)
+    beside = "" if apart_s is None else ", and agrees with S3's"
+    kept = _kept_by_ntp()
+    if kept:
+        return Finding("clock", "good", f"kept by NTP{beside}")
+    detail = "whether NTP keeps it is unknown" if kept is None else "not kept by NTP"
+    return Finding("clock", "fair", detail + beside.replace(", and", ", but it"), _NTP)
+
+
+def check_model(config: InferenceConfig) -> Finding:
+    """Load the model as local inference will."""
+    if not config.enabled:
+        return Finding("model", "good", "off: this device records only")
+    from edge_bridge.inference.detectors import check as load  # noqa: PLC0415 - slow to load
+
+    try:
+        said = load(config)
+    except VigilError as error:
+        remedy = "mend inference.model or inference.providers"
+        return Finding("model", "bad", str(error).rstrip("."), remedy)
+    return Finding("model", "good", said)
+
+
+def _kept_by_ntp() -> bool | None:
+    if not shutil.which("timedatectl"):
+        return None
+    try:
+        done = subprocess.run(
+            ["timedatectl", "show", "-p", "NTPSynchronized", "--value"],
+            check=False, capture_output=True, text=True, timeout=5,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"yes": True, "no": False}.get(done.stdout.strip())
+
+
+async def _ahead_s(cloud: CloudConfig) -> float | None:
+    """Return how far this device's clock is ahead of S3's, None where that does not answer."""
+    url = cloud.s3_endpoint or f"https://s3.{cloud.region}.amazonaws.com"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session,
+            session.head(url, ssl=tls.context(cloud.ca_file), allow_redirects=False) as answer,
+        ):
+            there = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError, ConfigError):
+        return None
+    return utc_ms() / 1_000 - there
+
+
+def _size(size: int) -> str:
+    return f"{size / _GIB:.0f} GiB" if size >= 10 * _GIB else f"{size / (1 << 20):.0f} MiB"
