@@ -143,7 +143,8 @@ class Journal:
         return self._runs(
             "WHERE end_state = ?1 AND +run >= ?2 AND NOT EXISTS (SELECT 1 FROM fragments AS f "
             "INDEXED BY fragments_due WHERE f.run = runs.run AND f.state < 2) "
-            "AND NOT EXISTS (SELECT 1 FROM runs AS h WHERE h.run < ?2 AND substr(h.run, 14) = substr(runs.run, 14)) ORDER BY run",
+            "AND NOT EXISTS (SELECT 1 FROM runs AS h "
+            "WHERE h.run < ?2 AND substr(h.run, 14) = substr(runs.run, 14)) ORDER BY run",
             (EndState.ENDED, FIRST_TRUE_RUN),
         )
 

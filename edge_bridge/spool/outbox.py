@@ -33,7 +33,7 @@ class Outbox:
         self._bytes = self._journal.message_bytes()
 
     @property
-    def bytes(self) -> int:
+    def total_bytes(self) -> int:
         """Of all messages, those held back included."""
         return self._bytes
 

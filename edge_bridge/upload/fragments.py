@@ -16,9 +16,12 @@ from edge_bridge.upload.link import Link
 from edge_bridge.upload.parallel import Parallel
 from edge_bridge.upload.patience import Patience
 from edge_bridge.upload.signal import Signal
+from edge_bridge.upload.stubborn import Stubborn
 from stores.objects import ObjectStore
 
 log = logging.getLogger(__name__)
+
+_TOLD_AT = 3
 
 
 class FragmentUploads:
@@ -41,6 +44,7 @@ class FragmentUploads:
         self._stored, self._put = stored, put
         self._choice, self._bandwidth, self._parallel = choice, bandwidth, parallel
         self._patience = Patience()
+        self._stubborn = Stubborn()
         self._in_hand: set[FragmentId] = set()
         self._claiming = asyncio.Lock()
         self._room = asyncio.Condition()
@@ -67,10 +71,12 @@ class FragmentUploads:
             while True:
                 await self._bandwidth.ready()
                 heard = self._stored.heard()
-                rows = await self._owner.call(
-                    self._choice.look, self._owner.spool, len(self._in_hand)
-                )
-                row = self._choice.pick(rows, self._in_hand)
+                taken = self._in_hand | self._stubborn.waiting(time.monotonic())
+                rows = await self._owner.call(self._choice.look, self._owner.spool, len(taken))
+                row = self._choice.pick(rows, taken)
+                if row is None:  # nothing else is there: those that failed just now, then
+                    taken = self._in_hand | self._stubborn.apart(time.monotonic())
+                    row = self._choice.pick(rows, taken)
                 if row is not None:
                     self._in_hand.add(row.id)
                     self._bandwidth.spend(row.size)
@@ -78,8 +84,9 @@ class FragmentUploads:
                 self._parallel.idle()
                 await heard
 
-    async def _failed(self, error: StoreError) -> None:
+    async def _failed(self, error: StoreError, one: FragmentId) -> None:
         self._link.failed(error)
+        self._stubborn.failed(one)
         self._parallel.failed()
         await self._adapted()
         if isinstance(error, CredentialsError):
@@ -121,16 +128,23 @@ class FragmentUploads:
                 )
         except TimeoutError:
             self._patience.ran_out()
-            await self._failed(StoreError(f"no answer from the object store in {allowed_s:.0f} s."))
+            said = f"no answer from the object store in {allowed_s:.0f} s."
+            await self._failed(StoreError(said), row.id)
             return
         except ObjectExistsError as error:
             log.error("%s It is given up.", error, extra=where)
             await self._owner.call(spool.give_up, row.id, "other bytes stand in S3", keep="refused")
             return
         except StoreError as error:
-            await self._failed(error)
+            await self._failed(error, row.id)
             return
         self._link.succeeded()
+        for one, strikes in self._stubborn.succeeded(row.id, time.monotonic()):
+            if strikes == _TOLD_AT:
+                log.error(
+                    "a fragment is refused again and again while others are taken; it is tried on",
+                    extra={"camera": one.camera, "run": one.run, "seq": one.seq},
+                )
         await self._owner.call(spool.uploaded, row.id)
         now_s = time.monotonic()
         self._patience.took(len(data), now_s - began_s)

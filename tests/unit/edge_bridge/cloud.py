@@ -20,6 +20,7 @@ class MemoryCloud:
         self.crash_at: tuple[int, bool] | None = None
         self.crashed = asyncio.Event()
         self.failing = False
+        self.failing_keys: set[str] = set()
         self.refuse_first = 0
         """So many messages are refused one by one."""
         self.poisoned: Callable[[bytes], bool] = lambda body: False
@@ -44,7 +45,7 @@ class MemoryCloud:
         """As stores.objects.ObjectStore."""
         self.operations += 1
         await self._operation(False)
-        if self.failing:
+        if self.failing or key in self.failing_keys:
             raise StoreError("the store cannot be reached.")
         assert hashlib.sha256(data).hexdigest() == sha256
         standing = self.objects.get(key)

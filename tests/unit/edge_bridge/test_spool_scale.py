@@ -119,7 +119,7 @@ def test_a_full_outbox_makes_room_seldom(tmp_path: Path) -> None:
     bodies = [encode(started())] * 50
     for _ in range(100):
         spool.put_messages([("detection", body) for body in bodies])
-        assert spool._outbox.bytes <= LIMITS.outbox_max_bytes
+        assert spool._outbox.total_bytes <= LIMITS.outbox_max_bytes
     before = spool.counts().messages
     per_put = [steps(spool, lambda spool: spool.put_message("detection", b"x" * 300))] * 9
     assert sum(per_put) < 100
@@ -136,7 +136,7 @@ def test_starts_of_runs_go_last_and_keep_the_bound(tmp_path: Path) -> None:
     for number in range(120):
         run = new_run_id(T0_MS + number, bytes(10))
         spool.store(*fragment(0, run=run), started(run))
-        assert spool._outbox.bytes == spool.journal.message_bytes() <= 10_000
+        assert spool._outbox.total_bytes == spool.journal.message_bytes() <= 10_000
     kinds = {row.type for row in spool.messages(1_000)}
     assert kinds == {"run-started"}
     newest = new_run_id(T0_MS + 119, bytes(10))

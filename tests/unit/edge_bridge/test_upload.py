@@ -8,11 +8,12 @@ import pytest
 
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, parse
 from domain.events.registry import encode
-from domain.identity import fragment_key, run_end_key
+from domain.identity import FragmentId, fragment_key, run_end_key
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
+from edge_bridge.upload import stubborn as stubborn_module
 from edge_bridge.upload.bandwidth import Bandwidth
 from edge_bridge.upload.choice import Choice
 from edge_bridge.upload.fragments import FragmentUploads
@@ -21,6 +22,7 @@ from edge_bridge.upload.parallel import Parallel
 from edge_bridge.upload.schedule import Schedule
 from edge_bridge.upload.sender import Sender
 from edge_bridge.upload.signal import Signal
+from edge_bridge.upload.stubborn import Stubborn
 from tests.unit.edge_bridge.cloud import MemoryCloud
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
 from tests.waiting import wait_for
@@ -244,3 +246,43 @@ async def test_only_the_newest_heartbeat_is_kept(tmp_path: Path) -> None:
         uploading.sender.heartbeat(b"newest")
         await wait_for(lambda: cloud.messages, within_s=20, what="a heartbeat")
     assert cloud.messages == [b"newest"]
+
+
+@pytest.mark.parametrize("order", ["live", "oldest"])
+async def test_fragments_that_always_fail_stop_no_other(
+    order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something on the way resets the connection at certain bytes, for ever."""
+    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(stubborn_module, "FIRST_S", 0.001)
+    spool = open_spool(tmp_path, "e1", PLENTY)
+    for seq in range(30):
+        spool.store(*fragment(seq), started())
+    spool.close()
+    bad = {fragment_key(CAMERA, RUN, seq) for seq in (0, 1, 2, 17)}
+    good = {fragment_key(CAMERA, RUN, seq) for seq in range(30)} - bad
+    cloud = MemoryCloud()
+    cloud.failing_keys = bad
+    async with Uploading(tmp_path, cloud, order) as uploading:
+        await wait_for(
+            lambda: good <= {*cloud.objects}, within_s=20, what="all others are uploaded"
+        )
+        assert (await uploading.owner.call(uploading.owner.spool.counts)).stored == 4
+        assert "again and again" in caplog.text
+        cloud.failing_keys = set()
+        await wait_for(lambda: bad <= {*cloud.objects}, within_s=20, what="they are tried on")
+
+
+def test_a_line_that_is_down_sets_nothing_apart() -> None:
+    stubborn = Stubborn()
+    ids = [FragmentId(CAMERA, RUN, seq) for seq in range(5_000)]
+    for one in ids:
+        stubborn.failed(one)
+        assert len(stubborn.waiting(0)) <= 100
+        assert not stubborn.apart(0)
+    for at in range(0, 5_000, 2):  # every second one fails: bounded, and all may be tried again
+        stubborn.failed(ids[at])
+        stubborn.succeeded(ids[at + 1], at)
+    assert len(stubborn.apart(0)) <= 1_000
+    assert not stubborn.apart(100_000)
