@@ -16,6 +16,7 @@ from edge_bridge.inference.config import (
     StationaryConfig,
     TrackingConfig,
 )
+from edge_bridge.inference.decode import Encoded
 from edge_bridge.inference.eye import CameraEye, Sample
 from edge_bridge.inference.pace import Pace
 from edge_bridge.inference.report import CameraReport
@@ -78,9 +79,13 @@ def test_what_is_hidden_is_black_before_anybody_looks(tmp_path: Path) -> None:
         assert without.picture[:, :96].any()
 
 
-def test_what_is_hidden_stays_black_at_the_models_size_and_cannot_move(tmp_path: Path) -> None:
-    """All that changes is the left half, which is hidden: the gate shuts, and sees no more."""
-    path = tmp_path / "left.mkv"
+LEFT_HALF = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
+
+
+@pytest.fixture(scope="module")
+def restless_left(tmp_path_factory: pytest.TempPathFactory) -> list[Encoded]:
+    """10 s, five pictures a second: all that changes is the left half."""
+    path = tmp_path_factory.mktemp("left") / "left.mkv"
     dice = np.random.default_rng(3)
     with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=5, options={"preset": "ultrafast", "g": "5"})
@@ -93,23 +98,39 @@ def test_what_is_hidden_stays_black_at_the_models_size_and_cannot_move(tmp_path:
             picture.pts, picture.time_base = number, Fraction(1, 5)
             out.mux(video.encode(picture))
         out.mux(video.encode(None))
-    packets = list(read_clip(path).encoded())
-    left_half = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
-    config = InferenceConfig.model_validate({"motion": {"still_every_ms": 0}})
+    return list(read_clip(path).encoded())
 
-    def looked(privacy: Sequence[Mask]) -> list[Sample]:
-        eye = CameraEye(CAMERA, config, privacy, TALLY, lambda width, height: (70, 90))
-        pace = Pace(5)
-        return [sample for packet in packets for sample in eye.take(packet, pace)]
 
-    assert len(looked([])) >= 48
-    hidden = looked([left_half])
-    assert 14 <= len(hidden) <= 18, "no more than 3 s of warming up"
+def looked(packets: list[Encoded], privacy: Sequence[Mask] = (), **motion: object) -> list[Sample]:
+    """Return what is looked at, without any look now and then, at 70 x 90 pixels."""
+    config = InferenceConfig.model_validate({"motion": {"still_every_ms": 0, **motion}})
+    eye = CameraEye(CAMERA, config, privacy, TALLY, lambda width, height: (70, 90))
+    pace = Pace(5)
+    return [sample for packet in packets for sample in eye.take(packet, pace)]
+
+
+WARMING_UP = range(14, 19)
+"""Pictures of 3 s, in which the gate is open."""
+
+
+def test_what_is_hidden_stays_black_at_the_models_size_and_cannot_move(
+    restless_left: list[Encoded],
+) -> None:
+    assert len(looked(restless_left)) >= 48
+    hidden = looked(restless_left, [LEFT_HALF])
+    assert len(hidden) in WARMING_UP
     for sample in hidden:
         assert sample.picture.shape == (90, 70, 3)
         assert sample.aspect == 1.5
         assert not sample.picture[:, :36].any()
         assert (sample.picture[:, 38:] > 100).all()
+
+
+def test_motion_masks_are_each_cameras_own_and_hide_nothing(restless_left: list[Encoded]) -> None:
+    masked = looked(restless_left, masks={CAMERA: [LEFT_HALF]})
+    assert len(masked) in WARMING_UP
+    assert any(sample.picture[:, :34].mean() > 50 for sample in masked)
+    assert len(looked(restless_left, masks={"acme/north/gate": [LEFT_HALF]})) >= 48
 
 
 def test_behind_it_only_decodes(tmp_path: Path) -> None:
