@@ -23,6 +23,7 @@ from edge_bridge.capture.rtsp import RtspSource
 from edge_bridge.capture.run import Feed, Recording, Run
 from edge_bridge.capture.source import Source, SourceError, SourceOverError
 from edge_bridge.capture.sub import SubStream
+from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import TimesBrokenError
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
+_MOST_OF_FLAPPING = 3
 STOPPED = "edge stopped"
 _REMEMBERED_RUNS = 8
 
@@ -40,6 +42,16 @@ State = Literal["recording", "connecting", "failing", "stopped"]
 def wait_s(failures: int, chance: float) -> float:
     """Return the pause after so many failures in a row; `chance` 0..1 spreads it by half."""
     return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)) * (0.5 + chance))
+
+
+def failures_after(failures: int, recorded: bool, lasted_s: float) -> int:
+    """Return how many failures in a row count after another connection ended.
+
+    One that gave fragments is worth trying again soon, however short it was.
+    """
+    if not recorded:
+        return failures + 1
+    return 0 if lasted_s >= LONGEST_WAIT_S else min(failures + 1, _MOST_OF_FLAPPING)
 
 
 def open_source(
@@ -68,6 +80,7 @@ class Recorder:
         self._recording = recording
         self._no_data_s = no_data_s
         self._opener = opener
+        self._watchdog = Watchdog(recording.limits.most_ms / 1_000 + no_data_s)
         self._stop = threading.Event()
         self._why_stopped = STOPPED
         self._thread = threading.Thread(target=self._main, name=f"camera {config.id}", daemon=True)
@@ -123,6 +136,8 @@ class Recorder:
     def status(self) -> CameraStatus:
         """How the camera fares."""
         state, detail = self._state
+        if (age_s := self._watchdog.hangs_s()) is not None:
+            state, detail = "failing", f"no fragment for {age_s / 60:.0f} min: its thread hangs"
         sub = self._sub
         if state == "recording" and sub is not None:
             detail = sub.detail
@@ -152,8 +167,7 @@ class Recorder:
                 recorded = False
             if self._stop.is_set() or self._state[0] == "stopped":
                 break
-            lasted = time.monotonic() - began_s >= LONGEST_WAIT_S
-            failures = 0 if recorded and lasted else failures + 1
+            failures = failures_after(failures, recorded, time.monotonic() - began_s)
             self._stop.wait(wait_s(failures - 1 if failures else 0, random.random()))  # noqa: S311
         metrics.RECORDING.labels(self._recording.camera).set(0)
         if self._state[0] != "stopped":
@@ -161,6 +175,13 @@ class Recorder:
 
     def _connection(self) -> bool:
         """Record one connection; return whether it gave any fragment."""
+        self._watchdog.fed()
+        try:
+            return self._watched_connection()
+        finally:
+            self._watchdog.rest()
+
+    def _watched_connection(self) -> bool:
         try:
             source = self._opener(self._config, self._no_data_s, self._stop, self._recording.now_ms)
         except (SourceError, ConfigError) as error:
@@ -168,6 +189,7 @@ class Recorder:
             return False
         recorded = False
         try:
+            self._watchdog.fed()
             packets = _Watched(source, self._no_data_s)
             while True:
                 run, reason, again = self._record(source, packets)
@@ -192,9 +214,15 @@ class Recorder:
             for packet, arrived_ms in packets:
                 if self._stop.is_set():
                     break
+                before = run.fragments
                 run.push(packet, arrived_ms)
-                if run.fragments and self._state[0] != "recording":
+                if run.fragments > before:
+                    self._watchdog.fed()
                     self._say("recording", "")
+                elif (age_s := self._watchdog.overdue_s()) is not None:
+                    raise SourceError(
+                        f"pictures come, but no whole fragment for {age_s:.0f} s: connecting anew"
+                    )
         except MediaError as error:
             reason = error
             if isinstance(error, TimesBrokenError):

@@ -15,10 +15,11 @@ from domain.errors import ConfigError
 from domain.events import FragmentArrived, RunStarted
 from edge_bridge.capture import recorder as recorder_module
 from edge_bridge.capture.clip import ClipSource
-from edge_bridge.capture.recorder import Recorder, wait_s
+from edge_bridge.capture.recorder import Recorder, failures_after, wait_s
 from edge_bridge.capture.rtsp import HeldBack, words
 from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
+from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
 from media import keyframes
@@ -295,6 +296,71 @@ def test_back_off_grows_to_half_a_minute_and_is_spread() -> None:
     assert [wait_s(n, 0.5) for n in range(7)] == [1, 2, 4, 8, 16, 30, 30]
     assert wait_s(0, 0) == 0.5
     assert wait_s(99, 1) == 45
+
+
+def test_a_camera_that_flaps_but_records_is_never_left_alone_for_long() -> None:
+    failures = 0
+    for _ in range(50):
+        failures = failures_after(failures, recorded=True, lasted_s=8)
+        assert wait_s(failures - 1, 1.0) <= 6
+    assert failures_after(failures, recorded=True, lasted_s=60) == 0
+    for n in range(50):
+        assert failures_after(n, recorded=False, lasted_s=60) == n + 1
+
+
+class Steady:
+    """A steady clock that runs with a film's, in seconds; `stopped` pictures make no fragment."""
+
+    def __init__(self, clock: list[int]) -> None:
+        self.clock = clock
+
+    def __call__(self) -> float:
+        return self.clock[0] / 1_000
+
+
+async def test_pictures_that_never_make_a_fragment_are_noticed(tmp_path: Path) -> None:
+    """One picture every 8 s, the camera's time nearly standing: never silent, never recorded."""
+    kept, clock = Kept(), [T0_MS]
+    path = write_clip(tmp_path / "clip.mp4", 250)
+
+    def slow(n: int, packet: Any) -> Any:
+        if n >= 100:
+            clock[0] += 8_000
+            packet = _not_key(packet) if packet.is_keyframe else packet
+            packet.pts = packet.dts = 100 * 512 + n
+        return packet
+
+    recorder = made([lambda: Film(path, clock, slow), lambda: Film(path, clock)], kept, clock)
+    recorder._watchdog = Watchdog(70, Steady(clock))
+    await finished(recorder, kept, 2)
+    assert "no whole fragment for 7" in kept.ends[0][2]
+    assert sum(event.frames for event in kept.of(kept.ends[0][0])) < 120
+    assert sum(event.frames for event in kept.of(kept.ends[1][0])) == 250
+
+
+async def test_a_thread_that_hangs_is_shown_failing_by_others(clip: Path) -> None:
+    kept, clock, hanging, entered = Kept(), [T0_MS], threading.Event(), threading.Event()
+
+    def hang() -> Any:
+        entered.set()
+        hanging.wait(20)
+        raise SourceError("it came back")
+
+    recorder = made([hang], kept, clock)
+    recorder._watchdog = Watchdog(70, Steady(clock))
+    recorder.start()
+    await wait_for(entered.is_set, within_s=20, what="it connects")
+    assert recorder.status.state == "connecting"
+    clock[0] += 90_000
+    assert recorder.status.state == "connecting"
+    clock[0] += 60_000
+    assert (recorder.status.state, recorder.status.detail) == (
+        "failing", "no fragment for 2 min: its thread hangs",
+    )  # fmt: skip
+    hanging.set()
+    await wait_for(lambda: recorder.status.detail != "", within_s=20, what="it goes on")
+    recorder.stop()
+    assert recorder.join(5)
 
 
 def test_errors_never_repeat_the_address() -> None:
