@@ -6,7 +6,8 @@ import hashlib
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,10 @@ from typing import Literal, cast
 
 from aiohttp import web
 
-Manner = Literal["good", "rubbish", "hang", "endless", "headers", "bomb", "file", "redirect"]
+Manner = Literal[
+    "good", "rubbish", "hang", "drip", "endless", "headers", "bomb", "file", "redirect", "fault",
+    "gzip", "deep", "attributes", "empty", "typed",
+]  # fmt: skip
 Auth = Literal["none", "message", "http"]
 BOMB = (
     '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
@@ -24,6 +28,8 @@ BOMB = (
     + "]><x>&i;</x>"
 )
 FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><x>&a;</x>'
+DEEP = "<a>" * 100_000 + "</a>" * 100_000
+ATTRIBUTES = "<a " + " ".join(f'b{n}="{"c" * 90}"' for n in range(9_000)) + "/>"
 _SOAP = (
     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>%s</s:Body></s:Envelope>'
 )
@@ -31,6 +37,12 @@ _FAULT = _SOAP % (
     "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:%s</s:Value></s:Subcode>"
     "</s:Code><s:Reason><s:Text>%s</s:Text></s:Reason></s:Fault>"
 )
+
+
+def unfolding() -> bytes:
+    """Return 100 KB of gzip that unfold into 100 MB."""
+    packing, block = zlib.compressobj(wbits=31), b" " * (1 << 20)
+    return b"".join(packing.compress(block) for _ in range(100)) + packing.flush()
 
 
 @dataclass
@@ -92,6 +104,22 @@ class OnvifDevice:
                 return web.Response(text=BOMB)
             case "file":
                 return web.Response(text=FILE)
+            case "drip":
+                response = web.StreamResponse()
+                await response.prepare(request)
+                while True:
+                    await response.write(b" ")
+                    await asyncio.sleep(0.1)
+            case "fault":
+                return web.Response(text=_FAULT % ("Action", "out of \u202e order"), status=500)
+            case "gzip":
+                return web.Response(body=unfolding(), headers={"Content-Encoding": "gzip"})
+            case "deep":
+                return web.Response(text=DEEP)
+            case "attributes":
+                return web.Response(text=ATTRIBUTES)
+            case "empty":
+                return web.Response()
             case "redirect":
                 raise web.HTTPFound("http://127.0.0.1:9/onvif/device_service")
         if question[1] != "GetSystemDateAndTime":
@@ -139,7 +167,9 @@ class OnvifDevice:
                 said = f"<Uri>{(self.uri % token[1]).replace('&', '&amp;')}</Uri>"
             case _:
                 return web.Response(text=_FAULT % ("ActionNotSupported", "unknown"), status=500)
-        return web.Response(text=_SOAP % f"<{question}Response>{said}</{question}Response>")
+        answer = _SOAP % f"<{question}Response>{said}</{question}Response>"
+        kind = "image/jpeg" if self.manner == "typed" else "text/plain"
+        return web.Response(text=answer, content_type=kind)
 
     def _message_digest(self, body: str) -> bool:
         parts = [
@@ -172,10 +202,10 @@ class OnvifDevice:
 
 
 class Responder(asyncio.DatagramProtocol):
-    """Answers WS-Discovery for a device; `rubbish` is sent first where given."""
+    """Answers WS-Discovery for devices, twice each; `rubbish` is sent first where given."""
 
-    def __init__(self, device: OnvifDevice, rubbish: tuple[bytes, ...] = ()) -> None:
-        self._device = device
+    def __init__(self, devices: Sequence[OnvifDevice], rubbish: tuple[bytes, ...] = ()) -> None:
+        self._devices = devices
         self._rubbish = rubbish
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -187,7 +217,8 @@ class Responder(asyncio.DatagramProtocol):
         assert b"NetworkVideoTransmitter" in data
         for rubbish in self._rubbish:
             self._transport.sendto(rubbish, addr)
-        self._transport.sendto(probe_match(self._device).encode(), addr)
+        for device in [*self._devices, *self._devices]:
+            self._transport.sendto(probe_match(device).encode(), addr)
 
 
 def probe_match(device: OnvifDevice) -> str:
@@ -197,13 +228,13 @@ def probe_match(device: OnvifDevice) -> str:
         "<ProbeMatches><ProbeMatch><Types>dn:NetworkVideoTransmitter</Types>"
         f"<Scopes>onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/{name}"
         f"</Scopes><XAddrs>http://{device.xaddr_host}:{device.port}/onvif/device_service "
-        "http://[fe80::1]/onvif</XAddrs></ProbeMatch></ProbeMatches>"
+        f"http://[fe80::1]:{device.port}/onvif/x</XAddrs></ProbeMatch></ProbeMatches>"
     )
 
 
 @asynccontextmanager
 async def answering(
-    device: OnvifDevice, rubbish: tuple[bytes, ...] = ()
+    *devices: OnvifDevice, rubbish: tuple[bytes, ...] = ()
 ) -> AsyncIterator[tuple[str, int]]:
     """Answer probes to a multicast group on the loopback; yield the group and its port."""
     group = "239.255.255.250"
@@ -213,7 +244,7 @@ async def answering(
     member = struct.pack("4s4s", socket.inet_aton(group), socket.inet_aton("127.0.0.1"))
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: Responder(device, rubbish), sock=sock
+        lambda: Responder(devices, rubbish), sock=sock
     )
     try:
         yield group, sock.getsockname()[1]

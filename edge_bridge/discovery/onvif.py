@@ -217,7 +217,9 @@ def stream_url(said: str, host: str) -> str:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname or len(said) >= _LONGEST_URL:
         raise DeviceError("tells no RTSP address")
-    netloc = host if port is None else f"{host}:{port}"
+    netloc = f"[{host}]" if ":" in host else host  # IPv6
+    if port is not None:
+        netloc += f":{port}"
     if any(letter.isspace() for letter in said):
         raise DeviceError("tells an RTSP address with a space in it")
     return urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))

@@ -84,6 +84,15 @@ def test_what_is_no_stream_is_told(said: str) -> None:
         stream_url(said, "192.0.2.1")
 
 
+def test_a_device_may_be_named_by_its_ipv6_address() -> None:
+    found = named("[2001:db8::1]:8080")
+    assert (found.host, found.service) == (
+        "2001:db8::1", "http://[2001:db8::1]:8080/onvif/device_service",
+    )  # fmt: skip
+    assert stream_url("rtsp://[fe80::7]:8554/a", found.host) == "rtsp://[2001:db8::1]:8554/a"
+    assert stream_url("rtsp://192.0.2.9/a", found.host) == "rtsp://[2001:db8::1]/a"
+
+
 def test_a_draft_holds_hostile_words_as_words_only() -> None:
     evil = 'x"\nspool: {dir: /} #\x1b[31m'
     profile = Profile("t", evil, "", "H264\nurl: x", 640, 360, 'rtsp://192.0.2.1/"a#b: c')
