@@ -26,6 +26,7 @@ class ClipSource:
         self, url: str, audio: bool, stop: threading.Event, now_ms: Callable[[], int]
     ) -> None:
         """Open the clip; raises SourceError, ConfigError where the address is malformed."""
+        self.in_haste = True
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         try:

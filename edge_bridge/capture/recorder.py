@@ -90,6 +90,8 @@ class Recorder:
         self._feed: Feed | None = None
         self._sub_url: str | None = None
         self._sub: SubStream | None = None
+        self._source: Source | None = None
+        """The connection, while there is one."""
         self.look_with(recording.feed, config.sub_url)
 
     def start(self) -> None:
@@ -126,6 +128,7 @@ class Recorder:
             )
             self._sub.start()
         self._recording.feed = self._sub or feed
+        self._hasten()
 
     def join(self, within_s: float) -> bool:
         """Wait for the thread; False: it hangs in a camera that says nothing."""
@@ -149,6 +152,10 @@ class Recorder:
         """Return the UTC of a picture of one of the newest runs on that run's clock."""
         known = self._runs.get(run)
         return None if known is None else known.utc_ms(pts)
+
+    def _hasten(self) -> None:
+        if (source := self._source) is not None:
+            source.in_haste = self._recording.feed is not None
 
     def _clock_of(self, run: str) -> RunClock | None:
         known = self._runs.get(run)
@@ -188,6 +195,8 @@ class Recorder:
             self._say("failing", str(error))
             return False
         recorded = False
+        self._source = source
+        self._hasten()
         try:
             self._watchdog.fed()
             packets = _Watched(source, self._no_data_s)
@@ -198,6 +207,7 @@ class Recorder:
                 if not again:
                     return recorded
         finally:
+            self._source = None
             source.close()
 
     def _record(self, source: Source, packets: "_Watched") -> tuple[bool, VigilError | None, bool]:

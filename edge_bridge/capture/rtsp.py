@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import av
@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from edge_bridge.capture.answer import SENT_AWAY, ask
 from edge_bridge.capture.bounds import bound_allocations
+from edge_bridge.capture.gathering import Arrived, Gathering
 from edge_bridge.capture.source import SourceError
 from edge_bridge.config import CameraConfig
 from media.fragmenter import VIDEO_CODECS
@@ -74,6 +75,7 @@ class RtspSource:
         self._camera = camera
         self._now_ms = now_ms
         self._no_data_s = no_data_s
+        self.in_haste = True
         if camera.url in _sent_away and (answer := ask(camera.url)) is not None:
             raise SourceError(answer)
         began_s = time.monotonic()
@@ -128,21 +130,27 @@ class RtspSource:
     def packets(self) -> Iterator[tuple[AnyPacket, int]]:
         """Yield packets; raises SourceError when the camera ends, cuts or says nothing."""
         streams = [self.video] if self.audio is None else [self.video, self.audio]
-        held = HeldBack()
+        gathering, held = Gathering(), HeldBack()
         reason = "the camera closed the stream"
         try:
             for packet in self._container.demux(*streams):
                 if not packet.size:
                     continue
-                arrived = (packet, self._now_ms())
-                if packet.stream is self.video:
-                    yield from held.released_by(arrived)
-                else:
-                    yield arrived
+                now = gathering.add((packet, self._now_ms()), self.in_haste)
+                if now:
+                    yield from self._released(now, held)
         except (av.FFmpegError, OSError) as error:
             reason = self._read_words(error)
+        yield from self._released(gathering.rest(), held)
         yield from held.at_the_end()
         raise SourceError(reason)
+
+    def _released(self, now: Sequence[Arrived], held: "HeldBack") -> Iterator[Arrived]:
+        for arrived in now:
+            if arrived[0].stream is self.video:
+                yield from held.released_by(arrived)
+            else:
+                yield arrived
 
     def close(self) -> None:
         """Hang up."""

@@ -23,6 +23,9 @@ class Source(Protocol):
 
     video: VideoStream
     audio: AudioStream | None
+    in_haste: bool
+    """Whether each packet is wanted at once (somebody looks at it), as it is at first; where not,
+    some may be handed on together, each with its own arrival. May be changed at any time."""
 
     def packets(self) -> Iterator[tuple[AnyPacket, int]]:
         """Yield packets, each with the UTC (ms) of its arrival, in decode order.
