@@ -53,9 +53,9 @@ async def detections(
     choice = await choose(catalog, camera, from_ms, to_ms, wanted)
     at_ms, run, pts, model, version, index = after or _START
     rows = await catalog.rows(
-        *("detections", camera, from_ms, to_ms, list(labels) or None, min_score),
+        "detections",
+        *(camera, from_ms, to_ms, *choice.values, list(labels) or None, min_score),
         *(at_ms, UUID(run), pts, model, version, index, limit),
-        *choice.values,
     )
     return [_row(row) for row in rows]
 

@@ -1,5 +1,7 @@
 """The catalog's connections: transactions, days of partitions, errors in Vigil's words."""
 
+import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -16,18 +18,30 @@ from stores.catalog.faults import AWAY, said
 from stores.timing import tell
 
 DAY_MS = 86_400_000
+CLOSES_S = 5.0
+"""How long connections may take to end: a server that is not heard does not keep us."""
 
 Connection = asyncpg.pool.PoolConnectionProxy
 Row = asyncpg.Record
 T = TypeVar("T")
 
 
+_PART = re.compile(r"^-- part: (part_\w+)$", re.MULTILINE)
+
+
 @lru_cache
 def sql(name: str) -> str:
-    """Return the statement that stands in sql/<name>.sql."""
-    text = files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    """Return the statement that stands in sql/<name>.sql.
+
+    A line `-- part: part_x` stands for what sql/part_x.sql says, which several statements share.
+    """
+    text = _PART.sub(lambda found: _text(found[1]), _text(name))
     _names[text] = name
     return text
+
+
+def _text(name: str) -> str:
+    return files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8").rstrip()
 
 
 _names: dict[str, str] = {}
@@ -95,8 +109,11 @@ class Catalog:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        if self._pool is None:
+            return
+        with contextlib.suppress(*AWAY):  # whom it cannot bid farewell to it leaves
+            async with asyncio.timeout(CLOSES_S):
+                await self._pool.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

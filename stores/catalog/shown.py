@@ -35,7 +35,7 @@ class Choice:
 
     @property
     def values(self) -> tuple[object, ...]:
-        """$13 .. $18 of detections.sql."""
+        """$4 .. $9 of part_shown.sql."""
         if self.shown is None:
             return self.wanted.model, self.wanted.version, None, [], [], []
         versions = sorted(self.shown.versions)

@@ -84,7 +84,7 @@ async def detection_buckets(
 ) -> list[Bucket]:
     """Return the buckets in which something was seen; they start at multiples of `bucket_ms`."""
     choice = await choose(catalog, camera, from_ms, to_ms, wanted)
-    asked = (camera, from_ms, to_ms, bucket_ms, *choice.values)
+    asked = (camera, from_ms, to_ms, *choice.values, bucket_ms)
     if bucket_ms % MINUTE_MS == 0:
         cut = choice.cut_minutes(from_ms, to_ms)
         rows = await catalog.rows("detection_minute_buckets", *asked, cut)

@@ -96,11 +96,11 @@ async def _check(catalog: Catalog, camera: str) -> None:
     zero = "00000000-0000-0000-0000-000000000000"
     statements = {
         "detections": (
-            *(camera, *span, ["person"], 0.0, -1, zero, 0, "", "", 0, 1_000),
-            *choice.values,
+            *(camera, *span, *choice.values),
+            *(["person"], 0.0, -1, zero, 0, "", "", 0, 1_000),
         ),
-        "detection_buckets": (camera, DAY0, DAY0 + 3_600_000, 1_000, *choice.values),
-        "detection_minute_buckets": (camera, *span, 5 * MINUTE_MS, *choice.values, cut),
+        "detection_buckets": (camera, DAY0, DAY0 + 3_600_000, *choice.values, 1_000),
+        "detection_minute_buckets": (camera, *span, *choice.values, 5 * MINUTE_MS, cut),
         "model_shown": (camera, *span),
         "model_seen": (camera, "hog", "2", *span),
         "forget_until": (camera, *span, "hog", "2", 5_000),
