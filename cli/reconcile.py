@@ -2,10 +2,7 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
-import logging
-import signal
 import time
 from contextlib import AsyncExitStack
 
@@ -13,20 +10,20 @@ from agents.configuring import tell_all
 from agents.fsck import MARGIN_MS, settle_ms
 from agents.reconciler import DAY_MS, MOST, Reconciler, Reconciliation
 from cli.durations import duration_ms
-from domain.errors import ConfigError, StoreError
+from cli.passes import check_every, passes
+from domain.errors import ConfigError
 from domain.events import FragmentArrived
 from domain.identity import check_camera
 from domain.times import parse_ms
 from stores.catalog import Catalog, known_cameras
 from stores.objects import ObjectStore
+from streams import logs
 from streams.sender import Sender
 from streams.settings import Settings, settings
 from streams.storage import make_object_store
 
 LOOKS_BACK_MS = 30 * DAY_MS
 """As far as an edge can spool."""
-
-log = logging.getLogger(__name__)
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -58,40 +55,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(args: argparse.Namespace) -> int:
     """Reconcile once (a JSON line tells what was sent), or until SIGTERM with --every."""
-    if args.every is not None and args.every < 60_000:
-        raise ConfigError("--every must be a minute at least: each pass lists the bucket.")
+    check_every(args.every)
     if args.most < 1:
         raise ConfigError("--most must be 1 at least.")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("aiokafka", "botocore", "aiobotocore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    asyncio.run(_repeat(args) if args.every else _once(args))
+    logs.set_up(settings())
+    asyncio.run(passes(lambda: _once(args), args.every))
     return 0
-
-
-async def _repeat(args: argparse.Namespace) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    while not stop.is_set():
-        begun = loop.time()
-        work = asyncio.ensure_future(_once(args))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not work.done():
-            work.cancel()  # a pass may end anywhere: the next one begins anew
-        try:
-            await work
-        except asyncio.CancelledError:
-            return
-        except StoreError as error:
-            log.warning("the pass failed, the next one begins anew: %s", error)
-        rest_s = max(0.0, args.every / 1000 - (loop.time() - begun))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(rest_s):
-                await stop.wait()
 
 
 async def _once(args: argparse.Namespace) -> None:

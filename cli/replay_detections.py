@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import logging
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -91,8 +90,6 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--threads must be 1 to 64.")
     if not 1 <= len(args.who.strip()) <= 100:
         raise ConfigError("--who has 1 to 100 characters.")
-    for name in ("aiokafka", "botocore", "aiobotocore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     providers = args.provider or ["cpu"]
     detector = open_detector(
         args.model, providers=providers, fallback=args.fallback, threads=args.threads

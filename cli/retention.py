@@ -2,11 +2,8 @@
 
 import argparse
 import asyncio
-import contextlib
 import getpass
 import json
-import logging
-import signal
 import time
 from contextlib import AsyncExitStack
 
@@ -14,7 +11,8 @@ from prometheus_client import start_http_server
 
 from agents.retention.retain import Retain
 from cli.durations import duration_ms
-from domain.errors import ConfigError, StoreError
+from cli.passes import check_every, passes
+from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.lifecycle import lifecycle
 from domain.retention import DAY_MS, MAX_DAYS, Margins, Rule, check_scope, covers
@@ -22,12 +20,11 @@ from domain.times import format_ms
 from stores.catalog import Catalog, known_cameras, rules
 from stores.catalog import retention as book
 from stores.catalog.days import drop_empty_days
+from streams import logs
 from streams.metrics import REGISTRY
 from streams.sender import Sender
 from streams.settings import Settings, settings
 from streams.storage import make_object_store
-
-log = logging.getLogger(__name__)
 
 
 def who_runs() -> str:
@@ -138,43 +135,15 @@ def run_lifecycle(_args: argparse.Namespace) -> int:
 
 def run_enforce(args: argparse.Namespace) -> int:
     """Delete once (a JSON line tells what went), or until SIGTERM with --every."""
-    if args.every is not None and args.every < 60_000:
-        raise ConfigError("--every must be a minute at least.")
+    check_every(args.every)
     for camera in args.camera:
         check_camera(camera)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("aiokafka", "botocore", "aiobotocore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     of = settings()
+    logs.set_up(of)
     if args.every and of.metrics_port:
         start_http_server(of.metrics_port, of.metrics_host, REGISTRY)
-    asyncio.run(_repeat(args, of) if args.every else _once(args, of))
+    asyncio.run(passes(lambda: _once(args, of), args.every))
     return 0
-
-
-async def _repeat(args: argparse.Namespace, of: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    while not stop.is_set():
-        begun = loop.time()
-        work = asyncio.ensure_future(_once(args, of))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not work.done():
-            work.cancel()  # a pass may end anywhere: the next one takes it up
-        try:
-            await work
-        except asyncio.CancelledError:
-            return
-        except StoreError as error:
-            log.warning("the pass failed, the next one takes it up: %s", error)
-        rest_s = max(0.0, args.every / 1000 - (loop.time() - begun))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(rest_s):
-                await stop.wait()
 
 
 async def _once(args: argparse.Namespace, of: Settings) -> None:

@@ -1,0 +1,60 @@
+"""Passes: one that fails is told and the next goes on; SIGTERM ends them, also in the middle."""
+
+import asyncio
+import logging
+import os
+import signal
+
+import pytest
+
+from cli.passes import check_every, passes
+from domain.errors import ConfigError, StoreError
+
+
+async def test_a_single_pass_that_fails_is_raised() -> None:
+    async def once() -> None:
+        raise StoreError("away")
+
+    with pytest.raises(StoreError, match="away"):
+        await passes(once, None)
+
+
+async def test_a_pass_that_fails_is_told_and_the_next_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def once() -> None:
+        begun.append(len(begun))
+        if len(begun) == 2:
+            raise StoreError("away")
+        if len(begun) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        ended.append(begun[-1])
+
+    with caplog.at_level(logging.WARNING):
+        await asyncio.wait_for(passes(once, 1), 30)
+    assert (begun, ended) == ([0, 1, 2], [0])
+    assert [record.getMessage() for record in caplog.records] == [
+        "the pass failed, the next one goes on: away"
+    ]
+
+
+async def test_sigterm_ends_the_rest_between_two_passes() -> None:
+    begun = []
+
+    async def once() -> None:
+        begun.append(True)
+        asyncio.get_running_loop().call_later(0, os.kill, os.getpid(), signal.SIGTERM)
+
+    await asyncio.wait_for(passes(once, 3_600_000), 30)
+    assert begun == [True]
+
+
+def test_passes_that_follow_too_closely_are_refused() -> None:
+    check_every(None)
+    check_every(60_000)
+    with pytest.raises(ConfigError, match="a minute at least"):
+        check_every(59_999)
