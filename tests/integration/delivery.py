@@ -1,14 +1,15 @@
 """Workers as processes, a feed of fragment events, and what must hold at the end."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
@@ -21,10 +22,12 @@ from local.ports import HOST
 from streams.settings import Settings
 from streams.topic_admin import ensure
 from streams.topics import FRAGMENT_ARRIVED, TOPICS, changelog
+from tests.conftest import Services
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 RUN = "01931111-1111-7111-8111-111111111111"
+NUMBER = itertools.count()
 
 
 def fragment(camera: str, seq: int) -> FragmentArrived:
@@ -244,6 +247,27 @@ class Stage:
         for worker in self.workers.values():
             if worker.process is not None and worker.process.poll() is None:
                 worker.kill()
+
+
+@contextmanager
+def set_up(
+    services: Services, folder: Path, name: str, *, partitions: int, table_store: str = "rocksdb"
+) -> Iterator[Stage]:
+    """Yield a stage with names of its own that begin with `name`; its workers end with it."""
+    own = f"{name}{next(NUMBER)}"
+    settings = Settings(
+        kafka_brokers=services.settings.kafka_brokers,
+        topic_prefix=f"{own}-",
+        app_prefix=own,
+        partitions=partitions,
+        session_timeout_s=6,
+        table_store=table_store,
+    )
+    stage = Stage(settings, folder)
+    try:
+        yield stage
+    finally:
+        stage.stop_all()
 
 
 @dataclass

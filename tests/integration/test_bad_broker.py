@@ -1,7 +1,6 @@
 """What is wrong with the broker's topics or the disk is said in one sentence."""
 
 import contextlib
-import itertools
 import re
 import shutil
 import subprocess
@@ -13,31 +12,17 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.settings import Settings
 from tests.conftest import Services
-from tests.integration.delivery import Stage, metric
+from tests.integration.delivery import Stage, metric, set_up
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
-NUMBER = itertools.count()
 
 
 @pytest.fixture
 def stage(services: Services, tmp_path: Path) -> Iterator[Stage]:
-    number = next(NUMBER)
-    settings = Settings(
-        kafka_brokers=services.settings.kafka_brokers,
-        topic_prefix=f"broken{number}-",
-        app_prefix=f"broken{number}",
-        partitions=2,
-        session_timeout_s=6,
-        table_store="rocksdb",
-    )
-    stage = Stage(settings, tmp_path)
-    try:
+    with set_up(services, tmp_path, "broken", partitions=2) as stage:
         yield stage
-    finally:
-        stage.stop_all()
 
 
 def log_of(stage: Stage, name: str = "one") -> str:

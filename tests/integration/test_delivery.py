@@ -1,10 +1,10 @@
 """Nothing is lost, whatever happens to the workers."""
 
 import asyncio
-import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,33 +12,19 @@ from aiokafka import AIOKafkaConsumer
 
 from domain.events import DeadLetter, parse
 from local.ports import HOST
-from streams.settings import Settings
 from streams.topics import DEAD_LETTER
 from tests.conftest import Services
-from tests.integration.delivery import Stage, metric
+from tests.integration.delivery import Stage, metric, set_up
 from tests.waiting import wait_for
 
-NUMBER = itertools.count()
 SEED = int(os.environ.get("VIGIL_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
 @pytest.fixture(params=["rocksdb"])
 def stage(services: Services, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    number = next(NUMBER)
-    settings = Settings(
-        kafka_brokers=services.settings.kafka_brokers,
-        topic_prefix=f"delivery{number}-",
-        app_prefix=f"delivery{number}",
-        partitions=4,
-        session_timeout_s=6,
-        table_store=request.param,
-    )
     print(f"seed {SEED}")
-    stage = Stage(settings, tmp_path)
-    try:
+    with set_up(services, tmp_path, "delivery", partitions=4, table_store=request.param) as stage:
         yield stage
-    finally:
-        stage.stop_all()
 
 
 async def test_every_event_is_handled_and_committed_and_the_worker_ends_cleanly(
@@ -57,17 +43,26 @@ async def test_every_event_is_handled_and_committed_and_the_worker_ends_cleanly(
     assert await worker.stop() == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["rocksdb", "memory"], indirect=True)
-async def test_kill_one_of_two(stage: Stage) -> None:
-    chance = random.Random(SEED)
+@asynccontextmanager
+async def two_at_work(stage: Stage, each: int) -> AsyncIterator[None]:
+    """Two workers amid a feed of `each` events a camera; returns once all is handled."""
     await stage.prepare()
     stage.worker("one")
     stage.worker("two")
     async with stage.feed() as feed:
         await feed.send(20)
         await wait_for(lambda: len(stage.handled()) > 100, within_s=120, what="a start")
-        feeding = asyncio.create_task(feed.send(120, pause_s=0.02))
+        feeding = asyncio.create_task(feed.send(each, pause_s=0.02))
+        yield
+        await feeding
+        await stage.drained()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["rocksdb", "memory"], indirect=True)
+async def test_kill_one_of_two(stage: Stage) -> None:
+    chance = random.Random(SEED)
+    async with two_at_work(stage, 120):
         await wait_for(
             lambda: len(stage.handled()) > chance.randrange(1_000, 3_000),
             within_s=120,
@@ -76,25 +71,15 @@ async def test_kill_one_of_two(stage: Stage) -> None:
         victim = stage.workers[chance.choice(["one", "two"])]
         victim.kill()
         victim.start()
-        await feeding
-        await stage.drained()
     await stage.check()
 
 
 @pytest.mark.slow
 async def test_kill_one_of_two_for_good(stage: Stage) -> None:
     """The survivor takes the partitions over, with their tables."""
-    await stage.prepare()
-    stage.worker("one")
-    stage.worker("two")
-    async with stage.feed() as feed:
-        await feed.send(20)
-        await wait_for(lambda: len(stage.handled()) > 100, within_s=120, what="a start")
-        feeding = asyncio.create_task(feed.send(100, pause_s=0.02))
+    async with two_at_work(stage, 100):
         await wait_for(lambda: len(stage.handled()) > 1_500, within_s=120, what="some work")
         stage.workers["one"].kill()
-        await feeding
-        await stage.drained()
     await stage.check()
 
 
@@ -118,13 +103,7 @@ async def test_kill_the_only_one_twice(stage: Stage) -> None:
 
 @pytest.mark.slow
 async def test_rolling_restart_handles_nothing_twice(stage: Stage) -> None:
-    await stage.prepare()
-    stage.worker("one")
-    stage.worker("two")
-    async with stage.feed() as feed:
-        await feed.send(20)
-        await wait_for(lambda: len(stage.handled()) > 100, within_s=120, what="a start")
-        feeding = asyncio.create_task(feed.send(150, pause_s=0.02))
+    async with two_at_work(stage, 150):
         for name in ("one", "two"):
             before = len(stage.handled())
             await wait_for(
@@ -132,8 +111,6 @@ async def test_rolling_restart_handles_nothing_twice(stage: Stage) -> None:
             )
             assert await stage.workers[name].stop() == 0
             stage.workers[name].start()
-        await feeding
-        await stage.drained()
     assert await stage.check() == 0
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,12 +20,6 @@ from tests.integration.web_support import BASE, store_fragment
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -53,18 +46,20 @@ async def catalog(services) -> AsyncIterator[Catalog]:
         yield opened
 
 
-async def test_a_worker_answers_and_stops_cleanly(catalog: Catalog, tmp_path: Path) -> None:
+async def test_a_worker_answers_and_stops_cleanly(
+    catalog: Catalog, tmp_path: Path, free_port: int
+) -> None:
     await add_camera(catalog, CAMERA, "Gate", T0)
     key = await create_key(catalog, "Ann", T0)
     run = run_id(T0, seed=int.from_bytes(os.urandom(4), "big"))
     async with make_object_store(settings()) as store:
         events = [await store_fragment(store, run, seq) for seq in range(3)]
     await index_fragments(catalog, events, T0)
-    port, log = free_port(), tmp_path / "web.log"
-    env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_WEB_PORT": str(port)}
+    log = tmp_path / "web.log"
+    env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_WEB_PORT": str(free_port)}
     async with (
         worker(log, **env) as process,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+        aiohttp.ClientSession(f"http://127.0.0.1:{free_port}") as session,
     ):
 
         async def ready() -> bool:
