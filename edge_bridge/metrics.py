@@ -9,7 +9,9 @@ RECORDING = Gauge("vigil_edge_recording", "1 while the camera is recorded", ["ca
 FRAMES = Counter("vigil_edge_frames", "Pictures recorded", ["camera"])
 FRAGMENTS = Counter("vigil_edge_fragments", "Fragments closed", ["camera"])
 FRAGMENT_BYTES = Counter("vigil_edge_fragment_bytes", "Bytes of closed fragments", ["camera"])
-NEWEST = Gauge("vigil_edge_newest_fragment_seconds", "UTC of the newest fragment's end", ["camera"])
+NEWEST = Gauge(
+    "vigil_edge_newest_fragment_seconds", "End of the newest fragment, UTC seconds", ["camera"]
+)
 RUNS_ENDED = Counter("vigil_edge_runs_ended", "Runs that ended", ["camera"])
 SOUND_DROPPED = Counter("vigil_edge_sound_dropped", "Sound packets without usable time", ["camera"])
 GIVEN_UP = Counter("vigil_edge_given_up", "Fragments that nobody will send", ["camera", "why"])
@@ -19,24 +21,28 @@ MESSAGES_DROPPED = Counter(
 SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
 HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")
-SPOOL_OLDEST = Gauge("vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3")
+SPOOL_OLDEST = Gauge(
+    "vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3, seconds"
+)
 OUTBOX = Gauge("vigil_edge_outbox_messages", "Messages waiting for the queue")
 DISK_FREE = Gauge("vigil_edge_disk_free_bytes", "Free bytes of the spool's disk")
 LINK_UP = Gauge("vigil_edge_link_up", "1 while the last request succeeded", ["to"])
 UPLOADS = Counter("vigil_edge_uploads", "Fragments put into S3", ["camera"])
 UPLOAD_BYTES = Counter("vigil_edge_upload_bytes", "Bytes put into S3")
-UPLOAD_SECONDS = Histogram("vigil_edge_upload_seconds", "Duration of a PUT that succeeded")
+UPLOAD_SECONDS = Histogram("vigil_edge_upload_seconds", "Duration of a PUT that succeeded, seconds")
 FAILURES = Counter("vigil_edge_link_failures", "Requests that failed", ["to"])
 UPLOADS_AT_ONCE = Gauge("vigil_edge_uploads_at_once", "Fragments uploaded at once, as it adapts")
 IN_SPOOL_SECONDS = Histogram(
     "vigil_edge_in_spool_seconds",
-    "Time that fragments spent in the spool, from closed to uploaded",
+    "Time that fragments spent in the spool, from closed to uploaded, seconds",
     buckets=(1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400, 604_800),
 )
 DISK_GOOD = Gauge("vigil_edge_disk_good", "1 while the spool's disk is as it should be")
 FLOOR = Gauge("vigil_edge_free_floor_bytes", "Bytes of the disk that are kept free")
 RATE = Gauge("vigil_edge_hour_bytes", "Bytes that all cameras bring in an hour, as measured")
-UPLOAD_LIMIT = Gauge("vigil_edge_upload_limit_kbit", "Cap on uploads now; 0: none")
+UPLOAD_LIMIT = Gauge(
+    "vigil_edge_upload_limit_kbit", "Cap on uploads now, 1,000 bits a second; 0: none"
+)
 CONFIG_VERSION = Gauge(
     "vigil_edge_config_version", "Version of the site's configuration in force; 0: the own file"
 )
