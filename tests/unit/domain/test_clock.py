@@ -144,3 +144,20 @@ def test_a_seeded_day_stays_true() -> None:
     assert simulation.run(25 * 3_600 * 24) is None
     assert max(abs(said - true) for _, said, true in simulation.borders) <= 20
     assert len(simulation.borders) == 24 * 3_600 * 25 // FRAGMENT_FRAMES
+
+
+def test_steps_that_come_again_and_again_part_each_time() -> None:
+    """NTP that flaps by 7 s: each step back is seen at once, by whatever run is on then."""
+    clock, parted, now_ms = RunClock(), [], T0_MS
+    for n in range(3_000):
+        if n % 300 == 150:
+            now_ms += 7_000 if (n // 300) % 2 else -7_000
+        now_ms += 40
+        if not clock.see(n * 3_600, now_ms):
+            parted.append(n)
+            clock = RunClock()
+            assert clock.see(n * 3_600, now_ms)
+        if n % 100 == 99:
+            clock.advance(n * 3_600)
+    assert [n for n in range(150, 3_000, 600) if n not in parted] == []
+    assert len(parted) <= 10  # one for each step at most

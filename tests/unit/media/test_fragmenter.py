@@ -13,6 +13,7 @@ import pytest
 from domain.errors import MediaError
 from media import keyframes, mpegts
 from media.fragmenter import Fragment, Fragmenter, Limits
+from media.fragmenter_time import HZ
 from tests.unit.media.clips import make_clip
 
 T0_MS = 1_760_000_000_000
@@ -242,6 +243,33 @@ def test_time_goes_on_when_33_bits_wrap(tmp_path: Path) -> None:
     assert warnings_of(joined, tmp_path) == ""
     for fragment in fragments[1:]:
         assert keyframes.index(fragment.data, fragment.start_pts).keyframes == fragment.keyframes
+
+
+def test_sound_goes_on_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=500, bframes=2, audio="aac")
+    hours = ((1 << 33) - 900_000) // 90_000 - 12
+    out: list[Fragment] = []
+    with av.open(str(path)) as source:
+        video, audio = source.streams.video[0], source.streams.audio[0]
+        fragmenter = Fragmenter(video, audio, Limits(target_ms=2_000))
+        late = False
+        for packet in source.demux(video, audio):
+            if packet.size and packet.time_base is not None and packet.pts is not None:
+                at_s = packet.pts * packet.time_base
+                late = late or (packet.stream is video and packet.is_keyframe and at_s >= 2)
+                out += fragmenter.push(_moved(packet, hours) if late else packet, T0_MS)
+        out += fragmenter.finish()
+    check_slices(out)
+    around = [one for one in out if one.start_pts < 1 << 33 < one.end_pts]
+    assert len(around) == 1  # the wrap lies within it
+    after = b"".join(one.data for one in out if one.start_pts > 12 * 90_000)
+    assert warnings_of(after, tmp_path) == ""
+    lasted_s = sum(one.end_pts - one.start_pts for one in out if one.start_pts > 12 * 90_000) / HZ
+    with av.open(str(tmp_path / "joined.ts")) as joined:
+        sound = joined.streams.audio[0]
+        seconds = sum(frame.samples for frame in joined.decode(sound)) / sound.sample_rate
+    assert abs(seconds - lasted_s) < 0.2
+    assert fragmenter.sound_dropped < 10  # those between one stream's jump and the other's
 
 
 def test_missing_parameter_sets_are_put_before_each_keyframe(tmp_path: Path) -> None:
