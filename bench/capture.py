@@ -1,11 +1,13 @@
 """What recording costs: the edge against one ffmpeg for each camera, from the same RTSP server.
 
     RTSP server ── first ──► vigil edge run, all cameras (no cloud: everything stays in the spool)
+               ├── then ───► a bare loop of PyAV, a thread for each camera (capture_bare.py)
                └── then ───► ffmpeg -rtsp_transport tcp -c copy -f segment, once for each camera
 
-Both write segments of 4 s to the same disk. The edge hashes and syncs each fragment besides, and
-tries to reach a cloud that is not there. Lost frames are told by the fragments' own times: a run's
-frames have to fill its time at the clip's rate without a hole.
+All write segments of 4 s to the same disk. The edge hashes and syncs each fragment besides, and
+tries to reach a cloud that is not there; what it costs beyond the bare loop is its own. Lost frames
+are told by the fragments' own times: a run's frames have to fill its time at the clip's rate
+without a hole.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +64,34 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             edge, served_edge = _edge(folder / "edge", served, arguments.seconds)
             frames, lost, runs = _recorded(folder / "edge")
             shutil.rmtree(folder / "edge")
+            bare, served_bare = _bare(folder / "bare", served, arguments.seconds)
+            shutil.rmtree(folder / "bare")
             ffmpeg, served_ffmpeg = _ffmpegs(folder / "ffmpeg", served, arguments.seconds)
         return {
             "cameras": arguments.cameras,
             "megabits": arguments.megabits,
             "fps": reel.FPS,
             "seconds": arguments.seconds,
-            "edge_cpu_cores": edge[0],
-            "edge_memory_mib": edge[1],
-            "ffmpeg_cpu_cores": ffmpeg[0],
-            "ffmpeg_memory_mib": ffmpeg[1],
-            "cpu_of_ffmpeg": round(edge[0] / ffmpeg[0], 2),
-            "memory_of_ffmpeg": round(edge[1] / ffmpeg[1], 3),
+            "edge_cpu_cores": edge.cores,
+            "edge_memory_mib": edge.memory_mib,
+            "edge_rss_mib": edge.rss_mib,
+            "bare_pyav_cpu_cores": bare.cores,
+            "bare_pyav_memory_mib": bare.memory_mib,
+            "bare_pyav_rss_mib": bare.rss_mib,
+            "ffmpeg_cpu_cores": ffmpeg.cores,
+            "ffmpeg_memory_mib": ffmpeg.memory_mib,
+            "ffmpeg_rss_mib": ffmpeg.rss_mib,
+            "cpu_of_ffmpeg": round(edge.cores / ffmpeg.cores, 2),
+            "cpu_of_bare_pyav": round(edge.cores / bare.cores, 2),
+            "memory_of_ffmpeg": round(edge.memory_mib / ffmpeg.memory_mib, 3),
+            "memory_rss_of_ffmpeg": round(edge.rss_mib / ffmpeg.rss_mib, 3),
             "frames": frames,
             "frames_lost": lost,
             "runs": runs,
-            "server_cpu_cores": {"edge": served_edge, "ffmpeg": served_ffmpeg},
-        }
+            "server_cpu_cores": {
+                "edge": served_edge, "bare_pyav": served_bare, "ffmpeg": served_ffmpeg,
+            },
+        }  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -96,7 +110,7 @@ def _filmed(folder: Path, megabits: float) -> Path:
     return clip
 
 
-def _edge(folder: Path, served: Cameras, seconds: int) -> tuple[tuple[float, float], float]:
+def _edge(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
     data = DataFolder(folder)
     data.open(fresh=True)
     nowhere = f"http://{HOST}:{Ports(data).take('nobody')}"
@@ -125,7 +139,8 @@ def _edge(folder: Path, served: Cameras, seconds: int) -> tuple[tuple[float, flo
         def all_record() -> bool:
             if not program.process.running:
                 raise VigilError(f"The edge ended:\n{program.process.tail(10)}")
-            return len({found.id.camera for found in files.list()}) == len(served.urls)
+            begun = files.root.is_dir()
+            return begun and len({one.id.camera for one in files.list()}) == len(served.urls)
 
         _until(all_record, "the edge records all cameras")
         return _measured("edge", [_pid(program)], served, seconds)
@@ -139,7 +154,28 @@ def _pid(program: Program) -> int:
     return program.process.pid
 
 
-def _ffmpegs(folder: Path, served: Cameras, seconds: int) -> tuple[tuple[float, float], float]:
+def _bare(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
+    folder.mkdir()
+    command = [
+        sys.executable, "-m", "bench.capture_bare", str(folder), str(FRAGMENT_S),
+        *served.urls.values(),
+    ]  # fmt: skip
+    program = subprocess.Popen(command)
+    try:
+
+        def all_record() -> bool:
+            if program.poll() is not None:
+                raise VigilError("The bare loop ended.")
+            return len(list(folder.glob("*/00000001.ts"))) == len(served.urls)
+
+        _until(all_record, "the bare loop records all cameras")
+        return _measured("bare PyAV", [program.pid], served, seconds)
+    finally:
+        program.terminate()
+        program.wait()
+
+
+def _ffmpegs(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
     folder.mkdir()
     running = []
     try:
@@ -166,26 +202,34 @@ def _ffmpegs(folder: Path, served: Cameras, seconds: int) -> tuple[tuple[float, 
             each.wait()
 
 
-def _measured(
-    who: str, pids: Sequence[int], served: Cameras, seconds: int
-) -> tuple[tuple[float, float], float]:
-    """Return (cores, MiB) of the processes, and cores of the RTSP server."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of all processes of one kind; memory is the most that was seen, shared pages shared out."""
+
+    cores: float
+    memory_mib: float
+    rss_mib: float
+
+
+def _measured(who: str, pids: Sequence[int], served: Cameras, seconds: int) -> tuple[Cost, float]:
+    """Return the processes' cost, and cores of the RTSP server."""
     time.sleep(SETTLE_S)
     began_s = time.monotonic()
     before, served_before = usage(pids), usage([served.pid or 0])
-    peak = before.memory_mib
+    memory, rss = before.memory_mib, before.rss_mib
     while time.monotonic() - began_s < seconds:
         time.sleep(min(5.0, max(0.1, began_s + seconds - time.monotonic())))
-        peak = max(peak, usage(pids).memory_mib)
+        now = usage(pids)
+        memory, rss = max(memory, now.memory_mib), max(rss, now.rss_mib)
     after, served_after = usage(pids), usage([served.pid or 0])
     took_s = time.monotonic() - began_s
 
     def cores(first: Usage, last: Usage) -> float:
         return round((last.cpu_s - first.cpu_s) / took_s, 3)
 
-    figures = cores(before, after), round(max(peak, after.memory_mib), 1)
-    say(f"{who}: {figures[0]} cores, {figures[1]} MiB, {after.threads} threads")
-    return figures, cores(served_before, served_after)
+    cost = Cost(cores(before, after), round(memory, 1), round(rss, 1))
+    say(f"{who}: {cost}, {after.threads} threads")
+    return cost, cores(served_before, served_after)
 
 
 def _recorded(folder: Path) -> tuple[int, int, int]:

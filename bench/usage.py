@@ -14,7 +14,7 @@ MIB = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Of a set of processes at one time. cpu_s: since they began; memory: pages shared by several
-    processes are shared out among them.
+    processes are shared out among them, rss: they count for each.
     """
 
     cpu_s: float
@@ -22,6 +22,7 @@ class Usage:
     threads: int
     files: int
     processes: int
+    rss_mib: float
 
 
 def usage(pids: Iterable[int]) -> Usage:
@@ -33,13 +34,14 @@ def usage(pids: Iterable[int]) -> Usage:
             found += [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             raise VigilError(f"The process {pid} ended while it was measured.") from None
-    cpu_s = memory = 0.0
+    cpu_s = memory = rss = 0.0
     threads = files = 0
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):  # a child may come and go
             times = process.cpu_times()
             cpu_s += times.user + times.system
-            memory += process.memory_full_info().pss
+            used = process.memory_full_info()
+            memory, rss = memory + used.pss, rss + used.rss
             threads += process.num_threads()
             files += process.num_fds()
-    return Usage(cpu_s, memory / MIB, threads, files, len(found))
+    return Usage(cpu_s, memory / MIB, threads, files, len(found), rss / MIB)

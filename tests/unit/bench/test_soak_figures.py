@@ -2,19 +2,38 @@
 
 import pytest
 
-from bench.soak import figures
+from bench.soak import Look, figures
 from bench.usage import Usage
 from domain.errors import VigilError
 
 
-def test_growth_is_the_slope_of_the_late_part() -> None:
-    series = [(float(s), Usage(s / 10, 100 + (50 if s < 20 else 60 + s / 3_600), 7, 9, 2))
-              for s in range(0, 100, 2)]  # fmt: skip
-    said = figures(series)
-    assert said["growth_mib_per_hour"] == pytest.approx(1, abs=0.01)
-    assert (said["threads"], said["files"], said["cpu_cores"]) == ([7, 7], [9, 9], 0.1)
+def used(cpu_s: float, memory_mib: float, threads: int, files: int) -> Usage:
+    return Usage(cpu_s, memory_mib, threads, files, processes=1, rss_mib=memory_mib)
+
+
+def looks(seconds: int) -> list[Look]:
+    """An edge that grows by 1 MiB an hour after its start, and an inference process that leaks."""
+    return [
+        Look(
+            float(s),
+            used(s / 10, 100 + (0 if s < 20 else 60 + s / 3_600), 7, 9 + s // 50),
+            used(s / 5, 500 + s, 3, 5),
+            frozenset({11 if s < 50 else 12}),
+        )
+        for s in range(0, seconds, 2)
+    ]
+
+
+def test_edge_and_inference_are_told_apart() -> None:
+    said = figures(looks(100))
+    assert said["edge"]["growth_mib_per_hour"] == pytest.approx(1, abs=0.01)
+    assert said["inference"]["growth_mib_per_hour"] == pytest.approx(3_600, abs=1)
+    assert said["edge"]["threads"] == {"start": 7, "end": 7, "least": 7, "most": 7}
+    assert said["edge"]["files"] == {"start": 9, "end": 10, "least": 9, "most": 10}
+    assert said["inference"]["memory_mib"]["start"] < said["inference"]["memory_mib"]["end"]
+    assert (said["inference_processes"], said["cpu_cores"]) == (2, 0.3)
 
 
 def test_too_short_a_run_says_nothing() -> None:
     with pytest.raises(VigilError, match="Too short"):
-        figures([(0.0, Usage(0, 1, 1, 1, 1))])
+        figures(looks(10))
