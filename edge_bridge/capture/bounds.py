@@ -18,6 +18,8 @@ MOST_BYTES = 64 << 20
 _ARENAS = 2
 _OWN_MAPPING_BYTES = 256 << 10
 """A piece this large, as a fragment that grows, is mapped by itself and given back when freed."""
+_KEPT_BYTES = 4 << 20
+"""What a heap keeps of what was freed; with little, pages are given back and faulted in all day."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 
 
@@ -47,6 +49,6 @@ def bound_heap() -> bool:
         for what, value in (
             (_M_ARENA_MAX, _ARENAS),
             (_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES),
-            (_M_TRIM_THRESHOLD, _OWN_MAPPING_BYTES),
+            (_M_TRIM_THRESHOLD, _KEPT_BYTES),
         )
     )
