@@ -1,10 +1,11 @@
 """The spool's disk: full, read-only, unmounted, swapped, failing; and what is listed of it.
 
-Small disks are tmpfs mounts where this user may mount; elsewhere folders that are moved away, and a
-disk that refuses, stand for them.
+All runs twice: with tmpfs mounts, where this user may mount, and everywhere with folders that are
+moved away and a disk that refuses in their stead.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -19,7 +20,6 @@ from domain.errors import ConfigError
 from domain.identity import FragmentId
 from edge_bridge.spool import owner as owner_module
 from edge_bridge.spool.disk import DiskError, DiskState
-from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.loss_rows import read_losses
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.rate import Rate
@@ -45,15 +45,18 @@ def may_mount() -> bool:
 class Disk:
     """A folder that fills up, goes and comes like a disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mounts: bool) -> None:
         self.folder = folder
+        self.mounts = mounts
         self._away = folder.with_name("away")
         self._mounted = False
+        self.seems_mounted = False
+        """Where the folder stands for a mount point."""
         folder.mkdir()
 
     def mount(self, size: str = "16m") -> bool:
-        """Mount a tmpfs here; False: it is not allowed."""
-        if not may_mount():
+        """Mount a tmpfs here; False: there is only a folder."""
+        if not self.mounts:
             return False
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(self.folder)],
@@ -70,6 +73,16 @@ class Disk:
         if self._mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
             self._mounted = False
+        elif self.seems_mounted:
+            self.move_away()
+            self.folder.mkdir()
+            self.seems_mounted = False
+
+    def mount_another(self) -> None:
+        """Put another, empty disk in its place."""
+        if self.mounts:
+            assert self.mount()
+        self.seems_mounted = True
 
     def move_away(self) -> None:
         """What `unmount` is where mounting is not allowed: the path leads elsewhere."""
@@ -80,11 +93,14 @@ class Disk:
         self._away.rename(self.folder)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    made = Disk(tmp_path / "disk")
+@pytest.fixture(params=["mount", "folder"])
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
+    if request.param == "mount" and not may_mount():
+        pytest.skip("this user may not mount; the same runs with a folder")
+    made = Disk(tmp_path / "disk", request.param == "mount")
     yield made
-    made.unmount()
+    if made.mounts:
+        made.unmount()
 
 
 @pytest.fixture(autouse=True)
@@ -146,13 +162,15 @@ async def test_a_small_disk_fills_up_and_recording_goes_on_by_policy(disk: Disk)
 
 
 async def test_a_disk_filled_by_others_gives_up_the_new_and_says_so(disk: Disk) -> None:
-    if not disk.mount():
-        _refuse_writes(disk.folder, 28)
+    mounted = disk.mount()
     owner = owned(disk.folder / "spool")
     filler = disk.folder / "filler"
     try:
         await settled(owner)
-        _fill(filler, disk)
+        if mounted:
+            _fill(filler)
+        else:
+            _refuse_writes(disk.folder, errno.ENOSPC)
         for seq in range(5):
             film(owner, seq)
             await settled(owner)
@@ -173,21 +191,22 @@ async def test_a_disk_filled_by_others_gives_up_the_new_and_says_so(disk: Disk) 
         owner.close()
 
 
-_refused: dict[Path, Callable[..., None]] = {}
+_refused: dict[Path, Callable[[int], None]] = {}
 
 
 def _refuse_writes(folder: Path, code: int) -> None:
-    _refused[folder] = FragmentFiles.write
+    """Have nothing beneath a folder be durable any more."""
+    _refused[folder] = real = os.fsync
 
-    def write(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
+    def fsync(file: int) -> None:
+        if Path(f"/proc/self/fd/{file}").readlink().is_relative_to(folder):
+            raise OSError(code, os.strerror(code))
+        real(file)
 
-    FragmentFiles.write = write  # type: ignore[method-assign, assignment]
+    os.fsync = fsync  # type: ignore[assignment]
 
 
-def _fill(filler: Path, disk: Disk) -> None:
-    if disk.folder in _refused:
-        return
+def _fill(filler: Path) -> None:
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 10):
             try:
@@ -200,7 +219,7 @@ def _fill(filler: Path, disk: Disk) -> None:
 def _empty(filler: Path) -> None:
     filler.unlink(missing_ok=True)
     if (original := _refused.pop(filler.parent, None)) is not None:
-        FragmentFiles.write = original  # type: ignore[method-assign]
+        os.fsync = original  # type: ignore[assignment]
 
 
 async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk: Disk) -> None:
@@ -215,7 +234,7 @@ async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk:
             owner.spool._lock.close()
             disk.option("ro")
         else:
-            _refuse_writes(disk.folder, 30)
+            _refuse_writes(disk.folder, errno.EROFS)
         film(owner, 1)
         await settled(owner)
         state = how(owner)
@@ -237,9 +256,11 @@ async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk:
         owner.close()
 
 
-async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(disk: Disk) -> None:
+async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not disk.mount():
-        pytest.skip("mounting is not allowed here; the next test has the same without a mount")
+        _seem_mounted(disk, monkeypatch)
     owner = owned(disk.folder / "spool")
     try:
         film(owner, 0)
@@ -252,7 +273,7 @@ async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(disk: Disk
         assert list(disk.folder.iterdir()) == []
         with pytest.raises(DiskError, match="is gone"):
             await owner.call(owner.spool.counts)
-        assert disk.mount()  # another, empty one
+        disk.mount_another()
         film(owner, 3)
         await settled(owner)
         assert how(owner) == "good"
@@ -268,6 +289,16 @@ async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(disk: Disk
         assert (loss.first_seq, loss.last_seq, loss.why) == (1, 2, "disk gone")
     finally:
         owner.close()
+
+
+def _seem_mounted(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.path.ismount
+
+    def ismount(path: str | Path) -> bool:
+        return disk.seems_mounted if Path(path) == disk.folder else real(path)
+
+    disk.seems_mounted = True
+    monkeypatch.setattr(os.path, "ismount", ismount)
 
 
 async def test_a_folder_that_is_away_and_comes_back(disk: Disk, tmp_path: Path) -> None:
