@@ -61,3 +61,32 @@ def test_bucket_and_queues_are_made(compose: dict[str, Any], env: dict[str, str]
 def test_images_are_pinned(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         assert re.search(r":[\w.-]*\d", service["image"]), service["image"]
+
+
+EDGE = ROOT / "edge_bridge" / "container" / "compose.yaml"
+
+
+@pytest.mark.parametrize("file", [ROOT / "compose.yaml", EDGE], ids=["services", "edge"])
+def test_it_starts_with_no_variable_set(file: Path) -> None:
+    """Each variable has a default, and each file that is named stands there."""
+    text = file.read_text()
+    named = re.findall(r"\$\{?(\w+)", text)
+    assert named and len(named) == len(re.findall(r"\$\{VIGIL_\w+:-[^}]+\}", text)), named
+    for service in yaml.safe_load(text)["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert not source.startswith(".") or (file.parent / source).exists(), volume
+        if build := service.get("build"):
+            dockerfile = (file.parent / build["context"] / build["dockerfile"]).resolve()
+            stages = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile.read_text(), flags=re.M)
+            assert re.sub(r"\$\{\w+:-(.+)\}", r"\1", build["target"]) in stages
+
+
+def test_what_a_service_waits_for_can_become_healthy(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for name, wait in service.get("depends_on", {}).items():
+            waited = compose["services"][name]
+            assert wait["condition"] == "service_healthy" and "healthcheck" in waited
+    kept = {volume.split(":")[0] for service in compose["services"].values()
+            for volume in service.get("volumes", ()) if not volume.startswith((".", "/"))}  # fmt: skip
+    assert kept == set(compose["volumes"])
