@@ -53,6 +53,7 @@ class Beats:
         self._config_told = config_told
         self._counts = Counts(0, 0, None, 0, 0, 0)
         self._told: Any = None
+        self._asking: asyncio.Task[tuple[int, int]] | None = None
         self._late_told_s: float | None = None
 
     async def run(self) -> None:
@@ -70,6 +71,7 @@ class Beats:
                 "bytes": self._owner.spool.bytes,
                 "waiting": self._counts.stored,
                 "oldest_ms": self._counts.oldest_ms,
+                "unnoticed": self._counts.uploaded,
                 "messages": self._counts.messages,
                 "given_up": self._owner.given_up,
                 "upload_limit_kbit": self._bandwidth.kbit,
@@ -84,8 +86,8 @@ class Beats:
         except (DiskError, TimeoutError):
             pass  # the disk's state says it; what was counted last is told on
         state, _, since_ms = self._owner.disk
-        free, _ = (0, 0) if state == "hanging" else await asyncio.to_thread(spool.disk.free)
-        self._measure(state == "good", free)
+        free, floor = await self._space(state)
+        self._measure(state == "good", free, floor)
         shift = self._clock.shift_ms()
         if shift is None:  # nothing is sent with a wrong time
             return
@@ -120,15 +122,32 @@ class Beats:
             self._sender.heartbeat(encode(event))
         self._told = changed
 
-    def _measure(self, good: bool, free: int) -> None:
+    async def _space(self, state: str) -> tuple[int, int]:
+        """Return the disk's free bytes and those that stay free; 0 where it does not say.
+
+        It is asked by one thread at a time: one that hangs is waited for by no other.
+        """
+        if state == "hanging":
+            return 0, 0
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(asyncio.to_thread(self._ask_space))
+        done, _ = await asyncio.wait([self._asking], timeout=_ASK_S)
+        return self._asking.result() if done else (0, 0)
+
+    def _ask_space(self) -> tuple[int, int]:
+        spool = self._owner.spool
+        return spool.disk.free()[0], spool.floor_bytes()
+
+    def _measure(self, good: bool, free: int, floor: int) -> None:
         spool, counts = self._owner.spool, self._counts
         metrics.SPOOL_BYTES.set(spool.bytes)
         metrics.SPOOL_WAITING.set(counts.stored)
+        metrics.UNNOTICED.set(counts.uploaded)
         metrics.OUTBOX.set(counts.messages)
         metrics.DISK_FREE.set(free)
         metrics.DISK_GOOD.set(int(good))
         metrics.HELD.set(counts.held)
-        metrics.FLOOR.set(spool.floor_bytes() if good else 0)
+        metrics.FLOOR.set(floor if good else 0)
         metrics.RATE.set(spool.hour_bytes())
         metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)
         oldest_ms = counts.oldest_ms

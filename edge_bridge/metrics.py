@@ -20,6 +20,7 @@ MESSAGES_DROPPED = Counter(
 )
 SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
+UNNOTICED = Gauge("vigil_edge_unnoticed", "Fragments in S3 of which the queue was not told yet")
 HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")
 SPOOL_OLDEST = Gauge(
     "vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3, seconds"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from cli import main as cli
 from domain.events import CameraStatus, Heartbeat, parse
+from edge_bridge import beat as beat_module
 from edge_bridge.beat import Beats
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool import owner as owner_module
+from edge_bridge.spool.disk import SpoolDisk
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload.link import Link
@@ -150,3 +153,37 @@ def test_what_was_given_up_is_listed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (rows[0]["from_ms"], rows[0]["to_ms"]) == (T0_MS, T0_MS + 8_000)
     assert "2025-10-09" in said()
     spool.close()
+
+
+async def test_a_disk_that_does_not_say_how_full_it_is_stops_no_heartbeat(
+    tmp_path: Path, cloud: MemoryCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, asked = threading.Event(), []
+
+    def hang(_: SpoolDisk) -> tuple[int, int]:
+        asked.append(threading.get_ident())
+        hanging.wait(20)
+        return 7, 7
+
+    device = Device(tmp_path / "spool", cloud)
+    sending = asyncio.create_task(device.sender.run())
+    monkeypatch.setattr(beat_module, "_ASK_S", 0.3)
+    monkeypatch.setattr(SpoolDisk, "free", hang)
+    try:
+        for _ in range(3):
+            await device.beats._beat()
+        await wait_for(lambda: beats_of(cloud), within_s=20, what="it beats")
+        assert beats_of(cloud)[-1].disk_free_bytes == 0
+        assert len(asked) == 1
+        hanging.set()
+        assert device.beats._asking is not None
+        await device.beats._asking
+        await device.beats._beat()
+        await wait_for(
+            lambda: beats_of(cloud)[-1].disk_free_bytes == 7, within_s=20, what="it is told"
+        )
+    finally:
+        hanging.set()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        device.owner.close()
