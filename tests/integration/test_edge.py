@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 import yaml
 
@@ -197,6 +199,10 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
     locked = served.urls["locked"].split("@")[1]
     (tmp_path / "right").write_text("right:p@ss")
     (tmp_path / "wrong").write_text("wrong:p@ss")
+    (tmp_path / "page").write_text("page word")
+    folder = DataFolder(tmp_path / "ports")
+    folder.open(fresh=False)
+    port = Ports(folder).take("health")
     (tmp_path / "clip.txt").write_text("no clip")
     user = {"username": "vigil"}
     cameras: list[dict[str, Any]] = [
@@ -230,7 +236,7 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
                 cameras,
                 env=services.env,
                 heartbeat_s=1,
-                http={"port": 0},
+                http={"port": port, "password_file": "page"},
             ) as edge,
         ):
             await wait_for(
@@ -250,10 +256,31 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
                 )
                 assert len(lines_of(camera)) <= 2, lines_of(camera)  # once per change of state
             log = path.read_text()
-            assert "p@ss" not in log and "p%40ss" not in log
             assert "Traceback" not in log
+            shown = {"log": log, **await _shown(edge.pid, f"http://127.0.0.1:{port}")}
+            for where, text in shown.items():
+                assert not re.search(r"p(@|%40)ss", text), where
+            assert site in shown["/api/state"] and "vigil_edge_recording" in shown["/metrics"]
+        for path in (tmp_path / "spool").rglob("*"):
+            if path.is_file():
+                assert not re.search(rb"p(@|%40)ss", path.read_bytes()), path
     finally:
         await asyncio.to_thread(served.stop)
+
+
+async def _shown(pid: int, address: str) -> dict[str, str]:
+    """Return what an edge shows to others: its page's data, health, metrics, and in `ps`."""
+    said = {}
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.post(f"{address}/session", json={"password": "page word"}) as answer:
+            assert answer.status < 300
+        for path in ("/", "/api/state", "/healthz", "/metrics"):
+            async with session.get(address + path) as answer:
+                said[path] = await answer.text()
+    edge = psutil.Process(pid)
+    for process in (edge, *edge.children(recursive=True)):
+        said[f"ps {process.pid}"] = " ".join(process.cmdline())
+    return said
 
 
 async def _both_recorded(store: ObjectStore, site: str) -> bool:
