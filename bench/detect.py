@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", default="cpu", help="execution provider: cpu (default), cuda, tensorrt"
     )
+    parser.add_argument("--eyes", type=int, help="threads of the eyes (default: as the edge does)")
     parser.add_argument(
         "--engines", type=Path, help="folder of TensorRT's engines, kept (default: for this run)"
     )
@@ -75,6 +77,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             model=card,
             providers=[arguments.provider],
             threads=arguments.threads,
+            eyes=arguments.eyes,
             batch=arguments.batch,
             rate_fps=RATE_FPS,
             gpu=GpuConfig(engine_cache=(arguments.engines or Path(scratch) / "engines").absolute()),
@@ -98,6 +101,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "provider": detector.provider,
         "load_s": round(load_s, 2),
         "threads": arguments.threads,
+        "eyes": config.decoding_threads,
         "cameras": arguments.cameras,
         "batch": size,
         "picture": f"{WIDTH}x{HEIGHT}",
@@ -167,10 +171,12 @@ class _Path:
         self._reader.start()
         privacy = {camera: [_MASK] for camera in self._cameras}
         self._worker = Worker(Channel(self._theirs), config, privacy, detector)
-        # One batch is at work and one may wait: enough never to be idle.
+        # One batch is at work, one is prepared and one may wait: enough never to be idle.
         self._room = 2 * min(config.batch, detector.batch)
         self._step = 0
         self._dropped = 0
+        self._passed: list[int] = []
+        """Pictures of this turn that were not worth looking at."""
 
     def turn(self, seconds: float) -> _Turn:
         """Show pictures of all cameras, as fast as they are looked at."""
@@ -178,6 +184,7 @@ class _Path:
 
     def close(self) -> int:
         """End the worker's thread; returns how many pictures were dropped in all turns."""
+        self._worker.crew.finish(60)
         self._worker.looker.finish(60)
         self._theirs.close()
         self._reader.join()
@@ -185,26 +192,34 @@ class _Path:
         return self._dropped
 
     def _show(self, until_s: float) -> int:
-        looker = self._worker.looker
-        offered, looked = 0, 0
+        crew, looker = self._worker.crew, self._worker.looker
+        shown, looked = 0, 0
+        self._passed.clear()
         while time.perf_counter() < until_s:
             for camera in self._cameras:
-                sample = self._worker.eye(camera).see(self._decoded(), self._worker.pace)
-                while looker.waiting >= self._room and looker.fault is None:
-                    time.sleep(0.0005)
-                if sample is not None:
-                    looker.offer(sample)
-                    offered += 1
+                crew.give(camera, partial(self._see, camera, self._decoded()))
+                shown += 1
             self._step += 1
-        while looked < offered:
-            if looker.fault is not None:
-                raise looker.fault
+        while looked < shown - len(self._passed):
+            if (fault := looker.fault or crew.fault) is not None:
+                raise fault
             for counts in self._worker.taken().values():
                 self._dropped += counts.get("behind", 0)
-                offered -= counts.get("behind", 0)
+                shown -= counts.get("behind", 0)
                 looked += counts.get("looked", 0)
             time.sleep(0.0005)
         return looked
+
+    def _see(self, camera: str, decoded: Decoded) -> None:
+        """Show a picture to the camera's eye, in its thread, once there is room for it."""
+        looker = self._worker.looker
+        sample = self._worker.eye(camera).see(decoded, self._worker.pace)
+        if sample is None:
+            self._passed.append(decoded.pts)
+            return
+        while looker.waiting >= self._room and looker.fault is None:
+            time.sleep(0.0005)
+        looker.offer(sample)
 
     def _decoded(self) -> Decoded:
         at_ms = self._step * 1_000 // RATE_FPS

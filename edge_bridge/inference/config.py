@@ -1,11 +1,13 @@
 """The `inference` part of the edge's configuration."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 HOG = "hog"
+_MOST_EYES = 4
 
 Corner = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 
@@ -120,6 +122,9 @@ class InferenceConfig(_Part):
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     stationary: StationaryConfig = Field(default_factory=StationaryConfig)
     threads: int = Field(1, ge=1, le=64, description="threads of the model")
+    eyes: int | None = Field(
+        None, ge=1, le=64, description="threads that decode; absent: one less than cores, 1 to 4"
+    )
     nice: int = Field(5, ge=0, le=19, description="lowers the process's priority below recording")
     max_queue: int = Field(
         120, ge=8, le=10_000, description="packets of one camera that may wait for the process"
@@ -135,6 +140,11 @@ class InferenceConfig(_Part):
     recycle_h: float | None = Field(
         None, gt=0, le=8_784, description="age at which another process takes over; absent: never"
     )
+
+    @property
+    def decoding_threads(self) -> int:
+        """Threads that decode: one core at least stays with the model."""
+        return self.eyes or min(_MOST_EYES, max(1, len(os.sched_getaffinity(0)) - 1))
 
     @property
     def rate(self) -> float:

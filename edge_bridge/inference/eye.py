@@ -33,7 +33,10 @@ class Sample:
 
 
 class CameraEye:
-    """Decodes, samples, masks and gates one camera; counts what became of each sampled picture."""
+    """Decodes, samples, masks and gates one camera; counts what became of each sampled picture.
+
+    For one thread.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,8 @@ class CameraEye:
         )
         self._looked_ms: int | None = None
         self._broken = 0
+        self.preparing_s = 0.0
+        """How long preparing took so far."""
 
     def take(self, packet: Encoded, pace: Pace) -> Iterator[Sample]:
         """Yield the pictures to look at; raises MediaError for a codec nobody knows."""
@@ -83,7 +88,9 @@ class CameraEye:
         pace.sampled()
         began_s = time.monotonic()
         sample = self._prepared(decoded)
-        pace.spent(preparing_s=time.monotonic() - began_s)
+        took_s = time.monotonic() - began_s
+        self.preparing_s += took_s
+        pace.spent(preparing_s=took_s)
         return sample
 
     def _prepared(self, decoded: Decoded) -> Sample | None:

@@ -1,11 +1,12 @@
 """How often to look: a set rate, lowered to what the device can do. Times are passed in.
 
-one second of the eyes' thread:    ▏decoding ▏preparing (its cost x pictures) ▏in reserve ▏
+one second of each eyes' thread:   ▏decoding ▏preparing (its cost x pictures) ▏in reserve ▏
 one second of the model's thread:  ▏looking (its cost x pictures)             ▏in reserve ▏
-rate = what is left / (cost x cameras), the lesser of both threads, at most the set rate
+rate = what is left / (cost x cameras), the lesser of both, at most the set rate
 """
 
 import math
+import threading
 
 TICKS = 90_000
 BUSY_SHARE = 0.85
@@ -18,9 +19,15 @@ _NEWEST = 0.4
 
 
 class Pace:
-    """One rate for all cameras, from what decoding and looking have cost of late."""
+    """One rate for all cameras, from what decoding and looking have cost of late.
 
-    def __init__(self, rate_fps: float) -> None:
+    Any thread may call it.
+    """
+
+    def __init__(self, rate_fps: float, eyes: int = 1) -> None:
+        """`eyes`: threads that decode and prepare."""
+        self._eyes = eyes
+        self._lock = threading.Lock()
         self._full = self._rate = rate_fps
         self._lag_s = 0.0
         self._decoding: float | None = None
@@ -39,34 +46,36 @@ class Pace:
         return self._lag_s
 
     @property
-    def preparing_s(self) -> float:
-        """How long preparing took since the last `adjust`, seconds."""
-        return self._preparing_s
-
-    @property
     def behind(self) -> bool:
         """So far behind that pictures are only decoded, until the worker has caught up."""
         return self._lag_s > BEHIND_LAG_S
 
     def arrived(self, camera: str, lag_s: float) -> None:
         """Learn that a camera's packet had waited for `lag_s`."""
-        self._lag_s = lag_s
-        self._cameras.add(camera)
+        with self._lock:
+            self._lag_s = lag_s
+            self._cameras.add(camera)
 
     def sampled(self) -> None:
         """Count a picture that was sampled, whether or not it moved."""
-        self._samples += 1
+        with self._lock:
+            self._samples += 1
 
     def spent(
         self, *, decoding_s: float = 0.0, preparing_s: float = 0.0, looking_s: float = 0.0
     ) -> None:
-        """Learn how long the threads were busy, and with what."""
-        self._decoding_s += decoding_s
-        self._preparing_s += preparing_s
-        self._looking_s += looking_s
+        """Learn how long a thread was busy, and with what."""
+        with self._lock:
+            self._decoding_s += decoding_s
+            self._preparing_s += preparing_s
+            self._looking_s += looking_s
 
     def adjust(self, elapsed_s: float) -> None:
         """Set the rate from what was learnt in the last `elapsed_s`, about a second."""
+        with self._lock:
+            self._adjust(elapsed_s)
+
+    def _adjust(self, elapsed_s: float) -> None:
         self._decoding = _mean(self._decoding, self._decoding_s / elapsed_s)
         if self._samples:
             self._preparing_cost_s = _mean(
@@ -74,7 +83,7 @@ class Pace:
             )
             self._looking_cost_s = _mean(self._looking_cost_s, self._looking_s / self._samples)
         if self._cameras:
-            left = max(_LEAST_SHARE, BUSY_SHARE - self._decoding)
+            left = max(_LEAST_SHARE, BUSY_SHARE * self._eyes - self._decoding)
             affordable = min(
                 _rate(left, self._preparing_cost_s, len(self._cameras)),
                 _rate(BUSY_SHARE, self._looking_cost_s, len(self._cameras)),

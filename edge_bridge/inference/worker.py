@@ -5,6 +5,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 
 from domain.errors import MediaError, ModelError
 from edge_bridge.inference.config import InferenceConfig, Mask
+from edge_bridge.inference.crew import Crew
 from edge_bridge.inference.decode import Encoded
 from edge_bridge.inference.detectors import build
 from edge_bridge.inference.eye import CameraEye, Sample
@@ -46,7 +48,8 @@ class Worker:
         self._size = detector.useful_size
         # Pictures are small here: more threads for one of them would only take from the model's.
         cv2.setNumThreads(config.threads)
-        self.pace = Pace(config.rate)
+        self.crew = Crew(config.decoding_threads)
+        self.pace = Pace(config.rate, self.crew.threads)
         self._tally = Tally()
         self._eyes: dict[str, CameraEye] = {}
         self._reports: dict[str, CameraReport] = {}
@@ -63,18 +66,20 @@ class Worker:
     def serve(self) -> None:
         """Work until no more comes, then tell what was found; raises ModelError if it fails."""
         try:
-            while self.looker.fault is None:
+            while self.looker.fault is None and self.crew.fault is None:
                 message = self._channel.receive(_IDLE_S)
                 if message is not None:
-                    self._take(*message)
+                    self.crew.give(message[0]["camera"], partial(self._take, *message))
                 now_s = time.monotonic()
                 # Silence says that the model hangs.
                 if now_s - self._beat_s >= _BEAT_S and self.looker.stuck_s < _BEAT_S:
                     self._beat(now_s)
         except ClosedError:
+            self.crew.finish(_FINISH_S)
             self.looker.finish(_FINISH_S)
-        if self.looker.fault is not None:
-            raise self.looker.fault
+        fault = self.looker.fault or self.crew.fault
+        if fault is not None:
+            raise fault
 
     def eye(self, camera: str) -> CameraEye:
         """Return the eye of a camera, given its whole id."""
@@ -90,6 +95,7 @@ class Worker:
         return self._tally.take()
 
     def _take(self, header: Header, body: bytes) -> None:
+        """Decode a packet and offer its pictures; in the camera's own thread."""
         camera = header["camera"]
         now_s = time.monotonic()
         self.pace.arrived(camera, now_s - header["offered_s"])
@@ -105,7 +111,7 @@ class Worker:
             body[:split],
             header["fresh"],
         )
-        before_s = self.pace.preparing_s
+        before_s = eye.preparing_s
         try:
             for sample in eye.take(packet, self.pace):
                 self.looker.offer(sample)
@@ -114,7 +120,7 @@ class Worker:
                 self._failed.add((camera, packet.codec))
                 log.error("%s", error)
             self._tally.add(camera, "broken")
-        preparing_s = self.pace.preparing_s - before_s
+        preparing_s = eye.preparing_s - before_s
         self.pace.spent(decoding_s=time.monotonic() - now_s - preparing_s)
 
     def _tell(self, samples: list[Sample], found: list[list[Found]]) -> None:

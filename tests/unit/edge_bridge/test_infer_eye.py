@@ -54,7 +54,7 @@ def test_the_eye_samples_and_counts(tmp_path: Path) -> None:
     assert len(samples) >= 19
     assert all(sample.at_ms == at_ms_of(sample.pts) for sample in samples)
     assert samples[0].picture.shape == (128, 192, 3)
-    assert pace.preparing_s > 0
+    assert eye.preparing_s > 0
 
 
 def test_of_keyframes_only_nothing_else_is_decoded(tmp_path: Path) -> None:

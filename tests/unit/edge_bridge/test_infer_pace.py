@@ -102,6 +102,13 @@ def test_looking_has_a_thread_of_its_own_which_decoding_does_not_slow() -> None:
     assert busy <= 0.86
 
 
+def test_more_eyes_look_more_often() -> None:
+    """Two threads have 1.7 s a second: 0.8 for decoding, the rest for 16 cameras' pictures."""
+    pace = Pace(5, eyes=2)
+    work(pace, cameras=16, cost_s=0.28, decoding=0.8, seconds=20)
+    assert pace.rate_fps == pytest.approx(0.90 / 4.48, rel=0.01)
+
+
 def test_it_slows_down_at_once_and_recovers_when_the_load_is_gone() -> None:
     pace = Pace(5)
     work(pace, cameras=4, cost_s=0.01, decoding=0.1, seconds=5)

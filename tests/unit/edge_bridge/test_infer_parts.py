@@ -45,6 +45,7 @@ def test_the_default_needs_no_file() -> None:
         ({"stationary": {"every_ms": -1}}, "every_ms"),
         ({"gpu": {"memory_mib": 1}}, "memory_mib"),
         ({"rate_fps": 0}, "rate_fps"),
+        ({"eyes": 0}, "eyes"),
     ],
 )
 def test_wrong_configuration_is_refused(given_: dict[str, object], where: str) -> None:
@@ -82,6 +83,13 @@ def test_engines_lie_beside_the_spool_or_where_asked(given_: dict[str, str], exp
     assert rooted.gpu.engine_cache == Path(expected)
     sent = json.loads(json.dumps(rooted.model_dump(mode="json")))
     assert InferenceConfig.model_validate(sent) == rooted
+
+
+def test_one_core_at_least_stays_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, expected in ((1, 1), (2, 1), (4, 3), (16, 4)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)))
+        assert InferenceConfig().decoding_threads == expected
+        assert InferenceConfig(eyes=7).decoding_threads == 7
 
 
 def test_masks_go_by_the_short_or_the_whole_id() -> None:
