@@ -15,7 +15,6 @@ import logging
 import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,12 +29,13 @@ from bench.fault_proxy import FaultProxy
 from bench.faults import Planned, plan
 from bench.pauses import Pauses
 from bench.settling import Settling
+from bench.surroundings import say, services
 from bench.workers import RELAY, Workers
 from domain.errors import VigilError
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
 from stores.objects import ObjectStore
-from streams.settings import Settings, settings
+from streams.settings import Settings
 from streams.storage import make_object_store
 from streams.topic_admin import ensure
 from streams.topics import TOPICS
@@ -95,26 +95,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     say(f"seed {seed}")
     _quiet()
     folder = arguments.data or Path(tempfile.mkdtemp(prefix="vigil-chaos-"))
-    before = dict(os.environ)
-    try:
-        with Stack(folder.resolve() / "stack", report=say) as stack:
-            os.environ.update(stack.env | SETTINGS)
-            settings.cache_clear()
-            figures = asyncio.run(Chaos(stack, folder, arguments, seed).run())
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.cache_clear()
+    with services(folder.resolve() / "stack", SETTINGS) as stack:
+        figures = asyncio.run(Chaos(stack, folder, arguments, seed).run())
     if arguments.data is None and figures["clean"]:
         shutil.rmtree(folder, ignore_errors=True)
     elif not figures["clean"]:
         say(f"NOT CLEAN. All data and logs stand in {folder}; again with --seed {seed}")
     return figures
-
-
-def say(line: str) -> None:
-    """Tell how it goes, beside the figures."""
-    print(line, file=sys.stderr, flush=True)
 
 
 class _Recording:

@@ -15,8 +15,6 @@ import json
 import os
 import random
 import statistics
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -27,11 +25,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench import lag
 from bench.stream_load import fragments
+from bench.surroundings import own_services, say
 from domain.errors import VigilError
 from domain.events import encode
 from local.folder import DataFolder
 from local.program import Program, worker
-from local.stack import Stack
 from streams.settings import Settings, settings
 from streams.topic_admin import ensure
 from streams.topics import FRAGMENT_ARRIVED, TOPICS, TopicSpec, changelog
@@ -58,29 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run all rounds; return counts by case and store."""
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
-    before = dict(os.environ)
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="vigil-delivery-") as scratch:
-        try:
-            with Stack(Path(scratch) / "stack", report=_say) as stack:
-                os.environ.update(stack.env)
-                for store in arguments.store or ("rocksdb", "memory"):
-                    for case in arguments.case or sorted(CASES):
-                        rounds = [
-                            _round(Path(scratch), f"{case}-{store}-{at}", case, store, seed + at)
-                            for at in range(arguments.rounds)
-                        ]
-                        found[f"{case} {store}"] = _summed(rounds)
-                        _say(f"{case} {store}: {found[f'{case} {store}']}")
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-            settings.cache_clear()
+    with own_services("delivery") as (_, scratch):
+        for store in arguments.store or ("rocksdb", "memory"):
+            for case in arguments.case or sorted(CASES):
+                rounds = [
+                    _round(scratch, f"{case}-{store}-{at}", case, store, seed + at)
+                    for at in range(arguments.rounds)
+                ]
+                found[f"{case} {store}"] = _summed(rounds)
+                say(f"{case} {store}: {found[f'{case} {store}']}")
     return {"seed": seed, "load": round(os.getloadavg()[0], 1), **found}
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _summed(rounds: list[dict[str, float]]) -> dict[str, Any]:

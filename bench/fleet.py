@@ -12,8 +12,6 @@ What the feeder itself costs is told and not counted.
 import argparse
 import asyncio
 import os
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,12 @@ from aiokafka import AIOKafkaProducer
 from bench import lag
 from bench.cost import cpu_s
 from bench.fleet_feed import Feeder
+from bench.surroundings import own_services, say
 from bench.workers import Workers
 from domain.errors import VigilError
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
-from streams.settings import Settings, settings
+from streams.settings import Settings
 from streams.topic_admin import ensure
 from streams.topics import TOPICS
 
@@ -58,22 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run stack, workers and feeder; measure."""
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="vigil-fleet-") as scratch:
-        try:
-            with Stack(Path(scratch) / "stack", report=_say) as stack:
-                os.environ.update(stack.env)
-                settings.cache_clear()
-                fleet = Fleet(stack, Path(scratch), arguments)
-                return asyncio.run(fleet.run(arguments.minutes * 60, ramp=arguments.ramp))
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-            settings.cache_clear()
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with own_services("fleet") as (stack, scratch):
+        fleet = Fleet(stack, scratch, arguments)
+        return asyncio.run(fleet.run(arguments.minutes * 60, ramp=arguments.ramp))
 
 
 class Fleet:
@@ -128,7 +114,7 @@ class Fleet:
             await asyncio.sleep(LOOK_EVERY_S)
             found = await lag.lags(self._of)
             lags.append((time.monotonic() - began_s, sum(found[kind] for kind in KINDS)))
-            _say(f"lag {found['assemble']} + {found['index']}, feeder late {feeder.late_s:.1f} s")
+            say(f"lag {found['assemble']} + {found['index']}, feeder late {feeder.late_s:.1f} s")
         took_s = time.monotonic() - began_s
         for kind in KINDS:
             if workers.pid(f"{kind}-0") != pids[kind]:
@@ -170,7 +156,7 @@ class Fleet:
             await asyncio.sleep(RAMP_STEP_S)
             rate = (feeder.sent - sent) / (time.monotonic() - began_s)
             after = await self._lag()
-            _say(f"{rate:.0f} events/s: lag {before} -> {after}, late {feeder.late_s:.1f} s")
+            say(f"{rate:.0f} events/s: lag {before} -> {after}, late {feeder.late_s:.1f} s")
             if feeder.late_s > 1:
                 return {"held_events_per_s": round(held), "feeder_limit_events_per_s": round(rate)}
             if after - before > GROWS_S * rate:

@@ -18,7 +18,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import reel
+from bench.surroundings import own_services, say
 from domain.errors import VigilError
 from domain.events import ChunkDue, FragmentRef, VideoForm, encode
 from domain.identity import fragment_key, new_run_id
 from local.folder import project_root
-from local.stack import Stack
 from stores.objects import ObjectStore
 from streams.settings import settings
 from streams.storage import make_object_store
@@ -58,24 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure all rates and the long chunk."""
-    before = dict(os.environ)
     rates: list[float] = arguments.megabits or [2, 4, 8]
-    with tempfile.TemporaryDirectory(prefix="vigil-join-") as scratch:
-        try:
-            with Stack(Path(scratch) / "stack", report=_say) as stack:
-                os.environ.update(stack.env)
-                settings.cache_clear()
-                return asyncio.run(
-                    _measure(Path(scratch), rates, arguments.rounds, arguments.long_minutes)
-                )
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-            settings.cache_clear()
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with own_services("join") as (_, scratch):
+        return asyncio.run(_measure(scratch, rates, arguments.rounds, arguments.long_minutes))
 
 
 @dataclass(frozen=True)
@@ -100,7 +84,7 @@ async def _measure(
                 cuts = await asyncio.to_thread(_filmed, folder, rate)
                 name = f"{rate:g}_mbit"
                 figures[name] = await _rate(store, joiner, folder / name, cuts, rounds)
-                _say(f"{rate:g} Mbit/s: {figures[name]}")
+                say(f"{rate:g} Mbit/s: {figures[name]}")
             long = await _put(store, folder / "long", cuts, times=long_minutes)
             cost = await joiner.join(long)
         finally:

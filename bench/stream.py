@@ -26,13 +26,13 @@ import psutil
 from aiokafka import AIOKafkaProducer
 
 from bench.stream_load import Timed, fragments
+from bench.surroundings import own_services, say
 from domain.errors import VigilError
 from domain.events import encode
 from local.folder import cache_dir, project_root
 from local.ports import HOST
 from local.program import worker
-from local.stack import Stack
-from streams.settings import Settings, settings
+from streams.settings import Settings
 from streams.topic_admin import ensure
 from streams.topics import FRAGMENT_ARRIVED, TOPICS
 
@@ -54,22 +54,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Fill the topic once and let the arms take turns."""
     each = max(1, arguments.events // arguments.cameras)
     total = each * arguments.cameras
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="vigil-stream-") as scratch:
-        try:
-            with Stack(Path(scratch) / "stack", report=_say) as stack:
-                os.environ.update(stack.env)
-                settings.cache_clear()
-                asyncio.run(_fill(arguments.cameras, each))
-                return _turns(Path(scratch), total, arguments)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-            settings.cache_clear()
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with own_services("stream") as (_, scratch):
+        asyncio.run(_fill(arguments.cameras, each))
+        return _turns(scratch, total, arguments)
 
 
 async def _fill(cameras: int, each: int) -> None:
@@ -96,7 +83,7 @@ def _turns(scratch: Path, total: int, arguments: argparse.Namespace) -> dict[str
             rate, us = arm(number)
             rates[name].append(rate)
             cpu_us[name].append(us)
-            _say(f"{name}: {rate:.0f} events/s, {us:.0f} us of CPU an event")
+            say(f"{name}: {rate:.0f} events/s, {us:.0f} us of CPU an event")
     best = {name: max(measured) for name, measured in rates.items()}
     least = {name: min(measured) for name, measured in cpu_us.items()}
     figures: dict[str, Any] = {"events": total, "cameras": arguments.cameras}
@@ -151,7 +138,7 @@ def _quix_python() -> Path:
     wanted = project_root() / "bench" / "quix.txt"
     made = folder / "made"
     if not made.exists() or made.read_text() != wanted.read_text():
-        _say("installing Quix Streams into an environment of its own")
+        say("installing Quix Streams into an environment of its own")
         for command in (
             [sys.executable, "-m", "venv", str(folder)],
             [str(python), "-m", "pip", "install", "-q", "-r", str(wanted)],

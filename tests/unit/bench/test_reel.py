@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bench import reel
-from bench.recovery import Kill, _summed, _value
+from bench.recovery import Kill, _summed
+from bench.recovery_watch import value
 from media.keyframes import index
 
 
@@ -28,8 +29,8 @@ def test_metrics_are_summed_over_their_labels() -> None:
         'vigil_events_created{outcome="done",topic="a"} 9.0\n'
         "vigil_ready 1.0\n"
     )
-    assert (_value(text, "vigil_events_total"), _value(text, "vigil_ready")) == (4, 1)
-    assert _value(text, "vigil_rebalances_total") == 0
+    assert (value(text, "vigil_events_total"), value(text, "vigil_ready")) == (4, 1)
+    assert value(text, "vigil_rebalances_total") == 0
 
 
 def test_kills_are_told_by_their_middle_and_their_slowest() -> None:
