@@ -18,6 +18,14 @@ from domain.errors import VigilError
 from local.folder import cache_dir
 
 OLDEST_JAVA = 17
+_LOGBACK = """\
+<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %p %logger{0}: %m%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="out"/></root>
+</configuration>
+"""
 
 
 def java() -> Path:
@@ -55,6 +63,18 @@ def command(arguments_file: Path, options: list[str], classpath: list[Path]) -> 
     quoted = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     arguments_file.write_text("".join(f'"{line}"\n' for line in quoted))
     return [str(java()), f"@{arguments_file}"]
+
+
+def small_server(home: Path, *, most_mib: int) -> list[str]:
+    """Return the options of a server of at most `most_mib` of heap that logs by Logback.
+
+    Warnings go to its output; writes `logback.xml` into its folder.
+    """
+    (home / "logback.xml").write_text(_LOGBACK)
+    return [
+        *("-Xms32m", f"-Xmx{most_mib}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        f"-Dlogback.configurationFile={home}/logback.xml",
+    ]
 
 
 def read_list(path: Path) -> list[tuple[str, str]]:

@@ -21,15 +21,6 @@ jclouds.provider=filesystem-nio2
 jclouds.filesystem.basedir={objects}
 """
 
-_LOGGING = """\
-<configuration>
-  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%d %p %logger{0}: %m%n</pattern></encoder>
-  </appender>
-  <root level="WARN"><appender-ref ref="out"/></root>
-</configuration>
-"""
-
 
 class ObjectStore(Service):
     """The bucket of fragments and chunks. It checks signatures, hashes and If-None-Match."""
@@ -53,17 +44,10 @@ class ObjectStore(Service):
                 objects=objects,
             )
         )
-        (self.home / "logback.xml").write_text(_LOGGING)
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        options = [
-            "-Xms32m",
-            "-Xmx192m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            f"-Dlogback.configurationFile={self.home}/logback.xml",
-        ]
+        options = java.small_server(self.home, most_mib=192)
         return [
             *java.command(self.home / "java.args", options, self._jars),
             "org.gaul.s3proxy.Main",

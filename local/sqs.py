@@ -26,15 +26,6 @@ queues {{
 aws {{ region = "eu-central-1", accountId = "{account}" }}
 """
 
-_LOGGING = """\
-<configuration>
-  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%d %p %logger{0}: %m%n</pattern></encoder>
-  </appender>
-  <root level="WARN"><appender-ref ref="out"/></root>
-</configuration>
-"""
-
 
 class Queues(Service):
     """The queue of events and the one of messages that nobody could read."""
@@ -57,17 +48,12 @@ class Queues(Service):
                 account=_ACCOUNT,
             )
         )
-        (self.home / "logback.xml").write_text(_LOGGING)
 
     def command(self) -> list[str]:
         """Return the server's command line."""
         options = [
-            "-Xms32m",
-            "-Xmx160m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+            *java.small_server(self.home, most_mib=160),
             f"-Dconfig.file={self.home}/elasticmq.conf",
-            f"-Dlogback.configurationFile={self.home}/logback.xml",
         ]
         return [
             *java.command(self.home / "java.args", options, self._jars),
