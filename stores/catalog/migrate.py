@@ -1,22 +1,9 @@
-"""Which version the database's schema has, and bringing it to the one this program needs."""
+"""Asking for the version of the database's schema, and bringing it to the one that is needed."""
 
-from dataclasses import dataclass
+from stores.catalog.schema_status import SchemaStatus
 
 # Alembic and SQLAlchemy take longer to import than all else of a worker, and no worker migrates:
 # they are imported when they are needed (stores/catalog/upgrading.py).
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaStatus:
-    """Which version the database has (None: none yet) and which one the program needs."""
-
-    current: str | None
-    needed: str
-
-    @property
-    def up_to_date(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.current == self.needed
 
 
 async def schema_status(dsn: str) -> SchemaStatus:

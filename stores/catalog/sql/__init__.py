@@ -1,1 +1,1 @@
-"""The catalog's SQL, one statement a file, each opening with its parameters."""
+"""The catalog's SQL, one statement a file, its parameters first; part_*: what several share."""
