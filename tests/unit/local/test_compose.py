@@ -87,6 +87,8 @@ def test_what_a_service_waits_for_can_become_healthy(compose: dict[str, Any]) ->
         for name, wait in service.get("depends_on", {}).items():
             waited = compose["services"][name]
             assert wait["condition"] == "service_healthy" and "healthcheck" in waited
-    kept = {volume.split(":")[0] for service in compose["services"].values()
-            for volume in service.get("volumes", ()) if not volume.startswith((".", "/"))}  # fmt: skip
+    volumes = [
+        one for service in compose["services"].values() for one in service.get("volumes", ())
+    ]
+    kept = {one.split(":")[0] for one in volumes if not one.startswith((".", "/"))}
     assert kept == set(compose["volumes"])
