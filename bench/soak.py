@@ -1,35 +1,58 @@
 """Does an edge stay as it was? Memory, threads and open files of a long run, everything at work.
 
-    RTSP server ──► vigil edge run (capture, spool, uploads, inference) ──► S3, SQS
+    RTSP server ──► vigil edge run (capture, spool, uploads) ──► proxies ──► S3, SQS
+                        └─► its inference process                   └ cut now and then
 
-After the first fragments of all cameras and a warm-up, it is measured every few seconds. Growth is
-the slope of a line through the memory of the last three quarters, by least squares.
+After a warm-up (each camera's decoder and each size of a batch take their memory when they are
+first needed), the edge's process and its children (the inference process) are measured every few
+seconds, apart. Growth is the slope of a line through the memory of the last three quarters, by
+least squares.
 """
 
 import argparse
+import asyncio
 import itertools
+import math
 import os
+import random
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import yaml
 
-from bench.cloudlet import Cloudlet, need
+from bench.cloudlet import Cloudlet, drained, need, standing
+from bench.detect_material import write_model
+from bench.fault_proxy import FaultProxy
 from bench.usage import Usage, usage
 from domain.errors import VigilError
+from domain.events import Detection, FragmentArrived
+from edge_bridge.inference.config import HOG
 from local.cameras import Camera, Cameras
 from local.clips import CLIPS, prepare
 from local.folder import DataFolder
 from local.program import Program, vigil
+from stores.aws import AwsEndpoint
+from stores.objects import ObjectStore
+from stores.queue import Queue
 
 SITE = "bench/soak"
 EVERY_S = 2.0
 WARM_S = 20.0
+_WARM_WITHIN_S = 240.0
+_SETTLED_MIB = 8.0
+"""Warm: in WARM_S the memory of neither grew by more. What grows on and on is warm too late."""
+CUTS = 6
+CUT_PART = 0.25
+"""The line is cut so many times, each for so much of the time until the next cut."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,33 +62,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, default=0.5, help="pictures a second looked at (default 0.5)"
     )
+    parser.add_argument(
+        "--model",
+        default="",
+        help=f"card of a detector, or {HOG} (default: an ONNX model with made-up weights)",
+    )
     parser.add_argument("--data", type=Path, help="folder of all data, kept (default: a new one)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the edge and return how its use of the machine went."""
-    folder = arguments.data or Path(tempfile.mkdtemp(prefix="vigil-soak-"))
+    folder = (arguments.data or Path(tempfile.mkdtemp(prefix="vigil-soak-"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     names = [f"cam-{number}" for number in range(arguments.cameras)]
     clips = itertools.cycle([str(prepare(clip, say)) for clip in CLIPS])
     cameras: list[Camera] = [
         {"name": name, "file": next(clips), "offset_ms": 1_700 * number}
         for number, name in enumerate(names)
     ]
+    model = arguments.model or str(write_model(folder))
+    looking = {"enabled": True, "model": model, "rate_fps": arguments.rate}
     try:
         with (
             Cloudlet(folder / "cloud", say) as cloud,
             Cameras.start(folder / "cameras", cameras) as served,
         ):
-            program = _edge(folder / "edge", dict(cloud.env), served, arguments.rate)
-            program.launch()
-            try:
-                measured = _watched(program, arguments.minutes * 60)
-            finally:
-                program.process.stop()
+            soak = _Soak(folder / "edge", dict(cloud.env), dict(served.urls), looking)
+            found = asyncio.run(soak.run(arguments.minutes * 60))
     finally:
         if arguments.data is None:
             shutil.rmtree(folder, ignore_errors=True)
-    return {"cameras": len(names), "minutes": arguments.minutes} | figures(measured)
+    return {"cameras": len(names), "minutes": arguments.minutes, "model": model} | found
 
 
 def say(line: str) -> None:
@@ -73,66 +100,195 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _edge(folder: Path, env: dict[str, str], served: Cameras, rate: float) -> Program:
-    data = DataFolder(folder)
-    data.open(fresh=True)
-    config = {
-        "site": SITE,
-        "edge": "bench",
-        "cloud": {
-            "bucket": need(env, "VIGIL_S3_BUCKET"),
-            "queue_url": need(env, "VIGIL_SQS_QUEUE_URL"),
-            "s3_endpoint": need(env, "VIGIL_S3_ENDPOINT"),
-            "sqs_endpoint": need(env, "VIGIL_SQS_ENDPOINT"),
-        },
-        # Small, so that space is made all the while, as on a device that has run for weeks.
-        "spool": {"dir": str(folder / "spool"), "free_floor_bytes": 0, "free_floor_s": 0,
-                  "max_bytes": "64 MiB"},
-        "cameras": [{"id": name, "url": url} for name, url in served.urls.items()],
-        "inference": {"enabled": True, "model": "hog", "rate_fps": rate},
-    }  # fmt: skip
-    path = folder / "edge.yaml"
-    path.write_text(yaml.safe_dump(config))
-    command = vigil("edge", "run", "--config", str(path))
-    return Program("edge", command, data, {**os.environ, **env}, stop_within_s=60)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the edge used at one time."""
+
+    at_s: float
+    """Since the warm-up ended."""
+    edge: Usage
+    inference: Usage
+    """Of all the edge's children."""
+    children: frozenset[int]
 
 
-def _watched(program: Program, seconds: float) -> list[tuple[float, Usage]]:
-    """Return (seconds since the warm-up, usage), as long as told."""
-    say(f"warming up for {WARM_S:.0f} s")
-    time.sleep(WARM_S)
+class _Soak:
+    """One run of the bench."""
+
+    def __init__(
+        self, folder: Path, env: dict[str, str], urls: dict[str, str], looking: dict[str, Any]
+    ) -> None:
+        self._folder, self._env, self._urls, self._looking = folder, env, urls, looking
+
+    async def run(self, seconds: float) -> dict[str, Any]:
+        """Watch an edge for so long; return the figures."""
+        s3, sqs = (urlsplit(need(self._env, f"VIGIL_{name}_ENDPOINT")) for name in ("S3", "SQS"))
+        dice = random.Random(1)
+        async with (
+            FaultProxy(s3.hostname or "", s3.port or 0, dice) as to_s3,
+            FaultProxy(sqs.hostname or "", sqs.port or 0, dice, speaks_json=True) as to_sqs,
+        ):
+            program = self._edge(to_s3.url, to_sqs.url)
+            await asyncio.to_thread(program.launch)
+            try:
+                warm_s = await _warmed(program)
+                cutting = asyncio.create_task(_cut((to_s3, to_sqs), seconds))
+                looks = await _watched(program, seconds)
+                cutting.cancel()
+                await asyncio.gather(cutting, return_exceptions=True)
+                for proxy in (to_s3, to_sqs):
+                    proxy.end()
+            finally:
+                await asyncio.to_thread(program.process.stop)
+            felt = to_s3.done["cut"] + to_sqs.done["cut"]
+        arrived = await self._arrived()
+        cut = {"cuts": CUTS, "connections_cut": felt}
+        return {"warm_after_s": round(warm_s)} | figures(looks) | arrived | cut
+
+    def _edge(self, s3: str, sqs: str) -> Program:
+        data = DataFolder(self._folder)
+        data.open(fresh=True)
+        config = {
+            "site": SITE,
+            "edge": "bench",
+            "cloud": {
+                "bucket": need(self._env, "VIGIL_S3_BUCKET"),
+                "queue_url": sqs + urlsplit(need(self._env, "VIGIL_SQS_QUEUE_URL")).path,
+                "s3_endpoint": s3,
+                "sqs_endpoint": sqs,
+            },
+            # Small, so that space is made all the while, as on a device that has run for weeks.
+            "spool": {"dir": str(self._folder / "spool"), "free_floor_bytes": 0, "free_floor_s": 0,
+                      "max_bytes": "128 MiB"},
+            "cameras": [{"id": name, "url": url} for name, url in self._urls.items()],
+            "inference": self._looking,
+        }  # fmt: skip
+        path = self._folder / "edge.yaml"
+        path.write_text(yaml.safe_dump(config))
+        command = vigil("edge", "run", "--config", str(path))
+        return Program("edge", command, data, {**os.environ, **self._env}, stop_within_s=60)
+
+    async def _arrived(self) -> dict[str, int]:
+        """Return what reached the cloud: proof that all was at work."""
+        env = self._env
+        region = need(env, "AWS_DEFAULT_REGION")
+        at_s3, at_sqs = (
+            AwsEndpoint(region, need(env, f"VIGIL_{name}_ENDPOINT")) for name in ("S3", "SQS")
+        )
+        os.environ.update(env)
+        async with (
+            ObjectStore(at_s3, need(env, "VIGIL_S3_BUCKET")) as store,
+            Queue(at_sqs, need(env, "VIGIL_SQS_QUEUE_URL")) as queue,
+        ):
+            events = await drained(queue)
+            stands = await standing(store, SITE)
+        detections = [event for event in events if isinstance(event, Detection)]
+        return {
+            "fragments": sum(len(run.fragments) for run in stands.values()),
+            "notices": sum(isinstance(event, FragmentArrived) for event in events),
+            "given_up": sum(len(run.end.given_up) for run in stands.values() if run.end),
+            "pictures_told": sum(len(event.frames) for event in detections),
+            "objects": sum(len(frame.objects) for event in detections for frame in event.frames),
+        }
+
+
+async def _cut(proxies: Sequence[FaultProxy], seconds: float) -> None:
+    period_s = seconds / CUTS
+    while True:
+        await asyncio.sleep(period_s * (1 - CUT_PART))
+        for proxy in proxies:
+            proxy.begin("cut", 1.0)
+        await asyncio.sleep(period_s * CUT_PART)
+        for proxy in proxies:
+            proxy.end()
+
+
+async def _warmed(program: Program) -> float:
+    """Wait until the edge has all the memory that it needs, or long enough; return seconds."""
     began_s = time.monotonic()
-    measured = []
+    was: Look | None = None
+    while True:
+        say("warming up" if was is None else f"warming up: {was.edge}\n            {was.inference}")
+        await asyncio.sleep(WARM_S)
+        now = await asyncio.to_thread(_look, 0.0, _running(program))
+        grown = math.inf
+        if was is not None and was.children == now.children:
+            grown = max(
+                now.edge.memory_mib - was.edge.memory_mib,
+                now.inference.memory_mib - was.inference.memory_mib,
+            )
+        was, warm_s = now, time.monotonic() - began_s
+        if (now.children and grown < _SETTLED_MIB) or warm_s > _WARM_WITHIN_S:
+            return warm_s
+
+
+def _running(program: Program) -> int:
+    if (pid := program.process.pid) is None:
+        raise VigilError(f"The edge ended:\n{program.process.tail(10)}")
+    return pid
+
+
+async def _watched(program: Program, seconds: float) -> list[Look]:
+    """Return looks from now on, as long as told."""
+    began_s = time.monotonic()
+    looks: list[Look] = []
     while (at_s := time.monotonic() - began_s) < seconds:
-        if (pid := program.process.pid) is None:
-            raise VigilError(f"The edge ended:\n{program.process.tail(10)}")
-        measured.append((at_s, usage([pid])))
-        if len(measured) % 30 == 1:
-            say(f"{at_s:5.0f} s  {measured[-1][1]}")
-        time.sleep(EVERY_S)
-    return measured
+        looks.append(await asyncio.to_thread(_look, at_s, _running(program)))
+        if len(looks) % 15 == 1:
+            say(f"{at_s:5.0f} s  {looks[-1].edge}\n         {looks[-1].inference}")
+        await asyncio.sleep(EVERY_S)
+    return looks
 
 
-def figures(measured: list[tuple[float, Usage]]) -> dict[str, Any]:
-    """Return what a series of (seconds, usage) comes to."""
-    late = measured[len(measured) // 4 :]
-    if len(late) < 2:
+def _look(at_s: float, pid: int) -> Look:
+    both = usage([pid])
+    below = [child.pid for child in psutil.Process(pid).children()]
+    inference = _alive(below)
+    edge = Usage(
+        *(all_ - theirs for all_, theirs in zip(astuple(both), astuple(inference), strict=True))
+    )
+    return Look(at_s, edge, inference, frozenset(below))
+
+
+def _alive(pids: Sequence[int]) -> Usage:
+    try:
+        return usage(pids)
+    except VigilError:  # a process was replaced just then
+        return usage([pid for pid in pids if psutil.pid_exists(pid)])
+
+
+def figures(looks: Sequence[Look]) -> dict[str, Any]:
+    """Return what a series of looks comes to; raises VigilError where it is too short."""
+    if len(looks) < 8:
         raise VigilError("Too short to say anything: give it more minutes.")
-    slope = statistics.linear_regression(
-        [at_s for at_s, _ in late], [each.memory_mib for _, each in late]
-    ).slope
-    seconds = measured[-1][0] - measured[0][0]
+    seconds = looks[-1].at_s - looks[0].at_s
+    used_s = [look.edge.cpu_s + look.inference.cpu_s for look in (looks[0], looks[-1])]
     return {
-        "memory_mib_first": round(measured[0][1].memory_mib, 1),
-        "memory_mib_last": round(measured[-1][1].memory_mib, 1),
-        "memory_mib_most": round(max(each.memory_mib for _, each in measured), 1),
-        "growth_mib_per_hour": round(slope * 3_600, 2),
-        "threads": _range([each.threads for _, each in late]),
-        "files": _range([each.files for _, each in late]),
-        "processes": _range([each.processes for _, each in late]),
-        "cpu_cores": round((measured[-1][1].cpu_s - measured[0][1].cpu_s) / max(seconds, 1), 3),
+        "edge": _course(looks, lambda look: look.edge),
+        "inference": _course(looks, lambda look: look.inference),
+        "inference_processes": len(frozenset().union(*(look.children for look in looks))),
+        "cpu_cores": round((used_s[1] - used_s[0]) / max(seconds, 1), 3),
     }
 
 
-def _range(values: list[int]) -> list[int]:
-    return [min(values), max(values)]
+def _course(looks: Sequence[Look], whose: Callable[[Look], Usage]) -> dict[str, Any]:
+    late = looks[len(looks) // 4 :]
+    memory = [whose(look).memory_mib for look in late]
+    slope = statistics.linear_regression([look.at_s for look in late], memory).slope
+    return {
+        "memory_mib": _ends(memory),
+        "growth_mib_per_hour": round(slope * 3_600, 2),
+        "threads": _ends([whose(look).threads for look in late]),
+        "files": _ends([whose(look).files for look in late]),
+    }
+
+
+def _ends(values: Sequence[float]) -> dict[str, float]:
+    """Return the median of the first tenth and of the last, the least and the most."""
+    tenth = max(len(values) // 10, 3)
+    return {
+        "start": round(statistics.median(values[:tenth]), 1),
+        "end": round(statistics.median(values[-tenth:]), 1),
+        "least": round(min(values), 1),
+        "most": round(max(values), 1),
+    }
