@@ -68,7 +68,7 @@ class Beats:
         return {
             "disk": {"state": state, "detail": detail, "since_ms": since_ms},
             "spool": {
-                "bytes": self._owner.spool.bytes,
+                "bytes": self._owner.spool.file_bytes,
                 "waiting": self._counts.stored,
                 "oldest_ms": self._counts.oldest_ms,
                 "unnoticed": self._counts.uploaded,
@@ -102,7 +102,7 @@ class Beats:
             edge=self._config.edge,
             sent_ms=self._clock.now_ms(),
             software=_software(),
-            spool_bytes=max(spool.bytes, 0),
+            spool_bytes=max(spool.file_bytes, 0),
             spool_waiting=counts.stored,
             spool_oldest_ms=counts.oldest_ms,
             disk_free_bytes=free,
@@ -140,7 +140,7 @@ class Beats:
 
     def _measure(self, good: bool, free: int, floor: int) -> None:
         spool, counts = self._owner.spool, self._counts
-        metrics.SPOOL_BYTES.set(spool.bytes)
+        metrics.SPOOL_BYTES.set(spool.file_bytes)
         metrics.SPOOL_WAITING.set(counts.stored)
         metrics.UNNOTICED.set(counts.uploaded)
         metrics.OUTBOX.set(counts.messages)

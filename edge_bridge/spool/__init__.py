@@ -2,7 +2,8 @@
 
 files     one fragment, one file, whole or not there
 journal   the SQLite rows: which fragment, run and message is where on its way
-spool     the rules: in which order disk and rows change, and what is given up for space
+spool     the rules: in which order disk and rows change
+space     what is deleted, or given up, where room is needed
 recovery  what a start makes of whatever a crash left
 owner     the one thread that all of this runs on
 """

@@ -1,4 +1,4 @@
-"""The rules of the spool: order of disk and rows, and what is given up for space.
+"""The rules of the spool: in which order disk and rows change, and what is then true.
 
     fragment   file written, synced, renamed, folder synced ── row `stored`
                PUT to S3 ── row `uploaded` ── notice sent ── row `noticed` ── space needed: gone
@@ -33,15 +33,11 @@ from edge_bridge.spool.loss_rows import Loss, loss_of
 from edge_bridge.spool.missed import MissedRange
 from edge_bridge.spool.opening import Opener, Parts
 from edge_bridge.spool.outbox import Outbox
-from edge_bridge.spool.rate import Rate
-from edge_bridge.spool.room import SpoolLimits, next_to_give_up
+from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
+from edge_bridge.spool.space import Space
 
 log = logging.getLogger(__name__)
-
-_FREE_AT_ONCE = 32
-_JOURNAL_ROOM = 4 << 20
-"""Bytes that stay free whatever the limits say: what gives footage up has to be written down."""
 
 
 class Spool:
@@ -59,17 +55,16 @@ class Spool:
         self._limits = limits
         self._step = opener.step
         self._clock = clock
-        self.rate = Rate()
         self.given_up = 0
         """Fragments given up since this process began."""
         parts = opener.open()
         self.disk = SpoolDisk(opener.folder, parts.lock)
-        self._free_bytes = free_bytes
+        self._space = Space(limits, self.disk, self._give_up_for_space, opener.step, free_bytes)
         self._take(parts)
 
     def _take(self, parts: Parts) -> None:
         self.files, self.journal, self._lock = parts.files, parts.journal, parts.lock
-        self.bytes = self.journal.file_bytes()
+        self._space.take(parts.files, parts.journal)
         self._outbox = Outbox(self.journal)
         self._held = Held(self.files, self.journal, self._clock)
 
@@ -90,25 +85,26 @@ class Spool:
         self.journal.close()
         self._lock.close()
 
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of fragments on the disk."""
+        return self._space.bytes
+
     def free_bytes(self) -> int:
         """Return the free bytes of the disk."""
-        return self.disk.free()[0] if self._free_bytes is None else self._free_bytes()
+        return self._space.free_bytes()
 
     def hour_bytes(self) -> int:
         """Return what all cameras bring in an hour, as measured; 0 while that is not known."""
-        return self.rate.hour_bytes(_steady_ms())
-
-    def keep_within(self, limits: SpoolLimits) -> None:
-        """Keep within other limits from now on."""
-        self._limits = limits
+        return self._space.hour_bytes()
 
     def floor_bytes(self) -> int:
         """Return the bytes of the disk that stay free as the cameras send now."""
-        if self._free_bytes is not None:
-            return self._limits.free_floor_bytes
-        total = self.disk.free()[1]
-        floor = self._limits.floor(self.hour_bytes(), total)
-        return max(floor, min(_JOURNAL_ROOM, total // 8))
+        return self._space.floor_bytes()
+
+    def keep_within(self, limits: SpoolLimits) -> None:
+        """Keep within other limits from now on."""
+        self._limits = self._space.limits = limits
 
     # What capture does
 
@@ -125,11 +121,10 @@ class Spool:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
                 raise
-            self._free_as_much(len(data), event.camera)
+            self._space.free_as_much(len(data), event.camera)
             self._put_rows(event, started)
         self._step("row written")
-        self.bytes += event.size_bytes
-        self.rate.add(_steady_ms(), event.size_bytes)
+        self._space.added(event.size_bytes)
         if self.disk.state == "full":
             self.disk.say("good")
         self.make_room()
@@ -196,7 +191,7 @@ class Spool:
             log.error("footage held back cannot be stamped: %s", error.strerror)
             self.make_room()
             return False
-        self.bytes -= self._held.freed_bytes
+        self._space.bytes -= self._held.freed_bytes
         if self._held.messages_moved:
             self._outbox.recount()
         self._held.freed_bytes = self._held.messages_moved = 0
@@ -255,7 +250,7 @@ class Spool:
             self.journal.set_state([one], State.GIVEN_UP)
             self.journal.without_file(one)
             self.journal.losses.add(loss_of(row, why, self._clock.now_ms()))
-        self.bytes -= row.size
+        self._space.bytes -= row.size
         self.given_up += 1
         metrics.GIVEN_UP.labels(one.camera, why).inc()
 
@@ -300,50 +295,14 @@ class Spool:
 
     def make_room(self) -> None:
         """Delete until bytes and free space are within the limits, in the order of room.py."""
-        self._make_room(self._limits.max_bytes, self.floor_bytes())
+        self._space.make_room()
 
-    def _make_room(self, most: int, floor: int, priority: int = 9) -> None:
-        def short() -> bool:
-            return self.bytes > most or self.free_bytes() < floor
-
-        while short():
-            if aside := self.files.drop_aside():
-                log.warning("no space is left: %s, which was set aside, is deleted", aside)
-            elif noticed := self.journal.waiting.on_disk(State.NOTICED, _FREE_AT_ONCE):
-                for row in noticed:
-                    self._free(row)
-                    self._step("file freed")
-                    self.journal.drop_fragment(row.id)
-                    if not short():
-                        break
-                self.journal.forget_runs()
-            elif uploaded := self.journal.waiting.on_disk(State.UPLOADED, 1):
-                self._free(uploaded[0])
-                self.journal.without_file(uploaded[0].id)
-            elif not self._last_resort(most, floor):
-                return
-            elif stored := next_to_give_up(self.journal, self._limits, priority, _FREE_AT_ONCE):
-                for row in stored:
-                    log.error(
-                        "no space is left: a fragment that was not uploaded is given up",
-                        extra={"camera": row.camera, "run": row.run, "seq": row.seq},
-                    )
-                    self.give_up(row.id, "space")
-                    if not short() or not self._last_resort(most, floor):
-                        break
-            else:
-                return
-
-    def _last_resort(self, most: int, floor: int) -> bool:
-        """Return whether what nobody else has may go: where others fill the disk, an hour of it
-        stays, down to the configured minimum of free space.
-        """
-        least = min(self._limits.free_floor_bytes, floor)
-        return self.bytes > most or self.bytes > self.hour_bytes() or self.free_bytes() < least
-
-    def _free(self, row: FragmentRow) -> None:
-        self.files.remove(row.camera, row.run, row.seq)
-        self.bytes -= row.size
+    def _give_up_for_space(self, row: FragmentRow) -> None:
+        log.error(
+            "no space is left: a fragment that was not uploaded is given up",
+            extra={"camera": row.camera, "run": row.run, "seq": row.seq},
+        )
+        self.give_up(row.id, "space")
 
     def _write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
         try:
@@ -351,15 +310,8 @@ class Spool:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._free_as_much(len(data), event.camera)
+            self._space.free_as_much(len(data), event.camera)
             self.files.write(event, data)
-
-    def _free_as_much(self, size: int, camera: str) -> None:
-        """Make room for a fragment on a disk that is full, whatever the limits say.
-
-        What nobody else has goes only for a camera of at least its priority.
-        """
-        self._make_room(max(self.bytes - 2 * size, 0), 0, self._limits.priority(camera))
 
     def _begin_run(self, started: RunStarted) -> None:
         if self.journal.put_run(started.run, started.camera):
@@ -388,10 +340,6 @@ def open_spool(
         check_own_disk(folder)
     opener = Opener(folder, edge, step, now_ms)
     return Spool(opener, limits, free_bytes=free_bytes, clock=clock or EdgeClock())
-
-
-def _steady_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 def _row(event: FragmentArrived, state: State) -> FragmentRow:

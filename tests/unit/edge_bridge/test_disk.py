@@ -428,7 +428,7 @@ def test_where_others_fill_the_disk_the_newest_hour_stays(
     # An hour is 5 fragments. Free: less than that hour, more than the configured minimum.
     limits = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=1_000)
     spool = open_spool(tmp_path, "e1", limits)
-    monkeypatch.setattr(spool, "hour_bytes", lambda: 5 * SIZE)
+    monkeypatch.setattr(spool._space, "hour_bytes", lambda: 5 * SIZE)
     monkeypatch.setattr(spool.disk, "free", lambda: (4 * SIZE, 1 << 40))
     for seq in range(12):
         spool.store(*fragment(seq, size=SIZE), started())
@@ -437,10 +437,10 @@ def test_where_others_fill_the_disk_the_newest_hour_stays(
     for seq in range(7, 9):
         spool.uploaded(fragment_id(seq))
     spool.make_room()
-    assert spool.bytes == 3 * SIZE  # what the cloud has goes all the same
+    assert spool.file_bytes == 3 * SIZE  # what the cloud has goes all the same
     monkeypatch.setattr(spool.disk, "free", lambda: (999, 1 << 40))
     spool.make_room()
-    assert spool.bytes == 0
+    assert spool.file_bytes == 0
     spool.close()
 
 

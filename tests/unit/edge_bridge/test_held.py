@@ -121,10 +121,10 @@ def test_nothing_is_sent_before_the_time_is_known(tmp_path: Path) -> None:
     assert send_all(spool) == ([], [], [])
     counts = spool.counts()
     assert counts.idle and counts.held == 10 and counts.oldest_ms is None
-    before = spool.bytes
+    before = spool.file_bytes
     device.right = True
     stamp_all(spool)
-    assert spool.bytes == before
+    assert spool.file_bytes == before
     check_all_true(spool, run, 10, "camera closed")
     spool.close()
 
@@ -194,7 +194,7 @@ def test_held_footage_makes_room_last_and_is_told_then(tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
     record(spool, run, range(3))
-    spool._limits = SpoolLimits(max_bytes=2 * 1_880, free_floor_bytes=0)
+    spool.keep_within(SpoolLimits(max_bytes=2 * 1_880, free_floor_bytes=0))
     spool.make_room()
     assert spool.counts().held == 2
     device.right = True

@@ -206,7 +206,7 @@ def test_space_is_made_of_what_the_cloud_has_first_then_counted(tmp_path: Path) 
     assert f"{CAMERA}/{RUN}/00000002.frag" not in on_disk(tmp_path)
     store(spool, 8)  # the last resort
     assert states(spool)[3] is State.GIVEN_UP
-    assert spool.bytes <= 5 * 1_880
+    assert spool.file_bytes <= 5 * 1_880
     spool.end_run(RUN, T0_MS, "edge stopped")
     assert spool.ends_to_write(1) == []  # others are still on their way
     for seq in (2, 4, 5, 6, 7, 8):
