@@ -3,10 +3,8 @@
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from domain.events import Detection, DetectionFrame, FragmentArrived, encode
 from domain.times import AHEAD_MS
@@ -15,9 +13,7 @@ from stores.queue import Queue
 from streams import topics
 from streams.dead_letters import DeadLetters, Letter
 from streams.sender import Sender
-from streams.storage import make_object_store, make_queue
-from tests.cloud import Cloud, quick
-from tests.conftest import Services
+from tests.cloud import Cloud
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
@@ -26,26 +22,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 START_MS = 1_790_000_000_000
 YEAR_2200_MS = 7_258_118_400_000
 LAST_MS = (1 << 48) - 1
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cloud(
-    services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Cloud]:
-    async with Cloud(tmp_path_factory.mktemp("cloud"), quick(uuid.uuid4().hex[:8])) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def store(cloud: Cloud) -> AsyncIterator[ObjectStore]:
-    async with make_object_store(cloud.settings) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def queue(cloud: Cloud) -> AsyncIterator[Queue]:
-    async with make_queue(cloud.settings, cloud.settings.sqs_queue_url) as opened:
-        yield opened
 
 
 def poison(event: FragmentArrived) -> dict[str, tuple[bytes, str]]:

@@ -5,11 +5,9 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from agents.check_scope import Scope
 from agents.fsck import Fsck
@@ -25,9 +23,7 @@ from stores.catalog.camera_windows import (
 )
 from stores.objects import ObjectStore
 from stores.queue import Queue
-from streams.storage import make_object_store, make_queue
-from tests.cloud import Cloud, quick
-from tests.conftest import Services
+from tests.cloud import Cloud
 from tests.outcome import newest_chunks, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
@@ -35,29 +31,6 @@ from tests.waiting import wait_for
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 START_MS = 1_790_000_000_000
 BORDER_MS = START_MS + 20_000
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cloud")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cloud(services: Services, folder: Path) -> AsyncIterator[Cloud]:
-    async with Cloud(folder, quick(uuid.uuid4().hex[:8])) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def store(cloud: Cloud) -> AsyncIterator[ObjectStore]:
-    async with make_object_store(cloud.settings) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def queue(cloud: Cloud) -> AsyncIterator[Queue]:
-    async with make_queue(cloud.settings, cloud.settings.sqs_queue_url) as opened:
-        yield opened
 
 
 async def say(cloud: Cloud, *arguments: str) -> tuple[int, str]:

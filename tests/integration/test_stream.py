@@ -4,11 +4,8 @@ import hashlib
 import json
 import os
 import random
-import uuid
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from domain.events import encode
 from domain.gaps import OBJECT_MISSING
@@ -16,9 +13,8 @@ from domain.identity import fragment_key, site_of
 from stores.catalog.timeline import reported_gaps
 from stores.objects import ObjectStore
 from stores.queue import Queue
-from streams.storage import make_object_store, make_queue
-from tests.cloud import Cloud, quick
-from tests.conftest import Services
+from streams.storage import make_queue
+from tests.cloud import Cloud
 from tests.outcome import all_in_chunks, in_catalog, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
@@ -26,31 +22,6 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 START_MS = 1_790_000_000_000
 SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 32)
-
-
-@pytest.fixture(scope="module")
-def names() -> str:
-    return uuid.uuid4().hex[:8]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cloud(
-    services: Services, names: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Cloud]:
-    async with Cloud(tmp_path_factory.mktemp("cloud"), quick(names)) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def store(cloud: Cloud) -> AsyncIterator[ObjectStore]:
-    async with make_object_store(cloud.settings) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def queue(cloud: Cloud) -> AsyncIterator[Queue]:
-    async with make_queue(cloud.settings, cloud.settings.sqs_queue_url) as opened:
-        yield opened
 
 
 async def test_a_run_becomes_chunks(
