@@ -1,0 +1,79 @@
+"""`vigil edge health` asks the edge that runs here, by HTTP or HTTPS, and tells what is wrong."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import ConfigError
+from edge_bridge.asking import ask
+from edge_bridge.config import HttpConfig
+from edge_bridge.health import Health
+from local.certificates import make_pair
+
+GATE = {"camera": "acme/berlin/gate", "state": "recording", "since_ms": 1, "detail": ""}
+YARD = {"camera": "acme/berlin/yard", "state": "failing", "since_ms": 1, "detail": "no data"}
+WELL: dict[str, Any] = {
+    "cameras": [GATE],
+    "links": {"s3": {"down_since_s": None, "detail": ""}},
+    "disk": {"state": "good", "detail": "", "since_ms": 1},
+    "inference": "working",
+    "inference_detail": "",
+    "clock": "right",
+}
+
+
+async def asked(config: HttpConfig, report: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
+    async with Health(config, lambda: report) as health:
+        here = config.model_copy(update={"port": health.port})
+        state = await asyncio.to_thread(ask, here)
+    return state.well, state.lines
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
+async def test_each_address_that_it_may_listen_at(host: str) -> None:
+    said = await asked(HttpConfig(host=host, port=0), WELL)
+    assert said == (True, ("acme/berlin/gate: recording",))
+
+
+async def test_https_with_a_certificate_for_another_name(tmp_path: Path) -> None:
+    _, both = make_pair("192.0.2.77")
+    (tmp_path / "page.pem").write_bytes(both)
+    config = HttpConfig(host="127.0.0.1", port=0, certificate_file=tmp_path / "page.pem")
+    assert (await asked(config, WELL))[0]
+
+
+async def test_it_is_not_well_where_all_fail_and_says_what_else_is_wrong() -> None:
+    ill = {
+        "cameras": [YARD],
+        "links": {"s3": {"down_since_s": 5.0, "detail": "no answer."}},
+        "disk": {"state": "full", "detail": "0 bytes are free", "since_ms": 1},
+        "inference": "waiting",
+        "inference_detail": "no such model",
+        "clock": "wrong",
+        "config": {"version": 3, "state": "refused", "detail": "version 4 is refused."},
+    }
+    assert await asked(HttpConfig(port=0), ill) == (
+        False,
+        (
+            "acme/berlin/yard: failing no data",
+            "s3: out of reach: no answer.",
+            "disk: full 0 bytes are free",
+            "inference: waiting no such model",
+            "configuration: refused version 4 is refused.",
+            "clock: not set: footage is held back until it is",
+        ),
+    )
+    assert (await asked(HttpConfig(port=0), ill | {"cameras": [YARD, GATE]}))[0]
+
+
+async def test_nobody_and_somebody_else() -> None:
+    async with Health(HttpConfig(port=0), lambda: {"cameras": []}) as health:
+        nobody = HttpConfig(port=health.port)
+    with pytest.raises(ConfigError, match=r"does not answer at .*\(Connection refused\)"):
+        ask(nobody)
+    with pytest.raises(ConfigError, match=r"http\.port is not set"):
+        ask(None)
+    with pytest.raises(ConfigError, match="is no edge"):
+        await asked(HttpConfig(port=0), {"cameras": "none"})
