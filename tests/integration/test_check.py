@@ -14,6 +14,7 @@ from aiohttp import web
 
 from edge_bridge.check import Finding, check, print_table
 from edge_bridge.check import cloud as cloud_module
+from edge_bridge.check import device as device_module
 from edge_bridge.check.cloud import check_store
 from edge_bridge.check.device import check_clock
 from edge_bridge.config import CloudConfig, EdgeConfig
@@ -62,6 +63,7 @@ async def test_all_that_can_be_wrong_is_told_with_its_remedy_in_80_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cloud_module, "_WITHIN_S", 1)
+    monkeypatch.setattr(device_module, "_ANSWER_S", 1)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 60)
 
     async def hangs(_: web.Request) -> web.Response:
