@@ -4,7 +4,8 @@ A picture is a grid of 6 columns and 4 rows of black and white blocks: 16 bits o
 significant first, then their complement's low 8 bits as a check.
 """
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,6 +38,34 @@ def read_number(grey: NDArray[np.uint8]) -> int | None:
             value = value << 1 | int(grey[y - 2 : y + 3, x - 2 : x + 3].mean() > 125)
     number, check = value >> CHECK_BITS, value & 0xFF
     return number if check == ~(number ^ number >> 8) & 0xFF else None
+
+
+def encoded(
+    pictures: Iterable[NDArray[np.uint8]],
+    start_pts: int,
+    *,
+    fps: int,
+    pixels: str = "rgb24",
+    options: Mapping[str, str],
+) -> bytes:
+    """Return pictures (height, width, 3) as H.264 in MPEG-TS, the first shown at `start_pts`.
+
+    `start_pts` is in 90 kHz; `options` are libx264's.
+    """
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpegts", options={"muxdelay": "0"}) as out:
+        video = out.add_stream("libx264", rate=fps, options=dict(options))
+        video.codec_context.time_base = Fraction(1, 90_000)
+        for at, each in enumerate(pictures):
+            if at == 0:
+                video.height, video.width = each.shape[:2]
+                video.pix_fmt = "yuv420p"
+            picture = av.VideoFrame.from_ndarray(each, format=pixels)
+            picture.pts = start_pts + at * 90_000 // fps
+            picture.time_base = Fraction(1, 90_000)
+            out.mux(video.encode(picture))
+        out.mux(video.encode(None))
+    return buffer.getvalue()
 
 
 def write_clip(

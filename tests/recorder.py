@@ -1,18 +1,14 @@
 """A recorder of its own: tiny real fragments, PUT and announced as the contract says."""
 
 import hashlib
-import io
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
-
-import av
 
 from domain.events import FragmentArrived, RunEnded, encode
 from domain.identity import fragment_key, new_run_id, run_end_key
 from stores.objects import ObjectStore
 from stores.queue import Queue
-from tests.footage import draw_number
+from tests.footage import draw_number, encoded
 
 FPS = 5
 
@@ -20,20 +16,8 @@ FPS = 5
 @lru_cache(maxsize=4_096)
 def tiny_fragment(first: int, frames: int, start_pts: int) -> bytes:
     """Return an MPEG-TS of `frames` numbered pictures of 96x64, a keyframe first."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mpegts", options={"muxdelay": "0"}) as out:
-        video = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "bf": "0"})
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        video.codec_context.time_base = Fraction(1, 90_000)
-        for at in range(frames):
-            picture = av.VideoFrame.from_ndarray(
-                draw_number((first + at) % 65_536, 96, 64), format="rgb24"
-            )
-            picture.pts = start_pts + at * 90_000 // FPS
-            picture.time_base = Fraction(1, 90_000)
-            out.mux(video.encode(picture))
-        out.mux(video.encode(None))
-    return buffer.getvalue()
+    shown = (draw_number((first + at) % 65_536, 96, 64) for at in range(frames))
+    return encoded(shown, start_pts, fps=FPS, options={"preset": "ultrafast", "bf": "0"})
 
 
 @dataclass

@@ -5,7 +5,6 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from domain.models import Version, whole_minutes
 from stores.catalog import index_detections
 from stores.catalog import models as book
 from stores.catalog.models import Look, Replay
+from tests.footage import encoded
 from tests.integration.consistency_support import Place, now_ms
 from tests.recorder import Recorder
 from vision.detector import Detector, Found, Picture
@@ -61,20 +61,8 @@ class Yard(Recorder):
 
 
 def _encoded(shown: Sequence[np.ndarray], start_pts: int) -> bytes:
-    buffer = io.BytesIO()
     options = {"preset": "veryfast", "crf": "18", "bf": "2", "threads": "1"}
-    with av.open(buffer, "w", format="mpegts", options={"muxdelay": "0"}) as out:
-        video = out.add_stream("libx264", rate=FPS, options=options)
-        video.height, video.width = shown[0].shape[:2]
-        video.pix_fmt = "yuv420p"
-        video.codec_context.time_base = Fraction(1, 90_000)
-        for at, each in enumerate(shown):
-            picture = av.VideoFrame.from_ndarray(each, format="bgr24")
-            picture.pts = start_pts + at * 90_000 // FPS
-            picture.time_base = Fraction(1, 90_000)
-            out.mux(video.encode(picture))
-        out.mux(video.encode(None))
-    return buffer.getvalue()
+    return encoded(shown, start_pts, fps=FPS, pixels="bgr24", options=options)
 
 
 @dataclass
