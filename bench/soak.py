@@ -16,22 +16,25 @@ import math
 import os
 import random
 import shutil
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import psutil
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench.cloudlet import Cloudlet, drained, need, standing
 from bench.detect_material import write_model
 from bench.fault_proxy import FaultProxy
+from bench.soak_figures import Look, figures
 from bench.usage import Usage, usage
 from domain.errors import VigilError
 from domain.events import Detection, FragmentArrived
@@ -39,6 +42,7 @@ from edge_bridge.inference.config import HOG
 from local.cameras import Camera, Cameras
 from local.clips import CLIPS, prepare
 from local.folder import DataFolder
+from local.ports import HOST, Ports
 from local.program import Program, vigil
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
@@ -100,18 +104,6 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the edge used at one time."""
-
-    at_s: float
-    """Since the warm-up ended."""
-    edge: Usage
-    inference: Usage
-    """Of all the edge's children."""
-    children: frozenset[int]
-
-
 class _Soak:
     """One run of the bench."""
 
@@ -136,6 +128,7 @@ class _Soak:
                 looks = await _watched(program, seconds)
                 cutting.cancel()
                 await asyncio.gather(cutting, return_exceptions=True)
+                sampled = await self._sampled()
                 for proxy in (to_s3, to_sqs):
                     proxy.end()
             finally:
@@ -143,12 +136,14 @@ class _Soak:
             felt = to_s3.done["cut"] + to_sqs.done["cut"]
         arrived = await self._arrived()
         cut = {"cuts": CUTS, "connections_cut": felt}
-        return {"warm_after_s": round(warm_s)} | figures(looks) | arrived | cut
+        return {"warm_after_s": round(warm_s)} | figures(looks) | arrived | sampled | cut
 
     def _edge(self, s3: str, sqs: str) -> Program:
         data = DataFolder(self._folder)
         data.open(fresh=True)
+        self._port = Ports(data).take("edge")
         config = {
+            "http": {"host": HOST, "port": self._port},
             "site": SITE,
             "edge": "bench",
             "cloud": {
@@ -167,6 +162,17 @@ class _Soak:
         path.write_text(yaml.safe_dump(config))
         command = vigil("edge", "run", "--config", str(path))
         return Program("edge", command, data, {**os.environ, **self._env}, stop_within_s=60)
+
+    async def _sampled(self) -> dict[str, dict[str, int]]:
+        """Return what became of the pictures that were sampled, as the edge's metrics say."""
+        async with aiohttp.request("GET", f"http://{HOST}:{self._port}/metrics") as answer:
+            text = await answer.text()
+        found: Counter[str] = Counter()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == "vigil_inference_pictures_total":
+                    found[sample.labels["outcome"]] += round(sample.value)
+        return {"pictures_sampled": dict(found)}
 
     async def _arrived(self) -> dict[str, int]:
         """Return what reached the cloud: proof that all was at work."""
@@ -255,40 +261,3 @@ def _alive(pids: Sequence[int]) -> Usage:
         return usage(pids)
     except VigilError:  # a process was replaced just then
         return usage([pid for pid in pids if psutil.pid_exists(pid)])
-
-
-def figures(looks: Sequence[Look]) -> dict[str, Any]:
-    """Return what a series of looks comes to; raises VigilError where it is too short."""
-    if len(looks) < 8:
-        raise VigilError("Too short to say anything: give it more minutes.")
-    seconds = looks[-1].at_s - looks[0].at_s
-    used_s = [look.edge.cpu_s + look.inference.cpu_s for look in (looks[0], looks[-1])]
-    return {
-        "edge": _course(looks, lambda look: look.edge),
-        "inference": _course(looks, lambda look: look.inference),
-        "inference_processes": len(frozenset().union(*(look.children for look in looks))),
-        "cpu_cores": round((used_s[1] - used_s[0]) / max(seconds, 1), 3),
-    }
-
-
-def _course(looks: Sequence[Look], whose: Callable[[Look], Usage]) -> dict[str, Any]:
-    late = looks[len(looks) // 4 :]
-    memory = [whose(look).memory_mib for look in late]
-    slope = statistics.linear_regression([look.at_s for look in late], memory).slope
-    return {
-        "memory_mib": _ends(memory),
-        "growth_mib_per_hour": round(slope * 3_600, 2),
-        "threads": _ends([whose(look).threads for look in late]),
-        "files": _ends([whose(look).files for look in late]),
-    }
-
-
-def _ends(values: Sequence[float]) -> dict[str, float]:
-    """Return the median of the first tenth and of the last, the least and the most."""
-    tenth = max(len(values) // 10, 3)
-    return {
-        "start": round(statistics.median(values[:tenth]), 1),
-        "end": round(statistics.median(values[-tenth:]), 1),
-        "least": round(min(values), 1),
-        "most": round(max(values), 1),
-    }

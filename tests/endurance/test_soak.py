@@ -26,5 +26,6 @@ def test_threads_files_and_memory_stay_as_they_are(tmp_path: Path) -> None:
     assert found["connections_cut"] > 0
     assert found["given_up"] == 0
     assert found["objects"] > 0
+    assert found["pictures_sampled"]["looked"] > 0
     assert found["fragments"] > 0
     assert found["notices"] > 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.soak import Look, figures
+from bench.soak_figures import Look, figures
 from bench.usage import Usage
 from domain.errors import VigilError
 
