@@ -9,6 +9,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain.errors import CredentialsError, ObjectMissingError, StoreError
 from stores.aws import credentials_refused, unreachable
 
+_ELSEWHERE = ": the bucket lies in another region, name that one"
+_REMEDIES = {
+    "RequestTimeTooSkewed": ": this machine's clock is wrong, let NTP set it",
+    "AccessDenied": ": allow these credentials the bucket's objects",
+    "PermanentRedirect": _ELSEWHERE,
+    "AuthorizationHeaderMalformed": _ELSEWHERE,
+    "IllegalLocationConstraintException": _ELSEWHERE,
+}
+
 
 @asynccontextmanager
 async def said(what: str) -> AsyncIterator[None]:
@@ -22,7 +31,8 @@ async def said(what: str) -> AsyncIterator[None]:
             raise ObjectMissingError(f"{what}: no such object or bucket.") from error
         if (refused := credentials_refused(error)) is not None:
             raise CredentialsError(f"{what}: {refused}.") from error
-        raise StoreError(f"{what}: the store answered {status} {code}.") from error
+        remedy = _REMEDIES.get(code, "")
+        raise StoreError(f"{what}: the store answered {status} {code}{remedy}.") from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         if (refused := credentials_refused(error)) is not None:
             raise CredentialsError(f"{what}: {refused}.") from error
