@@ -148,6 +148,22 @@ class TestParallel:
             halved.append(parallel.now)
         assert halved == [8, 4, 2, 2, 2]
 
+    def test_it_comes_back_after_many_resets(self) -> None:
+        seed = random.randrange(1 << 32)
+        print(f"seed {seed}")
+        chance = random.Random(seed)
+        parallel, now = Parallel(1, 16, 8), 0.0
+        for _ in range(2_000):  # three of ten requests are reset
+            parallel.began(now)
+            now += 1
+            if chance.random() < 0.3:
+                parallel.failed()
+            else:
+                parallel.succeeded(now, 100_000)
+        assert parallel.now <= 4
+        seen = self.on_a_line(parallel, each=100_000, line=1_000_000, seconds=600)
+        assert seen[-1] >= 9
+
 
 class TestPatience:
     def test_a_slow_line_is_waited_for_in_the_end(self) -> None:
