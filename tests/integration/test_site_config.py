@@ -120,7 +120,7 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
     said = await run("set", SITE, "--file", str(file), "--note", "first")
     assert "Left out" in said
     assert "site, spool" in said
-    assert "version 1 now (1 cameras)" in said
+    assert "version 1 now (cameras: 1)" in said
     write(cameras=[*CAMERAS, {"id": "yard", "url": "rtsp://192.0.2.2/x"}])
     said = await run("set", SITE, "--file", str(file))
     assert "Made known to the catalog: yard." in said
