@@ -21,7 +21,12 @@ from edge_bridge import metrics
 from edge_bridge.capture.clip import ClipSource
 from edge_bridge.capture.rtsp import RtspSource
 from edge_bridge.capture.run import Feed, Recording, Run
-from edge_bridge.capture.source import Source, SourceError, SourceOverError
+from edge_bridge.capture.source import (
+    Source,
+    SourceError,
+    SourceOverError,
+    SourceRefusedError,
+)
 from edge_bridge.capture.sub import SubStream
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
@@ -32,6 +37,7 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
+LONGEST_REFUSED_S = 300.0
 _MOST_OF_FLAPPING = 3
 STOPPED = "edge stopped"
 _REMEMBERED_RUNS = 8
@@ -39,9 +45,14 @@ _REMEMBERED_RUNS = 8
 State = Literal["recording", "connecting", "failing", "stopped"]
 
 
-def wait_s(failures: int, chance: float) -> float:
-    """Return the pause after so many failures in a row; `chance` 0..1 spreads it by half."""
-    return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)) * (0.5 + chance))
+def wait_s(failures: int, chance: float, refused: bool = False) -> float:
+    """Return the pause after so many failures in a row; `chance` 0..1 spreads it by half.
+
+    Where user or password are `refused` it grows faster, for many cameras lock out who is wrong
+    half a dozen times in some minutes; the first tries come soon, for some refuse while they start.
+    """
+    growth, longest_s = (4, LONGEST_REFUSED_S) if refused else (2, LONGEST_WAIT_S)
+    return float(min(longest_s, FIRST_WAIT_S * growth ** min(failures, 10)) * (0.5 + chance))
 
 
 def failures_after(failures: int, recorded: bool, lasted_s: float) -> int:
@@ -90,6 +101,7 @@ class Recorder:
         self._feed: Feed | None = None
         self._sub_url: str | None = None
         self._sub: SubStream | None = None
+        self._refused = False
         self._source: Source | None = None
         """The connection, while there is one."""
         self.look_with(recording.feed, config.sub_url)
@@ -124,7 +136,7 @@ class Recorder:
                 feed,
                 lambda stop: self._opener(sub, self._no_data_s, stop, self._recording.now_ms),
                 self._clock_of,
-                lambda failures: wait_s(failures, random.random()),  # noqa: S311
+                lambda failures, refused: wait_s(failures, random.random(), refused),  # noqa: S311
             )
             self._sub.start()
         self._recording.feed = self._sub or feed
@@ -175,7 +187,8 @@ class Recorder:
             if self._stop.is_set() or self._state[0] == "stopped":
                 break
             failures = failures_after(failures, recorded, time.monotonic() - began_s)
-            self._stop.wait(wait_s(failures - 1 if failures else 0, random.random()))  # noqa: S311
+            chance = random.random()  # noqa: S311
+            self._stop.wait(wait_s(max(failures - 1, 0), chance, self._refused))
         metrics.RECORDING.labels(self._recording.camera).set(0)
         if self._state[0] != "stopped":
             self._say("stopped", "")
@@ -192,9 +205,10 @@ class Recorder:
         try:
             source = self._opener(self._config, self._no_data_s, self._stop, self._recording.now_ms)
         except (SourceError, ConfigError) as error:
+            self._refused = isinstance(error, SourceRefusedError)
             self._say("failing", str(error))
             return False
-        recorded = False
+        recorded = self._refused = False
         self._source = source
         self._hasten()
         try:

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from edge_bridge.capture.answer import SENT_AWAY, ask
 from edge_bridge.capture.bounds import bound_allocations
 from edge_bridge.capture.gathering import Arrived, Gathering
-from edge_bridge.capture.source import SourceError
+from edge_bridge.capture.source import SourceError, SourceRefusedError
 from edge_bridge.config import CameraConfig
 from media.fragmenter import VIDEO_CODECS
 from media.fragmenter_audio import codec_of
@@ -64,6 +64,7 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (av_error.BrokenPipeError, "the camera cut the connection"),
     (av_error.EOFError, "the camera closed the stream"),
 )
+_REFUSALS = (av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError)
 
 
 class RtspSource:
@@ -114,7 +115,8 @@ class RtspSource:
                 address, "r", options=options, timeout=timeout
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(self._open_words(error)) from None
+            kind = SourceRefusedError if isinstance(error, _REFUSALS) else SourceError
+            raise kind(self._open_words(error)) from None
         self._container.flags &= ~_GENPTS  # it would hold packets back; media/ gives times itself
         try:
             self.video = self._container.streams.video[0]

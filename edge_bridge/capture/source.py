@@ -14,6 +14,10 @@ class SourceError(MediaError):
     """A camera cannot be read (any more); the text says why and what to do, never a password."""
 
 
+class SourceRefusedError(SourceError):
+    """The camera takes neither user nor password. Many lock a user out who is wrong too often."""
+
+
 class SourceOverError(SourceError):
     """A clip has been played to its end: nothing will come again."""
 

@@ -16,7 +16,7 @@ from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError
 from edge_bridge import metrics
 from edge_bridge.capture.run import Feed
-from edge_bridge.capture.source import Source, SourceError
+from edge_bridge.capture.source import Source, SourceError, SourceRefusedError
 from edge_bridge.coded import CodedPicture, Coding
 from media.fragmenter import VIDEO_CODECS
 from media.fragmenter_packet import AnyPacket
@@ -49,9 +49,10 @@ class SubStream:
         feed: Feed,
         opener: Callable[[threading.Event], Source],
         clock_of: Callable[[str], RunClock | None],
-        pause_s: Callable[[int], float],
+        pause_s: Callable[[int, bool], float],
     ) -> None:
-        """`clock_of`: a run's clock; `pause_s`: the wait after so many failures in a row."""
+        """`clock_of`: a run's clock; `pause_s`: the wait after so many failures in a
+        row, and whether the last was a refused password."""
         self._camera, self._feed, self._opener = camera, feed, opener
         self._clock_of, self._pause_s = clock_of, pause_s
         self._stop = threading.Event()
@@ -112,16 +113,17 @@ class SubStream:
     def _main(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            began_s = time.monotonic()
+            began_s, refused = time.monotonic(), False
             try:
                 self._connection()
             except (MediaError, ConfigError) as error:
+                refused = isinstance(error, SourceRefusedError)
                 self._failed(str(error))
             except Exception as error:
                 log.exception("unforeseen fault", extra={"camera": self._camera})
                 self._failed(f"unforeseen fault ({type(error).__name__})")
             failures = 0 if time.monotonic() - began_s >= _STEADY_S else failures + 1
-            self._stop.wait(self._pause_s(max(failures - 1, 0)))
+            self._stop.wait(self._pause_s(max(failures - 1, 0), refused))
 
     def _connection(self) -> None:
         """Read the sub stream until it breaks; raises MediaError, ConfigError."""

@@ -298,6 +298,12 @@ def test_back_off_grows_to_half_a_minute_and_is_spread() -> None:
     assert wait_s(99, 1) == 45
 
 
+def test_a_refused_password_is_tried_seldom() -> None:
+    assert [wait_s(n, 0.5, refused=True) for n in range(6)] == [1, 4, 16, 64, 256, 300]
+    soonest_s = [wait_s(n, 0, refused=True) for n in range(5)]
+    assert sum(soonest_s) > 150  # six tries take minutes, however the dice fall
+
+
 def test_a_camera_that_flaps_but_records_is_never_left_alone_for_long() -> None:
     failures = 0
     for _ in range(50):
