@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import IntegrityError, ObjectExistsError, StoreError
 from stores.aws import AwsEndpoint, AwsService
@@ -113,6 +114,16 @@ class ObjectStore(AwsService):
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
+
+    async def answers(self) -> bool:
+        """Return whether the store answers anything at all, be it a refusal."""
+        try:
+            await self._client.head_bucket(Bucket=self.bucket)
+        except ClientError:
+            return True
+        except (BotoCoreError, aiohttp.ClientError, OSError):
+            return False
+        return True
 
     async def stream(
         self, key: str, first: int | None = None, last: int | None = None

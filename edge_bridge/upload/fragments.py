@@ -12,6 +12,7 @@ from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.rows import FragmentRow
 from edge_bridge.upload.bandwidth import Bandwidth
 from edge_bridge.upload.choice import Choice
+from edge_bridge.upload.hearing import Hearing
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.parallel import Parallel
 from edge_bridge.upload.patience import Patience
@@ -44,6 +45,7 @@ class FragmentUploads:
         self._stored, self._put = stored, put
         self._choice, self._bandwidth, self._parallel = choice, bandwidth, parallel
         self._patience = Patience()
+        self._hearing = Hearing(store.answers)
         self._stubborn = Stubborn()
         self._in_hand: set[FragmentId] = set()
         self._claiming = asyncio.Lock()
@@ -52,6 +54,7 @@ class FragmentUploads:
     async def run(self) -> None:
         """Upload until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._hearing.run(), name="hearing")
             for number in range(self._parallel.most):
                 group.create_task(self._worker(number), name=f"upload-{number}")
 
@@ -119,7 +122,7 @@ class FragmentUploads:
         self._parallel.began(began_s)
         allowed_s = self._patience.allowed_s(len(data))
         try:
-            async with asyncio.timeout(allowed_s):
+            async with self._hearing.limited(allowed_s) as anew:
                 created = await self._store.put_once(
                     fragment_key(row.camera, row.run, row.seq),
                     data,
@@ -127,6 +130,9 @@ class FragmentUploads:
                     metadata=event.metadata(),
                 )
         except TimeoutError:
+            if anew():
+                log.info("the object store answers again: a fragment is sent anew", extra=where)
+                return
             self._patience.ran_out()
             said = f"no answer from the object store in {allowed_s:.0f} s."
             await self._failed(StoreError(said), row.id)

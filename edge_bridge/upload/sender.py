@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 _NOTICES_FIRST = MAX_BATCH // 2
 """Places of a batch that messages leave to notices."""
+_END_S = 120.0
+"""How long the writing of a run's end may take: a few kilobytes, on the thinnest line too."""
+_SILENT = f"no answer from the object store in {_END_S:.0f} s."
 
 
 class Sender:
@@ -205,13 +208,14 @@ class Sender:
         sha256 = hashlib.sha256(body).hexdigest()
         stands: RunEnded | None = None
         try:
-            await self._store.put_once(
-                key,
-                body,
-                sha256=sha256,
-                metadata={},
-                content_type="application/json",
-            )
+            async with asyncio.timeout(_END_S):
+                await self._store.put_once(
+                    key,
+                    body,
+                    sha256=sha256,
+                    metadata={},
+                    content_type="application/json",
+                )
         except ObjectExistsError:
             # Only where the journal was lost: what was said first counts.
             try:
@@ -220,6 +224,9 @@ class Sender:
                 self._to_s3.failed(error)
                 return False
             log.warning("the run's end stands already", extra={"camera": event.camera, "run": run})
+        except TimeoutError:
+            self._to_s3.failed(StoreError(_SILENT))
+            return False
         except StoreError as error:
             self._to_s3.failed(error)
             if isinstance(error, CredentialsError):
@@ -232,9 +239,12 @@ class Sender:
 
     async def _standing(self, key: str) -> RunEnded | None:
         try:
-            return RunEnded.model_validate_json(await self._store.get(key))
+            async with asyncio.timeout(_END_S):
+                return RunEnded.model_validate_json(await self._store.get(key))
         except ValidationError:
             return None
+        except TimeoutError:
+            raise StoreError(_SILENT) from None
 
 
 def _unsendable(body: bytes) -> str | None:

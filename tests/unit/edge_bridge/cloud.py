@@ -21,6 +21,10 @@ class MemoryCloud:
         self.crashed = asyncio.Event()
         self.failing = False
         self.failing_keys: set[str] = set()
+        self.answering = asyncio.Event()
+        """Cleared: S3 takes requests and answers none, not even later."""
+        self.answering.set()
+        self.questions = 0
         self.refuse_first = 0
         """So many messages are refused one by one."""
         self.poisoned: Callable[[bytes], bool] = lambda body: False
@@ -45,6 +49,8 @@ class MemoryCloud:
         """As stores.objects.ObjectStore."""
         self.operations += 1
         await self._operation(False)
+        if not self.answering.is_set():
+            await asyncio.Event().wait()
         if self.failing or key in self.failing_keys:
             raise StoreError("the store cannot be reached.")
         assert hashlib.sha256(data).hexdigest() == sha256
@@ -55,6 +61,12 @@ class MemoryCloud:
         self.log.append(key)
         await self._operation(True)
         return standing is None
+
+    async def answers(self) -> bool:
+        """As stores.objects.ObjectStore, but that it waits for the answer."""
+        self.questions += 1
+        await self.answering.wait()
+        return True
 
     async def get(self, key: str) -> bytes:
         """As stores.objects.ObjectStore."""
