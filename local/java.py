@@ -88,7 +88,8 @@ def _fetch(
 ) -> None:
     missing = [entry for entry in wanted if not _stamp(folder, *entry).exists()]
     for done, (coordinate, sha256) in enumerate(missing, start=1):
-        report(f"{name}: fetching {coordinate.split(':')[1]} ({done} of {len(missing)})")
+        if done % 10 == 1:
+            report(f"{name}: fetching its packages ({done} of {len(missing)})")
         path = _download(coordinate, folder)
         if _sha256(path) != sha256:  # perhaps what an earlier, interrupted download left
             path.unlink()
