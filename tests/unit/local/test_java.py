@@ -53,7 +53,7 @@ def test_a_jar_is_fetched_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(2):
         assert [path.read_bytes() for path in java.jars("thing", said.append)] == [b"jar"]
     assert asked == ["org.example:thing:1.0"]
-    assert said == ["thing: fetching thing (1 of 1)"]
+    assert said == ["thing: fetching its packages (1 of 1)"]
 
 
 def test_a_jar_cut_off_earlier_is_fetched_again(
