@@ -17,7 +17,6 @@ import os
 import pickle
 import random
 import signal
-import sys
 import tempfile
 import time
 import uuid
@@ -33,6 +32,7 @@ from bench.kill_child import CLIP_PICTURES, FPS, PICTURES, Orders, main
 from bench.kill_marks import PHASES, Marks, Phase
 from bench.kill_verdict import Of, Stored, Told, compare
 from bench.site import write_clip
+from bench.surroundings import environment, say
 from domain.errors import VigilError
 from domain.events import AnyEvent
 from domain.identity import fragment_key
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     with (
         tempfile.TemporaryDirectory(prefix="vigil-kill-") as scratch,
-        Cloudlet(Path(scratch) / "data", _say) as cloud,
+        Cloudlet(Path(scratch) / "data", say) as cloud,
     ):
         env = dict(cloud.env)
         return killed(
@@ -94,16 +94,17 @@ def killed(
                 during[phase] += 1
             during["none"] += not going_on
             if number % 20 == 19:
-                _say(f"{number + 1} kills, {sum(told.kept.values())} fragments kept")
+                say(f"{number + 1} kills, {sum(told.kept.values())} fragments kept")
     killing_s = time.monotonic() - began_s
     _drain(replace(orders, drain=True))
-    found, events = asyncio.run(_collect(env, site))
-    verdict = compare(told, found, events, asyncio.run(_read(env, found)))
+    with environment(env):
+        found, events = asyncio.run(_collect(env, site))
+        verdict = compare(told, found, events, asyncio.run(_read(env, found)))
     faults = verdict.pop("faults")
     if kills >= _EACH_IS_HIT:
         faults += [f"no kill came during: {phase}" for phase in PHASES if not during[phase]]
     for fault in faults[:_MANY]:
-        _say(fault)
+        say(fault)
     return {
         "seed": seed,
         "kills": kills,
@@ -205,7 +206,6 @@ def _context() -> "multiprocessing.context.ForkServerContext":
 
 async def _collect(env: dict[str, str], site: str) -> tuple[Standing, list[AnyEvent]]:
     region = env["AWS_DEFAULT_REGION"]
-    os.environ.update(env)
     async with (
         ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"]) as store,
         Queue(AwsEndpoint(region, env["VIGIL_SQS_ENDPOINT"]), env["VIGIL_SQS_QUEUE_URL"]) as queue,
@@ -228,7 +228,3 @@ async def _read(env: Mapping[str, str], found: Standing) -> dict[Of, Stored]:
             pictures = await asyncio.to_thread(numbers, b"".join(data)) if data else []
             stored[camera, run] = Stored(pictures, sha256)
     return stored
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -15,7 +15,6 @@ import asyncio
 import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -31,12 +30,13 @@ from bench.outage_after import Afterwards
 from bench.outage_cloud import SETTINGS, OutageCloud, open_stack
 from bench.outage_faults import CALM_S, OTHERS, Failing
 from bench.site import FPS, NumberedEdge, started, write_clip
+from bench.surroundings import environment
 from domain.errors import VigilError
 from domain.identity import fragment_key
 from edge_bridge.config import EdgeConfig
 from local.cameras import Cameras
 from stores.objects import ObjectStore
-from streams.settings import Settings, settings
+from streams.settings import Settings
 from streams.storage import make_object_store
 
 SITE = "bench/outage"
@@ -67,23 +67,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         )
     folder = (arguments.data or Path(tempfile.mkdtemp(prefix="vigil-outage-"))).resolve()
     cameras = [f"cam-{at}" for at in range(arguments.cameras)]
-    before = dict(os.environ)
-    _say(f"seed {seed}")
-    try:
-        with open_stack(folder / "stack", _say) as stack:
-            os.environ.update(stack.env | SETTINGS)
-            settings.cache_clear()
-            cloud = OutageCloud(stack, folder / "cloud", [f"{SITE}/{name}" for name in cameras])
-            site = _Site(folder, stack.env, cameras, random.Random(seed))
-            found = asyncio.run(
-                site.suffer(cloud, seconds, arguments.cut_s, each_s, rtsp=arguments.rtsp)
-            )
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.cache_clear()
+    say(f"seed {seed}")
+    with open_stack(folder / "stack", say) as stack, environment(stack.env | SETTINGS):
+        cloud = OutageCloud(stack, folder / "cloud", [f"{SITE}/{name}" for name in cameras])
+        site = _Site(folder, stack.env, cameras, random.Random(seed))
+        found = asyncio.run(
+            site.suffer(cloud, seconds, arguments.cut_s, each_s, rtsp=arguments.rtsp)
+        )
     if not found["clean"]:
-        _say(f"NOT CLEAN. All data and logs stand in {folder}; again with --seed {seed}")
+        say(f"NOT CLEAN. All data and logs stand in {folder}; again with --seed {seed}")
     elif arguments.data is None:
         shutil.rmtree(folder, ignore_errors=True)
     return {
@@ -149,7 +141,7 @@ class _Site:
             self._watched.began_ms = _now_ms()
             edge, task = await started(config)
             failing = Failing(
-                to_s3, to_sqs, _say, lambda: self._write_credentials("key-that-is-new")
+                to_s3, to_sqs, say, lambda: self._write_credentials("key-that-is-new")
             )
             watch = asyncio.create_task(self._watch(edge, failing))
             await failing.run(edge, cut_s, each_s)
@@ -212,7 +204,7 @@ class _Site:
             watched.oldest_s = max(watched.oldest_s, age_s)
             if failing.cut_end_ms and not watched.drained_ms and age_s < LIVE_S:
                 watched.drained_ms = _now_ms()
-                _say(f"the cut's backlog is up {watched.drained_ms - failing.cut_end_ms} ms later")
+                say(f"the cut's backlog is up {watched.drained_ms - failing.cut_end_ms} ms later")
             await asyncio.sleep(0.25)
 
     async def _until_drained(self, edge: NumberedEdge, task: "asyncio.Task[None]") -> None:
@@ -231,7 +223,7 @@ class _Site:
         self, edge: NumberedEdge, failing: Failing, cloud: OutageCloud, frames: int, *, rtsp: bool
     ) -> dict[str, Any]:
         watched = self._watched
-        after = Afterwards(cloud, SITE, edge.eyes.told, watched.began_ms, _say)
+        after = Afterwards(cloud, SITE, edge.eyes.told, watched.began_ms, say)
         figures, found = await after.ask(frames, from_zero=not rtsp)
         async with make_object_store(Settings()) as store:
             between_ms = failing.cut_end_ms, watched.drained_ms
@@ -239,7 +231,7 @@ class _Site:
         faults = figures.pop("faults")
         faults += failing.unfelt()
         for fault in faults[:12]:
-            _say(fault)
+            say(fault)
         drain_ms = watched.drained_ms - failing.cut_end_ms if watched.drained_ms else None
         return {
             **figures,
@@ -271,7 +263,3 @@ async def _live_lags(store: ObjectStore, found: Standing, from_ms: int, to_ms: i
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -16,7 +16,6 @@ import math
 import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -35,6 +34,7 @@ from bench.cloudlet import Cloudlet, drained, need, standing
 from bench.detect_material import write_model
 from bench.fault_proxy import FaultProxy
 from bench.soak_figures import Look, figures
+from bench.surroundings import environment, say
 from bench.usage import Usage, usage
 from domain.errors import VigilError
 from domain.events import Detection, FragmentArrived
@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         with (
             Cloudlet(folder / "cloud", say) as cloud,
+            environment(cloud.env),
             Cameras.start(folder / "cameras", cameras) as served,
         ):
             soak = _Soak(folder / "edge", dict(cloud.env), dict(served.urls), looking)
@@ -97,11 +98,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.data is None:
             shutil.rmtree(folder, ignore_errors=True)
     return {"cameras": len(names), "minutes": arguments.minutes, "model": model} | found
-
-
-def say(line: str) -> None:
-    """Tell how it goes, beside the figures."""
-    print(line, file=sys.stderr, flush=True)
 
 
 class _Soak:
@@ -181,7 +177,6 @@ class _Soak:
         at_s3, at_sqs = (
             AwsEndpoint(region, need(env, f"VIGIL_{name}_ENDPOINT")) for name in ("S3", "SQS")
         )
-        os.environ.update(env)
         async with (
             ObjectStore(at_s3, need(env, "VIGIL_S3_BUCKET")) as store,
             Queue(at_sqs, need(env, "VIGIL_SQS_QUEUE_URL")) as queue,

@@ -17,21 +17,30 @@ def say(line: str) -> None:
 
 
 @contextmanager
+def environment(env: Mapping[str, str]) -> Iterator[None]:
+    """Until the end, have `env` in this process's environment, which `settings()` follows.
+
+    What is changed of it meanwhile is undone as well.
+    """
+    before = dict(os.environ)
+    try:
+        os.environ.update(env)
+        settings.cache_clear()
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+
+
+@contextmanager
 def services(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Run services in a folder; until the end the environment and `settings()` point at them.
 
     `more` is added to the environment. What is changed of it meanwhile is undone as well.
     """
-    before = dict(os.environ)
-    try:
-        with Stack(folder, report=say) as stack:
-            os.environ.update({**stack.env, **(more or {})})
-            settings.cache_clear()
-            yield stack
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.cache_clear()
+    with Stack(folder, report=say) as stack, environment({**stack.env, **(more or {})}):
+        yield stack
 
 
 @contextmanager
