@@ -30,7 +30,7 @@ from bench.outage_after import Afterwards
 from bench.outage_cloud import SETTINGS, OutageCloud, open_stack
 from bench.outage_faults import CALM_S, OTHERS, Failing
 from bench.site import FPS, NumberedEdge, started, write_clip
-from bench.surroundings import environment
+from bench.surroundings import environment, say
 from domain.errors import VigilError
 from domain.identity import fragment_key
 from edge_bridge.config import EdgeConfig
