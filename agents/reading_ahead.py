@@ -36,7 +36,7 @@ async def read_ahead(
             ):
                 item = todo.popleft()
                 ahead += size_of(item)
-                begun.append((item, asyncio.create_task(_awaited(read(item)))))
+                begun.append((item, asyncio.create_task(_read(read, item))))
             item, reading = begun[0]
             yield item, reading
             begun.popleft()
@@ -48,5 +48,5 @@ async def read_ahead(
         await asyncio.gather(*(reading for _, reading in begun), return_exceptions=True)
 
 
-async def _awaited(reading: Awaitable[Found]) -> Found:
-    return await reading
+async def _read(read: Callable[[Wanted], Awaitable[Found]], wanted: Wanted) -> Found:
+    return await read(wanted)
