@@ -107,6 +107,9 @@ class Fragmenter:
         self._observe = observe
         self._timeline = Timeline()
         self._sps: bytes | None = None
+        # In MP4 lengths stand where start codes would, and look like them now and then; there the
+        # parameter sets are the stream's, for good.
+        self._in_band = bytes(video.codec_context.extradata or b"")[:1] != b"\x01"
         self._first_ms: int | None = None
         self._began = False
         self._seq = 0
@@ -162,7 +165,7 @@ class Fragmenter:
                     )
                 return
             self._began = True
-        if packet.is_keyframe:
+        if packet.is_keyframe and self._in_band:
             self._same_parameters(packet)
         for ready in self._timeline.picture(packet):
             if self._observe is not None:

@@ -298,6 +298,21 @@ def test_a_changed_picture_size_ends_the_run(tmp_path: Path) -> None:
             list(fragmenter.push(next(pictures_of(other)), T0_MS))
 
 
+def test_lengths_of_mp4_are_not_taken_for_start_codes(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=50)
+    with av.open(str(path)) as source:
+        video = source.streams.video[0]
+        fragmenter = Fragmenter(video, None, Limits())
+        first = next(pictures_of(source))
+        for number in range(3):
+            # One slice of 0x107 bytes: read for a start code, its length is an SPS and more of it.
+            packet = av.Packet(b"\x00\x00\x01\x07\x65" + bytes([number + 1]) * 0x106)
+            packet.stream, packet.time_base, packet.is_keyframe = video, first.time_base, True
+            packet.pts = packet.dts = round(number / first.time_base)
+            fragmenter.push(packet, T0_MS + number * 1_000)
+        assert sum(fragment.frames for fragment in fragmenter.finish()) == 3
+
+
 def test_sound_that_stops_does_not_stop_pictures(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=300, audio="aac")
     with av.open(str(path)) as source:
