@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
@@ -49,6 +50,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _runner(name: str, bench: Bench) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
+        # Ended like by Ctrl-C: what it started ends with it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         figures = bench.run(arguments)
         head = {
             "bench": name,
