@@ -29,7 +29,7 @@ from bench.fault_proxy import FaultProxy
 from bench.faults import Planned, plan
 from bench.pauses import Pauses
 from bench.settling import Settling
-from bench.surroundings import say, services
+from bench.surroundings import SHORT_WINDOWS, say, services
 from bench.workers import RELAY, Workers
 from domain.errors import VigilError
 from local.stack import Stack
@@ -42,14 +42,7 @@ from streams.topics import TOPICS
 
 TENANT = "chaos"
 COUNTS = {"assemble": 2, "heal": 1, "join": 2, "index": 2}
-SETTINGS = {
-    "VIGIL_WINDOW_MS": "10000",
-    "VIGIL_GRACE_MS": "4000",
-    "VIGIL_IDLE_MS": "5000",
-    "VIGIL_LATE_MS": "1500",
-    "VIGIL_TICK_MS": "1000",
-    "VIGIL_SESSION_TIMEOUT_S": "6",
-}
+SETTINGS = {**SHORT_WINDOWS, "VIGIL_SESSION_TIMEOUT_S": "6"}
 WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 SETTLE_S = 120
 WARM_WITHIN_S = 180

@@ -27,10 +27,10 @@ from bench.cloudlet import Standing, need
 from bench.fault_proxy import EXPIRED_KEY, FaultProxy
 from bench.figures import spread
 from bench.outage_after import Afterwards
-from bench.outage_cloud import SETTINGS, OutageCloud, open_stack
+from bench.outage_cloud import OutageCloud, open_stack
 from bench.outage_faults import CALM_S, OTHERS, Failing
 from bench.site import FPS, NumberedEdge, started, write_clip
-from bench.surroundings import environment, say
+from bench.surroundings import SHORT_WINDOWS, environment, say
 from domain.errors import VigilError
 from domain.identity import fragment_key
 from edge_bridge.config import EdgeConfig
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = (arguments.data or Path(tempfile.mkdtemp(prefix="vigil-outage-"))).resolve()
     cameras = [f"cam-{at}" for at in range(arguments.cameras)]
     say(f"seed {seed}")
-    with open_stack(folder / "stack", say) as stack, environment(stack.env | SETTINGS):
+    with open_stack(folder / "stack", say) as stack, environment({**stack.env, **SHORT_WINDOWS}):
         cloud = OutageCloud(stack, folder / "cloud", [f"{SITE}/{name}" for name in cameras])
         site = _Site(folder, stack.env, cameras, random.Random(seed))
         found = asyncio.run(

@@ -25,14 +25,6 @@ from streams.settings import Settings
 from streams.topic_admin import ensure
 from streams.topics import TOPICS
 
-SETTINGS = {
-    # Windows that close while the line is down: what comes later has to make chunks anew.
-    "VIGIL_WINDOW_MS": "10000",
-    "VIGIL_GRACE_MS": "4000",
-    "VIGIL_IDLE_MS": "5000",
-    "VIGIL_LATE_MS": "1500",
-    "VIGIL_TICK_MS": "1000",
-}
 _WORKERS = {"assemble": 1, "heal": 1, "join": 1, "index": 1}
 _WEB = "web"
 _ANSWERS_WITHIN_S = 180.0
@@ -59,7 +51,7 @@ def open_stack(folder: Path, say: Callable[[str], None]) -> Stack:
 class OutageCloud:
     """The workers and the API over a stack that runs. An async context manager.
 
-    The stack's settings and SETTINGS have to stand in the environment.
+    The stack's settings and SHORT_WINDOWS have to stand in the environment.
     """
 
     def __init__(self, stack: Stack, folder: Path, cameras: Sequence[str]) -> None:

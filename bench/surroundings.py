@@ -10,6 +10,15 @@ from pathlib import Path
 from local.stack import Stack
 from streams.settings import settings
 
+SHORT_WINDOWS = {
+    "VIGIL_WINDOW_MS": "10000",
+    "VIGIL_GRACE_MS": "4000",
+    "VIGIL_IDLE_MS": "5000",
+    "VIGIL_LATE_MS": "1500",
+    "VIGIL_TICK_MS": "1000",
+}
+"""Windows that close while a line is down or workers are: what comes later makes chunks anew."""
+
 
 def say(line: str) -> None:
     """Tell how it goes, beside the figures."""

@@ -4,8 +4,19 @@ import { useEffect, useState } from "preact/hooks";
 let offsetMs = 0;
 
 /** Learns from an answer's `now_ms` how far this browser's clock is off. */
-export function learnServerTime(nowMs: number): void {
+function learnServerTime(nowMs: number): void {
   offsetMs = nowMs - Date.now();
+}
+
+/** Returns `ask`, learning the server's time from each of its answers. */
+export function dated<T extends { readonly now_ms: number }>(
+  ask: (signal: AbortSignal) => Promise<T>,
+): (signal: AbortSignal) => Promise<T> {
+  return async (signal) => {
+    const answer = await ask(signal);
+    learnServerTime(answer.now_ms);
+    return answer;
+  };
 }
 
 export function serverNow(): number {

@@ -6,15 +6,20 @@ export interface Polled<T> {
   readonly error: Error | null;
 }
 
-/** Asks again and again while the page is visible; keeps the last answer through failures. */
+/**
+ * Asks again and again while the page is visible, and only while it is `wanted`; keeps the last
+ * answer through failures.
+ */
 export function usePolled<T>(
   ask: (signal: AbortSignal) => Promise<T>,
   everyMs: number,
   key: string,
+  wanted = true,
 ): Polled<T> & { retry: () => void } {
   const [polled, setPolled] = useState<Polled<T>>({ value: null, error: null });
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
+    if (!wanted) return;
     const leave = new AbortController();
     let timer = 0;
     const again = async (): Promise<void> => {
@@ -40,6 +45,6 @@ export function usePolled<T>(
       leave.abort();
       clearTimeout(timer);
     };
-  }, [everyMs, key, attempt]);
+  }, [everyMs, key, wanted, attempt]);
   return { ...polled, retry: () => setAttempt((count) => count + 1) };
 }

@@ -1,22 +1,18 @@
 import { useEffect } from "preact/hooks";
 import { getEdges } from "../api/client";
 import type { Edge } from "../api/types";
-import { learnServerTime, useServerNow } from "../clock";
-import { bytesInWords, clockTime, roughSpan, type Zone, zoneLabel } from "../format";
+import { dated, useServerNow } from "../clock";
+import { bytesInWords, roughSpan, type Zone } from "../format";
 import { usePolled } from "../poll";
 import { cameraPath, follow } from "../router";
 import { momentWords } from "../ui/state";
-import { Trouble } from "../ui/trouble";
+import { Outdated, Trouble } from "../ui/trouble";
 import { useZone } from "../zone";
 import { isSilent, notRecorded, troublesOf, waitingMs } from "./health";
 
 const POLL_MS = 3000;
 
-async function askEdges(signal: AbortSignal) {
-  const answer = await getEdges(signal);
-  learnServerTime(answer.now_ms);
-  return answer;
-}
+const askEdges = dated(getEdges);
 
 /** Is the installation well? */
 export function Sites() {
@@ -79,12 +75,7 @@ export function Sites() {
           <Device key={`${edge.site} ${edge.edge}`} edge={edge} nowMs={nowMs} zone={zone} />
         ))}
       </div>
-      {value && error && (
-        <p class="banner" role="alert">
-          <b>Not up to date.</b> {error.message} Shown is what was known at{" "}
-          {clockTime(value.now_ms, zone)} {zoneLabel(value.now_ms, zone)}.
-        </p>
-      )}
+      {value && error && <Outdated error={error} knownMs={value.now_ms} zone={zone} />}
     </main>
   );
 }

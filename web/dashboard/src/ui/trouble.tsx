@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { clockTime, type Zone, zoneLabel } from "../format";
 
 interface Props {
   readonly title: string;
@@ -21,5 +22,15 @@ export function Trouble({ title, detail, action, onAction, children }: Props) {
       )}
       {children}
     </div>
+  );
+}
+
+/** Says that what is shown is the last that was known, and why. */
+export function Outdated({ error, knownMs, zone }: { error: Error; knownMs: number; zone: Zone }) {
+  return (
+    <p class="banner" role="alert">
+      <b>Not up to date.</b> {error.message} Shown is what was known at {clockTime(knownMs, zone)}{" "}
+      {zoneLabel(knownMs, zone)}.
+    </p>
   );
 }

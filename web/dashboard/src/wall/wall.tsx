@@ -1,14 +1,13 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { getCameras } from "../api/client";
-import { learnServerTime, useServerNow } from "../clock";
-import { clockTime, zoneLabel } from "../format";
+import { dated, useServerNow } from "../clock";
 import { usePolled } from "../poll";
 import { type Density, density } from "../prefs";
 import { whyOf } from "../sites/health";
 import { useEdges } from "../sites/use-edges";
 import { useStore } from "../store";
 import { Search } from "../ui/icons";
-import { Trouble } from "../ui/trouble";
+import { Outdated, Trouble } from "../ui/trouble";
 import { useZone } from "../zone";
 import { arrange, commonAspect, matches, troubled } from "./order";
 import { Tile } from "./tile";
@@ -21,11 +20,7 @@ const DENSITIES: readonly [Density, string][] = [
   ["small", "Small"],
 ];
 
-async function askCameras(signal: AbortSignal) {
-  const answer = await getCameras(signal);
-  learnServerTime(answer.now_ms);
-  return answer;
-}
+const askCameras = dated(getCameras);
 
 export function Wall() {
   const { value, error, retry } = usePolled(askCameras, POLL_MS, "cameras");
@@ -112,12 +107,7 @@ export function Wall() {
           />
         ))}
       </div>
-      {value && error && (
-        <p class="banner" role="alert">
-          <b>Not up to date.</b> {error.message} Shown is what was known at{" "}
-          {clockTime(value.now_ms, zone)} {zoneLabel(value.now_ms, zone)}.
-        </p>
-      )}
+      {value && error && <Outdated error={error} knownMs={value.now_ms} zone={zone} />}
     </main>
   );
 }
