@@ -8,7 +8,8 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
 
@@ -33,7 +34,6 @@ _NOTICES_FIRST = MAX_BATCH // 2
 """Places of a batch that messages leave to notices."""
 _END_S = 120.0
 """How long the writing of a run's end may take: a few kilobytes, on the thinnest line too."""
-_SILENT = f"no answer from the object store in {_END_S:.0f} s."
 
 
 class Sender:
@@ -208,7 +208,7 @@ class Sender:
         sha256 = hashlib.sha256(body).hexdigest()
         stands: RunEnded | None = None
         try:
-            async with asyncio.timeout(_END_S):
+            async with _in_time():
                 await self._store.put_once(
                     key,
                     body,
@@ -224,9 +224,6 @@ class Sender:
                 self._to_s3.failed(error)
                 return False
             log.warning("the run's end stands already", extra={"camera": event.camera, "run": run})
-        except TimeoutError:
-            self._to_s3.failed(StoreError(_SILENT))
-            return False
         except StoreError as error:
             self._to_s3.failed(error)
             if isinstance(error, CredentialsError):
@@ -239,12 +236,19 @@ class Sender:
 
     async def _standing(self, key: str) -> RunEnded | None:
         try:
-            async with asyncio.timeout(_END_S):
+            async with _in_time():
                 return RunEnded.model_validate_json(await self._store.get(key))
         except ValidationError:
             return None
-        except TimeoutError:
-            raise StoreError(_SILENT) from None
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_END_S):
+            yield
+    except TimeoutError:
+        raise StoreError(f"no answer from the object store in {_END_S:.0f} s.") from None
 
 
 def _unsendable(body: bytes) -> str | None:
