@@ -41,6 +41,11 @@ def pids(folder: Path) -> dict[str, int]:
     return {name: json.loads((folder / f"run/{name}.json").read_text())["pid"] for name in NAMES}
 
 
+def pid_of(folder: Path, name: str) -> int | None:
+    """The pid of one service; none while it has ended and its successor is not started yet."""
+    return next(state.pid for state in background.status(folder) if state.name == name)
+
+
 def ports(folder: Path) -> dict[str, int]:
     found = json.loads((folder / "ports.json").read_text())
     assert set(found) >= set(NAMES)
@@ -175,7 +180,9 @@ async def test_a_killed_service_is_started_again(data: Path) -> None:
     await asyncio.to_thread(background.start, data, fresh=False, ports=(), report=lambda _: None)
     before = pids(data)["sqs"]
     os.kill(before, signal.SIGKILL)
-    await wait_for(lambda: pids(data)["sqs"] != before, within_s=30, what="a new process")
+    await wait_for(
+        lambda: pid_of(data, "sqs") not in (before, None), within_s=30, what="a new process"
+    )
     sqs = client("sqs", read_env(data / "vigil.env")["VIGIL_SQS_ENDPOINT"])
 
     def answers() -> bool:
