@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from domain.events import FragmentArrived
+from domain.events.registry import encode
 from domain.identity import FragmentId
 
 
@@ -35,6 +37,14 @@ class FragmentRow:
     size: int
     event: str
     state: State
+
+    @classmethod
+    def of(cls, event: FragmentArrived, state: State) -> "FragmentRow":
+        """Return the row of a fragment."""
+        text = encode(event).decode()
+        return cls(
+            event.camera, event.run, event.seq, event.start_ms, event.size_bytes, text, state
+        )
 
     @property
     def id(self) -> FragmentId:

@@ -16,9 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Literal
 
-from domain.errors import MediaError
 from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId
@@ -27,9 +25,9 @@ from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
 from edge_bridge.spool import ends
 from edge_bridge.spool.disk import SpoolDisk, check_own_disk
+from edge_bridge.spool.giving_up import Aside, GivingUp
 from edge_bridge.spool.held import Held
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.loss_rows import Loss, loss_of
 from edge_bridge.spool.missed import MissedRange
 from edge_bridge.spool.opening import Opener, Parts
 from edge_bridge.spool.outbox import Outbox
@@ -55,16 +53,17 @@ class Spool:
         self._limits = limits
         self._step = opener.step
         self._clock = clock
-        self.given_up = 0
-        """Fragments given up since this process began."""
         parts = opener.open()
         self.disk = SpoolDisk(opener.folder, parts.lock)
-        self._space = Space(limits, self.disk, self._give_up_for_space, opener.step, free_bytes)
+        self._giving_up = GivingUp(self.disk, clock, opener.step)
+        let_go = self._giving_up.for_space
+        self._space = Space(limits, self.disk, let_go, opener.step, free_bytes)
         self._take(parts)
 
     def _take(self, parts: Parts) -> None:
         self.files, self.journal, self._lock = parts.files, parts.journal, parts.lock
         self._space.take(parts.files, parts.journal)
+        self._giving_up.take(parts.files, parts.journal, self._space)
         self._outbox = Outbox(self.journal)
         self._held = Held(self.files, self.journal, self._clock)
 
@@ -84,6 +83,11 @@ class Spool:
         """Close the journal and let the folder go."""
         self.journal.close()
         self._lock.close()
+
+    @property
+    def given_up(self) -> int:
+        """Fragments given up since this process began."""
+        return self._giving_up.count
 
     @property
     def file_bytes(self) -> int:
@@ -133,7 +137,7 @@ class Spool:
     def _put_rows(self, event: FragmentArrived, started: RunStarted) -> None:
         with self.journal.together():
             self._begin_run(started)
-            self.journal.put_fragment(_row(event, State.STORED), event.end_ms)
+            self.journal.put_fragment(FragmentRow.of(event, State.STORED), event.end_ms)
 
     def has(self, event: FragmentArrived) -> bool:
         """Return whether a fragment's row stands."""
@@ -157,19 +161,7 @@ class Spool:
 
     def give_up_range(self, started: RunStarted, missed: MissedRange) -> None:
         """Note that fragments never reached the disk; they are counted already."""
-        camera, run = started.camera, started.run
-        with self.journal.together():
-            self._begin_run(started)
-            for seq in range(missed.first, missed.last + 1):
-                row = FragmentRow(camera, run, seq, missed.start_ms, 0, "", State.GIVEN_UP)
-                self.journal.put_fragment(row, missed.end_ms)
-            self.journal.losses.add(
-                Loss(
-                    camera, run, missed.first, missed.last, missed.start_ms, missed.end_ms, 0,
-                    missed.why, self._clock.now_ms(),
-                )
-            )  # fmt: skip
-        self.given_up += missed.last - missed.first + 1
+        self._giving_up.unseen(started, missed, self._begin_run)
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """End an open run; one without any fragment is forgotten, for nobody heard of it."""
@@ -220,49 +212,21 @@ class Spool:
 
         None: neither can; it is given up then. Raises OSError, DiskError.
         """
-        try:
-            event = self.files.event_in(row)
-        except MediaError as error:
-            log.error("%s", error)
-            self.give_up(row.id, "damaged", keep="damaged")
-            return None
-        if (text := encode(event).decode()) != row.event:
-            self.journal.mend_event(row.id, text)
-        return event
+        return self._giving_up.unless_readable(row)
 
-    def give_up(
-        self, one: FragmentId, why: str, keep: Literal["damaged", "refused"] | None = None
-    ) -> None:
+    def give_up(self, one: FragmentId, why: str, keep: Aside | None = None) -> None:
         """Let a fragment go that cannot be sent; its run's end will say so.
 
         `keep`: its file is set aside, for whoever wants to look at it, until room is needed.
         """
-        row = self.journal.fragment(one.run, one.seq)
-        if row is None or row.state is State.GIVEN_UP:
-            return
-        path = self.files.path(one.camera, one.run, one.seq)
-        if keep is not None and path.exists():
-            self.files.set_aside(path, keep)
-        else:
-            self.files.remove(one.camera, one.run, one.seq)
-        self._step("given up")
-        with self.journal.together():
-            self.journal.set_state([one], State.GIVEN_UP)
-            self.journal.without_file(one)
-            self.journal.losses.add(loss_of(row, why, self._clock.now_ms()))
-        self._space.bytes -= row.size
-        self.given_up += 1
-        metrics.GIVEN_UP.labels(one.camera, why).inc()
+        self._giving_up.one(one, why, keep)
 
     def unreadable(self, one: FragmentId, error: OSError) -> None:
         """Give a fragment up whose file cannot be read, unless it is the disk that is at fault.
 
         Raises DiskError then.
         """
-        gone = isinstance(error, FileNotFoundError)
-        if self.disk.look() != "good" or (not gone and self.disk.probe() not in ("good", "full")):
-            raise self.disk.failed(error)
-        self.give_up(one, "file gone" if gone else "unreadable")
+        self._giving_up.unreadable(one, error)
 
     def sent(
         self, noticed: Sequence[FragmentId], messages: Sequence[MessageRow], ended: Sequence[str]
@@ -296,13 +260,6 @@ class Spool:
     def make_room(self) -> None:
         """Delete until bytes and free space are within the limits, in the order of room.py."""
         self._space.make_room()
-
-    def _give_up_for_space(self, row: FragmentRow) -> None:
-        log.error(
-            "no space is left: a fragment that was not uploaded is given up",
-            extra={"camera": row.camera, "run": row.run, "seq": row.seq},
-        )
-        self.give_up(row.id, "space")
 
     def _write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
         try:
@@ -340,15 +297,3 @@ def open_spool(
         check_own_disk(folder)
     opener = Opener(folder, edge, step, now_ms)
     return Spool(opener, limits, free_bytes=free_bytes, clock=clock or EdgeClock())
-
-
-def _row(event: FragmentArrived, state: State) -> FragmentRow:
-    return FragmentRow(
-        event.camera,
-        event.run,
-        event.seq,
-        event.start_ms,
-        event.size_bytes,
-        encode(event).decode(),
-        state,
-    )
