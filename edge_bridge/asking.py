@@ -74,3 +74,5 @@ def _troubles(said: dict[str, Any]) -> Iterator[str]:
         yield f"configuration: {config['state']} {config['detail']}".rstrip()
     if said.get("clock", "right") != "right":
         yield "clock: not set: footage is held back until it is"
+    elif said.get("clock_sync", {}).get("state") == "unsynchronised":
+        yield "clock: not synchronised: nobody keeps it; let NTP reach this device"

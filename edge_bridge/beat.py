@@ -1,4 +1,4 @@
-"""Heartbeats: how cameras, disk and spool fare, as event, metrics and log.
+"""Heartbeats: how cameras, disk, spool and clock fare, as event, metrics and log.
 
 every heartbeat_s    the newest one, from memory, whatever the disk does
 a camera's state or the disk's changed    through the outbox, so that the change is told even
@@ -9,7 +9,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from math import nan
 from typing import Any
 
 from domain.events import CameraStatus, Heartbeat
@@ -18,6 +20,7 @@ from domain.unset_clock import true_ms
 from edge_bridge import metrics
 from edge_bridge.central.central import Told
 from edge_bridge.clock import EdgeClock
+from edge_bridge.clock_sync import ClockSync, clock_sync
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.owner import SpoolOwner
@@ -47,11 +50,13 @@ class Beats:
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],
         config_told: Callable[[], Told | None] = lambda: None,
+        ask_sync: Callable[[], ClockSync] = clock_sync,
     ) -> None:
         self._config, self._owner, self._sender = config, owner, sender
         self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
-        self._config_told = config_told
+        self._config_told, self._ask_sync = config_told, ask_sync
         self._counts = Counts(0, 0, None, 0, 0, 0)
+        self._sync: ClockSync | None = None
         self._told: Any = None
         self._asking: asyncio.Task[tuple[int, int]] | None = None
         self._late_told_s: float | None = None
@@ -63,9 +68,10 @@ class Beats:
             await asyncio.sleep(self._config.heartbeat_s)
 
     def report(self) -> dict[str, Any]:
-        """Return how disk and spool fare, for health; as of the last beat but for the disk."""
+        """Return how disk, spool and clock fare, for health; the spool as of the last beat."""
         state, detail, since_ms = self._owner.disk
         return {
+            "clock_sync": asdict(self._ask_sync()),
             "disk": {"state": state, "detail": detail, "since_ms": since_ms},
             "spool": {
                 "bytes": self._owner.spool.file_bytes,
@@ -88,6 +94,7 @@ class Beats:
         state, _, since_ms = self._owner.disk
         free, floor = await self._space(state)
         self._measure(state == "good", free, floor)
+        sync = self._look_at_sync()
         shift = self._clock.shift_ms()
         if shift is None:  # nothing is sent with a wrong time
             return
@@ -109,6 +116,8 @@ class Beats:
             disk_state=state,
             disk_since_ms=since_ms,
             given_up=self._owner.given_up,
+            clock_state=sync.state,
+            clock_error_ms=sync.error_ms,
             temperatures=await asyncio.to_thread(temperatures) or None,
             config_version=told and told.version,
             config_state=told and told.state,
@@ -137,6 +146,21 @@ class Beats:
     def _ask_space(self) -> tuple[int, int]:
         spool = self._owner.spool
         return spool.disk.free()[0], spool.floor_bytes()
+
+    def _look_at_sync(self) -> ClockSync:
+        """Ask whether the clock is kept; a change is told in the log."""
+        sync, before = self._ask_sync(), self._sync
+        self._sync = sync
+        metrics.CLOCK_SYNCHRONISED.set(
+            nan if sync.state == "unknown" else int(sync.state == "synchronised")
+        )
+        metrics.CLOCK_ERROR.set(nan if sync.error_ms is None else sync.error_ms / 1_000)
+        if before is None or before.state != sync.state:
+            if sync.state == "unsynchronised":
+                log.warning("this device's clock is not synchronised: let NTP reach it")
+            elif before is not None and before.state == "unsynchronised":
+                log.info("this device's clock: %s", sync.state)
+        return sync
 
     def _measure(self, good: bool, free: int, floor: int) -> None:
         spool, counts = self._owner.spool, self._counts

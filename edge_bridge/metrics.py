@@ -13,6 +13,9 @@ NEWEST = Gauge(
     "vigil_edge_newest_fragment_seconds", "End of the newest fragment, UTC seconds", ["camera"]
 )
 RUNS_ENDED = Counter("vigil_edge_runs_ended", "Runs that ended", ["camera"])
+PACKETS_LOST = Counter(
+    "vigil_edge_packets_lost", "RTP packets that a camera numbered and never sent", ["camera"]
+)
 SOUND_DROPPED = Counter("vigil_edge_sound_dropped", "Sound packets without usable time", ["camera"])
 GIVEN_UP = Counter("vigil_edge_given_up", "Fragments that nobody will send", ["camera", "why"])
 MESSAGES_DROPPED = Counter(
@@ -22,6 +25,14 @@ SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
 UNNOTICED = Gauge("vigil_edge_unnoticed", "Fragments in S3 of which the queue was not told yet")
 HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")
+CLOCK_SYNCHRONISED = Gauge(
+    "vigil_edge_clock_synchronised",
+    "1 while this device's clock is kept (by NTP), 0 while nobody keeps it; NaN: unknown",
+)
+CLOCK_ERROR = Gauge(
+    "vigil_edge_clock_error_seconds",
+    "The most that the clock is wrong by while it is kept, seconds; NaN: unknown",
+)
 SPOOL_OLDEST = Gauge(
     "vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3, seconds"
 )

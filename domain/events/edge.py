@@ -1,11 +1,13 @@
 """How an edge device fares."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from domain.events.base import Bytes, Event, Ms, Part
+from domain.events.base import Bytes, DurationMs, Event, Ms, Part
 from domain.identity import SITE_PATTERN, CameraId
+
+ClockState: TypeAlias = Literal["synchronised", "unsynchronised", "unknown"]
 
 
 class CameraStatus(Part):
@@ -48,6 +50,13 @@ class Heartbeat(Event):
     disk_since_ms: Ms | None = Field(None, description="since when the disk has been so")
     given_up: int | None = Field(
         None, ge=0, lt=1 << 31, description="fragments given up since the program's start"
+    )
+    clock_state: ClockState | None = Field(
+        None,
+        description="whether the device's clock is kept, as its kernel tells; absent: not told",
+    )
+    clock_error_ms: DurationMs | None = Field(
+        None, description="the most that a synchronised clock is wrong by, as who keeps it reckons"
     )
     temperatures: list[Temperature] | None = Field(
         None, max_length=32, description="of the device, where it can be read"

@@ -183,6 +183,8 @@ _ALL: tuple[Event, ...] = (
         disk_state="good",
         disk_since_ms=START_MS - 86_400_000,
         given_up=0,
+        clock_state="synchronised",
+        clock_error_ms=34,
         temperatures=[Temperature(name="x86_pkg_temp", celsius=54)],
         config_version=7,
         config_state="refused",

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from email.utils import parsedate_to_datetime
@@ -13,6 +12,7 @@ import aiohttp
 from domain.errors import ConfigError, VigilError
 from domain.unset_clock import plainly_wrong
 from edge_bridge.check.finding import Finding
+from edge_bridge.clock_sync import clock_sync
 from edge_bridge.config import CloudConfig, EdgeConfig
 from edge_bridge.edge import utc_ms
 from edge_bridge.inference.config import InferenceConfig
@@ -21,6 +21,7 @@ from stores import tls
 
 _GIB = 1 << 30
 _NTP = "let chrony or systemd-timesyncd run, and let NTP (UDP 123) through"
+_ASK_HOST = "ask for NTP on the host itself: timedatectl, or chronyc tracking"
 _CLOCK_FAIR_S, _CLOCK_BAD_S = 5, 120
 """The cloud refuses what is more than 5 minutes ahead, and S3 what is 15 minutes apart."""
 _ANSWER_S = 5
@@ -65,7 +66,7 @@ def check_disk(config: EdgeConfig) -> Finding:
 
 
 async def check_clock(cloud: CloudConfig) -> Finding:
-    """Compare the clock with that of S3, and ask the system whether NTP keeps it."""
+    """Compare the clock with that of S3, and ask the kernel whether it is kept."""
     if plainly_wrong(utc_ms()):
         return Finding("clock", "bad", time.strftime("it says %Y-%m-%d", time.gmtime()), _NTP)
     apart_s = await _ahead_s(cloud)
@@ -74,11 +75,14 @@ async def check_clock(cloud: CloudConfig) -> Finding:
         text = f"{abs(apart_s):.0f} s {side} the clock of S3"
         return Finding("clock", "bad" if abs(apart_s) > _CLOCK_BAD_S else "fair", text, _NTP)
     beside = "" if apart_s is None else ", and agrees with S3's"
-    kept = _kept_by_ntp()
-    if kept:
-        return Finding("clock", "good", f"kept by NTP{beside}")
-    detail = "whether NTP keeps it is unknown" if kept is None else "not kept by NTP"
-    return Finding("clock", "fair", detail + beside.replace(", and", ", but it"), _NTP)
+    sync = clock_sync()
+    if sync.state == "synchronised":
+        return Finding("clock", "good", f"synchronised, within {sync.error_ms} ms{beside}")
+    detail, remedy = {
+        "unsynchronised": ("not synchronised: nobody keeps it", _NTP),
+        "unknown": ("the kernel does not say whether it is synchronised", _ASK_HOST),
+    }[sync.state]
+    return Finding("clock", "fair", detail + beside.replace(", and", ", but it"), remedy)
 
 
 def check_model(config: InferenceConfig) -> Finding:
@@ -93,19 +97,6 @@ def check_model(config: InferenceConfig) -> Finding:
         remedy = "mend inference.model or inference.providers"
         return Finding("model", "bad", str(error).rstrip("."), remedy)
     return Finding("model", "good", said)
-
-
-def _kept_by_ntp() -> bool | None:
-    if not shutil.which("timedatectl"):
-        return None
-    try:
-        done = subprocess.run(
-            ["timedatectl", "show", "-p", "NTPSynchronized", "--value"],
-            check=False, capture_output=True, text=True, timeout=5,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return {"yes": True, "no": False}.get(done.stdout.strip())
 
 
 async def _ahead_s(cloud: CloudConfig) -> float | None:

@@ -64,6 +64,8 @@ export function told(said, nowMs) {
     if (given_up) parts.push(["bad", `${given_up} fragments given up`, "They were deleted before they could be uploaded; `vigil edge given-up` lists them."]);
   }
   if (said.clock !== "right") parts.push(["bad", "Clock not set", "Footage is held back and stamped once the time is known: let NTP run."]);
+  else if (said.clock_sync?.state === "unsynchronised") parts.push(["warn", "Clock not synchronised", "Nobody keeps it, so the times of footage may be wrong: let chrony or systemd-timesyncd run, and let NTP (UDP 123) through."]);
+  else if (said.clock_sync?.state === "unknown") parts.push(["idle", "Clock: not known whether it is synchronised", ""]);
   if (said.inference !== "off") {
     const kind = INFERENCE[said.inference] || "warn";
     parts.push([kind, `Inference ${said.inference}`, kind === "good" ? "" : said.inference_detail]);

@@ -132,6 +132,8 @@ BOUNDS = [
     ("detection", "model", ["people", "yolox-s"], ["", "People", "x" * 101, "a b"]),
     ("heartbeat", "site", ["a/b"], ["a", "a/b/c", "A/b"]),
     ("heartbeat", "spool_bytes", [0, 1 << 50], [-1]),
+    ("heartbeat", "clock_state", ["synchronised", "unsynchronised", "unknown", None], ["", "ntp"]),
+    ("heartbeat", "clock_error_ms", [0, 16_000, None], [-1, 3_600_001]),
     ("deleted", "what", ["fragments", "chunk"], ["camera"]),
     ("dead-letter", "source", ["x"], ["", "x" * 251]),
 ]  # fmt: skip

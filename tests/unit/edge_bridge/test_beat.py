@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from cli import main as cli
 from domain.events import CameraStatus, Heartbeat, parse
 from edge_bridge import beat as beat_module
+from edge_bridge.asking import State, _state
 from edge_bridge.beat import Beats
 from edge_bridge.clock import EdgeClock
+from edge_bridge.clock_sync import ClockSync
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool import owner as owner_module
 from edge_bridge.spool.disk import SpoolDisk
@@ -40,6 +43,7 @@ class Device:
     def __init__(self, folder: Path, cloud: MemoryCloud) -> None:
         self.config = EdgeConfig.model_validate({**CONFIG, "spool": {"dir": str(folder)}})
         self.state: Any = "recording"
+        self.sync = ClockSync("unknown")
         work = Signal()
         self.owner = SpoolOwner(
             lambda: open_spool(folder, "e1", self.config.spool_limits()), work.set
@@ -50,11 +54,20 @@ class Device:
         )
         self.beats = Beats(
             self.config, self.owner, self.sender, self.config.upload.bandwidth(),
-            clock=EdgeClock(), statuses=self._statuses,
+            clock=EdgeClock(), statuses=self._statuses, ask_sync=lambda: self.sync,
         )  # fmt: skip
 
     def _statuses(self) -> list[CameraStatus]:
         return [CameraStatus(camera=CAMERA, state=self.state, since_ms=T0_MS)]
+
+
+def asking_state(said: dict[str, Any]) -> State:
+    """What `vigil edge health` makes of it."""
+    return _state(True, json.dumps(said).encode())
+
+
+def gauge(name: str) -> float | None:
+    return REGISTRY.get_sample_value(name)
 
 
 @pytest.fixture
@@ -104,6 +117,40 @@ async def test_a_heartbeat_says_how_disk_and_spool_fare(tmp_path: Path, cloud: M
         assert report["spool"]["upload_limit_kbit"] == 4_000
     finally:
         device.owner.close()
+
+
+async def test_whether_the_clock_is_kept_is_told_everywhere(
+    tmp_path: Path, cloud: MemoryCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = Device(tmp_path, cloud)
+    caplog.set_level("INFO", "edge_bridge.beat")
+    told = []
+    try:
+        for sync in (
+            ClockSync("unknown"),
+            ClockSync("unsynchronised"),
+            ClockSync("unsynchronised"),
+            ClockSync("synchronised", 34),
+        ):
+            device.sync = sync
+            await device.beats._beat()
+            beat = parse(device.sender._heartbeat or b"")
+            assert isinstance(beat, Heartbeat)
+            assert (beat.clock_state, beat.clock_error_ms) == (sync.state, sync.error_ms)
+            said = {"cameras": [], "clock": "right", **device.beats.report()}
+            assert said["clock_sync"] == {"state": sync.state, "error_ms": sync.error_ms}
+            about_clock = [line for line in asking_state(said).lines if line.startswith("clock")]
+            assert len(about_clock) == (sync.state == "unsynchronised")
+            told.append(
+                (gauge("vigil_edge_clock_synchronised"), gauge("vigil_edge_clock_error_seconds"))
+            )
+    finally:
+        device.owner.close()
+    assert str(told) == "[(nan, nan), (0.0, nan), (0.0, nan), (1.0, 0.034)]"
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("WARNING", "this device's clock is not synchronised: let NTP reach it"),
+        ("INFO", "this device's clock: synchronised"),
+    ]
 
 
 async def test_a_disk_that_is_gone_or_hangs_stops_no_heartbeat(
