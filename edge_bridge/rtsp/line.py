@@ -1,0 +1,145 @@
+"""The connection to a camera, on which one request at a time is asked and answered.
+
+All of it has to come to its end in a given time and in few bytes, whatever the camera sends.
+"""
+
+import contextlib
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+from edge_bridge.capture.source import SourceError
+from edge_bridge.rtsp import fault
+from edge_bridge.rtsp.fault import NotPlainError
+from edge_bridge.rtsp.message import Incoming, Message, request
+
+_PORT = {"rtsp": 554, "rtsps": 322}
+_READ = 64 << 10
+_MOST = 8 << 20
+"""Bytes of a camera's whole part in the dialog, early pictures included."""
+
+
+class Line:
+    """A connection, with TLS for rtsps.
+
+    Whose certificate the camera shows is not looked at, as FFmpeg's reader does not: cameras sign
+    their own. Nobody can listen then, but one who stands between can be taken for the camera.
+    """
+
+    def __init__(self, url: str, within_s: float) -> None:
+        """Connect; all that is ever asked has `within_s` from now on. Raises SourceError."""
+        parts = urlsplit(url)
+        self.encrypted = parts.scheme == "rtsps"
+        self._within_s = within_s
+        self._until_s = time.monotonic() + within_s
+        self._host, self._port = parts.hostname or "", parts.port or _PORT[parts.scheme]
+        self.where = f"{self._host}:{self._port}"
+        self._incoming = Incoming()
+        self._received = self._cseq = 0
+        self._has_answered = False
+        self.frames = bytearray()
+        """Frames that came between answers."""
+        self.may_send = False
+        """Whether frames may come: something is set up."""
+        self.connection: socket.socket = self._connected()
+
+    def ask(self, verb: str, url: str, *headers: tuple[str, str]) -> Message:
+        """Return the camera's answer; raises SourceError, NotPlainError."""
+        try:
+            self.connection.settimeout(self._left_s())
+            self.connection.sendall(self.request(verb, url, *headers))
+            while True:
+                message = self._next()
+                if message.code is not None and message.code >= 200:
+                    self._has_answered = True
+                    return message
+        except TimeoutError:
+            raise SourceError(self._late(verb)) from None
+        except OSError:
+            raise SourceError(fault.CUT) from None
+        except NotPlainError:
+            if self._has_answered:
+                raise
+            raise SourceError(fault.other_language(self.where)) from None
+
+    def request(self, verb: str, url: str, *headers: tuple[str, str]) -> bytes:
+        """Return the next request in bytes."""
+        self._cseq += 1
+        return request(verb, url, self._cseq, headers)
+
+    @property
+    def rest(self) -> bytes:
+        """What came and is no answer: frames, and what may become some."""
+        return bytes(self.frames) + self._incoming.rest
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(OSError):
+            self.connection.close()
+
+    def _next(self) -> Message:
+        """Return the next message; keeps the frames before it."""
+        while True:
+            while (item := self._incoming.next()) is not None:
+                if isinstance(item, Message):
+                    return item
+                if not self.may_send:
+                    raise NotPlainError("it sends before it is asked to")
+                self.frames += item
+            self._read()
+
+    def _read(self) -> None:
+        self.connection.settimeout(self._left_s())
+        data = self.connection.recv(_READ)
+        self._received += len(data)
+        if self._received > _MOST:
+            raise SourceError(fault.TOO_LONG)
+        if not data:
+            silent = not self._received
+            raise SourceError(fault.silent(self.where) if silent else fault.CLOSED)
+        self._incoming.add(data)
+
+    def _left_s(self) -> float:
+        left_s = self._until_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return left_s
+
+    def _late(self, verb: str) -> str:
+        if self._incoming.midway:
+            return fault.TOO_LONG
+        if verb in ("OPTIONS", "DESCRIBE"):
+            return fault.silent(self.where)
+        return fault.late(self._within_s)
+
+    def _connected(self) -> socket.socket:
+        try:
+            places = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError):
+            raise SourceError(fault.unknown_name(self._host)) from None
+        refused = False
+        for family, kind, protocol, _, address in places:
+            connection = socket.socket(family, kind, protocol)
+            try:
+                connection.settimeout(self._left_s())
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.connect(address)
+            except OSError as error:
+                connection.close()
+                refused = refused or isinstance(error, ConnectionRefusedError)
+                continue
+            return self._encrypted(connection) if self.encrypted else connection
+        raise SourceError(fault.NOT_LISTENING if refused else fault.unreachable(self.where))
+
+    def _encrypted(self, connection: socket.socket) -> ssl.SSLSocket:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context.wrap_socket(connection, server_hostname=self._host)
+        except (OSError, ValueError) as error:
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise SourceError(fault.silent(self.where)) from None
+            raise NotPlainError("it does not agree on an encryption") from None
