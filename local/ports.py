@@ -3,7 +3,7 @@
 import contextlib
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from domain.errors import ConfigError, VigilError
 from local.folder import DataFolder
@@ -40,7 +40,7 @@ class Ports:
         else:
             port = remembered.get(name)
             if not isinstance(port, int) or not is_free(port):
-                port = _find_free(avoid=set(remembered.values()) | set(self._configured.values()))
+                port = find_free(avoid=set(remembered.values()) | set(self._configured.values()))
         self._taken[name] = port
         if remembered.get(name) != port:
             self._folder.write_json(_FILE, {**remembered, name: port})
@@ -71,7 +71,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _find_free(avoid: set[int]) -> int:
+def find_free(avoid: Collection[int] = ()) -> int:
+    """Return a port of the loopback on which nobody listens, none of `avoid`."""
     for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST), 500):
         if port not in avoid and is_free(port):
             return port

@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local.ports import HOST
+from local.ports import find_free
 from local.stack import Stack
 from streams.settings import Settings, settings
 
@@ -61,7 +60,5 @@ def services() -> Iterator[Services]:
 
 @pytest.fixture
 def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+    """Return a port on which nobody listens, and which no outgoing connection gets meanwhile."""
+    return find_free()
