@@ -6,14 +6,15 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "vigil-local", "AWS_SECRET_ACCESS_KEY": "vig
 REGION = "eu-central-1"
 
 
-def client(service: str, endpoint: str) -> Any:
-    """Return a boto3 client that gives up soon."""
+def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
+    """Return a boto3 client that gives up soon; `ca_file` vouches for an endpoint with TLS."""
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.config import Config  # noqa: PLC0415
 
     return boto3.client(
         service,
         endpoint_url=endpoint,
+        verify=ca_file,
         region_name=REGION,
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
-import socket
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from local.aws import client
 from local.folder import DataFolder
-from local.ports import HOST
+from local.ports import HOST, find_free
 from local.process import Process
 from local.program import Program, vigil, worker
 from stores.catalog import Catalog, migrate
@@ -36,9 +38,15 @@ def quick(name: str) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        return int(free.getsockname()[1])
+def _queues(of: Mapping[str, str]) -> dict[str, str]:
+    """Make queues that no other test's messages are in, and return the settings that name them."""
+    endpoint, found = of["VIGIL_SQS_ENDPOINT"], {}
+    sqs = client("sqs", endpoint, of.get("VIGIL_AWS_CA_FILE"))
+    for which in ("QUEUE", "DEAD_LETTER"):
+        made = sqs.create_queue(QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]
+        # The server knows nothing of what speaks TLS for it.
+        found[f"VIGIL_SQS_{which}_URL"] = endpoint + urlsplit(made).path
+    return found
 
 
 class Cloud:
@@ -48,10 +56,11 @@ class Cloud:
         self.url = ""
         own = {"VIGIL_DATA_DIR": str(folder / "state")}
         if web:
-            port = _free_port()
+            port = find_free()
             self.url = f"http://{HOST}:{port}"
             own |= {"VIGIL_WEB_HOST": HOST, "VIGIL_WEB_PORT": str(port)}
         self.env = {**os.environ, **env, **own}
+        self.env |= _queues(self.env)
         self.settings = Settings.model_validate(
             {
                 name.removeprefix("VIGIL_").lower(): value
@@ -65,8 +74,10 @@ class Cloud:
         commands |= {name: worker(f"agents.{name}") for name in WORKERS}
         if web:
             commands["web"] = worker("web.app")
-        self.ports = {name: _free_port() for name in commands}
+        self.ports: dict[str, int] = {}
         """Where each process answers /metrics and /readyz; the web's are at `url`."""
+        for name in commands:
+            self.ports[name] = find_free({int(own.get("VIGIL_WEB_PORT", 0)), *self.ports.values()})
         self.programs = {
             name: Program(
                 name, command, data, self.env | {"VIGIL_METRICS_PORT": str(self.ports[name])}
