@@ -12,6 +12,8 @@ from local.folder import DataFolder
 from local.program import Program, vigil
 from streams.settings import Settings
 
+FLUSH_S = 60
+
 
 class Edge:
     """Starts and kills one `vigil edge run`. Use as an async context manager."""
@@ -39,6 +41,8 @@ class Edge:
             },
             "spool": {"dir": str(folder / "spool"), "free_floor_bytes": 0},
             "fragment_s": 2,
+            # What a test looks for in the cloud is there when `stop` returns, on any machine.
+            "upload": {"flush_s": FLUSH_S},
             "cameras": [dict(camera) for camera in cameras],
             **options,
         }
@@ -51,7 +55,7 @@ class Edge:
             vigil("edge", "run", "--config", str(self.config)),
             data,
             {**os.environ, **env},
-            stop_within_s=20,
+            stop_within_s=FLUSH_S + 30,
         )
 
     def start(self) -> None:

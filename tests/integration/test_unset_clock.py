@@ -41,6 +41,7 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
             "cameras": [{"id": "gate", "url": f"file://{tmp_path}/clip.mp4?loop=1"}],
             "fragment_s": 2,
             "heartbeat_s": 1,
+            "upload": {"flush_s": 60},
         }
     )
     edge = Edge(config, clock)
