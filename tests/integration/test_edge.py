@@ -359,7 +359,7 @@ async def test_health_and_metrics_answer_on_the_local_port(
             try:
                 async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
                     report = await answer.json()
-                    return bool(report["cameras"][0]["state"] == "recording")
+                    return [one["state"] for one in report["cameras"]] == ["recording"]
             except aiohttp.ClientError:
                 return False
 
