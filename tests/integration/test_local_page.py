@@ -25,6 +25,7 @@ CHROMIUM = shutil.which("chromium")
 PASSWORD = "at the gate"
 CAMERA = "acme/alone/gate"
 FPS = 25
+expect.set_options(timeout=60_000)
 
 
 @dataclass
@@ -72,7 +73,9 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
     ]
     http = {"port": port, "password_env": "PAGE_WORD"}
     async with (
-        Edge(tmp_path, of, "acme/alone", cameras, env=env, http=http) as edge,
+        Edge(
+            tmp_path, of, "acme/alone", cameras, env=env, http=http, upload={"flush_s": 1}
+        ) as edge,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
     ):
         alone = Alone(edge, f"http://{HOST}:{port}", session)
@@ -153,10 +156,8 @@ async def test_a_person_signs_in_sees_the_cameras_and_plays(alone: Alone) -> Non
         await page.get_by_label("Password of this device").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.locator(".tile")).to_have_count(2)
-        await expect(page.locator("#device")).to_contain_text("S3 out of reach", timeout=30_000)
-        await expect(page.get_by_alt_text(f"Newest picture of {CAMERA}")).to_be_visible(
-            timeout=60_000
-        )
+        await expect(page.locator("#device")).to_contain_text("S3 out of reach")
+        await expect(page.get_by_alt_text(f"Newest picture of {CAMERA}")).to_be_visible()
         await page.locator(".tile", has_text="gate").click()
         video = page.locator("#video")
 
