@@ -25,7 +25,10 @@ Fault = Literal["pass", "error", "busy", "reset", "flaky", "hang", "cut", "slow"
 FAULTS: tuple[Fault, ...] = ("error", "reset", "hang")
 _PIECE = 1 << 16
 SLOW_BYTES_S = 8_000
+_PIECES_S = 100
+"""Into about so many pieces a second the slow line cuts what it carries."""
 _SLOW_PIECE = 2_000
+"""The least of them."""
 EXPIRED_KEY = "key-that-expires"
 _ANSWERS: dict[Fault, tuple[bytes, bytes]] = {
     "error": (b"500 Internal Server Error", b"InternalError"),
@@ -41,10 +44,21 @@ class FaultProxy:
     """Listens on a free port of loopback and passes on to `host`:`port`."""
 
     def __init__(
-        self, host: str, port: int, dice: random.Random, *, speaks_json: bool = False
+        self,
+        host: str,
+        port: int,
+        dice: random.Random,
+        *,
+        speaks_json: bool = False,
+        slow_bytes_s: float = SLOW_BYTES_S,
     ) -> None:
-        """`speaks_json`: refusals are worded as SQS does, else as S3 does."""
+        """`speaks_json`: refusals are worded as SQS does, else as S3 does; `slow_bytes_s`: what a
+        slow line carries, each way.
+        """
         self._target = host, port
+        self._slow_bytes_s = slow_bytes_s
+        self.slow_piece = max(int(slow_bytes_s / _PIECES_S), _SLOW_PIECE)
+        """Bytes that the slow line carries at a time."""
         self.dice = dice
         self.speaks_json = speaks_json
         self._fault: Fault = "pass"
@@ -94,7 +108,7 @@ class FaultProxy:
     async def slowed(self, size: int, *, asking: bool) -> None:
         """Wait as long as so many bytes take on the slow line, after what goes before them."""
         now_s = asyncio.get_running_loop().time()
-        until_s = max(self._busy_until_s[asking], now_s) + size / SLOW_BYTES_S
+        until_s = max(self._busy_until_s[asking], now_s) + size / self._slow_bytes_s
         self._busy_until_s[asking] = until_s
         await asyncio.sleep(until_s - now_s)
 
@@ -193,8 +207,9 @@ class _Link:
         return fault == "expired" and f"Credential={EXPIRED_KEY}/".encode() in data[:_HEAD]
 
     async def _trickle(self, data: bytes, sink: asyncio.StreamWriter, *, asking: bool) -> None:
-        for start in range(0, len(data), _SLOW_PIECE):
-            piece = data[start : start + _SLOW_PIECE]
+        step = self._proxy.slow_piece
+        for start in range(0, len(data), step):
+            piece = data[start : start + step]
             if self._fault() == "slow":
                 await self._proxy.slowed(len(piece), asking=asking)
             sink.write(piece)

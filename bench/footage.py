@@ -53,13 +53,18 @@ def start_pts(seq: int, duration_ms: int) -> int:
     return 90_000 + seq * duration_ms * 90
 
 
+def named(camera: str, run: str, seq: int) -> bytes:
+    """Return a null packet with a fragment's name in it."""
+    name = f"{camera} {run} {seq}".encode()
+    mark = _NULL_HEADER + name.ljust(_TS_PACKET - len(_NULL_HEADER), b"\xff")
+    return mark[:_TS_PACKET]
+
+
 def film(
     camera: str, run: str, seq: int, *, start_ms: int, duration_ms: int
 ) -> tuple[FragmentArrived, bytes]:
     """Return a fragment's event and bytes, the same each time; `start_ms` is the fragment's."""
-    name = f"{camera} {run} {seq}".encode()
-    mark = _NULL_HEADER + name.ljust(_TS_PACKET - len(_NULL_HEADER), b"\xff")
-    data = encoded(seq, duration_ms) + mark[:_TS_PACKET]
+    data = encoded(seq, duration_ms) + named(camera, run, seq)
     event = FragmentArrived(
         camera=camera,
         run=run,

@@ -27,11 +27,11 @@ class Cut:
     duration_ms: int
 
 
-def cut(path: Path) -> list[Cut]:
-    """Return the fragments of a reel."""
+def cut(path: Path, limits: Limits | None = None) -> list[Cut]:
+    """Return the fragments of a reel; `limits`: when to cut."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
-        fragmenter = Fragmenter(video, None, Limits())
+        fragmenter = Fragmenter(video, None, limits or Limits())
         found = [
             fragment
             for packet in container.demux(video)

@@ -113,9 +113,11 @@ class NumberedEdge(Edge):
         return self._to_s3.down_since_s is None and self._to_sqs.down_since_s is None
 
 
-async def started(config: EdgeConfig) -> tuple[NumberedEdge, "asyncio.Task[None]"]:
-    """Run an edge in a task; returns once its cameras are started."""
-    edge = NumberedEdge(config)
+async def started(
+    config: EdgeConfig, edge: NumberedEdge | None = None
+) -> tuple[NumberedEdge, "asyncio.Task[None]"]:
+    """Run an edge, or that one, in a task; returns once its cameras are started."""
+    edge = edge or NumberedEdge(config)
     ready = asyncio.Event()
     task = asyncio.create_task(edge.run(ready.set), name="edge")
     waiting = asyncio.create_task(ready.wait())

@@ -22,6 +22,7 @@ BENCHES = {
     "capture": "what recording costs, against one ffmpeg for each camera",
     "soak": "does a long-running edge keep its memory, threads and open files?",
     "outage": "the line, S3 and SQS fail in turn: is any frame or detection lost, or doubled?",
+    "drain": "an outage is over: how long does live footage wait while the backlog drains?",
     "kill": "kill -9 of the edge at random moments: is anything lost but what was being written?",
     "chaos": "everything goes wrong: is anything lost, doubled? how long do deployments pause?",
 }

@@ -1,13 +1,21 @@
-"""How many uploads go at once: one more while that carries more, half as many when requests fail.
+"""How many uploads go at once: as few as carry what the line can, half as many when requests fail.
 
 Judged by epochs of a few uploads each. A long thin line carries more with more at once; one that
-is full only answers later, so what gains nothing is taken back, and tried again much later.
+is full only answers later, and live footage waits for its part of it beside the backlog's. So:
+
+    one more ── carries 5 % more? ── yes: one more again
+                └─ no: taken back ── one fewer ── carries all but 3 % of it? ── yes: one fewer again
+                                                  └─ no: taken back ── rest ── one more …
 """
 
 from dataclasses import dataclass
 
 GAIN = 1.05
 """A step up must carry this much more, or is taken back."""
+KEPT = 0.97
+"""With steps down this much must still be carried of what was, or the last is taken back."""
+FEW = 2
+"""Nothing is gained by fewer: one that hangs would hold all others up."""
 TRY_AGAIN = 20
 """Epochs at rest before the next step up is tried."""
 _LEAST_EPOCH_S = 2.0
@@ -25,7 +33,12 @@ class Parallel:
     _began_s: float | None = None
     _before: float = 0.0
     """Bytes a second before the last step up."""
-    _stepped: bool = False
+    _full: float = 0.0
+    """Most bytes a second that steps down began from, since a step up was worth it."""
+    _step: int = 0
+    """The step that is on trial: 1, -1, or 0 for none."""
+    _way: int = 1
+    """Of the next step."""
     _rest: int = 0
 
     def __post_init__(self) -> None:
@@ -43,7 +56,7 @@ class Parallel:
     def failed(self) -> None:
         """A request failed: half as many."""
         self.now = max(self.least, self.now // 2)
-        self._before, self._stepped, self._rest = 0.0, False, 0
+        self._before, self._full, self._step, self._way, self._rest = 0.0, 0.0, 0, 1, 0
         self.idle()
 
     def succeeded(self, now_s: float, size: int) -> None:
@@ -59,12 +72,28 @@ class Parallel:
         self._began_s, self._bytes, self._done = now_s, 0, 0
 
     def _judge(self, rate: float) -> None:
-        if self._stepped and rate < self._before * GAIN:
-            self.now, self._stepped, self._rest = max(self.least, self.now - 1), False, TRY_AGAIN
+        if self._step > 0:
+            if rate < self._before * GAIN:
+                self._take_back()
+                return
+            self._full = 0.0
+        elif self._step < 0 and rate < self._full * KEPT:
+            self._take_back()
+            self._rest = TRY_AGAIN
             return
         if self._rest:
             self._rest -= 1
             return
-        self._before = rate
-        self._stepped = self.now < self.most
-        self.now = min(self.most, self.now + 1)
+        self._before, self._full = rate, max(self._full, rate)
+        following = min(self.now + self._way, self.most)
+        if self._way < 0:
+            following = max(following, self.least, min(FEW, self.now))
+        self._step, self.now = following - self.now, following
+        if not self._step:
+            self._way = -self._way
+            self._rest = TRY_AGAIN if self._way > 0 else 0
+
+    def _take_back(self) -> None:
+        """Undo the step; the other way is tried next."""
+        self.now -= self._step
+        self._step, self._way = 0, -self._way

@@ -57,6 +57,23 @@ async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_pat
         assert found["hit"][fault]["sqs"] > 0, fault
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_backlog_drains_beside_live_footage_and_nothing_is_lost(tmp_path: Path) -> None:
+    found = await _bench(
+        tmp_path, "drain", "--backlog", "12", "--cameras", "2", "--fragment-s", "2",
+        "--megabits", "0.5", "--after-s", "5",
+    )  # fmt: skip
+    assert found["clean"], found
+    for order in ("live_first", "oldest_first"):
+        one = found[order]
+        assert one["backlog_fragments"] == 12
+        assert one["drained_s"] > 0
+        live = one["live_ms_while_draining_count"] + one["live_ms_after_count"]
+        assert live > 0
+        assert one["in_s3"] == 12 + live, order
+
+
 async def _bench(folder: Path, *arguments: str) -> Any:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     said = (folder / "said.log").open("wb")

@@ -140,6 +140,31 @@ class TestParallel:
         seen = self.on_a_line(Parallel(1, 16, 2), each=1_000_000, line=100_000, seconds=3_600)
         assert max(seen) <= 3
 
+    @pytest.mark.parametrize("at_first", [4, 16])
+    def test_a_full_line_comes_down_to_as_few_as_fill_it(self, at_first: int) -> None:
+        """What else is under way is what a live fragment shares the line with."""
+        parallel = Parallel(1, 16, at_first)
+        seen = self.on_a_line(parallel, each=350_000, line=1_000_000, seconds=1_800)
+        settled = seen[len(seen) // 2 :]
+        assert set(settled) <= {2, 3, 4}  # 3 fill it; the others are tried again and again
+        assert settled.count(3) > 0.8 * len(settled)
+
+    def test_one_that_hangs_never_holds_up_all_others(self) -> None:
+        seen = self.on_a_line(Parallel(1, 16, 4), each=9e9, line=1_000_000, seconds=3_600)
+        assert min(seen) == 2
+        seen = self.on_a_line(Parallel(1, 1, 1), each=9e9, line=1_000_000, seconds=600)
+        assert set(seen) == {1}
+
+    def test_steps_down_together_give_up_little(self) -> None:
+        """A line on which each one more brings a little: sixteen carry 94 % of what it can."""
+        parallel, now, carried = Parallel(1, 16, 16), 0.0, 0.0
+        for _ in range(3_000):
+            parallel.began(now)
+            now += 0.1 * (parallel.now + 1) / parallel.now
+            carried += 100_000
+            parallel.succeeded(now, 100_000)
+        assert carried / now > 0.95 * (1_000_000 * 16 / 17)
+
     def test_failures_halve_it_down_to_the_bound(self) -> None:
         parallel = Parallel(2, 16, 16)
         halved = []

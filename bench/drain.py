@@ -1,0 +1,300 @@
+"""An outage is over: how long does live footage wait while the backlog drains on a good line?
+
+    spool: N fragments of the outage ─┐
+    cameras, live ────────────────────┴─► uploads ──► a line of 3 times the live rate ──► S3, SQS
+
+Once for each order of uploads, live first and oldest first, with a spool and cameras of its own.
+The line is a proxy that carries so many bytes a second, all connections together; or (`--by limit`)
+the edge's own cap. When the last of the backlog stands in S3 the cameras go on for a while, and
+the edge is stopped. Then S3 is listed: all that the spool was given must stand there, byte for
+byte, and be noticed once the queue is read.
+"""
+
+import argparse
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from bench import reel
+from bench.backlog import fill, id_of, waiting
+from bench.cloudlet import Cloudlet, Standing, drained, need, said, standing
+from bench.fault_proxy import FaultProxy
+from bench.figures import spread
+from bench.site import NumberedEdge, NumberedEyes, started
+from bench.surroundings import environment, say
+from domain.errors import VigilError
+from domain.events import FragmentArrived, RunStarted
+from domain.identity import FragmentId
+from edge_bridge.config import EdgeConfig
+from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.spool import Spool, open_spool
+from media.fragmenter import Limits
+from stores.aws import AwsEndpoint
+from stores.objects import ObjectStore
+from stores.queue import Queue
+
+Order = Literal["live", "oldest"]
+ORDERS: tuple[Order, ...] = ("live", "oldest")
+CLIP_S = 30
+LIVE_S = 60
+"""Younger footage is live, as by default."""
+_PATIENCE = 5
+"""The backlog may take so many times as long as the line alone would, and two minutes more."""
+_LOOK_S = 0.1
+_MANY = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the bench's options."""
+    parser.add_argument("--backlog", type=int, default=900, help="fragments (default 900)")
+    parser.add_argument("--cameras", type=int, default=4, help="cameras (default 4)")
+    parser.add_argument("--megabits", type=float, default=1, help="Mbit/s of each (default 1)")
+    parser.add_argument(
+        "--times", type=float, default=3, help="what the line carries, of the live rate (default 3)"
+    )
+    parser.add_argument("--fragment-s", type=int, default=4, help="seconds of each (default 4)")
+    parser.add_argument("--after-s", type=float, default=60, help="live alone (default 60)")
+    parser.add_argument(
+        "--by", choices=("line", "limit"), default="line", help="what the cap is (default line)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Drain by each order; return the figures of both."""
+    if arguments.times <= 1:
+        raise VigilError("--times must be more than 1: else the backlog grows for ever.")
+    folder = Path(tempfile.mkdtemp(prefix="vigil-drain-"))
+    try:
+        clip = folder / "clip.ts"
+        reel.film(clip, seconds=CLIP_S, megabits=arguments.megabits)
+        with Cloudlet(folder / "cloud", say) as cloud, environment(cloud.env):
+            found = {
+                order: asyncio.run(
+                    _Drain(folder / order, dict(cloud.env), clip, arguments, order).run()
+                )
+                for order in ORDERS
+            }
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "cameras": arguments.cameras, "megabits": arguments.megabits, "times": arguments.times,
+        "by": arguments.by, "fragment_s": arguments.fragment_s, "live_s": LIVE_S,
+        **{f"{order}_first": figures for order, figures in found.items()},
+        "clean": all(figures["clean"] for figures in found.values()),
+    }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen of fragments, in memory: when the spool got them, when they stood in S3."""
+
+    backlog: dict[FragmentId, FragmentArrived] = field(default_factory=dict)
+    live: dict[FragmentId, FragmentArrived] = field(default_factory=dict)
+    uploaded_ms: dict[FragmentId, int] = field(default_factory=dict)
+    """UTC of the first time."""
+    left: int = 0
+    """Fragments of the backlog that are not in S3."""
+    began_ms: int = 0
+    drained_ms: int = 0
+
+    def follow(self, spool: Spool) -> None:
+        """See what a spool is given and what it is told to be in S3; on its thread."""
+        store, uploaded = spool.store, spool.uploaded
+
+        def stored(event: FragmentArrived, data: bytes | bytearray, began: RunStarted) -> bool:
+            self.live[id_of(event)] = event
+            return store(event, data, began)
+
+        def put(one: FragmentId) -> None:
+            uploaded(one)
+            if one not in self.uploaded_ms:
+                self.uploaded_ms[one] = _now_ms()
+                self.left -= one in self.backlog
+                if not self.left and not self.drained_ms:
+                    self.drained_ms = _now_ms()
+
+        for name, method in (("store", stored), ("uploaded", put)):
+            setattr(spool, name, method)
+
+    def waits(self) -> tuple[list[float], list[float]]:
+        """Return closed -> in S3, ms, of live footage: closed while the backlog drained, after."""
+        while_: list[float] = []
+        after: list[float] = []
+        for one, event in self.live.items():
+            if one in self.uploaded_ms:
+                waited = max(float(self.uploaded_ms[one] - event.closed_ms), 0.0)
+                (while_ if event.closed_ms < self.drained_ms else after).append(waited)
+        return while_, after
+
+
+class _WatchedEdge(NumberedEdge):
+    """An edge whose spool is seen from its first moment on."""
+
+    def __init__(self, config: EdgeConfig, watch: Watch) -> None:
+        super().__init__(config)
+        self._watch = watch
+
+    def _looks(self, owner: SpoolOwner) -> NumberedEyes:
+        self._watch.follow(owner.spool)
+        return super()._looks(owner)
+
+
+class _Drain:
+    """One order's turn."""
+
+    def __init__(
+        self, folder: Path, env: Mapping[str, str], clip: Path, of: argparse.Namespace, order: Order
+    ) -> None:
+        self._folder, self._env, self._clip, self._of, self._order = folder, env, clip, of, order
+        self._site = f"bench/drain-{order}"
+        self._live_bytes_s = clip.stat().st_size / CLIP_S * of.cameras
+        self._watch = Watch()
+
+    async def run(self) -> dict[str, Any]:
+        """Fill, drain, compare."""
+        size = await asyncio.to_thread(self._fill)
+        line_bytes_s = self._live_bytes_s * self._of.times
+        s3 = urlsplit(need(self._env, "VIGIL_S3_ENDPOINT"))
+        watch = self._watch
+        async with FaultProxy(
+            s3.hostname or "", s3.port or 0, random.Random(1), slow_bytes_s=line_bytes_s
+        ) as line:
+            if self._of.by == "line":
+                line.begin("slow", 1.0)
+            watch.began_ms = _now_ms()
+            config = self._config(line.url, line_bytes_s)
+            edge, task = await started(config, _WatchedEdge(config, watch))
+            within_s = _PATIENCE * size / line_bytes_s + 120
+            await self._until_drained(task, within_s)
+            drained_s = (watch.drained_ms - watch.began_ms) / 1_000
+            say(f"{self._order} first: drained after {drained_s:.1f} s")
+            await asyncio.sleep(self._of.after_s)
+            edge.stop()
+            await task
+        faults, found = await self._compare()
+        for fault in faults[:_MANY]:
+            say(f"{self._order} first: {fault}")
+        while_, after = watch.waits()
+        return {
+            "backlog_fragments": len(watch.backlog),
+            "backlog_bytes": size,
+            "line_kbit": round(line_bytes_s * 8 / 1_000),
+            "drained_s": round(drained_s, 1),
+            "line_alone_s": round(size / (line_bytes_s - self._live_bytes_s), 1),
+            **_spread("live_ms_while_draining", while_),
+            **_spread("live_ms_after", after),
+            "in_s3": sum(len(of.fragments) for of in found.values()),
+            "said": len(faults),
+            "clean": not faults,
+        }
+
+    def _fill(self) -> int:
+        cameras = [f"{self._site}/cam-{at}" for at in range(self._of.cameras)]
+        cuts = reel.cut(self._clip, Limits(target_ms=self._of.fragment_s * 1_000))
+        self._folder.mkdir(parents=True)
+        spool = open_spool(self._folder / "spool", "bench", self._config("", 0).spool_limits())
+        end_ms = _now_ms() - 2 * LIVE_S * 1_000
+        try:
+            made = fill(spool, waiting(cameras, cuts, self._of.backlog, end_ms), "bench")
+        finally:
+            spool.close()
+        self._watch.backlog = {id_of(event): event for event in made}
+        size = sum(event.size_bytes for event in made)
+        self._watch.left = len(made)
+        say(f"{self._order} first: {len(made)} fragments wait, {size >> 20} MiB")
+        return size
+
+    def _config(self, s3: str, line_bytes_s: float) -> EdgeConfig:
+        upload: dict[str, Any] = {"order": self._order, "live_s": LIVE_S, "flush_s": 60}
+        if self._of.by == "limit" and line_bytes_s:
+            upload["limit_kbit"] = round(line_bytes_s * 8 / 1_000)
+        return EdgeConfig.model_validate(
+            {
+                "site": self._site,
+                "edge": "bench",
+                "cloud": {
+                    "bucket": need(self._env, "VIGIL_S3_BUCKET"),
+                    "queue_url": need(self._env, "VIGIL_SQS_QUEUE_URL"),
+                    "region": need(self._env, "AWS_DEFAULT_REGION"),
+                    "s3_endpoint": s3 or None,
+                    "sqs_endpoint": need(self._env, "VIGIL_SQS_ENDPOINT"),
+                },
+                "spool": {"dir": str(self._folder / "spool"), "free_floor_bytes": 0},
+                "fragment_s": self._of.fragment_s,
+                "upload": upload,
+                "cameras": [
+                    {
+                        "id": f"cam-{at}",
+                        # Two cameras may not have one address, nor close all at one moment.
+                        "url": f"{self._clip.as_uri()}?loop=1&offset_ms={at * 1_300}#cam-{at}",
+                    }
+                    for at in range(self._of.cameras)
+                ],
+            }
+        )
+
+    async def _until_drained(self, task: "asyncio.Task[None]", within_s: float) -> None:
+        deadline_s = time.monotonic() + within_s
+        said_s = time.monotonic()
+        while not self._watch.drained_ms:
+            if task.done():
+                task.result()
+                raise VigilError("the edge ended by itself.")
+            if time.monotonic() > deadline_s:
+                raise VigilError(f"the backlog was not drained within {within_s:.0f} s.")
+            if time.monotonic() - said_s > 30:
+                said_s = time.monotonic()
+                say(f"{self._order} first: {self._watch.left} fragments of the backlog are left")
+            await asyncio.sleep(_LOOK_S)
+
+    async def _compare(self) -> tuple[list[str], Standing]:
+        """Return what is wrong, in words, and what stands in S3."""
+        region = need(self._env, "AWS_DEFAULT_REGION")
+        at_s3, at_sqs = (
+            AwsEndpoint(region, need(self._env, f"VIGIL_{name}_ENDPOINT")) for name in ("S3", "SQS")
+        )
+        async with (
+            ObjectStore(at_s3, need(self._env, "VIGIL_S3_BUCKET")) as store,
+            Queue(at_sqs, need(self._env, "VIGIL_SQS_QUEUE_URL")) as queue,
+        ):
+            found = await standing(store, self._site)
+            events = [one for one in await drained(queue) if one.key.startswith(self._site)]
+        given = self._watch.backlog | self._watch.live
+        return [*said(events, found), *compare(given, found)], found
+
+
+def compare(given: Mapping[FragmentId, FragmentArrived], found: Standing) -> list[str]:
+    """Compare what the spool was given with what stands in S3; return what differs, in words."""
+    stands = {
+        FragmentId(camera, run, seq): event
+        for (camera, run), of in found.items()
+        for seq, event in of.fragments.items()
+    }
+    faults = [f"lost: {one}" for one in given if one not in stands]
+    faults += [f"nobody recorded it: {one}" for one in stands if one not in given]
+    faults += [
+        f"other bytes stand in S3: {one}"
+        for one, event in given.items()
+        if one in stands and stands[one].sha256 != event.sha256
+    ]
+    faults += [
+        f"{of} gave up {run.end.given_up}"
+        for of, run in found.items()
+        if run.end is not None and run.end.given_up
+    ]
+    return faults if given else ["nothing was recorded"]
+
+
+def _spread(name: str, values: Sequence[float]) -> dict[str, float | int]:
+    return spread(name, values) | ({f"{name}_max": round(max(values), 1)} if values else {})
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
