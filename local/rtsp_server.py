@@ -21,7 +21,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402
 
 _PARSERS = {
     "video/x-h264": (
@@ -275,8 +275,7 @@ def _lock(auth: Any, factory: Any, camera: dict[str, Any]) -> None:
     """Let only the camera's user in."""
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", camera["name"])
-    basic = GstRtspServer.RTSPAuth.make_basic(camera["user"], camera.get("password", ""))
-    auth.add_basic(basic, token)
+    auth.add_digest(camera["user"], camera.get("password", ""), token)
     permissions = GstRtspServer.RTSPPermissions()
     for kind in ("media.factory.access", "media.factory.construct"):
         permissions.add_permission_for_role(camera["name"], kind, True)
@@ -288,6 +287,7 @@ def _serve(config: dict[str, Any]) -> None:
     plain = _listen(config["host"], config["port"])
     locked = _listen(config["host"], config["locked_port"])
     auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)  # as most cameras
     for camera in config["cameras"]:
         factory = _factory(camera)
         server = plain

@@ -71,6 +71,10 @@ class RtspCamera:
         del connection, verb, headers
         return False
 
+    def challenge(self, verb: str, url: str, headers: Mapping[str, str]) -> str | None:
+        """What a 401 asks for (its WWW-Authenticate lines); None where the request may pass."""
+        del verb, url, headers
+
     def transport(self, number: int, asked: str) -> str:
         """What SETUP answers for a track."""
         del asked
@@ -115,6 +119,10 @@ class RtspCamera:
             verb = request[0].decode()
             if self.rude(connection, verb, headers):
                 return
+            if why := self.challenge(verb, request[1].decode(), headers):
+                cseq = f"CSeq: {headers.get('cseq', 1)}"
+                connection.sendall(f"RTSP/1.0 401 Unauthorized\r\n{cseq}\r\n{why}\r\n".encode())
+                continue
             answer, body = (
                 f"RTSP/1.0 200 OK\r\nCSeq: {headers.get('cseq', 1)}\r\nSession: 1\r\n",
                 "",

@@ -15,7 +15,8 @@ from edge_bridge.capture.source import SourceRefusedError
 from edge_bridge.rtsp.fault import REFUSED, WANTS_USER, NotPlainError, unspoken
 
 _HASHES = {"MD5": "md5", "MD5-SESS": "md5", "SHA-256": "sha256", "SHA-256-SESS": "sha256"}
-_STRENGTH = ("MD5", "MD5-SESS", "SHA-256", "SHA-256-SESS")
+SPOKEN = tuple(_HASHES)
+"""Digest's algorithms that are known here, the strongest last."""
 _MOST_VALUE = 4 << 10
 _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 _SCHEME = re.compile(r"[\w-]+")
@@ -90,14 +91,14 @@ class Signing:
         digests = [one for one in offered if one.scheme == "digest"]
         spoken = [one for one in digests if one.algorithm in _HASHES and _plain_quality(one)]
         if spoken:
-            return max(spoken, key=lambda one: _STRENGTH.index(one.algorithm))
+            return max(spoken, key=lambda one: SPOKEN.index(one.algorithm))
         basic = [one for one in offered if one.scheme == "basic"]
         if basic and (self._encrypted or not digests):
             return basic[0]
         odd = [one for one in digests if one.algorithm not in _HASHES]
         if odd:
             remedy = "which is not spoken here: allow MD5 or SHA-256 in its settings"
-            raise SourceRefusedError(unspoken(odd[-1].given["algorithm"], remedy))
+            raise SourceRefusedError(unspoken(odd[-1].algorithm, remedy))
         raise NotPlainError("it wants the password in a way of its own")
 
 
