@@ -1,4 +1,4 @@
-"""Hypothesis for the domain: quick, never the same twice, and the way back printed on failure."""
+"""Hypothesis for the unit tests: quick, never the same twice, and the way back printed on failure."""
 
 import os
 
@@ -13,5 +13,5 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
 )
-settings.register_profile("domain", QUICK)
-settings.load_profile("domain")
+settings.register_profile("unit", QUICK)
+settings.load_profile("unit")
