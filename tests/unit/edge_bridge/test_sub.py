@@ -62,13 +62,27 @@ class Main:
             stream.offer(CodedPicture(CAMERA, run, b"main", pts, at_ms, n % FPS == 0, coding))
 
 
+class Turns:
+    """Lets a film go on, and counts how often it asked to."""
+
+    def __init__(self) -> None:
+        self._left, self.asked = threading.Semaphore(0), 0
+
+    def acquire(self) -> None:
+        self.asked += 1
+        self._left.acquire()
+
+    def release(self, turns: int = 1) -> None:
+        self._left.release(turns)
+
+
 class Film:
-    """A sub stream of numbered pictures, each `delay_ms` after it was taken; `step` lets it go on.
+    """A sub stream of numbered pictures, each `delay_ms` after it was taken; turns let it go on.
 
     Its picture n is taken `n * 40` ms after T0, as main's is.
     """
 
-    def __init__(self, path: Path, delay_ms: int, turns: threading.Semaphore, *, per: int) -> None:
+    def __init__(self, path: Path, delay_ms: int, turns: Turns, *, per: int) -> None:
         self._container = av.open(str(path))
         self.video = self._container.streams.video[0]
         self.audio = None
@@ -90,7 +104,7 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "sub.mp4", 400, width=96, height=64)
 
 
-Made = Callable[..., tuple[SubStream, Feed, Main, threading.Semaphore]]
+Made = Callable[..., tuple[SubStream, Feed, Main, Turns]]
 
 
 @pytest.fixture
@@ -98,7 +112,7 @@ def made(clip: Path) -> Iterator[Made]:
     streams: list[SubStream] = []
 
     def make(main_ms: int = 80, sub_ms: int = 80) -> tuple[Any, ...]:
-        feed, main, turns = Feed(), Main(main_ms), threading.Semaphore(0)
+        feed, main, turns = Feed(), Main(main_ms), Turns()
         stream = SubStream(
             CAMERA,
             feed,
@@ -127,14 +141,19 @@ def looked_at() -> str:
     return one
 
 
-async def together(
-    stream: SubStream, main: Main, turns: threading.Semaphore, seconds: range
-) -> None:
+async def next_turn(turns: Turns) -> None:
+    """Let the sub stream go on by a second; return once that is looked at."""
+    await wait_for(lambda: turns.asked > 0, within_s=20, what="it is opened")
+    before = turns.asked
+    turns.release()
+    await wait_for(lambda: turns.asked > before, within_s=20, what="it went on")
+
+
+async def together(stream: SubStream, main: Main, turns: Turns, seconds: range) -> None:
     """Let both streams go on by whole seconds, main first."""
     for second in seconds:
         main.play(stream, second * FPS, FPS)
-        turns.release()
-        await asyncio.sleep(0.05)
+        await next_turn(turns)
 
 
 @pytest.mark.parametrize(("main_ms", "sub_ms"), [(80, 80), (200, 80), (80, 140)])
@@ -187,8 +206,7 @@ async def test_a_new_run_is_looked_at_by_main_until_its_clock_has_started(made: 
     await wait_for(lambda: feed.of(96), within_s=20, what="the sub stream is used")
     seen = len(feed.of(96))
     main.play(stream, 5 * FPS, FPS, run="next")
-    turns.release()
-    await asyncio.sleep(0.05)
+    await next_turn(turns)
     assert [one.run for one in feed.offered[-FPS:]] == ["next"] * FPS
     assert looked_at() == "main"
     assert {one.run for one in feed.of(96)[seen:]} <= {"run"}
