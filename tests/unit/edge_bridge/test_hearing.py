@@ -19,6 +19,7 @@ from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.hearing import Hearing
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.parallel import Parallel
+from edge_bridge.upload.patience import Patience
 from edge_bridge.upload.schedule import Schedule
 from edge_bridge.upload.signal import Signal
 from tests.unit.edge_bridge.cloud import MemoryCloud
@@ -124,7 +125,10 @@ async def test_an_allowance_that_runs_out_is_told_apart() -> None:
     assert not anew()
 
 
-async def test_fragments_that_hung_are_sent_once_the_store_answers(tmp_path: Path) -> None:
+async def test_fragments_that_hung_are_sent_once_the_store_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Patience, "allowed_s", lambda *_: 3_600.0)  # that is not what ends them
     cloud, wake = MemoryCloud(), Signal()
     cloud.answering.clear()
     spool = open_spool(tmp_path, "e1", PLENTY)
@@ -145,7 +149,6 @@ async def test_fragments_that_hung_are_sent_once_the_store_answers(tmp_path: Pat
         seen = cloud.questions + 2
         await wait_for(lambda: cloud.questions >= seen, within_s=10, what="one goes unanswered")
         cloud.answering.set()
-        # Their allowance is 20 s.
         await wait_for(lambda: len(cloud.objects) == 3, within_s=15, what="all stands in S3")
         assert set(cloud.objects) == {fragment_key(CAMERA, RUN, seq) for seq in range(3)}
     finally:
