@@ -107,8 +107,12 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
         assert second["a"] == first["a"]
         assert keeps.ends == {first["b"]: CHANGED, first["c"]: CHANGED}
         await wait_for(lambda: feed.offered.get(named("a")), within_s=60, what="a is looked at")
-        (detail,) = [one.detail for one in cameras.statuses if one.camera == named("a")]
-        assert detail.startswith("the main stream is looked at; the sub stream: the clip")
+
+        def told() -> bool:
+            (detail,) = [one.detail for one in cameras.statuses if one.camera == named("a")]
+            return detail.startswith("the main stream is looked at; the sub stream: the clip")
+
+        await wait_for(told, within_s=60, what="why it is not the sub stream")
 
         # all record by fragment_s
         await cameras.apply(
