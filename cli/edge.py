@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,9 @@ def _seconds(text: str) -> float:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # Until the edge takes the signal itself. As a container's first process it has no default
+    # action: the edge would go on, and be killed once the container's patience ends.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the spool bears it anywhere
     from edge_bridge import logs  # noqa: PLC0415 - PyAV and OpenCV are slow to load
     from edge_bridge.edge import Edge  # noqa: PLC0415
 

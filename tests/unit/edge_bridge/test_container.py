@@ -1,5 +1,6 @@
 """The container and the systemd unit: linted, and they say what the program understands."""
 
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +62,21 @@ def test_it_runs_read_only_and_bounded() -> None:
     edge = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]["edge"]
     assert edge["read_only"] is True and edge["cap_drop"] == ["ALL"]
     assert all(edge[limit] for limit in ("mem_limit", "cpus", "pids_limit"))
+    assert edge["init"] is True, "a first process that has no handler yet ignores SIGTERM"
+
+
+def test_stopped_while_it_starts_it_ends_by_itself(tmp_path: Path) -> None:
+    """By a handler, not the signal's default action, which a container's first process lacks."""
+    config = tmp_path / "edge.yaml"
+    os.mkfifo(config)
+    edge = subprocess.Popen([VIGIL, "edge", "run", "--config", config])
+    try:
+        with config.open("w"):  # once it reads its configuration, and waits for ours
+            edge.terminate()
+            assert edge.wait(timeout=30) == 0
+    finally:
+        edge.kill()
+        edge.wait()
 
 
 def test_what_container_and_unit_start_is_understood() -> None:
