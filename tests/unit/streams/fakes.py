@@ -156,4 +156,4 @@ async def drain(consumer: Any, fetches: int) -> None:
     """Run Faust's own loop around getmany for some fetches."""
     client = consumer._thread
     fetcher = SimpleNamespace(_stopped=SimpleNamespace(is_set=lambda: client.fetches >= fetches))
-    await asyncio.wait_for(consumer._drain_messages(fetcher), 10)
+    await asyncio.wait_for(consumer._drain_messages(fetcher), 30)

@@ -171,7 +171,7 @@ async def test_work_in_hand_is_waited_for_until_its_batch_ends() -> None:
     assert not waiting.done()
     consumer.end(batch)
     gc.collect()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 30)
     assert client.commits[SOURCE] == 1
 
 

@@ -184,12 +184,12 @@ async def test_offsets_are_committed_after_the_table_updates(stock: bool) -> Non
 
         committing = asyncio.create_task(commit())
         if stock:
-            await asyncio.wait_for(committing, 10)
+            await asyncio.wait_for(committing, 30)
         else:
             await wait_for(lambda: barriers(buffer), within_s=10, what="a barrier", every_s=0)
             assert not committing.done()
         broker_takes.set()
-        await asyncio.wait_for(committing, 10)
+        await asyncio.wait_for(committing, 30)
         await wait_for(lambda: order.count("changelog") == 2, within_s=10, what="sent", every_s=0)
     finally:
         await buffer.stop()

@@ -79,11 +79,11 @@ async def test_a_position_moves_only_when_the_delivery_in_hand_has_ended() -> No
     delivery = consumer.getmany(timeout=0.01)
     await anext(delivery)
     seeking = asyncio.create_task(consumer.perform_seek())
-    await asyncio.wait_for(consumer.interrupted.wait(), 5)
+    await asyncio.wait_for(consumer.interrupted.wait(), 30)
     assert not seeking.done()
     with pytest.raises(StopAsyncIteration):
         await anext(delivery)
-    await asyncio.wait_for(seeking, 5)
+    await asyncio.wait_for(seeking, 30)
     assert client.positions[SOURCE] == 0
 
 
@@ -193,7 +193,7 @@ async def test_a_message_that_was_given_back_holds_commits_back_and_nobody_up() 
     second.ack(consumer)  # Faust's loop does so when the body ends
     third.ack(consumer)
     gc.collect()
-    await asyncio.wait_for(consumer.wait_empty(), 5)
+    await asyncio.wait_for(consumer.wait_empty(), 30)
     assert client.commits[SOURCE] == 1
 
 
@@ -312,12 +312,12 @@ async def test_what_is_processed_during_a_commit_is_committed_by_the_next(
     client.commit = slow  # type: ignore[method-assign]
     one.ack(consumer)
     periodic = asyncio.create_task(consumer.commit())
-    await asyncio.wait_for(under_way.wait(), 5)
+    await asyncio.wait_for(under_way.wait(), 30)
     two.ack(consumer)
     last = asyncio.create_task(consumer.commit())
     await asyncio.sleep(0)
     go_on.set()
-    await asyncio.wait_for(asyncio.gather(periodic, last), 5)
+    await asyncio.wait_for(asyncio.gather(periodic, last), 30)
     assert client.commits[SOURCE] == committed
 
 

@@ -63,10 +63,10 @@ async def test_nothing_of_many_is_acknowledged_before_all_are_done(ended: list[s
 
     app = App()
     working = asyncio.create_task(handle_many(app, handler, events(0, 1, 2)))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     assert app.done == []
     written.set()
-    await asyncio.wait_for(working, 5)
+    await asyncio.wait_for(working, 30)
     assert app.done == [5, 6, 7]
 
 

@@ -87,9 +87,9 @@ async def test_an_action_that_hangs_is_given_up_when_the_partitions_go() -> None
     await began.wait()
     interrupted.set()
     with pytest.raises(Interrupted):
-        await asyncio.wait_for(insisting, 5)
+        await asyncio.wait_for(insisting, 30)
     with pytest.raises(Interrupted):  # and does not begin while they are away
-        await asyncio.wait_for(insist(action, what="test", interrupted=interrupted), 5)
+        await asyncio.wait_for(insist(action, what="test", interrupted=interrupted), 30)
 
 
 async def test_an_action_that_ends_soon_is_let_end() -> None:

@@ -1,5 +1,6 @@
 """Settings: secrets from files, the database's address made whole, half a TLS refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import faust
@@ -15,13 +16,15 @@ URL = "postgresql://vigil@db.example:5432/vigil"
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import os
 
     for name in list(os.environ):
         if name.startswith("VIGIL_"):
             monkeypatch.delenv(name)
     settings.cache_clear()
+    yield
+    settings.cache_clear()  # nobody else is to have what these tests set
 
 
 @pytest.fixture
