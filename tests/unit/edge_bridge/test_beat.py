@@ -223,6 +223,7 @@ async def test_a_disk_that_does_not_say_how_full_it_is_stops_no_heartbeat(
         assert beats_of(cloud)[-1].disk_free_bytes == 0
         assert len(asked) == 1
         hanging.set()
+        monkeypatch.setattr(beat_module, "_ASK_S", 60)
         assert device.beats._asking is not None
         await device.beats._asking
         await device.beats._beat()
