@@ -52,14 +52,13 @@ class Locked(RtspCamera):
         return "".join(f"WWW-Authenticate: {one}{more}\r\n" for one in said)
 
     def _right(self, verb: str, url: str, said: Mapping[str, str]) -> bool:
-        name, _, session = said.get("algorithm", "MD5").partition("-sess")
-        session = "-sess" in said.get("algorithm", "")
+        name, dash, _ = said.get("algorithm", "MD5").partition("-sess")
 
         def h(text: str) -> str:
             return _HASHES[name](text.encode()).hexdigest()
 
         a1 = h(f"{USER}:{said['realm']}:{PASSWORD}")
-        if session:
+        if dash:
             a1 = h(f"{a1}:{said['nonce']}:{said['cnonce']}")
         a2 = h(f"{verb}:{said['uri']}")
         if "qop" in said:

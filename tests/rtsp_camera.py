@@ -74,6 +74,7 @@ class RtspCamera:
     def challenge(self, verb: str, url: str, headers: Mapping[str, str]) -> str | None:
         """What a 401 asks for (its WWW-Authenticate lines); None where the request may pass."""
         del verb, url, headers
+        return None
 
     def transport(self, number: int, asked: str) -> str:
         """What SETUP answers for a track."""
@@ -81,7 +82,12 @@ class RtspCamera:
         return f"RTP/AVP/TCP;unicast;interleaved={2 * number}-{2 * number + 1}"
 
     def play(self, connection: socket.socket) -> None:
-        """Send what PLAY asked for, each packet when its time has come."""
+        """Do what PLAY asked for, and keep the connection for a while."""
+        self.send(connection)
+        self.over.wait(20)
+
+    def send(self, connection: socket.socket) -> None:
+        """Send the tracks' packets, each when its time has come."""
         timed = [_numbered(number, track) for number, track in enumerate(self.tracks)]
         passed_s = 0.0
         for at_s, _, _, packet in heapq.merge(*timed):
@@ -89,7 +95,6 @@ class RtspCamera:
                 return
             passed_s = max(at_s, passed_s)
             connection.sendall(packet)
-        self.over.wait(20)
 
     def _accept(self) -> None:
         while not self.over.is_set():

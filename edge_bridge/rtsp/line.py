@@ -18,6 +18,8 @@ _PORT = {"rtsp": 554, "rtsps": 322}
 _READ = 64 << 10
 _MOST = 8 << 20
 """Bytes of a camera's whole part in the dialog, early pictures included."""
+_MOST_SKIPPED = 100
+"""Messages before an answer: what the camera asks itself, and that it goes on (1xx)."""
 
 
 class Line:
@@ -49,11 +51,12 @@ class Line:
         try:
             self.connection.settimeout(self._left_s())
             self.connection.sendall(self.request(verb, url, *headers))
-            while True:
+            for _ in range(_MOST_SKIPPED):
                 message = self._next()
                 if message.code is not None and message.code >= 200:
                     self._has_answered = True
                     return message
+            raise SourceError(fault.TOO_LONG)
         except TimeoutError:
             raise SourceError(self._late(verb)) from None
         except OSError:
