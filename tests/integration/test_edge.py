@@ -367,7 +367,8 @@ async def test_health_and_metrics_answer_on_the_local_port(
         async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
             assert 'vigil_edge_recording{camera="acme/health/gate"} 1.0' in await answer.text()
         code, said = await command(services, "health", edge.config)
-        assert (code, said.strip()) == (0, "acme/health/gate: recording")
+        # That nobody keeps this machine's clock is said in a line after it.
+        assert (code, said.splitlines()[0]) == (0, "acme/health/gate: recording")
     code, said = await command(services, "health", edge.config)
     assert code == 1
     assert "does not answer" in said and "Traceback" not in said
