@@ -20,8 +20,8 @@ FOR_EVER = "import time; print('up', flush=True); time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FOR_EVER
 WITH_CHILD = (
     "import subprocess, sys; "
-    f"child = subprocess.Popen([sys.executable, '-c', {DEAF!r}]); print(child.pid, flush=True); "
-    "child.wait()"
+    f"child = subprocess.Popen([sys.executable, '-c', {DEAF!r}], stdout=subprocess.DEVNULL); "
+    "print(child.pid, flush=True); child.wait()"
 )
 
 
