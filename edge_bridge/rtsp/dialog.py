@@ -69,7 +69,7 @@ class _Dialog:
 
     def _remember(self, session: str) -> None:
         name, _, parameters = session.partition(";")
-        self.session = name.strip()
+        self.session = name.strip() or None
         found = re.search(r"timeout\s*=\s*([0-9]{1,6})", parameters, re.I)
         half_s = (int(found[1]) if found else _SESSION_S) / 2
         self.alive_s = min(max(half_s, _LEAST_ALIVE_S), _MOST_ALIVE_S)
@@ -138,10 +138,10 @@ def play(
     camera cannot be read, SourceRefusedError where it takes neither user nor password, and
     NotPlainError where FFmpeg may be able to read it.
     """
-    parts = urlsplit(url)
-    url = on_the_wire(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
     line = Line(url, within_s)
     try:
+        parts = urlsplit(url)
+        url = on_the_wire(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
         signing = Signing(username, password, encrypted=line.encrypted)
         return _played(_Dialog(line, signing), url, audio)
     except BaseException:

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 from edge_bridge.capture.source import SourceError
@@ -30,7 +31,10 @@ class Line:
     """
 
     def __init__(self, url: str, within_s: float) -> None:
-        """Connect; all that is ever asked has `within_s` from now on. Raises SourceError."""
+        """Connect; all that is ever asked has `within_s` from now on.
+
+        Only looking up a name takes as long as the resolver does. Raises SourceError.
+        """
         parts = urlsplit(url)
         self.encrypted = parts.scheme == "rtsps"
         self._within_s = within_s
@@ -123,17 +127,23 @@ class Line:
             raise SourceError(fault.unknown_name(self._host)) from None
         refused = False
         for family, kind, protocol, _, address in places:
-            connection = socket.socket(family, kind, protocol)
             try:
-                connection.settimeout(self._left_s())
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.connect(address)
+                connection = self._connected_to(socket.socket(family, kind, protocol), address)
             except OSError as error:
-                connection.close()
                 refused = refused or isinstance(error, ConnectionRefusedError)
                 continue
             return self._encrypted(connection) if self.encrypted else connection
         raise SourceError(fault.NOT_LISTENING if refused else fault.unreachable(self.where))
+
+    def _connected_to(self, connection: socket.socket, address: Any) -> socket.socket:
+        try:
+            connection.settimeout(self._left_s())
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.connect(address)
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def _encrypted(self, connection: socket.socket) -> ssl.SSLSocket:
         try:
