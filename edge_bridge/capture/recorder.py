@@ -12,14 +12,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
-from urllib.parse import urlsplit
 
 from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
-from edge_bridge.capture.clip import ClipSource
-from edge_bridge.capture.rtsp import RtspSource
+from edge_bridge.capture.opening import open_source
 from edge_bridge.capture.run import Feed, Recording, Run
 from edge_bridge.capture.source import (
     Source,
@@ -63,15 +61,6 @@ def failures_after(failures: int, recorded: bool, lasted_s: float) -> int:
     if not recorded:
         return failures + 1
     return 0 if lasted_s >= LONGEST_WAIT_S else min(failures + 1, _MOST_OF_FLAPPING)
-
-
-def open_source(
-    camera: CameraConfig, no_data_s: float, stop: threading.Event, now_ms: Callable[[], int]
-) -> Source:
-    """Connect to a camera or open a clip; raises SourceError, ConfigError."""
-    if urlsplit(camera.url).scheme == "file":
-        return ClipSource(camera.url, camera.audio, stop, now_ms)
-    return RtspSource(camera, no_data_s, now_ms)
 
 
 class Recorder:

@@ -13,18 +13,19 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from edge_bridge.capture.answer import SENT_AWAY, ask
+from edge_bridge.capture import words
+from edge_bridge.capture.answer import ask
 from edge_bridge.capture.bounds import bound_allocations
 from edge_bridge.capture.gathering import Arrived, Gathering
 from edge_bridge.capture.source import SourceError, SourceRefusedError
 from edge_bridge.config import CameraConfig
+from edge_bridge.rtsp import fault
 from media.fragmenter import VIDEO_CODECS
 from media.fragmenter_audio import codec_of
 from media.fragmenter_packet import AnyPacket
 
 log = logging.getLogger(__name__)
 
-_OPEN_S = 15
 _LOOKS = ((3, 5 << 20), (12, 32 << 20))
 """Seconds and bytes in which parameter sets are waited for: at first, and once again with more.
 
@@ -37,33 +38,11 @@ _sent_away: dict[str, None] = {}
 _GENPTS = 0x0001
 _MOST_HELD = 20
 
-_NOTHING = (
-    "the camera promises pictures and sends none that can be read within {} s: restart it; with "
-    "transport udp, look whether a firewall drops them"
-)
 _BLIND = (
     "the camera sends no parameter sets, so its pictures cannot be read: restart it, set its "
     "keyframe interval (GOP) to 2 to 4 s, or choose another stream"
 )
 
-_WORDS: tuple[tuple[type[Exception], str], ...] = (
-    (av_error.HTTPUnauthorizedError, "the camera refuses user name or password (401): mend them"),
-    (
-        av_error.HTTPForbiddenError,
-        "the camera forbids this user the stream (403): give it viewing rights",
-    ),
-    (
-        av_error.HTTPNotFoundError,
-        "the camera knows no stream at this address (404): mend the url's path",
-    ),
-    (
-        av_error.ConnectionRefusedError,
-        "the camera refuses the connection: is RTSP on at this port?",
-    ),
-    (av_error.ConnectionResetError, "the camera cut the connection"),
-    (av_error.BrokenPipeError, "the camera cut the connection"),
-    (av_error.EOFError, "the camera closed the stream"),
-)
 _REFUSALS = (av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError)
 
 
@@ -85,8 +64,8 @@ class RtspSource:
             if _can_be_judged(self.video):
                 break
             self.close()
-            if time.monotonic() - began_s >= _OPEN_S:
-                raise SourceError(_NOTHING.format(_OPEN_S))
+            if time.monotonic() - began_s >= words.OPEN_S:
+                raise SourceError(words.NOTHING.format(words.OPEN_S))
         else:
             raise SourceError(_BLIND)
         audio = self._container.streams.audio
@@ -102,14 +81,14 @@ class RtspSource:
     def _open(self, look_s: int, look_bytes: int) -> None:
         options = {
             "rtsp_transport": self._camera.transport,
-            "timeout": str(int(max(self._no_data_s, _OPEN_S) * 1_000_000)),
+            "timeout": str(int(max(self._no_data_s, words.OPEN_S) * 1_000_000)),
             "allowed_media_types": "video+audio" if self._camera.audio else "video",
             "analyzeduration": str(look_s * 1_000_000),
             "probesize": str(look_bytes),
             "reorder_queue_size": "500",
             "buffer_size": str(4 << 20),
         }
-        address, timeout = _with_password(self._camera), (_OPEN_S, self._no_data_s)
+        address, timeout = _with_password(self._camera), (words.OPEN_S, self._no_data_s)
         try:
             self._container: InputContainer = av.open(
                 address, "r", options=options, timeout=timeout
@@ -162,26 +141,23 @@ class RtspSource:
     def _read_words(self, error: Exception) -> str:
         if isinstance(error, av_error.ExitError | av_error.TimeoutError | TimeoutError):
             return f"no data for {self._no_data_s:g} s"
-        return words(error)
+        return words.words(error)
 
     def _open_words(self, error: Exception) -> str:
         answer = None
         late = isinstance(error, av_error.ExitError | av_error.TimeoutError | TimeoutError)
         refused = isinstance(error, av_error.HTTPUnauthorizedError)
-        if late or refused or not any(isinstance(error, kind) for kind, _ in _WORDS):
+        if late or refused or not words.has_words(error):
             answer = ask(self._camera.url)
-        if answer is not None and SENT_AWAY in answer:
+        if answer is not None and fault.SENT_AWAY in answer:
             _remember(self._camera.url)
         if answer is not None:
             return answer
         if refused and self._camera.username is None:
-            return (
-                "the camera asks for a user and a password (401): give username, and password_file "
-                "or password_env"
-            )
+            return fault.WANTS_USER
         if late:
-            return f"no answer within {_OPEN_S} s: is the camera on, and the address right?"
-        return words(error)
+            return fault.late(words.OPEN_S)
+        return words.words(error)
 
 
 def _can_be_judged(video: VideoStream) -> bool:
@@ -237,18 +213,6 @@ class HeldBack:
             if pts is not None and cut_off.pts is not None and pts > cut_off.pts:
                 return
             yield picture
-
-
-def words(error: Exception) -> str:
-    """Return an FFmpeg error in words, without the address it names."""
-    for kind, text in _WORDS:
-        if isinstance(error, kind):
-            return text
-    said = getattr(error, "strerror", None) or type(error).__name__
-    return (
-        f"the camera's stream cannot be read ({said}): restart it, update its firmware, or choose "
-        "another stream or transport"
-    )
 
 
 def _with_password(camera: CameraConfig) -> str:

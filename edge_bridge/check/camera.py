@@ -4,7 +4,7 @@ import threading
 import time
 
 from domain.errors import ConfigError, MediaError
-from edge_bridge.capture.recorder import open_source
+from edge_bridge.capture.opening import open_source
 from edge_bridge.check.finding import Finding
 from edge_bridge.config import CameraConfig
 from edge_bridge.edge import utc_ms

@@ -61,6 +61,11 @@ class CameraConfig(Part):
     password_file: Path | None = Field(None, description="file that holds the password")
     password_env: str | None = Field(None, description="environment variable of the password")
     transport: Literal["tcp", "udp"] = Field("tcp", description="how RTP travels")
+    reader: Literal["auto", "ffmpeg"] = Field(
+        "auto",
+        description="who reads the stream: our own reader where it can, which costs least, or "
+        "always FFmpeg's",
+    )
     audio: bool = Field(True, description="record sound where the camera sends it")
     stream: Literal["main", "sub"] = Field("main", description="which feed of the camera this is")
     priority: int = Field(

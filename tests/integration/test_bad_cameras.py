@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from edge_bridge.cameras import Cameras as Recorded
-from edge_bridge.capture import rtsp
+from edge_bridge.capture import rtsp, words
 from edge_bridge.capture.source import SourceError
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
@@ -38,7 +38,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "redirect": ("sends us to another address",),
     "elsewhere": ("choose another stream or transport",),
     "refuses": ("refuses user name or password (401): mend them",),
-    "sha": ("SHA-256, which is not spoken here: allow MD5",),
+    "sha": ("SHA-512-256, which is not spoken here: allow MD5",),
     "blind": (_NOTHING,),
     "packets": (_NOTHING,),
     "lies": (_NOTHING,),
@@ -55,7 +55,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
 async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rtsp, "_OPEN_S", 1)
+    monkeypatch.setattr(words, "OPEN_S", 1)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", FPS)
     names = ("garbage", "hang", "drip", "headers", "line", "length", "sdp", "tracks", "redirect")
     memory = Memory()
@@ -69,8 +69,8 @@ async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
             return str(refused.value)
 
         opened = [asyncio.to_thread(said, hostile[name]) for name in names]
-        for name, words in zip(names, await asyncio.gather(*opened), strict=True):
-            assert any(text in words for text in SAYS[name]), (name, words)
+        for name, told in zip(names, await asyncio.gather(*opened), strict=True):
+            assert any(text in told for text in SAYS[name]), (name, told)
         # FFmpeg would follow a redirect for ever: the second time it is not let loose on it.
         redirected = hostile["redirect"].connections
         assert "another address" in await asyncio.to_thread(said, hostile["redirect"])
@@ -83,7 +83,7 @@ async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
 async def test_bad_cameras_cost_the_good_ones_no_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rtsp, "_OPEN_S", 4)
+    monkeypatch.setattr(words, "OPEN_S", 4)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 120 * FPS)
     steady = await asyncio.to_thread(
         Cameras.start,
@@ -119,7 +119,7 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
 
     def told(name: str) -> bool:
         look()
-        return any(any(words in one for words in SAYS[name]) for one in said[name])
+        return any(any(text in one for text in SAYS[name]) for one in said[name])
 
     with contextlib.ExitStack() as stack:
         for one in hostile.values():

@@ -16,10 +16,11 @@ from domain.events import FragmentArrived, RunStarted
 from edge_bridge.capture import recorder as recorder_module
 from edge_bridge.capture.clip import ClipSource
 from edge_bridge.capture.recorder import Recorder, failures_after, wait_s
-from edge_bridge.capture.rtsp import HeldBack, words
+from edge_bridge.capture.rtsp import HeldBack
 from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
 from edge_bridge.capture.watchdog import Watchdog
+from edge_bridge.capture.words import words
 from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
 from media import keyframes

@@ -1,0 +1,240 @@
+"""A camera that speaks plain RTSP over TCP, read by our own client: far cheaper than FFmpeg's.
+
+    socket ──► interleaved ──► pictures ──► packets      a tenth of a second at a time, where
+               (edge_bridge/rtsp)  └► sound              nobody looks at the camera
+
+What is not plain (other codings, pictures in another order than they are shown, rare ways of
+packing) is FFmpeg's: NotPlainError, and the address is remembered. See docs/design/rtsp.md.
+"""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from edge_bridge import metrics
+from edge_bridge.capture import words
+from edge_bridge.capture.bounds import bound_allocations
+from edge_bridge.capture.gathering import Arrived
+from edge_bridge.capture.source import SourceError
+from edge_bridge.config import CameraConfig
+from edge_bridge.rtsp.coding import parameter_sets
+from edge_bridge.rtsp.dialog import Playing, play
+from edge_bridge.rtsp.fault import NotPlainError
+from edge_bridge.rtsp.interleaved import Interleaved, Take
+from edge_bridge.rtsp.pictures import Coded, Pictures
+from edge_bridge.rtsp.rtp import sender_report
+from edge_bridge.rtsp.sdp import Media
+from edge_bridge.rtsp.sound import Piece, Sounds
+from edge_bridge.rtsp.sync import PICTURES_HZ, Sync
+from media.fragmenter_packet import AnyPacket
+
+_NAP_S = 0.1
+"""What comes meanwhile is read at once; it must fit into the kernel's buffer."""
+_FIRST_KEY_S = 20
+_BACK_TICKS = PICTURES_HZ
+"""A picture that is shown before its forerunner by no more than this: the camera reorders them."""
+_TIME_BASE = Fraction(1, PICTURES_HZ)
+
+
+class PlainSource:
+    """One connection to a camera."""
+
+    def __init__(
+        self,
+        camera: CameraConfig,
+        no_data_s: float,
+        now_ms: Callable[[], int],
+        when_not_plain: Callable[[NotPlainError], None],
+    ) -> None:
+        """Connect and wait for a keyframe; raises SourceError, ConfigError, NotPlainError.
+
+        `when_not_plain` is called where that shows only later.
+        """
+        self._when_not_plain = when_not_plain
+        bound_allocations()
+        self._camera, self._no_data_s, self._now_ms = camera, no_data_s, now_ms
+        self.in_haste = True
+        secret = camera.password() if camera.username is not None else None
+        password = None if secret is None else secret.get_secret_value()
+        self._playing = play(
+            camera.url, camera.username, password, audio=camera.audio, within_s=words.OPEN_S
+        )
+        try:
+            self._listen(self._playing)
+            self._probe = self._first_look()
+        except OSError as error:
+            self._playing.hang_up()
+            raise SourceError(words.words(error)) from None
+        except BaseException:
+            self._playing.hang_up()
+            raise
+        self.video: VideoStream = self._probe.streams.video[0]
+        self.video.time_base = _TIME_BASE
+        self._playing.connection.settimeout(no_data_s)
+
+    def packets(self) -> Iterator[Arrived]:
+        """Yield packets; raises SourceError when the camera ends, cuts or says nothing."""
+        reason = "the camera closed the stream"
+        try:
+            yield from self._taken()
+            while self._read():
+                yield from self._taken()
+        except TimeoutError:
+            reason = f"no data for {self._no_data_s:g} s"
+        except OSError as error:
+            reason = words.words(error)
+        except NotPlainError as why:
+            self._when_not_plain(why)
+            raise SourceError(f"the camera is read by FFmpeg from now on: {why}") from None
+        self._pictures.finish()
+        yield from self._taken()
+        raise SourceError(reason)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._count_lost()
+        self._playing.hang_up()
+
+    def _listen(self, playing: Playing) -> None:
+        """Have each stream's packets taken."""
+        takes: dict[int, Take] = {}
+        self._sound: Sounds | None = None
+        for channel, media in playing.channels.items():
+            if media.kind == "video":
+                self._pictures = Pictures(media)
+                self._sets = parameter_sets(media.format)
+                takes[channel] = self._pictures.take
+            else:
+                self._sound = Sounds(media)
+                takes[channel] = self._sound.take
+        self.audio: AudioStream | None = None if self._sound is None else self._sound.stream
+        self._sync: Sync | None = None
+        if self._sound is not None:
+            self._sync = Sync(self._pictures.time, self._sound.time, self._sound.clock_hz)
+            for channel, media in playing.reports.items():
+                takes[channel] = self._reports_of(media, self._sync)
+        self._stream = Interleaved(playing.connection, playing.rest, takes, playing.answered)
+        self._spoke_s = self._picture_s = time.monotonic()
+        self._newest: tuple[int, int] | None = None
+        self._lost = 0
+        self._hand_on()
+
+    def _first_look(self) -> InputContainer:
+        """Wait for a keyframe and have FFmpeg look at it; what comes before it is dropped."""
+        began_s = time.monotonic()
+        seen = False
+        while True:
+            waiting = self._pictures.done
+            seen = seen or bool(waiting)
+            while waiting and not (waiting[0].key and (waiting[0].sets or self._sets)):
+                del waiting[0]
+            if waiting:
+                if self._sound is not None:
+                    self._sound.done.clear()
+                return self._probed(waiting[0])
+            left_s = (_FIRST_KEY_S if seen else words.OPEN_S) - (time.monotonic() - began_s)
+            if left_s <= 0 and seen:
+                raise NotPlainError("no keyframe came that can be understood")
+            self._playing.connection.settimeout(max(left_s, 0.01))
+            try:
+                if left_s <= 0 or not self._read():
+                    raise TimeoutError
+            except TimeoutError:
+                if not seen:
+                    raise SourceError(words.NOTHING.format(words.OPEN_S)) from None
+
+    def _probed(self, key: Coded) -> InputContainer:
+        name = self._pictures.kinds.name
+        try:
+            probe = av.open(io.BytesIO(self._with_sets(key)), "r", format=name)
+            context = probe.streams.video[0].codec_context
+        except (av.FFmpegError, ValueError, IndexError):
+            raise NotPlainError("its keyframe is not understood") from None
+        if not (context.width and context.height):
+            raise NotPlainError("its picture's size is not understood")
+        if context.has_b_frames:
+            raise NotPlainError("its pictures may come in another order than they are shown")
+        return probe
+
+    def _with_sets(self, picture: Coded) -> bytes:
+        return picture.data if picture.sets or not picture.key else self._sets + picture.data
+
+    def _read(self) -> bool:
+        """Read what has come, or wait for it; False: the camera closed the stream."""
+        now_s = time.monotonic()
+        if now_s - self._spoke_s > self._playing.keep_alive_s:
+            self._spoke_s = now_s
+            self._playing.connection.sendall(self._playing.keep_alive())
+            self._count_lost()
+        if now_s - self._picture_s > max(self._no_data_s, words.OPEN_S):
+            raise TimeoutError
+        if not (self.in_haste or self._stream.more_at_hand):
+            time.sleep(_NAP_S)
+        if not self._stream.receive():
+            return False
+        self._hand_on()
+        return True
+
+    def _hand_on(self) -> None:
+        self._pictures.now_ms = now_ms = self._now_ms()
+        if self._sound is not None:
+            self._sound.now_ms = now_ms
+        self._stream.hand_on()
+        if self._pictures.done:
+            self._picture_s = time.monotonic()
+
+    def _taken(self) -> Iterator[Arrived]:
+        """Yield what is whole."""
+        pictures = self._pictures.done
+        for picture in pictures:
+            yield self._packet(picture), picture.arrived_ms
+        pictures.clear()
+        if self._sound is None or self._sync is None or self._newest is None:
+            return
+        for piece in self._sound.done:
+            shift = self._sync.arrived(self._newest, (piece.ticks, piece.arrived_ms))
+            yield _sounding(piece, shift, self._sound), piece.arrived_ms
+        self._sound.done.clear()
+
+    def _packet(self, picture: Coded) -> AnyPacket:
+        newest, self._newest = self._newest, (picture.ticks, picture.arrived_ms)
+        if newest is not None and 0 < newest[0] - picture.ticks <= _BACK_TICKS:
+            raise NotPlainError("its pictures come in another order than they are shown")
+        packet = av.Packet(self._with_sets(picture))
+        packet.stream = self.video
+        packet.time_base = _TIME_BASE
+        packet.pts = packet.dts = picture.ticks
+        packet.is_keyframe = picture.key
+        return packet
+
+    def _reports_of(self, media: Media, sync: Sync) -> Take:
+        def take(data: bytearray, at: int, end: int) -> None:
+            report = sender_report(bytes(data[at:end]))
+            if report is not None:
+                sync.reported(media.kind == "audio", report)
+
+        return take
+
+    def _count_lost(self) -> None:
+        """Count the packets that the camera sent and left out of the stream, as they number."""
+        lost = self._pictures.sequence.lost
+        if self._sound is not None:
+            lost += self._sound.sequence.lost
+        metrics.PACKETS_LOST.labels(self._camera.id).inc(lost - self._lost)
+        self._lost = lost
+
+
+def _sounding(piece: Piece, shift: int, sound: Sounds) -> AnyPacket:
+    packet = av.Packet(piece.data)
+    packet.stream = sound.stream
+    packet.time_base = sound.time_base
+    packet.pts = packet.dts = piece.ticks + shift
+    packet.duration = piece.duration
+    packet.is_keyframe = True
+    return packet

@@ -1,0 +1,139 @@
+"""RTSP's own connection while a camera plays (RFC 2326, 10.12), read in large pieces.
+
+$ channel length(2) packet   $ channel length(2) packet   RTSP/1.0 200 OK ... $ ...
+└──────── one read of the socket takes what a tenth of a second brought ────────┘
+"""
+
+import re
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from struct import Struct
+
+from edge_bridge.rtsp.fault import NotPlainError
+
+Take = Callable[[bytearray, int, int], None]
+"""Takes the packet that fills data[at:end], whose bytes change once it has returned."""
+
+_READ = 256 << 10
+_BUFFER = _READ + (65_536 + 4)
+"""A whole packet that began in the piece before fits in front of the next one."""
+_SIGN = 0x24
+_HEAD = 4
+_head_of = Struct(">BBH").unpack_from
+_ENDS = b"\r\n\r\n"
+_TEXT = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{4,13} \S")
+_PERHAPS = re.compile(rb"[A-Z_]{1,13} ?|R|RT|RTS|RTSP|RTSP/[\d. ]{0,7}")
+"""What may become a text when more of it comes."""
+_MOST_TEXT = 16 << 10
+_MOST_SKIPPED = 1 << 20
+"""Bytes that are neither packet nor text, without a packet between them."""
+
+
+class Interleaved:
+    """Hands each whole packet to whom it is for; nothing of the stream is copied for it."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        begun: bytes,
+        takes: Mapping[int, Take],
+        said: Callable[[bytes], None],
+    ) -> None:
+        """`begun`: bytes of the stream that have been read already. `takes`: by channel. `said`
+        is called with what the camera says in between, without its body."""
+        self._connection = connection
+        self._takes, self._said = takes, said
+        self._data = bytearray(max(_BUFFER, len(begun) + _READ))
+        self._view = memoryview(self._data)
+        self._data[: len(begun)] = begun
+        self._end = len(begun)
+        self._skip = 0
+        """Bytes of a text's body that are still to come."""
+        self._skipped = 0
+        self._got = 0
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+
+    def receive(self) -> bool:
+        """Read once, waiting as long as the connection's time limit; False: it was closed.
+
+        Raises OSError, TimeoutError and ssl.SSLError among them.
+        """
+        self._got = self._connection.recv_into(self._view[self._end :], _READ)
+        self._end += self._got
+        return self._got > 0
+
+    @property
+    def more_at_hand(self) -> bool:
+        """Whether another read would not wait, as far as can be told cheaply."""
+        if isinstance(self._connection, ssl.SSLSocket):
+            return self._connection.pending() > 0 or bool(self._poll.poll(0))
+        return self._got == _READ
+
+    def hand_on(self) -> None:
+        """Hand on the whole packets that have been read.
+
+        Raises NotPlainError where none are found in what comes, and what their takers raise.
+        """
+        data, takes, end = self._data, self._takes, self._end
+        at = min(self._skip, end)
+        self._skip -= at
+        while end - at >= _HEAD:
+            sign, channel, size = _head_of(data, at)
+            if sign != _SIGN:
+                size = self._other(at)
+                if not size:
+                    break
+                at += size
+                continue
+            following = at + _HEAD + size
+            if following > end:
+                break
+            take = takes.get(channel)
+            if take is not None:
+                take(data, at + _HEAD, following)
+                self._skipped = 0
+            else:
+                self._count_skipped(following - at)
+            at = following
+        left = max(end - at, 0)
+        self._skip += max(at - end, 0)
+        if at and left:
+            data[:left] = data[at:end]
+        self._end = left
+
+    def _other(self, at: int) -> int:
+        """Return how many bytes from `at` are text or rubbish; 0: more must come to tell."""
+        piece = bytes(self._view[at : min(self._end, at + _MOST_TEXT)])
+        if _TEXT.match(piece):
+            ends = piece.find(_ENDS)
+            if ends >= 0:
+                head = piece[:ends]
+                self._said(head)
+                return ends + len(_ENDS) + _body(head)
+            if len(piece) < _MOST_TEXT:
+                return 0
+        elif _PERHAPS.fullmatch(piece):
+            return 0
+        sign = piece.find(_SIGN)
+        size = sign if sign >= 0 else len(piece)
+        self._count_skipped(size)
+        return size
+
+    def _count_skipped(self, size: int) -> None:
+        self._skipped += size
+        if self._skipped > _MOST_SKIPPED:
+            raise NotPlainError("what it sends are no packets of its streams")
+
+
+def _body(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            try:
+                return min(max(int(value), 0), _MOST_SKIPPED)
+            except ValueError:
+                return 0
+    return 0
