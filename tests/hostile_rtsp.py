@@ -38,7 +38,7 @@ BEHAVIOURS = (
 
 _CHALLENGES = {
     "refuses": 'Digest realm="cam", nonce="abc", qop="auth", algorithm=MD5-sess',
-    "sha": 'Digest realm="cam", nonce="abc", qop="auth", algorithm=SHA-256',
+    "sha": 'Digest realm="cam", nonce="abc", qop="auth", algorithm=SHA-512-256',
 }
 
 
