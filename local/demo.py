@@ -13,12 +13,11 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from domain.errors import VigilError
-from local import background, clips, dashboard
-from local.cameras import Camera, Cameras, rtsp_python
+from local import background, dashboard
+from local.demo_cameras import DemoCameras
 from local.demo_catalog import ask_catalog
+from local.demo_edge import edge_program
 from local.folder import project_root
 from local.ports import HOST
 from local.program import Program, vigil, worker
@@ -29,8 +28,6 @@ from local.supervise import Child, Supervisor
 SITE = "demo/campus"
 WORKERS = ("assemble", "heal", "join", "index")
 PAGE_WITHIN_S = 120
-# Cameras that show the same clip are this far apart in it.
-_OFFSET_MS = 23_000
 
 
 class Demo:
@@ -45,11 +42,10 @@ class Demo:
         fresh: bool,
         report: Report,
     ) -> None:
-        self._count = cameras
+        self._cameras = DemoCameras(cameras)
         self._report = report
         self._stack = Stack(data, ports=ports, fresh=fresh, report=report)
         self._folder = self._stack.folder
-        self._cameras: Cameras | None = None
         self._programs: list[Program] = []
         self._env: dict[str, str] = {}
         self._ended = threading.Event()
@@ -61,7 +57,7 @@ class Demo:
     @property
     def camera_ids(self) -> list[str]:
         """The cameras as tenant/site/camera."""
-        return [f"{SITE}/{name}" for name in self._names()]
+        return [f"{SITE}/{name}" for name in self._cameras.names]
 
     def start(self) -> None:
         """Start everything; returns once the page answers. Raises VigilError or KeyboardInterrupt.
@@ -84,7 +80,7 @@ class Demo:
         self._stack.write_env(own)
         self._env = {**os.environ, **self._stack.env, **own, "PYTHONUNBUFFERED": "1"}
         dashboard.build(self._report, self._folder.logs / "dashboard.log")
-        addresses = self._start_cameras()
+        addresses = self._cameras.start(self._folder.path, self._stack.ports, self._report)
         self._prepare_cloud()
         # The page first: started all together, everything would be slow on a small machine.
         self._start_page()
@@ -94,8 +90,8 @@ class Demo:
     def watch(self) -> None:
         """Start again what ends, until SIGTERM or Ctrl-C."""
         children: list[Child] = [*self._stack.services.values(), *self._programs]
-        if self._cameras:
-            children.append(self._cameras)
+        if self._cameras.server:
+            children.append(self._cameras.server)
         supervisor = Supervisor(children, self._report)
         while not self._ended.wait(1):
             supervisor.look()
@@ -108,8 +104,8 @@ class Demo:
             program.process.ask_to_stop()
         for program in reversed(self._programs):
             program.process.stop()
-        if self._cameras:
-            self._cameras.stop()
+        if self._cameras.server:
+            self._cameras.server.stop()
         with contextlib.suppress(OSError):
             (self._folder.path / background.RECORD).unlink(missing_ok=True)
         self._stack.stop()
@@ -120,29 +116,15 @@ class Demo:
         self._ended.set()
         raise KeyboardInterrupt
 
-    def _names(self) -> list[str]:
-        kinds = clips.CLIPS
-        rounds = [f"-{number // len(kinds) + 1}" if number >= len(kinds) else "" for number in
-                  range(self._count)]  # fmt: skip
-        return [kinds[number % len(kinds)].name + rounds[number] for number in range(self._count)]
-
-    def _titles(self) -> list[str]:
-        kinds = clips.CLIPS
-        return [
-            kinds[number % len(kinds)].title
-            + (f" {number // len(kinds) + 1}" if number >= len(kinds) else "")
-            for number in range(self._count)
-        ]
-
     def _prepare_cloud(self) -> None:
         topics = self._begin("topics", "ensure")
         try:
             self.key = ask_catalog(
                 self._env["VIGIL_DATABASE_URL"],
-                dict(zip(self.camera_ids, self._titles(), strict=True)),
+                dict(zip(self.camera_ids, self._cameras.titles, strict=True)),
                 self._folder.path / "api-key",
             )
-            self._report(f"The catalog knows {self._count} cameras")
+            self._report(f"The catalog knows {len(self.camera_ids)} cameras")
         finally:
             self._end(topics, "vigil topics ensure")
         self._report("The topics stand")
@@ -162,59 +144,11 @@ class Demo:
         self._programs.append(program)
         program.launch()
 
-    def _start_cameras(self) -> list[str]:
-        files = [clips.prepare(clip, self._report) for clip in clips.CLIPS]
-        offsets = [number * _OFFSET_MS for number in range(self._count)]
-        if rtsp_python() is None:
-            self._report(
-                "GStreamer's RTSP server is not installed: the clips are played as files instead"
-            )
-            return [
-                f"{files[number % len(files)].as_uri()}?offset_ms={offset}&loop=1"
-                for number, offset in enumerate(offsets)
-            ]
-        cameras: list[Camera] = [
-            {"name": name, "file": str(files[number % len(files)]), "offset_ms": offsets[number]}
-            for number, name in enumerate(self._names())
-        ]
-        self._cameras = Cameras(self._folder.path, cameras, ports=self._stack.ports)
-        self._cameras.launch()
-        self._cameras.wait()
-        urls = list(self._cameras.urls.values())
-        self._report(f"{self._count} cameras send over RTSP, the first at {urls[0]}")
-        return urls
-
     def _start_edge(self, addresses: list[str]) -> None:
-        env = self._env
         port = self._stack.ports.take("edge-page")
-        config = {
-            "site": SITE,
-            "edge": "demo-edge",
-            "cloud": {
-                "bucket": env["VIGIL_S3_BUCKET"],
-                "queue_url": env["VIGIL_SQS_QUEUE_URL"],
-                "region": env["VIGIL_AWS_REGION"],
-                "s3_endpoint": env["VIGIL_S3_ENDPOINT"],
-                "sqs_endpoint": env["VIGIL_SQS_ENDPOINT"],
-            },
-            "spool": {"dir": "spool", "max_bytes": "2GiB", "free_floor_bytes": "1GiB"},
-            "http": {"host": HOST, "port": port, "password_env": "VIGIL_EDGE_PAGE_PASSWORD"},
-            "fragment_s": 4,
-            "cameras": [
-                {"id": name, "url": url} for name, url in zip(self._names(), addresses, strict=True)
-            ],
-            "inference": {"enabled": True, "model": "hog", "rate_fps": 1},
-        }
-        path = self._folder.path / "edge.yaml"
-        path.write_text(yaml.safe_dump(config, sort_keys=False))
-        # SIGTERM, not SIGKILL, when the demo dies: the edge then writes the end of its runs.
-        edge = Program(
-            "edge",
-            vigil("edge", "run", "--config", str(path)),
-            self._folder,
-            {**env, "VIGIL_EDGE_PAGE_PASSWORD": self.key},
-            stop_within_s=20,
-            death_signal=signal.SIGTERM,
+        cameras = list(zip(self._cameras.names, addresses, strict=True))
+        edge = edge_program(
+            self._folder, self._env, site=SITE, cameras=cameras, port=port, password=self.key
         )
         self._launch(edge)
         self.edge_url = f"http://{HOST}:{port}/"
