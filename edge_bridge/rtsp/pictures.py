@@ -54,7 +54,7 @@ class Pictures:
         self._stamp: int | None = None
         self._units: list[bytes | bytearray] = []
         self._bytes = 0
-        self._slices = self._key = self._sets = self._marked = False
+        self._slices = self._whole = self._key = self._sets = self._marked = False
         self._arrived_ms = 0
         self._in_pieces: int | None = None
         """Where in `_units` the unit begins whose pieces are coming."""
@@ -112,6 +112,7 @@ class Pictures:
             return
         said = data[at]
         if said & 0x80:
+            self._drop_pieces()
             head = self._head_of(data, at)
             kind = self.kinds.of(head[0])
             self._begin(kind, data[at + 1] if at + 1 < end else 0)
@@ -125,6 +126,7 @@ class Pictures:
         self._bytes += end - at
         if said & 0x40:
             self._in_pieces, self._middle = None, b""
+            self._whole = True
 
     def _head_of(self, data: bytearray, at: int) -> bytes:
         """Return the head of the NAL unit whose pieces' own head stands at `at`."""
@@ -148,9 +150,9 @@ class Pictures:
         self._begin(kind, unit[head])
         if kind == self.kinds.remarks and tells_a_beginning(bytes(unit)):
             self._key = True
-        self._units.append(START)
-        self._units.append(unit)
+        self._units += (START, unit)
         self._bytes += len(unit)
+        self._whole = self._whole or kind in self.kinds.slices
 
     def _begin(self, kind: int, first: int) -> None:
         """Note the kind of a unit that begins, and the first byte behind its head."""
@@ -177,9 +179,9 @@ class Pictures:
         if not self._slices:
             return  # parameter sets with a time of their own belong to the next picture
         ticks = self.time.ticks(self._stamp or 0)
-        data = b"".join(self._units)
-        coded = Coded(ticks, data, self._key, self._sets, self._arrived_ms)
-        self.done.append(coded)
+        if self._whole:
+            data = b"".join(self._units)
+            self.done.append(Coded(ticks, data, self._key, self._sets, self._arrived_ms))
         self._units.clear()
         self._bytes = 0
-        self._slices = self._key = self._sets = self._marked = False
+        self._slices = self._whole = self._key = self._sets = self._marked = False
