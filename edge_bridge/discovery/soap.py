@@ -5,6 +5,7 @@ where the device asks for it. Redirects are not followed and compressed answers 
 so that a device can neither send us elsewhere nor unfold a small answer into a large one.
 """
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -82,6 +83,10 @@ class Caller:
             raise DeviceError("sends us to another address, which is not followed")
         if status >= 400 and not data.lstrip().startswith(b"<"):
             raise DeviceError(f"answers HTTP {status}: is this its ONVIF address?")
+        # A megabyte of XML made to be slow takes a while: other devices are not to wait for it.
+        return await asyncio.to_thread(self._body_of, data)
+
+    def _body_of(self, data: bytes) -> Element:
         root = parse(data)
         self._refuse(root)
         found = first(root, "Body")
