@@ -34,7 +34,7 @@ async def test_a_device_is_found_read_and_drafted(tmp_path: Path) -> None:
     device = OnvifDevice()
     rubbish = (b"\xff" * 2_000, b"<a>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
     async with device.running(), answering(device, rubbish=rubbish) as group:
-        wanted = Wanted("127.0.0.1", search_s=1, group=group)
+        wanted = Wanted("127.0.0.1", search_s=3, group=group)
         devices = await discover(wanted, LOGIN)
     good = [one for one in devices if not one.fault]
     assert [one.name for one in good] == ["Front Gate"]
@@ -145,7 +145,7 @@ async def test_several_devices_answer_twice_from_wrong_addresses(tmp_path: Path)
         for one in (gate, yard, odd):
             await stack.enter_async_context(one.running())
         group = await stack.enter_async_context(answering(gate, yard, odd))
-        devices = await discover(Wanted("127.0.0.1", search_s=1, group=group), LOGIN)
+        devices = await discover(Wanted("127.0.0.1", search_s=3, group=group), LOGIN)
     assert sorted((one.name, one.fault) for one in devices) == [
         ("Gate", ""), ("Odd", "profile main: tells no RTSP address"), ("Yard", ""),
     ]  # fmt: skip
@@ -160,11 +160,11 @@ async def test_several_devices_answer_twice_from_wrong_addresses(tmp_path: Path)
         ("yard", f"rtsp://127.0.0.1:{camera.port}/yard-main"),
     ]
     # What `vigil edge check` says of the draft, before the password is there and after.
-    before = await asyncio.to_thread(check_camera, drafted[0], 3)
+    before = await asyncio.to_thread(check_camera, drafted[0], 30)
     assert (before.state, "CAM_PASSWORD" in before.detail) == ("bad", True)
     with camera, pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAM_PASSWORD", LOGIN.password.get_secret_value())
-        after = await asyncio.to_thread(check_camera, drafted[0], 3)
+        after = await asyncio.to_thread(check_camera, drafted[0], 30)
     assert after.state == "good", after
 
 
