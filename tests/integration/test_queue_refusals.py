@@ -1,17 +1,21 @@
 """What the queue refuses for what was sent is told apart from a queue that fails."""
 
 import dataclasses
+import uuid
 
 import pytest
 
 from domain.errors import RefusedError, StoreError
+from local.aws import client
 from stores.queue import Queue
 from streams.storage import make_queue
 from tests.conftest import Services
 
 
 async def test_what_is_too_large_is_at_fault_itself(services: Services) -> None:
-    async with make_queue(services.settings, services.settings.sqs_queue_url) as queue:
+    sqs = client("sqs", services.env["VIGIL_SQS_ENDPOINT"])
+    own = sqs.create_queue(QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]
+    async with make_queue(services.settings, own) as queue:
         with pytest.raises(RefusedError):
             await queue.send([b"x" * (200 << 10), b"y" * (2 << 20)])
         with pytest.raises(RefusedError):
