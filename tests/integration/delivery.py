@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from domain.events import FragmentArrived, encode
@@ -152,7 +152,10 @@ class Stage:
     async def feed(self) -> AsyncIterator["Feed"]:
         """A producer to the source topic."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.settings.kafka_brokers, acks="all", linger_ms=5
+            bootstrap_servers=self.settings.kafka_brokers,
+            acks="all",
+            linger_ms=5,
+            request_timeout_ms=180_000,  # a broker that was killed comes back in less anywhere
         )
         await producer.start()
         try:
@@ -163,8 +166,9 @@ class Stage:
     def handled(self) -> list[tuple[int, int, str, int]]:
         """What the workers wrote: partition, offset, camera, seq of each handled event."""
         path = self.folder / "handled"
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = [line.split() for line in lines]
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        # A line that crosses a page of memory may be seen by half.
+        rows = [line.split() for line in lines if line.endswith("\n")]
         return [(int(p), int(o), camera, int(seq)) for p, o, camera, seq in rows]
 
     async def lag(self) -> int:
@@ -196,9 +200,13 @@ class Stage:
 
     async def updates(self, name: str = "counts") -> list[tuple[str, list[int]]]:
         """The table's updates as they stand in its changelog, a key's in order."""
-        topic = f"{self.app_id}-{name}-changelog"
+        records = await self.records(f"{self.app_id}-{name}-changelog")
+        return [(json.loads(each.key), json.loads(each.value)) for each in records]
+
+    async def records(self, topic: str) -> list[ConsumerRecord]:
+        """All that stands in a topic now, a partition's in order."""
         ends = await self._ends(topic)
-        entries: list[tuple[str, list[int]]] = []
+        found: list[ConsumerRecord] = []
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.settings.kafka_brokers, auto_offset_reset="earliest"
         )
@@ -207,11 +215,10 @@ class Stage:
             consumer.assign(list(ends))
             while any([await consumer.position(tp) < end for tp, end in ends.items()]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        entries.append((json.loads(record.key), json.loads(record.value)))
+                    found += records
         finally:
             await consumer.stop()
-        return entries
+        return found
 
     async def drained(self, within_s: float = 180) -> None:
         """Wait until all that was sent is handled and committed."""
@@ -295,7 +302,7 @@ class Feed:
 
 def metric(port: int, name: str) -> float:
     """Return the sum of a metric's samples at a worker's probe."""
-    with urlopen(f"http://{HOST}:{port}/metrics", timeout=5) as answer:
+    with urlopen(f"http://{HOST}:{port}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     return sum(
         float(line.rsplit(" ", 1)[1])

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from domain.events import DeadLetter, parse
 from local.ports import HOST
@@ -45,15 +44,26 @@ async def test_every_event_is_handled_and_committed_and_the_worker_ends_cleanly(
 
 @asynccontextmanager
 async def two_at_work(stage: Stage, each: int) -> AsyncIterator[None]:
-    """Two workers amid a feed of `each` events a camera; returns once all is handled."""
+    """Two workers amid a feed, of `each` events a camera at least, that lasts as long as the block.
+
+    Returns once all is handled.
+    """
     await stage.prepare()
     stage.worker("one")
     stage.worker("two")
     async with stage.feed() as feed:
         await feed.send(20)
         await wait_for(lambda: len(stage.handled()) > 100, within_s=120, what="a start")
-        feeding = asyncio.create_task(feed.send(each, pause_s=0.02))
+        over = asyncio.Event()
+
+        async def on_and_on() -> None:
+            await feed.send(each, pause_s=0.02)
+            while not over.is_set():
+                await feed.send(1, pause_s=0.2)
+
+        feeding = asyncio.create_task(on_and_on())
         yield
+        over.set()
         await feeding
         await stage.drained()
 
@@ -63,11 +73,8 @@ async def two_at_work(stage: Stage, each: int) -> AsyncIterator[None]:
 async def test_kill_one_of_two(stage: Stage) -> None:
     chance = random.Random(SEED)
     async with two_at_work(stage, 120):
-        await wait_for(
-            lambda: len(stage.handled()) > chance.randrange(1_000, 3_000),
-            within_s=120,
-            what="some work",
-        )
+        at = chance.randrange(1_000, 3_000)
+        await wait_for(lambda: len(stage.handled()) > at, within_s=120, what=f"{at} events")
         victim = stage.workers[chance.choice(["one", "two"])]
         victim.kill()
         victim.start()
@@ -220,19 +227,11 @@ async def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_stream_goes_
 
 
 async def read_all(stage: Stage, name: str) -> list[DeadLetter]:
-    consumer = AIOKafkaConsumer(
-        stage.settings.topic_prefix + name,
-        bootstrap_servers=stage.settings.kafka_brokers,
-        auto_offset_reset="earliest",
-    )
     letters: list[DeadLetter] = []
-    async with consumer:
-        while batches := await consumer.getmany(timeout_ms=1_500):
-            for records in batches.values():
-                for record in records:
-                    event = parse(record.value)
-                    assert isinstance(event, DeadLetter)
-                    letters.append(event)
+    for record in await stage.records(stage.settings.topic_prefix + name):
+        event = parse(record.value)
+        assert isinstance(event, DeadLetter)
+        letters.append(event)
     return letters
 
 
