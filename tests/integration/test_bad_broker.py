@@ -221,7 +221,7 @@ async def test_a_full_disk_under_the_tables_ends_the_worker_and_loses_nothing(
     fill_up(small_disk / "more")
     async with stage.feed() as feed:
         while worker.process is not None and worker.process.poll() is None:
-            await feed.send(5)
+            await feed.send(5, pause_s=0.05)
             assert sum(stage.sent.values()) < 40_000, tail(stage)
     assert await worker.ended() == 70
     said = log_of(stage)
