@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,13 +127,13 @@ def test_s3_keeps_objects_and_metadata_and_refuses_overwriting(services: Service
 
 def test_sqs_keeps_messages_over_a_restart(services: Services) -> None:
     sqs = client("sqs", services.env["VIGIL_SQS_ENDPOINT"])
-    queue = services.env["VIGIL_SQS_DEAD_LETTER_URL"]
+    queue = sqs.create_queue(QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]
     sent = sqs.send_message(QueueUrl=queue, MessageBody="unread")
     services.restart("sqs")
-    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)
-    mine = [m for m in received["Messages"] if m["MessageId"] == sent["MessageId"]]
-    assert [message["Body"] for message in mine] == ["unread"]
-    sqs.delete_message(QueueUrl=queue, ReceiptHandle=mine[0]["ReceiptHandle"])
+    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    assert [(each["MessageId"], each["Body"]) for each in received["Messages"]] == [
+        (sent["MessageId"], "unread")
+    ]
 
 
 @pytest.mark.slow
