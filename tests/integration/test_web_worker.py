@@ -93,7 +93,7 @@ async def test_a_worker_answers_and_stops_cleanly(
         metrics = await (await session.get("/metrics", headers=headers)).text()
         assert 'vigil_http_requests_total{method="GET",route="' in metrics
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0
     text = log.read_text()
     assert key not in text
     assert "Traceback" not in text
@@ -103,7 +103,7 @@ async def test_a_short_secret_is_one_clear_line(catalog: Catalog, tmp_path: Path
     log = tmp_path / "web.log"
     env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_SESSION_SECRET": "short"}
     async with worker(log, **env) as process:
-        assert await asyncio.wait_for(process.wait(), 60) != 0
+        assert await asyncio.wait_for(process.wait(), 120) != 0
     text = log.read_text()
     assert "VIGIL_SESSION_SECRET has 5 characters" in text
     assert "Traceback" not in text
