@@ -90,7 +90,7 @@ async def test_a_killed_worker_comes_back_and_goes_on_at_a_keyframe(clip: Clip, 
 
 
 async def test_a_hung_worker_is_ended_and_comes_back(clip: Clip, card: Path) -> None:
-    config = InferenceConfig(model=str(card), hang_s=2, motion=MotionConfig(enabled=False))
+    config = InferenceConfig(model=str(card), hang_s=5, motion=MotionConfig(enabled=False))
     hung = restarts("hung")
     async with running(clip, config) as (inference, _, events):
         await wait_for(lambda: frames_of(events), within_s=60, what="frames")
@@ -115,7 +115,7 @@ async def test_a_model_that_never_answers_is_noticed_although_decoding_goes_on(
     async with running(clip, config) as (inference, camera, events):
         first = await wait_for(lambda: inference.pid, within_s=60, what="a worker")
         await wait_for(lambda: camera.offered, within_s=60, what="the model is loaded")
-        await wait_for(lambda: restarts("hung") == hung + 1, within_s=60, what="noticed")
+        await wait_for(lambda: restarts("hung") > hung, within_s=60, what="noticed")
         assert not psutil.pid_exists(first)
         assert not frames_of(events)
         seeing_card(card.parent)
