@@ -24,7 +24,6 @@ SECONDS, FPS, GOP = 36, 25, 50
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("codec", "audio"), [("libx264", "aac"), ("libx265", None)])
 async def test_every_frame_once_and_in_order(
     services: Services, tmp_path: Path, codec: str, audio: str | None

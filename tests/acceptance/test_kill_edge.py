@@ -25,7 +25,6 @@ KILLS = 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
 async def test_a_killed_edge_loses_only_the_fragment_being_written(
     services: Services, tmp_path: Path
 ) -> None:

@@ -20,7 +20,6 @@ SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 31)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_ten_kills_lose_nothing_but_what_was_being_written(
     services: Services, tmp_path: Path
 ) -> None:
@@ -58,7 +57,6 @@ async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_a_backlog_drains_beside_live_footage_and_nothing_is_lost(tmp_path: Path) -> None:
     found = await _bench(
         tmp_path, "drain", "--backlog", "12", "--cameras", "2", "--fragment-s", "2",

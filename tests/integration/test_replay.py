@@ -67,7 +67,6 @@ async def killed(cloud: Cloud, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_beside_live_workers(services: Services, tmp_path: Path) -> None:
     name = uuid.uuid4().hex[:8]
     async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
