@@ -7,7 +7,7 @@ REGION = "eu-central-1"
 
 
 def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
-    """Return a boto3 client that gives up soon; `ca_file` vouches for an endpoint with TLS."""
+    """Return a boto3 client that gives up soon (20 s); `ca_file` vouches for an endpoint with TLS."""
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.config import Config  # noqa: PLC0415
 
@@ -19,8 +19,8 @@ def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         config=Config(
-            connect_timeout=2,
-            read_timeout=5,
+            connect_timeout=5,
+            read_timeout=20,
             retries={"max_attempts": 1},
             proxies={},
             s3={"addressing_style": "path"},

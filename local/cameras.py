@@ -131,7 +131,7 @@ class Cameras:
 
     def wait(self) -> None:
         """Wait until the server answers RTSP."""
-        self._process.wait_ready(self._answers, within_s=60)
+        self._process.wait_ready(self._answers, within_s=120)
 
     def restart(self) -> None:
         """Stop the server (if it runs) and start it again at the same addresses."""

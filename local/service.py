@@ -23,7 +23,8 @@ class Service(ABC):
 
     name: str
     title: str
-    ready_within_s: float = 60
+    ready_within_s: float = 180
+    """A JVM on a slow, busy machine needs a minute; who fails says so at once all the same."""
     stop_signal = signal.SIGTERM
     stop_within_s: float = 15
     death_signal = signal.SIGKILL
@@ -83,7 +84,7 @@ class Service(ABC):
         self.process.wait_ready(self.answers, self.ready_within_s)
 
 
-def ask(question: Callable[[], Coroutine[Any, Any, T]], within_s: float = 5) -> T | None:
+def ask(question: Callable[[], Coroutine[Any, Any, T]], within_s: float = 10) -> T | None:
     """Run a coroutine in a thread of its own (the caller may have a loop); None where it fails."""
     answer: list[T] = []
 
