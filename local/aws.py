@@ -7,7 +7,7 @@ REGION = "eu-central-1"
 
 
 def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
-    """Return a boto3 client that gives up soon (20 s); `ca_file` vouches for an endpoint with TLS."""
+    """Return a boto3 client that gives up after 20 s; `ca_file` vouches for what speaks TLS."""
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.config import Config  # noqa: PLC0415
 
