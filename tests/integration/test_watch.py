@@ -4,7 +4,6 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterator
-from itertools import pairwise
 
 import aiohttp
 import pytest
@@ -112,9 +111,15 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
     named = 'vigil_store_call_seconds_count{operation="index_fragments",outcome="ok"'
     assert indexer[commit] > 0
     assert any(name.startswith(named) for name in indexer)
-    relay = await metrics(cloud, "relay")
-    assert relay['vigil_relayed_total{type="fragment-arrived"}'] >= 11
-    assert relay["vigil_relay_age_seconds_count"] >= 13
+
+    async def counted() -> bool:  # once Kafka has them: others may read them before
+        relay = await metrics(cloud, "relay")
+        return (
+            relay.get('vigil_relayed_total{type="fragment-arrived"}', 0) >= 11
+            and relay.get("vigil_relay_age_seconds_count", 0) >= 13
+        )
+
+    await wait_for(counted, within_s=30, what="what the relay sent is counted")
 
     async def caught_up() -> bool:
         told = await metrics(cloud, "assemble")
@@ -125,12 +130,21 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
 
 
 async def test_every_line_is_a_record_and_tells_of_its_camera(cloud: Cloud) -> None:
+    recorder = Recorder(await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/line"), START_MS)
+    of = cloud.settings
+    async with make_object_store(of) as store, make_queue(of, of.sqs_queue_url) as queue:
+        for seq in range(10):
+            await recorder.record(store, queue, seq)
+        await recorder.end(store, queue, 9)
+        chunks = await all_in_chunks(cloud, store, recorder)
     text = cloud.programs["join"].process.log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    joined = [line for line in lines if line["msg"] == "joined"]
-    assert len(joined) >= 3
+    joined = [
+        line for line in lines if line["msg"] == "joined" and line["camera"] == recorder.camera
+    ]
+    assert len(joined) >= len(chunks) == 2
     for line in joined:
-        assert line["camera"].startswith("acme/") and re.fullmatch(r"[0-9a-f-]{36}", line["run"])
+        assert line["run"] == recorder.run
         assert line["chunk"] % 10_000 == 0 and "chunk-due/" in line["at"]
     relay = cloud.programs["relay"].process.log.read_text().splitlines()
     assert relay and all(json.loads(line)["level"] for line in relay)
@@ -148,7 +162,6 @@ async def test_a_worker_is_not_ready_while_it_recovers(cloud: Cloud) -> None:
         return status == 200
 
     await wait_for(recovered, within_s=60, every_s=0.005, what=cloud.tails)
-    assert seen[-1] == 200 and 503 in seen
-    assert all(one != two for one, two in pairwise(seen))
+    assert 503 in seen, seen
     told = await metrics(cloud, "assemble")
     assert told["vigil_ready"] == 1 and told["vigil_recovery_seconds"] > 0
