@@ -11,7 +11,8 @@ class EdgeDevice:
     """One device. `sent_ms`: its own clock, `heard_ms`: the cloud's (UTC ms); sizes in bytes.
 
     `cameras`: list of {camera, state, since_ms, detail}, at most 256. `config_version` None: its
-    own file; `config_state` None: it asks for no configuration.
+    own file; `config_state` None: it asks for no configuration. `clock_state` None: not told;
+    `clock_error_ms` (0 to 3,600,000) is there while the clock is synchronised.
     """
 
     site: str
@@ -27,6 +28,8 @@ class EdgeDevice:
     config_version: int | None
     config_state: str | None
     config_detail: str | None
+    clock_state: str | None
+    clock_error_ms: int | None
 
 
 async def list_edges(catalog: Catalog) -> list[EdgeDevice]:

@@ -30,7 +30,8 @@ async def test_the_newest_word_of_each_device_counts(web: Web) -> None:
     failing = CameraStatus(camera=CAMERA, state="failing", since_ms=T0, detail="no data for 10 s")
     await index_heartbeats(web.catalog, [beat("two", T0), beat("one", T0)], T0 + 1)
     newer = beat("one", T0 + 10_000, spool_oldest_ms=T0 - 5, cameras=[failing], config_version=3,
-                 config_state="refused", config_detail="why")  # fmt: skip
+                 config_state="refused", config_detail="why",
+                 clock_state="synchronised", clock_error_ms=34)  # fmt: skip
     await index_heartbeats(web.catalog, [newer], T0 + 10_001)
     answer = await web.client.get(PATH)
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
@@ -39,6 +40,8 @@ async def test_the_newest_word_of_each_device_counts(web: Web) -> None:
     assert (one["heard_ms"], one["spool_oldest_ms"]) == (T0 + 10_001, T0 - 5)
     assert one["cameras"] == [failing.model_dump()]
     assert (one["config_version"], one["config_state"]) == (3, "refused")
+    assert (one["clock_state"], one["clock_error_ms"]) == ("synchronised", 34)
+    assert (two["clock_state"], two["clock_error_ms"]) == (None, None)
     assert (two["spool_oldest_ms"], two["cameras"], two["config_state"]) == (None, [], None)
 
 

@@ -20,6 +20,8 @@ function edge(more: Partial<Edge> = {}): Edge {
     config_version: null,
     config_state: null,
     config_detail: null,
+    clock_state: "synchronised",
+    clock_error_ms: 34,
     ...more,
   };
 }
@@ -60,6 +62,9 @@ describe("a site", () => {
       /newest.*gate: no\./,
       false,
     ],
+    ["its clock is kept by nobody", { clock_state: "unsynchronised" }, /Nobody keeps/, false],
+    ["its clock is not known of", { clock_state: "unknown" }, null, false],
+    ["older than that", { clock_state: null }, null, false],
     ["on trial", { config_state: "trying", config_detail: "x" }, null, false],
   ];
   it.each(cases)("%s", (_, more, words, grave) => {

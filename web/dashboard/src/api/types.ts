@@ -92,6 +92,9 @@ export interface Edge {
   config_version: number | null;
   config_state: "current" | "trying" | "refused" | "out-of-reach" | "none" | null;
   config_detail: string | null;
+  clock_state: "synchronised" | "unsynchronised" | "unknown" | null;
+  /** The most that a synchronised clock is wrong by. */
+  clock_error_ms: number | null;
 }
 
 export interface Edges {

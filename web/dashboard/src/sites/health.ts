@@ -56,6 +56,10 @@ export function troublesOf(edge: Edge, nowMs: number): Trouble[] {
       words: `Footage waits on it for ${roughSpan(waitingMs(edge))}: its uplink is down or too narrow.`,
     });
   }
+  if (edge.clock_state === "unsynchronised") {
+    const words = "Nobody keeps its clock, so times may be wrong: let NTP reach it.";
+    found.push({ grave: false, words });
+  }
   const configuration = configurationTrouble(edge);
   if (configuration) found.push({ grave: false, words: configuration });
   return found;

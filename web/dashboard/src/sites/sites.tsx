@@ -134,6 +134,7 @@ function Device({ edge, nowMs, zone }: { edge: Edge; nowMs: number; zone: Zone }
         <Fact name="Not yet uploaded" value={waitingWords(edge)} />
         <Fact name="Footage on it" value={bytesInWords(edge.spool_bytes)} />
         <Fact name="Free on its disk" value={bytesInWords(edge.disk_free_bytes)} />
+        <Fact name="Clock" value={clockWords(edge)} />
         <Fact name="Configuration" value={configurationWords(edge)} />
         <Fact name="Program" value={edge.software || "not told"} />
       </dl>
@@ -156,6 +157,12 @@ function waitingWords(edge: Edge): string {
   return edge.spool_oldest_ms === null
     ? fragments
     : `${fragments}, for ${roughSpan(waitingMs(edge))}`;
+}
+
+function clockWords({ clock_state: state, clock_error_ms: errorMs }: Edge): string {
+  if (state === "synchronised") return `synchronised, within ${errorMs ?? 0}\u00a0ms`;
+  if (state === "unsynchronised") return "not synchronised";
+  return state === "unknown" ? "unknown to its system" : "not told";
 }
 
 function configurationWords({ config_state: state, config_version: version }: Edge): string {
