@@ -1,6 +1,7 @@
 """Recording beside local inference: nothing that happens to the model costs a frame."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import uuid
@@ -28,8 +29,12 @@ async def store(services: Services) -> AsyncIterator[ObjectStore]:
 
 def workers(edge: Edge) -> list[int]:
     """Return the inference processes of an edge."""
-    children = psutil.Process(edge.pid).children()
-    return [one.pid for one in children if "edge_bridge.inference" in " ".join(one.cmdline())]
+    found = []
+    for child in psutil.Process(edge.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends at this very moment
+            if "edge_bridge.inference" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 @pytest.mark.slow
