@@ -16,9 +16,9 @@ def video(coding: str = "H264", **told: str) -> Media:
     return Media("video", PAYLOAD_TYPE, coding, 90_000, 1, told, "rtsp://camera/video")
 
 
-def sound(coding: str, clock_hz: int, channels: int = 1, **told: str) -> Media:
+def sound(coding: str, clock_hz: int, **told: str) -> Media:
     """Return what an SDP tells of sound."""
-    return Media("audio", PAYLOAD_TYPE, coding, clock_hz, channels, told, "rtsp://camera/sound")
+    return Media("audio", PAYLOAD_TYPE, coding, clock_hz, 1, told, "rtsp://camera/sound")
 
 
 def packets(sent: Iterable[Packet], first: int = 65_530) -> list[bytes]:
