@@ -1,0 +1,1 @@
+import vision  # noqa: F401 - before ONNX Runtime, whose telemetry it switches off
