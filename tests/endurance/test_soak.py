@@ -7,8 +7,9 @@ import pytest
 
 from bench import soak
 
-POOLS_GROW = 6
-"""Threads of pools and connections that are made when they are first needed."""
+POOLS_GROW = 24
+"""Threads of pools and connections that are made when they are first needed: up to 16 uploads at
+once. What leaks with each fragment is a hundred in a minute."""
 
 
 @pytest.mark.slow
