@@ -29,7 +29,8 @@ async def test_the_app_has_our_tables() -> None:
     assert isinstance(_app().tables, TableManager)
 
 
-async def test_tables_wait_for_the_last_agent() -> None:
+async def test_tables_wait_for_the_last_agent(monkeypatch: Any) -> None:
+    monkeypatch.setattr(starting, "AGENTS_WITHIN_S", 3_600.0)  # that is not what starts them
     app = _app()
     manager = app.tables
     started: list[str] = []
