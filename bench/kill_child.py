@@ -81,7 +81,7 @@ async def _run(orders: Orders, tell: Connection) -> None:
     limits = SpoolLimits(max_bytes=8 << 30, free_floor_bytes=0, free_floor_s=0)
     marks = Marks(orders.marks)
     with marks.at("mending"):
-        owner = SpoolOwner(lambda: open_spool(orders.spool, "bench", limits), changed)
+        owner = SpoolOwner(lambda: open_spool(orders.spool, "bench", limits, beside=True), changed)
     env = orders.env
     region = env["AWS_DEFAULT_REGION"]
     store = ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"])
@@ -131,6 +131,7 @@ def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
     laid: list[tuple[object, str, Callable[..., Any]]] = [
         (spool.files, "write", marks.around("fragment", spool.files.write)),
         (spool.journal, "together", transaction),
+        (spool, "mend", marks.around("mending", spool.mend)),
         (spool, "uploaded", marks.around("journal", spool.uploaded)),
         (store, "put_once", put),
         (queue, "send", sent),

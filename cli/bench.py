@@ -21,6 +21,7 @@ BENCHES = {
     "detect": "pictures a second of local inference, against a bare loop; what decoding costs",
     "capture": "what recording costs, against one ffmpeg for each camera",
     "soak": "does a long-running edge keep its memory, threads and open files?",
+    "start": "an edge starts while much waits: how long until it records, in how much memory?",
     "outage": "the line, S3 and SQS fail in turn: is any frame or detection lost, or doubled?",
     "drain": "an outage is over: how long does live footage wait while the backlog drains?",
     "kill": "kill -9 of the edge at random moments: is anything lost but what was being written?",

@@ -75,6 +75,7 @@ class Beats:
             "disk": {"state": state, "detail": detail, "since_ms": since_ms},
             "spool": {
                 "bytes": self._owner.spool.file_bytes,
+                "mending": self._owner.spool.mending,
                 "waiting": self._counts.stored,
                 "oldest_ms": self._counts.oldest_ms,
                 "unnoticed": self._counts.uploaded,
@@ -171,6 +172,7 @@ class Beats:
         metrics.DISK_FREE.set(free)
         metrics.DISK_GOOD.set(int(good))
         metrics.HELD.set(counts.held)
+        metrics.MENDING.set(int(spool.mending))
         metrics.FLOOR.set(floor if good else 0)
         metrics.RATE.set(spool.hour_bytes())
         metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)

@@ -105,7 +105,12 @@ class Edge:
         owner = await asyncio.to_thread(
             SpoolOwner,
             lambda: open_spool(
-                spool.dir, config.edge, limits, clock=self._clock, own_disk=spool.own_disk
+                spool.dir,
+                config.edge,
+                limits,
+                clock=self._clock,
+                own_disk=spool.own_disk,
+                beside=True,
             ),
             changed,
         )

@@ -22,6 +22,9 @@ MESSAGES_DROPPED = Counter(
     "vigil_edge_messages_dropped", "Messages given up: of a full outbox, or refused by the queue"
 )
 SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
+MENDING = Gauge(
+    "vigil_edge_mending", "1 while what was in the spool at the start is still looked at"
+)
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
 UNNOTICED = Gauge("vigil_edge_unnoticed", "Fragments in S3 of which the queue was not told yet")
 HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")

@@ -1,6 +1,7 @@
 """Ends of runs on their way: what an end says is fixed once, then written to S3, then noticed."""
 
 import logging
+from collections.abc import Callable
 
 from domain.events import RunEnded
 from domain.events.base import MOST_RANGES
@@ -11,10 +12,15 @@ from edge_bridge.spool.rows import EndState, RunRow
 log = logging.getLogger(__name__)
 
 
-def to_write(journal: Journal, limit: int) -> list[tuple[RunRow, RunEnded]]:
-    """Return runs whose end can be written to S3, each with its event, fixed for good."""
+def to_write(
+    journal: Journal, limit: int, may_end: Callable[[RunRow], bool]
+) -> list[tuple[RunRow, RunEnded]]:
+    """Return runs whose end can be written to S3, each with its event, fixed for good.
+
+    `may_end`: whether all that stands of a run is known.
+    """
     out = []
-    for run in journal.settled_runs()[:limit]:
+    for run in [run for run in journal.settled_runs() if may_end(run)][:limit]:
         try:
             if run.end_event is None:
                 event = _event(journal, run)

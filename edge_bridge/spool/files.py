@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,11 +76,10 @@ class FragmentFiles:
         self._step("folder synced")
 
     def _write(self, part: Path, event: FragmentArrived, data: bytes | bytearray) -> None:
-        text = encode(event)
         with part.open("wb") as file:
             file.write(data)
             self._step("written in part")
-            file.write(text + _FOOTER.pack(len(text), _MAGIC))
+            file.write(tail_of(event))
             file.flush()
             self._step("written")
             os.fsync(file.fileno())
@@ -128,34 +127,42 @@ class FragmentFiles:
             path.parent.rmdir()
             self._synced.discard(path.parent)
 
-    def runs(self) -> Iterator[tuple[str, str]]:
-        """Yield camera and run of each run's folder."""
-        for tenant in _folders(self.root):
-            for site in _folders(tenant):
-                for camera in _folders(site):
-                    for run in _folders(camera):
-                        yield f"{tenant.name}/{site.name}/{camera.name}", run.name
+    def cameras(self) -> Sequence[str]:
+        """Return tenant/site/camera of each camera's folder, in order."""
+        return sorted(
+            f"{tenant.name}/{site.name}/{camera.name}"
+            for tenant in _folders(self.root)
+            for site in _folders(tenant)
+            for camera in _folders(site)
+        )
 
-    def seqs(self, camera: str, run: str) -> set[int]:
-        """Return the seqs of a run's files; what a crash left half-written is deleted."""
-        found = set()
+    def runs_of(self, camera: str) -> Sequence[str]:
+        """Return the names of a camera's runs' folders, in order."""
+        return sorted(run.name for run in _folders(self.root / camera))
+
+    def has_run(self, camera: str, run: str) -> bool:
+        """Return whether a run has a folder."""
+        return (self.root / camera / run).is_dir()
+
+    def seqs(self, camera: str, run: str) -> Iterator[int]:
+        """Yield the seqs of a run's files; what a crash left half-written is deleted."""
         with os.scandir(self.root / camera / run) as entries:
             for entry in entries:
                 stem, _, suffix = entry.name.partition(".")
                 if suffix == _SUFFIX[1:] and len(stem) == _DIGITS and stem.isdecimal():
-                    found.add(int(stem))
+                    yield int(stem)
                 elif suffix == _PART[1:]:
                     log.info("a half-written fragment is removed: %s", entry.path)
-                    Path(entry.path).unlink()
+                    Path(entry.path).unlink(missing_ok=True)
                 elif suffix in _ASIDE:
                     self.aside.append(Path(entry.path))
-        return found
 
     def list(self) -> Iterator[FoundFile]:
         """Yield all fragments' files; names that are none are skipped."""
-        for camera, run in self.runs():
-            for seq in sorted(self.seqs(camera, run)):
-                yield FoundFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
+        for camera in self.cameras():
+            for run in self.runs_of(camera):
+                for seq in sorted(self.seqs(camera, run)):
+                    yield FoundFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
 
     def set_aside(self, path: Path, why: Literal["damaged", "refused"] = "damaged") -> Path:
         """Rename a file so that it is neither taken in nor lost; return its new name."""
@@ -185,6 +192,12 @@ class FragmentFiles:
             sync_folder(at)
             at = at.parent
         self._synced.add(folder)
+
+
+def tail_of(event: FragmentArrived) -> bytes:
+    """Return what stands behind a fragment's bytes in its file."""
+    text = encode(event)
+    return text + _FOOTER.pack(len(text), _MAGIC)
 
 
 def _folders(of: Path) -> list[Path]:

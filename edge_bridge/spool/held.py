@@ -38,8 +38,11 @@ class Held:
         """Of fragments that were given up while they were stamped; whoever counts takes them."""
         self.messages_moved = 0
 
-    def stamp(self) -> bool:
-        """Stamp a few; True: there may be more. Raises OSError where the disk takes no file."""
+    def stamp(self, *, mended: bool = True) -> bool:
+        """Stamp a few; True: there may be more. Raises OSError where the disk takes no file.
+
+        `mended`: what is held is known; else ends of runs, and shifts that nobody needs, stay.
+        """
         shifts = self._rows.shifts()
         if self._clock.boot not in shifts:
             shift = self._clock.shift_ms()
@@ -53,6 +56,8 @@ class Held:
             self._fragment(camera, run, seq, shifts[boot_of(run)])
         if messages or fragments:
             return True
+        if not mended:
+            return False
         self._rows.drop_untold(self._clock.boot)
         for run, camera, ended_ms, reason in self._rows.empty_runs():
             self._end(run, camera, ended_ms, reason, shifts.get(boot_of(run)))

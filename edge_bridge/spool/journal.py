@@ -88,10 +88,17 @@ class Journal:
         rows = self._db.execute("SELECT camera, run, seq, state, size FROM fragments").fetchall()
         return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
 
-    def rows_of(self, run: str) -> list[tuple[FragmentId, State, int]]:
-        """Return identity, state and size of a run's rows; ValueError where a state is none."""
+    def rows_of(
+        self, run: str, after: int = -1, limit: int = -1
+    ) -> list[tuple[FragmentId, State, int]]:
+        """Return identity, state and size of a run's rows after a seq, in order; -1: all of them.
+
+        ValueError where a state is none.
+        """
         rows = self._db.execute(
-            "SELECT camera, run, seq, state, size FROM fragments WHERE run = ?", (run,)
+            "SELECT camera, run, seq, state, size FROM fragments WHERE run = ? AND seq > ? "
+            "ORDER BY seq LIMIT ?",
+            (run, after, limit),
         )
         return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
 
@@ -219,7 +226,7 @@ class Journal:
 
     def file_bytes(self) -> int:
         """Return the bytes of all fragments that have a file."""
-        row = self._db.execute("SELECT coalesce(sum(size), 0) FROM fragments").fetchone()
+        row = self._db.execute("SELECT bytes FROM totals WHERE name = 'fragments'").fetchone()
         return int(row[0])
 
     def drop_oldest_messages(self, kind: str, least_bytes: int) -> tuple[int, int]:

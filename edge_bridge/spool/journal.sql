@@ -62,3 +62,24 @@ CREATE TABLE IF NOT EXISTS losses (
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS losses_by_run ON losses (run, last_seq);
+
+-- The bytes of all fragments, kept by the triggers: adding them up reads the whole journal.
+CREATE TABLE IF NOT EXISTS totals (
+    name       TEXT PRIMARY KEY,             -- 'fragments'
+    bytes      INTEGER NOT NULL              -- sum of fragments.size
+) STRICT;
+
+INSERT OR IGNORE INTO totals SELECT 'fragments', coalesce(sum(size), 0) FROM fragments
+    WHERE NOT EXISTS (SELECT 1 FROM totals);
+
+CREATE TRIGGER IF NOT EXISTS fragments_added AFTER INSERT ON fragments BEGIN
+    UPDATE totals SET bytes = bytes + new.size;
+END;
+
+CREATE TRIGGER IF NOT EXISTS fragments_changed AFTER UPDATE OF size ON fragments BEGIN
+    UPDATE totals SET bytes = bytes + new.size - old.size;
+END;
+
+CREATE TRIGGER IF NOT EXISTS fragments_dropped AFTER DELETE ON fragments BEGIN
+    UPDATE totals SET bytes = bytes - old.size;
+END;

@@ -10,13 +10,14 @@ VERSION = 1
 """Of the tables. One that others made is set aside, and rebuilt from the fragments' files."""
 LOOKED_THROUGH_BYTES = 64 << 20
 """A larger journal is looked through only where it is suspected: that takes 10 s a GiB and more,
-in which nothing is recorded. Each row is read at a start all the same."""
+in which nothing is recorded. Each row is read beside recording all the same."""
 _COLUMNS = {
     "fragments": "run, seq, camera, start_ms, size, event, state",
     "runs": "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state",
     "messages": "id, type, size, body",
     "shifts": "boot, shift_ms",
     "losses": "id, camera, run, first_seq, last_seq, from_ms, to_ms, bytes, why, at_ms",
+    "totals": "name, bytes",
 }
 _NOT_ITS_FAULT = {
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
@@ -81,4 +82,5 @@ def _look_through(db: sqlite3.Connection) -> str:
     for table, columns in _COLUMNS.items():
         for _ in db.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608
             pass  # text that is none raises
+    db.execute("UPDATE totals SET bytes = (SELECT coalesce(sum(size), 0) FROM fragments)")
     return str(verdict)

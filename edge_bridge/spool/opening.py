@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import shutil
 import sqlite3
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from domain.errors import ConfigError, StoreError
+from edge_bridge.spool import journal_file
 from edge_bridge.spool.files import FragmentFiles, sync_folder
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.journal_file import damaged
-from edge_bridge.spool.recovery import recover
+from edge_bridge.spool.recovery import Mending
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Parts:
     lock: IO[str]
     files: FragmentFiles
     journal: Journal
+    mending: Mending
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,15 @@ class Opener:
     edge: str
     step: Callable[[str], None]
     now_ms: Callable[[], int]
+    beside: bool = False
+    """Whether what a crash left is mended beside recording, not here."""
 
-    def open(self, live: Collection[str] = (), suspected: bool = False) -> Parts:
-        """Take the folder and mend what a crash left; `live` runs go on; `suspected`: the journal
-        gave cause to look through it.
+    def open(
+        self, live: Collection[str] = (), suspected: bool = False, damaged: str | None = None
+    ) -> Parts:
+        """Take the folder and mend what a crash left, or let that be gone on with; `live` runs go
+        on; `suspected`: the journal gave cause to look through it; `damaged`: how it is known to be
+        damaged.
 
         Raises ConfigError where the folder cannot be used or another process holds it.
         """
@@ -52,9 +59,9 @@ class Opener:
         try:
             files = FragmentFiles(self.folder / "fragments", self.step)
             files.root.mkdir(exist_ok=True)
-            journal = self._journal(suspected)
+            journal = self._anew(damaged) if damaged else self._journal(suspected)
             try:
-                journal = self._recovered(files, journal, live)
+                journal, mending = self._mended(files, journal, live)
                 sync_folder(self.folder)  # the names of journal and files' folder
             except BaseException:
                 journal.close()
@@ -69,19 +76,26 @@ class Opener:
         except BaseException:
             lock.close()
             raise
-        return Parts(lock, files, journal)
+        return Parts(lock, files, journal, mending)
 
-    def _recovered(self, files: FragmentFiles, journal: Journal, live: Collection[str]) -> Journal:
-        """Mend what a crash left; return the journal, another one where it cannot be read."""
+    def _mended(
+        self, files: FragmentFiles, journal: Journal, live: Collection[str]
+    ) -> tuple[Journal, Mending]:
+        """Mend what a crash left, unless that is done beside; return the journal, another one
+        where it cannot be read.
+        """
+        mending = Mending(files, journal, self.edge, live)
         try:
-            recover(files, journal, self.edge, live)
+            if not self.beside:
+                mending.go_on(math.inf)
         except (sqlite3.Error, ValueError) as error:
-            if not damaged(error):
+            if not journal_file.damaged(error):
                 raise
             journal.close()
             journal = self._anew(f"{journal.path} is damaged ({error}).")
-            recover(files, journal, self.edge, live)
-        return journal
+            mending = Mending(files, journal, self.edge, live)
+            mending.go_on(math.inf)
+        return journal, mending
 
     def _journal(self, suspected: bool) -> Journal:
         path = self.folder / JOURNAL

@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from domain.errors import VigilError
 from domain.events import FragmentArrived, RunStarted
+from edge_bridge.spool import journal_file
 from edge_bridge.spool.disk import DiskError, DiskState
 from edge_bridge.spool.missed import Missed
 from edge_bridge.spool.spool import Spool
@@ -30,6 +32,10 @@ HANGS_S = 20.0
 """A piece of work that takes longer: the disk hangs."""
 _LOOK_EVERY_S = 1.0
 """How often a disk that is not good is tried."""
+_MEND_S = 0.05
+"""What an earlier run left is looked at for so long at a time: recording waits no longer for it."""
+_MEND_AGAIN_S = 60.0
+"""When it is begun anew where the disk refused."""
 
 
 class SpoolOwner:
@@ -49,11 +55,16 @@ class SpoolOwner:
         self._draining = False
         self._busy_since_s: float | None = None
         self._looked_s = 0.0
+        self._closing = False
+        self._mend_queued = False
+        self._mend_again_s: float | None = None
+        self._mended_s = 0.0
         try:
             self.spool = self._thread.submit(open_it).result()
         except BaseException:
             self._thread.shutdown()
             raise
+        self._queue_mending()
 
     @property
     def disk(self) -> tuple[DiskState, str, int]:
@@ -123,6 +134,7 @@ class SpoolOwner:
 
     def close(self) -> None:
         """Finish what was asked for, and close the spool."""
+        self._closing = True
         self._submit(self._replay)
         self._submit(self.spool.close)
         self._thread.shutdown(wait=True)
@@ -191,6 +203,7 @@ class SpoolOwner:
         disk = self.spool.disk
         if disk.takes_rows:
             if (state := disk.look()) == "good":
+                self._mend_again()
                 return
             disk.say(state)
         now_s = time.monotonic()
@@ -209,16 +222,54 @@ class SpoolOwner:
         else:
             disk.say(state)
 
-    def _reopen(self) -> None:
+    def _reopen(self, damaged: str | None = None) -> None:
         with self._lock:
             live = self._live | self._missed.ended()  # those that ended meanwhile say why
         disk = self.spool.disk
         try:
-            self.spool.reopen(live)
+            self.spool.reopen(live, damaged)
         except (VigilError, OSError, sqlite3.Error) as error:
             disk.detail = str(error)
             return
         disk.say("good")
+        self._queue_mending()
+
+    def _queue_mending(self) -> None:
+        if self._closing or self._mend_queued or not self.spool.mending:
+            return
+        self._mend_queued = True
+        with suppress(RuntimeError):  # it closes just now
+            self._submit(self._mend).add_done_callback(_said)
+
+    def _mend(self) -> None:
+        """Go on with what an earlier run left; the rest queues behind what others ask for."""
+        self._mend_queued = False
+        if self._closing:
+            return
+        disk = self.spool.disk
+        now_s = time.monotonic()
+        try:
+            if not disk.takes_rows:
+                self._mend_again_s = now_s
+                return
+            more = self.spool.mend(_MEND_S)
+        except (OSError, sqlite3.Error, ValueError) as error:
+            if journal_file.damaged(error):
+                self._reopen(f"{self.spool.journal.path} is damaged ({error}).")
+            else:
+                disk.failed(error)
+                self._mend_again_s = now_s + _MEND_AGAIN_S
+            return
+        if not more or now_s - self._mended_s > 1:
+            self._mended_s = now_s
+            self._changed()
+        self._queue_mending()
+
+    def _mend_again(self) -> None:
+        if self._mend_again_s is not None and time.monotonic() >= self._mend_again_s:
+            self._mend_again_s = None
+            self.spool.mend_anew()
+            self._queue_mending()
 
     def _watch(self, future: "Future[None]") -> None:
         future.add_done_callback(self._done)
@@ -228,3 +279,8 @@ class SpoolOwner:
         if error is not None:
             log.error("the spool failed: %s", error)
         self._changed()
+
+
+def _said(mending: "Future[None]") -> None:
+    if not mending.cancelled() and (error := mending.exception()) is not None:
+        log.error("what an earlier run left cannot be looked at: %s", error)

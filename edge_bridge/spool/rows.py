@@ -88,8 +88,12 @@ class Counts:
     runs_ending: int
     held: int = 0
     """Fragments that wait for this device's clock to be set; not among `stored`."""
+    mending: bool = False
+    """Whether what an earlier run left is still looked at: there may be more."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits for the cloud."""
-        return not (self.stored or self.uploaded or self.messages or self.runs_ending)
+        return not (
+            self.stored or self.uploaded or self.messages or self.runs_ending or self.mending
+        )

@@ -43,7 +43,11 @@ class Space:
     def take(self, files: FragmentFiles, journal: Journal) -> None:
         """Look after a folder that was opened, or opened anew."""
         self._files, self._journal = files, journal
-        self.bytes = journal.file_bytes()
+        self.recount()
+
+    def recount(self) -> None:
+        """Count anew, after others have changed rows."""
+        self.bytes = self._journal.file_bytes()
 
     def added(self, size: int) -> None:
         """Count a fragment that was stored."""

@@ -15,6 +15,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from domain.events import FragmentArrived, RunEnded, RunStarted
@@ -66,21 +67,51 @@ class Spool:
         self._giving_up.take(parts.files, parts.journal, self._space)
         self._outbox = Outbox(self.journal)
         self._held = Held(self.files, self.journal, self._clock)
+        self._mending = parts.mending
 
-    def reopen(self, live: Collection[str]) -> None:
-        """Open the folder anew after its disk was away; `live` runs go on. Raises ConfigError."""
+    def reopen(self, live: Collection[str], damaged: str | None = None) -> None:
+        """Open the folder anew after its disk was away, or its journal found to be damaged (how);
+        `live` runs go on. Raises ConfigError.
+        """
+        self._mending.stop()
         with contextlib.suppress(sqlite3.Error, OSError):
             self.journal.close()
         with contextlib.suppress(OSError):
             self._lock.close()
-        parts = self._opener.open(live, suspected=self.disk.state == "failing")
+        suspected = self.disk.state == "failing"
+        parts = self._opener.open(live, suspected=suspected, damaged=damaged)
         self._take(parts)
         self.disk.take(parts.lock)
         for run in live:
             self.journal.go_on(run)
 
+    @property
+    def mending(self) -> bool:
+        """Whether what an earlier run left is still being looked at; from any thread."""
+        return not self._mending.over
+
+    def mend(self, for_s: float) -> bool:
+        """Go on mending what an earlier run left, for about so long; True: there is more.
+
+        Raises ValueError or sqlite3.Error where the journal cannot be read.
+        """
+        messages = self._mending.messages
+        more = self._mending.go_on(for_s)
+        self._space.recount()
+        if self._mending.messages != messages:
+            self._outbox.recount()
+        return more
+
+    def mend_anew(self) -> None:
+        """Begin mending once more, where it failed."""
+        if self._mending.stopped:
+            self._mending = self._mending.anew()
+            self._space.recount()
+            self._outbox.recount()
+
     def close(self) -> None:
         """Close the journal and let the folder go."""
+        self._mending.stop()
         self.journal.close()
         self._lock.close()
 
@@ -178,7 +209,7 @@ class Spool:
     def stamp_held(self) -> bool:
         """Stamp a few of the fragments held back while the clock was wrong; True: call again."""
         try:
-            more = self._held.stamp()
+            more = self._held.stamp(mended=not self.mending)
         except OSError as error:
             log.error("footage held back cannot be stamped: %s", error.strerror)
             self.make_room()
@@ -243,7 +274,7 @@ class Spool:
 
     def ends_to_write(self, limit: int) -> list[tuple[RunRow, RunEnded]]:
         """Return runs whose end can be written to S3, each with its event, fixed for good."""
-        return ends.to_write(self.journal, limit)
+        return ends.to_write(self.journal, limit, self._mending.may_end)
 
     def ends_to_notice(self) -> list[tuple[str, bytes]]:
         """Return run and event of the ends that stand in S3 and whose notice is due."""
@@ -255,7 +286,7 @@ class Spool:
 
     def counts(self) -> Counts:
         """Return what is on its way."""
-        return self.journal.counts()
+        return replace(self.journal.counts(), mending=self.mending)
 
     def make_room(self) -> None:
         """Delete until bytes and free space are within the limits, in the order of room.py."""
@@ -272,6 +303,7 @@ class Spool:
 
     def _begin_run(self, started: RunStarted) -> None:
         if self.journal.put_run(started.run, started.camera):
+            self._mending.begun(started.run)
             body = encode(started)
             kind = HELD + started.type if is_held(started.run) else started.type
             self._outbox.put_start(kind, body, self._limits.outbox_max_bytes)
@@ -287,13 +319,15 @@ def open_spool(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     clock: EdgeClock | None = None,
     own_disk: bool = False,
+    beside: bool = False,
 ) -> Spool:
     """Take the folder for this process, mend what a crash left and return the spool.
 
+    `beside`: what a crash left is mended by `mend`, beside recording, and not here.
     Raises ConfigError where the folder cannot be used, another process holds it, or it should lie
     on a disk of its own (`own_disk`) and does not.
     """
     if own_disk:
         check_own_disk(folder)
-    opener = Opener(folder, edge, step, now_ms)
+    opener = Opener(folder, edge, step, now_ms, beside)
     return Spool(opener, limits, free_bytes=free_bytes, clock=clock or EdgeClock())

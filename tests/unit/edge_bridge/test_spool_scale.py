@@ -1,6 +1,7 @@
 """What the spool does stays as quick with much that waits: counted in steps of SQLite, not in time.
 
-A start reads each row once; nothing else may grow with what waits, but the counting for heartbeats.
+A start reads each row once, beside recording; nothing else may grow with what waits, but the
+counting for heartbeats.
 """
 
 from collections.abc import Callable
