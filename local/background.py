@@ -20,7 +20,7 @@ import psutil
 from domain.errors import VigilError
 from local.folder import DataFolder, default_data_dir
 from local.ports import parse_ports
-from local.process import recorded_process
+from local.process import record_of, recorded_process
 from local.service import Report
 from local.stack import SERVICES, Stack
 from local.supervise import Supervisor
@@ -42,8 +42,7 @@ class ServiceState:
 
 def record_owner(folder: DataFolder) -> None:
     """Note this process as the one that `stop` has to signal."""
-    created = psutil.Process().create_time()
-    folder.write_json(RECORD, {"pid": os.getpid(), "created": created})
+    folder.write_json(RECORD, record_of(os.getpid()))
 
 
 def start(data: Path, *, fresh: bool, ports: Sequence[str], report: Report) -> None:

@@ -23,7 +23,7 @@ _POLL_S = 0.05
 
 
 class Process:
-    """A named child: its output in `log/NAME.log`, its pid and start time in `run/NAME.json`."""
+    """A named child: its output in `log/NAME.log`, its pid and start in `run/NAME.json`."""
 
     def __init__(
         self,
@@ -88,8 +88,7 @@ class Process:
 
         self._popen = _starter.submit(spawn).result()
         with contextlib.suppress(psutil.NoSuchProcess):
-            created = psutil.Process(self._popen.pid).create_time()
-            self._folder.write_json(self._record, {"pid": self._popen.pid, "created": created})
+            self._folder.write_json(self._record, record_of(self._popen.pid))
 
     def wait_ready(self, check: Callable[[], bool], within_s: float) -> None:
         """Wait until `check` is true; raises VigilError with the log's place where it fails."""
@@ -166,14 +165,29 @@ class Process:
 _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
+def record_of(pid: int) -> dict[str, object]:
+    """Return what tells a process from all others; raises psutil.NoSuchProcess.
+
+    That is when it began in ticks since which start of the machine, which stays when a clock is
+    set: a time of day would move, and the process be taken for another.
+    """
+    try:
+        # its name, in brackets, may hold anything
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return {"pid": pid, "started": int(fields[19]), "boot": boot}
+
+
 def recorded_process(record: dict[str, object]) -> psutil.Process | None:
     """Return the process of a record, None where it is gone or its pid names another by now."""
-    pid, created = record.get("pid"), record.get("created")
-    if not isinstance(pid, int) or not isinstance(created, int | float):
+    pid = record.get("pid")
+    if not isinstance(pid, int):
         return None
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - created) < 0.02
+        same = record_of(pid) == record
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None

@@ -13,7 +13,7 @@ import pytest
 
 from domain.errors import VigilError
 from local.folder import DataFolder
-from local.process import Process, recorded_process
+from local.process import Process, record_of, recorded_process
 from tests.waiting import wait_for
 
 FOR_EVER = "import time; print('up', flush=True); time.sleep(600)"
@@ -61,6 +61,19 @@ def test_a_child_stops_and_its_record_goes(folder: DataFolder) -> None:
     assert folder.read_json("run/child.json") == {}
 
 
+def test_a_child_is_known_by_its_record_though_the_clock_is_set(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process("child", folder)
+    pid = started(process, FOR_EVER)
+    boot_s = psutil._psplatform.boot_time()
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot_s + 3_600)
+    found = recorded_process(folder.read_json("run/child.json"))
+    assert found is not None and found.pid == pid
+    process.stop()
+    assert recorded_process({"pid": os.getpid()}) is None
+
+
 def test_a_deaf_child_is_killed(folder: DataFolder) -> None:
     process = Process("child", folder, stop_within_s=0.2)
     started(process, DEAF)
@@ -102,8 +115,7 @@ def test_a_program_that_is_missing_is_told_in_the_log(folder: DataFolder) -> Non
 
 def test_what_a_killed_owner_left_is_ended(folder: DataFolder) -> None:
     with subprocess.Popen(python(FOR_EVER), start_new_session=True) as left:
-        created = psutil.Process(left.pid).create_time()
-        folder.write_json("run/child.json", {"pid": left.pid, "created": created})
+        folder.write_json("run/child.json", record_of(left.pid))
         process = Process("child", folder)
         started(process, FOR_EVER)
         assert not running(left.pid)
@@ -113,8 +125,9 @@ def test_what_a_killed_owner_left_is_ended(folder: DataFolder) -> None:
 def test_a_recycled_pid_is_left_alone(folder: DataFolder) -> None:
     with subprocess.Popen(python(FOR_EVER), start_new_session=True) as stranger:
         try:
-            created = psutil.Process(stranger.pid).create_time()
-            folder.write_json("run/child.json", {"pid": stranger.pid, "created": created - 60})
+            record = record_of(stranger.pid)
+            record["started"] = int(str(record["started"])) - 6_000
+            folder.write_json("run/child.json", record)
             process = Process("child", folder)
             started(process, FOR_EVER)
             process.stop()
