@@ -26,7 +26,7 @@ from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.coding import parameter_sets
 from edge_bridge.rtsp.dialog import Playing, play
 from edge_bridge.rtsp.fault import NotPlainError
-from edge_bridge.rtsp.interleaved import Interleaved, Take
+from edge_bridge.rtsp.interleaved import Goes, Interleaved, Take
 from edge_bridge.rtsp.pictures import Coded, Pictures
 from edge_bridge.rtsp.rtp import sender_report
 from edge_bridge.rtsp.sdp import Media
@@ -36,6 +36,8 @@ from media.fragmenter_packet import AnyPacket
 
 _NAP_S = 0.1
 """What comes meanwhile is read at once; it must fit into the kernel's buffer."""
+_HASTE_NAP_S = 0.01
+"""Where somebody looks: a picture comes in some dozen packets within this."""
 _FIRST_KEY_S = 20
 _BACK_TICKS = PICTURES_HZ
 """A picture that is shown before its forerunner by no more than this: the camera reorders them."""
@@ -104,12 +106,14 @@ class PlainSource:
     def _listen(self, playing: Playing) -> None:
         """Have each stream's packets taken."""
         takes: dict[int, Take] = {}
+        goes: dict[int, Goes] = {}
         self._sound: Sounds | None = None
         for channel, media in playing.channels.items():
             if media.kind == "video":
-                self._pictures = Pictures(media)
+                self._pictures = Pictures(media, channel)
                 self._sets = parameter_sets(media.format)
                 takes[channel] = self._pictures.take
+                goes = {channel: self._pictures.go_on}
             else:
                 self._sound = Sounds(media)
                 takes[channel] = self._sound.take
@@ -119,7 +123,7 @@ class PlainSource:
             self._sync = Sync(self._pictures.time, self._sound.time, self._sound.clock_hz)
             for channel, media in playing.reports.items():
                 takes[channel] = self._reports_of(media, self._sync)
-        self._stream = Interleaved(playing.connection, playing.rest, takes, playing.answered)
+        self._stream = Interleaved(playing.connection, playing.rest, takes, goes, playing.answered)
         self._spoke_s = self._picture_s = time.monotonic()
         self._newest: tuple[int, int] | None = None
         self._lost = 0
@@ -174,8 +178,8 @@ class PlainSource:
             self._count_lost()
         if now_s - self._picture_s > max(self._no_data_s, words.OPEN_S):
             raise TimeoutError
-        if not (self.in_haste or self._stream.more_at_hand):
-            time.sleep(_NAP_S)
+        if not self._stream.more_at_hand:
+            time.sleep(_HASTE_NAP_S if self.in_haste else _NAP_S)
         if not self._stream.receive():
             return False
         self._hand_on()

@@ -9,19 +9,19 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from struct import Struct
 
 from edge_bridge.rtsp.fault import NotPlainError
+from edge_bridge.rtsp.framing import HEAD, SIGN, head_of
 
 Take = Callable[[bytearray, int, int], None]
 """Takes the packet that fills data[at:end], whose bytes change once it has returned."""
+Goes = Callable[[bytearray, int, int], int]
+"""Goes on taking frames of its channel from data[at:end], as far as they are easily taken; returns
+where the first one that it did not take begins."""
 
 _READ = 256 << 10
 _BUFFER = _READ + (65_536 + 4)
 """A whole packet that began in the piece before fits in front of the next one."""
-_SIGN = 0x24
-_HEAD = 4
-_head_of = Struct(">BBH").unpack_from
 _ENDS = b"\r\n\r\n"
 _TEXT = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{4,13} \S")
 _PERHAPS = re.compile(rb"[A-Z_]{1,13} ?|R|RT|RTS|RTSP|RTSP/[\d. ]{0,7}")
@@ -39,12 +39,13 @@ class Interleaved:
         connection: socket.socket,
         begun: bytes,
         takes: Mapping[int, Take],
+        goes: Mapping[int, Goes],
         said: Callable[[bytes], None],
     ) -> None:
-        """`begun`: bytes of the stream that have been read already. `takes`: by channel. `said`
-        is called with what the camera says in between, without its body."""
+        """`begun`: bytes of the stream that have been read already. `takes` and `goes`: by
+        channel. `said` is called with what the camera says in between, without its body."""
         self._connection = connection
-        self._takes, self._said = takes, said
+        self._takes, self._goes, self._said = takes, goes, said
         self._data = bytearray(max(_BUFFER, len(begun) + _READ))
         self._view = memoryview(self._data)
         self._data[: len(begun)] = begun
@@ -77,24 +78,26 @@ class Interleaved:
 
         Raises NotPlainError where none are found in what comes, and what their takers raise.
         """
-        data, takes, end = self._data, self._takes, self._end
+        data, takes, goes, end = self._data, self._takes, self._goes, self._end
         at = min(self._skip, end)
         self._skip -= at
-        while end - at >= _HEAD:
-            sign, channel, size = _head_of(data, at)
-            if sign != _SIGN:
+        while end - at >= HEAD:
+            sign, channel, size = head_of(data, at)
+            if sign != SIGN:
                 size = self._other(at)
                 if not size:
                     break
                 at += size
                 continue
-            following = at + _HEAD + size
+            following = at + HEAD + size
             if following > end:
                 break
             take = takes.get(channel)
             if take is not None:
-                take(data, at + _HEAD, following)
+                take(data, at + HEAD, following)
                 self._skipped = 0
+                if channel in goes:
+                    following = goes[channel](data, following, end)
             else:
                 self._count_skipped(following - at)
             at = following
@@ -117,7 +120,7 @@ class Interleaved:
                 return 0
         elif _PERHAPS.fullmatch(piece):
             return 0
-        sign = piece.find(_SIGN)
+        sign = piece.find(SIGN)
         size = sign if sign >= 0 else len(piece)
         self._count_skipped(size)
         return size

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from edge_bridge.rtsp.coding import KINDS, START, tells_a_beginning
 from edge_bridge.rtsp.fault import NotPlainError
+from edge_bridge.rtsp.framing import HEAD as FRAME_HEAD
+from edge_bridge.rtsp.framing import HEADS, SIGN, heads_of
 from edge_bridge.rtsp.rtp import HEAD, PLAIN, Sequence, Unwrapped, head_of, payload
 from edge_bridge.rtsp.sdp import Media
 
@@ -40,7 +42,7 @@ class Coded(NamedTuple):
 class Pictures:
     """Of one stream. `take` packets; what is whole stands in `done`, which the caller empties."""
 
-    def __init__(self, media: Media) -> None:
+    def __init__(self, media: Media, channel: int = 0) -> None:
         """Raises NotPlainError where units may come in another order than they are decoded in."""
         if any(media.format.get(name, usual) != usual for name, usual in _IN_ORDER):
             raise NotPlainError("its pictures are interleaved")
@@ -50,6 +52,7 @@ class Pictures:
         self.sequence = Sequence()
         self.time = Unwrapped()
         self.kinds = KINDS[media.coding]
+        self._channel = channel
         self._payload_type = media.payload_type
         self._stamp: int | None = None
         self._units: list[bytes | bytearray] = []
@@ -66,7 +69,6 @@ class Pictures:
 
         Raises NotPlainError where it is packed in a way that is not read here.
         """
-        # Nearly all packets are the middle of a unit in pieces: these lines are what reading costs.
         if end - at < HEAD:
             return
         first, second, number, stamp = head_of(data, at)
@@ -89,6 +91,41 @@ class Pictures:
         self._arrived_ms = self.now_ms
         if self._bytes > MOST_BYTES or len(self._units) > _MOST_PIECES:
             raise NotPlainError(f"a picture of more than {self._bytes >> 20} MiB came")
+
+    def go_on(self, data: bytearray, at: int, end: int) -> int:
+        """Take the frames in data[at:end] as long as they bring the middle of a unit in pieces.
+
+        Nearly all do: these lines are what reading costs. Returns where the first one that is
+        anything else begins, which may be an incomplete one.
+        """
+        if self._in_pieces is None or self._bytes > MOST_BYTES or len(self._units) > _MOST_PIECES:
+            return at
+        expected, stamp, middle, take = (
+            self.sequence.expected, self._stamp, self._middle, self._units.append
+        )  # fmt: skip
+        own, plain, usual, begins = self._channel, PLAIN, self._payload_type, HEADS + len(middle)
+        began, least = at, end - begins
+        while at < least:
+            sign, channel, size, first, second, number, told = heads_of(data, at)
+            following = at + FRAME_HEAD + size
+            if (
+                number != expected
+                or told != stamp
+                or second != usual
+                or first != plain
+                or channel != own
+                or sign != SIGN
+                or following > end
+                or not data.startswith(middle, at + HEADS, following)
+            ):
+                break
+            take(data[at + begins : following])
+            expected = number + 1 & 0xFFFF
+            at = following
+        if at > began:
+            self.sequence.expected, self._marked, self._arrived_ms = expected, False, self.now_ms
+            self._bytes += at - began
+        return at
 
     def finish(self) -> None:
         """Close the last picture where it is whole: nothing will come any more."""

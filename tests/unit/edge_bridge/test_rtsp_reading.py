@@ -9,10 +9,11 @@ import pytest
 from edge_bridge.rtsp import interleaved as module
 from edge_bridge.rtsp.fault import NotPlainError
 from edge_bridge.rtsp.interleaved import Interleaved
+from edge_bridge.rtsp.pictures import Pictures
 from edge_bridge.rtsp.rtp import Sequence, Unwrapped, sender_report
 from edge_bridge.rtsp.sync import Sync
-from tests.rtsp_camera import interleaved
-from tests.unit.edge_bridge.rtp_packets import cut
+from tests.rtsp_camera import Packet, interleaved
+from tests.unit.edge_bridge.rtp_packets import cut, in_pieces, packets, video
 
 ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 5\r\n\r\n$body"
 ASKED = b"GET_PARAMETER rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -30,6 +31,7 @@ class Read:
                 ours,
                 begun,
                 {channel: self.taker(channel) for channel in (0, 1)},
+                {},
                 self.said.append,
             )
             stream.hand_on()
@@ -146,3 +148,38 @@ def test_sound_goes_by_its_arrival_until_the_camera_tells_better() -> None:
     assert wrong is not None
     sync.reported(True, wrong)
     assert sync.arrived((90_000, 0), (0, 0)) == 12_000
+
+
+@pytest.mark.parametrize("coding", ["H264", "H265"])
+def test_going_on_takes_what_taking_one_by_one_takes(coding: str) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    first, second = (b"\x65\x88", b"\x41\x9a") if coding == "H264" else (b"\x26\1\x88", b"\2\1\x9a")
+    sent = []
+    for number in range(300):
+        unit = (second if number % 10 else first) + chance.randbytes(chance.randrange(1, 9_000))
+        pieces = list(in_pieces(unit, coding, chance.randrange(20, 1_400)))
+        for place, piece in enumerate(pieces):
+            sent.append(Packet(0, number * 3_600, place == len(pieces) - 1, piece))
+    stream = b""
+    for packet in packets(sent):
+        if chance.random() < 0.005:
+            continue  # missing
+        stream += interleaved(chance.choice((0,) * 50 + (1,)), packet)
+        stream += chance.choice((b"",) * 50 + (ANSWER,))
+    outcomes = []
+    for goes_on in (True, False):
+        pictures = Pictures(video(coding), 0)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            goes = {0: pictures.go_on} if goes_on else {}
+            reader = Interleaved(ours, b"", {0: pictures.take}, goes, lambda _: None)
+            for piece in cut(stream, random.Random(seed)):
+                theirs.sendall(piece)
+                assert reader.receive()
+                reader.hand_on()
+        pictures.finish()
+        outcomes.append((pictures.done, pictures.sequence.lost))
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0][0]) > 100
