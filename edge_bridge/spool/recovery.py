@@ -72,8 +72,7 @@ class Mending:
         """Whether all was looked at."""
         self.stopped = False
         """Whether it was left, or failed."""
-        self.looked_at = 0
-        """Files and rows alone, so far."""
+        self._looked_at, self._began_s = 0, steady_s()
         self.messages = 0
         """Messages that were put into the outbox, so far."""
 
@@ -94,6 +93,9 @@ class Mending:
             self.stopped = True
             raise
         self.over = True
+        if self._looked_at:
+            took_s = self._steady_s() - self._began_s
+            log.info("%d files in the spool are looked at, %.1f s", self._looked_at, took_s)
         return False
 
     def stop(self) -> None:
@@ -142,7 +144,7 @@ class Mending:
                 names.append(seq)
                 if not len(names) % _NAMES:
                     yield
-            self.looked_at += len(names)
+            self._looked_at += len(names)
             yield from self._compare(camera, run, array("L", sorted(names)))
         except OSError as error:
             log.error("run %s is left as it is: %s", run, error)

@@ -72,6 +72,19 @@ async def test_a_backlog_drains_beside_live_footage_and_nothing_is_lost(tmp_path
         assert one["in_s3"] == 12 + live, order
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_an_edge_records_over_a_backlog_with_and_without_its_journal(tmp_path: Path) -> None:
+    found = await _bench(
+        tmp_path, "start", "--fragments", "300", "--cameras", "2", "--runs", "2", "--rebuilt"
+    )
+    assert (found["fragments"], found["runs"]) == (300, 4)
+    for spool in ("empty", "full", "rebuilt"):
+        assert found[spool]["kept_s"] > 0
+        assert found[spool]["mended_s"] > 0
+        assert found[spool]["memory_mib_most"] > 0
+
+
 async def _bench(folder: Path, *arguments: str) -> Any:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     said = (folder / "said.log").open("wb")
