@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,8 @@ from domain.errors import ConfigError, VigilError
 MARKER = ".vigil-data"
 CACHE = "cache"
 FREE_BYTES_NEEDED = 2 * 1024**3
+_ENDING_S = 10.0
+"""A process that was killed holds its files until the last of its threads is gone."""
 
 
 def project_root() -> Path:
@@ -120,16 +123,18 @@ class DataFolder:
     def _take(self) -> None:
         # Not in run/: the lock outlives a wipe.
         lock = (self.path / ".lock").open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until_s = time.monotonic() + _ENDING_S
+        while not _locked(lock):
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
+            if _has_ended(owner) and time.monotonic() < until_s:
+                time.sleep(0.05)
+                continue
             lock.close()
             raise VigilError(
                 f"{self.path} is in use by process {owner}; stop it with "
                 f"`vigil services stop --data {self.path}` or name another folder with --data."
-            ) from None
+            )
         lock.seek(0)
         lock.truncate()
         lock.write(str(os.getpid()))
@@ -155,3 +160,22 @@ class DataFolder:
                 f"{FREE_BYTES_NEEDED // 1024**3} GiB are needed; free some, or name a folder on "
                 "another disk with --data."
             )
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _has_ended(pid: str) -> bool:
+    """Return whether a process is gone, or a zombie by now."""
+    if not pid.isdecimal():
+        return False
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return said.rpartition(")")[2].split()[0] in ("Z", "X")

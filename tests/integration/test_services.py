@@ -165,8 +165,8 @@ async def test_start_stop_and_start_again(data: Path) -> None:
     assert s3.get_object(Bucket="vigil", Key="kept")["Body"].read() == b"7"
 
     # The owner is killed: nothing it started outlives it, and the folder can be used again.
-    members = family(data)
     owner = json.loads((data / background.RECORD).read_text())["pid"]
+    members = [*family(data), owner]
     os.kill(owner, signal.SIGKILL)
     await wait_for(lambda: all(gone(pid) for pid in members), within_s=30, what="no orphan")
     await asyncio.to_thread(background.start, data, fresh=True, ports=(), report=lines.append)

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,19 @@ def test_a_folder_in_use_is_refused_with_its_owner(tmp_path: Path) -> None:
     first.close()
     second.open()
     second.close()
+
+
+def test_an_owner_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    first, second = DataFolder(tmp_path), DataFolder(tmp_path)
+    first.open()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    (tmp_path / ".lock").write_text(str(ended.pid))  # whose lock the system takes back soon
+    closing = threading.Timer(0.2, first.close)
+    closing.start()
+    second.open()
+    second.close()
+    closing.join()
 
 
 def test_a_full_disk_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
