@@ -59,17 +59,17 @@ async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_pat
 @pytest.mark.slow
 async def test_a_backlog_drains_beside_live_footage_and_nothing_is_lost(tmp_path: Path) -> None:
     found = await _bench(
-        tmp_path, "drain", "--backlog", "12", "--cameras", "2", "--fragment-s", "2",
-        "--megabits", "0.5", "--after-s", "5",
+        tmp_path, "drain", "--backlog", "8", "--cameras", "2", "--fragment-s", "2",
+        "--megabits", "0.5", "--after-s", "3",
     )  # fmt: skip
     assert found["clean"], found
     for order in ("live_first", "oldest_first"):
         one = found[order]
-        assert one["backlog_fragments"] == 12
+        assert one["backlog_fragments"] == 8
         assert one["drained_s"] > 0
         live = one["live_ms_while_draining_count"] + one["live_ms_after_count"]
         assert live > 0
-        assert one["in_s3"] == 12 + live, order
+        assert one["in_s3"] == 8 + live, order
 
 
 @pytest.mark.slow
