@@ -1,4 +1,4 @@
-"""Hypothesis for the unit tests: quick, never the same twice, and the way back printed on failure."""
+"""Hypothesis for unit tests: quick, never the same twice, and the way back printed on failure."""
 
 import os
 
