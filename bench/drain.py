@@ -182,12 +182,14 @@ class _Drain:
         for fault in faults[:_MANY]:
             say(f"{self._order} first: {fault}")
         while_, after = watch.waits()
+        # Oldest first, live footage comes after all of the backlog, not beside it.
+        beside = self._live_bytes_s if self._order == "live" else 0
         return {
             "backlog_fragments": len(watch.backlog),
             "backlog_bytes": size,
             "line_kbit": round(line_bytes_s * 8 / 1_000),
             "drained_s": round(drained_s, 1),
-            "line_alone_s": round(size / (line_bytes_s - self._live_bytes_s), 1),
+            "line_alone_s": round(size / (line_bytes_s - beside), 1),
             **_spread("live_ms_while_draining", while_),
             **_spread("live_ms_after", after),
             "in_s3": sum(len(of.fragments) for of in found.values()),
