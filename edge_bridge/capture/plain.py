@@ -34,8 +34,9 @@ from edge_bridge.rtsp.sound import Piece, Sounds
 from edge_bridge.rtsp.sync import PICTURES_HZ, Sync
 from media.fragmenter_packet import AnyPacket
 
-_NAP_S = 0.1
-"""What comes meanwhile is read at once; it must fit into the kernel's buffer."""
+_NAP_S = 0.4
+_AT_ONCE = 128 << 10
+"""So many bytes may come during a nap, for they wait in the kernel: half a second of 2 Mbit/s."""
 _HASTE_NAP_S = 0.01
 """Where somebody looks: a picture comes in some dozen packets within this."""
 _FIRST_KEY_S = 20
@@ -125,6 +126,7 @@ class PlainSource:
                 takes[channel] = self._reports_of(media, self._sync)
         self._stream = Interleaved(playing.connection, playing.rest, takes, goes, playing.answered)
         self._spoke_s = self._picture_s = time.monotonic()
+        self._napped = self._spoke_s, 0
         self._newest: tuple[int, int] | None = None
         self._lost = 0
         self._hand_on()
@@ -179,11 +181,17 @@ class PlainSource:
         if now_s - self._picture_s > max(self._no_data_s, words.OPEN_S):
             raise TimeoutError
         if not self._stream.more_at_hand:
-            time.sleep(_HASTE_NAP_S if self.in_haste else _NAP_S)
+            time.sleep(_HASTE_NAP_S if self.in_haste else self._nap_s(now_s))
         if not self._stream.receive():
             return False
         self._hand_on()
         return True
+
+    def _nap_s(self, now_s: float) -> float:
+        """Return how long what comes may gather, by what came since the last nap."""
+        (since_s, before), self._napped = self._napped, (now_s, self._stream.received)
+        came = max(self._stream.received - before, 1)
+        return min(_NAP_S, _AT_ONCE * (now_s - since_s) / came)
 
     def _hand_on(self) -> None:
         self._pictures.now_ms = now_ms = self._now_ms()

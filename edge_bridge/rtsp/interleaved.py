@@ -54,6 +54,8 @@ class Interleaved:
         """Bytes of a text's body that are still to come."""
         self._skipped = 0
         self._got = 0
+        self.received = 0
+        """Bytes, since PLAY."""
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
@@ -64,6 +66,7 @@ class Interleaved:
         """
         self._got = self._connection.recv_into(self._view[self._end :], _READ)
         self._end += self._got
+        self.received += self._got
         return self._got > 0
 
     @property
