@@ -35,8 +35,8 @@ from edge_bridge.rtsp.sync import PICTURES_HZ, Sync
 from media.fragmenter_packet import AnyPacket
 
 _NAP_S = 0.4
-_AT_ONCE = 128 << 10
-"""So many bytes may come during a nap, for they wait in the kernel: half a second of 2 Mbit/s."""
+_AT_ONCE = 256 << 10
+"""So many bytes may come during a nap, for they wait in the kernel: half a second of 4 Mbit/s."""
 _HASTE_NAP_S = 0.01
 """Where somebody looks: a picture comes in some dozen packets within this."""
 _FIRST_KEY_S = 20

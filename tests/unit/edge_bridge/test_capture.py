@@ -124,7 +124,7 @@ async def finished(recorder: Recorder, kept: Kept, ends: int) -> None:
     recorder.start()
     await wait_for(lambda: len(kept.ends) >= ends, within_s=20, what="runs end")
     recorder.stop()
-    assert recorder.join(5)
+    assert recorder.join(60)
 
 
 async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
@@ -261,7 +261,7 @@ async def test_a_run_without_any_fragment_is_not_told(clip: Path) -> None:
         lambda: recorder.status.detail == "no more connections", within_s=20, what="it tried"
     )
     recorder.stop()
-    recorder.join(5)
+    recorder.join(60)
     assert (kept.fragments, kept.ends) == ([], [])
 
 
@@ -367,7 +367,7 @@ async def test_a_thread_that_hangs_is_shown_failing_by_others(clip: Path) -> Non
     hanging.set()
     await wait_for(lambda: recorder.status.detail != "", within_s=20, what="it goes on")
     recorder.stop()
-    assert recorder.join(5)
+    assert recorder.join(60)
 
 
 def test_errors_never_repeat_the_address() -> None:
