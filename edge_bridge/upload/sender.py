@@ -195,13 +195,21 @@ class Sender:
         while True:
             await self._to_s3.ready()
             heard = self._work.heard()
-            ends = await self._owner.call(self._owner.spool.ends_to_write, 20)
-            random.shuffle(ends)  # one that fails for its own sake does not stop the others
-            for run, event in ends:
-                if not await self._write_end(run.run, event):
-                    break
-            if not ends:
+            try:
+                written = await self._write_some_ends()
+            except DiskError:  # heartbeats go on; what waits is asked for again
+                written = False
+            if not written:
                 await heard
+
+    async def _write_some_ends(self) -> bool:
+        """Return whether there were any, be they written or not."""
+        ends = await self._owner.call(self._owner.spool.ends_to_write, 20)
+        random.shuffle(ends)  # one that fails for its own sake does not stop the others
+        for run, event in ends:
+            if not await self._write_end(run.run, event):
+                break
+        return bool(ends)
 
     async def _write_end(self, run: str, event: RunEnded) -> bool:
         key, body = run_end_key(event.camera, event.run), encode(event)

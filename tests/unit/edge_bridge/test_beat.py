@@ -169,6 +169,9 @@ async def test_a_disk_that_is_gone_or_hangs_stops_no_heartbeat(
         await device.beats._beat()
         await wait_for(lambda: len(beats_of(cloud)) == 2, within_s=20, what="one without a disk")
         assert beats_of(cloud)[-1].disk_state == "gone"
+        await device.beats._beat()
+        await wait_for(lambda: len(beats_of(cloud)) == 3, within_s=20, what="one more")
+        assert not sending.done()
         assert not folder.exists()
     finally:
         sending.cancel()
