@@ -39,6 +39,8 @@ _AT_ONCE = 256 << 10
 """So many bytes may come during a nap, for they wait in the kernel: half a second of 4 Mbit/s."""
 _HASTE_NAP_S = 0.01
 """Where somebody looks: a picture comes in some dozen packets within this."""
+_SETTLING_S = 3
+"""So long arrivals are told to 10 ms in any case: the run's time is fixed by them."""
 _FIRST_KEY_S = 20
 _BACK_TICKS = PICTURES_HZ
 """A picture that is shown before its forerunner by no more than this: the camera reorders them."""
@@ -79,6 +81,7 @@ class PlainSource:
             raise
         self.video: VideoStream = self._probe.streams.video[0]
         self.video.time_base = _TIME_BASE
+        self._began_s = time.monotonic()
         self._playing.connection.settimeout(no_data_s)
 
     def packets(self) -> Iterator[Arrived]:
@@ -125,7 +128,7 @@ class PlainSource:
             for channel, media in playing.reports.items():
                 takes[channel] = self._reports_of(media, self._sync)
         self._stream = Interleaved(playing.connection, playing.rest, takes, goes, playing.answered)
-        self._spoke_s = self._picture_s = time.monotonic()
+        self._began_s = self._spoke_s = self._picture_s = time.monotonic()
         self._napped = self._spoke_s, 0
         self._newest: tuple[int, int] | None = None
         self._lost = 0
@@ -181,7 +184,8 @@ class PlainSource:
         if now_s - self._picture_s > max(self._no_data_s, words.OPEN_S):
             raise TimeoutError
         if not self._stream.more_at_hand:
-            time.sleep(_HASTE_NAP_S if self.in_haste else self._nap_s(now_s))
+            haste = self.in_haste or now_s - self._began_s < _SETTLING_S
+            time.sleep(_HASTE_NAP_S if haste else self._nap_s(now_s))
         if not self._stream.receive():
             return False
         self._hand_on()
