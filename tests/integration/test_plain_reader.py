@@ -19,7 +19,15 @@ from local.cameras import Cameras
 from tests.footage import write_clip
 from tests.locked_rtsp import PASSWORD, USER, Locked
 from tests.odd_rtsp import alaw
-from tests.rtsp_camera import H264, Packet, RtspCamera, Track, access_units, pictures
+from tests.rtsp_camera import (
+    H264,
+    EncryptedCamera,
+    Packet,
+    RtspCamera,
+    Track,
+    access_units,
+    pictures,
+)
 
 FRAMES = 50
 
@@ -91,6 +99,24 @@ def test_a_session_is_kept_alive_where_nobody_looks(clip: Path, tmp_path: Path) 
                 break
         source.close()
     assert all(head.startswith(b"RTSP/1.0 200") for head in heard)
+
+
+def test_an_encrypted_camera_is_read_as_fast_as_it_sends(tmp_path: Path) -> None:
+    # Its pictures come in many TLS records, all of which have to be read before the next sleep.
+    clip = write_clip(tmp_path / "large.mp4", FRAMES, width=1_280, height=720)
+    units = list(access_units(clip))
+
+    def sent() -> list[Packet]:
+        return [packet._replace(at_s=packet.at_s / 10) for packet in pictures(clip)]
+
+    with EncryptedCamera([Track(H264, sent)], tmp_path) as one:
+        source = opened(one.url)
+        assert isinstance(source, PlainSource)
+        source.in_haste, source._began_s = False, 0
+        for number, (packet, _) in enumerate(itertools.islice(source.packets(), FRAMES - 1)):
+            assert bytes(packet).count(b"\0\0\0\1") >= len(units[number])
+            assert packet.pts == number * 3_600
+        source.close()
 
 
 def test_reordered_pictures_are_ffmpegs(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_bridge.rtsp.fault import NotPlainError
-from local.certificates import make_pair
-from tests.rtsp_camera import Packet, RtspCamera, interleaved, rtp
+from tests.rtsp_camera import EncryptedCamera, Packet, RtspCamera, interleaved, rtp
 from tests.unit.edge_bridge.dialogs import PICTURES, SOUND, WITHIN_S, Odd, ok, playing, received
 
 
@@ -157,19 +156,6 @@ def test_ipv6() -> None:
         one.hang_up()
 
 
-class Encrypted(RtspCamera):
-    """Speaks TLS with a certificate that nobody knows."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__([PICTURES])
-        self._context = context
-        self.url = self.url.replace("rtsp:", "rtsps:")
-
-    def talk(self, connection: socket.socket) -> None:
-        with self._context.wrap_socket(connection, server_side=True) as encrypted:
-            super().talk(encrypted)
-
-
 class Blunt(RtspCamera):
     """Speaks first, and no TLS."""
 
@@ -179,11 +165,7 @@ class Blunt(RtspCamera):
 
 
 def test_rtsps_with_a_certificate_of_its_own(tmp_path: Path) -> None:
-    _, pair = make_pair("203.0.113.1")
-    (tmp_path / "pair.pem").write_bytes(pair)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "pair.pem")
-    with Encrypted(context) as camera:
+    with EncryptedCamera([PICTURES], tmp_path) as camera:
         one = playing(camera)
         assert isinstance(one.connection, ssl.SSLSocket)
         assert received(one, 1).startswith(b"$")
