@@ -48,6 +48,8 @@ class _Dialog:
         code = answer.code or 0
         if code == 461:
             raise NotPlainError("it does not send over RTSP's own connection")
+        if 300 <= code < 400:
+            raise NotPlainError(f"it sends us to another address ({code})")
         if (words := fault.of_code(code, answer.first("location"))) is not None:
             raise (SourceRefusedError if code == 403 else SourceError)(words)
         raise NotPlainError(f"it answers {verb} with {code}")

@@ -1,9 +1,10 @@
 """Our own reader of cameras, and FFmpeg's where one is not plain: who reads, and what comes."""
 
 import itertools
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import av
@@ -116,6 +117,25 @@ def test_an_encrypted_camera_is_read_as_fast_as_it_sends(tmp_path: Path) -> None
         for number, (packet, _) in enumerate(itertools.islice(source.packets(), FRAMES - 1)):
             assert bytes(packet).count(b"\0\0\0\1") >= len(units[number])
             assert packet.pts == number * 3_600
+        source.close()
+
+
+class Moved(RtspCamera):
+    """Sends to another address, where it shows its pictures."""
+
+    def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
+        if verb != "DESCRIBE" or self.connections > 2:
+            return False
+        moved = f"CSeq: {headers['cseq']}\r\nLocation: {self.url}/here\r\n\r\n"
+        connection.sendall(f"RTSP/1.0 302 Moved\r\n{moved}".encode())
+        return True
+
+
+def test_a_camera_that_has_moved_is_followed(clip: Path) -> None:
+    with Moved([Track(H264, lambda: pictures(clip))]) as one:
+        source = opened(one.url)
+        assert isinstance(source, RtspSource)
+        assert next(source.packets())[0].size
         source.close()
 
 
