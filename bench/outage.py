@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench import reel
 from bench.cloudlet import Standing, need
 from bench.fault_proxy import EXPIRED_KEY, FaultProxy
 from bench.figures import spread
@@ -35,6 +36,7 @@ from domain.errors import VigilError
 from domain.identity import fragment_key
 from edge_bridge.config import EdgeConfig
 from local.cameras import Cameras
+from media.fragmenter import Limits
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import make_object_store
@@ -44,6 +46,7 @@ LIVE_S = 10
 _END_WITHIN_S = 900
 _ROOM = 3
 """The line is made to carry so many times what the cameras bring: a backlog takes time."""
+_FRAGMENT_S = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -159,7 +162,9 @@ class _Site:
         self, clip: Path, urls: Mapping[str, str], s3: str, sqs: str, seconds: float
     ) -> EdgeConfig:
         path = urlsplit(need(self._env, "VIGIL_SQS_QUEUE_URL")).path
-        kbit = clip.stat().st_size * 8 / 1_000 / seconds * len(self._cameras)
+        # As it travels: MPEG-TS makes several times as much of pictures this small.
+        sent = sum(len(each.data) for each in reel.cut(clip, Limits(target_ms=_FRAGMENT_S * 1_000)))
+        kbit = sent * 8 / 1_000 / seconds * len(self._cameras)
         return EdgeConfig.model_validate(
             {
                 "site": SITE,
@@ -172,9 +177,9 @@ class _Site:
                     "sqs_endpoint": sqs,
                 },
                 "spool": {"dir": str(self._folder / "spool"), "free_floor_bytes": 0},
-                "fragment_s": 2,
+                "fragment_s": _FRAGMENT_S,
                 "heartbeat_s": 5,
-                "upload": {"live_s": LIVE_S, "limit_kbit": max(int(kbit * _ROOM), 64)},
+                "upload": {"live_s": LIVE_S, "limit_kbit": max(round(kbit * _ROOM), 64)},
                 "cameras": [
                     # Two cameras may not have one address.
                     {
