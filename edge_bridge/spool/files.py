@@ -148,9 +148,9 @@ class FragmentFiles:
         """Yield the seqs of a run's files; what a crash left half-written is deleted."""
         with os.scandir(self.root / camera / run) as entries:
             for entry in entries:
-                stem, _, suffix = entry.name.partition(".")
-                if suffix == _SUFFIX[1:] and len(stem) == _DIGITS and stem.isdecimal():
-                    yield int(stem)
+                suffix = entry.name.partition(".")[2]
+                if (seq := _seq_of(entry.name)) is not None:
+                    yield seq
                 elif suffix == _PART[1:]:
                     log.info("a half-written fragment is removed: %s", entry.path)
                     Path(entry.path).unlink(missing_ok=True)
@@ -158,10 +158,11 @@ class FragmentFiles:
                     self.aside.append(Path(entry.path))
 
     def list(self) -> Iterator[FoundFile]:
-        """Yield all fragments' files; names that are none are skipped."""
+        """Yield all fragments' files, for who only looks: nothing is changed by it."""
         for camera in self.cameras():
             for run in self.runs_of(camera):
-                for seq in sorted(self.seqs(camera, run)):
+                names = sorted(path.name for path in (self.root / camera / run).iterdir())
+                for seq in (found for name in names if (found := _seq_of(name)) is not None):
                     yield FoundFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
 
     def set_aside(self, path: Path, why: Literal["damaged", "refused"] = "damaged") -> Path:
@@ -192,6 +193,13 @@ class FragmentFiles:
             sync_folder(at)
             at = at.parent
         self._synced.add(folder)
+
+
+def _seq_of(name: str) -> int | None:
+    """Return the seq of a fragment's file; None where it is another's name."""
+    stem, _, suffix = name.partition(".")
+    whole = suffix == _SUFFIX[1:] and len(stem) == _DIGITS and stem.isdecimal()
+    return int(stem) if whole else None
 
 
 def tail_of(event: FragmentArrived) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 
 from domain.errors import ConfigError
 from domain.events.base import MOST_RANGES
+from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, FragmentRow, State
 from edge_bridge.spool.spool import Spool, open_spool
@@ -290,3 +291,15 @@ def test_an_end_that_gave_up_more_stretches_than_an_event_holds_is_told_all_the_
     [(_, event)] = spool.ends_to_write(10)
     assert (event.last_seq, len(event.given_up)) == (last, MOST_RANGES)
     spool.close()
+
+
+def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+    files = FragmentFiles(tmp_path)
+    for seq in (1, 0):
+        files.write(*fragment(seq))
+    being_written = files.path(CAMERA, RUN, 2).with_suffix(".part")
+    being_written.write_bytes(b"a part")
+    assert [found.id.seq for found in files.list()] == [0, 1]
+    assert being_written.exists()
+    assert sorted(files.seqs(CAMERA, RUN)) == [0, 1]  # as a start does, which may tidy up
+    assert not being_written.exists()
