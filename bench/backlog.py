@@ -1,10 +1,9 @@
 """A spool with much that waits, made at once: as after an outage, by the spool's own code."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 
-from bench.footage import named
+from bench.footage import told
 from bench.reel import FPS, HEIGHT, WIDTH, Cut
 from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId, new_run_id
@@ -59,21 +58,13 @@ def id_of(event: FragmentArrived) -> FragmentId:
 
 
 def _fragment(one: FragmentId, cut: Cut, start_ms: int, pts: int) -> tuple[FragmentArrived, bytes]:
-    data = cut.data + named(one.camera, one.run, one.seq)
-    event = FragmentArrived(
-        camera=one.camera,
-        run=one.run,
-        seq=one.seq,
+    frames = max(cut.duration_ms * FPS // 1_000, 1)
+    return told(
+        one,
+        cut.data,
         start_ms=start_ms,
         duration_ms=cut.duration_ms,
-        start_pts=pts,
-        arrived_ms=start_ms,
-        closed_ms=start_ms + cut.duration_ms,
-        frames=max(cut.duration_ms * FPS // 1_000, 1),
-        size_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        video_codec="h264",
-        width=WIDTH,
-        height=HEIGHT,
+        pts=pts,
+        frames=frames,
+        size=(WIDTH, HEIGHT),
     )
-    return event, data

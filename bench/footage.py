@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from domain.events import FragmentArrived
+from domain.identity import FragmentId
 
 FPS = 5
 WIDTH, HEIGHT = 96, 64
@@ -64,22 +65,47 @@ def film(
     camera: str, run: str, seq: int, *, start_ms: int, duration_ms: int
 ) -> tuple[FragmentArrived, bytes]:
     """Return a fragment's event and bytes, the same each time; `start_ms` is the fragment's."""
-    data = encoded(seq, duration_ms) + named(camera, run, seq)
-    event = FragmentArrived(
-        camera=camera,
-        run=run,
-        seq=seq,
+    return told(
+        FragmentId(camera, run, seq),
+        encoded(seq, duration_ms),
         start_ms=start_ms,
         duration_ms=duration_ms,
-        start_pts=start_pts(seq, duration_ms),
+        pts=start_pts(seq, duration_ms),
+        frames=duration_ms * FPS // 1_000,
+        size=(WIDTH, HEIGHT),
+    )
+
+
+def told(
+    one: FragmentId,
+    pictures: bytes,
+    *,
+    start_ms: int,
+    duration_ms: int,
+    pts: int,
+    frames: int,
+    size: tuple[int, int],
+) -> tuple[FragmentArrived, bytes]:
+    """Return the event and the bytes of a fragment of these pictures; they carry its name.
+
+    `size`: width and height of the pictures.
+    """
+    data = pictures + named(one.camera, one.run, one.seq)
+    event = FragmentArrived(
+        camera=one.camera,
+        run=one.run,
+        seq=one.seq,
+        start_ms=start_ms,
+        duration_ms=duration_ms,
+        start_pts=pts,
         arrived_ms=start_ms,
         closed_ms=start_ms + duration_ms,
-        frames=duration_ms * FPS // 1_000,
+        frames=frames,
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         video_codec="h264",
-        width=WIDTH,
-        height=HEIGHT,
+        width=size[0],
+        height=size[1],
     )
     return event, data
 

@@ -117,7 +117,7 @@ class PlainSource:
                 self._pictures = Pictures(media, channel)
                 self._sets = parameter_sets(media.format)
                 takes[channel] = self._pictures.take
-                goes = {channel: self._pictures.go_on}
+                goes[channel] = self._pictures.go_on
             else:
                 self._sound = Sounds(media)
                 takes[channel] = self._sound.take
