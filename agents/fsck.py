@@ -21,9 +21,9 @@ MARGIN_MS = 120_000
 """For healing, joining, indexing and a backlog: what is younger still may come by itself."""
 
 
-def settle_ms(of: Settings, margin_ms: int = MARGIN_MS) -> int:
+def settle_ms(settings: Settings, margin_ms: int = MARGIN_MS) -> int:
     """Return how long after its arrival a fragment may be in no chunk without being wrong."""
-    return of.window_ms + of.grace_ms + of.idle_ms + of.late_ms + margin_ms
+    return settings.window_ms + settings.grace_ms + settings.idle_ms + settings.late_ms + margin_ms
 
 
 @dataclass

@@ -86,8 +86,10 @@ class KnownCameras:
 class Relay:
     """Moves messages from one queue to Kafka until it is told to stop."""
 
-    def __init__(self, of: Settings, cameras: KnownCameras, clock_ms: Callable[[], int]) -> None:
-        self._of, self._cameras, self._clock_ms = of, cameras, clock_ms
+    def __init__(
+        self, settings: Settings, cameras: KnownCameras, clock_ms: Callable[[], int]
+    ) -> None:
+        self._settings, self._cameras, self._clock_ms = settings, cameras, clock_ms
         self._stack = AsyncExitStack()
         self.ready = False
         """Whether messages are passed on: Kafka was reached, and the newest try went well."""
@@ -99,10 +101,10 @@ class Relay:
         """Relay until `stop` is set; what is in hand is finished first."""
         async with self._stack:
             enter = self._stack.enter_async_context
-            self._queue = await enter(make_queue(self._of, self._of.sqs_queue_url))
-            self._dead = await enter(make_queue(self._of, self._of.sqs_dead_letter_url))
+            self._queue = await enter(make_queue(self._settings, self._settings.sqs_queue_url))
+            self._dead = await enter(make_queue(self._settings, self._settings.sqs_dead_letter_url))
             self._producer = AIOKafkaProducer(
-                **client_options(self._of),
+                **client_options(self._settings),
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=5,
@@ -111,14 +113,14 @@ class Relay:
             await self._start_producer(stop)
             self._stack.push_async_callback(self._producer.stop)
             if not stop.is_set():
-                log.info("relaying", extra={"queue": self._of.sqs_queue_url})
+                log.info("relaying", extra={"queue": self._settings.sqs_queue_url})
                 await asyncio.gather(*(self._receive(stop) for _ in range(RECEIVERS)))
 
     async def _start_producer(self, stop: asyncio.Event) -> None:
         backoff = Backoff()
         while not stop.is_set():
             try:
-                await check_admission(self._of)
+                await check_admission(self._settings)
                 await self._producer.start()
                 return
             except KafkaError as error:

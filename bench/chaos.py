@@ -126,23 +126,23 @@ class Chaos:
         self._count: int = arguments.cameras
         self._pace_s = 2.0 / arguments.speed
         self._speed: float = arguments.speed
-        self._of = Settings()
+        self._settings = Settings()
         self._tally = Tally()
         self._replaced = 0
         self._pauses: dict[str, float] = {}
 
     async def run(self) -> dict[str, Any]:
         """Run it all."""
-        await migrate(self._of.database_url.get_secret_value())
-        await ensure(TOPICS, of=self._of)
-        target = urlparse(self._of.s3_endpoint or "")
+        await migrate(self._settings.database_url.get_secret_value())
+        await ensure(TOPICS, settings=self._settings)
+        target = urlparse(self._settings.s3_endpoint or "")
         dice = random.Random(f"{self._seed} proxy")
         async with contextlib.AsyncExitStack() as opened:
             enter = opened.enter_async_context
             proxy = await enter(FaultProxy(str(target.hostname), int(target.port or 80), dice))
-            store = await enter(make_object_store(self._of))
-            catalog = await enter(Catalog(self._of.database_url.get_secret_value()))
-            entrance = await enter(Entrance(self._of))
+            store = await enter(make_object_store(self._settings))
+            catalog = await enter(Catalog(self._settings.database_url.get_secret_value()))
+            entrance = await enter(Entrance(self._settings))
             cameras = [self._camera(number, store, entrance) for number in range(self._count)]
             for camera in cameras:
                 await add_camera(catalog, camera.camera, camera.camera, 0)
@@ -156,7 +156,7 @@ class Chaos:
             await asyncio.sleep(2 * WINDOW_MS / 1000 / self._speed + 0.5)  # the last late notices
             await entrance.drained()
             say(f"recorded {self._tally}")
-            settling = Settling(self._of, time.monotonic(), self._give_up_s, say)
+            settling = Settling(self._settings, time.monotonic(), self._give_up_s, say)
             runs = [run for camera in cameras for run in camera.runs]
             lag_zero_s = await settling.no_lag(entrance)
             found = await settling.counted(catalog, runs)
@@ -228,7 +228,7 @@ class Chaos:
 
     async def _roll(self, workers: Workers) -> None:
         """Replace all workers, one after another, each once its predecessor's successor works."""
-        async with Pauses(self._of) as pauses:
+        async with Pauses(self._settings) as pauses:
             await asyncio.sleep(5)
             for name in workers.programs:
                 say(f"replacing {name}")
@@ -242,9 +242,9 @@ class Chaos:
     async def _working(self, name: str) -> None:
         """Wait until a group has caught up with where its topics ended when asked."""
         kind = name.rsplit("-", 1)[0]
-        until = await lag.ends(self._of, lag.READS[kind])
+        until = await lag.ends(self._settings, lag.READS[kind])
         deadline = time.monotonic() + 60
-        while (await lag.lags(self._of, until))[kind]:
+        while (await lag.lags(self._settings, until))[kind]:
             if time.monotonic() > deadline:
                 raise VigilError(f"{name} does not catch up after it was replaced.")
             await asyncio.sleep(0.5)

@@ -30,7 +30,7 @@ from domain.errors import VigilError
 from domain.events import encode
 from local.folder import DataFolder
 from local.program import Program, worker
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.topic_admin import ensure
 from streams.topics import FRAGMENT_ARRIVED, TOPICS, TopicSpec, changelog
 
@@ -89,7 +89,7 @@ def _round(scratch: Path, name: str, case: str, store: str, seed: int) -> dict[s
         "VIGIL_DATA_DIR": str(scratch / name),
         "VIGIL_BENCH_LOG": str(scratch / f"{name}.handled"),
     }
-    settings.cache_clear()
+    get_settings.cache_clear()
     return asyncio.run(Round(scratch / name, Path(os.environ["VIGIL_BENCH_LOG"]), seed).run(case))
 
 
@@ -98,18 +98,18 @@ class Round:
 
     def __init__(self, folder: Path, log: Path, seed: int) -> None:
         self.dice = random.Random(seed)
-        self._of = Settings()
+        self._settings = Settings()
         self._log = log
         log.touch()
         self._data = DataFolder(folder)
         self._data.open(fresh=False)
         self._programs: dict[str, Program] = {}
         self.resumed_s: list[float] = []
-        self._changelog = changelog(f"{self._of.app_prefix}-{GROUP}", "counts")
+        self._changelog = changelog(f"{self._settings.app_prefix}-{GROUP}", "counts")
 
     async def run(self, case: str) -> dict[str, float]:
         """Feed, break, wait until all is handled, and count."""
-        await ensure([*TOPICS, self._changelog], of=self._of)
+        await ensure([*TOPICS, self._changelog], settings=self._settings)
         feeding: asyncio.Task[None] | None = None
         try:
             await self.start("one")
@@ -172,7 +172,7 @@ class Round:
         return "\n".join(program.process.tail(5) for program in self._programs.values())
 
     async def _feed(self) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self._of.kafka_brokers, linger_ms=5)
+        producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka_brokers, linger_ms=5)
         async with producer:
             for at, event in enumerate(fragments(CAMERAS, EACH)):
                 await producer.send(
@@ -193,7 +193,9 @@ class Round:
             await asyncio.sleep(0.5)
 
     async def _lag(self) -> int:
-        return await lag.of_group(self._of, f"{self._of.app_prefix}-{GROUP}", FRAGMENT_ARRIVED)
+        return await lag.of_group(
+            self._settings, f"{self._settings.app_prefix}-{GROUP}", FRAGMENT_ARRIVED
+        )
 
     async def _found(self) -> dict[str, float]:
         lines = self._log.read_text().splitlines()
@@ -213,10 +215,10 @@ class Round:
         }
 
     async def _table(self, spec: TopicSpec) -> dict[bytes, tuple[int, int]]:
-        until = await lag.ends(self._of, [spec])
+        until = await lag.ends(self._settings, [spec])
         table: dict[bytes, tuple[int, int]] = {}
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._of.kafka_brokers, auto_offset_reset="earliest"
+            bootstrap_servers=self._settings.kafka_brokers, auto_offset_reset="earliest"
         )
         async with consumer:
             consumer.assign(list(until))

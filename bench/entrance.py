@@ -30,8 +30,8 @@ class Entrance:
     A message may arrive twice: what was sent and not acknowledged is sent again.
     """
 
-    def __init__(self, of: Settings, *, sqs: bool = True) -> None:
-        self._of = of
+    def __init__(self, settings: Settings, *, sqs: bool = True) -> None:
+        self._settings = settings
         self._use_sqs = sqs
         self._sqs: asyncio.Queue[bytes] = asyncio.Queue()
         self._kafka: asyncio.Queue[tuple[str, bytes | None, bytes]] = asyncio.Queue()
@@ -41,13 +41,15 @@ class Entrance:
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._of.kafka_brokers,
+            bootstrap_servers=self._settings.kafka_brokers,
             acks="all",
             linger_ms=5,
             max_request_size=topics.MAX_REQUEST_BYTES,
         )
         await self._producer.start()
-        self._queue: Queue = await make_queue(self._of, self._of.sqs_queue_url).__aenter__()
+        self._queue: Queue = await make_queue(
+            self._settings, self._settings.sqs_queue_url
+        ).__aenter__()
         self._tasks = [asyncio.create_task(self._to_sqs()) for _ in range(SQS_SENDERS)]
         self._tasks.append(asyncio.create_task(self._to_kafka()))
         return self

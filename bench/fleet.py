@@ -72,16 +72,16 @@ class Fleet:
             for site in range(arguments.sites)
             for number in range(arguments.cameras_per_site)
         ]
-        self._of = Settings()
+        self._settings = Settings()
 
     async def run(self, seconds: float, *, ramp: bool) -> dict[str, Any]:
         """Warm up, measure at the real rate, then ramp."""
-        await migrate(self._of.database_url.get_secret_value())
-        await ensure(TOPICS, of=self._of)
-        async with Catalog(self._of.database_url.get_secret_value()) as catalog:
+        await migrate(self._settings.database_url.get_secret_value())
+        await ensure(TOPICS, settings=self._settings)
+        async with Catalog(self._settings.database_url.get_secret_value()) as catalog:
             for camera in self._cameras:
                 await add_camera(catalog, camera, camera, 0)
-        producer = AIOKafkaProducer(bootstrap_servers=self._of.kafka_brokers, linger_ms=20)
+        producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka_brokers, linger_ms=20)
         counts = dict.fromkeys(KINDS, 1)
         async with producer, Workers(self._folder, {}, counts, relay=False) as workers:
             feeder = Feeder(self._cameras, producer)
@@ -112,7 +112,7 @@ class Fleet:
         lags: list[tuple[float, int]] = []
         while time.monotonic() < began_s + seconds:
             await asyncio.sleep(LOOK_EVERY_S)
-            found = await lag.lags(self._of)
+            found = await lag.lags(self._settings)
             lags.append((time.monotonic() - began_s, sum(found[kind] for kind in KINDS)))
             say(f"lag {found['assemble']} + {found['index']}, feeder late {feeder.late_s:.1f} s")
         took_s = time.monotonic() - began_s
@@ -165,7 +165,7 @@ class Fleet:
         return {"held_events_per_s": round(held)}
 
     async def _lag(self) -> int:
-        found = await lag.lags(self._of)
+        found = await lag.lags(self._settings)
         return sum(found[kind] for kind in KINDS)
 
     def _kafka_bytes(self) -> int:

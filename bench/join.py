@@ -32,7 +32,7 @@ from domain.events import ChunkDue, FragmentRef, VideoForm, encode
 from domain.identity import fragment_key, new_run_id
 from local.folder import project_root
 from stores.objects import ObjectStore
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_object_store
 
 MIB = 1 << 20
@@ -76,7 +76,7 @@ class Reel:
 async def _measure(
     folder: Path, rates: Sequence[float], rounds: int, long_minutes: int
 ) -> dict[str, Any]:
-    async with make_object_store(settings()) as store:
+    async with make_object_store(get_settings()) as store:
         joiner = await _Joiner.start()
         try:
             figures: dict[str, Any] = {"rounds": rounds, "idle_mib": joiner.idle_kib // 1024}

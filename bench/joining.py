@@ -18,13 +18,13 @@ from agents.joiner import Joiner
 from domain.errors import VigilError
 from domain.events import ChunkDue, parse
 from stores.objects import ObjectStore
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_object_store
 
 
 async def main() -> None:
     """Join what standard input names."""
-    async with make_object_store(settings()) as store:
+    async with make_object_store(get_settings()) as store:
         async for _ in store.list("chunks/nothing/"):
             pass  # the client's connection and models are part of what is idle
         print(json.dumps({"idle_kib": _status("VmRSS")}), flush=True)

@@ -26,31 +26,33 @@ READS: dict[str, tuple[TopicSpec, ...]] = {
 Ends = dict[TopicPartition, int]
 
 
-async def ends(of: Settings, specs: Iterable[TopicSpec]) -> Ends:
+async def ends(settings: Settings, specs: Iterable[TopicSpec]) -> Ends:
     """Return where the topics end now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=of.kafka_brokers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers)
     await consumer.start()
     try:
         names = {spec.full_name for spec in specs}
-        tps = [TopicPartition(name, at) for name in sorted(names) for at in range(of.partitions)]
+        tps = [
+            TopicPartition(name, at) for name in sorted(names) for at in range(settings.partitions)
+        ]
         return dict(await consumer.end_offsets(tps))
     finally:
         await consumer.stop()
 
 
-async def lags(of: Settings, until: Ends | None = None) -> dict[str, int]:
+async def lags(settings: Settings, until: Ends | None = None) -> dict[str, int]:
     """Return, by worker, how many offsets below `until` (default: the ends now) are uncommitted.
 
     Ticks come all the time: only against ends that stood still can a lag stay at 0.
     """
     if until is None:
-        until = await ends(of, {spec for specs in READS.values() for spec in specs})
-    admin = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers)
+        until = await ends(settings, {spec for specs in READS.values() for spec in specs})
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
     await admin.start()
     found = {}
     try:
         for name, specs in READS.items():
-            committed = await admin.list_consumer_group_offsets(f"{of.app_prefix}-{name}")
+            committed = await admin.list_consumer_group_offsets(f"{settings.app_prefix}-{name}")
             topics_read = {spec.full_name for spec in specs}
             found[name] = sum(
                 max(0, end - max(0, committed[tp].offset if tp in committed else 0))
@@ -62,9 +64,9 @@ async def lags(of: Settings, until: Ends | None = None) -> dict[str, int]:
     return found
 
 
-async def of_group(of: Settings, group: str, spec: TopicSpec) -> int:
+async def of_group(settings: Settings, group: str, spec: TopicSpec) -> int:
     """Return how many offsets of a topic a group has not committed."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
     await admin.start()
     try:
         committed = await admin.list_consumer_group_offsets(group)
@@ -72,15 +74,17 @@ async def of_group(of: Settings, group: str, spec: TopicSpec) -> int:
         await admin.close()
     return sum(
         end - max(0, committed[tp].offset if tp in committed else 0)
-        for tp, end in (await ends(of, [spec])).items()
+        for tp, end in (await ends(settings, [spec])).items()
     )
 
 
-async def read(of: Settings, spec: TopicSpec) -> AsyncIterator[bytes]:
+async def read(settings: Settings, spec: TopicSpec) -> AsyncIterator[bytes]:
     """Yield the values of all messages that stand in a topic now, partition by partition."""
-    until = await ends(of, [spec])
+    until = await ends(settings, [spec])
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=of.kafka_brokers, auto_offset_reset="earliest", enable_auto_commit=False
+        bootstrap_servers=settings.kafka_brokers,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
     )
     await consumer.start()
     try:

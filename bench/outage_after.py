@@ -49,14 +49,14 @@ class Afterwards:
 
         frames, from_zero: as `count_frames` takes them.
         """
-        of = Settings()
+        settings = Settings()
         ended_s = time.monotonic()
         stretch = self.began_ms - 60_000, int(time.time() * 1_000) + _HOUR_MS
         headers = {"Authorization": f"Bearer {self.cloud.key}"}
         async with (
-            make_object_store(of) as store,
-            make_queue(of, of.sqs_queue_url) as queue,
-            Catalog(of.database_url.get_secret_value()) as catalog,
+            make_object_store(settings) as store,
+            make_queue(settings, settings.sqs_queue_url) as queue,
+            Catalog(settings.database_url.get_secret_value()) as catalog,
             aiohttp.ClientSession(headers=headers) as session,
         ):
             api = Api(session, self.cloud.url, *stretch)
@@ -68,8 +68,8 @@ class Afterwards:
             shown = {camera: await api.shown(camera) for camera in cameras}
             answered = {camera: await api.detections(camera) for camera in cameras}
             gaps = [gap for camera in cameras for gap in await api.gaps(camera)]
-            sent = await self._underway(of)
-            fsck = await Settling(of, ended_s, _GIVE_UP_S, self.say).fsck()
+            sent = await self._underway(settings)
+            fsck = await Settling(settings, ended_s, _GIVE_UP_S, self.say).fsck()
             fragments = await self._in_fragments(store, found, frames, from_zero=from_zero)
         figures: dict[str, Any] = {
             **count_frames(shown, frames, from_zero=from_zero),
@@ -103,7 +103,7 @@ class Afterwards:
             self.say(f"waiting for {loose} fragments, {missing} detections, {left} in SQS")
             await asyncio.sleep(_ASK_EVERY_S)
 
-    async def _underway(self, of: Settings) -> list[AnyEvent]:
+    async def _underway(self, settings: Settings) -> list[AnyEvent]:
         """Return what the relay passed on of fragments and detections, camera by camera in order.
 
         The healer's finds are among it.
@@ -111,7 +111,7 @@ class Afterwards:
         return [
             parse(value)
             for topic in (FRAGMENT_ARRIVED, DETECTION)
-            async for value in lag.read(of, topic)
+            async for value in lag.read(settings, topic)
         ]
 
     async def _in_fragments(

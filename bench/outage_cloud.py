@@ -70,7 +70,7 @@ class OutageCloud:
         self.workers.programs[_WEB] = Program(_WEB, worker("web.app"), data, self.workers.env | web)
 
     async def __aenter__(self) -> Self:
-        await ensure(TOPICS, of=Settings())
+        await ensure(TOPICS, settings=Settings())
         await self.workers.__aenter__()
         try:
             await self._answers()

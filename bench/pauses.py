@@ -21,21 +21,21 @@ ASK_EVERY_S = 0.2
 class Pauses:
     """Watches all cameras while it is entered."""
 
-    def __init__(self, of: Settings) -> None:
-        self._of = of
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._tasks: list[asyncio.Task[None]] = []
         self._decided: dict[bytes, tuple[int, int]] = {}  # key -> (newest ms, longest ms)
         self._playable: dict[str, tuple[int, float, float]] = {}  # camera -> (last, since, longest)
 
     async def __aenter__(self) -> Self:
-        name = f"{self._of.app_prefix}-assemble-open-windows-changelog"
+        name = f"{self._settings.app_prefix}-assemble-open-windows-changelog"
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._of.kafka_brokers, auto_offset_reset="latest"
+            bootstrap_servers=self._settings.kafka_brokers, auto_offset_reset="latest"
         )
         await self._consumer.start()
-        self._consumer.assign([TopicPartition(name, at) for at in range(self._of.partitions)])
+        self._consumer.assign([TopicPartition(name, at) for at in range(self._settings.partitions)])
         await self._consumer.seek_to_end()
-        self._catalog = await Catalog(self._of.database_url.get_secret_value()).__aenter__()
+        self._catalog = await Catalog(self._settings.database_url.get_secret_value()).__aenter__()
         self._tasks = [
             asyncio.create_task(self._watch_changelog()),
             asyncio.create_task(self._watch_catalog()),

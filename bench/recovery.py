@@ -26,7 +26,7 @@ from bench.workers import Workers
 from domain.errors import VigilError
 from local.folder import DataFolder
 from local.ports import Ports
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.topic_admin import ensure
 from streams.topics import TOPICS, changelog
 
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 "VIGIL_TOPIC_PREFIX": f"case{number}-",
                 "VIGIL_APP_PREFIX": f"case{number}",
             }
-            settings.cache_clear()
+            get_settings.cache_clear()
             recovery = Recovery(scratch / str(number), case)
             found[str(case)] = asyncio.run(recovery.run(arguments.rounds))
             say(f"{case}: {found[str(case)]}")
@@ -103,7 +103,8 @@ class Recovery:
     """One case."""
 
     def __init__(self, folder: Path, case: Case) -> None:
-        self._case, self._of = case, Settings()
+        self._case = case
+        self._settings = Settings()
         self._folder = folder
         self._names = [f"assemble-{number}" for number in range(case.workers)]
         folder.mkdir()
@@ -112,13 +113,13 @@ class Recovery:
 
     async def run(self, rounds: int) -> dict[str, Any]:
         """Build the state, kill so often, and return medians and the slowest."""
-        spec = changelog(f"{self._of.app_prefix}-assemble", "open-windows")
-        await ensure([*TOPICS, spec], of=self._of)
-        producer = AIOKafkaProducer(bootstrap_servers=self._of.kafka_brokers, linger_ms=5)
+        spec = changelog(f"{self._settings.app_prefix}-assemble", "open-windows")
+        await ensure([*TOPICS, spec], settings=self._settings)
+        producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka_brokers, linger_ms=5)
         workers = Workers(self._folder, {}, {"assemble": self._case.workers}, relay=False)
         for name, port in self._ports.items():
             workers.programs[name].set_env("VIGIL_METRICS_PORT", str(port))
-        async with producer, workers, Group(self._of) as group:
+        async with producer, workers, Group(self._settings) as group:
             feed = Feed(producer, self._case.cameras)
             await feed.state()
             feeding = asyncio.create_task(feed.live())

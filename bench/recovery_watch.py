@@ -116,11 +116,13 @@ def value(text: str, name: str) -> float:
 class Group:
     """What the assemblers have committed, and where their topic ends."""
 
-    def __init__(self, of: Settings) -> None:
-        self._group = f"{of.app_prefix}-assemble"
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=of.kafka_brokers)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers)
-        self._tps = [TopicPartition(FRAGMENT_ARRIVED.full_name, at) for at in range(of.partitions)]
+    def __init__(self, settings: Settings) -> None:
+        self._group = f"{settings.app_prefix}-assemble"
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
+        self._tps = [
+            TopicPartition(FRAGMENT_ARRIVED.full_name, at) for at in range(settings.partitions)
+        ]
 
     async def __aenter__(self) -> "Group":
         await self._consumer.start()

@@ -25,7 +25,7 @@ MANY = 10
 class Settling:
     """Waits for at most `give_up_s` after `ended_s` (monotonic), where the cameras ended."""
 
-    of: Settings
+    settings: Settings
     ended_s: float
     give_up_s: float
     say: Callable[[str], None]
@@ -45,8 +45,10 @@ class Settling:
                 self.say("messages are left in SQS")
                 return None
             await asyncio.sleep(ASK_EVERY_S)
-        until = await lag.ends(self.of, {spec for each in lag.READS.values() for spec in each})
-        while any((left := await lag.lags(self.of, until)).values()):
+        until = await lag.ends(
+            self.settings, {spec for each in lag.READS.values() for spec in each}
+        )
+        while any((left := await lag.lags(self.settings, until)).values()):
             if self.took_s > self.give_up_s:
                 self.say(f"lag left: {left}")
                 return None
@@ -80,8 +82,8 @@ class Settling:
     async def topics_say(self) -> tuple[int, int]:
         """Return how many fragments the healer found, and how many dead letters there are."""
         healed = 0
-        async for value in lag.read(self.of, FRAGMENT_ARRIVED):
+        async for value in lag.read(self.settings, FRAGMENT_ARRIVED):
             if b'"healed"' in value and isinstance(event := parse(value), Healed):
                 healed += event.found
-        dead = len([value async for value in lag.read(self.of, DEAD_LETTER)])
+        dead = len([value async for value in lag.read(self.settings, DEAD_LETTER)])
         return healed, dead

@@ -60,9 +60,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _fill(cameras: int, each: int) -> None:
-    of = Settings()
-    await ensure(TOPICS, of=of)
-    producer = AIOKafkaProducer(bootstrap_servers=of.kafka_brokers, linger_ms=20)
+    settings = Settings()
+    await ensure(TOPICS, settings=settings)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_brokers, linger_ms=20)
     async with producer:
         for event in fragments(cameras, each):
             await producer.send(FRAGMENT_ARRIVED.full_name, encode(event), key=event.key.encode())
@@ -115,17 +115,19 @@ def _program(*command: str, env: dict[str, str] | None = None) -> Result:
 
 
 def _bare(total: int) -> Result:
-    of = Settings()
+    settings = Settings()
     topic = FRAGMENT_ARRIVED.full_name
-    return _program(sys.executable, "-m", "bench.stream_bare", of.kafka_brokers, topic, str(total))
+    return _program(
+        sys.executable, "-m", "bench.stream_bare", settings.kafka_brokers, topic, str(total)
+    )
 
 
 def _quix(python: Path, scratch: Path, number: int, total: int) -> Result:
-    of = Settings()
+    settings = Settings()
     folder = scratch / f"quix-{number}"
     folder.mkdir()
     return _program(
-        *(str(python), "-m", "bench.stream_quix", of.kafka_brokers),
+        *(str(python), "-m", "bench.stream_quix", settings.kafka_brokers),
         *(FRAGMENT_ARRIVED.full_name, str(total), str(folder)),
         env={"PYTHONPATH": str(project_root())},
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.stack import Stack
-from streams.settings import settings
+from streams.settings import get_settings
 
 SHORT_WINDOWS = {
     "VIGIL_WINDOW_MS": "10000",
@@ -34,12 +34,12 @@ def environment(env: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     try:
         os.environ.update(env)
-        settings.cache_clear()
+        get_settings.cache_clear()
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-        settings.cache_clear()
+        get_settings.cache_clear()
 
 
 @contextmanager

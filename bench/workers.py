@@ -74,8 +74,10 @@ class Workers:
         await asyncio.to_thread(self.programs[name].process.kill)
         if wipe:
             kind, number = name.rsplit("-", 1)
-            of = Settings.model_validate({"app_prefix": self.env.get("VIGIL_APP_PREFIX", "vigil")})
-            folder = self._state / "workers" / f"{of.app_prefix}-{kind}-{number}"
+            settings = Settings.model_validate(
+                {"app_prefix": self.env.get("VIGIL_APP_PREFIX", "vigil")}
+            )
+            folder = self._state / "workers" / f"{settings.app_prefix}-{kind}-{number}"
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def replace(self, name: str) -> None:

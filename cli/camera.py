@@ -9,7 +9,7 @@ from domain.identity import check_camera
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
 from stores.catalog.camera_windows import CameraWindowsSet, cameras_with_windows
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,7 +35,7 @@ def run_add(args: argparse.Namespace) -> int:
     name = (args.name or camera.rsplit("/", 1)[1]).strip()[:200]
 
     async def adding() -> bool:
-        async with Catalog(settings().database_url.get_secret_value(), size=1) as catalog:
+        async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
             return await add_camera(catalog, camera, name, _now_ms())
 
     print(f"{'Added' if asyncio.run(adding()) else 'Known already, now named'} {camera} ({name}).")
@@ -44,18 +44,18 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_list(_args: argparse.Namespace) -> int:
     """List; one line each: id, name, UTC ms of the newest footage's end, how it is cut."""
-    of = settings()
-    plain = WindowLengths.always(of.window_ms)
+    settings = get_settings()
+    plain = WindowLengths.always(settings.window_ms)
 
     async def listing() -> int:
-        async with Catalog(of.database_url.get_secret_value(), size=1) as catalog:
+        async with Catalog(settings.database_url.get_secret_value(), size=1) as catalog:
             cut = {each.camera: each for each in await cameras_with_windows(catalog)}
             for camera in await list_cameras(catalog, _now_ms()):
                 newest = camera.last_ms if camera.last_ms is not None else "no footage"
                 said = cut.get(camera.id) or CameraWindowsSet(camera.id, plain)
                 print(
                     f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
-                    f"{camera_windows.in_words(said, of)}"
+                    f"{camera_windows.in_words(said, settings)}"
                 )
         return 0
 

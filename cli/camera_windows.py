@@ -15,7 +15,7 @@ from domain.window_lengths import HOUR_MS, LEAD_MS, WindowLengths
 from stores.catalog import Catalog, known_cameras
 from stores.catalog.camera_windows import CameraWindowsSet, camera_windows, set_camera_windows
 from streams.sender import Sender
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 
 LONGEST_MS = HOUR_MS
 LONGEST_IDLE_MS = 24 * HOUR_MS
@@ -76,18 +76,18 @@ def _now_ms() -> int:
 
 
 async def _all() -> None:
-    of = settings()
+    settings = get_settings()
     async with AsyncExitStack() as stack:
-        catalog = await stack.enter_async_context(Catalog(_dsn(of), size=1))
-        sender = await stack.enter_async_context(Sender(of))
+        catalog = await stack.enter_async_context(Catalog(_dsn(settings), size=1))
+        sender = await stack.enter_async_context(Sender(settings))
         told = await tell_all(catalog, sender, _now_ms())
     for each in told:
-        print(_line(each, of))
+        print(_line(each, settings))
     print(f"The stream was told of {len(told)} cameras; all others go by the settings.")
 
 
 async def _one(args: argparse.Namespace, *, changes: bool) -> None:
-    of, camera = settings(), check_camera(args.camera)
+    of, camera = get_settings(), check_camera(args.camera)
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog(_dsn(of), size=1))
         if camera not in await known_cameras(catalog):
@@ -143,5 +143,5 @@ def _seconds(ms: int) -> str:
     return f"{ms / 1000:g} s"
 
 
-def _dsn(of: Settings) -> str:
-    return of.database_url.get_secret_value()
+def _dsn(settings: Settings) -> str:
+    return settings.database_url.get_secret_value()

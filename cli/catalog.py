@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from stores.catalog import migrate, schema_status
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,14 +19,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run_migrate(_args: argparse.Namespace) -> int:
     """Migrate; prints the version reached."""
-    status = asyncio.run(migrate(settings().database_url.get_secret_value()))
+    status = asyncio.run(migrate(get_settings().database_url.get_secret_value()))
     print(f"The catalog's schema is at version {status.current}.")
     return 0
 
 
 def run_status(_args: argparse.Namespace) -> int:
     """Show; 1 where there is something to migrate."""
-    status = asyncio.run(schema_status(settings().database_url.get_secret_value()))
+    status = asyncio.run(schema_status(get_settings().database_url.get_secret_value()))
     if status.up_to_date:
         print(f"The catalog's schema is at version {status.current}, as needed.")
         return 0

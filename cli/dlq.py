@@ -16,7 +16,7 @@ from stores.queue import Queue, QueueMessage
 from streams import topics
 from streams.dead_letters import DeadLetters, Letter
 from streams.dead_queue import MARK, looked_at, named, settle
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_queue
 
 QUEUE = "sqs"
@@ -54,12 +54,12 @@ class _Stores:
 
 @asynccontextmanager
 async def _stores() -> AsyncIterator[_Stores]:
-    of = settings()
+    settings = get_settings()
     async with AsyncExitStack() as stack:
-        letters = await stack.enter_async_context(DeadLetters(of))
+        letters = await stack.enter_async_context(DeadLetters(settings))
         opened = [
-            await stack.enter_async_context(make_queue(of, url)) if url else None
-            for url in (of.sqs_dead_letter_url, of.sqs_queue_url)
+            await stack.enter_async_context(make_queue(settings, url)) if url else None
+            for url in (settings.sqs_dead_letter_url, settings.sqs_queue_url)
         ]
         yield _Stores(letters, *opened)
 

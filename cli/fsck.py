@@ -17,7 +17,7 @@ from domain.identity import check_camera
 from domain.times import format_ms, parse_ms
 from stores.catalog import Catalog, known_cameras
 from streams.sender import Sender
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_object_store
 
 
@@ -59,18 +59,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _check(args: argparse.Namespace, scope: Scope) -> int:
-    of = settings()
+    settings = get_settings()
     now_ms = time.time_ns() // 1_000_000
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(make_object_store(of))
-        catalog = await stack.enter_async_context(Catalog(of.database_url.get_secret_value()))
-        sender = await stack.enter_async_context(Sender(of)) if args.repair else None
+        store = await stack.enter_async_context(make_object_store(settings))
+        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        sender = await stack.enter_async_context(Sender(settings)) if args.repair else None
         known = await known_cameras(catalog)
         for camera in args.camera:
             if check_camera(camera) not in known:
                 raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
-        patience = Patience(now_ms, settle_ms(of, args.margin))
-        fsck = Fsck(store, catalog, scope, patience, of.window_ms, sender)
+        patience = Patience(now_ms, settle_ms(settings, args.margin))
+        fsck = Fsck(store, catalog, scope, patience, settings.window_ms, sender)
         wrong = mended = 0
         async for outcome in fsck.run(known, args.camera):
             wrong += 1

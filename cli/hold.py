@@ -10,7 +10,7 @@ from domain.retention import Hold, check_scope
 from domain.times import format_ms, parse_ms
 from stores.catalog import Catalog
 from stores.catalog.rules import add_hold, holds, lift_hold
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(settings().database_url.get_secret_value(), size=1)
+    return Catalog(get_settings().database_url.get_secret_value(), size=1)
 
 
 def _now_ms() -> int:

@@ -9,7 +9,7 @@ from domain.errors import ConfigError
 from domain.identity import check_site
 from stores.catalog import Catalog
 from stores.catalog.keys import create_key, list_keys, revoke_key
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,7 +32,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(settings().database_url.get_secret_value(), size=1)
+    return Catalog(get_settings().database_url.get_secret_value(), size=1)
 
 
 def _now_ms() -> int:

@@ -13,7 +13,7 @@ from stores.catalog import Catalog
 from stores.catalog import models as book
 from stores.catalog.forgetting import drop
 from stores.catalog.models import Replay
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +46,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(settings().database_url.get_secret_value())
+    return Catalog(get_settings().database_url.get_secret_value())
 
 
 def _now_ms() -> int:

@@ -19,7 +19,7 @@ from stores.catalog import Catalog, known_cameras
 from stores.objects import ObjectStore
 from streams import logs
 from streams.sender import Sender
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
 LOOKS_BACK_MS = 30 * DAY_MS
@@ -58,27 +58,27 @@ def run(args: argparse.Namespace) -> int:
     check_every(args.every)
     if args.most < 1:
         raise ConfigError("--most must be 1 at least.")
-    logs.set_up(settings())
+    logs.set_up(get_settings())
     asyncio.run(passes(lambda: _once(args), args.every))
     return 0
 
 
 async def _once(args: argparse.Namespace) -> None:
-    of = settings()
+    settings = get_settings()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(make_object_store(of))
-        catalog = await stack.enter_async_context(Catalog(of.database_url.get_secret_value()))
-        sender = await stack.enter_async_context(Sender(of))
+        store = await stack.enter_async_context(make_object_store(settings))
+        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        sender = await stack.enter_async_context(Sender(settings))
         known = await known_cameras(catalog)
         for camera in args.camera:
             if check_camera(camera) not in known:
                 raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
-        await _pass(args, of, (store, catalog, sender), sorted(args.camera or known))
+        await _pass(args, settings, (store, catalog, sender), sorted(args.camera or known))
 
 
 async def _pass(
     args: argparse.Namespace,
-    of: Settings,
+    settings: Settings,
     opened: tuple[ObjectStore, Catalog, Sender],
     cameras: list[str],
 ) -> None:
@@ -86,7 +86,7 @@ async def _pass(
     now_ms = time.time_ns() // 1_000_000
     since_ms = parse_ms(args.since) if args.since else now_ms - LOOKS_BACK_MS
     what = Reconciliation(
-        since_ms, now_ms, settle_ms(of, args.margin), of.window_ms, most=args.most
+        since_ms, now_ms, settle_ms(settings, args.margin), settings.window_ms, most=args.most
     )
     reconciler = Reconciler(store, catalog, what)
     fragments = ends = 0

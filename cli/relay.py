@@ -27,27 +27,27 @@ async def _relay() -> None:
     from stores.catalog import known_cameras  # noqa: PLC0415
     from streams import logs, metrics  # noqa: PLC0415
     from streams.probe import probed  # noqa: PLC0415
-    from streams.settings import settings  # noqa: PLC0415
+    from streams.settings import get_settings  # noqa: PLC0415
     from streams.storage import catalog  # noqa: PLC0415
 
-    of = settings()
-    logs.set_up(of)
-    if not of.sqs_queue_url or not of.sqs_dead_letter_url:
+    settings = get_settings()
+    logs.set_up(settings)
+    if not settings.sqs_queue_url or not settings.sqs_dead_letter_url:
         raise ConfigError("VIGIL_SQS_QUEUE_URL and VIGIL_SQS_DEAD_LETTER_URL must be set.")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    store = catalog(of)
+    store = catalog(settings)
 
     async def cameras() -> set[str]:
         return await known_cameras(await store.get())
 
-    relay = Relay(of, KnownCameras(cameras), clock_ms)
+    relay = Relay(settings, KnownCameras(cameras), clock_ms)
     metrics.watch_ready(lambda: relay.ready)
     async with contextlib.AsyncExitStack() as stack:
-        if of.metrics_port:
+        if settings.metrics_port:
             await stack.enter_async_context(
-                probed(lambda: relay.ready, of.metrics_host, of.metrics_port)
+                probed(lambda: relay.ready, settings.metrics_host, settings.metrics_port)
             )
         await relay.run(stop)

@@ -17,7 +17,7 @@ from domain.errors import ConfigError
 from domain.times import parse_ms
 from stores.catalog import Catalog, migrate, schema_status
 from stores.catalog.copying import schema_in_use
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
 SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
@@ -80,7 +80,7 @@ def _begin(args: argparse.Namespace) -> Begin:
 
 async def rebuild(args: argparse.Namespace) -> Tally:
     """Rebuild as the arguments say; ConfigError and StoreError tell what is wrong."""
-    begin, cameras, of = _begin(args), check_cameras(args.camera), settings()
+    begin, cameras, of = _begin(args), check_cameras(args.camera), get_settings()
     async with AsyncExitStack() as stack:
         past = await stack.enter_async_context(Past(of))
         store = await stack.enter_async_context(make_object_store(of))
@@ -98,9 +98,9 @@ async def rebuild(args: argparse.Namespace) -> Tally:
         return await replay.run(restart=args.restart)
 
 
-async def _prepare(of: Settings, schema: str | None) -> str | None:
+async def _prepare(settings: Settings, schema: str | None) -> str | None:
     """Make and migrate what is written; return the schema in use where that is another one."""
-    dsn = of.database_url.get_secret_value()
+    dsn = settings.database_url.get_secret_value()
     status = await schema_status(dsn)
     if schema is None:
         if not status.up_to_date:

@@ -15,7 +15,7 @@ from domain.errors import ConfigError
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
 from streams.sender import Sender
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
 LONGEST_MS = 3_600_000
@@ -58,27 +58,27 @@ def run(args: argparse.Namespace) -> int:
 
 async def remake(args: argparse.Namespace) -> Outcome:
     """Make chunks again as the arguments say; ConfigError and StoreError tell what is wrong."""
-    of = settings()
+    settings = get_settings()
     if not 1_000 <= args.window <= LONGEST_MS:
         raise ConfigError("--window must be 1s to 1h.")
     from_ms, to_ms = span_ms(args)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(make_object_store(of))
-        catalog = await stack.enter_async_context(Catalog(of.database_url.get_secret_value()))
-        sender = await stack.enter_async_context(Sender(of))
+        store = await stack.enter_async_context(make_object_store(settings))
+        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        sender = await stack.enter_async_context(Sender(settings))
         if not await stack.enter_async_context(catalog.alone("replay chunks")):
             raise ConfigError("Another `vigil replay chunks` is at work; wait for its end.")
         cameras = await chosen(catalog, args.camera)
         now_ms = time.time_ns() // 1_000_000
-        latest_ms = {each: now_ms - await _reach_ms(of, catalog, each) for each in cameras}
+        latest_ms = {each: now_ms - await _reach_ms(settings, catalog, each) for each in cameras}
         recutting = Recutting(
-            *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, of.superseded_margin_ms)
+            *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, settings.superseded_margin_ms)
         )
         progress = stack.enter_context(Progress("chunks", "chunks"))
         return await ChunksReplay(store, catalog, sender, recutting, progress=progress).run()
 
 
-async def _reach_ms(of: Settings, catalog: Catalog, camera: str) -> int:
+async def _reach_ms(settings: Settings, catalog: Catalog, camera: str) -> int:
     """Return how far back from now a window of the camera may still be open."""
-    cut = await camera_windows(catalog, camera, of.window_ms)
-    return settle_ms(of) + cut.waits_longer_ms(of.window_ms)
+    cut = await camera_windows(catalog, camera, settings.window_ms)
+    return settle_ms(settings) + cut.waits_longer_ms(settings.window_ms)

@@ -18,7 +18,7 @@ from stores.catalog import Catalog
 from stores.catalog import models as book
 from stores.catalog.models import Look
 from streams.sender import Sender
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_object_store
 from vision.detector import Detector
 from vision.opening import HOG, open_detector
@@ -107,16 +107,16 @@ def _now_ms() -> int:
 
 
 async def _replay(args: argparse.Namespace, look: Look, detector: Detector) -> Tally:
-    of = settings()
+    settings = get_settings()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(make_object_store(of))
-        catalog = await stack.enter_async_context(Catalog(of.database_url.get_secret_value()))
+        store = await stack.enter_async_context(make_object_store(settings))
+        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
         cameras = await chosen(catalog, args.camera)
         if not args.camera:
             cameras = [each for each in cameras if await _filmed(catalog, each, look)]
         if not cameras:
             raise ConfigError("No camera has chunks of that time.")
-        sender = await stack.enter_async_context(Sender(of))
+        sender = await stack.enter_async_context(Sender(settings))
         who = args.who.strip()
         replays = await book.begin(catalog, cameras, look, who, _now_ms())
         with Progress("detections", "chunks") as progress:

@@ -23,7 +23,7 @@ from stores.catalog.days import drop_empty_days
 from streams import logs
 from streams.metrics import REGISTRY
 from streams.sender import Sender
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
 
@@ -63,15 +63,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(settings().database_url.get_secret_value())
+    return Catalog(get_settings().database_url.get_secret_value())
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _margins(of: Settings) -> Margins:
-    return Margins(of.joined_margin_ms, of.superseded_margin_ms)
+def _margins(settings: Settings) -> Margins:
+    return Margins(settings.joined_margin_ms, settings.superseded_margin_ms)
 
 
 def run_set(args: argparse.Namespace) -> int:
@@ -126,7 +126,7 @@ def run_lifecycle(_args: argparse.Namespace) -> int:
 
     async def printing() -> None:
         async with _catalog() as catalog:
-            policy = await rules.policy(catalog, _margins(settings()))
+            policy = await rules.policy(catalog, _margins(get_settings()))
             print(json.dumps(lifecycle(await known_cameras(catalog), policy), indent=2))
 
     asyncio.run(printing())
@@ -138,20 +138,20 @@ def run_enforce(args: argparse.Namespace) -> int:
     check_every(args.every)
     for camera in args.camera:
         check_camera(camera)
-    of = settings()
-    logs.set_up(of)
-    if args.every and of.metrics_port:
-        start_http_server(of.metrics_port, of.metrics_host, REGISTRY)
-    asyncio.run(passes(lambda: _once(args, of), args.every))
+    settings = get_settings()
+    logs.set_up(settings)
+    if args.every and settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.metrics_host, REGISTRY)
+    asyncio.run(passes(lambda: _once(args, settings), args.every))
     return 0
 
 
-async def _once(args: argparse.Namespace, of: Settings) -> None:
+async def _once(args: argparse.Namespace, settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(make_object_store(of))
+        store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(_catalog())
-        sender = None if args.dry_run else await stack.enter_async_context(Sender(of))
-        retain = Retain(store, catalog, sender, _margins(of), _now_ms)
+        sender = None if args.dry_run else await stack.enter_async_context(Sender(settings))
+        retain = Retain(store, catalog, sender, _margins(settings), _now_ms)
         cameras = sorted(args.camera) or await book.cameras(catalog)
         went = await retain.run(cameras)
         days = 0 if args.dry_run else await drop_empty_days(catalog, _now_ms() - 2 * DAY_MS)

@@ -23,7 +23,7 @@ from stores.catalog.site_configs import (
     roll_back,
     set_config,
 )
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -60,7 +60,7 @@ def _now_ms() -> int:
 
 
 def _catalog() -> Catalog:
-    return Catalog(settings().database_url.get_secret_value(), size=1)
+    return Catalog(get_settings().database_url.get_secret_value(), size=1)
 
 
 def _by(args: argparse.Namespace) -> tuple[str, str]:

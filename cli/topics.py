@@ -5,7 +5,7 @@ import asyncio
 import importlib
 
 from streams import topics
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.topic_admin import admin, describe, drift_of, ensure
 from streams.topics import TopicSpec
 
@@ -50,22 +50,22 @@ def run_list(_args: argparse.Namespace) -> int:
 
 
 async def _list() -> int:
-    of = settings()
+    settings = get_settings()
     specs = all_topics()
     faults = 0
-    async with admin(of, 10.0) as client:
+    async with admin(settings, 10.0) as client:
         states = await describe(client, [spec.full_name for spec in specs])
     for spec in specs:
         state = states.get(spec.full_name)
         if state is None:
             verdict = "missing"
-        elif state.partitions != of.partitions:
-            verdict = f"{state.partitions} partitions instead of {of.partitions}"
-        elif drift := drift_of(state, spec.config(of)):
+        elif state.partitions != settings.partitions:
+            verdict = f"{state.partitions} partitions instead of {settings.partitions}"
+        elif drift := drift_of(state, spec.config(settings)):
             verdict = ", ".join(f"{name} is {found}" for name, (found, _) in drift.items())
         else:
             verdict = "fine"
         faults += verdict != "fine"
-        kept = spec.config(of).get("retention.ms", "newest of each key")
+        kept = spec.config(settings).get("retention.ms", "newest of each key")
         print(f"{spec.full_name:<45} key: {spec.key:<52} kept: {kept:<20} {verdict}")
     return 1 if faults else 0

@@ -22,7 +22,7 @@ from streams.ending import end_process
 from streams.kafka import faust_credentials
 from streams.probe import Probe
 from streams.retry import Backoff, insist
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.topic_admin import ensure
 from streams.topics import TopicSpec
 
@@ -94,8 +94,10 @@ class App(DeliveryApp):
         for name in NOISY:
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
-            of = self.settings
-            outcomes = await ensure(self.needed_topics(), within_s=of.kafka_wait_s, of=of)
+            settings = self.settings
+            outcomes = await ensure(
+                self.needed_topics(), within_s=settings.kafka_wait_s, settings=settings
+            )
             for outcome in outcomes:
                 if outcome.did != "fine":
                     log.log(logging.WARNING if outcome.drift else logging.INFO, "%s", outcome)
@@ -159,29 +161,29 @@ def make_app(name: str, *, web: bool = False) -> App:
     Raises ConfigError where a setting is wrong. `web` also serves Faust views on
     VIGIL_WEB_HOST and VIGIL_WEB_PORT; Faust's own pages stay off.
     """
-    of = settings()
+    settings = get_settings()
     _use_uvloop()
-    app_id = f"{of.app_prefix}-{name}"
-    member = f"{app_id}-{of.worker_instance}"
+    app_id = f"{settings.app_prefix}-{name}"
+    member = f"{app_id}-{settings.worker_instance}"
     app = App(
         app_id,
-        broker=[f"kafka://{broker.strip()}" for broker in of.kafka_brokers.split(",")],
-        broker_credentials=faust_credentials(of),
-        datadir=str(of.data_dir.resolve() / "workers" / member),
-        store="rocksdb://" if of.table_store == "rocksdb" else "memory://",
+        broker=[f"kafka://{broker.strip()}" for broker in settings.kafka_brokers.split(",")],
+        broker_credentials=faust_credentials(settings),
+        datadir=str(settings.data_dir.resolve() / "workers" / member),
+        store="rocksdb://" if settings.table_store == "rocksdb" else "memory://",
         processing_guarantee="at_least_once",
-        broker_commit_interval=of.commit_interval_ms / 1000,
-        broker_session_timeout=float(of.session_timeout_s),
-        broker_heartbeat_interval=of.session_timeout_s / 4,
-        broker_request_timeout=max(90.0, of.session_timeout_s * 2.0),
+        broker_commit_interval=settings.commit_interval_ms / 1000,
+        broker_session_timeout=float(settings.session_timeout_s),
+        broker_heartbeat_interval=settings.session_timeout_s / 4,
+        broker_request_timeout=max(90.0, settings.session_timeout_s * 2.0),
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=10_000,  # a topic made anew at once causes no error: ask
         consumer_group_instance_id=member,  # a restart takes its partitions up again, undisturbed
         producer_max_request_size=topics.MAX_REQUEST_BYTES,
         producer_acks=-1,
         producer_request_timeout=PRODUCER_GIVES_UP_S,
-        topic_partitions=of.partitions,
-        topic_replication_factor=of.replication,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
         topic_allow_declare=False,  # streams/topic_admin.py makes them, with their settings
         topic_disable_leader=True,
         table_standby_replicas=0,
@@ -189,20 +191,20 @@ def make_app(name: str, *, web: bool = False) -> App:
         key_serializer="raw",
         value_serializer="raw",
         web_enabled=web,
-        web_host=of.web_host,
-        web_bind=of.web_host,
-        web_port=of.web_port,
+        web_host=settings.web_host,
+        web_bind=settings.web_host,
+        web_port=settings.web_port,
         web_stats_enabled=False,
         web_graph_enabled=False,
         web_router_enabled=False,
         web_tables_enabled=False,
         web_metrics_enabled=False,
         worker_redirect_stdouts=False,
-        logging_config=logs.config(of),
+        logging_config=logs.config(settings),
         Worker="streams.worker:Worker",
     )
     app.boot_strategy.enable_web = web  # `faust worker` turns web_enabled on by itself
-    app.settings = of
+    app.settings = settings
     app.is_web = web
     app.compacted_topics = frozenset(
         topic.full_name for topic in topics.TOPICS if topic.cleanup == "compact"
@@ -210,7 +212,7 @@ def make_app(name: str, *, web: bool = False) -> App:
     metrics.PROGRESS.watch(lambda: _lags(app))
     # the web reads no topic: nothing is ever assigned to it
     metrics.watch_ready(lambda: app.started and not app.should_stop if web else app.ready)
-    metrics.watch_disk(of.data_dir.resolve())
+    metrics.watch_disk(settings.data_dir.resolve())
     return app
 
 

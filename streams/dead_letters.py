@@ -63,10 +63,10 @@ class _Raw:
 class DeadLetters:
     """The topic of dead letters. Use as an async context manager."""
 
-    def __init__(self, of: Settings) -> None:
-        self._of = of
-        self._topic = topics.DEAD_LETTER.name_for(of)
-        self._sender = Sender(of)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = topics.DEAD_LETTER.name_for(settings)
+        self._sender = Sender(settings)
 
     async def __aenter__(self) -> "DeadLetters":
         """Connect; StoreError where no broker answers."""
@@ -168,7 +168,7 @@ class DeadLetters:
     @asynccontextmanager
     async def _consumer(self, topic: str) -> AsyncIterator[Any]:
         consumer = AIOKafkaConsumer(
-            **client_options(self._of),
+            **client_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=topics.DEAD_LETTER.max_message_bytes,
@@ -183,7 +183,7 @@ class DeadLetters:
 
     async def _ends(self, topic: str) -> dict[int, int]:
         """Return the end of each of a topic's partitions; ConfigError where it is missing."""
-        async with admin(self._of, 10.0) as client:
+        async with admin(self._settings, 10.0) as client:
             state = (await describe(client, [topic])).get(topic)
         if state is None:
             raise ConfigError(f"There is no topic {topic}: run `vigil topics ensure`.")

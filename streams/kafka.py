@@ -33,49 +33,49 @@ _REFUSED = (
 )
 
 
-def client_options(of: Settings) -> dict[str, Any]:
+def client_options(settings: Settings) -> dict[str, Any]:
     """Return what each aiokafka client is given; raises ConfigError for an unusable CA file."""
-    return {"bootstrap_servers": of.kafka_brokers, **_security(of)}
+    return {"bootstrap_servers": settings.kafka_brokers, **_security(settings)}
 
 
-def faust_credentials(of: Settings) -> CredentialsT | None:
+def faust_credentials(settings: Settings) -> CredentialsT | None:
     """Return the same for Faust, which hands it to its consumer and its producer alike."""
-    if of.kafka_security == "PLAINTEXT":
+    if settings.kafka_security == "PLAINTEXT":
         return None
-    context = tls.context(of.kafka_ca_file)
-    if of.kafka_security == "SSL":
+    context = tls.context(settings.kafka_ca_file)
+    if settings.kafka_security == "SSL":
         return faust.SSLCredentials(context)
     return faust.SASLCredentials(
-        username=of.kafka_username,
-        password=of.kafka_password.get_secret_value(),
-        mechanism=of.kafka_sasl_mechanism,
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
         ssl_context=context,
     )
 
 
-def _security(of: Settings) -> dict[str, Any]:
-    if of.kafka_security == "PLAINTEXT":
+def _security(settings: Settings) -> dict[str, Any]:
+    if settings.kafka_security == "PLAINTEXT":
         return {}
     options: dict[str, Any] = {
-        "security_protocol": of.kafka_security,
-        "ssl_context": tls.context(of.kafka_ca_file),
+        "security_protocol": settings.kafka_security,
+        "ssl_context": tls.context(settings.kafka_ca_file),
     }
-    if of.kafka_security == "SASL_SSL":
+    if settings.kafka_security == "SASL_SSL":
         options |= {
-            "sasl_mechanism": of.kafka_sasl_mechanism,
-            "sasl_plain_username": of.kafka_username,
-            "sasl_plain_password": of.kafka_password.get_secret_value(),
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
         }
     return options
 
 
-async def check_admission(of: Settings, *, within_s: float = 5.0) -> None:
+async def check_admission(settings: Settings, *, within_s: float = 5.0) -> None:
     """Raise ConfigError where a broker answers and does not let us in, or is not to be believed.
 
     aiokafka tells of that in its log alone and says "unable to bootstrap", as it does for a
     broker that is down: which is no matter of this function, it returns then.
     """
-    for broker in of.kafka_brokers.split(","):
+    for broker in settings.kafka_brokers.split(","):
         host, _, port = broker.strip().rpartition(":")
         try:
             async with asyncio.timeout(within_s):
@@ -84,16 +84,16 @@ async def check_admission(of: Settings, *, within_s: float = 5.0) -> None:
                     int(port) if port.isdecimal() else 9092,
                     client_id="vigil-admission",
                     request_timeout_ms=round(within_s * 1_000),
-                    **_security(of),
+                    **_security(settings),
                 )
         except (KafkaError, OSError) as error:
-            if (refusal := _refusal(error, of)) is not None:
+            if (refusal := _refusal(error, settings)) is not None:
                 raise ConfigError(f"Kafka at {broker.strip()}: {refusal}") from error
         else:
             connection.close()
 
 
-def _refusal(error: BaseException, of: Settings) -> str | None:
+def _refusal(error: BaseException, settings: Settings) -> str | None:
     if (fault := tls.fault(error)) is not None:
         return (
             f"the broker is not believed: {fault}. Check the host name in VIGIL_KAFKA_BROKERS, "
@@ -101,7 +101,7 @@ def _refusal(error: BaseException, of: Settings) -> str | None:
         )
     if isinstance(error, _REFUSED):
         return (
-            f"the broker refuses the user {of.kafka_username!r}. Check VIGIL_KAFKA_USERNAME, "
+            f"the broker refuses the user {settings.kafka_username!r}. Check VIGIL_KAFKA_USERNAME, "
             "VIGIL_KAFKA_PASSWORD or its file, and VIGIL_KAFKA_SASL_MECHANISM."
         )
     return None

@@ -97,12 +97,12 @@ def _quoted(value: object) -> str:
     return text if text and _PLAIN.issuperset(text) else json.dumps(text, ensure_ascii=False)
 
 
-def config(of: Settings) -> dict[str, Any]:
+def config(settings: Settings) -> dict[str, Any]:
     """Return the configuration for logging.config.dictConfig; a worker hands it to Faust."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": LineFormatter, "form": of.log_format}},
+        "formatters": {"line": {"()": LineFormatter, "form": settings.log_format}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -110,11 +110,11 @@ def config(of: Settings) -> dict[str, Any]:
                 "stream": "ext://sys.stderr",
             }
         },
-        "loggers": {name: {"level": of.log_level.upper()} for name in OURS},
+        "loggers": {name: {"level": settings.log_level.upper()} for name in OURS},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
     }
 
 
-def set_up(of: Settings) -> None:
+def set_up(settings: Settings) -> None:
     """Send all records of this process to standard error; for programs that are no Faust worker."""
-    logging.config.dictConfig(config(of))
+    logging.config.dictConfig(config(settings))

@@ -17,14 +17,14 @@ from streams.settings import Settings
 class Sender:
     """A producer that waits for all replicas in sync. Use as an async context manager."""
 
-    def __init__(self, of: Settings) -> None:
-        self._of = of
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._producer: Any = None
 
     async def __aenter__(self) -> Self:
         """Connect; StoreError where no broker answers."""
         producer = AIOKafkaProducer(
-            **client_options(self._of),
+            **client_options(self._settings),
             acks="all",
             enable_idempotence=True,
             max_request_size=topics.MAX_REQUEST_BYTES,
@@ -34,7 +34,7 @@ class Sender:
         except (KafkaError, OSError) as error:
             await producer.stop()
             raise StoreError(
-                f"No Kafka broker answers at {self._of.kafka_brokers}. Start it, or set "
+                f"No Kafka broker answers at {self._settings.kafka_brokers}. Start it, or set "
                 "VIGIL_KAFKA_BROKERS."
             ) from error
         self._producer = producer

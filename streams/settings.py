@@ -142,7 +142,7 @@ class Settings(BaseSettings):
 
 
 @lru_cache
-def settings() -> Settings:
+def get_settings() -> Settings:
     """Return the process's settings; raises ConfigError naming the first wrong one."""
     try:
         return Settings()

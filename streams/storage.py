@@ -34,25 +34,27 @@ class Opened(Generic[T]):
             raise
 
 
-def make_object_store(of: Settings) -> ObjectStore:
+def make_object_store(settings: Settings) -> ObjectStore:
     """Return the bucket of fragments and chunks, not yet opened."""
-    return ObjectStore(_endpoint(of, of.s3_endpoint), of.s3_bucket)
+    return ObjectStore(_endpoint(settings, settings.s3_endpoint), settings.s3_bucket)
 
 
-def make_queue(of: Settings, url: str) -> Queue:
+def make_queue(settings: Settings, url: str) -> Queue:
     """Return a queue, not yet opened."""
-    return Queue(_endpoint(of, of.sqs_endpoint), url)
+    return Queue(_endpoint(settings, settings.sqs_endpoint), url)
 
 
-def _endpoint(of: Settings, url: str | None) -> AwsEndpoint:
-    return AwsEndpoint(of.aws_region, url, str(of.aws_ca_file) if of.aws_ca_file else None)
+def _endpoint(settings: Settings, url: str | None) -> AwsEndpoint:
+    return AwsEndpoint(
+        settings.aws_region, url, str(settings.aws_ca_file) if settings.aws_ca_file else None
+    )
 
 
-def object_store(of: Settings) -> Opened[ObjectStore]:
+def object_store(settings: Settings) -> Opened[ObjectStore]:
     """Return the bucket of fragments and chunks, opened when first needed."""
-    return Opened(lambda: make_object_store(of))
+    return Opened(lambda: make_object_store(settings))
 
 
-def catalog(of: Settings) -> Opened[Catalog]:
+def catalog(settings: Settings) -> Opened[Catalog]:
     """Return the catalog, opened when first needed."""
-    return Opened(lambda: Catalog(of.database_url.get_secret_value()))
+    return Opened(lambda: Catalog(settings.database_url.get_secret_value()))

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from domain.errors import ConfigError, StoreError
 from streams.kafka import check_admission, client_options
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.topics import TopicSpec
 
 SET_ON_TOPIC = 1
@@ -66,25 +66,25 @@ def check_partitions(state: TopicState, wanted: int) -> None:
 
 
 async def ensure(
-    specs: Iterable[TopicSpec], *, within_s: float = 60.0, of: Settings | None = None
+    specs: Iterable[TopicSpec], *, within_s: float = 60.0, settings: Settings | None = None
 ) -> list[Outcome]:
     """Create what is missing, correct what drifted, and say so; nothing is ever deleted.
 
     Raises ConfigError where a topic has another number of partitions, StoreError where no
     broker answers within `within_s` or it refuses.
     """
-    of = of or settings()
-    wanted = {spec.name_for(of): spec for spec in specs}
+    settings = settings or get_settings()
+    wanted = {spec.name_for(settings): spec for spec in specs}
     deadline = asyncio.get_running_loop().time() + within_s
     outcomes = {}
-    async with admin(of, within_s) as client:
+    async with admin(settings, within_s) as client:
         try:
-            made, states = await _make(client, wanted, of, deadline)
+            made, states = await _make(client, wanted, settings, deadline)
             for name, spec in wanted.items():
-                check_partitions(states[name], of.partitions)
-                drift = drift_of(states[name], spec.config(of))
+                check_partitions(states[name], settings.partitions)
+                drift = drift_of(states[name], spec.config(settings))
                 if drift:
-                    await _correct(client, states[name], spec.config(of))
+                    await _correct(client, states[name], spec.config(settings))
                 did = "created" if name in made else "corrected" if drift else "fine"
                 outcomes[name] = Outcome(name, did, drift)
         except (KafkaError, OSError) as error:
@@ -93,7 +93,7 @@ async def ensure(
 
 
 async def _make(
-    client: AIOKafkaAdminClient, wanted: dict[str, TopicSpec], of: Settings, deadline: float
+    client: AIOKafkaAdminClient, wanted: dict[str, TopicSpec], settings: Settings, deadline: float
 ) -> tuple[set[str], dict[str, TopicState]]:
     """Create what is missing; return what was made, and all topics once the broker shows them."""
     made: set[str] = set()
@@ -103,24 +103,24 @@ async def _make(
         if not missing:
             return made, states
         if asyncio.get_running_loop().time() > deadline:
-            names = ", ".join(spec.name_for(of) for spec in missing)
+            names = ", ".join(spec.name_for(settings) for spec in missing)
             raise StoreError(f"Kafka does not show these topics, though they were made: {names}.")
         made |= await _create(
-            client, [spec for spec in missing if spec.name_for(of) not in made], of
+            client, [spec for spec in missing if spec.name_for(settings) not in made], settings
         )
         await asyncio.sleep(0.1)  # a broker learns of new topics a moment after the controller
 
 
 @asynccontextmanager
-async def admin(of: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(settings: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminClient]:
     """Connect, trying for `within_s`.
 
     Raises StoreError where no broker answers, ConfigError where one does not let us in.
     """
     deadline = asyncio.get_running_loop().time() + within_s
     while True:
-        await check_admission(of)  # first: it says why, and aiokafka logs what it makes of it
-        client = AIOKafkaAdminClient(client_id="vigil-topics", **client_options(of))
+        await check_admission(settings)  # first: it says why, and aiokafka logs what it makes of it
+        client = AIOKafkaAdminClient(client_id="vigil-topics", **client_options(settings))
         try:
             await client.start()
             break
@@ -128,7 +128,7 @@ async def admin(of: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminCli
             await client.close()
             if asyncio.get_running_loop().time() > deadline:
                 raise StoreError(
-                    f"No Kafka broker answers at {of.kafka_brokers}. Start it, or set "
+                    f"No Kafka broker answers at {settings.kafka_brokers}. Start it, or set "
                     "VIGIL_KAFKA_BROKERS."
                 ) from error
             await asyncio.sleep(0.5)
@@ -174,13 +174,18 @@ def _is_own(entry: Any) -> bool:
     return bool(entry[3] == SET_ON_TOPIC)
 
 
-async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], of: Settings) -> set[str]:
+async def _create(
+    client: AIOKafkaAdminClient, specs: list[TopicSpec], settings: Settings
+) -> set[str]:
     if not specs:
         return set()
     response = await client.create_topics(
         [
             NewTopic(
-                spec.name_for(of), of.partitions, of.replication, topic_configs=spec.config(of)
+                spec.name_for(settings),
+                settings.partitions,
+                settings.replication,
+                topic_configs=spec.config(settings),
             )
             for spec in specs
         ]

@@ -22,32 +22,32 @@ LOOK_EVERY_S = 1.0
 log = logging.getLogger(__name__)
 
 
-async def fault(specs: Iterable[TopicSpec], of: Settings) -> str:
+async def fault(specs: Iterable[TopicSpec], settings: Settings) -> str:
     """Return what is wrong with the topics, in a sentence or two; empty where nothing is.
 
     Tries for as long as no broker answers; that is told by others.
     """
-    wanted = [spec.name_for(of) for spec in specs]
+    wanted = [spec.name_for(settings) for spec in specs]
     said = ""
     for _ in range(LOOKS):
-        said = await _look_until_answered(wanted, of)
+        said = await _look_until_answered(wanted, settings)
         if not said:
             break
         await asyncio.sleep(LOOK_EVERY_S)
     return said
 
 
-async def _look_until_answered(wanted: list[str], of: Settings) -> str:
+async def _look_until_answered(wanted: list[str], settings: Settings) -> str:
     while True:
         try:
-            return await _look(wanted, of)
+            return await _look(wanted, settings)
         except (StoreError, KafkaError, OSError) as error:
             log.debug("Cannot look at the topics: %s", error)
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _look(wanted: list[str], of: Settings) -> str:
-    async with admin(of, within_s=30.0) as client:
+async def _look(wanted: list[str], settings: Settings) -> str:
+    async with admin(settings, within_s=30.0) as client:
         states = await describe(client, wanted)
     if missing := [name for name in wanted if name not in states]:
         return (
@@ -57,7 +57,7 @@ async def _look(wanted: list[str], of: Settings) -> str:
         )
     try:
         for state in states.values():
-            check_partitions(state, of.partitions)
+            check_partitions(state, settings.partitions)
     except ConfigError as error:
         return str(error)
     return ""

@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2
 
 from domain import events
 from domain.events import Event
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 
 MIB = 1 << 20
 HOUR_MS = 3_600_000
@@ -35,30 +35,30 @@ class TopicSpec:
     """Times VIGIL_RETENTION_HOURS, where cleanup is delete."""
     max_message_bytes: int = MIB
 
-    def name_for(self, of: Settings) -> str:
+    def name_for(self, settings: Settings) -> str:
         """Return the name on the broker that `of` names."""
-        return of.topic_prefix + self.name
+        return settings.topic_prefix + self.name
 
     @property
     def full_name(self) -> str:
         """The name on this process's broker."""
-        return self.name_for(settings())
+        return self.name_for(get_settings())
 
-    def config(self, of: Settings) -> dict[str, str]:
+    def config(self, settings: Settings) -> dict[str, str]:
         """Return the topic's configuration in the broker's words."""
         config = {
             "cleanup.policy": "compact" if self.cleanup == "compact" else "delete",
             "max.message.bytes": str(self.max_message_bytes),
         }
         if self.cleanup == "delete":
-            config["retention.ms"] = str(of.retention_hours * HOUR_MS * self.retention_factor)
+            config["retention.ms"] = str(settings.retention_hours * HOUR_MS * self.retention_factor)
         elif self.cleanup == "keep":
             config["retention.ms"] = "-1"
         else:  # an active segment is never compacted: keep it young, so that recovery stays short
             config["segment.ms"] = str(HOUR_MS)
             config["segment.bytes"] = str(64 * MIB)
             config["min.cleanable.dirty.ratio"] = "0.2"
-        if of.replication >= 3:
+        if settings.replication >= 3:
             config["min.insync.replicas"] = "2"
         return config
 
@@ -133,6 +133,6 @@ class Changelog(TopicSpec):
 
     __slots__ = ()
 
-    def name_for(self, of: Settings) -> str:
+    def name_for(self, settings: Settings) -> str:
         """Return the name on the broker."""
         return self.name

@@ -104,7 +104,7 @@ class Cloud:
 
     async def __aenter__(self) -> "Cloud":
         await migrate(self.settings.database_url.get_secret_value())
-        await ensure(TOPICS, of=self.settings)
+        await ensure(TOPICS, settings=self.settings)
         for name in self.programs:
             await asyncio.to_thread(self.start, name)
         if self.url:

@@ -10,7 +10,7 @@ import pytest
 
 from local.ports import find_free
 from local.stack import Stack
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 
 
 class Services:
@@ -24,7 +24,7 @@ class Services:
     @property
     def settings(self) -> Settings:
         """The settings by which the program under test reaches the services."""
-        return settings()
+        return get_settings()
 
     def restart(self, name: str) -> None:
         """Stop and start kafka, sqs, postgres or s3 on its port; returns once it answers."""
@@ -48,12 +48,12 @@ def services() -> Iterator[Services]:
     try:
         stack.start()
         os.environ.update(stack.env)
-        settings.cache_clear()
+        get_settings.cache_clear()
         yield Services(stack)
     finally:
         os.environ.clear()
         os.environ.update(before)
-        settings.cache_clear()
+        get_settings.cache_clear()
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
 

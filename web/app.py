@@ -9,12 +9,12 @@ import sys
 
 from domain.errors import ConfigError
 from streams.app import make_app
-from streams.settings import settings
+from streams.settings import get_settings
 from web.views import serve
 
 try:
     app = make_app("web", web=True)
     app.producer_only = True
-    site = serve(app, settings(), lambda: app.started and not app.should_stop)
+    site = serve(app, get_settings(), lambda: app.started and not app.should_stop)
 except ConfigError as error:
     sys.exit(f"web: {error}")

@@ -144,11 +144,15 @@ async def _who(request: web.Request) -> ApiKey:
     return found
 
 
-def headers_for(of: Settings) -> dict[str, str]:
+def headers_for(settings: Settings) -> dict[str, str]:
     """Return the headers that every answer carries."""
     elsewhere = ""
-    if of.media_delivery == "redirect":
-        elsewhere = f" {_origin(of.s3_endpoint)}" if of.s3_endpoint else " https://*.amazonaws.com"
+    if settings.media_delivery == "redirect":
+        elsewhere = (
+            f" {_origin(settings.s3_endpoint)}"
+            if settings.s3_endpoint
+            else " https://*.amazonaws.com"
+        )
     policy = {
         "default-src": "'self'",
         # hls.js runs its worker from, and plays, blobs; signed addresses lie elsewhere.
@@ -179,9 +183,9 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def protect(application: web.Application, of: Settings) -> None:
+def protect(application: web.Application, settings: Settings) -> None:
     """Put the guard round an application's views."""
-    fixed = headers_for(of)
+    fixed = headers_for(settings)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in fixed.items():

@@ -40,11 +40,15 @@ class Site:
 SITE: web.AppKey[Site] = web.AppKey("site", Site)
 
 
-def site_of_settings(of: Settings, is_ready: Callable[[], bool]) -> Site:
+def site_of_settings(settings: Settings, is_ready: Callable[[], bool]) -> Site:
     """Return the site that the settings describe, nothing opened yet; ConfigError."""
-    opened = catalog(of)
+    opened = catalog(settings)
     return Site(
-        of, opened, object_store(of), Sessions(of.session_secret.get_secret_value()), is_ready
+        settings,
+        opened,
+        object_store(settings),
+        Sessions(settings.session_secret.get_secret_value()),
+        is_ready,
     )
 
 

@@ -41,12 +41,12 @@ VIEWS: tuple[type[View], ...] = (
 )
 
 
-def serve(app: Any, of: Settings, is_ready: Callable[[], bool]) -> Site:
+def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Site:
     """Put all views, guarded, on a Faust app's web server; raises ConfigError."""
-    site = site_of_settings(of, is_ready)
+    site = site_of_settings(settings, is_ready)
     application = app.web.web_app
     application[SITE] = site
-    protect(application, of)
+    protect(application, settings)
     for view in VIEWS:
         app.page(view.view_path)(view)
     return site

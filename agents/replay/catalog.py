@@ -52,7 +52,7 @@ class CatalogReplay:
         self._of, self._progress = of, progress
         self._sites = {site_of(camera) for camera in of.cameras}
         self._specs = {
-            spec.name_for(past.of): spec
+            spec.name_for(past.settings): spec
             for spec in (topics.DELETED, *(spec for step in IN_ORDER for spec in step))
         }
         self._parts: list[Part] = []
@@ -133,7 +133,7 @@ class CatalogReplay:
     # -- Kafka
 
     async def _kafka(self, specs: Sequence[TopicSpec]) -> None:
-        names = {spec.name_for(self._past.of) for spec in specs}
+        names = {spec.name_for(self._past.settings) for spec in specs}
         parts = [part for part in self._parts if part.topic in names]
         self._progress.total = self._progress.done + sum(part.left for part in self._parts)
         if not any(part.left for part in parts):

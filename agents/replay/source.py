@@ -64,18 +64,18 @@ class Begin:
 class Past:
     """A reader of topics. Use as an async context manager."""
 
-    of: Settings
+    settings: Settings
     _consumer: Any = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         """Connect; StoreError where no broker answers, ConfigError where none lets us in."""
-        async with admin(self.of, 10.0):
+        async with admin(self.settings, 10.0):
             pass  # it says in words what is wrong
         self._consumer = AIOKafkaConsumer(
-            **client_options(self.of),
+            **client_options(self.settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
-            client_id=f"{self.of.app_prefix}-replay",
+            client_id=f"{self.settings.app_prefix}-replay",
             max_partition_fetch_bytes=FETCHED_BYTES,
             max_poll_records=MOST_RECORDS,
         )
@@ -97,8 +97,8 @@ class Past:
         With `cameras`, only the partitions that hold them; `key` says what the topic's key is:
         camera or site. ConfigError where the topic is missing.
         """
-        name = spec.name_for(self.of)
-        async with admin(self.of, 10.0) as client:
+        name = spec.name_for(self.settings)
+        async with admin(self.settings, 10.0) as client:
             state = (await describe(client, [name])).get(name)
         if state is None:
             raise ConfigError(f"There is no topic {name}: run `vigil topics ensure`.")

@@ -47,7 +47,7 @@ class Place:
     store: ObjectStore
     catalog: Catalog
     camera: str
-    of: Settings
+    settings: Settings
     sent: Sent = field(default_factory=Sent)
 
     def recorder(self, number: int = 0, start_ms: int = START_MS) -> Recorder:
@@ -83,7 +83,7 @@ class Place:
     async def check(
         self, *, repair: bool = False, later_ms: int = SOON_MS, all_: bool = False, **scope: Any
     ) -> tuple[list[Outcome], Counts]:
-        patience = Patience(now_ms() + later_ms, settle_ms(self.of))
+        patience = Patience(now_ms() + later_ms, settle_ms(self.settings))
         sender: Any = self.sent if repair else None
         fsck = Fsck(self.store, self.catalog, Scope(**scope), patience, WINDOW_MS, sender)
         only = [] if all_ else [self.camera]
@@ -143,12 +143,12 @@ def now_ms() -> int:
 
 
 @asynccontextmanager
-async def place(of: Settings) -> AsyncIterator[Place]:
+async def place(settings: Settings) -> AsyncIterator[Place]:
     """Make a camera of its own in a catalog of its own."""
     camera = f"acme/{uuid.uuid4().hex[:8]}/gate"
     async with (
-        fresh_catalog(of.database_url.get_secret_value()) as catalog,
-        make_object_store(of) as store,
+        fresh_catalog(settings.database_url.get_secret_value()) as catalog,
+        make_object_store(settings) as store,
     ):
         await add_camera(catalog, camera, camera, 0)
-        yield Place(store, catalog, camera, of)
+        yield Place(store, catalog, camera, settings)

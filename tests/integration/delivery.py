@@ -140,7 +140,7 @@ class Stage:
         """Make the topics."""
         named = [replace(spec, name=self.settings.topic_prefix + spec.name) for spec in TOPICS]
         specs = [*named, *(changelog(self.app_id, table) for table in self.tables)]
-        await ensure(specs, of=self.settings)
+        await ensure(specs, settings=self.settings)
 
     def worker(self, name: str, **env: str) -> Worker:
         """Start a worker, or start it again."""

@@ -28,7 +28,7 @@ from domain.events import (
 from stores.catalog import Catalog, add_camera, migrate
 from streams import topics
 from streams.sender import Sender
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 from streams.topic_admin import admin, ensure
 from tests.integration.catalog_support import fresh_database
@@ -111,17 +111,17 @@ class Stage(Place):
 
     async def cut(self, *specs: topics.TopicSpec, keep: int = 0) -> None:
         """Let retention remove all of these topics but the last `keep` records."""
-        async with admin(self.of, 30) as client:
+        async with admin(self.settings, 30) as client:
             for spec in specs:
-                name = spec.name_for(self.of)
-                for partition in range(self.of.partitions):
+                name = spec.name_for(self.settings)
+                for partition in range(self.settings.partitions):
                     place = TopicPartition(name, partition)
                     end = await self._end(place)
                     before = max(0, end - keep)
                     await client.delete_records({place: RecordsToDelete(before_offset=before)})
 
     async def _end(self, place: TopicPartition) -> int:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.of.kafka_brokers)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_brokers)
         await consumer.start()
         try:
             return int((await consumer.end_offsets([place]))[place])
@@ -161,28 +161,28 @@ def heartbeat(camera: str, sent_ms: int) -> Heartbeat:
 async def stage(monkeypatch: Any, partitions: int = 2) -> AsyncIterator[Stage]:
     """Make topics, a catalog and a camera of their own; the environment points at them."""
     name = uuid.uuid4().hex[:8]
-    async with fresh_database(settings().database_url.get_secret_value()) as dsn:
+    async with fresh_database(get_settings().database_url.get_secret_value()) as dsn:
         monkeypatch.setattr(patience, "PATIENCE_S", 1.0)
         monkeypatch.setenv("VIGIL_DATABASE_URL", dsn)
         monkeypatch.setenv("VIGIL_TOPIC_PREFIX", f"r{name}-")
         monkeypatch.setenv("VIGIL_PARTITIONS", str(partitions))
         monkeypatch.setenv("VIGIL_WINDOW_MS", str(WINDOW_MS))
-        settings.cache_clear()
-        of: Settings = settings()
+        get_settings.cache_clear()
+        settings: Settings = get_settings()
         try:
             await migrate(dsn)
-            await ensure(topics.TOPICS, of=of)
+            await ensure(topics.TOPICS, settings=settings)
             camera = f"acme/{name}/gate"
             async with (
                 Catalog(dsn) as catalog,
-                make_object_store(of) as store,
-                Sender(of) as sender,
+                make_object_store(settings) as store,
+                Sender(settings) as sender,
             ):
                 await add_camera(catalog, camera, "Gate", 0)
-                yield Stage(store, catalog, camera, of, Told(sender), dsn)  # type: ignore[arg-type]
+                yield Stage(store, catalog, camera, settings, Told(sender), dsn)  # type: ignore[arg-type]
         finally:
             monkeypatch.undo()
-            settings.cache_clear()
+            get_settings.cache_clear()
 
 
 def arguments(*given: str) -> argparse.Namespace:

@@ -64,7 +64,7 @@ async def test_a_disk_that_is_too_small_keeps_the_newest_and_lists_what_went(
 ) -> None:
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", SECONDS * FPS)
     site = f"acme/{uuid.uuid4().hex[:8]}"
-    of = services.settings.model_copy(update={"s3_endpoint": DEAD, "sqs_endpoint": DEAD})
+    settings = services.settings.model_copy(update={"s3_endpoint": DEAD, "sqs_endpoint": DEAD})
     folder = tmp_path / "disk"
     with small_disk(folder) as mounted, heavy(clip) as gate:
         if bound == "disk" and not mounted:
@@ -74,9 +74,14 @@ async def test_a_disk_that_is_too_small_keeps_the_newest_and_lists_what_went(
             "max_bytes": (1 << 30) if bound == "disk" else SMALL,
         }  # fmt: skip
         async with Edge(
-            tmp_path, of, site, [{"id": "gate", "url": gate.url}], env=services.env, spool=spool,
+            tmp_path,
+            settings,
+            site,
+            [{"id": "gate", "url": gate.url}],
+            env=services.env,
+            spool=spool,
             upload=NO_CLOUD,
-        ) as edge:  # fmt: skip
+        ) as edge:
 
             def given_up() -> int:
                 with contextlib.suppress(Exception):  # not begun yet

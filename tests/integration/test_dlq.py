@@ -14,7 +14,7 @@ from local.aws import client
 from streams import codec, topics
 from streams.codec import Record
 from streams.sender import Sender
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_queue
 from streams.topic_admin import ensure
 from tests.conftest import Services
@@ -33,10 +33,10 @@ def own(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(f"VIGIL_SQS_{'DEAD_LETTER' if queue else 'QUEUE'}_URL", url)
     monkeypatch.setenv("VIGIL_TOPIC_PREFIX", f"{name}-")
     monkeypatch.setenv("VIGIL_PARTITIONS", "2")
-    settings.cache_clear()
+    get_settings.cache_clear()
     asyncio.run(ensure(topics.TOPICS))
     yield name
-    settings.cache_clear()
+    get_settings.cache_clear()
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def vigil(own: str, capfdbinary: pytest.CaptureFixture[bytes]) -> Vigil:
 async def put(key: bytes | None, value: bytes, reason: str, *, keep: int | None = None) -> None:
     """Send a message to its topic, and its dead letter as a worker would; `keep` bytes of it."""
     topic = topics.FRAGMENT_ARRIVED.full_name
-    async with Sender(settings()) as sender:
+    async with Sender(get_settings()) as sender:
         partition, offset = await sender.send_bytes(topic, key, value, 0 if key is None else None)
         letter = codec.dead_letter(Record(topic, partition, offset, key, value), reason)
         await sender.send(letter)
@@ -63,7 +63,7 @@ async def put(key: bytes | None, value: bytes, reason: str, *, keep: int | None 
 
 async def stands(topic: str) -> list[tuple[int, bytes | None, bytes]]:
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=settings().kafka_brokers, auto_offset_reset="earliest"
+        topic, bootstrap_servers=get_settings().kafka_brokers, auto_offset_reset="earliest"
     )
     await consumer.start()
     try:
@@ -123,7 +123,7 @@ def test_a_part_of_a_message_is_not_sent(vigil: Vigil) -> None:
     async def lost() -> None:
         topic = topics.FRAGMENT_ARRIVED.full_name
         large = b"y" * (codec.LONGEST_ORIGINAL + 1)
-        async with Sender(settings()) as sender:
+        async with Sender(get_settings()) as sender:
             await sender.send(codec.dead_letter(Record(topic, 0, 4_711, b"k", large), "too large"))
 
     asyncio.run(lost())
@@ -138,12 +138,12 @@ def test_the_queues_letters_are_listed_retried_and_dropped(vigil: Vigil) -> None
     bodies = ["ä {".encode(), b'{"type": "tick"}', b"third"]
 
     async def poison() -> None:
-        async with make_queue(settings(), settings().sqs_dead_letter_url) as dead:
+        async with make_queue(get_settings(), get_settings().sqs_dead_letter_url) as dead:
             for number, body in enumerate(bodies):
                 assert await dead.send([body], reason=f"reason {number}") == []
 
     async def queued() -> list[bytes]:
-        async with make_queue(settings(), settings().sqs_queue_url) as queue:
+        async with make_queue(get_settings(), get_settings().sqs_queue_url) as queue:
             return [message.body for message in await queue.receive(wait_s=1)]
 
     asyncio.run(poison())

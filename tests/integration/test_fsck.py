@@ -350,7 +350,7 @@ async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> Non
         at.catalog,
         at.camera,
         Scope(),
-        Patience(now_ms() + LATER_MS, settle_ms(at.of)),
+        Patience(now_ms() + LATER_MS, settle_ms(at.settings)),
         WindowLengths.always(WINDOW_MS),
     )
     young = replace(check, patience=Patience(now_ms(), 0))

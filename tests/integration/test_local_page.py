@@ -60,7 +60,9 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
     folder.open(fresh=False)
     port, nobody = Ports(folder).take("page"), Ports(folder).take("nobody")
     nowhere = f"http://{HOST}:{nobody}"
-    of = Settings(s3_endpoint=nowhere, sqs_endpoint=nowhere, sqs_queue_url=f"{nowhere}/0/none")
+    settings = Settings(
+        s3_endpoint=nowhere, sqs_endpoint=nowhere, sqs_queue_url=f"{nowhere}/0/none"
+    )
     env = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "PAGE_WORD": PASSWORD}
     cameras = [
         {
@@ -74,7 +76,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
     http = {"port": port, "password_env": "PAGE_WORD"}
     async with (
         Edge(
-            tmp_path, of, "acme/alone", cameras, env=env, http=http, upload={"flush_s": 1}
+            tmp_path, settings, "acme/alone", cameras, env=env, http=http, upload={"flush_s": 1}
         ) as edge,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
     ):

@@ -87,7 +87,7 @@ async def test_killed_repeated_chosen_and_dropped(
                 await recorder.put(at.store, seq)
             await at.join(recorder, seqs)
         cloud = Cloud(tmp_path, quick("mdlcmd") | {"VIGIL_DATABASE_URL": at.catalog._dsn})
-        await ensure(TOPICS, of=cloud.settings)
+        await ensure(TOPICS, settings=cloud.settings)
         await asyncio.to_thread(cloud.start, "index")
         try:
             await _story(at, Commands(cloud.env), card)

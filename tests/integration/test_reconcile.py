@@ -55,7 +55,7 @@ async def put_end(at: Place, end: RunEnded) -> None:
 async def reconciled(
     at: Place, *, later_ms: int = SOON_MS, since_ms: int = START_MS, **more: Any
 ) -> tuple[list[Event], Reconciler]:
-    of = Reconciliation(since_ms, now_ms() + later_ms, settle_ms(at.of), WINDOW_MS, **more)
+    of = Reconciliation(since_ms, now_ms() + later_ms, settle_ms(at.settings), WINDOW_MS, **more)
     reconciler = Reconciler(at.store, at.catalog, of)
     return [event async for event in reconciler.camera(at.camera)], reconciler
 

@@ -22,7 +22,7 @@ from stores.catalog import index_chunks, index_deleted, index_fragments
 from stores.catalog.rules import add_hold, clear_rule, holds, lift_hold, rules
 from streams import topics
 from streams.kafka import client_options
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.topic_admin import ensure
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, WINDOW_MS, Place, now_ms, place
@@ -299,9 +299,9 @@ async def test_the_healer_tells_of_deleted_fragments_that_chunks_hold(at: Place)
 async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rules, holds and a pass with real tombstones, as an operator does it."""
     monkeypatch.setenv("VIGIL_TOPIC_PREFIX", at.camera.split("/")[1] + "-")
-    settings.cache_clear()
-    of = settings()
-    await ensure([topics.DELETED], of=of)
+    get_settings.cache_clear()
+    settings = get_settings()
+    await ensure([topics.DELETED], settings=settings)
     dsn = at.catalog._dsn
     site = at.camera.rsplit("/", 1)[0]
     await filmed(at)
@@ -324,7 +324,7 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await vigil(dsn, "retention", "clear", site))[0] == 0
     assert (await vigil(dsn, "retention", "clear", site))[0] == 1
     consumer = AIOKafkaConsumer(
-        topics.DELETED.full_name, **client_options(of), auto_offset_reset="earliest"
+        topics.DELETED.full_name, **client_options(settings), auto_offset_reset="earliest"
     )
     await consumer.start()
     try:
@@ -333,7 +333,7 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
             events.append(parse((await asyncio.wait_for(consumer.getone(), 30)).value))
     finally:
         await consumer.stop()
-        settings.cache_clear()
+        get_settings.cache_clear()
     assert [(each.type, each.what) for each in events] == [
         *[("deleted", "chunk")] * 3,
         ("deleted", "fragments"),

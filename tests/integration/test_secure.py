@@ -62,24 +62,27 @@ async def test_fragments_become_chunks_and_no_secret_is_logged(
     secure: Stack, cloud: tuple[Cloud, Path]
 ) -> None:
     running, folder = cloud
-    of = running.settings
-    assert of.kafka_security == "SASL_SSL"
-    assert "sslmode=verify-full" in of.database_url.get_secret_value()
+    settings = running.settings
+    assert settings.kafka_security == "SASL_SSL"
+    assert "sslmode=verify-full" in settings.database_url.get_secret_value()
     camera = await registered(running, f"acme/{uuid.uuid4().hex[:8]}/gate")
     recorder = Recorder(camera, START_MS)
-    async with make_object_store(of) as store, make_queue(of, of.sqs_queue_url) as queue:
+    async with (
+        make_object_store(settings) as store,
+        make_queue(settings, settings.sqs_queue_url) as queue,
+    ):
         for seq in range(12):
             await recorder.record(store, queue, seq)
         await recorder.end(store, queue, 11)
         chunks = await all_in_chunks(running, store, recorder)
     assert [len(chunk.fragments) for chunk in chunks] == [5, 5, 2]
 
-    password = of.kafka_password.get_secret_value()
-    assert len(password) >= 32 and of.database_password.get_secret_value() == password
+    password = settings.kafka_password.get_secret_value()
+    assert len(password) >= 32 and settings.database_password.get_secret_value() == password
     secrets = {
         password,
         quote(password, safe=""),
-        of.session_secret.get_secret_value(),
+        settings.session_secret.get_secret_value(),
         secure.env["AWS_SECRET_ACCESS_KEY"] + "\n",
     }
     logs = [*folder.rglob("*.log"), *secure.folder.logs.glob("*.log")]

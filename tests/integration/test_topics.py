@@ -31,56 +31,56 @@ def of(services: Services, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-async def test_missing_topics_are_made_and_then_fine(of: Settings) -> None:
-    specs = [*TOPICS, changelog(f"{of.topic_prefix}app", "runs")]
-    assert {outcome.did for outcome in await ensure(specs, of=of)} == {"created"}
-    assert {outcome.did for outcome in await ensure(specs, of=of)} == {"fine"}
-    async with admin(of, 10) as client:
+async def test_missing_topics_are_made_and_then_fine(settings: Settings) -> None:
+    specs = [*TOPICS, changelog(f"{settings.topic_prefix}app", "runs")]
+    assert {outcome.did for outcome in await ensure(specs, settings=settings)} == {"created"}
+    assert {outcome.did for outcome in await ensure(specs, settings=settings)} == {"fine"}
+    async with admin(settings, 10) as client:
         states = await describe(client, [spec.full_name for spec in specs])
     assert len(states) == len(specs)
     for spec in specs:
         state = states[spec.full_name]
         assert state.partitions == 3
-        assert {k: state.config[k] for k in spec.config(of)} == spec.config(of)
+        assert {k: state.config[k] for k in spec.config(settings)} == spec.config(settings)
 
 
-async def test_drift_is_corrected_and_what_others_set_is_kept(of: Settings) -> None:
+async def test_drift_is_corrected_and_what_others_set_is_kept(settings: Settings) -> None:
     name = FRAGMENT_ARRIVED.full_name
-    client = AIOKafkaAdminClient(bootstrap_servers=of.kafka_brokers)
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_brokers)
     await client.start()
     try:
         await client.create_topics(
             [NewTopic(name, 3, 1, topic_configs={"retention.ms": "1000", "segment.ms": "77000"})]
         )
-        (outcome,) = await ensure([FRAGMENT_ARRIVED], of=of)
+        (outcome,) = await ensure([FRAGMENT_ARRIVED], settings=settings)
         assert outcome.did == "corrected"
-        assert outcome.drift["retention.ms"] == ("1000", str(of.retention_hours * 3_600_000))
+        assert outcome.drift["retention.ms"] == ("1000", str(settings.retention_hours * 3_600_000))
         state = (await describe(client, [name]))[name]
         assert state.config["segment.ms"] == "77000"
-        assert (await ensure([FRAGMENT_ARRIVED], of=of))[0].did == "fine"
+        assert (await ensure([FRAGMENT_ARRIVED], settings=settings))[0].did == "fine"
     finally:
         await client.close()
 
 
-async def test_another_number_of_partitions_stops_it(of: Settings) -> None:
-    await ensure([FRAGMENT_ARRIVED], of=of)
+async def test_another_number_of_partitions_stops_it(settings: Settings) -> None:
+    await ensure([FRAGMENT_ARRIVED], settings=settings)
     with pytest.raises(ConfigError, match="has 3 partitions, VIGIL_PARTITIONS says 5"):
-        await ensure(TOPICS, of=of.model_copy(update={"partitions": 5}))
+        await ensure(TOPICS, settings=settings.model_copy(update={"partitions": 5}))
 
 
-async def test_two_may_make_them_at_once(of: Settings) -> None:
-    outcomes = await asyncio.gather(*(ensure(TOPICS, of=of) for _ in range(3)))
+async def test_two_may_make_them_at_once(settings: Settings) -> None:
+    outcomes = await asyncio.gather(*(ensure(TOPICS, settings=settings) for _ in range(3)))
     assert all(len(each) == len(TOPICS) for each in outcomes)
 
 
-async def test_a_broker_that_is_not_there_is_named(of: Settings) -> None:
-    nowhere = of.model_copy(update={"kafka_brokers": f"{HOST}:1"})
+async def test_a_broker_that_is_not_there_is_named(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"kafka_brokers": f"{HOST}:1"})
     with pytest.raises(StoreError, match=f"No Kafka broker answers at {HOST}:1"):
-        await ensure(TOPICS, within_s=0.1, of=nowhere)
+        await ensure(TOPICS, within_s=0.1, settings=nowhere)
 
 
 def test_the_command_makes_and_shows_them(
-    of: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "all_topics", lambda: list(TOPICS))
     parser = argparse.ArgumentParser()

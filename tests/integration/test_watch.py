@@ -61,8 +61,11 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
         await ready(cloud, name)
     camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/gate")
     recorder = Recorder(camera, START_MS)
-    of = cloud.settings
-    async with make_object_store(of) as store, make_queue(of, of.sqs_queue_url) as queue:
+    settings = cloud.settings
+    async with (
+        make_object_store(settings) as store,
+        make_queue(settings, settings.sqs_queue_url) as queue,
+    ):
         for seq in (0, 1, 3, 4, 5, 6, 7, 8, 9, 10):
             await recorder.record(store, queue, seq)
         await all_in_chunks(cloud, store, recorder)
@@ -131,8 +134,11 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
 
 async def test_every_line_is_a_record_and_tells_of_its_camera(cloud: Cloud) -> None:
     recorder = Recorder(await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/line"), START_MS)
-    of = cloud.settings
-    async with make_object_store(of) as store, make_queue(of, of.sqs_queue_url) as queue:
+    settings = cloud.settings
+    async with (
+        make_object_store(settings) as store,
+        make_queue(settings, settings.sqs_queue_url) as queue,
+    ):
         for seq in range(10):
             await recorder.record(store, queue, seq)
         await recorder.end(store, queue, 9)

@@ -13,7 +13,7 @@ import pytest
 
 from stores.catalog import Catalog, add_camera, index_fragments
 from stores.catalog.keys import create_key
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_object_store
 from tests.integration.catalog_support import CAMERA, T0, fresh_catalog, run_id
 from tests.integration.web_support import BASE, store_fragment
@@ -52,7 +52,7 @@ async def test_a_worker_answers_and_stops_cleanly(
     await add_camera(catalog, CAMERA, "Gate", T0)
     key = await create_key(catalog, "Ann", T0)
     run = run_id(T0, seed=int.from_bytes(os.urandom(4), "big"))
-    async with make_object_store(settings()) as store:
+    async with make_object_store(get_settings()) as store:
         events = [await store_fragment(store, run, seq) for seq in range(3)]
     await index_fragments(catalog, events, T0)
     log = tmp_path / "web.log"

@@ -15,7 +15,7 @@ from stores.catalog import Catalog, add_camera
 from stores.catalog.keys import create_key
 from stores.objects import ObjectStore
 from streams.app import make_app
-from streams.settings import settings
+from streams.settings import get_settings
 from streams.storage import make_object_store
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog
 from tests.unit.media.video import clip
@@ -49,8 +49,8 @@ async def running_web(services, **more: str) -> AsyncIterator[Web]:
         changed = {"VIGIL_DATABASE_URL": catalog._dsn, **more}
         await stack.enter_async_context(changed_settings(changed))
         app = make_app("web-test", web=True)
-        site = serve(app, settings(), lambda: True)
-        async with make_object_store(settings()) as store:
+        site = serve(app, get_settings(), lambda: True)
+        async with make_object_store(get_settings()) as store:
             await add_camera(catalog, CAMERA, "Gate", T0)
             key = await create_key(catalog, "Ann", T0)
             server = TestServer(app.web.web_app)
@@ -69,13 +69,13 @@ async def running_web(services, **more: str) -> AsyncIterator[Web]:
 async def changed_settings(more: Mapping[str, str]) -> AsyncIterator[None]:
     before = dict(os.environ)
     os.environ.update(more)
-    settings.cache_clear()
+    get_settings.cache_clear()
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-        settings.cache_clear()
+        get_settings.cache_clear()
 
 
 _CLIP = clip(40, keyframe_every=20)

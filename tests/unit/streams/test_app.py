@@ -7,16 +7,16 @@ import pytest
 from domain.errors import ConfigError
 from streams.app import App, make_app
 from streams.ending import EXIT_FAILURE, end_process
-from streams.settings import settings
+from streams.settings import get_settings
 
 
 @pytest.fixture
 def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     monkeypatch.setenv("VIGIL_DATA_DIR", str(tmp_path))
-    settings.cache_clear()
+    get_settings.cache_clear()
     monkeypatch.setattr("streams.app._use_uvloop", lambda: None)
     yield monkeypatch
-    settings.cache_clear()
+    get_settings.cache_clear()
 
 
 def test_a_worker_is_a_static_member_with_a_folder_of_its_own(

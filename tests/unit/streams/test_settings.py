@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from domain.errors import ConfigError
 from local.certificates import Certificates
 from streams.kafka import client_options, faust_credentials
-from streams.settings import Settings, settings
+from streams.settings import Settings, get_settings
 
 URL = "postgresql://vigil@db.example:5432/vigil"
 
@@ -22,9 +22,9 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("VIGIL_"):
             monkeypatch.delenv(name)
-    settings.cache_clear()
+    get_settings.cache_clear()
     yield
-    settings.cache_clear()  # nobody else is to have what these tests set
+    get_settings.cache_clear()  # nobody else is to have what these tests set
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_a_secret_comes_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     file.write_text("s3cr3t/of us\n")
     monkeypatch.setenv("VIGIL_DATABASE_URL", URL)
     monkeypatch.setenv("VIGIL_DATABASE_PASSWORD_FILE", str(file))
-    of = settings()
-    assert of.database_password.get_secret_value() == "s3cr3t/of us"
-    assert of.database_url.get_secret_value() == URL.replace("@", ":s3cr3t%2Fof%20us@")
-    assert "s3cr3t" not in repr(of) and "s3cr3t" not in str(of)
+    settings = get_settings()
+    assert settings.database_password.get_secret_value() == "s3cr3t/of us"
+    assert settings.database_url.get_secret_value() == URL.replace("@", ":s3cr3t%2Fof%20us@")
+    assert "s3cr3t" not in repr(settings) and "s3cr3t" not in str(settings)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_a_secret_is_given_once(tmp_path: Path) -> None:
 
 
 def test_a_ca_file_means_that_everything_is_checked() -> None:
-    of = Settings(database_url=URL, database_ca_file="/etc/ca one.pem")
-    whole = of.database_url.get_secret_value()
+    settings = Settings(database_url=URL, database_ca_file="/etc/ca one.pem")
+    whole = settings.database_url.get_secret_value()
     assert whole == f"{URL}?sslmode=verify-full&sslrootcert=%2Fetc%2Fca+one.pem"
     again = Settings(database_url=whole, database_ca_file="/etc/ca one.pem")
-    assert again.database_url == of.database_url
+    assert again.database_url == settings.database_url
 
 
 def test_the_systems_authorities_are_taken_where_none_is_named() -> None:
@@ -98,29 +98,29 @@ def test_half_of_an_encryption_is_refused(half: dict[str, str]) -> None:
 def test_a_wrong_setting_never_shows_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIGIL_KAFKA_SASL_MECHANISM", "hunter2")
     with pytest.raises(ConfigError, match="VIGIL_KAFKA_SASL_MECHANISM") as raised:
-        settings()
+        get_settings()
     assert isinstance(raised.value.__cause__, ValidationError)
     assert "hunter2" not in str(raised.value) + str(raised.value.__cause__)
 
 
 def test_every_client_of_kafka_gets_the_same(certificates: Certificates) -> None:
-    of = Settings(
+    settings = Settings(
         kafka_brokers="k1:9096,k2:9096",
         kafka_security="SASL_SSL",
         kafka_ca_file=certificates.ca_file,
         kafka_username="vigil",
         kafka_password_file=certificates.password_file,
     )
-    options = client_options(of)
+    options = client_options(settings)
     assert options["security_protocol"] == "SASL_SSL"
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert options["sasl_plain_password"] == certificates.password
     assert options["ssl_context"].check_hostname
-    credentials = faust_credentials(of)
+    credentials = faust_credentials(settings)
     assert isinstance(credentials, faust.SASLCredentials)
     assert credentials.protocol.value == "SASL_SSL"
     assert certificates.password not in repr(credentials)
-    only_tls = of.model_copy(update={"kafka_security": "SSL"})
+    only_tls = settings.model_copy(update={"kafka_security": "SSL"})
     assert isinstance(faust_credentials(only_tls), faust.SSLCredentials)
     assert "sasl_mechanism" not in client_options(only_tls)
     assert client_options(Settings()) == {"bootstrap_servers": "127.0.0.1:9092"}
@@ -130,7 +130,7 @@ def test_every_client_of_kafka_gets_the_same(certificates: Certificates) -> None
 async def test_asyncpg_reads_what_the_address_says(certificates: Certificates) -> None:
     from asyncpg.connect_utils import SSLMode, _parse_connect_dsn_and_args
 
-    of = Settings(
+    settings = Settings(
         database_url=URL,
         database_ca_file=certificates.ca_file,
         database_password_file=certificates.password_file,
@@ -138,7 +138,7 @@ async def test_asyncpg_reads_what_the_address_says(certificates: Certificates) -
     names = ("host", "port", "user", "password", "passfile", "database", "ssl", "service",
              "servicefile", "direct_tls", "server_settings", "target_session_attrs", "krbsrvname",
              "gsslib")  # fmt: skip
-    given = dict.fromkeys(names) | {"dsn": of.database_url.get_secret_value()}
+    given = dict.fromkeys(names) | {"dsn": settings.database_url.get_secret_value()}
     _, found = _parse_connect_dsn_and_args(**given)
     assert found.sslmode is SSLMode.verify_full and found.ssl.check_hostname
     assert found.password == certificates.password

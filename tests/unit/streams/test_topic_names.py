@@ -5,6 +5,6 @@ from streams.topics import FRAGMENT_ARRIVED, changelog
 
 
 def test_the_prefix_is_that_of_the_settings() -> None:
-    of = Settings.model_validate({"topic_prefix": "blue-"})
-    assert FRAGMENT_ARRIVED.name_for(of) == "blue-fragment-arrived"
-    assert changelog("app", "table").name_for(of) == "app-table-changelog"
+    settings = Settings.model_validate({"topic_prefix": "blue-"})
+    assert FRAGMENT_ARRIVED.name_for(settings) == "blue-fragment-arrived"
+    assert changelog("app", "table").name_for(settings) == "app-table-changelog"

@@ -17,13 +17,13 @@ def test_every_event_has_exactly_one_topic() -> None:
 
 
 def test_retention_follows_the_settings() -> None:
-    of = Settings(retention_hours=2, replication=3)
+    settings = Settings(retention_hours=2, replication=3)
     hours_2 = str(2 * 3_600_000)
-    config = topics.FRAGMENT_ARRIVED.config(of)
+    config = topics.FRAGMENT_ARRIVED.config(settings)
     assert (config["cleanup.policy"], config["retention.ms"]) == ("delete", hours_2)
     assert config["min.insync.replicas"] == "2"
-    assert topics.DEAD_LETTER.config(of)["retention.ms"] == str(8 * 3_600_000)
-    assert topics.DELETED.config(of)["retention.ms"] == "-1"
+    assert topics.DEAD_LETTER.config(settings)["retention.ms"] == str(8 * 3_600_000)
+    assert topics.DELETED.config(settings)["retention.ms"] == "-1"
 
 
 def test_a_changelog_is_compacted_and_named_as_faust_names_it() -> None:
