@@ -8,7 +8,7 @@ import time
 
 from prometheus_client import Counter
 
-from agents.healer import Healer
+from agents.healing.healer import Healer
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Healed, HealRequested
 from streams import codec, topics

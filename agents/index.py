@@ -1,9 +1,9 @@
 """Events in, catalog rows out: `faust -A agents.index worker`.
 
-A fragment's row makes it playable at once; its chunk's row takes over in one transaction. All
-writes are upserts by name, so that events that come again change nothing. Many events of a
-partition are taken at once, and partitions share their writes (agents/grouping.py). What is
-written, and what is not believed, stands in agents/indexing.py.
+A fragment's row makes it playable at once. Its chunk's row replaces it in one transaction.
+All writes are upserts by name, so an event that arrives twice changes nothing. Many events of a
+partition are taken at once, and partitions share their writes (agents/indexing/group_commit.py).
+agents/indexing/row_writers.py says what is written, and what is refused.
 """
 
 import logging
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from agents.grouping import GroupWriter
-from agents.indexing import (
+from agents.indexing.group_commit import GroupWriter
+from agents.indexing.index_metrics import saw_fragment, saw_heartbeat
+from agents.indexing.row_writers import (
     CHUNKS,
     DELETED,
     DETECTIONS,
@@ -23,7 +24,6 @@ from agents.indexing import (
     Kind,
     kind_of,
 )
-from agents.seen import saw_fragment, saw_heartbeat
 from domain.events import AnyEvent, FragmentArrived, Heartbeat
 from streams import topics
 from streams.app import worker_app

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
-from agents.beside import beside
-from agents.fsck import MARGIN_MS
-from agents.joiner import Joiner
-from agents.unjoined import NothingToJoinError, WindowDeletedError
+from agents.consistency.fsck import MARGIN_MS
+from agents.joining.concurrency import beside
+from agents.joining.join_errors import NothingToJoinError, WindowDeletedError
+from agents.joining.joiner import Joiner
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
 from domain.rewindow import as_cut

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from agents.joiner import Joiner
+from agents.joining.joiner import Joiner
 from domain.errors import VigilError
 from domain.events import ChunkDue, parse
 from stores.objects import ObjectStore

@@ -6,7 +6,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from agents.configuring import tell, tell_all
+from agents.configuration.publish import tell, tell_all
 from cli.durations import duration_ms
 from domain.errors import ConfigError
 from domain.identity import check_camera

@@ -7,9 +7,9 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
-from agents.check_scope import Scope
-from agents.fsck import MARGIN_MS, Fsck, settle_ms
-from agents.remover import Outcome
+from agents.consistency.check import Scope
+from agents.consistency.fsck import MARGIN_MS, Fsck, settle_ms
+from agents.consistency.remover import Outcome
 from cli.durations import duration_ms
 from domain.consistency import Patience
 from domain.errors import ConfigError

@@ -6,9 +6,9 @@ import json
 import time
 from contextlib import AsyncExitStack
 
-from agents.configuring import tell_all
-from agents.fsck import MARGIN_MS, settle_ms
-from agents.reconciler import DAY_MS, MOST, Reconciler, Reconciliation
+from agents.configuration.publish import tell_all
+from agents.consistency.fsck import MARGIN_MS, settle_ms
+from agents.healing.reconciler import DAY_MS, MOST, Reconciler, Reconciliation
 from cli.durations import duration_ms
 from cli.passes import check_every, passes
 from domain.errors import ConfigError

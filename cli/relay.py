@@ -23,7 +23,7 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 async def _relay() -> None:
     # Imported here, so that the edge's install can list its commands without the cloud's packages.
-    from agents.relay import KnownCameras, Relay, clock_ms  # noqa: PLC0415
+    from agents.relay.relay import KnownCameras, Relay, clock_ms  # noqa: PLC0415
     from stores.catalog import known_cameras  # noqa: PLC0415
     from streams import logs, metrics  # noqa: PLC0415
     from streams.probe import probed  # noqa: PLC0415

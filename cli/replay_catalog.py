@@ -8,10 +8,10 @@ import time
 from contextlib import AsyncExitStack
 
 from agents.replay.catalog import CatalogReplay
-from agents.replay.listing import Listing
+from agents.replay.catalog_job import Rebuilding, Tally
+from agents.replay.kafka_source import Begin, Past
 from agents.replay.progress import Progress
-from agents.replay.rebuilding import Rebuilding, Tally
-from agents.replay.source import Begin, Past
+from agents.replay.s3_source import Listing
 from cli.replay_options import add_cameras, check_cameras
 from domain.errors import ConfigError
 from domain.times import parse_ms

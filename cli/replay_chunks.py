@@ -6,7 +6,7 @@ import json
 import time
 from contextlib import AsyncExitStack
 
-from agents.fsck import settle_ms
+from agents.consistency.fsck import settle_ms
 from agents.replay.chunks import ChunksReplay, Outcome, Recutting
 from agents.replay.progress import Progress
 from cli.durations import duration_ms

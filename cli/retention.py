@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import start_http_server
 
-from agents.retention.retain import Retain
+from agents.retention.retention_pass import Retain
 from cli.durations import duration_ms
 from cli.passes import check_every, passes
 from domain.errors import ConfigError

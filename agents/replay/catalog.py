@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from agents.indexing import CHUNKS, KINDS, Kind, kind_of
-from agents.replay.listing import Listing
-from agents.replay.patience import patiently
+from agents.indexing.row_writers import CHUNKS, KINDS, Kind, kind_of
+from agents.replay.catalog_job import IN_S3, Rebuilding, Tally, cut_off, together
+from agents.replay.kafka_source import Begin, Part, Past
 from agents.replay.progress import Progress
-from agents.replay.rebuilding import IN_S3, Rebuilding, Tally, cut_off, together
-from agents.replay.source import Begin, Part, Past
+from agents.replay.retry import patiently
+from agents.replay.s3_source import Listing
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Heartbeat
 from domain.identity import site_of

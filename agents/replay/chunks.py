@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from agents.joiner import Joiner
-from agents.replay.held_bytes import HeldBytes
-from agents.replay.patience import patiently
+from agents.consistency.restorer import LostBytesError, other_chunks
+from agents.joining.joiner import Joiner
+from agents.replay.chunk_ranges import HeldBytes
 from agents.replay.progress import Progress
-from agents.restorer import LostBytesError, other_chunks
+from agents.replay.retry import patiently
 from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Event

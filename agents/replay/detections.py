@@ -13,9 +13,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from agents.replay.detections_look import ChunkLook, events
-from agents.replay.patience import patiently
+from agents.replay.chunk_detector import ChunkLook, events
 from agents.replay.progress import Progress
+from agents.replay.retry import patiently
 from domain.errors import IntegrityError, MediaError, ObjectMissingError
 from domain.events import Event
 from domain.spans import Spans

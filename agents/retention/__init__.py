@@ -1,10 +1,12 @@
 """Enforcing retention: rows first, then tombstones, then objects, each step safe to do again.
 
-    look       candidates.py   which rows' footage may go, and does S3 have it as they say
-    decide     retain.py       one transaction under the camera's lock: holds and rules are read
-                               again, rows go, tombstones stand, the deletion is noted
-    tell       carry_out.py    `Deleted` goes to Kafka and is acknowledged
-    delete     carry_out.py    under the holds' lock: objects no hold touches go, then the note
+    select     candidates.py          which rows' footage may be deleted, and does S3 agree
+    decide     retention_pass.py      one transaction under the camera's lock: holds and rules are
+                                      read again, rows are deleted, tombstones and the pending
+                                      deletion are written
+    publish    deletion_executor.py   `Deleted` is sent to Kafka and acknowledged
+    delete     deletion_executor.py   under the holds' lock: objects that no hold covers are
+                                      deleted, then the pending deletion
 
-Whoever comes after a crash begins with what is under way. See docs/design/retention.md.
+After a crash the next pass begins with the pending deletions. See docs/design/retention.md.
 """

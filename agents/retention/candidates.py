@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pydantic import ValidationError
 
-from agents.retention.went import Went
+from agents.retention.deletion_stats import Went
 from domain.consistency import manifest_fault
 from domain.deletions import Candidate, ChunkKept
 from domain.errors import ObjectMissingError

@@ -1,7 +1,8 @@
 """What must hold between S3's fragments, S3's chunks and the catalog, and what mends it.
 
-Pure: what was seen goes in, findings come out, each with what would mend it. Who looks is
-agents/checker.py, who mends agents/mender.py. See docs/design/consistency.md.
+Pure: what was seen goes in, findings come out, each with what would mend it. The check
+is agents/consistency/camera_checker.py, the repair agents/consistency/repairer.py. See
+docs/design/consistency.md.
 """
 
 from domain.consistency.doubles import Standing, redundant

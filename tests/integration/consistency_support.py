@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.check_scope import Counts, Scope
-from agents.fsck import Fsck, settle_ms
-from agents.joiner import Joiner
-from agents.remover import Outcome
+from agents.consistency.check import Counts, Scope
+from agents.consistency.fsck import Fsck, settle_ms
+from agents.consistency.remover import Outcome
+from agents.joining.joiner import Joiner
 from domain.consistency import DAY_MS, Patience
 from domain.events import ChunkComplete, ChunkDue, Event, FragmentArrived, FragmentRef, VideoForm
 from stores.catalog import Catalog, add_camera, index_chunks, index_fragments, known_cameras

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from agents.indexing import kind_of
-from agents.replay import patience
-from agents.retention.retain import Retain
+from agents.indexing.row_writers import kind_of
+from agents.replay import retry
+from agents.retention.retention_pass import Retain
 from cli import replay
 from domain.events import (
     ChunkComplete,
@@ -162,7 +162,7 @@ async def stage(monkeypatch: Any, partitions: int = 2) -> AsyncIterator[Stage]:
     """Make topics, a catalog and a camera of their own; the environment points at them."""
     name = uuid.uuid4().hex[:8]
     async with fresh_database(get_settings().database_url.get_secret_value()) as dsn:
-        monkeypatch.setattr(patience, "PATIENCE_S", 1.0)
+        monkeypatch.setattr(retry, "PATIENCE_S", 1.0)
         monkeypatch.setenv("VIGIL_DATABASE_URL", dsn)
         monkeypatch.setenv("VIGIL_TOPIC_PREFIX", f"r{name}-")
         monkeypatch.setenv("VIGIL_PARTITIONS", str(partitions))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.retention.retain import Retain
-from agents.retention.went import Went
+from agents.retention.deletion_stats import Went
+from agents.retention.retention_pass import Retain
 from domain.events import ChunkComplete, Deleted
 from domain.retention import DAY_MS, Margins, Rule
 from stores.catalog import add_camera

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.check_scope import Scope
-from agents.fsck import Fsck
+from agents.consistency.check import Scope
+from agents.consistency.fsck import Fsck
 from domain.consistency import Patience
 from domain.events import ChunkComplete
 from domain.window_lengths import WindowLengths

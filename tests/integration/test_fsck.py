@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from agents.check_scope import Check, Scope
-from agents.fsck import settle_ms
-from agents.joiner import Joiner
-from agents.remover import Remover
+from agents.consistency.check import Check, Scope
+from agents.consistency.fsck import settle_ms
+from agents.consistency.remover import Remover
+from agents.joining.joiner import Joiner
 from domain.consistency import Delete, Finding, Patience
 from domain.events import ChunkComplete, ChunkDue, Deleted, encode
 from domain.identity import chunk_key, fragment_key, manifest_key

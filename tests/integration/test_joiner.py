@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from agents.joiner import Joiner
-from agents.unjoined import NothingToJoinError
+from agents.joining.join_errors import NothingToJoinError
+from agents.joining.joiner import Joiner
 from domain.chunks import digest_of
 from domain.events import ChunkComplete, FragmentArrived
 from domain.identity import fragment_key, manifest_key

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from agents.joiner import Joiner
-from agents.unjoined import WindowDeletedError
+from agents.joining.join_errors import WindowDeletedError
+from agents.joining.joiner import Joiner
 from domain.events import ChunkComplete
 from domain.retention import DAY_MS
 from stores.catalog import Catalog

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from agents.indexing import kind_of
-from agents.joiner import Joiner
-from agents.reconciler import Reconciler, Reconciliation
-from agents.unjoined import NothingToJoinError
+from agents.healing.reconciler import Reconciler, Reconciliation
+from agents.indexing.row_writers import kind_of
+from agents.joining.join_errors import NothingToJoinError
+from agents.joining.joiner import Joiner
 from domain.events import FragmentArrived, WindowLost, parse
 from domain.events.registry import encode
 from domain.gaps import OBJECT_MISSING

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from agents.fsck import settle_ms
-from agents.reconciler import Reconciler, Reconciliation
+from agents.consistency.fsck import settle_ms
+from agents.healing.reconciler import Reconciler, Reconciliation
 from domain.events import Deleted, Event, FragmentArrived, RunEnded, encode
 from domain.identity import fragment_key, run_end_key
 from stores.catalog import index_deleted, index_runs

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
-from agents.indexing import KINDS, kind_of
+from agents.indexing.row_writers import KINDS, kind_of
 from agents.replay import catalog as module
 from cli.replay_catalog import rebuild
 from domain.errors import ConfigError

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from agents.joiner import Joiner
+from agents.joining.joiner import Joiner
 from agents.replay import chunks as module
 from cli.replay_catalog import rebuild
 from cli.replay_chunks import remake

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
 
-from agents.check_scope import Check, Counts, Scope
-from agents.healer import Healer
-from agents.reconciler import Reconciler, Reconciliation
-from agents.remover import Outcome, Remover
+from agents.consistency.check import Check, Counts, Scope
+from agents.consistency.remover import Outcome, Remover
+from agents.healing.healer import Healer
+from agents.healing.reconciler import Reconciler, Reconciliation
 from domain.consistency import Delete, Finding, Patience
 from domain.events import HealRequested, parse
 from domain.identity import fragment_key, manifest_key

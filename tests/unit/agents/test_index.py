@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agents import index
-from agents.indexing import KINDS
+from agents.indexing.row_writers import KINDS
 from domain.events import AnyEvent
 from domain.events.examples import EXAMPLES, START_MS
 from streams.codec import Record

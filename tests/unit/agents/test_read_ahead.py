@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
-from agents import reading_ahead
-from agents.reading_ahead import read_ahead
+from agents.joining import read_ahead as module
+from agents.joining.read_ahead import read_ahead
 
 
 class Reader:
@@ -45,9 +45,9 @@ async def test_all_come_in_order_and_errors_where_they_belong() -> None:
 @pytest.mark.parametrize(
     ("size", "most"),
     [
-        (1, reading_ahead.MOST),
-        (reading_ahead.MOST_BYTES // 3, 3),
-        (10 * reading_ahead.MOST_BYTES, 1),
+        (1, module.MOST),
+        (module.MOST_BYTES // 3, 3),
+        (10 * module.MOST_BYTES, 1),
     ],
 )
 async def test_no_more_is_read_than_is_allowed(size: int, most: int) -> None:

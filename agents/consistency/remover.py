@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.check_scope import Check, Counts
+from agents.consistency.check import Check, Counts
 from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Finding, Retire
 from domain.errors import ObjectMissingError
 from domain.events import Deleted

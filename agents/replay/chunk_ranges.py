@@ -8,7 +8,7 @@ only where the chunk's is gone.
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
-from agents.restorer import LostBytesError
+from agents.consistency.restorer import LostBytesError
 from domain.errors import IntegrityError, ObjectMissingError
 from domain.events import ChunkComplete
 from domain.identity import fragment_key

@@ -11,7 +11,7 @@ Requests to S3 of one pass over one camera, at most (docs/design/consistency.md)
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from agents.healer import Healer
+from agents.healing.healer import Healer
 from domain.events import FragmentArrived, RunEnded
 from domain.identity import fragment_key, is_run, run_started_ms
 from domain.seqs import SeqRanges

@@ -6,7 +6,7 @@
 import pytest
 from aiokafka.structs import OffsetAndTimestamp, TopicPartition
 
-from agents.replay.source import Begin, Part, _part
+from agents.replay.kafka_source import Begin, Part, _part
 
 PLACE = TopicPartition("chunk-complete", 3)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agents.beside import beside
+from agents.joining.concurrency import beside
 from domain.errors import InvalidEventError
 from streams.retry import Interrupted
 

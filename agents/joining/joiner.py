@@ -14,8 +14,14 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from agents.reading_ahead import read_ahead
-from agents.unjoined import LeftOutError, NothingToJoinError, WindowDeletedError, fault_of, told
+from agents.joining.join_errors import (
+    LeftOutError,
+    NothingToJoinError,
+    WindowDeletedError,
+    fault_of,
+    told,
+)
+from agents.joining.read_ahead import read_ahead
 from domain.chunks import digest_of, merged, remaining_gaps
 from domain.errors import (
     ObjectExistsError,

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from pydantic import ValidationError
 
-from agents.check_scope import Check, Counts, RunSeqs
-from agents.chunk_bytes import check_bytes
-from agents.run_checker import RunChecker
+from agents.consistency.check import Check, Counts, RunSeqs
+from agents.consistency.chunk_bytes import check_bytes
+from agents.consistency.run_checker import RunChecker
 from domain.consistency import (
     ChunkRow,
     Delete,

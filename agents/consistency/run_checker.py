@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
-from agents.check_scope import Check, RunSeqs
-from agents.healer import Healer
+from agents.consistency.check import Check, RunSeqs
+from agents.healing.healer import Healer
 from domain.consistency import (
     Announce,
     AskJoiner,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.grouping import GroupWriter
+from agents.indexing.group_commit import GroupWriter
 from domain.errors import InvalidEventError, StoreError
 
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from agents.check_scope import Check, Counts, Scope
-from agents.checker import CameraChecker
-from agents.mender import Mender
-from agents.remover import Outcome
+from agents.consistency.camera_checker import CameraChecker
+from agents.consistency.check import Check, Counts, Scope
+from agents.consistency.remover import Outcome
+from agents.consistency.repairer import Mender
 from domain.consistency import Finding, Patience
 from domain.errors import InvalidIdError
 from domain.identity import check_camera

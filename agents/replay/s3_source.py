@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from agents.reconciler import Reconciler, Reconciliation
+from agents.healing.reconciler import Reconciler, Reconciliation
 from domain.consistency import manifest_fault
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete, FragmentArrived, RunEnded

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from agents.retention.candidates import candidates
-from agents.retention.carry_out import CarriesOut, Sends
-from agents.retention.went import Went
+from agents.retention.deletion_executor import CarriesOut, Sends
+from agents.retention.deletion_stats import Went
 from domain.deletions import (
     MOST_KEYS,
     Candidate,

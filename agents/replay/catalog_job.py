@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agents.indexing import Kind
-from agents.replay.source import Begin
+from agents.indexing.row_writers import Kind
+from agents.replay.kafka_source import Begin
 from domain.events import AnyEvent
 from domain.times import format_ms
 from streams import topics

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from agents.retention.went import Went
+from agents.retention.deletion_stats import Went
 from domain.deletions import Deletion, batches
 from domain.events import Event
 from domain.identity import fragment_key, parse_chunk_key

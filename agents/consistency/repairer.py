@@ -6,10 +6,15 @@ asked of the joiner; rows go through the index functions; deletions are remover.
 
 import time
 
-from agents.check_scope import Check, Counts
-from agents.healer import Healer
-from agents.remover import Outcome, Remover
-from agents.restorer import LostBytesError, restore_chunk, restore_fragment, write_manifest
+from agents.consistency.check import Check, Counts
+from agents.consistency.remover import Outcome, Remover
+from agents.consistency.restorer import (
+    LostBytesError,
+    restore_chunk,
+    restore_fragment,
+    write_manifest,
+)
+from agents.healing.healer import Healer
 from domain.consistency import (
     Announce,
     AskJoiner,

@@ -1,0 +1,1 @@
+"""Camera configuration: publish each camera's window settings to the stream."""

@@ -1,0 +1,1 @@
+"""The consistency check: compare S3 with the catalog, and repair what differs."""

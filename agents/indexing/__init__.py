@@ -1,0 +1,1 @@
+"""Indexing: write events to the catalog, many in one transaction."""

@@ -1,0 +1,1 @@
+"""The relay: from the sites' SQS queue to Kafka."""
