@@ -6,7 +6,6 @@ is sent again, which the joiner takes as done.
 """
 
 import logging
-import time
 
 from prometheus_client import Counter
 
@@ -24,6 +23,7 @@ from domain.events import (
     Tick,
 )
 from domain.plausible import check_times
+from domain.times import utc_ms
 from domain.windows import WindowRules
 from streams import codec, topics
 from streams.app import worker_app
@@ -137,7 +137,7 @@ async def tick() -> None:
     """Send a tick to each partition this worker has. A tick that fails is followed by another."""
     if not app.ready:
         return
-    at_ms = time.time_ns() // 1_000_000
+    at_ms = utc_ms()
     topic = topics.FRAGMENT_ARRIVED.full_name
     for tp in sorted(app.consumer.assignment()):
         if tp.topic == topic:

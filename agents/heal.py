@@ -4,13 +4,13 @@ An agent of its own, so that a slow S3 keeps no assembler waiting.
 """
 
 import logging
-import time
 
 from prometheus_client import Counter
 
 from agents.healing.healer import Healer
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Healed, HealRequested
+from domain.times import utc_ms
 from streams import codec, topics
 from streams.app import worker_app
 from streams.codec import Record
@@ -33,7 +33,7 @@ async def heal(event: AnyEvent, record: Record) -> None:
         raise InvalidEventError(f"type: {event.type} is no request to heal")
 
     async def attempt() -> None:
-        healer = Healer(await store.get(), lambda: time.time_ns() // 1_000_000, await index.get())
+        healer = Healer(await store.get(), utc_ms, await index.get())
         async for found in healer.heal(event):
             await codec.send(app, found)
             if isinstance(found, Healed):

@@ -7,7 +7,6 @@ agents/indexing/row_writers.py says what is written, and what is refused.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -25,6 +24,7 @@ from agents.indexing.row_writers import (
     kind_of,
 )
 from domain.events import AnyEvent, FragmentArrived, Heartbeat
+from domain.times import utc_ms
 from streams import topics
 from streams.app import worker_app
 from streams.codec import Record
@@ -38,7 +38,7 @@ store = catalog(app.settings)
 
 def _writer(kind: Kind) -> GroupWriter[AnyEvent]:
     async def write(events: Sequence[AnyEvent]) -> None:
-        await kind.write(await store.get(), events, time.time_ns() // 1_000_000)
+        await kind.write(await store.get(), events, utc_ms())
 
     return GroupWriter(write, most=kind.most, weigh=kind.weigh)
 

@@ -6,7 +6,6 @@ in their order, those of several cameras beside each other, as many as memory al
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 
 from prometheus_client import Counter
@@ -18,6 +17,7 @@ from agents.joining.joiner import Joiner
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
 from domain.rewindow import as_cut
+from domain.times import utc_ms
 from stores.catalog.rewindow import otherwise_cut
 from streams import codec, logs, topics
 from streams.app import worker_app
@@ -78,7 +78,7 @@ async def _as_cut(event: ChunkDue) -> list[ChunkDue]:
 
     Replays leave windows alone that ended just now: of those the catalog is not asked.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = utc_ms()
     if event.window_start_ms + event.window_ms + MARGIN_MS > now_ms:
         return [event]
     opened = await app.insist(index.get, what="open catalog")
@@ -87,7 +87,7 @@ async def _as_cut(event: ChunkDue) -> list[ChunkDue]:
 
 
 async def _join(event: ChunkDue) -> None:
-    joiner = Joiner(await store.get(), lambda: time.time_ns() // 1_000_000, index.get)
+    joiner = Joiner(await store.get(), utc_ms, index.get)
     size_bytes = sum(fragment.size_bytes for fragment in event.fragments)
 
     async def in_turn() -> ChunkComplete:

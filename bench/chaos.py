@@ -32,6 +32,7 @@ from bench.settling import Settling
 from bench.surroundings import SHORT_WINDOWS, say, services
 from bench.workers import RELAY, Workers
 from domain.errors import VigilError
+from domain.times import utc_ms
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
 from stores.objects import ObjectStore
@@ -183,7 +184,7 @@ class Chaos:
         }
 
     def _camera(self, number: int, store: ObjectStore, entrance: Entrance) -> SyntheticCamera:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = utc_ms()
         return SyntheticCamera(
             camera=f"{TENANT}/site-{number // 16}/cam-{number:03}",
             dice=random.Random(f"{self._seed} camera {number}"),

@@ -32,6 +32,7 @@ from bench.surroundings import environment, say
 from domain.errors import VigilError
 from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId
+from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import Spool, open_spool
@@ -115,10 +116,10 @@ class Watch:
         def put(one: FragmentId) -> None:
             uploaded(one)
             if one not in self.uploaded_ms:
-                self.uploaded_ms[one] = _now_ms()
+                self.uploaded_ms[one] = utc_ms()
                 self.left -= one in self.backlog
                 if not self.left and not self.drained_ms:
-                    self.drained_ms = _now_ms()
+                    self.drained_ms = utc_ms()
 
         for name, method in (("store", stored), ("uploaded", put)):
             setattr(spool, name, method)
@@ -168,7 +169,7 @@ class _Drain:
         ) as line:
             if self._of.by == "line":
                 line.begin("slow", 1.0)
-            watch.began_ms = _now_ms()
+            watch.began_ms = utc_ms()
             config = self._config(line.url, line_bytes_s)
             edge, task = await started(config, _WatchedEdge(config, watch))
             within_s = _PATIENCE * size / line_bytes_s + 120
@@ -202,7 +203,7 @@ class _Drain:
         cuts = reel.cut(self._clip, Limits(target_ms=self._of.fragment_s * 1_000))
         self._folder.mkdir(parents=True)
         spool = open_spool(self._folder / "spool", "bench", self._config("", 0).spool_limits())
-        end_ms = _now_ms() - 2 * LIVE_S * 1_000
+        end_ms = utc_ms() - 2 * LIVE_S * 1_000
         try:
             made = fill(spool, waiting(cameras, cuts, self._of.backlog, end_ms), "bench")
         finally:
@@ -296,7 +297,3 @@ def compare(given: Mapping[FragmentId, FragmentArrived], found: Standing) -> lis
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float | int]:
     return spread(name, values) | ({f"{name}_max": round(max(values), 1)} if values else {})
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -11,6 +11,7 @@ from domain.events import ChunkComplete, Detection, FragmentArrived, encode, par
 from domain.events.chunks import FragmentRef, ManifestFragment
 from domain.events.detections import DetectionFrame, FoundObject
 from domain.identity import chunk_key, new_run_id
+from domain.times import utc_ms
 from streams.topics import CHUNK_COMPLETE, DETECTION, FRAGMENT_ARRIVED
 
 FRAGMENT_MS = 2_000
@@ -41,7 +42,7 @@ class Feeder:
     _seqs: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = utc_ms()
         self._start_ms = (now_ms - 3_600_000) // WINDOW_MS * WINDOW_MS
         self._runs = [
             new_run_id(self._start_ms, number.to_bytes(10, "big"))

@@ -17,6 +17,7 @@ import uvloop
 from agents.joining.joiner import Joiner
 from domain.errors import VigilError
 from domain.events import ChunkDue, parse
+from domain.times import utc_ms
 from stores.objects import ObjectStore
 from streams.settings import get_settings
 from streams.storage import make_object_store
@@ -38,7 +39,7 @@ async def main() -> None:
 async def _join(store: ObjectStore, due: ChunkDue) -> dict[str, Any]:
     _forget_peak()
     began_s, began = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    chunk = await Joiner(store, lambda: time.time_ns() // 1_000_000).join(due)
+    chunk = await Joiner(store, utc_ms).join(due)
     took_s, ended = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = ended.ru_utime - began.ru_utime + ended.ru_stime - began.ru_stime
     return {

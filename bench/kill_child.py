@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any, Literal
 from bench.kill_marks import Marks
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunStarted
 from domain.events.registry import encode
+from domain.times import utc_ms
 from edge_bridge.capture.clip import ClipSource
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Recording
@@ -162,7 +162,7 @@ def _record(orders: Orders, owner: SpoolOwner, teller: _Teller) -> None:
             limits=Limits(target_ms=1_000 * PICTURES // FPS),
             keeps=watched,
             feed=watched,
-            now_ms=lambda: time.time_ns() // 1_000_000,
+            now_ms=utc_ms,
         )
         config = CameraConfig(id=camera.rsplit("/", 1)[-1], url=orders.clip.as_uri())
         Recorder(config, recording, 10, opener=_opened).start()

@@ -13,7 +13,6 @@ import os
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from aiokafka import AIOKafkaConsumer
 from bench.figures import spread
 from domain.errors import InvalidEventError, VigilError
 from domain.events import FragmentArrived, parse
+from domain.times import utc_ms
 from local.stack import read_env
 from streams.topics import FRAGMENT_ARRIVED
 
@@ -99,7 +99,7 @@ class _Watch:
     """When fragments were closed and when they were first seen playable (UTC, ms)."""
 
     def __init__(self, about: dict[str, Any]) -> None:
-        self.began_ms = _now_ms()
+        self.began_ms = utc_ms()
         self.closed: dict[tuple[str, int], int] = {}
         self.seen: dict[tuple[str, int], int] = {}
         self.detected_ms: list[float] = []
@@ -111,10 +111,6 @@ class _Watch:
             for name, closed in self.closed.items()
             if name in self.seen and closed >= self.began_ms
         ]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def _closings(consumer: AIOKafkaConsumer, watch: _Watch) -> None:
@@ -129,24 +125,24 @@ async def _closings(consumer: AIOKafkaConsumer, watch: _Watch) -> None:
 
 async def _playlists(session: aiohttp.ClientSession, base: str, camera: str, watch: _Watch) -> None:
     while True:
-        query = {"from": str(_now_ms() - 30_000), "live": "1"}
+        query = {"from": str(utc_ms() - 30_000), "live": "1"}
         async with session.get(f"{base}/playlist.m3u8", params=query) as answer:
             if answer.status == 200:
                 text = await answer.text()
-                now_ms = _now_ms()
+                now_ms = utc_ms()
                 for run_id, seq in _SEGMENT.findall(text):
                     watch.seen.setdefault((run_id, int(seq)), now_ms)
         await asyncio.sleep(ASK_EVERY_S)
 
 
 async def _detections(session: aiohttp.ClientSession, base: str, watch: _Watch) -> None:
-    newest_ms = _now_ms()
+    newest_ms = utc_ms()
     while True:
-        query = {"from": str(newest_ms + 1), "to": str(_now_ms() + 1_000), "limit": "500"}
+        query = {"from": str(newest_ms + 1), "to": str(utc_ms() + 1_000), "limit": "500"}
         async with session.get(f"{base}/detections", params=query) as answer:
             if answer.status == 200:
                 found = {each["at_ms"] for each in (await answer.json())["detections"]}
-                now_ms = _now_ms()
+                now_ms = utc_ms()
                 watch.detected_ms += [now_ms - at_ms for at_ms in sorted(found)]
                 newest_ms = max(found, default=newest_ms)
         await asyncio.sleep(ASK_EVERY_S)

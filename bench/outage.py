@@ -34,6 +34,7 @@ from bench.site import FPS, NumberedEdge, started, write_clip
 from bench.surroundings import SHORT_WINDOWS, environment, say
 from domain.errors import VigilError
 from domain.identity import fragment_key
+from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from local.cameras import Cameras
 from media.fragmenter import Limits
@@ -141,7 +142,7 @@ class _Site:
             FaultProxy(sqs.hostname or "", sqs.port or 0, self._dice, speaks_json=True) as to_sqs,
         ):
             config = self._config(clip, urls, to_s3.url, to_sqs.url, seconds)
-            self._watched.began_ms = _now_ms()
+            self._watched.began_ms = utc_ms()
             edge, task = await started(config)
             failing = Failing(
                 to_s3, to_sqs, say, lambda: self._write_credentials("key-that-is-new")
@@ -204,11 +205,11 @@ class _Site:
         watched = self._watched
         while True:
             counts = await edge.owner.call(edge.owner.spool.counts)
-            age_s = 0.0 if counts.oldest_ms is None else (_now_ms() - counts.oldest_ms) / 1_000
+            age_s = 0.0 if counts.oldest_ms is None else (utc_ms() - counts.oldest_ms) / 1_000
             watched.most_waiting = max(watched.most_waiting, counts.stored)
             watched.oldest_s = max(watched.oldest_s, age_s)
             if failing.cut_end_ms and not watched.drained_ms and age_s < LIVE_S:
-                watched.drained_ms = _now_ms()
+                watched.drained_ms = utc_ms()
                 say(f"the cut's backlog is up {watched.drained_ms - failing.cut_end_ms} ms later")
             await asyncio.sleep(0.25)
 
@@ -264,7 +265,3 @@ async def _live_lags(store: ObjectStore, found: Standing, from_ms: int, to_ms: i
         async for info in store.list(f"fragments/{SITE}/")
         if info.key in closed
     ]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench.fault_proxy import Fault, FaultProxy
 from bench.site import NumberedEdge
 from domain.errors import VigilError
+from domain.times import utc_ms
 
 OTHERS: tuple[tuple[Fault, float], ...] = (
     ("flaky", 0.3), ("slow", 1.0), ("hang", 1.0), ("error", 1.0), ("busy", 1.0), ("expired", 1.0),
@@ -61,7 +62,7 @@ class Failing:
                     proxy.end()
             self.hit[fault] = self._since(fault, before)
             if fault == "cut":
-                self.cut_end_ms = time.time_ns() // 1_000_000
+                self.cut_end_ms = utc_ms()
 
     def unfelt(self) -> list[str]:
         """Return in words which faults nobody felt."""

@@ -32,6 +32,7 @@ from bench.surroundings import say
 from domain.errors import VigilError
 from domain.events import FragmentArrived
 from domain.events.registry import encode
+from domain.times import utc_ms
 from edge_bridge.spool.files import tail_of
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.room import SpoolLimits
@@ -104,7 +105,7 @@ def build(folder: Path, fragments: int, cameras: int, runs: int) -> None:
     spool = open_spool(folder, "bench", limits)
     try:
         left = fragments
-        end_ms = time.time_ns() // 1_000_000 - 60_000
+        end_ms = utc_ms() - 60_000
         for turn in range(runs):
             count = left // (runs - turn)
             left -= count

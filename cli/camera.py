@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import time
 
 from cli import camera_windows
 from domain.identity import check_camera
+from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
 from stores.catalog.camera_windows import CameraWindowsSet, cameras_with_windows
@@ -25,10 +25,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     camera_windows.add(verbs)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def run_add(args: argparse.Namespace) -> int:
     """Add; prints what was done."""
     camera = check_camera(args.camera)
@@ -36,7 +32,7 @@ def run_add(args: argparse.Namespace) -> int:
 
     async def adding() -> bool:
         async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
-            return await add_camera(catalog, camera, name, _now_ms())
+            return await add_camera(catalog, camera, name, utc_ms())
 
     print(f"{'Added' if asyncio.run(adding()) else 'Known already, now named'} {camera} ({name}).")
     return 0
@@ -50,7 +46,7 @@ def run_list(_args: argparse.Namespace) -> int:
     async def listing() -> int:
         async with Catalog(settings.database_url.get_secret_value(), size=1) as catalog:
             cut = {each.camera: each for each in await cameras_with_windows(catalog)}
-            for camera in await list_cameras(catalog, _now_ms()):
+            for camera in await list_cameras(catalog, utc_ms()):
                 newest = camera.last_ms if camera.last_ms is not None else "no footage"
                 said = cut.get(camera.id) or CameraWindowsSet(camera.id, plain)
                 print(

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from agents.configuration.publish import tell, tell_all
 from cli.durations import duration_ms
 from domain.errors import ConfigError
 from domain.identity import check_camera
-from domain.times import format_ms
+from domain.times import format_ms, utc_ms
 from domain.window_lengths import HOUR_MS, LEAD_MS, WindowLengths
 from stores.catalog import Catalog, known_cameras
 from stores.catalog.camera_windows import CameraWindowsSet, camera_windows, set_camera_windows
@@ -71,16 +70,12 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--idle must be 1s to 24h.")
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def _all() -> None:
     settings = get_settings()
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog(_dsn(settings), size=1))
         sender = await stack.enter_async_context(Sender(settings))
-        told = await tell_all(catalog, sender, _now_ms())
+        told = await tell_all(catalog, sender, utc_ms())
     for each in told:
         print(_line(each, settings))
     print(f"The stream was told of {len(told)} cameras; all others go by the settings.")
@@ -95,7 +90,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
         stands = await camera_windows(catalog, camera, of.window_ms)
         if changes:
             sender = await stack.enter_async_context(Sender(of))  # first: nothing is kept untold
-            now_ms = _now_ms()
+            now_ms = utc_ms()
             decided = replace(
                 stands,
                 lengths=_lengths(stands, args.window, now_ms),
@@ -126,7 +121,7 @@ def _line(of: CameraWindowsSet, defaults: Settings) -> str:
 
 def in_words(of: CameraWindowsSet, defaults: Settings) -> str:
     """Return what counts for a camera: `windows of 60 s, of 30 s from …; grace 30 s, idle 60 s`."""
-    now_ms = _now_ms()
+    now_ms = utc_ms()
     said = [f"windows of {_seconds(of.lengths.at(now_ms))}"]
     said += [
         f"of {_seconds(length_ms)} from {format_ms(from_ms)} on"

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
@@ -14,7 +13,7 @@ from cli.durations import duration_ms
 from domain.consistency import Patience
 from domain.errors import ConfigError
 from domain.identity import check_camera
-from domain.times import format_ms, parse_ms
+from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog, known_cameras
 from streams.sender import Sender
 from streams.settings import get_settings
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _check(args: argparse.Namespace, scope: Scope) -> int:
     settings = get_settings()
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = utc_ms()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))

@@ -2,12 +2,11 @@
 
 import argparse
 import asyncio
-import time
 
 from cli.retention import who_runs
 from domain.errors import ConfigError
 from domain.retention import Hold, check_scope
-from domain.times import format_ms, parse_ms
+from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog
 from stores.catalog.rules import add_hold, holds, lift_hold
 from streams.settings import get_settings
@@ -39,10 +38,6 @@ def _catalog() -> Catalog:
     return Catalog(get_settings().database_url.get_secret_value(), size=1)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def run_add(args: argparse.Namespace) -> int:
     """Add; once it returns, nothing of what is held will be deleted."""
     if not 1 <= len(args.why.strip()) <= 500 or not 1 <= len(args.who.strip()) <= 100:
@@ -54,7 +49,7 @@ def run_add(args: argparse.Namespace) -> int:
 
     async def adding() -> tuple[int, int]:
         async with _catalog() as catalog:
-            return await add_hold(catalog, hold, args.who.strip(), args.why.strip(), _now_ms())
+            return await add_hold(catalog, hold, args.who.strip(), args.why.strip(), utc_ms())
 
     number, under_way = asyncio.run(adding())
     print(f"Hold {number} stands on {hold.scope}.")
@@ -93,7 +88,7 @@ def run_lift(args: argparse.Namespace) -> int:
 
     async def lifting() -> str | None:
         async with _catalog() as catalog:
-            return await lift_hold(catalog, args.number, args.who.strip(), _now_ms())
+            return await lift_hold(catalog, args.number, args.who.strip(), utc_ms())
 
     scope = asyncio.run(lifting())
     if scope is None:

@@ -2,11 +2,11 @@
 
 import argparse
 import asyncio
-import time
 from datetime import UTC, datetime
 
 from domain.errors import ConfigError
 from domain.identity import check_site
+from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog.keys import create_key, list_keys, revoke_key
 from streams.settings import get_settings
@@ -35,10 +35,6 @@ def _catalog() -> Catalog:
     return Catalog(get_settings().database_url.get_secret_value(), size=1)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def run_create(args: argparse.Namespace) -> int:
     """Create; prints the key alone, for scripts."""
     name = args.name.strip()
@@ -48,7 +44,7 @@ def run_create(args: argparse.Namespace) -> int:
 
     async def creating() -> str:
         async with _catalog() as catalog:
-            return await create_key(catalog, name, _now_ms(), edge_of)
+            return await create_key(catalog, name, utc_ms(), edge_of)
 
     print(asyncio.run(creating()))
     return 0
@@ -74,7 +70,7 @@ def run_revoke(args: argparse.Namespace) -> int:
 
     async def revoking() -> str | None:
         async with _catalog() as catalog:
-            return await revoke_key(catalog, args.number, _now_ms())
+            return await revoke_key(catalog, args.number, utc_ms())
 
     name = asyncio.run(revoking())
     if name is None:

@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import time
 
 from cli.replay_options import add_cameras, chosen
 from cli.retention import who_runs
 from domain.errors import ConfigError
 from domain.models import Version, check_version
-from domain.times import format_ms
+from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog
 from stores.catalog import models as book
 from stores.catalog.forgetting import drop
@@ -47,10 +46,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _catalog() -> Catalog:
     return Catalog(get_settings().database_url.get_secret_value())
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _who(args: argparse.Namespace) -> str:
@@ -126,7 +121,7 @@ async def _back(args: argparse.Namespace, who: str) -> int:
     async with _catalog() as catalog:
         found = await _replays(catalog, args, None)
         shown = [each for each in found if each.state == "current"]
-        await book.set_state(catalog, shown, "done", who, _now_ms())
+        await book.set_state(catalog, shown, "done", who, utc_ms())
         return len(shown)
 
 
@@ -136,7 +131,7 @@ async def _choose(args: argparse.Namespace, version: Version, who: str) -> int:
         for each in found:
             if each.state == "running":
                 raise ConfigError(f"{each} is not through: repeat its `vigil replay detections`.")
-        await book.set_state(catalog, found, "current", who, _now_ms())
+        await book.set_state(catalog, found, "current", who, utc_ms())
         return len(found)
 
 
@@ -154,10 +149,10 @@ async def _drop(args: argparse.Namespace, version: Version, who: str) -> int:
                 raise ConfigError(
                     f"{each} is current: `vigil model current` another one, or --live, first."
                 )
-        await book.set_state(catalog, found, "dropping", who, _now_ms())
+        await book.set_state(catalog, found, "dropping", who, utc_ms())
         gone = held = 0
         for each in found:
-            went, whole = await drop(catalog, each, who, _now_ms())
+            went, whole = await drop(catalog, each, who, utc_ms())
             gone, held = gone + went, held + (not whole)
     print(f"{gone} detections of {len(found)} replays are gone.")
     if held:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import time
 from contextlib import AsyncExitStack
 
 from agents.configuration.publish import tell_all
@@ -14,7 +13,7 @@ from cli.passes import check_every, passes
 from domain.errors import ConfigError
 from domain.events import FragmentArrived
 from domain.identity import check_camera
-from domain.times import parse_ms
+from domain.times import parse_ms, utc_ms
 from stores.catalog import Catalog, known_cameras
 from stores.objects import ObjectStore
 from streams import logs
@@ -83,7 +82,7 @@ async def _pass(
     cameras: list[str],
 ) -> None:
     store, catalog, sender = opened
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = utc_ms()
     since_ms = parse_ms(args.since) if args.since else now_ms - LOOKS_BACK_MS
     what = Reconciliation(
         since_ms, now_ms, settle_ms(settings, args.margin), settings.window_ms, most=args.most

@@ -6,6 +6,7 @@ import contextlib
 import signal
 
 from domain.errors import ConfigError
+from domain.times import utc_ms
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,7 +24,7 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 async def _relay() -> None:
     # Imported here, so that the edge's install can list its commands without the cloud's packages.
-    from agents.relay.relay import KnownCameras, Relay, clock_ms  # noqa: PLC0415
+    from agents.relay.relay import KnownCameras, Relay  # noqa: PLC0415
     from stores.catalog import known_cameras  # noqa: PLC0415
     from streams import logs, metrics  # noqa: PLC0415
     from streams.probe import probed  # noqa: PLC0415
@@ -43,7 +44,7 @@ async def _relay() -> None:
     async def cameras() -> set[str]:
         return await known_cameras(await store.get())
 
-    relay = Relay(settings, KnownCameras(cameras), clock_ms)
+    relay = Relay(settings, KnownCameras(cameras), utc_ms)
     metrics.watch_ready(lambda: relay.ready)
     async with contextlib.AsyncExitStack() as stack:
         if settings.metrics_port:

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import re
-import time
 from contextlib import AsyncExitStack
 
 from agents.replay.catalog import CatalogReplay
@@ -14,7 +13,7 @@ from agents.replay.progress import Progress
 from agents.replay.s3_source import Listing
 from cli.replay_options import add_cameras, check_cameras
 from domain.errors import ConfigError
-from domain.times import parse_ms
+from domain.times import parse_ms, utc_ms
 from stores.catalog import Catalog, migrate, schema_status
 from stores.catalog.copying import schema_in_use
 from streams.settings import Settings, get_settings
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _begin(args: argparse.Namespace) -> Begin:
     begin = Begin(parse_ms(args.from_) if args.from_ else None, args.from_offset)
-    if begin.from_ms is not None and begin.from_ms > time.time_ns() // 1_000_000:
+    if begin.from_ms is not None and begin.from_ms > utc_ms():
         raise ConfigError("--from lies in the future.")
     if begin.from_offset is not None and begin.from_offset < 0:
         raise ConfigError("--from-offset must be 0 at least.")

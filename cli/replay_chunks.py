@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import time
 from contextlib import AsyncExitStack
 
 from agents.consistency.fsck import settle_ms
@@ -12,6 +11,7 @@ from agents.replay.progress import Progress
 from cli.durations import duration_ms
 from cli.replay_options import add_cameras, add_span, chosen, span_ms
 from domain.errors import ConfigError
+from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
 from streams.sender import Sender
@@ -69,7 +69,7 @@ async def remake(args: argparse.Namespace) -> Outcome:
         if not await stack.enter_async_context(catalog.alone("replay chunks")):
             raise ConfigError("Another `vigil replay chunks` is at work; wait for its end.")
         cameras = await chosen(catalog, args.camera)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = utc_ms()
         latest_ms = {each: now_ms - await _reach_ms(settings, catalog, each) for each in cameras}
         recutting = Recutting(
             *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, settings.superseded_margin_ms)

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import sys
-import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
@@ -14,6 +13,7 @@ from cli.replay_options import add_cameras, add_span, chosen, span_ms
 from cli.retention import who_runs
 from domain.errors import ConfigError
 from domain.models import check_version, whole_minutes
+from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog import models as book
 from stores.catalog.models import Look
@@ -84,7 +84,7 @@ def _rate(text: str) -> int | None:
 def run(args: argparse.Namespace) -> int:
     """Look again; a JSON line tells what was done."""
     from_ms, to_ms = span_ms(args)
-    if to_ms > _now_ms():
+    if to_ms > utc_ms():
         raise ConfigError("--to lies in the future: only recorded footage can be looked at again.")
     if not 1 <= args.threads <= 64:
         raise ConfigError("--threads must be 1 to 64.")
@@ -102,10 +102,6 @@ def run(args: argparse.Namespace) -> int:
     return 1 if _remarks(tally) else 0
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def _replay(args: argparse.Namespace, look: Look, detector: Detector) -> Tally:
     settings = get_settings()
     async with AsyncExitStack() as stack:
@@ -118,10 +114,10 @@ async def _replay(args: argparse.Namespace, look: Look, detector: Detector) -> T
             raise ConfigError("No camera has chunks of that time.")
         sender = await stack.enter_async_context(Sender(settings))
         who = args.who.strip()
-        replays = await book.begin(catalog, cameras, look, who, _now_ms())
+        replays = await book.begin(catalog, cameras, look, who, utc_ms())
         with Progress("detections", "chunks") as progress:
             replayer = Replayer(
-                store, catalog, sender, detector, progress, who=who, clock_ms=_now_ms
+                store, catalog, sender, detector, progress, who=who, clock_ms=utc_ms
             )
             await replayer.run(replays)
         await replayer.wait_for_index(replays)

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import getpass
 import json
-import time
 from contextlib import AsyncExitStack
 
 from prometheus_client import start_http_server
@@ -16,7 +15,7 @@ from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.lifecycle import lifecycle
 from domain.retention import DAY_MS, MAX_DAYS, Margins, Rule, check_scope, covers
-from domain.times import format_ms
+from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, known_cameras, rules
 from stores.catalog import retention as book
 from stores.catalog.days import drop_empty_days
@@ -66,10 +65,6 @@ def _catalog() -> Catalog:
     return Catalog(get_settings().database_url.get_secret_value())
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _margins(settings: Settings) -> Margins:
     return Margins(settings.joined_margin_ms, settings.superseded_margin_ms)
 
@@ -84,7 +79,7 @@ def run_set(args: argparse.Namespace) -> int:
 
     async def setting() -> None:
         async with _catalog() as catalog:
-            await rules.set_rule(catalog, rule, args.who.strip(), _now_ms())
+            await rules.set_rule(catalog, rule, args.who.strip(), utc_ms())
 
     asyncio.run(setting())
     print(f"Footage of {rule.scope} is kept for {rule.days} days.")
@@ -151,10 +146,10 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(_catalog())
         sender = None if args.dry_run else await stack.enter_async_context(Sender(settings))
-        retain = Retain(store, catalog, sender, _margins(settings), _now_ms)
+        retain = Retain(store, catalog, sender, _margins(settings), utc_ms)
         cameras = sorted(args.camera) or await book.cameras(catalog)
         went = await retain.run(cameras)
-        days = 0 if args.dry_run else await drop_empty_days(catalog, _now_ms() - 2 * DAY_MS)
+        days = 0 if args.dry_run else await drop_empty_days(catalog, utc_ms() - 2 * DAY_MS)
     said = {
         "cameras": len(cameras),
         "objects": dict(went.objects),

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import time
 from pathlib import Path
 
 import yaml
@@ -11,7 +10,7 @@ from cli.retention import who_runs
 from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.site_config import SITE_KEYS, SiteVersion, canonical
-from domain.times import format_ms
+from domain.times import format_ms, utc_ms
 from edge_bridge.central.laying import lay_over
 from edge_bridge.config import CloudConfig, EdgeConfig, SpoolConfig, read
 from stores.catalog import Catalog, add_camera, known_cameras
@@ -53,10 +52,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     for each in (setting, going_back):
         each.add_argument("--note", default="", help="why, for the history")
         each.add_argument("--who", default=who_runs(), help="who does it (default: you)")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _catalog() -> Catalog:
@@ -101,9 +96,9 @@ def run_set(args: argparse.Namespace) -> int:
             known = await known_cameras(catalog)
             new = [one for one in config.cameras if config.camera_id(one) not in known]
             for one in new:
-                await add_camera(catalog, config.camera_id(one), one.id, _now_ms())
+                await add_camera(catalog, config.camera_id(one), one.id, utc_ms())
             made, changed = await set_config(
-                catalog, site, text, now_ms=_now_ms(), by=who, note=note, again=args.again
+                catalog, site, text, now_ms=utc_ms(), by=who, note=note, again=args.again
             )
             return made, changed, [one.id for one in new]
 
@@ -171,7 +166,7 @@ def run_rollback(args: argparse.Namespace) -> int:
 
     async def going_back() -> SiteVersion:
         async with _catalog() as catalog:
-            return await roll_back(catalog, site, args.to, now_ms=_now_ms(), by=who, note=note)
+            return await roll_back(catalog, site, args.to, now_ms=utc_ms(), by=who, note=note)
 
     made = asyncio.run(going_back())
     print(f"{site} has version {made.version} now.")

@@ -1,11 +1,22 @@
-"""UTC in whole milliseconds: parsing, printing, bounds."""
+"""UTC in whole milliseconds: now, parsing, printing, bounds."""
 
+import time
 from datetime import UTC, datetime
 
 from domain.errors import InvalidQueryError
 
 AHEAD_MS = 300_000
 """How far ahead of the cloud's clock an event may say it happened."""
+
+
+def utc_ms() -> int:
+    """Return this computer's UTC now, ms since 1970.
+
+    The one clock of the domain. No rule calls it: rules take the time as an argument, so that a
+    test can simulate a day in an instant. Callers outside the domain pass its value, or this
+    function itself.
+    """
+    return time.time_ns() // 1_000_000
 
 
 def too_far_ahead(at_ms: int, now_ms: int) -> bool:
@@ -27,12 +38,12 @@ def parse_ms(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return int(text)
     try:
-        time = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidQueryError(
-            f"{text!r} is no time: write milliseconds since 1970 or RFC 3339 with a zone, "
+            f"{text!r} is not a time: write milliseconds since 1970 or RFC 3339 with a zone, "
             "such as 2026-11-22T17:00:00Z."
         ) from None
-    if time.tzinfo is None:
+    if at.tzinfo is None:
         raise InvalidQueryError(f"{text!r} has no zone: add Z or an offset such as +01:00.")
-    return round(time.timestamp() * 1000)
+    return round(at.timestamp() * 1000)

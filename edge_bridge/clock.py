@@ -7,13 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from domain.identity import new_run_id
+from domain.times import utc_ms
 from domain.unset_clock import BOOT_BYTES, is_provisional, now_ms, plainly_wrong
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _steady_ms() -> int:
@@ -34,7 +31,7 @@ class EdgeClock:
 
     def __init__(
         self,
-        wall_ms: Callable[[], int] = _wall_ms,
+        wall_ms: Callable[[], int] = utc_ms,
         steady_ms: Callable[[], int] = _steady_ms,
         boot: str | None = None,
     ) -> None:

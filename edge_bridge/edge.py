@@ -44,11 +44,6 @@ _ANEW_S = 2.0
 _STAMP_S = 1.0
 
 
-def utc_ms() -> int:
-    """Return this device's UTC, ms."""
-    return time.time_ns() // 1_000_000
-
-
 def endpoints(config: EdgeConfig) -> tuple[AwsEndpoint, AwsEndpoint]:
     """Return where S3 and SQS answer."""
     cloud = config.cloud

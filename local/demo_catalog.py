@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from domain.times import utc_ms
 from stores.catalog import Catalog, add_camera, migrate
 from stores.catalog.keys import create_key, find_key
 
@@ -17,7 +17,7 @@ def ask_catalog(database_url: str, cameras: Mapping[str, str], key_file: Path) -
 
 async def _prepare(database_url: str, cameras: Mapping[str, str], key_file: Path) -> str:
     await migrate(database_url)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = utc_ms()
     async with Catalog(database_url, size=1) as catalog:
         for camera, name in cameras.items():
             await add_camera(catalog, camera, name, now_ms)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from domain.backoff import EQUAL_JITTER, Backoff
 from domain.errors import VigilError
 from local.service import Report
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+RESTARTS = Backoff(first_s=1.0, longest_s=30.0, jitter=EQUAL_JITTER)
+"""Jitter: children that failed at the same moment restart at different ones."""
 # A child that ran this long has recovered: its next end is a first one again.
 STABLE_S = 60.0
 
@@ -64,9 +66,7 @@ class Supervisor:
                 self._plan(watched, now, "ended")
 
     def _plan(self, watched: _Watched, now: float, what: str) -> None:
-        # Jitter: half to all of the wait, so that children that fell together rise apart.
-        longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**watched.ends)
-        wait = longest * (0.5 + self._spread() / 2)
+        wait = RESTARTS.delay_s(watched.ends, self._spread())
         watched.ends += 1
         watched.due_s = now + wait
         self._report(f"{watched.child.name} {what}; starting it again in {wait:.1f} s")

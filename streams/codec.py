@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from faust.exceptions import ProducerSendError
 from domain import events
 from domain.errors import InvalidEventError, StoreError
 from domain.events import AnyEvent, DeadLetter, Event, Tick
+from domain.times import utc_ms
 from streams import metrics, topics
 from streams.topics import TopicSpec
 
@@ -133,7 +133,7 @@ def dead_letter(record: Record, reason: str, *, now_ms: int | None = None) -> De
         offset=record.offset,
         message_key=key,
         reason=reason[:500] or "unknown",
-        at_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
+        at_ms=utc_ms() if now_ms is None else now_ms,
         original_base64=base64.b64encode(value[:LONGEST_ORIGINAL]).decode(),
     )
 

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from domain.errors import ConfigError, InvalidEventError, StoreError
 from domain.events import DeadLetter, DeadLetterMarked, parse
+from domain.times import utc_ms
 from streams import topics
 from streams.codec import LONGEST_ORIGINAL
 from streams.kafka import client_options
@@ -134,7 +135,7 @@ class DeadLetters:
 
     async def _mark(self, place: Place, did: Literal["retried", "dropped"]) -> None:
         partition, offset = place
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = utc_ms()
         mark = DeadLetterMarked(partition=partition, offset=offset, did=did, at_ms=at_ms)
         await self._sender.send(mark, partition=partition)
 

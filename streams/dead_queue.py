@@ -4,13 +4,13 @@ A message that was received is hidden from others for a while; whoever looks sho
 """
 
 import base64
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
 from domain.errors import ConfigError, StoreError
 from domain.events import DeadLetter
+from domain.times import utc_ms
 from stores.queue import Queue, QueueMessage
 from streams.codec import LONGEST_ORIGINAL
 from streams.dead_letters import DeadLetters
@@ -62,7 +62,7 @@ async def settle(
                 offset=None,
                 message_key=None,
                 reason=(message.reason or "unknown")[:500],
-                at_ms=time.time_ns() // 1_000_000,
+                at_ms=utc_ms(),
                 original_base64=base64.b64encode(message.body[:LONGEST_ORIGINAL]).decode(),
             ),
             did,

@@ -7,7 +7,6 @@ Both are 0 for a partition where nothing is left to do, whatever was handled las
 sends what it recorded three days ago raises the first and not the second.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
@@ -23,6 +22,7 @@ from domain.events import (
     RunEnded,
     RunStarted,
 )
+from domain.times import utc_ms
 
 Partition = tuple[str, int]
 """Topic and partition."""
@@ -49,7 +49,7 @@ def event_time_ms(event: object) -> int | None:
 class Progress(Collector):
     """Notes what is handled; tells the lags when the metrics are read."""
 
-    def __init__(self, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, now_ms: Callable[[], int] = utc_ms) -> None:
         self._now_ms = now_ms
         self._left: Callable[[], Mapping[Partition, int]] = dict
         self._handled: dict[Partition, tuple[int, int]] = {}

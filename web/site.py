@@ -1,11 +1,11 @@
 """What all views share: the catalog, the object store, the settings, the clock."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from domain.times import utc_ms
 from stores.catalog import Camera, Catalog
 from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
@@ -15,10 +15,6 @@ from web.problems import not_found
 from web.query import camera_id
 from web.recent import Recent
 from web.sessions import Sessions
-
-
-def _clock_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass
@@ -31,7 +27,7 @@ class Site:
     sessions: Sessions
     is_ready: Callable[[], bool]
     """Whether Faust runs and has its brokers."""
-    clock_ms: Callable[[], int] = _clock_ms
+    clock_ms: Callable[[], int] = utc_ms
     thumbnails: Recent[str, bytes] = field(
         default_factory=lambda: Recent(64 << 20, weigh=len, live_ms=3_600_000)
     )

@@ -5,7 +5,6 @@ left is looked at again under the locks of the camera and of the legal holds, so
 to name it and no hold to keep it meanwhile. Rows go before objects.
 """
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from domain.errors import ObjectMissingError
 from domain.events import Deleted
 from domain.identity import manifest_key, parse_chunk_key, parse_fragment_key
 from domain.retention import Margins, Policy
+from domain.times import utc_ms
 from stores.catalog import index_deleted
 from stores.catalog.mending import (
     drop_chunk_row,
@@ -114,7 +114,7 @@ class Remover:
                     window_start_ms=chunk.window_start_ms,
                     digest=chunk.digest,
                     reason="all its fragments stand in other current chunks",
-                    deleted_ms=time.time_ns() // 1_000_000,
+                    deleted_ms=utc_ms(),
                 )
                 await self._sender.send(event)
                 await index_deleted(check.catalog, [event])

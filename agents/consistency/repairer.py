@@ -4,8 +4,6 @@ Fragments are announced as the healer does it; windows that the assembler takes 
 asked of the joiner; rows go through the index functions; deletions are remover.py's.
 """
 
-import time
-
 from agents.consistency.check import Check, Counts
 from agents.consistency.remover import Outcome, Remover
 from agents.consistency.restorer import (
@@ -28,6 +26,7 @@ from domain.consistency import (
 from domain.errors import ObjectMissingError
 from domain.events import ChunkDue, FragmentArrived, FragmentRef, VideoForm
 from domain.identity import fragment_key
+from domain.times import utc_ms
 from stores.catalog import index_chunks
 from stores.catalog.mending import drop_chunk_row, drop_fragment_rows
 from stores.objects import ObjectInfo
@@ -37,17 +36,13 @@ MOST_ASKED = 1_000
 """Fragments in one request to the joiner; the others come with the next."""
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Mender:
     """Mends one camera. StoreErrors of S3, Kafka and the catalog pass through."""
 
     def __init__(self, check: Check, sender: Sender) -> None:
         self._check, self._sender = check, sender
         self._remover = Remover(check, sender)
-        self._reader = Healer(check.store, _now_ms)
+        self._reader = Healer(check.store, utc_ms)
         self._asked: list[tuple[Finding, FragmentArrived]] = []
 
     async def mend(self, finding: Finding) -> list[Outcome]:
@@ -79,11 +74,11 @@ class Mender:
             case Reindex(chunk, replaces):
                 if replaces is not None:
                     await drop_chunk_row(check.catalog, check.camera, replaces)
-                await index_chunks(check.catalog, [chunk], _now_ms())
+                await index_chunks(check.catalog, [chunk], utc_ms())
                 return f"revision {chunk.revision} was indexed"
             case Restore(chunk):
                 await restore_chunk(check.store, chunk)
-                await index_chunks(check.catalog, [chunk], _now_ms())
+                await index_chunks(check.catalog, [chunk], utc_ms())
                 return "written again from its fragments"
             case RestoreFragment(chunk, seq):
                 await restore_fragment(check.store, chunk, seq)

@@ -8,7 +8,6 @@ it: a relay that is killed anywhere leaves the message in SQS, and it comes agai
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -198,8 +197,3 @@ class Relay:
         POISON.inc()
         body = message.body[:200].decode(errors="replace")
         log.warning("poison message put aside: %s", reason, extra={"body": body})
-
-
-def clock_ms() -> int:
-    """Return UTC in milliseconds."""
-    return time.time_ns() // 1_000_000

@@ -25,6 +25,7 @@ from agents.replay.s3_source import Listing
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Heartbeat
 from domain.identity import site_of
+from domain.times import utc_ms
 from stores.catalog import Catalog, known_cameras
 from stores.catalog.copying import copy_decisions, remember_deletions
 from stores.catalog.replays import bookmark, close_bookmark, save_bookmark
@@ -179,7 +180,7 @@ class CatalogReplay:
                 await self._write_some(kind, some)
 
     async def _write_some(self, kind: Kind, events: Sequence[AnyEvent]) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = utc_ms()
         try:
             changed = await self._patiently(lambda: kind.write(self._catalog, events, now_ms))
             self._count(kind.name, changed)
@@ -232,7 +233,7 @@ class CatalogReplay:
 
     async def _loose(self, camera: str) -> None:
         batch: list[AnyEvent] = []
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = utc_ms()
         loose = self._listing.loose(self._catalog, camera, now_ms, self._of.window_ms)
         async with aclosing(loose) as events:
             async for event in events:
@@ -246,7 +247,7 @@ class CatalogReplay:
         by_kind: dict[str, list[AnyEvent]] = {}
         for event in events:
             try:
-                kind = kind_of(event, time.time_ns() // 1_000_000)
+                kind = kind_of(event, utc_ms())
             except InvalidEventError:
                 self.tally.unreadable += 1
                 continue

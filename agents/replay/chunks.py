@@ -11,7 +11,6 @@ nobody came to know stay for the consistency check: a joiner may be about to nam
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -25,7 +24,7 @@ from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Event
 from domain.rewindow import aligned, border_ms, recut
-from domain.times import format_ms
+from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, rewindow
 from stores.catalog.inventory import chunk_rows
 from stores.catalog.replays import bookmark, close_bookmark, save_bookmark
@@ -86,7 +85,7 @@ class ChunksReplay:
         of: Recutting,
         *,
         progress: Progress,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int] = utc_ms,
     ) -> None:
         self._store, self._catalog, self._sender = store, catalog, sender
         self._of, self._progress, self._clock_ms = of, progress, clock_ms

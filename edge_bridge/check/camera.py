@@ -4,10 +4,10 @@ import threading
 import time
 
 from domain.errors import ConfigError, MediaError
+from domain.times import utc_ms
 from edge_bridge.capture.opening import open_source
 from edge_bridge.check.finding import Finding
 from edge_bridge.config import CameraConfig
-from edge_bridge.edge import utc_ms
 from media.fragmenter import Fragmenter, Limits
 
 _KEYFRAME_S = 20.0

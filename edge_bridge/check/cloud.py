@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.events import Heartbeat
 from domain.events.registry import encode
+from domain.times import utc_ms
 from edge_bridge.check.finding import Finding
 from edge_bridge.config import EdgeConfig
-from edge_bridge.edge import endpoints, utc_ms
+from edge_bridge.edge import endpoints
 from stores.objects import ObjectStore
 from stores.queue import Queue
 

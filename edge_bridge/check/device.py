@@ -10,11 +10,11 @@ from pathlib import Path
 import aiohttp
 
 from domain.errors import ConfigError, VigilError
+from domain.times import utc_ms
 from domain.unset_clock import plainly_wrong
 from edge_bridge.check.finding import Finding
 from edge_bridge.clock_sync import clock_sync
 from edge_bridge.config import CloudConfig, EdgeConfig
-from edge_bridge.edge import utc_ms
 from edge_bridge.inference.config import InferenceConfig
 from edge_bridge.spool.disk import check_own_disk
 from stores import tls

@@ -1,7 +1,6 @@
 """The page's addresses. Everything but the empty page itself asks for the cookie."""
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from aiohttp import web
 
 from domain.errors import MediaError
+from domain.times import utc_ms
 from edge_bridge.page.access import COOKIE, LIFETIME_S, Access, TooManyTriesError
 from edge_bridge.page.footage import MOST_PLAY_MS, Footage, Held
 
@@ -125,7 +125,7 @@ class Page:
 
     async def _state(self, request: web.Request) -> web.Response:
         self._check(request)
-        state = self._report() | {"now_ms": time.time_ns() // 1_000_000}
+        state = self._report() | {"now_ms": utc_ms()}
         return web.json_response(state, headers={"Cache-Control": "no-store"})
 
     async def _picture(self, request: web.Request) -> web.Response:
@@ -151,7 +151,7 @@ class Page:
 
     async def _spans(self, request: web.Request) -> web.Response:
         camera = self._camera(request)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = utc_ms()
         to_ms = _whole(request, "to", now_ms)
         from_ms = _whole(request, "from", to_ms - _DAY_MS)
         spans = await self._asked(self._footage.spans, camera, from_ms, to_ms)

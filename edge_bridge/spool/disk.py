@@ -12,13 +12,13 @@ import os
 import shutil
 import sqlite3
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Literal
 
 from domain.errors import ConfigError, StoreError
+from domain.times import utc_ms
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class SpoolDisk:
         self, folder: Path, lock: IO[str], *, now_ms: Callable[[], int] | None = None
     ) -> None:
         self.folder = folder
-        self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
+        self._now_ms = now_ms or utc_ms
         self._guard = threading.Lock()
         self._state: DiskState = "good"
         self.detail = ""

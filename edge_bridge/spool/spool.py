@@ -13,7 +13,6 @@ import contextlib
 import errno
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId
+from domain.times import utc_ms
 from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
@@ -316,7 +316,7 @@ def open_spool(
     *,
     step: Callable[[str], None] = lambda _: None,
     free_bytes: Callable[[], int] | None = None,
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    now_ms: Callable[[], int] = utc_ms,
     clock: EdgeClock | None = None,
     own_disk: bool = False,
     beside: bool = False,

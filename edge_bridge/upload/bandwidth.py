@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from domain.times import utc_ms
 from edge_bridge.upload.schedule import Schedule
 
 _BURST_S = 1.0
@@ -54,7 +55,7 @@ class Bandwidth:
         schedule: Schedule,
         *,
         steady_s: Callable[[], float] = time.monotonic,
-        utc_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        utc_ms: Callable[[], int] = utc_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._schedule = schedule

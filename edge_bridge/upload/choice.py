@@ -7,11 +7,11 @@ oldest   strictly in order
 The backlog drains from its oldest end: that is what is given up first where the disk is too small.
 """
 
-import time
 from collections.abc import Callable, Container
 from typing import Literal
 
 from domain.identity import FragmentId
+from domain.times import utc_ms
 from edge_bridge.spool.rows import FragmentRow
 from edge_bridge.spool.spool import Spool
 
@@ -28,7 +28,7 @@ class Choice:
         *,
         live_s: int = 60,
         backlog_share: float = 0.2,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = utc_ms,
     ) -> None:
         """`backlog_share` of the bytes goes to the backlog while both wait; 0..1."""
         self._order, self._live_ms, self._share = order, live_s * 1_000, backlog_share

@@ -4,9 +4,9 @@ The bookmark stands in the schema that is written: whoever drops the schema drop
 nobody can go on in the middle of what is no longer there.
 """
 
-import time
 from typing import Any
 
+from domain.times import utc_ms
 from stores.catalog.pool import Catalog, Connection, sql
 
 
@@ -24,7 +24,7 @@ async def save_bookmark(catalog: Catalog, job: str, state: dict[str, Any]) -> No
 
 async def note_bookmark(connection: Connection, job: str, state: dict[str, Any]) -> None:
     """Note it in the transaction in hand: it stands if and only if the rest does."""
-    await connection.execute(sql("replay_save"), job, state, time.time_ns() // 1_000_000)
+    await connection.execute(sql("replay_save"), job, state, utc_ms())
 
 
 async def close_bookmark(catalog: Catalog, job: str) -> None:

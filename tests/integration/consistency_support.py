@@ -1,7 +1,6 @@
 """Footage that stands as it should in S3 and the catalog, made without workers, to be broken."""
 
 import random
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from agents.consistency.remover import Outcome
 from agents.joining.joiner import Joiner
 from domain.consistency import DAY_MS, Patience
 from domain.events import ChunkComplete, ChunkDue, Event, FragmentArrived, FragmentRef, VideoForm
+from domain.times import utc_ms
 from stores.catalog import Catalog, add_camera, index_chunks, index_fragments, known_cameras
 from stores.objects import ObjectStore
 from streams.settings import Settings
@@ -139,7 +139,7 @@ def due_of(events: list[FragmentArrived], window_ms: int = WINDOW_MS) -> ChunkDu
 
 
 def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return utc_ms()
 
 
 @asynccontextmanager

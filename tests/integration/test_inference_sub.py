@@ -1,12 +1,12 @@
 """The sub stream looked at by real local inference: detections lie in the main stream's run."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
 
 from domain.events import Detection, FragmentArrived, RunStarted
+from domain.times import utc_ms
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Recording
 from edge_bridge.coded import CodedPicture
@@ -67,7 +67,7 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
     kept, feed = Kept(), Noted(inference.feed)
     recording = Recording(
         CAMERA, "e1", "main", Limits(target_ms=2_000), kept, feed,
-        lambda: time.time_ns() // 1_000_000,
+        utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=main.as_uri(), sub_url=sub.as_uri())
     recorder = Recorder(config, recording, 5)

@@ -3,13 +3,13 @@
 import itertools
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import av
 import pytest
 
+from domain.times import utc_ms
 from edge_bridge.capture import opening
 from edge_bridge.capture.opening import open_source
 from edge_bridge.capture.plain import PlainSource
@@ -45,7 +45,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(url: str, **config: object) -> Source:
     camera = CameraConfig.model_validate({"id": "one", "url": url, **config})
-    return open_source(camera, 5, threading.Event(), lambda: time.time_ns() // 1_000_000)
+    return open_source(camera, 5, threading.Event(), utc_ms)
 
 
 def camera(sent: Callable[[], object], *more: Track) -> RtspCamera:

@@ -8,6 +8,7 @@ from pathlib import Path
 from domain.events import FragmentArrived, RunEnded
 from domain.identity import parse_fragment_key
 from domain.seqs import SeqRanges
+from domain.times import utc_ms
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
@@ -21,7 +22,7 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
     settings = services.settings
     right = False
     clock = EdgeClock(
-        lambda: time.time_ns() // 1_000_000 if right else 5_000,
+        lambda: utc_ms() if right else 5_000,
         lambda: time.monotonic_ns() // 1_000_000,
         boot="0a0b0c0d",
     )
@@ -45,7 +46,7 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
         }
     )
     edge = Edge(config, clock)
-    began_ms = time.time_ns() // 1_000_000
+    began_ms = utc_ms()
     async with make_object_store(settings) as store:
         running = asyncio.create_task(edge.run())
         try:
@@ -64,7 +65,7 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
             with contextlib.suppress(asyncio.CancelledError):
                 await running
         fragments, ends = await _fragments(store), await _ends(store)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = utc_ms()
     assert all(began_ms - 5_000 < one.start_ms < now_ms for one in fragments)
     (held, *_) = ends
     assert held.reason == "this device's clock was wrong, and is set now"

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from domain.clock import RunClock
 from domain.events import FragmentArrived, RunStarted
+from domain.times import utc_ms
 from edge_bridge.capture import sub as sub_module
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Recording
@@ -255,7 +255,7 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
     kept, feed = Kept(), Feed()
     recording = Recording(
         CAMERA, "e1", "main", Limits(target_ms=2_000), kept, feed,
-        lambda: time.time_ns() // 1_000_000,
+        utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=of_main.urls["main"], sub_url=of_main.urls["sub"])
     recorder = Recorder(config, recording, 3)
