@@ -21,7 +21,7 @@ from streams.delivery.app import DeliveryApp
 from streams.ending import end_process
 from streams.kafka import faust_credentials
 from streams.probe import Probe
-from streams.retry import Backoff, insist
+from streams.retry import RetryDelays, insist
 from streams.settings import Settings, get_settings
 from streams.topic_admin import ensure
 from streams.topics import TopicSpec
@@ -70,7 +70,7 @@ class App(DeliveryApp):
             what=what,
             interrupted=self.consumer.interrupted,
             on_failure=say,
-            backoff=options.pop("backoff", None) or Backoff(),
+            backoff=options.pop("backoff", None) or RetryDelays(),
             **options,
         )
 

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from domain.backoff import EQUAL_JITTER, Backoff
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
 from streams import metrics
 from streams.interruption import Interrupted, Interruption
 
-__all__ = ["FINAL", "Backoff", "Interrupted", "insist"]
+__all__ = ["FINAL", "Interrupted", "RetryDelays", "insist"]
 
 T = TypeVar("T")
 
@@ -25,8 +26,8 @@ FINAL: tuple[type[StoreError], ...] = (ObjectMissingError, ObjectExistsError, In
 
 
 @dataclass
-class Backoff:
-    """Waiting times: they double up to `longest_s`, each drawn from its upper half."""
+class RetryDelays:
+    """The delays of one series of tries: they double up to `longest_s`, with equal jitter."""
 
     first_s: float = 0.1
     longest_s: float = 15.0
@@ -35,9 +36,10 @@ class Backoff:
 
     def next_s(self) -> float:
         """Return how long to wait before the next try, in seconds."""
-        bound = min(self.longest_s, self.first_s * 2.0 ** min(self.tries, 32))
+        backoff = Backoff(self.first_s, self.longest_s, jitter=EQUAL_JITTER)
+        delay_s = backoff.delay_s(self.tries, self.random())
         self.tries += 1
-        return bound * (0.5 + 0.5 * self.random())
+        return delay_s
 
 
 async def insist(
@@ -47,7 +49,7 @@ async def insist(
     interrupted: Interruption,
     errors: tuple[type[Exception], ...] = (StoreError,),
     final: tuple[type[Exception], ...] = FINAL,
-    backoff: Backoff | None = None,
+    backoff: RetryDelays | None = None,
     on_failure: Callable[[Exception, float], None] | None = None,
 ) -> T:
     """Return what `action` returns, trying again after each of `errors` that is not `final`.
@@ -56,7 +58,7 @@ async def insist(
     when `interrupted` is set and the action does not end soon, and every other exception of
     `action` as it is. An action may be cancelled at any await: it must bear being done again.
     """
-    backoff = backoff or Backoff()
+    backoff = backoff or RetryDelays()
     waiting = False
     try:
         while True:

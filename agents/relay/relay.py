@@ -30,7 +30,7 @@ from stores.queue import Queue, QueueMessage
 from streams import topics
 from streams.kafka import check_admission, client_options
 from streams.metrics import REGISTRY
-from streams.retry import Backoff
+from streams.retry import RetryDelays
 from streams.settings import Settings
 from streams.storage import make_queue
 
@@ -116,7 +116,7 @@ class Relay:
                 await asyncio.gather(*(self._receive(stop) for _ in range(RECEIVERS)))
 
     async def _start_producer(self, stop: asyncio.Event) -> None:
-        backoff = Backoff()
+        backoff = RetryDelays()
         while not stop.is_set():
             try:
                 await check_admission(self._settings)
@@ -126,20 +126,20 @@ class Relay:
                 await self._pause("reaching Kafka", error, backoff, stop)
 
     async def _receive(self, stop: asyncio.Event) -> None:
-        backoff = Backoff()
+        backoff = RetryDelays()
         while not stop.is_set():
             try:
                 messages = await self._queue.receive(wait_s=2, hidden_s=HIDDEN_S)
                 if messages:
                     await self._queue.delete(await self._pass_on(messages))
-                backoff = Backoff()
+                backoff = RetryDelays()
                 self.ready = True
             except (StoreError, KafkaError) as error:
                 self.ready = False
                 await self._pause("relaying", error, backoff, stop)
 
     async def _pause(
-        self, what: str, error: Exception, backoff: Backoff, stop: asyncio.Event
+        self, what: str, error: Exception, backoff: RetryDelays, stop: asyncio.Event
     ) -> None:
         pause_s = backoff.next_s()
         log.warning("%s failed, next try in %.1f s: %s", what, pause_s, error)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from domain.errors import StoreError
-from streams.retry import FINAL, Backoff
+from streams.retry import FINAL, RetryDelays
 
 T = TypeVar("T")
 PATIENCE_S = 120.0
@@ -26,7 +26,7 @@ async def patiently(
     replay's bookmark stands, and the same command goes on from there.
     """
     within_s = PATIENCE_S if within_s is None else within_s
-    backoff, until_s, told = Backoff(), time.monotonic() + within_s, False
+    backoff, until_s, told = RetryDelays(), time.monotonic() + within_s, False
     while True:
         try:
             return await action()

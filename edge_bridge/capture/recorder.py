@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
+from domain.backoff import CENTRED_JITTER, Backoff
 from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
@@ -33,9 +34,11 @@ from media.fragmenter_time import TimesBrokenError
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 30.0
-LONGEST_REFUSED_S = 300.0
+RECONNECT = Backoff(first_s=1.0, longest_s=30.0, jitter=CENTRED_JITTER)
+RECONNECT_REFUSED = Backoff(first_s=1.0, longest_s=300.0, factor=4.0, jitter=CENTRED_JITTER)
+"""After a rejected user name or password it grows faster: many cameras lock out a client after
+half a dozen wrong tries in some minutes. The first tries come soon, for some cameras reject the
+right password while they start."""
 _MOST_OF_FLAPPING = 3
 STOPPED = "edge stopped"
 _REMEMBERED_RUNS = 8
@@ -44,13 +47,11 @@ State = Literal["recording", "connecting", "failing", "stopped"]
 
 
 def wait_s(failures: int, chance: float, refused: bool = False) -> float:
-    """Return the pause after so many failures in a row; `chance` 0..1 spreads it by half.
+    """Return the pause in seconds after so many failures in a row; `chance` is 0..1.
 
-    Where user or password are `refused` it grows faster, for many cameras lock out who is wrong
-    half a dozen times in some minutes; the first tries come soon, for some refuse while they start.
+    `refused`: the camera rejected the user name or the password.
     """
-    growth, longest_s = (4, LONGEST_REFUSED_S) if refused else (2, LONGEST_WAIT_S)
-    return float(min(longest_s, FIRST_WAIT_S * growth ** min(failures, 10)) * (0.5 + chance))
+    return (RECONNECT_REFUSED if refused else RECONNECT).delay_s(failures, chance)
 
 
 def failures_after(failures: int, recorded: bool, lasted_s: float) -> int:
@@ -60,7 +61,7 @@ def failures_after(failures: int, recorded: bool, lasted_s: float) -> int:
     """
     if not recorded:
         return failures + 1
-    return 0 if lasted_s >= LONGEST_WAIT_S else min(failures + 1, _MOST_OF_FLAPPING)
+    return 0 if lasted_s >= RECONNECT.longest_s else min(failures + 1, _MOST_OF_FLAPPING)
 
 
 class Recorder:

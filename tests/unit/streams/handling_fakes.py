@@ -7,7 +7,7 @@ from typing import Any
 from domain.errors import StoreError
 from domain.events import DeadLetter, encode, parse
 from streams.interruption import Interruption
-from streams.retry import Backoff, insist
+from streams.retry import RetryDelays, insist
 from tests.integration.delivery import fragment
 
 CAMERA = "test/site/cam1"
@@ -50,7 +50,7 @@ class App:
 
     async def insist(self, action: Any, *, what: str) -> Any:
         return await insist(
-            action, what=what, interrupted=Interruption(), backoff=Backoff(0.0, 0.0)
+            action, what=what, interrupted=Interruption(), backoff=RetryDelays(0.0, 0.0)
         )
 
 

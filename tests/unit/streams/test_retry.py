@@ -7,7 +7,7 @@ import pytest
 from domain.errors import ObjectMissingError, StoreError
 from streams import metrics
 from streams.interruption import Interruption
-from streams.retry import Backoff, Interrupted, insist
+from streams.retry import Interrupted, RetryDelays, insist
 
 
 def sample(name: str, what: str) -> float:
@@ -15,18 +15,18 @@ def sample(name: str, what: str) -> float:
 
 
 def test_pauses_double_up_to_a_bound_and_are_drawn_from_the_upper_half() -> None:
-    longest = [Backoff(0.1, 1.0, random=lambda: 1.0).next_s() for _ in range(1)]
-    backoff = Backoff(0.1, 1.0, random=lambda: 1.0)
+    longest = [RetryDelays(0.1, 1.0, random=lambda: 1.0).next_s() for _ in range(1)]
+    backoff = RetryDelays(0.1, 1.0, random=lambda: 1.0)
     longest = [backoff.next_s() for _ in range(6)]
     assert longest == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
-    shortest = Backoff(0.1, 1.0, random=lambda: 0.0)
+    shortest = RetryDelays(0.1, 1.0, random=lambda: 0.0)
     assert [shortest.next_s() for _ in range(5)] == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5])
-    endless = Backoff(tries=10_000)
+    endless = RetryDelays(tries=10_000)
     assert endless.next_s() <= endless.longest_s
 
 
-def quick() -> Backoff:
-    return Backoff(first_s=0.0, longest_s=0.0)
+def quick() -> RetryDelays:
+    return RetryDelays(first_s=0.0, longest_s=0.0)
 
 
 async def test_it_goes_on_until_it_works() -> None:
@@ -62,7 +62,7 @@ async def test_it_gives_back_when_the_partitions_go() -> None:
         raise StoreError("down")
 
     with pytest.raises(Interrupted, match="down"):
-        await insist(action, what="test", interrupted=interrupted, backoff=Backoff(60.0, 60.0))
+        await insist(action, what="test", interrupted=interrupted, backoff=RetryDelays(60.0, 60.0))
     assert sample("vigil_retrying", "test") == 0
 
 
