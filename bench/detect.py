@@ -28,11 +28,11 @@ import numpy as np
 from bench.detect_material import RUN, Reel, encoded, street, write_model
 from domain.errors import VigilError
 from edge_bridge.inference.config import GpuConfig, InferenceConfig, Mask
-from edge_bridge.inference.decode import CameraDecoder, Decoded
+from edge_bridge.inference.decode import CameraDecoder, DecodedFrame
 from edge_bridge.inference.detectors import build
-from edge_bridge.inference.wire import Channel
-from edge_bridge.inference.worker import Worker
-from vision.detector import Picture
+from edge_bridge.inference.ipc import WorkerChannel
+from edge_bridge.inference.worker import InferenceWorker
+from vision.detector import BgrImage
 from vision.onnx_detector import OnnxDetector
 
 WIDTH, HEIGHT = 1280, 720
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return figures | {"load": round(os.getloadavg()[0], 1)}
 
 
-def _bgr(frame: av.VideoFrame) -> Picture:
+def _bgr(frame: av.VideoFrame) -> BgrImage:
     return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
@@ -170,7 +170,7 @@ class _Path:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         privacy = {camera: [_MASK] for camera in self._cameras}
-        self._worker = Worker(Channel(self._theirs), config, privacy, detector)
+        self._worker = InferenceWorker(WorkerChannel(self._theirs), config, privacy, detector)
         # One batch is at work, one is prepared and one may wait: enough never to be idle.
         self._room = 2 * min(config.batch, detector.batch)
         self._step = 0
@@ -185,14 +185,14 @@ class _Path:
     def close(self) -> int:
         """End the worker's thread; returns how many pictures were dropped in all turns."""
         self._worker.crew.finish(60)
-        self._worker.looker.finish(60)
+        self._worker.runner.finish(60)
         self._theirs.close()
         self._reader.join()
         self._ours.close()
         return self._dropped
 
     def _show(self, until_s: float) -> int:
-        crew, looker = self._worker.crew, self._worker.looker
+        crew, looker = self._worker.crew, self._worker.runner
         shown, looked = 0, 0
         self._passed.clear()
         while time.perf_counter() < until_s:
@@ -210,9 +210,9 @@ class _Path:
             time.sleep(0.0005)
         return looked
 
-    def _see(self, camera: str, decoded: Decoded) -> None:
+    def _see(self, camera: str, decoded: DecodedFrame) -> None:
         """Show a picture to the camera's eye, in its thread, once there is room for it."""
-        looker = self._worker.looker
+        looker = self._worker.runner
         sample = self._worker.eye(camera).see(decoded, self._worker.pace)
         if sample is None:
             self._passed.append(decoded.pts)
@@ -221,9 +221,11 @@ class _Path:
             time.sleep(0.0005)
         looker.offer(sample)
 
-    def _decoded(self) -> Decoded:
+    def _decoded(self) -> DecodedFrame:
         at_ms = self._step * 1_000 // RATE_FPS
-        return Decoded(RUN, at_ms * 90, at_ms, self._pictures[self._step % len(self._pictures)])
+        return DecodedFrame(
+            RUN, at_ms * 90, at_ms, self._pictures[self._step % len(self._pictures)]
+        )
 
     def _read(self) -> None:
         while self._ours.recv(1 << 20):

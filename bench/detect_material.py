@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from domain.errors import VigilError
-from edge_bridge.inference.decode import Encoded
+from edge_bridge.inference.decode import EncodedPacket
 
 FPS = 15
 KEYFRAME_EVERY_S = 2
@@ -50,7 +50,7 @@ class Reel:
     """One camera's encoded stream."""
 
     seconds: float
-    packets: list[Encoded]
+    packets: list[EncodedPacket]
 
 
 def encoded(width: int, height: int, *, seconds: int, megabits: float) -> Reel:
@@ -69,7 +69,9 @@ def encoded(width: int, height: int, *, seconds: int, megabits: float) -> Reel:
     return Reel(
         seconds,
         [
-            Encoded(RUN, data, pts * 90_000 // FPS, pts * 1_000 // FPS, key, "h264", b"", False)
+            EncodedPacket(
+                RUN, data, pts * 90_000 // FPS, pts * 1_000 // FPS, key, "h264", b"", False
+            )
             for data, pts, key in packets
         ],
     )

@@ -32,10 +32,10 @@ from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.upload.config import UploadConfig
-from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.sender import Sender
-from edge_bridge.upload.signal import Signal
+from edge_bridge.upload.outbox_sender import OutboxSender
+from edge_bridge.upload.uploader import FragmentUploader
+from edge_bridge.upload.wakeup import Wakeup
 from media.fragmenter import Limits
 from media.fragmenter_packet import AnyPacket
 from stores.aws import AwsEndpoint
@@ -72,7 +72,7 @@ def main(orders: Orders, tell: Connection) -> None:
 
 
 async def _run(orders: Orders, tell: Connection) -> None:
-    work, stored = Signal(), Signal()
+    work, stored = Wakeup(), Wakeup()
 
     def changed() -> None:
         stored.set()
@@ -90,11 +90,11 @@ async def _run(orders: Orders, tell: Connection) -> None:
     to_s3, to_sqs = Link("s3"), Link("sqs")
     of = UploadConfig()
     async with store, queue:
-        uploads = FragmentUploads(
+        uploads = FragmentUploader(
             owner, store, to_s3, stored=stored, put=work, choice=of.choice(),
             bandwidth=of.bandwidth(), parallel=of.parallel(),
         )  # fmt: skip
-        sender = Sender(owner, store, queue, to_s3=to_s3, to_sqs=to_sqs, work=work)
+        sender = OutboxSender(owner, store, queue, to_s3=to_s3, to_sqs=to_sqs, work=work)
         tasks = [asyncio.create_task(uploads.run()), asyncio.create_task(sender.run())]
         if orders.drain:
             while not (await owner.call(owner.spool.counts)).idle:

@@ -21,7 +21,7 @@ from streams.sender import Sender
 from streams.settings import get_settings
 from streams.storage import make_object_store
 from vision.detector import Detector
-from vision.opening import HOG, open_detector
+from vision.loader import HOG, load_detector
 
 KEYFRAMES = "keyframes"
 MOST_FPS = 60.0
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= len(args.who.strip()) <= 100:
         raise ConfigError("--who has 1 to 100 characters.")
     providers = args.provider or ["cpu"]
-    detector = open_detector(
+    detector = load_detector(
         args.model, providers=providers, fallback=args.fallback, threads=args.threads
     )
     version = check_version(detector.model, args.version or detector.model_version)

@@ -26,8 +26,8 @@ from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.rows import Counts
 from edge_bridge.temperatures import temperatures
-from edge_bridge.upload.bandwidth import Bandwidth
-from edge_bridge.upload.sender import Sender
+from edge_bridge.upload.bandwidth import BandwidthLimiter
+from edge_bridge.upload.outbox_sender import OutboxSender
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class Beats:
         self,
         config: EdgeConfig,
         owner: SpoolOwner,
-        sender: Sender,
-        bandwidth: Bandwidth,
+        sender: OutboxSender,
+        bandwidth: BandwidthLimiter,
         *,
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],

@@ -26,11 +26,11 @@ from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
-from edge_bridge.upload.fragments import FragmentUploads
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.sender import Sender
-from edge_bridge.upload.signal import Signal
-from edge_bridge.upload.uploading import Uploading
+from edge_bridge.upload.manager import UploadManager
+from edge_bridge.upload.outbox_sender import OutboxSender
+from edge_bridge.upload.uploader import FragmentUploader
+from edge_bridge.upload.wakeup import Wakeup
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -91,7 +91,7 @@ class Edge:
             self._config = await asyncio.to_thread(self._central.boot)
         config, spool = self._config, self._config.spool
         limits = config.spool_limits()
-        work, stored = Signal(), Signal()
+        work, stored = Wakeup(), Wakeup()
 
         def changed() -> None:
             stored.set()
@@ -115,14 +115,14 @@ class Edge:
                 store = await stack.enter_async_context(ObjectStore(at_s3, config.cloud.bucket))
                 queue = await stack.enter_async_context(Queue(at_sqs, config.cloud.queue_url))
                 bandwidth = config.upload.bandwidth()
-                sender = Sender(
+                sender = OutboxSender(
                     owner, store, queue, to_s3=self._to_s3, to_sqs=self._to_sqs, work=work,
                     spend=bandwidth.spend,
                 )  # fmt: skip
-                uploading = Uploading(
+                uploading = UploadManager(
                     config.upload,
                     bandwidth,
-                    lambda choice, parallel: FragmentUploads(
+                    lambda choice, parallel: FragmentUploader(
                         owner,
                         store,
                         self._to_s3,

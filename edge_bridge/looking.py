@@ -6,9 +6,9 @@ from typing import Literal
 
 from edge_bridge.capture.run import Feed
 from edge_bridge.config import EdgeConfig
-from edge_bridge.inference.child import OnDetections
 from edge_bridge.inference.config import InferenceConfig, Mask
-from edge_bridge.inference.process import Inference
+from edge_bridge.inference.supervisor import WorkerSupervisor
+from edge_bridge.inference.worker_process import OnDetections
 
 
 class Looking:
@@ -17,7 +17,7 @@ class Looking:
     def __init__(self, keep: OnDetections) -> None:
         """`keep` keeps an event durably."""
         self._keep = keep
-        self._inference: Inference | None = None
+        self._inference: WorkerSupervisor | None = None
         self._task: asyncio.Task[None] | None = None
         self._by: tuple[InferenceConfig, dict[str, list[Mask]]] | None = None
         self.unsettled = False
@@ -57,7 +57,7 @@ class Looking:
             await self.stop()
         elif self._inference is None:
             self._replaced = None
-            self._inference = Inference(by[0], self._keep, by[1])
+            self._inference = WorkerSupervisor(by[0], self._keep, by[1])
             self._task = asyncio.create_task(self._inference.run(), name="inference")
         else:
             self._replaced, self._inference.detail = self._inference.pid, ""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from domain.errors import ModelError
 from domain.events.base import Slug
 
-CARDS = (".yaml", ".yml")
+CARD_SUFFIXES = (".yaml", ".yml")
 """How a card's name ends."""
 MAX_CARD_BYTES = 1 << 20
 Triple = tuple[float, float, float]

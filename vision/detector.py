@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+BgrImage = NDArray[np.uint8]
 """One picture: height x width x 3, blue green red."""
 
 Box = tuple[float, float, float, float]
@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedObject:
     """One object in one picture."""
 
     label: str
@@ -50,7 +50,7 @@ class Detector(Protocol):
         Whoever brings it to that size before has less to carry about.
         """
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+    def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
         """Return what each picture shows, best score first; pictures may differ in size.
 
         Raises ModelError when the model cannot compute.
@@ -58,19 +58,19 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class Staged(Protocol):
+class StagedDetector(Protocol):
     """A detector whose three steps may run in threads of their own, each at another batch.
 
     At most two batches may be prepared and not yet computed, that at work among them.
     """
 
-    def prepare(self, pictures: Sequence[Picture]) -> Any:
+    def prepare(self, pictures: Sequence[BgrImage]) -> Any:
         """Return at most `batch` pictures as `compute` takes them."""
 
     def compute(self, prepared: Any) -> Any:
         """Let the model compute a batch; raises ModelError."""
 
-    def read(self, computed: Any) -> list[list[Found]]:
+    def read(self, computed: Any) -> list[list[DetectedObject]]:
         """Return what each picture shows, as `detect` does; raises ModelError."""
 
 

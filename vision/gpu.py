@@ -19,11 +19,11 @@ _FOLDER = re.compile(r"[0-9a-f]{16}")
 
 log = logging.getLogger(__name__)
 
-Options = dict[str, str]
+ProviderOptions = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuOptions:
     """Which GPU, and how much of it."""
 
     device: int = 0
@@ -35,7 +35,7 @@ class Gpu:
     """Folder of TensorRT's engines; None: they are built at each start."""
 
 
-def provider_options(provider: str, gpu: Gpu, model: Path) -> Options:
+def provider_options(provider: str, gpu: GpuOptions, model: Path) -> ProviderOptions:
     """Return the options of an execution provider for one model file; most have none."""
     if provider == CUDA:
         options = {

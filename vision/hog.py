@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.detector import Found, Picture, clip
-from vision.metrics import announce
+from vision.detector import BgrImage, DetectedObject, clip
+from vision.metrics import set_detector_info
 
 ENLARGE = 1.7
 WORK_WIDTH = 1306
@@ -32,7 +32,7 @@ _MARGIN_BOTTOM = 0.12
 Boxes = NDArray[np.float64]
 
 
-class HogPeople:
+class HogPeopleDetector:
     """Finds standing and walking people; for one thread at a time."""
 
     model = "hog-people"
@@ -45,7 +45,7 @@ class HogPeople:
         cv2.setNumThreads(threads)
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
-        announce(self.model, self.model_version, self.provider)
+        set_detector_info(self.model, self.model_version, self.provider)
 
     def useful_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the size of a large picture once shrunk; small ones are better enlarged here."""
@@ -53,11 +53,11 @@ class HogPeople:
             return width, height
         return WORK_WIDTH, max(1, round(height * WORK_WIDTH / width))
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+    def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
         """Return the people of each picture, best score first; see vision.detector."""
         return [self._people(picture) for picture in pictures]
 
-    def _people(self, picture: Picture) -> list[Found]:
+    def _people(self, picture: BgrImage) -> list[DetectedObject]:
         ratio = min(ENLARGE, WORK_WIDTH / picture.shape[1])
         size = (round(picture.shape[1] * ratio), round(picture.shape[0] * ratio))
         window_width, window_height = self._hog.winSize
@@ -74,7 +74,7 @@ class HogPeople:
         )
         boxes = np.asarray(found, np.float64).reshape(-1, 4)
         people = []
-        for box, weight in group(boxes, np.asarray(weights, np.float64).reshape(-1)):
+        for box, weight in group_detections(boxes, np.asarray(weights, np.float64).reshape(-1)):
             x, y, w, h = box
             within = clip(
                 (x + w * _MARGIN_X) / size[0],
@@ -84,11 +84,11 @@ class HogPeople:
             )
             if within is not None:
                 score = round(float(1 / (1 + np.exp(-weight))), 4)
-                people.append(Found("person", score, within))
+                people.append(DetectedObject("person", score, within))
         return people
 
 
-def group(boxes: Boxes, weights: Boxes) -> list[tuple[Boxes, float]]:
+def group_detections(boxes: Boxes, weights: Boxes) -> list[tuple[Boxes, float]]:
     """Return one (box, weight) for each person, best first.
 
     boxes [K, 4]: x, y, w, h. weights [K]: distance from the classifier's plane. Boxes that overlap

@@ -9,7 +9,7 @@ DETECTOR_INFO = Gauge(
 )
 
 
-def announce(model: str, version: str, provider: str) -> None:
+def set_detector_info(model: str, version: str, provider: str) -> None:
     """Show a loaded detector in this process's metrics; others that were shown are gone."""
     DETECTOR_INFO.clear()
     DETECTOR_INFO.labels(model, version, provider).set(1)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.detector import Picture
-from vision.shrink import Grey
+from vision.detector import BgrImage
+from vision.resize import GreyImage
 
 WIDTH = 320
 """Pixels of the small picture; a person of a sixtieth of the width is still several of them."""
@@ -63,13 +63,13 @@ class MotionGate:
         self._began_ms = 0
         self._open, self._moved_ms = False, 0
 
-    def look(self, picture: Picture, at_ms: int) -> Motion:
+    def look(self, picture: BgrImage, at_ms: int) -> Motion:
         """Learn from the picture taken at `at_ms` (ms, not falling within a run) and answer."""
         size = small_size(picture.shape[1], picture.shape[0])
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         return self.see(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8), at_ms)
 
-    def see(self, small: Grey, at_ms: int) -> Motion:
+    def see(self, small: GreyImage, at_ms: int) -> Motion:
         """As `look`, of a grey picture that was brought to its `small_size` before."""
         size = small.shape[1], small.shape[0]
         if self._size != size or at_ms < self._began_ms:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from domain.errors import ModelError
 from vision.card import ModelCard
-from vision.detector import Found, Picture
-from vision.gpu import CUDA, TENSORRT, Gpu
+from vision.detector import BgrImage, DetectedObject
+from vision.gpu import CUDA, TENSORRT, GpuOptions
 from vision.layouts.base import Candidates, Layout, Tensors
-from vision.layouts.choose import layout_of
-from vision.metrics import announce
-from vision.preprocess import Placement, Preparer, place
+from vision.layouts.factory import layout_for
+from vision.metrics import set_detector_info
+from vision.nms import non_maximum_suppression, select
+from vision.preprocess import Placement, Preprocessor, place
 from vision.providers import open_session
-from vision.suppress import select, suppress
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreprocessedBatch:
     """A batch as the model takes it."""
 
     tensor: NDArray[Any]
@@ -41,7 +41,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
+class RawOutput:
     """What the model answered to a batch."""
 
     tensors: Tensors
@@ -59,14 +59,14 @@ class OnnxDetector:
         fallback: bool = False,
         threads: int = 1,
         batch: int = 8,
-        gpu: Gpu | None = None,
+        gpu: GpuOptions | None = None,
     ) -> None:
         """Load the card's model and try it on a grey picture, on a GPU also on a whole batch.
 
         Raises ModelError where file, provider, inputs or outputs are not what was asked for.
         """
         self._card = card
-        self._layout: Layout = layout_of(card)
+        self._layout: Layout = layout_for(card)
         self._session, self._provider = open_session(
             card.path, providers, fallback=fallback, threads=threads, gpu=gpu
         )
@@ -75,14 +75,14 @@ class OnnxDetector:
         self._batch = fixed or batch
         self._padded = fixed or 0
         # One batch is computed while the next is prepared.
-        self._preparers = deque(Preparer(card.input) for _ in range(2))
+        self._preparers = deque(Preprocessor(card.input) for _ in range(2))
         self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
         grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
         self.detect([grey])
         if self._provider in {CUDA, TENSORRT}:
             # Kernels and engines for all sizes up to it are made now and not under way.
             self.detect([grey] * self._batch)
-        announce(self.model, self.model_version, self.provider)
+        set_detector_info(self.model, self.model_version, self.provider)
 
     @property
     def model(self) -> str:
@@ -109,35 +109,35 @@ class OnnxDetector:
         at = place(self._card.input, width, height)
         return at.width, at.height
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+    def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
         """Return what each picture shows, best score first; see vision.detector."""
-        found: list[list[Found]] = []
+        found: list[list[DetectedObject]] = []
         for first in range(0, len(pictures), self._batch):
             prepared = self.prepare(pictures[first : first + self._batch])
             found += self.read(self.compute(prepared))
         return found
 
-    def prepare(self, pictures: Sequence[Picture]) -> Prepared:
+    def prepare(self, pictures: Sequence[BgrImage]) -> PreprocessedBatch:
         """Return a batch as the model takes it; see vision.detector.Staged."""
         self._preparers.rotate()
-        return Prepared(*self._preparers[0].prepare(pictures, least=self._padded))
+        return PreprocessedBatch(*self._preparers[0].prepare(pictures, least=self._padded))
 
-    def compute(self, prepared: Prepared) -> Computed:
+    def compute(self, prepared: PreprocessedBatch) -> RawOutput:
         """Return the model's answer to a batch; see vision.detector.Staged."""
-        return Computed(self._run(prepared.tensor), prepared.placements)
+        return RawOutput(self._run(prepared.tensor), prepared.placements)
 
-    def read(self, computed: Computed) -> list[list[Found]]:
+    def read(self, computed: RawOutput) -> list[list[DetectedObject]]:
         """Return what each picture of a batch shows; see vision.detector.Staged."""
         thresholds = self._card.thresholds
         candidates = self._layout.decode(computed.tensors, thresholds.score)
         candidates = select(candidates, self._wanted(candidates, len(computed.placements)))
         if self._layout.overlapping:
-            candidates = suppress(candidates, thresholds.iou)
+            candidates = non_maximum_suppression(candidates, thresholds.iou)
         return self._found(candidates, computed.placements)
 
-    def bare(self, pictures: Sequence[Picture]) -> Callable[[], object]:
+    def bare(self, pictures: Sequence[BgrImage]) -> Callable[[], object]:
         """Return a call that does nothing but compute one batch: what measures compare with."""
-        feed = self._feed(Preparer(self._card.input).prepare(pictures, least=self._padded)[0])
+        feed = self._feed(Preprocessor(self._card.input).prepare(pictures, least=self._padded)[0])
         return lambda: self._session.run(self._outputs, feed)
 
     def _feed(self, tensor: NDArray[np.generic]) -> dict[str, NDArray[Any]]:
@@ -162,8 +162,10 @@ class OnnxDetector:
             wanted &= known & self._kept[np.where(known, candidates.labels, 0)]
         return wanted
 
-    def _found(self, candidates: Candidates, placements: Sequence[Placement]) -> list[list[Found]]:
-        found: list[list[Found]] = [[] for _ in placements]
+    def _found(
+        self, candidates: Candidates, placements: Sequence[Placement]
+    ) -> list[list[DetectedObject]]:
+        found: list[list[DetectedObject]] = [[] for _ in placements]
         names = self._card.names
         for k in np.argsort(-candidates.scores, kind="stable"):
             picture, label = int(candidates.picture[k]), int(candidates.labels[k])
@@ -172,7 +174,7 @@ class OnnxDetector:
             if box is not None:
                 name = names[label] if label < len(names) else f"class {label}"
                 score = round(min(max(float(candidates.scores[k]), 0.0), 1.0), 4)
-                found[picture].append(Found(name, score, box))
+                found[picture].append(DetectedObject(name, score, box))
         return found
 
 
@@ -233,7 +235,7 @@ def load(
     fallback: bool = False,
     threads: int = 1,
     batch: int = 8,
-    gpu: Gpu | None = None,
+    gpu: GpuOptions | None = None,
 ) -> OnnxDetector:
     """Load the model that a card describes; raises ModelError."""
     return OnnxDetector(

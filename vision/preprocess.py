@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.card import InputSpec
-from vision.detector import Box, Picture, clip
+from vision.detector import BgrImage, Box, clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def place(spec: InputSpec, width: int, height: int) -> Placement:
     return Placement((spec.width - across) // 2, (spec.height - down) // 2, across, down)
 
 
-class Preparer:
+class Preprocessor:
     """Fills one model's input; its buffers are used again, so it is for one thread."""
 
     def __init__(self, spec: InputSpec) -> None:
@@ -52,7 +52,7 @@ class Preparer:
         if spec.layout == "NHWC":
             self._shape = (spec.height, spec.width, 3)
         self._tensor: NDArray[Any] = np.zeros((0, *self._shape), spec.dtype)
-        self._canvas: Picture = np.empty((spec.height, spec.width, 3), np.uint8)
+        self._canvas: BgrImage = np.empty((spec.height, spec.width, 3), np.uint8)
         self._placed: Placement | None = None
         # Blue, green, red.
         self._planes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(3)]
@@ -62,7 +62,7 @@ class Preparer:
         self._shifts = [-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
 
     def prepare(
-        self, pictures: Sequence[Picture], *, least: int = 0
+        self, pictures: Sequence[BgrImage], *, least: int = 0
     ) -> tuple[NDArray[Any], list[Placement]]:
         """Return the input tensor of all pictures and where each of them lies in it.
 
@@ -78,7 +78,7 @@ class Preparer:
             self._convert(target)
         return self._tensor[:rows], placements
 
-    def _draw(self, picture: Picture) -> Placement:
+    def _draw(self, picture: BgrImage) -> Placement:
         """Put a picture on the canvas."""
         at = place(self._spec, picture.shape[1], picture.shape[0])
         if at != self._placed:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from vision.detector import Picture
+from vision.detector import BgrImage
 from vision.motion import Polygon
 
 _BORDER = 3
 """Pixels: what the outline only touches is hidden with it."""
 
 
-def hide(picture: Picture, polygons: Sequence[Polygon]) -> None:
+def black_out(picture: BgrImage, polygons: Sequence[Polygon]) -> None:
     """Blacken the places in `picture` itself; `polygons`: corners as fractions of the picture."""
     height, width = picture.shape[:2]
     for polygon in polygons:

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from domain.errors import ModelError
-from vision.gpu import CUDA, TENSORRT, Gpu, Options, provider_options
+from vision.gpu import CUDA, TENSORRT, GpuOptions, ProviderOptions, provider_options
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,12 @@ def full_names(wanted: Sequence[str]) -> list[str]:
 
 
 def open_session(
-    path: Path, wanted: Sequence[str], *, fallback: bool, threads: int, gpu: Gpu | None = None
+    path: Path,
+    wanted: Sequence[str],
+    *,
+    fallback: bool,
+    threads: int,
+    gpu: GpuOptions | None = None,
 ) -> tuple[ort.InferenceSession, str]:
     """Load a model and return its session with the provider that really computes it.
 
@@ -56,7 +61,7 @@ def open_session(
     if {CUDA, TENSORRT} & set(usable):
         _preload()
     with_options = [
-        (name, provider_options(name, gpu or Gpu(), path))
+        (name, provider_options(name, gpu or GpuOptions(), path))
         for name in [*usable, *([] if CPU in usable else [CPU])]
     ]
     session = _load(path, with_options, threads)
@@ -85,7 +90,9 @@ def _refusal(wanted: str, why: str) -> ModelError:
     )
 
 
-def _load(path: Path, providers: list[tuple[str, Options]], threads: int) -> ort.InferenceSession:
+def _load(
+    path: Path, providers: list[tuple[str, ProviderOptions]], threads: int
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

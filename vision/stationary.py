@@ -3,34 +3,34 @@
 from dataclasses import dataclass
 
 from vision.detector import Box
-from vision.tracking import MOST_TRACKS, Tracked
+from vision.tracking import MAX_TRACKS, TrackedBox
 
 _SAME_PLACE = 0.6
 """Overlap (intersection over union) with where it came to rest."""
 
 
 @dataclass(slots=True)
-class _Rest:
+class _RestingTrack:
     box: Box
     since_ms: int
     told_ms: int
 
 
-class Stationary:
+class StationaryFilter:
     """Knows where each track of one run rests."""
 
     def __init__(self, *, after_ms: int, every_ms: int) -> None:
         """A track at rest for `after_ms` is told every `every_ms`; 0: not again until it moves."""
         self._after_ms, self._every_ms = after_ms, every_ms
-        self._rests: dict[str, _Rest] = {}
+        self._rests: dict[str, _RestingTrack] = {}
 
-    def is_news(self, tracked: Tracked, at_ms: int) -> bool:
+    def is_news(self, tracked: TrackedBox, at_ms: int) -> bool:
         """Whether to report this box of the picture taken at `at_ms`."""
         rest = self._rests.pop(tracked.track, None)
         if rest is None or iou(rest.box, tracked.box) < _SAME_PLACE:
-            rest = _Rest(tracked.box, at_ms, at_ms)
+            rest = _RestingTrack(tracked.box, at_ms, at_ms)
         self._rests[tracked.track] = rest  # the one seen last stands last
-        while len(self._rests) > 2 * MOST_TRACKS:
+        while len(self._rests) > 2 * MAX_TRACKS:
             del self._rests[next(iter(self._rests))]
         resting = at_ms - rest.since_ms > self._after_ms
         due = bool(self._every_ms) and not 0 <= at_ms - rest.told_ms < self._every_ms

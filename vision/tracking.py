@@ -11,20 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.assign import assign
-from vision.courses import Courses, Floats, overlaps
-from vision.detector import Box, Found
+from vision.assignment import assign
+from vision.detector import Box, DetectedObject
+from vision.kalman import BoxFilters, Floats, buffered_iou
 
 _LEAST_SURE = 0.2
 _LEAST_UNSURE = 0.4
 """Overlap of grown boxes that makes a pair possible, in both rounds."""
 _LONGEST_MS = 60_000
 """No track outlives this, however seldom anybody looks."""
-MOST_TRACKS = 1_000
+MAX_TRACKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
+class TrackedBox:
     """What is known of one box of the newest picture."""
 
     track: str
@@ -34,7 +34,7 @@ class Tracked:
 
 
 @dataclass(slots=True)
-class _Track:
+class _TrackState:
     name: str
     label: str
     seen_ms: int
@@ -50,13 +50,13 @@ class Tracker:
         A track is looked for in two pictures at least, however long those take to come.
         """
         self._sure, self._lost_ms = sure, lost_ms
-        self._courses = Courses()
-        self._tracks: list[_Track] = []
+        self._courses = BoxFilters()
+        self._tracks: list[_TrackState] = []
         self._now_ms: int | None = None
 
     def update(
-        self, found: Sequence[Found], *, pts: int, at_ms: int, aspect: float
-    ) -> list[Tracked | None]:
+        self, found: Sequence[DetectedObject], *, pts: int, at_ms: int, aspect: float
+    ) -> list[TrackedBox | None]:
         """Return the track of each box, None for an unsure one that belongs to none.
 
         found: all boxes of the picture; pts: of the run, names new tracks; at_ms: its time;
@@ -87,7 +87,7 @@ class Tracker:
         self,
         rows: NDArray[np.intp],
         chosen: NDArray[np.intp],
-        found: Sequence[Found],
+        found: Sequence[DetectedObject],
         boxes: Floats,
         least: float,
     ) -> dict[int, int]:
@@ -96,44 +96,45 @@ class Tracker:
             return {}
         courses = self._courses
         reach = np.minimum(courses.unsure, courses.sizes)[rows]
-        likeness = overlaps(courses.boxes[rows], boxes[chosen], reach)
+        likeness = buffered_iou(courses.boxes[rows], boxes[chosen], reach)
         labels = np.array([self._tracks[row].label for row in rows])
         others = np.array([found[one].label for one in chosen])
         likeness[labels[:, None] != others[None, :]] = 0.0
         return {int(chosen[c]): int(rows[r]) for r, c in assign(likeness, least)}
 
     def _begin(
-        self, fresh: list[int], found: Sequence[Found], boxes: Floats, pts: int, at_ms: int
+        self, fresh: list[int], found: Sequence[DetectedObject], boxes: Floats, pts: int, at_ms: int
     ) -> dict[int, int]:
         first = len(self._tracks)
         self._courses.begin(boxes[fresh])
         # The picture's own time in its run: a worker that starts in the midst of one, or two
         # that look at it together, give no name twice.
         self._tracks += [
-            _Track(f"{pts:x}-{number}", found[one].label, at_ms) for number, one in enumerate(fresh)
+            _TrackState(f"{pts:x}-{number}", found[one].label, at_ms)
+            for number, one in enumerate(fresh)
         ]
         return {one: first + number for number, one in enumerate(fresh)}
 
     def _forget(self, now_ms: int) -> None:
         kept = [k for k, track in enumerate(self._tracks) if not self._is_gone(track, now_ms)]
-        if len(kept) > MOST_TRACKS:
-            kept = sorted(sorted(kept, key=lambda k: -self._tracks[k].seen_ms)[:MOST_TRACKS])
+        if len(kept) > MAX_TRACKS:
+            kept = sorted(sorted(kept, key=lambda k: -self._tracks[k].seen_ms)[:MAX_TRACKS])
         if len(kept) < len(self._tracks):
             self._courses.keep(np.array(kept, np.intp))
             self._tracks = [self._tracks[k] for k in kept]
 
-    def _is_gone(self, track: _Track, now_ms: int) -> bool:
+    def _is_gone(self, track: _TrackState, now_ms: int) -> bool:
         since_ms = now_ms - track.seen_ms
         return since_ms > _LONGEST_MS or (track.missed >= 2 and since_ms > self._lost_ms)
 
-    def _tracked(self, row: int | None, aspect: float) -> Tracked | None:
+    def _tracked(self, row: int | None, aspect: float) -> TrackedBox | None:
         if row is None:
             return None
         x, y, w, h = (float(part) for part in self._courses.boxes[row])
-        return Tracked(self._tracks[row].name, ((x - w / 2) / aspect, y - h / 2, w / aspect, h))
+        return TrackedBox(self._tracks[row].name, ((x - w / 2) / aspect, y - h / 2, w / aspect, h))
 
 
-def _measured(found: Sequence[Found], aspect: float) -> Floats:
+def _measured(found: Sequence[DetectedObject], aspect: float) -> Floats:
     """Return the boxes [M, 4] as centre and extent, in heights of the picture."""
     corners = np.array([one.box for one in found], np.float64).reshape(-1, 4)
     corners[:, 0] *= aspect

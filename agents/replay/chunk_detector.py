@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from domain.events import Detection, DetectionFrame, FoundObject
 from media.pictures import Clock, Shot, pictures
-from vision.detector import Detector, Found
+from vision.detector import DetectedObject, Detector
 from vision.motion import MotionGate
 
 EMPTY_EVERY_MS = 1_000
@@ -71,7 +71,7 @@ class ChunkLook:
         self._looked_ms = shot.at_ms
         return True
 
-    def _tell(self, shot: Shot, found: Sequence[Found]) -> None:
+    def _tell(self, shot: Shot, found: Sequence[DetectedObject]) -> None:
         if found:
             self._empty_ms = None  # the first empty picture after objects is news
         else:

@@ -5,14 +5,14 @@ from edge_bridge.central.standing import INFERENCE
 from edge_bridge.config import EdgeConfig
 from edge_bridge.looking import Looking
 from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.upload.uploading import Uploading
+from edge_bridge.upload.manager import UploadManager
 
 
 class Site:
     """The cameras, the inference, the uploads and the spool's priorities of one edge."""
 
     def __init__(
-        self, owner: SpoolOwner, cameras: Cameras, looking: Looking, uploading: Uploading
+        self, owner: SpoolOwner, cameras: Cameras, looking: Looking, uploading: UploadManager
     ) -> None:
         self._owner, self._cameras = owner, cameras
         self._looking, self._uploading = looking, uploading

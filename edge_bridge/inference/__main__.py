@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 
-from edge_bridge.inference.wire import Channel, ClosedError
+from edge_bridge.inference.ipc import PeerClosedError, WorkerChannel
 from edge_bridge.inference.worker import serve
 
 
@@ -24,8 +24,8 @@ def main() -> int:
     os.nice(nice)
     with end:
         try:
-            return serve(Channel(end))
-        except ClosedError:
+            return serve(WorkerChannel(end))
+        except PeerClosedError:
             return 0
 
 

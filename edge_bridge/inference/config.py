@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 HOG = "hog"
-_MOST_EYES = 4
+_MAX_DECODE_THREADS = 4
 
 Corner = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 
@@ -24,11 +24,11 @@ Mask = Annotated[list[Corner], Field(min_length=3, max_length=200), AfterValidat
 """A polygon; corners as fractions of the picture, from its top left."""
 
 
-class _Part(BaseModel):
+class _InferenceSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class MotionConfig(_Part):
+class MotionConfig(_InferenceSection):
     """When a picture is worth looking at."""
 
     enabled: bool = Field(True, description="false: look at every sampled picture")
@@ -58,7 +58,7 @@ class MotionConfig(_Part):
         return self.masks.get(camera) or self.masks.get(camera.rsplit("/", 1)[-1], [])
 
 
-class TrackingConfig(_Part):
+class TrackingConfig(_InferenceSection):
     """Which boxes of successive pictures are one object."""
 
     enabled: bool = Field(True, description="false: detections carry no track")
@@ -68,7 +68,7 @@ class TrackingConfig(_Part):
     )
 
 
-class StationaryConfig(_Part):
+class StationaryConfig(_InferenceSection):
     """How often something that does not move is reported; needs tracking."""
 
     enabled: bool = Field(True, description="false: report it in every picture")
@@ -80,7 +80,7 @@ class StationaryConfig(_Part):
     )
 
 
-class GpuConfig(_Part):
+class GpuConfig(_InferenceSection):
     """For CUDA and TensorRT."""
 
     device: int = Field(0, ge=0, le=63, description="number of the GPU")
@@ -96,7 +96,7 @@ class GpuConfig(_Part):
     )
 
 
-class InferenceConfig(_Part):
+class InferenceConfig(_InferenceSection):
     """Which model looks at the cameras, how often, and on what."""
 
     enabled: bool = Field(True, description="false: record only")
@@ -144,7 +144,7 @@ class InferenceConfig(_Part):
     @property
     def decoding_threads(self) -> int:
         """Threads that decode: one core at least stays with the model."""
-        return self.eyes or min(_MOST_EYES, max(1, len(os.sched_getaffinity(0)) - 1))
+        return self.eyes or min(_MAX_DECODE_THREADS, max(1, len(os.sched_getaffinity(0)) - 1))
 
     @property
     def rate(self) -> float:

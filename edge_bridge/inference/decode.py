@@ -13,12 +13,12 @@ from domain.errors import MediaError
 
 log = logging.getLogger(__name__)
 
-_MOST_PENDING = 256
+_MAX_PENDING = 256
 """Pictures a decoder may hold back; far above any real reordering."""
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedPacket:
     """One packet in decode order, as capture offered it."""
 
     run: str
@@ -32,7 +32,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedFrame:
     """One picture, in the order shown, with the times of the packet it came from."""
 
     run: str
@@ -54,7 +54,7 @@ class CameraDecoder:
         self.broken = 0
         """Packets that could not be decoded so far."""
 
-    def decode(self, packet: Encoded) -> Iterator[Decoded]:
+    def decode(self, packet: EncodedPacket) -> Iterator[DecodedFrame]:
         """Yield the pictures that became ready; raises MediaError for a codec nobody knows."""
         opened = (packet.run, packet.codec, packet.extradata)
         if opened != self._opened:
@@ -69,21 +69,21 @@ class CameraDecoder:
             return
         self._synced = True
         self._at_ms[packet.pts] = packet.at_ms
-        if len(self._at_ms) > _MOST_PENDING:
+        if len(self._at_ms) > _MAX_PENDING:
             del self._at_ms[next(iter(self._at_ms))]
         coded = av.Packet(packet.data)
         coded.pts = packet.pts
         assert self._context is not None
         yield from self._run(self._context, self._run_id, coded)
 
-    def flush(self) -> Iterator[Decoded]:
+    def flush(self) -> Iterator[DecodedFrame]:
         """Yield the pictures still held back; the next packet must be a keyframe."""
         yield from self._drain()
         if self._context is not None:
             self._context.flush_buffers()
         self._synced = False
 
-    def _open(self, packet: Encoded) -> VideoCodecContext:
+    def _open(self, packet: EncodedPacket) -> VideoCodecContext:
         try:
             context = av.CodecContext.create(packet.codec, "r")
         except (av.error.FFmpegError, ValueError) as error:
@@ -98,7 +98,7 @@ class CameraDecoder:
             context.extradata = packet.extradata
         return context
 
-    def _drain(self) -> Iterator[Decoded]:
+    def _drain(self) -> Iterator[DecodedFrame]:
         """Yield the pictures still held back for reordering."""
         if self._context is not None and self._synced:
             yield from self._run(self._context, self._run_id, None)
@@ -106,7 +106,7 @@ class CameraDecoder:
 
     def _run(
         self, context: VideoCodecContext, run: str, coded: "av.Packet[Any] | None"
-    ) -> Iterator[Decoded]:
+    ) -> Iterator[DecodedFrame]:
         try:
             frames = context.decode(coded)
         except av.error.FFmpegError as error:
@@ -122,4 +122,4 @@ class CameraDecoder:
             if at_ms is None or frame.pts is None or frame.is_corrupt:
                 self.broken += 1
                 continue
-            yield Decoded(run, frame.pts, at_ms, frame)
+            yield DecodedFrame(run, frame.pts, at_ms, frame)

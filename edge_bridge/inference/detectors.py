@@ -2,19 +2,19 @@
 
 from edge_bridge.inference.config import InferenceConfig
 from vision.detector import Detector
-from vision.gpu import Gpu
-from vision.opening import open_detector
+from vision.gpu import GpuOptions
+from vision.loader import load_detector
 
 
 def build(config: InferenceConfig) -> Detector:
     """Load the configured detector; raises ModelError saying what does not fit."""
-    return open_detector(
+    return load_detector(
         config.model,
         providers=config.providers,
         fallback=config.fallback,
         threads=config.threads,
         batch=config.batch,
-        gpu=Gpu(
+        gpu=GpuOptions(
             device=config.gpu.device,
             memory_mib=config.gpu.memory_mib,
             half=config.gpu.half,

@@ -8,16 +8,16 @@ No picture goes to both and none to neither.
 import asyncio
 import contextlib
 
-from edge_bridge.inference.child import Child
-from edge_bridge.inference.feed import Offered, PacketFeed
-from edge_bridge.inference.wire import ClosedError
+from edge_bridge.inference.frame_queue import FrameQueue, QueuedFrame
+from edge_bridge.inference.ipc import PeerClosedError
+from edge_bridge.inference.worker_process import WorkerProcess
 
 
 class Handover:
     """Carries packets from the feed to the worker whose camera it is now."""
 
-    def __init__(self, first: Child) -> None:
-        self._old: Child | None = None
+    def __init__(self, first: WorkerProcess) -> None:
+        self._old: WorkerProcess | None = None
         self._now = first
         self._cameras: set[str] = set()
         self._moved: set[str] = set()
@@ -25,7 +25,7 @@ class Handover:
         """Set once all cameras that are known have moved to the newest worker."""
         self.done.set()
 
-    def move_to(self, new: Child) -> None:
+    def move_to(self, new: WorkerProcess) -> None:
         """Let each camera go to `new` from its next keyframe on."""
         self._old, self._now = self._now, new
         self._moved.clear()
@@ -35,7 +35,7 @@ class Handover:
         """Wait for no camera any longer: all go to the newest worker from their next keyframe."""
         self._old = None
 
-    def choose(self, one: Offered) -> tuple[Child | None, bool]:
+    def choose(self, one: QueuedFrame) -> tuple[WorkerProcess | None, bool]:
         """Return who gets a packet (None: nobody) and whether its decoder begins anew with it."""
         camera = one.picture.camera
         self._cameras.add(camera)
@@ -47,13 +47,13 @@ class Handover:
             return self._now, True
         return self._old, one.fresh
 
-    async def carry(self, feed: PacketFeed) -> None:
+    async def carry(self, feed: FrameQueue) -> None:
         """Carry packets until cancelled; one for a worker that is gone is dropped."""
         while True:
             one = await feed.take()
             child, fresh = self.choose(one)
             if child is not None:
-                with contextlib.suppress(ClosedError):
+                with contextlib.suppress(PeerClosedError):
                     await child.send(one, fresh=fresh)
 
     def _settle(self) -> None:

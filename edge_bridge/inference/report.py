@@ -2,15 +2,15 @@
 
 from typing import Any
 
+from edge_bridge.inference.camera_pipeline import SampledFrame
 from edge_bridge.inference.config import StationaryConfig, TrackingConfig
-from edge_bridge.inference.eye import Sample
-from vision.detector import Found
-from vision.stationary import Stationary
-from vision.tracking import Tracked, Tracker
+from vision.detector import DetectedObject
+from vision.stationary import StationaryFilter
+from vision.tracking import TrackedBox, Tracker
 
 EMPTY_EVERY_MS = 1_000
 """Pictures without objects are reported this often, so that absence can be told from silence."""
-MOST_OBJECTS = 1_000
+MAX_OBJECTS = 1_000
 """Of one picture; the event takes no more."""
 
 
@@ -21,14 +21,14 @@ class CameraReport:
         self._tracking, self._stationary = tracking, stationary
         self._run: str | None = None
         self._tracker: Tracker
-        self._resting: Stationary
+        self._resting: StationaryFilter
         self._empty_ms: int | None = None
 
-    def frame(self, sample: Sample, found: list[Found]) -> dict[str, Any] | None:
+    def frame(self, sample: SampledFrame, found: list[DetectedObject]) -> dict[str, Any] | None:
         """Return the frame of a Detection, or None for one more without news."""
         if sample.run != self._run:
             self._begin(sample.run)
-        found = found[:MOST_OBJECTS]
+        found = found[:MAX_OBJECTS]
         tracked = self._tracked(sample, found)
         objects = []
         for one, known in zip(found, tracked, strict=True):
@@ -57,11 +57,13 @@ class CameraReport:
     def _begin(self, run: str) -> None:
         self._run = run
         self._tracker = Tracker(sure=self._tracking.sure_score, lost_ms=self._tracking.lost_ms)
-        self._resting = Stationary(
+        self._resting = StationaryFilter(
             after_ms=self._stationary.after_ms, every_ms=self._stationary.every_ms
         )
 
-    def _tracked(self, sample: Sample, found: list[Found]) -> list[Tracked | None]:
+    def _tracked(
+        self, sample: SampledFrame, found: list[DetectedObject]
+    ) -> list[TrackedBox | None]:
         if not self._tracking.enabled:
             return [None] * len(found)
         return self._tracker.update(found, pts=sample.pts, at_ms=sample.at_ms, aspect=sample.aspect)

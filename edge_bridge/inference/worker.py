@@ -13,17 +13,17 @@ import cv2
 from pydantic import TypeAdapter
 
 from domain.errors import MediaError, ModelError
+from edge_bridge.inference.camera_pipeline import CameraPipeline, SampledFrame
 from edge_bridge.inference.config import InferenceConfig, Mask
-from edge_bridge.inference.crew import Crew
-from edge_bridge.inference.decode import Encoded
+from edge_bridge.inference.decode import EncodedPacket
+from edge_bridge.inference.decode_pool import DecodePool
 from edge_bridge.inference.detectors import build
-from edge_bridge.inference.eye import CameraEye, Sample
-from edge_bridge.inference.looker import Looker
-from edge_bridge.inference.pace import Pace
+from edge_bridge.inference.ipc import Header, PeerClosedError, WorkerChannel
+from edge_bridge.inference.model_runner import BatchRunner
+from edge_bridge.inference.outcome_counts import OutcomeCounts
+from edge_bridge.inference.rate_control import RateController
 from edge_bridge.inference.report import CameraReport
-from edge_bridge.inference.tally import Tally
-from edge_bridge.inference.wire import Channel, ClosedError, Header
-from vision.detector import Detector, Found
+from vision.detector import DetectedObject, Detector
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +38,23 @@ Privacy = Mapping[str, Sequence[Mask]]
 _PRIVACY: TypeAdapter[dict[str, list[Mask]]] = TypeAdapter(dict[str, list[Mask]])
 
 
-class Worker:
+class InferenceWorker:
     """Serves one recording process until it is gone."""
 
     def __init__(
-        self, channel: Channel, config: InferenceConfig, privacy: Privacy, detector: Detector
+        self, channel: WorkerChannel, config: InferenceConfig, privacy: Privacy, detector: Detector
     ) -> None:
         self._channel, self._config, self._privacy = channel, config, privacy
         self._size = detector.useful_size
         # Pictures are small here: more threads for one of them would only take from the model's.
         cv2.setNumThreads(config.threads)
-        self.crew = Crew(config.decoding_threads)
-        self.pace = Pace(config.rate, self.crew.threads)
-        self._tally = Tally()
-        self._eyes: dict[str, CameraEye] = {}
+        self.crew = DecodePool(config.decoding_threads)
+        self.pace = RateController(config.rate, self.crew.threads)
+        self._tally = OutcomeCounts()
+        self._eyes: dict[str, CameraPipeline] = {}
         self._reports: dict[str, CameraReport] = {}
         self._failed: set[tuple[str, str]] = set()
-        self.looker = Looker(
+        self.runner = BatchRunner(
             detector,
             self._tell,
             self._tally,
@@ -66,27 +66,27 @@ class Worker:
     def serve(self) -> None:
         """Work until no more comes, then tell what was found; raises ModelError if it fails."""
         try:
-            while self.looker.fault is None and self.crew.fault is None:
+            while self.runner.fault is None and self.crew.fault is None:
                 message = self._channel.receive(_IDLE_S)
                 if message is not None:
                     self.crew.give(message[0]["camera"], partial(self._take, *message))
                 now_s = time.monotonic()
                 # Silence says that the model hangs.
-                if now_s - self._beat_s >= _BEAT_S and self.looker.stuck_s < _BEAT_S:
+                if now_s - self._beat_s >= _BEAT_S and self.runner.stuck_s < _BEAT_S:
                     self._beat(now_s)
-        except ClosedError:
+        except PeerClosedError:
             self.crew.finish(_FINISH_S)
-            self.looker.finish(_FINISH_S)
-        fault = self.looker.fault or self.crew.fault
+            self.runner.finish(_FINISH_S)
+        fault = self.runner.fault or self.crew.fault
         if fault is not None:
             raise fault
 
-    def eye(self, camera: str) -> CameraEye:
+    def eye(self, camera: str) -> CameraPipeline:
         """Return the eye of a camera, given its whole id."""
         eye = self._eyes.get(camera)
         if eye is None:
             hidden = self._privacy.get(camera, ())
-            eye = CameraEye(camera, self._config, hidden, self._tally, self._size)
+            eye = CameraPipeline(camera, self._config, hidden, self._tally, self._size)
             self._eyes[camera] = eye
         return eye
 
@@ -101,7 +101,7 @@ class Worker:
         self.pace.arrived(camera, now_s - header["offered_s"])
         eye = self.eye(camera)
         split = header["extradata"]
-        packet = Encoded(
+        packet = EncodedPacket(
             header["run"],
             body[split:],
             header["pts"],
@@ -114,7 +114,7 @@ class Worker:
         before_s = eye.preparing_s
         try:
             for sample in eye.take(packet, self.pace):
-                self.looker.offer(sample)
+                self.runner.offer(sample)
         except MediaError as error:
             if (camera, packet.codec) not in self._failed:
                 self._failed.add((camera, packet.codec))
@@ -123,7 +123,7 @@ class Worker:
         preparing_s = eye.preparing_s - before_s
         self.pace.spent(decoding_s=time.monotonic() - now_s - preparing_s)
 
-    def _tell(self, samples: list[Sample], found: list[list[Found]]) -> None:
+    def _tell(self, samples: list[SampledFrame], found: list[list[DetectedObject]]) -> None:
         """Send what was found; called by the model's thread."""
         frames: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for sample, objects in zip(samples, found, strict=True):
@@ -140,14 +140,14 @@ class Worker:
             self._channel.send({"type": "frames", "camera": camera, "run": run, "frames": several})
 
     def _beat(self, now_s: float) -> None:
-        self.pace.spent(looking_s=self.looker.spent_s())
+        self.pace.spent(looking_s=self.runner.spent_s())
         self.pace.adjust(now_s - self._beat_s)
         self._beat_s = now_s
         self._channel.send(
             {
                 "type": "beat",
                 "rate_fps": self.pace.rate_fps,
-                "lag_s": max(self.pace.lag_s, self.looker.lag_s),
+                "lag_s": max(self.pace.lag_s, self.runner.lag_s),
                 "memory_mib": _memory_mib(),
                 "outcomes": self.taken(),
             }
@@ -160,7 +160,7 @@ def _memory_mib() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-def serve(channel: Channel) -> int:
+def serve(channel: WorkerChannel) -> int:
     """Take the configuration from the channel, load the model and work; returns an exit code."""
     first = channel.receive(_START_S)
     if first is None:
@@ -177,7 +177,7 @@ def serve(channel: Channel) -> int:
                 "provider": detector.provider,
             }
         )
-        Worker(channel, config, privacy, detector).serve()
+        InferenceWorker(channel, config, privacy, detector).serve()
     except ModelError as error:
         channel.send({"type": "fatal", "message": str(error)})
         return EXIT_MODEL

@@ -16,7 +16,7 @@ from edge_bridge.inference.config import Mask
 from edge_bridge.spool.files import FragmentFiles
 from media.remux import mp4
 from media.thumbnail import jpeg
-from vision.privacy import hide
+from vision.privacy import black_out
 
 MOST_SPAN_MS = 86_400_000
 """Longest time that is told at once."""
@@ -86,7 +86,7 @@ class Footage:
     def picture(self, held: Held, width: int) -> bytes:
         """Return a fragment's first picture as JPEG, masked. Raises MediaError."""
         masks = self._masks_of(held.camera)
-        return jpeg(self._bytes(held), width, lambda picture: hide(picture, masks))
+        return jpeg(self._bytes(held), width, lambda picture: black_out(picture, masks))
 
     def play(self, stretch: list[Held]) -> Iterator[bytes]:
         """Yield MP4 of a stretch; what is deleted meanwhile ends it. Raises MediaError."""

@@ -18,7 +18,7 @@ _LOOK_AGAIN_S = 5.0
 """Longest wait at a time: the schedule may change meanwhile."""
 
 
-class Bucket:
+class TokenBucket:
     """The sums, without a clock of their own: `now_s` is monotonic, `kbit` None for no cap."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Bucket:
         self._bytes -= size
 
 
-class Bandwidth:
+class BandwidthLimiter:
     """The cap that all uploads of this edge share."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Bandwidth:
     ) -> None:
         self._schedule = schedule
         self._steady_s, self._utc_ms, self._sleep = steady_s, utc_ms, sleep
-        self._bucket = Bucket()
+        self._bucket = TokenBucket()
         self._turn = asyncio.Lock()
 
     @property
@@ -74,7 +74,7 @@ class Bandwidth:
             while (wait_s := self._bucket.wait_s(self._steady_s(), self.kbit)) > 0:
                 await self._sleep(min(wait_s, _LOOK_AGAIN_S))
 
-    def follow(self, other: "Bandwidth") -> None:
+    def follow(self, other: "BandwidthLimiter") -> None:
         """Keep another's caps from now on."""
         self._schedule = other._schedule
 

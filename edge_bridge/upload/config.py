@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from edge_bridge.upload.bandwidth import Bandwidth
-from edge_bridge.upload.choice import Choice
-from edge_bridge.upload.parallel import Parallel
-from edge_bridge.upload.schedule import Schedule, Stretch
+from edge_bridge.upload.bandwidth import BandwidthLimiter
+from edge_bridge.upload.concurrency import ConcurrencyLimit
+from edge_bridge.upload.schedule import Schedule, TimeSlot
+from edge_bridge.upload.scheduler import UploadScheduler
 
 
 def _time(value: object) -> object:
@@ -30,7 +30,7 @@ TimeOfDay = Annotated[time, BeforeValidator(_time)]
 Kbit = Annotated[int, Field(ge=0, le=100_000_000)]
 
 
-class StretchConfig(BaseModel):
+class TimeSlotConfig(BaseModel):
     """A part of each day with a cap of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
@@ -56,7 +56,7 @@ class UploadConfig(BaseModel):
     limit_kbit: int | None = Field(
         None, ge=8, le=100_000_000, description="cap, 1,000 bits a second; absent: none"
     )
-    schedule: list[StretchConfig] = Field(
+    schedule: list[TimeSlotConfig] = Field(
         default_factory=list, max_length=50, description="caps by time of day, the first counts"
     )
     time_zone: str = Field("UTC", description="of the schedule, such as Europe/Berlin")
@@ -87,15 +87,15 @@ class UploadConfig(BaseModel):
             raise ValueError("concurrency must lie between least_concurrency and most_concurrency")
         return self
 
-    def bandwidth(self) -> Bandwidth:
+    def bandwidth(self) -> BandwidthLimiter:
         """Return the cap."""
-        stretches = [Stretch(one.begin, one.end, one.kbit) for one in self.schedule]
-        return Bandwidth(Schedule(self.limit_kbit, stretches, ZoneInfo(self.time_zone)))
+        stretches = [TimeSlot(one.begin, one.end, one.kbit) for one in self.schedule]
+        return BandwidthLimiter(Schedule(self.limit_kbit, stretches, ZoneInfo(self.time_zone)))
 
-    def choice(self) -> Choice:
+    def choice(self) -> UploadScheduler:
         """Return the order."""
-        return Choice(self.order, live_s=self.live_s, backlog_share=self.backlog_share)
+        return UploadScheduler(self.order, live_s=self.live_s, backlog_share=self.backlog_share)
 
-    def parallel(self) -> Parallel:
+    def parallel(self) -> ConcurrencyLimit:
         """Return how many go at once."""
-        return Parallel(self.least_concurrency, self.most_concurrency, self.concurrency)
+        return ConcurrencyLimit(self.least_concurrency, self.most_concurrency, self.concurrency)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, tzinfo
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimeSlot:
     """Part of each day, from `begin` up to `end`; one that ends before it begins spans midnight."""
 
     begin: time
@@ -26,7 +26,7 @@ class Schedule:
     """The cap by time: the first stretch that holds, else `limit_kbit` (None: no cap)."""
 
     limit_kbit: int | None = None
-    stretches: Sequence[Stretch] = ()
+    stretches: Sequence[TimeSlot] = ()
     zone: tzinfo = UTC
 
     def kbit(self, utc_ms: int) -> int | None:

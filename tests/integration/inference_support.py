@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from domain.events import Detection
 from edge_bridge.inference.config import InferenceConfig
-from edge_bridge.inference.process import Inference
+from edge_bridge.inference.supervisor import WorkerSupervisor
 from tests.footage import write_clip
 from tests.unit.edge_bridge.packets import Clip, read_clip
 from tests.unit.vision.models import write_card, write_seeing
@@ -35,7 +35,7 @@ def seeing_card(folder: Path, **changes: Any) -> Path:
 class Camera:
     """Plays a clip over and over into a feed, as one unbroken run."""
 
-    def __init__(self, clip: Clip, inference: Inference) -> None:
+    def __init__(self, clip: Clip, inference: WorkerSupervisor) -> None:
         self._clip, self._inference = clip, inference
         self.offered: set[int] = set()
 
@@ -56,7 +56,7 @@ async def running(
     clip: Clip,
     config: InferenceConfig,
     on_detections: Callable[[Detection], Any] | None = None,
-) -> AsyncIterator[tuple[Inference, Camera, list[Detection]]]:
+) -> AsyncIterator[tuple[WorkerSupervisor, Camera, list[Detection]]]:
     events: list[Detection] = []
 
     async def keep(event: Detection) -> None:
@@ -64,7 +64,7 @@ async def running(
             on_detections(event)
         events.append(event)
 
-    inference = Inference(config, keep)
+    inference = WorkerSupervisor(config, keep)
     camera = Camera(clip, inference)
     tasks = [asyncio.create_task(inference.run()), asyncio.create_task(camera.play())]
     try:

@@ -21,7 +21,7 @@ from stores.catalog.models import Look, Replay
 from tests.footage import encoded
 from tests.integration.consistency_support import Place, now_ms
 from tests.recorder import Recorder
-from vision.detector import Detector, Found, Picture
+from vision.detector import BgrImage, DetectedObject, Detector
 
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 FPS = 10
@@ -75,14 +75,14 @@ class Counting:
     batch: int = 3
     seen: int = 0
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+    def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
         assert len(pictures) <= self.batch
         self.seen += len(pictures)
         return [self._found(zlib.crc32(picture.tobytes())) for picture in pictures]
 
-    def _found(self, check: int) -> list[Found]:
+    def _found(self, check: int) -> list[DetectedObject]:
         score = round(check % 97 / 97, 4)
-        return [Found("thing", score, (0.1, 0.1, 0.5, 0.5))] * (check % 3)
+        return [DetectedObject("thing", score, (0.1, 0.1, 0.5, 0.5))] * (check % 3)
 
 
 class Died(BaseException):

@@ -197,11 +197,11 @@ async def test_the_worker_ends_when_the_recording_process_is_killed() -> None:
         """
         import asyncio
         from edge_bridge.inference.config import InferenceConfig
-        from edge_bridge.inference.process import Inference
+        from edge_bridge.inference.supervisor import WorkerSupervisor
 
         async def main():
             async def keep(event): pass
-            inference = Inference(InferenceConfig(), keep)
+            inference = WorkerSupervisor(InferenceConfig(), keep)
             task = asyncio.create_task(inference.run())
             while inference.state != "working":
                 await asyncio.sleep(0.05)

@@ -13,13 +13,13 @@ import yaml
 
 from domain.events import Detection
 from edge_bridge.inference.config import InferenceConfig
-from edge_bridge.inference.process import Inference
+from edge_bridge.inference.supervisor import WorkerSupervisor
 from tests.unit.edge_bridge.packets import at_ms_of, encode, read_clip
 from tests.waiting import wait_for
-from vision.detector import Found
-from vision.hog import HogPeople
+from vision.detector import DetectedObject
+from vision.hog import HogPeopleDetector
 from vision.onnx_detector import load
-from vision.shrink import Shrinker
+from vision.resize import FrameResizer
 from vision.stationary import iou
 
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
@@ -45,7 +45,7 @@ async def test_people_are_found_where_they_are(tmp_path: Path) -> None:
     async def keep(event: Detection) -> None:
         events.append(event)
 
-    inference = Inference(InferenceConfig(rate_fps=1), keep)
+    inference = WorkerSupervisor(InferenceConfig(rate_fps=1), keep)
     task = asyncio.create_task(inference.run())
     try:
         await wait_for(lambda: inference.state == "working", within_s=60, what="a worker")
@@ -69,7 +69,7 @@ async def test_people_are_found_where_they_are(tmp_path: Path) -> None:
     frames = [frame for event in events for frame in event.frames]
     with av.open(str(tmp_path / "yard.mkv")) as source:
         shown = [frame.to_ndarray(format="bgr24") for frame in source.decode(video=0)]
-    detector = HogPeople()
+    detector = HogPeopleDetector()
     for frame in frames:
         assert frame.at_ms == at_ms_of(frame.pts)
         direct = detector.detect([shown[frame.pts % clip.duration // 9_000]])[0]
@@ -126,7 +126,7 @@ def test_a_real_coco_detector_works_through_its_card(tmp_path: Path) -> None:
         assert min(w * h for _, _, w, h in inside) < 0.03
 
 
-def likest(one: Found, among: list[Found]) -> tuple[float, float]:
+def likest(one: DetectedObject, among: list[DetectedObject]) -> tuple[float, float]:
     """Return the overlap with the box of that label that overlaps most, and the scores' gap."""
     pairs = [(iou(one.box, each.box), each.score) for each in among if each.label == one.label]
     overlap, score = max(pairs, default=(0.0, 0.0))
@@ -141,7 +141,7 @@ def test_shrinking_in_one_step_finds_what_shrinking_the_whole_picture_finds(
 ) -> None:
     """Both ways, 40 pictures. Each sure box of one is looked for among all of the other."""
     sure, all_ = load(coco_card(tmp_path)), load(coco_card(tmp_path, 0.3))
-    shrinker = Shrinker()
+    shrinker = FrameResizer()
     counts, pairs = [0, 0], []
     with av.open(str(VTEST)) as clip:
         frames = [f for number, f in enumerate(clip.decode(video=0)) if number % 20 == 0]

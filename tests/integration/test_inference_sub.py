@@ -12,7 +12,7 @@ from edge_bridge.capture.run import Feed, Recording
 from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
 from edge_bridge.inference.config import InferenceConfig, MotionConfig
-from edge_bridge.inference.process import Inference
+from edge_bridge.inference.supervisor import WorkerSupervisor
 from media.fragmenter import Limits
 from tests.footage import write_clip
 from tests.integration.inference_support import FPS, seeing_card
@@ -60,7 +60,7 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
         events.append(event)
 
     card = seeing_card(tmp_path)
-    inference = Inference(
+    inference = WorkerSupervisor(
         InferenceConfig(model=str(card), motion=MotionConfig(enabled=False)), keep
     )
     running = asyncio.create_task(inference.run())

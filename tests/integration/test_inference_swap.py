@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from domain.events import Detection
-from edge_bridge.inference import process
+from edge_bridge.inference import supervisor
 from edge_bridge.inference.config import InferenceConfig, MotionConfig
 from tests.integration.inference_support import (
     frames_of,
@@ -90,7 +90,7 @@ async def test_a_new_model_takes_over_and_a_bad_one_does_not(
 async def test_a_worker_that_grew_too_large_is_recycled(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "RECYCLE_AGAIN_S", 1.0)
+    monkeypatch.setattr(supervisor, "RECYCLE_AGAIN_S", 1.0)
     config = InferenceConfig(model=str(seeing_card(tmp_path)), recycle_mib=64, motion=ALWAYS)
     async with running(clip, config) as (inference, _, events):
         first = await wait_for(lambda: inference.pid, within_s=60, what="a worker")

@@ -20,7 +20,7 @@ from tests.integration.consistency_support import START_MS, Place, place
 from tests.integration.models_support import found, look_of, replayed
 from tests.unit.vision.models import write_card, write_seeing
 from tests.waiting import wait_for
-from vision.opening import open_detector
+from vision.loader import load_detector
 
 CHUNKS = 30
 END_MS = START_MS + CHUNKS * 10_000
@@ -123,7 +123,7 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     assert f"{CHUNKS} chunks" in err
     # What one in this process finds without any hindrance, under another version.
     twin, _ = await replayed(
-        at, look_of((model, "twin"), START_MS, END_MS, 60_000), detector=open_detector(str(card))
+        at, look_of((model, "twin"), START_MS, END_MS, 60_000), detector=load_detector(str(card))
     )
     mine = await found(at, (model, "b"))
     assert mine == await found(at, (model, "twin"))

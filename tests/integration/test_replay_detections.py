@@ -32,7 +32,7 @@ from tests.integration.models_support import (
     replayed,
 )
 from tests.integration.retention_support import aged, enforce
-from vision.hog import HogPeople
+from vision.hog import HogPeopleDetector
 
 LIVE = ("counting", "1")
 NEW = ("counting", "2")
@@ -82,7 +82,7 @@ async def test_people_in_real_footage(at: Place) -> None:
         await at.announce(await yard.put(at.store, seq))
     for seqs in (range(5), range(5, 6)):
         await at.join(yard, seqs)
-    detector = HogPeople()
+    detector = HogPeopleDetector()
     look = look_of(("hog-people", "2"), START_MS, START_MS + 12_000, 1_000)
     replay, _ = await replayed(at, look, detector=detector)
     assert (replay.state, replay.pictures, replay.chunks) == ("done", 12, 2)

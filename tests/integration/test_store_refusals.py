@@ -16,13 +16,13 @@ from domain.identity import fragment_key
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
-from edge_bridge.upload.bandwidth import Bandwidth
-from edge_bridge.upload.choice import Choice
-from edge_bridge.upload.fragments import FragmentUploads
+from edge_bridge.upload.bandwidth import BandwidthLimiter
+from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.parallel import Parallel
 from edge_bridge.upload.schedule import Schedule
-from edge_bridge.upload.signal import Signal
+from edge_bridge.upload.scheduler import UploadScheduler
+from edge_bridge.upload.uploader import FragmentUploader
+from edge_bridge.upload.wakeup import Wakeup
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from tests.unit.edge_bridge.material import CAMERA, RUN, fragment, started
@@ -106,16 +106,16 @@ async def test_it_is_said_and_tried_until_it_is_mended(
         spool.store(*fragment(seq), started())
     spool.close()
     s3.refusal = REFUSALS[name]
-    wake = Signal()
+    wake = Wakeup()
     changed: Callable[[], None] = wake.set
     owner = await asyncio.to_thread(SpoolOwner, lambda: open_spool(tmp_path, "e1", PLENTY), changed)
     link = Link("s3")
     endpoint = AwsEndpoint("eu-central-1", s3.url, attempts=1)
     try:
         async with ObjectStore(endpoint, "bucket") as store:
-            uploads = FragmentUploads(
-                owner, store, link, stored=wake, put=wake, choice=Choice("oldest"),
-                bandwidth=Bandwidth(Schedule()), parallel=Parallel(1, 2, 2),
+            uploads = FragmentUploader(
+                owner, store, link, stored=wake, put=wake, choice=UploadScheduler("oldest"),
+                bandwidth=BandwidthLimiter(Schedule()), parallel=ConcurrencyLimit(1, 2, 2),
             )  # fmt: skip
             running: asyncio.Task[Any] = asyncio.create_task(uploads.run())
             await wait_for(lambda: s3.asked > 8, within_s=20, what="it tries on")

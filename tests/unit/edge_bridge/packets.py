@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 
 from edge_bridge.coded import CodedPicture, Coding
-from edge_bridge.inference.decode import Encoded
-from edge_bridge.inference.feed import PacketFeed
+from edge_bridge.inference.decode import EncodedPacket
+from edge_bridge.inference.frame_queue import FrameQueue
 
 CAMERA = "acme/north/door"
 RUN = "01930000-0000-7000-8000-000000000001"
@@ -39,10 +39,12 @@ class Clip:
         shown = sorted(pts for _, pts, _ in self.packets)
         return shown[-1] - shown[0] + (shown[1] - shown[0])
 
-    def encoded(self, *, run: str = RUN, offset: int = 0, fresh: bool = False) -> Iterator[Encoded]:
+    def encoded(
+        self, *, run: str = RUN, offset: int = 0, fresh: bool = False
+    ) -> Iterator[EncodedPacket]:
         """Yield what the decoder takes; only the first packet may be `fresh`."""
         for index, (data, pts, keyframe) in enumerate(self.packets):
-            yield Encoded(
+            yield EncodedPacket(
                 run,
                 data,
                 pts + offset,
@@ -53,7 +55,7 @@ class Clip:
                 fresh and index == 0,
             )
 
-    def offer(self, feed: PacketFeed, index: int, *, offset: int = 0, run: str = RUN) -> bool:
+    def offer(self, feed: FrameQueue, index: int, *, offset: int = 0, run: str = RUN) -> bool:
         """Offer one packet to a feed."""
         data, pts, keyframe = self.packets[index]
         pts += offset

@@ -22,8 +22,8 @@ from edge_bridge.spool.disk import SpoolDisk
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.sender import Sender
-from edge_bridge.upload.signal import Signal
+from edge_bridge.upload.outbox_sender import OutboxSender
+from edge_bridge.upload.wakeup import Wakeup
 from tests.unit.edge_bridge.cloud import MemoryCloud
 from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS, fragment, started
 from tests.waiting import wait_for
@@ -44,12 +44,12 @@ class Device:
         self.config = EdgeConfig.model_validate({**CONFIG, "spool": {"dir": str(folder)}})
         self.state: Any = "recording"
         self.sync = ClockSync("unknown")
-        work = Signal()
+        work = Wakeup()
         self.owner = SpoolOwner(
             lambda: open_spool(folder, "e1", self.config.spool_limits()), work.set
         )
         store: Any = cloud
-        self.sender = Sender(
+        self.sender = OutboxSender(
             self.owner, store, store, to_s3=Link("s3"), to_sqs=Link("sqs"), work=work
         )
         self.beats = Beats(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from domain.errors import MediaError
-from edge_bridge.inference.decode import CameraDecoder, Encoded
+from edge_bridge.inference.decode import CameraDecoder, EncodedPacket
 from tests.footage import read_number, write_clip
 from tests.unit.edge_bridge.packets import CAMERA, OTHER_RUN, RUN, Clip, at_ms_of, read_clip
 
@@ -25,7 +25,9 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return read
 
 
-def decode(decoder: CameraDecoder, packets: Iterable[Encoded]) -> list[tuple[str, int, int, int]]:
+def decode(
+    decoder: CameraDecoder, packets: Iterable[EncodedPacket]
+) -> list[tuple[str, int, int, int]]:
     """Return (run, number, pts, at_ms) of each picture."""
     return [
         (one.run, read_number(one.frame.to_ndarray(format="gray")) or 0, one.pts, one.at_ms)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.events import DetectionFrame, FoundObject
-from edge_bridge.inference import wire
-from edge_bridge.inference.batch import Batcher
+from edge_bridge.inference import ipc
+from edge_bridge.inference.batcher import Batcher
 from edge_bridge.inference.config import (
     InferenceConfig,
     MotionConfig,
 )
-from edge_bridge.inference.fault import wait_s
+from edge_bridge.inference.errors import wait_s
 from tests.unit.edge_bridge.packets import CAMERA, OTHER_RUN, RUN, START_MS
 
 # --- configuration
@@ -115,8 +115,8 @@ def test_messages_arrive_whole_however_they_are_cut(
 ) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        channel = wire.Channel(theirs)
-        stream = b"".join(wire.pack(header, body) for header, body in messages)
+        channel = ipc.WorkerChannel(theirs)
+        stream = b"".join(ipc.pack(header, body) for header, body in messages)
         got = []
         for at in range(0, len(stream), piece):
             ours.sendall(stream[at : at + piece])
@@ -124,7 +124,7 @@ def test_messages_arrive_whole_however_they_are_cut(
                 got.append(message)
         assert got == messages
         ours.close()
-        with pytest.raises(wire.ClosedError):
+        with pytest.raises(ipc.PeerClosedError):
             channel.receive(0)
 
 
@@ -141,8 +141,8 @@ async def test_what_is_no_message_is_refused(content: bytes) -> None:
     reader = asyncio.StreamReader()
     reader.feed_data(content)
     reader.feed_eof()
-    with pytest.raises(wire.WireError):
-        await wire.read(reader)
+    with pytest.raises(ipc.IpcError):
+        await ipc.read(reader)
 
 
 # --- batches

@@ -4,27 +4,27 @@ import os
 from pathlib import Path
 
 from edge_bridge.coded import CodedPicture, Coding
-from edge_bridge.inference.child import Child
 from edge_bridge.inference.config import (
     InferenceConfig,
 )
-from edge_bridge.inference.feed import Offered
-from edge_bridge.inference.files import fingerprint
+from edge_bridge.inference.frame_queue import QueuedFrame
 from edge_bridge.inference.handover import Handover
+from edge_bridge.inference.model_files import fingerprint
+from edge_bridge.inference.worker_process import WorkerProcess
 from tests.unit.edge_bridge.packets import RUN
 from tests.unit.vision.models import write_card
 
 
-def offered(camera: str, number: int, *, keyframe: bool = False) -> Offered:
+def offered(camera: str, number: int, *, keyframe: bool = False) -> QueuedFrame:
     coding = Coding("h264", b"", 8, 8)
     picture = CodedPicture(camera, RUN, b"", number, number, keyframe, coding)
-    return Offered(picture, False, float(number))
+    return QueuedFrame(picture, False, float(number))
 
 
 def test_each_camera_moves_at_its_keyframe() -> None:
     async def nobody(event: object) -> None: ...
 
-    old, new = (Child(InferenceConfig(), {}, nobody) for _ in range(2))
+    old, new = (WorkerProcess(InferenceConfig(), {}, nobody) for _ in range(2))
     handover = Handover(old)
     for camera in "ab":
         assert handover.choose(offered(camera, 0, keyframe=True)) == (old, False)
@@ -43,7 +43,7 @@ def test_each_camera_moves_at_its_keyframe() -> None:
 def test_a_camera_without_keyframes_is_not_waited_for_for_ever() -> None:
     async def nobody(event: object) -> None: ...
 
-    old, new = (Child(InferenceConfig(), {}, nobody) for _ in range(2))
+    old, new = (WorkerProcess(InferenceConfig(), {}, nobody) for _ in range(2))
     handover = Handover(old)
     handover.choose(offered("a", 0, keyframe=True))
     handover.move_to(new)

@@ -10,14 +10,14 @@ import av
 import numpy as np
 import pytest
 
-from edge_bridge.inference import looker
+from edge_bridge.inference import model_runner
 from edge_bridge.inference.config import InferenceConfig
-from edge_bridge.inference.decode import Decoded
-from edge_bridge.inference.wire import Channel
-from edge_bridge.inference.worker import Worker
+from edge_bridge.inference.decode import DecodedFrame
+from edge_bridge.inference.ipc import WorkerChannel
+from edge_bridge.inference.worker import InferenceWorker
 from tests.unit.edge_bridge.packets import OTHER_RUN, RUN, START_MS
 from tests.waiting import wait_for
-from vision.detector import Found, Picture, clip
+from vision.detector import BgrImage, DetectedObject, clip
 
 HIGH, LOW = "acme/north/high", "acme/south/low"
 PICTURES = 24
@@ -36,13 +36,13 @@ class Bright:
     def useful_size(self, width: int, height: int) -> tuple[int, int]:
         return width // 2, height // 2
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Found]]:
+    def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
         assert self.go.wait(60)
         found = [self._bright(picture) for picture in pictures]
         self.looks.append([each[0].box[1] < 0.5 for each in found])
         return found
 
-    def _bright(self, picture: Picture) -> list[Found]:
+    def _bright(self, picture: BgrImage) -> list[DetectedObject]:
         height, width = picture.shape[:2]
         down, across = np.nonzero(picture[..., 1] > 150)
         box = clip(
@@ -52,7 +52,7 @@ class Bright:
             (down.max() + 1) / height,
         )
         assert box is not None
-        return [Found("person", 0.9, box)]
+        return [DetectedObject("person", 0.9, box)]
 
 
 def shown(number: int, top: int) -> av.VideoFrame:
@@ -73,20 +73,20 @@ async def test_cameras_share_batches_and_each_keeps_its_own_tracks_across_them(
     ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten pictures a second of each of two cameras; the model begins when all of them wait."""
-    monkeypatch.setattr(looker, "BEHIND_LAG_S", 600.0)
+    monkeypatch.setattr(model_runner, "BEHIND_LAG_S", 600.0)
     detector = Bright()
     config = InferenceConfig.model_validate(
         {"model": "any.yaml", "rate_fps": 10, "batch": 8, "motion": {"enabled": False}}
     )
-    worker = Worker(Channel(ends[1]), config, {}, detector)
+    worker = InferenceWorker(WorkerChannel(ends[1]), config, {}, detector)
     for number in range(PICTURES):
         for camera, run, top in ((HIGH, RUN, 10), (LOW, OTHER_RUN, 70)):
             at_ms = START_MS + number * 100
-            decoded = Decoded(run, number * 9_000, at_ms, shown(number, top))
+            decoded = DecodedFrame(run, number * 9_000, at_ms, shown(number, top))
             sample = worker.eye(camera).see(decoded, worker.pace)
             assert sample is not None
             assert (sample.picture.shape, sample.aspect) == ((60, 100, 3), 200 / 120)
-            worker.looker.offer(sample)
+            worker.runner.offer(sample)
     detector.go.set()
     counted: Counter[str] = Counter()
 
@@ -96,13 +96,13 @@ async def test_cameras_share_batches_and_each_keeps_its_own_tracks_across_them(
         return counted.total() == 2 * PICTURES
 
     await wait_for(all_looked_at, within_s=30, what="all to be looked at")
-    worker.looker.finish(30)
+    worker.runner.finish(30)
     assert counted == {HIGH: PICTURES, LOW: PICTURES}
     assert max(len(look) for look in detector.looks) == 8
     assert any(look.count(True) >= 2 and look.count(False) >= 2 for look in detector.looks)
 
     ends[1].shutdown(socket.SHUT_WR)
-    channel = Channel(ends[0])
+    channel = WorkerChannel(ends[0])
     messages: list[dict[str, Any]] = []
     while sum(len(message["frames"]) for message in messages) < 2 * PICTURES:
         received = channel.receive(30)

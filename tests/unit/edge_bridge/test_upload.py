@@ -13,16 +13,16 @@ from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
-from edge_bridge.upload import stubborn as stubborn_module
-from edge_bridge.upload.bandwidth import Bandwidth
-from edge_bridge.upload.choice import Choice
-from edge_bridge.upload.fragments import FragmentUploads
+from edge_bridge.upload import quarantine as quarantine_module
+from edge_bridge.upload.bandwidth import BandwidthLimiter
+from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.parallel import Parallel
+from edge_bridge.upload.outbox_sender import OutboxSender
+from edge_bridge.upload.quarantine import FragmentQuarantine
 from edge_bridge.upload.schedule import Schedule
-from edge_bridge.upload.sender import Sender
-from edge_bridge.upload.signal import Signal
-from edge_bridge.upload.stubborn import Stubborn
+from edge_bridge.upload.scheduler import UploadScheduler
+from edge_bridge.upload.uploader import FragmentUploader
+from edge_bridge.upload.wakeup import Wakeup
 from tests.unit.edge_bridge.cloud import MemoryCloud
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
 from tests.waiting import wait_for
@@ -38,7 +38,7 @@ class Uploading:
         self.folder, self.cloud, self.order = folder, cloud, order
 
     async def __aenter__(self) -> "Uploading":
-        work, stored = Signal(), Signal()
+        work, stored = Wakeup(), Wakeup()
 
         def changed() -> None:
             work.set()
@@ -49,12 +49,14 @@ class Uploading:
         )
         store: Any = self.cloud
         to_s3 = Link("s3")
-        self.uploads = FragmentUploads(
+        self.uploads = FragmentUploader(
             self.owner, store, to_s3, stored=stored, put=work,
-            choice=Choice(self.order, now_ms=lambda: T0_MS + 120_000),
-            bandwidth=Bandwidth(Schedule()), parallel=Parallel(1, 1, 1),
+            choice=UploadScheduler(self.order, now_ms=lambda: T0_MS + 120_000),
+            bandwidth=BandwidthLimiter(Schedule()), parallel=ConcurrencyLimit(1, 1, 1),
         )  # fmt: skip
-        self.sender = Sender(self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work)
+        self.sender = OutboxSender(
+            self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work
+        )
         self._tasks = [
             asyncio.create_task(self.uploads.run()),
             asyncio.create_task(self.sender.run()),
@@ -255,7 +257,7 @@ async def test_fragments_that_always_fail_stop_no_other(
     """Something on the way resets the connection at certain bytes, for ever."""
     monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(stubborn_module, "FIRST_S", 0.001)
+    monkeypatch.setattr(quarantine_module, "FIRST_S", 0.001)
     spool = open_spool(tmp_path, "e1", PLENTY)
     for seq in range(30):
         spool.store(*fragment(seq), started())
@@ -275,14 +277,14 @@ async def test_fragments_that_always_fail_stop_no_other(
 
 
 def test_a_line_that_is_down_sets_nothing_apart() -> None:
-    stubborn = Stubborn()
+    quarantine = FragmentQuarantine()
     ids = [FragmentId(CAMERA, RUN, seq) for seq in range(5_000)]
     for one in ids:
-        stubborn.failed(one)
-        assert len(stubborn.waiting(0)) <= 100
-        assert not stubborn.apart(0)
+        quarantine.failed(one)
+        assert len(quarantine.waiting(0)) <= 100
+        assert not quarantine.apart(0)
     for at in range(0, 5_000, 2):  # every second one fails: bounded, and all may be tried again
-        stubborn.failed(ids[at])
-        stubborn.succeeded(ids[at + 1], at)
-    assert len(stubborn.apart(0)) <= 1_000
-    assert not stubborn.apart(100_000)
+        quarantine.failed(ids[at])
+        quarantine.succeeded(ids[at + 1], at)
+    assert len(quarantine.apart(0)) <= 1_000
+    assert not quarantine.apart(100_000)

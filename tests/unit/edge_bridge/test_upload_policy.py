@@ -13,13 +13,13 @@ from domain.identity import FragmentId
 from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.temperatures import temperatures
-from edge_bridge.upload.bandwidth import Bandwidth, Bucket
-from edge_bridge.upload.choice import Choice
+from edge_bridge.upload.adaptive_timeout import LONGEST_S, AdaptiveTimeout
+from edge_bridge.upload.bandwidth import BandwidthLimiter, TokenBucket
+from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.config import UploadConfig
 from edge_bridge.upload.link import LONGEST_WAIT_S, Link
-from edge_bridge.upload.parallel import Parallel
-from edge_bridge.upload.patience import LONGEST_S, Patience
-from edge_bridge.upload.schedule import Schedule, Stretch
+from edge_bridge.upload.schedule import Schedule, TimeSlot
+from edge_bridge.upload.scheduler import UploadScheduler
 from tests.unit.edge_bridge.material import T0_MS, fragment, started
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -33,7 +33,7 @@ class TestSchedule:
     # Berlin:  00:00 ───── 08:00 ═════ 4,000 ═════ 18:00 ───── 22:00 ═ 0 ═ 24:00 …… 06:00
     SCHEDULE = Schedule(
         20_000,
-        [Stretch(time(8), time(18), 4_000), Stretch(time(22), time(6), 0)],
+        [TimeSlot(time(8), time(18), 4_000), TimeSlot(time(22), time(6), 0)],
         BERLIN,
     )
 
@@ -91,8 +91,8 @@ class TestBandwidth:
         async def sleep(seconds: float) -> None:
             now[0] += seconds
 
-        schedule = Schedule(20_000, [Stretch(time(8), time(18), 4_000)], BERLIN)
-        bandwidth = Bandwidth(
+        schedule = Schedule(20_000, [TimeSlot(time(8), time(18), 4_000)], BERLIN)
+        bandwidth = BandwidthLimiter(
             schedule,
             steady_s=lambda: now[0],
             utc_ms=lambda: int((start + timedelta(seconds=now[0])).timestamp() * 1_000),
@@ -109,7 +109,7 @@ class TestBandwidth:
             assert allowed * 0.99 < by_hour[hour] < allowed * 1.01, hour
 
     def test_a_cap_of_nothing_waits_and_messages_may_owe(self) -> None:
-        bucket = Bucket()
+        bucket = TokenBucket()
         assert bucket.wait_s(0, 0) > 0
         assert bucket.wait_s(1, 8) == 0  # 1,000 bytes a second
         bucket.spend(11_000)
@@ -120,7 +120,9 @@ class TestBandwidth:
 
 class TestParallel:
     @staticmethod
-    def on_a_line(parallel: Parallel, *, each: float, line: float, seconds: float) -> list[int]:
+    def on_a_line(
+        parallel: ConcurrencyLimit, *, each: float, line: float, seconds: float
+    ) -> list[int]:
         """Upload over a line that carries `line` bytes a second, `each` per connection at most."""
         now, seen = 0.0, []
         while now < seconds:
@@ -132,32 +134,34 @@ class TestParallel:
         return seen
 
     def test_a_long_thin_line_gets_more_at_once(self) -> None:
-        seen = self.on_a_line(Parallel(1, 16, 4), each=100_000, line=1_000_000, seconds=600)
+        seen = self.on_a_line(ConcurrencyLimit(1, 16, 4), each=100_000, line=1_000_000, seconds=600)
         assert max(seen) >= 10
         assert seen[-1] >= 9
 
     def test_a_full_line_keeps_few(self) -> None:
-        seen = self.on_a_line(Parallel(1, 16, 2), each=1_000_000, line=100_000, seconds=3_600)
+        seen = self.on_a_line(
+            ConcurrencyLimit(1, 16, 2), each=1_000_000, line=100_000, seconds=3_600
+        )
         assert max(seen) <= 3
 
     @pytest.mark.parametrize("at_first", [4, 16])
     def test_a_full_line_comes_down_to_as_few_as_fill_it(self, at_first: int) -> None:
         """What else is under way is what a live fragment shares the line with."""
-        parallel = Parallel(1, 16, at_first)
+        parallel = ConcurrencyLimit(1, 16, at_first)
         seen = self.on_a_line(parallel, each=350_000, line=1_000_000, seconds=1_800)
         settled = seen[len(seen) // 2 :]
         assert set(settled) <= {2, 3, 4}  # 3 fill it; the others are tried again and again
         assert settled.count(3) > 0.8 * len(settled)
 
     def test_one_that_hangs_never_holds_up_all_others(self) -> None:
-        seen = self.on_a_line(Parallel(1, 16, 4), each=9e9, line=1_000_000, seconds=3_600)
+        seen = self.on_a_line(ConcurrencyLimit(1, 16, 4), each=9e9, line=1_000_000, seconds=3_600)
         assert min(seen) == 2
-        seen = self.on_a_line(Parallel(1, 1, 1), each=9e9, line=1_000_000, seconds=600)
+        seen = self.on_a_line(ConcurrencyLimit(1, 1, 1), each=9e9, line=1_000_000, seconds=600)
         assert set(seen) == {1}
 
     def test_steps_down_together_give_up_little(self) -> None:
         """A line on which each one more brings a little: sixteen carry 94 % of what it can."""
-        parallel, now, carried = Parallel(1, 16, 16), 0.0, 0.0
+        parallel, now, carried = ConcurrencyLimit(1, 16, 16), 0.0, 0.0
         for _ in range(3_000):
             parallel.began(now)
             now += 0.1 * (parallel.now + 1) / parallel.now
@@ -166,7 +170,7 @@ class TestParallel:
         assert carried / now > 0.95 * (1_000_000 * 16 / 17)
 
     def test_failures_halve_it_down_to_the_bound(self) -> None:
-        parallel = Parallel(2, 16, 16)
+        parallel = ConcurrencyLimit(2, 16, 16)
         halved = []
         for _ in range(5):
             parallel.failed()
@@ -177,7 +181,7 @@ class TestParallel:
         seed = random.randrange(1 << 32)
         print(f"seed {seed}")
         chance = random.Random(seed)
-        parallel, now = Parallel(1, 16, 8), 0.0
+        parallel, now = ConcurrencyLimit(1, 16, 8), 0.0
         for _ in range(2_000):  # three of ten requests are reset
             parallel.began(now)
             now += 1
@@ -192,7 +196,7 @@ class TestParallel:
 
 class TestPatience:
     def test_a_slow_line_is_waited_for_in_the_end(self) -> None:
-        patience, size, line = Patience(), 2_500_000, 8_000  # 64 kbit/s
+        patience, size, line = AdaptiveTimeout(), 2_500_000, 8_000  # 64 kbit/s
         tries = 0
         while patience.allowed_s(size) < size / line:
             patience.ran_out()
@@ -202,7 +206,7 @@ class TestPatience:
         assert patience.allowed_s(size) >= size / line  # and not forgotten
 
     def test_it_never_grows_without_bound(self) -> None:
-        patience = Patience()
+        patience = AdaptiveTimeout()
         for _ in range(1_000):
             patience.ran_out()
         assert patience.allowed_s(1 << 32) <= LONGEST_S
@@ -218,7 +222,7 @@ class TestChoice:
         return spool
 
     @staticmethod
-    def order(spool: Spool, choice: Choice, count: int) -> list[int]:
+    def order(spool: Spool, choice: UploadScheduler, count: int) -> list[int]:
         out = []
         for _ in range(count):
             row = choice.pick(choice.look(spool, 0), set())
@@ -229,7 +233,7 @@ class TestChoice:
 
     def test_live_stays_current_while_a_share_drains_the_backlog(self, spool: Spool) -> None:
         now_ms = [T0_MS + 400_000]
-        choice = Choice("live", backlog_share=0.25, now_ms=lambda: now_ms[0])
+        choice = UploadScheduler("live", backlog_share=0.25, now_ms=lambda: now_ms[0])
         order = self.order(spool, choice, 20)
         live, backlog = [s for s in order if s >= 85], [s for s in order if s < 85]
         assert live == list(range(85, 85 + len(live)))
@@ -238,15 +242,15 @@ class TestChoice:
         assert self.order(spool, choice, 3) == [5, 6, 7]  # all of it, where nothing is live
 
     def test_nothing_for_the_backlog_while_live_waits(self, spool: Spool) -> None:
-        choice = Choice("live", backlog_share=0, now_ms=lambda: T0_MS + 400_000)
+        choice = UploadScheduler("live", backlog_share=0, now_ms=lambda: T0_MS + 400_000)
         assert self.order(spool, choice, 16) == [*range(85, 100), 0]
 
     def test_oldest_first(self, spool: Spool) -> None:
-        choice = Choice("oldest", now_ms=lambda: T0_MS + 400_000)
+        choice = UploadScheduler("oldest", now_ms=lambda: T0_MS + 400_000)
         assert self.order(spool, choice, 5) == [0, 1, 2, 3, 4]
 
     def test_what_is_in_hand_is_not_taken_twice(self, spool: Spool) -> None:
-        choice = Choice("live", now_ms=lambda: T0_MS + 400_000)
+        choice = UploadScheduler("live", now_ms=lambda: T0_MS + 400_000)
         taken: set[FragmentId] = set()
         for _ in range(100):
             row = choice.pick(choice.look(spool, len(taken)), taken)

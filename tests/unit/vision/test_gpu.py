@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vision.gpu import CUDA, KEPT_ENGINES, TENSORRT, Gpu, provider_options
+from vision.gpu import CUDA, KEPT_ENGINES, TENSORRT, GpuOptions, provider_options
 
 
 @pytest.fixture
@@ -17,27 +17,29 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_cuda_gets_its_device_and_its_bound(model: Path) -> None:
-    options = provider_options(CUDA, Gpu(device=2, memory_mib=512), model)
+    options = provider_options(CUDA, GpuOptions(device=2, memory_mib=512), model)
     assert options["device_id"] == "2"
     assert options["gpu_mem_limit"] == str(512 * 1024 * 1024)
     assert options["cudnn_conv_algo_search"] == "HEURISTIC"
-    assert "gpu_mem_limit" not in provider_options(CUDA, Gpu(), model)
+    assert "gpu_mem_limit" not in provider_options(CUDA, GpuOptions(), model)
 
 
 def test_the_cpu_is_told_nothing(model: Path) -> None:
-    assert provider_options("CPUExecutionProvider", Gpu(device=1, memory_mib=64), model) == {}
+    assert (
+        provider_options("CPUExecutionProvider", GpuOptions(device=1, memory_mib=64), model) == {}
+    )
 
 
 def test_engines_are_kept_for_each_model_file(tmp_path: Path, model: Path) -> None:
     cache = tmp_path / "engines"
-    first = provider_options(TENSORRT, Gpu(half=True, engine_cache=cache), model)
+    first = provider_options(TENSORRT, GpuOptions(half=True, engine_cache=cache), model)
     assert first["trt_engine_cache_enable"] == first["trt_timing_cache_enable"] == "True"
     assert first["trt_fp16_enable"] == "True"
     assert Path(first["trt_engine_cache_path"]).is_dir()
     assert Path(first["trt_engine_cache_path"]).parent == cache
-    assert provider_options(TENSORRT, Gpu(half=True, engine_cache=cache), model) == first
+    assert provider_options(TENSORRT, GpuOptions(half=True, engine_cache=cache), model) == first
     model.write_bytes(b"other weights of the same graph")
-    second = provider_options(TENSORRT, Gpu(engine_cache=cache), model)
+    second = provider_options(TENSORRT, GpuOptions(engine_cache=cache), model)
     assert second["trt_engine_cache_path"] != first["trt_engine_cache_path"]
     assert second["trt_fp16_enable"] == "False"
 
@@ -50,7 +52,7 @@ def test_only_the_newest_engines_are_kept_and_nothing_else_is_touched(
     paths = []
     for number in range(KEPT_ENGINES + 2):
         model.write_bytes(bytes([number]))
-        options = provider_options(TENSORRT, Gpu(engine_cache=cache), model)
+        options = provider_options(TENSORRT, GpuOptions(engine_cache=cache), model)
         paths.append(Path(options["trt_engine_cache_path"]))
         (paths[-1] / "some.engine").write_bytes(b"...")
         os.utime(paths[-1], (1_000 + number, 1_000 + number))
@@ -63,7 +65,7 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
-        options = provider_options(TENSORRT, Gpu(engine_cache=tmp_path / "file"), model)
+        options = provider_options(TENSORRT, GpuOptions(engine_cache=tmp_path / "file"), model)
     assert "trt_engine_cache_enable" not in options
     assert "Make the folder writable" in caplog.text
-    assert "trt_engine_cache_enable" not in provider_options(TENSORRT, Gpu(), model)
+    assert "trt_engine_cache_enable" not in provider_options(TENSORRT, GpuOptions(), model)

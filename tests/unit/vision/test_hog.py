@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from vision.hog import HogPeople, group
+from vision.hog import HogPeopleDetector, group_detections
 
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 
@@ -40,7 +40,7 @@ STANDING = {
 
 @pytest.mark.parametrize("number", STANDING)
 def test_boxes_sit_on_the_people(number: int) -> None:
-    found = HogPeople().detect(frames(number))[0]
+    found = HogPeopleDetector().detect(frames(number))[0]
     assert {one.label for one in found} == {"person"}
     assert all(0.5 < one.score <= 1 for one in found)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
@@ -51,7 +51,7 @@ def test_boxes_sit_on_the_people(number: int) -> None:
 
 
 def test_people_are_found_throughout_the_clip() -> None:
-    counts = [len(found) for found in HogPeople().detect(frames(*range(80, 780, 100)))]
+    counts = [len(found) for found in HogPeopleDetector().detect(frames(*range(80, 780, 100)))]
     assert sum(counts) / len(counts) >= 4
     assert max(counts) <= 12
 
@@ -59,18 +59,18 @@ def test_people_are_found_throughout_the_clip() -> None:
 def test_an_empty_scene_has_nobody() -> None:
     grey = np.full((576, 768, 3), 120, np.uint8)
     noise = np.random.default_rng(3).integers(0, 255, (576, 768, 3)).astype(np.uint8)
-    assert HogPeople().detect([grey, noise]) == [[], []]
+    assert HogPeopleDetector().detect([grey, noise]) == [[], []]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (40, 600), (600, 20)])
 def test_a_picture_too_small_for_a_person_is_no_error(shape: tuple[int, int]) -> None:
-    assert HogPeople().detect([np.zeros((*shape, 3), np.uint8)]) == [[]]
+    assert HogPeopleDetector().detect([np.zeros((*shape, 3), np.uint8)]) == [[]]
 
 
 def test_a_large_picture_gives_the_same_people() -> None:
     small = frames(240)[0]
     large = np.repeat(np.repeat(small, 3, axis=0), 3, axis=1)
-    detector = HogPeople()
+    detector = HogPeopleDetector()
     of_small, of_large = (found for found in detector.detect([small, large]))
     assert len(of_large) >= len(of_small) - 2
     matched = sum(any(overlap(a.box, b.box) > 0.5 for b in of_small) for a in of_large)
@@ -83,9 +83,9 @@ def test_grouping_needs_several_answers() -> None:
         [[100, 100, 64, 128], [104, 100, 64, 128], [108, 96, 64, 128], [400, 100, 64, 128]],
         np.float64,
     )
-    people = group(boxes, np.asarray([1.0, 2.0, 1.0, 3.0]))
+    people = group_detections(boxes, np.asarray([1.0, 2.0, 1.0, 3.0]))
     assert len(people) == 1
     box, weight = people[0]
     assert box == pytest.approx([104, 99, 64, 128])
     assert weight == 2.0
-    assert group(np.zeros((0, 4)), np.zeros(0)) == []
+    assert group_detections(np.zeros((0, 4)), np.zeros(0)) == []

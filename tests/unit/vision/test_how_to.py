@@ -8,7 +8,7 @@ import yaml
 
 from edge_bridge.inference.config import InferenceConfig
 from vision.card import ModelCard
-from vision.layouts.choose import layout_of
+from vision.layouts.factory import layout_for
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "models.md"
 BLOCKS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S)]
@@ -25,7 +25,7 @@ def test_the_examples_are_cards(tmp_path: Path, card: dict[str, object]) -> None
     (tmp_path / "coco.names").write_text("person\nbicycle\ncar\ntruck\n")
     (tmp_path / "card.yaml").write_text(yaml.safe_dump(card))
     loaded = ModelCard.load(tmp_path / "card.yaml")
-    assert layout_of(loaded) is not None
+    assert layout_for(loaded) is not None
     assert loaded.path.parent == tmp_path
 
 

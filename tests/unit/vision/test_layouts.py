@@ -14,7 +14,7 @@ import pytest
 
 from domain.errors import ModelError
 from tests.unit.vision.models import write_card, write_constant
-from vision.detector import Found
+from vision.detector import DetectedObject
 from vision.onnx_detector import load
 
 PICTURE = np.full((100, 200, 3), 90, np.uint8)
@@ -26,11 +26,13 @@ SMALL = (40.0, 20.0, 52.0, 28.0)
 SMALL_BOX = (0.625, 0.125, 0.1875, 0.25)
 
 
-def detect(folder: Path, output: dict[str, Any], **changes: Any) -> list[Found]:
+def detect(folder: Path, output: dict[str, Any], **changes: Any) -> list[DetectedObject]:
     return load(write_card(folder, output, **changes)).detect([PICTURE])[0]
 
 
-def assert_found(found: list[Found], *expected: tuple[str, float, tuple[float, ...]]) -> None:
+def assert_found(
+    found: list[DetectedObject], *expected: tuple[str, float, tuple[float, ...]]
+) -> None:
     assert [(one.label, one.score) for one in found] == [
         (label, pytest.approx(score, abs=2e-4)) for label, score, _ in expected
     ]
@@ -120,7 +122,7 @@ def test_detr_sized_is_told_the_inputs_size(
     tmp_path: Path, order: str, expected: list[int]
 ) -> None:
     from vision.card import ModelCard
-    from vision.layouts.choose import layout_of
+    from vision.layouts.factory import layout_for
 
     card = ModelCard.load(
         write_card(
@@ -129,7 +131,7 @@ def test_detr_sized_is_told_the_inputs_size(
             input={"width": 64, "height": 48},
         )
     )
-    assert layout_of(card).feed(2)["size"].tolist() == [expected, expected]
+    assert layout_for(card).feed(2)["size"].tolist() == [expected, expected]
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "softmax"])

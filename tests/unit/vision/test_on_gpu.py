@@ -8,14 +8,14 @@ import onnxruntime as ort
 import pytest
 
 from bench.detect_material import street, write_model
-from vision.detector import Found, Picture
-from vision.gpu import CUDA, TENSORRT, Gpu
+from vision.detector import BgrImage, DetectedObject
+from vision.gpu import CUDA, TENSORRT, GpuOptions
 from vision.onnx_detector import load
 
 NAMES = {"cuda": CUDA, "tensorrt": TENSORRT}
 
 
-def pictures() -> list[Picture]:
+def pictures() -> list[BgrImage]:
     return [np.asarray(f.to_ndarray(format="bgr24"), np.uint8) for f in street(1280, 720, 3)]
 
 
@@ -30,7 +30,7 @@ def asked(provider: str) -> str:
     return provider
 
 
-def assert_alike(ones: list[list[Found]], others: list[list[Found]]) -> None:
+def assert_alike(ones: list[list[DetectedObject]], others: list[list[DetectedObject]]) -> None:
     assert sum(map(len, ones)) > 0
     for one, other in zip(ones, others, strict=True):
         assert [each.label for each in one] == [each.label for each in other]
@@ -41,7 +41,7 @@ def assert_alike(ones: list[list[Found]], others: list[list[Found]]) -> None:
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_it_computes_there_and_finds_what_the_cpu_finds(tmp_path: Path, provider: str) -> None:
-    gpu = Gpu(engine_cache=tmp_path / "engines")
+    gpu = GpuOptions(engine_cache=tmp_path / "engines")
     detector = load(write_model(tmp_path), providers=[asked(provider)], gpu=gpu)
     assert detector.provider == NAMES[provider]
     assert_alike(detector.detect(pictures()), load(write_model(tmp_path)).detect(pictures()))
@@ -52,7 +52,7 @@ def test_engines_are_built_once(tmp_path: Path) -> None:
     card = write_model(tmp_path)
 
     def engines() -> dict[Path, int]:
-        load(card, providers=[asked("tensorrt")], gpu=Gpu(engine_cache=cache))
+        load(card, providers=[asked("tensorrt")], gpu=GpuOptions(engine_cache=cache))
         return {path: path.stat().st_mtime_ns for path in cache.glob("*/*.engine")}
 
     first = engines()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vision.card import InputSpec
 from vision.detector import clip
-from vision.preprocess import Preparer, place
+from vision.preprocess import Preprocessor, place
 
 sizes = st.integers(16, 4096)
 RESIZES = [("letterbox", "centre"), ("letterbox", "top-left"), ("stretch", "centre")]
@@ -62,7 +62,7 @@ def test_where_a_wide_picture_lies(
 def test_the_bars_are_filled_and_the_picture_is_whole() -> None:
     spec = InputSpec(width=64, height=64, fill=7)
     picture = np.full((100, 200, 3), (10, 20, 30), np.uint8)
-    tensor, _ = Preparer(spec).prepare([picture])
+    tensor, _ = Preprocessor(spec).prepare([picture])
     assert tensor.shape == (1, 3, 64, 64)
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
@@ -88,7 +88,7 @@ def test_values_are_scaled_and_ordered_as_the_card_says(layout: str, dtype: str)
     if dtype != "uint8":
         given_ |= {"scale": 1 / 255, "mean": [0.5, 0.1, 0], "std": [0.5, 0.4, 0.5]}
     picture = np.random.default_rng(5).integers(0, 256, (8, 16, 3)).astype(np.uint8)
-    tensor, _ = Preparer(InputSpec.model_validate(given_)).prepare([picture])
+    tensor, _ = Preprocessor(InputSpec.model_validate(given_)).prepare([picture])
     values = picture[..., ::-1].astype(np.float32)
     if dtype != "uint8":
         values = (values / 255 - [0.5, 0.1, 0]) / [0.5, 0.4, 0.5]
@@ -105,11 +105,11 @@ def test_buffers_that_are_used_again_remember_nothing() -> None:
         rng.integers(0, 256, (*size, 3)).astype(np.uint8)
         for size in ((40, 100), (100, 40), (64, 64), (40, 100))
     ]
-    used = Preparer(spec)
+    used = Preprocessor(spec)
     for several in ([pictures[0]], pictures, pictures[1:], [pictures[2]]):
         tensor, placements = used.prepare(several)
         assert len(tensor) == len(placements) == len(several)
         for row, picture in zip(tensor, several, strict=True):
-            assert (row == Preparer(spec).prepare([picture])[0][0]).all()
+            assert (row == Preprocessor(spec).prepare([picture])[0][0]).all()
     tensor, placements = used.prepare(pictures[:1], least=4)
     assert (len(tensor), len(placements)) == (4, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vision.privacy import hide
+from vision.privacy import black_out
 
 SQUARE = [(0.25, 0.5), (0.75, 0.5), (0.75, 1.0), (0.25, 1.0)]
 
@@ -13,7 +13,7 @@ def test_the_place_is_black_and_the_rest_is_as_it_was(width: int, height: int) -
     rng = np.random.default_rng(1)
     before = rng.integers(1, 255, (height, width, 3)).astype(np.uint8)
     picture = before.copy()
-    hide(picture, [SQUARE])
+    black_out(picture, [SQUARE])
     left, right = width // 4, -(-width * 3 // 4)
     assert not picture[-(-height // 2) :, left : right + 1].any()
     rest = np.ones((height, width), bool)
@@ -23,9 +23,9 @@ def test_the_place_is_black_and_the_rest_is_as_it_was(width: int, height: int) -
 
 def test_several_places_and_none() -> None:
     picture = np.full((100, 100, 3), 200, np.uint8)
-    hide(picture, [])
+    black_out(picture, [])
     assert (picture == 200).all()
-    hide(picture, [[(0, 0), (0.2, 0), (0, 0.2)], [(1, 1), (0.8, 1), (1, 0.8)]])
+    black_out(picture, [[(0, 0), (0.2, 0), (0, 0.2)], [(1, 1), (0.8, 1), (1, 0.8)]])
     assert not picture[2, 2].any()
     assert not picture[97, 97].any()
     assert (picture[30:70, 30:70] == 200).all()

@@ -6,25 +6,27 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from vision.courses import Courses, overlaps
-from vision.detector import Box, Found
-from vision.tracking import MOST_TRACKS, Tracked, Tracker
+from vision.detector import Box, DetectedObject
+from vision.kalman import BoxFilters, buffered_iou
+from vision.tracking import MAX_TRACKS, TrackedBox, Tracker
 
 ASPECT = 16 / 9
 
 
-def person(x: float, y: float = 0.5, *, score: float = 0.9, label: str = "person") -> Found:
+def person(
+    x: float, y: float = 0.5, *, score: float = 0.9, label: str = "person"
+) -> DetectedObject:
     """A person a fifth of the picture high, whose middle is at `x` heights, `y` heights."""
     w, h = 0.08, 0.2
-    return Found(label, score, ((x - w / 2) / ASPECT, y - h / 2, w / ASPECT, h))
+    return DetectedObject(label, score, ((x - w / 2) / ASPECT, y - h / 2, w / ASPECT, h))
 
 
-def names(tracked: Sequence[Tracked | None]) -> list[str | None]:
+def names(tracked: Sequence[TrackedBox | None]) -> list[str | None]:
     return [None if one is None else one.track for one in tracked]
 
 
 def follow(
-    tracker: Tracker, scene: Callable[[float], list[Found]], times_ms: Sequence[int]
+    tracker: Tracker, scene: Callable[[float], list[DetectedObject]], times_ms: Sequence[int]
 ) -> list[list[str | None]]:
     """Return the names of each picture's boxes; `scene` takes seconds."""
     return [
@@ -54,7 +56,7 @@ def test_two_who_cross_keep_their_names() -> None:
     b ◄─────╱ ╲
     """
 
-    def scene(s: float) -> list[Found]:
+    def scene(s: float) -> list[DetectedObject]:
         both = [person(0.2 + 0.2 * s, 0.45), person(1.4 - 0.2 * s, 0.55)]
         return both if round(s * 5) % 2 else both[::-1]
 
@@ -68,7 +70,7 @@ def test_two_who_cross_keep_their_names() -> None:
 
 
 def test_someone_hidden_for_a_while_comes_back_under_the_same_name() -> None:
-    def scene(s: float) -> list[Found]:
+    def scene(s: float) -> list[DetectedObject]:
         return [] if 2 <= s < 4 else [person(0.1 + 0.16 * s)]
 
     got = follow(Tracker(lost_ms=3_000), scene, range(0, 6_000, 200))
@@ -76,7 +78,7 @@ def test_someone_hidden_for_a_while_comes_back_under_the_same_name() -> None:
 
 
 def test_someone_who_was_away_too_long_is_somebody_new() -> None:
-    def scene(s: float) -> list[Found]:
+    def scene(s: float) -> list[DetectedObject]:
         return [] if 2 <= s < 6 else [person(0.5)]
 
     got = follow(Tracker(lost_ms=3_000), scene, range(0, 8_000, 200))
@@ -135,7 +137,9 @@ def test_every_box_is_answered_and_none_shares_a_name() -> None:
         for _ in range(int(rng.integers(0, 12))):
             x, y = rng.uniform(0, 0.8, 2)
             w, h = rng.uniform(0, 0.2, 2)
-            found.append(Found(str(rng.choice(["a", "b"])), float(rng.uniform()), (x, y, w, h)))
+            found.append(
+                DetectedObject(str(rng.choice(["a", "b"])), float(rng.uniform()), (x, y, w, h))
+            )
         got = tracker.update(found, pts=number, at_ms=at_ms, aspect=1.5)
         known = [one.track for one in got if one is not None]
         assert len(got) == len(found)
@@ -149,11 +153,11 @@ def test_what_it_remembers_is_bounded() -> None:
     rng = np.random.default_rng(3)
     for number in range(4):
         crowd = [
-            Found("a", 0.9, (float(x), float(y), 0.001, 0.001))
+            DetectedObject("a", 0.9, (float(x), float(y), 0.001, 0.001))
             for x, y in rng.uniform(0, 0.99, (600, 2))
         ]
         tracker.update(crowd, pts=number, at_ms=number, aspect=1)
-    assert len(tracker._tracks) == len(tracker._courses) <= MOST_TRACKS + 600
+    assert len(tracker._tracks) == len(tracker._courses) <= MAX_TRACKS + 600
 
 
 def test_time_that_goes_back_does_no_harm() -> None:
@@ -165,7 +169,7 @@ def test_time_that_goes_back_does_no_harm() -> None:
 
 
 def test_a_course_learns_its_speed_and_goes_on_alone() -> None:
-    courses = Courses()
+    courses = BoxFilters()
     courses.begin(np.array([[0.1, 0.5, 0.08, 0.2]]))
     only = np.array([0])
     for step in range(1, 11):
@@ -179,7 +183,7 @@ def test_a_course_learns_its_speed_and_goes_on_alone() -> None:
 
 def test_overlap_of_grown_boxes() -> None:
     def iou(a: Box, b: Box, reach: float) -> float:
-        return float(overlaps(np.array([a]), np.array([b]), np.array([reach]))[0, 0])
+        return float(buffered_iou(np.array([a]), np.array([b]), np.array([reach]))[0, 0])
 
     assert iou((0, 0, 2, 2), (0, 0, 2, 2), 0) == 1
     assert iou((0, 0, 2, 2), (1, 0, 2, 2), 0) == pytest.approx(1 / 3)

@@ -1,0 +1,178 @@
+"""A message that the queue never takes stops nothing else, and nothing is given up wrongly."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from domain.errors import RefusedError, StoreError
+from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, parse
+from domain.events.registry import encode
+from domain.identity import run_end_key
+from edge_bridge import metrics
+from edge_bridge.spool.rows import MessageRow
+from edge_bridge.spool.spool import open_spool
+from edge_bridge.upload import link as link_module
+from edge_bridge.upload.rejected import MAX_QUARANTINED, RejectedMessages
+from tests.unit.edge_bridge.cloud import MemoryCloud
+from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS
+from tests.unit.edge_bridge.test_upload import (
+    FRAGMENTS,
+    PLENTY,
+    Uploading,
+    check,
+    drained,
+    record,
+)
+from tests.waiting import wait_for
+
+BEAT = b"beat"
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
+
+
+def detections(folder: Path, count: int) -> None:
+    spool = open_spool(folder, "e1", PLENTY)
+    for number in range(count):
+        frames = [DetectionFrame(pts=number, at_ms=T0_MS, objects=[])]
+        event = Detection(camera=CAMERA, run=RUN, model="hog", model_version="1", frames=frames)
+        spool.put_message(event.type, encode(event))
+    spool.close()
+
+
+def dropped() -> float:
+    return float(metrics.MESSAGES_DROPPED._value.get())
+
+
+def seen(cloud: MemoryCloud) -> set[int]:
+    events = [parse(body) for body in cloud.messages if body != BEAT]
+    return {event.frames[0].pts for event in events if isinstance(event, Detection)}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole-batch", "by-name"])
+@pytest.mark.parametrize("bad", [{7}, {0}, {34}, {0, 1, 2, 20, 21}, set(range(12))])
+async def test_poisoned_messages_are_given_up_alone(
+    whole: bool, bad: set[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    detections(tmp_path, 35)
+    cloud = MemoryCloud()
+    cloud.poison_refuses_batch = whole
+    cloud.poisoned = lambda body: any(b'"pts":%d,' % number in body for number in bad)
+    before = dropped()
+    async with Uploading(tmp_path, cloud) as uploading:
+        # A heartbeat now and then is what proves that it is not the queue.
+        def beaten() -> object:
+            uploading.sender.heartbeat(BEAT)
+            return uploading.idle()
+
+        await wait_for(beaten, within_s=20, what="all that can be sent is")
+    assert seen(cloud) == set(range(35)) - bad
+    assert dropped() - before == len(bad)
+    assert caplog.text.count("a message is given up (detection)") == len(bad)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole-batch", "by-name"])
+@pytest.mark.parametrize("poison", [b'"seq":2', b'"run-ended"', b'"run-started"'])
+async def test_a_poisoned_notice_or_end_stops_nothing(
+    whole: bool, poison: bytes, tmp_path: Path
+) -> None:
+    record(tmp_path)
+    cloud = MemoryCloud()
+    cloud.poison_refuses_batch = whole
+    cloud.poisoned = lambda body: poison in body.replace(b": ", b":")
+    async with Uploading(tmp_path, cloud) as uploading:
+
+        def beaten() -> object:
+            uploading.sender.heartbeat(BEAT)
+            return uploading.idle()
+
+        await wait_for(beaten, within_s=20, what="all that can be sent is")
+    assert run_end_key(CAMERA, RUN) in cloud.objects
+    kinds = [parse(body) for body in cloud.messages if body != BEAT]
+    assert sum(isinstance(one, FragmentArrived) for one in kinds) >= FRAGMENTS
+    if poison != b'"run-ended"':
+        assert sum(isinstance(one, RunEnded) for one in kinds) == 2
+
+
+async def test_a_queue_that_refuses_everything_loses_nothing(tmp_path: Path) -> None:
+    """Such as one of another kind, named by mistake: nothing is at fault but the queue."""
+    record(tmp_path)
+    cloud = MemoryCloud()
+    cloud.poisoned = lambda body: True
+    before = dropped()
+    async with Uploading(tmp_path, cloud) as uploading:
+        uploading.sender.heartbeat(BEAT)
+        await wait_for(lambda: cloud.operations > 100, within_s=20, what="it tries on")
+        assert uploading.sender._to_sqs.down_since_s is not None
+        cloud.poisoned = lambda body: False
+        await wait_for(uploading.idle, within_s=20, what="everything is sent")
+    assert dropped() == before
+    cloud.messages = [body for body in cloud.messages if body != BEAT]
+    check(cloud)
+
+
+async def test_a_damaged_message_is_given_up(tmp_path: Path) -> None:
+    detections(tmp_path, 3)
+    spool = open_spool(tmp_path, "e1", PLENTY)
+    spool.put_message("detection", b"\xff\xfe no text")
+    spool.close()
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud)
+    assert seen(cloud) == {0, 1, 2}
+
+
+async def test_what_an_end_says_is_asked_again_where_it_could_not_be_read(tmp_path: Path) -> None:
+    """The journal was lost, and with it what the end said: what stands in S3 counts."""
+    record(tmp_path)
+    cloud = MemoryCloud()
+    await drained(tmp_path, cloud)
+    key = run_end_key(CAMERA, RUN)
+    standing = cloud.objects[key][0].replace(b"camera closed", b"camera cut us")
+    cloud.objects[key] = (standing, {})
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"journal.db{suffix}").unlink(missing_ok=True)
+    cloud.messages.clear()
+    get, asked = cloud.get, []
+
+    async def at_the_third(of: str) -> bytes:
+        asked.append(of)
+        if len(asked) < 3:
+            raise StoreError("the store cannot be reached.")
+        return await get(of)
+
+    cloud.get = at_the_third  # type: ignore[method-assign, assignment]
+    await drained(tmp_path, cloud)
+    assert standing in cloud.messages
+
+
+def test_innocent_whatever_the_order_while_the_queue_takes_nothing() -> None:
+    """Any order of refusals without one success convicts nobody."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    refused = RejectedMessages()
+    rows = [MessageRow(number, "detection", b"%d" % number) for number in range(40)]
+    for _ in range(2_000):
+        if refused.suspects:
+            suspect = refused.suspects.popleft()
+            assert not refused.one(suspect.body, suspect.what, suspect.again)
+            continue
+        batch = chance.sample(rows, chance.randint(1, 10))
+        refused.batch([row.body for row in batch], list(batch))
+        assert len(refused.suspects) <= 10
+        assert len(refused.aside) < MAX_QUARANTINED
+
+
+async def test_the_cloud_of_these_tests_refuses_as_the_queue_does() -> None:
+    cloud = MemoryCloud()
+    cloud.poisoned = lambda body: body == b"bad"
+    with pytest.raises(RefusedError):
+        await cloud.send([b"good", b"bad"])
+    assert not cloud.messages
+    cloud.poison_refuses_batch = False
+    [refusal] = await cloud.send([b"good", b"bad"])
+    assert (refusal.at, refusal.its_fault, cloud.messages) == (1, True, [b"good"])

@@ -1,0 +1,36 @@
+"""From a card to its layout."""
+
+from typing import assert_never
+
+from vision.card import (
+    DetrOutput,
+    FastestDetOutput,
+    ModelCard,
+    NmsOutput,
+    Yolov8Output,
+    YoloxOutput,
+)
+from vision.layouts.base import Layout
+from vision.layouts.detr import Detr
+from vision.layouts.end_to_end import EndToEnd
+from vision.layouts.fastestdet import FastestDet
+from vision.layouts.yolov8 import Yolov8
+from vision.layouts.yolox import Yolox
+
+
+def layout_for(card: ModelCard) -> Layout:
+    """Return the reader of the card's output."""
+    source, classes = card.input, len(card.names)
+    match card.output:
+        case FastestDetOutput() as spec:
+            return FastestDet(spec, source, classes)
+        case YoloxOutput() as spec:
+            return Yolox(spec, source, classes)
+        case Yolov8Output() as spec:
+            return Yolov8(spec, source, classes)
+        case DetrOutput() as spec:
+            return Detr(spec, source, classes)
+        case NmsOutput() as spec:
+            return EndToEnd(spec, source, classes)
+        case other:
+            assert_never(other)

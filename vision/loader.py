@@ -1,0 +1,41 @@
+"""From a name or a model card to a loaded detector."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from domain.errors import ModelError
+from vision.card import CARD_SUFFIXES
+from vision.detector import Detector
+from vision.gpu import GpuOptions
+from vision.hog import HogPeopleDetector
+from vision.onnx_detector import load
+
+HOG = "hog"
+"""The built-in people detector, which needs no file."""
+
+
+def load_detector(
+    model: str,
+    *,
+    providers: Sequence[str] = ("cpu",),
+    fallback: bool = False,
+    threads: int = 1,
+    batch: int = 8,
+    gpu: GpuOptions | None = None,
+) -> Detector:
+    """Load `hog`, or the model of a card; an ONNX file stands for the card beside it.
+
+    Raises ModelError saying what does not fit; without `fallback` also where the first of
+    `providers` is not the one that computes.
+    """
+    if model == HOG:
+        return HogPeopleDetector(threads=threads)
+    path = Path(model)
+    if path.suffix == ".onnx":
+        beside = [path.with_suffix(suffix) for suffix in CARD_SUFFIXES]
+        path = next((card for card in beside if card.is_file()), path)
+        if path.suffix == ".onnx":
+            raise ModelError(
+                f"Model {path} has no card: write {beside[0]} as docs/how-to/models.md shows."
+            )
+    return load(path, providers=providers, fallback=fallback, threads=threads, batch=batch, gpu=gpu)
