@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from domain.camera_state import ALERT_LIMITS
+
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "ops/prometheus/alerts.yaml"
 TESTS = ROOT / "ops/prometheus/tests.yaml"
@@ -74,6 +76,26 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are() -> None:
     assert len(known) > 40
     assert asked([rule["expr"] for rule in rules()]) <= known
     assert asked(dashboard_queries()) <= known
+
+
+@pytest.mark.parametrize(
+    ("alert", "limits"),
+    [
+        ("VigilCameraSilent", [ALERT_LIMITS.camera_silent_ms / 1_000]),
+        ("VigilEdgeSilent", [ALERT_LIMITS.edge_silent_ms / 1_000]),
+        (
+            "VigilSpoolAgeing",
+            [ALERT_LIMITS.edge_silent_ms / 1_000, ALERT_LIMITS.spool_waiting_ms / 1_000],
+        ),
+        (
+            "VigilEdgeDiskFilling",
+            [ALERT_LIMITS.edge_silent_ms / 1_000, ALERT_LIMITS.disk_low_bytes],
+        ),
+    ],
+)
+def test_alerts_have_the_limits_of_the_domain(alert: str, limits: list[float]) -> None:
+    [expression] = [rule["expr"] for rule in rules() if rule["alert"] == alert]
+    assert [float(number) for number in re.findall(r"[<>]=? ([\d.]+)", expression)] == limits
 
 
 @pytest.mark.parametrize("what", ABOUT)
