@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.detect_material import RUN, Reel, encoded, street, write_model
 from domain.errors import VigilError
-from edge_bridge.inference.config import GpuConfig, InferenceConfig, Mask
+from edge_bridge.config.inference import GpuConfig, InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, DecodedFrame
 from edge_bridge.inference.detectors import build
 from edge_bridge.inference.ipc import WorkerChannel

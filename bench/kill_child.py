@@ -26,14 +26,17 @@ from edge_bridge.capture.clip import ClipSource
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError, SourceOverError
-from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
+from edge_bridge.config.spool import SpoolLimits
+from edge_bridge.config.upload import UploadConfig
+from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import Spool, open_spool
-from edge_bridge.upload.config import UploadConfig
+from edge_bridge.upload.bandwidth import BandwidthLimiter
+from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.outbox_sender import OutboxSender
+from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
 from media.fragmenter import Limits
@@ -91,8 +94,8 @@ async def _run(orders: Orders, tell: Connection) -> None:
     of = UploadConfig()
     async with store, queue:
         uploads = FragmentUploader(
-            owner, store, to_s3, stored=stored, put=work, choice=of.choice(),
-            bandwidth=of.bandwidth(), parallel=of.parallel(),
+            owner, store, to_s3, stored=stored, put=work, choice=UploadScheduler.from_config(of),
+            bandwidth=BandwidthLimiter.from_config(of), parallel=ConcurrencyLimit.from_config(of),
         )  # fmt: skip
         sender = OutboxSender(owner, store, queue, to_s3=to_s3, to_sqs=to_sqs, work=work)
         tasks = [asyncio.create_task(uploads.run()), asyncio.create_task(sender.run())]
@@ -208,7 +211,7 @@ class _Watched:
         """Have a run ended."""
         self._owner.end_run(run, ended_ms, reason)
 
-    def offer(self, picture: CodedPicture) -> bool:
+    def offer(self, picture: EncodedFrame) -> bool:
         """Count a picture; the first of a fragment has a detection."""
         number = self._shown.get(picture.run, 0)
         self._shown[picture.run] = number + 1

@@ -11,10 +11,10 @@ from bench.footage import HEIGHT, WIDTH, drawn
 from domain.events import Detection, DetectionFrame
 from domain.events.detections import FoundObject
 from domain.events.registry import encode
-from edge_bridge.coded import CodedPicture
 from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
-from edge_bridge.looking import Looking
+from edge_bridge.encoded_frame import EncodedFrame
+from edge_bridge.inference_manager import InferenceManager
 from edge_bridge.spool.owner import SpoolOwner
 
 FPS = 10
@@ -38,7 +38,7 @@ def write_clip(path: Path, frames: int, *, fps: int = FPS, gop: int = GOP) -> No
         out.mux(video.encode(None))
 
 
-class NumberedEyes(Looking):
+class NumberedEyes(InferenceManager):
     """Stands where local inference does: tells a detection for every fifth picture."""
 
     def __init__(self, owner: SpoolOwner) -> None:
@@ -69,7 +69,7 @@ class NumberedEyes(Looking):
     async def stop(self) -> None:
         """Nothing runs."""
 
-    def offer(self, picture: CodedPicture) -> bool:
+    def offer(self, picture: EncodedFrame) -> bool:
         """Take a picture."""
         camera, run = picture.camera, picture.run
         self._seen[camera] += 1

@@ -38,7 +38,7 @@ from bench.surroundings import environment, say
 from bench.usage import Usage, usage
 from domain.errors import VigilError
 from domain.events import Detection, FragmentArrived
-from edge_bridge.inference.config import HOG
+from edge_bridge.config.inference import HOG
 from local.cameras import Camera, Cameras
 from local.clips import CLIPS, prepare
 from local.folder import DataFolder

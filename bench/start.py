@@ -33,9 +33,9 @@ from domain.errors import VigilError
 from domain.events import FragmentArrived
 from domain.events.registry import encode
 from domain.times import utc_ms
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.files import tail_of
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import FragmentRow, State
 from edge_bridge.spool.spool import open_spool
 from local.folder import DataFolder

@@ -93,7 +93,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _health(arguments: argparse.Namespace) -> int:
-    from edge_bridge.asking import ask  # noqa: PLC0415 - only this command needs it
+    from edge_bridge.health_client import ask  # noqa: PLC0415 - only this command needs it
 
     state = ask(load(arguments.config).http)
     for line in state.lines:

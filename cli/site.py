@@ -11,8 +11,8 @@ from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.site_config import SITE_KEYS, SiteVersion, canonical
 from domain.times import format_ms, utc_ms
-from edge_bridge.central.laying import lay_over
 from edge_bridge.config import CloudConfig, EdgeConfig, SpoolConfig, read
+from edge_bridge.remote_config.merge import merge
 from stores.catalog import Catalog, add_camera, known_cameras
 from stores.catalog.site_configs import (
     ConfigTold,
@@ -81,7 +81,7 @@ def document_of(path: Path, site: str) -> tuple[str, EdgeConfig, list[str]]:
         cloud=CloudConfig(bucket="any", queue_url="https://any"),
         spool=SpoolConfig(dir=Path("spool")),
     )  # fmt: skip
-    config = lay_over(own, document, str(path))
+    config = merge(own, document, str(path))
     return canonical(document), config, left_out
 
 

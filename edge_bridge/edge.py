@@ -13,25 +13,26 @@ from typing import TYPE_CHECKING, Any
 from domain.events import Detection
 from domain.events.registry import encode
 from domain.unset_clock import is_held
-from edge_bridge.beat import Beats
-from edge_bridge.cameras import Cameras
 from edge_bridge.capture.bounds import bound_heap
-from edge_bridge.central.central import Central
-from edge_bridge.central.works import Site
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig, HttpConfig
 from edge_bridge.health import Health
-from edge_bridge.looking import Looking
+from edge_bridge.heartbeat import HeartbeatSender
+from edge_bridge.inference_manager import InferenceManager
+from edge_bridge.recorders import RecorderManager
+from edge_bridge.remote_config.manager import RemoteConfigManager
+from edge_bridge.remote_config.runtime import EdgeRuntime
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.upload.bandwidth import BandwidthLimiter
+from edge_bridge.upload.endpoints import endpoints
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.manager import UploadManager
 from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
-from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 
@@ -44,17 +45,6 @@ _ANEW_S = 2.0
 _STAMP_S = 1.0
 
 
-def endpoints(config: EdgeConfig) -> tuple[AwsEndpoint, AwsEndpoint]:
-    """Return where S3 and SQS answer."""
-    cloud = config.cloud
-    ca_file = str(cloud.ca_file) if cloud.ca_file else None
-    return (
-        # Uploads have a patience of their own and try again by themselves.
-        AwsEndpoint(cloud.region, cloud.s3_endpoint, ca_file, answer_s=3_600, attempts=1),
-        AwsEndpoint(cloud.region, cloud.sqs_endpoint, ca_file, answer_s=60, attempts=1),
-    )
-
-
 class Edge:
     """One edge device. `run` goes on until `stop` is called or a signal comes."""
 
@@ -62,15 +52,15 @@ class Edge:
         self._config = config
         self._clock = clock or EdgeClock()
         self._stopping = asyncio.Event()
-        self._cameras: Cameras | None = None
-        self._looking: Looking | None = None
-        self._beats: Beats | None = None
+        self._cameras: RecorderManager | None = None
+        self._looking: InferenceManager | None = None
+        self._beats: HeartbeatSender | None = None
         self._to_s3, self._to_sqs = Link("s3"), Link("sqs")
         self._links = [self._to_s3, self._to_sqs]
-        self._central: Central | None = None
+        self._central: RemoteConfigManager | None = None
         if config.central is not None:
             link = Link("central")
-            self._central = Central(config, config.central, link)
+            self._central = RemoteConfigManager(config, config.central, link)
             self._links.append(link)
         self.health_port: int | None = None
         """Where health and metrics answer, once they do."""
@@ -111,10 +101,10 @@ class Edge:
         )
         try:
             async with AsyncExitStack() as stack:
-                at_s3, at_sqs = endpoints(config)
+                at_s3, at_sqs = endpoints(config.cloud)
                 store = await stack.enter_async_context(ObjectStore(at_s3, config.cloud.bucket))
                 queue = await stack.enter_async_context(Queue(at_sqs, config.cloud.queue_url))
-                bandwidth = config.upload.bandwidth()
+                bandwidth = BandwidthLimiter.from_config(config.upload)
                 sender = OutboxSender(
                     owner, store, queue, to_s3=self._to_s3, to_sqs=self._to_sqs, work=work,
                     spend=bandwidth.spend,
@@ -134,10 +124,10 @@ class Edge:
                     ),
                     lambda uploads: _kept("uploads", uploads.run),
                 )
-                cameras = self._cameras = Cameras(owner, self._clock)
+                cameras = self._cameras = RecorderManager(owner, self._clock)
                 looking = self._looking = self._looks(owner)
-                site = Site(owner, cameras, looking, uploading)
-                beats = self._beats = Beats(
+                site = EdgeRuntime(owner, cameras, looking, uploading)
+                beats = self._beats = HeartbeatSender(
                     config,
                     owner,
                     sender,
@@ -207,15 +197,15 @@ class Edge:
             secure=http.certificate_file is not None,
         )
 
-    def _follow(self, site: Site) -> "asyncio.Task[None] | None":
+    def _follow(self, site: EdgeRuntime) -> "asyncio.Task[None] | None":
         central = self._central
         if central is None:
             return None
         return _kept("central configuration", lambda: central.run(site))
 
-    def _looks(self, owner: SpoolOwner) -> Looking:
+    def _looks(self, owner: SpoolOwner) -> InferenceManager:
         """Make what looks at pictures; whoever measures the edge puts something else here."""
-        return Looking(lambda found: self._found(owner, found))
+        return InferenceManager(lambda found: self._found(owner, found))
 
     async def _found(self, owner: SpoolOwner, detection: Detection) -> None:
         kind = HELD + detection.type if is_held(detection.run) else detection.type

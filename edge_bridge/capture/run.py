@@ -13,7 +13,7 @@ from domain.unset_clock import is_held, is_provisional
 from edge_bridge import metrics
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
-from edge_bridge.coded import CodedPicture, Coding
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from media.fragmenter import Fragment, Fragmenter, Limits
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import TimesBrokenError
@@ -42,7 +42,7 @@ class Keeps(Protocol):
 class Feed(Protocol):
     """Who wants a look at every encoded picture (local inference); never waits."""
 
-    def offer(self, picture: CodedPicture) -> bool:
+    def offer(self, picture: EncodedFrame) -> bool:
         """Take a picture, or not; its packet may be read until this returns."""
         ...
 
@@ -68,7 +68,7 @@ class Run:
         self._recording = recording
         self._clock = RunClock()
         self._fragmenter = Fragmenter(source.video, source.audio, recording.limits, self._observe)
-        self._coding = Coding(
+        self._parameters = CodecParameters(
             self._fragmenter.video_codec,
             bytes(source.video.codec_context.extradata or b""),
             self._fragmenter.width,
@@ -119,7 +119,9 @@ class Run:
         if feed is not None:
             at_ms, keyframe = self._clock.utc_ms(pts), packet.is_keyframe
             feed.offer(
-                CodedPicture(recording.camera, self.id, packet, pts, at_ms, keyframe, self._coding)
+                EncodedFrame(
+                    recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
+                )
             )
 
     def _keep(self, fragment: Fragment) -> None:

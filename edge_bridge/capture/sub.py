@@ -17,7 +17,7 @@ from domain.errors import ConfigError, MediaError
 from edge_bridge import metrics
 from edge_bridge.capture.run import Feed
 from edge_bridge.capture.source import Source, SourceError, SourceRefusedError
-from edge_bridge.coded import CodedPicture, Coding
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from media.fragmenter import VIDEO_CODECS
 from media.fragmenter_packet import AnyPacket
 from media.fragmenter_time import HZ, Timeline, TimesBrokenError
@@ -91,7 +91,7 @@ class SubStream:
         """Why the main stream is looked at, or nothing."""
         return self._detail
 
-    def offer(self, picture: CodedPicture) -> bool:
+    def offer(self, picture: EncodedFrame) -> bool:
         """Take a picture of the main stream; it is passed on where the sub stream is not used."""
         with self._lock:
             if picture.run != self._run:
@@ -133,7 +133,9 @@ class SubStream:
             codec = str(context.codec.canonical_name)
             if codec not in VIDEO_CODECS:
                 raise SourceError(f"it sends {codec}: set it to H.264 or H.265")
-            coding = Coding(codec, bytes(context.extradata or b""), context.width, context.height)
+            parameters = CodecParameters(
+                codec, bytes(context.extradata or b""), context.width, context.height
+            )
             timeline, clock, first_pts = Timeline(), RunClock(), None
             for packet, arrived_ms in source.packets():
                 if self._stop.is_set():
@@ -150,11 +152,13 @@ class SubStream:
                     if ready.is_keyframe and pts - first_pts >= SETTLING_TICKS:
                         clock.advance(pts)
                     if clock.started:
-                        self._picture(ready, pts, clock, coding)
+                        self._picture(ready, pts, clock, parameters)
         finally:
             source.close()
 
-    def _picture(self, packet: AnyPacket, pts: int, clock: RunClock, coding: Coding) -> None:
+    def _picture(
+        self, packet: AnyPacket, pts: int, clock: RunClock, parameters: CodecParameters
+    ) -> None:
         """Offer a picture of the sub stream in the main run's time, if that is known."""
         with self._lock:
             main = self._clock_of(self._run)
@@ -183,7 +187,7 @@ class SubStream:
             self._tell("")
             at_ms, keyframe = main.utc_ms(pts), packet.is_keyframe
             self._feed.offer(
-                CodedPicture(self._camera, self._run, packet, pts, at_ms, keyframe, coding)
+                EncodedFrame(self._camera, self._run, packet, pts, at_ms, keyframe, parameters)
             )
 
     def _use(self, by_sub: bool) -> None:

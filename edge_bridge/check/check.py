@@ -3,12 +3,12 @@
 import asyncio
 from typing import Literal
 
-from edge_bridge.central.trying import counting
 from edge_bridge.check.camera import check_camera, streams_of
 from edge_bridge.check.cloud import check_queue, check_store
 from edge_bridge.check.device import check_clock, check_disk, check_model
 from edge_bridge.check.finding import Finding
 from edge_bridge.config import CameraConfig, EdgeConfig
+from edge_bridge.remote_config.preflight import counting
 
 _AT_ONCE = 4
 

@@ -13,7 +13,7 @@ from domain.events.registry import encode
 from domain.times import utc_ms
 from edge_bridge.check.finding import Finding
 from edge_bridge.config import EdgeConfig
-from edge_bridge.edge import endpoints
+from edge_bridge.upload.endpoints import endpoints
 from stores.objects import ObjectStore
 from stores.queue import Queue
 
@@ -38,7 +38,7 @@ async def check_store(config: EdgeConfig) -> Finding:
 
     async def tried() -> str:
         key = f"fragments/{config.site}/.check/{uuid.uuid4()}"
-        at_s3, _ = endpoints(config)
+        at_s3, _ = endpoints(config.cloud)
         began_s = time.monotonic()
         async with ObjectStore(at_s3, config.cloud.bucket) as store:
             await store.put_once(
@@ -67,7 +67,7 @@ async def check_queue(config: EdgeConfig) -> Finding:
             site=config.site, edge=config.edge, sent_ms=utc_ms(), spool_bytes=0, spool_waiting=0,
             disk_free_bytes=0,
         )  # fmt: skip
-        _, at_sqs = endpoints(config)
+        _, at_sqs = endpoints(config.cloud)
         began_s = time.monotonic()
         async with Queue(at_sqs, config.cloud.queue_url) as queue:
             if await queue.send([encode(beat)]):

@@ -15,7 +15,7 @@ from domain.unset_clock import plainly_wrong
 from edge_bridge.check.finding import Finding
 from edge_bridge.clock_sync import clock_sync
 from edge_bridge.config import CloudConfig, EdgeConfig
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.spool.disk import check_own_disk
 from stores import tls
 

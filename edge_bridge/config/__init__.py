@@ -1,8 +1,11 @@
 """The edge's configuration: one YAML file, unknown keys refused by name."""
 
-from edge_bridge.config.parts import CameraConfig, CloudConfig, HttpConfig, SpoolConfig
-from edge_bridge.config.reading import load, read, validated
-from edge_bridge.config.whole import EdgeConfig
+from edge_bridge.config.camera import CameraConfig
+from edge_bridge.config.cloud import CloudConfig
+from edge_bridge.config.edge import EdgeConfig
+from edge_bridge.config.http import HttpConfig
+from edge_bridge.config.loader import load, read, validated
+from edge_bridge.config.spool import SpoolConfig
 
 __all__ = [
     "CameraConfig",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_bridge.inference.config import InferenceConfig, Mask
+from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, DecodedFrame, EncodedPacket
 from edge_bridge.inference.outcome_counts import OutcomeCounts
 from edge_bridge.inference.rate_control import FrameSampler, RateController

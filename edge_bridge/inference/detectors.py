@@ -1,6 +1,6 @@
 """From the configuration to a detector."""
 
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.config.inference import InferenceConfig
 from vision.detector import Detector
 from vision.gpu import GpuOptions
 from vision.loader import load_detector

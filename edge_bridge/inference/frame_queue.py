@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_bridge.coded import CodedPicture
+from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference.metrics import DROPPED_GOPS
 
 MAX_WAITING_BYTES = 64 << 20
@@ -22,7 +22,7 @@ MAX_WAITING_BYTES = 64 << 20
 class QueuedFrame:
     """One encoded picture on its way to the worker."""
 
-    picture: CodedPicture
+    picture: EncodedFrame
     """With bytes of its own."""
     fresh: bool
     """True where packets before this one were not passed on: the decoder starts anew."""
@@ -58,7 +58,7 @@ class FrameQueue:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
 
-    def offer(self, picture: CodedPicture) -> bool:
+    def offer(self, picture: EncodedFrame) -> bool:
         """Take one packet in decode order, or drop it; never blocks. Returns whether it was taken.
 
         Only what is taken is copied.
@@ -79,7 +79,9 @@ class FrameQueue:
             self._broken[camera] = False
             self._waiting_of[camera] = waiting + 1
             self._waiting_bytes += size
-            self._waiting.append(QueuedFrame(picture.kept(), broken, self._monotonic_s()))
+            self._waiting.append(
+                QueuedFrame(picture.with_owned_data(), broken, self._monotonic_s())
+            )
             first, loop = len(self._waiting) == 1, self._loop
             if first and loop is not None:
                 loop.call_soon_threadsafe(self._arrived.set)
@@ -126,5 +128,5 @@ class FrameQueue:
         self._broken.clear()
 
 
-def _bytes_held(picture: CodedPicture) -> int:
-    return picture.size + len(picture.coding.extradata)
+def _bytes_held(picture: EncodedFrame) -> int:
+    return picture.size + len(picture.codec_parameters.extradata)

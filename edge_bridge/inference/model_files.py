@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from domain.errors import ModelError
-from edge_bridge.inference.config import HOG
+from edge_bridge.config.inference import HOG
 from vision.card import CARD_SUFFIXES, ModelCard
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from edge_bridge.config.inference import StationaryConfig, TrackingConfig
 from edge_bridge.inference.camera_pipeline import SampledFrame
-from edge_bridge.inference.config import StationaryConfig, TrackingConfig
 from vision.detector import DetectedObject
 from vision.stationary import StationaryFilter
 from vision.tracking import TrackedBox, Tracker

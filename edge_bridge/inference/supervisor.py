@@ -17,8 +17,8 @@ import random
 import time
 from typing import Literal
 
+from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference import metrics
-from edge_bridge.inference.config import InferenceConfig
 from edge_bridge.inference.errors import WorkerFaultError, wait_s
 from edge_bridge.inference.frame_queue import FrameQueue
 from edge_bridge.inference.handover import Handover

@@ -13,8 +13,8 @@ import cv2
 from pydantic import TypeAdapter
 
 from domain.errors import MediaError, ModelError
+from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference.camera_pipeline import CameraPipeline, SampledFrame
-from edge_bridge.inference.config import InferenceConfig, Mask
 from edge_bridge.inference.decode import EncodedPacket
 from edge_bridge.inference.decode_pool import DecodePool
 from edge_bridge.inference.detectors import build

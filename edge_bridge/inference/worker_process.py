@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from domain.errors import VigilError
 from domain.events import Detection, DetectionFrame
+from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference import ipc, metrics
 from edge_bridge.inference.batcher import Batcher
-from edge_bridge.inference.config import InferenceConfig, Mask
 from edge_bridge.inference.errors import WorkerFaultError, exit_text
 from edge_bridge.inference.frame_queue import QueuedFrame
 
@@ -100,20 +100,20 @@ class WorkerProcess:
     async def send(self, one: QueuedFrame, *, fresh: bool) -> None:
         """Hand a packet over, waiting while the worker cannot take it; raises ClosedError."""
         assert self._writer is not None
-        picture, coding = one.picture, one.picture.coding
+        picture, parameters = one.picture, one.picture.codec_parameters
         header = {
             "camera": picture.camera,
             "run": picture.run,
             "pts": picture.pts,
             "at_ms": picture.at_ms,
             "keyframe": picture.keyframe,
-            "codec": coding.codec,
-            "extradata": len(coding.extradata),
+            "codec": parameters.codec,
+            "extradata": len(parameters.extradata),
             "fresh": fresh,
             "offered_s": one.offered_s,
         }
         try:
-            self._writer.write(ipc.pack(header, coding.extradata + picture.data))
+            self._writer.write(ipc.pack(header, parameters.extradata + picture.data))
             await self._writer.drain()
         except (ConnectionError, RuntimeError) as error:  # the latter after `finish`
             raise ipc.PeerClosedError("the inference process closed its end") from error

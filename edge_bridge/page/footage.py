@@ -12,7 +12,7 @@ from pathlib import Path
 
 from domain.errors import MediaError
 from domain.unset_clock import FIRST_TRUE_RUN
-from edge_bridge.inference.config import Mask
+from edge_bridge.config.inference import Mask
 from edge_bridge.spool.files import FragmentFiles
 from media.remux import mp4
 from media.thumbnail import jpeg

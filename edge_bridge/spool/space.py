@@ -7,11 +7,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.disk import SpoolDisk
 from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.rate import Rate
-from edge_bridge.spool.room import SpoolLimits, next_to_give_up
+from edge_bridge.spool.room import next_to_give_up
 from edge_bridge.spool.rows import FragmentRow, State
 
 log = logging.getLogger(__name__)

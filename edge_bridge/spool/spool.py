@@ -24,6 +24,7 @@ from domain.times import utc_ms
 from domain.unset_clock import is_held
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import ends
 from edge_bridge.spool.disk import SpoolDisk, check_own_disk
 from edge_bridge.spool.giving_up import Aside, GivingUp
@@ -32,7 +33,6 @@ from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.missed import MissedRange
 from edge_bridge.spool.opening import Opener, Parts
 from edge_bridge.spool.outbox import Outbox
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
 from edge_bridge.spool.space import Space
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from domain.times import utc_ms
-from edge_bridge.upload.schedule import Schedule
+from edge_bridge.config.schedule import Schedule
+from edge_bridge.config.upload import UploadConfig
 
 _BURST_S = 1.0
 _LOOK_AGAIN_S = 5.0
@@ -62,6 +63,11 @@ class BandwidthLimiter:
         self._steady_s, self._utc_ms, self._sleep = steady_s, utc_ms, sleep
         self._bucket = TokenBucket()
         self._turn = asyncio.Lock()
+
+    @classmethod
+    def from_config(cls, config: UploadConfig) -> "BandwidthLimiter":
+        """Return the cap that the configuration sets."""
+        return cls(config.cap_schedule())
 
     @property
     def kbit(self) -> int | None:

@@ -10,6 +10,8 @@ is full only answers later, and live footage waits for its part of it beside the
 
 from dataclasses import dataclass
 
+from edge_bridge.config.upload import UploadConfig
+
 GAIN = 1.05
 """A step up must carry this much more, or is taken back."""
 KEPT = 0.97
@@ -43,6 +45,11 @@ class ConcurrencyLimit:
 
     def __post_init__(self) -> None:
         self.now = min(max(self.now, self.least), self.most)
+
+    @classmethod
+    def from_config(cls, config: UploadConfig) -> "ConcurrencyLimit":
+        """Return the bounds that the configuration sets."""
+        return cls(config.least_concurrency, config.most_concurrency, config.concurrency)
 
     def began(self, now_s: float) -> None:
         """An upload begins."""

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+from edge_bridge.config.upload import UploadConfig
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
-from edge_bridge.upload.config import UploadConfig
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 
@@ -23,7 +23,9 @@ class UploadManager:
         """`bandwidth` is that of `config`, shared with others."""
         self._config, self._bandwidth = config, bandwidth
         self._make, self._begin = make, begin
-        self.task = begin(make(config.choice(), config.parallel()))
+        self.task = begin(
+            make(UploadScheduler.from_config(config), ConcurrencyLimit.from_config(config))
+        )
 
     @property
     def flush_s(self) -> int:
@@ -35,7 +37,9 @@ class UploadManager:
         if config == self._config:
             return
         self._config = config
-        self._bandwidth.follow(config.bandwidth())
+        self._bandwidth.follow(BandwidthLimiter.from_config(config))
         self.task.cancel()
         await asyncio.wait([self.task])
-        self.task = self._begin(self._make(config.choice(), config.parallel()))
+        self.task = self._begin(
+            self._make(UploadScheduler.from_config(config), ConcurrencyLimit.from_config(config))
+        )

@@ -12,6 +12,7 @@ from typing import Literal
 
 from domain.identity import FragmentId
 from domain.times import utc_ms
+from edge_bridge.config.upload import UploadConfig
 from edge_bridge.spool.rows import FragmentRow
 from edge_bridge.spool.spool import Spool
 
@@ -35,6 +36,11 @@ class UploadScheduler:
         self._now_ms = now_ms
         self._owed = 0.0
         """Bytes that the backlog has to its good."""
+
+    @classmethod
+    def from_config(cls, config: UploadConfig) -> "UploadScheduler":
+        """Return the order that the configuration sets."""
+        return cls(config.order, live_s=config.live_s, backlog_share=config.backlog_share)
 
     def look(self, spool: Spool, taken: int) -> list[FragmentRow]:
         """Return candidates where `taken` are in hand already; runs on the spool's thread."""

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from domain.events import Detection
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference.supervisor import WorkerSupervisor
 from tests.footage import write_clip
 from tests.unit.edge_bridge.packets import Clip, read_clip

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge_bridge.cameras import Cameras as Recorded
 from edge_bridge.capture import rtsp, words
 from edge_bridge.capture.source import SourceError
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
+from edge_bridge.recorders import RecorderManager
 from local.cameras import Cameras
 from media import keyframes
 from tests.footage import write_clip
@@ -94,7 +94,7 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
         Cameras.start, tmp_path / "b", [{"name": "flaps", "file": str(clip)}]
     )
     keeps = Keeps()
-    recorded = Recorded(keeps, EdgeClock())
+    recorded = RecorderManager(keeps, EdgeClock())
     hostile = {name: Hostile(name, clip) for name in BEHAVIOURS}
     urls = {
         "good": steady.urls["good"], "flaps": flapping.urls["flaps"],

@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 
 from domain.errors import StoreError
 from domain.events import Detection
-from edge_bridge.coded import CodedPicture, Coding
-from edge_bridge.inference.config import InferenceConfig, MotionConfig
+from edge_bridge.config.inference import InferenceConfig, MotionConfig
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from tests.integration.inference_support import (
     frames_of,
     restarts,
@@ -176,9 +176,9 @@ async def test_an_unknown_codec_of_one_camera_leaves_the_others_alone(
         await wait_for(lambda: inference.state == "working", within_s=60, what="a worker")
         pid = inference.pid
         for number in range(3):
-            coding = Coding("nonsense", b"", 64, 64)
+            parameters = CodecParameters("nonsense", b"", 64, 64)
             inference.feed.offer(
-                CodedPicture("acme/north/odd", RUN, bytes(100), number, number, True, coding)
+                EncodedFrame("acme/north/odd", RUN, bytes(100), number, number, True, parameters)
             )
         labels = {"camera": "acme/north/odd", "outcome": "broken"}
         name = "vigil_inference_pictures_total"
@@ -196,7 +196,7 @@ async def test_the_worker_ends_when_the_recording_process_is_killed() -> None:
     program = textwrap.dedent(
         """
         import asyncio
-        from edge_bridge.inference.config import InferenceConfig
+        from edge_bridge.config.inference import InferenceConfig
         from edge_bridge.inference.supervisor import WorkerSupervisor
 
         async def main():

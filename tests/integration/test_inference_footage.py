@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from domain.events import Detection
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference.supervisor import WorkerSupervisor
 from tests.unit.edge_bridge.packets import at_ms_of, encode, read_clip
 from tests.waiting import wait_for

@@ -9,9 +9,9 @@ from domain.events import Detection, FragmentArrived, RunStarted
 from domain.times import utc_ms
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Recording
-from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
-from edge_bridge.inference.config import InferenceConfig, MotionConfig
+from edge_bridge.config.inference import InferenceConfig, MotionConfig
+from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference.supervisor import WorkerSupervisor
 from media.fragmenter import Limits
 from tests.footage import write_clip
@@ -42,8 +42,8 @@ class Noted:
         self._feed = feed
         self.sub: set[int] = set()
 
-    def offer(self, picture: CodedPicture) -> bool:
-        if picture.coding.width == 96:
+    def offer(self, picture: EncodedFrame) -> bool:
+        if picture.codec_parameters.width == 96:
             self.sub.add(picture.pts)
         return self._feed.offer(picture)
 

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from domain.events import Detection
+from edge_bridge.config.inference import InferenceConfig, MotionConfig
 from edge_bridge.inference import supervisor
-from edge_bridge.inference.config import InferenceConfig, MotionConfig
 from tests.integration.inference_support import (
     frames_of,
     restarts,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_bridge.cameras import Cameras as Recorded
 from edge_bridge.clock import EdgeClock
+from edge_bridge.recorders import RecorderManager
 from media import keyframes
 from tests.footage import numbers_in, write_clip
 from tests.kept import Keeps, Memory, recording
@@ -54,7 +54,7 @@ async def test_4k_at_60_is_recorded_frame_by_frame(tmp_path: Path) -> None:
         "hevc": camera(H265, lambda: full(h265, 38)),
     }
     keeps, memory = Keeps(), Memory()
-    recorded = Recorded(keeps, EdgeClock())
+    recorded = RecorderManager(keeps, EdgeClock())
 
     def enough() -> bool:
         memory.look()

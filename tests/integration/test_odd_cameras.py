@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from edge_bridge.cameras import Cameras as Recorded
 from edge_bridge.clock import EdgeClock
+from edge_bridge.recorders import RecorderManager
 from tests.footage import write_clip
 from tests.kept import Keeps, Memory, recording
 from tests.odd_rtsp import (
@@ -100,7 +100,7 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
         "aac-none": (camera(H264, lambda: pictures(plain), aac(SECONDS, "")), Expected()),
     }
     keeps = Keeps()
-    recorded = Recorded(keeps, EdgeClock())
+    recorded = RecorderManager(keeps, EdgeClock())
     memory = Memory()
     cameras = [{"id": name, "url": one.url} for name, (one, _) in odd.items()]
 

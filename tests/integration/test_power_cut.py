@@ -17,7 +17,7 @@ import pytest
 
 from domain.errors import MediaError
 from domain.identity import FragmentId, new_run_id
-from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.rows import State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, T0_MS, fragment, started

@@ -13,13 +13,13 @@ import pytest
 from aiohttp import web
 
 from domain.identity import fragment_key
+from edge_bridge.config.schedule import Schedule
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.schedule import Schedule
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup

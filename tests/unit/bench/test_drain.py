@@ -8,7 +8,7 @@ from bench.cloudlet import Standing, StandingRun
 from bench.drain import Watch, compare
 from bench.reel import Cut
 from domain.events import FragmentArrived, RunEnded
-from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.spool import open_spool
 
 CAMERAS = ("bench/drain/cam-0", "bench/drain/cam-1")

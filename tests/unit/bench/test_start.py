@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import start
-from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.rows import EndState
 from edge_bridge.spool.spool import open_spool
 

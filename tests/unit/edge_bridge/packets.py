@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from edge_bridge.coded import CodedPicture, Coding
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.inference.decode import EncodedPacket
 from edge_bridge.inference.frame_queue import FrameQueue
 
@@ -59,8 +59,8 @@ class Clip:
         """Offer one packet to a feed."""
         data, pts, keyframe = self.packets[index]
         pts += offset
-        coding = Coding(self.codec, self.extradata, self.width, self.height)
-        return feed.offer(CodedPicture(CAMERA, run, data, pts, at_ms_of(pts), keyframe, coding))
+        parameters = CodecParameters(self.codec, self.extradata, self.width, self.height)
+        return feed.offer(EncodedFrame(CAMERA, run, data, pts, at_ms_of(pts), keyframe, parameters))
 
 
 def read_clip(path: Path) -> Clip:

@@ -21,8 +21,8 @@ from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.capture.words import words
-from edge_bridge.coded import CodedPicture
 from edge_bridge.config import CameraConfig
+from edge_bridge.encoded_frame import EncodedFrame
 from media import keyframes
 from media.fragmenter import Limits
 from tests.footage import numbers_in, write_clip
@@ -56,10 +56,10 @@ class Feed:
     """Counts what inference is offered."""
 
     def __init__(self) -> None:
-        self.offered: list[CodedPicture] = []
+        self.offered: list[EncodedFrame] = []
 
-    def offer(self, picture: CodedPicture) -> bool:
-        self.offered.append(picture.kept())
+    def offer(self, picture: EncodedFrame) -> bool:
+        self.offered.append(picture.with_owned_data())
         return True
 
 
@@ -145,7 +145,10 @@ async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
     assert len(feed.offered) == 250
     first = feed.offered[0]
     assert first.keyframe and first.pts == events[0].start_pts
-    assert first.coding.extradata and (first.coding.codec, first.coding.width) == ("h264", 192)
+    assert first.codec_parameters.extradata and (
+        first.codec_parameters.codec,
+        first.codec_parameters.width,
+    ) == ("h264", 192)
 
 
 async def test_a_broken_connection_is_followed_by_a_new_run(clip: Path) -> None:

@@ -18,12 +18,12 @@ import pytest
 
 from domain.errors import ConfigError
 from domain.identity import FragmentId
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import owner as owner_module
 from edge_bridge.spool.disk import DiskError, DiskState
 from edge_bridge.spool.loss_rows import read_losses
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.rate import Rate
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS, fragment, started

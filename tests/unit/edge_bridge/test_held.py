@@ -20,8 +20,8 @@ from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import State
 from edge_bridge.spool.spool import Spool, open_spool
 from media.fragmenter import Limits

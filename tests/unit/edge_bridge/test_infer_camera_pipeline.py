@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from domain.events import DetectionFrame
-from edge_bridge.inference.camera_pipeline import CameraPipeline, SampledFrame
-from edge_bridge.inference.config import (
+from edge_bridge.config.inference import (
     InferenceConfig,
     Mask,
     StationaryConfig,
     TrackingConfig,
 )
+from edge_bridge.inference.camera_pipeline import CameraPipeline, SampledFrame
 from edge_bridge.inference.decode import EncodedPacket
 from edge_bridge.inference.outcome_counts import OutcomeCounts
 from edge_bridge.inference.rate_control import RateController

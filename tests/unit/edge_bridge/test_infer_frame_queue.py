@@ -10,15 +10,15 @@ import av
 import pytest
 from prometheus_client import REGISTRY
 
-from edge_bridge.coded import CodedPicture, Coding
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.inference.frame_queue import FrameQueue, QueuedFrame
 
 
 def offer(
     feed: FrameQueue, pts: int, *, keyframe: bool, camera: str = "a/b/c", size: int = 1
 ) -> bool:
-    coding = Coding("h264", b"", 64, 64)
-    return feed.offer(CodedPicture(camera, "run", b"x" * size, pts, pts, keyframe, coding))
+    parameters = CodecParameters("h264", b"", 64, 64)
+    return feed.offer(EncodedFrame(camera, "run", b"x" * size, pts, pts, keyframe, parameters))
 
 
 async def take_all(feed: FrameQueue) -> list[QueuedFrame]:
@@ -51,13 +51,13 @@ class Untouchable:
 
 
 async def test_only_what_is_taken_is_copied_and_it_lasts() -> None:
-    feed, coding = FrameQueue(), Coding("h264", b"", 64, 64)
+    feed, parameters = FrameQueue(), CodecParameters("h264", b"", 64, 64)
     unwanted: Any = Untouchable()
-    assert not feed.offer(CodedPicture("a/b/c", "run", unwanted, 0, 0, True, coding)), "closed"
+    assert not feed.offer(EncodedFrame("a/b/c", "run", unwanted, 0, 0, True, parameters)), "closed"
     feed.open()
-    assert not feed.offer(CodedPicture("a/b/c", "run", unwanted, 0, 0, False, coding))
+    assert not feed.offer(EncodedFrame("a/b/c", "run", unwanted, 0, 0, False, parameters))
     packet = av.Packet(bytes(bytearray(b"before")))  # it writes into what it was given
-    assert feed.offer(CodedPicture("a/b/c", "run", packet, 1, 1, True, coding))
+    assert feed.offer(EncodedFrame("a/b/c", "run", packet, 1, 1, True, parameters))
     packet.update(b"after!")
     assert (await feed.take()).picture.data == b"before"
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.events import DetectionFrame, FoundObject
-from edge_bridge.inference import ipc
-from edge_bridge.inference.batcher import Batcher
-from edge_bridge.inference.config import (
+from edge_bridge.config.inference import (
     InferenceConfig,
     MotionConfig,
 )
+from edge_bridge.inference import ipc
+from edge_bridge.inference.batcher import Batcher
 from edge_bridge.inference.errors import wait_s
 from tests.unit.edge_bridge.packets import CAMERA, OTHER_RUN, RUN, START_MS
 

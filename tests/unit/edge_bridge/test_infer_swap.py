@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from edge_bridge.coded import CodedPicture, Coding
-from edge_bridge.inference.config import (
+from edge_bridge.config.inference import (
     InferenceConfig,
 )
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.inference.frame_queue import QueuedFrame
 from edge_bridge.inference.handover import Handover
 from edge_bridge.inference.model_files import fingerprint
@@ -16,8 +16,8 @@ from tests.unit.vision.models import write_card
 
 
 def offered(camera: str, number: int, *, keyframe: bool = False) -> QueuedFrame:
-    coding = Coding("h264", b"", 8, 8)
-    picture = CodedPicture(camera, RUN, b"", number, number, keyframe, coding)
+    coding = CodecParameters("h264", b"", 8, 8)
+    picture = EncodedFrame(camera, RUN, b"", number, number, keyframe, coding)
     return QueuedFrame(picture, False, float(number))
 
 

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference import model_runner
-from edge_bridge.inference.config import InferenceConfig
 from edge_bridge.inference.decode import DecodedFrame
 from edge_bridge.inference.ipc import WorkerChannel
 from edge_bridge.inference.worker import InferenceWorker

@@ -13,9 +13,9 @@ import pytest
 from domain.events import FragmentArrived
 from domain.events.registry import encode
 from domain.identity import FragmentId, fragment_key
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import journal_file
 from edge_bridge.spool.loss_rows import read_losses
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.cloud import MemoryCloud

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from domain.identity import FragmentId, new_run_id
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import recovery
 from edge_bridge.spool.loss_rows import read_losses
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.recovery import RESTARTED
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started

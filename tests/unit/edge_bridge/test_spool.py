@@ -7,8 +7,8 @@ import pytest
 
 from domain.errors import ConfigError
 from domain.events.base import MOST_RANGES
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.files import FragmentFiles
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.rows import EndState, FragmentRow, State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started

@@ -12,8 +12,9 @@ import pytest
 from domain.events import RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId, new_run_id
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.room import SpoolLimits, next_to_give_up
+from edge_bridge.spool.room import next_to_give_up
 from edge_bridge.spool.rows import FragmentRow, State
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import RUN, T0_MS, fragment, started

@@ -19,8 +19,8 @@ from edge_bridge.capture.run import Recording
 from edge_bridge.capture.source import SourceError
 from edge_bridge.capture.sub import SubStream
 from edge_bridge.check import check_camera, streams_of
-from edge_bridge.coded import CodedPicture, Coding
 from edge_bridge.config import CameraConfig
+from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from local.cameras import Cameras
 from media.fragmenter import Limits
 from tests.footage import numbers_in, read_number, write_clip
@@ -36,14 +36,14 @@ class Feed:
     """Keeps what inference is offered."""
 
     def __init__(self) -> None:
-        self.offered: list[CodedPicture] = []
+        self.offered: list[EncodedFrame] = []
 
-    def offer(self, picture: CodedPicture) -> bool:
-        self.offered.append(picture.kept())
+    def offer(self, picture: EncodedFrame) -> bool:
+        self.offered.append(picture.with_owned_data())
         return True
 
-    def of(self, width: int) -> list[CodedPicture]:
-        return [one for one in self.offered if one.coding.width == width]
+    def of(self, width: int) -> list[EncodedFrame]:
+        return [one for one in self.offered if one.codec_parameters.width == width]
 
 
 class Main:
@@ -58,8 +58,8 @@ class Main:
             assert self.clock.see(pts, T0_MS + n * 40 + self.delay_ms)
             if n % FPS == 0:
                 self.clock.advance(pts)
-            at_ms, coding = self.clock.utc_ms(pts), Coding("h264", b"", 192, 128)
-            stream.offer(CodedPicture(CAMERA, run, b"main", pts, at_ms, n % FPS == 0, coding))
+            at_ms, parameters = self.clock.utc_ms(pts), CodecParameters("h264", b"", 192, 128)
+            stream.offer(EncodedFrame(CAMERA, run, b"main", pts, at_ms, n % FPS == 0, parameters))
 
 
 class Turns:
@@ -181,7 +181,7 @@ async def test_main_is_looked_at_before_and_after_from_a_keyframe(
     await together(stream, main, turns, range(6))
     await wait_for(lambda: len(feed.of(96)) >= FPS, within_s=20, what="the sub stream is used")
     assert (stream.detail, looked_at()) == ("", "sub")
-    assert feed.offered[0].coding.width == 192 and feed.offered[0].keyframe
+    assert feed.offered[0].codec_parameters.width == 192 and feed.offered[0].keyframe
     before = len(feed.of(192))
     monkeypatch.setattr(sub_module, "LOST_S", -1.0)  # silence for so long
     main.play(stream, 6 * FPS + 3, FPS)
@@ -271,7 +271,7 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
         await asyncio.to_thread(of_sub.kill)
         await wait_for(lambda: recorder.status.detail, within_s=30, what="it is told")
         await wait_for(
-            lambda: any(one.coding.width == 192 for one in feed.offered[seen:]),
+            lambda: any(one.codec_parameters.width == 192 for one in feed.offered[seen:]),
             within_s=30, what="main is looked at",
         )  # fmt: skip
         again = len(feed.of(96))
@@ -300,7 +300,7 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
     assert max(apart) - min(apart) <= 2
 
 
-def decoded(offered: list[CodedPicture]) -> list[tuple[int, int]]:
+def decoded(offered: list[EncodedFrame]) -> list[tuple[int, int]]:
     """Return (pts, number) of the pictures of a sub stream that can be decoded."""
     context = av.CodecContext.create("h264", "r")
     out = []

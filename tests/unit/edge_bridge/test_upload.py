@@ -9,8 +9,9 @@ import pytest
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, parse
 from domain.events.registry import encode
 from domain.identity import FragmentId, fragment_key, run_end_key
+from edge_bridge.config.schedule import Schedule
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
 from edge_bridge.upload import quarantine as quarantine_module
@@ -19,7 +20,6 @@ from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.quarantine import FragmentQuarantine
-from edge_bridge.upload.schedule import Schedule
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup

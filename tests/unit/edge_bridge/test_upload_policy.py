@@ -10,15 +10,15 @@ from pydantic import ValidationError
 
 from domain.errors import CredentialsError, StoreError
 from domain.identity import FragmentId
-from edge_bridge.spool.room import SpoolLimits
+from edge_bridge.config.schedule import Schedule, TimeSlot
+from edge_bridge.config.spool import SpoolLimits
+from edge_bridge.config.upload import UploadConfig
 from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.temperatures import temperatures
 from edge_bridge.upload.adaptive_timeout import LONGEST_S, AdaptiveTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter, TokenBucket
 from edge_bridge.upload.concurrency import ConcurrencyLimit
-from edge_bridge.upload.config import UploadConfig
 from edge_bridge.upload.link import LONGEST_WAIT_S, Link
-from edge_bridge.upload.schedule import Schedule, TimeSlot
 from edge_bridge.upload.scheduler import UploadScheduler
 from tests.unit.edge_bridge.material import T0_MS, fragment, started
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from domain.identity import fragment_key
+from edge_bridge.config.schedule import Schedule
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.room import SpoolLimits
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import stall_probe as stall_probe_module
 from edge_bridge.upload.adaptive_timeout import AdaptiveTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
-from edge_bridge.upload.schedule import Schedule
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.stall_probe import StallProbe
 from edge_bridge.upload.uploader import FragmentUploader

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge_bridge.inference.config import InferenceConfig
+from edge_bridge.config.inference import InferenceConfig
 from vision.card import ModelCard
 from vision.layouts.factory import layout_for
 

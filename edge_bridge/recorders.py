@@ -11,7 +11,7 @@ from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import Feed, Keeps, Recording
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
-from edge_bridge.inference.config import Mask
+from edge_bridge.config.inference import Mask
 from media.fragmenter import Limits
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _NOT_RECORDED_BY = ("priority", "privacy_masks", "sub_url")
 """What of a camera's configuration its recorder does not use."""
 
 
-class Cameras:
+class RecorderManager:
     """Owns the recorders. Its methods are called in the event loop."""
 
     def __init__(self, keeps: Keeps, clock: EdgeClock) -> None:

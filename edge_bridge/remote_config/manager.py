@@ -10,13 +10,13 @@ from typing import Literal, Protocol
 
 from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.site_config import SiteVersion
-from edge_bridge.central.asking import Asking, NoneSetError
-from edge_bridge.central.config import CentralConfig
-from edge_bridge.central.kept import Kept
-from edge_bridge.central.laying import lay_over
-from edge_bridge.central.standing import Standing, Trial
 from edge_bridge.config import EdgeConfig
+from edge_bridge.config.remote import CentralConfig
 from edge_bridge.metrics import CONFIG_VERSION
+from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError
+from edge_bridge.remote_config.merge import merge
+from edge_bridge.remote_config.rollout import RolloutState, Trial
+from edge_bridge.remote_config.store import ConfigStore
 from edge_bridge.upload.link import Link
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ State = Literal["current", "trying", "refused", "out-of-reach", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ConfigStatus:
     """What heartbeats and health say. `version` None: the device's own file is in force."""
 
     version: int | None
@@ -38,7 +38,7 @@ class Told:
     detail: str
 
 
-class Works(Protocol):
+class ConfigTarget(Protocol):
     """What records by the configuration."""
 
     async def apply(self, config: EdgeConfig) -> None:
@@ -61,14 +61,14 @@ class Works(Protocol):
         ...
 
 
-class Central:
+class RemoteConfigManager:
     """One per edge; `boot` first, then `run` until cancelled."""
 
     def __init__(self, own: EdgeConfig, central: CentralConfig, link: Link) -> None:
         """`own`: the device's file."""
         self._own, self._config, self._link = own, central, link
-        self._kept = Kept(own.spool.dir / "central")
-        self._standing = self._written = Standing()
+        self._kept = ConfigStore(own.spool.dir / "central")
+        self._standing = self._written = RolloutState()
         self._in_force = own
         self._state: State = "current"
         self._trying: SiteVersion | None = None
@@ -92,12 +92,12 @@ class Central:
         return self._in_force
 
     @property
-    def told(self) -> Told:
+    def told(self) -> ConfigStatus:
         """Say how the configuration fares."""
         good, refused = self._standing.good, self._standing.refused
         version = None if good is None else good.version
         if self._trying is not None:
-            return Told(version, "trying", f"version {self._trying.version} is on trial.")
+            return ConfigStatus(version, "trying", f"version {self._trying.version} is on trial.")
         parts = []
         state = self._state
         if refused is not None:
@@ -105,11 +105,11 @@ class Central:
             state = "refused"
         if self._fault:
             parts.append(self._fault)
-        return Told(version, state, " ".join(parts)[:_MOST_DETAIL])
+        return ConfigStatus(version, state, " ".join(parts)[:_MOST_DETAIL])
 
-    async def run(self, works: Works) -> None:
+    async def run(self, works: ConfigTarget) -> None:
         """Ask and apply until cancelled."""
-        async with Asking(self._config, self._own.site) as asking:
+        async with ConfigClient(self._config, self._own.site) as asking:
             while True:
                 await self._link.ready()
                 offer = await self._ask(asking)
@@ -124,10 +124,10 @@ class Central:
                 spread = random.uniform(0.8, 1.2)  # noqa: S311
                 await asyncio.sleep(self._config.every_s * spread)
 
-    async def _ask(self, asking: Asking) -> SiteVersion | None:
+    async def _ask(self, asking: ConfigClient) -> SiteVersion | None:
         try:
             offer = await asking.newest()
-        except NoneSetError as error:
+        except ConfigNotSetError as error:
             self._link.succeeded()
             self._state, self._fault = "none", str(error)
             return None
@@ -142,7 +142,7 @@ class Central:
         self._state, self._fault = "current", ""
         return offer
 
-    async def _consider(self, offer: SiteVersion, works: Works) -> bool:
+    async def _consider(self, offer: SiteVersion, works: ConfigTarget) -> bool:
         """Try a version; False: it has to be offered again."""
         try:
             config = self._laid(offer)
@@ -179,7 +179,7 @@ class Central:
         await works.apply(before)
         return True
 
-    async def _try(self, config: EdgeConfig, works: Works) -> str:
+    async def _try(self, config: EdgeConfig, works: ConfigTarget) -> str:
         """Apply and watch; return why it does not do, or nothing."""
         patient_until_s = time.monotonic() + self._config.trial_s
         while True:  # after a start, what works is not yet known
@@ -201,7 +201,7 @@ class Central:
         log.error("version %d of the site's configuration is refused: %s", offer.version, why)
         await self._keep(self._standing.refuses(offer, why[:_MOST_DETAIL]))
 
-    async def _keep(self, standing: Standing) -> bool:
+    async def _keep(self, standing: RolloutState) -> bool:
         """Let it count, and write it down; False, and said: it cannot be written."""
         try:
             await asyncio.to_thread(self._kept.save, standing)
@@ -215,7 +215,7 @@ class Central:
         return True
 
     def _laid(self, version: SiteVersion) -> EdgeConfig:
-        return lay_over(self._own, version.document(), f"version {version.version}")
+        return merge(self._own, version.document(), f"version {version.version}")
 
 
 def _sentence(text: str) -> str:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from domain.errors import ConfigError
-from edge_bridge.config.whole import EdgeConfig
+from edge_bridge.config.edge import EdgeConfig
 
 
 def load(path: Path) -> EdgeConfig:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from domain.errors import ConfigError
-from edge_bridge.asking import ask
 from edge_bridge.config import HttpConfig
 from edge_bridge.health import Health
+from edge_bridge.health_client import ask
 from local.certificates import make_pair
 
 GATE = {"camera": "acme/berlin/gate", "state": "recording", "since_ms": 1, "detail": ""}

@@ -23,16 +23,16 @@ class TimeSlot:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The cap by time: the first stretch that holds, else `limit_kbit` (None: no cap)."""
+    """The cap by time: the first slot that holds, else `limit_kbit` (None: no cap)."""
 
     limit_kbit: int | None = None
-    stretches: Sequence[TimeSlot] = ()
+    slots: Sequence[TimeSlot] = ()
     zone: tzinfo = UTC
 
     def kbit(self, utc_ms: int) -> int | None:
         """Return the cap at a time."""
         at = datetime.fromtimestamp(utc_ms / 1_000, self.zone).time()
-        for stretch in self.stretches:
-            if stretch.holds(at):
-                return stretch.kbit
+        for slot in self.slots:
+            if slot.holds(at):
+                return slot.kbit
         return self.limit_kbit

@@ -11,16 +11,17 @@ from prometheus_client import REGISTRY
 
 from cli import main as cli
 from domain.events import CameraStatus, Heartbeat, parse
-from edge_bridge import beat as beat_module
-from edge_bridge.asking import State, _state
-from edge_bridge.beat import Beats
+from edge_bridge import heartbeat as heartbeat_module
 from edge_bridge.clock import EdgeClock
 from edge_bridge.clock_sync import ClockSync
 from edge_bridge.config import EdgeConfig
+from edge_bridge.health_client import State, _state
+from edge_bridge.heartbeat import HeartbeatSender
 from edge_bridge.spool import owner as owner_module
 from edge_bridge.spool.disk import SpoolDisk
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.wakeup import Wakeup
@@ -52,8 +53,8 @@ class Device:
         self.sender = OutboxSender(
             self.owner, store, store, to_s3=Link("s3"), to_sqs=Link("sqs"), work=work
         )
-        self.beats = Beats(
-            self.config, self.owner, self.sender, self.config.upload.bandwidth(),
+        self.beats = HeartbeatSender(
+            self.config, self.owner, self.sender, BandwidthLimiter.from_config(self.config.upload),
             clock=EdgeClock(), statuses=self._statuses, ask_sync=lambda: self.sync,
         )  # fmt: skip
 
@@ -123,7 +124,7 @@ async def test_whether_the_clock_is_kept_is_told_everywhere(
     tmp_path: Path, cloud: MemoryCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = Device(tmp_path, cloud)
-    caplog.set_level("INFO", "edge_bridge.beat")
+    caplog.set_level("INFO", "edge_bridge.heartbeat")
     told = []
     try:
         for sync in (
@@ -218,7 +219,7 @@ async def test_a_disk_that_does_not_say_how_full_it_is_stops_no_heartbeat(
 
     device = Device(tmp_path / "spool", cloud)
     sending = asyncio.create_task(device.sender.run())
-    monkeypatch.setattr(beat_module, "_ASK_S", 0.3)
+    monkeypatch.setattr(heartbeat_module, "_ASK_S", 0.3)
     monkeypatch.setattr(SpoolDisk, "free", hang)
     try:
         for _ in range(3):
@@ -227,7 +228,7 @@ async def test_a_disk_that_does_not_say_how_full_it_is_stops_no_heartbeat(
         assert beats_of(cloud)[-1].disk_free_bytes == 0
         assert len(asked) == 1
         hanging.set()
-        monkeypatch.setattr(beat_module, "_ASK_S", 60)
+        monkeypatch.setattr(heartbeat_module, "_ASK_S", 60)
         assert device.beats._asking is not None
         await device.beats._asking
         await device.beats._beat()

@@ -11,14 +11,14 @@ import aiohttp
 
 from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.site_config import MAX_BYTES, SiteVersion
-from edge_bridge.central.config import CentralConfig
+from edge_bridge.config.remote import CentralConfig
 
 _ANSWER_S = 30.0
 _MOST_BYTES = 2 * MAX_BYTES + 4_096
 """The document travels as a string in JSON: quotes and backslashes take twice their room."""
 
 
-class Asking:
+class ConfigClient:
     """One address. Use as an async context manager."""
 
     def __init__(self, config: CentralConfig, site: str) -> None:
@@ -51,9 +51,9 @@ class Asking:
     async def newest(self) -> SiteVersion | None:
         """Return the newest version; None: it is still the one that was returned last.
 
-        Raises NoneSetError (none was set), CredentialsError (the key is refused), ConfigError (the
-        key or the authority's file cannot be read), StoreError (no answer, or a strange one). No
-        text of them holds the key.
+        Raises ConfigNotSetError (none was set), CredentialsError (the key is rejected), ConfigError
+        (the key or the CA file cannot be read), StoreError (no response, or an invalid one). The
+        error texts never contain the key.
         """
         assert self._session is not None
         headers = {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}
@@ -73,7 +73,7 @@ class Asking:
             case HTTPStatus.NOT_MODIFIED:
                 return None
             case HTTPStatus.NOT_FOUND:
-                raise NoneSetError(
+                raise ConfigNotSetError(
                     "no configuration was set for this site; `vigil site config set` does."
                 )
             case HTTPStatus.UNAUTHORIZED:
@@ -107,7 +107,7 @@ def _why(error: Exception) -> str:
     return str(error)[:200] or "no answer in time"
 
 
-class NoneSetError(StoreError):
+class ConfigNotSetError(StoreError):
     """The catalog has no configuration for the site."""
 
 

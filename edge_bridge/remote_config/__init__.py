@@ -1,4 +1,4 @@
 """A site's configuration from the catalog: fetched, kept, applied, judged.
 
-Design: docs/design/central-config.md.
+Design: docs/design/remote-config.md.
 """

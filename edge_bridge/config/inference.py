@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from edge_bridge.config.section import ConfigSection
 
 HOG = "hog"
 _MAX_DECODE_THREADS = 4
@@ -24,11 +26,7 @@ Mask = Annotated[list[Corner], Field(min_length=3, max_length=200), AfterValidat
 """A polygon; corners as fractions of the picture, from its top left."""
 
 
-class _InferenceSection(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MotionConfig(_InferenceSection):
+class MotionConfig(ConfigSection):
     """When a picture is worth looking at."""
 
     enabled: bool = Field(True, description="false: look at every sampled picture")
@@ -58,7 +56,7 @@ class MotionConfig(_InferenceSection):
         return self.masks.get(camera) or self.masks.get(camera.rsplit("/", 1)[-1], [])
 
 
-class TrackingConfig(_InferenceSection):
+class TrackingConfig(ConfigSection):
     """Which boxes of successive pictures are one object."""
 
     enabled: bool = Field(True, description="false: detections carry no track")
@@ -68,7 +66,7 @@ class TrackingConfig(_InferenceSection):
     )
 
 
-class StationaryConfig(_InferenceSection):
+class StationaryConfig(ConfigSection):
     """How often something that does not move is reported; needs tracking."""
 
     enabled: bool = Field(True, description="false: report it in every picture")
@@ -80,7 +78,7 @@ class StationaryConfig(_InferenceSection):
     )
 
 
-class GpuConfig(_InferenceSection):
+class GpuConfig(ConfigSection):
     """For CUDA and TensorRT."""
 
     device: int = Field(0, ge=0, le=63, description="number of the GPU")
@@ -96,7 +94,7 @@ class GpuConfig(_InferenceSection):
     )
 
 
-class InferenceConfig(_InferenceSection):
+class InferenceConfig(ConfigSection):
     """Which model looks at the cameras, how often, and on what."""
 
     enabled: bool = Field(True, description="false: record only")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from domain.errors import ConfigError
-from edge_bridge.passwords import secret
+from edge_bridge.config.secrets import read_secret
 
 
 class CentralConfig(BaseModel):
@@ -48,7 +48,7 @@ class CentralConfig(BaseModel):
 
     def key(self) -> SecretStr:
         """Read the key now: a new one counts at the next request. ConfigError."""
-        key = secret("central", self.key_file, self.key_env)
+        key = read_secret("central", self.key_file, self.key_env)
         text = key.get_secret_value().strip() if key else ""
         if key is None or not text or not (text.isascii() and text.isprintable()):
             raise ConfigError("central: the key is no key; `vigil key create` prints one.")

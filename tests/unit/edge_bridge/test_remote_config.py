@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from domain.errors import ConfigError
 from domain.site_config import MAX_BYTES, SiteVersion, canonical, check_secrets, digest_of
-from edge_bridge.central.config import CentralConfig
-from edge_bridge.central.kept import Kept
-from edge_bridge.central.laying import lay_over
-from edge_bridge.central.standing import MOST_TRIES, Named, Standing, Trial
 from edge_bridge.config import EdgeConfig, load
+from edge_bridge.config.remote import CentralConfig
+from edge_bridge.remote_config.merge import merge
+from edge_bridge.remote_config.rollout import MOST_TRIES, RolloutState, Trial, VersionId
+from edge_bridge.remote_config.store import ConfigStore
 from tests.unit.edge_bridge.test_config import MINIMAL, changed
 
 CENTRAL = {"url": "https://vigil.example", "key_file": "central.key"}
@@ -35,14 +35,14 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_any_order_of_offers_verdicts_and_ends(steps: list[tuple[int, str]]) -> None:
-    standing = Standing()
-    accepted: set[Named] = set()
-    cut_short: dict[Named, int] = {}
+    standing = RolloutState()
+    accepted: set[VersionId] = set()
+    cut_short: dict[VersionId, int] = {}
     for number, outcome in steps:
         offer = version(number, number % 3)  # some differ by their number alone
-        name = Named.of(offer)
+        name = VersionId.of(offer)
         if not standing.wants(offer):
-            known = {standing.good and Named.of(standing.good)}
+            known = {standing.good and VersionId.of(standing.good)}
             known |= {standing.refused and standing.refused.what}
             assert name in known
             continue
@@ -68,8 +68,8 @@ def test_any_order_of_offers_verdicts_and_ends(steps: list[tuple[int, str]]) -> 
                 assert standing.wants(offer) == (begun.tries < MOST_TRIES)
         if outcome != "well":
             assert standing.good == was
-        assert standing.good is None or Named.of(standing.good) in accepted
-        assert standing.before is None or Named.of(standing.before) in accepted
+        assert standing.good is None or VersionId.of(standing.good) in accepted
+        assert standing.before is None or VersionId.of(standing.before) in accepted
 
 
 #        0    4    8    12   16   20   24 s      until 20, steady 5
@@ -109,9 +109,9 @@ def test_a_hopeless_trial_ends_at_once() -> None:
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "central")
-    assert kept.load() == Standing()
-    standing = Standing().begins(version(1)).accepts(version(1)).accepts(version(2))
+    kept = ConfigStore(tmp_path / "central")
+    assert kept.load() == RolloutState()
+    standing = RolloutState().begins(version(1)).accepts(version(1)).accepts(version(2))
     for each in (
         standing, standing.begins(version(3)), standing.refuses(version(3), "ö\n\"'"),
     ):  # fmt: skip
@@ -124,8 +124,8 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     "damage", [b"", b"{", b"[]", b"null", b'{"version": 2}', b"\xff", b"[" * 90_000]
 )
 def test_what_is_damaged_falls_back(damage: bytes, tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.save(Standing().accepts(version(1)).accepts(version(2)).refuses(version(3), "x"))
+    kept = ConfigStore(tmp_path)
+    kept.save(RolloutState().accepts(version(1)).accepts(version(2)).refuses(version(3), "x"))
     (tmp_path / "notes.json").write_bytes(damage)
     loaded = kept.load()
     assert (loaded.good, loaded.before) == (version(2), version(1))
@@ -136,8 +136,8 @@ def test_what_is_damaged_falls_back(damage: bytes, tmp_path: Path) -> None:
 
 
 def test_a_byte_that_turned_is_noticed(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.save(Standing().accepts(version(1)).accepts(version(2)))
+    kept = ConfigStore(tmp_path)
+    kept.save(RolloutState().accepts(version(1)).accepts(version(2)))
     said = json.loads((tmp_path / "good.json").read_text())
     said["text"] = said["text"].replace("192.0.2.9", "192.0.2.8")
     (tmp_path / "good.json").write_text(json.dumps(said))
@@ -156,13 +156,13 @@ def test_a_document_lies_over_the_device_s_own_file(tmp_path: Path) -> None:
     assert mine.cameras == []
     camera = {**CAMERA, "username": "u", "password_file": "a/gate.pw", "priority": 8}
     document = {"cameras": [camera], "fragment_s": 3, "inference": {"model": "m/card.yaml"}}
-    config = lay_over(mine, document, "version 1")
+    config = merge(mine, document, "version 1")
     assert (config.fragment_s, config.no_data_s) == (3, 7)
     assert config.cameras[0].password_file == tmp_path / "site" / "a" / "gate.pw"
     assert config.inference.model == str(tmp_path / "site" / "m" / "card.yaml")
     assert config.spool == mine.spool
     assert config.spool_limits().priority("acme/berlin/gate") == 8
-    assert lay_over(mine, document, "version 1") == config
+    assert merge(mine, document, "version 1") == config
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_document_that_does_not_do_is_refused_in_a_sentence(
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "out").symlink_to("/etc")
     with pytest.raises(ConfigError, match=sentence) as caught:
-        lay_over(own(tmp_path), document, "version 1")
+        merge(own(tmp_path), document, "version 1")
     assert str(caught.value).startswith("version 1: ")
     assert "\n" not in str(caught.value)
 

@@ -6,7 +6,7 @@ from media.fragmenter_packet import AnyPacket
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
+class CodecParameters:
     """How a stream is coded; one value for all pictures of a run."""
 
     codec: str
@@ -18,7 +18,7 @@ class Coding:
 
 
 @dataclass(frozen=True, slots=True)
-class CodedPicture:
+class EncodedFrame:
     """One picture, in decode order."""
 
     camera: str
@@ -30,7 +30,7 @@ class CodedPicture:
     at_ms: int
     """UTC of the picture."""
     keyframe: bool
-    coding: Coding
+    codec_parameters: CodecParameters
 
     @property
     def size(self) -> int:
@@ -43,6 +43,6 @@ class CodedPicture:
         """Its bytes, copied where they are capture's."""
         return bytes(self.packet)
 
-    def kept(self) -> "CodedPicture":
+    def with_owned_data(self) -> "EncodedFrame":
         """Return it with bytes of its own, which last: capture's change once they are recorded."""
         return self if isinstance(self.packet, bytes) else replace(self, packet=self.data)

@@ -13,37 +13,37 @@ from typing import Any
 
 from domain.errors import ConfigError
 from domain.site_config import SiteVersion
-from edge_bridge.central.standing import Named, Refusal, Standing
+from edge_bridge.remote_config.rollout import Rejection, RolloutState, VersionId
 
 log = logging.getLogger(__name__)
 
 
-class Kept:
+class ConfigStore:
     """One folder of the device's disk. Its methods block; writing raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self) -> Standing:
+    def load(self) -> RolloutState:
         """Return what stands there. What is damaged is said in the log and counts as missing."""
         good, before = self._version("good.json"), self._version("before.json")
         try:
             notes = self._read("notes.json") or {}
             trying, refused = notes.get("trying"), notes.get("refused")
-            return Standing(
+            return RolloutState(
                 good=good or before,
                 before=before if good else None,
                 trying=None if trying is None else _named(trying),
                 tries=int(notes.get("tries", 0)),
                 refused=None
                 if refused is None
-                else Refusal(_named(refused["what"]), str(refused["why"])),
+                else Rejection(_named(refused["what"]), str(refused["why"])),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             log.error("what was noted of the site's configuration is damaged; it is forgotten")
-            return Standing(good=good or before, before=before if good else None)
+            return RolloutState(good=good or before, before=before if good else None)
 
-    def save(self, standing: Standing) -> None:
+    def save(self, standing: RolloutState) -> None:
         """Write what has changed, each file whole or not at all."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, version in (("before.json", standing.before), ("good.json", standing.good)):
@@ -90,5 +90,5 @@ class Kept:
             os.close(folder)
 
 
-def _named(said: dict[str, Any]) -> Named:
-    return Named(int(said["version"]), str(said["digest"]))
+def _named(said: dict[str, Any]) -> VersionId:
+    return VersionId(int(said["version"]), str(said["digest"]))

@@ -11,12 +11,12 @@ from aiohttp.test_utils import TestServer
 
 from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.site_config import MAX_BYTES, SiteVersion
-from edge_bridge.central.asking import Asking, NoneSetError
-from edge_bridge.central.central import Central
 from edge_bridge.config import EdgeConfig, load
+from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError
+from edge_bridge.remote_config.manager import RemoteConfigManager
 from edge_bridge.upload.link import Link
-from tests.unit.edge_bridge.test_central import CAMERA, version
 from tests.unit.edge_bridge.test_config import changed
+from tests.unit.edge_bridge.test_remote_config import CAMERA, version
 from tests.waiting import wait_for
 
 KEY = "vigil_the-key"
@@ -62,7 +62,7 @@ async def own(catalog: Catalog, tmp_path: Path) -> AsyncIterator[EdgeConfig]:
 
 async def test_a_version_and_its_tag(catalog: Catalog, own: EdgeConfig) -> None:
     assert own.central is not None
-    async with Asking(own.central, own.site) as asking:
+    async with ConfigClient(own.central, own.site) as asking:
         catalog.give(version(3))
         assert await asking.newest() == version(3)
         catalog.status, catalog.body = 304, b""
@@ -79,7 +79,7 @@ GOOD = {"version": 1, "digest": version(1).digest, "document": version(1).text}
 @pytest.mark.parametrize(
     ("status", "body", "kind", "sentence"),
     [
-        (404, b"", NoneSetError, "vigil site config set"),
+        (404, b"", ConfigNotSetError, "vigil site config set"),
         (401, b"", CredentialsError, "revoked"),
         (403, b"", CredentialsError, "not this site's"),
         (302, b"", StoreError, "answers 302"),
@@ -103,7 +103,7 @@ async def test_strange_answers(
 ) -> None:  # fmt: skip
     assert own.central is not None
     catalog.status, catalog.body, catalog.headers = status, body, {"Location": "http://192.0.2.1/"}
-    async with Asking(own.central, own.site) as asking:
+    async with ConfigClient(own.central, own.site) as asking:
         with pytest.raises(kind, match=sentence) as caught:
             await asking.newest()
     assert KEY not in str(caught.value)
@@ -112,17 +112,17 @@ async def test_strange_answers(
 async def test_what_cannot_be_read_is_a_sentence(own: EdgeConfig, tmp_path: Path) -> None:
     assert own.central is not None
     nowhere = own.central.model_copy(update={"ca_file": tmp_path / "none.pem"})
-    async with Asking(nowhere, own.site) as asking:
+    async with ConfigClient(nowhere, own.site) as asking:
         with pytest.raises(ConfigError, match=r"central.ca_file .* cannot be used"):
             await asking.newest()
     for text in ("", "two\nlines", "ö"):
         (tmp_path / "central.key").write_text(text)
-        async with Asking(own.central, own.site) as asking:
+        async with ConfigClient(own.central, own.site) as asking:
             with pytest.raises(ConfigError, match="the key is no key"):
                 await asking.newest()
 
 
-class Works:
+class ConfigTarget:
     """All works, at once."""
 
     settled = True
@@ -148,7 +148,7 @@ async def test_a_disk_that_takes_nothing_is_said_and_nothing_is_tried(
     own.spool.dir.mkdir()
     (own.spool.dir / "central").write_text("in the way")
     catalog.give(version(1))
-    central, works = Central(own, own.central, Link("central")), Works()
+    central, works = RemoteConfigManager(own, own.central, Link("central")), ConfigTarget()
     assert central.boot() == own
     running = asyncio.create_task(central.run(works))
     try:
@@ -162,6 +162,6 @@ async def test_a_disk_that_takes_nothing_is_said_and_nothing_is_tried(
     finally:
         running.cancel()
         await asyncio.wait([running])
-    again = Central(own, own.central, Link("central"))
+    again = RemoteConfigManager(own, own.central, Link("central"))
     assert [camera.url for camera in again.boot().cameras] == [CAMERA["url"]]
     assert again.told.version == 1

@@ -16,75 +16,75 @@ MOST_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class VersionId:
     """A version by number and digest: after a catalog was restored, numbers come again."""
 
     version: int
     digest: str
 
     @classmethod
-    def of(cls, version: SiteVersion) -> "Named":
+    def of(cls, version: SiteVersion) -> "VersionId":
         """Return a version's name."""
         return cls(version.version, version.digest)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """What was refused, and why."""
 
-    what: Named
+    what: VersionId
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RolloutState:
     """`good` is in force, or None: the device's own file is; `before` was, before it."""
 
     good: SiteVersion | None = None
     before: SiteVersion | None = None
-    trying: Named | None = None
+    trying: VersionId | None = None
     tries: int = 0
     """How often the trial of `trying` was begun."""
-    refused: Refusal | None = None
+    refused: Rejection | None = None
 
     def wants(self, offer: SiteVersion) -> bool:
         """Return whether a version that the catalog offers is to be tried."""
-        name = Named.of(offer)
-        known = self.good is not None and Named.of(self.good) == name
+        name = VersionId.of(offer)
+        known = self.good is not None and VersionId.of(self.good) == name
         return not known and (self.refused is None or self.refused.what != name)
 
     def says_the_same(self, offer: SiteVersion) -> bool:
         """Return whether a version differs from the one in force by its number alone."""
         return self.good is not None and self.good.digest == offer.digest
 
-    def begins(self, offer: SiteVersion) -> "Standing":
+    def begins(self, offer: SiteVersion) -> "RolloutState":
         """A trial begins."""
-        name = Named.of(offer)
+        name = VersionId.of(offer)
         return replace(self, trying=name, tries=self.tries + 1 if self.trying == name else 1)
 
-    def leaves_off(self) -> "Standing":
+    def leaves_off(self) -> "RolloutState":
         """The trial was ended by an orderly stop: it does not count."""
         return replace(self, trying=None, tries=0)
 
-    def accepts(self, offer: SiteVersion) -> "Standing":
+    def accepts(self, offer: SiteVersion) -> "RolloutState":
         """What was tried is in force for good; all earlier refusals are history."""
         if self.says_the_same(offer):
-            return Standing(good=offer, before=self.before)
-        return Standing(good=offer, before=self.good or self.before)
+            return RolloutState(good=offer, before=self.before)
+        return RolloutState(good=offer, before=self.good or self.before)
 
-    def refuses(self, offer: SiteVersion | Named, why: str) -> "Standing":
+    def refuses(self, offer: SiteVersion | VersionId, why: str) -> "RolloutState":
         """What was tried is not tried again."""
-        name = Named.of(offer) if isinstance(offer, SiteVersion) else offer
-        return replace(self, trying=None, tries=0, refused=Refusal(name, why))
+        name = VersionId.of(offer) if isinstance(offer, SiteVersion) else offer
+        return replace(self, trying=None, tries=0, refused=Rejection(name, why))
 
-    def loses_good(self, why: str) -> "Standing":
+    def loses_good(self, why: str) -> "RolloutState":
         """What was in force cannot be used by this program: the one before counts."""
         assert self.good is not None
         return replace(
-            self, good=self.before, before=None, refused=Refusal(Named.of(self.good), why)
+            self, good=self.before, before=None, refused=Rejection(VersionId.of(self.good), why)
         )
 
-    def wakes(self) -> "Standing":
+    def wakes(self) -> "RolloutState":
         """The program started: a trial that was cut short too often is refused."""
         if self.trying is not None and self.tries >= MOST_TRIES:
             return self.refuses(self.trying, "the program ended twice during its trial.")

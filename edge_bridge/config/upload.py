@@ -7,10 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from edge_bridge.upload.bandwidth import BandwidthLimiter
-from edge_bridge.upload.concurrency import ConcurrencyLimit
-from edge_bridge.upload.schedule import Schedule, TimeSlot
-from edge_bridge.upload.scheduler import UploadScheduler
+from edge_bridge.config.schedule import Schedule, TimeSlot
 
 
 def _time(value: object) -> object:
@@ -87,15 +84,7 @@ class UploadConfig(BaseModel):
             raise ValueError("concurrency must lie between least_concurrency and most_concurrency")
         return self
 
-    def bandwidth(self) -> BandwidthLimiter:
-        """Return the cap."""
-        stretches = [TimeSlot(one.begin, one.end, one.kbit) for one in self.schedule]
-        return BandwidthLimiter(Schedule(self.limit_kbit, stretches, ZoneInfo(self.time_zone)))
-
-    def choice(self) -> UploadScheduler:
-        """Return the order."""
-        return UploadScheduler(self.order, live_s=self.live_s, backlog_share=self.backlog_share)
-
-    def parallel(self) -> ConcurrencyLimit:
-        """Return how many go at once."""
-        return ConcurrencyLimit(self.least_concurrency, self.most_concurrency, self.concurrency)
+    def cap_schedule(self) -> Schedule:
+        """Return the bandwidth cap by time of day."""
+        slots = [TimeSlot(one.begin, one.end, one.kbit) for one in self.schedule]
+        return Schedule(self.limit_kbit, slots, ZoneInfo(self.time_zone))

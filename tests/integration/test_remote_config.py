@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from domain.site_config import canonical
-from edge_bridge.central.trying import counting
 from edge_bridge.config import load
+from edge_bridge.remote_config.preflight import counting
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from stores.catalog.keys import create_key, list_keys, revoke_key

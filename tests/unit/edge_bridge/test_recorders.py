@@ -9,10 +9,10 @@ import yaml
 from prometheus_client import REGISTRY
 
 from domain.events import FragmentArrived, RunStarted
-from edge_bridge.cameras import CHANGED, Cameras
 from edge_bridge.clock import EdgeClock
-from edge_bridge.coded import CodedPicture
 from edge_bridge.config import EdgeConfig, load
+from edge_bridge.encoded_frame import EncodedFrame
+from edge_bridge.recorders import CHANGED, RecorderManager
 from tests.footage import write_clip
 from tests.unit.edge_bridge.test_config import MINIMAL
 from tests.waiting import wait_for
@@ -46,7 +46,7 @@ class Feed:
     def __init__(self) -> None:
         self.offered: dict[str, int] = {}
 
-    def offer(self, picture: CodedPicture) -> bool:
+    def offer(self, picture: EncodedFrame) -> bool:
         self.offered[picture.camera] = self.offered.get(picture.camera, 0) + 1
         return True
 
@@ -83,7 +83,7 @@ def named(name: str) -> str:
 @pytest.mark.slow
 async def test_what_does_not_change_goes_on(made: Made) -> None:
     keeps, feed = Keeps(), Feed()
-    cameras = Cameras(keeps, EdgeClock())
+    cameras = RecorderManager(keeps, EdgeClock())
 
     async def recording(*names: str) -> dict[str, str]:
         def so() -> dict[str, str]:
@@ -129,7 +129,7 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
 
 async def test_the_same_again_touches_nothing(made: Made) -> None:
     keeps = Keeps()
-    cameras = Cameras(keeps, EdgeClock())
+    cameras = RecorderManager(keeps, EdgeClock())
     try:
         await cameras.apply(made({"a": {}}), None)
         run = await wait_for(lambda: keeps.run_of(named("a")), within_s=60, what="a records")
@@ -142,7 +142,7 @@ async def test_the_same_again_touches_nothing(made: Made) -> None:
 
 
 async def test_which_stream_is_looked_at_is_told_as_long_as_one_is(made: Made) -> None:
-    feed, cameras = Feed(), Cameras(Keeps(), EdgeClock())
+    feed, cameras = Feed(), RecorderManager(Keeps(), EdgeClock())
     by_main, by_none = {"main": 1, "sub": 0}, {"main": None, "sub": None}
     try:
         await cameras.apply(made({"e": {}, "f": {}}), feed)

@@ -6,12 +6,12 @@ from typing import Literal
 
 from edge_bridge.capture.run import Feed
 from edge_bridge.config import EdgeConfig
-from edge_bridge.inference.config import InferenceConfig, Mask
+from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference.supervisor import WorkerSupervisor
 from edge_bridge.inference.worker_process import OnDetections
 
 
-class Looking:
+class InferenceManager:
     """Owns the inference process, if there is one. Its methods are called in the event loop."""
 
     def __init__(self, keep: OnDetections) -> None:

@@ -3,21 +3,21 @@
 import asyncio
 
 from domain.errors import ConfigError, VigilError
-from edge_bridge.central.asking import Asking, NoneSetError
-from edge_bridge.central.central import Central
-from edge_bridge.central.config import CentralConfig
-from edge_bridge.central.laying import lay_over
 from edge_bridge.config import EdgeConfig
+from edge_bridge.config.remote import CentralConfig
+from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError
+from edge_bridge.remote_config.manager import RemoteConfigManager
+from edge_bridge.remote_config.merge import merge
 from edge_bridge.upload.link import Link
 
 
 async def newest(own: EdgeConfig, central: CentralConfig) -> tuple[EdgeConfig, int]:
     """Return what the catalog says now, and its version; raises VigilError."""
-    async with Asking(central, own.site) as asking:
+    async with ConfigClient(central, own.site) as asking:
         version = await asking.newest()
     if version is None:
-        raise NoneSetError("the catalog sent nothing.")
-    return lay_over(own, version.document(), f"version {version.version}"), version.version
+        raise ConfigNotSetError("the catalog sent nothing.")
+    return merge(own, version.document(), f"version {version.version}"), version.version
 
 
 async def counting(own: EdgeConfig) -> tuple[EdgeConfig, str, str]:
@@ -28,6 +28,6 @@ async def counting(own: EdgeConfig) -> tuple[EdgeConfig, str, str]:
     try:
         config, number = await newest(own, central)
     except (VigilError, ConfigError) as error:
-        kept = await asyncio.to_thread(Central(own, central, Link("central")).boot)
+        kept = await asyncio.to_thread(RemoteConfigManager(own, central, Link("central")).boot)
         return kept, "", str(error)
     return config, f"version {number}, cameras: {len(config.cameras)}", ""

@@ -18,10 +18,10 @@ from domain.events import CameraStatus, Heartbeat
 from domain.events.registry import encode
 from domain.unset_clock import true_ms
 from edge_bridge import metrics
-from edge_bridge.central.central import Told
 from edge_bridge.clock import EdgeClock
 from edge_bridge.clock_sync import ClockSync, clock_sync
 from edge_bridge.config import EdgeConfig
+from edge_bridge.remote_config.manager import ConfigStatus
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.rows import Counts
@@ -37,7 +37,7 @@ _ASK_S = 5.0
 """How long the spool may take to count: a disk that hangs stops no heartbeat."""
 
 
-class Beats:
+class HeartbeatSender:
     """Tells how the edge fares; `run` goes on until cancelled."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Beats:
         *,
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],
-        config_told: Callable[[], Told | None] = lambda: None,
+        config_told: Callable[[], ConfigStatus | None] = lambda: None,
         ask_sync: Callable[[], ClockSync] = clock_sync,
     ) -> None:
         self._config, self._owner, self._sender = config, owner, sender

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from domain.errors import ConfigError
 
 
-def secret(whose: str, file: Path | None, variable: str | None) -> SecretStr | None:
+def read_secret(whose: str, file: Path | None, variable: str | None) -> SecretStr | None:
     """Return what a file or a variable holds, None where neither is named; ConfigError."""
     if variable:
         value = os.environ.get(variable)

@@ -7,14 +7,17 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from domain.identity import SITE_PATTERN
-from edge_bridge.central.config import CentralConfig
-from edge_bridge.config.parts import CameraConfig, CloudConfig, HttpConfig, Part, SpoolConfig
-from edge_bridge.inference.config import InferenceConfig, Mask
-from edge_bridge.spool.room import SpoolLimits
-from edge_bridge.upload.config import UploadConfig
+from edge_bridge.config.camera import CameraConfig
+from edge_bridge.config.cloud import CloudConfig
+from edge_bridge.config.http import HttpConfig
+from edge_bridge.config.inference import InferenceConfig, Mask
+from edge_bridge.config.remote import CentralConfig
+from edge_bridge.config.section import ConfigSection
+from edge_bridge.config.spool import SpoolConfig, SpoolLimits
+from edge_bridge.config.upload import UploadConfig
 
 
-class EdgeConfig(Part):
+class EdgeConfig(ConfigSection):
     """The whole file."""
 
     site: str = Field(pattern=SITE_PATTERN, description="tenant/site")

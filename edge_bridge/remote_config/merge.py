@@ -9,7 +9,7 @@ from domain.site_config import SITE_KEYS, check_secrets
 from edge_bridge.config import EdgeConfig, validated
 
 
-def lay_over(own: EdgeConfig, document: Mapping[str, Any], where: str) -> EdgeConfig:
+def merge(own: EdgeConfig, document: Mapping[str, Any], where: str) -> EdgeConfig:
     """Return what counts: the document's keys, and the device's own for all others.
 
     Relative paths in the document count from `central.files`. Raises ConfigError, a sentence that

@@ -1,18 +1,22 @@
 """What of a running edge follows the site's configuration."""
 
-from edge_bridge.cameras import Cameras
-from edge_bridge.central.standing import INFERENCE
 from edge_bridge.config import EdgeConfig
-from edge_bridge.looking import Looking
+from edge_bridge.inference_manager import InferenceManager
+from edge_bridge.recorders import RecorderManager
+from edge_bridge.remote_config.rollout import INFERENCE
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.upload.manager import UploadManager
 
 
-class Site:
+class EdgeRuntime:
     """The cameras, the inference, the uploads and the spool's priorities of one edge."""
 
     def __init__(
-        self, owner: SpoolOwner, cameras: Cameras, looking: Looking, uploading: UploadManager
+        self,
+        owner: SpoolOwner,
+        cameras: RecorderManager,
+        looking: InferenceManager,
+        uploading: UploadManager,
     ) -> None:
         self._owner, self._cameras = owner, cameras
         self._looking, self._uploading = looking, uploading

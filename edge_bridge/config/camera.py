@@ -1,0 +1,86 @@
+"""The configuration of one camera."""
+
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from domain.identity import SLUG
+from edge_bridge.config.inference import Mask
+from edge_bridge.config.secrets import read_secret
+from edge_bridge.config.section import ConfigSection
+
+
+class CameraConfig(ConfigSection):
+    """One camera."""
+
+    id: str = Field(pattern=rf"^{SLUG}$", description="the camera's part of tenant/site/camera")
+    url: str = Field(
+        min_length=8,
+        description="rtsp://host:port/path, or file:///clip.mp4?loop=1&offset_ms=0, a clip that "
+        "is played at its own pace",
+    )
+    sub_url: str | None = Field(
+        None,
+        min_length=8,
+        description="the camera's smaller stream, which local inference looks at instead; same "
+        "user, password and transport; never recorded",
+    )
+    username: str | None = Field(None, min_length=1, description="user of the camera")
+    password_file: Path | None = Field(None, description="file that holds the password")
+    password_env: str | None = Field(None, description="environment variable of the password")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="how RTP travels")
+    reader: Literal["auto", "ffmpeg"] = Field(
+        "auto",
+        description="who reads the stream: our own reader where it can, which costs least, or "
+        "always FFmpeg's",
+    )
+    audio: bool = Field(True, description="record sound where the camera sends it")
+    stream: Literal["main", "sub"] = Field("main", description="which feed of the camera this is")
+    priority: int = Field(
+        5, ge=0, le=9, description="whose footage goes last where the disk is too small; 9: last"
+    )
+
+    privacy_masks: list[Mask] = Field(
+        default_factory=list,
+        max_length=50,
+        description="polygons, as fractions of the picture, that nobody may look at: black in all "
+        "that is looked at or kept as a picture here; the recording itself is not changed",
+    )
+
+    @field_validator("url", "sub_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("rtsp", "rtsps", "file"):
+            raise ValueError("must begin with rtsp://, rtsps:// or file:///")
+        if "@" in parts.netloc:
+            raise ValueError(
+                "holds a password: write `username`, and `password_file` or `password_env`, instead"
+            )
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("the port is a number up to 65535") from None
+        return url
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        if (self.password_file or self.password_env) and not self.username:
+            raise ValueError("a password needs a `username`")
+        return self
+
+    @model_validator(mode="after")
+    def _two_streams(self) -> Self:
+        if self.sub_url is not None and self.stream == "sub":
+            raise ValueError("sub_url is of no use where the sub stream is recorded: leave one out")
+        return self
+
+    def password(self) -> SecretStr | None:
+        """Read the password now; raises ConfigError where its file or variable is missing."""
+        return read_secret(f"camera {self.id}", self.password_file, self.password_env)
