@@ -12,16 +12,16 @@ from itertools import groupby
 from operator import itemgetter
 
 from agents.indexing.group_commit import GroupWriter
-from agents.indexing.index_metrics import saw_fragment, saw_heartbeat
+from agents.indexing.index_metrics import observe_fragment, observe_heartbeat
 from agents.indexing.row_writers import (
     CHUNKS,
     DELETED,
     DETECTIONS,
     FRAGMENTS,
     HEARTBEATS,
-    KINDS,
-    Kind,
-    kind_of,
+    ROW_WRITERS,
+    RowWriter,
+    row_writer_for,
 )
 from domain.events import AnyEvent, FragmentArrived, Heartbeat
 from domain.times import utc_ms
@@ -36,18 +36,18 @@ app = worker_app("index")
 store = catalog(app.settings)
 
 
-def _writer(kind: Kind) -> GroupWriter[AnyEvent]:
+def _writer(kind: RowWriter) -> GroupWriter[AnyEvent]:
     async def write(events: Sequence[AnyEvent]) -> None:
         await kind.write(await store.get(), events, utc_ms())
 
     return GroupWriter(write, most=kind.most, weigh=kind.weigh)
 
 
-_writers = {kind.name: _writer(kind) for kind in KINDS}
+_writers = {kind.name: _writer(kind) for kind in ROW_WRITERS}
 
 
 def _believed(event: AnyEvent, record: Record) -> None:
-    kind_of(event, record.timestamp_ms)
+    row_writer_for(event, record.timestamp_ms)
 
 
 async def _index(arrivals: Sequence[Arrival]) -> None:
@@ -55,7 +55,7 @@ async def _index(arrivals: Sequence[Arrival]) -> None:
     kept = [
         (kind, event)
         for event, record in arrivals
-        if (kind := kind_of(event, record.timestamp_ms)) is not None
+        if (kind := row_writer_for(event, record.timestamp_ms)) is not None
     ]
     for kind, some in groupby(kept, key=itemgetter(0)):
         await _put(_writers[kind.name], [event for _, event in some], f"index {kind.name}")
@@ -73,7 +73,7 @@ async def index_fragments(arrivals: Sequence[Arrival]) -> None:
     await _index(arrivals)
     for event, _ in arrivals:
         if isinstance(event, FragmentArrived):
-            saw_fragment(event)
+            observe_fragment(event)
 
 
 @handles_many(app, topics.CHUNK_COMPLETE, most=CHUNKS.most, check=_believed)
@@ -94,7 +94,7 @@ async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
     await _index(arrivals)
     for event, _ in arrivals:
         if isinstance(event, Heartbeat):
-            saw_heartbeat(event)
+            observe_heartbeat(event)
 
 
 @handles_many(app, topics.DELETED, most=DELETED.most, check=_believed)

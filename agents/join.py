@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from agents.consistency.fsck import MARGIN_MS
-from agents.joining.concurrency import beside
+from agents.joining.concurrency import run_all
 from agents.joining.join_errors import NothingToJoinError, WindowDeletedError
 from agents.joining.joiner import Joiner
 from domain.errors import InvalidEventError
@@ -60,7 +60,7 @@ async def join(arrivals: Sequence[Arrival]) -> None:
     by_camera: dict[bytes | None, list[Arrival]] = {}
     for arrival in arrivals:
         by_camera.setdefault(arrival.record.key, []).append(arrival)
-    await beside(_in_order(each) for each in by_camera.values())
+    await run_all(_in_order(each) for each in by_camera.values())
 
 
 async def _in_order(arrivals: Sequence[Arrival]) -> None:

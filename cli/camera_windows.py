@@ -5,7 +5,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from agents.configuration.publish import tell, tell_all
+from agents.configuration.publish import publish, publish_all
 from cli.durations import duration_ms
 from domain.errors import ConfigError
 from domain.identity import check_camera
@@ -75,7 +75,7 @@ async def _all() -> None:
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog(_dsn(settings), size=1))
         sender = await stack.enter_async_context(Sender(settings))
-        told = await tell_all(catalog, sender, utc_ms())
+        told = await publish_all(catalog, sender, utc_ms())
     for each in told:
         print(_line(each, settings))
     print(f"The stream was told of {len(told)} cameras; all others go by the settings.")
@@ -100,7 +100,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
                 told=False,
             )
             await set_camera_windows(catalog, decided, stands)
-            stands = await tell(catalog, sender, decided, now_ms)
+            stands = await publish(catalog, sender, decided, now_ms)
     print(_line(stands, of))
 
 

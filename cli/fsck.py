@@ -6,9 +6,9 @@ import json
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
-from agents.consistency.check import Scope
+from agents.consistency.check import CheckScope
 from agents.consistency.fsck import MARGIN_MS, Fsck, settle_ms
-from agents.consistency.remover import Outcome
+from agents.consistency.remover import RepairOutcome
 from cli.durations import duration_ms
 from domain.consistency import Patience
 from domain.errors import ConfigError
@@ -47,7 +47,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(args: argparse.Namespace) -> int:
     """Check; 1 where something is wrong and not mended."""
-    scope = Scope(
+    scope = CheckScope(
         from_ms=parse_ms(args.from_) if args.from_ else 0,
         to_ms=parse_ms(args.to) if args.to else 1 << 47,
         bytes=args.bytes,
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return asyncio.run(_check(args, scope))
 
 
-async def _check(args: argparse.Namespace, scope: Scope) -> int:
+async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
     settings = get_settings()
     now_ms = utc_ms()
     async with AsyncExitStack() as stack:
@@ -73,7 +73,7 @@ async def _check(args: argparse.Namespace, scope: Scope) -> int:
         wrong = mended = 0
         async for outcome in fsck.run(known, args.camera):
             wrong += 1
-            mended += outcome.mended
+            mended += outcome.repaired
             print(_json(outcome) if args.json else _words(outcome), flush=True)
     summary = asdict(fsck.counts) | {"wrong": wrong, "mended": mended}
     if args.json:
@@ -98,15 +98,15 @@ def _verdict(wrong: int, mended: int, *, repair: bool) -> str:
     return f"Wrong: {things}, of which {mended} mended."
 
 
-def _words(outcome: Outcome) -> str:
+def _words(outcome: RepairOutcome) -> str:
     finding = outcome.finding
     at = f" {format_ms(finding.at_ms)}" if finding.at_ms is not None else ""
     which = f" run {finding.run}" if finding.run else ""
     which += f" fragment {finding.seq}" if finding.seq is not None else ""
-    became = f" [{'mended: ' if outcome.mended else ''}{outcome.says}]" if outcome.says else ""
+    became = f" [{'mended: ' if outcome.repaired else ''}{outcome.says}]" if outcome.says else ""
     return f"{finding.kind}: {finding.camera}{at}{which}: {finding.says}{became}"
 
 
-def _json(outcome: Outcome) -> str:
-    became = {"mended": outcome.mended, "became": outcome.says} if outcome.says else {}
+def _json(outcome: RepairOutcome) -> str:
+    became = {"mended": outcome.repaired, "became": outcome.says} if outcome.says else {}
     return json.dumps(outcome.finding.as_json() | became)

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from cli.retention import who_runs
+from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.retention import Hold, check_scope
 from domain.times import format_ms, parse_ms, utc_ms
@@ -21,7 +21,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     adding.add_argument("--from", dest="from_", required=True, metavar="T", help="from when on")
     adding.add_argument("--to", metavar="T", help="up to when (without it: without end)")
     adding.add_argument("--why", required=True, help="the reason, such as the case's number")
-    adding.add_argument("--who", default=who_runs(), help="who orders it (default: you)")
+    adding.add_argument("--who", default=current_user(), help="who orders it (default: you)")
     adding.set_defaults(run=run_add)
     listing = verbs.add_parser("list", help="list the holds that stand")
     listing.add_argument("--all", action="store_true", help="the lifted ones too")
@@ -30,7 +30,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     lifting.add_argument(
         "number", type=int, help="the hold's number, as `vigil hold list` shows it"
     )
-    lifting.add_argument("--who", default=who_runs(), help="who lifts it (default: you)")
+    lifting.add_argument("--who", default=current_user(), help="who lifts it (default: you)")
     lifting.set_defaults(run=run_lift)
 
 

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from cli.replay_options import add_cameras, chosen
-from cli.retention import who_runs
+from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.models import Version, check_version
 from domain.times import format_ms, utc_ms
@@ -40,7 +40,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     dropping.add_argument("version", help="its version")
     for each, function in ((choosing, run_current), (dropping, run_drop)):
         add_cameras(each)
-        each.add_argument("--who", default=who_runs(), help="who does it (default: you)")
+        each.add_argument("--who", default=current_user(), help="who does it (default: you)")
         each.set_defaults(run=function)
 
 

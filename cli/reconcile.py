@@ -5,9 +5,9 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 
-from agents.configuration.publish import tell_all
+from agents.configuration.publish import publish_all
 from agents.consistency.fsck import MARGIN_MS, settle_ms
-from agents.healing.reconciler import DAY_MS, MOST, Reconciler, Reconciliation
+from agents.healing.reconciler import DAY_MS, MOST, ReconcileOptions, Reconciler
 from cli.durations import duration_ms
 from cli.passes import check_every, passes
 from domain.errors import ConfigError
@@ -84,12 +84,12 @@ async def _pass(
     store, catalog, sender = opened
     now_ms = utc_ms()
     since_ms = parse_ms(args.since) if args.since else now_ms - LOOKS_BACK_MS
-    what = Reconciliation(
+    what = ReconcileOptions(
         since_ms, now_ms, settle_ms(settings, args.margin), settings.window_ms, most=args.most
     )
     reconciler = Reconciler(store, catalog, what)
     fragments = ends = 0
-    told = await tell_all(catalog, sender, now_ms, cameras)
+    told = await publish_all(catalog, sender, now_ms, cameras)
     for camera in cameras:
         async for event in reconciler.camera(camera):
             await sender.send(event)

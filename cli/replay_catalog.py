@@ -7,10 +7,10 @@ import re
 from contextlib import AsyncExitStack
 
 from agents.replay.catalog import CatalogReplay
-from agents.replay.catalog_job import Rebuilding, Tally
-from agents.replay.kafka_source import Begin, Past
-from agents.replay.progress import Progress
-from agents.replay.s3_source import Listing
+from agents.replay.catalog_job import CatalogJob, CatalogReplayResult
+from agents.replay.kafka_source import KafkaSource, StartPosition
+from agents.replay.progress import ProgressDisplay
+from agents.replay.s3_source import S3Source
 from cli.replay_options import add_cameras, check_cameras
 from domain.errors import ConfigError
 from domain.times import parse_ms, utc_ms
@@ -51,20 +51,20 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rebuild; 0 when all that was asked for was read."""
-    tally = asyncio.run(rebuild(args))
+    result = asyncio.run(rebuild(args))
     summary = {
-        "read": tally.read,
-        "from_s3": tally.from_s3,
-        "unreadable": tally.unreadable,
-        "changes": sum(tally.changes.values()),
-        "changed": dict(sorted(tally.changes.items())),
+        "read": result.read,
+        "from_s3": result.from_s3,
+        "unreadable": result.unreadable,
+        "changes": sum(result.changes.values()),
+        "changed": dict(sorted(result.changes.items())),
     }
     print(json.dumps(summary), flush=True)
     return 0
 
 
-def _begin(args: argparse.Namespace) -> Begin:
-    begin = Begin(parse_ms(args.from_) if args.from_ else None, args.from_offset)
+def _begin(args: argparse.Namespace) -> StartPosition:
+    begin = StartPosition(parse_ms(args.from_) if args.from_ else None, args.from_offset)
     if begin.from_ms is not None and begin.from_ms > utc_ms():
         raise ConfigError("--from lies in the future.")
     if begin.from_offset is not None and begin.from_offset < 0:
@@ -77,23 +77,23 @@ def _begin(args: argparse.Namespace) -> Begin:
     return begin
 
 
-async def rebuild(args: argparse.Namespace) -> Tally:
+async def rebuild(args: argparse.Namespace) -> CatalogReplayResult:
     """Rebuild as the arguments say; ConfigError and StoreError tell what is wrong."""
     begin, cameras, of = _begin(args), check_cameras(args.camera), get_settings()
     async with AsyncExitStack() as stack:
-        past = await stack.enter_async_context(Past(of))
+        kafka_source = await stack.enter_async_context(KafkaSource(of))
         store = await stack.enter_async_context(make_object_store(of))
         copy_from = await _prepare(of, args.schema)
         dsn = of.database_url.get_secret_value()
         catalog = await stack.enter_async_context(Catalog(dsn, schema=args.schema))
         if not await stack.enter_async_context(catalog.alone("replay catalog")):
             raise ConfigError("Another replay writes this catalog; wait for its end, or stop it.")
-        progress = stack.enter_context(Progress("catalog", "events"))
+        progress = stack.enter_context(ProgressDisplay("catalog", "events"))
         if args.schema is not None and copy_from is None:
             progress.say("No other catalog is in use: cameras, keys, rules, holds: none copied.")
-        rebuilding = Rebuilding(begin, cameras, of.window_ms, copy_from)
-        listing = Listing(store, begin.from_ms or 0)
-        replay = CatalogReplay(past, listing, catalog, rebuilding, progress)
+        rebuilding = CatalogJob(begin, cameras, of.window_ms, copy_from)
+        s3_source = S3Source(store, begin.from_ms or 0)
+        replay = CatalogReplay(kafka_source, s3_source, catalog, rebuilding, progress)
         return await replay.run(restart=args.restart)
 
 

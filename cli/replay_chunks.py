@@ -6,8 +6,8 @@ import json
 from contextlib import AsyncExitStack
 
 from agents.consistency.fsck import settle_ms
-from agents.replay.chunks import ChunksReplay, Outcome, Recutting
-from agents.replay.progress import Progress
+from agents.replay.chunks import ChunksReplay, RechunkJob, RechunkResult
+from agents.replay.progress import ProgressDisplay
 from cli.durations import duration_ms
 from cli.replay_options import add_cameras, add_span, chosen, span_ms
 from domain.errors import ConfigError
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if outcome.left else 0
 
 
-async def remake(args: argparse.Namespace) -> Outcome:
+async def remake(args: argparse.Namespace) -> RechunkResult:
     """Make chunks again as the arguments say; ConfigError and StoreError tell what is wrong."""
     settings = get_settings()
     if not 1_000 <= args.window <= LONGEST_MS:
@@ -71,10 +71,10 @@ async def remake(args: argparse.Namespace) -> Outcome:
         cameras = await chosen(catalog, args.camera)
         now_ms = utc_ms()
         latest_ms = {each: now_ms - await _reach_ms(settings, catalog, each) for each in cameras}
-        recutting = Recutting(
+        recutting = RechunkJob(
             *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, settings.superseded_margin_ms)
         )
-        progress = stack.enter_context(Progress("chunks", "chunks"))
+        progress = stack.enter_context(ProgressDisplay("chunks", "chunks"))
         return await ChunksReplay(store, catalog, sender, recutting, progress=progress).run()
 
 

@@ -7,10 +7,10 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
-from agents.replay.detections import Replayer, Tally
-from agents.replay.progress import Progress
+from agents.replay.detections import DetectionReplay, DetectionReplayResult
+from agents.replay.progress import ProgressDisplay
 from cli.replay_options import add_cameras, add_span, chosen, span_ms
-from cli.retention import who_runs
+from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.models import check_version, whole_minutes
 from domain.times import utc_ms
@@ -62,7 +62,7 @@ def add(whats: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument("--fallback", action="store_true", help="the next best provider will do")
     parser.add_argument("--threads", type=int, default=1, help="threads of the model (default 1)")
-    parser.add_argument("--who", default=who_runs(), help="who does it (default: you)")
+    parser.add_argument("--who", default=current_user(), help="who does it (default: you)")
     parser.set_defaults(run=run)
 
 
@@ -96,13 +96,15 @@ def run(args: argparse.Namespace) -> int:
     )
     version = check_version(detector.model, args.version or detector.model_version)
     look = Look(version, *whole_minutes(from_ms, to_ms), args.rate, args.motion)
-    tally = asyncio.run(_replay(args, look, detector))
+    result = asyncio.run(_replay(args, look, detector))
     print(json.dumps({"model": version[0], "version": version[1], "provider": detector.provider}
-                     | asdict(tally)))  # fmt: skip
-    return 1 if _remarks(tally) else 0
+                     | asdict(result)))  # fmt: skip
+    return 1 if _remarks(result) else 0
 
 
-async def _replay(args: argparse.Namespace, look: Look, detector: Detector) -> Tally:
+async def _replay(
+    args: argparse.Namespace, look: Look, detector: Detector
+) -> DetectionReplayResult:
     settings = get_settings()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
@@ -115,37 +117,37 @@ async def _replay(args: argparse.Namespace, look: Look, detector: Detector) -> T
         sender = await stack.enter_async_context(Sender(settings))
         who = args.who.strip()
         replays = await book.begin(catalog, cameras, look, who, utc_ms())
-        with Progress("detections", "chunks") as progress:
-            replayer = Replayer(
+        with ProgressDisplay("detections", "chunks") as progress:
+            replayer = DetectionReplay(
                 store, catalog, sender, detector, progress, who=who, clock_ms=utc_ms
             )
             await replayer.run(replays)
         await replayer.wait_for_index(replays)
-        return replayer.tally
+        return replayer.result
 
 
 async def _filmed(catalog: Catalog, camera: str, look: Look) -> bool:
     return (await book.extent(catalog, camera, look.from_ms, look.to_ms)).chunks > 0
 
 
-def _remarks(tally: Tally) -> bool:
+def _remarks(result: DetectionReplayResult) -> bool:
     """Say what is not as it should be; return whether anything is."""
-    if tally.loose:
+    if result.loose:
         print(
-            f"{tally.loose} fragments are in no chunk yet and were not looked at: repeat the "
+            f"{result.loose} fragments are in no chunk yet and were not looked at: repeat the "
             "command once they are.",
             file=sys.stderr,
         )
-    if tally.faults:
+    if result.faults:
         print(
-            f"{tally.faults} chunks could not be looked at whole; there the detections of before "
+            f"{result.faults} chunks could not be looked at whole; there the detections of before "
             "stay current. See `vigil fsck`, then repeat the command.",
             file=sys.stderr,
         )
-    if tally.waiting:
+    if result.waiting:
         print(
-            f"{tally.waiting} objects are on their way into the catalog: is the index worker "
+            f"{result.waiting} objects are on their way into the catalog: is the index worker "
             "running (faust -A agents.index worker)?",
             file=sys.stderr,
         )
-    return bool(tally.faults or tally.waiting)
+    return bool(result.faults or result.waiting)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import start_http_server
 
-from agents.retention.retention_pass import Retain
+from agents.retention.retention_pass import RetentionPass
 from cli.durations import duration_ms
 from cli.passes import check_every, passes
 from domain.errors import ConfigError
@@ -26,7 +26,7 @@ from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
 
-def who_runs() -> str:
+def current_user() -> str:
     """Return the name of the user who runs the command."""
     try:
         return getpass.getuser()[:100] or "unknown"
@@ -42,7 +42,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     setting = verbs.add_parser("set", help="say how long footage is kept")
     setting.add_argument("scope", help=scope)
     setting.add_argument("--days", type=int, required=True, help=f"1 to {MAX_DAYS}")
-    setting.add_argument("--who", default=who_runs(), help="who decides it (default: you)")
+    setting.add_argument("--who", default=current_user(), help="who decides it (default: you)")
     setting.set_defaults(run=run_set)
     showing = verbs.add_parser("show", help="list the rules")
     showing.add_argument("scope", nargs="?", help="only what counts for this one")
@@ -129,7 +129,7 @@ def run_lifecycle(_args: argparse.Namespace) -> int:
 
 
 def run_enforce(args: argparse.Namespace) -> int:
-    """Delete once (a JSON line tells what went), or until SIGTERM with --every."""
+    """Delete once (a JSON line tells what was deleted), or until SIGTERM with --every."""
     check_every(args.every)
     for camera in args.camera:
         check_camera(camera)
@@ -146,17 +146,17 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(_catalog())
         sender = None if args.dry_run else await stack.enter_async_context(Sender(settings))
-        retain = Retain(store, catalog, sender, _margins(settings), utc_ms)
+        retain = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
         cameras = sorted(args.camera) or await book.cameras(catalog)
-        went = await retain.run(cameras)
+        stats = await retain.run(cameras)
         days = 0 if args.dry_run else await drop_empty_days(catalog, utc_ms() - 2 * DAY_MS)
     said = {
         "cameras": len(cameras),
-        "objects": dict(went.objects),
-        "bytes": dict(went.bytes),
-        "detections": went.detections,
+        "objects": dict(stats.objects),
+        "bytes": dict(stats.bytes),
+        "detections": stats.detections,
         "empty_days": days,
-        "held": went.held,
-        "unchecked": went.unchecked,
+        "held": stats.held,
+        "unchecked": stats.unchecked,
     }
     print(json.dumps(said | ({"dry_run": True} if args.dry_run else {})), flush=True)

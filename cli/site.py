@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.retention import who_runs
+from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.site_config import SITE_KEYS, SiteVersion, canonical
@@ -51,7 +51,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         each.set_defaults(run=run)
     for each in (setting, going_back):
         each.add_argument("--note", default="", help="why, for the history")
-        each.add_argument("--who", default=who_runs(), help="who does it (default: you)")
+        each.add_argument("--who", default=current_user(), help="who does it (default: you)")
 
 
 def _catalog() -> Catalog:

@@ -1,7 +1,7 @@
 """Sending to Kafka from a command: no Faust app, no group, each message acknowledged."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -12,6 +12,16 @@ from domain.events import Event
 from streams import topics
 from streams.kafka import client_options
 from streams.settings import Settings
+
+
+class EventSender(Protocol):
+    """What events are sent with."""
+
+    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
+        """Send an event; return (partition, offset) once the brokers have it.
+
+        Raises StoreError where Kafka did not take it.
+        """
 
 
 class Sender:

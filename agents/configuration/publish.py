@@ -7,9 +7,7 @@ nothing where it is known: after topics were made anew it is what the assembler 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from domain.events import Event
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import (
     CameraWindowsSet,
@@ -17,17 +15,11 @@ from stores.catalog.camera_windows import (
     cameras_with_windows,
     set_camera_windows,
 )
+from streams.sender import EventSender
 
 
-class Sends(Protocol):
-    """What events are sent with: returns once the brokers have them."""
-
-    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
-        """Send an event; StoreError where Kafka did not take it."""
-
-
-async def tell(
-    catalog: Catalog, sender: Sends, decided: CameraWindowsSet, now_ms: int
+async def publish(
+    catalog: Catalog, sender: EventSender, decided: CameraWindowsSet, now_ms: int
 ) -> CameraWindowsSet:
     """Tell the stream of one camera; returns what was told, whose last border may have moved."""
     in_time = decided.in_time(now_ms)
@@ -38,12 +30,12 @@ async def tell(
     return replace(in_time, told=True)
 
 
-async def tell_all(
-    catalog: Catalog, sender: Sends, now_ms: int, only: Sequence[str] = ()
+async def publish_all(
+    catalog: Catalog, sender: EventSender, now_ms: int, only: Sequence[str] = ()
 ) -> list[CameraWindowsSet]:
     """Tell the stream of all cameras of which something was decided, or of `only` these."""
     return [
-        await tell(catalog, sender, decided, now_ms)
+        await publish(catalog, sender, decided, now_ms)
         for decided in await cameras_with_windows(catalog)
         if not only or decided.camera in only
     ]

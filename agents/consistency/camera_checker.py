@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from pydantic import ValidationError
 
-from agents.consistency.check import Check, Counts, RunSeqs
+from agents.consistency.check import CameraCheck, CheckCounts, RunSeqs
 from agents.consistency.chunk_bytes import check_bytes
 from agents.consistency.run_checker import RunChecker
 from domain.consistency import (
@@ -46,11 +46,11 @@ LONGEST_WINDOW_MS = 3_600_000
 class CameraChecker:
     """Looks through one camera, once."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: CameraCheck) -> None:
         self.check = check
         self.store, self.catalog, self.camera = check.store, check.catalog, check.camera
         self.scope, self.patience = check.scope, check.patience
-        self.counts = Counts(cameras=1)
+        self.counts = CheckCounts(cameras=1)
         self.runs: dict[str, RunSeqs] = {}
         self._recent: list[Standing] = []
         self._orphans: list[tuple[Finding, ChunkRow]] = []

@@ -10,7 +10,7 @@ from stores.objects import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CheckScope:
     """From when to when it is looked (UTC, ms; windows and fragments that start in it)."""
 
     from_ms: int = 0
@@ -20,20 +20,20 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One camera's check: where, what, from when to when, how patiently."""
+class CameraCheck:
+    """One camera's check: where, what, from when to when, how retry_for."""
 
     store: ObjectStore
     catalog: Catalog
     camera: str
-    scope: Scope
+    scope: CheckScope
     patience: Patience
     lengths: WindowLengths
     """The camera's window lengths."""
 
 
 @dataclass(slots=True)
-class Counts:
+class CheckCounts:
     """How much was looked at."""
 
     cameras: int = 0
@@ -51,7 +51,7 @@ class Counts:
     in_work: int = 0
     """Too young to be judged."""
 
-    def add(self, other: "Counts") -> None:
+    def add(self, other: "CheckCounts") -> None:
         """Add what another looked at."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))

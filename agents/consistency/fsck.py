@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agents.consistency.camera_checker import CameraChecker
-from agents.consistency.check import Check, Counts, Scope
-from agents.consistency.remover import Outcome
-from agents.consistency.repairer import Mender
+from agents.consistency.check import CameraCheck, CheckCounts, CheckScope
+from agents.consistency.remover import RepairOutcome
+from agents.consistency.repairer import Repairer
 from domain.consistency import Finding, Patience
 from domain.errors import InvalidIdError
 from domain.identity import check_camera
@@ -32,14 +32,14 @@ class Fsck:
 
     store: ObjectStore
     catalog: Catalog
-    scope: Scope
+    scope: CheckScope
     patience: Patience
     window_ms: int
     """As the settings say it; what a camera was told otherwise is read for each."""
     sender: Sender | None = None
-    counts: Counts = field(default_factory=Counts)
+    counts: CheckCounts = field(default_factory=CheckCounts)
 
-    async def run(self, known: set[str], only: Sequence[str]) -> AsyncIterator[Outcome]:
+    async def run(self, known: set[str], only: Sequence[str]) -> AsyncIterator[RepairOutcome]:
         """Yield what is wrong with `only` these cameras, or all `known` ones and strangers."""
         for camera in sorted(only or known):
             check_camera(camera)
@@ -49,23 +49,23 @@ class Fsck:
             return
         async for camera in bucket.cameras(self.store):
             if camera not in known:
-                yield Outcome(_stranger(camera), False, "cannot be mended")
+                yield RepairOutcome(_stranger(camera), False, "cannot be repaired")
 
-    async def _camera(self, camera: str) -> AsyncIterator[Outcome]:
+    async def _camera(self, camera: str) -> AsyncIterator[RepairOutcome]:
         cut = await camera_windows(self.catalog, camera, self.window_ms)
         settle_ms = self.patience.settle_ms + cut.waits_longer_ms(self.window_ms)
         patience = replace(self.patience, settle_ms=settle_ms)
-        check = Check(self.store, self.catalog, camera, self.scope, patience, cut.lengths)
+        check = CameraCheck(self.store, self.catalog, camera, self.scope, patience, cut.lengths)
         checker = CameraChecker(check)
-        mender = Mender(check, self.sender) if self.sender is not None else None
+        repairer = Repairer(check, self.sender) if self.sender is not None else None
         async for finding in checker.findings():
-            if mender is None:
-                yield Outcome(finding, False, "")
+            if repairer is None:
+                yield RepairOutcome(finding, False, "")
                 continue
-            for outcome in await mender.mend(finding):
+            for outcome in await repairer.repair(finding):
                 yield outcome
-        if mender is not None:
-            for outcome in await mender.finish(checker.counts):
+        if repairer is not None:
+            for outcome in await repairer.finish(checker.counts):
                 yield outcome
         self.counts.add(checker.counts)
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.consistency.check import Check, Counts
+from agents.consistency.check import CameraCheck, CheckCounts
 from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Finding, Retire
 from domain.errors import ObjectMissingError
 from domain.events import Deleted
@@ -37,18 +37,18 @@ _MARGINS = Margins(0, 0)  # ages are retention's, not the check's
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RepairOutcome:
     """What became of a finding."""
 
     finding: Finding
-    mended: bool
+    repaired: bool
     says: str
 
 
 class Remover:
     """Gathers and carries out the deletions of one camera."""
 
-    def __init__(self, check: Check, sender: Sender) -> None:
+    def __init__(self, check: CameraCheck, sender: Sender) -> None:
         self._check, self._sender = check, sender
         self._waiting: list[Finding] = []
 
@@ -61,7 +61,7 @@ class Remover:
             self._waiting.append(finding)
         return deletes
 
-    async def remove(self, counts: Counts) -> list[Outcome]:
+    async def remove(self, counts: CheckCounts) -> list[RepairOutcome]:
         """Delete what was gathered; `counts` is all there is of the camera."""
         asked = Counter(_what(finding) for finding in self._waiting)
         stands = {
@@ -81,7 +81,7 @@ class Remover:
                     f"refused: {asked[what]} of {stands[what]} {what} would go, more than half; "
                     "find out why before anything is deleted"
                 )
-                outcomes.append(Outcome(finding, False, says))
+                outcomes.append(RepairOutcome(finding, False, says))
             else:
                 allowed.append(finding)
         for finding in allowed:
@@ -93,20 +93,22 @@ class Remover:
         self._waiting = []
         return outcomes
 
-    async def _row(self, finding: Finding) -> Outcome:
+    async def _row(self, finding: Finding) -> RepairOutcome:
         check = self._check
         match finding.mend:
             case DropChunkRow(row):
                 gone = await drop_chunk_row(check.catalog, check.camera, row)
-                return Outcome(finding, gone, "row removed" if gone else "the row has changed")
+                return RepairOutcome(
+                    finding, gone, "row removed" if gone else "the row has changed"
+                )
             case DropFragmentRow(run, seq):
                 await drop_fragment_rows(check.catalog, check.camera, run, [seq])
-                return Outcome(finding, True, "row removed")
+                return RepairOutcome(finding, True, "row removed")
             case Retire(chunk):
                 at_ms = chunk.window_start_ms
                 policy = await policy_of(check.catalog, _MARGINS)
                 if policy.held(check.camera, at_ms, at_ms + LONGEST_CHUNK_MS):
-                    return Outcome(finding, False, HELD)
+                    return RepairOutcome(finding, False, HELD)
                 event = Deleted(
                     camera=check.camera,
                     run=chunk.run,
@@ -118,10 +120,10 @@ class Remover:
                 )
                 await self._sender.send(event)
                 await index_deleted(check.catalog, [event])
-                return Outcome(finding, True, "buried; its object goes with a later --repair")
+                return RepairOutcome(finding, True, "buried; its object goes with a later --repair")
         raise AssertionError(finding.mend)
 
-    async def _objects(self, findings: Sequence[Finding]) -> list[Outcome]:
+    async def _objects(self, findings: Sequence[Finding]) -> list[RepairOutcome]:
         check = self._check
         chunks = {_chunk_of(_key(finding)) for finding in findings}
         outcomes, gone = [], []
@@ -131,7 +133,7 @@ class Remover:
                 says = await self._objection(finding, named, policy)
                 if says is None:
                     gone.append(_key(finding))
-                outcomes.append(Outcome(finding, says is None, says or "deleted"))
+                outcomes.append(RepairOutcome(finding, says is None, says or "deleted"))
             if gone:
                 await check.store.delete(gone)
         return outcomes

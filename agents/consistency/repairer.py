@@ -4,8 +4,8 @@ Fragments are announced as the healer does it; windows that the assembler takes 
 asked of the joiner; rows go through the index functions; deletions are remover.py's.
 """
 
-from agents.consistency.check import Check, Counts
-from agents.consistency.remover import Outcome, Remover
+from agents.consistency.check import CameraCheck, CheckCounts
+from agents.consistency.remover import Remover, RepairOutcome
 from agents.consistency.restorer import (
     LostBytesError,
     restore_chunk,
@@ -36,31 +36,31 @@ MOST_ASKED = 1_000
 """Fragments in one request to the joiner; the others come with the next."""
 
 
-class Mender:
+class Repairer:
     """Mends one camera. StoreErrors of S3, Kafka and the catalog pass through."""
 
-    def __init__(self, check: Check, sender: Sender) -> None:
+    def __init__(self, check: CameraCheck, sender: Sender) -> None:
         self._check, self._sender = check, sender
         self._remover = Remover(check, sender)
         self._reader = Healer(check.store, utc_ms)
         self._asked: list[tuple[Finding, FragmentArrived]] = []
 
-    async def mend(self, finding: Finding) -> list[Outcome]:
+    async def repair(self, finding: Finding) -> list[RepairOutcome]:
         """Mend a finding; returns the outcomes there are now, the others come at the end."""
         if finding.mend is None:
-            return [Outcome(finding, False, "cannot be mended")]
+            return [RepairOutcome(finding, False, "cannot be repaired")]
         if self._remover.takes(finding):
             return []
         if isinstance(finding.mend, AskJoiner):
             return await self._ask(finding)
         try:
-            return [Outcome(finding, True, await self._done(finding))]
+            return [RepairOutcome(finding, True, await self._done(finding))]
         except LostBytesError as error:
-            return [Outcome(finding, False, str(error))]
+            return [RepairOutcome(finding, False, str(error))]
         except ObjectMissingError:
-            return [Outcome(finding, False, "an object went meanwhile; look again")]
+            return [RepairOutcome(finding, False, "an object went meanwhile; look again")]
 
-    async def finish(self, counts: Counts) -> list[Outcome]:
+    async def finish(self, counts: CheckCounts) -> list[RepairOutcome]:
         """Carry out what was put off; `counts` is all there is of the camera."""
         return [*await self._flush(), *await self._remover.remove(counts)]
 
@@ -104,12 +104,12 @@ class Mender:
         """Return start (UTC, ms) and length of the window that a fragment belongs to."""
         return self._check.lengths.window(event.start_ms)
 
-    async def _ask(self, finding: Finding) -> list[Outcome]:
+    async def _ask(self, finding: Finding) -> list[RepairOutcome]:
         assert isinstance(finding.mend, AskJoiner)
         try:
             event = await self._event(finding.mend.run, finding.mend.seq)
         except ObjectMissingError as error:
-            return [Outcome(finding, False, str(error))]
+            return [RepairOutcome(finding, False, str(error))]
         outcomes = []
         if self._asked:
             last = self._asked[-1][1]
@@ -119,7 +119,7 @@ class Mender:
         self._asked.append((finding, event))
         return outcomes
 
-    async def _flush(self) -> list[Outcome]:
+    async def _flush(self) -> list[RepairOutcome]:
         if not self._asked:
             return []
         first = self._asked[0][1]
@@ -137,6 +137,8 @@ class Mender:
             ],
         )
         await self._sender.send(due)
-        outcomes = [Outcome(finding, True, "the joiner was asked") for finding, _ in self._asked]
+        outcomes = [
+            RepairOutcome(finding, True, "the joiner was asked") for finding, _ in self._asked
+        ]
         self._asked = []
         return outcomes

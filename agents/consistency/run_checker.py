@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
-from agents.consistency.check import Check, RunSeqs
+from agents.consistency.check import CameraCheck, RunSeqs
 from agents.healing.healer import Healer
 from domain.consistency import (
     Announce,
@@ -28,7 +28,7 @@ Side = tuple[int, ObjectInfo | None, FragmentRow | None]
 class RunChecker:
     """Looks at the fragments of one camera; `checked` is what its checked windows hold."""
 
-    def __init__(self, check: Check, checked: Mapping[str, RunSeqs]) -> None:
+    def __init__(self, check: CameraCheck, checked: Mapping[str, RunSeqs]) -> None:
         self.store, self.catalog, self.camera = check.store, check.catalog, check.camera
         self.scope, self.patience = check.scope, check.patience
         self.lengths = check.lengths

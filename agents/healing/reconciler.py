@@ -29,7 +29,7 @@ DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciliation:
+class ReconcileOptions:
     """What a pass is about."""
 
     since_ms: int
@@ -45,7 +45,7 @@ class Reconciliation:
 class Reconciler:
     """Looks through cameras of one bucket and one catalog. Changes nothing by itself."""
 
-    def __init__(self, store: ObjectStore, catalog: Catalog, of: Reconciliation) -> None:
+    def __init__(self, store: ObjectStore, catalog: Catalog, of: ReconcileOptions) -> None:
         self._store, self._catalog = store, catalog
         self._given = self._of = of
         self._lengths = WindowLengths.always(of.window_ms)

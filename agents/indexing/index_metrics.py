@@ -34,14 +34,14 @@ _newest_ms: dict[str, int] = {}
 _sent_ms: dict[tuple[str, str], int] = {}
 
 
-def saw_fragment(event: FragmentArrived) -> None:
+def observe_fragment(event: FragmentArrived) -> None:
     """Note that a camera's footage reaches to this fragment's end."""
     if event.end_ms > _newest_ms.get(event.camera, 0):
         _newest_ms[event.camera] = event.end_ms
         _NEWEST.labels(event.camera).set(event.end_ms / 1_000)
 
 
-def saw_heartbeat(event: Heartbeat) -> None:
+def observe_heartbeat(event: Heartbeat) -> None:
     """Note what an edge says of itself."""
     edge = event.site, event.edge
     if event.sent_ms < _sent_ms.get(edge, 0):

@@ -24,7 +24,7 @@ Write = Callable[[Catalog, Sequence[Any], int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RowWriter:
     """Events that are written together."""
 
     name: str
@@ -53,17 +53,17 @@ async def _deleted(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int
     return await index.index_deleted(catalog, events)
 
 
-FRAGMENTS = Kind("fragments", 500, index.index_fragments)
-RUNS = Kind("runs", 500, _runs)
-CHUNKS = Kind("chunks", 50, index.index_chunks)
-LOST = Kind("lost windows", 50, index_lost)
-DETECTIONS = Kind("detections", 1_000, _detections, _objects)
-HEARTBEATS = Kind("heartbeats", 500, index.index_heartbeats)
-DELETED = Kind("deletions", 500, _deleted)
-KINDS = (FRAGMENTS, RUNS, CHUNKS, LOST, DETECTIONS, HEARTBEATS, DELETED)
+FRAGMENTS = RowWriter("fragments", 500, index.index_fragments)
+RUNS = RowWriter("runs", 500, _runs)
+CHUNKS = RowWriter("chunks", 50, index.index_chunks)
+LOST = RowWriter("lost windows", 50, index_lost)
+DETECTIONS = RowWriter("detections", 1_000, _detections, _objects)
+HEARTBEATS = RowWriter("heartbeats", 500, index.index_heartbeats)
+DELETED = RowWriter("deletions", 500, _deleted)
+ROW_WRITERS = (FRAGMENTS, RUNS, CHUNKS, LOST, DETECTIONS, HEARTBEATS, DELETED)
 
 
-def kind_of(event: AnyEvent, logged_ms: int) -> Kind | None:
+def row_writer_for(event: AnyEvent, logged_ms: int) -> RowWriter | None:
     """Return how an event is written, None where the catalog keeps nothing of it.
 
     `logged_ms` is when it was sent (UTC), the same at every reading. Raises InvalidEventError

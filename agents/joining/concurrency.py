@@ -8,7 +8,7 @@ from domain.errors import InvalidEventError
 from streams.retry import Interrupted
 
 
-async def beside(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def run_all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run all to their ends, then raise what went wrong.
 
     Of several failures the worst is raised: what ends the process before what is given back, and

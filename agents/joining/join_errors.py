@@ -42,7 +42,7 @@ class NothingToJoinError(StoreError):
         """What the catalog is to be told."""
 
 
-async def fault_of(reading: Awaitable[object]) -> str | None:
+async def unreadable_reason(reading: Awaitable[object]) -> str | None:
     """Wait, and return why a fragment is left out; None where it was read."""
     try:
         await reading

@@ -18,8 +18,8 @@ from agents.joining.join_errors import (
     LeftOutError,
     NothingToJoinError,
     WindowDeletedError,
-    fault_of,
     told,
+    unreadable_reason,
 )
 from agents.joining.read_ahead import read_ahead
 from domain.chunks import digest_of, merged, remaining_gaps
@@ -187,7 +187,7 @@ class Joiner:
         missing: dict[int, str] = {}
         async with aclosing(wanted):
             async for fragment, reading in wanted:
-                if (reason := await fault_of(reading)) is not None:
+                if (reason := await unreadable_reason(reading)) is not None:
                     missing[fragment.seq] = reason
                 if missing:
                     continue  # the object will not be made: only what else is missing counts

@@ -47,7 +47,7 @@ POISON = Counter("vigil_relay_poison", "Messages put into the dead-letter queue"
                  registry=REGISTRY)  # fmt: skip
 
 RECEIVERS = 4
-HIDDEN_S = 30
+VISIBILITY_TIMEOUT_S = 30
 """What a relay that is killed has in hand comes again after this long."""
 SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
 """What a site may say; everything else is the cloud's own."""
@@ -129,9 +129,9 @@ class Relay:
         backoff = RetryDelays()
         while not stop.is_set():
             try:
-                messages = await self._queue.receive(wait_s=2, hidden_s=HIDDEN_S)
+                messages = await self._queue.receive(wait_s=2, hidden_s=VISIBILITY_TIMEOUT_S)
                 if messages:
-                    await self._queue.delete(await self._pass_on(messages))
+                    await self._queue.delete(await self._forward_batch(messages))
                 backoff = RetryDelays()
                 self.ready = True
             except (StoreError, KafkaError) as error:
@@ -149,9 +149,9 @@ class Relay:
         except TimeoutError:
             return
 
-    async def _pass_on(self, messages: list[QueueMessage]) -> list[str]:
+    async def _forward_batch(self, messages: list[QueueMessage]) -> list[str]:
         """Send messages on; return the receipts of those that are safe elsewhere now."""
-        done = await asyncio.gather(*map(self._pass_one, messages), return_exceptions=True)
+        done = await asyncio.gather(*map(self._forward, messages), return_exceptions=True)
         failures = [error for error in done if isinstance(error, BaseException)]
         receipts = [
             message.receipt for message, error in zip(messages, done, strict=True) if error is None
@@ -163,11 +163,11 @@ class Relay:
             raise failures[0]
         return receipts
 
-    async def _pass_one(self, message: QueueMessage) -> None:
+    async def _forward(self, message: QueueMessage) -> None:
         try:
-            event = await self._judged(message.body)
+            event = await self._parse_and_check(message.body)
         except InvalidEventError as error:
-            await self._put_aside(message, str(error))
+            await self._dead_letter(message, str(error))
             return
         topic = topics.topic_of(type(event))
         await self._producer.send_and_wait(
@@ -176,7 +176,7 @@ class Relay:
         RELAYED.labels(event.type).inc()
         SECONDS.observe(max(0, self._clock_ms() - (event_time_ms(event) or 0)) / 1_000)
 
-    async def _judged(self, body: bytes) -> SiteEvent:
+    async def _parse_and_check(self, body: bytes) -> SiteEvent:
         """Return the event in a message; raises InvalidEventError where it is not to be passed."""
         event: AnyEvent = parse(body)
         if not isinstance(event, SiteEvent):
@@ -191,7 +191,7 @@ class Relay:
             )
         return event
 
-    async def _put_aside(self, message: QueueMessage, reason: str) -> None:
+    async def _dead_letter(self, message: QueueMessage, reason: str) -> None:
         if await self._dead.send([message.body], reason=reason):
             raise StoreError("the dead-letter queue refused a message; it stays in the queue.")
         POISON.inc()

@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from agents.indexing.row_writers import CHUNKS, KINDS, Kind, kind_of
-from agents.replay.catalog_job import IN_S3, Rebuilding, Tally, cut_off, together
-from agents.replay.kafka_source import Begin, Part, Past
-from agents.replay.progress import Progress
-from agents.replay.retry import patiently
-from agents.replay.s3_source import Listing
+from agents.indexing.row_writers import CHUNKS, ROW_WRITERS, RowWriter, row_writer_for
+from agents.replay.catalog_job import IN_S3, CatalogJob, CatalogReplayResult, cut_off, together
+from agents.replay.kafka_source import KafkaSource, PartitionRange, StartPosition
+from agents.replay.progress import ProgressDisplay
+from agents.replay.retry import retry_for
+from agents.replay.s3_source import S3Source
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Heartbeat
 from domain.identity import site_of
@@ -47,21 +47,26 @@ class CatalogReplay:
     """One rebuilding into one catalog, beside live workers."""
 
     def __init__(
-        self, past: Past, listing: Listing, catalog: Catalog, of: Rebuilding, progress: Progress
+        self,
+        kafka_source: KafkaSource,
+        s3_source: S3Source,
+        catalog: Catalog,
+        of: CatalogJob,
+        progress: ProgressDisplay,
     ) -> None:
-        self._past, self._listing, self._catalog = past, listing, catalog
+        self._kafka_source, self._s3_source, self._catalog = kafka_source, s3_source, catalog
         self._of, self._progress = of, progress
         self._sites = {site_of(camera) for camera in of.cameras}
         self._specs = {
-            spec.name_for(past.settings): spec
+            spec.name_for(kafka_source.settings): spec
             for spec in (topics.DELETED, *(spec for step in IN_ORDER for spec in step))
         }
-        self._parts: list[Part] = []
+        self._parts: list[PartitionRange] = []
         self._s3: Any = None
         self._saved_s = 0.0
-        self.tally = Tally()
+        self.result = CatalogReplayResult()
 
-    async def run(self, *, restart: bool = False) -> Tally:
+    async def run(self, *, restart: bool = False) -> CatalogReplayResult:
         """Rebuild, from where an earlier run stopped; StoreError where an outside system fails."""
         if restart or not await self._resumed():
             await self._begin()
@@ -71,7 +76,7 @@ class CatalogReplay:
         for step in IN_ORDER:
             await self._kafka(step)
         await self._finish()
-        return self.tally
+        return self.result
 
     # -- where it begins
 
@@ -79,9 +84,9 @@ class CatalogReplay:
         self._parts, self._s3 = [], "none"
         cut: list[TopicSpec] = []
         for spec in self._specs.values():
-            begin = Begin() if spec is topics.DELETED else self._of.begin
+            begin = StartPosition() if spec is topics.DELETED else self._of.begin
             key = "site" if spec.name in KEYED_BY_SITE else "camera"
-            parts = await self._past.parts(spec, begin, self._of.cameras, key)
+            parts = await self._kafka_source.parts(spec, begin, self._of.cameras, key)
             self._parts += parts
             if any(part.cut for part in parts):
                 cut.append(spec)
@@ -95,17 +100,19 @@ class CatalogReplay:
         state = await bookmark(self._catalog, self._of.job)
         if state is None:
             return False
-        self._parts = [Part(*each) for each in state["parts"]]
-        known = await self._past.first_kept(self._parts)
+        self._parts = [PartitionRange(*each) for each in state["parts"]]
+        known = await self._kafka_source.first_kept(self._parts)
         if any(known[part.topic, part.partition] > part.at for part in self._parts if part.left):
             self._progress.say(
                 "Kafka's retention has passed where this replay stopped: it begins anew."
             )
             return False
         self._s3 = state["s3"]
-        self.tally = Tally(*(state[name] for name in ("read", "from_s3", "unreadable")))
-        self.tally.changes = Counter(state["changes"])
-        self._progress.resume(self.tally.read)
+        self.result = CatalogReplayResult(
+            *(state[name] for name in ("read", "from_s3", "unreadable"))
+        )
+        self.result.changes = Counter(state["changes"])
+        self._progress.resume(self.result.read)
         self._progress.say("Going on where this replay stopped.")
         return True
 
@@ -115,12 +122,12 @@ class CatalogReplay:
         state = {
             "parts": [part.as_json() for part in self._parts],
             "s3": self._s3,
-            "read": self.tally.read,
-            "from_s3": self.tally.from_s3,
-            "unreadable": self.tally.unreadable,
-            "changes": dict(self.tally.changes),
+            "read": self.result.read,
+            "from_s3": self.result.from_s3,
+            "unreadable": self.result.unreadable,
+            "changes": dict(self.result.changes),
         }
-        await self._patiently(lambda: save_bookmark(self._catalog, self._of.job, state))
+        await self._retry(lambda: save_bookmark(self._catalog, self._of.job, state))
         self._saved_s = time.monotonic()
 
     # -- what no event tells
@@ -128,23 +135,23 @@ class CatalogReplay:
     async def _decisions(self) -> None:
         source = self._of.copy_from
         if source is not None:
-            changed = await self._patiently(lambda: copy_decisions(self._catalog, source))
+            changed = await self._retry(lambda: copy_decisions(self._catalog, source))
             self._count("decisions", changed)
 
     # -- Kafka
 
     async def _kafka(self, specs: Sequence[TopicSpec]) -> None:
-        names = {spec.name_for(self._past.settings) for spec in specs}
+        names = {spec.name_for(self._kafka_source.settings) for spec in specs}
         parts = [part for part in self._parts if part.topic in names]
         self._progress.total = self._progress.done + sum(part.left for part in self._parts)
         if not any(part.left for part in parts):
             return
-        async with aclosing(self._past.read(parts)) as batches:
+        async with aclosing(self._kafka_source.read(parts)) as batches:
             async for part, records in batches:
                 await self._write(self._events(records))
                 done = records[-1].offset + 1 - part.at
                 part.at += done
-                self.tally.read += len(records)
+                self.result.read += len(records)
                 self._progress.add(done)
                 await self._save()
         for part in parts:
@@ -157,9 +164,9 @@ class CatalogReplay:
         for record in records:
             try:
                 event = codec.decode(record, self._specs[record.topic])
-                kind = kind_of(event, record.timestamp_ms)
+                kind = row_writer_for(event, record.timestamp_ms)
             except InvalidEventError:
-                self.tally.unreadable += 1
+                self.result.unreadable += 1
                 continue
             if kind is not None and self._asked(event):
                 found.setdefault(kind.name, []).append(event)
@@ -175,28 +182,28 @@ class CatalogReplay:
     # -- writing
 
     async def _write(self, events: dict[str, list[AnyEvent]]) -> None:
-        for kind in KINDS:
+        for kind in ROW_WRITERS:
             for some in together(kind, events.get(kind.name, [])):
                 await self._write_some(kind, some)
 
-    async def _write_some(self, kind: Kind, events: Sequence[AnyEvent]) -> None:
+    async def _write_some(self, kind: RowWriter, events: Sequence[AnyEvent]) -> None:
         now_ms = utc_ms()
         try:
-            changed = await self._patiently(lambda: kind.write(self._catalog, events, now_ms))
+            changed = await self._retry(lambda: kind.write(self._catalog, events, now_ms))
             self._count(kind.name, changed)
         except InvalidEventError:
             if len(events) == 1:
-                self.tally.unreadable += 1
+                self.result.unreadable += 1
                 return
             for each in events:
                 await self._write_some(kind, [each])
 
     def _count(self, name: str, changed: int) -> None:
         if changed:
-            self.tally.changes[name] += changed
+            self.result.changes[name] += changed
 
-    async def _patiently(self, action: Callable[[], Awaitable[Any]]) -> Any:
-        return await patiently(action, say=self._progress.say)
+    async def _retry(self, action: Callable[[], Awaitable[Any]]) -> Any:
+        return await retry_for(action, say=self._progress.say)
 
     # -- S3
 
@@ -204,18 +211,18 @@ class CatalogReplay:
         """Read what S3 has, camera by camera, day by day; the bookmark names the last of each."""
         if not isinstance(self._s3, list):
             return
-        cameras = await self._patiently(lambda: self._listing.cameras(self._of.cameras))
+        cameras = await self._retry(lambda: self._s3_source.cameras(self._of.cameras))
         known = await known_cameras(self._catalog)  # none: nobody could say which are ours
         for camera in (each for each in cameras if not known or each in known):
             last, last_day_ms = self._s3
             if camera < last:
                 continue
-            for day_ms in await self._patiently(lambda: self._listing.days(camera)):  # noqa: B023
+            for day_ms in await self._retry(lambda: self._s3_source.days(camera)):  # noqa: B023
                 if camera > last or day_ms > last_day_ms:
-                    await self._patiently(lambda: self._day(camera, day_ms))  # noqa: B023
+                    await self._retry(lambda: self._day(camera, day_ms))  # noqa: B023
                     self._s3 = [camera, day_ms]
                     await self._save()
-            await self._patiently(lambda: self._loose(camera))  # noqa: B023
+            await self._retry(lambda: self._loose(camera))  # noqa: B023
             self._s3 = [camera, 1 << 47]
             await self._save()
         self._s3 = "done"
@@ -223,7 +230,7 @@ class CatalogReplay:
 
     async def _day(self, camera: str, day_ms: int) -> None:
         batch: list[AnyEvent] = []
-        async with aclosing(self._listing.manifests(camera, day_ms)) as manifests:
+        async with aclosing(self._s3_source.manifests(camera, day_ms)) as manifests:
             async for chunk in manifests:
                 batch.append(chunk)
                 if len(batch) >= CHUNKS.most:
@@ -234,7 +241,7 @@ class CatalogReplay:
     async def _loose(self, camera: str) -> None:
         batch: list[AnyEvent] = []
         now_ms = utc_ms()
-        loose = self._listing.loose(self._catalog, camera, now_ms, self._of.window_ms)
+        loose = self._s3_source.loose(self._catalog, camera, now_ms, self._of.window_ms)
         async with aclosing(loose) as events:
             async for event in events:
                 batch.append(event)
@@ -247,21 +254,21 @@ class CatalogReplay:
         by_kind: dict[str, list[AnyEvent]] = {}
         for event in events:
             try:
-                kind = kind_of(event, utc_ms())
+                kind = row_writer_for(event, utc_ms())
             except InvalidEventError:
-                self.tally.unreadable += 1
+                self.result.unreadable += 1
                 continue
             if kind is not None:
                 by_kind.setdefault(kind.name, []).append(event)
         await self._write(by_kind)
-        self.tally.from_s3 += len(events)
+        self.result.from_s3 += len(events)
         self._progress.add(len(events))
 
     # -- the end
 
     async def _finish(self) -> None:
         """Take in what was deleted meanwhile, and forget the bookmark: it is done."""
-        newest = await self._past.parts(topics.DELETED, Begin(), self._of.cameras)
+        newest = await self._kafka_source.parts(topics.DELETED, StartPosition(), self._of.cameras)
         read_to = {(part.topic, part.partition): part.at for part in self._parts}
         for part in newest:
             part.at = max(part.at, read_to.get((part.topic, part.partition), 0))
@@ -272,4 +279,4 @@ class CatalogReplay:
             if not self._of.cameras or camera in self._of.cameras:
                 known = self._of.copy_from is not None
                 await remember_deletions(self._catalog, camera, under_way_known=known)
-        await self._patiently(lambda: close_bookmark(self._catalog, self._of.job))
+        await self._retry(lambda: close_bookmark(self._catalog, self._of.job))

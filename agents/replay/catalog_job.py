@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agents.indexing.row_writers import Kind
-from agents.replay.kafka_source import Begin
+from agents.indexing.row_writers import RowWriter
+from agents.replay.kafka_source import StartPosition
 from domain.events import AnyEvent
 from domain.times import format_ms
 from streams import topics
@@ -16,10 +16,10 @@ IN_S3 = frozenset({topics.CHUNK_COMPLETE.name, topics.FRAGMENT_ARRIVED.name})
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilding:
+class CatalogJob:
     """What is rebuilt."""
 
-    begin: Begin
+    begin: StartPosition
     cameras: frozenset[str]
     """Only these; empty: all."""
     window_ms: int
@@ -35,7 +35,7 @@ class Rebuilding:
 
 
 @dataclass
-class Tally:
+class CatalogReplayResult:
     """What was read, and what it changed."""
 
     read: int = 0
@@ -44,7 +44,7 @@ class Tally:
     changes: Counter[str] = field(default_factory=Counter)
 
 
-def together(kind: Kind, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]:
+def together(kind: RowWriter, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]:
     """Yield as many at a time as go into one transaction."""
     some: list[AnyEvent] = []
     weight = 0
@@ -59,7 +59,7 @@ def together(kind: Kind, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]
         yield some
 
 
-def cut_off(cut: Sequence[TopicSpec], begin: Begin) -> str:
+def cut_off(cut: Sequence[TopicSpec], begin: StartPosition) -> str:
     """Say in one sentence what Kafka no longer has, and what is done about it."""
     names = ", ".join(spec.name for spec in cut)
     asked = "the beginning"

@@ -21,7 +21,7 @@ MOST_FRAMES = 50
 """Of one event."""
 
 
-class ChunkLook:
+class ChunkDetector:
     """One chunk's look; fragments are given in the order of their seqs."""
 
     def __init__(

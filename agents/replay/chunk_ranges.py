@@ -15,7 +15,7 @@ from domain.identity import fragment_key
 from stores.objects import ObjectInfo, ObjectStore
 
 
-class HeldBytes:
+class ChunkRangeStore:
     """What the joiner needs of an object store, over `store`; `chunks` hold the fragments."""
 
     def __init__(self, store: ObjectStore, chunks: Iterable[ChunkComplete]) -> None:

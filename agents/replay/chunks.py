@@ -13,13 +13,13 @@ nobody came to know stay for the consistency check: a joiner may be about to nam
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from agents.consistency.restorer import LostBytesError, other_chunks
 from agents.joining.joiner import Joiner
-from agents.replay.chunk_ranges import HeldBytes
-from agents.replay.progress import Progress
-from agents.replay.retry import patiently
+from agents.replay.chunk_ranges import ChunkRangeStore
+from agents.replay.progress import ProgressDisplay
+from agents.replay.retry import retry_for
 from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Event
@@ -29,6 +29,7 @@ from stores.catalog import Catalog, rewindow
 from stores.catalog.inventory import chunk_rows
 from stores.catalog.replays import bookmark, close_bookmark, save_bookmark
 from stores.objects import ObjectStore
+from streams.sender import EventSender
 
 AT_ONCE = 2
 """Chunks that are joined beside each other: each takes a joiner's memory."""
@@ -36,15 +37,8 @@ TRIES = 3
 """Times that a stretch is looked at anew where it changed meanwhile."""
 
 
-class Sends(Protocol):
-    """What events are sent with: returns once the brokers have them."""
-
-    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
-        """Send an event; StoreError where Kafka did not take it."""
-
-
 @dataclass(frozen=True, slots=True)
-class Recutting:
+class RechunkJob:
     """What is made again. Times: UTC ms."""
 
     cameras: tuple[str, ...]
@@ -64,7 +58,7 @@ class Recutting:
 
 
 @dataclass
-class Outcome:
+class RechunkResult:
     """What became of the chunks that were looked at."""
 
     looked_at: int = 0
@@ -81,18 +75,18 @@ class ChunksReplay:
         self,
         store: ObjectStore,
         catalog: Catalog,
-        sender: Sends,
-        of: Recutting,
+        sender: EventSender,
+        of: RechunkJob,
         *,
-        progress: Progress,
+        progress: ProgressDisplay,
         clock_ms: Callable[[], int] = utc_ms,
     ) -> None:
         self._store, self._catalog, self._sender = store, catalog, sender
         self._of, self._progress, self._clock_ms = of, progress, clock_ms
         self._state: dict[str, Any] = {"camera": "", "at_ms": 0, "untold": None}
-        self.outcome = Outcome()
+        self.outcome = RechunkResult()
 
-    async def run(self) -> Outcome:
+    async def run(self) -> RechunkResult:
         """Make them; StoreError where an outside system fails for long: run it again."""
         spans = {camera: await self._aligned(camera) for camera in self._of.cameras}
         await self._resume()
@@ -103,7 +97,7 @@ class ChunksReplay:
         for camera, (from_ms, to_ms, border) in sorted(spans.items()):
             if camera >= self._state["camera"]:
                 await self._camera(camera, from_ms, to_ms, border)
-        await self._patiently(lambda: close_bookmark(self._catalog, self._of.job))
+        await self._retry(lambda: close_bookmark(self._catalog, self._of.job))
         return self.outcome
 
     async def _aligned(self, camera: str) -> tuple[int, int, int]:
@@ -152,7 +146,7 @@ class ChunksReplay:
         if camera == self._state["camera"]:
             at_ms = max(at_ms, self._state["at_ms"])
         while True:
-            first_ms, _ = await self._patiently(
+            first_ms, _ = await self._retry(
                 lambda: rewindow.first_window(self._catalog, camera, at_ms, to_ms)  # noqa: B023
             )
             if first_ms is None:
@@ -165,12 +159,12 @@ class ChunksReplay:
             at_ms += border
             self._state = {"camera": camera, "at_ms": at_ms, "untold": None}
             state = self._state
-            await self._patiently(lambda: save_bookmark(self._catalog, self._of.job, state))  # noqa: B023
+            await self._retry(lambda: save_bookmark(self._catalog, self._of.job, state))  # noqa: B023
 
     async def _stretch(self, stretch: tuple[str, int, int]) -> str | None:
         """Replace one stretch; return why it was left as it is, None where it is as it shall be."""
         for _ in range(TRIES):
-            rows = await self._patiently(lambda: chunk_rows(self._catalog, *stretch))
+            rows = await self._retry(lambda: chunk_rows(self._catalog, *stretch))
             chunks = [row.chunk for row in rows if row.chunk is not None]
             if len(chunks) < len(rows):
                 return "a row cannot be read: see `vigil fsck`"
@@ -179,7 +173,7 @@ class ChunksReplay:
                 break
             if await rewindow.in_work(self._catalog, *stretch):
                 return "fragments in it wait for their chunk: try again later"
-            older = await self._patiently(lambda: self._older(cut.replaced))  # noqa: B023
+            older = await self._retry(lambda: self._older(cut.replaced))  # noqa: B023
             if older is None:
                 return "a newer revision is on its way: try again later"
             if await rewindow.any_buried(self._catalog, stretch[0], cut.made):
@@ -218,12 +212,12 @@ class ChunksReplay:
         self, made: Sequence[ChunkDue], old: Sequence[ChunkComplete]
     ) -> list[ChunkComplete]:
         """Let the new chunks stand in S3; LostBytesError where one cannot be as it should."""
-        joiner = Joiner(cast(ObjectStore, HeldBytes(self._store, old)), self._clock_ms)
+        joiner = Joiner(cast(ObjectStore, ChunkRangeStore(self._store, old)), self._clock_ms)
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(due: ChunkDue) -> ChunkComplete:
             async with gate:
-                return await self._patiently(lambda: joiner.join(due))
+                return await self._retry(lambda: joiner.join(due))
 
         tasks = [asyncio.ensure_future(one(due)) for due in made]
         try:
@@ -250,7 +244,7 @@ class ChunksReplay:
         camera, from_ms, to_ms = stretch
         now_ms = self._clock_ms()
         state = {"camera": camera, "at_ms": from_ms, "untold": [from_ms, to_ms]}
-        deletions = await self._patiently(
+        deletions = await self._retry(
             lambda: rewindow.replace_chunks(
                 *(self._catalog, stretch, seen, old, new),
                 now_ms=now_ms,
@@ -265,7 +259,7 @@ class ChunksReplay:
         return True
 
     async def _send(self, event: Event) -> None:
-        await self._patiently(lambda: self._sender.send(event))
+        await self._retry(lambda: self._sender.send(event))
 
-    async def _patiently(self, action: Callable[[], Awaitable[Any]]) -> Any:
-        return await patiently(action, say=self._progress.say, final=(LostBytesError,))
+    async def _retry(self, action: Callable[[], Awaitable[Any]]) -> Any:
+        return await retry_for(action, say=self._progress.say, final=(LostBytesError,))

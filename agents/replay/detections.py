@@ -11,13 +11,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from agents.replay.chunk_detector import ChunkLook, events
-from agents.replay.progress import Progress
-from agents.replay.retry import patiently
+from agents.replay.chunk_detector import ChunkDetector, events
+from agents.replay.progress import ProgressDisplay
+from agents.replay.retry import retry_for
 from domain.errors import IntegrityError, MediaError, ObjectMissingError
-from domain.events import Event
 from domain.spans import Spans
 from media.pictures import Clock
 from stores.catalog import Catalog
@@ -25,6 +24,7 @@ from stores.catalog import models as book
 from stores.catalog.intervals import TOLERANCE_MS
 from stores.catalog.models import Extent, Footage, Replay
 from stores.objects import ObjectStore
+from streams.sender import EventSender
 from vision.detector import Detector
 
 PAGE = 20
@@ -36,15 +36,8 @@ INDEX_LOOK_S = 0.5
 T = TypeVar("T")
 
 
-class Sends(Protocol):
-    """What detections are sent with: returns once the brokers have them."""
-
-    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
-        """Send an event; StoreError where Kafka did not take it."""
-
-
 @dataclass
-class Tally:
+class DetectionReplayResult:
     """What this run of the command did, and what it found done."""
 
     chunks: int = 0
@@ -60,16 +53,16 @@ class Tally:
     """Objects that were sent and the catalog does not have yet."""
 
 
-class Replayer:
+class DetectionReplay:
     """Looks at cameras again with one detector. `clock_ms` gives UTC in milliseconds."""
 
     def __init__(
         self,
         store: ObjectStore,
         catalog: Catalog,
-        sender: Sends,
+        sender: EventSender,
         detector: Detector,
-        progress: Progress,
+        progress: ProgressDisplay,
         *,
         who: str,
         clock_ms: Callable[[], int],
@@ -77,7 +70,7 @@ class Replayer:
         self._store, self._catalog, self._sender = store, catalog, sender
         self._detector, self._progress = detector, progress
         self._who, self._clock_ms = who, clock_ms
-        self.tally = Tally()
+        self.result = DetectionReplayResult()
 
     async def run(self, replays: Sequence[Replay]) -> None:
         """Look at all that is left; raises StoreError, ModelError: run it again to go on."""
@@ -85,8 +78,8 @@ class Replayer:
         self._progress.total = sum(each.chunks for each in extents)
         self._progress.resume(sum(each.done for each in extents))
         for replay, extent in zip(replays, extents, strict=True):
-            self.tally.already += extent.done
-            self.tally.loose += extent.loose
+            self.result.already += extent.done
+            self.result.loose += extent.loose
             await self._camera(replay)
 
     async def _extent(self, of: Replay) -> Extent:
@@ -94,19 +87,17 @@ class Replayer:
 
     async def _camera(self, replay: Replay) -> None:
         last: Footage | None = None
-        while page := await self._patiently(
+        while page := await self._retry(
             lambda: book.footage(self._catalog, replay, last, PAGE)  # noqa: B023
         ):
             for chunk in page:
                 await self._chunk(replay, chunk)
                 self._progress.add()
             last = page[-1]
-        await self._patiently(
-            lambda: book.finish(self._catalog, replay, self._who, self._clock_ms())
-        )
+        await self._retry(lambda: book.finish(self._catalog, replay, self._who, self._clock_ms()))
 
     async def _chunk(self, replay: Replay, chunk: Footage) -> None:
-        look = ChunkLook(
+        look = ChunkDetector(
             self._detector,
             within=(replay.from_ms, replay.to_ms),
             rate_mfps=replay.rate_mfps,
@@ -127,9 +118,9 @@ class Replayer:
                 seen.append((start_ms, start_ms + fragment["duration_ms"]))
         await asyncio.to_thread(look.rest)
         for event in events(replay.camera, chunk.run, replay.version, replay.id, look.frames):
-            await self._patiently(lambda: self._sender.send(event))  # noqa: B023
+            await self._retry(lambda: self._sender.send(event))  # noqa: B023
         within = Spans([(replay.from_ms, replay.to_ms)])
-        await self._patiently(
+        await self._retry(
             lambda: book.mark(
                 self._catalog,
                 replay,
@@ -170,7 +161,7 @@ class Replayer:
         if size_bytes > MOST_FRAGMENT_BYTES:
             return MediaError(f"its {size_bytes} bytes are too many to look at.")
         try:
-            return await self._patiently(
+            return await self._retry(
                 lambda: self._store.get_verified(
                     chunk.object_key,
                     size_bytes=size_bytes,
@@ -181,15 +172,15 @@ class Replayer:
         except (IntegrityError, ObjectMissingError) as error:
             return error
 
-    async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(action, say=self._progress.say)
+    async def _retry(self, action: Callable[[], Awaitable[T]]) -> T:
+        return await retry_for(action, say=self._progress.say)
 
-    def _count(self, replay: Replay, look: ChunkLook, faults: list[str]) -> None:
-        self.tally.chunks += 1
-        self.tally.pictures += look.pictures
-        self.tally.objects += look.objects
+    def _count(self, replay: Replay, look: ChunkDetector, faults: list[str]) -> None:
+        self.result.chunks += 1
+        self.result.pictures += look.pictures
+        self.result.objects += look.objects
         if faults:
-            self.tally.faults += 1
+            self.result.faults += 1
             self._progress.say(f"{replay.camera}: could not be looked at: {faults[0]}")
 
     async def wait_for_index(
@@ -208,8 +199,8 @@ class Replayer:
                 for each in now
                 if each.id in ids
             ]
-            self.tally.waiting = sum(lacking)
-            if not self.tally.waiting or loop.time() >= until_s:
+            self.result.waiting = sum(lacking)
+            if not self.result.waiting or loop.time() >= until_s:
                 return
             await asyncio.sleep(INDEX_LOOK_S)
 

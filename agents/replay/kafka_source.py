@@ -1,4 +1,4 @@
-"""Kafka's past: which stretches of which partitions are read, and reading them.
+"""The past in Kafka: which ranges of which partitions are read, and reading them.
 
 No group: partitions are assigned by hand, and nothing is committed, so that live workers are not
 touched and nobody else's offsets move.
@@ -25,14 +25,14 @@ from streams.topic_admin import admin, describe
 from streams.topics import TopicSpec, partition_of
 
 WAIT_MS = 1_000
-PATIENCE_S = 30.0
+NO_RECORDS_TIMEOUT_S = 30.0
 MOST_RECORDS = 1_000
 FETCHED_BYTES = 4 * topics.MIB
 """Of one partition at once; a single larger message is read all the same."""
 
 
 @dataclass(slots=True)
-class Part:
+class PartitionRange:
     """A stretch of one partition, read up to `at`."""
 
     topic: str
@@ -53,7 +53,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class StartPosition:
     """Where the past begins: at a time (UTC ms, when messages were sent), an offset, or at all."""
 
     from_ms: int | None = None
@@ -61,7 +61,7 @@ class Begin:
 
 
 @dataclass
-class Past:
+class KafkaSource:
     """A reader of topics. Use as an async context manager."""
 
     settings: Settings
@@ -90,8 +90,12 @@ class Past:
         await self._consumer.stop()
 
     async def parts(
-        self, spec: TopicSpec, begin: Begin, cameras: Iterable[str] = (), key: str = "camera"
-    ) -> list[Part]:
+        self,
+        spec: TopicSpec,
+        begin: StartPosition,
+        cameras: Iterable[str] = (),
+        key: str = "camera",
+    ) -> list[PartitionRange]:
         """Return what is to be read of a topic, up to where it ends now.
 
         With `cameras`, only the partitions that hold them; `key` says what the topic's key is:
@@ -122,7 +126,7 @@ class Past:
             _part(place, first[place], ends[place], begin, times.get(place)) for place in places
         ]
 
-    async def first_kept(self, parts: Sequence[Part]) -> dict[tuple[str, int], int]:
+    async def first_kept(self, parts: Sequence[PartitionRange]) -> dict[tuple[str, int], int]:
         """Return where each of the partitions begins now."""
         places = [TopicPartition(part.topic, part.partition) for part in parts]
         try:
@@ -131,7 +135,9 @@ class Past:
             raise StoreError(f"Kafka did not tell how far it reaches: {error!r}.") from error
         return {(place.topic, place.partition): offset for place, offset in found.items()}
 
-    async def read(self, parts: Sequence[Part]) -> AsyncGenerator[tuple[Part, list[Record]], None]:
+    async def read(
+        self, parts: Sequence[PartitionRange]
+    ) -> AsyncGenerator[tuple[PartitionRange, list[Record]], None]:
         """Yield what stands in the parts, batch by batch; `at` moves when the next is asked for.
 
         Each partition in its own order, the partitions beside each other.
@@ -156,15 +162,15 @@ class Past:
                     if not part.left:
                         del by_place[place]
                         self._consumer.pause(place)
-                if time.monotonic() - quiet_since > PATIENCE_S:
+                if time.monotonic() - quiet_since > NO_RECORDS_TIMEOUT_S:
                     topic = next(iter(by_place.values())).topic
                     raise StoreError(f"Kafka did not give all of {topic}. Check the brokers.")
         except (KafkaError, OSError) as error:
             raise StoreError(f"Kafka did not let its topics be read: {error!r}.") from error
 
 
-def _part(place: Any, first: int, end: int, begin: Begin, at_time: Any) -> Part:
-    part = Part(place.topic, place.partition, first, end)
+def _part(place: Any, first: int, end: int, begin: StartPosition, at_time: Any) -> PartitionRange:
+    part = PartitionRange(place.topic, place.partition, first, end)
     if begin.from_offset is not None:
         part.at = min(max(first, begin.from_offset), end)
         part.cut = first > begin.from_offset

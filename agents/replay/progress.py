@@ -20,7 +20,7 @@ RATE_OVER_S = 30.0
 MOST_MARKS = 200
 
 
-class Progress:
+class ProgressDisplay:
     """Counts what is done. Use as a context manager: the last line tells the whole.
 
     `unit` names what is counted, in the plural; `total` may be set later, None while unknown.
@@ -90,7 +90,7 @@ class Progress:
         if self.total is not None:
             percent = min(100, 100 * self.done // self.total) if self.total else 100
             of = f"{self.done:,} of {self.total:,} {self.unit} ({percent} %)"
-        left = "" if self.left_s is None else f", {spoken(self.left_s)} left"
+        left = "" if self.left_s is None else f", {duration_text(self.left_s)} left"
         return f"{self.what}: {of}, {self.rate:,.0f}/s{left}"
 
     def _tell(self, line: str) -> None:
@@ -118,11 +118,13 @@ class Progress:
         self._clear()
         took_s = self._clock_s() - self._began_s
         state = "done" if kind is None else "stopped"
-        self._stream.write(f"{self.what}: {state}, {self.done:,} {self.unit} in {spoken(took_s)}\n")
+        self._stream.write(
+            f"{self.what}: {state}, {self.done:,} {self.unit} in {duration_text(took_s)}\n"
+        )
         self._stream.flush()
 
 
-def spoken(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a length of time as people say it: 42 s, 3 min 10 s, 2 h 5 min."""
     whole = math.ceil(seconds)
     if whole < 60:

@@ -9,10 +9,10 @@ from domain.errors import StoreError
 from streams.retry import FINAL, RetryDelays
 
 T = TypeVar("T")
-PATIENCE_S = 120.0
+RETRY_FOR_S = 120.0
 
 
-async def patiently(
+async def retry_for(
     action: Callable[[], Awaitable[T]],
     *,
     within_s: float | None = None,
@@ -21,11 +21,11 @@ async def patiently(
 ) -> T:
     """Return what `action` returns; after a StoreError try again, with jitter, for `within_s`.
 
-    That is PATIENCE_S unless said otherwise. What is `final`, or what another try never mends, is
+    That is RETRY_FOR_S unless said otherwise. What is `final`, or what another try never mends, is
     raised at once; the first other failure is told. Raises the last one when the time is over: the
     replay's bookmark stands, and the same command goes on from there.
     """
-    within_s = PATIENCE_S if within_s is None else within_s
+    within_s = RETRY_FOR_S if within_s is None else within_s
     backoff, until_s, told = RetryDelays(), time.monotonic() + within_s, False
     while True:
         try:

@@ -1,4 +1,4 @@
-"""S3's past: manifests day by day, then fragments and runs' ends that no chunk accounts for.
+"""The past in S3: manifests day by day, then fragments and runs' ends that no chunk accounts for.
 
 What is read so is as the joiner, the edge and the recorder wrote it; it tells all that the events
 told but when they were sent, and of no detections and heartbeats.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from agents.healing.reconciler import Reconciler, Reconciliation
+from agents.healing.reconciler import ReconcileOptions, Reconciler
 from domain.consistency import manifest_fault
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete, FragmentArrived, RunEnded
@@ -26,7 +26,7 @@ SLACK_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class S3Source:
     """What stands in the bucket, written from a time on (by S3's clock, UTC ms)."""
 
     store: ObjectStore
@@ -76,6 +76,6 @@ class Listing:
         self, catalog: Catalog, camera: str, now_ms: int, window_ms: int
     ) -> AsyncGenerator[FragmentArrived | RunEnded, None]:
         """Yield fragments that no chunk in the catalog accounts for, and ends it does not know."""
-        of = Reconciliation(0, now_ms, 0, window_ms, most=1 << 40)
+        of = ReconcileOptions(0, now_ms, 0, window_ms, most=1 << 40)
         async for event in Reconciler(self.store, catalog, of).camera(camera):
             yield event

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pydantic import ValidationError
 
-from agents.retention.deletion_stats import Went
+from agents.retention.deletion_stats import DeletionStats
 from domain.consistency import manifest_fault
 from domain.deletions import Candidate, ChunkKept
 from domain.errors import ObjectMissingError
@@ -26,15 +26,15 @@ async def candidates(
     *,
     policy: Policy,
     now_ms: int,
-    went: Went,
+    stats: DeletionStats,
 ) -> AsyncIterator[Candidate]:
     """Yield those of which something may go; what a hold keeps or S3 lacks is noted in `went`."""
     for chunk in page:
         judgement = policy.judge(camera, chunk.footage, now_ms)
-        went.held += judgement.held
+        stats.held += judgement.held
         older: tuple[ChunkComplete, ...] = ()
         if "joined" in judgement.may_go and not await _is_as_said(store, chunk):
-            went.unchecked += 1
+            stats.unchecked += 1
             judgement = Judgement(judgement.may_go - {"joined"})
         if "superseded" in judgement.may_go:
             older = await _older(store, camera, chunk)

@@ -2,60 +2,52 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
 
-from agents.retention.deletion_stats import Went
+from agents.retention.deletion_stats import DeletionStats
 from domain.deletions import Deletion, batches
-from domain.events import Event
 from domain.identity import fragment_key, parse_chunk_key
 from stores import inventory as bucket
 from stores.catalog import Catalog
 from stores.catalog import retention as book
 from stores.objects import ObjectStore
+from streams.sender import EventSender
 
 log = logging.getLogger(__name__)
 
 
-class Sends(Protocol):
-    """What tombstones are sent with: returns once the brokers have them."""
-
-    async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
-        """Send an event; StoreError where Kafka did not take it."""
-
-
-class CarriesOut:
+class DeletionExecutor:
     """Tells of what is under way and deletes it. `clock_ms` gives UTC in milliseconds."""
 
     def __init__(
-        self, store: ObjectStore, catalog: Catalog, sender: Sends, clock_ms: Callable[[], int]
+        self, store: ObjectStore, catalog: Catalog, sender: EventSender, clock_ms: Callable[[], int]
     ) -> None:
         self._store, self._catalog, self._sender = store, catalog, sender
         self._clock_ms = clock_ms
 
-    async def resume(self, camera: str, went: Went) -> int:
+    async def resume(self, camera: str, stats: DeletionStats) -> int:
         """Begin a pass with what an earlier one had decided; return the last one looked at."""
-        after = await self.carry_out(camera, 0, went)
+        after = await self.execute(camera, 0, stats)
         if after:
             log.info("took up what an earlier pass had decided", extra={"camera": camera})
         return after
 
-    async def carry_out(self, camera: str, after: int, went: Went) -> int:
+    async def execute(self, camera: str, after: int, stats: DeletionStats) -> int:
         """Tell and delete what is under way beyond a number; return the last one looked at."""
         while deletions := await book.under_way(self._catalog, camera, self._clock_ms(), after):
             for each in deletions:
                 await self._sender.send(each.event())
             for batch in batches(deletions):
-                await self._delete(batch, went)
+                await self._delete(batch, stats)
             after = deletions[-1].id
         return after
 
-    async def _delete(self, batch: Sequence[Deletion], went: Went) -> None:
+    async def _delete(self, batch: Sequence[Deletion], stats: DeletionStats) -> None:
         async with book.standing(self._catalog, batch) as (connection, free):
-            went.held += len(batch) - len(free)
+            stats.held += len(batch) - len(free)
             keys: list[str] = []
             for each in free:
                 mine = [key async for key in self._keys(each)]
-                went.count(each.cause, len(mine), each.size_bytes)
+                stats.count(each.cause, len(mine), each.size_bytes)
                 keys += mine
             await self._store.delete(keys)
             await book.done(connection, free)

@@ -1,6 +1,6 @@
 """What a pass deleted, and what it left and why."""
 
-from collections import Counter as Tally
+import collections
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ OBJECTS = Counter(
 )
 BYTES = Counter(
     "vigil_retention_deleted_bytes",
-    "Bytes that went, as the catalog knew them, by reason",
+    "Bytes deleted, as the catalog knew them, by reason",
     ("reason",),
     registry=REGISTRY,
 )
@@ -35,11 +35,11 @@ UNCHECKED = Gauge(
 
 
 @dataclass(slots=True)
-class Went:
+class DeletionStats:
     """One pass's figures; `bytes` as the catalog knew them."""
 
-    objects: Tally[Reason] = field(default_factory=Tally)
-    bytes: Tally[Reason] = field(default_factory=Tally)
+    objects: collections.Counter[Reason] = field(default_factory=collections.Counter)
+    bytes: collections.Counter[Reason] = field(default_factory=collections.Counter)
     detections: int = 0
     held: int = 0
     """Chunks, fragments and deletions that a legal hold keeps."""
@@ -53,7 +53,7 @@ class Went:
         OBJECTS.labels(cause).inc(objects)
         BYTES.labels(cause).inc(size_bytes)
 
-    def would(self, deletions: Iterable[Deletion]) -> None:
+    def count_planned(self, deletions: Iterable[Deletion]) -> None:
         """Note what would go, without asking S3 what stands: of a chunk, object and manifest."""
         for each in deletions:
             self.objects[each.cause] += len(each.fragments) or 2

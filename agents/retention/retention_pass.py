@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from agents.retention.candidates import candidates
-from agents.retention.deletion_executor import CarriesOut, Sends
-from agents.retention.deletion_stats import Went
+from agents.retention.deletion_executor import DeletionExecutor
+from agents.retention.deletion_stats import DeletionStats
 from domain.deletions import (
     MOST_KEYS,
     Candidate,
@@ -22,63 +22,64 @@ from stores.catalog import Catalog, rules
 from stores.catalog import retention as book
 from stores.catalog.forgetting import forget_old
 from stores.objects import ObjectStore
+from streams.sender import EventSender
 
 PAGE = 30
 """Chunks decided about at once: about a thousand fragments."""
 
 
-class Retain:
+class RetentionPass:
     """One pass over cameras. `clock_ms` gives UTC in milliseconds."""
 
     def __init__(
         self,
         store: ObjectStore,
         catalog: Catalog,
-        sender: Sends | None,
+        sender: EventSender | None,
         margins: Margins,
         clock_ms: Callable[[], int],
     ) -> None:
         """Without a sender nothing is deleted, only counted."""
         self._store, self._catalog = store, catalog
         self._margins, self._clock_ms = margins, clock_ms
-        self._doer = CarriesOut(store, catalog, sender, clock_ms) if sender else None
-        self._went = Went()
+        self._executor = DeletionExecutor(store, catalog, sender, clock_ms) if sender else None
+        self._stats = DeletionStats()
 
-    async def run(self, cameras: Iterable[str]) -> Went:
+    async def run(self, cameras: Iterable[str]) -> DeletionStats:
         """Enforce on cameras; raises StoreError where an outside system fails: do it again."""
         for camera in cameras:
             await self._camera(camera)
-        self._went.publish()
-        return self._went
+        self._stats.publish()
+        return self._stats
 
     async def _camera(self, camera: str) -> None:
         """Finish what is under way, then decide and carry out page by page."""
-        after = await self._doer.resume(camera, self._went) if self._doer else 0
+        after = await self._executor.resume(camera, self._stats) if self._executor else 0
         now_ms = self._clock_ms()
         policy = await rules.policy(self._catalog, self._margins)
         async for page in book.chunks(self._catalog, camera, policy, now_ms, PAGE):
             looking = candidates(
-                self._store, camera, page, policy=policy, now_ms=now_ms, went=self._went
+                self._store, camera, page, policy=policy, now_ms=now_ms, stats=self._stats
             )
             found = [each async for each in looking]
-            if self._doer is None:
-                self._went.would(of_chunks(camera, found, now_ms))
+            if self._executor is None:
+                self._stats.count_planned(of_chunks(camera, found, now_ms))
                 continue
             await self._decide_chunks(camera, found, now_ms)
-            after = await self._doer.carry_out(camera, after, self._went)
+            after = await self._executor.execute(camera, after, self._stats)
         age_ms = policy.age_ms(camera)
         if age_ms is None:
             return
         async for rows in book.fragments(self._catalog, camera, now_ms - age_ms, MOST_KEYS):
-            if self._doer is None:
-                self._went.would(self._loose(camera, rows, policy, now_ms))
+            if self._executor is None:
+                self._stats.count_planned(self._loose(camera, rows, policy, now_ms))
                 continue
             async with book.deciding(self._catalog, camera, self._margins) as (connection, newest):
                 if deletions := self._loose(camera, rows, newest, now_ms):
                     await book.bury(connection, camera, deletions, [])
-            after = await self._doer.carry_out(camera, after, self._went)
-        if self._doer is not None:
-            self._went.detections += await forget_old(self._catalog, camera, now_ms - age_ms)
+            after = await self._executor.execute(camera, after, self._stats)
+        if self._executor is not None:
+            self._stats.detections += await forget_old(self._catalog, camera, now_ms - age_ms)
             await self._delete_ends(camera, now_ms - age_ms)
 
     async def _decide_chunks(self, camera: str, found: Sequence[Candidate], now_ms: int) -> None:
@@ -96,7 +97,7 @@ class Retain:
     ) -> list[Deletion]:
         """Return the deletions of fragments that no chunk holds and that are too old."""
         judged = [(row, policy.judge(camera, row.footage, now_ms)) for row in rows]
-        self._went.held += sum(judgement.held for _, judgement in judged)
+        self._stats.held += sum(judgement.held for _, judgement in judged)
         old = (row for row, judgement in judged if "age" in judgement.may_go)
         return of_fragments(camera, old, now_ms)
 
@@ -118,8 +119,8 @@ class Retain:
                     if stands != [run_end_key(camera, run)]:
                         continue
                     if policy.held(camera, from_ms, to_ms):
-                        self._went.held += 1
+                        self._stats.held += 1
                     else:
                         keys += stands
                 await self._store.delete(keys)
-            self._went.count("age", len(keys))
+            self._stats.count("age", len(keys))

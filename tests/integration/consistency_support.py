@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.consistency.check import Counts, Scope
+from agents.consistency.check import CheckCounts, CheckScope
 from agents.consistency.fsck import Fsck, settle_ms
-from agents.consistency.remover import Outcome
+from agents.consistency.remover import RepairOutcome
 from agents.joining.joiner import Joiner
 from domain.consistency import DAY_MS, Patience
 from domain.events import ChunkComplete, ChunkDue, Event, FragmentArrived, FragmentRef, VideoForm
@@ -82,10 +82,10 @@ class Place:
 
     async def check(
         self, *, repair: bool = False, later_ms: int = SOON_MS, all_: bool = False, **scope: Any
-    ) -> tuple[list[Outcome], Counts]:
+    ) -> tuple[list[RepairOutcome], CheckCounts]:
         patience = Patience(now_ms() + later_ms, settle_ms(self.settings))
         sender: Any = self.sent if repair else None
-        fsck = Fsck(self.store, self.catalog, Scope(**scope), patience, WINDOW_MS, sender)
+        fsck = Fsck(self.store, self.catalog, CheckScope(**scope), patience, WINDOW_MS, sender)
         only = [] if all_ else [self.camera]
         return [
             each async for each in fsck.run(await known_cameras(self.catalog), only)

@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from agents.replay.detections import Replayer
-from agents.replay.progress import Progress
+from agents.replay.detections import DetectionReplay
+from agents.replay.progress import ProgressDisplay
 from domain.events import Detection, Event, FragmentArrived
 from domain.models import Version, whole_minutes
 from stores.catalog import index_detections
@@ -125,11 +125,11 @@ async def replayed(
     *,
     detector: Detector | None = None,
     stream: Stream | None = None,
-) -> tuple[Replay, Replayer]:
+) -> tuple[Replay, DetectionReplay]:
     """Replay the camera as the command does; return the replay as it stands then."""
     begun = await book.begin(at.catalog, [at.camera], look, "tests", now_ms())
-    with Progress("detections", "chunks", stream=io.StringIO()) as progress:
-        replayer = Replayer(
+    with ProgressDisplay("detections", "chunks", stream=io.StringIO()) as progress:
+        replayer = DetectionReplay(
             at.store,
             at.catalog,
             stream or Stream(at),

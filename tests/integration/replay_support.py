@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from agents.indexing.row_writers import kind_of
+from agents.indexing.row_writers import row_writer_for
 from agents.replay import retry
-from agents.retention.retention_pass import Retain
+from agents.retention.retention_pass import RetentionPass
 from cli import replay
 from domain.events import (
     ChunkComplete,
@@ -73,13 +73,13 @@ class Stage(Place):
         """Let retention do one pass over the camera."""
         sends: Any = self.sent
         clock = lambda: now_ms() + later_ms  # noqa: E731
-        pass_ = Retain(self.store, self.catalog, sends, MARGINS, clock)
+        pass_ = RetentionPass(self.store, self.catalog, sends, MARGINS, clock)
         await pass_.run([self.camera])
 
     async def say(self, *events: Event) -> None:
         for event in events:
             await self.sent.send(event)
-            kind = kind_of(event, now_ms())  # type: ignore[arg-type]
+            kind = row_writer_for(event, now_ms())  # type: ignore[arg-type]
             assert kind is not None
             await kind.write(self.catalog, [event], now_ms())
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.retention.deletion_stats import Went
-from agents.retention.retention_pass import Retain
+from agents.retention.deletion_stats import DeletionStats
+from agents.retention.retention_pass import RetentionPass
 from domain.events import ChunkComplete, Deleted
 from domain.retention import DAY_MS, Margins, Rule
 from stores.catalog import add_camera
@@ -78,7 +78,7 @@ async def enforce(
     mortal: Mortal | None = None,
     monkeypatch: Any = None,
     dry: bool = False,
-) -> Went:
+) -> DeletionStats:
     """Do one pass over the camera at `now + later_ms`."""
     mortal = mortal or Mortal()
     store: Any = MortalStore(at.store, mortal)
@@ -89,7 +89,9 @@ async def enforce(
             true = getattr(book, name)
             monkeypatch.setattr(book, name, mortal.wrap(getattr(true, "true", true)))
             getattr(book, name).true = getattr(true, "true", true)  # type: ignore[attr-defined]
-    pass_ = Retain(store, at.catalog, None if dry else sender, MARGINS, lambda: now_ms() + later_ms)
+    pass_ = RetentionPass(
+        store, at.catalog, None if dry else sender, MARGINS, lambda: now_ms() + later_ms
+    )
     return await pass_.run([at.camera])
 
 

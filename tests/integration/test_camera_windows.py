@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.consistency.check import Scope
+from agents.consistency.check import CheckScope
 from agents.consistency.fsck import Fsck
 from domain.consistency import Patience
 from domain.events import ChunkComplete
@@ -95,7 +95,7 @@ async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
         later = Patience(utc_ms() + 3_600_000, 60_000)
 
         async def clean() -> bool:
-            fsck = Fsck(store, catalog, Scope(bytes=True), later, cloud.settings.window_ms)
+            fsck = Fsck(store, catalog, CheckScope(bytes=True), later, cloud.settings.window_ms)
             wrong = [outcome.finding async for outcome in fsck.run({camera}, [camera])]
             assert fsck.counts.chunks == 2 * len(CUT)
             return wrong == []

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from agents.consistency.check import Check, Scope
+from agents.consistency.check import CameraCheck, CheckScope
 from agents.consistency.fsck import settle_ms
 from agents.consistency.remover import Remover
 from agents.joining.joiner import Joiner
@@ -174,7 +174,7 @@ async def test_what_is_broken_is_named_and_mended(
     await breaks(at, chunks)
     assert await at.kinds(bytes=True) == [kind] * count
     outcomes, _ = await at.check(bytes=True, repair=True)
-    assert all(each.mended for each in outcomes), outcomes
+    assert all(each.repaired for each in outcomes), outcomes
     assert await at.kinds(bytes=True) == []
     after = {key: await at.store.get(key) for key in await at.keys()}
     assert {key: data for key, data in after.items() if key.endswith(".ts")} == {
@@ -188,7 +188,7 @@ async def test_bytes_that_stand_nowhere_are_told_and_nothing_is_written(at: Plac
     await at.store.delete([chunks[1].object_key, fragment_key(at.camera, chunks[1].run, 6)])
     outcomes, _ = await at.check(repair=True)
     assert [each.finding.kind for each in outcomes] == ["manifest-without-object"]
-    assert not outcomes[0].mended and "fragment 6" in outcomes[0].says
+    assert not outcomes[0].repaired and "fragment 6" in outcomes[0].says
     assert chunks[1].object_key not in await at.keys()
 
 
@@ -199,7 +199,7 @@ async def test_a_damaged_chunk_is_mended_from_what_is_sound_of_it(at: Place) -> 
     await at.store.delete(gone)  # retention: the chunk is all there is, but for fragment 7
     await bytes_tampered(at, chunks)
     outcomes, _ = await at.check(repair=True, bytes=True)
-    assert [each.mended for each in outcomes] == [True]
+    assert [each.repaired for each in outcomes] == [True]
     assert await at.store.get(chunks[1].object_key) == whole
 
 
@@ -282,7 +282,7 @@ async def test_a_fragment_of_a_deleted_chunk_is_not_announced(at: Place) -> None
     outcomes, _ = await at.check(repair=True)
     assert {each.finding.kind for each in outcomes} == {"tombstoned-stands"}
     assert at.sent.events == []
-    assert not any(each.mended for each in outcomes)  # the tombstone does not name the fragments
+    assert not any(each.repaired for each in outcomes)  # the tombstone does not name the fragments
 
 
 async def test_more_than_half_is_never_deleted(at: Place) -> None:
@@ -292,7 +292,7 @@ async def test_more_than_half_is_never_deleted(at: Place) -> None:
     outcomes, _ = await at.check(repair=True)
     refused = [each for each in outcomes if isinstance(each.finding.mend, Delete)]
     assert len(refused) == 4
-    assert all(not each.mended and "more than half" in each.says for each in refused)
+    assert all(not each.repaired and "more than half" in each.says for each in refused)
     assert await at.keys() == before
 
 
@@ -333,7 +333,7 @@ async def test_an_orphan_goes_after_a_day_and_not_before(at: Place) -> None:
     await at.store.put_once(key, b"\0" * 188, sha256=_sha(b"\0" * 188), metadata={})
     assert await at.kinds(later_ms=0) == []
     outcomes, _ = await at.check(repair=True)
-    assert [(each.finding.kind, each.mended) for each in outcomes] == [
+    assert [(each.finding.kind, each.repaired) for each in outcomes] == [
         ("object-without-manifest", False)
     ]
     assert key in await at.keys()
@@ -345,11 +345,11 @@ async def test_an_orphan_goes_after_a_day_and_not_before(at: Place) -> None:
 
 async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> None:
     chunks = await at.film()
-    check = Check(
+    check = CameraCheck(
         at.store,
         at.catalog,
         at.camera,
-        Scope(),
+        CheckScope(),
         Patience(now_ms() + LATER_MS, settle_ms(at.settings)),
         WindowLengths.always(WINDOW_MS),
     )

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from agents.healing.reconciler import Reconciler, Reconciliation
-from agents.indexing.row_writers import kind_of
+from agents.healing.reconciler import ReconcileOptions, Reconciler
+from agents.indexing.row_writers import row_writer_for
 from agents.joining.join_errors import NothingToJoinError
 from agents.joining.joiner import Joiner
 from domain.events import FragmentArrived, WindowLost, parse
@@ -52,7 +52,7 @@ async def _lost(at: Place) -> tuple[list[FragmentArrived], WindowLost]:
 async def test_it_is_told_as_a_gap_and_no_longer_played(at: Place) -> None:
     events, lost = await _lost(at)
     assert await covered(at.catalog, at.camera, START_MS, END_MS) == [(START_MS, events[-1].end_ms)]
-    assert (kind := kind_of(lost, now_ms())) is not None
+    assert (kind := row_writer_for(lost, now_ms())) is not None
     assert await kind.write(at.catalog, [lost], now_ms()) == 1
     assert await kind.write(at.catalog, [lost], now_ms()) == 0
     assert await at.count("fragments") == 0
@@ -77,7 +77,7 @@ async def test_the_reconciler_announces_it_no_more(at: Place) -> None:
     """But what was missing and stands again is announced."""
     events, lost = await _lost(at)
     await index_lost(at.catalog, [lost], now_ms())
-    what = Reconciliation(0, now_ms() + 3_600_000, 1, WINDOW_MS)
+    what = ReconcileOptions(0, now_ms() + 3_600_000, 1, WINDOW_MS)
 
     async def announced() -> list[object]:
         return [each async for each in Reconciler(at.store, at.catalog, what).camera(at.camera)]

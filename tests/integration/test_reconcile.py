@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from agents.consistency.fsck import settle_ms
-from agents.healing.reconciler import Reconciler, Reconciliation
+from agents.healing.reconciler import ReconcileOptions, Reconciler
 from domain.events import Deleted, Event, FragmentArrived, RunEnded, encode
 from domain.identity import fragment_key, run_end_key
 from stores.catalog import index_deleted, index_runs
@@ -55,7 +55,7 @@ async def put_end(at: Place, end: RunEnded) -> None:
 async def reconciled(
     at: Place, *, later_ms: int = SOON_MS, since_ms: int = START_MS, **more: Any
 ) -> tuple[list[Event], Reconciler]:
-    of = Reconciliation(since_ms, now_ms() + later_ms, settle_ms(at.settings), WINDOW_MS, **more)
+    of = ReconcileOptions(since_ms, now_ms() + later_ms, settle_ms(at.settings), WINDOW_MS, **more)
     reconciler = Reconciler(at.store, at.catalog, of)
     return [event async for event in reconciler.camera(at.camera)], reconciler
 

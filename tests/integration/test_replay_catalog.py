@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
-from agents.indexing.row_writers import KINDS, kind_of
+from agents.indexing.row_writers import ROW_WRITERS, row_writer_for
 from agents.replay import catalog as module
 from cli.replay_catalog import rebuild
 from domain.errors import ConfigError
@@ -114,11 +114,11 @@ async def test_any_order_and_again_gives_the_same_rows(at: Stage, seed: int) -> 
         for events in ([each for each in told if isinstance(each, Deleted)], rest, rest):
             changed.append(0)
             for start in range(0, len(events), 7):
-                for kind in KINDS:
+                for kind in ROW_WRITERS:
                     some = [
                         each
                         for each in events[start : start + 7]
-                        if kind_of(cast(AnyEvent, each), now_ms()) is kind
+                        if row_writer_for(cast(AnyEvent, each), now_ms()) is kind
                     ]
                     changed[-1] += await kind.write(mixed, some, now_ms()) if some else 0
         for camera in await cameras(mixed):

@@ -110,7 +110,7 @@ async def test_people_in_real_footage(at: Place) -> None:
     before = await found(at, ("hog-people", "2"))
     again, replayer = await replayed(at, look, detector=detector)
     assert (again, await found(at, ("hog-people", "2"))) == (replay, before)
-    assert (replayer.tally.chunks, replayer.tally.already) == (0, 2)
+    assert (replayer.result.chunks, replayer.result.already) == (0, 2)
 
 
 async def test_beside_the_old_current_and_dropped(at: Place) -> None:
@@ -209,8 +209,8 @@ async def test_dying_at_any_step_changes_nothing(at: Place) -> None:
         assert (replay.state, replay.pictures, replay.objects, replay.covered) == (
             *("done", whole.pictures, whole.objects, whole.covered),
         )
-        assert replayer.tally.already + replayer.tally.chunks == 3
-        assert detector.seen == 20 * replayer.tally.chunks, "what is done is not looked at again"
+        assert replayer.result.already + replayer.result.chunks == 3
+        assert detector.seen == 20 * replayer.result.chunks, "what is done is not looked at again"
         step += 1
     assert deaths >= 6, "two steps for each chunk"
     async with at.catalog.transaction() as connection:
@@ -237,7 +237,7 @@ async def test_a_store_that_fails_now_and_then(at: Place) -> None:
     at.store.get_verified = moody  # type: ignore[method-assign]
     replay, replayer = await replayed(at, look_of(NEW, START_MS, END_MS))
     assert calls > 20
-    assert (replay.state, replayer.tally.faults) == ("done", 0)
+    assert (replay.state, replayer.result.faults) == ("done", 0)
     assert await found(at, NEW) == await found(at, ("counting", "calm"))
 
 
@@ -271,7 +271,7 @@ async def test_a_chunk_that_cannot_be_read(at: Place) -> None:
     await at.store.delete([chunks[2].object_key])
     look = look_of(NEW, START_MS, END_MS)
     replay, replayer = await replayed(at, look)
-    assert (replay.state, replayer.tally.faults) == ("done", 2)
+    assert (replay.state, replayer.result.faults) == ("done", 2)
     hole = (held.start_ms, held.start_ms + 2_000)
     assert replay.covered == Spans([(START_MS, hole[0]), (hole[1], START_MS + 20_000)])
     await choose(at, NEW, "current")

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
 
-from agents.consistency.check import Check, Counts, Scope
-from agents.consistency.remover import Outcome, Remover
+from agents.consistency.check import CameraCheck, CheckCounts, CheckScope
+from agents.consistency.remover import Remover, RepairOutcome
 from agents.healing.healer import Healer
-from agents.healing.reconciler import Reconciler, Reconciliation
+from agents.healing.reconciler import ReconcileOptions, Reconciler
 from domain.consistency import Delete, Finding, Patience
 from domain.events import HealRequested, parse
 from domain.identity import fragment_key, manifest_key
@@ -137,15 +137,15 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
     assert kinds(await at.keys()) == (0, 0)
 
 
-async def fsck_deletes(at: Place, keys: list[str]) -> list[Outcome]:
+async def fsck_deletes(at: Place, keys: list[str]) -> list[RepairOutcome]:
     """Let the consistency check delete objects as tombstoned ones."""
     patience, lengths = Patience(now_ms() + SOON_MS, 1), WindowLengths.always(WINDOW_MS)
-    check = Check(at.store, at.catalog, at.camera, Scope(), patience, lengths)
+    check = CameraCheck(at.store, at.catalog, at.camera, CheckScope(), patience, lengths)
     remover = Remover(check, Never())  # type: ignore[arg-type]
     for key in keys:
         mend = Delete(key, tombstoned=True)
         assert remover.takes(Finding("tombstoned-stands", at.camera, "", key=key, mend=mend))
-    return await remover.remove(Counts(fragments=1_000, chunk_objects=1_000, manifests=1_000))
+    return await remover.remove(CheckCounts(fragments=1_000, chunk_objects=1_000, manifests=1_000))
 
 
 class Never:
@@ -256,7 +256,7 @@ async def test_nothing_brings_it_back(at: Place) -> None:
     await index_chunks(at.catalog, chunks, now_ms())
     assert await at.count("chunks") == 0
     assert await at.count("fragments") == 2, "those without chunk are not decided yet"
-    what = Reconciliation(0, now_ms() + SOON_MS, 1, WINDOW_MS)
+    what = ReconcileOptions(0, now_ms() + SOON_MS, 1, WINDOW_MS)
     found = [each async for each in Reconciler(at.store, at.catalog, what).camera(at.camera)]
     assert found == []
     healer = Healer(at.store, now_ms, at.catalog)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agents.joining.concurrency import beside
+from agents.joining.concurrency import run_all
 from domain.errors import InvalidEventError
 from streams.retry import Interrupted
 
@@ -23,7 +23,7 @@ async def test_all_ends_before_a_failure_is_told() -> None:
         done.append(number)
 
     with pytest.raises(Interrupted):
-        await beside([work(5), _fail(Interrupted("given back")), work(20)])
+        await run_all([work(5), _fail(Interrupted("given back")), work(20)])
     assert done == [5, 20]
 
 
@@ -33,7 +33,7 @@ async def test_what_ends_the_process_goes_before_what_is_given_back(turned: bool
     while failures:
         works = [_fail(error) for error in (failures[::-1] if turned else failures)]
         with pytest.raises(type(failures[-1])):
-            await beside(works)
+            await run_all(works)
         failures.pop()
 
 
@@ -46,7 +46,7 @@ async def test_cancelled_it_leaves_nothing_running() -> None:
         finally:
             ended.append("work")
 
-    waiting = asyncio.create_task(beside([work(), work()]))
+    waiting = asyncio.create_task(run_all([work(), work()]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     waiting.cancel()
@@ -56,4 +56,4 @@ async def test_cancelled_it_leaves_nothing_running() -> None:
 
 
 async def test_nothing_to_do_is_nothing() -> None:
-    await beside([])
+    await run_all([])

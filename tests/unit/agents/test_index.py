@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agents import index
-from agents.indexing.row_writers import KINDS
+from agents.indexing.row_writers import ROW_WRITERS
 from domain.events import AnyEvent
 from domain.events.examples import EXAMPLES, START_MS
 from streams.codec import Record
@@ -30,7 +30,9 @@ def puts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[AnyEvent]]]:
     async def insist(action: Callable[[], Awaitable[Any]], *, what: str) -> Any:
         return await action()
 
-    monkeypatch.setattr(index, "_writers", {kind.name: Writer(kind.name, noted) for kind in KINDS})
+    monkeypatch.setattr(
+        index, "_writers", {kind.name: Writer(kind.name, noted) for kind in ROW_WRITERS}
+    )
     monkeypatch.setattr(index.app, "insist", insist)
     return noted
 

@@ -6,7 +6,7 @@
 import pytest
 from aiokafka.structs import OffsetAndTimestamp, TopicPartition
 
-from agents.replay.kafka_source import Begin, Part, _part
+from agents.replay.kafka_source import PartitionRange, StartPosition, _part
 
 PLACE = TopicPartition("chunk-complete", 3)
 
@@ -14,22 +14,29 @@ PLACE = TopicPartition("chunk-complete", 3)
 @pytest.mark.parametrize(
     ("first", "end", "begin", "found", "at", "cut"),
     [
-        (0, 90, Begin(), None, 0, False),
-        (7, 90, Begin(), None, 7, True),
-        (90, 90, Begin(), None, 90, True),  # emptied
-        (0, 0, Begin(), None, 0, False),  # never used
-        (7, 90, Begin(from_offset=7), None, 7, False),
-        (7, 90, Begin(from_offset=6), None, 7, True),
-        (7, 90, Begin(from_offset=500), None, 90, False),
-        (7, 90, Begin(from_ms=1_000), (20, 1_005), 20, False),  # older ones are still there
-        (7, 90, Begin(from_ms=1_000), (7, 1_005), 7, True),  # the oldest is younger than asked
-        (0, 90, Begin(from_ms=1_000), (0, 1_005), 0, False),  # nothing ever went
-        (7, 90, Begin(from_ms=1_000), None, 90, False),  # all are older
-        (90, 90, Begin(from_ms=1_000), None, 90, True),  # emptied: nobody knows
+        (0, 90, StartPosition(), None, 0, False),
+        (7, 90, StartPosition(), None, 7, True),
+        (90, 90, StartPosition(), None, 90, True),  # emptied
+        (0, 0, StartPosition(), None, 0, False),  # never used
+        (7, 90, StartPosition(from_offset=7), None, 7, False),
+        (7, 90, StartPosition(from_offset=6), None, 7, True),
+        (7, 90, StartPosition(from_offset=500), None, 90, False),
+        (7, 90, StartPosition(from_ms=1_000), (20, 1_005), 20, False),  # older ones are still there
+        (
+            7,
+            90,
+            StartPosition(from_ms=1_000),
+            (7, 1_005),
+            7,
+            True,
+        ),  # the oldest is younger than asked
+        (0, 90, StartPosition(from_ms=1_000), (0, 1_005), 0, False),  # nothing ever went
+        (7, 90, StartPosition(from_ms=1_000), None, 90, False),  # all are older
+        (90, 90, StartPosition(from_ms=1_000), None, 90, True),  # emptied: nobody knows
     ],
 )
 def test_where_it_begins(
-    first: int, end: int, begin: Begin, found: tuple[int, int] | None, at: int, cut: bool
+    first: int, end: int, begin: StartPosition, found: tuple[int, int] | None, at: int, cut: bool
 ) -> None:
     at_time = OffsetAndTimestamp(*found) if found is not None else None
     part = _part(PLACE, first, end, begin, at_time)
@@ -38,5 +45,5 @@ def test_where_it_begins(
 
 
 def test_a_part_comes_back_from_the_bookmark() -> None:
-    part = Part("chunk-complete", 3, 7, 90)
-    assert Part(*part.as_json()) == part
+    part = PartitionRange("chunk-complete", 3, 7, 90)
+    assert PartitionRange(*part.as_json()) == part

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from agents.replay.progress import Progress, spoken
+from agents.replay.progress import ProgressDisplay, duration_text
 
 
 class Clock:
@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 
 def test_elsewhere_a_line_comes_every_ten_seconds() -> None:
     clock, out = Clock(), io.StringIO()
-    with Progress("catalog", "events", 1_000, stream=out, clock_s=clock) as progress:
+    with ProgressDisplay("catalog", "events", 1_000, stream=out, clock_s=clock) as progress:
         for _ in range(40):
             clock.now_s += 0.5
             progress.add(5)
@@ -35,7 +35,7 @@ def test_elsewhere_a_line_comes_every_ten_seconds() -> None:
 
 def test_on_a_terminal_one_line_is_written_over() -> None:
     clock, out = Clock(), Terminal()
-    with Progress("chunks", "windows", stream=out, clock_s=clock) as progress:
+    with ProgressDisplay("chunks", "windows", stream=out, clock_s=clock) as progress:
         progress.add(10)
         clock.now_s += 1
         progress.add(1_990)
@@ -48,7 +48,7 @@ def test_on_a_terminal_one_line_is_written_over() -> None:
 
 def test_what_an_earlier_run_did_counts_but_is_no_speed() -> None:
     clock = Clock()
-    progress = Progress("catalog", "events", 1_000, stream=io.StringIO(), clock_s=clock)
+    progress = ProgressDisplay("catalog", "events", 1_000, stream=io.StringIO(), clock_s=clock)
     progress.resume(900)
     clock.now_s += 10
     progress.done += 50
@@ -59,7 +59,7 @@ def test_what_an_earlier_run_did_counts_but_is_no_speed() -> None:
 
 def test_the_rate_is_that_of_the_last_half_minute() -> None:
     clock = Clock()
-    progress = Progress("catalog", "events", 10_000, stream=io.StringIO(), clock_s=clock)
+    progress = ProgressDisplay("catalog", "events", 10_000, stream=io.StringIO(), clock_s=clock)
     for _ in range(60):
         clock.now_s += 1
         progress.add(1)
@@ -73,13 +73,13 @@ def test_the_rate_is_that_of_the_last_half_minute() -> None:
 
 def test_what_stops_says_so() -> None:
     out = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), Progress("catalog", "events", 10, stream=out):
+    with pytest.raises(KeyboardInterrupt), ProgressDisplay("catalog", "events", 10, stream=out):
         raise KeyboardInterrupt
     assert out.getvalue().startswith("catalog: stopped, 0 events in ")
 
 
 def test_nothing_to_do_is_no_division() -> None:
-    progress = Progress("catalog", "events", 0, stream=io.StringIO())
+    progress = ProgressDisplay("catalog", "events", 0, stream=io.StringIO())
     assert progress.line() == "catalog: 0 of 0 events (100 %), 0/s"
 
 
@@ -88,4 +88,4 @@ def test_nothing_to_do_is_no_division() -> None:
     [(0.2, "1 s"), (42, "42 s"), (190, "3 min 10 s"), (7_500, "2 h 5 min")],
 )
 def test_lengths_of_time(seconds: float, says: str) -> None:
-    assert spoken(seconds) == says
+    assert duration_text(seconds) == says
