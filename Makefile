@@ -1,9 +1,11 @@
 # Set-up, checks, tests and the demo. Nothing here needs Docker.
-PYTHON ?= python3.11
+# Which Python makes .venv: empty takes what local/setup/find-python.sh finds. Set it to choose:
+# make setup PYTHON=/path/to/python3.12
+PYTHON ?=
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos gpu check format
+.PHONY: help setup system demo dashboard test slow chaos newest gpu check format lock
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -11,7 +13,7 @@ help: ## list what can be made
 setup: .venv/.installed system ## make .venv with the vigil command, and install what the demo needs
 
 # Hash-checked packages, then the project itself. Again only when the lists have changed.
-.venv/.installed: requirements/dev.txt pyproject.toml local/setup/python.sh
+.venv/.installed: requirements/dev.txt pyproject.toml local/setup/python.sh local/setup/find-python.sh
 	@PYTHON="$(PYTHON)" bash local/setup/python.sh
 
 system:
@@ -33,6 +35,9 @@ slow: setup ## run the slow tests: kills, outages, long runs
 chaos: setup ## run the minute of chaos in which tables are lost too
 	$(BIN)/python -m pytest -q -m chaos
 
+newest: .venv/.installed ## run the unit tests on the newest Python that is installed
+	@bash local/setup/newest.sh
+
 gpu: ## test and measure local inference on this machine's NVIDIA GPU
 	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
 
@@ -45,3 +50,6 @@ check: .venv/.installed ## lint, format, types, import rules
 format: .venv/.installed ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: .venv/.installed ## renew requirements/ from pyproject.toml, for all Pythons that fit
+	@bash local/setup/lock.sh

@@ -20,8 +20,9 @@ mkdir -p "$folder" || fail "$folder cannot be made; set VIGIL_DATA_DIR."
 python=${VIGIL_GPU_PYTHON:-$folder/bin/python}
 if [ -z "${VIGIL_GPU_PYTHON:-}" ] && ! [ "$folder/.installed" -nt requirements/edge-gpu.txt ]; then
     echo "gpu: installing the Python packages into $folder" >&2
-    "${PYTHON:-python3.11}" -m venv "$folder" ||
-        fail "no environment can be made; run 'make gpu PYTHON=/path/to/python3.11'."
+    base=$(bash local/setup/find-python.sh) || exit 1
+    "$base" -m venv "$folder" ||
+        fail "$base cannot make $folder. Install its venv module, or run 'make gpu PYTHON=/path/to/python3.11'."
     pip=("$python" -m pip --disable-pip-version-check --quiet)
     # Both runtimes fill the same folder: the CPU's goes before the GPU's comes.
     "${pip[@]}" install --require-hashes -r requirements/dev.txt >&2 &&

@@ -1,0 +1,27 @@
+#!/bin/bash
+# Renew requirements/*.txt from pyproject.toml: universal lists with hashes, valid for every Python
+# of requires-python. What is locked already stays as it is where it still fits; to raise a package,
+# delete its lines first. No list names a registry.
+set -euo pipefail
+
+constraints=$(mktemp)
+overrides=$(mktemp)
+trap 'rm -f "$constraints" "$overrides"' EXIT
+
+compile() {
+    local list=$1
+    shift
+    .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-annotate --quiet --output-file "requirements/$list" "$@"
+}
+
+compile dev.txt --extra edge --extra cloud --extra dev
+# The other lists take the versions that the tests run with.
+sed -e '/--hash/d' -e 's/ \\$//' requirements/dev.txt >"$constraints"
+compile cloud.txt --extra cloud --constraints "$constraints"
+compile edge.txt --extra edge --constraints "$constraints"
+# The GPU's ONNX Runtime takes the place of the CPU's: both fill the same folder.
+sed -i '/^onnxruntime==/d' "$constraints"
+echo "onnxruntime ; sys_platform == 'never'" >"$overrides"
+compile edge-gpu.txt --extra edge --extra gpu --constraints "$constraints" --overrides "$overrides"
+sed -i '/^onnxruntime==.*never/,/^[a-z]/{/^onnxruntime==.*never/d;/^ /d}' requirements/edge-gpu.txt
