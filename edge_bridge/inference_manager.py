@@ -60,7 +60,7 @@ class InferenceManager:
             self._inference = WorkerSupervisor(by[0], self._keep, by[1])
             self._task = asyncio.create_task(self._inference.run(), name="inference")
         else:
-            self._replaced, self._inference.detail = self._inference.pid, ""
+            self._replaced = self._inference.pid
             self._inference.replace("the site's configuration has changed", *by)
 
     def fares(self) -> tuple[Literal["good", "waiting", "bad"], str]:
@@ -68,7 +68,7 @@ class InferenceManager:
         inference = self._inference
         if inference is None:
             return "good", ""
-        if inference.detail.startswith("Not taken over"):
+        if inference.takeover == "failed":
             return "bad", inference.detail
         if inference.state != "working":
             return "waiting", inference.detail or f"inference is {inference.state}"

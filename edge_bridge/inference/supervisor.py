@@ -40,6 +40,7 @@ _AGE_S = 1.0
 _UNWATCHED_S = 5.0
 
 State = Literal["stopped", "loading", "working", "waiting"]
+Takeover = Literal["none", "pending", "failed"]
 
 
 class WorkerSupervisor:
@@ -61,6 +62,8 @@ class WorkerSupervisor:
         self.state: State = "stopped"
         self.detail = ""
         """The last fault in words, or nothing."""
+        self.takeover: Takeover = "none"
+        """Whether another worker is to take over, or the last one that tried has failed."""
         self._child: WorkerProcess | None = None
         self._wanted = asyncio.Event()
         self._why = ""
@@ -77,7 +80,10 @@ class WorkerSupervisor:
 
         `why` is said in the log. Call it in the event loop.
         """
-        self._config = config or self._config
+        if config is not None:
+            self._config = config
+            self.detail = ""
+        self.takeover = "pending"
         self._privacy = self._privacy if privacy is None else privacy
         self._why = why
         self._wanted.set()
@@ -100,7 +106,9 @@ class WorkerSupervisor:
                     faults = 1 if healthy else faults + 1
                     metrics.RESTARTS.labels(fault.reason).inc()
                     pause_s = wait_s(faults, random.random())  # noqa: S311
-                    self.state, self.detail = "waiting", str(fault)
+                    self.state = "waiting"
+                    self.detail = str(fault)
+                    self.takeover = "none"
                     log.error("%s Trying again in %.1f s; recording goes on.", fault, pause_s)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
@@ -113,6 +121,7 @@ class WorkerSupervisor:
     async def _live(self) -> None:
         """Work with one worker after another; always raises FaultError or CancelledError."""
         self.state = "loading"
+        self.takeover = "none"
         self._wanted.clear()
         self._child = WorkerProcess(self._config, self._privacy, self._on_detections)
         lives = [asyncio.create_task(self._child.run(), name="inference-worker")]
@@ -186,10 +195,13 @@ class WorkerSupervisor:
                 raise
             lives.remove(new_life)
             metrics.SWAPS.labels("refused").inc()
+            # A newer request may already wait: it decides next.
+            self.takeover = "pending" if self._wanted.is_set() else "failed"
             self.detail = f"Not taken over: {fault}"
             log.error("%s The inference process of before goes on.", fault)
             return
         self._work_with(new)
+        self.takeover = "pending" if self._wanted.is_set() else "none"
         metrics.SWAPS.labels("taken").inc()
         handover.move_to(new)
         with contextlib.suppress(TimeoutError):

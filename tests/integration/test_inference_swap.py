@@ -67,6 +67,7 @@ async def test_a_new_model_takes_over_and_a_bad_one_does_not(
         (tmp_path / "model.onnx").write_bytes(b"nothing of the kind")
         await wait_for(lambda: inference.detail, within_s=60, what="the refusal")
         assert "cannot be loaded as ONNX" in inference.detail
+        assert inference.takeover == "failed"
         assert "goes on" in caplog.text
         assert "Traceback" not in caplog.text
         seen = len(of_version(events, "2"))
@@ -76,7 +77,7 @@ async def test_a_new_model_takes_over_and_a_bad_one_does_not(
 
         seeing_card(tmp_path, version="3")
         await wait_for(lambda: of_version(events, "3"), within_s=60, what="the mended model")
-        assert inference.detail == ""
+        assert (inference.takeover, inference.detail) == ("none", "")
         assert dropped() == lost, "packets flow on while workers change"
     assert sum(restarts(r) for r in ("crashed", "hung", "model", "garbled")) == crashed
     frames = frames_of(events)
