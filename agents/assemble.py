@@ -1,7 +1,7 @@
 """Fragments in, chunks decided: `faust -A agents.assemble worker`.
 
 A decision is acknowledged before the table changes, and the table before the event is committed
-(tables/windows_in_hand.py): after a crash in between, the event comes again and the same decision
+(tables/window_cache.py): after a crash in between, the event comes again and the same decision
 is sent again, which the joiner takes as done.
 """
 
@@ -28,10 +28,10 @@ from domain.windows import WindowRules
 from streams import codec, topics
 from streams.app import worker_app
 from streams.codec import Record
-from streams.handling import handles
+from streams.handlers import handles
 from streams.metrics import LATE_SECONDS, OPEN_WINDOWS, REGISTRY
 from tables.open_windows import open_windows
-from tables.windows_in_hand import WindowsInHand
+from tables.window_cache import WindowCache
 
 log = logging.getLogger(__name__)
 SEALS = Counter("vigil_windows_sealed", "Windows sealed, by reason", ("reason",), registry=REGISTRY)
@@ -52,7 +52,7 @@ rules = WindowRules(
 )
 
 
-in_hand = WindowsInHand(app, table, rules)
+window_cache = WindowCache(app, table, rules)
 
 
 @handles(app, topics.FRAGMENT_ARRIVED)
@@ -62,7 +62,7 @@ async def assemble(event: AnyEvent, record: Record) -> None:
     check_times(event, now_ms)
     match event:
         case FragmentArrived():
-            windows = in_hand.of(event.camera, record)
+            windows = window_cache.for_update(event.camera, record)
             was, decided = windows.on_fragment(event, now_ms)
             FRAGMENTS.labels(was).inc()
             if was == "late":
@@ -78,17 +78,17 @@ async def assemble(event: AnyEvent, record: Record) -> None:
                     f"and the first counts: check whether two devices record {event.camera}"
                 )
             if was == "duplicate":
-                in_hand.hold(record)  # what it repeats may not be written yet
+                window_cache.hold_commit(record)  # what it repeats may not be written yet
                 return
         case RunEnded():
-            windows = in_hand.of(event.camera, record)
+            windows = window_cache.for_update(event.camera, record)
             decided = windows.on_run_ended(event, now_ms)
         case CameraConfigured():
-            windows = in_hand.of(event.camera, record)
+            windows = window_cache.for_update(event.camera, record)
             windows.on_configured(event)
             decided = []
         case Healed():
-            windows = in_hand.of(event.camera, record)
+            windows = window_cache.for_update(event.camera, record)
             decided = windows.on_healed(event.run, event.window_start_ms, now_ms)
         case Tick():
             await _pass_time(record)
@@ -103,8 +103,8 @@ async def assemble(event: AnyEvent, record: Record) -> None:
 async def _pass_time(record: Record) -> None:
     """Look for windows that are due for silence, in the cameras of the tick's partition."""
     still_open = 0
-    for camera in in_hand.cameras(record.partition):
-        windows = in_hand.look(camera)
+    for camera in window_cache.cameras(record.partition):
+        windows = window_cache.peek(camera)
         before = len(windows.runs)
         decided = windows.on_tick(record.timestamp_ms)
         if decided or len(windows.runs) != before:
@@ -115,7 +115,7 @@ async def _pass_time(record: Record) -> None:
 
 async def _decide(windows: CameraWindows, record: Record, decided: list[Event]) -> None:
     """Remember what changed and send what was decided."""
-    await in_hand.keep(windows, record, decided)
+    await window_cache.update(windows, record, decided)
     for event in decided:
         if isinstance(event, ChunkDue):
             SEALS.labels(event.reason).inc()

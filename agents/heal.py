@@ -14,7 +14,7 @@ from domain.times import utc_ms
 from streams import codec, topics
 from streams.app import worker_app
 from streams.codec import Record
-from streams.handling import handles
+from streams.handlers import handles
 from streams.metrics import REGISTRY
 from streams.storage import catalog, object_store
 
@@ -40,4 +40,4 @@ async def heal(event: AnyEvent, record: Record) -> None:
                 HEALED.inc(found.found)
                 log.info("healed", extra={"found": found.found})
 
-    await app.insist(attempt, what="heal")
+    await app.retry(attempt, what="heal")

@@ -27,8 +27,8 @@ from domain.events import AnyEvent, FragmentArrived, Heartbeat
 from domain.times import utc_ms
 from streams import topics
 from streams.app import worker_app
+from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
-from streams.handling_many import Arrival, handles_many
 from streams.storage import catalog
 
 log = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ async def _index(arrivals: Sequence[Arrival]) -> None:
 
 
 async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: str) -> None:
-    await app.insist(lambda: writer.put(events), what=what)
+    await app.retry(lambda: writer.put(events), what=what)
 
 
-@handles_many(
-    app, topics.FRAGMENT_ARRIVED, most=FRAGMENTS.most, check=_believed, kept_by="assemble"
+@handles_batch(
+    app, topics.FRAGMENT_ARRIVED, most=FRAGMENTS.most, check=_believed, dead_lettered_by="assemble"
 )
 async def index_fragments(arrivals: Sequence[Arrival]) -> None:
     """Make fragments playable, and note runs' starts and ends."""
@@ -76,19 +76,19 @@ async def index_fragments(arrivals: Sequence[Arrival]) -> None:
             observe_fragment(event)
 
 
-@handles_many(app, topics.CHUNK_COMPLETE, most=CHUNKS.most, check=_believed)
+@handles_batch(app, topics.CHUNK_COMPLETE, most=CHUNKS.most, check=_believed)
 async def index_chunks(arrivals: Sequence[Arrival]) -> None:
     """Let chunks take over from their fragments."""
     await _index(arrivals)
 
 
-@handles_many(app, topics.DETECTION, most=DETECTIONS.most, check=_believed)
+@handles_batch(app, topics.DETECTION, most=DETECTIONS.most, check=_believed)
 async def index_detections(arrivals: Sequence[Arrival]) -> None:
     """Add what models saw."""
     await _index(arrivals)
 
 
-@handles_many(app, topics.HEARTBEAT, most=HEARTBEATS.most, check=_believed)
+@handles_batch(app, topics.HEARTBEAT, most=HEARTBEATS.most, check=_believed)
 async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
     """Keep the newest word from each edge."""
     await _index(arrivals)
@@ -97,7 +97,7 @@ async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
             observe_heartbeat(event)
 
 
-@handles_many(app, topics.DELETED, most=DELETED.most, check=_believed)
+@handles_batch(app, topics.DELETED, most=DELETED.most, check=_believed)
 async def index_deletions(arrivals: Sequence[Arrival]) -> None:
     """Remove what was deleted on purpose."""
     await _index(arrivals)

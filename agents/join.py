@@ -21,8 +21,8 @@ from domain.times import utc_ms
 from stores.catalog.rewindow import otherwise_cut
 from streams import codec, logs, topics
 from streams.app import worker_app
+from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
-from streams.handling_many import Arrival, handles_many
 from streams.metrics import REGISTRY, REVISIONS
 from streams.retry import Interrupted
 from streams.storage import catalog, object_store
@@ -54,7 +54,7 @@ def check(event: AnyEvent, record: Record) -> None:
         raise InvalidEventError(f"type: {event.type} is nothing to join")
 
 
-@handles_many(app, topics.CHUNK_DUE, most=MOST, check=check)
+@handles_batch(app, topics.CHUNK_DUE, most=MOST, check=check)
 async def join(arrivals: Sequence[Arrival]) -> None:
     """Join chunks and say that they are complete."""
     by_camera: dict[bytes | None, list[Arrival]] = {}
@@ -68,7 +68,7 @@ async def _in_order(arrivals: Sequence[Arrival]) -> None:
         assert isinstance(event, ChunkDue)
         if app.consumer.interrupted.is_set():
             raise Interrupted("given back")
-        with logs.About(record, event):
+        with logs.LogContext(record, event):
             for due in await _as_cut(event):
                 await _join(due)
 
@@ -81,8 +81,8 @@ async def _as_cut(event: ChunkDue) -> list[ChunkDue]:
     now_ms = utc_ms()
     if event.window_start_ms + event.window_ms + MARGIN_MS > now_ms:
         return [event]
-    opened = await app.insist(index.get, what="open catalog")
-    standing = await app.insist(lambda: otherwise_cut(opened, event), what="look at windows")
+    opened = await app.retry(index.get, what="open catalog")
+    standing = await app.retry(lambda: otherwise_cut(opened, event), what="look at windows")
     return as_cut(event, standing)
 
 
@@ -95,16 +95,16 @@ async def _join(event: ChunkDue) -> None:
             return await joiner.join(event)
 
     try:
-        complete = await app.insist(in_turn, what="join", final=FINAL)
+        complete = await app.retry(in_turn, what="join", final=FINAL)
     except WindowDeletedError:
         PASSED_OVER.inc()
         log.info("passed over: retention deleted the window")
         return
     except NothingToJoinError as error:
         lost = error.lost
-        await app.insist(lambda: codec.send(app, lost), what="send window-lost")
+        await app.retry(lambda: codec.send(app, lost), what="send window-lost")
         raise InvalidEventError(str(error)[:480]) from error
-    await app.insist(lambda: codec.send(app, complete), what="send chunk-complete")
+    await app.retry(lambda: codec.send(app, complete), what="send chunk-complete")
     _note(complete)
 
 

@@ -10,7 +10,7 @@ from domain.events import AnyEvent, FragmentArrived
 from streams import topics
 from streams.app import worker_app
 from streams.codec import Record
-from streams.handling import handles
+from streams.handlers import handles
 
 app = worker_app("counting")
 counts = app.Table("counts", default=lambda: [0, 0], partitions=app.settings.partitions)

@@ -13,7 +13,7 @@ from domain.times import format_ms, utc_ms
 from domain.window_lengths import HOUR_MS, LEAD_MS, WindowLengths
 from stores.catalog import Catalog, known_cameras
 from stores.catalog.camera_windows import CameraWindowsSet, camera_windows, set_camera_windows
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 
 LONGEST_MS = HOUR_MS
@@ -74,7 +74,7 @@ async def _all() -> None:
     settings = get_settings()
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog(_dsn(settings), size=1))
-        sender = await stack.enter_async_context(Sender(settings))
+        sender = await stack.enter_async_context(KafkaSender(settings))
         told = await publish_all(catalog, sender, utc_ms())
     for each in told:
         print(_line(each, settings))
@@ -89,7 +89,9 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
             raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
         stands = await camera_windows(catalog, camera, of.window_ms)
         if changes:
-            sender = await stack.enter_async_context(Sender(of))  # first: nothing is kept untold
+            sender = await stack.enter_async_context(
+                KafkaSender(of)
+            )  # first: nothing is kept untold
             now_ms = utc_ms()
             decided = replace(
                 stands,

@@ -15,8 +15,8 @@ from domain.times import format_ms
 from stores.queue import Queue, QueueMessage
 from streams import topics
 from streams.dead_letters import DeadLetters, Letter
-from streams.dead_queue import MARK, looked_at, named, settle
 from streams.settings import get_settings
+from streams.sqs_dead_letters import ID_PREFIX, received_messages, resolve, select
 from streams.storage import make_queue
 
 QUEUE = "sqs"
@@ -91,7 +91,7 @@ async def _list(source: str | None, *, done: bool, as_json: bool) -> None:
             count += 1
             print(json.dumps(_letter_json(letter)) if as_json else _letter_line(letter))
         if source in (None, QUEUE) and stores.dead is not None:
-            async with looked_at(stores.dead) as messages:
+            async with received_messages(stores.dead) as messages:
                 for message in messages:
                     count += 1
                     print(json.dumps(_message_json(message)) if as_json else _line(message))
@@ -107,9 +107,9 @@ def run_show(args: argparse.Namespace) -> int:
 
 async def _show(name: str, *, raw: bool) -> None:
     async with _stores() as stores:
-        if name.startswith(MARK):
-            async with looked_at(_dead(stores)) as messages:
-                (message,) = named(messages, [name])
+        if name.startswith(ID_PREFIX):
+            async with received_messages(_dead(stores)) as messages:
+                (message,) = select(messages, [name])
             fields, original = _message_json(message), message.body
         else:
             (letter,) = await stores.letters.find([name])
@@ -150,24 +150,24 @@ async def _settle(ids: list[str], source: str | None, did: Literal["retried", "d
             else:
                 done += 1
                 print(f"{letter.id} {did}.")
-        of_queue = [name for name in ids if name.startswith(MARK)]
+        of_queue = [name for name in ids if name.startswith(ID_PREFIX)]
         if of_queue or source == QUEUE:
             dead = _dead(stores)
-            async with looked_at(dead) as messages:
-                chosen = named(messages, of_queue) if of_queue else messages
+            async with received_messages(dead) as messages:
+                chosen = select(messages, of_queue) if of_queue else messages
                 to = stores.queue if did == "retried" else None
                 if did == "retried" and to is None:
                     raise ConfigError("VIGIL_SQS_QUEUE_URL must be set: it goes back there.")
                 for message in chosen:
-                    await settle(dead, [message], did, stores.letters, to=to)
+                    await resolve(dead, [message], did, stores.letters, to=to)
                     done += 1
-                    print(f"{MARK}{message.id} {did}.")
+                    print(f"{ID_PREFIX}{message.id} {did}.")
     print(f"{done} {did}" + (f", {failed} could not be." if failed else "."))
     return 1 if failed else 0
 
 
 async def _chosen(stores: _Stores, ids: list[str], source: str | None) -> AsyncIterator[Letter]:
-    if names := [name for name in ids if not name.startswith(MARK)]:
+    if names := [name for name in ids if not name.startswith(ID_PREFIX)]:
         for letter in await stores.letters.find(names):
             yield letter
     if source is not None and source != QUEUE:
@@ -190,7 +190,7 @@ def _letter_json(letter: Letter) -> dict[str, Any]:
 
 def _message_json(message: QueueMessage) -> dict[str, Any]:
     return {
-        "id": MARK + message.id,
+        "id": ID_PREFIX + message.id,
         "source": QUEUE,
         "reason": message.reason,
         "original_base64": base64.b64encode(message.body).decode(),
@@ -205,4 +205,4 @@ def _letter_line(letter: Letter) -> str:
 
 
 def _line(message: QueueMessage) -> str:
-    return f"{MARK}{message.id} {QUEUE}: {message.reason or 'unknown'}"
+    return f"{ID_PREFIX}{message.id} {QUEUE}: {message.reason or 'unknown'}"

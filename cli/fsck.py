@@ -15,7 +15,7 @@ from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog, known_cameras
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import get_settings
 from streams.storage import make_object_store
 
@@ -63,7 +63,7 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
-        sender = await stack.enter_async_context(Sender(settings)) if args.repair else None
+        sender = await stack.enter_async_context(KafkaSender(settings)) if args.repair else None
         known = await known_cameras(catalog)
         for camera in args.camera:
             if check_camera(camera) not in known:

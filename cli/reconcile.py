@@ -17,7 +17,7 @@ from domain.times import parse_ms, utc_ms
 from stores.catalog import Catalog, known_cameras
 from stores.objects import ObjectStore
 from streams import logs
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
@@ -67,7 +67,7 @@ async def _once(args: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
-        sender = await stack.enter_async_context(Sender(settings))
+        sender = await stack.enter_async_context(KafkaSender(settings))
         known = await known_cameras(catalog)
         for camera in args.camera:
             if check_camera(camera) not in known:
@@ -78,7 +78,7 @@ async def _once(args: argparse.Namespace) -> None:
 async def _pass(
     args: argparse.Namespace,
     settings: Settings,
-    opened: tuple[ObjectStore, Catalog, Sender],
+    opened: tuple[ObjectStore, Catalog, KafkaSender],
     cameras: list[str],
 ) -> None:
     store, catalog, sender = opened

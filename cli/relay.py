@@ -27,7 +27,7 @@ async def _relay() -> None:
     from agents.relay.relay import KnownCameras, Relay  # noqa: PLC0415
     from stores.catalog import known_cameras  # noqa: PLC0415
     from streams import logs, metrics  # noqa: PLC0415
-    from streams.probe import probed  # noqa: PLC0415
+    from streams.probe import serve_probe  # noqa: PLC0415
     from streams.settings import get_settings  # noqa: PLC0415
     from streams.storage import catalog  # noqa: PLC0415
 
@@ -49,6 +49,6 @@ async def _relay() -> None:
     async with contextlib.AsyncExitStack() as stack:
         if settings.metrics_port:
             await stack.enter_async_context(
-                probed(lambda: relay.ready, settings.metrics_host, settings.metrics_port)
+                serve_probe(lambda: relay.ready, settings.metrics_host, settings.metrics_port)
             )
         await relay.run(stop)

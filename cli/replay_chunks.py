@@ -14,7 +14,7 @@ from domain.errors import ConfigError
 from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
@@ -65,7 +65,7 @@ async def remake(args: argparse.Namespace) -> RechunkResult:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
-        sender = await stack.enter_async_context(Sender(settings))
+        sender = await stack.enter_async_context(KafkaSender(settings))
         if not await stack.enter_async_context(catalog.alone("replay chunks")):
             raise ConfigError("Another `vigil replay chunks` is at work; wait for its end.")
         cameras = await chosen(catalog, args.camera)

@@ -17,7 +17,7 @@ from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog import models as book
 from stores.catalog.models import Look
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import get_settings
 from streams.storage import make_object_store
 from vision.detector import Detector
@@ -114,7 +114,7 @@ async def _replay(
             cameras = [each for each in cameras if await _filmed(catalog, each, look)]
         if not cameras:
             raise ConfigError("No camera has chunks of that time.")
-        sender = await stack.enter_async_context(Sender(settings))
+        sender = await stack.enter_async_context(KafkaSender(settings))
         who = args.who.strip()
         replays = await book.begin(catalog, cameras, look, who, utc_ms())
         with ProgressDisplay("detections", "chunks") as progress:

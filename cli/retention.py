@@ -21,7 +21,7 @@ from stores.catalog import retention as book
 from stores.catalog.days import drop_empty_days
 from streams import logs
 from streams.metrics import REGISTRY
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
@@ -145,7 +145,7 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(_catalog())
-        sender = None if args.dry_run else await stack.enter_async_context(Sender(settings))
+        sender = None if args.dry_run else await stack.enter_async_context(KafkaSender(settings))
         retain = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
         cameras = sorted(args.camera) or await book.cameras(catalog)
         stats = await retain.run(cameras)

@@ -36,11 +36,11 @@ def all_topics() -> list[TopicSpec]:
 
 def run_ensure(args: argparse.Namespace) -> int:
     """Create and correct; prints one line for each topic."""
-    for outcome in asyncio.run(ensure(all_topics(), within_s=args.wait_s)):
+    for change in asyncio.run(ensure(all_topics(), within_s=args.wait_s)):
         changes = ", ".join(
-            f"{name} {found} -> {now}" for name, (found, now) in outcome.drift.items()
+            f"{name} {found} -> {now}" for name, (found, now) in change.drift.items()
         )
-        print(f"{outcome.did:<10} {outcome.name}" + (f"  ({changes})" if changes else ""))
+        print(f"{change.did:<10} {change.name}" + (f"  ({changes})" if changes else ""))
     return 0
 
 

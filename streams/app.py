@@ -5,7 +5,7 @@
     @handles(app, topics.FRAGMENT_ARRIVED)
     async def assemble(event: AnyEvent, record: Record) -> None: ...
 
-Run it as `faust -A agents.assemble worker`. The handlers' rules stand in streams/handling.py.
+Run it as `faust -A agents.assemble worker`. The handlers' rules stand in streams/handlers.py.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import collecting, logs, metrics, table_disk, topic_watch, topics
+from streams import gc_tuning, logs, metrics, table_disk, topic_watch, topics
 from streams.delivery.app import DeliveryApp
-from streams.ending import end_process
 from streams.kafka import faust_credentials
-from streams.probe import Probe
-from streams.retry import RetryDelays, insist
+from streams.probe import ProbeService
+from streams.process_exit import exit_process
+from streams.retry import RetryDelays, retry
 from streams.settings import Settings, get_settings
 from streams.topic_admin import ensure
 from streams.topics import TopicSpec
 
 T = TypeVar("T")
 
-NOISY = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.producer",
+NOISY_LOGGERS = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.producer",
          "aiokafka.consumer", "faust.topics", "faust.tables.recovery")  # fmt: skip
 """Loggers that make records per message or per recovery, which nobody reads: warnings only."""
 
-PRODUCER_GIVES_UP_S = 120.0
+PRODUCER_TIMEOUT_S = 120.0
 """How long a broker may be away before sends fail; a lost table update then ends the worker."""
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class App(DeliveryApp):
 
     is_web = False
     _assigned_at: float | None = None
-    _looking: "asyncio.Future[Any] | None" = None
+    _topic_check: "asyncio.Future[Any] | None" = None
 
     # -- for the agents
 
@@ -59,13 +59,13 @@ class App(DeliveryApp):
             allow_empty=True,
         )
 
-    async def insist(self, action: Callable[[], Awaitable[T]], *, what: str, **options: Any) -> T:
-        """Try until it works or the partitions are taken away; see streams.retry.insist."""
+    async def retry(self, action: Callable[[], Awaitable[T]], *, what: str, **options: Any) -> T:
+        """Try until it works or the partitions are taken away; see streams.retry.retry."""
 
         def say(error: Exception, pause_s: float) -> None:
             log.warning("%s failed, next try in %.1f s: %s", what, pause_s, error)
 
-        return await insist(
+        return await retry(
             action,
             what=what,
             interrupted=self.consumer.interrupted,
@@ -91,30 +91,30 @@ class App(DeliveryApp):
 
     async def on_first_start(self) -> None:
         """Prepare what Faust takes for granted: quiet loggers, topics, the data folder."""
-        for name in NOISY:
+        for name in NOISY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
             settings = self.settings
-            outcomes = await ensure(
+            changes = await ensure(
                 self.needed_topics(), within_s=settings.kafka_wait_s, settings=settings
             )
-            for outcome in outcomes:
-                if outcome.did != "fine":
-                    log.log(logging.WARNING if outcome.drift else logging.INFO, "%s", outcome)
+            for change in changes:
+                if change.did != "fine":
+                    log.log(logging.WARNING if change.drift else logging.INFO, "%s", change)
             self.conf.datadir.mkdir(parents=True, exist_ok=True)
-            table_disk.end_where_it_fails(asyncio.get_running_loop(), self.conf.datadir)
+            table_disk.exit_on_disk_error(asyncio.get_running_loop(), self.conf.datadir)
         except (VigilError, OSError) as error:
-            end_process(str(error))
+            exit_process(str(error))
         await super().on_first_start()
 
     async def on_start(self) -> None:
         """Start; the probe first, so that a recovery can be watched."""
         if self.settings.metrics_port and not self.is_web:
             await self.add_runtime_dependency(
-                Probe(self, self.settings.metrics_host, self.settings.metrics_port)
+                ProbeService(self, self.settings.metrics_host, self.settings.metrics_port)
             )
         await super().on_start()
-        collecting.settle()
+        gc_tuning.tune()
 
     def on_rebalance_start(self) -> None:
         """Note that events are no longer handled."""
@@ -122,19 +122,21 @@ class App(DeliveryApp):
         self._assigned_at = time.monotonic()
         metrics.REBALANCES.inc()
         metrics.OPEN_WINDOWS.clear()  # the next ticks tell of those that are ours then
-        if self.started and not self.is_web and self._looking is None:
-            self._looking = self.add_future(self._look_at_topics())
+        if self.started and not self.is_web and self._topic_check is None:
+            self._topic_check = self.add_future(self._check_topics())
 
-    async def _look_at_topics(self) -> None:
+    async def _check_topics(self) -> None:
         try:
-            said = await topic_watch.fault(self.needed_topics(), self.settings)
+            problem = await topic_watch.topic_problem(self.needed_topics(), self.settings)
         finally:
-            self._looking = None
-        if said:
-            log.critical("%s The process ends in %d s.", said, self.settings.session_timeout_s + 1)
+            self._topic_check = None
+        if problem:
+            log.critical(
+                "%s The process ends in %d s.", problem, self.settings.session_timeout_s + 1
+            )
             # started again within its session, it would be given the partitions it has now
-            await self.consumer.silence(self.settings.session_timeout_s + 1.0)
-            end_process(said)
+            await self.consumer.leave_group_by_timeout(self.settings.session_timeout_s + 1.0)
+            exit_process(problem)
 
     def on_rebalance_end(self) -> None:
         """Note that events are handled again, and after how long."""
@@ -145,14 +147,14 @@ class App(DeliveryApp):
 
     async def crash(self, reason: BaseException) -> None:
         """End with one sentence where the tables' disk is at fault."""
-        if table_disk.concerns(reason):
-            end_process(table_disk.fault(reason, self.conf.datadir))
+        if table_disk.is_disk_error(reason):
+            exit_process(table_disk.disk_error_text(reason, self.conf.datadir))
         await super().crash(reason)
 
     async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
         # Faust would restart the agent and acknowledge what it had in hand.
         log.error("Agent %s failed", agent, exc_info=exc)
-        end_process(f"Agent {agent} failed with {exc!r}.")
+        exit_process(f"Agent {agent} failed with {exc!r}.")
 
 
 def make_app(name: str, *, web: bool = False) -> App:
@@ -181,7 +183,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         consumer_group_instance_id=member,  # a restart takes its partitions up again, undisturbed
         producer_max_request_size=topics.MAX_REQUEST_BYTES,
         producer_acks=-1,
-        producer_request_timeout=PRODUCER_GIVES_UP_S,
+        producer_request_timeout=PRODUCER_TIMEOUT_S,
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication,
         topic_allow_declare=False,  # streams/topic_admin.py makes them, with their settings
@@ -201,7 +203,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         web_metrics_enabled=False,
         worker_redirect_stdouts=False,
         logging_config=logs.config(settings),
-        Worker="streams.worker:Worker",
+        Worker="streams.quiet_worker:QuietWorker",
     )
     app.boot_strategy.enable_web = web  # `faust worker` turns web_enabled on by itself
     app.settings = settings
@@ -209,7 +211,7 @@ def make_app(name: str, *, web: bool = False) -> App:
     app.compacted_topics = frozenset(
         topic.full_name for topic in topics.TOPICS if topic.cleanup == "compact"
     )
-    metrics.PROGRESS.watch(lambda: _lags(app))
+    metrics.LAGS.watch(lambda: _lags(app))
     # the web reads no topic: nothing is ever assigned to it
     metrics.watch_ready(lambda: app.started and not app.should_stop if web else app.ready)
     metrics.watch_disk(settings.data_dir.resolve())

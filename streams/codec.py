@@ -19,7 +19,7 @@ from streams.topics import TopicSpec
 if TYPE_CHECKING:
     from streams.app import App
 
-LONGEST_ORIGINAL = 1_000_000
+MAX_ORIGINAL_BYTES = 1_000_000
 """Bytes of an unreadable message that its dead letter keeps."""
 
 
@@ -68,7 +68,7 @@ async def send(app: "App", event: Event, *, partition: int | None = None) -> Non
     await send_bytes(app, topic, key, events.encode(event), partition=partition)
 
 
-async def post(app: Any, event: Event) -> Awaitable[Any]:
+async def enqueue(app: Any, event: Event) -> Awaitable[Any]:
     """Hand an event to the client and return what to await for the broker's word on it.
 
     Events are sent in the order in which they were posted. Both this and what it returns raise
@@ -77,12 +77,12 @@ async def post(app: Any, event: Event) -> Awaitable[Any]:
     topic = topics.topic_of(type(event))
     value = events.encode(event)
     _check_size(topic, value)
-    with _said(topic):
+    with _our_errors(topic):
         producer = await app.maybe_start_producer()
         sent = await producer.send(topic.full_name, event.key.encode(), value, None, None, None)
 
     async def taken() -> None:
-        with _said(topic):
+        with _our_errors(topic):
             await sent
 
     task = asyncio.ensure_future(taken())
@@ -99,7 +99,7 @@ def _check_size(topic: TopicSpec, value: bytes) -> None:
 
 
 @contextmanager
-def _said(topic: TopicSpec) -> Iterator[None]:
+def _our_errors(topic: TopicSpec) -> Iterator[None]:
     """Turn the client's errors into ours."""
     try:
         yield
@@ -116,16 +116,16 @@ async def send_bytes(
 ) -> None:
     """Send bytes as they are; errors as `send`."""
     _check_size(topic, value)
-    with _said(topic):
+    with _our_errors(topic):
         producer = await app.maybe_start_producer()
         await producer.send_and_wait(topic.full_name, key, value, partition, None, None)
 
 
-def dead_letter(record: Record, reason: str, *, now_ms: int | None = None) -> DeadLetter:
+def make_dead_letter(record: Record, reason: str, *, now_ms: int | None = None) -> DeadLetter:
     """Return the dead letter that keeps an unreadable message with the reason."""
     value = record.value or b""
-    if len(value) > LONGEST_ORIGINAL:
-        reason = f"{reason} (first {LONGEST_ORIGINAL} of {len(value)} bytes kept)"
+    if len(value) > MAX_ORIGINAL_BYTES:
+        reason = f"{reason} (first {MAX_ORIGINAL_BYTES} of {len(value)} bytes kept)"
     key = None if record.key is None else record.key.decode(errors="replace")[:1_000]
     return DeadLetter(
         source=record.topic,
@@ -134,11 +134,11 @@ def dead_letter(record: Record, reason: str, *, now_ms: int | None = None) -> De
         message_key=key,
         reason=reason[:500] or "unknown",
         at_ms=utc_ms() if now_ms is None else now_ms,
-        original_base64=base64.b64encode(value[:LONGEST_ORIGINAL]).decode(),
+        original_base64=base64.b64encode(value[:MAX_ORIGINAL_BYTES]).decode(),
     )
 
 
 async def send_dead_letter(app: "App", record: Record, reason: str) -> None:
     """Put a message aside; returns once the broker has it. Errors as `send`."""
-    await send(app, dead_letter(record, reason))
+    await send(app, make_dead_letter(record, reason))
     metrics.DEAD_LETTERS.labels(record.topic).inc()

@@ -20,34 +20,34 @@ from domain.errors import ConfigError, InvalidEventError, StoreError
 from domain.events import DeadLetter, DeadLetterMarked, parse
 from domain.times import utc_ms
 from streams import topics
-from streams.codec import LONGEST_ORIGINAL
+from streams.codec import MAX_ORIGINAL_BYTES
 from streams.kafka import client_options
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings
 from streams.topic_admin import admin, describe
 
-Place = tuple[int, int]
+Position = tuple[int, int]
 """(partition, offset) in the topic of dead letters."""
 WAIT_MS = 1_000
-PATIENCE_S = 30.0
+READ_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A dead letter, where it stands, and what became of it."""
 
-    place: Place
+    position: Position
     letter: DeadLetter
     mark: DeadLetterMarked | None
 
     @property
     def id(self) -> str:
         """Its name in commands: partition@offset."""
-        return f"{self.place[0]}@{self.place[1]}"
+        return f"{self.position[0]}@{self.position[1]}"
 
     @property
     def original(self) -> bytes:
-        """The message's bytes, at most LONGEST_ORIGINAL of them."""
+        """The message's bytes, at most MAX_ORIGINAL_BYTES of them."""
         return base64.b64decode(self.letter.original_base64)
 
 
@@ -67,7 +67,7 @@ class DeadLetters:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = topics.DEAD_LETTER.name_for(settings)
-        self._sender = Sender(settings)
+        self._sender = KafkaSender(settings)
 
     async def __aenter__(self) -> "DeadLetters":
         """Connect; StoreError where no broker answers."""
@@ -86,7 +86,7 @@ class DeadLetters:
         kept in memory.
         """
         ends = await self._ends(self._topic)
-        marks: dict[Place, DeadLetterMarked] = {}
+        marks: dict[Position, DeadLetterMarked] = {}
         async for raw in self._read(self._topic, ends):
             event = _event(raw)
             if isinstance(event, DeadLetterMarked):
@@ -101,12 +101,14 @@ class DeadLetters:
 
     async def find(self, ids: Sequence[str]) -> list[Letter]:
         """Return the letters with these names; ConfigError where one is none."""
-        wanted = [_place(each) for each in ids]
-        found = {each.place: each async for each in self.letters(done=True) if each.place in wanted}
-        for name, place in zip(ids, wanted, strict=True):
-            if place not in found:
+        wanted = [_position(each) for each in ids]
+        found = {
+            each.position: each async for each in self.letters(done=True) if each.position in wanted
+        }
+        for name, position in zip(ids, wanted, strict=True):
+            if position not in found:
                 raise ConfigError(f"There is no dead letter {name}; `vigil dlq list` shows all.")
-        return [found[place] for place in dict.fromkeys(wanted)]
+        return [found[position] for position in dict.fromkeys(wanted)]
 
     async def retry(self, letter: Letter) -> None:
         """Send the original message to where it came from, under its key; then mark the letter.
@@ -122,31 +124,31 @@ class DeadLetters:
         key, value = await self._message(letter)
         partition = letter.letter.partition if key is None else None
         await self._sender.send_bytes(source, key, value, partition)
-        await self._mark(letter.place, "retried")
+        await self._mark(letter.position, "retried")
 
     async def drop(self, letter: Letter) -> None:
         """Mark a letter as done with; it stays readable until its retention ends."""
-        await self._mark(letter.place, "dropped")
+        await self._mark(letter.position, "dropped")
 
     async def keep(self, letter: DeadLetter, did: Literal["retried", "dropped"]) -> None:
         """Keep a letter that stood elsewhere, with what became of it."""
-        place = await self._sender.send(letter)
-        await self._mark(place, did)
+        position = await self._sender.send(letter)
+        await self._mark(position, did)
 
-    async def _mark(self, place: Place, did: Literal["retried", "dropped"]) -> None:
-        partition, offset = place
+    async def _mark(self, position: Position, did: Literal["retried", "dropped"]) -> None:
+        partition, offset = position
         at_ms = utc_ms()
         mark = DeadLetterMarked(partition=partition, offset=offset, did=did, at_ms=at_ms)
         await self._sender.send(mark, partition=partition)
 
     async def _message(self, letter: Letter) -> tuple[bytes | None, bytes]:
         """Return key and bytes: the letter's, or the source's record where it kept not all."""
-        said, original = letter.letter.message_key, letter.original
-        whole = len(original) < LONGEST_ORIGINAL
-        if whole and (said is None or ("\ufffd" not in said and len(said) < 1_000)):
-            return (None if said is None else said.encode()), original
-        place = letter.letter.partition, letter.letter.offset
-        raw = await self._record(letter.letter.source, *place)
+        key_text, original = letter.letter.message_key, letter.original
+        whole = len(original) < MAX_ORIGINAL_BYTES
+        if whole and (key_text is None or ("\ufffd" not in key_text and len(key_text) < 1_000)):
+            return (None if key_text is None else key_text.encode()), original
+        position = letter.letter.partition, letter.letter.offset
+        raw = await self._record(letter.letter.source, *position)
         if raw is None or not (raw.value or b"").startswith(original):
             raise ConfigError(
                 f"Dead letter {letter.id} keeps only a part of its message, and "
@@ -191,7 +193,7 @@ class DeadLetters:
         asked = [TopicPartition(topic, partition) for partition in range(state.partitions)]
         async with self._consumer(topic) as consumer:
             ends = await consumer.end_offsets(asked)
-        return {place.partition: end for place, end in ends.items()}
+        return {position.partition: end for position, end in ends.items()}
 
     async def _read(
         self, topic: str, ends: dict[int, int], starts: dict[int, int] | None = None
@@ -199,20 +201,20 @@ class DeadLetters:
         """Yield what stands before `ends`; from `starts` on, or from where retention left it."""
         async with self._consumer(topic) as consumer:
             for partition, end in ends.items():
-                place = TopicPartition(topic, partition)
-                consumer.assign([place])
+                position = TopicPartition(topic, partition)
+                consumer.assign([position])
                 if starts is None:
-                    await consumer.seek_to_beginning(place)
+                    await consumer.seek_to_beginning(position)
                 else:
-                    consumer.seek(place, starts[partition])
+                    consumer.seek(position, starts[partition])
                 quiet_since = time.monotonic()
-                while await consumer.position(place) < end:
-                    batch = await consumer.getmany(place, timeout_ms=WAIT_MS, max_records=50)
-                    for record in batch.get(place, []):
+                while await consumer.position(position) < end:
+                    batch = await consumer.getmany(position, timeout_ms=WAIT_MS, max_records=50)
+                    for record in batch.get(position, []):
                         quiet_since = time.monotonic()
                         if record.offset < end:
                             yield _Raw(partition, record.offset, record.key, record.value)
-                    if time.monotonic() - quiet_since > PATIENCE_S:
+                    if time.monotonic() - quiet_since > READ_TIMEOUT_S:
                         raise StoreError(f"Kafka did not give all of {topic}. Check the brokers.")
 
 
@@ -223,7 +225,7 @@ def _event(raw: _Raw) -> object:
         return None  # not of this program's making
 
 
-def _place(name: str) -> Place:
+def _position(name: str) -> Position:
     partition, _, offset = name.partition("@")
     if not (partition.isdigit() and offset.isdigit()):
         raise ConfigError(f"{name!r} names no dead letter: write PARTITION@OFFSET, such as 3@17.")

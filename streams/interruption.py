@@ -36,19 +36,19 @@ class Interruption:
         if not self._event.is_set():
             self._event.set()
             for deadline in self._deadlines:
-                deadline.reschedule(self._last_moment())
+                deadline.reschedule(self._give_up_at())
 
     def clear(self) -> None:
         """End: events are worked on again."""
         self._event.clear()
 
     @asynccontextmanager
-    async def bounding(self, what: str) -> AsyncIterator[None]:
+    async def bounded(self, what: str) -> AsyncIterator[None]:
         """Run an action; raise Interrupted where it had to be given up."""
         try:
             async with asyncio.timeout(None) as deadline:
                 if self._event.is_set():
-                    deadline.reschedule(self._last_moment())
+                    deadline.reschedule(self._give_up_at())
                 self._deadlines.add(deadline)
                 try:
                     yield
@@ -59,5 +59,5 @@ class Interruption:
                 raise Interrupted(f"{what}: given up, its partitions are taken away") from None
             raise
 
-    def _last_moment(self) -> float:
+    def _give_up_at(self) -> float:
         return asyncio.get_running_loop().time() + self._grace_s

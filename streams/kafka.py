@@ -20,10 +20,10 @@ from faust.types.auth import CredentialsT
 
 from domain.errors import ConfigError
 from stores import tls
-from streams import connections
+from streams import aiokafka_fixes
 from streams.settings import Settings
 
-connections.install()
+aiokafka_fixes.install()
 
 _REFUSED = (
     AuthenticationFailedError,

@@ -32,8 +32,8 @@ _FROM_EVENT = {"camera": "camera", "site": "site", "run": "run", "seq": "seq",
 _PLAIN = frozenset(string.ascii_letters + string.digits + "_-.,:;/@%+#*()<>[]{}")
 
 
-class About(Generic[T]):
-    """`with About(record) as subject`: log records that are written inside tell of a message.
+class LogContext(Generic[T]):
+    """`with LogContext(record) as subject`: log records that are written inside tell of a message.
 
     Set `subject.event` once it is read. Nothing is computed until a record is written.
     """
@@ -43,21 +43,21 @@ class About(Generic[T]):
     def __init__(self, record: T, event: object = None) -> None:
         self.record, self.event = record, event
 
-    def __enter__(self) -> "About[T]":
-        self._token = _in_hand.set(self)
+    def __enter__(self) -> "LogContext[T]":
+        self._token = _current.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _in_hand.reset(self._token)
+        _current.reset(self._token)
 
 
-_in_hand: ContextVar[About[Any] | None] = ContextVar("in_hand", default=None)
+_current: ContextVar[LogContext[Any] | None] = ContextVar("log_context", default=None)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """Return what a record is about, then what it was given as `extra`."""
     fields: dict[str, Any] = {}
-    if (subject := _in_hand.get()) is not None:
+    if (subject := _current.get()) is not None:
         for name, field in _FROM_EVENT.items():
             if (value := getattr(subject.event, name, None)) is not None:
                 fields[field] = value

@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 
 from stores import timing
-from streams.progress import Progress
+from streams.lag import LagCollector
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -105,15 +105,15 @@ DATA_FREE = Gauge(
 DATA_SIZE = Gauge(
     "vigil_data_size_bytes", "Size of the disk that holds this worker's tables", registry=REGISTRY
 )
-PROGRESS = Progress()
-REGISTRY.register(PROGRESS)
+LAGS = LagCollector()
+REGISTRY.register(LAGS)
 
 
-def _called(system: str, operation: str, outcome: str, seconds: float) -> None:
+def _observe_call(system: str, operation: str, outcome: str, seconds: float) -> None:
     CALL_SECONDS.labels(system, operation, outcome).observe(seconds)
 
 
-timing.listen(_called)
+timing.listen(_observe_call)
 
 
 def watch_disk(folder: Path) -> None:

@@ -13,12 +13,12 @@ from streams import metrics
 
 
 @asynccontextmanager
-async def probed(ready: Callable[[], bool], host: str, port: int) -> AsyncIterator[None]:
+async def serve_probe(ready: Callable[[], bool], host: str, port: int) -> AsyncIterator[None]:
     """Serve /metrics, /healthz (the process runs) and /readyz (it handles events) meanwhile.
 
     Raises ConfigError where the port is taken.
     """
-    runner = web.AppRunner(_site(ready), access_log=None)
+    runner = web.AppRunner(_application(ready), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -33,7 +33,7 @@ async def probed(ready: Callable[[], bool], host: str, port: int) -> AsyncIterat
         await runner.cleanup()
 
 
-def _site(ready: Callable[[], bool]) -> web.Application:
+def _application(ready: Callable[[], bool]) -> web.Application:
     async def metrics_page(_request: web.Request) -> web.Response:
         return web.Response(
             body=generate_latest(metrics.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
@@ -48,15 +48,15 @@ def _site(ready: Callable[[], bool]) -> web.Application:
             {"status": "ready" if now else "recovering"}, status=200 if now else 503
         )
 
-    site = web.Application()
-    site.router.add_get("/metrics", metrics_page)
-    site.router.add_get("/healthz", healthz)
-    site.router.add_get("/readyz", readyz)
-    return site
+    application = web.Application()
+    application.router.add_get("/metrics", metrics_page)
+    application.router.add_get("/healthz", healthz)
+    application.router.add_get("/readyz", readyz)
+    return application
 
 
-class Probe(Service):
-    """`probed` as a part of a Faust app, which is ready when `app.ready` is."""
+class ProbeService(Service):
+    """`serve_probe` as a part of a Faust app, which is ready when `app.ready` is."""
 
     def __init__(self, app: Any, host: str, port: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -66,7 +66,7 @@ class Probe(Service):
     async def on_start(self) -> None:
         """Listen; ConfigError where the port is taken."""
         await self._stack.enter_async_context(
-            probed(lambda: self._app.ready, self._host, self._port)
+            serve_probe(lambda: self._app.ready, self._host, self._port)
         )
 
     async def on_stop(self) -> None:

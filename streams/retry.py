@@ -17,7 +17,7 @@ from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError,
 from streams import metrics
 from streams.interruption import Interrupted, Interruption
 
-__all__ = ["FINAL", "Interrupted", "RetryDelays", "insist"]
+__all__ = ["FINAL", "Interrupted", "RetryDelays", "retry"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class RetryDelays:
         return delay_s
 
 
-async def insist(
+async def retry(
     action: Callable[[], Awaitable[T]],
     *,
     what: str,
@@ -63,7 +63,7 @@ async def insist(
     try:
         while True:
             try:
-                async with interrupted.bounding(what):
+                async with interrupted.bounded(what):
                     return await action()
             except final:
                 raise

@@ -24,7 +24,7 @@ class EventSender(Protocol):
         """
 
 
-class Sender:
+class KafkaSender:
     """A producer that waits for all replicas in sync. Use as an async context manager."""
 
     def __init__(self, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigError
-from streams.secrets import from_files, whole_database_url
+from streams.secret_files import complete_database_url, from_files
 
 
 class Settings(BaseSettings):
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
                 "A user or CA file for Kafka is set, but VIGIL_KAFKA_SECURITY is PLAINTEXT, so "
                 "that nothing would be encrypted: set it to SASL_SSL (or SSL)."
             )
-        url = whole_database_url(
+        url = complete_database_url(
             self.database_url.get_secret_value(),
             password=self.database_password.get_secret_value(),
             verify=self.database_tls == "verify-full" or self.database_ca_file is not None,

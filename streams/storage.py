@@ -14,7 +14,7 @@ from streams.settings import Settings
 T = TypeVar("T")
 
 
-class Opened(Generic[T]):
+class LazyStore(Generic[T]):
     """A store that is opened by the first who asks and stays open until the process ends."""
 
     def __init__(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> None:
@@ -50,11 +50,11 @@ def _endpoint(settings: Settings, url: str | None) -> AwsEndpoint:
     )
 
 
-def object_store(settings: Settings) -> Opened[ObjectStore]:
+def object_store(settings: Settings) -> LazyStore[ObjectStore]:
     """Return the bucket of fragments and chunks, opened when first needed."""
-    return Opened(lambda: make_object_store(settings))
+    return LazyStore(lambda: make_object_store(settings))
 
 
-def catalog(settings: Settings) -> Opened[Catalog]:
+def catalog(settings: Settings) -> LazyStore[Catalog]:
     """Return the catalog, opened when first needed."""
-    return Opened(lambda: Catalog(settings.database_url.get_secret_value()))
+    return LazyStore(lambda: Catalog(settings.database_url.get_secret_value()))

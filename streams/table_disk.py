@@ -8,7 +8,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
-from streams.ending import end_process
+from streams.process_exit import exit_process
 
 try:
     from rocksdb.errors import RocksIOError
@@ -21,35 +21,35 @@ except ImportError:  # tables in memory alone
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
-def concerns(error: BaseException | None) -> bool:
+def is_disk_error(error: BaseException | None) -> bool:
     """Say whether an error is one of the disk."""
     return isinstance(error, RocksIOError) or (
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     )
 
 
-def fault(error: BaseException | None, folder: Path) -> str:
+def disk_error_text(error: BaseException | None, folder: Path) -> str:
     """Return what is wrong with the disk of `folder` and the remedy; empty where it is not that."""
-    if not concerns(error):
+    if not is_disk_error(error):
         return ""
-    said = str(error)
-    if isinstance(error, OSError) or any(each in said for each in FULL):
+    text = str(error)
+    if isinstance(error, OSError) or any(each in text for each in FULL):
         return (
             f"The disk of the tables is full ({folder}). Make room there, or delete that folder: "
             "its tables are recovered from Kafka. Nothing is lost."
         )
     return (
-        f"The disk of the tables does not work ({folder}): {said[:300]}. Mend it, or set "
+        f"The disk of the tables does not work ({folder}): {text[:300]}. Mend it, or set "
         "VIGIL_DATA_DIR to another one: tables are recovered from Kafka. Nothing is lost."
     )
 
 
-def end_where_it_fails(loop: asyncio.AbstractEventLoop, folder: Path) -> None:
+def exit_on_disk_error(loop: asyncio.AbstractEventLoop, folder: Path) -> None:
     """End the process where a callback of this loop fails by the disk, which is only logged."""
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if said := fault(context.get("exception"), folder):
-            end_process(said)
+        if text := disk_error_text(context.get("exception"), folder):
+            exit_process(text)
         loop.default_exception_handler(context)
 
     loop.set_exception_handler(handle)

@@ -31,7 +31,7 @@ class TopicState:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TopicChange:
     """What `ensure` did about one topic: created, corrected (with what was wrong) or fine."""
 
     name: str
@@ -67,7 +67,7 @@ def check_partitions(state: TopicState, wanted: int) -> None:
 
 async def ensure(
     specs: Iterable[TopicSpec], *, within_s: float = 60.0, settings: Settings | None = None
-) -> list[Outcome]:
+) -> list[TopicChange]:
     """Create what is missing, correct what drifted, and say so; nothing is ever deleted.
 
     Raises ConfigError where a topic has another number of partitions, StoreError where no
@@ -76,7 +76,7 @@ async def ensure(
     settings = settings or get_settings()
     wanted = {spec.name_for(settings): spec for spec in specs}
     deadline = asyncio.get_running_loop().time() + within_s
-    outcomes = {}
+    changes = {}
     async with admin(settings, within_s) as client:
         try:
             made, states = await _make(client, wanted, settings, deadline)
@@ -86,10 +86,10 @@ async def ensure(
                 if drift:
                     await _correct(client, states[name], spec.config(settings))
                 did = "created" if name in made else "corrected" if drift else "fine"
-                outcomes[name] = Outcome(name, did, drift)
+                changes[name] = TopicChange(name, did, drift)
         except (KafkaError, OSError) as error:
             raise StoreError(f"Kafka refused to set up its topics: {error!r}") from error
-    return list(outcomes.values())
+    return list(changes.values())
 
 
 async def _make(

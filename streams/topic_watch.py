@@ -15,38 +15,38 @@ from streams.settings import Settings
 from streams.topic_admin import admin, check_partitions, describe
 from streams.topics import TopicSpec
 
-LOOKS = 5
+CHECKS = 5
 """A broker that was just started may not know its topics yet: a fault must be seen this often."""
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
-async def fault(specs: Iterable[TopicSpec], settings: Settings) -> str:
+async def topic_problem(specs: Iterable[TopicSpec], settings: Settings) -> str:
     """Return what is wrong with the topics, in a sentence or two; empty where nothing is.
 
     Tries for as long as no broker answers; that is told by others.
     """
     wanted = [spec.name_for(settings) for spec in specs]
-    said = ""
-    for _ in range(LOOKS):
-        said = await _look_until_answered(wanted, settings)
-        if not said:
+    problem = ""
+    for _ in range(CHECKS):
+        problem = await _check_until_answered(wanted, settings)
+        if not problem:
             break
-        await asyncio.sleep(LOOK_EVERY_S)
-    return said
+        await asyncio.sleep(CHECK_EVERY_S)
+    return problem
 
 
-async def _look_until_answered(wanted: list[str], settings: Settings) -> str:
+async def _check_until_answered(wanted: list[str], settings: Settings) -> str:
     while True:
         try:
-            return await _look(wanted, settings)
+            return await _check(wanted, settings)
         except (StoreError, KafkaError, OSError) as error:
             log.debug("Cannot look at the topics: %s", error)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(CHECK_EVERY_S)
 
 
-async def _look(wanted: list[str], settings: Settings) -> str:
+async def _check(wanted: list[str], settings: Settings) -> str:
     async with admin(settings, within_s=30.0) as client:
         states = await describe(client, wanted)
     if missing := [name for name in wanted if name not in states]:

@@ -18,7 +18,7 @@ from tables.json_values import JsonValues
 NAME = "open-windows"
 
 
-class Table(Protocol):
+class KeyValueTable(Protocol):
     """The part of a Faust table that is used: entries by camera."""
 
     def get(self, key: str) -> Any:
@@ -34,7 +34,7 @@ class Table(Protocol):
 
 
 def open_windows(app: App) -> Any:
-    """Declare the table for `app`; written by the assembler alone (tables/windows_in_hand.py)."""
+    """Declare the table for `app`; written by the assembler alone (tables/window_cache.py)."""
     table = app.Table(
         NAME,
         default=None,
@@ -46,12 +46,12 @@ def open_windows(app: App) -> Any:
     return table
 
 
-def load(table: Table, camera: str, rules: WindowRules) -> CameraWindows:
+def load_windows(table: KeyValueTable, camera: str, rules: WindowRules) -> CameraWindows:
     """Return a camera's windows, empty where none are kept."""
     return CameraWindows.restore(camera, rules, table.get(camera))
 
 
-def put(table: Table, camera: str, snapshot: dict[str, Any]) -> None:
+def store_windows(table: KeyValueTable, camera: str, snapshot: dict[str, Any]) -> None:
     """Keep a camera's windows, or remove the entry where nothing is left to remember."""
     if snapshot:
         table[camera] = snapshot

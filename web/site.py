@@ -10,7 +10,7 @@ from stores.catalog import Camera, Catalog
 from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
-from streams.storage import Opened, catalog, object_store
+from streams.storage import LazyStore, catalog, object_store
 from web.problems import not_found
 from web.query import camera_id
 from web.recent import Recent
@@ -22,8 +22,8 @@ class Site:
     """One per process."""
 
     settings: Settings
-    catalog: Opened[Catalog]
-    store: Opened[ObjectStore]
+    catalog: LazyStore[Catalog]
+    store: LazyStore[ObjectStore]
     sessions: Sessions
     is_ready: Callable[[], bool]
     """Whether Faust runs and has its brokers."""

@@ -14,7 +14,7 @@ from stores import inventory as bucket
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings
 
 MARGIN_MS = 120_000
@@ -36,7 +36,7 @@ class Fsck:
     patience: Patience
     window_ms: int
     """As the settings say it; what a camera was told otherwise is read for each."""
-    sender: Sender | None = None
+    sender: KafkaSender | None = None
     counts: CheckCounts = field(default_factory=CheckCounts)
 
     async def run(self, known: set[str], only: Sequence[str]) -> AsyncIterator[RepairOutcome]:

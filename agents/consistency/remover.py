@@ -25,7 +25,7 @@ from stores.catalog.mending import (
 from stores.catalog.retention import deciding
 from stores.catalog.rules import policy as policy_of
 from stores.objects import ObjectInfo
-from streams.sender import Sender
+from streams.sender import KafkaSender
 
 MOST = 100_000
 """Deletions gathered of one camera; what is beyond waits for the next check."""
@@ -48,7 +48,7 @@ class RepairOutcome:
 class Remover:
     """Gathers and carries out the deletions of one camera."""
 
-    def __init__(self, check: CameraCheck, sender: Sender) -> None:
+    def __init__(self, check: CameraCheck, sender: KafkaSender) -> None:
         self._check, self._sender = check, sender
         self._waiting: list[Finding] = []
 

@@ -30,7 +30,7 @@ from domain.times import utc_ms
 from stores.catalog import index_chunks
 from stores.catalog.mending import drop_chunk_row, drop_fragment_rows
 from stores.objects import ObjectInfo
-from streams.sender import Sender
+from streams.sender import KafkaSender
 
 MOST_ASKED = 1_000
 """Fragments in one request to the joiner; the others come with the next."""
@@ -39,7 +39,7 @@ MOST_ASKED = 1_000
 class Repairer:
     """Mends one camera. StoreErrors of S3, Kafka and the catalog pass through."""
 
-    def __init__(self, check: CameraCheck, sender: Sender) -> None:
+    def __init__(self, check: CameraCheck, sender: KafkaSender) -> None:
         self._check, self._sender = check, sender
         self._remover = Remover(check, sender)
         self._reader = Healer(check.store, utc_ms)

@@ -8,10 +8,10 @@ from mode.utils.objects import cached_property
 
 from streams.delivery.consumer import Consumer
 from streams.delivery.fence import Fence
-from streams.delivery.fencing import Producer
+from streams.delivery.fence_hooks import Producer
 from streams.delivery.flow import FlowControl
 from streams.delivery.send_errors import SendErrors
-from streams.delivery.starting import TableManager
+from streams.delivery.table_manager import TableManager
 
 
 class DeliveryApp(faust.App):

@@ -8,7 +8,7 @@ TP = TypeVar("TP")
 
 
 @dataclass(slots=True)
-class Batch(Generic[TP]):
+class FetchedBatch(Generic[TP]):
     """Offsets that were fetched and not yet delivered, by partition.
 
     Fetching moves the client's position past the whole batch. What a rebalance, a pause or a
@@ -20,7 +20,7 @@ class Batch(Generic[TP]):
     held: set[TP] = field(default_factory=set)
 
     @classmethod
-    def of(cls, offsets: Mapping[TP, tuple[int, int]]) -> "Batch[TP]":
+    def of(cls, offsets: Mapping[TP, tuple[int, int]]) -> "FetchedBatch[TP]":
         """Return the batch of these (first, last) offsets."""
         return cls(
             {tp: first for tp, (first, _) in offsets.items()},

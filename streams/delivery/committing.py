@@ -23,8 +23,8 @@ from faust.types import TP, Message
 from faust.types.tuples import ack_lock
 
 from streams.delivery.barrier import all_sent
-from streams.delivery.views import Ledgers
-from streams.ending import end_process
+from streams.delivery.faust_compat import Ledgers
+from streams.process_exit import exit_process
 
 
 class CommittingConsumer(driver.Consumer):
@@ -33,8 +33,8 @@ class CommittingConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ledgers = Ledgers()
-        self._acked_index = self._ledgers.done  # written by the compiled stream iterator
-        self._acked = self._ledgers.sinks
+        self._acked_index = self._ledgers.acked_index  # written by the compiled stream iterator
+        self._acked = self._ledgers.acked_lists
 
     def _forget(self, tp: TP) -> None:
         self._ledgers.pop(tp, None)
@@ -67,7 +67,7 @@ class CommittingConsumer(driver.Consumer):
 
     # -- committing
 
-    def hold(self, tp: TP, offset: int) -> Callable[[], None]:
+    def hold_commit(self, tp: TP, offset: int) -> Callable[[], None]:
         """Let no commit pass an offset until the returned function is called.
 
         For an event whose effects are written together with others'. Once positions have moved
@@ -146,7 +146,7 @@ class CommittingConsumer(driver.Consumer):
             await client.flush()
             await asyncio.sleep(0)  # errors are told in callbacks of what flush waited for
         if lost := self.app.send_errors.first:
-            end_process(f"A table update was not taken by Kafka: {lost!r}.")
+            exit_process(f"A table update was not taken by Kafka: {lost!r}.")
             return False
         return True
 

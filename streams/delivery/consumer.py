@@ -28,11 +28,11 @@ from faust.types.tuples import ack_lock
 from mode.services import WaitResults
 
 from streams import metrics
-from streams.delivery.batch import Batch
+from streams.delivery.batch import FetchedBatch
 from streams.delivery.batching import BatchingConsumer
-from streams.delivery.fencing import ConsumerThread
+from streams.delivery.eager import run_eagerly
+from streams.delivery.fence_hooks import ConsumerThread
 from streams.delivery.ledger import Ledger
-from streams.delivery.stepping import step
 from streams.interruption import Interruption
 
 
@@ -164,7 +164,9 @@ class Consumer(BatchingConsumer):
         """Fetch one batch and yield it; the gate is held all the while."""
         generation = self.app.consumer_generation_id
         records = await self._getmany(active, timeout)
-        batch = Batch.of({tp: (got[0].offset, got[-1].offset) for tp, got in records.items()})
+        batch = FetchedBatch.of(
+            {tp: (got[0].offset, got[-1].offset) for tp, got in records.items()}
+        )
         for tp, some, whole in self._portions(records):
             first = some[0].offset
             if tp in batch.held or tp in self._paused_partitions:
@@ -258,7 +260,7 @@ class Consumer(BatchingConsumer):
         """Wait for the first of several, and for nothing where the first is done at once."""
         if not asyncio.iscoroutine(coros[0]):
             return await super().wait_first(*coros, timeout=timeout)
-        at_once, result = step(coros[0])
+        at_once, result = run_eagerly(coros[0])
         if not at_once:
             return await super().wait_first(result, *coros[1:], timeout=timeout)
         for other in coros[1:]:
@@ -275,7 +277,7 @@ class Consumer(BatchingConsumer):
 
     # -- rebalancing
 
-    async def silence(self, seconds: float) -> None:
+    async def leave_group_by_timeout(self, seconds: float) -> None:
         """Take nothing more and let the session end, so that the group deals out anew."""
         self.stop_flow()
         self.app.flow_control.suspend()

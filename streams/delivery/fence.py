@@ -19,10 +19,10 @@ from collections.abc import Callable
 
 from prometheus_client import Counter
 
-from streams.ending import end_process
 from streams.metrics import REGISTRY
+from streams.process_exit import exit_process
 
-HELD = Counter(
+WAITING_WRITES = Counter(
     "vigil_writes_held",
     "Requests to write that waited because the group had not confirmed the worker in time",
     registry=REGISTRY,
@@ -43,7 +43,7 @@ class Fence:
         rebalance_s: float,
         *,
         clock: Callable[[], float] = now_s,
-        end: Callable[[str], object] = end_process,
+        end: Callable[[str], object] = exit_process,
     ) -> None:
         self._session_s, self._rebalance_s = session_s, rebalance_s
         self._clock, self._end = clock, end

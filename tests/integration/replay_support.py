@@ -27,7 +27,7 @@ from domain.events import (
 )
 from stores.catalog import Catalog, add_camera, migrate
 from streams import topics
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 from streams.topic_admin import admin, ensure
@@ -49,7 +49,7 @@ OWN = frozenset({"indexed_ms", "heard_ms"})
 class Told:
     """Sends to Kafka, and keeps what was sent."""
 
-    sender: Sender
+    sender: KafkaSender
     events: list[Event] = field(default_factory=list)
 
     async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
@@ -176,7 +176,7 @@ async def stage(monkeypatch: Any, partitions: int = 2) -> AsyncIterator[Stage]:
             async with (
                 Catalog(dsn) as catalog,
                 make_object_store(settings) as store,
-                Sender(settings) as sender,
+                KafkaSender(settings) as sender,
             ):
                 await add_camera(catalog, camera, "Gate", 0)
                 yield Stage(store, catalog, camera, settings, Told(sender), dsn)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams import topics
 from streams.dead_letters import DeadLetters, Letter
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from tests.cloud import Cloud
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
@@ -69,7 +69,7 @@ async def test_each_makes_one_dead_letter_and_other_cameras_go_on(
     key = recorder.camera.encode()
     event = await recorder.put(store, 0)
     wrong = poison(event)
-    async with Sender(cloud.settings) as sender:
+    async with KafkaSender(cloud.settings) as sender:
         await sender.send_bytes(topic, key, encode(event))
         for message, _ in wrong.values():
             await sender.send_bytes(topic, key, message)

@@ -13,7 +13,7 @@ from cli.main import main
 from local.aws import client
 from streams import codec, topics
 from streams.codec import Record
-from streams.sender import Sender
+from streams.sender import KafkaSender
 from streams.settings import get_settings
 from streams.storage import make_queue
 from streams.topic_admin import ensure
@@ -55,9 +55,9 @@ def vigil(own: str, capfdbinary: pytest.CaptureFixture[bytes]) -> Vigil:
 async def put(key: bytes | None, value: bytes, reason: str, *, keep: int | None = None) -> None:
     """Send a message to its topic, and its dead letter as a worker would; `keep` bytes of it."""
     topic = topics.FRAGMENT_ARRIVED.full_name
-    async with Sender(get_settings()) as sender:
+    async with KafkaSender(get_settings()) as sender:
         partition, offset = await sender.send_bytes(topic, key, value, 0 if key is None else None)
-        letter = codec.dead_letter(Record(topic, partition, offset, key, value), reason)
+        letter = codec.make_dead_letter(Record(topic, partition, offset, key, value), reason)
         await sender.send(letter)
 
 
@@ -111,7 +111,7 @@ def test_letters_are_listed_shown_retried_and_dropped(vigil: Vigil) -> None:
 
 
 def test_a_message_too_large_for_its_letter_is_had_from_its_topic(vigil: Vigil) -> None:
-    large = POISON + b"x" * (codec.LONGEST_ORIGINAL + 20_000)
+    large = POISON + b"x" * (codec.MAX_ORIGINAL_BYTES + 20_000)
     asyncio.run(put(b"\xff\xfe key", large, "message: too large"))
     (letter,) = listed(vigil)
     assert vigil("retry", letter["id"])[0] == 0
@@ -122,9 +122,11 @@ def test_a_message_too_large_for_its_letter_is_had_from_its_topic(vigil: Vigil) 
 def test_a_part_of_a_message_is_not_sent(vigil: Vigil) -> None:
     async def lost() -> None:
         topic = topics.FRAGMENT_ARRIVED.full_name
-        large = b"y" * (codec.LONGEST_ORIGINAL + 1)
-        async with Sender(get_settings()) as sender:
-            await sender.send(codec.dead_letter(Record(topic, 0, 4_711, b"k", large), "too large"))
+        large = b"y" * (codec.MAX_ORIGINAL_BYTES + 1)
+        async with KafkaSender(get_settings()) as sender:
+            await sender.send(
+                codec.make_dead_letter(Record(topic, 0, 4_711, b"k", large), "too large")
+            )
 
     asyncio.run(lost())
     (letter,) = listed(vigil)

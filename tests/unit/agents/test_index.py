@@ -9,8 +9,8 @@ from agents import index
 from agents.indexing.row_writers import ROW_WRITERS
 from domain.events import AnyEvent
 from domain.events.examples import EXAMPLES, START_MS
+from streams.batch_handlers import Arrival
 from streams.codec import Record
-from streams.handling_many import Arrival
 
 
 class Writer:
@@ -27,13 +27,13 @@ class Writer:
 def puts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[AnyEvent]]]:
     noted: list[tuple[str, list[AnyEvent]]] = []
 
-    async def insist(action: Callable[[], Awaitable[Any]], *, what: str) -> Any:
+    async def retry(action: Callable[[], Awaitable[Any]], *, what: str) -> Any:
         return await action()
 
     monkeypatch.setattr(
         index, "_writers", {kind.name: Writer(kind.name, noted) for kind in ROW_WRITERS}
     )
-    monkeypatch.setattr(index.app, "insist", insist)
+    monkeypatch.setattr(index.app, "retry", retry)
     return noted
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import ConfigError
 from streams.app import App, make_app
-from streams.ending import EXIT_FAILURE, end_process
+from streams.process_exit import EXIT_FAILURE, exit_process
 from streams.settings import get_settings
 
 
@@ -64,6 +64,6 @@ def test_it_is_not_ready_before_it_has_partitions(env: pytest.MonkeyPatch) -> No
 
 def test_ending_the_process_says_why_and_is_not_zero(caplog: pytest.LogCaptureFixture) -> None:
     codes: list[int] = []
-    end_process("The disk is full.", leave=codes.append)
+    exit_process("The disk is full.", leave=codes.append)
     assert codes == [EXIT_FAILURE] and EXIT_FAILURE != 0
     assert "The disk is full." in caplog.text

@@ -50,7 +50,7 @@ def test_an_event_in_the_wrong_topic_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [b"", b"\x00\xff" * 10, None, b"x" * 2_000_000])
 def test_a_dead_letter_keeps_the_bytes_and_can_be_sent(value: bytes | None) -> None:
-    letter = codec.dead_letter(record(value, b"\xff" * 5_000), "reason " * 200, now_ms=7)
+    letter = codec.make_dead_letter(record(value, b"\xff" * 5_000), "reason " * 200, now_ms=7)
     assert letter.source == "source" and (letter.partition, letter.offset) == (3, 17)
     assert base64.b64decode(letter.original_base64) == (value or b"")[:1_000_000]
     encoded = encode(letter)

@@ -18,9 +18,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 
-from streams.delivery import fencing
+from streams.delivery import fence_hooks
 from streams.delivery.fence import Fence, now_s
-from streams.delivery.fencing import guard, watch
+from streams.delivery.fence_hooks import guard_client, watch_coordinator
 
 
 class Clock:
@@ -130,7 +130,7 @@ class Coordinator:
 
 async def test_heartbeats_renew_and_other_answers_do_not(worker: Worker) -> None:
     coordinator: Any = Coordinator()
-    watch(coordinator, worker.fence)
+    watch_coordinator(coordinator, worker.fence)
     worker.fence.own()
     await coordinator._send_req(OffsetCommitRequest("g", 1, "m", -1, []))
     assert not worker.fence.may_write()
@@ -149,7 +149,7 @@ async def test_heartbeats_renew_and_other_answers_do_not(worker: Worker) -> None
 
 async def test_a_refusal_ends_the_process_but_a_regular_end_does_not(worker: Worker) -> None:
     coordinator: Any = Coordinator()
-    watch(coordinator, worker.fence)
+    watch_coordinator(coordinator, worker.fence)
     worker.fence.own()
     coordinator.reset_generation()
     assert (len(worker.ended), coordinator.resets) == (1, 1)
@@ -176,10 +176,10 @@ def produce() -> ProduceRequest:
 
 async def test_a_write_is_held_until_the_group_confirms(worker: Worker) -> None:
     client: Any = Client()
-    guard(client, worker.fence)
+    guard_client(client, worker.fence)
     worker.fence.own()
     writing = asyncio.create_task(client.send(1, produce()))
-    await asyncio.sleep(2 * fencing.ASK_AGAIN_S)
+    await asyncio.sleep(2 * fence_hooks.ASK_AGAIN_S)
     assert client.sent == [] and not writing.done()
     worker.fence.confirmed(worker.clock.now)
     await writing
@@ -189,9 +189,9 @@ async def test_a_write_is_held_until_the_group_confirms(worker: Worker) -> None:
 async def test_a_write_that_is_held_for_long_goes_back_to_the_client(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fencing, "HOLD_S", 0.1)
+    monkeypatch.setattr(fence_hooks, "HOLD_S", 0.1)
     client: Any = Client()
-    guard(client, worker.fence)
+    guard_client(client, worker.fence)
     worker.fence.own()
     with pytest.raises(NodeNotReadyError):
         await client.send(1, produce())
@@ -213,16 +213,16 @@ async def test_the_fence_is_asked_after_connecting(worker: Worker) -> None:
         return True
 
     client.ready = slowly
-    guard(client, worker.fence)
+    guard_client(client, worker.fence)
     writing = asyncio.create_task(client.send(1, produce()))
-    await asyncio.sleep(2 * fencing.ASK_AGAIN_S)
+    await asyncio.sleep(2 * fence_hooks.ASK_AGAIN_S)
     assert client.sent == []
     writing.cancel()
 
 
 async def test_reading_is_never_held(worker: Worker) -> None:
     client: Any = Client()
-    guard(client, worker.fence)
+    guard_client(client, worker.fence)
     worker.fence.own()
     await client.send(1, MetadataRequest([]))
     assert len(client.sent) == 1

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.delivery.batch import Batch
+from streams.delivery.batch import FetchedBatch
 from streams.delivery.ledger import Ledger
 
 
@@ -78,7 +78,7 @@ def test_the_floor_equals_the_oracles(steps: list[int], start: int, data: st.Dat
 
 
 def test_a_batch_rewinds_to_the_first_record_that_was_not_delivered() -> None:
-    batch = Batch.of({"a": (0, 2), "b": (5, 9), "c": (1, 1)})
+    batch = FetchedBatch.of({"a": (0, 2), "b": (5, 9), "c": (1, 1)})
     for offset in range(3):
         batch.delivered("a", offset)
     batch.delivered("b", 5)

@@ -28,7 +28,7 @@ def line(form: str, message: str, *args: object, **more: object) -> str:
 
 
 def test_a_line_tells_of_the_event_in_hand() -> None:
-    with logs.About(RECORD) as subject:
+    with logs.LogContext(RECORD) as subject:
         unread = line("logfmt", "joined")
         subject.event = EVENT
         read = line("logfmt", "joined", extra={"bytes": 7})
@@ -41,7 +41,7 @@ def test_a_line_tells_of_the_event_in_hand() -> None:
 
 
 def test_what_is_given_wins_over_the_event_in_hand() -> None:
-    with logs.About(RECORD, EVENT):
+    with logs.LogContext(RECORD, EVENT):
         told = json.loads(line("json", "sealed", extra={"chunk": 5, "msg_no": 1}))
     assert told["chunk"] == 5 and told["camera"] == "acme/berlin/gate" and told["msg_no"] == 1
 

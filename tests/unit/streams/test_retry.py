@@ -7,7 +7,7 @@ import pytest
 from domain.errors import ObjectMissingError, StoreError
 from streams import metrics
 from streams.interruption import Interruption
-from streams.retry import Interrupted, RetryDelays, insist
+from streams.retry import Interrupted, RetryDelays, retry
 
 
 def sample(name: str, what: str) -> float:
@@ -42,7 +42,7 @@ async def test_it_goes_on_until_it_works() -> None:
         return "done"
 
     before = sample("vigil_retries_total", "test")
-    result = await insist(
+    result = await retry(
         action,
         what="test",
         interrupted=Interruption(),
@@ -62,7 +62,7 @@ async def test_it_gives_back_when_the_partitions_go() -> None:
         raise StoreError("down")
 
     with pytest.raises(Interrupted, match="down"):
-        await insist(action, what="test", interrupted=interrupted, backoff=RetryDelays(60.0, 60.0))
+        await retry(action, what="test", interrupted=interrupted, backoff=RetryDelays(60.0, 60.0))
     assert sample("vigil_retrying", "test") == 0
 
 
@@ -72,7 +72,7 @@ async def test_what_another_try_does_not_mend_is_raised_at_once(error: Exception
         raise error
 
     with pytest.raises(type(error)):
-        await insist(action, what="test", interrupted=Interruption(), backoff=quick())
+        await retry(action, what="test", interrupted=Interruption(), backoff=quick())
 
 
 async def test_an_action_that_hangs_is_given_up_when_the_partitions_go() -> None:
@@ -83,13 +83,13 @@ async def test_an_action_that_hangs_is_given_up_when_the_partitions_go() -> None
         began.set()
         await asyncio.Event().wait()
 
-    insisting = asyncio.create_task(insist(action, what="test", interrupted=interrupted))
+    insisting = asyncio.create_task(retry(action, what="test", interrupted=interrupted))
     await began.wait()
     interrupted.set()
     with pytest.raises(Interrupted):
         await asyncio.wait_for(insisting, 30)
     with pytest.raises(Interrupted):  # and does not begin while they are away
-        await asyncio.wait_for(insist(action, what="test", interrupted=interrupted), 30)
+        await asyncio.wait_for(retry(action, what="test", interrupted=interrupted), 30)
 
 
 async def test_an_action_that_ends_soon_is_let_end() -> None:
@@ -100,13 +100,13 @@ async def test_an_action_that_ends_soon_is_let_end() -> None:
         await go_on.wait()
         return "done"
 
-    insisting = asyncio.create_task(insist(action, what="test", interrupted=interrupted))
+    insisting = asyncio.create_task(retry(action, what="test", interrupted=interrupted))
     await asyncio.sleep(0)
     interrupted.set()
     go_on.set()
     assert await insisting == "done"
     interrupted.clear()
-    assert await insist(action, what="test", interrupted=interrupted) == "done"
+    assert await retry(action, what="test", interrupted=interrupted) == "done"
 
 
 async def test_a_time_out_of_the_action_itself_is_its_own() -> None:
@@ -114,4 +114,4 @@ async def test_a_time_out_of_the_action_itself_is_its_own() -> None:
         raise TimeoutError("of S3")
 
     with pytest.raises(TimeoutError, match="of S3"):
-        await insist(action, what="test", interrupted=Interruption())
+        await retry(action, what="test", interrupted=Interruption())

@@ -5,7 +5,7 @@ import logging
 import faust
 
 
-class Worker(faust.Worker):
+class QuietWorker(faust.Worker):
     """Faust's worker without its spinner, and without `-l` deciding over our log lines."""
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:

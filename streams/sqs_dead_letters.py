@@ -12,17 +12,17 @@ from domain.errors import ConfigError, StoreError
 from domain.events import DeadLetter
 from domain.times import utc_ms
 from stores.queue import Queue, QueueMessage
-from streams.codec import LONGEST_ORIGINAL
+from streams.codec import MAX_ORIGINAL_BYTES
 from streams.dead_letters import DeadLetters
 
-MARK = "sqs:"
+ID_PREFIX = "sqs:"
 """What the names of these letters begin with in commands."""
 HIDDEN_S = 120
 MOST = 10_000
 
 
 @asynccontextmanager
-async def looked_at(queue: Queue, *, most: int = MOST) -> AsyncIterator[list[QueueMessage]]:
+async def received_messages(queue: Queue, *, most: int = MOST) -> AsyncIterator[list[QueueMessage]]:
     """Receive all (at most `most`) messages; those that still stand are shown again afterwards.
 
     Raises StoreError where the queue fails; what was received then shows by itself.
@@ -40,7 +40,7 @@ async def looked_at(queue: Queue, *, most: int = MOST) -> AsyncIterator[list[Que
         await queue.show_again([message.receipt for message in seen.values()])
 
 
-async def settle(
+async def resolve(
     dead: Queue,
     messages: Sequence[QueueMessage],
     did: Literal["retried", "dropped"],
@@ -63,16 +63,16 @@ async def settle(
                 message_key=None,
                 reason=(message.reason or "unknown")[:500],
                 at_ms=utc_ms(),
-                original_base64=base64.b64encode(message.body[:LONGEST_ORIGINAL]).decode(),
+                original_base64=base64.b64encode(message.body[:MAX_ORIGINAL_BYTES]).decode(),
             ),
             did,
         )
         await dead.delete([message.receipt])
 
 
-def named(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueMessage]:
+def select(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueMessage]:
     """Return the messages with these names; ConfigError where one is none."""
-    by_id = {MARK + message.id: message for message in messages}
+    by_id = {ID_PREFIX + message.id: message for message in messages}
     for name in ids:
         if name not in by_id:
             raise ConfigError(

@@ -18,7 +18,7 @@ from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from streams import metrics, table_disk
-from streams.ending import end_process
+from streams.process_exit import exit_process
 
 REMEDY = (
     "Run `vigil reconcile`, which brings in from S3 what was in hand, and `vigil camera windows "
@@ -26,7 +26,7 @@ REMEDY = (
 )
 
 
-class TellingRecovery(Recovery):
+class CheckedRecovery(Recovery):
     """Faust's recovery, which says what a changelog lacks, counts it and goes on."""
 
     async def _build_offsets(
@@ -45,17 +45,17 @@ class TellingRecovery(Recovery):
                 known = end
             destination[tp] = max(-1 if known is None else known, begin - 1)
         for topic, partitions in gone.items():
-            self._tell(topic, partitions, "emptied")
+            self._report(topic, partitions, "emptied")
         for topic, partitions in ahead.items():
-            self._tell(topic, partitions, "made anew")
+            self._report(topic, partitions, "made anew")
 
     async def crash(self, reason: BaseException) -> None:
         """End with one sentence where the tables' disk is at fault."""
-        if said := table_disk.fault(reason, self.app.conf.datadir):
-            end_process(said)
+        if problem := table_disk.disk_error_text(reason, self.app.conf.datadir):
+            exit_process(problem)
         await super().crash(reason)
 
-    def _tell(self, topic: str, partitions: list[int], what: str) -> None:
+    def _report(self, topic: str, partitions: list[int], what: str) -> None:
         metrics.CHANGELOGS_CUT.labels(topic, what).inc(len(partitions))
         shown = ", ".join(map(str, partitions))
         if what == "emptied":

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from streams.delivery.stepping import step
+from streams.delivery.eager import run_eagerly
 
 
 async def test_what_never_waits_is_done_at_once() -> None:
     async def work() -> int:
         return 7
 
-    assert step(work()) == (True, 7)
+    assert run_eagerly(work()) == (True, 7)
 
 
 async def test_what_waits_goes_on_where_it_was() -> None:
@@ -27,7 +27,7 @@ async def test_what_waits_goes_on_where_it_was() -> None:
         seen.append("put")
         return "done"
 
-    at_once, rest = step(work())
+    at_once, rest = run_eagerly(work())
     assert (at_once, seen) == (False, ["begun"])
     task = asyncio.create_task(rest)
     await asyncio.sleep(0.01)
@@ -46,9 +46,9 @@ async def test_errors_pass_at_the_first_step_and_later() -> None:
         raise ValueError("later")
 
     with pytest.raises(ValueError, match="first"):
-        step(first())
+        run_eagerly(first())
     with pytest.raises(ValueError, match="later"):
-        await step(later())[1]
+        await run_eagerly(later())[1]
 
 
 async def test_a_cancellation_reaches_it() -> None:
@@ -61,7 +61,7 @@ async def test_a_cancellation_reaches_it() -> None:
             seen.append("cancelled")
             raise
 
-    task = asyncio.create_task(step(work())[1])
+    task = asyncio.create_task(run_eagerly(work())[1])
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -7,7 +7,7 @@ from typing import Any
 from domain.errors import StoreError
 from domain.events import DeadLetter, encode, parse
 from streams.interruption import Interruption
-from streams.retry import RetryDelays, insist
+from streams.retry import RetryDelays, retry
 from tests.integration.delivery import fragment
 
 CAMERA = "test/site/cam1"
@@ -48,8 +48,8 @@ class App:
         assert isinstance(letter, DeadLetter)
         self.sent.append((topic, letter))
 
-    async def insist(self, action: Any, *, what: str) -> Any:
-        return await insist(
+    async def retry(self, action: Any, *, what: str) -> Any:
+        return await retry(
             action, what=what, interrupted=Interruption(), backoff=RetryDelays(0.0, 0.0)
         )
 

@@ -3,8 +3,8 @@
 from prometheus_client import generate_latest
 
 from domain.events import Healed, Tick
+from streams.lag import LagCollector, event_time_ms
 from streams.metrics import REGISTRY
-from streams.progress import Progress, event_time_ms
 from tests.integration.delivery import fragment
 
 TOPIC = "fragment-arrived"
@@ -15,34 +15,34 @@ def test_lags_are_the_age_of_what_was_handled_while_something_is_left() -> None:
     event = fragment("test/site/cam1", 0)
     now = [event.end_ms + 9_000]
     left = {(TOPIC, 0): 5, (TOPIC, 1): 3}
-    progress = Progress(lambda: now[0])
-    progress.watch(lambda: left)
-    progress.handled(TOPIC, 0, event.end_ms + 2_000, event)
-    assert progress.lags_s() == {(TOPIC, 0): (5, 9.0, 7.0), (TOPIC, 1): (3, 0.0, 0.0)}
+    collector = LagCollector(lambda: now[0])
+    collector.watch(lambda: left)
+    collector.handled(TOPIC, 0, event.end_ms + 2_000, event)
+    assert collector.lags_s() == {(TOPIC, 0): (5, 9.0, 7.0), (TOPIC, 1): (3, 0.0, 0.0)}
     left[TOPIC, 0] = 0
-    assert progress.lags_s()[TOPIC, 0] == (0, 0.0, 0.0)
+    assert collector.lags_s()[TOPIC, 0] == (0, 0.0, 0.0)
 
 
 def test_older_footage_does_not_lower_what_was_reached() -> None:
     event = fragment("test/site/cam1", 50)
     older = fragment("test/site/cam1", 0)
-    progress = Progress(lambda: event.end_ms + 1_000)
-    progress.watch(lambda: {(TOPIC, 0): 1})
-    progress.handled(TOPIC, 0, event.end_ms, event)
-    progress.handled(TOPIC, 0, event.end_ms + 500, older)
-    assert progress.lags_s()[TOPIC, 0] == (1, 1.0, 0.5)
+    collector = LagCollector(lambda: event.end_ms + 1_000)
+    collector.watch(lambda: {(TOPIC, 0): 1})
+    collector.handled(TOPIC, 0, event.end_ms, event)
+    collector.handled(TOPIC, 0, event.end_ms + 500, older)
+    assert collector.lags_s()[TOPIC, 0] == (1, 1.0, 0.5)
 
 
 def test_a_partition_that_went_to_another_worker_is_forgotten() -> None:
     event = fragment("test/site/cam1", 0)
     left = {(TOPIC, 0): 1}
-    progress = Progress(lambda: event.end_ms + 1_000)
-    progress.watch(lambda: left)
-    progress.handled(TOPIC, 0, event.end_ms, event)
+    collector = LagCollector(lambda: event.end_ms + 1_000)
+    collector.watch(lambda: left)
+    collector.handled(TOPIC, 0, event.end_ms, event)
     del left[TOPIC, 0]
-    assert progress.lags_s() == {}
+    assert collector.lags_s() == {}
     left[TOPIC, 0] = 1
-    assert progress.lags_s()[TOPIC, 0] == (1, 0.0, 0.0)
+    assert collector.lags_s()[TOPIC, 0] == (1, 0.0, 0.0)
 
 
 def test_the_clouds_own_events_have_no_event_time() -> None:

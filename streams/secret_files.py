@@ -39,7 +39,7 @@ def _text(path: Path, variable: str) -> str:
     return text
 
 
-def whole_database_url(url: str, *, password: str, verify: bool, ca_file: Path | None) -> str:
+def complete_database_url(url: str, *, password: str, verify: bool, ca_file: Path | None) -> str:
     """Return the address with the password and what TLS has to check.
 
     A password in the address wins over `password`. Raises ConfigError where the address asks

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Generator
 from typing import Any
 
 
-def step(coroutine: Coroutine[Any, Any, Any]) -> tuple[bool, Any]:
+def run_eagerly(coroutine: Coroutine[Any, Any, Any]) -> tuple[bool, Any]:
     """Take the first step: (True, what it returned), or (False, a coroutine of the rest).
 
     For coroutines whose first step does not depend on the task they run in, as time limits do.

@@ -15,7 +15,14 @@ from domain.errors import InvalidEventError
 from domain.events import AnyEvent
 from streams import codec, logs, metrics
 from streams.codec import Record
-from streams.handling import end, over, put_aside, record_of, subscribe, tell
+from streams.handlers import (
+    count_handled,
+    dead_letter,
+    exit_after_failure,
+    partition_revoked,
+    record_of,
+    subscribe,
+)
 from streams.retry import Interrupted
 from streams.topics import TopicSpec
 
@@ -30,19 +37,19 @@ class Arrival(NamedTuple):
     record: Record
 
 
-ManyHandler = Callable[[Sequence[Arrival]], Awaitable[None]]
+BatchHandler = Callable[[Sequence[Arrival]], Awaitable[None]]
 Check = Callable[[AnyEvent, Record], None]
 
 
-def handles_many(
+def handles_batch(
     app: "App",
     topic: TopicSpec,
     *,
     most: int,
     check: Check | None = None,
-    kept_by: str | None = None,
+    dead_lettered_by: str | None = None,
     name: str | None = None,
-) -> Callable[[ManyHandler], ManyHandler]:
+) -> Callable[[BatchHandler], BatchHandler]:
     """Make a coroutine function the handler of up to `most` events of one partition at a time.
 
     It is called with arrivals in their order and returns when the work of all is durable; the next
@@ -50,37 +57,38 @@ def handles_many(
     for `handles`; where it refuses several with InvalidEventError, they are offered again in
     halves, down to the one at fault: it must bear being called again with what it has done.
     `check` raises InvalidEventError for a single event that must not come to it at all.
-    `kept_by`: another worker that reads the topic too and puts aside by the same rules what cannot
-    be read or does not pass `check`; here it is passed over then, so that there is one dead letter.
+    `dead_lettered_by`: another worker that reads the topic too. It sends what cannot be read, or
+    does not pass `check`, to the dead-letter topic. Here such a message is skipped, so that there
+    is one dead letter.
     """
 
-    def decorate(handler: ManyHandler) -> ManyHandler:
-        work = ManyWork(app, topic, handler, most, check, kept_by)
-        subscribe(app, topic, work.work_off, handler, name=name, isolated=True)
+    def decorate(handler: BatchHandler) -> BatchHandler:
+        work = BatchProcessor(app, topic, handler, most, check, dead_lettered_by)
+        subscribe(app, topic, work.process, handler, name=name, isolated=True)
         return handler
 
     return decorate
 
 
 @dataclass(frozen=True, slots=True)
-class ManyWork:
+class BatchProcessor:
     """One topic's batches, worked off by one handler."""
 
     app: "App"
     topic: TopicSpec
-    handler: ManyHandler
+    handler: BatchHandler
     most: int
     check: Check | None = None
-    kept_by: str | None = None
+    dead_lettered_by: str | None = None
 
-    async def work_off(self, batch: Any) -> None:
+    async def process(self, batch: Any) -> None:
         """Work a batch off; what is not acknowledged when this returns comes again."""
         consumer = self.app.consumer
         given_back = metrics.events(self.topic.name, "given-back")
         records = consumer.begin(batch)
         try:
             for begin in range(0, len(records), self.most):
-                if over(self.app, batch):
+                if partition_revoked(self.app, batch):
                     given_back.inc(len(records) - begin)
                     return
                 some = [record_of(got) for got in records[begin : begin + self.most]]
@@ -102,10 +110,10 @@ class ManyWork:
                     if self.check is not None:
                         self.check(event, record)
                 except InvalidEventError as error:
-                    if self.kept_by is None:
+                    if self.dead_lettered_by is None:
                         await self._refuse(record, error, done)
                     else:
-                        tell(self.topic, "passed-over", record, None)
+                        count_handled(self.topic, "passed-over", record, None)
                         done.append(record.offset)
                 else:
                     arrivals.append(Arrival(event, record))
@@ -115,7 +123,9 @@ class ManyWork:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            await end(self.app, f"{records[0]} and the {len(records) - 1} after it", error)
+            await exit_after_failure(
+                self.app, f"{records[0]} and the {len(records) - 1} after it", error
+            )
             raise
         return done
 
@@ -124,7 +134,9 @@ class ManyWork:
         if not arrivals:
             return
         try:
-            with logs.About(arrivals[0].record, arrivals[0].event if len(arrivals) == 1 else None):
+            with logs.LogContext(
+                arrivals[0].record, arrivals[0].event if len(arrivals) == 1 else None
+            ):
                 await self.handler(arrivals)
         except InvalidEventError as error:
             if len(arrivals) == 1:
@@ -135,11 +147,11 @@ class ManyWork:
             await self._offer(arrivals[half:], done)
             return
         for event, record in arrivals:
-            tell(self.topic, "done", record, event)
+            count_handled(self.topic, "done", record, event)
             done.append(record.offset)
 
     async def _refuse(self, record: Record, error: InvalidEventError, done: list[int]) -> None:
-        with logs.About(record):
-            await put_aside(self.app, record, str(error))
-        tell(self.topic, "dead-letter", record, None)
+        with logs.LogContext(record):
+            await dead_letter(self.app, record, str(error))
+        count_handled(self.topic, "dead-letter", record, None)
         done.append(record.offset)

@@ -10,7 +10,7 @@ OBJECTS = 20_000
 """New objects after which the youngest are looked at."""
 
 
-def settle() -> None:
+def tune() -> None:
     """Look at what stands now never again, and at what comes less often. Once all is imported."""
     gc.collect()
     gc.freeze()

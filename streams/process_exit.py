@@ -11,7 +11,7 @@ EXIT_FAILURE = 70
 log = logging.getLogger(__name__)
 
 
-def end_process(reason: str, *, leave: Callable[[int], object] = os._exit) -> None:
+def exit_process(reason: str, *, leave: Callable[[int], object] = os._exit) -> None:
     """Say why, and end at once, non-zero, without any clean-up that could acknowledge events.
 
     What was in hand is not committed and comes again; that is the same as after a kill -9,

@@ -46,7 +46,7 @@ def event_time_ms(event: object) -> int | None:
     return None
 
 
-class Progress(Collector):
+class LagCollector(Collector):
     """Notes what is handled; tells the lags when the metrics are read."""
 
     def __init__(self, now_ms: Callable[[], int] = utc_ms) -> None:

@@ -18,15 +18,15 @@ class Ledgers(dict[TP, Ledger]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.done = Done(self)
-        self.sinks = Sinks()
+        self.acked_index = AckedIndex(self)
+        self.acked_lists = AckedLists()
 
     def of(self, tp: TP) -> Ledger:
         """Return a partition's ledger, made where there is none yet."""
         return self.setdefault(tp, Ledger())
 
 
-class Done:
+class AckedIndex:
     """`_acked_index`: by partition, the set of processed offsets."""
 
     def __init__(self, ledgers: Ledgers) -> None:
@@ -41,19 +41,19 @@ class Done:
         return default
 
 
-class Sink:
+class DiscardingList:
     """Takes what is appended and keeps none of it."""
 
     def append(self, offset: int) -> None:
         """Forget."""
 
 
-class Sinks:
+class AckedLists:
     """`_acked`: nothing reads the list."""
 
-    _sink = Sink()
+    _sink = DiscardingList()
 
-    def __getitem__(self, tp: TP) -> Sink:
+    def __getitem__(self, tp: TP) -> DiscardingList:
         return self._sink
 
     def __iter__(self) -> Iterator[TP]:

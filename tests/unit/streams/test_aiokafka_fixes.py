@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from local.ports import HOST
-from streams import connections
+from streams import aiokafka_fixes
 from tests.waiting import wait_for
 
 NODE = 1
@@ -38,9 +38,9 @@ async def broker() -> AsyncIterator[int]:
 def stock(request: pytest.FixtureRequest) -> Iterator[bool]:
     stock: bool = request.param
     if stock:
-        connections.uninstall()
+        aiokafka_fixes.uninstall()
     yield stock
-    connections.install()
+    aiokafka_fixes.install()
 
 
 class Connection(AIOKafkaConnection):  # type: ignore[misc]

@@ -18,15 +18,15 @@ from aiokafka.errors import NodeNotReadyError, NoError, RebalanceInProgressError
 from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 
-from streams.delivery.fence import HELD, Fence
-from streams.delivery.starting import answer_soon
+from streams.delivery.fence import WAITING_WRITES, Fence
+from streams.delivery.table_manager import shorten_fetch_wait
 
 ASK_AGAIN_S = 0.05
 HOLD_S = 5.0
 """How long one request waits before the client takes its batches back and tries again."""
 
 
-def watch(coordinator: Any, fence: Fence) -> None:
+def watch_coordinator(coordinator: Any, fence: Fence) -> None:
     """Let a group's coordinator tell the fence what the group answers."""
     send, reset = coordinator._send_req, coordinator.reset_generation
 
@@ -50,7 +50,7 @@ def watch(coordinator: Any, fence: Fence) -> None:
     coordinator.reset_generation = reset_generation
 
 
-def guard(client: Any, fence: Fence) -> None:
+def guard_client(client: Any, fence: Fence) -> None:
     """Let a producer's client write only while the fence allows it."""
     send = client.send
 
@@ -73,7 +73,7 @@ async def _allowed(client: Any, node_id: Any, fence: Fence, **options: Any) -> N
             return
         if not held:
             held = True
-            HELD.inc()
+            WAITING_WRITES.inc()
         if asyncio.get_running_loop().time() > deadline_s:
             raise NodeNotReadyError("the group has not confirmed this worker: nothing is written")
         await asyncio.sleep(ASK_AGAIN_S)
@@ -84,7 +84,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        answer_soon(consumer)
+        shorten_fetch_wait(consumer)
         return consumer
 
     async def on_start(self) -> None:
@@ -92,7 +92,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         coordinator = getattr(self._consumer, "_coordinator", None)
         if coordinator is not None and not self.app_of().client_only:
-            watch(coordinator, self.app_of().fence)
+            watch_coordinator(coordinator, self.app_of().fence)
 
     def app_of(self) -> Any:
         """Return the app this client belongs to."""
@@ -104,5 +104,5 @@ class Producer(driver.Producer):
 
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         producer = super()._new_producer(transactional_id)
-        guard(producer.client, self.app.fence)
+        guard_client(producer.client, self.app.fence)
         return producer

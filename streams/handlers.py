@@ -14,7 +14,7 @@ from domain.errors import InvalidEventError
 from domain.events import AnyEvent
 from streams import codec, logs, metrics, table_disk
 from streams.codec import Record
-from streams.ending import end_process
+from streams.process_exit import exit_process
 from streams.retry import Interrupted
 from streams.topics import TopicSpec
 
@@ -35,16 +35,16 @@ def handles(
     """Make a coroutine function the handler of a topic's events, one at a time, in order.
 
     It is called with (event, record) and returns when its work is durable. It may raise
-    InvalidEventError (the message becomes a dead letter) and let Interrupted of `app.insist`
+    InvalidEventError (the message becomes a dead letter) and let Interrupted of `app.retry`
     pass (the message comes again); whatever else it raises ends the process.
     `isolated`: the partitions of a worker are worked on beside each other, for slow work.
     """
 
     def decorate(handler: Handler) -> Handler:
-        async def work_off(batch: Any) -> None:
+        async def process(batch: Any) -> None:
             await _one_by_one(app, topic, handler, batch)
 
-        subscribe(app, topic, work_off, handler, name=name, isolated=isolated)
+        subscribe(app, topic, process, handler, name=name, isolated=isolated)
         return handler
 
     return decorate
@@ -53,7 +53,7 @@ def handles(
 def subscribe(
     app: "App",
     topic: TopicSpec,
-    work_off: Callable[[Any], Awaitable[None]],
+    process: Callable[[Any], Awaitable[None]],
     handler: Callable[..., Any],
     *,
     name: str | None,
@@ -66,7 +66,7 @@ def subscribe(
 
     async def agent(stream: Any) -> None:
         async for faust_event in stream.events():
-            await work_off(faust_event.message)
+            await process(faust_event.message)
 
     agent.__name__ = name = name or handler.__name__
     agent.__doc__ = handler.__doc__
@@ -79,7 +79,7 @@ def record_of(got: Any) -> Record:
     return Record(got.topic, got.partition, got.offset, got.key, got.value, got.timestamp or 0)
 
 
-def over(app: "App", batch: Any) -> bool:
+def partition_revoked(app: "App", batch: Any) -> bool:
     """Return whether what is left of a batch is to be given back: its partition goes."""
     return bool(batch.acked or app.consumer.interrupted.is_set())
 
@@ -90,7 +90,7 @@ async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any
     records = consumer.begin(batch)
     try:
         for at, got in enumerate(records, start=1):
-            if over(app, batch):
+            if partition_revoked(app, batch):
                 given_back.inc(len(records) - at + 1)
                 return
             if await _handle(app, topic, handler, record_of(got)):
@@ -105,7 +105,7 @@ async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any
 
 async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record) -> bool:
     """Handle one record; False where it is given back."""
-    with logs.About(record) as subject:
+    with logs.LogContext(record) as subject:
         event: AnyEvent | None = None
         outcome = "done"
         try:
@@ -114,47 +114,47 @@ async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record
                 await handler(event, record)
             except InvalidEventError as error:
                 outcome = "dead-letter"
-                await put_aside(app, record, str(error))
+                await dead_letter(app, record, str(error))
         except Interrupted:
             return False
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            await end(app, f"{record} ({describe(event)})", error)
+            await exit_after_failure(app, f"{record} ({event_summary(event)})", error)
             raise
-        tell(topic, outcome, record, event)
+        count_handled(topic, outcome, record, event)
         return True
 
 
 # -- the ends of an event
 
 
-def tell(topic: TopicSpec, outcome: str, record: Record, event: AnyEvent | None) -> None:
+def count_handled(topic: TopicSpec, outcome: str, record: Record, event: AnyEvent | None) -> None:
     """Count an event that is done with, whatever became of it."""
     metrics.events(topic.name, outcome).inc()
-    metrics.PROGRESS.handled(record.topic, record.partition, record.timestamp_ms, event)
+    metrics.LAGS.handled(record.topic, record.partition, record.timestamp_ms, event)
 
 
-async def put_aside(app: "App", record: Record, reason: str) -> None:
+async def dead_letter(app: "App", record: Record, reason: str) -> None:
     """Send a dead letter, for as long as it takes."""
     log.warning("goes to the dead letters: %s", reason)
-    await app.insist(lambda: codec.send_dead_letter(app, record, reason), what="dead-letter")
+    await app.retry(lambda: codec.send_dead_letter(app, record, reason), what="dead-letter")
 
 
-async def end(app: "App", what: str, error: BaseException) -> None:
+async def exit_after_failure(app: "App", what: str, error: BaseException) -> None:
     """End the process because of a failed handler, after a last commit."""
-    if table_disk.concerns(error):
-        end_process(table_disk.fault(error, app.conf.datadir))
+    if table_disk.is_disk_error(error):
+        exit_process(table_disk.disk_error_text(error, app.conf.datadir))
     log.error("the event's handler failed", exc_info=error)
     try:  # what was done before this message need not be done twice
         async with asyncio.timeout(LAST_COMMIT_S):
             await app.consumer.commit()
     except Exception:
         log.warning("The last commit failed", exc_info=True)
-    end_process(f"{what} failed with {error!r}.")
+    exit_process(f"{what} failed with {error!r}.")
 
 
-def describe(event: AnyEvent | None) -> str:
+def event_summary(event: AnyEvent | None) -> str:
     """Return what an event is about, for the log: type, camera, run, place."""
     if event is None:
         return "unread"

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from streams.delivery import starting
+from streams.delivery import table_manager
 from streams.delivery.app import DeliveryApp
-from streams.delivery.starting import TableManager
+from streams.delivery.table_manager import TableManager
 from tests.waiting import wait_for
 
 
@@ -30,7 +30,7 @@ async def test_the_app_has_our_tables() -> None:
 
 
 async def test_tables_wait_for_the_last_agent(monkeypatch: Any) -> None:
-    monkeypatch.setattr(starting, "AGENTS_WITHIN_S", 3_600.0)  # that is not what starts them
+    monkeypatch.setattr(table_manager, "AGENTS_TIMEOUT_S", 3_600.0)  # that is not what starts them
     app = _app()
     manager = app.tables
     started: list[str] = []
@@ -39,7 +39,7 @@ async def test_tables_wait_for_the_last_agent(monkeypatch: Any) -> None:
     starting_up = asyncio.create_task(manager.on_start())
     aiter(app.topic("one", value_type=bytes))
     for _ in range(5):
-        await asyncio.sleep(starting.LOOK_EVERY_S)
+        await asyncio.sleep(table_manager.CHECK_EVERY_S)
     assert (started, manager.agents_listen()) == ([], False)
     aiter(app.topic("two", value_type=bytes))
     await wait_for(starting_up.done, within_s=5, what="the tables to start")
@@ -49,7 +49,7 @@ async def test_tables_wait_for_the_last_agent(monkeypatch: Any) -> None:
 async def test_an_agent_that_never_listens_is_not_waited_for_without_end(
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(starting, "AGENTS_WITHIN_S", 0.0)
+    monkeypatch.setattr(table_manager, "AGENTS_TIMEOUT_S", 0.0)
     manager = _app().tables
     started: list[str] = []
     manager._update_channels = _noting(started, "tables")
@@ -62,8 +62,8 @@ def test_questions_to_the_broker_do_not_wait_behind_a_long_fetch() -> None:
     class Client:
         _fetch_max_wait_ms = 1_500
 
-    starting.answer_soon(Client)
-    assert Client._fetch_max_wait_ms == starting.FETCH_WAIT_MS < 500
+    table_manager.shorten_fetch_wait(Client)
+    assert Client._fetch_max_wait_ms == table_manager.FETCH_WAIT_MS < 500
 
 
 class _Recovery:

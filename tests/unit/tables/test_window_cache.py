@@ -18,7 +18,7 @@ from streams.codec import Record
 from streams.delivery.ledger import Ledger
 from streams.interruption import Interrupted
 from streams.topics import partition_of
-from tables.windows_in_hand import WindowsInHand
+from tables.window_cache import WindowCache
 from tests.integration.delivery import fragment
 
 CAMERA = "test/site/cam1"
@@ -52,16 +52,16 @@ class App:
         self.away = False
         self.at_once = True
 
-    def hold(self, tp: TP, offset: int) -> Callable[[], None]:
+    def hold_commit(self, tp: TP, offset: int) -> Callable[[], None]:
         ledger = self.ledger
         ledger.hold(offset)
         return lambda: ledger.release(offset)
 
     @asynccontextmanager
-    async def bounding(self, what: str) -> Any:
+    async def bounded(self, what: str) -> Any:
         yield
 
-    async def insist(self, action: Callable[[], Awaitable[None]], *, what: str) -> None:
+    async def retry(self, action: Callable[[], Awaitable[None]], *, what: str) -> None:
         for _ in range(3):
             try:
                 return await action()
@@ -80,7 +80,7 @@ class App:
 def app(monkeypatch: pytest.MonkeyPatch) -> App:
     app = App()
 
-    async def post(_app: Any, event: Event) -> Awaitable[None]:
+    async def enqueue(_app: Any, event: Event) -> Awaitable[None]:
         if app.away:
             raise StoreError("away")
         app.sent.append(event)
@@ -91,9 +91,9 @@ def app(monkeypatch: pytest.MonkeyPatch) -> App:
         return future
 
     async def send(app: Any, event: Event) -> None:
-        await (await post(app, event))
+        await (await enqueue(app, event))
 
-    monkeypatch.setattr(codec, "post", post)
+    monkeypatch.setattr(codec, "enqueue", enqueue)
     monkeypatch.setattr(codec, "send", send)
     return app
 
@@ -102,25 +102,25 @@ def record(offset: int) -> Record:
     return Record("fragment-arrived", 3, offset, CAMERA.encode(), b"", 1_000 + offset)
 
 
-async def arrive(in_hand: WindowsInHand, app: App, seq: int, offset: int | None = None) -> None:
+async def arrive(window_cache: WindowCache, app: App, seq: int, offset: int | None = None) -> None:
     """Handle a fragment as the assembler does, up to the acknowledgement by the stream."""
     at = record(seq if offset is None else offset)
-    windows = in_hand.of(CAMERA, at)
+    windows = window_cache.for_update(CAMERA, at)
     was, decided = windows.on_fragment(fragment(CAMERA, seq), at.timestamp_ms)
     if was == "duplicate":
-        in_hand.hold(at)
+        window_cache.hold_commit(at)
     else:
-        await in_hand.keep(windows, at, decided)
+        await window_cache.update(windows, at, decided)
     app.ledger.ack(at.offset)
 
 
 async def test_many_events_are_one_write_and_no_commit_passes_them_before(app: App) -> None:
     table = Table()
-    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    window_cache = WindowCache(app, table, RULES)  # type: ignore[arg-type]
     for seq in range(2):
-        await arrive(in_hand, app, seq)
+        await arrive(window_cache, app, seq)
     assert (table, app.ledger.due()) == ({}, None)
-    await in_hand.write()
+    await window_cache.flush()
     assert table.writes == [(CAMERA, 3)]
     assert app.ledger.due() == 2
 
@@ -128,33 +128,33 @@ async def test_many_events_are_one_write_and_no_commit_passes_them_before(app: A
 async def test_a_table_entry_waits_for_its_decisions(app: App) -> None:
     app.at_once = False
     table = Table()
-    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    window_cache = WindowCache(app, table, RULES)  # type: ignore[arg-type]
     for seq in range(4):  # four seconds each: 3 begins in the next window, the first is due
-        await arrive(in_hand, app, seq)
+        await arrive(window_cache, app, seq)
     assert [event.type for event in app.sent] == ["chunk-due"]
-    writing = asyncio.create_task(in_hand.write())
+    writing = asyncio.create_task(window_cache.flush())
     await asyncio.sleep(0)
-    await arrive(in_hand, app, 4)  # goes on meanwhile
+    await arrive(window_cache, app, 4)  # goes on meanwhile
     assert (table, app.ledger.due()) == ({}, None)
     app.waiting[0].set_result(None)
     await writing
     held = table[CAMERA][fragment(CAMERA, 0).run]["o"]
     assert [row[0] for window in held for row in window[-1]] == [3]  # what was when it began
     assert app.ledger.due() == 4
-    await in_hand.write()
+    await window_cache.flush()
     assert app.ledger.due() == 5
 
 
 async def test_what_cannot_be_sent_holds_everything_back_and_is_sent_later(app: App) -> None:
     table = Table()
-    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    window_cache = WindowCache(app, table, RULES)  # type: ignore[arg-type]
     app.away = True
     for seq in range(4):
-        await arrive(in_hand, app, seq)
-    await in_hand.write()  # given up: the partitions are being taken away
+        await arrive(window_cache, app, seq)
+    await window_cache.flush()  # given up: the partitions are being taken away
     assert (table, app.ledger.due(), app.sent) == ({}, None, [])
     app.away = False
-    await in_hand.write()
+    await window_cache.flush()
     assert [event.type for event in app.sent] == ["chunk-due"]
     assert (list(table), app.ledger.due()) == ([CAMERA], 4)
 
@@ -162,33 +162,33 @@ async def test_what_cannot_be_sent_holds_everything_back_and_is_sent_later(app: 
 async def test_positions_that_move_void_what_was_not_written(app: App) -> None:
     app.at_once = False
     table = Table()
-    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    window_cache = WindowCache(app, table, RULES)  # type: ignore[arg-type]
     for seq in range(4):
-        await arrive(in_hand, app, seq)
-    writing = asyncio.create_task(in_hand.write())
+        await arrive(window_cache, app, seq)
+    writing = asyncio.create_task(window_cache.flush())
     await asyncio.sleep(0)
-    stale, old = in_hand.of(CAMERA, record(4)), app.ledger
+    stale, old = window_cache.for_update(CAMERA, record(4)), app.ledger
     app.ledger = Ledger.at(0)
-    in_hand.void()
+    window_cache.invalidate()
     app.waiting[0].set_result(None)
     await writing
-    await in_hand.keep(stale, record(4))  # work that outlived its partition
-    await in_hand.write()
+    await window_cache.update(stale, record(4))  # work that outlived its partition
+    await window_cache.flush()
     assert (table, old.due()) == ({}, None)
     app.at_once = True
     for seq in range(4):  # all of it comes again, and is decided again
-        await arrive(in_hand, app, seq)
-    await in_hand.write()
+        await arrive(window_cache, app, seq)
+    await window_cache.flush()
     assert [event.type for event in app.sent] == ["chunk-due"] * 2
     assert app.ledger.due() == 4
 
 
 async def test_a_duplicate_does_not_pass_what_it_repeats(app: App) -> None:
-    in_hand = WindowsInHand(app, Table(), RULES)  # type: ignore[arg-type]
-    await arrive(in_hand, app, 0, offset=0)
-    await arrive(in_hand, app, 0, offset=1)
+    window_cache = WindowCache(app, Table(), RULES)  # type: ignore[arg-type]
+    await arrive(window_cache, app, 0, offset=0)
+    await arrive(window_cache, app, 0, offset=1)
     assert app.ledger.due() is None
-    await in_hand.write()
+    await window_cache.flush()
     assert app.ledger.due() == 2
 
 
@@ -197,23 +197,23 @@ async def test_an_entry_on_disk_alone_is_written_again_when_its_event_comes_agai
 ) -> None:
     """The worker was killed after RocksDB had the entry and before the changelog had it."""
     table = Table()
-    first = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    first = WindowCache(app, table, RULES)  # type: ignore[arg-type]
     await arrive(first, app, 0)
-    await first.write()
+    await first.flush()
     table.writes.clear()
-    again = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
+    again = WindowCache(app, table, RULES)  # type: ignore[arg-type]
     app.ledger = Ledger.at(0)
     await arrive(again, app, 0)  # a duplicate now
-    await again.write()
+    await again.flush()
     assert table.writes == [(CAMERA, 3)]
 
 
 async def test_cameras_are_known_by_their_partition(app: App) -> None:
     table = Table()
-    in_hand = WindowsInHand(app, table, RULES)  # type: ignore[arg-type]
-    assert in_hand.cameras(3) == []
-    await arrive(in_hand, app, 0)
-    assert (in_hand.cameras(3), in_hand.cameras(1)) == ([CAMERA], [])
-    await in_hand.write()
-    in_hand.void()
-    assert in_hand.cameras(3) == [CAMERA]
+    window_cache = WindowCache(app, table, RULES)  # type: ignore[arg-type]
+    assert window_cache.cameras(3) == []
+    await arrive(window_cache, app, 0)
+    assert (window_cache.cameras(3), window_cache.cameras(1)) == ([CAMERA], [])
+    await window_cache.flush()
+    window_cache.invalidate()
+    assert window_cache.cameras(3) == [CAMERA]

@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidEventError
-from streams import handling, topics
-from streams.handling import Handler
+from streams import handlers, topics
+from streams.handlers import Handler
 from streams.retry import Interrupted
 from tests.integration.delivery import fragment
-from tests.unit.streams.handling_fakes import CAMERA, App, batch, events
+from tests.unit.streams.handler_fakes import CAMERA, App, batch, events
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     reasons: list[str] = []
-    monkeypatch.setattr(handling, "end_process", reasons.append)
+    monkeypatch.setattr(handlers, "exit_process", reasons.append)
     return reasons
 
 
 async def handle(app: App, handler: Handler, work: Any = None) -> None:
     work = events(7) if work is None else work
-    await handling._one_by_one(app, topics.FRAGMENT_ARRIVED, handler, work)  # type: ignore[arg-type]
+    await handlers._one_by_one(app, topics.FRAGMENT_ARRIVED, handler, work)  # type: ignore[arg-type]
     assert app.ended == [work]
 
 

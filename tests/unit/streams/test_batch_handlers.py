@@ -10,31 +10,31 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidEventError
 from domain.events import FragmentArrived, encode
-from streams import handling, topics
-from streams.handling_many import Arrival, ManyHandler, ManyWork
+from streams import handlers, topics
+from streams.batch_handlers import Arrival, BatchHandler, BatchProcessor
 from streams.retry import Interrupted
 from tests.integration.delivery import fragment
-from tests.unit.streams.handling_fakes import CAMERA, App, batch, events
+from tests.unit.streams.handler_fakes import CAMERA, App, batch, events
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     reasons: list[str] = []
-    monkeypatch.setattr(handling, "end_process", reasons.append)
+    monkeypatch.setattr(handlers, "exit_process", reasons.append)
     return reasons
 
 
 async def handle_many(
     app: App,
-    handler: ManyHandler,
+    handler: BatchHandler,
     work: Any,
     *,
     most: int = 100,
     check: Any = None,
-    kept_by: str | None = None,
+    dead_lettered_by: str | None = None,
 ) -> None:
-    many = ManyWork(app, topics.FRAGMENT_ARRIVED, handler, most, check, kept_by)  # type: ignore[arg-type]
-    await many.work_off(work)
+    many = BatchProcessor(app, topics.FRAGMENT_ARRIVED, handler, most, check, dead_lettered_by)  # type: ignore[arg-type]
+    await many.process(work)
     assert app.ended == [work]
 
 
@@ -131,6 +131,6 @@ async def test_what_another_worker_keeps_is_passed_over_but_not_what_the_handler
 
     app = App()
     values = [b"{", encode(fragment(CAMERA, 1)), encode(fragment(CAMERA, 2))]
-    await handle_many(app, handler, batch(*values), kept_by="assemble")
+    await handle_many(app, handler, batch(*values), dead_lettered_by="assemble")
     assert [letter.reason for _, letter in app.sent] == ["catalog: a row is refused"]
     assert sorted(app.done) == [5, 6, 7]

@@ -12,11 +12,11 @@ from typing import Any
 
 import faust.tables
 
-from streams.delivery.recovering import TellingRecovery
+from streams.delivery.table_recovery import CheckedRecovery
 
-AGENTS_WITHIN_S = 5.0
+AGENTS_TIMEOUT_S = 5.0
 """How long agents may take until they listen; then the tables start without them."""
-LOOK_EVERY_S = 0.01
+CHECK_EVERY_S = 0.01
 FETCH_WAIT_MS = 100
 """How long the broker holds a fetch back for which nothing has come yet.
 
@@ -34,17 +34,17 @@ class TableManager(faust.tables.TableManager):
     def recovery(self) -> Any:
         """The recovery of the tables."""
         if self._recovery is None:
-            self._recovery = TellingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = CheckedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
     async def on_start(self) -> None:
         """Wait for the agents, then declare the tables and start their recovery."""
-        deadline_s = asyncio.get_running_loop().time() + AGENTS_WITHIN_S
+        deadline_s = asyncio.get_running_loop().time() + AGENTS_TIMEOUT_S
         while not self.agents_listen() and not self.should_stop:
             if asyncio.get_running_loop().time() > deadline_s:
                 self.log.warning("Some agents do not listen to their topics yet")
                 break
-            await self.sleep(LOOK_EVERY_S)
+            await self.sleep(CHECK_EVERY_S)
         if not self.should_stop:
             await self._update_channels()
             await self.recovery.start()
@@ -60,6 +60,6 @@ def _names(channel: Any) -> list[str]:
     return list(getattr(channel, "topics", None) or ())
 
 
-def answer_soon(consumer: Any) -> None:
+def shorten_fetch_wait(consumer: Any) -> None:
     """Let no question to the broker wait long behind a fetch; before the client is started."""
     consumer._fetch_max_wait_ms = FETCH_WAIT_MS

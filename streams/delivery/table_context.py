@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from faust.streams import _current_event
 
 
-class _Event:
+class _SourceEvent:
     """What tables ask of an event: its message's topic and partition."""
 
     def __init__(self, topic: str, partition: int) -> None:
@@ -24,9 +24,9 @@ class _Event:
 
 
 @contextmanager
-def at(topic: str, partition: int) -> Iterator[None]:
+def source_partition(topic: str, partition: int) -> Iterator[None]:
     """Let tables be written as if an event of this source partition were being worked on."""
-    event = _Event(topic, partition)
+    event = _SourceEvent(topic, partition)
     token = _current_event.set(weakref.ref(event))
     try:
         yield

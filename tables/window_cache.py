@@ -28,42 +28,45 @@ from domain.windows import WindowRules
 from streams import codec, topics
 from streams.app import App
 from streams.codec import Record
-from streams.delivery import outside
-from streams.ending import end_process
+from streams.delivery import table_context
 from streams.interruption import Interrupted
-from tables.open_windows import Table, load, put
+from streams.process_exit import exit_process
+from tables.open_windows import KeyValueTable, load_windows, store_windows
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Posted:
-    """A decision; `taken` is what to await for the broker's word, None where it must be sent."""
+class _Decision:
+    """A decision on its way to Kafka."""
 
     event: Event
-    taken: Awaitable[Any] | None = None
+    acknowledgement: Awaitable[Any] | None = None
+    """What to await for the broker's acknowledgement; None: it must be sent (again)."""
 
 
-class WindowsInHand:
+class WindowCache:
     """All cameras of the partitions that this worker has. One event at a time changes it."""
 
-    def __init__(self, app: App, table: Table, rules: WindowRules) -> None:
-        self._app, self._table, self._rules = app, table, rules
+    def __init__(self, app: App, table: KeyValueTable, rules: WindowRules) -> None:
+        self._app = app
+        self._table = table
+        self._rules = rules
         self._cameras: dict[str, CameraWindows] = {}
-        self._of_partition: dict[int, set[str]] | None = None
+        self._partition_cameras: dict[int, set[str]] | None = None
         self._changed: dict[str, int] = {}  # camera -> partition
         self._holds: list[Callable[[], None]] = []
-        self._decided: list[_Posted] = []
-        self._unposted: deque[_Posted] = deque()
-        self._posting = asyncio.Lock()
-        self._writing = asyncio.Lock()
+        self._decisions: list[_Decision] = []
+        self._unsent: deque[_Decision] = deque()
+        self._send_lock = asyncio.Lock()
+        self._flush_lock = asyncio.Lock()
         self._generation = 0
-        app.before_commit.append(self.write)
-        app.on_positioned.append(self.void)
+        app.before_commit.append(self.flush)
+        app.on_positioned.append(self.invalidate)
 
     # -- one event
 
-    def of(self, camera: str, record: Record) -> CameraWindows:
+    def for_update(self, camera: str, record: Record) -> CameraWindows:
         """Return a camera's windows, to be changed by the event of `record`.
 
         The first time they are written again even if nothing changes: a worker that was killed
@@ -71,23 +74,23 @@ class WindowsInHand:
         """
         windows = self._cameras.get(camera)
         if windows is None:
-            windows = self.look(camera)
+            windows = self.peek(camera)
             self._changed[camera] = record.partition
-            self._known(record.partition).add(camera)
+            self._cameras_of(record.partition).add(camera)
         return windows
 
-    def look(self, camera: str) -> CameraWindows:
+    def peek(self, camera: str) -> CameraWindows:
         """Return a camera's windows as they are, without anything to be written for it."""
         windows = self._cameras.get(camera)
         if windows is None:
-            windows = self._cameras[camera] = load(self._table, camera, self._rules)
+            windows = self._cameras[camera] = load_windows(self._table, camera, self._rules)
         return windows
 
     def cameras(self, partition: int) -> list[str]:
         """Return the cameras of a partition that have windows, or had some just now."""
-        return sorted(self._known(partition))
+        return sorted(self._cameras_of(partition))
 
-    async def keep(
+    async def update(
         self, windows: CameraWindows, record: Record, decided: Iterable[Event] = ()
     ) -> None:
         """Remember what an event changed and send what was decided for it; wait for nothing.
@@ -98,58 +101,63 @@ class WindowsInHand:
         if self._cameras.get(camera) is not windows:
             return  # positions have moved meanwhile: the event comes again
         self._changed[camera] = record.partition
-        self.hold(record)
-        posted = [_Posted(event) for event in decided]
-        self._decided += posted
-        self._unposted += posted
-        if posted:
-            await self._post()
+        self.hold_commit(record)
+        decisions = [_Decision(event) for event in decided]
+        self._decisions += decisions
+        self._unsent += decisions
+        if decisions:
+            await self._send_decisions()
 
-    def hold(self, record: Record) -> None:
+    def hold_commit(self, record: Record) -> None:
         """Let commits wait for the next write before they pass this event."""
         tp = TP(record.topic, record.partition)
-        self._holds.append(self._app.consumer.hold(tp, record.offset))
+        self._holds.append(self._app.consumer.hold_commit(tp, record.offset))
 
-    async def _post(self) -> None:
-        async with self._posting:
-            while self._unposted:
-                entry = self._unposted.popleft()
+    async def _send_decisions(self) -> None:
+        async with self._send_lock:
+            while self._unsent:
+                entry = self._unsent.popleft()
                 try:
-                    async with self._app.consumer.interrupted.bounding("post a decision"):
-                        entry.taken = await codec.post(self._app, entry.event)
+                    async with self._app.consumer.interrupted.bounded("post a decision"):
+                        entry.acknowledgement = await codec.enqueue(self._app, entry.event)
                 except StoreError as error:
                     log.warning("will be sent again before the next commit: %s", error)
 
     # -- all of them
 
-    def void(self) -> None:
+    def invalidate(self) -> None:
         """Forget everything: what was not written comes again."""
         self._generation += 1
         self._cameras.clear()
-        self._of_partition = None
-        self._changed, self._holds, self._decided = {}, [], []
-        self._unposted.clear()
+        self._partition_cameras = None
+        self._changed = {}
+        self._holds = []
+        self._decisions = []
+        self._unsent.clear()
 
-    async def write(self) -> None:
+    async def flush(self) -> None:
         """Write what has changed until now, once its decisions are acknowledged."""
-        async with self._writing:
+        async with self._flush_lock:
             generation = self._generation
-            changed, self._changed = self._changed, {}
-            holds, self._holds = self._holds, []
-            decided, self._decided = self._decided, []
+            changed = self._changed
+            holds = self._holds
+            decisions = self._decisions
+            self._changed = {}
+            self._holds = []
+            self._decisions = []
             try:
                 entries = [
                     (partition, camera, self._cameras[camera].snapshot())
                     for camera, partition in changed.items()
                 ]
-                await self._post()
-                for entry in decided:
-                    await self._taken(entry)
+                await self._send_decisions()
+                for entry in decisions:
+                    await self._acknowledged(entry)
             except BaseException as error:
                 if generation == self._generation:  # nothing is forgotten
                     self._changed = changed | self._changed
                     self._holds = holds + self._holds
-                    self._decided = decided + self._decided
+                    self._decisions = decisions + self._decisions
                 if isinstance(error, Interrupted):
                     return
                 raise
@@ -157,29 +165,32 @@ class WindowsInHand:
                 return
             source = topics.FRAGMENT_ARRIVED.full_name
             for partition, camera, snapshot in entries:
-                with outside.at(source, partition):
-                    put(self._table, camera, snapshot)
+                with table_context.source_partition(source, partition):
+                    store_windows(self._table, camera, snapshot)
                 if not self._cameras[camera]:
-                    self._known(partition).discard(camera)
+                    self._cameras_of(partition).discard(camera)
             for release in holds:
                 release()
 
-    async def _taken(self, entry: _Posted) -> None:
+    async def _acknowledged(self, entry: _Decision) -> None:
         """Return once the broker has a decision, sending it again for as long as it takes."""
 
         async def attempt() -> None:
-            taken, entry.taken = entry.taken, None
-            await (codec.send(self._app, entry.event) if taken is None else taken)
+            acknowledgement = entry.acknowledgement
+            entry.acknowledgement = None  # another try sends it again
+            if acknowledgement is None:
+                acknowledgement = codec.send(self._app, entry.event)
+            await acknowledgement
 
         try:
-            await self._app.insist(attempt, what=f"send {entry.event.type}")
+            await self._app.retry(attempt, what=f"send {entry.event.type}")
         except InvalidEventError as error:
-            end_process(f"A decision cannot be sent: {error}")
+            exit_process(f"A decision cannot be sent: {error}")
 
-    def _known(self, partition: int) -> set[str]:
-        if self._of_partition is None:
-            self._of_partition = {}
+    def _cameras_of(self, partition: int) -> set[str]:
+        if self._partition_cameras is None:
+            self._partition_cameras = {}
             for camera in self._table.keys():  # noqa: SIM118 - a Faust table
-                at = topics.partition_of(camera, self._app.settings.partitions)
-                self._of_partition.setdefault(at, set()).add(camera)
-        return self._of_partition.setdefault(partition, set())
+                number = topics.partition_of(camera, self._app.settings.partitions)
+                self._partition_cameras.setdefault(number, set()).add(camera)
+        return self._partition_cameras.setdefault(partition, set())
