@@ -36,7 +36,7 @@ from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import Spool, open_spool
-from media.fragmenter import Limits
+from media.fragmenter import FragmentLimits
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -200,7 +200,7 @@ class _Drain:
 
     def _fill(self) -> int:
         cameras = [f"{self._site}/cam-{at}" for at in range(self._of.cameras)]
-        cuts = reel.cut(self._clip, Limits(target_ms=self._of.fragment_s * 1_000))
+        cuts = reel.cut(self._clip, FragmentLimits(target_ms=self._of.fragment_s * 1_000))
         self._folder.mkdir(parents=True)
         spool = open_spool(self._folder / "spool", "bench", self._config("", 0).spool_limits())
         end_ms = utc_ms() - 2 * LIVE_S * 1_000

@@ -22,14 +22,15 @@ from bench.kill_marks import Marks
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunStarted
 from domain.events.registry import encode
 from domain.times import utc_ms
-from edge_bridge.capture.clip import ClipSource
+from edge_bridge.capture.clip_source import ClipSource
 from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import Recording
-from edge_bridge.capture.source import SourceError, SourceOverError
+from edge_bridge.capture.run import RecordingContext
+from edge_bridge.capture.source import ClipEndedError
 from edge_bridge.config import CameraConfig
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.config.upload import UploadConfig
 from edge_bridge.encoded_frame import EncodedFrame
+from edge_bridge.rtsp.errors import CameraError
 from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.upload.bandwidth import BandwidthLimiter
@@ -39,8 +40,8 @@ from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
-from media.fragmenter import Limits
-from media.fragmenter_packet import AnyPacket
+from media.fragmenter import FragmentLimits
+from media.packet import AnyPacket
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -158,13 +159,13 @@ class _Teller:
 def _record(orders: Orders, owner: SpoolOwner, teller: _Teller) -> None:
     watched = _Watched(owner, teller, asyncio.get_running_loop())
     for camera in orders.cameras:
-        recording = Recording(
+        recording = RecordingContext(
             camera=camera,
             edge="bench",
             stream="main",
-            limits=Limits(target_ms=1_000 * PICTURES // FPS),
-            keeps=watched,
-            feed=watched,
+            limits=FragmentLimits(target_ms=1_000 * PICTURES // FPS),
+            sink=watched,
+            frame_sink=watched,
             now_ms=utc_ms,
         )
         config = CameraConfig(id=camera.rsplit("/", 1)[-1], url=orders.clip.as_uri())
@@ -184,8 +185,8 @@ class _Camera(ClipSource):
         """Yield its packets."""
         try:
             yield from super().packets()
-        except SourceOverError:
-            raise SourceError("the camera hung up") from None
+        except ClipEndedError:
+            raise CameraError("the camera hung up") from None
 
 
 class _Watched:

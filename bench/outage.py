@@ -37,7 +37,7 @@ from domain.identity import fragment_key
 from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from local.cameras import Cameras
-from media.fragmenter import Limits
+from media.fragmenter import FragmentLimits
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import make_object_store
@@ -164,7 +164,9 @@ class _Site:
     ) -> EdgeConfig:
         path = urlsplit(need(self._env, "VIGIL_SQS_QUEUE_URL")).path
         # As it travels: MPEG-TS makes several times as much of pictures this small.
-        sent = sum(len(each.data) for each in reel.cut(clip, Limits(target_ms=_FRAGMENT_S * 1_000)))
+        sent = sum(
+            len(each.data) for each in reel.cut(clip, FragmentLimits(target_ms=_FRAGMENT_S * 1_000))
+        )
         kbit = sent * 8 / 1_000 / seconds * len(self._cameras)
         return EdgeConfig.model_validate(
             {

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from media.fragmenter import Fragmenter, Limits
+from media.fragmenter import Fragmenter, FragmentLimits
 
 WIDTH, HEIGHT, FPS = 640, 360, 15
 KEYFRAME_EVERY_S = 2
@@ -27,11 +27,11 @@ class Cut:
     duration_ms: int
 
 
-def cut(path: Path, limits: Limits | None = None) -> list[Cut]:
+def cut(path: Path, limits: FragmentLimits | None = None) -> list[Cut]:
     """Return the fragments of a reel; `limits`: when to cut."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
-        fragmenter = Fragmenter(video, None, limits or Limits())
+        fragmenter = Fragmenter(video, None, limits or FragmentLimits())
         found = [
             fragment
             for packet in container.demux(video)

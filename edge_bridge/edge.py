@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from domain.events import Detection
 from domain.events.registry import encode
 from domain.unset_clock import is_held
-from edge_bridge.capture.bounds import bound_heap
+from edge_bridge.capture.memory_limits import limit_heap
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig, HttpConfig
 from edge_bridge.health import Health
@@ -76,7 +76,7 @@ class Edge:
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError where the spool cannot be used."""
-        bound_heap()
+        limit_heap()
         if self._central is not None:
             self._config = await asyncio.to_thread(self._central.boot)
         config, spool = self._config, self._config.spool

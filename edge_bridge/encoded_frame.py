@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from media.fragmenter_packet import AnyPacket
+from media.packet import AnyPacket
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class EncodedFrame:
     camera: str
     run: str
     packet: AnyPacket | bytes
-    """Of capture, to be read only while the picture is offered: see `kept`."""
+    """Of capture, to be read only while the picture is offered: see `with_owned_data`."""
     pts: int
     """90 kHz, unwrapped."""
     at_ms: int

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Literal
 
-from edge_bridge.capture.run import Feed
+from edge_bridge.capture.run import FrameSink
 from edge_bridge.config import EdgeConfig
 from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference.supervisor import WorkerSupervisor
@@ -26,7 +26,7 @@ class InferenceManager:
         """The process that is to be replaced, until it is."""
 
     @property
-    def feed(self) -> Feed | None:
+    def feed(self) -> FrameSink | None:
         """Where pictures are offered, None while it is off."""
         return self._inference.feed if self._inference else None
 

@@ -8,11 +8,11 @@ from collections.abc import Collection
 from domain.events import CameraStatus, Detection
 from edge_bridge import metrics
 from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import Feed, Keeps, Recording
+from edge_bridge.capture.run import FrameSink, RecordingContext, RecordingSink
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.config.inference import Mask
-from media.fragmenter import Limits
+from media.fragmenter import FragmentLimits
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ _NOT_RECORDED_BY = ("priority", "privacy_masks", "sub_url")
 class RecorderManager:
     """Owns the recorders. Its methods are called in the event loop."""
 
-    def __init__(self, keeps: Keeps, clock: EdgeClock) -> None:
-        self._keeps, self._clock = keeps, clock
+    def __init__(self, sink: RecordingSink, clock: EdgeClock) -> None:
+        self._sink = sink
+        self._clock = clock
         self._recorders: dict[str, Recorder] = {}
         self._by: dict[str, object] = {}
         """Camera -> what its recorder records by; another value needs another recorder."""
@@ -47,7 +48,7 @@ class RecorderManager:
         """Return what nobody may look at, of a camera by its whole id."""
         return self._privacy.get(camera, [])
 
-    async def apply(self, config: EdgeConfig, feed: Feed | None) -> None:
+    async def apply(self, config: EdgeConfig, frame_sink: FrameSink | None) -> None:
         """Record these cameras; whose configuration is as before go on untouched."""
         self._privacy = config.privacy()
         wanted = {config.camera_id(camera): camera for camera in config.cameras}
@@ -59,10 +60,10 @@ class RecorderManager:
                 metrics.RECORDING.remove(name)
                 metrics.look_at(name, None)
         for name, recorder in self._recorders.items():
-            recorder.look_with(feed, wanted[name].sub_url)
+            recorder.set_frame_sink(frame_sink, wanted[name].sub_url)
         for name, camera in wanted.items():
             if name not in self._recorders:
-                recorder = self._recorder(name, camera, config, feed)
+                recorder = self._recorder(name, camera, config, frame_sink)
                 self._recorders[name], self._by[name] = recorder, by[name]
                 recorder.start()
 
@@ -101,15 +102,15 @@ class RecorderManager:
                 del self._recorders[name], self._by[name]
 
     def _recorder(
-        self, name: str, camera: CameraConfig, config: EdgeConfig, feed: Feed | None
+        self, name: str, camera: CameraConfig, config: EdgeConfig, frame_sink: FrameSink | None
     ) -> Recorder:
-        recording = Recording(
+        recording = RecordingContext(
             camera=name,
             edge=config.edge,
             stream=camera.stream,
-            limits=Limits(target_ms=int(config.fragment_s * 1_000)),
-            keeps=self._keeps,
-            feed=feed,
+            limits=FragmentLimits(target_ms=int(config.fragment_s * 1_000)),
+            sink=self._sink,
+            frame_sink=frame_sink,
             now_ms=self._clock.now_ms,
             clock=self._clock,
         )

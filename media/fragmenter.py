@@ -17,16 +17,16 @@ from av.video.stream import VideoStream
 
 from domain.errors import MediaError
 from domain.events import Keyframe
-from media.fragmenter_mux import Picture, Piece, RunMux
-from media.fragmenter_nal import sequence_parameters
-from media.fragmenter_packet import AnyPacket
-from media.fragmenter_time import HZ, Timeline
+from media.mpegts_muxer import MuxedFrame, MuxerOutput, RunMuxer
+from media.packet import AnyPacket
+from media.parameter_sets import find_sps
+from media.timestamps import HZ, TimestampNormalizer
 
 VIDEO_CODECS = ("h264", "hevc")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FragmentLimits:
     """When to cut, and when to give up waiting for a keyframe."""
 
     target_ms: int = 4_000
@@ -56,7 +56,7 @@ class Fragment:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenFragment:
     """The slice being written."""
 
     seq: int
@@ -88,7 +88,7 @@ class Fragmenter:
         self,
         video: VideoStream,
         audio: AudioStream | None,
-        limits: Limits,
+        limits: FragmentLimits,
         observe: Callable[[AnyPacket, int], None] | None = None,
     ) -> None:
         codec = str(video.codec_context.codec.canonical_name)
@@ -100,12 +100,12 @@ class Fragmenter:
         self.width, self.height = video.codec_context.width, video.codec_context.height
         if not (self.width and self.height):
             raise MediaError("the camera sends no parameter sets: its picture's size is unknown")
-        self._mux = RunMux(video, audio)
+        self._mux = RunMuxer(video, audio)
         self.audio_codec = self._mux.audio_codec
         self._sound = audio
         self._limits = limits
         self._observe = observe
-        self._timeline = Timeline()
+        self._timeline = TimestampNormalizer()
         self._sps: bytes | None = None
         # In MP4 lengths stand where start codes would, and look like them now and then; there the
         # parameter sets are the stream's, for good.
@@ -113,15 +113,15 @@ class Fragmenter:
         self._first_ms: int | None = None
         self._began = False
         self._seq = 0
-        self._open: _Open | None = None
-        self._closing: _Open | None = None
+        self._open: _OpenFragment | None = None
+        self._closing: _OpenFragment | None = None
         self._done: list[Fragment] = []
         """Closed, and not handed out yet."""
 
     @property
-    def sound_dropped(self) -> int:
+    def audio_dropped(self) -> int:
         """Sound packets left out because their times could not be used."""
-        return self._timeline.sound_dropped
+        return self._timeline.audio_dropped
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> Sequence[Fragment]:
         """Take one packet of the source; return the fragments that it closed.
@@ -181,7 +181,7 @@ class Fragmenter:
                 self._take(self._mux.sound(encoded))
 
     def _same_parameters(self, packet: AnyPacket) -> None:
-        sps = sequence_parameters(memoryview(packet)[:2_048].tobytes(), self.video_codec)
+        sps = find_sps(memoryview(packet)[:2_048].tobytes(), self.video_codec)
         if sps is None:
             return
         if self._sps is not None and sps != self._sps:
@@ -205,7 +205,7 @@ class Fragmenter:
         done, self._done = self._done, []
         return done
 
-    def _take(self, pieces: Iterable[Piece]) -> None:
+    def _take(self, pieces: Iterable[MuxerOutput]) -> None:
         for data, picture, video in pieces:
             if picture is not None:
                 if self._cuts(picture):
@@ -221,7 +221,7 @@ class Fragmenter:
                 self._close(self._closing, now.start_pts)
                 self._closing = None
 
-    def _cuts(self, picture: Picture) -> bool:
+    def _cuts(self, picture: MuxedFrame) -> bool:
         if self._open is None:
             return True
         lasted = picture.pts - self._open.key_pts
@@ -231,13 +231,13 @@ class Fragmenter:
     def _due(self) -> int:
         return self._limits.target_ms * HZ
 
-    def _begin(self, picture: Picture) -> None:
+    def _begin(self, picture: MuxedFrame) -> None:
         self._closing = self._open
         tables = self._mux.tables()
-        self._open = _Open(self._seq, picture.pts, picture.arrived_ms, bytearray(tables))
+        self._open = _OpenFragment(self._seq, picture.pts, picture.arrived_ms, bytearray(tables))
         self._seq += 1
 
-    def _begin_picture(self, picture: Picture) -> None:
+    def _begin_picture(self, picture: MuxedFrame) -> None:
         now = self._open
         if now is None:
             raise MediaError("a picture came before the run's first keyframe")
@@ -249,7 +249,7 @@ class Fragmenter:
         if picture.key:
             now.keyframes.append([picture.pts, len(now.data), 0])
 
-    def _close(self, piece: _Open, end_pts: int) -> None:
+    def _close(self, piece: _OpenFragment, end_pts: int) -> None:
         keyframes = tuple(
             Keyframe(pts=pts, offset=offset, size=size) for pts, offset, size in piece.keyframes
         )
@@ -266,7 +266,7 @@ class Fragmenter:
         )
 
 
-def _own_end(piece: _Open) -> int:
+def _own_end(piece: _OpenFragment) -> int:
     if piece.frames < 2:
         return piece.last_pts + HZ // 25
     return piece.last_pts + max((piece.last_pts - piece.start_pts) // (piece.frames - 1), 1)

@@ -32,7 +32,7 @@ class RunNumbers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _NumberedRun:
     base: int
     """Number of its seq 0."""
     order: int
@@ -83,22 +83,25 @@ def live(
     )
 
 
-def _number(runs: Sequence[RunNumbers]) -> dict[str, _Run]:
-    numbered: dict[str, _Run] = {}
+def _number(runs: Sequence[RunNumbers]) -> dict[str, _NumberedRun]:
+    numbered: dict[str, _NumberedRun] = {}
     base = order = 0
     for run in runs:
-        numbered[run.run] = _Run(base, order, run)
+        numbered[run.run] = _NumberedRun(base, order, run)
         base += run.last_seq + 1
         order += run.last_seq >= 0
     return numbered
 
 
-def _place(segment: Segment, runs: dict[str, _Run]) -> int:
+def _place(segment: Segment, runs: dict[str, _NumberedRun]) -> int:
     return runs[segment.run].base + segment.seq
 
 
 def _hole(
-    before: Segment, after: Segment, runs: dict[str, _Run], uri_of: Callable[[str, int], str]
+    before: Segment,
+    after: Segment,
+    runs: dict[str, _NumberedRun],
+    uri_of: Callable[[str, int], str],
 ) -> list[Segment]:
     """Return the missing segments between two, but for those of runs in between."""
     if before.run == after.run:

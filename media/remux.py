@@ -15,7 +15,7 @@ _OPTIONS = {
 }
 
 
-class _Reading(io.RawIOBase):
+class _FragmentReader(io.RawIOBase):
     """The fragments one after another, as a file that cannot be wound back."""
 
     def __init__(self, fragments: Iterable[bytes]) -> None:
@@ -44,7 +44,7 @@ class _Reading(io.RawIOBase):
         return bytes(buffer[: self.readinto(buffer)])
 
 
-class _Writing(io.RawIOBase):
+class _OutputBuffer(io.RawIOBase):
     """What the muxer writes, until it is taken."""
 
     def __init__(self) -> None:
@@ -72,10 +72,10 @@ def mp4(fragments: Iterable[bytes]) -> Iterator[bytes]:
     At most one fragment and what it becomes is in memory. Raises MediaError where they cannot be
     read; what was yielded before stays playable.
     """
-    out = _Writing()
+    out = _OutputBuffer()
     try:
         with (
-            av.open(_Reading(fragments), mode="r", format="mpegts") as source,
+            av.open(_FragmentReader(fragments), mode="r", format="mpegts") as source,
             av.open(out, mode="w", format="mp4", options=_OPTIONS) as sink,
         ):
             if not source.streams.video:

@@ -20,7 +20,7 @@ QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ByteRanges:
     """Which bytes of a fragment show a picture: (first, last) inclusive, to be put together."""
 
     ranges: tuple[tuple[int, int], ...]
@@ -29,30 +29,30 @@ class Cut:
     pts: int | None
 
 
-def cut_for(
+def ranges_for(
     at_ms: int,
     *,
     start_ms: int,
     start_pts: int,
     size_bytes: int,
     keyframes: list[tuple[int, int, int]] | None,
-) -> Cut:
+) -> ByteRanges:
     """Return the bytes for the last keyframe at or before `at_ms`, the first one where none is.
 
     keyframes are (pts at 90 kHz, offset, size), as in the fragment's event; None: unknown.
     """
     usable = [each for each in keyframes or [] if each[2] > 0 and sum(each[1:]) <= size_bytes]
     if not usable:
-        return Cut(((0, size_bytes - 1),), -1, None)
+        return ByteRanges(((0, size_bytes - 1),), -1, None)
     wanted = start_pts + max(0, at_ms - start_ms) * TICKS_PER_MS
     place = max((n for n, each in enumerate(usable) if each[0] <= wanted), default=0)
     pts, offset, size = usable[place]
     if offset <= HEAD_BYTES:
-        return Cut(((0, offset + size - 1),), place, pts)
-    return Cut(((0, HEAD_BYTES - 1), (offset, offset + size - 1)), place, pts)
+        return ByteRanges(((0, offset + size - 1),), place, pts)
+    return ByteRanges(((0, HEAD_BYTES - 1), (offset, offset + size - 1)), place, pts)
 
 
-def assembled(parts: Sequence[bytes]) -> bytes:
+def assemble(parts: Sequence[bytes]) -> bytes:
     """Return what a cut's bytes show: of a head apart from its picture only PAT and PMT count.
 
     Raises MediaError where the head holds none.

@@ -9,7 +9,7 @@ from faust.web import View
 from prometheus_client import Counter
 
 from domain.errors import MediaError, ObjectMissingError
-from media.thumbnail import MAX_WIDTH, Cut, assembled, cut_for, jpeg
+from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, jpeg, ranges_for
 from stores.catalog.playback import Picture, picture_at
 from streams.metrics import REGISTRY
 from web.problems import not_found
@@ -59,11 +59,11 @@ class ThumbnailView(View):
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
 
-async def _picture(here: Site, camera: str, at_ms: int) -> tuple[Picture, Cut]:
+async def _picture(here: Site, camera: str, at_ms: int) -> tuple[Picture, ByteRanges]:
     picture = await picture_at(await here.catalog.get(), camera, at_ms)
     if picture is None:
         raise not_found(f"{camera} has no footage at {at_ms}.")
-    cut = cut_for(
+    cut = ranges_for(
         at_ms,
         start_ms=picture.start_ms,
         start_pts=picture.start_pts,
@@ -73,7 +73,7 @@ async def _picture(here: Site, camera: str, at_ms: int) -> tuple[Picture, Cut]:
     return picture, cut
 
 
-def _shown_ms(picture: Picture, cut: Cut) -> int:
+def _shown_ms(picture: Picture, cut: ByteRanges) -> int:
     """Return when the picture was shown (UTC ms)."""
     return picture.start_ms + (0 if cut.pts is None else (cut.pts - picture.start_pts) // 90)
 
@@ -91,7 +91,7 @@ async def _drawn(here: Site, camera: str, at_ms: int, width: int) -> bytes:
 
 
 def _jpeg(parts: list[bytes], width: int) -> bytes:
-    return jpeg(assembled(parts), width)
+    return jpeg(assemble(parts), width)
 
 
 async def _bytes(here: Site, camera: str, at_ms: int, *, whole_fragment: bool) -> list[bytes]:
@@ -106,7 +106,9 @@ async def _bytes(here: Site, camera: str, at_ms: int, *, whole_fragment: bool) -
         return await _read(here, moved, cut, whole_fragment=whole_fragment)
 
 
-async def _read(here: Site, picture: Picture, cut: Cut, *, whole_fragment: bool) -> list[bytes]:
+async def _read(
+    here: Site, picture: Picture, cut: ByteRanges, *, whole_fragment: bool
+) -> list[bytes]:
     store = await here.store.get()
     at, size = picture.place.offset, picture.place.size_bytes
     ranges = ((0, size - 1),) if whole_fragment else cut.ranges

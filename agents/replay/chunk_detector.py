@@ -7,7 +7,7 @@ only those of one call of the model are in memory.
 from collections.abc import Iterator, Sequence
 
 from domain.events import Detection, DetectionFrame, FoundObject
-from media.pictures import Clock, Shot, pictures
+from media.frames import DecodedFrame, FragmentClock, pictures
 from vision.detector import DetectedObject, Detector
 from vision.motion import MotionGate
 
@@ -32,20 +32,20 @@ class ChunkDetector:
         rate_mfps: int | None,
         gated: bool,
     ) -> None:
-        """Look at pictures taken in `within` (from, to; UTC ms), as `media.pictures` says."""
+        """Look at pictures taken in `within` (from, to; UTC ms), as `media.frames` says."""
         self._detector = detector
         self._from_ms, self._to_ms = within
         self._rate_mfps = rate_mfps
         self._gate = MotionGate() if gated else None
         self._looked_ms: int | None = None
         self._empty_ms: int | None = None
-        self._waiting: list[Shot] = []
+        self._waiting: list[DecodedFrame] = []
         self.pictures = 0
         self.objects = 0
         self.frames: list[DetectionFrame] = []
         """What is to be told."""
 
-    def fragment(self, data: bytes, clock: Clock) -> None:
+    def fragment(self, data: bytes, clock: FragmentClock) -> None:
         """Look at a fragment; raises MediaError (maybe after some pictures), ModelError."""
         for shot in pictures(data, clock, self._rate_mfps):
             if self._from_ms <= shot.at_ms < self._to_ms and self._worth(shot):
@@ -63,7 +63,7 @@ class ChunkDetector:
         for shot, each in zip(shots, found, strict=True):
             self._tell(shot, each)
 
-    def _worth(self, shot: Shot) -> bool:
+    def _worth(self, shot: DecodedFrame) -> bool:
         if self._gate is not None and not self._gate.look(shot.picture, shot.at_ms).open:
             since_ms = None if self._looked_ms is None else shot.at_ms - self._looked_ms
             if since_ms is not None and 0 <= since_ms < STILL_EVERY_MS:
@@ -71,7 +71,7 @@ class ChunkDetector:
         self._looked_ms = shot.at_ms
         return True
 
-    def _tell(self, shot: Shot, found: Sequence[DetectedObject]) -> None:
+    def _tell(self, shot: DecodedFrame, found: Sequence[DetectedObject]) -> None:
         if found:
             self._empty_ms = None  # the first empty picture after objects is news
         else:

@@ -18,7 +18,7 @@ from agents.replay.progress import ProgressDisplay
 from agents.replay.retry import retry_for
 from domain.errors import IntegrityError, MediaError, ObjectMissingError
 from domain.spans import Spans
-from media.pictures import Clock
+from media.frames import FragmentClock
 from stores.catalog import Catalog
 from stores.catalog import models as book
 from stores.catalog.intervals import TOLERANCE_MS
@@ -205,8 +205,8 @@ class DetectionReplay:
             await asyncio.sleep(INDEX_LOOK_S)
 
 
-def _clock(fragment: dict[str, Any]) -> Clock:
-    return Clock(
+def _clock(fragment: dict[str, Any]) -> FragmentClock:
+    return FragmentClock(
         start_pts=fragment["start_pts"],
         start_ms=fragment["start_ms"],
         duration_ms=fragment["duration_ms"],

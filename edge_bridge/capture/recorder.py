@@ -18,19 +18,15 @@ from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
-from edge_bridge.capture.opening import open_source
-from edge_bridge.capture.run import Feed, Recording, Run
-from edge_bridge.capture.source import (
-    Source,
-    SourceError,
-    SourceOverError,
-    SourceRefusedError,
-)
-from edge_bridge.capture.sub import SubStream
+from edge_bridge.capture.reader_choice import open_source
+from edge_bridge.capture.run import FrameSink, RecordingContext, RunRecorder
+from edge_bridge.capture.source import ClipEndedError, Source
+from edge_bridge.capture.sub_stream import SubStream
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
-from media.fragmenter_packet import AnyPacket
-from media.fragmenter_time import TimesBrokenError
+from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
+from media.packet import AnyPacket
+from media.timestamps import TimesBrokenError
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +66,7 @@ class Recorder:
     def __init__(
         self,
         config: CameraConfig,
-        recording: Recording,
+        recording: RecordingContext,
         no_data_s: float,
         *,
         opener: Callable[
@@ -87,14 +83,14 @@ class Recorder:
         self._thread = threading.Thread(target=self._main, name=f"camera {config.id}", daemon=True)
         self._state: tuple[State, str] = ("connecting", "")
         self._since_ms = recording.now_ms()
-        self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._feed: Feed | None = None
+        self._runs: OrderedDict[str, RunRecorder] = OrderedDict()
+        self._feed: FrameSink | None = None
         self._sub_url: str | None = None
         self._sub: SubStream | None = None
         self._refused = False
         self._source: Source | None = None
         """The connection, while there is one."""
-        self.look_with(recording.feed, config.sub_url)
+        self.set_frame_sink(recording.frame_sink, config.sub_url)
 
     def start(self) -> None:
         """Begin."""
@@ -107,7 +103,7 @@ class Recorder:
         if self._sub is not None:
             self._sub.stop()
 
-    def look_with(self, feed: Feed | None, sub_url: str | None) -> None:
+    def set_frame_sink(self, feed: FrameSink | None, sub_url: str | None) -> None:
         """Offer pictures there from now on, or nowhere: the sub stream's where there is one.
 
         The recording goes on untouched.
@@ -129,8 +125,8 @@ class Recorder:
                 lambda failures, refused: wait_s(failures, random.random(), refused),  # noqa: S311
             )
             self._sub.start()
-        self._recording.feed = self._sub or feed
-        self._hasten()
+        self._recording.frame_sink = self._sub or feed
+        self._update_latency()
 
     def join(self, within_s: float) -> bool:
         """Wait for the thread; False: it hangs in a camera that says nothing."""
@@ -155,9 +151,9 @@ class Recorder:
         known = self._runs.get(run)
         return None if known is None else known.utc_ms(pts)
 
-    def _hasten(self) -> None:
+    def _update_latency(self) -> None:
         if (source := self._source) is not None:
-            source.in_haste = self._recording.feed is not None
+            source.low_latency = self._recording.frame_sink is not None
 
     def _clock_of(self, run: str) -> RunClock | None:
         known = self._runs.get(run)
@@ -194,16 +190,16 @@ class Recorder:
     def _watched_connection(self) -> bool:
         try:
             source = self._opener(self._config, self._no_data_s, self._stop, self._recording.now_ms)
-        except (SourceError, ConfigError) as error:
-            self._refused = isinstance(error, SourceRefusedError)
+        except (CameraError, ConfigError) as error:
+            self._refused = isinstance(error, CameraRefusedError)
             self._say("failing", str(error))
             return False
         recorded = self._refused = False
         self._source = source
-        self._hasten()
+        self._update_latency()
         try:
             self._watchdog.fed()
-            packets = _Watched(source, self._no_data_s)
+            packets = _PacketReader(source, self._no_data_s)
             while True:
                 run, reason, again = self._record(source, packets)
                 recorded = recorded or run
@@ -214,10 +210,12 @@ class Recorder:
             self._source = None
             source.close()
 
-    def _record(self, source: Source, packets: "_Watched") -> tuple[bool, VigilError | None, bool]:
+    def _record(
+        self, source: Source, packets: "_PacketReader"
+    ) -> tuple[bool, VigilError | None, bool]:
         """Record one run; return: any fragment, why it ended (None: stopped), go on as it is."""
         try:
-            run = Run(self._recording, source)
+            run = RunRecorder(self._recording, source)
         except MediaError as error:
             return False, error, False
         self._runs[run.id] = run
@@ -234,7 +232,7 @@ class Recorder:
                     self._watchdog.fed()
                     self._say("recording", "")
                 elif (age_s := self._watchdog.overdue_s()) is not None:
-                    raise SourceError(
+                    raise CameraError(
                         f"pictures come, but no whole fragment for {age_s:.0f} s: connecting anew"
                     )
         except MediaError as error:
@@ -248,7 +246,7 @@ class Recorder:
         return run.fragments > 0, reason, isinstance(reason, TimesBrokenError)
 
     def _ended(self, reason: VigilError | None) -> None:
-        if isinstance(reason, SourceOverError):
+        if isinstance(reason, ClipEndedError):
             self._say("stopped", str(reason))
         elif reason is not None:
             self._say("failing", str(reason))
@@ -267,7 +265,7 @@ class Recorder:
             log.info("%s", detail or state, extra=extra)
 
 
-class _Watched:
+class _PacketReader:
     """A source's packets; sound alone does not count as life."""
 
     def __init__(self, source: Source, no_data_s: float) -> None:
@@ -279,7 +277,7 @@ class _Watched:
         self._times: tuple[int | None, int | None] = (None, None)
         self._back = False
 
-    def __iter__(self) -> "_Watched":
+    def __iter__(self) -> "_PacketReader":
         return self
 
     def __next__(self) -> tuple[AnyPacket, int]:
@@ -292,7 +290,7 @@ class _Watched:
             self._picture_s = now_s
             self._times = packet.pts, packet.dts
         elif now_s - self._picture_s > self._no_data_s:
-            raise SourceError(f"no pictures for {self._no_data_s:g} s, only sound")
+            raise CameraError(f"no pictures for {self._no_data_s:g} s, only sound")
         return packet, arrived_ms
 
     def put_back(self) -> None:

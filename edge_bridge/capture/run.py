@@ -14,9 +14,9 @@ from edge_bridge import metrics
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
-from media.fragmenter import Fragment, Fragmenter, Limits
-from media.fragmenter_packet import AnyPacket
-from media.fragmenter_time import TimesBrokenError
+from media.fragmenter import Fragment, Fragmenter, FragmentLimits
+from media.packet import AnyPacket
+from media.timestamps import TimesBrokenError
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _MOST_KEYFRAMES = 1_000
 """The event's bound; the bytes tell the rest."""
 
 
-class Keeps(Protocol):
+class RecordingSink(Protocol):
     """Where a run's results go; nothing of it waits (the spool's owner)."""
 
     def fragment(
@@ -39,7 +39,7 @@ class Keeps(Protocol):
         ...
 
 
-class Feed(Protocol):
+class FrameSink(Protocol):
     """Who wants a look at every encoded picture (local inference); never waits."""
 
     def offer(self, picture: EncodedFrame) -> bool:
@@ -48,23 +48,23 @@ class Feed(Protocol):
 
 
 @dataclass(slots=True)
-class Recording:
-    """What all runs of one camera share. `feed` alone changes: inference goes on and off."""
+class RecordingContext:
+    """What all runs of one camera share. `frame_sink` alone changes: inference goes on and off."""
 
     camera: str
     edge: str
     stream: Literal["main", "sub"]
-    limits: Limits
-    keeps: Keeps
-    feed: Feed | None
+    limits: FragmentLimits
+    sink: RecordingSink
+    frame_sink: FrameSink | None
     now_ms: Callable[[], int]
     clock: EdgeClock = field(default_factory=EdgeClock)
 
 
-class Run:
+class RunRecorder:
     """Takes packets until `end`. Raises MediaError, as `Fragmenter` does, when it must end."""
 
-    def __init__(self, recording: Recording, source: Source) -> None:
+    def __init__(self, recording: RecordingContext, source: Source) -> None:
         self._recording = recording
         self._clock = RunClock()
         self._fragmenter = Fragmenter(source.video, source.audio, recording.limits, self._observe)
@@ -96,7 +96,7 @@ class Run:
         for fragment in last:
             self._keep(fragment)
         if self.fragments:
-            self._recording.keeps.end_run(self.id, self._next_ms, reason)
+            self._recording.sink.end_run(self.id, self._next_ms, reason)
         metrics.RUNS_ENDED.labels(self._recording.camera).inc()
 
     @property
@@ -115,7 +115,7 @@ class Run:
         if not self._clock.see(pts, arrived_ms):
             raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
         recording = self._recording
-        feed = recording.feed
+        feed = recording.frame_sink
         if feed is not None:
             at_ms, keyframe = self._clock.utc_ms(pts), packet.is_keyframe
             feed.offer(
@@ -155,7 +155,7 @@ class Run:
                 stream=recording.stream,
             )
         self.fragments += 1
-        recording.keeps.fragment(event, fragment.data, self._started)
+        recording.sink.fragment(event, fragment.data, self._started)
         self._count(event)
 
     def _count(self, event: FragmentArrived) -> None:
@@ -163,7 +163,7 @@ class Run:
         metrics.FRAGMENTS.labels(event.camera).inc()
         metrics.FRAGMENT_BYTES.labels(event.camera).inc(event.size_bytes)
         metrics.NEWEST.labels(event.camera).set(event.end_ms / 1_000)
-        dropped = self._fragmenter.sound_dropped
+        dropped = self._fragmenter.audio_dropped
         metrics.SOUND_DROPPED.labels(event.camera).inc(dropped - self._sound_dropped)
         self._sound_dropped = dropped
         log.debug(

@@ -5,10 +5,10 @@ import time
 
 from domain.errors import ConfigError, MediaError
 from domain.times import utc_ms
-from edge_bridge.capture.opening import open_source
+from edge_bridge.capture.reader_choice import open_source
 from edge_bridge.check.finding import Finding
 from edge_bridge.config import CameraConfig
-from media.fragmenter import Fragmenter, Limits
+from media.fragmenter import Fragmenter, FragmentLimits
 
 _KEYFRAME_S = 20.0
 _ADVISED_KEYFRAME_S = 10.0
@@ -35,7 +35,7 @@ def check_camera(camera: CameraConfig, no_data_s: float) -> Finding:
     except MediaError as error:
         return _bad(what, error, "look at the camera, its url, and its username and password")
     try:
-        fragmenter = Fragmenter(source.video, source.audio, Limits())
+        fragmenter = Fragmenter(source.video, source.audio, FragmentLimits())
         sound = fragmenter.audio_codec or "no sound"
         text = f"{fragmenter.video_codec} {fragmenter.width}x{fragmenter.height}, {sound}"
         first_pts: int | None = None

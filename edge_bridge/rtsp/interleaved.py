@@ -9,13 +9,23 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from struct import Struct
 
-from edge_bridge.rtsp.fault import NotPlainError
-from edge_bridge.rtsp.framing import HEAD, SIGN, head_of
+from edge_bridge.rtsp.errors import UnsupportedStreamError
 
-Take = Callable[[bytearray, int, int], None]
+DOLLAR = 0x24
+HEADER_SIZE = 4
+unpack_header = Struct(">BBH").unpack_from
+"""Returns "$", the channel and the packet's size from the interleaved header at an offset."""
+RTP_HEADERS_SIZE = 16
+"""Bytes of an interleaved header and the smallest RTP header after it."""
+unpack_rtp_headers = Struct(">BBHBBHI").unpack_from
+"""Returns "$", the channel, the packet's size, then RTP's first byte, its second byte, the sequence
+number and the timestamp."""
+
+PacketHandler = Callable[[bytearray, int, int], None]
 """Takes the packet that fills data[at:end], whose bytes change once it has returned."""
-Goes = Callable[[bytearray, int, int], int]
+FragmentHandler = Callable[[bytearray, int, int], int]
 """Goes on taking frames of its channel from data[at:end], as far as they are easily taken; returns
 where the first one that it did not take begins."""
 
@@ -31,15 +41,15 @@ _MOST_SKIPPED = 1 << 20
 """Bytes that are neither packet nor text, without a packet between them."""
 
 
-class Interleaved:
+class InterleavedReader:
     """Hands each whole packet to whom it is for; nothing of the stream is copied for it."""
 
     def __init__(
         self,
         connection: socket.socket,
         begun: bytes,
-        takes: Mapping[int, Take],
-        goes: Mapping[int, Goes],
+        takes: Mapping[int, PacketHandler],
+        goes: Mapping[int, FragmentHandler],
         said: Callable[[bytes], None],
     ) -> None:
         """`begun`: bytes of the stream that have been read already. `takes` and `goes`: by
@@ -70,34 +80,34 @@ class Interleaved:
         return self._got > 0
 
     @property
-    def more_at_hand(self) -> bool:
+    def has_more(self) -> bool:
         """Whether another read would not wait, as far as can be told cheaply."""
         if isinstance(self._connection, ssl.SSLSocket):
             return self._connection.pending() > 0 or bool(self._poll.poll(0))
         return self._got == _READ
 
-    def hand_on(self) -> None:
+    def dispatch(self) -> None:
         """Hand on the whole packets that have been read.
 
-        Raises NotPlainError where none are found in what comes, and what their takers raise.
+        Raises UnsupportedStreamError if no packets are found, and what the handlers raise.
         """
         data, takes, goes, end = self._data, self._takes, self._goes, self._end
         at = min(self._skip, end)
         self._skip -= at
-        while end - at >= HEAD:
-            sign, channel, size = head_of(data, at)
-            if sign != SIGN:
+        while end - at >= HEADER_SIZE:
+            sign, channel, size = unpack_header(data, at)
+            if sign != DOLLAR:
                 size = self._other(at)
                 if not size:
                     break
                 at += size
                 continue
-            following = at + HEAD + size
+            following = at + HEADER_SIZE + size
             if following > end:
                 break
             take = takes.get(channel)
             if take is not None:
-                take(data, at + HEAD, following)
+                take(data, at + HEADER_SIZE, following)
                 self._skipped = 0
                 if channel in goes:
                     following = goes[channel](data, following, end)
@@ -123,7 +133,7 @@ class Interleaved:
                 return 0
         elif _PERHAPS.fullmatch(piece):
             return 0
-        sign = piece.find(SIGN)
+        sign = piece.find(DOLLAR)
         size = sign if sign >= 0 else len(piece)
         self._count_skipped(size)
         return size
@@ -131,7 +141,7 @@ class Interleaved:
     def _count_skipped(self, size: int) -> None:
         self._skipped += size
         if self._skipped > _MOST_SKIPPED:
-            raise NotPlainError("what it sends are no packets of its streams")
+            raise UnsupportedStreamError("what it sends are no packets of its streams")
 
 
 def _body(head: bytes) -> int:

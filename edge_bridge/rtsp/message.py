@@ -6,8 +6,7 @@ Whatever comes is a stranger's: a head has at most 64 KiB, a body 1 MiB (an SDP 
 import re
 from dataclasses import dataclass, replace
 
-from edge_bridge.capture.source import SourceError
-from edge_bridge.rtsp.fault import TOO_LONG, NotPlainError
+from edge_bridge.rtsp.errors import TOO_LONG, CameraError, UnsupportedStreamError
 
 MOST_HEAD = 64 << 10
 MOST_BODY = 1 << 20
@@ -40,7 +39,7 @@ class Message:
         return [value for key, value in self.headers if key == name]
 
 
-class Incoming:
+class RtspParser:
     """Takes bytes in whatever pieces they come, gives messages and frames."""
 
     def __init__(self) -> None:
@@ -57,7 +56,7 @@ class Incoming:
         """Return what comes next, None where it is not whole: a message, or a frame as bytes.
 
         A frame (RFC 2326, 10.12) is returned with its "$", channel and length. Raises
-        NotPlainError where it is no RTSP, SourceError where it is too long.
+        UnsupportedStreamError where it is no RTSP, CameraError where it is too long.
         """
         held = self._held
         if self._headed is None:
@@ -95,10 +94,10 @@ class Incoming:
 
     def _head(self) -> tuple[Message, int] | None:
         if not _may_be_a_message(bytes(self._held[:_LONGEST_VERB])):
-            raise NotPlainError("what it sends is no RTSP")
+            raise UnsupportedStreamError("what it sends is no RTSP")
         end = _HEAD_ENDS.search(self._held, self._looked)
         if (end.end() if end else len(self._held)) > MOST_HEAD:
-            raise SourceError(TOO_LONG)
+            raise CameraError(TOO_LONG)
         if end is None:
             self._looked = max(0, len(self._held) - 3)
             return None
@@ -108,11 +107,11 @@ class Incoming:
 
 
 def parsed(head: bytes) -> Message:
-    """Return a message's head, without its body; raises NotPlainError where it is none."""
+    """Return a message's head, without its body; raises UnsupportedStreamError where it is none."""
     first, *lines = head.decode("utf-8", "replace").split("\n")
     status = _STATUS.match(_clean(first))
     if status is None and _ASKED.match(_clean(first)) is None:
-        raise NotPlainError("what it sends is no RTSP")
+        raise UnsupportedStreamError("what it sends is no RTSP")
     headers: list[tuple[str, str]] = []
     for line in lines:
         name, colon, value = line.partition(":")
@@ -126,13 +125,13 @@ def parsed(head: bytes) -> Message:
 
 
 def request(verb: str, url: str, cseq: int, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Return a request in bytes; `url` as `on_the_wire` gives it."""
+    """Return a request in bytes; `url` as `encode_url` gives it."""
     lines = [f"{verb} {url} RTSP/1.0", f"CSeq: {cseq}", "User-Agent: Vigil"]
     lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def on_the_wire(url: str) -> str:
+def encode_url(url: str) -> str:
     """Return an address without what would break a request's line: spaces, controls, umlauts."""
     return re.sub(r"[^\x21-\x7e]", lambda odd: "".join(f"%{b:02X}" for b in _bytes(odd[0])), url)
 
@@ -149,9 +148,9 @@ def _may_be_a_message(begin: bytes) -> bool:
 def _length(message: Message) -> int:
     said = message.first("content-length") or "0"
     if not (said.isascii() and said.isdigit()):
-        raise NotPlainError("it gives an answer's length in no number")
+        raise UnsupportedStreamError("it gives an answer's length in no number")
     if len(said) > 19 or int(said) > MOST_BODY:
-        raise SourceError(TOO_LONG)
+        raise CameraError(TOO_LONG)
     return int(said)
 
 

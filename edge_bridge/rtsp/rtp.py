@@ -3,10 +3,10 @@
 from struct import Struct
 from typing import NamedTuple
 
-PLAIN = 0x80
+NO_EXTENSIONS = 0x80
 """The first byte of nearly all packets: version 2, no padding, extension nor contributors."""
-HEAD = 12
-head_of = Struct(">BBHI").unpack_from
+RTP_HEADER_SIZE = 12
+unpack_rtp_header = Struct(">BBHI").unpack_from
 """Returns a packet's first byte, its second (marker, payload type), its number and time stamp."""
 _SENDER_REPORT = 200
 _WRAP = 1 << 32
@@ -18,11 +18,11 @@ def payload(data: bytearray, at: int, end: int) -> tuple[int, int]:
 
     Both are `end` where the packet is none of RTP's version 2 or is shorter than it says.
     """
-    if end - at < HEAD:
+    if end - at < RTP_HEADER_SIZE:
         return end, end
     first = data[at]
-    start = at + HEAD
-    if first == PLAIN:
+    start = at + RTP_HEADER_SIZE
+    if first == NO_EXTENSIONS:
         return start, end
     if first >> 6 != 2:
         return end, end
@@ -33,7 +33,7 @@ def payload(data: bytearray, at: int, end: int) -> tuple[int, int]:
     return (start, stop) if start < stop else (end, end)
 
 
-class Sequence:
+class SequenceTracker:
     """Counts a stream's packets that never came. The taker of packets keeps `expected`."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Sequence:
         return True
 
 
-class Unwrapped:
+class TimestampUnwrapper:
     """A stream's 32-bit time stamps as ticks that go on, from 0."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Unwrapped:
         return self._ticks + self.since_last(stamp)
 
 
-class Report(NamedTuple):
+class SenderReport(NamedTuple):
     """What a sender says of its time."""
 
     utc_us: int
@@ -84,7 +84,7 @@ class Report(NamedTuple):
     """RTP's time stamp of the same moment."""
 
 
-def sender_report(data: bytes) -> Report | None:
+def sender_report(data: bytes) -> SenderReport | None:
     """Return the sender report (RFC 3550, 6.4.1) that an RTCP packet begins with, if it does."""
     if len(data) < 20 or data[0] >> 6 != 2 or data[1] != _SENDER_REPORT:
         return None
@@ -92,4 +92,4 @@ def sender_report(data: bytes) -> Report | None:
     if not seconds:
         return None  # a sender without a clock
     utc_us = (seconds - _NTP_TO_UNIX_S) * 1_000_000 + (fraction * 1_000_000 >> 32)
-    return Report(utc_us, int.from_bytes(data[16:20], "big"))
+    return SenderReport(utc_us, int.from_bytes(data[16:20], "big"))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-from edge_bridge.rtsp.fault import NotPlainError, printable
-from edge_bridge.rtsp.message import Message, on_the_wire
+from edge_bridge.rtsp.errors import UnsupportedStreamError, printable
+from edge_bridge.rtsp.message import Message, encode_url
 
 _STATIC = {0: ("PCMU", 8_000, 1), 8: ("PCMA", 8_000, 1)}
 """Payload types that need no a=rtpmap (RFC 3551, table 4)."""
@@ -15,7 +15,7 @@ _RTPMAP = re.compile(r"(\d{1,3})\s+([^\s/]{1,40})/(\d{1,9})(?:/(\d{1,3}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class MediaDescription:
     """One "m=" of an SDP that can be taken."""
 
     kind: Literal["video", "audio"]
@@ -43,11 +43,11 @@ class _Section:
         return resolved(next(iter(self.all("control")), "*"), base)
 
 
-def media_of(sdp: str, base: str, audio: bool) -> tuple[Media, ...]:
+def media_of(sdp: str, base: str, audio: bool) -> tuple[MediaDescription, ...]:
     """Return the first pictures and, where `audio` is wanted, the first sound that is offered.
 
-    `base` is the address that a=control is relative to. Raises NotPlainError where there are no
-    pictures, they are neither H.264 nor H.265 at 90 kHz, or either does not say how it is coded.
+    a=control is relative to `base`. Raises UnsupportedStreamError if there is no video, if it is
+    neither H.264 nor H.265 at 90 kHz, or if the encoding of video or audio is not stated.
     """
     video = sound = None
     for section in _sections(sdp):
@@ -57,9 +57,11 @@ def media_of(sdp: str, base: str, audio: bool) -> tuple[Media, ...]:
         elif kind == "audio" and audio and sound is None and not section.all("sendonly"):
             sound = _media("audio", section, base)  # sendonly: to the camera's loudspeaker
     if video is None:
-        raise NotPlainError("it offers no pictures")
+        raise UnsupportedStreamError("it offers no pictures")
     if (video.coding, video.clock_hz) not in _VIDEO:
-        raise NotPlainError(f"its pictures are {printable(video.coding)}, not H.264 or H.265")
+        raise UnsupportedStreamError(
+            f"its pictures are {printable(video.coding)}, not H.264 or H.265"
+        )
     return (video,) if sound is None else (video, sound)
 
 
@@ -73,7 +75,7 @@ def base_of(described: Message, url: str) -> str:
     for name in ("content-base", "content-location"):
         said = described.first(name) or ""
         if re.match(r"rtsps?://[^/]", said, re.I):
-            return on_the_wire(said)
+            return encode_url(said)
     return url
 
 
@@ -87,8 +89,8 @@ def resolved(control: str, base: str) -> str:
     if control in ("", "*"):
         return base
     if re.match(r"\w+://", control):
-        return on_the_wire(control)
-    return on_the_wire(f"{base.rstrip('/')}/{control.lstrip('/')}")
+        return encode_url(control)
+    return encode_url(f"{base.rstrip('/')}/{control.lstrip('/')}")
 
 
 def _sections(sdp: str) -> Iterator[_Section]:
@@ -104,17 +106,17 @@ def _sections(sdp: str) -> Iterator[_Section]:
     yield section
 
 
-def _media(kind: Literal["video", "audio"], section: _Section, base: str) -> Media:
+def _media(kind: Literal["video", "audio"], section: _Section, base: str) -> MediaDescription:
     match section.words:
         case [_, _, protocol, number, *_]:
             pass
         case _:
             _odd(kind)
     if protocol.upper() not in ("RTP/AVP", "RTP/AVP/TCP", "RTP/AVPF"):
-        raise NotPlainError(f"its {kind} comes over {printable(protocol)[:40]}")
+        raise UnsupportedStreamError(f"its {kind} comes over {printable(protocol)[:40]}")
     payload_type = _payload_type(number, kind)
     coding, clock_hz, channels = _coding(kind, payload_type, section)
-    return Media(
+    return MediaDescription(
         kind, payload_type, coding, clock_hz, channels,
         _format(payload_type, section), section.control(base),
     )  # fmt: skip
@@ -150,4 +152,4 @@ def _payload_type(text: str, kind: str) -> int:
 
 
 def _odd(kind: str) -> NoReturn:
-    raise NotPlainError(f"its {kind} does not say how it is coded")
+    raise UnsupportedStreamError(f"its {kind} does not say how it is coded")

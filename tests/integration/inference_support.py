@@ -12,7 +12,7 @@ from domain.events import Detection
 from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference.supervisor import WorkerSupervisor
 from tests.footage import write_clip
-from tests.unit.edge_bridge.packets import Clip, read_clip
+from tests.unit.edge_bridge.encoded_frames import Clip, read_clip
 from tests.unit.vision.models import write_card, write_seeing
 from tests.waiting import wait_for
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge_bridge.capture import rtsp, words
-from edge_bridge.capture.source import SourceError
+from edge_bridge.capture import error_text, ffmpeg_source
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
 from edge_bridge.recorders import RecorderManager
+from edge_bridge.rtsp.errors import CameraError
 from local.cameras import Cameras
 from media import keyframes
 from tests.footage import write_clip
@@ -55,7 +55,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
 async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "OPEN_S", 1)
+    monkeypatch.setattr(error_text, "OPEN_S", 1)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", FPS)
     names = ("garbage", "hang", "drip", "headers", "line", "length", "sdp", "tracks", "redirect")
     memory = Memory()
@@ -64,8 +64,8 @@ async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
 
         def said(one: Hostile) -> str:
             camera = CameraConfig(id="one", url=one.url)
-            with pytest.raises(SourceError) as refused:
-                rtsp.RtspSource(camera, 1, lambda: 0)
+            with pytest.raises(CameraError) as refused:
+                ffmpeg_source.FfmpegSource(camera, 1, lambda: 0)
             return str(refused.value)
 
         opened = [asyncio.to_thread(said, hostile[name]) for name in names]
@@ -83,7 +83,7 @@ async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
 async def test_bad_cameras_cost_the_good_ones_no_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "OPEN_S", 4)
+    monkeypatch.setattr(error_text, "OPEN_S", 4)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 120 * FPS)
     steady = await asyncio.to_thread(
         Cameras.start,

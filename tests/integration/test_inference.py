@@ -23,7 +23,7 @@ from tests.integration.inference_support import (
     seeing_card,
     ten_seconds,
 )
-from tests.unit.edge_bridge.packets import CAMERA, RUN, Clip, at_ms_of
+from tests.unit.edge_bridge.encoded_frames import CAMERA, RUN, Clip, at_ms_of
 from tests.unit.vision.models import write_hanging
 from tests.waiting import wait_for
 

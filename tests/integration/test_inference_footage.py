@@ -14,7 +14,7 @@ import yaml
 from domain.events import Detection
 from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference.supervisor import WorkerSupervisor
-from tests.unit.edge_bridge.packets import at_ms_of, encode, read_clip
+from tests.unit.edge_bridge.encoded_frames import at_ms_of, encode, read_clip
 from tests.waiting import wait_for
 from vision.detector import DetectedObject
 from vision.hog import HogPeopleDetector

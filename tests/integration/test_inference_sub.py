@@ -8,12 +8,12 @@ import pytest
 from domain.events import Detection, FragmentArrived, RunStarted
 from domain.times import utc_ms
 from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import Feed, Recording
+from edge_bridge.capture.run import FrameSink, RecordingContext
 from edge_bridge.config import CameraConfig
 from edge_bridge.config.inference import InferenceConfig, MotionConfig
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference.supervisor import WorkerSupervisor
-from media.fragmenter import Limits
+from media.fragmenter import FragmentLimits
 from tests.footage import write_clip
 from tests.integration.inference_support import FPS, seeing_card
 from tests.waiting import wait_for
@@ -38,7 +38,7 @@ class Kept:
 class Noted:
     """Passes pictures on, and notes where those of the sub stream lie."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: FrameSink) -> None:
         self._feed = feed
         self.sub: set[int] = set()
 
@@ -65,8 +65,8 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
     )
     running = asyncio.create_task(inference.run())
     kept, feed = Kept(), Noted(inference.feed)
-    recording = Recording(
-        CAMERA, "e1", "main", Limits(target_ms=2_000), kept, feed,
+    recording = RecordingContext(
+        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, feed,
         utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=main.as_uri(), sub_url=sub.as_uri())

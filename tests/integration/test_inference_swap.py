@@ -17,7 +17,7 @@ from tests.integration.inference_support import (
     seeing_card,
     ten_seconds,
 )
-from tests.unit.edge_bridge.packets import CAMERA, Clip, at_ms_of
+from tests.unit.edge_bridge.encoded_frames import CAMERA, Clip, at_ms_of
 from tests.waiting import wait_for
 
 ALWAYS = MotionConfig(enabled=False)

@@ -3,22 +3,22 @@
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from edge_bridge.rtsp.coding import START
-from edge_bridge.rtsp.sdp import Media
+from edge_bridge.rtsp.nal import START
+from edge_bridge.rtsp.sdp import MediaDescription
 from tests.rtsp_camera import Packet, interleaved, rtp
 
 PAYLOAD_TYPE = 96
 
 
-def video(coding: str = "H264", **told: str) -> Media:
+def video(coding: str = "H264", **told: str) -> MediaDescription:
     """Return what an SDP tells of pictures."""
     told = {name.replace("_", "-"): value for name, value in told.items()}
-    return Media("video", PAYLOAD_TYPE, coding, 90_000, 1, told, "rtsp://camera/video")
+    return MediaDescription("video", PAYLOAD_TYPE, coding, 90_000, 1, told, "rtsp://camera/video")
 
 
-def sound(coding: str, clock_hz: int, **told: str) -> Media:
+def sound(coding: str, clock_hz: int, **told: str) -> MediaDescription:
     """Return what an SDP tells of sound."""
-    return Media("audio", PAYLOAD_TYPE, coding, clock_hz, 1, told, "rtsp://camera/sound")
+    return MediaDescription("audio", PAYLOAD_TYPE, coding, clock_hz, 1, told, "rtsp://camera/sound")
 
 
 def packets(sent: Iterable[Packet], first: int = 65_530) -> list[bytes]:

@@ -14,17 +14,17 @@ import pytest
 from domain.errors import ConfigError
 from domain.events import FragmentArrived, RunStarted
 from edge_bridge.capture import recorder as recorder_module
-from edge_bridge.capture.clip import ClipSource
+from edge_bridge.capture.clip_source import ClipSource
+from edge_bridge.capture.error_text import error_text
+from edge_bridge.capture.ffmpeg_source import HoldbackBuffer
 from edge_bridge.capture.recorder import Recorder, failures_after, wait_s
-from edge_bridge.capture.rtsp import HeldBack
-from edge_bridge.capture.run import Recording
-from edge_bridge.capture.source import SourceError
+from edge_bridge.capture.run import RecordingContext
 from edge_bridge.capture.watchdog import Watchdog
-from edge_bridge.capture.words import words
 from edge_bridge.config import CameraConfig
 from edge_bridge.encoded_frame import EncodedFrame
+from edge_bridge.rtsp.errors import CameraError
 from media import keyframes
-from media.fragmenter import Limits
+from media.fragmenter import FragmentLimits
 from tests.footage import numbers_in, write_clip
 from tests.waiting import wait_for
 
@@ -77,7 +77,7 @@ class Film:
         self.video = self._container.streams.video[0]
         self.audio = None
         self._clock, self._change = clock, change
-        self._end = end or SourceError("the camera closed the stream")
+        self._end = end or CameraError("the camera closed the stream")
 
     def packets(self) -> Iterator[tuple[Any, int]]:
         for n, packet in enumerate(self._container.demux(self.video)):
@@ -97,11 +97,11 @@ def made(
     left = iter(openers)
 
     def opener(*_: Any) -> Any:
-        return next(left, lambda: raising(SourceError("no more connections")))()
+        return next(left, lambda: raising(CameraError("no more connections")))()
 
     config = CameraConfig(id="gate", url="rtsp://192.0.2.1/x")
-    recording = Recording(
-        CAMERA, "e1", "main", Limits(target_ms=2_000), kept, feed, lambda: clock[0]
+    recording = RecordingContext(
+        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, feed, lambda: clock[0]
     )
     return Recorder(config, recording, 10, opener=opener)
 
@@ -153,11 +153,11 @@ async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
 
 async def test_a_broken_connection_is_followed_by_a_new_run(clip: Path) -> None:
     kept, clock = Kept(), [T0_MS]
-    lost = SourceError("no data for 10 s")
+    lost = CameraError("no data for 10 s")
     openers = [
-        lambda: raising(SourceError("refused")),
+        lambda: raising(CameraError("refused")),
         lambda: Film(clip, clock, end=lost),
-        lambda: raising(SourceError("refused")),
+        lambda: raising(CameraError("refused")),
         lambda: Film(clip, clock),
     ]
     await finished(made(openers, kept, clock), kept, 2)
@@ -224,7 +224,7 @@ async def test_an_unforeseen_fault_is_survived(clip: Path) -> None:
 
 async def test_a_state_is_logged_once(clip: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept, clock = Kept(), [T0_MS]
-    openers: list[Callable[[], Any]] = [lambda: raising(SourceError("refused"))] * 5
+    openers: list[Callable[[], Any]] = [lambda: raising(CameraError("refused"))] * 5
     openers.append(lambda: Film(clip, clock))
     with caplog.at_level("INFO", logger="edge_bridge"):
         recorder = made(openers, kept, clock)
@@ -287,7 +287,7 @@ def _not_key(packet: Any) -> Any:
 def test_a_picture_that_may_be_cut_off_leaves_no_hole(
     pictures: list[tuple[int, int]], recorded: list[int]
 ) -> None:
-    held = HeldBack()
+    held = HoldbackBuffer()
     out: list[int] = []
     for dts, pts in pictures:
         packet: Any = SimpleNamespace(dts=dts, pts=pts)
@@ -354,7 +354,7 @@ async def test_a_thread_that_hangs_is_shown_failing_by_others(clip: Path) -> Non
     def hang() -> Any:
         entered.set()
         hanging.wait(20)
-        raise SourceError("it came back")
+        raise CameraError("it came back")
 
     recorder = made([hang], kept, clock)
     recorder._watchdog = Watchdog(70, Steady(clock))
@@ -376,7 +376,7 @@ async def test_a_thread_that_hangs_is_shown_failing_by_others(clip: Path) -> Non
 def test_errors_never_repeat_the_address() -> None:
     with pytest.raises(av.FFmpegError) as caught:
         av.open("rtsp://user:hidden@127.0.0.1:9/x", timeout=5)
-    assert "hidden" not in words(caught.value)
+    assert "hidden" not in error_text(caught.value)
 
 
 def test_a_clip_goes_on_when_it_loops(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_a_clip_keeps_its_pace(tmp_path: Path) -> None:
             return False
 
     source = ClipSource(path.as_uri(), True, Waits(), lambda: 0)
-    with pytest.raises(SourceError, match="the clip is over"):
+    with pytest.raises(CameraError, match="the clip is over"):
         list(source.packets())
     assert len(waits) == 50
     assert waits[-1] - waits[0] == pytest.approx(49 / 25, abs=0.2)

@@ -16,15 +16,15 @@ from domain.events.detections import DetectionFrame
 from domain.events.registry import encode
 from domain.unset_clock import is_held, true_run
 from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import Recording
-from edge_bridge.capture.source import SourceError
+from edge_bridge.capture.run import RecordingContext
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
 from edge_bridge.config.spool import SpoolLimits
+from edge_bridge.rtsp.errors import CameraError
 from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.rows import State
 from edge_bridge.spool.spool import Spool, open_spool
-from media.fragmenter import Limits
+from media.fragmenter import FragmentLimits
 from tests.footage import write_clip
 from tests.unit.edge_bridge.material import CAMERA, fragment
 from tests.unit.edge_bridge.test_capture import Film, Kept, finished
@@ -243,10 +243,17 @@ async def test_a_camera_is_recorded_through_the_setting_of_the_clock(tmp_path: P
         return next(openers, gone)()
 
     def gone() -> Any:
-        raise SourceError("no more connections")
+        raise CameraError("no more connections")
 
-    recording = Recording(
-        CAMERA, "e1", "main", Limits(target_ms=2_000), kept, None, lambda: clock[0], device.clock
+    recording = RecordingContext(
+        CAMERA,
+        "e1",
+        "main",
+        FragmentLimits(target_ms=2_000),
+        kept,
+        None,
+        lambda: clock[0],
+        device.clock,
     )
     recorder = Recorder(
         CameraConfig(id="gate", url="rtsp://192.0.2.1/x"), recording, 10, opener=opener

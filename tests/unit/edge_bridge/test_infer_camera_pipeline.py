@@ -22,7 +22,14 @@ from edge_bridge.inference.outcome_counts import OutcomeCounts
 from edge_bridge.inference.rate_control import RateController
 from edge_bridge.inference.report import CameraReport
 from tests.footage import write_clip
-from tests.unit.edge_bridge.packets import CAMERA, OTHER_RUN, RUN, START_MS, at_ms_of, read_clip
+from tests.unit.edge_bridge.encoded_frames import (
+    CAMERA,
+    OTHER_RUN,
+    RUN,
+    START_MS,
+    at_ms_of,
+    read_clip,
+)
 from vision.detector import DetectedObject
 
 TALLY = OutcomeCounts()

@@ -8,7 +8,7 @@ import pytest
 from domain.errors import MediaError
 from edge_bridge.inference.decode import CameraDecoder, EncodedPacket
 from tests.footage import read_number, write_clip
-from tests.unit.edge_bridge.packets import CAMERA, OTHER_RUN, RUN, Clip, at_ms_of, read_clip
+from tests.unit.edge_bridge.encoded_frames import CAMERA, OTHER_RUN, RUN, Clip, at_ms_of, read_clip
 
 FPS, TICK = 25, 90_000 // 25
 

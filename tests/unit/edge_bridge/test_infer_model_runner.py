@@ -11,7 +11,7 @@ from domain.errors import ModelError
 from edge_bridge.inference.camera_pipeline import SampledFrame
 from edge_bridge.inference.model_runner import MAX_WAITING, BatchRunner
 from edge_bridge.inference.outcome_counts import OutcomeCounts
-from tests.unit.edge_bridge.packets import CAMERA, RUN, START_MS
+from tests.unit.edge_bridge.encoded_frames import CAMERA, RUN, START_MS
 from tests.unit.vision.models import write_card, write_seeing
 from tests.waiting import wait_for
 from vision.detector import BgrImage, DetectedObject

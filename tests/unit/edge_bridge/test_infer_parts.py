@@ -18,7 +18,7 @@ from edge_bridge.config.inference import (
 from edge_bridge.inference import ipc
 from edge_bridge.inference.batcher import Batcher
 from edge_bridge.inference.errors import wait_s
-from tests.unit.edge_bridge.packets import CAMERA, OTHER_RUN, RUN, START_MS
+from tests.unit.edge_bridge.encoded_frames import CAMERA, OTHER_RUN, RUN, START_MS
 
 # --- configuration
 

@@ -11,7 +11,7 @@ from edge_bridge.inference.frame_queue import QueuedFrame
 from edge_bridge.inference.handover import Handover
 from edge_bridge.inference.model_files import fingerprint
 from edge_bridge.inference.worker_process import WorkerProcess
-from tests.unit.edge_bridge.packets import RUN
+from tests.unit.edge_bridge.encoded_frames import RUN
 from tests.unit.vision.models import write_card
 
 

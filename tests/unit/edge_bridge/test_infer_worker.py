@@ -15,7 +15,7 @@ from edge_bridge.inference import model_runner
 from edge_bridge.inference.decode import DecodedFrame
 from edge_bridge.inference.ipc import WorkerChannel
 from edge_bridge.inference.worker import InferenceWorker
-from tests.unit.edge_bridge.packets import OTHER_RUN, RUN, START_MS
+from tests.unit.edge_bridge.encoded_frames import OTHER_RUN, RUN, START_MS
 from tests.waiting import wait_for
 from vision.detector import BgrImage, DetectedObject, clip
 

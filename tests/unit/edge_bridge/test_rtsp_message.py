@@ -2,14 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_bridge.capture.source import SourceError
-from edge_bridge.rtsp.fault import NotPlainError
+from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
 from edge_bridge.rtsp.message import (
     MOST_BODY,
     MOST_HEAD,
-    Incoming,
     Message,
-    on_the_wire,
+    RtspParser,
+    encode_url,
     parsed,
     request,
 )
@@ -17,7 +16,7 @@ from edge_bridge.rtsp.message import (
 
 def taken(data: bytes, cuts: list[int] | None = None) -> tuple[list[Message | bytes], bytes]:
     """Return what comes of bytes that arrive cut at these places, and what is left."""
-    incoming, items = Incoming(), []
+    incoming, items = RtspParser(), []
     places = sorted({min(cut, len(data)) for cut in cuts or []} | {0, len(data)})
     for begin, end in zip(places, places[1:] or [len(data)], strict=False):
         incoming.add(data[begin:end])
@@ -83,7 +82,7 @@ def test_a_head_of_short_lines_and_empty_lines_before_it() -> None:
     ],
 )
 def test_what_is_no_rtsp(data: bytes) -> None:
-    with pytest.raises(NotPlainError):
+    with pytest.raises(UnsupportedStreamError):
         taken(data)
 
 
@@ -98,7 +97,7 @@ def test_what_is_no_rtsp(data: bytes) -> None:
     ],
 )
 def test_what_is_too_long(data: bytes) -> None:
-    with pytest.raises(SourceError, match="never ends or is far too long"):
+    with pytest.raises(CameraError, match="never ends or is far too long"):
         taken(data)
 
 
@@ -125,7 +124,7 @@ def test_chance_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
     for begin in (b"", b"$", b"RTSP/1.0 200 OK\r\n", b"RTSP/1.0 401 \r\nContent-Length: 3\r\n\r\n"):
         try:
             items, rest = taken(begin + data, cuts)
-        except (NotPlainError, SourceError):
+        except (UnsupportedStreamError, CameraError):
             continue
         frames = sum(len(item) for item in items if isinstance(item, bytes))
         assert frames + len(rest) <= len(begin + data)
@@ -140,4 +139,4 @@ def test_a_request() -> None:
 
 def test_an_address_breaks_no_line() -> None:
     odd = "rtsp://x/a b\r\nX: 1/\u00fc?q=1&r=%20"
-    assert on_the_wire(odd) == "rtsp://x/a%20b%0D%0AX:%201/%C3%BC?q=1&r=%20"
+    assert encode_url(odd) == "rtsp://x/a%20b%0D%0AX:%201/%C3%BC?q=1&r=%20"

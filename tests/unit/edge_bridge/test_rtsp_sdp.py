@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_bridge.rtsp.fault import NotPlainError
+from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.message import Message
-from edge_bridge.rtsp.sdp import Media, aggregate_of, base_of, media_of, resolved
+from edge_bridge.rtsp.sdp import MediaDescription, aggregate_of, base_of, media_of, resolved
 
 BEGIN = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
 BASE = "rtsp://192.0.2.7/live"
@@ -45,7 +45,7 @@ TALKING = (
 def test_absolute_addresses() -> None:
     video, audio = media_of(ABSOLUTE, BASE, audio=True)
     place = "rtsp://192.0.2.7:554/Streaming/Channels/101/"
-    assert video == Media(
+    assert video == MediaDescription(
         "video", 96, "H264", 90_000, 1,
         {
             "profile-level-id": "420029", "packetization-mode": "1",
@@ -53,7 +53,7 @@ def test_absolute_addresses() -> None:
         },
         place + "trackID=1?transportmode=unicast",
     )  # fmt: skip
-    assert audio == Media(
+    assert audio == MediaDescription(
         "audio", 8, "PCMA", 8_000, 1, {}, place + "trackID=2?transportmode=unicast"
     )
     assert aggregate_of(ABSOLUTE, BASE) == place
@@ -126,7 +126,7 @@ def test_what_names_are_relative_to(headers: tuple[tuple[str, str], ...], base: 
     ],
 )
 def test_what_is_not_plain(sdp: str, why: str) -> None:
-    with pytest.raises(NotPlainError, match=why):
+    with pytest.raises(UnsupportedStreamError, match=why):
         media_of(sdp, BASE, audio=True)
 
 
@@ -136,7 +136,7 @@ def test_lines_in_any_order_raise_nothing_else(lines: list[str], cut: int) -> No
     sdp = "\n".join(lines)
     try:
         media = media_of(sdp[: len(sdp) - cut], BASE, audio=True)
-    except NotPlainError:
+    except UnsupportedStreamError:
         return
     assert media[0].coding in ("H264", "H265")
     assert all("\r" not in one.control and " " not in one.control for one in media)

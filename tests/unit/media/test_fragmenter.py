@@ -12,21 +12,21 @@ import pytest
 
 from domain.errors import MediaError
 from media import keyframes, mpegts
-from media.fragmenter import Fragment, Fragmenter, Limits
-from media.fragmenter_time import HZ
+from media.fragmenter import Fragment, Fragmenter, FragmentLimits
+from media.timestamps import HZ
 from tests.unit.media.clips import make_clip
 
 T0_MS = 1_760_000_000_000
 
 
 def cut(
-    path: Path, limits: Limits | None = None, *, audio: bool = True, shift: int = 0
+    path: Path, limits: FragmentLimits | None = None, *, audio: bool = True, shift: int = 0
 ) -> list[Fragment]:
     """Fragment a whole clip; `shift` seconds are added to all its times."""
     with av.open(str(path)) as source:
         video = source.streams.video[0]
         sound = source.streams.audio[0] if audio and source.streams.audio else None
-        fragmenter = Fragmenter(video, sound, limits or Limits(target_ms=2_000))
+        fragmenter = Fragmenter(video, sound, limits or FragmentLimits(target_ms=2_000))
         out: list[Fragment] = []
         for packet in source.demux(video, *([sound] if sound else [])):
             out += fragmenter.push(packet, T0_MS)
@@ -152,7 +152,7 @@ def sound_times(data: bytes) -> list[int]:
 def test_cuts_at_the_first_keyframe_at_or_after_the_target(
     target_ms: int, gop: int, length: int, tmp_path: Path
 ) -> None:
-    fragments = cut(make_clip(tmp_path / "clip.mp4", gop=gop), Limits(target_ms=target_ms))
+    fragments = cut(make_clip(tmp_path / "clip.mp4", gop=gop), FragmentLimits(target_ms=target_ms))
     assert {fragment.frames for fragment in fragments} == {length}
 
 
@@ -160,7 +160,7 @@ def test_a_stream_without_keyframes_ends_the_run_but_keeps_what_there_is(tmp_pat
     path = make_clip(tmp_path / "clip.mp4", pictures=250, gop=1_000)
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        fragmenter = Fragmenter(video, None, Limits(target_ms=2_000, most_ms=5_000))
+        fragmenter = Fragmenter(video, None, FragmentLimits(target_ms=2_000, most_ms=5_000))
         with pytest.raises(MediaError, match=r"no keyframe for 5 s.*\(GOP\)"):
             for packet in source.demux(video):
                 assert not list(fragmenter.push(packet, T0_MS))
@@ -172,7 +172,7 @@ def test_a_run_that_never_begins_says_so(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=50, gop=1_000)
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        fragmenter = Fragmenter(video, None, Limits(first_key_ms=1_000))
+        fragmenter = Fragmenter(video, None, FragmentLimits(first_key_ms=1_000))
         pictures = [packet for packet in source.demux(video) if not packet.is_keyframe]
         with pytest.raises(MediaError, match="no keyframe within 1 s"):
             for n, packet in enumerate(pictures):
@@ -197,7 +197,7 @@ def cut_changed(path: Path, change) -> list[Fragment]:  # type: ignore[no-untype
     """Fragment a clip whose packets `change` changes; what was recorded before an error too."""
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        fragmenter = Fragmenter(video, None, Limits(target_ms=2_000))
+        fragmenter = Fragmenter(video, None, FragmentLimits(target_ms=2_000))
         out: list[Fragment] = []
         for n, packet in enumerate(pictures_of(source)):
             out += fragmenter.push(change(n, packet), T0_MS)
@@ -251,7 +251,7 @@ def test_sound_goes_on_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> No
     out: list[Fragment] = []
     with av.open(str(path)) as source:
         video, audio = source.streams.video[0], source.streams.audio[0]
-        fragmenter = Fragmenter(video, audio, Limits(target_ms=2_000))
+        fragmenter = Fragmenter(video, audio, FragmentLimits(target_ms=2_000))
         late = False
         for packet in source.demux(video, audio):
             if packet.size and packet.time_base is not None and packet.pts is not None:
@@ -269,7 +269,7 @@ def test_sound_goes_on_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> No
         sound = joined.streams.audio[0]
         seconds = sum(frame.samples for frame in joined.decode(sound)) / sound.sample_rate
     assert abs(seconds - lasted_s) < 0.2
-    assert fragmenter.sound_dropped < 10  # those between one stream's jump and the other's
+    assert fragmenter.audio_dropped < 10  # those between one stream's jump and the other's
 
 
 def test_missing_parameter_sets_are_put_before_each_keyframe(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_changed_picture_size_ends_the_run(tmp_path: Path) -> None:
     small = make_clip(tmp_path / "small.ts", pictures=50)
     large = make_clip(tmp_path / "large.ts", pictures=50, size=(320, 240))
     with av.open(str(small)) as one, av.open(str(large)) as other:
-        fragmenter = Fragmenter(one.streams.video[0], None, Limits())
+        fragmenter = Fragmenter(one.streams.video[0], None, FragmentLimits())
         for packet in pictures_of(one):
             list(fragmenter.push(packet, T0_MS))
         with pytest.raises(MediaError, match="changed its picture's size"):
@@ -302,7 +302,7 @@ def test_lengths_of_mp4_are_not_taken_for_start_codes(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=50)
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        fragmenter = Fragmenter(video, None, Limits())
+        fragmenter = Fragmenter(video, None, FragmentLimits())
         first = next(pictures_of(source))
         for number in range(3):
             # One slice of 0x107 bytes: read for a start code, its length is an SPS and more of it.
@@ -317,7 +317,7 @@ def test_sound_that_stops_does_not_stop_pictures(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=300, audio="aac")
     with av.open(str(path)) as source:
         video, sound = source.streams.video[0], source.streams.audio[0]
-        fragmenter = Fragmenter(video, sound, Limits(target_ms=2_000))
+        fragmenter = Fragmenter(video, sound, FragmentLimits(target_ms=2_000))
         out: list[Fragment] = []
         for packet in source.demux(video, sound):
             if packet.size and (packet.stream is video or float(packet.pts * packet.time_base) < 3):
@@ -336,7 +336,7 @@ def test_refuses_other_codecs_by_name(tmp_path: Path) -> None:
         container.mux(stream.encode(av.VideoFrame(64, 64, "yuvj420p")))
         container.mux(stream.encode(None))
     with av.open(str(path)) as source, pytest.raises(MediaError, match=r"sends mjpeg.*H\.264"):
-        Fragmenter(source.streams.video[0], None, Limits())
+        Fragmenter(source.streams.video[0], None, FragmentLimits())
 
 
 def test_packets_of_a_damaged_file_are_refused() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import MediaError
 from media.keyframes import index
-from media.thumbnail import HEAD_BYTES, assembled, cut_for, jpeg
+from media.thumbnail import HEAD_BYTES, assemble, jpeg, ranges_for
 from tests.unit.media.video import STEP, clip
 
 KEYFRAMES = [(0, 564, 1_000), (90_000, 5_000, 2_000), (180_000, 9_000, 2_000)]
@@ -21,7 +21,7 @@ KEYFRAMES = [(0, 564, 1_000), (90_000, 5_000, 2_000), (180_000, 9_000, 2_000)]
     ],
 )
 def test_only_the_bytes_needed(at_ms, keyframe, ranges, why) -> None:
-    cut = cut_for(at_ms, start_ms=50_000, start_pts=0, size_bytes=20_000, keyframes=KEYFRAMES)
+    cut = ranges_for(at_ms, start_ms=50_000, start_pts=0, size_bytes=20_000, keyframes=KEYFRAMES)
     assert (cut.keyframe, cut.ranges) == (keyframe, ranges), why
 
 
@@ -31,7 +31,7 @@ def test_only_the_bytes_needed(at_ms, keyframe, ranges, why) -> None:
     ids=["unknown", "none", "size unknown", "beyond the fragment"],
 )
 def test_all_of_it_where_keyframes_are_of_no_use(keyframes) -> None:
-    cut = cut_for(0, start_ms=0, start_pts=0, size_bytes=20_000, keyframes=keyframes)
+    cut = ranges_for(0, start_ms=0, start_pts=0, size_bytes=20_000, keyframes=keyframes)
     assert cut.ranges == ((0, 19_999),)
 
 
@@ -45,14 +45,14 @@ def test_the_picture_from_its_bytes_alone(at_ms: int, frame: int) -> None:
     found = index(data)
     keyframes = [(each.pts, each.offset, each.size) for each in found.keyframes]
     assert len(keyframes) == 2
-    cut = cut_for(
+    cut = ranges_for(
         at_ms,
         start_ms=0,
         start_pts=found.first_pts,
         size_bytes=len(data),
         keyframes=keyframes,
     )
-    read = assembled([data[first : last + 1] for first, last in cut.ranges])
+    read = assemble([data[first : last + 1] for first, last in cut.ranges])
     assert len(read) < len(data) / 2
     # x264 keeps a flat picture's level within a few steps.
     assert abs(brightness(jpeg(read, 160)) - frame * STEP) < STEP / 2
@@ -60,7 +60,7 @@ def test_the_picture_from_its_bytes_alone(at_ms: int, frame: int) -> None:
 
 def test_a_head_without_tables() -> None:
     with pytest.raises(MediaError, match="no PAT"):
-        assembled([(b"\x47\x01\x00\x10" + bytes(184)) * 10, b""])
+        assemble([(b"\x47\x01\x00\x10" + bytes(184)) * 10, b""])
 
 
 def test_size() -> None:

@@ -1,0 +1,69 @@
+"""What a camera is asked when FFmpeg could not say what is wrong."""
+
+import socket
+from collections.abc import Mapping
+
+import pytest
+
+from edge_bridge.capture.diagnose import ask
+from tests.locked_rtsp import Locked
+from tests.rtsp_camera import H264, RtspCamera, Track
+
+TRACK = Track(H264, list)
+DIGEST = 'Digest realm="a", nonce="{nonce}", algorithm='
+WITHIN_S = 20
+
+
+class Answering(RtspCamera):
+    """Answers DESCRIBE as it is told."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__([TRACK])
+        self._said = said
+
+    def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
+        connection.sendall(self._said.encode())
+        self.over.wait(WITHIN_S)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("RTSP/1.0 404 No\r\n\r\n", r"the camera knows no stream at this address (404)"),
+        ("RTSP/1.0 461 No\r\n\r\n", "does not offer this transport (461): choose the other one"),
+        ("RTSP/1.0 418 I am a\x1b[2Jteapot\r\n\r\n", "the camera answers 418 I am a [2Jteapot"),
+        (
+            "RTSP/1.0 301 Moved\r\nlocation: rtsp://u:s3cret@elsewhere:9/x\r\n\r\n",
+            "sends us to another address at elsewhere:9 (301)",
+        ),
+        ("RTSP/1.0 200 OK\r\nContent-Length: 2000000000\r\n\r\n", "far too long"),
+        ("SSH-2.0-x\r\n", "does not speak RTSP: mend the port"),
+    ],
+)
+def test_what_it_answers_is_told(said: str, words: str) -> None:
+    with Answering(said) as camera:
+        told = ask(camera.url, WITHIN_S)
+    assert told is not None and words in told and "s3cret" not in told
+
+
+def test_nothing_is_wrong_with_a_camera_that_answers() -> None:
+    with RtspCamera([TRACK]) as camera:
+        assert ask(camera.url, WITHIN_S) is None
+
+
+@pytest.mark.parametrize(
+    ("offers", "words"),
+    [
+        (["MD5"], None),
+        (["SHA-256", "MD5-sess"], None),
+        (["MD5", "SHA-256"], "SHA-256, which is not spoken here: allow MD5 alone in its settings, "
+         "or choose transport tcp"),
+        (["SHA-512-256"], "SHA-512-256, which is not spoken here: allow MD5 alone in its settings"),
+    ],
+)  # fmt: skip
+def test_a_hash_that_ffmpeg_does_not_know_is_named(offers: list[str], words: str | None) -> None:
+    with Locked([TRACK], [DIGEST + one for one in offers]) as camera:
+        told = ask(camera.url, WITHIN_S)
+    assert told is None if words is None else words in str(told)
+    assert camera.shown == [], "nothing was signed"

@@ -1,0 +1,185 @@
+"""Reading RTSP's own connection: whole packets out of pieces of chance, and nothing else."""
+
+import random
+import socket
+from collections.abc import Iterable
+
+import pytest
+
+from edge_bridge.rtsp import interleaved as module
+from edge_bridge.rtsp.av_sync import AvSync
+from edge_bridge.rtsp.errors import UnsupportedStreamError
+from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
+from edge_bridge.rtsp.interleaved import InterleavedReader
+from edge_bridge.rtsp.rtp import SequenceTracker, TimestampUnwrapper, sender_report
+from tests.rtsp_camera import Packet, interleaved
+from tests.unit.edge_bridge.rtp_packets import cut, in_pieces, packets, video
+
+ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 5\r\n\r\n$body"
+ASKED = b"GET_PARAMETER rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+
+
+class Read:
+    """What comes out of bytes that a connection brings in pieces."""
+
+    def __init__(self, pieces: Iterable[bytes], begun: bytes = b"") -> None:
+        self.packets: list[tuple[int, bytes]] = []
+        self.said: list[bytes] = []
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            stream = InterleavedReader(
+                ours,
+                begun,
+                {channel: self.taker(channel) for channel in (0, 1)},
+                {},
+                self.said.append,
+            )
+            stream.dispatch()
+            for piece in pieces:
+                theirs.sendall(piece)
+                assert stream.receive()
+                stream.dispatch()
+            theirs.close()
+            assert not stream.receive()
+
+    def taker(self, channel: int) -> module.PacketHandler:
+        def take(data: bytearray, at: int, end: int) -> None:
+            self.packets.append((channel, bytes(data[at:end])))
+
+        return take
+
+
+def sent_packets(chance: random.Random, count: int) -> list[tuple[int, bytes]]:
+    sizes = [chance.choice((1, 100, 1_400, 65_535)) for _ in range(count)]
+    return [(chance.randrange(2), chance.randbytes(size)) for size in sizes]
+
+
+def test_packets_and_words_are_told_apart_however_they_are_cut() -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    packets = sent_packets(chance, 60)
+    stream = b"".join(
+        interleaved(channel, data) + chance.choice((b"", b"", ANSWER, ASKED))
+        for channel, data in packets
+    )
+    for most in (2, 50, 3_000, 60_000):
+        part = stream if most > 50 else stream[:5_000]
+        begun, *pieces = cut(part, chance, most)
+        read = Read(pieces, begun)
+        assert read.packets == packets[: len(read.packets)]
+        if most > 50:
+            assert len(read.packets) == len(packets)
+        assert len(read.said) == part.count(ANSWER) + part.count(ASKED)
+        assert set(read.said) <= {ANSWER.partition(b"\r\n\r\n")[0], ASKED[:-4]}
+
+
+def test_rubbish_between_packets_is_passed_over() -> None:
+    read = Read([b"\x00\x01" + interleaved(0, b"one"), b"AB\x00" + interleaved(1, b"two")])
+    assert read.packets == [(0, b"one"), (1, b"two")]
+
+
+def test_channels_that_nobody_asked_for_are_passed_over() -> None:
+    read = Read([interleaved(7, b"what") + interleaved(0, b"one")])
+    assert read.packets == [(0, b"one")]
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x00" * 70_000,
+        interleaved(9, b"a" * 65_000),
+        b"RTSP/1.0 200 " + b"a" * 70_000,
+        b"A" * 70_000,
+    ],
+)
+def test_a_stream_of_anything_else_is_left(rubbish: bytes) -> None:
+    with pytest.raises(UnsupportedStreamError, match="no packets of its streams"):
+        Read([rubbish] * 40)
+
+
+def test_time_runs_over_32_bits_and_back() -> None:
+    time = TimestampUnwrapper()
+    assert [time.ticks(stamp) for stamp in (0xFFFFFFF0, 0x10, 0xFFFFFFF8, 0x20)] == [0, 32, 8, 48]
+    assert (time.near(0x30), time.near(0xFFFFFFF0)) == (64, 0)
+
+
+def test_missing_packets_are_counted_over_16_bits() -> None:
+    sequence = SequenceTracker()
+    for number in (65_534, 65_535, 2, 3, 3):
+        if number != sequence.expected:
+            sequence.gap(number)
+        sequence.expected = number + 1 & 0xFFFF
+    assert sequence.lost == 2
+
+
+def report(utc_s: float, stamp: int) -> bytes:
+    ntp = round((utc_s + 2_208_988_800) * (1 << 32))
+    return b"\x80\xc8\x00\x06\x00\x00\x00\x07" + ntp.to_bytes(8, "big") + stamp.to_bytes(4, "big")
+
+
+def test_a_sender_report_tells_a_moment() -> None:
+    told = sender_report(report(1_700_000_000.25, 77))
+    assert told is not None
+    assert (told.utc_us, told.stamp) == (1_700_000_000_250_000, 77)
+    assert sender_report(report(1_700_000_000, 77)[:19]) is None
+    assert sender_report(b"\x80\xc9" + bytes(30)) is None
+    assert sender_report(report(-2_208_988_800, 77)) is None  # it has no clock
+
+
+def test_sound_goes_by_its_arrival_until_the_camera_tells_better() -> None:
+    pictures, sound = TimestampUnwrapper(), TimestampUnwrapper()
+    sync = AvSync(pictures, sound, 8_000)
+    pictures.ticks(1_000)
+    sound.ticks(500_000)
+    pictures.ticks(1_000 + 90_000)
+    # The newest picture is of second 1 and came 40 ms before this sound.
+    assert sync.arrived((90_000, 10_000), (0, 10_040)) == 8_000 + 320
+    assert sync.arrived((180_000, 11_000), (8_000, 11_900)) == 8_000 + 320  # it stays so
+    first = sender_report(report(1_000, 1_000 + 90_000))
+    assert first is not None
+    sync.reported(False, first)
+    assert sync.arrived((90_000, 0), (0, 0)) == 8_320  # one alone tells nothing
+    late = sender_report(report(1_000.5, 500_000))
+    assert late is not None
+    sync.reported(True, late)  # this sound is of second 1.5 of the pictures
+    assert sync.arrived((90_000, 0), (0, 0)) == 12_000
+    wrong = sender_report(report(2_000, 500_000))
+    assert wrong is not None
+    sync.reported(True, wrong)
+    assert sync.arrived((90_000, 0), (0, 0)) == 12_000
+
+
+@pytest.mark.parametrize("coding", ["H264", "H265"])
+def test_going_on_takes_what_taking_one_by_one_takes(coding: str) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    first, second = (b"\x65\x88", b"\x41\x9a") if coding == "H264" else (b"\x26\1\x88", b"\2\1\x9a")
+    sent = []
+    for number in range(300):
+        unit = (second if number % 10 else first) + chance.randbytes(chance.randrange(1, 9_000))
+        pieces = list(in_pieces(unit, coding, chance.randrange(20, 1_400)))
+        for place, piece in enumerate(pieces):
+            sent.append(Packet(0, number * 3_600, place == len(pieces) - 1, piece))
+    stream = b""
+    for packet in packets(sent):
+        if chance.random() < 0.005:
+            continue  # missing
+        stream += interleaved(chance.choice((0,) * 50 + (1,)), packet)
+        stream += chance.choice((b"",) * 50 + (ANSWER,))
+    outcomes = []
+    for goes_on in (True, False):
+        pictures = H26xDepacketizer(video(coding), 0)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            goes = {0: pictures.go_on} if goes_on else {}
+            reader = InterleavedReader(ours, b"", {0: pictures.take}, goes, lambda _: None)
+            for piece in cut(stream, random.Random(seed)):
+                theirs.sendall(piece)
+                assert reader.receive()
+                reader.dispatch()
+        pictures.finish()
+        outcomes.append((pictures.done, pictures.sequence.lost))
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0][0]) > 100
