@@ -34,8 +34,8 @@ from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId
 from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.spool.thread import SpoolThread
 from media.fragmenter import FragmentLimits
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
@@ -142,7 +142,7 @@ class _WatchedEdge(NumberedEdge):
         super().__init__(config)
         self._watch = watch
 
-    def _looks(self, owner: SpoolOwner) -> NumberedEyes:
+    def _looks(self, owner: SpoolThread) -> NumberedEyes:
         self._watch.follow(owner.spool)
         return super()._looks(owner)
 

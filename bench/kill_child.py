@@ -31,8 +31,8 @@ from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.config.upload import UploadConfig
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.rtsp.errors import CameraError
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
@@ -85,7 +85,9 @@ async def _run(orders: Orders, tell: Connection) -> None:
     limits = SpoolLimits(max_bytes=8 << 30, free_floor_bytes=0, free_floor_s=0)
     marks = Marks(orders.marks)
     with marks.at("mending"):
-        owner = SpoolOwner(lambda: open_spool(orders.spool, "bench", limits, beside=True), changed)
+        owner = SpoolThread(
+            lambda: open_spool(orders.spool, "bench", limits, background_recovery=True), changed
+        )
     env = orders.env
     region = env["AWS_DEFAULT_REGION"]
     store = ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"])
@@ -117,11 +119,11 @@ async def _run(orders: Orders, tell: Connection) -> None:
 
 def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
     """Let marks tell what goes on: the methods are what they were, with a mark around."""
-    together, put_once, send = spool.journal.together, store.put_once, queue.send
+    begin, put_once, send = spool.journal.transaction, store.put_once, queue.send
 
     @contextlib.contextmanager
     def transaction() -> Iterator[None]:
-        with marks.at("journal"), together():
+        with marks.at("journal"), begin():
             yield
 
     async def put(*args: Any, **kwargs: Any) -> bool:
@@ -135,7 +137,7 @@ def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
     laid: list[tuple[object, str, Callable[..., Any]]] = [
         (spool.files, "write", marks.around("fragment", spool.files.write)),
         (spool.journal, "together", transaction),
-        (spool, "mend", marks.around("mending", spool.mend)),
+        (spool, "recover", marks.around("mending", spool.recover)),
         (spool, "uploaded", marks.around("journal", spool.uploaded)),
         (store, "put_once", put),
         (queue, "send", sent),
@@ -156,7 +158,7 @@ class _Teller:
             self._pipe.send(word)
 
 
-def _record(orders: Orders, owner: SpoolOwner, teller: _Teller) -> None:
+def _record(orders: Orders, owner: SpoolThread, teller: _Teller) -> None:
     watched = _Watched(owner, teller, asyncio.get_running_loop())
     for camera in orders.cameras:
         recording = RecordingContext(
@@ -195,7 +197,9 @@ class _Watched:
     A camera waits until its fragment is durable, so that one fragment at most is being written.
     """
 
-    def __init__(self, owner: SpoolOwner, teller: _Teller, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, owner: SpoolThread, teller: _Teller, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._owner, self._teller, self._loop = owner, teller, loop
         self._shown: dict[str, int] = {}
 

@@ -15,7 +15,7 @@ from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference_manager import InferenceManager
-from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.thread import SpoolThread
 
 FPS = 10
 GOP = 10
@@ -41,7 +41,7 @@ def write_clip(path: Path, frames: int, *, fps: int = FPS, gop: int = GOP) -> No
 class NumberedEyes(InferenceManager):
     """Stands where local inference does: tells a detection for every fifth picture."""
 
-    def __init__(self, owner: SpoolOwner) -> None:
+    def __init__(self, owner: SpoolThread) -> None:
         self._owner = owner
         self._seen: dict[str, int] = defaultdict(int)
         self.unsettled = False
@@ -86,9 +86,9 @@ class NumberedEdge(Edge):
     """The edge as it is, but for what looks at its pictures."""
 
     eyes: NumberedEyes
-    owner: SpoolOwner
+    owner: SpoolThread
 
-    def _looks(self, owner: SpoolOwner) -> NumberedEyes:
+    def _looks(self, owner: SpoolThread) -> NumberedEyes:
         self.owner = owner
         self.eyes = NumberedEyes(owner)
         return self.eyes

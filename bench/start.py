@@ -36,7 +36,7 @@ from domain.times import utc_ms
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.files import tail_of
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.rows import FragmentRow, State
+from edge_bridge.spool.rows import FragmentState, SpooledFragment
 from edge_bridge.spool.spool import open_spool
 from local.folder import DataFolder
 from local.ports import HOST, Ports
@@ -121,7 +121,7 @@ def _put(journal: Journal, root: Path, made: Iterator[tuple[FragmentArrived, byt
     known: dict[str, Path] = {}
     while True:
         count = 0
-        with journal.together():
+        with journal.transaction():
             for event, data in made:
                 if event.run not in known:
                     known[event.run] = root / event.camera / event.run
@@ -129,9 +129,9 @@ def _put(journal: Journal, root: Path, made: Iterator[tuple[FragmentArrived, byt
                     journal.put_run(event.run, event.camera)
                 path = known[event.run] / f"{event.seq:08d}.frag"
                 path.write_bytes(data + tail_of(event))
-                row = FragmentRow(
+                row = SpooledFragment(
                     event.camera, event.run, event.seq, event.start_ms, event.size_bytes,
-                    encode(event).decode(), State.STORED,
+                    encode(event).decode(), FragmentState.STORED,
                 )  # fmt: skip
                 journal.put_fragment(row, event.end_ms)
                 if (count := count + 1) == _AT_ONCE:

@@ -103,7 +103,7 @@ def _health(arguments: argparse.Namespace) -> int:
 
 def _discover(arguments: argparse.Namespace) -> int:
     from edge_bridge.discovery.discover import (  # noqa: PLC0415 - only this command needs it
-        Wanted,
+        DiscoveryRequest,
         discover,
         print_table,
         write_draft,
@@ -117,7 +117,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         arguments.password_env,
         str(arguments.password_file.resolve()) if arguments.password_file else None,
     )
-    wanted = Wanted(arguments.interface, tuple(arguments.device), arguments.timeout)
+    wanted = DiscoveryRequest(arguments.interface, tuple(arguments.device), arguments.timeout)
     devices = asyncio.run(discover(wanted, _login(arguments)))
     if not devices:
         raise ConfigError(

@@ -23,9 +23,9 @@ from edge_bridge.recorders import RecorderManager
 from edge_bridge.remote_config.manager import RemoteConfigManager
 from edge_bridge.remote_config.runtime import EdgeRuntime
 from edge_bridge.spool.disk import DiskError
-from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.thread import SpoolThread
+from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.endpoints import endpoints
 from edge_bridge.upload.link import Link
@@ -88,14 +88,14 @@ class Edge:
             work.set()
 
         owner = await asyncio.to_thread(
-            SpoolOwner,
+            SpoolThread,
             lambda: open_spool(
                 spool.dir,
                 config.edge,
                 limits,
                 clock=self._clock,
                 own_disk=spool.own_disk,
-                beside=True,
+                background_recovery=True,
             ),
             changed,
         )
@@ -181,14 +181,14 @@ class Edge:
         if (password := http.password()) is None:
             return None
         # The page's pictures need OpenCV and NumPy: 30 MiB that a device without it saves.
-        from edge_bridge.page.access import Access  # noqa: PLC0415
-        from edge_bridge.page.footage import Footage  # noqa: PLC0415
+        from edge_bridge.page.access import PageAccess  # noqa: PLC0415
+        from edge_bridge.page.footage import SpoolFootage  # noqa: PLC0415
         from edge_bridge.page.views import Page  # noqa: PLC0415
 
         head = {"site": self._config.site, "edge": self._config.edge}
         return Page(
-            Access(password.get_secret_value(), time.monotonic),
-            Footage(
+            PageAccess(password.get_secret_value(), time.monotonic),
+            SpoolFootage(
                 self._config.spool.dir,
                 lambda camera: self._cameras.masks_of(camera) if self._cameras else [],
             ),
@@ -203,12 +203,12 @@ class Edge:
             return None
         return _kept("central configuration", lambda: central.run(site))
 
-    def _looks(self, owner: SpoolOwner) -> InferenceManager:
+    def _looks(self, owner: SpoolThread) -> InferenceManager:
         """Make what looks at pictures; whoever measures the edge puts something else here."""
         return InferenceManager(lambda found: self._found(owner, found))
 
-    async def _found(self, owner: SpoolOwner, detection: Detection) -> None:
-        kind = HELD + detection.type if is_held(detection.run) else detection.type
+    async def _found(self, owner: SpoolThread, detection: Detection) -> None:
+        kind = UNDATED_PREFIX + detection.type if is_held(detection.run) else detection.type
         stamped = self._cameras.restamped(detection) if self._cameras else detection
         owner.message(kind, encode(stamped))
 
@@ -220,7 +220,7 @@ class Edge:
         await self._stopping.wait()
 
     async def _flush(
-        self, owner: SpoolOwner, tasks: "list[asyncio.Task[None]]", flush_s: int
+        self, owner: SpoolThread, tasks: "list[asyncio.Task[None]]", flush_s: int
     ) -> None:
         deadline = time.monotonic() + flush_s
         while time.monotonic() < deadline:
@@ -233,7 +233,7 @@ class Edge:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _stamp(self, owner: SpoolOwner, changed: Callable[[], None]) -> None:
+    async def _stamp(self, owner: SpoolThread, changed: Callable[[], None]) -> None:
         """Hold footage back while the clock is plainly wrong, and stamp it afterwards."""
         was_wrong = False
         while True:
@@ -247,7 +247,7 @@ class Edge:
                     )
                 else:
                     log.info("this device's clock is right now: what was held back is stamped")
-            while not wrong and await owner.call(owner.spool.stamp_held):
+            while not wrong and await owner.call(owner.spool.stamp_undated):
                 changed()
             changed()
             await asyncio.sleep(_STAMP_S)

@@ -23,8 +23,8 @@ from edge_bridge.clock_sync import ClockSync, clock_sync
 from edge_bridge.config import EdgeConfig
 from edge_bridge.remote_config.manager import ConfigStatus
 from edge_bridge.spool.disk import DiskError
-from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.rows import Counts
+from edge_bridge.spool.rows import SpoolCounts
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.temperatures import temperatures
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.outbox_sender import OutboxSender
@@ -43,7 +43,7 @@ class HeartbeatSender:
     def __init__(
         self,
         config: EdgeConfig,
-        owner: SpoolOwner,
+        owner: SpoolThread,
         sender: OutboxSender,
         bandwidth: BandwidthLimiter,
         *,
@@ -55,7 +55,7 @@ class HeartbeatSender:
         self._config, self._owner, self._sender = config, owner, sender
         self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
         self._config_told, self._ask_sync = config_told, ask_sync
-        self._counts = Counts(0, 0, None, 0, 0, 0)
+        self._counts = SpoolCounts(0, 0, None, 0, 0, 0)
         self._sync: ClockSync | None = None
         self._told: Any = None
         self._asking: asyncio.Task[tuple[int, int]] | None = None
@@ -75,7 +75,7 @@ class HeartbeatSender:
             "disk": {"state": state, "detail": detail, "since_ms": since_ms},
             "spool": {
                 "bytes": self._owner.spool.file_bytes,
-                "mending": self._owner.spool.mending,
+                "mending": self._owner.spool.recovering,
                 "waiting": self._counts.stored,
                 "oldest_ms": self._counts.oldest_ms,
                 "unnoticed": self._counts.uploaded,
@@ -146,7 +146,7 @@ class HeartbeatSender:
 
     def _ask_space(self) -> tuple[int, int]:
         spool = self._owner.spool
-        return spool.disk.free()[0], spool.floor_bytes()
+        return spool.disk.free()[0], spool.min_free_bytes()
 
     def _look_at_sync(self) -> ClockSync:
         """Ask whether the clock is kept; a change is told in the log."""
@@ -172,7 +172,7 @@ class HeartbeatSender:
         metrics.DISK_FREE.set(free)
         metrics.DISK_GOOD.set(int(good))
         metrics.HELD.set(counts.held)
-        metrics.MENDING.set(int(spool.mending))
+        metrics.MENDING.set(int(spool.recovering))
         metrics.FLOOR.set(floor if good else 0)
         metrics.RATE.set(spool.hour_bytes())
         metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)

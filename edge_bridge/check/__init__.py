@@ -2,6 +2,6 @@
 
 from edge_bridge.check.camera import check_camera, streams_of
 from edge_bridge.check.check import check
-from edge_bridge.check.finding import Finding, print_table
+from edge_bridge.check.result import CheckResult, print_table
 
-__all__ = ["Finding", "check", "check_camera", "print_table", "streams_of"]
+__all__ = ["CheckResult", "check", "check_camera", "print_table", "streams_of"]

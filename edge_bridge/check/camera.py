@@ -6,7 +6,7 @@ import time
 from domain.errors import ConfigError, MediaError
 from domain.times import utc_ms
 from edge_bridge.capture.reader_choice import open_source
-from edge_bridge.check.finding import Finding
+from edge_bridge.check.result import CheckResult
 from edge_bridge.config import CameraConfig
 from media.fragmenter import Fragmenter, FragmentLimits
 
@@ -23,7 +23,7 @@ def streams_of(camera: CameraConfig) -> list[CameraConfig]:
     return [camera, camera.model_copy(update={**changes, "sub_url": None})]
 
 
-def check_camera(camera: CameraConfig, no_data_s: float) -> Finding:
+def check_camera(camera: CameraConfig, no_data_s: float) -> CheckResult:
     """Connect, and wait for a keyframe and what comes up to the next one."""
     what = f"camera {camera.id}"
     began_s = time.monotonic()
@@ -31,7 +31,7 @@ def check_camera(camera: CameraConfig, no_data_s: float) -> Finding:
         source = open_source(camera, no_data_s, threading.Event(), utc_ms)
     except ConfigError as error:
         text = str(error).removeprefix(f"{what}: ").rstrip(".")
-        return Finding(what, "bad", text, "mend its password_file or password_env")
+        return CheckResult(what, "bad", text, "mend its password_file or password_env")
     except MediaError as error:
         return _bad(what, error, "look at the camera, its url, and its username and password")
     try:
@@ -53,22 +53,22 @@ def check_camera(camera: CameraConfig, no_data_s: float) -> Finding:
         source.close()
     if first_pts is None:
         text += f", no keyframe within {_KEYFRAME_S:.0f} s"
-        return Finding(what, "bad", text, _SET_GOP)
+        return CheckResult(what, "bad", text, _SET_GOP)
     return _apart(what, text, _KEYFRAME_S)
 
 
-def _bad(what: str, error: MediaError, otherwise: str) -> Finding:
+def _bad(what: str, error: MediaError, otherwise: str) -> CheckResult:
     """Return a fault of the camera: what stands after the colon is what to do."""
     found, _, remedy = str(error).rstrip(".").partition(": ")
-    return Finding(what, "bad", found, remedy or otherwise)
+    return CheckResult(what, "bad", found, remedy or otherwise)
 
 
-def _apart(what: str, text: str, gap_s: float) -> Finding:
+def _apart(what: str, text: str, gap_s: float) -> CheckResult:
     if gap_s <= 0:
-        return Finding(
+        return CheckResult(
             what, "bad", f"{text}, time stamps that do not go on", "update the camera's firmware"
         )
     if gap_s > _ADVISED_KEYFRAME_S:
         text += f", keyframes more than {_ADVISED_KEYFRAME_S:.0f} s apart"
-        return Finding(what, "fair", text, _SET_GOP)
-    return Finding(what, "good", f"{text}, keyframe every {gap_s:.1f} s")
+        return CheckResult(what, "fair", text, _SET_GOP)
+    return CheckResult(what, "good", f"{text}, keyframe every {gap_s:.1f} s")

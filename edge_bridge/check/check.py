@@ -6,19 +6,19 @@ from typing import Literal
 from edge_bridge.check.camera import check_camera, streams_of
 from edge_bridge.check.cloud import check_queue, check_store
 from edge_bridge.check.device import check_clock, check_disk, check_model
-from edge_bridge.check.finding import Finding
+from edge_bridge.check.result import CheckResult
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.remote_config.preflight import counting
 
 _AT_ONCE = 4
 
 
-async def check(config: EdgeConfig) -> list[Finding]:
+async def check(config: EdgeConfig) -> list[CheckResult]:
     """Try everything; faults are findings, nothing is raised."""
     config, found, fault = await counting(config)
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def camera(one: CameraConfig) -> Finding:
+    async def camera(one: CameraConfig) -> CheckResult:
         async with limit:
             return await asyncio.to_thread(check_camera, one, config.no_data_s)
 
@@ -33,5 +33,5 @@ async def check(config: EdgeConfig) -> list[Finding]:
     if config.central is not None:
         remedy = "mend central.*, its key, or the site's configuration" if fault else ""
         state: Literal["good", "bad"] = "bad" if fault else "good"
-        findings.append(Finding("configuration", state, fault or found, remedy))
+        findings.append(CheckResult("configuration", state, fault or found, remedy))
     return findings

@@ -11,7 +11,7 @@ from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.events import Heartbeat
 from domain.events.registry import encode
 from domain.times import utc_ms
-from edge_bridge.check.finding import Finding
+from edge_bridge.check.result import CheckResult
 from edge_bridge.config import EdgeConfig
 from edge_bridge.upload.endpoints import endpoints
 from stores.objects import ObjectStore
@@ -33,7 +33,7 @@ _BY_CODE = {
 }
 
 
-async def check_store(config: EdgeConfig) -> Finding:
+async def check_store(config: EdgeConfig) -> CheckResult:
     """PUT a small object under the edge's own prefix, read it, delete it."""
 
     async def tried() -> str:
@@ -59,7 +59,7 @@ async def check_store(config: EdgeConfig) -> Finding:
     return await _found(f"S3 {config.cloud.bucket}", tried, config, "s3")
 
 
-async def check_queue(config: EdgeConfig) -> Finding:
+async def check_queue(config: EdgeConfig) -> CheckResult:
     """Send a heartbeat, which the cloud may get at any time."""
 
     async def tried() -> str:
@@ -80,16 +80,16 @@ async def check_queue(config: EdgeConfig) -> Finding:
 
 async def _found(
     what: str, tried: Callable[[], Awaitable[str]], config: EdgeConfig, service: str
-) -> Finding:
+) -> CheckResult:
     try:
         async with asyncio.timeout(_WITHIN_S):
-            return Finding(what, "good", await tried())
+            return CheckResult(what, "good", await tried())
     except TimeoutError:
         words = f"takes the connection, but does not answer within {_WITHIN_S} s"
-        return Finding(what, "bad", words, _ROUTE.format(service))
+        return CheckResult(what, "bad", words, _ROUTE.format(service))
     except Exception as error:
         # What the libraries say of an address that is none is of many kinds.
-        return Finding(what, "bad", _words(error), _remedy(error, config, service))
+        return CheckResult(what, "bad", _words(error), _remedy(error, config, service))
 
 
 def _words(error: Exception) -> str:

@@ -12,7 +12,7 @@ import aiohttp
 from domain.errors import ConfigError, VigilError
 from domain.times import utc_ms
 from domain.unset_clock import plainly_wrong
-from edge_bridge.check.finding import Finding
+from edge_bridge.check.result import CheckResult
 from edge_bridge.clock_sync import clock_sync
 from edge_bridge.config import CloudConfig, EdgeConfig
 from edge_bridge.config.inference import InferenceConfig
@@ -27,7 +27,7 @@ _CLOCK_FAIR_S, _CLOCK_BAD_S = 5, 120
 _ANSWER_S = 5
 
 
-def check_disk(config: EdgeConfig) -> Finding:
+def check_disk(config: EdgeConfig) -> CheckResult:
     """Write, force to disk and read back; compare space with the limits."""
     spool = config.spool
     folder, what = spool.dir, f"disk {spool.dir}"
@@ -43,13 +43,13 @@ def check_disk(config: EdgeConfig) -> Finding:
             os.fsync(file.fileno())
             took_s = time.monotonic() - began_s
             if Path(file.name).read_bytes() != data:
-                return Finding(what, "bad", "reads other bytes than were written", "replace it")
+                return CheckResult(what, "bad", "reads other bytes than were written", "replace it")
         free = shutil.disk_usage(folder).free
     except ConfigError as error:
         found, _, remedy = str(error).rstrip(".").partition(": ")
-        return Finding(what, "bad", found, remedy)
+        return CheckResult(what, "bad", found, remedy)
     except OSError as error:
-        return Finding(
+        return CheckResult(
             what, "bad", f"cannot be written ({error.strerror or error})",
             "mount it writable for this user, or choose another spool.dir",
         )  # fmt: skip
@@ -57,46 +57,46 @@ def check_disk(config: EdgeConfig) -> Finding:
     floor = spool.free_floor_bytes
     if free < floor:
         text += f"; {floor / _GIB:.1f} GiB are to stay free"
-        return Finding(what, "bad", text, "free space on it, or lower spool.free_floor_bytes")
+        return CheckResult(what, "bad", text, "free space on it, or lower spool.free_floor_bytes")
     if free - floor < spool.max_bytes:
         text += f"; the spool may take {spool.max_bytes / _GIB:.1f} GiB"
         most = max((free - floor) * 9 // 10, 1)
-        return Finding(what, "fair", text, f"lower spool.max_bytes to {_size(most)}")
-    return Finding(what, "good", text)
+        return CheckResult(what, "fair", text, f"lower spool.max_bytes to {_size(most)}")
+    return CheckResult(what, "good", text)
 
 
-async def check_clock(cloud: CloudConfig) -> Finding:
+async def check_clock(cloud: CloudConfig) -> CheckResult:
     """Compare the clock with that of S3, and ask the kernel whether it is kept."""
     if plainly_wrong(utc_ms()):
-        return Finding("clock", "bad", time.strftime("it says %Y-%m-%d", time.gmtime()), _NTP)
+        return CheckResult("clock", "bad", time.strftime("it says %Y-%m-%d", time.gmtime()), _NTP)
     apart_s = await _ahead_s(cloud)
     if apart_s is not None and abs(apart_s) > _CLOCK_FAIR_S:
         side = "ahead of" if apart_s > 0 else "behind"
         text = f"{abs(apart_s):.0f} s {side} the clock of S3"
-        return Finding("clock", "bad" if abs(apart_s) > _CLOCK_BAD_S else "fair", text, _NTP)
+        return CheckResult("clock", "bad" if abs(apart_s) > _CLOCK_BAD_S else "fair", text, _NTP)
     beside = "" if apart_s is None else ", and agrees with S3's"
     sync = clock_sync()
     if sync.state == "synchronised":
-        return Finding("clock", "good", f"synchronised, within {sync.error_ms} ms{beside}")
+        return CheckResult("clock", "good", f"synchronised, within {sync.error_ms} ms{beside}")
     detail, remedy = {
         "unsynchronised": ("not synchronised: nobody keeps it", _NTP),
         "unknown": ("the kernel does not say whether it is synchronised", _ASK_HOST),
     }[sync.state]
-    return Finding("clock", "fair", detail + beside.replace(", and", ", but it"), remedy)
+    return CheckResult("clock", "fair", detail + beside.replace(", and", ", but it"), remedy)
 
 
-def check_model(config: InferenceConfig) -> Finding:
+def check_model(config: InferenceConfig) -> CheckResult:
     """Load the model as local inference will."""
     if not config.enabled:
-        return Finding("model", "good", "off: this device records only")
+        return CheckResult("model", "good", "off: this device records only")
     from edge_bridge.inference.detectors import check as load  # noqa: PLC0415 - slow to load
 
     try:
         said = load(config)
     except VigilError as error:
         remedy = "mend inference.model or inference.providers"
-        return Finding("model", "bad", str(error).rstrip("."), remedy)
-    return Finding("model", "good", said)
+        return CheckResult("model", "bad", str(error).rstrip("."), remedy)
+    return CheckResult("model", "good", said)
 
 
 async def _ahead_s(cloud: CloudConfig) -> float | None:

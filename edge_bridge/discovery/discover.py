@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from domain.errors import ConfigError
-from edge_bridge.discovery.draft import Camera, Secrets, described, text
+from edge_bridge.discovery.draft import DraftCamera, Secrets, described, text
 from edge_bridge.discovery.onvif import Device, read_device
-from edge_bridge.discovery.search import GROUP, Found, named, search
+from edge_bridge.discovery.search import GROUP, DiscoveredDevice, named, search
 from edge_bridge.discovery.soap import Login
 
 _AT_ONCE = 8
@@ -22,7 +22,7 @@ DEVICE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DiscoveryRequest:
     """What to look for, and how long."""
 
     interface: str | None = None
@@ -33,7 +33,7 @@ class Wanted:
     group: tuple[str, int] = GROUP
 
 
-async def discover(wanted: Wanted, login: Login | None) -> list[Device]:
+async def discover(wanted: DiscoveryRequest, login: Login | None) -> list[Device]:
     """Return all devices, in the order of their addresses; faults are theirs, none is raised.
 
     Raises ConfigError where the network cannot be asked.
@@ -44,14 +44,14 @@ async def discover(wanted: Wanted, login: Login | None) -> list[Device]:
         found = await search(wanted.interface, wanted.search_s, wanted.group)
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(one: Found) -> Device:
+    async def read(one: DiscoveredDevice) -> Device:
         async with limit:
             return await read_device(one, login, wanted.device_s)
 
     return list(await asyncio.gather(*(read(one) for one in found)))
 
 
-def print_table(devices: Sequence[Device], found: Sequence[Camera]) -> None:
+def print_table(devices: Sequence[Device], found: Sequence[DraftCamera]) -> None:
     """Print a line for each stream, and one for each device's fault."""
     table = Table(box=None, pad_edge=False)
     for title in ("device", "camera", "stream", "address"):
@@ -72,7 +72,7 @@ def print_table(devices: Sequence[Device], found: Sequence[Camera]) -> None:
 
 
 def write_draft(
-    path: Path, found: Sequence[Camera], site: str, edge: str, secrets: Secrets
+    path: Path, found: Sequence[DraftCamera], site: str, edge: str, secrets: Secrets
 ) -> None:
     """Write the draft to a new file; raises ConfigError, also where one stands already."""
     try:

@@ -26,7 +26,7 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
+class DraftCamera:
     """One picture source of a device: its best profile is recorded."""
 
     id: str
@@ -35,9 +35,9 @@ class Camera:
     others: tuple[Profile, ...]
 
 
-def cameras(devices: Sequence[Device]) -> list[Camera]:
+def cameras(devices: Sequence[Device]) -> list[DraftCamera]:
     """Return the cameras of all devices, each with an id of its own; no address comes twice."""
-    out: list[Camera] = []
+    out: list[DraftCamera] = []
     ids: set[str] = set()
     urls: set[str] = set()
     for device in devices:
@@ -54,11 +54,11 @@ def cameras(devices: Sequence[Device]) -> list[Camera]:
                 wanted = f"{wanted}-{place + 1}"
             one = _free(wanted, device.host, ids)
             ids.add(one)
-            out.append(Camera(one, device, main, tuple(others)))
+            out.append(DraftCamera(one, device, main, tuple(others)))
     return out
 
 
-def text(found: Sequence[Camera], site: str, edge: str, secrets: Secrets) -> str:
+def text(found: Sequence[DraftCamera], site: str, edge: str, secrets: Secrets) -> str:
     """Return the file, fit to be loaded once `cloud` names the site's own bucket and queue."""
     lines = [
         "# Drafted by `vigil edge discover`. Mend what is marked, give the cameras the ids that",
@@ -96,7 +96,7 @@ def described(profile: Profile) -> str:
     return f"{profile.codec or 'codec?'} {size}"
 
 
-def _entry(camera: Camera, sub: Profile | None, secrets: Secrets) -> list[str]:
+def _entry(camera: DraftCamera, sub: Profile | None, secrets: Secrets) -> list[str]:
     about = ", ".join(part for part in (camera.device.model, described(camera.main)) if part)
     lines = [f"  - id: {_yaml(camera.id)}  # {plain(about)}", f"    url: {_yaml(camera.main.url)}"]
     if secrets.username:
@@ -115,7 +115,7 @@ def _entry(camera: Camera, sub: Profile | None, secrets: Secrets) -> list[str]:
     return lines
 
 
-def _sub(camera: Camera, taken: set[str]) -> Profile | None:
+def _sub(camera: DraftCamera, taken: set[str]) -> Profile | None:
     """Return the smallest other profile fit to be looked at, at an address that is not taken."""
     most = camera.main.width * camera.main.height
     fit = [

@@ -15,8 +15,14 @@ from urllib.parse import urlsplit, urlunsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from edge_bridge.discovery.search import Found
-from edge_bridge.discovery.soap import Caller, FaultError, Login, RefusedError, session
+from edge_bridge.discovery.search import DiscoveredDevice
+from edge_bridge.discovery.soap import (
+    Login,
+    NotAuthorizedError,
+    SoapClient,
+    SoapFaultError,
+    session,
+)
 from edge_bridge.discovery.xml import DeviceError, every, first, number, text
 
 _DEVICE = "http://www.onvif.org/ver10/device/wsdl"
@@ -55,14 +61,14 @@ class Device:
 
 
 @dataclass(slots=True)
-class _Media:
-    caller: Caller
+class _MediaService:
+    caller: SoapClient
     url: str
     namespace: str
     profiles: list[Profile] = field(default_factory=list)
 
 
-async def read_device(found: Found, login: Login | None, within_s: float) -> Device:
+async def read_device(found: DiscoveredDevice, login: Login | None, within_s: float) -> Device:
     """Ask a device all that a draft needs; never raises for what the device does."""
     device = Device(found.host, found.name)
     if found.fault:
@@ -72,16 +78,16 @@ async def read_device(found: Found, login: Login | None, within_s: float) -> Dev
             asyncio.timeout(within_s),
             session(login, min(_ANSWER_S, within_s / 2)) as http,
         ):
-            return await _read(device, found.service, Caller(http, login))
+            return await _read(device, found.service, SoapClient(http, login))
     except TimeoutError:
         return replace(device, fault=f"did not answer all questions within {within_s:g} s")
     except DeviceError as error:
         return replace(device, fault=str(error))
 
 
-async def _read(device: Device, service: str, caller: Caller) -> Device:
+async def _read(device: Device, service: str, caller: SoapClient) -> Device:
     caller.skew = await _skew(caller, service)
-    with contextlib.suppress(FaultError):
+    with contextlib.suppress(SoapFaultError):
         said = await caller.ask(service, f'<GetDeviceInformation xmlns="{_DEVICE}"/>')
         words = (text(first(said, "Manufacturer")), text(first(said, "Model")))
         device = replace(device, model=" ".join(words).strip()[:100])
@@ -93,7 +99,7 @@ async def _read(device: Device, service: str, caller: Caller) -> Device:
     for profile in media.profiles[:_MOST_PROFILES]:
         try:
             out.append(replace(profile, url=await _stream(media, profile, device.host)))
-        except RefusedError:
+        except NotAuthorizedError:
             raise
         except DeviceError as error:
             out.append(profile)
@@ -103,14 +109,14 @@ async def _read(device: Device, service: str, caller: Caller) -> Device:
     return replace(device, profiles=tuple(out), fault=fault)
 
 
-async def _skew(caller: Caller, service: str) -> timedelta:
+async def _skew(caller: SoapClient, service: str) -> timedelta:
     """Return how far the device's clock is ahead; nothing where it does not say.
 
     What it says otherwise than in SOAP is its fault: it is asked nothing more.
     """
     try:
         said = await caller.ask(service, f'<GetSystemDateAndTime xmlns="{_DEVICE}"/>', signed=False)
-    except (FaultError, RefusedError):
+    except (SoapFaultError, NotAuthorizedError):
         return timedelta()
     utc = first(said, "UTCDateTime")
     if utc is None:
@@ -122,9 +128,9 @@ async def _skew(caller: Caller, service: str) -> timedelta:
     return timedelta()
 
 
-async def _services(caller: Caller, service: str) -> dict[str, str]:
+async def _services(caller: SoapClient, service: str) -> dict[str, str]:
     """Return URLs by namespace, all of them on the device's own host."""
-    with contextlib.suppress(FaultError):
+    with contextlib.suppress(SoapFaultError):
         said = await caller.ask(
             service,
             f'<GetServices xmlns="{_DEVICE}"><IncludeCapability>false</IncludeCapability>'
@@ -146,9 +152,9 @@ async def _services(caller: Caller, service: str) -> dict[str, str]:
     return {_MEDIA: _on_host(xaddr, service)}
 
 
-async def _profiles(caller: Caller, services: dict[str, str], service: str) -> _Media:
+async def _profiles(caller: SoapClient, services: dict[str, str], service: str) -> _MediaService:
     """Return the profiles that Media2 tells, which knows H.265, or else Media."""
-    fault: FaultError | None = None
+    fault: SoapFaultError | None = None
     for namespace, body in (
         (_MEDIA2, "<Type>VideoSource</Type><Type>VideoEncoder</Type>"),
         (_MEDIA, ""),
@@ -158,12 +164,12 @@ async def _profiles(caller: Caller, services: dict[str, str], service: str) -> _
         url = services[namespace] or service
         try:
             said = await caller.ask(url, f'<GetProfiles xmlns="{namespace}">{body}</GetProfiles>')
-        except FaultError as error:
+        except SoapFaultError as error:
             fault = error
             continue
         profiles = [_profile(one) for one in every(said, "Profiles")]
         if profiles:
-            return _Media(caller, url, namespace, profiles)
+            return _MediaService(caller, url, namespace, profiles)
     if fault is not None:
         raise fault
     raise DeviceError("offers no profile: make one on its own page")
@@ -188,7 +194,7 @@ def _either(one: Element, media: str, media2: str) -> Element | None:
     return found if found is not None else first(one, media2)
 
 
-async def _stream(media: _Media, profile: Profile, host: str) -> str:
+async def _stream(media: _MediaService, profile: Profile, host: str) -> str:
     token = escape(profile.token)
     if media.namespace == _MEDIA2:
         body = f"<Protocol>RTSP</Protocol><ProfileToken>{token}</ProfileToken>"

@@ -34,7 +34,7 @@ _PROBE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DiscoveredDevice:
     """A device that answered, or that the operator named."""
 
     host: str
@@ -48,7 +48,7 @@ class Found:
 
 async def search(
     interface: str | None, within_s: float, group: tuple[str, int] = GROUP
-) -> list[Found]:
+) -> list[DiscoveredDevice]:
     """Ask the network behind the local address `interface` (None: the system's choice).
 
     Answers after `within_s`, devices sorted by address. Raises ConfigError where the network
@@ -81,7 +81,7 @@ async def search(
     return sorted(collector.found.values(), key=lambda one: (one.host, one.service))
 
 
-def named(address: str) -> Found:
+def named(address: str) -> DiscoveredDevice:
     """Return the device at host, host:port or the URL of its device service; raises ConfigError."""
     url = address if "://" in address else f"http://{address}"
     try:
@@ -95,12 +95,12 @@ def named(address: str) -> Found:
             "http:// address of its device service, without a password."
         )
     path = parts.path if parts.path not in ("", "/") else "/onvif/device_service"
-    return Found(host, urlunsplit((parts.scheme, parts.netloc, path, "", "")))
+    return DiscoveredDevice(host, urlunsplit((parts.scheme, parts.netloc, path, "", "")))
 
 
 class _Collector(asyncio.DatagramProtocol):
     def __init__(self) -> None:
-        self.found: dict[tuple[str, str], Found] = {}
+        self.found: dict[tuple[str, str], DiscoveredDevice] = {}
         self._answers = 0
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -111,7 +111,7 @@ class _Collector(asyncio.DatagramProtocol):
         try:
             answers = read_answer(data, host)
         except DeviceError as error:
-            answers = [Found(host, "", fault=str(error))]
+            answers = [DiscoveredDevice(host, "", fault=str(error))]
         for one in answers:
             self.found.setdefault((one.host, one.service), one)
 
@@ -119,7 +119,7 @@ class _Collector(asyncio.DatagramProtocol):
         """A network's refusal of one datagram is no news: the search goes on."""
 
 
-def read_answer(data: bytes, host: str) -> list[Found]:
+def read_answer(data: bytes, host: str) -> list[DiscoveredDevice]:
     """Return the devices in a datagram from `host`; raises DeviceError where it is rubbish."""
     matches = [one for one in parse(data).iter() if local(one) == "ProbeMatch"]
     out = []
@@ -128,7 +128,7 @@ def read_answer(data: bytes, host: str) -> list[Found]:
         services = [url for url in (_at(host, one) for one in addresses) if url]
         if not services:
             raise DeviceError("tells no address of its ONVIF service")
-        out.append(Found(host, services[0], _name(match)))
+        out.append(DiscoveredDevice(host, services[0], _name(match)))
     return out
 
 

@@ -29,11 +29,11 @@ _REFUSED = "asks for a user and password: give --username and --password-env or 
 _WRONG = "refuses user name or password: mend them; too many tries may lock the account"
 
 
-class RefusedError(DeviceError):
+class NotAuthorizedError(DeviceError):
     """The device does not know us; asking on could lock the account."""
 
 
-class FaultError(DeviceError):
+class SoapFaultError(DeviceError):
     """The device answered in SOAP that it does not answer this question."""
 
 
@@ -46,7 +46,7 @@ class Login:
 
 
 @dataclass(slots=True)
-class Caller:
+class SoapClient:
     """Asks one device; `skew` is how far its clock is ahead of ours."""
 
     session: aiohttp.ClientSession
@@ -78,7 +78,7 @@ class Caller:
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise DeviceError(f"does not speak HTTP ({type(error).__name__})") from None
         if status in (401, 403):
-            raise RefusedError(_WRONG if self.login else _REFUSED)
+            raise NotAuthorizedError(_WRONG if self.login else _REFUSED)
         if 300 <= status < 400:
             raise DeviceError("sends us to another address, which is not followed")
         if status >= 400 and not data.lstrip().startswith(b"<"):
@@ -100,9 +100,9 @@ class Caller:
             return
         codes = " ".join(text(one) for one in every(fault, "Value"))
         if "NotAuthorized" in codes or "FailedAuthentication" in codes:
-            raise RefusedError(_WRONG if self.login else _REFUSED)
+            raise NotAuthorizedError(_WRONG if self.login else _REFUSED)
         said = text(first(fault, "Text")) or text(first(fault, "faultstring")) or codes
-        raise FaultError(f"refuses the question: {plain(said)[:200] or 'no reason given'}")
+        raise SoapFaultError(f"refuses the question: {plain(said)[:200] or 'no reason given'}")
 
 
 def session(login: Login | None, answer_s: float) -> aiohttp.ClientSession:

@@ -18,7 +18,7 @@ class TooManyTriesError(Exception):
     """Passwords are being guessed: nobody is heard for a second."""
 
 
-class Access:
+class PageAccess:
     """Checks passwords and cookies. `now_s` is a steady clock in seconds."""
 
     def __init__(self, password: str, now_s: Callable[[], float]) -> None:

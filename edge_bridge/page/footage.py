@@ -28,7 +28,7 @@ _ON_DISK = "state IN (0, 1, 2) AND camera = ? AND size > 0 AND run >= ?"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredFragment:
     """A fragment on the disk."""
 
     camera: str
@@ -39,7 +39,7 @@ class Held:
     size: int
 
 
-class Footage:
+class SpoolFootage:
     """The footage in one spool's folder."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Footage:
         self._journal = folder / "journal.db"
         self._files = FragmentFiles(folder / "fragments")
 
-    def newest(self, camera: str) -> Held | None:
+    def newest(self, camera: str) -> StoredFragment | None:
         """Return a camera's newest fragment, None where there is none. Raises MediaError."""
         found = self._ask(f"{_ON_DISK} ORDER BY start_ms DESC LIMIT 1", camera)
         return found[0] if found else None
@@ -66,7 +66,7 @@ class Footage:
                 spans.append((each.start_ms, each.end_ms))
         return spans
 
-    def stretch(self, camera: str, at_ms: int, for_ms: int) -> list[Held]:
+    def stretch(self, camera: str, at_ms: int, for_ms: int) -> list[StoredFragment]:
         """Return the fragments of one run from `at_ms` on, or from the next one held after it.
 
         Empty where nothing is held from then on.
@@ -83,12 +83,12 @@ class Footage:
         run = following[0].run
         return sorted((each for each in wanted if each.run == run), key=lambda each: each.seq)
 
-    def picture(self, held: Held, width: int) -> bytes:
+    def picture(self, held: StoredFragment, width: int) -> bytes:
         """Return a fragment's first picture as JPEG, masked. Raises MediaError."""
         masks = self._masks_of(held.camera)
         return jpeg(self._bytes(held), width, lambda picture: black_out(picture, masks))
 
-    def play(self, stretch: list[Held]) -> Iterator[bytes]:
+    def play(self, stretch: list[StoredFragment]) -> Iterator[bytes]:
         """Yield MP4 of a stretch; what is deleted meanwhile ends it. Raises MediaError."""
 
         def fragments() -> Iterator[bytes]:
@@ -100,13 +100,13 @@ class Footage:
 
         return mp4(fragments())
 
-    def _bytes(self, held: Held) -> bytes:
+    def _bytes(self, held: StoredFragment) -> bytes:
         try:
             return self._files.read(held.camera, held.run, held.seq, held.size)
         except OSError as error:
             raise MediaError(f"The fragment cannot be read: {error.strerror}.") from error
 
-    def _between(self, camera: str, from_ms: int, to_ms: int) -> list[Held]:
+    def _between(self, camera: str, from_ms: int, to_ms: int) -> list[StoredFragment]:
         # a fragment may begin before the time asked for, by no more than a minute
         return self._ask(
             f"{_ON_DISK} AND start_ms >= ? AND start_ms < ? "
@@ -114,7 +114,7 @@ class Footage:
             camera, from_ms - 60_000, to_ms, from_ms,
         )  # fmt: skip
 
-    def _ask(self, where: str, camera: str, *more: int) -> list[Held]:
+    def _ask(self, where: str, camera: str, *more: int) -> list[StoredFragment]:
         try:
             with contextlib.closing(
                 sqlite3.connect(f"{self._journal.as_uri()}?mode=ro", uri=True, timeout=2)
@@ -127,4 +127,4 @@ class Footage:
                 ).fetchall()
         except sqlite3.Error as error:
             raise MediaError(f"The spool's journal cannot be read: {error}.") from error
-        return [Held(*row) for row in rows]
+        return [StoredFragment(*row) for row in rows]

@@ -1,6 +1,6 @@
 // The edge's page: signing in, and a wall of newest pictures. No library.
 import { close, initPlayer, open, shown } from "./player.js";
-import { moment, span, STATES, told } from "./words.js";
+import { moment, span, STATES, told } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURE_MS = 2000, STATE_MS = 2000;

@@ -1,5 +1,5 @@
 // One camera's footage: a stretch of MP4 at a time, and a line of what is on the device.
-import { hourMinute, moment, zoneName } from "./words.js";
+import { hourMinute, moment, zoneName } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const STRETCH_S = 120, JUMP_MS = 10000, HOUR_MS = 3600000, LOOK_MS = 5000;

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from domain.errors import MediaError
 from domain.times import utc_ms
-from edge_bridge.page.access import COOKIE, LIFETIME_S, Access, TooManyTriesError
-from edge_bridge.page.footage import MOST_PLAY_MS, Footage, Held
+from edge_bridge.page.access import COOKIE, LIFETIME_S, PageAccess, TooManyTriesError
+from edge_bridge.page.footage import MOST_PLAY_MS, SpoolFootage, StoredFragment
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +22,7 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
     "/player.js": ("player.js", "text/javascript"),
-    "/words.js": ("words.js", "text/javascript"),
+    "/text.js": ("text.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
 _HEADERS = {
@@ -44,8 +44,8 @@ class Page:
 
     def __init__(
         self,
-        access: Access,
-        footage: Footage,
+        access: PageAccess,
+        footage: SpoolFootage,
         cameras: Callable[[], Collection[str]],
         report: Callable[[], dict[str, Any]],
         *,
@@ -167,7 +167,7 @@ class Page:
         said = {"start_ms": stretch[0].start_ms, "end_ms": stretch[-1].end_ms}
         return web.json_response(said, headers={"Cache-Control": "no-store"})
 
-    async def _wanted(self, request: web.Request) -> list[Held]:
+    async def _wanted(self, request: web.Request) -> list[StoredFragment]:
         camera = self._camera(request)
         at_ms = _whole(request, "at", None)
         for_ms = _whole(request, "for_s", 60) * 1_000
@@ -187,7 +187,9 @@ class Page:
         finally:
             self._playing -= 1
 
-    async def _streamed(self, request: web.Request, stretch: list[Held]) -> web.StreamResponse:
+    async def _streamed(
+        self, request: web.Request, stretch: list[StoredFragment]
+    ) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         parts = self._footage.play(stretch)
         answer = web.StreamResponse(

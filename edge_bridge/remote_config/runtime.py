@@ -4,7 +4,7 @@ from edge_bridge.config import EdgeConfig
 from edge_bridge.inference_manager import InferenceManager
 from edge_bridge.recorders import RecorderManager
 from edge_bridge.remote_config.rollout import INFERENCE
-from edge_bridge.spool.owner import SpoolOwner
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload.manager import UploadManager
 
 
@@ -13,7 +13,7 @@ class EdgeRuntime:
 
     def __init__(
         self,
-        owner: SpoolOwner,
+        owner: SpoolThread,
         cameras: RecorderManager,
         looking: InferenceManager,
         uploading: UploadManager,
@@ -26,7 +26,7 @@ class EdgeRuntime:
         await self._looking.apply(config)
         await self._cameras.apply(config, self._looking.feed)
         await self._uploading.apply(config.upload)
-        self._owner.spool.keep_within(config.spool_limits())
+        self._owner.spool.set_limits(config.spool_limits())
 
     @property
     def settled(self) -> bool:

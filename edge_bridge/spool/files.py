@@ -23,7 +23,7 @@ from domain.errors import MediaError
 from domain.events import FragmentArrived
 from domain.events.registry import encode
 from domain.identity import FragmentId
-from edge_bridge.spool.rows import FragmentRow
+from edge_bridge.spool.rows import SpooledFragment
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +31,13 @@ _MAGIC = b"VIGILFR1"
 _FOOTER = struct.Struct(">Q8s")
 _SUFFIX = ".frag"
 _PART = ".part"
-_ASIDE = ("damaged", "refused")
+_QUARANTINED = ("damaged", "refused")
 _DIGITS = 8
 _MOST_JSON = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFile:
+class FragmentFile:
     """A file of the spool as its name tells it."""
 
     path: Path
@@ -51,7 +51,7 @@ class FragmentFiles:
         self.root = root
         self._step = step
         self._synced: set[Path] = set()
-        self.aside: list[Path] = []
+        self.quarantined: list[Path] = []
         """Files that were set aside; they go first where room is needed."""
 
     def path(self, camera: str, run: str, seq: int) -> Path:
@@ -89,7 +89,7 @@ class FragmentFiles:
         with self.path(camera, run, seq).open("rb") as file:
             return file.read(size)
 
-    def event_in(self, row: FragmentRow) -> FragmentArrived:
+    def event_in(self, row: SpooledFragment) -> FragmentArrived:
         """Return what a row says of its fragment; where that cannot be read, the file says it.
 
         Raises MediaError where neither can.
@@ -154,29 +154,29 @@ class FragmentFiles:
                 elif suffix == _PART[1:]:
                     log.info("a half-written fragment is removed: %s", entry.path)
                     Path(entry.path).unlink(missing_ok=True)
-                elif suffix in _ASIDE:
-                    self.aside.append(Path(entry.path))
+                elif suffix in _QUARANTINED:
+                    self.quarantined.append(Path(entry.path))
 
-    def list(self) -> Iterator[FoundFile]:
+    def list(self) -> Iterator[FragmentFile]:
         """Yield all fragments' files, for who only looks: nothing is changed by it."""
         for camera in self.cameras():
             for run in self.runs_of(camera):
                 names = sorted(path.name for path in (self.root / camera / run).iterdir())
                 for seq in (found for name in names if (found := _seq_of(name)) is not None):
-                    yield FoundFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
+                    yield FragmentFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
 
-    def set_aside(self, path: Path, why: Literal["damaged", "refused"] = "damaged") -> Path:
+    def quarantine(self, path: Path, why: Literal["damaged", "refused"] = "damaged") -> Path:
         """Rename a file so that it is neither taken in nor lost; return its new name."""
         aside = path.with_suffix(f".{why}")
         path.rename(aside)
-        self.aside.append(aside)
+        self.quarantined.append(aside)
         return aside
 
-    def drop_aside(self) -> Path | None:
+    def drop_quarantined(self) -> Path | None:
         """Delete one file that was set aside; return which, None where there is none."""
-        if not self.aside:
+        if not self.quarantined:
             return None
-        path = self.aside.pop(0)
+        path = self.quarantined.pop(0)
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             path.parent.rmdir()

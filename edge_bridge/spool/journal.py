@@ -8,23 +8,30 @@ from pathlib import Path
 from domain.identity import FragmentId
 from domain.seqs import SeqRanges
 from domain.unset_clock import FIRST_TRUE_RUN
-from edge_bridge.spool.held_rows import HeldRows
 from edge_bridge.spool.journal_file import open_journal
 from edge_bridge.spool.loss_rows import LossRows
-from edge_bridge.spool.rows import Counts, EndState, FragmentRow, MessageRow, RunRow, State
+from edge_bridge.spool.rows import (
+    EndState,
+    FragmentState,
+    OutboxMessage,
+    SpoolCounts,
+    SpooledFragment,
+    SpooledRun,
+)
+from edge_bridge.spool.undated_rows import UndatedRows
 from edge_bridge.spool.waiting_rows import FRAGMENT, WaitingRows, fragments
 
 _RUN = "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state"
 
 
 class Journal:
-    """The rows. Every method is one durable transaction unless called within `together`."""
+    """The rows. Every method is one durable transaction unless called within `transaction`."""
 
     def __init__(self, path: Path, suspected: bool = False) -> None:
         """Open or make the journal; raises as `open_journal` does."""
         self.path = path
         self._db = open_journal(path, suspected)
-        self.held = HeldRows(self._db)
+        self.held = UndatedRows(self._db)
         self.waiting = WaitingRows(self._db)
         self.losses = LossRows(self._db)
 
@@ -32,13 +39,13 @@ class Journal:
         """Close the file."""
         self._db.close()
 
-    def together(self) -> AbstractContextManager[object]:
+    def transaction(self) -> AbstractContextManager[object]:
         """Return a context in which all changes are one transaction."""
         return _Transaction(self._db)
 
     # Fragments
 
-    def put_fragment(self, row: FragmentRow, end_ms: int) -> None:
+    def put_fragment(self, row: SpooledFragment, end_ms: int) -> None:
         """Add a fragment and what its run knows of it; one that stands is left alone."""
         self._db.execute(
             f"INSERT INTO fragments ({FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
@@ -50,7 +57,7 @@ class Journal:
             (row.seq, end_ms, row.run),
         )
 
-    def set_state(self, ids: Iterable[FragmentId], state: State) -> None:
+    def set_state(self, ids: Iterable[FragmentId], state: FragmentState) -> None:
         """Move fragments on; never back."""
         self._db.executemany(
             "UPDATE fragments SET state = ?1 WHERE run = ?2 AND seq = ?3 AND state < ?1",
@@ -68,8 +75,8 @@ class Journal:
         self._db.execute("DELETE FROM fragments WHERE run = ? AND seq = ?", (one.run, one.seq))
 
     def fragments(
-        self, state: State, limit: int, *, newest_first: bool = False, held: bool = False
-    ) -> list[FragmentRow]:
+        self, state: FragmentState, limit: int, *, newest_first: bool = False, held: bool = False
+    ) -> list[SpooledFragment]:
         """Return fragments in a state, oldest first unless said; `held`: also those held back."""
         order = "DESC" if newest_first else "ASC"
         return fragments(
@@ -78,19 +85,19 @@ class Journal:
             (state, "" if held else FIRST_TRUE_RUN, limit),
         )
 
-    def fragment(self, run: str, seq: int) -> FragmentRow | None:
+    def fragment(self, run: str, seq: int) -> SpooledFragment | None:
         """Return a fragment's row."""
         found = fragments(self._db, "WHERE run = ? AND seq = ?", (run, seq))
         return found[0] if found else None
 
-    def all_fragments(self) -> Iterable[tuple[FragmentId, State, int]]:
+    def all_fragments(self) -> Iterable[tuple[FragmentId, FragmentState, int]]:
         """Return identity, state and size of all rows."""
         rows = self._db.execute("SELECT camera, run, seq, state, size FROM fragments").fetchall()
-        return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
+        return [(FragmentId(*row[:3]), FragmentState(row[3]), row[4]) for row in rows]
 
-    def rows_of(
+    def rows_of_run(
         self, run: str, after: int = -1, limit: int = -1
-    ) -> list[tuple[FragmentId, State, int]]:
+    ) -> list[tuple[FragmentId, FragmentState, int]]:
         """Return identity, state and size of a run's rows after a seq, in order; -1: all of them.
 
         ValueError where a state is none.
@@ -100,9 +107,9 @@ class Journal:
             "ORDER BY seq LIMIT ?",
             (run, after, limit),
         )
-        return [(FragmentId(*row[:3]), State(row[3]), row[4]) for row in rows]
+        return [(FragmentId(*row[:3]), FragmentState(row[3]), row[4]) for row in rows]
 
-    def runs_of_fragments(self) -> Iterator[str]:
+    def runs_with_fragments(self) -> Iterator[str]:
         """Yield the runs of all rows, one look at the index each."""
         at = ""
         while True:
@@ -114,7 +121,7 @@ class Journal:
             at = row[0]
             yield at
 
-    def mend_event(self, one: FragmentId, event: str) -> None:
+    def repair_event(self, one: FragmentId, event: str) -> None:
         """Write again what a fragment's row says of it."""
         self._db.execute(
             "UPDATE fragments SET event = ? WHERE run = ? AND seq = ?", (event, one.run, one.seq)
@@ -123,7 +130,7 @@ class Journal:
     def given_up(self, run: str) -> SeqRanges:
         """Return the seqs of a run that nobody will send."""
         rows = self._db.execute(
-            "SELECT seq FROM fragments WHERE run = ? AND state = ?", (run, State.GIVEN_UP)
+            "SELECT seq FROM fragments WHERE run = ? AND state = ?", (run, FragmentState.GIVEN_UP)
         )
         return SeqRanges.of(row[0] for row in rows)
 
@@ -136,16 +143,16 @@ class Journal:
         )
         return cursor.rowcount == 1
 
-    def run(self, run: str) -> RunRow | None:
+    def run(self, run: str) -> SpooledRun | None:
         """Return a run's row."""
         found = self._runs("WHERE run = ?", (run,))
         return found[0] if found else None
 
-    def runs(self, state: EndState) -> list[RunRow]:
+    def runs(self, state: EndState) -> list[SpooledRun]:
         """Return the runs whose end is in a state."""
         return self._runs("WHERE end_state = ? ORDER BY run", (state,))
 
-    def settled_runs(self) -> list[RunRow]:
+    def settled_runs(self) -> list[SpooledRun]:
         """Return ended runs whose fragments are all noticed or given up, none held any more."""
         return self._runs(
             "WHERE end_state = ?1 AND +run >= ?2 AND NOT EXISTS (SELECT 1 FROM fragments AS f "
@@ -163,7 +170,7 @@ class Journal:
             (ended_ms, reason, EndState.ENDED, run, EndState.OPEN),
         )
 
-    def go_on(self, run: str) -> None:
+    def reopen_run(self, run: str) -> None:
         """Open a run again whose end nobody was told: it is still being recorded."""
         self._db.execute(
             "UPDATE runs SET end_state = 0, ended_ms = NULL, reason = NULL WHERE run = ? "
@@ -184,7 +191,7 @@ class Journal:
         self._db.execute(
             "DELETE FROM fragments WHERE state = ? AND run IN "
             "(SELECT run FROM runs WHERE end_state = ?)",
-            (State.GIVEN_UP, EndState.NOTICED),
+            (FragmentState.GIVEN_UP, EndState.NOTICED),
         )
         self._db.execute(
             "DELETE FROM runs WHERE end_state = ? AND NOT EXISTS "
@@ -192,10 +199,10 @@ class Journal:
             (EndState.NOTICED,),
         )
 
-    def _runs(self, where: str, arguments: Sequence[object]) -> list[RunRow]:
+    def _runs(self, where: str, arguments: Sequence[object]) -> list[SpooledRun]:
         rows = self._db.execute(f"SELECT {_RUN} FROM runs {where}", arguments)  # noqa: S608
         return [
-            RunRow(run, camera, last_seq, last_ms, ended_ms, reason, event, EndState(state))
+            SpooledRun(run, camera, last_seq, last_ms, ended_ms, reason, event, EndState(state))
             for run, camera, last_seq, last_ms, ended_ms, reason, event, state in rows
         ]
 
@@ -207,13 +214,13 @@ class Journal:
             "INSERT INTO messages (type, size, body) VALUES (?, ?, ?)", (kind, len(body), body)
         )
 
-    def messages(self, limit: int) -> list[MessageRow]:
+    def messages(self, limit: int) -> list[OutboxMessage]:
         """Return the oldest messages that may be sent, in order."""
         rows = self._db.execute(
             "SELECT id, type, body FROM messages WHERE type NOT GLOB 'held-*' ORDER BY id LIMIT ?",
             (limit,),
         )
-        return [MessageRow(*row) for row in rows]
+        return [OutboxMessage(*row) for row in rows]
 
     def drop_messages(self, ids: Iterable[int]) -> None:
         """Forget messages."""
@@ -244,7 +251,7 @@ class Journal:
         self.drop_messages(ids)
         return len(ids), freed
 
-    def counts(self) -> Counts:
+    def counts(self) -> SpoolCounts:
         """Return what is on its way."""
         by_state = {
             state: (count, oldest)
@@ -260,9 +267,9 @@ class Journal:
         (ending,) = self._db.execute(
             "SELECT count(*) FROM runs WHERE end_state IN (1, 2) AND +run >= ?", (FIRST_TRUE_RUN,)
         ).fetchone()
-        stored, oldest = by_state.get(State.STORED, (0, None))
-        uploaded, _ = by_state.get(State.UPLOADED, (0, None))
-        return Counts(stored, uploaded, oldest, messages, size, ending, self.held.count())
+        stored, oldest = by_state.get(FragmentState.STORED, (0, None))
+        uploaded, _ = by_state.get(FragmentState.UPLOADED, (0, None))
+        return SpoolCounts(stored, uploaded, oldest, messages, size, ending, self.held.count())
 
 
 class _Transaction:

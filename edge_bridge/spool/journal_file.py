@@ -8,7 +8,7 @@ from domain.errors import StoreError
 
 VERSION = 1
 """Of the tables. One that others made is set aside, and rebuilt from the fragments' files."""
-LOOKED_THROUGH_BYTES = 64 << 20
+MAX_CHECKED_BYTES = 64 << 20
 """A larger journal is looked through only where it is suspected: that takes 10 s a GiB and more,
 in which nothing is recorded. Each row is read beside recording all the same."""
 _COLUMNS = {
@@ -47,8 +47,8 @@ def open_journal(path: Path, suspected: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         _prepare(db)
-        thorough = suspected or path.stat().st_size < LOOKED_THROUGH_BYTES
-        verdict = _look_through(db) if thorough else "ok"
+        thorough = suspected or path.stat().st_size < MAX_CHECKED_BYTES
+        verdict = _check_integrity(db) if thorough else "ok"
     except (sqlite3.DatabaseError, ValueError) as error:
         db.close()
         if not damaged(error):
@@ -77,7 +77,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _look_through(db: sqlite3.Connection) -> str:
+def _check_integrity(db: sqlite3.Connection) -> str:
     (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     for table, columns in _COLUMNS.items():
         for _ in db.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608

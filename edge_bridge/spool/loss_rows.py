@@ -8,7 +8,7 @@ from pathlib import Path
 
 from domain.errors import ConfigError
 from domain.events import FragmentArrived
-from edge_bridge.spool.rows import FragmentRow
+from edge_bridge.spool.rows import SpooledFragment
 
 MOST = 10_000
 """Rows that are kept; the oldest go."""
@@ -34,7 +34,7 @@ class Loss:
     """When the last of them was given up."""
 
 
-def loss_of(row: FragmentRow, why: str, at_ms: int) -> Loss:
+def loss_of(row: SpooledFragment, why: str, at_ms: int) -> Loss:
     """Return the loss of one fragment that stood on the disk."""
     end_ms = row.start_ms
     if row.event:

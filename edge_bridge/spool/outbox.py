@@ -9,14 +9,18 @@ import logging
 from collections.abc import Sequence
 
 from edge_bridge import metrics
-from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.journal import Journal
+from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 
 log = logging.getLogger(__name__)
 
 DROPPED_FIRST = (
-    "detection", HELD + "detection", "heartbeat", "run-started", HELD + "run-started",
-)  # fmt: skip
+    "detection",
+    UNDATED_PREFIX + "detection",
+    "heartbeat",
+    "run-started",
+    UNDATED_PREFIX + "run-started",
+)
 _AT_ONCE = 64
 """Of a full outbox a 64th goes at once, so that not each message has to make its own room."""
 
@@ -40,7 +44,7 @@ class Outbox:
     def put(self, messages: Sequence[tuple[str, bytes]], most_bytes: int) -> None:
         """Add messages (type, body) in order, all or none; the oldest make room for them."""
         freed = 0
-        with self._journal.together():
+        with self._journal.transaction():
             freed = self._put(messages, most_bytes)
         self._bytes += sum(len(body) for _, body in messages) - freed
 

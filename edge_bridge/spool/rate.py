@@ -9,7 +9,7 @@ LEAST_MS = 60_000
 """Shorter stretches tell nothing."""
 
 
-class Rate:
+class ByteRate:
     """Counts bytes by the minute; `now_ms` is any clock that does not go back. Safe for threads."""
 
     def __init__(self) -> None:

@@ -29,11 +29,11 @@ from domain.events.registry import encode
 from domain.identity import FragmentId, parse_fragment_key, run_started_ms
 from domain.unset_clock import is_held
 from edge_bridge import metrics
-from edge_bridge.spool.files import FoundFile, FragmentFiles
-from edge_bridge.spool.held_rows import HELD
+from edge_bridge.spool.files import FragmentFile, FragmentFiles
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.loss_rows import loss_of
-from edge_bridge.spool.rows import EndState, FragmentRow, RunRow, State
+from edge_bridge.spool.rows import EndState, FragmentState, SpooledFragment, SpooledRun
+from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ PAGE = 250
 """Names, and rows, that are compared at a time."""
 _NAMES = 2_000
 """Names of a folder that are read at a time."""
-_WITH_FILE = (State.STORED, State.NOTICED)
+_WITH_FILE = (FragmentState.STORED, FragmentState.NOTICED)
 """A row in one of them has a file, whatever its size says, or has to change."""
 
 
-class Mending:
+class SpoolRecovery:
     """Brings files and rows together; all of it belongs to the spool's thread.
 
     In memory are the names of one run's files (8 bytes each), of one camera's runs, and a page.
@@ -76,7 +76,7 @@ class Mending:
         self.messages = 0
         """Messages that were put into the outbox, so far."""
 
-    def go_on(self, for_s: float) -> bool:
+    def run_for(self, for_s: float) -> bool:
         """Go on for about so long; True: there is more.
 
         Raises ValueError or sqlite3.Error where the journal cannot be read; another one has to
@@ -103,10 +103,10 @@ class Mending:
         self.stopped = True
         self._work.close()
 
-    def anew(self) -> "Mending":
+    def restart(self) -> "SpoolRecovery":
         """Return one that begins once more."""
         self.stop()
-        made = Mending(self._files, self._journal, self._edge, self._live, self._steady_s)
+        made = SpoolRecovery(self._files, self._journal, self._edge, self._live, self._steady_s)
         made._new = self._new
         return made
 
@@ -115,7 +115,7 @@ class Mending:
         if not self.over:
             self._new.add(run)
 
-    def may_end(self, run: RunRow) -> bool:
+    def may_end(self, run: SpooledRun) -> bool:
         """Return whether all that stands of an ended run is known."""
         new = run.run in self._new and run.run not in self._live
         return self._walked or new or (run.camera, run.run) <= self._at
@@ -128,7 +128,7 @@ class Mending:
                 self._at = (camera, run)
                 yield
         self._walked = True
-        for run in self._journal.runs_of_fragments():
+        for run in self._journal.runs_with_fragments():
             known = self._journal.run(run)
             if known is None or not self._files.has_run(known.camera, run):
                 yield from self._compare("", run, array("L"))
@@ -155,7 +155,7 @@ class Mending:
         """Compare names, in order, with a run's rows; mend what differs."""
         at, after = 0, -1
         while True:
-            rows = self._journal.rows_of(run, after, PAGE)
+            rows = self._journal.rows_of_run(run, after, PAGE)
             ends = [rows[-1][0].seq] if len(rows) == PAGE else []
             if at + PAGE <= len(names):
                 ends.append(names[at + PAGE - 1])
@@ -167,7 +167,7 @@ class Mending:
             suspects = [
                 FragmentId(camera, run, seq)
                 for seq in here
-                if known.get(seq, State.GIVEN_UP) is State.GIVEN_UP
+                if known.get(seq, FragmentState.GIVEN_UP) is FragmentState.GIVEN_UP
             ]
             suspects += [
                 one
@@ -178,13 +178,13 @@ class Mending:
             ]
             yield
             for one in suspects:
-                self._mend(one)
+                self._compare_one(one)
                 yield
             if last is None:
                 return
             at, after = to, last
 
-    def _mend(self, one: FragmentId) -> None:
+    def _compare_one(self, one: FragmentId) -> None:
         path = self._files.path(one.camera, one.run, one.seq)
         row = self._journal.fragment(one.run, one.seq)
         if row is not None and row.camera != one.camera:
@@ -193,17 +193,17 @@ class Mending:
             if row is not None:
                 self._without_file(row)
         elif row is None:
-            self._take_in(FoundFile(path, one))
-        elif row.state is State.GIVEN_UP:
+            self._take_in(FragmentFile(path, one))
+        elif row.state is FragmentState.GIVEN_UP:
             self._files.remove(one.camera, one.run, one.seq)
 
-    def _end(self, run: RunRow) -> None:
+    def _end(self, run: SpooledRun) -> None:
         if run.run in self._live or run.run in self._new:
             return
         self._journal.end_run(run.run, run.last_ms, RESTARTED)
         log.info("run ended: %s", RESTARTED, extra={"camera": run.camera, "run": run.run})
 
-    def _take_in(self, found: FoundFile) -> None:
+    def _take_in(self, found: FragmentFile) -> None:
         where = {"camera": found.id.camera, "run": found.id.run, "seq": found.id.seq}
         files, journal = self._files, self._journal
         try:
@@ -211,34 +211,34 @@ class Mending:
             if (event.camera, event.run, event.seq) != tuple(where.values()):
                 raise MediaError(f"{found.path} is another fragment than its name says")
         except MediaError as error:
-            log.error("%s; it is set aside as %s", error, files.set_aside(found.path), extra=where)
+            log.error("%s; it is set aside as %s", error, files.quarantine(found.path), extra=where)
             return
-        with journal.together():
+        with journal.transaction():
             if journal.put_run(event.run, event.camera):
-                kind = HELD + "run-started" if is_held(event.run) else "run-started"
+                kind = UNDATED_PREFIX + "run-started" if is_held(event.run) else "run-started"
                 journal.put_message(kind, encode(_started(event, self._edge)))
                 self.messages += 1
             text = encode(event).decode()
-            row = FragmentRow(
+            row = SpooledFragment(
                 event.camera, event.run, event.seq, event.start_ms, event.size_bytes, text,
-                State.STORED,
+                FragmentState.STORED,
             )  # fmt: skip
             journal.put_fragment(row, event.end_ms)
         log.info("a fragment without a row is taken in", extra=where)
 
-    def _without_file(self, row: FragmentRow) -> None:
+    def _without_file(self, row: SpooledFragment) -> None:
         one, journal = row.id, self._journal
-        if row.state is State.STORED:
+        if row.state is FragmentState.STORED:
             log.error(
                 "a fragment's file is gone: it is given up",
                 extra={"camera": one.camera, "run": one.run, "seq": one.seq},
             )
-            with journal.together():
-                journal.set_state([one], State.GIVEN_UP)
+            with journal.transaction():
+                journal.set_state([one], FragmentState.GIVEN_UP)
                 journal.without_file(one)
                 journal.losses.add(loss_of(row, "file gone", row.start_ms))
             metrics.GIVEN_UP.labels(one.camera, "file gone").inc()
-        elif row.state is State.NOTICED:
+        elif row.state is FragmentState.NOTICED:
             journal.drop_fragment(one)
         elif row.size:
             journal.without_file(one)

@@ -8,7 +8,7 @@ from domain.events.registry import encode
 from domain.identity import FragmentId
 
 
-class State(IntEnum):
+class FragmentState(IntEnum):
     """How far a fragment is on its way."""
 
     STORED = 0
@@ -27,7 +27,7 @@ class EndState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentRow:
+class SpooledFragment:
     """One fragment's row."""
 
     camera: str
@@ -36,10 +36,10 @@ class FragmentRow:
     start_ms: int
     size: int
     event: str
-    state: State
+    state: FragmentState
 
     @classmethod
-    def of(cls, event: FragmentArrived, state: State) -> "FragmentRow":
+    def of(cls, event: FragmentArrived, state: FragmentState) -> "SpooledFragment":
         """Return the row of a fragment."""
         text = encode(event).decode()
         return cls(
@@ -53,7 +53,7 @@ class FragmentRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRow:
+class SpooledRun:
     """One run's row."""
 
     run: str
@@ -67,7 +67,7 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageRow:
+class OutboxMessage:
     """One message of the outbox."""
 
     id: int
@@ -76,7 +76,7 @@ class MessageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class SpoolCounts:
     """What is on its way."""
 
     stored: int
@@ -88,12 +88,12 @@ class Counts:
     runs_ending: int
     held: int = 0
     """Fragments that wait for this device's clock to be set; not among `stored`."""
-    mending: bool = False
+    recovering: bool = False
     """Whether what an earlier run left is still looked at: there may be more."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits for the cloud."""
         return not (
-            self.stored or self.uploaded or self.messages or self.runs_ending or self.mending
+            self.stored or self.uploaded or self.messages or self.runs_ending or self.recovering
         )

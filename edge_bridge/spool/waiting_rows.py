@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from domain.unset_clock import FIRST_TRUE_RUN
-from edge_bridge.spool.rows import FragmentRow, State
+from edge_bridge.spool.rows import FragmentState, SpooledFragment
 
 FRAGMENT = "camera, run, seq, start_ms, size, event, state"
 
@@ -15,13 +15,13 @@ class WaitingRows:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def between(self, from_ms: int, to_ms: int, limit: int) -> list[FragmentRow]:
+    def between(self, from_ms: int, to_ms: int, limit: int) -> list[SpooledFragment]:
         """Return fragments to be uploaded that start within from_ms..to_ms, oldest first."""
         return fragments(
             self._db,
             "WHERE state = ? AND +run >= ? AND start_ms >= ? AND start_ms < ? "
             "ORDER BY start_ms LIMIT ?",
-            (State.STORED, FIRST_TRUE_RUN, from_ms, to_ms, limit),
+            (FragmentState.STORED, FIRST_TRUE_RUN, from_ms, to_ms, limit),
         )
 
     def cameras(self) -> list[str]:
@@ -31,31 +31,33 @@ class WaitingRows:
             row = self._db.execute(
                 "SELECT camera FROM fragments WHERE state = ? AND camera > ? "
                 "ORDER BY camera LIMIT 1",
-                (State.STORED, found[-1] if found else ""),
+                (FragmentState.STORED, found[-1] if found else ""),
             ).fetchone()
             if row is None:
                 return found
             found.append(row[0])
 
-    def oldest_of(self, camera: str, limit: int) -> list[FragmentRow]:
+    def oldest_of(self, camera: str, limit: int) -> list[SpooledFragment]:
         """Return the oldest fragments of a camera that wait, held back or not."""
         return fragments(
             self._db,
             "WHERE state = ? AND camera = ? ORDER BY start_ms LIMIT ?",
-            (State.STORED, camera, limit),
+            (FragmentState.STORED, camera, limit),
         )
 
-    def on_disk(self, state: State, limit: int) -> list[FragmentRow]:
+    def on_disk(self, state: FragmentState, limit: int) -> list[SpooledFragment]:
         """Return the oldest fragments in a state that have a file."""
         return fragments(
             self._db, "WHERE state = ? AND size > 0 ORDER BY start_ms LIMIT ?", (state, limit)
         )
 
 
-def fragments(db: sqlite3.Connection, where: str, arguments: Sequence[object]) -> list[FragmentRow]:
+def fragments(
+    db: sqlite3.Connection, where: str, arguments: Sequence[object]
+) -> list[SpooledFragment]:
     """Return the fragments that a clause selects."""
     rows = db.execute(f"SELECT {FRAGMENT} FROM fragments {where}", arguments)  # noqa: S608
     return [
-        FragmentRow(camera, run, seq, start_ms, size, event, State(now))
+        SpooledFragment(camera, run, seq, start_ms, size, event, FragmentState(now))
         for camera, run, seq, start_ms, size, event, now in rows
     ]

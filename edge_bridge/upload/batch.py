@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from domain.identity import FragmentId
-from edge_bridge.spool.rows import MessageRow
+from edge_bridge.spool.rows import OutboxMessage
 from stores.queue import MAX_BATCH, MAX_BATCH_BYTES
 
 ROOM = MAX_BATCH_BYTES - 4_096
 """Bytes of a batch; the rest is for what SQS counts besides the bodies."""
 
-QueueItem = MessageRow | FragmentId | str | None
+QueueItem = OutboxMessage | FragmentId | str | None
 """A message of the outbox, a fragment's notice, the end of a run; None: a heartbeat."""
 
 

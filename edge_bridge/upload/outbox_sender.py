@@ -19,8 +19,8 @@ from domain.events.registry import encode
 from domain.identity import FragmentId, run_end_key
 from edge_bridge import metrics
 from edge_bridge.spool.disk import DiskError
-from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.rows import MessageRow
+from edge_bridge.spool.rows import OutboxMessage
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload.batch import ROOM, QueueBatch, QueueItem
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.rejected import RejectedMessages, Suspect
@@ -41,7 +41,7 @@ class OutboxSender:
 
     def __init__(
         self,
-        owner: SpoolOwner,
+        owner: SpoolThread,
         store: ObjectStore,
         queue: Queue,
         *,
@@ -179,7 +179,7 @@ class OutboxSender:
     async def _give_up(self, what: QueueItem, why: str) -> None:
         """Let go of what the queue never takes. Of notices and ends all stands in S3."""
         metrics.MESSAGES_DROPPED.inc()
-        named = what.type if isinstance(what, MessageRow) else what
+        named = what.type if isinstance(what, OutboxMessage) else what
         log.error("a message is given up (%s): %s", named, why)
         await self._settle([what])
 
@@ -187,7 +187,7 @@ class OutboxSender:
         await self._owner.call(
             self._owner.spool.sent,
             [what for what in taken if isinstance(what, FragmentId)],
-            [what for what in taken if isinstance(what, MessageRow)],
+            [what for what in taken if isinstance(what, OutboxMessage)],
             [what for what in taken if isinstance(what, str)],
         )
 

@@ -13,7 +13,7 @@ from typing import Literal
 from domain.identity import FragmentId
 from domain.times import utc_ms
 from edge_bridge.config.upload import UploadConfig
-from edge_bridge.spool.rows import FragmentRow
+from edge_bridge.spool.rows import SpooledFragment
 from edge_bridge.spool.spool import Spool
 
 _REMEMBERED_BYTES = 64 << 20
@@ -42,7 +42,7 @@ class UploadScheduler:
         """Return the order that the configuration sets."""
         return cls(config.order, live_s=config.live_s, backlog_share=config.backlog_share)
 
-    def look(self, spool: Spool, taken: int) -> list[FragmentRow]:
+    def look(self, spool: Spool, taken: int) -> list[SpooledFragment]:
         """Return candidates where `taken` are in hand already; runs on the spool's thread."""
         if self._order == "oldest":
             return spool.waiting(taken + 1)
@@ -51,7 +51,9 @@ class UploadScheduler:
             taken + 1, to_ms=border_ms
         )
 
-    def pick(self, rows: list[FragmentRow], in_hand: Container[FragmentId]) -> FragmentRow | None:
+    def pick(
+        self, rows: list[SpooledFragment], in_hand: Container[FragmentId]
+    ) -> SpooledFragment | None:
         """Return the next one that is not in hand, and book it; None: nothing waits."""
         free = [row for row in rows if row.id not in in_hand]
         if self._order == "oldest" or not free:

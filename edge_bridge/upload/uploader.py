@@ -8,8 +8,8 @@ import time
 from domain.errors import CredentialsError, ObjectExistsError, StoreError
 from domain.identity import FragmentId, fragment_key
 from edge_bridge import metrics
-from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.rows import FragmentRow
+from edge_bridge.spool.rows import SpooledFragment
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload.adaptive_timeout import AdaptiveTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
@@ -30,7 +30,7 @@ class FragmentUploader:
 
     def __init__(
         self,
-        owner: SpoolOwner,
+        owner: SpoolThread,
         store: ObjectStore,
         link: Link,
         *,
@@ -69,7 +69,7 @@ class FragmentUploader:
             finally:
                 self._in_hand.discard(row.id)
 
-    async def _claim(self) -> FragmentRow:
+    async def _claim(self) -> SpooledFragment:
         async with self._claiming:
             while True:
                 await self._bandwidth.ready()
@@ -100,7 +100,7 @@ class FragmentUploader:
         async with self._room:
             self._room.notify_all()
 
-    async def _upload(self, row: FragmentRow) -> None:
+    async def _upload(self, row: SpooledFragment) -> None:
         where = {"camera": row.camera, "run": row.run, "seq": row.seq}
         spool = self._owner.spool
         event = await self._owner.call(spool.event_of, row)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from edge_bridge.check import Finding, check, print_table
+from edge_bridge.check import CheckResult, check, print_table
 from edge_bridge.check import cloud as cloud_module
 from edge_bridge.check import device as device_module
 from edge_bridge.check.cloud import check_store
@@ -105,7 +105,7 @@ async def test_all_that_can_be_wrong_is_told_with_its_remedy_in_80_columns(
     assert "inference.model" in by["model"].remedy
     monkeypatch.setenv("COLUMNS", "80")
     out = io.StringIO()
-    print_table([*found, Finding("x" * 200, "bad", "[red]\x1b[31m" + "y" * 200, "[/]")], out)
+    print_table([*found, CheckResult("x" * 200, "bad", "[red]\x1b[31m" + "y" * 200, "[/]")], out)
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in out.getvalue() and "[red]" in out.getvalue()

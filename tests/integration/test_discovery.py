@@ -12,7 +12,7 @@ from cli import main as command
 from domain.errors import ConfigError
 from edge_bridge.check import check_camera
 from edge_bridge.config import load
-from edge_bridge.discovery.discover import Wanted, discover, print_table, write_draft
+from edge_bridge.discovery.discover import DiscoveryRequest, discover, print_table, write_draft
 from edge_bridge.discovery.draft import Secrets, cameras
 from edge_bridge.discovery.onvif import Device
 from edge_bridge.discovery.soap import Login
@@ -25,7 +25,7 @@ LOGIN = Login("vigil", SecretStr("s3cret & <more>"))
 
 async def read(device: OnvifDevice, login: Login | None = LOGIN, within_s: float = 10) -> Device:
     async with device.running():
-        wanted = Wanted(devices=(f"127.0.0.1:{device.port}",), device_s=within_s)
+        wanted = DiscoveryRequest(devices=(f"127.0.0.1:{device.port}",), device_s=within_s)
         (out,) = await discover(wanted, login)
         return out
 
@@ -34,7 +34,7 @@ async def test_a_device_is_found_read_and_drafted(tmp_path: Path) -> None:
     device = OnvifDevice()
     rubbish = (b"\xff" * 2_000, b"<a>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
     async with device.running(), answering(device, rubbish=rubbish) as group:
-        wanted = Wanted("127.0.0.1", search_s=3, group=group)
+        wanted = DiscoveryRequest("127.0.0.1", search_s=3, group=group)
         devices = await discover(wanted, LOGIN)
     good = [one for one in devices if not one.fault]
     assert [one.name for one in good] == ["Front Gate"]
@@ -115,7 +115,7 @@ async def test_bad_manners_are_told_and_the_others_go_on(manner: Manner, says: s
     try:
         async with good.running(), bad.running(), asyncio.timeout(60):
             addresses = (f"127.0.0.1:{bad.port}", f"127.0.0.1:{good.port}")
-            wanted = Wanted(devices=addresses, device_s=patience_s)
+            wanted = DiscoveryRequest(devices=addresses, device_s=patience_s)
             told, found = await discover(wanted, LOGIN)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -145,7 +145,7 @@ async def test_several_devices_answer_twice_from_wrong_addresses(tmp_path: Path)
         for one in (gate, yard, odd):
             await stack.enter_async_context(one.running())
         group = await stack.enter_async_context(answering(gate, yard, odd))
-        devices = await discover(Wanted("127.0.0.1", search_s=3, group=group), LOGIN)
+        devices = await discover(DiscoveryRequest("127.0.0.1", search_s=3, group=group), LOGIN)
     assert sorted((one.name, one.fault) for one in devices) == [
         ("Gate", ""), ("Odd", "profile main: tells no RTSP address"), ("Yard", ""),
     ]  # fmt: skip
@@ -182,7 +182,7 @@ async def test_many_sources_are_many_cameras_and_one_address_is_one(tmp_path: Pa
         for one in (recorder, same, nameless):
             await stack.enter_async_context(one.running())
         addresses = tuple(f"127.0.0.1:{one.port}" for one in (recorder, same, nameless))
-        devices = await discover(Wanted(devices=addresses), LOGIN)
+        devices = await discover(DiscoveryRequest(devices=addresses), LOGIN)
     found = cameras([*devices, devices[0]])
     assert [(one.id, one.main.token) for one in found] == [
         ("camera-127-0-0-1-1", "a2"),

@@ -18,7 +18,7 @@ import pytest
 from domain.errors import MediaError
 from domain.identity import FragmentId, new_run_id
 from edge_bridge.config.spool import SpoolLimits
-from edge_bridge.spool.rows import State
+from edge_bridge.spool.rows import FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, T0_MS, fragment, started
 
@@ -102,10 +102,10 @@ def live(spool: Spool, power: Power, chance: random.Random) -> None:
 
 def kept(spool: Spool, promised: Promised) -> bool:
     """Whether all that was promised is there, whole."""
-    there: dict[tuple[str, int], State] = {}
-    for run in spool.journal.runs_of_fragments():
-        there |= {(one.run, one.seq): state for one, state, _ in spool.journal.rows_of(run)}
-    whole = {key for key, state in there.items() if state is not State.GIVEN_UP}
+    there: dict[tuple[str, int], FragmentState] = {}
+    for run in spool.journal.runs_with_fragments():
+        there |= {(one.run, one.seq): state for one, state, _ in spool.journal.rows_of_run(run)}
+    whole = {key for key, state in there.items() if state is not FragmentState.GIVEN_UP}
     for run, seq in whole:
         try:
             event = spool.files.inspect(spool.files.path(CAMERA, run, seq))
@@ -115,7 +115,7 @@ def kept(spool: Spool, promised: Promised) -> bool:
     messages = {row.body for row in spool.messages(10_000)}
     return (
         promised.stored <= whole <= promised.stored | {promised.writing}
-        and all(there[one] >= State.UPLOADED for one in promised.uploaded)
+        and all(there[one] >= FragmentState.UPLOADED for one in promised.uploaded)
         and promised.messages <= messages
     )
 

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from domain.identity import fragment_key
 from edge_bridge.config.schedule import Schedule
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload import link as link_module
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
@@ -108,7 +108,9 @@ async def test_it_is_said_and_tried_until_it_is_mended(
     s3.refusal = REFUSALS[name]
     wake = Wakeup()
     changed: Callable[[], None] = wake.set
-    owner = await asyncio.to_thread(SpoolOwner, lambda: open_spool(tmp_path, "e1", PLENTY), changed)
+    owner = await asyncio.to_thread(
+        SpoolThread, lambda: open_spool(tmp_path, "e1", PLENTY), changed
+    )
     link = Link("s3")
     endpoint = AwsEndpoint("eu-central-1", s3.url, attempts=1)
     try:

@@ -19,13 +19,13 @@ import pytest
 from domain.errors import ConfigError
 from domain.identity import FragmentId
 from edge_bridge.config.spool import SpoolLimits
-from edge_bridge.spool import owner as owner_module
+from edge_bridge.spool import thread as spool_thread
 from edge_bridge.spool.disk import DiskError, DiskState
 from edge_bridge.spool.loss_rows import read_losses
-from edge_bridge.spool.owner import SpoolOwner
-from edge_bridge.spool.rate import Rate
-from edge_bridge.spool.rows import EndState, State
+from edge_bridge.spool.rate import ByteRate
+from edge_bridge.spool.rows import EndState, FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.spool.thread import SpoolThread
 from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS, fragment, started
 from tests.waiting import wait_for
 
@@ -105,28 +105,28 @@ def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
 
 @pytest.fixture(autouse=True)
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner_module, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(spool_thread, "_LOOK_EVERY_S", 0.0)
 
 
-def owned(folder: Path, limits: SpoolLimits = PLENTY) -> SpoolOwner:
-    return SpoolOwner(lambda: open_spool(folder, "e1", limits), lambda: None)
+def owned(folder: Path, limits: SpoolLimits = PLENTY) -> SpoolThread:
+    return SpoolThread(lambda: open_spool(folder, "e1", limits), lambda: None)
 
 
-def states(spool: Spool) -> dict[tuple[str, int], State]:
+def states(spool: Spool) -> dict[tuple[str, int], FragmentState]:
     return {(one.camera, one.seq): state for one, state, _ in spool.journal.all_fragments()}
 
 
-async def settled(owner: SpoolOwner) -> None:
+async def settled(owner: SpoolThread) -> None:
     """Return when all that was asked of the spool's thread is done."""
     with contextlib.suppress(DiskError):
         await owner.call(lambda: None)
 
 
-def how(owner: SpoolOwner) -> str:
+def how(owner: SpoolThread) -> str:
     return owner.disk[0]
 
 
-def film(owner: SpoolOwner, seq: int, camera: str = CAMERA) -> None:
+def film(owner: SpoolThread, seq: int, camera: str = CAMERA) -> None:
     event, data = fragment(seq, size=SIZE, camera=camera)
     owner.fragment(event, data, started(camera=camera))
 
@@ -143,10 +143,10 @@ async def test_a_small_disk_fills_up_and_recording_goes_on_by_policy(disk: Disk)
             await settled(owner)
         assert how(owner) == "good"  # it has room for the next one, always
         now = states(owner.spool)
-        kept = sorted(seq for (_, seq), state in now.items() if state is State.STORED)
+        kept = sorted(seq for (_, seq), state in now.items() if state is FragmentState.STORED)
         assert kept == list(range(ALL - len(kept), ALL)), "the newest are kept"
         assert len(kept) >= 30
-        gone = [seq for (_, seq), state in now.items() if state is State.GIVEN_UP]
+        gone = [seq for (_, seq), state in now.items() if state is FragmentState.GIVEN_UP]
         assert sorted(gone) == list(range(ALL - len(kept)))
         for seq in kept:
             event, data = fragment(seq, size=SIZE)
@@ -181,7 +181,8 @@ async def test_a_disk_filled_by_others_gives_up_the_new_and_says_so(disk: Disk) 
         await settled(owner)
         assert how(owner) == "good"
         assert states(owner.spool) == {
-            (CAMERA, seq): State.STORED if seq == 5 else State.GIVEN_UP for seq in range(6)
+            (CAMERA, seq): FragmentState.STORED if seq == 5 else FragmentState.GIVEN_UP
+            for seq in range(6)
         }
         (loss,) = read_losses(disk.folder / "spool")
         assert (loss.first_seq, loss.last_seq, loss.bytes) == (0, 4, 0)
@@ -247,7 +248,10 @@ async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk:
         _empty(disk.folder / "filler")
         await settled(owner)
         assert how(owner) == "good"
-        assert states(owner.spool) == {(CAMERA, 0): State.STORED, (CAMERA, 1): State.GIVEN_UP}
+        assert states(owner.spool) == {
+            (CAMERA, 0): FragmentState.STORED,
+            (CAMERA, 1): FragmentState.GIVEN_UP,
+        }
         assert b"kept in memory" in [row.body for row in owner.spool.messages(10)]
         (run,) = owner.spool.journal.runs(EndState.ENDED)
         assert (run.last_seq, run.reason) == (1, "camera closed")
@@ -278,8 +282,10 @@ async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(
         await settled(owner)
         assert how(owner) == "good"
         assert states(owner.spool) == {
-            (CAMERA, 1): State.GIVEN_UP, (CAMERA, 2): State.GIVEN_UP, (CAMERA, 3): State.STORED,
-        }  # fmt: skip
+            (CAMERA, 1): FragmentState.GIVEN_UP,
+            (CAMERA, 2): FragmentState.GIVEN_UP,
+            (CAMERA, 3): FragmentState.STORED,
+        }
         assert [run.run for run in owner.spool.journal.runs(EndState.OPEN)] == [RUN]
         owner.end_run(RUN, T0_MS + 16_000, "camera closed")
         await settled(owner)
@@ -319,7 +325,10 @@ async def test_a_folder_that_is_away_and_comes_back(disk: Disk, tmp_path: Path) 
         await settled(owner)
         assert owner.spool.disk.id == first
         assert how(owner) == "good"
-        assert states(owner.spool) == {(CAMERA, 0): State.STORED, (CAMERA, 2): State.STORED}
+        assert states(owner.spool) == {
+            (CAMERA, 0): FragmentState.STORED,
+            (CAMERA, 2): FragmentState.STORED,
+        }
         assert [run.run for run in owner.spool.journal.runs(EndState.OPEN)] == [RUN]
     finally:
         owner.close()
@@ -337,7 +346,7 @@ async def test_another_spool_in_its_place_is_called_swapped(
         await settled(owner)
         assert "is swapped" in caplog.text
         assert how(owner) == "good"
-        assert states(owner.spool) == {(CAMERA, 0): State.STORED}
+        assert states(owner.spool) == {(CAMERA, 0): FragmentState.STORED}
     finally:
         owner.close()
 
@@ -358,7 +367,10 @@ async def test_a_journal_that_breaks_while_it_runs_is_rebuilt(tmp_path: Path) ->
             await owner.call(broken)
         film(owner, 1)
         await settled(owner)
-        assert states(owner.spool) == {(CAMERA, 0): State.STORED, (CAMERA, 1): State.STORED}
+        assert states(owner.spool) == {
+            (CAMERA, 0): FragmentState.STORED,
+            (CAMERA, 1): FragmentState.STORED,
+        }
         assert _names(tmp_path, "journal.damaged-*")
         assert [run.run for run in owner.spool.journal.runs(EndState.OPEN)] == [RUN]
     finally:
@@ -390,13 +402,15 @@ async def test_the_camera_with_the_lowest_priority_goes_first(tmp_path: Path) ->
         spool.store(event, data, started(run, OTHER))
     spool.store(*fragment(3, size=SIZE), started())
     now = states(spool)
-    assert now[OTHER, 100] is State.GIVEN_UP, "older footage of the other is worth more"
-    assert all(now[CAMERA, seq] is State.STORED for seq in range(4))
+    assert now[OTHER, 100] is FragmentState.GIVEN_UP, "older footage of the other is worth more"
+    assert all(now[CAMERA, seq] is FragmentState.STORED for seq in range(4))
     for seq in range(4, 9):
         spool.store(*fragment(seq, size=SIZE), started())
     now = states(spool)
-    assert {state for (camera, _), state in now.items() if camera == OTHER} == {State.GIVEN_UP}
-    assert [seq for (camera, seq), state in now.items() if state is State.STORED] == [
+    assert {state for (camera, _), state in now.items() if camera == OTHER} == {
+        FragmentState.GIVEN_UP
+    }
+    assert [seq for (camera, seq), state in now.items() if state is FragmentState.STORED] == [
         3,
         4,
         5,
@@ -432,14 +446,14 @@ def test_where_others_fill_the_disk_the_newest_hour_stays(
     monkeypatch.setattr(spool.disk, "free", lambda: (4 * SIZE, 1 << 40))
     for seq in range(12):
         spool.store(*fragment(seq, size=SIZE), started())
-    stored = [seq for (_, seq), state in states(spool).items() if state is State.STORED]
+    stored = [seq for (_, seq), state in states(spool).items() if state is FragmentState.STORED]
     assert stored == list(range(7, 12))
     for seq in range(7, 9):
         spool.uploaded(fragment_id(seq))
-    spool.make_room()
+    spool.evict()
     assert spool.file_bytes == 3 * SIZE  # what the cloud has goes all the same
     monkeypatch.setattr(spool.disk, "free", lambda: (999, 1 << 40))
-    spool.make_room()
+    spool.evict()
     assert spool.file_bytes == 0
     spool.close()
 
@@ -469,7 +483,7 @@ def test_the_state_is_told_once(
 async def test_work_that_waits_for_a_hanging_disk_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner_module, "HANGS_S", 0.0)
+    monkeypatch.setattr(spool_thread, "HANGS_S", 0.0)
     owner = owned(tmp_path)
     release = threading.Event()
     try:
@@ -481,7 +495,7 @@ async def test_work_that_waits_for_a_hanging_disk_is_bounded(
             owner.message("detection", b"%0100d" % number)
         assert owner._missed._message_bytes <= 16 << 20
         release.set()
-        monkeypatch.setattr(owner_module, "HANGS_S", 60.0)
+        monkeypatch.setattr(spool_thread, "HANGS_S", 60.0)
         await settled(owner)
         assert how(owner) == "good"
         newest = owner.spool.journal._db.execute("SELECT max(body) FROM messages").fetchone()[0]
@@ -493,7 +507,7 @@ async def test_work_that_waits_for_a_hanging_disk_is_bounded(
 
 def test_the_rate_is_that_of_the_last_hour() -> None:
     #  minute 0 ──── 1 MB each ──── 90 ──── 4 MB each ──── 180
-    rate = Rate()
+    rate = ByteRate()
     assert rate.hour_bytes(0) == 0
     rate.add(0, 1_000_000)
     assert rate.hour_bytes(59_999) == 0, "too little was seen"

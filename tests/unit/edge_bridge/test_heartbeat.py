@@ -17,10 +17,10 @@ from edge_bridge.clock_sync import ClockSync
 from edge_bridge.config import EdgeConfig
 from edge_bridge.health_client import State, _state
 from edge_bridge.heartbeat import HeartbeatSender
-from edge_bridge.spool import owner as owner_module
+from edge_bridge.spool import thread as spool_thread
 from edge_bridge.spool.disk import SpoolDisk
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.outbox_sender import OutboxSender
@@ -46,7 +46,7 @@ class Device:
         self.state: Any = "recording"
         self.sync = ClockSync("unknown")
         work = Wakeup()
-        self.owner = SpoolOwner(
+        self.owner = SpoolThread(
             lambda: open_spool(folder, "e1", self.config.spool_limits()), work.set
         )
         store: Any = cloud
@@ -159,7 +159,7 @@ async def test_a_disk_that_is_gone_or_hangs_stops_no_heartbeat(
 ) -> None:
     folder = tmp_path / "spool"
     device = Device(folder, cloud)
-    monkeypatch.setattr(owner_module, "_LOOK_EVERY_S", 3_600.0)
+    monkeypatch.setattr(spool_thread, "_LOOK_EVERY_S", 3_600.0)
     sending = asyncio.create_task(device.sender.run())
     try:
         await device.beats._beat()

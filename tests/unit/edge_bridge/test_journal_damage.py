@@ -16,7 +16,7 @@ from domain.identity import FragmentId, fragment_key
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import journal_file
 from edge_bridge.spool.loss_rows import read_losses
-from edge_bridge.spool.rows import EndState, State
+from edge_bridge.spool.rows import EndState, FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.cloud import MemoryCloud
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
@@ -58,7 +58,7 @@ def use(spool: Spool) -> set[tuple[str, int]]:
     for run, event in spool.ends_to_write(10):
         spool.end_written(run.run, event)
     spool.sent([], [], [run for run, _ in spool.ends_to_notice()])
-    spool.make_room()
+    spool.evict()
     return known
 
 
@@ -181,7 +181,7 @@ def test_a_large_journal_is_looked_through_where_it_is_suspected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each row of it is read at a start; its indexes are not."""
-    monkeypatch.setattr(journal_file, "LOOKED_THROUGH_BYTES", 0)
+    monkeypatch.setattr(journal_file, "MAX_CHECKED_BYTES", 0)
     record(tmp_path)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
         size = db.execute("PRAGMA page_size").fetchone()[0]
@@ -241,8 +241,10 @@ def test_what_was_set_aside_goes_first_where_room_is_needed(tmp_path: Path) -> N
         tmp_path, "e1", SpoolLimits(max_bytes=1 << 30, free_floor_bytes=1),
         free_bytes=lambda: next(free),
     )  # fmt: skip
-    spool.make_room()
+    spool.evict()
     assert {path.name for path in folder.iterdir()} == {"00000002.frag", "00000003.frag"}
     assert {row.seq for row in spool.waiting(9)} == {2, 3}
-    assert [state for _, state, _ in spool.journal.rows_of(RUN)][:2] == [State.GIVEN_UP] * 2
+    assert [state for _, state, _ in spool.journal.rows_of_run(RUN)][:2] == [
+        FragmentState.GIVEN_UP
+    ] * 2
     spool.close()

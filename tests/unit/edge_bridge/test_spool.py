@@ -9,7 +9,7 @@ from domain.errors import ConfigError
 from domain.events.base import MOST_RANGES
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.files import FragmentFiles
-from edge_bridge.spool.rows import EndState, FragmentRow, State
+from edge_bridge.spool.rows import EndState, FragmentState, SpooledFragment
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
 
@@ -55,7 +55,7 @@ def on_disk(folder: Path) -> set[str]:
     }
 
 
-def states(spool: Spool) -> dict[int, State]:
+def states(spool: Spool) -> dict[int, FragmentState]:
     return {one.seq: state for one, state, _ in spool.journal.all_fragments()}
 
 
@@ -75,7 +75,7 @@ def test_a_crash_while_storing_loses_at_most_the_fragment_being_written(
     kept = list(range(seq + renamed))
     for _ in range(2):  # mending twice is mending once
         spool = reopened(tmp_path)
-        assert states(spool) == dict.fromkeys(kept, State.STORED)
+        assert states(spool) == dict.fromkeys(kept, FragmentState.STORED)
         assert on_disk(tmp_path) == {f"{CAMERA}/{RUN}/{one:08d}.frag" for one in kept}
         for row in spool.waiting(10):
             event, data = fragment(row.seq)
@@ -89,8 +89,10 @@ def test_a_crash_while_storing_loses_at_most_the_fragment_being_written(
         abandon(spool)
 
 
-@pytest.mark.parametrize("state", [State.STORED, State.UPLOADED, State.NOTICED])
-def test_a_row_whose_file_is_gone(state: State, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "state", [FragmentState.STORED, FragmentState.UPLOADED, FragmentState.NOTICED]
+)
+def test_a_row_whose_file_is_gone(state: FragmentState, tmp_path: Path) -> None:
     spool = reopened(tmp_path)
     store(spool, 0)
     store(spool, 1)
@@ -99,9 +101,9 @@ def test_a_row_whose_file_is_gone(state: State, tmp_path: Path) -> None:
     abandon(spool)
     spool = reopened(tmp_path)
     left = {
-        State.STORED: {0: State.GIVEN_UP, 1: State.STORED},
-        State.UPLOADED: {0: State.UPLOADED, 1: State.STORED},
-        State.NOTICED: {1: State.STORED},
+        FragmentState.STORED: {0: FragmentState.GIVEN_UP, 1: FragmentState.STORED},
+        FragmentState.UPLOADED: {0: FragmentState.UPLOADED, 1: FragmentState.STORED},
+        FragmentState.NOTICED: {1: FragmentState.STORED},
     }
     assert states(spool) == left[state]
     abandon(spool)
@@ -120,7 +122,7 @@ def test_a_crash_while_giving_up_leaves_no_file(tmp_path: Path) -> None:
         spool.give_up(fragment_id(0), "space")
     abandon(spool)
     spool = reopened(tmp_path)
-    assert states(spool) == {0: State.GIVEN_UP}
+    assert states(spool) == {0: FragmentState.GIVEN_UP}
     assert on_disk(tmp_path) == set()
     ((run, event),) = spool.ends_to_write(5)
     assert event.given_up == [(0, 0)]
@@ -138,7 +140,7 @@ def test_a_crash_while_freeing_is_no_loss(tmp_path: Path) -> None:
         store(spool, 2)
     abandon(spool)
     spool = reopened(tmp_path)
-    assert states(spool) == {1: State.NOTICED, 2: State.STORED}
+    assert states(spool) == {1: FragmentState.NOTICED, 2: FragmentState.STORED}
     abandon(spool)
 
 
@@ -170,7 +172,7 @@ def test_a_damaged_file_without_a_row_is_set_aside(tmp_path: Path) -> None:
     (whole.parent / "00000004.frag").write_bytes(b"")
     abandon(spool)
     spool = reopened(tmp_path)
-    assert states(spool) == {0: State.STORED}
+    assert states(spool) == {0: FragmentState.STORED}
     assert sorted(path.name for path in whole.parent.glob("*.damaged")) == [
         f"0000000{seq}.damaged" for seq in (1, 2, 3, 4)
     ]
@@ -203,10 +205,10 @@ def test_space_is_made_of_what_the_cloud_has_first_then_counted(tmp_path: Path) 
     store(spool, 6)
     assert set(states(spool)) == {2, 3, 4, 5, 6}
     store(spool, 7)  # 2 stands in S3: its file goes, its notice stays due
-    assert states(spool)[2] is State.UPLOADED
+    assert states(spool)[2] is FragmentState.UPLOADED
     assert f"{CAMERA}/{RUN}/00000002.frag" not in on_disk(tmp_path)
     store(spool, 8)  # the last resort
-    assert states(spool)[3] is State.GIVEN_UP
+    assert states(spool)[3] is FragmentState.GIVEN_UP
     assert spool.file_bytes <= 5 * 1_880
     spool.end_run(RUN, T0_MS, "edge stopped")
     assert spool.ends_to_write(1) == []  # others are still on their way
@@ -225,8 +227,8 @@ def test_the_free_space_floor_counts_too(tmp_path: Path) -> None:
     store(spool, 1)
     spool.sent([fragment_id(0)], [], [])
     free[0] = 4_999
-    spool.make_room()
-    assert states(spool)[1] is State.GIVEN_UP  # nothing helped: all that could go went
+    spool.evict()
+    assert states(spool)[1] is FragmentState.GIVEN_UP  # nothing helped: all that could go went
     assert on_disk(tmp_path) == set()
     abandon(spool)
 
@@ -244,7 +246,11 @@ def test_a_disk_that_refuses_gives_the_seq_up_and_recording_goes_on(
         patched.setattr(spool.files, "write", refuse)
         assert not spool.store(*fragment(1), started())
     store(spool, 2)
-    assert states(spool) == {0: State.STORED, 1: State.GIVEN_UP, 2: State.STORED}
+    assert states(spool) == {
+        0: FragmentState.STORED,
+        1: FragmentState.GIVEN_UP,
+        2: FragmentState.STORED,
+    }
     abandon(spool)
 
 
@@ -282,10 +288,10 @@ def test_an_end_that_gave_up_more_stretches_than_an_event_holds_is_told_all_the_
 ) -> None:
     spool = reopened(tmp_path)
     last = 2 * MOST_RANGES + 2
-    with spool.journal.together():
+    with spool.journal.transaction():
         spool.journal.put_run(RUN, CAMERA)
         for seq in range(0, last + 1, 2):
-            row = FragmentRow(CAMERA, RUN, seq, T0_MS, 0, "", State.GIVEN_UP)
+            row = SpooledFragment(CAMERA, RUN, seq, T0_MS, 0, "", FragmentState.GIVEN_UP)
             spool.journal.put_fragment(row, T0_MS)
     spool.end_run(RUN, T0_MS + 1, "over")
     [(_, event)] = spool.ends_to_write(10)

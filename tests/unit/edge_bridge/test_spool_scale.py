@@ -13,10 +13,10 @@ from domain.events import RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId, new_run_id
 from edge_bridge.config.spool import SpoolLimits
-from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.room import next_to_give_up
-from edge_bridge.spool.rows import FragmentRow, State
+from edge_bridge.spool.eviction import next_to_evict
+from edge_bridge.spool.rows import FragmentState, SpooledFragment
 from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 from tests.unit.edge_bridge.material import RUN, T0_MS, fragment, started
 
 CAMERAS = 8
@@ -28,7 +28,7 @@ def filled(folder: Path, each: int) -> Spool:
     """A spool after a long outage: much uploaded and kept, much that waits, a full outbox."""
     spool = open_spool(folder, "e1", LIMITS)
     journal = spool.journal
-    with journal.together():
+    with journal.transaction():
         for number in range(CAMERAS):
             camera = f"acme/berlin/c{number}"
             run = new_run_id(T0_MS + number, bytes([number] * 10))
@@ -36,12 +36,12 @@ def filled(folder: Path, each: int) -> Spool:
             journal.put_run(run, camera)
             journal.put_run(held, camera)
             for seq in range(each):
-                state = State.NOTICED if seq < each // 2 else State.STORED
-                row = FragmentRow(camera, run, seq, T0_MS + seq * 4_000, 1_880, "{}", state)
+                state = FragmentState.NOTICED if seq < each // 2 else FragmentState.STORED
+                row = SpooledFragment(camera, run, seq, T0_MS + seq * 4_000, 1_880, "{}", state)
                 journal.put_fragment(row, 0)
             journal.end_run(run, T0_MS, "over")
         for _ in range(each):
-            journal.put_message(HELD + "detection", b"h" * 10)
+            journal.put_message(UNDATED_PREFIX + "detection", b"h" * 10)
         for number in range(each):
             journal.put_message("run-started", b"s%d" % number)
         for _ in range(each):
@@ -68,12 +68,12 @@ def steps(spool: Spool, do: Callable[[Spool], object]) -> int:
 
 
 def give_one_up(spool: Spool) -> object:
-    [row] = next_to_give_up(spool.journal, LIMITS, 9, 1)
+    [row] = next_to_evict(spool.journal, LIMITS, 9, 1)
     return spool.give_up(row.id, "space")
 
 
 def free_one(spool: Spool) -> object:
-    [row] = spool.journal.waiting.on_disk(State.NOTICED, 1)
+    [row] = spool.journal.waiting.on_disk(FragmentState.NOTICED, 1)
     return spool.journal.drop_fragment(row.id)
 
 
@@ -97,7 +97,7 @@ DOINGS: dict[str, Callable[[Spool], object]] = {
     "ends to notice": lambda spool: spool.ends_to_notice(),
     "give up": give_one_up,
     "free": free_one,
-    "make room": lambda spool: spool.make_room(),
+    "make room": lambda spool: spool.evict(),
 }
 
 

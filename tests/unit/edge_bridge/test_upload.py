@@ -11,8 +11,8 @@ from domain.events.registry import encode
 from domain.identity import FragmentId, fragment_key, run_end_key
 from edge_bridge.config.schedule import Schedule
 from edge_bridge.config.spool import SpoolLimits
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload import link as link_module
 from edge_bridge.upload import quarantine as quarantine_module
 from edge_bridge.upload.bandwidth import BandwidthLimiter
@@ -45,7 +45,7 @@ class Uploading:
             stored.set()
 
         self.owner = await asyncio.to_thread(
-            SpoolOwner, lambda: open_spool(self.folder, "e1", PLENTY), changed
+            SpoolThread, lambda: open_spool(self.folder, "e1", PLENTY), changed
         )
         store: Any = self.cloud
         to_s3 = Link("s3")

@@ -10,7 +10,7 @@ from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, 
 from domain.events.registry import encode
 from domain.identity import run_end_key
 from edge_bridge import metrics
-from edge_bridge.spool.rows import MessageRow
+from edge_bridge.spool.rows import OutboxMessage
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.upload import link as link_module
 from edge_bridge.upload.rejected import MAX_QUARANTINED, RejectedMessages
@@ -155,7 +155,7 @@ def test_innocent_whatever_the_order_while_the_queue_takes_nothing() -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     refused = RejectedMessages()
-    rows = [MessageRow(number, "detection", b"%d" % number) for number in range(40)]
+    rows = [OutboxMessage(number, "detection", b"%d" % number) for number in range(40)]
     for _ in range(2_000):
         if refused.suspects:
             suspect = refused.suspects.popleft()

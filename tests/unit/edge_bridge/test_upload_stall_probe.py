@@ -11,8 +11,8 @@ import pytest
 from domain.identity import fragment_key
 from edge_bridge.config.schedule import Schedule
 from edge_bridge.config.spool import SpoolLimits
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload import stall_probe as stall_probe_module
 from edge_bridge.upload.adaptive_timeout import AdaptiveTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter
@@ -138,7 +138,7 @@ async def test_fragments_that_hung_are_sent_once_the_store_answers(
         spool.store(*fragment(seq), started())
     spool.close()
     owner = await asyncio.to_thread(
-        SpoolOwner, lambda: open_spool(tmp_path, "e1", PLENTY), wake.set
+        SpoolThread, lambda: open_spool(tmp_path, "e1", PLENTY), wake.set
     )
     store: Any = cloud
     uploads = FragmentUploader(

@@ -15,7 +15,7 @@ _WHAT_WIDTH = 26
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing tried."""
 
     what: str
@@ -25,7 +25,7 @@ class Finding:
     """What to do; never empty where the state is not good."""
 
 
-def print_table(findings: Sequence[Finding], file: IO[str] | None = None) -> None:
+def print_table(findings: Sequence[CheckResult], file: IO[str] | None = None) -> None:
     """Print what was found, and under each fault what to do; fits 80 columns."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")

@@ -20,7 +20,7 @@ _AT_ONCE = 100
 
 
 @dataclass(slots=True)
-class MissedRange:
+class UnwrittenRange:
     """Fragments of one run, one after the other, that reached no disk."""
 
     first: int
@@ -33,17 +33,17 @@ class MissedRange:
 
 
 @dataclass(slots=True)
-class MissedRun:
+class UnwrittenRun:
     """What one run missed."""
 
     started: RunStarted
-    ranges: list[MissedRange] = field(default_factory=list)
+    ranges: list[UnwrittenRange] = field(default_factory=list)
 
 
-class Keeps(Protocol):
+class RecordWriter(Protocol):
     """Who writes it in the end (the spool)."""
 
-    def give_up_range(self, started: RunStarted, missed: MissedRange) -> None:
+    def give_up_range(self, started: RunStarted, missed: UnwrittenRange) -> None:
         """Note that fragments never reached the disk."""
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
@@ -53,12 +53,12 @@ class Keeps(Protocol):
         """Keep messages, all or none."""
 
 
-class Missed:
+class UnwrittenRecords:
     """Safe for all threads."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._runs: OrderedDict[str, MissedRun] = OrderedDict()
+        self._runs: OrderedDict[str, UnwrittenRun] = OrderedDict()
         self._ends: OrderedDict[str, tuple[int, str]] = OrderedDict()
         self._messages: deque[tuple[str, bytes]] = deque()
         self._message_bytes = 0
@@ -78,12 +78,12 @@ class Missed:
         """Note a fragment that is given up."""
         metrics.GIVEN_UP.labels(event.camera, why).inc()
         with self._guard:
-            run = self._runs.setdefault(event.run, MissedRun(started))
+            run = self._runs.setdefault(event.run, UnwrittenRun(started))
             last = run.ranges[-1] if run.ranges else None
             if last is not None and last.last + 1 == event.seq and last.why == why:
                 last.last, last.end_ms = event.seq, event.end_ms
             else:
-                made = MissedRange(event.seq, event.seq, event.start_ms, event.end_ms, why)
+                made = UnwrittenRange(event.seq, event.seq, event.start_ms, event.end_ms, why)
                 run.ranges.append(made)
             while len(self._runs) > MOST_RUNS:
                 self._runs.popitem(last=False)
@@ -118,7 +118,7 @@ class Missed:
                 return found
         return self._messages.popleft()
 
-    def replay(self, to: Keeps) -> None:
+    def replay(self, to: RecordWriter) -> None:
         """Have it all written, in order; what raises stays, and is written at the next time."""
         while (found := self._oldest_run()) is not None:
             name, run, missed = found
@@ -133,15 +133,15 @@ class Missed:
             with self._guard:
                 self._ends.pop(run_id, None)
 
-    def _oldest_run(self) -> tuple[str, MissedRun, MissedRange] | None:
+    def _oldest_run(self) -> tuple[str, UnwrittenRun, UnwrittenRange] | None:
         with self._guard:
             for name, run in self._runs.items():
                 one = run.ranges[0]
-                copy = MissedRange(one.first, one.last, one.start_ms, one.end_ms, one.why)
+                copy = UnwrittenRange(one.first, one.last, one.start_ms, one.end_ms, one.why)
                 return name, run, copy
             return None
 
-    def _settle(self, name: str, run: MissedRun, done: MissedRange) -> None:
+    def _settle(self, name: str, run: UnwrittenRun, done: UnwrittenRange) -> None:
         with self._guard:
             one = run.ranges[0]
             if one.last > done.last:  # it grew meanwhile

@@ -18,8 +18,8 @@ from domain.errors import VigilError
 from domain.events import FragmentArrived, RunStarted
 from edge_bridge.spool import journal_file
 from edge_bridge.spool.disk import DiskError, DiskState
-from edge_bridge.spool.missed import Missed
 from edge_bridge.spool.spool import Spool
+from edge_bridge.spool.unwritten import UnwrittenRecords
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ HANGS_S = 20.0
 """A piece of work that takes longer: the disk hangs."""
 _LOOK_EVERY_S = 1.0
 """How often a disk that is not good is tried."""
-_MEND_S = 0.05
+_RECOVER_S = 0.05
 """What an earlier run left is looked at for so long at a time: recording waits no longer for it."""
-_MEND_AGAIN_S = 60.0
+_RECOVER_AGAIN_S = 60.0
 """When it is begun anew where the disk refused."""
 
 
-class SpoolOwner:
+class SpoolThread:
     """Runs the spool's methods on its thread, in the order in which they are asked for."""
 
     def __init__(self, open_it: Callable[[], Spool], changed: Callable[[], None]) -> None:
@@ -51,20 +51,20 @@ class SpoolOwner:
         self._pending_bytes = 0
         self._lock = threading.Lock()
         self._live: set[str] = set()
-        self._missed = Missed()
+        self._missed = UnwrittenRecords()
         self._draining = False
         self._busy_since_s: float | None = None
         self._looked_s = 0.0
         self._closing = False
-        self._mend_queued = False
-        self._mend_again_s: float | None = None
-        self._mended_s = 0.0
+        self._recovery_queued = False
+        self._recover_again_s: float | None = None
+        self._recovered_s = 0.0
         try:
             self.spool = self._thread.submit(open_it).result()
         except BaseException:
             self._thread.shutdown()
             raise
-        self._queue_mending()
+        self._queue_recovery()
 
     @property
     def disk(self) -> tuple[DiskState, str, int]:
@@ -180,7 +180,7 @@ class SpoolOwner:
             disk.failed(error)
             if self.spool.has(event):
                 return  # it stands; what failed is making room after it
-            self.spool.forget_file(event)
+            self.spool.remove_file(event)
             self._missed.fragment(event, started, f"disk {disk.state}")
         finally:
             with self._lock:
@@ -203,7 +203,7 @@ class SpoolOwner:
         disk = self.spool.disk
         if disk.takes_rows:
             if (state := disk.look()) == "good":
-                self._mend_again()
+                self._recover_again()
                 return
             disk.say(state)
         now_s = time.monotonic()
@@ -232,44 +232,44 @@ class SpoolOwner:
             disk.detail = str(error)
             return
         disk.say("good")
-        self._queue_mending()
+        self._queue_recovery()
 
-    def _queue_mending(self) -> None:
-        if self._closing or self._mend_queued or not self.spool.mending:
+    def _queue_recovery(self) -> None:
+        if self._closing or self._recovery_queued or not self.spool.recovering:
             return
-        self._mend_queued = True
+        self._recovery_queued = True
         with suppress(RuntimeError):  # it closes just now
-            self._submit(self._mend).add_done_callback(_said)
+            self._submit(self._recover).add_done_callback(_log_failure)
 
-    def _mend(self) -> None:
+    def _recover(self) -> None:
         """Go on with what an earlier run left; the rest queues behind what others ask for."""
-        self._mend_queued = False
+        self._recovery_queued = False
         if self._closing:
             return
         disk = self.spool.disk
         now_s = time.monotonic()
         try:
             if not disk.takes_rows:
-                self._mend_again_s = now_s
+                self._recover_again_s = now_s
                 return
-            more = self.spool.mend(_MEND_S)
+            more = self.spool.recover(_RECOVER_S)
         except (OSError, sqlite3.Error, ValueError) as error:
             if journal_file.damaged(error):
                 self._reopen(f"{self.spool.journal.path} is damaged ({error}).")
             else:
                 disk.failed(error)
-                self._mend_again_s = now_s + _MEND_AGAIN_S
+                self._recover_again_s = now_s + _RECOVER_AGAIN_S
             return
-        if not more or now_s - self._mended_s > 1:
-            self._mended_s = now_s
+        if not more or now_s - self._recovered_s > 1:
+            self._recovered_s = now_s
             self._changed()
-        self._queue_mending()
+        self._queue_recovery()
 
-    def _mend_again(self) -> None:
-        if self._mend_again_s is not None and time.monotonic() >= self._mend_again_s:
-            self._mend_again_s = None
-            self.spool.mend_anew()
-            self._queue_mending()
+    def _recover_again(self) -> None:
+        if self._recover_again_s is not None and time.monotonic() >= self._recover_again_s:
+            self._recover_again_s = None
+            self.spool.restart_recovery()
+            self._queue_recovery()
 
     def _watch(self, future: "Future[None]") -> None:
         future.add_done_callback(self._done)
@@ -281,6 +281,6 @@ class SpoolOwner:
         self._changed()
 
 
-def _said(mending: "Future[None]") -> None:
+def _log_failure(mending: "Future[None]") -> None:
     if not mending.cancelled() and (error := mending.exception()) is not None:
         log.error("what an earlier run left cannot be looked at: %s", error)

@@ -1,6 +1,12 @@
-"""Keeps the spool within its limits: what is measured, what is deleted, in the order of room.py.
+"""What goes when space is needed, and in which order.
 
-The spool tells of what it added; where nobody else has a fragment, the spool gives it up itself.
+    1  what the cloud has been told of, oldest first          nothing is lost
+    2  files that stand in S3, their notice still due         nothing is lost
+    3  what nobody else has, logged and counted: of the cameras with the lowest priority,
+       the oldest first
+
+A file goes before its row changes: on a disk that is full to the last byte only that makes room
+for the journal, and a row without a file is mended at every start.
 """
 
 import logging
@@ -11,9 +17,8 @@ from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.disk import SpoolDisk
 from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.rate import Rate
-from edge_bridge.spool.room import next_to_give_up
-from edge_bridge.spool.rows import FragmentRow, State
+from edge_bridge.spool.rate import ByteRate
+from edge_bridge.spool.rows import FragmentState, SpooledFragment
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +27,14 @@ _JOURNAL_ROOM = 4 << 20
 """Bytes that stay free whatever the limits say: what gives footage up has to be written down."""
 
 
-class Space:
+class Evictor:
     """The room of one folder. All but the reading belongs to the spool's thread."""
 
     def __init__(
         self,
         limits: SpoolLimits,
         disk: SpoolDisk,
-        give_up: Callable[[FragmentRow], None],
+        give_up: Callable[[SpooledFragment], None],
         step: Callable[[str], None],
         free_bytes: Callable[[], int] | None,
     ) -> None:
@@ -37,7 +42,7 @@ class Space:
         self.limits = limits
         self._disk, self._give_up, self._step = disk, give_up, step
         self._free_bytes = free_bytes
-        self._rate = Rate()
+        self._rate = ByteRate()
         self.bytes = 0
         """Of fragments on the disk."""
 
@@ -63,7 +68,7 @@ class Space:
         """Return what all cameras bring in an hour, as measured; 0 while that is not known."""
         return self._rate.hour_bytes(_steady_ms())
 
-    def floor_bytes(self) -> int:
+    def min_free_bytes(self) -> int:
         """Return the bytes of the disk that stay free as the cameras send now."""
         if self._free_bytes is not None:
             return self.limits.free_floor_bytes
@@ -71,11 +76,11 @@ class Space:
         floor = self.limits.floor(self.hour_bytes(), total)
         return max(floor, min(_JOURNAL_ROOM, total // 8))
 
-    def make_room(self) -> None:
+    def evict(self) -> None:
         """Delete until bytes and free space are within the limits, in the order of room.py."""
-        self._make_room(self.limits.max_bytes, self.floor_bytes())
+        self._make_room(self.limits.max_bytes, self.min_free_bytes())
 
-    def free_as_much(self, size: int, camera: str) -> None:
+    def evict_for(self, size: int, camera: str) -> None:
         """Make room for a fragment on a disk that is full, whatever the limits say.
 
         What nobody else has goes only for a camera of at least its priority.
@@ -87,9 +92,9 @@ class Space:
             return self.bytes > most or self.free_bytes() < floor
 
         while short():
-            if aside := self._files.drop_aside():
+            if aside := self._files.drop_quarantined():
                 log.warning("no space is left: %s, which was set aside, is deleted", aside)
-            elif noticed := self._journal.waiting.on_disk(State.NOTICED, _FREE_AT_ONCE):
+            elif noticed := self._journal.waiting.on_disk(FragmentState.NOTICED, _FREE_AT_ONCE):
                 for row in noticed:
                     self._free(row)
                     self._step("file freed")
@@ -97,12 +102,12 @@ class Space:
                     if not short():
                         break
                 self._journal.forget_runs()
-            elif uploaded := self._journal.waiting.on_disk(State.UPLOADED, 1):
+            elif uploaded := self._journal.waiting.on_disk(FragmentState.UPLOADED, 1):
                 self._free(uploaded[0])
                 self._journal.without_file(uploaded[0].id)
             elif not self._last_resort(most, floor):
                 return
-            elif stored := next_to_give_up(self._journal, self.limits, priority, _FREE_AT_ONCE):
+            elif stored := next_to_evict(self._journal, self.limits, priority, _FREE_AT_ONCE):
                 for row in stored:
                     self._give_up(row)
                     if not short() or not self._last_resort(most, floor):
@@ -117,9 +122,22 @@ class Space:
         least = min(self.limits.free_floor_bytes, floor)
         return self.bytes > most or self.bytes > self.hour_bytes() or self.free_bytes() < least
 
-    def _free(self, row: FragmentRow) -> None:
+    def _free(self, row: SpooledFragment) -> None:
         self._files.remove(row.camera, row.run, row.seq)
         self.bytes -= row.size
+
+
+def next_to_evict(
+    journal: Journal, limits: SpoolLimits, most_priority: int, limit: int
+) -> list[SpooledFragment]:
+    """Return the fragments that nobody else has and that go first, of no higher priority."""
+    by_priority: dict[int, list[SpooledFragment]] = {}
+    for camera in journal.waiting.cameras():
+        rows = journal.waiting.oldest_of(camera, limit)
+        by_priority.setdefault(limits.priority(camera), []).extend(rows)
+    if not by_priority or min(by_priority) > most_priority:
+        return []
+    return sorted(by_priority[min(by_priority)], key=lambda row: row.start_ms)[:limit]
 
 
 def _steady_ms() -> int:

@@ -14,10 +14,10 @@ from domain.identity import FragmentId, new_run_id
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import recovery
 from edge_bridge.spool.loss_rows import read_losses
-from edge_bridge.spool.owner import SpoolOwner
 from edge_bridge.spool.recovery import RESTARTED
-from edge_bridge.spool.rows import EndState, State
+from edge_bridge.spool.rows import EndState, FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.spool.thread import SpoolThread
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
 from tests.waiting import wait_for
 
@@ -53,35 +53,37 @@ def left_behind(folder: Path, *, journal: bool = True) -> None:
 
 
 def beside(folder: Path) -> Spool:
-    return open_spool(folder, "e1", PLENTY, beside=True)
+    return open_spool(folder, "e1", PLENTY, background_recovery=True)
 
 
-def states(spool: Spool, run: str = RUN) -> dict[int, State]:
-    return {one.seq: state for one, state, _ in spool.journal.rows_of(run)}
+def states(spool: Spool, run: str = RUN) -> dict[int, FragmentState]:
+    return {one.seq: state for one, state, _ in spool.journal.rows_of_run(run)}
 
 
 def mended(spool: Spool, between: Callable[[], None] = lambda: None) -> int:
     """Mend in the smallest steps; return how many."""
     steps = 1
-    while spool.mend(0):
+    while spool.recover(0):
         steps += 1
         between()
         assert steps < 1_000
     return steps
 
 
-EXPECTED = {seq: State.STORED for seq in range(20) if seq != DAMAGED} | {GONE: State.GIVEN_UP}
+EXPECTED = {seq: FragmentState.STORED for seq in range(20) if seq != DAMAGED} | {
+    GONE: FragmentState.GIVEN_UP
+}
 
 
 def test_all_is_mended_in_many_small_steps(tmp_path: Path) -> None:
     left_behind(tmp_path)
     spool = beside(tmp_path)
-    assert spool.mending
-    assert spool.counts().mending
+    assert spool.recovering
+    assert spool.counts().recovering
     assert not spool.counts().idle
-    assert states(spool)[GONE] is State.STORED
+    assert states(spool)[GONE] is FragmentState.STORED
     assert mended(spool) > 10
-    assert not spool.mending
+    assert not spool.recovering
     assert states(spool) == EXPECTED
     folder = spool.files.path(CAMERA, RUN, 0).parent
     assert (folder / "00000011.damaged").exists()
@@ -90,7 +92,7 @@ def test_all_is_mended_in_many_small_steps(tmp_path: Path) -> None:
     ended = spool.journal.runs(EndState.ENDED)
     assert {(run.run, run.reason) for run in ended} == {(RUN, RESTARTED), (SECOND_RUN, RESTARTED)}
     assert spool.file_bytes == (18 + 2) * SIZE
-    assert not spool.mend(0)
+    assert not spool.recover(0)
     spool.close()
     assert open_spool(tmp_path, "e1", PLENTY).file_bytes == 20 * SIZE
 
@@ -155,7 +157,7 @@ def test_a_runs_end_is_not_told_before_its_files_were_looked_at(tmp_path: Path) 
     assert told[0] == [NEW_RUN]  # all of it is known
     assert SECOND_RUN in told[-1]  # RUN's is not due: a fragment without a row was taken in
     assert all(RUN not in one for one in told)
-    assert states(spool)[UNROWED] is State.STORED
+    assert states(spool)[UNROWED] is FragmentState.STORED
     spool.close()
 
 
@@ -164,8 +166,8 @@ def test_a_rebuild_goes_on_after_a_kill_in_the_middle(tmp_path: Path) -> None:
     for _ in range(30):  # each life takes in a little
         spool = beside(tmp_path)
         for _ in range(14):
-            spool.mend(0)
-        still = spool.mending
+            spool.recover(0)
+        still = spool.recovering
         spool.close()
         if not still:
             break
@@ -183,7 +185,7 @@ def test_a_rebuild_goes_on_after_a_kill_in_the_middle(tmp_path: Path) -> None:
 def test_live_runs_are_not_ended_where_the_folder_is_opened_anew(tmp_path: Path) -> None:
     left_behind(tmp_path)
     spool = beside(tmp_path)
-    spool.mend(0)
+    spool.recover(0)
     spool.reopen([RUN])
     mended(spool)
     assert spool.journal.run(RUN).end_state is EndState.OPEN  # type: ignore[union-attr]
@@ -196,8 +198,10 @@ def rebuilt(folder: Path) -> bool:
     return bool(list(folder.glob("journal.damaged-*")))
 
 
-def owned(folder: Path) -> SpoolOwner:
-    return SpoolOwner(lambda: open_spool(folder, "e1", PLENTY, beside=True), lambda: None)
+def owned(folder: Path) -> SpoolThread:
+    return SpoolThread(
+        lambda: open_spool(folder, "e1", PLENTY, background_recovery=True), lambda: None
+    )
 
 
 async def test_the_owner_mends_by_itself_while_others_ask(tmp_path: Path) -> None:
@@ -205,9 +209,9 @@ async def test_the_owner_mends_by_itself_while_others_ask(tmp_path: Path) -> Non
     owner = owned(tmp_path)
     owner.fragment(*fragment(0, run=NEW_RUN), started(NEW_RUN))
     assert len(await owner.call(owner.spool.waiting, 1)) == 1
-    await wait_for(lambda: not owner.spool.mending, within_s=20, what="all is mended")
+    await wait_for(lambda: not owner.spool.recovering, within_s=20, what="all is mended")
     assert states(owner.spool) == EXPECTED
-    assert states(owner.spool, NEW_RUN) == {0: State.STORED}
+    assert states(owner.spool, NEW_RUN) == {0: FragmentState.STORED}
     owner.close()
 
 
@@ -221,16 +225,16 @@ async def test_the_owner_mends_by_itself_while_others_ask(tmp_path: Path) -> Non
 async def test_a_journal_found_damaged_while_mending_is_rebuilt_beside_recording(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_bridge.spool.journal_file.LOOKED_THROUGH_BYTES", 0)
+    monkeypatch.setattr("edge_bridge.spool.journal_file.MAX_CHECKED_BYTES", 0)
     left_behind(tmp_path)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
         db.execute(damage)
     owner = owned(tmp_path)
     owner.fragment(*fragment(0, run=NEW_RUN), started(NEW_RUN))
-    await wait_for(lambda: not owner.spool.mending, within_s=20, what="all is mended")
+    await wait_for(lambda: not owner.spool.recovering, within_s=20, what="all is mended")
     assert rebuilt(tmp_path)
     assert set(states(owner.spool)) == {*range(20)} - {GONE, DAMAGED}
-    assert states(owner.spool, NEW_RUN) == {0: State.STORED}
+    assert states(owner.spool, NEW_RUN) == {0: FragmentState.STORED}
     owner.fragment(*fragment(1, run=NEW_RUN), started(NEW_RUN))
     assert (await owner.call(owner.spool.counts)).stored == 18 + 2 + 2
     assert owner.spool.journal.run(NEW_RUN).end_state is EndState.OPEN  # type: ignore[union-attr]
@@ -241,11 +245,11 @@ async def test_a_journal_found_damaged_while_mending_is_rebuilt_beside_recording
 async def test_mending_that_the_disk_refuses_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_bridge.spool.owner._MEND_AGAIN_S", 0.0)
+    monkeypatch.setattr("edge_bridge.spool.thread._RECOVER_AGAIN_S", 0.0)
     left_behind(tmp_path)
     spool = beside(tmp_path)
     refused = 0
-    rows_of = spool.journal.rows_of
+    rows_of_run = spool.journal.rows_of_run
 
     def refuse(*args: object) -> object:
         nonlocal refused
@@ -254,14 +258,14 @@ async def test_mending_that_the_disk_refuses_is_begun_again(
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
-        return rows_of(*args)  # type: ignore[arg-type]
+        return rows_of_run(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(spool.journal, "rows_of", refuse)
-    owner = SpoolOwner(lambda: spool, lambda: None)
+    monkeypatch.setattr(spool.journal, "rows_of_run", refuse)
+    owner = SpoolThread(lambda: spool, lambda: None)
 
     async def asked() -> bool:
         await owner.call(owner.spool.counts)
-        return not owner.spool.mending
+        return not owner.spool.recovering
 
     await wait_for(asked, within_s=20, what="all is mended")
     assert refused > 2
@@ -286,7 +290,7 @@ def test_the_sum_of_bytes_follows_every_change(tmp_path: Path) -> None:
     spool.store(*fragment(4), started())  # once more: it stands already
     spool.give_up(FragmentId(CAMERA, RUN, 0), "space")
     spool.journal.drop_fragment(FragmentId(CAMERA, RUN, 1))
-    with pytest.raises(RuntimeError), spool.journal.together():
+    with pytest.raises(RuntimeError), spool.journal.transaction():
         spool.journal.drop_fragment(FragmentId(CAMERA, RUN, 2))
         raise RuntimeError("undone")
     assert spool.journal.file_bytes() == 3 * SIZE

@@ -16,7 +16,7 @@ from domain.errors import ConfigError, StoreError
 from edge_bridge.spool import journal_file
 from edge_bridge.spool.files import FragmentFiles, sync_folder
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.recovery import Mending
+from edge_bridge.spool.recovery import SpoolRecovery
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +26,29 @@ _RESERVE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class OpenedSpool:
     """An opened folder."""
 
     lock: IO[str]
     files: FragmentFiles
     journal: Journal
-    mending: Mending
+    recovery: SpoolRecovery
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class SpoolOpener:
     """Opens one folder, again and again."""
 
     folder: Path
     edge: str
     step: Callable[[str], None]
     now_ms: Callable[[], int]
-    beside: bool = False
+    background_recovery: bool = False
     """Whether what a crash left is mended beside recording, not here."""
 
     def open(
         self, live: Collection[str] = (), suspected: bool = False, damaged: str | None = None
-    ) -> Parts:
+    ) -> OpenedSpool:
         """Take the folder and mend what a crash left, or let that be gone on with; `live` runs go
         on; `suspected`: the journal gave cause to look through it; `damaged`: how it is known to be
         damaged.
@@ -61,7 +61,7 @@ class Opener:
             files.root.mkdir(exist_ok=True)
             journal = self._anew(damaged) if damaged else self._journal(suspected)
             try:
-                journal, mending = self._mended(files, journal, live)
+                journal, recovery = self._recovered(files, journal, live)
                 sync_folder(self.folder)  # the names of journal and files' folder
             except BaseException:
                 journal.close()
@@ -76,26 +76,26 @@ class Opener:
         except BaseException:
             lock.close()
             raise
-        return Parts(lock, files, journal, mending)
+        return OpenedSpool(lock, files, journal, recovery)
 
-    def _mended(
+    def _recovered(
         self, files: FragmentFiles, journal: Journal, live: Collection[str]
-    ) -> tuple[Journal, Mending]:
+    ) -> tuple[Journal, SpoolRecovery]:
         """Mend what a crash left, unless that is done beside; return the journal, another one
         where it cannot be read.
         """
-        mending = Mending(files, journal, self.edge, live)
+        recovery = SpoolRecovery(files, journal, self.edge, live)
         try:
-            if not self.beside:
-                mending.go_on(math.inf)
+            if not self.background_recovery:
+                recovery.run_for(math.inf)
         except (sqlite3.Error, ValueError) as error:
             if not journal_file.damaged(error):
                 raise
             journal.close()
             journal = self._anew(f"{journal.path} is damaged ({error}).")
-            mending = Mending(files, journal, self.edge, live)
-            mending.go_on(math.inf)
-        return journal, mending
+            recovery = SpoolRecovery(files, journal, self.edge, live)
+            recovery.run_for(math.inf)
+        return journal, recovery
 
     def _journal(self, suspected: bool) -> Journal:
         path = self.folder / JOURNAL

@@ -21,9 +21,9 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.rtsp.errors import CameraError
-from edge_bridge.spool.held_rows import HELD
-from edge_bridge.spool.rows import State
+from edge_bridge.spool.rows import FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
+from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 from media.fragmenter import FragmentLimits
 from tests.footage import write_clip
 from tests.unit.edge_bridge.material import CAMERA, fragment
@@ -67,12 +67,12 @@ def record(spool: Spool, run: str, seqs: range) -> None:
         assert spool.store(*held_fragment(run, seq), start)
     frames = [DetectionFrame(pts=1, at_ms=UP_MS + 1, objects=[])]
     seen = Detection(camera=CAMERA, run=run, model="m", model_version="1", frames=frames)
-    spool.put_message(HELD + "detection", encode(seen))
+    spool.put_message(UNDATED_PREFIX + "detection", encode(seen))
 
 
 def stamp_all(spool: Spool) -> None:
     for _ in range(100):
-        if not spool.stamp_held():
+        if not spool.stamp_undated():
             return
     raise AssertionError("stamping does not end")
 
@@ -194,8 +194,8 @@ def test_held_footage_makes_room_last_and_is_told_then(tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
     record(spool, run, range(3))
-    spool.keep_within(SpoolLimits(max_bytes=2 * 1_880, free_floor_bytes=0))
-    spool.make_room()
+    spool.set_limits(SpoolLimits(max_bytes=2 * 1_880, free_floor_bytes=0))
+    spool.evict()
     assert spool.counts().held == 2
     device.right = True
     spool.end_run(run, UP_MS + 12_000, "camera closed")
@@ -215,7 +215,7 @@ def test_the_journal_is_rebuilt_with_what_is_held(tmp_path: Path) -> None:
     for extra in ("journal.db-wal", "journal.db-shm"):
         (tmp_path / extra).unlink(missing_ok=True)
     spool = device.spool()
-    assert {state for _, state, _ in spool.journal.all_fragments()} == {State.STORED}
+    assert {state for _, state, _ in spool.journal.all_fragments()} == {FragmentState.STORED}
     assert send_all(spool) == ([], [], [])
     device.right = True
     stamp_all(spool)

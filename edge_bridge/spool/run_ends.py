@@ -7,14 +7,14 @@ from domain.events import RunEnded
 from domain.events.base import MOST_RANGES
 from domain.events.registry import encode
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.rows import EndState, RunRow
+from edge_bridge.spool.rows import EndState, SpooledRun
 
 log = logging.getLogger(__name__)
 
 
 def to_write(
-    journal: Journal, limit: int, may_end: Callable[[RunRow], bool]
-) -> list[tuple[RunRow, RunEnded]]:
+    journal: Journal, limit: int, may_end: Callable[[SpooledRun], bool]
+) -> list[tuple[SpooledRun, RunEnded]]:
     """Return runs whose end can be written to S3, each with its event, fixed for good.
 
     `may_end`: whether all that stands of a run is known.
@@ -46,13 +46,13 @@ def to_notice(journal: Journal) -> list[tuple[str, bytes]]:
 
 def written(journal: Journal, run: str, event: RunEnded | None) -> None:
     """Note that a run's end.json stands; `event`: what it says where it stood before."""
-    with journal.together():
+    with journal.transaction():
         if event is not None:
             journal.freeze_end(run, encode(event).decode())
         journal.set_end_state(run, EndState.WRITTEN)
 
 
-def _event(journal: Journal, run: RunRow) -> RunEnded:
+def _event(journal: Journal, run: SpooledRun) -> RunEnded:
     return RunEnded(
         camera=run.camera,
         run=run.run,

@@ -4,12 +4,12 @@ import sqlite3
 
 from domain.unset_clock import FIRST_TRUE_RUN
 
-HELD = "held-"
+UNDATED_PREFIX = "held-"
 """Before the type of a message that is held; the journal's indexes have it written out."""
 _BOOT = "substr(run, -8)"
 
 
-class HeldRows:
+class UndatedRows:
     """Fragments, runs and messages of provisional runs, and each start's shift."""
 
     def __init__(self, db: sqlite3.Connection) -> None:

@@ -16,9 +16,9 @@ from domain.unset_clock import boot_of, stamped, true_ms, true_run
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
 from edge_bridge.spool.files import FragmentFiles
-from edge_bridge.spool.held_rows import HELD
 from edge_bridge.spool.journal import Journal
-from edge_bridge.spool.rows import FragmentRow, State
+from edge_bridge.spool.rows import FragmentState, SpooledFragment
+from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _FRAGMENTS = 4
 _MESSAGES = 100
 
 
-class Held:
+class UndatedFootage:
     """What waits for the time."""
 
     def __init__(self, files: FragmentFiles, journal: Journal, clock: EdgeClock) -> None:
@@ -38,10 +38,10 @@ class Held:
         """Of fragments that were given up while they were stamped; whoever counts takes them."""
         self.messages_moved = 0
 
-    def stamp(self, *, mended: bool = True) -> bool:
+    def stamp(self, *, recovered: bool = True) -> bool:
         """Stamp a few; True: there may be more. Raises OSError where the disk takes no file.
 
-        `mended`: what is held is known; else ends of runs, and shifts that nobody needs, stay.
+        `recovered`: what is held is known; else ends of runs, and shifts that nobody needs, stay.
         """
         shifts = self._rows.shifts()
         if self._clock.boot not in shifts:
@@ -56,7 +56,7 @@ class Held:
             self._fragment(camera, run, seq, shifts[boot_of(run)])
         if messages or fragments:
             return True
-        if not mended:
+        if not recovered:
             return False
         self._rows.drop_untold(self._clock.boot)
         for run, camera, ended_ms, reason in self._rows.empty_runs():
@@ -68,12 +68,12 @@ class Held:
         held = self._rows.messages(_MESSAGES)
         if not held:
             return 0
-        with self._journal.together():
+        with self._journal.transaction():
             for _, kind, body in held:
                 try:
                     event: RunStarted | Detection = (
                         RunStarted.model_validate_json(body)
-                        if kind == HELD + "run-started"
+                        if kind == UNDATED_PREFIX + "run-started"
                         else Detection.model_validate_json(body)
                     )
                 except ValueError:
@@ -96,28 +96,30 @@ class Held:
         true = true_run(run, shift)
         end_ms, text = true_ms(row.start_ms, shift), ""
         state = row.state
-        if state is State.STORED:
+        if state is FragmentState.STORED:
             try:
                 event = stamped(self._files.event_in(row), shift)
                 data = self._files.read(camera, run, seq, row.size)
             except (FileNotFoundError, MediaError) as error:
-                state = State.GIVEN_UP
+                state = FragmentState.GIVEN_UP
                 self.freed_bytes += row.size
                 why = "damaged" if isinstance(error, MediaError) else "file gone"
                 metrics.GIVEN_UP.labels(camera, why).inc()
             else:
                 self._files.write(event, data)
                 end_ms, text = event.end_ms, encode(event).decode()
-        size = row.size if state is State.STORED else 0
-        with self._journal.together():
+        size = row.size if state is FragmentState.STORED else 0
+        with self._journal.transaction():
             self._journal.put_run(true, camera)
-            moved = FragmentRow(camera, true, seq, true_ms(row.start_ms, shift), size, text, state)
+            moved = SpooledFragment(
+                camera, true, seq, true_ms(row.start_ms, shift), size, text, state
+            )
             self._journal.put_fragment(moved, end_ms)
             self._journal.drop_fragment(row.id)
         self._files.remove(camera, run, seq)
 
     def _end(self, run: str, camera: str, ended_ms: int, reason: str, shift: int | None) -> None:
-        with self._journal.together():
+        with self._journal.transaction():
             if shift is not None:
                 true = true_run(run, shift)
                 self._journal.put_run(true, camera)
