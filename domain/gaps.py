@@ -3,15 +3,15 @@
     seq     4 |  .  .  7  8  .  10 |           5..6 from the end of 4 to the start of 7
     window    [-------- w1 -------)            9    from the end of 8 to the start of 10
 
-A hole between two windows belongs to the later one, so that it is told once; the one after a
-run's last fragment belongs to the window that is sealed last.
+A hole between two windows belongs to the later one, so that it is reported once. The hole after
+a run's last fragment belongs to the window that is sealed last.
 """
 
 from collections.abc import Iterable
 
 from domain.events import Gap
 from domain.seqs import Range, SeqRanges
-from domain.window_state import Held, RunEnd
+from domain.window_state import OpenFragment, RunEnd
 
 OBJECT_MISSING = "its object is not in the store"
 GIVEN_UP = "given up by the edge's spool"
@@ -27,7 +27,7 @@ def gap_reason(hole: Range, given_up: SeqRanges) -> str:
 
 
 def gaps_of(
-    fragments: Iterable[Held],
+    fragments: Iterable[OpenFragment],
     accounted: SeqRanges,
     *,
     before: int,
@@ -38,12 +38,12 @@ def gaps_of(
     """Return what `accounted` lacks above `before` and between `fragments` (ascending by seq).
 
     `since_ms` is when the footage up to `before` ended, None where unknown. With `to_the_end`,
-    what is missing up to the run's end is told too.
+    what is missing up to the run's end is reported too.
     """
     given_up = end.given_up if end else SeqRanges()
     gaps: list[Gap] = []
 
-    def tell(first: int, last: int, from_ms: int, to_ms: int) -> None:
+    def report(first: int, last: int, from_ms: int, to_ms: int) -> None:
         for hole in accounted.missing(first, last):
             gaps.append(
                 Gap(
@@ -56,10 +56,10 @@ def gaps_of(
             )
 
     previous, at_ms = before, since_ms
-    for held in fragments:
-        from_ms = held.start_ms if at_ms is None else min(at_ms, held.start_ms)
-        tell(previous + 1, held.seq - 1, from_ms, held.start_ms)
-        previous, at_ms = held.seq, held.end_ms
+    for fragment in fragments:
+        from_ms = fragment.start_ms if at_ms is None else min(at_ms, fragment.start_ms)
+        report(previous + 1, fragment.seq - 1, from_ms, fragment.start_ms)
+        previous, at_ms = fragment.seq, fragment.end_ms
     if to_the_end and end is not None and at_ms is not None:
-        tell(previous + 1, end.last_seq, at_ms, end.ended_ms)
+        report(previous + 1, end.last_seq, at_ms, end.ended_ms)
     return gaps

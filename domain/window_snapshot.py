@@ -1,6 +1,6 @@
-"""How a camera's windows stand in their table: JSON values, short names.
+"""A camera's windows as the value of their table: JSON values with short names.
 
-{"windows": {"l": [from, length, ...], "t": what the camera was told},
+{"windows": {"l": [from, length, ...], "t": the camera's own configuration},
  "<run>": {"o": open windows, "j": joined, "m": settled, "q": sealed, ...}, ...}
 """
 
@@ -10,57 +10,63 @@ from typing import Any
 from domain.events import VideoForm
 from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
-from domain.window_state import Held, LetGo, RunEnd, Told, Window
+from domain.window_state import CameraOverrides, Evicted, OpenFragment, RunEnd, Window
 from domain.windows import RunWindows
 
 CAMERA = "windows"
-"""Beside the runs: what counts for the camera as a whole."""
+"""Next to the runs: what is true for the whole camera."""
 
 
-def snapshot(
-    lengths: WindowLengths, told: Told | None, runs: Iterable[RunWindows]
+def to_snapshot(
+    lengths: WindowLengths, overrides: CameraOverrides | None, runs: Iterable[RunWindows]
 ) -> dict[str, Any]:
-    """Return all that is remembered of a camera; `restored` takes it back."""
-    value: dict[str, Any] = {run.run: _run_snapshot(run) for run in runs}
+    """Return the whole state of a camera as JSON values; `from_snapshot` reads it back."""
+    value: dict[str, Any] = {run.run: _run_to_snapshot(run) for run in runs}
     value[CAMERA] = {
         "l": [part for step in lengths.steps for part in step],
-        "t": told and list(told),
+        "t": overrides and list(overrides),
     }
     return value
 
 
-def restored(
+def from_snapshot(
     camera: str, value: dict[str, Any]
-) -> tuple[WindowLengths, Told | None, list[RunWindows]]:
-    """Return what `snapshot` was made of."""
-    value = _of_today(value)
-    flat, told = value[CAMERA]["l"], value[CAMERA]["t"]
+) -> tuple[WindowLengths, CameraOverrides | None, list[RunWindows]]:
+    """Return the state that `to_snapshot` was given."""
+    value = _upgraded(value)
+    flat, overrides = value[CAMERA]["l"], value[CAMERA]["t"]
     lengths = WindowLengths(tuple(zip(flat[::2], flat[1::2], strict=True)))
     runs = [
-        _run_restored(camera, run, lengths, each) for run, each in value.items() if run != CAMERA
+        _run_from_snapshot(camera, run, lengths, each)
+        for run, each in value.items()
+        if run != CAMERA
     ]
-    return lengths, None if told is None else Told(*told), runs
+    return lengths, None if overrides is None else CameraOverrides(*overrides), runs
 
 
-def _of_today(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a value in today's form; once each run kept the one length ("w") of its windows."""
+def _upgraded(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a value in the current form.
+
+    In the old form each run has one length ("w") for all its windows.
+    """
     if CAMERA in value:
         return value
-    today: dict[str, Any] = {}
+    upgraded: dict[str, Any] = {}
     lengths = [0, 60_000]
     for run, each in value.items():
         length_ms = each["w"]
         lengths = [0, length_ms]
         seconds = length_ms // 1_000
-        today[run] = {
+        upgraded[run] = {
             **{name: part for name, part in each.items() if name not in "ws"},
             "o": [[start_ms, length_ms, *rest] for start_ms, *rest in each["o"]],
+            # "s" has window numbers, first and last in turn; "q" has the seconds that they span
             "q": [(edge + at % 2) * seconds - at % 2 for at, edge in enumerate(each["s"])],
         }
-    return {**today, CAMERA: {"l": lengths, "t": None}}
+    return {**upgraded, CAMERA: {"l": lengths, "t": None}}
 
 
-def _run_snapshot(run: RunWindows) -> dict[str, Any]:
+def _run_to_snapshot(run: RunWindows) -> dict[str, Any]:
     end = run.end
     return {
         "f": run.form and run.form.model_dump(),
@@ -70,8 +76,8 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
                 window.length_ms,
                 window.late,
                 window.touched_ms,
-                window.asked_ms,
-                [list(held) for held in window.fragments.values()],
+                window.heal_requested_ms,
+                [list(fragment) for fragment in window.fragments.values()],
             ]
             for window in run.windows.values()
         ],
@@ -81,21 +87,23 @@ def _run_snapshot(run: RunWindows) -> dict[str, Any]:
         "e": [part for pair in run.ends.items() for part in pair],
         "n": run.watermark_ms,
         "t": run.touched_ms,
-        "a": run.asked_ms,
-        "c": run.crowded,
-        "g": list(run.let_go),
+        "a": run.heal_requested_ms,
+        "c": run.bounded_out,
+        "g": list(run.evicted),
         "x": None if end is None else [end.last_seq, end.ended_ms, end.reason, _flat(end.given_up)],
     }
 
 
-def _run_restored(
+def _run_from_snapshot(
     camera: str, run: str, lengths: WindowLengths, value: dict[str, Any]
 ) -> RunWindows:
     end = value["x"]
     windows = {}
-    for start_ms, length_ms, late, touched_ms, asked_ms, fragments in value["o"]:
-        held = {row[0]: Held._make(row) for row in fragments}
-        windows[start_ms] = Window(start_ms, length_ms, late, held, touched_ms, asked_ms)
+    for start_ms, length_ms, late, touched_ms, heal_requested_ms, rows in value["o"]:
+        fragments = {row[0]: OpenFragment._make(row) for row in rows}
+        windows[start_ms] = Window(
+            start_ms, length_ms, late, fragments, touched_ms, heal_requested_ms
+        )
     return RunWindows(
         camera=camera,
         run=run,
@@ -108,9 +116,9 @@ def _run_restored(
         ends=dict(zip(value["e"][::2], value["e"][1::2], strict=True)),
         watermark_ms=value["n"],
         touched_ms=value["t"],
-        asked_ms=value["a"],
-        crowded=value.get("c", False),
-        let_go=LetGo(*value.get("g", ())),
+        heal_requested_ms=value["a"],
+        bounded_out=value.get("c", False),
+        evicted=Evicted(*value.get("g", ())),
         end=None if end is None else RunEnd(end[0], end[1], end[2], _ranges(end[3])),
     )
 

@@ -1,4 +1,4 @@
-"""What a window and a run's end are made of, while chunks are not yet due."""
+"""Values in the state of a camera's windows: open windows, and what a run's end reports."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -7,8 +7,8 @@ from domain.events import FragmentRef
 from domain.seqs import SeqRanges
 
 
-class Held(NamedTuple):
-    """A fragment in an open window: the fields of FragmentRef, cheap to put into the table."""
+class OpenFragment(NamedTuple):
+    """A fragment in an open window: the fields of FragmentRef, cheap to write to the table."""
 
     seq: int
     start_ms: int
@@ -23,7 +23,7 @@ class Held(NamedTuple):
         return self.start_ms + self.duration_ms
 
     def ref(self) -> FragmentRef:
-        """Return it as the event names it; its fields were checked when it arrived."""
+        """Return it as the event names it; its fields were validated when it arrived."""
         return FragmentRef.model_construct(
             seq=self.seq,
             start_ms=self.start_ms,
@@ -41,11 +41,12 @@ class Window:
     start_ms: int
     length_ms: int
     late: bool
-    fragments: dict[int, Held] = field(default_factory=dict)
+    fragments: dict[int, OpenFragment] = field(default_factory=dict)
+    """Seq -> fragment."""
     touched_ms: int = 0
     """Log time of the newest fragment."""
-    asked_ms: int | None = None
-    """Log time at which the healer was asked."""
+    heal_requested_ms: int | None = None
+    """Log time of the request to the healer; None: no answer is pending."""
 
     @property
     def end_ms(self) -> int:
@@ -53,20 +54,20 @@ class Window:
         return self.start_ms + self.length_ms
 
 
-class LetGo(NamedTuple):
-    """What of a run was given out of hand for want of room."""
+class Evicted(NamedTuple):
+    """What of a run was evicted because the camera had too many fragments in open windows."""
 
     last_seq: int = -1
-    """The highest of its seqs."""
+    """The highest evicted seq."""
     at_ms: int | None = None
-    """Log time of the last, None once the healer was asked for them."""
+    """Log time of the newest eviction; None once the healer was asked for the fragments."""
     rounds: int = 0
-    """How often the healer was asked for such."""
+    """How often the healer was asked for evicted fragments."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """What a run's end says."""
+    """What the event of a run's end reports."""
 
     last_seq: int
     ended_ms: int
@@ -74,8 +75,8 @@ class RunEnd:
     given_up: SeqRanges
 
 
-class Told(NamedTuple):
-    """What a camera was told last, but for the lengths; None: as the settings say."""
+class CameraOverrides(NamedTuple):
+    """A camera's own configuration, all but its window lengths; None: as in the settings."""
 
     changed_ms: int
     grace_ms: int | None

@@ -67,7 +67,7 @@ class Camera:
                 else:
                     assert isinstance(decided, HealRequested)
                     self._answer(decided, at_ms)
-            held = sum(len(run.where) for run in self.windows.runs.values())
+            held = sum(len(run.window_starts) for run in self.windows.runs.values())
             self.most_held = max(self.most_held, held)
             self._steps += 1
             if self._steps % 500 == 0:

@@ -61,7 +61,7 @@ def test_what_was_cut_stays_and_far_from_it_the_word_counts(
     cut: WindowLengths, told: WindowLengths, from_ms: int, span_ms: int, moments: list[int]
 ) -> None:
     to_ms = from_ms + span_ms
-    made = cut.within(told, from_ms, to_ms)
+    made = cut.changed_outside(told, from_ms, to_ms)
     for moment in moments:
         inside = from_ms + moment % span_ms
         assert made.window(inside) == cut.window(inside)

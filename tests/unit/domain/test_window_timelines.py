@@ -316,7 +316,7 @@ def test_too_many_open_fragments_let_the_longest_quiet_window_go_and_ask_for_it_
     windows = CameraWindows(CAMERA, replace(RULES, max_open_fragments=3, max_window_fragments=3))
     for at, seq in enumerate((1, 4, 7, 10)):
         assert windows.on_fragment(fragment(seq), T0_MS + at) == ("new", [])
-    assert (windows.open_windows, windows.runs[RUN].let_go.last_seq) == (2, 4)
+    assert (windows.open_windows, windows.runs[RUN].evicted.last_seq) == (2, 4)
     assert windows.on_fragment(fragment(13), T0_MS + RULES.late_ms)[1] == []
     windows = CameraWindows.restore(
         CAMERA, windows.rules, json.loads(json.dumps(windows.snapshot()))
@@ -330,7 +330,7 @@ def test_what_was_let_go_is_asked_for_where_nothing_else_is_open() -> None:
     windows = CameraWindows(CAMERA, replace(RULES, max_open_fragments=1, max_window_fragments=1))
     for seq in (2, 3):
         assert windows.on_fragment(fragment(seq), T0_MS) == ("new", [])
-    assert [*windows.runs[RUN].where] == [3]
+    assert [*windows.runs[RUN].window_starts] == [3]
     windows.on_tick(T0_MS + 20_000)
     (sealed, *_), asked = windows.on_healed(RUN, T0_MS + 12_000, T0_MS + 20_000), []
     assert line_of(sealed) == "w1 idle 3 gap 0-2"

@@ -242,7 +242,7 @@ class World:
         ]
         assert sum(held) <= rules.max_open_fragments
         for run in windows.runs.values():
-            most = rules.max_ranges * (1 if run.let_go.last_seq < 0 else rules.max_runs)
+            most = rules.max_ranges * (1 if run.evicted.last_seq < 0 else rules.max_runs)
             for ranges in (run.joined, run.settled, run.sealed):
                 assert len(ranges.ranges) <= most + len(run.windows) + 1
             assert len(run.ends) == len(run.joined.ranges)
