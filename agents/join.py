@@ -18,7 +18,7 @@ from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
 from domain.rewindow import as_cut
 from domain.times import utc_ms
-from stores.catalog.rewindow import otherwise_cut
+from stores.catalog.rechunk import chunks_of_other_length
 from streams import codec, logs, topics
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
@@ -82,7 +82,9 @@ async def _as_cut(event: ChunkDue) -> list[ChunkDue]:
     if event.window_start_ms + event.window_ms + MARGIN_MS > now_ms:
         return [event]
     opened = await app.retry(index.get, what="open catalog")
-    standing = await app.retry(lambda: otherwise_cut(opened, event), what="look at windows")
+    standing = await app.retry(
+        lambda: chunks_of_other_length(opened, event), what="look at windows"
+    )
     return as_cut(event, standing)
 
 

@@ -8,7 +8,7 @@ from domain.identity import check_camera
 from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
-from stores.catalog.camera_windows import CameraWindowsSet, cameras_with_windows
+from stores.catalog.camera_windows import CameraWindows, cameras_with_windows
 from streams.settings import get_settings
 
 
@@ -48,7 +48,7 @@ def run_list(_args: argparse.Namespace) -> int:
             cut = {each.camera: each for each in await cameras_with_windows(catalog)}
             for camera in await list_cameras(catalog, utc_ms()):
                 newest = camera.last_ms if camera.last_ms is not None else "no footage"
-                said = cut.get(camera.id) or CameraWindowsSet(camera.id, plain)
+                said = cut.get(camera.id) or CameraWindows(camera.id, plain)
                 print(
                     f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
                     f"{camera_windows.in_words(said, settings)}"

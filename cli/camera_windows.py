@@ -12,7 +12,7 @@ from domain.identity import check_camera
 from domain.times import format_ms, utc_ms
 from domain.window_lengths import HOUR_MS, LEAD_MS, WindowLengths
 from stores.catalog import Catalog, known_cameras
-from stores.catalog.camera_windows import CameraWindowsSet, camera_windows, set_camera_windows
+from stores.catalog.camera_windows import CameraWindows, camera_windows, set_camera_windows
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 
@@ -106,7 +106,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
     print(_line(stands, of))
 
 
-def _lengths(stands: CameraWindowsSet, window_ms: int | None, now_ms: int) -> WindowLengths:
+def _lengths(stands: CameraWindows, window_ms: int | None, now_ms: int) -> WindowLengths:
     lengths = stands.in_time(now_ms).lengths
     return lengths if window_ms is None else lengths.changed(window_ms, now_ms + LEAD_MS)
 
@@ -117,11 +117,11 @@ def _of(said: int | str | None, stands: int | None) -> int | None:
     return said if isinstance(said, int) else None
 
 
-def _line(of: CameraWindowsSet, defaults: Settings) -> str:
+def _line(of: CameraWindows, defaults: Settings) -> str:
     return f"{of.camera}: {in_words(of, defaults)}"
 
 
-def in_words(of: CameraWindowsSet, defaults: Settings) -> str:
+def in_words(of: CameraWindows, defaults: Settings) -> str:
     """Return what counts for a camera: `windows of 60 s, of 30 s from …; grace 30 s, idle 60 s`."""
     now_ms = utc_ms()
     said = [f"windows of {_seconds(of.lengths.at(now_ms))}"]

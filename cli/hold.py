@@ -8,7 +8,7 @@ from domain.errors import ConfigError
 from domain.retention import Hold, check_scope
 from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog
-from stores.catalog.rules import add_hold, holds, lift_hold
+from stores.catalog.retention_rules import add_hold, lift_hold, list_holds
 from streams.settings import get_settings
 
 
@@ -70,7 +70,7 @@ def run_list(args: argparse.Namespace) -> int:
 
     async def listing() -> None:
         async with _catalog() as catalog:
-            for known in await holds(catalog, lifted=args.all):
+            for known in await list_holds(catalog, lifted=args.all):
                 hold = known.hold
                 to = format_ms(hold.to_ms) if hold.to_ms is not None else "without end"
                 state = f"since {format_ms(known.added_ms)} by {known.added_by}"

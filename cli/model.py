@@ -9,9 +9,9 @@ from domain.errors import ConfigError
 from domain.models import Version, check_version
 from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog
-from stores.catalog import models as book
-from stores.catalog.forgetting import drop
-from stores.catalog.models import Replay
+from stores.catalog import model_replays as book
+from stores.catalog.detection_retention import drop_replay
+from stores.catalog.model_replays import Replay
 from streams.settings import get_settings
 
 
@@ -61,13 +61,13 @@ def run_list(args: argparse.Namespace) -> int:
     async def listing() -> None:
         async with _catalog() as catalog:
             cameras = await chosen(catalog, args.camera) if args.camera else []
-            for each in await book.seen_lately(catalog, cameras):
+            for each in await book.recent_versions(catalog, cameras):
                 print(
                     f"{each.camera:<40} {' '.join(each.version):<30} seen     "
                     f"{format_ms(each.first_ms)} to {format_ms(each.last_ms)}  "
                     f"{each.objects} objects in the last day of footage"
                 )
-            for replay in await book.replays(catalog, cameras):
+            for replay in await book.list_replays(catalog, cameras):
                 print(_line(replay))
 
     asyncio.run(listing())
@@ -91,7 +91,9 @@ async def _replays(
     """Return the replays asked for that are not dropped; ConfigError without any."""
     cameras = await chosen(catalog, args.camera) if args.camera else []
     found = [
-        each for each in await book.replays(catalog, cameras, version) if each.state != "dropped"
+        each
+        for each in await book.list_replays(catalog, cameras, version)
+        if each.state != "dropped"
     ]
     if not found and version is not None:
         raise ConfigError(
@@ -152,7 +154,7 @@ async def _drop(args: argparse.Namespace, version: Version, who: str) -> int:
         await book.set_state(catalog, found, "dropping", who, utc_ms())
         gone = held = 0
         for each in found:
-            went, whole = await drop(catalog, each, who, utc_ms())
+            went, whole = await drop_replay(catalog, each, who, utc_ms())
             gone, held = gone + went, held + (not whole)
     print(f"{gone} detections of {len(found)} replays are gone.")
     if held:

@@ -15,7 +15,7 @@ from cli.replay_options import add_cameras, check_cameras
 from domain.errors import ConfigError
 from domain.times import parse_ms, utc_ms
 from stores.catalog import Catalog, migrate, schema_status
-from stores.catalog.copying import schema_in_use
+from stores.catalog.schema_copy import schema_in_use
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 

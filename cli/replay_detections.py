@@ -15,8 +15,8 @@ from domain.errors import ConfigError
 from domain.models import check_version, whole_minutes
 from domain.times import utc_ms
 from stores.catalog import Catalog
-from stores.catalog import models as book
-from stores.catalog.models import Look
+from stores.catalog import model_replays as book
+from stores.catalog.model_replays import ModelReplaySpec
 from streams.sender import KafkaSender
 from streams.settings import get_settings
 from streams.storage import make_object_store
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         args.model, providers=providers, fallback=args.fallback, threads=args.threads
     )
     version = check_version(detector.model, args.version or detector.model_version)
-    look = Look(version, *whole_minutes(from_ms, to_ms), args.rate, args.motion)
+    look = ModelReplaySpec(version, *whole_minutes(from_ms, to_ms), args.rate, args.motion)
     result = asyncio.run(_replay(args, look, detector))
     print(json.dumps({"model": version[0], "version": version[1], "provider": detector.provider}
                      | asdict(result)))  # fmt: skip
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _replay(
-    args: argparse.Namespace, look: Look, detector: Detector
+    args: argparse.Namespace, look: ModelReplaySpec, detector: Detector
 ) -> DetectionReplayResult:
     settings = get_settings()
     async with AsyncExitStack() as stack:
@@ -126,8 +126,8 @@ async def _replay(
         return replayer.result
 
 
-async def _filmed(catalog: Catalog, camera: str, look: Look) -> bool:
-    return (await book.extent(catalog, camera, look.from_ms, look.to_ms)).chunks > 0
+async def _filmed(catalog: Catalog, camera: str, look: ModelReplaySpec) -> bool:
+    return (await book.workload(catalog, camera, look.from_ms, look.to_ms)).chunks > 0
 
 
 def _remarks(result: DetectionReplayResult) -> bool:

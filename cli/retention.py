@@ -16,9 +16,9 @@ from domain.identity import check_camera
 from domain.lifecycle import lifecycle
 from domain.retention import DAY_MS, MAX_DAYS, Margins, Rule, check_scope, covers
 from domain.times import format_ms, utc_ms
-from stores.catalog import Catalog, known_cameras, rules
+from stores.catalog import Catalog, known_cameras, retention_rules
 from stores.catalog import retention as book
-from stores.catalog.days import drop_empty_days
+from stores.catalog.partitions import drop_empty_partitions
 from streams import logs
 from streams.metrics import REGISTRY
 from streams.sender import KafkaSender
@@ -79,7 +79,7 @@ def run_set(args: argparse.Namespace) -> int:
 
     async def setting() -> None:
         async with _catalog() as catalog:
-            await rules.set_rule(catalog, rule, args.who.strip(), utc_ms())
+            await retention_rules.set_rule(catalog, rule, args.who.strip(), utc_ms())
 
     asyncio.run(setting())
     print(f"Footage of {rule.scope} is kept for {rule.days} days.")
@@ -92,7 +92,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     async def showing() -> None:
         async with _catalog() as catalog:
-            for known in await rules.rules(catalog):
+            for known in await retention_rules.list_rules(catalog):
                 rule = known.rule
                 if scope is None or covers(rule.scope, scope) or covers(scope, rule.scope):
                     print(f"{rule.scope:<60} {rule.days:>6} days  set "
@@ -108,7 +108,7 @@ def run_clear(args: argparse.Namespace) -> int:
 
     async def clearing() -> int | None:
         async with _catalog() as catalog:
-            return await rules.clear_rule(catalog, args.scope)
+            return await retention_rules.clear_rule(catalog, args.scope)
 
     if asyncio.run(clearing()) is None:
         raise ConfigError(f"{args.scope} has no rule; `vigil retention show` lists them.")
@@ -121,7 +121,7 @@ def run_lifecycle(_args: argparse.Namespace) -> int:
 
     async def printing() -> None:
         async with _catalog() as catalog:
-            policy = await rules.policy(catalog, _margins(get_settings()))
+            policy = await retention_rules.load_policy(catalog, _margins(get_settings()))
             print(json.dumps(lifecycle(await known_cameras(catalog), policy), indent=2))
 
     asyncio.run(printing())
@@ -147,9 +147,9 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         catalog = await stack.enter_async_context(_catalog())
         sender = None if args.dry_run else await stack.enter_async_context(KafkaSender(settings))
         retain = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
-        cameras = sorted(args.camera) or await book.cameras(catalog)
+        cameras = sorted(args.camera) or await book.cameras_with_footage(catalog)
         stats = await retain.run(cameras)
-        days = 0 if args.dry_run else await drop_empty_days(catalog, utc_ms() - 2 * DAY_MS)
+        days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
     said = {
         "cameras": len(cameras),
         "objects": dict(stats.objects),

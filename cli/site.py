@@ -15,9 +15,9 @@ from edge_bridge.config import CloudConfig, EdgeConfig, SpoolConfig, read
 from edge_bridge.remote_config.merge import merge
 from stores.catalog import Catalog, add_camera, known_cameras
 from stores.catalog.site_configs import (
-    ConfigTold,
+    EdgeConfigReport,
     config_history,
-    configs_told,
+    edge_config_reports,
     get_config,
     roll_back,
     set_config,
@@ -118,9 +118,11 @@ def run_show(args: argparse.Namespace) -> int:
     """Show; the document as YAML, then a line of comment for each edge."""
     site = check_site(args.site)
 
-    async def showing() -> tuple[SiteVersion | None, list[ConfigTold]]:
+    async def showing() -> tuple[SiteVersion | None, list[EdgeConfigReport]]:
         async with _catalog() as catalog:
-            return await get_config(catalog, site, args.version), await configs_told(catalog, site)
+            return await get_config(catalog, site, args.version), await edge_config_reports(
+                catalog, site
+            )
 
     found, told = asyncio.run(showing())
     if found is None:
@@ -133,7 +135,7 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def in_words(told: ConfigTold) -> str:
+def in_words(told: EdgeConfigReport) -> str:
     """Return what an edge said of its configuration, in words."""
     if told.state is None:
         return "asks for no configuration, or runs an older program"

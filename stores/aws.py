@@ -20,12 +20,12 @@ from botocore.exceptions import (
 )
 
 from stores import tls
-from stores.timing import tell
+from stores.timing import record_call
 
-UNNAMED = ("Key", "Prefix", "CopySource")
+ENDPOINT_NEUTRAL_PARAMETERS = ("Key", "Prefix", "CopySource")
 """Parameters of S3's requests on which no address depends."""
 
-RENEW_EVERY_S = 5.0
+RENEW_INTERVAL_S = 5.0
 """Credentials that are refused are read again at most so often."""
 
 
@@ -68,7 +68,7 @@ class _HttpSession(AIOHTTPSession):  # type: ignore[misc]
         return context
 
 
-_CREDENTIALS = {
+_CREDENTIAL_ERROR_CODES = {
     "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken",
     "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException",
     "SignatureDoesNotMatch", "InvalidSignatureException", "MissingAuthenticationToken",
@@ -77,13 +77,13 @@ _CREDENTIALS = {
 """Codes with which AWS says that it does not take the credentials."""
 
 
-def credentials_refused(error: Exception) -> str | None:
+def credentials_error_text(error: Exception) -> str | None:
     """Return what is wrong with the credentials and what to do, for the end of a sentence; None
     where it is something else.
     """
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if code not in _CREDENTIALS:
+        if code not in _CREDENTIAL_ERROR_CODES:
             return None
         said = f"the credentials are refused ({code})"
     elif isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
@@ -93,14 +93,14 @@ def credentials_refused(error: Exception) -> str | None:
     return f"{said}: renew them in AWS's credentials file or provider; they are read again"
 
 
-def unreachable(error: Exception) -> str:
+def connection_error_text(error: Exception) -> str:
     """Return why no answer came, and what to do about it, for the end of a sentence."""
-    if (fault := tls.fault(error)) is not None:
+    if (fault := tls.certificate_error_text(error)) is not None:
         return f"the server is not believed: {fault}; check its address and the CA file"
     return f"it cannot be reached ({error})"
 
 
-def client(
+def open_client(
     service: str, endpoint: AwsEndpoint, *, connections: int
 ) -> AbstractAsyncContextManager[Any]:
     """Return a client context for `service`; it retries three times by itself.
@@ -121,21 +121,21 @@ def client(
         http_session_cls=_HttpSession,
     )
     if endpoint.ca_file:
-        tls.context(endpoint.ca_file)  # to say so at once, rather than at the first request
-    return _opened(service, endpoint, config)
+        tls.client_context(endpoint.ca_file)  # to say so at once, rather than at the first request
+    return _client(service, endpoint, config)
 
 
 @asynccontextmanager
-async def _opened(service: str, endpoint: AwsEndpoint, config: AioConfig) -> AsyncIterator[Any]:
+async def _client(service: str, endpoint: AwsEndpoint, config: AioConfig) -> AsyncIterator[Any]:
     async with _Session().client(
         service, endpoint_url=endpoint.url, config=config, verify=endpoint.ca_file
     ) as made:
-        _watch(service, made)
-        _remember_addresses(made)
+        _time_calls(service, made)
+        _cache_endpoints(made)
         yield made
 
 
-def _remember_addresses(made: Any) -> None:
+def _cache_endpoints(made: Any) -> None:
     """Let the rules that find a request's address be asked once a bucket, not once a key.
 
     botocore remembers their answers by all parameters that they may name. S3's declare these, but
@@ -143,11 +143,11 @@ def _remember_addresses(made: Any) -> None:
     fifth of the time of a request.
     """
     resolver = getattr(made, "_ruleset_resolver", None)
-    for name in UNNAMED:
+    for name in ENDPOINT_NEUTRAL_PARAMETERS:
         getattr(resolver, "_param_definitions", {}).pop(name, None)
 
 
-def _watch(service: str, made: Any) -> None:
+def _time_calls(service: str, made: Any) -> None:
     """Tell how long each call takes, its retries included; of a reading, up to the first byte."""
 
     def began(context: dict[str, Any], **_: Any) -> None:
@@ -164,7 +164,7 @@ def _watch(service: str, made: Any) -> None:
 
     def say(context: dict[str, Any], operation: str, outcome: str) -> None:
         if (at := context.pop("vigil_began", None)) is not None:
-            tell(service, operation, outcome, time.monotonic() - at)
+            record_call(service, operation, outcome, time.monotonic() - at)
 
     events = made.meta.events
     events.register("before-call", began)
@@ -188,7 +188,7 @@ class AwsService:
         return self
 
     async def _open(self) -> None:
-        context = client(self._service, self._endpoint, connections=self._connections)
+        context = open_client(self._service, self._endpoint, connections=self._connections)
         self._client = await self._stack.enter_async_context(context)
 
     async def renew(self) -> None:
@@ -197,7 +197,7 @@ class AwsService:
         Requests on their way end on the client that they began with.
         """
         async with self._renewing:
-            if time.monotonic() - self._renewed_s < RENEW_EVERY_S:
+            if time.monotonic() - self._renewed_s < RENEW_INTERVAL_S:
                 return
             self._renewed_s = time.monotonic()
             older, self._before = self._before, self._stack

@@ -18,11 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import IntegrityError, ObjectExistsError, StoreError
 from stores.aws import AwsEndpoint, AwsService
-from stores.faults import said, status_of
-from stores.upload import Upload
+from stores.multipart_upload import MultipartUpload
+from stores.s3_errors import http_status, translate_errors
 
 READ_SIZE = 1 << 18
-MUCH = 1 << 18
+HASH_IN_THREAD_BYTES = 1 << 18
 """Bytes from which on hashing takes long enough to be worth a thread."""
 
 
@@ -45,7 +45,7 @@ def _modified_ms(answer: Mapping[str, Any]) -> int:
 
 async def sha256_of(data: bytes) -> str:
     """Return the SHA-256 in hex; of much data in a thread, so that the loop goes on."""
-    if len(data) < MUCH:
+    if len(data) < HASH_IN_THREAD_BYTES:
         return hashlib.sha256(data).hexdigest()
     return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
 
@@ -72,7 +72,7 @@ class ObjectStore(AwsService):
         409, two writers at once, among them: try again).
         """
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        async with said(f"writing {key}"):
+        async with translate_errors(f"writing {key}"):
             try:
                 await self._client.put_object(
                     Bucket=self.bucket,
@@ -85,7 +85,7 @@ class ObjectStore(AwsService):
                 )
                 return True
             except ClientError as error:
-                if status_of(error) != 412:
+                if http_status(error) != 412:
                     raise
         standing = (await self.head(key)).metadata.get("sha256")
         if standing != sha256:
@@ -106,11 +106,11 @@ class ObjectStore(AwsService):
         is aborted. Whoever calls names the object by its content, so that overwriting is harmless.
         """
         headers = {"ContentType": content_type, "Metadata": dict(metadata or {})}
-        return await Upload(self._client, self.bucket, key, headers).write(parts)
+        return await MultipartUpload(self._client, self.bucket, key, headers).write(parts)
 
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
-        async with said(f"looking at {key}"):
+        async with translate_errors(f"looking at {key}"):
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
@@ -132,7 +132,7 @@ class ObjectStore(AwsService):
         wanted = {}
         if first is not None or last is not None:
             wanted["Range"] = f"bytes={first or 0}-{'' if last is None else last}"
-        async with said(f"reading {key}"):
+        async with translate_errors(f"reading {key}"):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key, **wanted)
             async with answer["Body"] as body:
                 async for piece in body.content.iter_chunked(READ_SIZE):
@@ -172,7 +172,7 @@ class ObjectStore(AwsService):
             wanted = {"ContinuationToken": token} if token else {}
             if start_after and not token:
                 wanted["StartAfter"] = start_after
-            async with said(f"listing {prefix}"):
+            async with translate_errors(f"listing {prefix}"):
                 answer = await self._client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, **wanted
                 )
@@ -187,7 +187,7 @@ class ObjectStore(AwsService):
         token: str | None = None
         while True:
             wanted = {"ContinuationToken": token} if token else {}
-            async with said(f"listing {prefix}"):
+            async with translate_errors(f"listing {prefix}"):
                 answer = await self._client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, Delimiter="/", **wanted
                 )
@@ -202,7 +202,7 @@ class ObjectStore(AwsService):
         batch = list(keys)
         while batch:
             now, batch = batch[:1_000], batch[1_000:]
-            async with said(f"deleting {len(now)} objects"):
+            async with translate_errors(f"deleting {len(now)} objects"):
                 answer = await self._client.delete_objects(
                     Bucket=self.bucket,
                     Delete={"Objects": [{"Key": key} for key in now], "Quiet": True},

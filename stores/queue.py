@@ -8,7 +8,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import CredentialsError, RefusedError, StoreError
-from stores.aws import AwsEndpoint, AwsService, credentials_refused, unreachable
+from stores.aws import AwsEndpoint, AwsService, connection_error_text, credentials_error_text
 
 MAX_BATCH = 10
 """SQS's most messages a request."""
@@ -16,7 +16,7 @@ MAX_BATCH_BYTES = 256 << 10
 """SQS's most bytes a request, all messages together."""
 
 
-_ITS_FAULT = {
+_SENDER_FAULT_CODES = {
     "InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue",
     "InvalidAttributeValue", "InvalidBatchEntryId", "RequestEntityTooLarge", "413",
 }  # fmt: skip
@@ -24,7 +24,7 @@ _ITS_FAULT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedMessage:
     """One message of a batch that the queue did not take, while it may have taken others."""
 
     at: int
@@ -61,23 +61,25 @@ class Queue(AwsService):
                 QueueUrl=self.url, **arguments
             )
         except ClientError as error:
-            if (refused := credentials_refused(error)) is not None:
+            if (refused := credentials_error_text(error)) is not None:
                 raise CredentialsError(
                     f"{operation} on the queue {self.url}: {refused}."
                 ) from error
-            kind = RefusedError if _its_fault(error) else StoreError
+            kind = RefusedError if _is_sender_fault(error) else StoreError
             raise kind(f"{operation} on the queue {self.url} failed: {error}") from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            if (refused := credentials_refused(error)) is not None:
+            if (refused := credentials_error_text(error)) is not None:
                 raise CredentialsError(
                     f"{operation} on the queue {self.url}: {refused}."
                 ) from error
             raise StoreError(
-                f"{operation} on the queue {self.url} failed: {unreachable(error)}."
+                f"{operation} on the queue {self.url} failed: {connection_error_text(error)}."
             ) from error
         return answer
 
-    async def send(self, bodies: Sequence[bytes], *, reason: str | None = None) -> list[Refusal]:
+    async def send(
+        self, bodies: Sequence[bytes], *, reason: str | None = None
+    ) -> list[RejectedMessage]:
         """Send up to 10 messages (256 KiB together); return which of them were refused.
 
         `reason` goes along as a message attribute. Raises StoreError where the request as a
@@ -95,7 +97,7 @@ class Queue(AwsService):
         answer = await self._call("send_message_batch", Entries=entries)
         return sorted(
             (
-                Refusal(
+                RejectedMessage(
                     int(failed["Id"]),
                     bool(failed.get("SenderFault", False)),
                     f"{failed.get('Code', '')}: {failed.get('Message', '')}"[:300],
@@ -153,6 +155,6 @@ class Queue(AwsService):
             await self._call("change_message_visibility_batch", Entries=entries)
 
 
-def _its_fault(error: ClientError) -> bool:
+def _is_sender_fault(error: ClientError) -> bool:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    return code.rsplit(".", 1)[-1] in _ITS_FAULT
+    return code.rsplit(".", 1)[-1] in _SENDER_FAULT_CODES

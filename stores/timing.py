@@ -5,23 +5,23 @@ Whoever counts sets `told` once (streams/metrics.py does); until then nobody is 
 
 from collections.abc import Callable
 
-Told = Callable[[str, str, str, float], None]
+CallListener = Callable[[str, str, str, float], None]
 """Called with system (s3, sqs, postgresql), operation, outcome (ok, failed) and seconds."""
 
 
-def _nobody(_system: str, _operation: str, _outcome: str, _seconds: float) -> None:
+def _no_listener(_system: str, _operation: str, _outcome: str, _seconds: float) -> None:
     """Count nothing."""
 
 
-_told: Told = _nobody
+_listener: CallListener = _no_listener
 
 
-def tell(system: str, operation: str, outcome: str, seconds: float) -> None:
+def record_call(system: str, operation: str, outcome: str, seconds: float) -> None:
     """Tell of one call."""
-    _told(system, operation, outcome, seconds)
+    _listener(system, operation, outcome, seconds)
 
 
-def listen(told: Told) -> None:
+def set_listener(told: CallListener) -> None:
     """Let `told` be called after each call from now on; it must be quick and raise nothing."""
-    global _told  # noqa: PLW0603 - one listener a process, as the metrics are
-    _told = told
+    global _listener  # noqa: PLW0603 - one listener a process, as the metrics are
+    _listener = told

@@ -17,7 +17,7 @@ EXPIRED = 10
 """OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
-def context(ca_file: Path | str | None) -> ssl.SSLContext:
+def client_context(ca_file: Path | str | None) -> ssl.SSLContext:
     """Return what a client of TLS 1.2 or newer checks its peers with.
 
     Raises ConfigError where `ca_file` cannot be read or holds no certificate.
@@ -34,7 +34,7 @@ def context(ca_file: Path | str | None) -> ssl.SSLContext:
     return made
 
 
-def fault(error: BaseException | None) -> str | None:
+def certificate_error_text(error: BaseException | None) -> str | None:
     """Return what is wrong with a peer's certificate in words, or None for any other error.
 
     Looks through the causes too: clients wrap what OpenSSL said.
@@ -44,14 +44,14 @@ def fault(error: BaseException | None) -> str | None:
         seen.add(id(error))
         wraps = getattr(error, "certificate_error", None)  # aiohttp's own error is one of these too
         if isinstance(error, ssl.SSLCertVerificationError) and wraps is None:
-            return _judged(error)
+            return _verification_text(error)
         if isinstance(error, ssl.SSLError) and wraps is None:
             return f"it speaks no TLS that we accept ({error.reason or error})"
-        error = _inside(error)
+        error = _cause_of(error)
     return None
 
 
-def _judged(error: ssl.SSLCertVerificationError) -> str:
+def _verification_text(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code in (WRONG_HOST, WRONG_ADDRESS):
         return f"its certificate is for another host ({error.verify_message.rstrip('.')})"
     if error.verify_code == EXPIRED:
@@ -62,7 +62,7 @@ def _judged(error: ssl.SSLCertVerificationError) -> str:
     )
 
 
-def _inside(error: BaseException) -> BaseException | None:
+def _cause_of(error: BaseException) -> BaseException | None:
     for name in ("__cause__", "certificate_error", "os_error", "kwargs"):
         inner = getattr(error, name, None)
         if isinstance(inner, dict):  # botocore keeps what it wraps there

@@ -42,7 +42,7 @@ def faust_credentials(settings: Settings) -> CredentialsT | None:
     """Return the same for Faust, which hands it to its consumer and its producer alike."""
     if settings.kafka_security == "PLAINTEXT":
         return None
-    context = tls.context(settings.kafka_ca_file)
+    context = tls.client_context(settings.kafka_ca_file)
     if settings.kafka_security == "SSL":
         return faust.SSLCredentials(context)
     return faust.SASLCredentials(
@@ -58,7 +58,7 @@ def _security(settings: Settings) -> dict[str, Any]:
         return {}
     options: dict[str, Any] = {
         "security_protocol": settings.kafka_security,
-        "ssl_context": tls.context(settings.kafka_ca_file),
+        "ssl_context": tls.client_context(settings.kafka_ca_file),
     }
     if settings.kafka_security == "SASL_SSL":
         options |= {
@@ -94,7 +94,7 @@ async def check_admission(settings: Settings, *, within_s: float = 5.0) -> None:
 
 
 def _refusal(error: BaseException, settings: Settings) -> str | None:
-    if (fault := tls.fault(error)) is not None:
+    if (fault := tls.certificate_error_text(error)) is not None:
         return (
             f"the broker is not believed: {fault}. Check the host name in VIGIL_KAFKA_BROKERS, "
             "VIGIL_KAFKA_CA_FILE and VIGIL_KAFKA_SECURITY."

@@ -113,7 +113,7 @@ def _observe_call(system: str, operation: str, outcome: str, seconds: float) -> 
     CALL_SECONDS.labels(system, operation, outcome).observe(seconds)
 
 
-timing.listen(_observe_call)
+timing.set_listener(_observe_call)
 
 
 def watch_disk(folder: Path) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
-from stores.catalog import Camera, list_cameras
-from web.site import SITE, camera_of
+from stores.catalog import RegisteredCamera, list_cameras
+from web.services import SERVICES, require_camera
 
 RECORDING_MS = 15_000
 LATE_MS = 120_000
 
 
-def state_of(camera: Camera, now_ms: int) -> tuple[str, int]:
+def state_of(camera: RegisteredCamera, now_ms: int) -> tuple[str, int]:
     """Return a camera's state by the age of its newest footage, and since when (UTC ms)."""
     if camera.last_ms is None:
         return "new", camera.created_ms
@@ -22,7 +22,7 @@ def state_of(camera: Camera, now_ms: int) -> tuple[str, int]:
     return ("late" if age_ms <= LATE_MS else "offline"), camera.last_ms
 
 
-def described(camera: Camera, now_ms: int) -> dict[str, Any]:
+def camera_json(camera: RegisteredCamera, now_ms: int) -> dict[str, Any]:
     """Return a camera as the API shows it."""
     tenant, site, name = camera.id.split("/")
     state, since_ms = state_of(camera, now_ms)
@@ -49,10 +49,10 @@ class CamerasView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return all cameras by id."""
-        site = request.app[SITE]
+        site = request.app[SERVICES]
         now_ms = site.clock_ms()
         cameras = await list_cameras(await site.catalog.get(), now_ms)
-        body = {"now_ms": now_ms, "cameras": [described(camera, now_ms) for camera in cameras]}
+        body = {"now_ms": now_ms, "cameras": [camera_json(camera, now_ms) for camera in cameras]}
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
 
@@ -63,6 +63,6 @@ class CameraView(View):
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the camera."""
-        found = await camera_of(request)
-        body = described(found, request.app[SITE].clock_ms())
+        found = await require_camera(request)
+        body = camera_json(found, request.app[SERVICES].clock_ms())
         return web.json_response(body, headers={"Cache-Control": "no-store"})

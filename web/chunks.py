@@ -6,8 +6,8 @@ from aiohttp import web
 from faust.web import View
 
 from stores.catalog.timeline import list_chunks, list_fragments
-from web.query import DAY_MS, time_range
-from web.site import SITE, camera_of
+from web.query import DAY_MS, parse_time_range
+from web.services import SERVICES, require_camera
 from web.timeline import coverage, gap_json
 
 
@@ -18,10 +18,10 @@ class ChunksView(View):
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return chunks, the fragments that no chunk holds yet, and gaps."""
-        here = request.app[SITE]
+        here = request.app[SERVICES]
         now_ms = here.clock_ms()
-        stretch = time_range(request, now_ms, longest_ms=DAY_MS)
-        found = await camera_of(request)
+        stretch = parse_time_range(request, now_ms, longest_ms=DAY_MS)
+        found = await require_camera(request)
         catalog = await here.catalog.get()
         # Fragments first: one that moves into its chunk meanwhile is then seen twice, not missed.
         fragments = await list_fragments(catalog, found.id, stretch.from_ms, stretch.to_ms)

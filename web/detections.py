@@ -9,10 +9,10 @@ from aiohttp import web
 from faust.web import View
 
 from domain.identity import check_run
-from stores.catalog.detections import DetectionRow, Place, detections
+from stores.catalog.detections import DetectionRow, PageCursor, find_detections
 from web.problems import bad_request
-from web.query import DAY_MS, fraction, time_range, wanted_models, whole
-from web.site import SITE, camera_of
+from web.query import DAY_MS, parse_fraction, parse_int, parse_model_filter, parse_time_range
+from web.services import SERVICES, require_camera
 
 MAX_LIMIT = 5_000
 
@@ -24,15 +24,15 @@ class DetectionsView(View):
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return a page; `next` asks for the one after it."""
-        here = request.app[SITE]
-        stretch = time_range(request, here.clock_ms(), longest_ms=DAY_MS)
-        limit = whole(request, "limit", 1_000, 1, MAX_LIMIT)
-        least = fraction(request, "min_score", 0.0)
+        here = request.app[SERVICES]
+        stretch = parse_time_range(request, here.clock_ms(), longest_ms=DAY_MS)
+        limit = parse_int(request, "limit", 1_000, 1, MAX_LIMIT)
+        least = parse_fraction(request, "min_score", 0.0)
         cursor = request.query.get("cursor")
         after = None if cursor is None else _place(cursor)
-        wanted = wanted_models(request)
-        found = await camera_of(request)
-        rows = await detections(
+        wanted = parse_model_filter(request)
+        found = await require_camera(request)
+        rows = await find_detections(
             await here.catalog.get(),
             found.id,
             stretch.from_ms,
@@ -68,11 +68,11 @@ def _described(row: DetectionRow) -> dict[str, Any]:
     }
 
 
-def _cursor(place: Place) -> str:
+def _cursor(place: PageCursor) -> str:
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
-def _place(cursor: str) -> Place:
+def _place(cursor: str) -> PageCursor:
     try:
         said = json.loads(base64.urlsafe_b64decode(cursor[:2_000]))
         at_ms, run, pts, model, version, index = said

@@ -6,9 +6,9 @@ from aiohttp import web
 from faust.web import View
 
 from stores.catalog.site_configs import get_config
-from web.guard import EDGE_CONFIG_PATH, WHO
+from web.middleware import EDGE_CONFIG_PATH, PRINCIPAL
 from web.problems import ProblemError, not_found
-from web.site import SITE
+from web.services import SERVICES
 
 
 class EdgeConfigView(View):
@@ -22,13 +22,13 @@ class EdgeConfigView(View):
         `document` is a text, canonical JSON, and `digest` its SHA-256.
         """
         wanted = "{tenant}/{site}".format(**request.match_info)
-        if request[WHO].edge_of != wanted:
+        if request[PRINCIPAL].edge_of != wanted:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
                 "This key does not read this site's configuration; "
                 "`vigil key create --edge-of TENANT/SITE` makes one that does.",
             )
-        here = request.app[SITE]
+        here = request.app[SERVICES]
         found = await get_config(await here.catalog.get(), wanted)
         if found is None:
             raise not_found(f"No configuration was set for {wanted}.")

@@ -6,7 +6,7 @@ from aiohttp import web
 from faust.web import View
 
 from stores.catalog.edges import list_edges
-from web.site import SITE
+from web.services import SERVICES
 
 
 class EdgesView(View):
@@ -16,7 +16,7 @@ class EdgesView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return all devices by site and name."""
-        site = request.app[SITE]
+        site = request.app[SERVICES]
         found = await list_edges(await site.catalog.get())
         body = {"now_ms": site.clock_ms(), "edges": [asdict(each) for each in found]}
         return web.json_response(body, headers={"Cache-Control": "no-store"})

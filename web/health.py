@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import StoreError
 from streams.metrics import REGISTRY
-from web.site import SITE
+from web.services import SERVICES
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class ReadyView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return 200 where Kafka and the catalog answer, else 503 and which of them does not."""
-        site = request.app[SITE]
+        site = request.app[SERVICES]
         checks = {"stream": site.is_ready(), "catalog": await _catalog_answers(request)}
         ready = all(checks.values())
         return web.json_response(
@@ -42,7 +42,7 @@ class ReadyView(View):
 
 async def _catalog_answers(request: web.Request) -> bool:
     try:
-        catalog = await request.app[SITE].catalog.get()
+        catalog = await request.app[SERVICES].catalog.get()
         return await catalog.row("answers") is not None
     except StoreError as error:
         log.warning("not ready: %s", error)

@@ -6,11 +6,11 @@ from aiohttp import web
 from faust.web import View
 
 from domain.errors import ObjectMissingError
-from stores.catalog.playback import Place, chunk_place, fragment_place
-from web.bytes import send
+from stores.catalog.playback import ObjectRange, locate_chunk, locate_fragment
+from web.object_response import send_object
 from web.problems import not_found
-from web.query import MAX_MS, camera_id, path_number, run_id
-from web.site import SITE
+from web.query import MAX_MS, parse_camera_id, parse_path_number, parse_run_id
+from web.services import SERVICES
 
 
 class FragmentView(View):
@@ -20,20 +20,24 @@ class FragmentView(View):
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the fragment's bytes."""
-        name, run, number = camera_id(path), run_id(path["run"]), path_number(path["seq"])
+        name, run, number = (
+            parse_camera_id(path),
+            parse_run_id(path["run"]),
+            parse_path_number(path["seq"]),
+        )
         place = await self._place(request, name, run, number)
         try:
-            return await send(request, place)
+            return await send_object(request, place)
         except ObjectMissingError:
             # Its chunk took over just now.
             moved = await self._place(request, name, run, number)
             if moved == place:
                 raise
-            return await send(request, moved)
+            return await send_object(request, moved)
 
-    async def _place(self, request: web.Request, camera: str, run: str, seq: int) -> Place:
-        catalog = await request.app[SITE].catalog.get()
-        place = await fragment_place(catalog, camera, run, seq)
+    async def _place(self, request: web.Request, camera: str, run: str, seq: int) -> ObjectRange:
+        catalog = await request.app[SERVICES].catalog.get()
+        place = await locate_fragment(catalog, camera, run, seq)
         if place is None:
             raise not_found(f"There is no fragment {seq} of run {run} of {camera}.")
         return place
@@ -48,12 +52,12 @@ class ChunkView(View):
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the chunk's bytes, or a range of them."""
-        name, run, digest = camera_id(path), run_id(path["run"]), path["digest"]
-        window = path_number(path["window_start_ms"], MAX_MS)
+        name, run, digest = parse_camera_id(path), parse_run_id(path["run"]), path["digest"]
+        window = parse_path_number(path["window_start_ms"], MAX_MS)
         place = None
         if re.fullmatch(r"[0-9a-f]{32}", digest):
-            catalog = await request.app[SITE].catalog.get()
-            place = await chunk_place(catalog, name, run, window, digest)
+            catalog = await request.app[SERVICES].catalog.get()
+            place = await locate_chunk(catalog, name, run, window, digest)
         if place is None:
             raise not_found(f"There is no such chunk of {name}.")
-        return await send(request, place)
+        return await send_object(request, place)

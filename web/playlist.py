@@ -6,11 +6,11 @@ from faust.web import View
 from media.live import RunNumbers, live
 from media.playlist import Segment, recorded
 from stores.catalog import Catalog
-from stores.catalog.playback import Piece, pieces, runs_until
+from stores.catalog.playback import PlaybackSegment, playback_segments, runs_until
 from web.chunks import fragment_path
 from web.problems import bad_request, not_found
-from web.query import DAY_MS, HOUR_MS, TimeRange, flag, time_range
-from web.site import SITE, camera_of
+from web.query import DAY_MS, HOUR_MS, TimeRange, parse_flag, parse_time_range
+from web.services import SERVICES, require_camera
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 LIVE_MS = HOUR_MS
@@ -27,12 +27,12 @@ class PlaylistView(View):
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the playlist; 404 where the range holds no footage."""
-        here = request.app[SITE]
+        here = request.app[SERVICES]
         now_ms = here.clock_ms()
         stretch, growing = _stretch(request, now_ms)
-        found = await camera_of(request)
+        found = await require_camera(request)
         catalog = await here.catalog.get()
-        parts = await pieces(catalog, found.id, stretch.from_ms, stretch.to_ms)
+        parts = await playback_segments(catalog, found.id, stretch.from_ms, stretch.to_ms)
         if not parts:
             raise not_found(
                 f"{found.id} has no footage between {stretch.from_ms} and {stretch.to_ms}."
@@ -52,19 +52,19 @@ class PlaylistView(View):
 
 def _stretch(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     """Return the range asked for, and whether it still grows."""
-    if not flag(request, "live"):
-        stretch = time_range(request, now_ms, longest_ms=DAY_MS)
+    if not parse_flag(request, "live"):
+        stretch = parse_time_range(request, now_ms, longest_ms=DAY_MS)
         return stretch, stretch.to_ms > now_ms
     if "to" in request.query:
         raise bad_request("to: a live playlist has no end; leave `to` or `live` out.")
     until = now_ms + AHEAD_MS
     if "from" not in request.query:
         return TimeRange(now_ms - LIVE_START_MS, until), True
-    given = time_range(request, until, longest_ms=31 * DAY_MS)
+    given = parse_time_range(request, until, longest_ms=31 * DAY_MS)
     return TimeRange(max(given.from_ms, now_ms - LIVE_MS), until), True
 
 
-def _segment(piece: Piece) -> Segment:
+def _segment(piece: PlaybackSegment) -> Segment:
     if piece.offset is None:
         uri, part = fragment_path(piece.run, piece.seq), None
     else:
@@ -73,6 +73,6 @@ def _segment(piece: Piece) -> Segment:
     return Segment(piece.run, piece.seq, piece.start_ms, piece.duration_ms, uri, part)
 
 
-async def _runs(catalog: Catalog, camera: str, parts: list[Piece]) -> list[RunNumbers]:
+async def _runs(catalog: Catalog, camera: str, parts: list[PlaybackSegment]) -> list[RunNumbers]:
     reached = await runs_until(catalog, camera, max(piece.run for piece in parts))
     return [RunNumbers(each.run, each.last_seq, each.ended_ms) for each in reached]

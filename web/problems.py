@@ -31,7 +31,7 @@ def not_found(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.NOT_FOUND, detail)
 
 
-def response_of(problem: ProblemError) -> web.Response:
+def problem_response(problem: ProblemError) -> web.Response:
     """Return the problem as a response."""
     body = {
         "type": "about:blank",

@@ -10,7 +10,7 @@ from aiohttp import web
 from domain.errors import ConfigError, InvalidIdError
 from domain.identity import MAX_SEQ, check_camera, check_run
 from domain.models import check_version
-from stores.catalog.shown import CURRENT, Wanted
+from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter
 from web.problems import bad_request, not_found
 
 HOUR_MS = 3_600_000
@@ -58,7 +58,7 @@ def parse_time(text: str, name: str) -> int:
     return value
 
 
-def time_range(request: web.Request, now_ms: int, *, longest_ms: int) -> TimeRange:
+def parse_time_range(request: web.Request, now_ms: int, *, longest_ms: int) -> TimeRange:
     """Return the range that `from` and `to` give; `to` is now where it is left out."""
     if "from" not in request.query:
         raise bad_request("from: say from when on, in milliseconds (UTC) or RFC 3339.")
@@ -74,7 +74,7 @@ def time_range(request: web.Request, now_ms: int, *, longest_ms: int) -> TimeRan
     return TimeRange(from_ms, to_ms)
 
 
-def whole(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+def parse_int(request: web.Request, name: str, default: int, low: int, high: int) -> int:
     """Return a whole number within low..high."""
     text = request.query.get(name)
     if text is None:
@@ -84,7 +84,7 @@ def whole(request: web.Request, name: str, default: int, low: int, high: int) ->
     return int(text)
 
 
-def fraction(request: web.Request, name: str, default: float) -> float:
+def parse_fraction(request: web.Request, name: str, default: float) -> float:
     """Return a number from 0 to 1."""
     text = request.query.get(name)
     if text is None:
@@ -94,7 +94,7 @@ def fraction(request: web.Request, name: str, default: float) -> float:
     return float(text)
 
 
-def flag(request: web.Request, name: str) -> bool:
+def parse_flag(request: web.Request, name: str) -> bool:
     """Return whether `name` is 1; 0 and absence mean no."""
     text = request.query.get(name, "0")
     if text not in {"0", "1"}:
@@ -102,25 +102,25 @@ def flag(request: web.Request, name: str) -> bool:
     return text == "1"
 
 
-def wanted_models(request: web.Request) -> Wanted:
+def parse_model_filter(request: web.Request) -> ModelFilter:
     """Return which models are asked for: `model`, `version` of it; `model=all`: all of them."""
     model, version = request.query.get("model"), request.query.get("version")
     if model is None:
         if version is not None:
             raise bad_request("version: say of which model, such as model=people&version=2.")
-        return CURRENT
+        return CURRENT_MODELS
     if model == "all":
         if version is not None:
             raise bad_request("version: model=all takes none; name one model.")
-        return Wanted(everything=True)
+        return ModelFilter(everything=True)
     try:
         check_version(model, version if version is not None else "0")
     except ConfigError as error:
         raise bad_request(f"model: {error}") from None
-    return Wanted(model, version)
+    return ModelFilter(model, version)
 
 
-def camera_id(path: Mapping[str, str]) -> str:
+def parse_camera_id(path: Mapping[str, str]) -> str:
     """Return the id that a path's tenant, site and camera make; 404 where no camera can have it."""
     try:
         return check_camera("{tenant}/{site}/{camera}".format(**path))
@@ -128,7 +128,7 @@ def camera_id(path: Mapping[str, str]) -> str:
         raise not_found(str(error)) from None
 
 
-def run_id(run: str) -> str:
+def parse_run_id(run: str) -> str:
     """Return the run's id; 404 where no run can have it."""
     try:
         return check_run(run)
@@ -136,7 +136,7 @@ def run_id(run: str) -> str:
         raise not_found(str(error)) from None
 
 
-def path_number(text: str, high: int = MAX_SEQ) -> int:
+def parse_path_number(text: str, high: int = MAX_SEQ) -> int:
     """Return a whole number of the path; 404 where it is none."""
     if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) > high:
         raise not_found(f"{text[:60]!r} is no number that anything here has.")

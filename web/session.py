@@ -7,10 +7,10 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
-from web.guard import SESSION_PATH, WHO, is_https
+from web.middleware import PRINCIPAL, SESSION_PATH, is_https
 from web.problems import ProblemError, bad_request
+from web.services import SERVICES
 from web.sessions import COOKIE, LIFETIME_MS
-from web.site import SITE
 
 MAX_BODY = 4_096
 
@@ -22,11 +22,13 @@ class SessionView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return whose session it is."""
-        return web.json_response({"name": request[WHO].name}, headers={"Cache-Control": "no-store"})
+        return web.json_response(
+            {"name": request[PRINCIPAL].name}, headers={"Cache-Control": "no-store"}
+        )
 
     async def post(self, request: web.Request) -> web.Response:
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""
-        site = request.app[SITE]
+        site = request.app[SERVICES]
         now_ms = site.clock_ms()
         given = _key(await request.content.read(MAX_BODY + 1))
         key = await site.sessions.of_key(await site.catalog.get(), given, now_ms)

@@ -10,11 +10,11 @@ from prometheus_client import Counter
 
 from domain.errors import MediaError, ObjectMissingError
 from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, jpeg, ranges_for
-from stores.catalog.playback import Picture, picture_at
+from stores.catalog.playback import FrameSource, frame_at
 from streams.metrics import REGISTRY
 from web.problems import not_found
-from web.query import parse_time, whole
-from web.site import SITE, Site, camera_of
+from web.query import parse_int, parse_time
+from web.services import SERVICES, Services, require_camera
 
 SETTLED_MS = 120_000
 """Pictures older than this stay what they are; newer ones are asked for again."""
@@ -32,12 +32,12 @@ class ThumbnailView(View):
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the picture at `at`, the newest one without `at`; 404 where there is none."""
-        here = request.app[SITE]
+        here = request.app[SERVICES]
         now_ms = here.clock_ms()
-        width = whole(request, "width", 320, 16, MAX_WIDTH)
+        width = parse_int(request, "width", 320, 16, MAX_WIDTH)
         asked = request.query.get("at")
         at_ms = None if asked is None else parse_time(asked, "at")
-        found = await camera_of(request)
+        found = await require_camera(request)
         if found.last_ms is None:
             raise not_found(f"{found.id} has no footage yet.")
         wanted_ms = found.last_ms - 1 if at_ms is None else at_ms
@@ -59,8 +59,8 @@ class ThumbnailView(View):
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
 
-async def _picture(here: Site, camera: str, at_ms: int) -> tuple[Picture, ByteRanges]:
-    picture = await picture_at(await here.catalog.get(), camera, at_ms)
+async def _picture(here: Services, camera: str, at_ms: int) -> tuple[FrameSource, ByteRanges]:
+    picture = await frame_at(await here.catalog.get(), camera, at_ms)
     if picture is None:
         raise not_found(f"{camera} has no footage at {at_ms}.")
     cut = ranges_for(
@@ -73,12 +73,12 @@ async def _picture(here: Site, camera: str, at_ms: int) -> tuple[Picture, ByteRa
     return picture, cut
 
 
-def _shown_ms(picture: Picture, cut: ByteRanges) -> int:
+def _shown_ms(picture: FrameSource, cut: ByteRanges) -> int:
     """Return when the picture was shown (UTC ms)."""
     return picture.start_ms + (0 if cut.pts is None else (cut.pts - picture.start_pts) // 90)
 
 
-async def _drawn(here: Site, camera: str, at_ms: int, width: int) -> bytes:
+async def _drawn(here: Services, camera: str, at_ms: int, width: int) -> bytes:
     for whole_fragment in (False, True):
         parts = await _bytes(here, camera, at_ms, whole_fragment=whole_fragment)
         try:
@@ -94,7 +94,7 @@ def _jpeg(parts: list[bytes], width: int) -> bytes:
     return jpeg(assemble(parts), width)
 
 
-async def _bytes(here: Site, camera: str, at_ms: int, *, whole_fragment: bool) -> list[bytes]:
+async def _bytes(here: Services, camera: str, at_ms: int, *, whole_fragment: bool) -> list[bytes]:
     picture, cut = await _picture(here, camera, at_ms)
     try:
         return await _read(here, picture, cut, whole_fragment=whole_fragment)
@@ -107,7 +107,7 @@ async def _bytes(here: Site, camera: str, at_ms: int, *, whole_fragment: bool) -
 
 
 async def _read(
-    here: Site, picture: Picture, cut: ByteRanges, *, whole_fragment: bool
+    here: Services, picture: FrameSource, cut: ByteRanges, *, whole_fragment: bool
 ) -> list[bytes]:
     store = await here.store.get()
     at, size = picture.place.offset, picture.place.size_bytes

@@ -11,13 +11,13 @@ from web.chunks import ChunksView
 from web.detections import DetectionsView
 from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
-from web.guard import protect
 from web.health import HealthView, MetricsView, ReadyView
 from web.media import ChunkView, FragmentView
+from web.middleware import install
 from web.pages import PagesView
 from web.playlist import PlaylistView
+from web.services import SERVICES, Services, make_services
 from web.session import SessionView
-from web.site import SITE, Site, site_of_settings
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
 
@@ -41,12 +41,12 @@ VIEWS: tuple[type[View], ...] = (
 )
 
 
-def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Site:
+def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Services:
     """Put all views, guarded, on a Faust app's web server; raises ConfigError."""
-    site = site_of_settings(settings, is_ready)
+    site = make_services(settings, is_ready)
     application = app.web.web_app
-    application[SITE] = site
-    protect(application, settings)
+    application[SERVICES] = site
+    install(application, settings)
     for view in VIEWS:
         app.page(view.view_path)(view)
     return site

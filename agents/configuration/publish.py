@@ -10,29 +10,29 @@ from dataclasses import replace
 
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import (
-    CameraWindowsSet,
-    camera_told,
+    CameraWindows,
     cameras_with_windows,
+    mark_published,
     set_camera_windows,
 )
 from streams.sender import EventSender
 
 
 async def publish(
-    catalog: Catalog, sender: EventSender, decided: CameraWindowsSet, now_ms: int
-) -> CameraWindowsSet:
+    catalog: Catalog, sender: EventSender, decided: CameraWindows, now_ms: int
+) -> CameraWindows:
     """Tell the stream of one camera; returns what was told, whose last border may have moved."""
     in_time = decided.in_time(now_ms)
     if in_time != decided:
         await set_camera_windows(catalog, in_time, decided)
     await sender.send(in_time.event())
-    await camera_told(catalog, in_time)
+    await mark_published(catalog, in_time)
     return replace(in_time, told=True)
 
 
 async def publish_all(
     catalog: Catalog, sender: EventSender, now_ms: int, only: Sequence[str] = ()
-) -> list[CameraWindowsSet]:
+) -> list[CameraWindows]:
     """Tell the stream of all cameras of which something was decided, or of `only` these."""
     return [
         await publish(catalog, sender, decided, now_ms)

@@ -35,7 +35,7 @@ from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete
 from domain.identity import parse_chunk_key
 from domain.seqs import SeqRanges
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.catalog import inventory as index
 from stores.objects import ObjectInfo
 
@@ -87,8 +87,8 @@ class CameraChecker:
         waiting: dict[int, dict[str, ChunkRow]] = {}
         for row in await index.chunk_rows(self.catalog, self.camera, from_ms, to_ms):
             waiting.setdefault(row.id.window_start_ms, {})[row.id.run] = row
-        buried = _buried(await index.buried_chunks(self.catalog, self.camera, from_ms, to_ms))
-        async for group in bucket.windows_of_day(self.store, self.camera, day_ms):
+        buried = _buried(await index.chunk_tombstones(self.catalog, self.camera, from_ms, to_ms))
+        async for group in bucket.objects_by_window(self.store, self.camera, day_ms):
             by_run: dict[str, list[ObjectInfo]] = {}
             start_ms = None
             for info in group:
@@ -124,10 +124,13 @@ class CameraChecker:
         if verdict.findings:  # it may have changed between the rows and the listing: look again
             rows = await index.chunk_rows(self.catalog, self.camera, start_ms, start_ms + 1)
             row = next((each for each in rows if each.id.run == run), None)
-            tombstones = await index.buried_chunks(
+            tombstones = await index.chunk_tombstones(
                 self.catalog, self.camera, start_ms, start_ms + 1
             )
-            infos = [info async for info in bucket.window(self.store, self.camera, run, start_ms)]
+            infos = [
+                info
+                async for info in bucket.objects_of_window(self.store, self.camera, run, start_ms)
+            ]
             verdict = await self._judge(run, start_ms, infos, row, _buried(tombstones))
         self.counts.in_work += verdict.in_work
         objects = sum(map(_is_chunk, infos))
@@ -241,7 +244,7 @@ class CameraChecker:
             return []
         if self.patience.young(self._last.joined_ms):
             return []
-        reach = await index.reach(self.catalog, self.camera)
+        reach = await index.footage_extent(self.catalog, self.camera)
         if reach and reach[0] <= self._first.start_ms and reach[1] >= self._last.end_ms:
             return []
         chunk = self._last if not reach or reach[1] < self._last.end_ms else self._first
@@ -273,7 +276,7 @@ def _is_chunk(info: ObjectInfo) -> bool:
     return info.key.endswith(".ts")
 
 
-def _buried(tombstones: Sequence[index.BuriedChunk]) -> Callable[[str, int, str], int | None]:
+def _buried(tombstones: Sequence[index.ChunkTombstone]) -> Callable[[str, int, str], int | None]:
     """Return a function of run, window's start and digest: when it was deleted, or None."""
     exact = {(each.run, each.window_start_ms, each.digest): each.deleted_ms for each in tombstones}
 

@@ -10,7 +10,7 @@ from agents.consistency.repairer import Repairer
 from domain.consistency import Finding, Patience
 from domain.errors import InvalidIdError
 from domain.identity import check_camera
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore

@@ -17,13 +17,13 @@ from domain.identity import manifest_key, parse_chunk_key, parse_fragment_key
 from domain.retention import Margins, Policy
 from domain.times import utc_ms
 from stores.catalog import index_deleted
-from stores.catalog.mending import (
-    drop_chunk_row,
-    drop_fragment_rows,
-    named_by_rows,
+from stores.catalog.retention import locked_policy
+from stores.catalog.retention_rules import load_policy
+from stores.catalog.row_repair import (
+    delete_chunk_row,
+    delete_fragment_rows,
+    referenced_keys,
 )
-from stores.catalog.retention import deciding
-from stores.catalog.rules import policy as policy_of
 from stores.objects import ObjectInfo
 from streams.sender import KafkaSender
 
@@ -97,16 +97,16 @@ class Remover:
         check = self._check
         match finding.mend:
             case DropChunkRow(row):
-                gone = await drop_chunk_row(check.catalog, check.camera, row)
+                gone = await delete_chunk_row(check.catalog, check.camera, row)
                 return RepairOutcome(
                     finding, gone, "row removed" if gone else "the row has changed"
                 )
             case DropFragmentRow(run, seq):
-                await drop_fragment_rows(check.catalog, check.camera, run, [seq])
+                await delete_fragment_rows(check.catalog, check.camera, run, [seq])
                 return RepairOutcome(finding, True, "row removed")
             case Retire(chunk):
                 at_ms = chunk.window_start_ms
-                policy = await policy_of(check.catalog, _MARGINS)
+                policy = await load_policy(check.catalog, _MARGINS)
                 if policy.held(check.camera, at_ms, at_ms + LONGEST_CHUNK_MS):
                     return RepairOutcome(finding, False, HELD)
                 event = Deleted(
@@ -127,8 +127,8 @@ class Remover:
         check = self._check
         chunks = {_chunk_of(_key(finding)) for finding in findings}
         outcomes, gone = [], []
-        async with deciding(check.catalog, check.camera, _MARGINS) as (connection, policy):
-            named = await named_by_rows(connection, check.camera, sorted(chunks))
+        async with locked_policy(check.catalog, check.camera, _MARGINS) as (connection, policy):
+            named = await referenced_keys(connection, check.camera, sorted(chunks))
             for finding in findings:
                 says = await self._objection(finding, named, policy)
                 if says is None:

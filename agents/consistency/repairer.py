@@ -28,7 +28,7 @@ from domain.events import ChunkDue, FragmentArrived, FragmentRef, VideoForm
 from domain.identity import fragment_key
 from domain.times import utc_ms
 from stores.catalog import index_chunks
-from stores.catalog.mending import drop_chunk_row, drop_fragment_rows
+from stores.catalog.row_repair import delete_chunk_row, delete_fragment_rows
 from stores.objects import ObjectInfo
 from streams.sender import KafkaSender
 
@@ -73,7 +73,7 @@ class Repairer:
                 return "its event was sent"
             case Reindex(chunk, replaces):
                 if replaces is not None:
-                    await drop_chunk_row(check.catalog, check.camera, replaces)
+                    await delete_chunk_row(check.catalog, check.camera, replaces)
                 await index_chunks(check.catalog, [chunk], utc_ms())
                 return f"revision {chunk.revision} was indexed"
             case Restore(chunk):
@@ -87,7 +87,7 @@ class Repairer:
                 await write_manifest(check.store, chunk)
                 return "manifest written from its row"
             case DropFragmentRow(run, seq):
-                await drop_fragment_rows(check.catalog, check.camera, run, [seq])
+                await delete_fragment_rows(check.catalog, check.camera, run, [seq])
                 return "row removed"
         raise AssertionError(finding.mend)
 

@@ -12,7 +12,7 @@ from domain.consistency import manifest_fault
 from domain.errors import IntegrityError, ObjectMissingError, StoreError
 from domain.events import ChunkComplete, ManifestFragment, encode
 from domain.identity import fragment_key, manifest_key
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.objects import ObjectStore
 
 
@@ -65,7 +65,9 @@ async def restore_fragment(store: ObjectStore, chunk: ChunkComplete, seq: int) -
 
 async def other_chunks(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[ChunkComplete]:
     """Yield other revisions, and windows of other lengths from the same start, that stand."""
-    async for info in bucket.window(store, chunk.camera, chunk.run, chunk.window_start_ms):
+    async for info in bucket.objects_of_window(
+        store, chunk.camera, chunk.run, chunk.window_start_ms
+    ):
         if not info.key.endswith(".json"):
             continue
         try:

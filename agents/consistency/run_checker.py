@@ -18,7 +18,7 @@ from domain.errors import InvalidIdError
 from domain.identity import check_run
 from domain.seqs import SeqRanges
 from domain.times import format_ms
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.catalog import inventory as index
 from stores.objects import ObjectInfo
 
@@ -59,12 +59,12 @@ class RunChecker:
     async def _view(self, run: str) -> RunView:
         scope = self.scope
         elsewhere = (
-            await index.held_by_chunks(
+            await index.seqs_in_chunks(
                 self.catalog, self.camera, [run], but=(scope.from_ms, scope.to_ms)
             )
         ).get(run)
         until_ms = self.patience.now_ms - self.patience.settle_ms
-        graves = await index.buried_fragments(self.catalog, self.camera, [run], until_ms)
+        graves = await index.deleted_fragments(self.catalog, self.camera, [run], until_ms)
         buried, dying = graves.get(run, (SeqRanges(), SeqRanges()))
         view = RunView(self.camera, run, buried=buried, dying=dying)
         for each in (self._checked.get(run), elsewhere):
@@ -104,13 +104,13 @@ class RunChecker:
             return replace(finding, kind="fragment-unreadable", says=says, mend=None)
         if not self.scope.from_ms <= event.start_ms < self.scope.to_ms:
             return None
-        held = await index.held_by_chunks(self.catalog, self.camera, [event.run])
+        held = await index.seqs_in_chunks(self.catalog, self.camera, [event.run])
         if event.run in held and event.seq in held[event.run].seqs:
             self.in_work += 1  # its chunk came while it was looked for
             return None
         finding = replace(finding, at_ms=event.start_ms)
         window_ms = self.lengths.at(event.start_ms)
-        if await index.window_buried(
+        if await index.covering_chunk_deleted(
             self.catalog, self.camera, event.run, event.start_ms, window_ms
         ):
             says = f"the chunk of its time ({format_ms(event.start_ms)}) was deleted; it stands"

@@ -21,7 +21,7 @@ from domain.events import (
 from domain.identity import MAX_SEQ, fragment_key, parse_fragment_key, run_end_key, run_prefix
 from domain.seqs import SeqRanges
 from domain.times import too_far_ahead
-from stores.catalog import Catalog, memory
+from stores.catalog import Catalog, tombstones
 from stores.objects import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,13 @@ class Healer:
     async def _unseen(self, request: HealRequested) -> AsyncIterator[FragmentArrived]:
         known = SeqRanges(request.known)
         if self._catalog is not None:
-            buried = await memory.buried(self._catalog, request.camera, request.run)
+            buried = await tombstones.deleted_seqs(self._catalog, request.camera, request.run)
             last = MAX_SEQ if request.before_seq is None else request.before_seq - 1
             asked = buried.within(request.after_seq + 1, last)
             unheard = SeqRanges(hole for pair in asked.ranges for hole in known.missing(*pair))
-            async for told in memory.held(self._catalog, request.camera, request.run, unheard):
+            async for told in tombstones.fragments_in_chunks(
+                self._catalog, request.camera, request.run, unheard
+            ):
                 yield told
             known |= buried
         prefix = run_prefix(request.camera, request.run)

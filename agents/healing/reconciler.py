@@ -16,7 +16,7 @@ from domain.events import FragmentArrived, RunEnded
 from domain.identity import fragment_key, is_run, run_started_ms
 from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.catalog import Catalog
 from stores.catalog import inventory as index
 from stores.catalog.camera_windows import camera_windows
@@ -80,12 +80,12 @@ class Reconciler:
     async def _seen(self, camera: str, runs: list[str]) -> dict[str, tuple[SeqRanges, SeqRanges]]:
         """Return of each run the seqs that need no notice, and those chunks held before since."""
         of = self._of
-        held = await index.held_by_chunks(self._catalog, camera, runs)
-        before = await index.held_by_chunks(
+        held = await index.seqs_in_chunks(self._catalog, camera, runs)
+        before = await index.seqs_in_chunks(
             self._catalog, camera, runs, but=(self._lengths.window(of.since_ms)[0], 1 << 47)
         )
         rows = await index.seqs_with_rows(self._catalog, camera, runs)
-        buried = await index.buried_fragments(self._catalog, camera, runs, of.now_ms)
+        buried = await index.deleted_fragments(self._catalog, camera, runs, of.now_ms)
         found = {}
         for run in runs:
             seen = rows.get(run, SeqRanges())
@@ -120,7 +120,7 @@ class Reconciler:
             event = await self._reader.fragment(info)
             if event is None:
                 self.passed_over += 1
-            elif not await index.window_buried(
+            elif not await index.covering_chunk_deleted(
                 self._catalog, camera, run, event.start_ms, self._lengths.at(event.start_ms)
             ):
                 yield event

@@ -39,8 +39,8 @@ from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from domain.retention import SHORTEST_AGE_MS
 from media.keyframes import index
 from stores.catalog import Catalog
-from stores.catalog.memory import window_deleted
-from stores.objects import MUCH, ObjectStore
+from stores.catalog.tombstones import window_deleted
+from stores.objects import HASH_IN_THREAD_BYTES, ObjectStore
 
 log = logging.getLogger(__name__)
 YOUNGEST_MS = SHORTEST_AGE_MS // 2
@@ -224,7 +224,7 @@ class Joiner:
 
 async def _update(sha256: "hashlib._Hash", data: bytes) -> None:
     """Hash more bytes; many of them in a thread, so that the loop goes on."""
-    if len(data) < MUCH:
+    if len(data) < HASH_IN_THREAD_BYTES:
         sha256.update(data)
     else:
         await asyncio.to_thread(sha256.update, data)

@@ -27,9 +27,9 @@ from domain.events import AnyEvent, Heartbeat
 from domain.identity import site_of
 from domain.times import utc_ms
 from stores.catalog import Catalog, known_cameras
-from stores.catalog.copying import copy_decisions, remember_deletions
-from stores.catalog.replays import bookmark, close_bookmark, save_bookmark
-from stores.catalog.retention import cameras as cameras_with_footage
+from stores.catalog.bookmarks import delete_bookmark, load_bookmark, save_bookmark
+from stores.catalog.retention import cameras_with_footage
+from stores.catalog.schema_copy import copy_decisions, restore_deletion_marks
 from streams import codec, topics
 from streams.codec import Record
 from streams.topics import TopicSpec
@@ -97,7 +97,7 @@ class CatalogReplay:
         await self._save(now=True)
 
     async def _resumed(self) -> bool:
-        state = await bookmark(self._catalog, self._of.job)
+        state = await load_bookmark(self._catalog, self._of.job)
         if state is None:
             return False
         self._parts = [PartitionRange(*each) for each in state["parts"]]
@@ -278,5 +278,5 @@ class CatalogReplay:
         for camera in await cameras_with_footage(self._catalog):
             if not self._of.cameras or camera in self._of.cameras:
                 known = self._of.copy_from is not None
-                await remember_deletions(self._catalog, camera, under_way_known=known)
-        await self._retry(lambda: close_bookmark(self._catalog, self._of.job))
+                await restore_deletion_marks(self._catalog, camera, under_way_known=known)
+        await self._retry(lambda: delete_bookmark(self._catalog, self._of.job))

@@ -25,9 +25,9 @@ from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Event
 from domain.rewindow import aligned, border_ms, recut
 from domain.times import format_ms, utc_ms
-from stores.catalog import Catalog, rewindow
+from stores.catalog import Catalog, rechunk
+from stores.catalog.bookmarks import delete_bookmark, load_bookmark, save_bookmark
 from stores.catalog.inventory import chunk_rows
-from stores.catalog.replays import bookmark, close_bookmark, save_bookmark
 from stores.objects import ObjectStore
 from streams.sender import EventSender
 
@@ -92,12 +92,12 @@ class ChunksReplay:
         await self._resume()
         self._progress.total = 0
         for camera, (from_ms, to_ms, _) in spans.items():
-            _, chunks = await rewindow.first_window(self._catalog, camera, from_ms, to_ms)
+            _, chunks = await rechunk.first_window(self._catalog, camera, from_ms, to_ms)
             self._progress.total += chunks
         for camera, (from_ms, to_ms, border) in sorted(spans.items()):
             if camera >= self._state["camera"]:
                 await self._camera(camera, from_ms, to_ms, border)
-        await self._retry(lambda: close_bookmark(self._catalog, self._of.job))
+        await self._retry(lambda: delete_bookmark(self._catalog, self._of.job))
         return self.outcome
 
     async def _aligned(self, camera: str) -> tuple[int, int, int]:
@@ -115,7 +115,7 @@ class ChunksReplay:
         while True:
             border = border_ms(lengths)
             span = aligned(of.from_ms, of.to_ms, border, latest_ms)
-            found = await rewindow.window_lengths(self._catalog, camera, *span)
+            found = await rechunk.window_lengths(self._catalog, camera, *span)
             if found <= lengths:
                 break
             lengths |= found
@@ -127,7 +127,7 @@ class ChunksReplay:
         return *span, border
 
     async def _resume(self) -> None:
-        state = await bookmark(self._catalog, self._of.job)
+        state = await load_bookmark(self._catalog, self._of.job)
         if state is None:
             return
         self._progress.say("Going on where this replay stopped.")
@@ -147,7 +147,7 @@ class ChunksReplay:
             at_ms = max(at_ms, self._state["at_ms"])
         while True:
             first_ms, _ = await self._retry(
-                lambda: rewindow.first_window(self._catalog, camera, at_ms, to_ms)  # noqa: B023
+                lambda: rechunk.first_window(self._catalog, camera, at_ms, to_ms)  # noqa: B023
             )
             if first_ms is None:
                 return
@@ -171,12 +171,12 @@ class ChunksReplay:
             cut = recut(chunks, self._of.window_ms)
             if not cut.made:
                 break
-            if await rewindow.in_work(self._catalog, *stretch):
+            if await rechunk.has_waiting_fragments(self._catalog, *stretch):
                 return "fragments in it wait for their chunk: try again later"
             older = await self._retry(lambda: self._older(cut.replaced))  # noqa: B023
             if older is None:
                 return "a newer revision is on its way: try again later"
-            if await rewindow.any_buried(self._catalog, stretch[0], cut.made):
+            if await rechunk.any_deleted(self._catalog, stretch[0], cut.made):
                 return "a chunk that it needs was deleted or replaced before, and cannot come back"
             try:
                 new = await self._joined(cut.made, chunks)
@@ -245,7 +245,7 @@ class ChunksReplay:
         now_ms = self._clock_ms()
         state = {"camera": camera, "at_ms": from_ms, "untold": [from_ms, to_ms]}
         deletions = await self._retry(
-            lambda: rewindow.replace_chunks(
+            lambda: rechunk.replace_chunks(
                 *(self._catalog, stretch, seen, old, new),
                 now_ms=now_ms,
                 not_before_ms=now_ms + self._of.margin_ms,

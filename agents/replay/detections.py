@@ -20,9 +20,9 @@ from domain.errors import IntegrityError, MediaError, ObjectMissingError
 from domain.spans import Spans
 from media.frames import FragmentClock
 from stores.catalog import Catalog
-from stores.catalog import models as book
+from stores.catalog import model_replays as book
 from stores.catalog.intervals import TOLERANCE_MS
-from stores.catalog.models import Extent, Footage, Replay
+from stores.catalog.model_replays import Replay, ReplayChunk, ReplayWorkload
 from stores.objects import ObjectStore
 from streams.sender import EventSender
 from vision.detector import Detector
@@ -82,13 +82,13 @@ class DetectionReplay:
             self.result.loose += extent.loose
             await self._camera(replay)
 
-    async def _extent(self, of: Replay) -> Extent:
-        return await book.extent(self._catalog, of.camera, of.from_ms, of.to_ms, of.id)
+    async def _extent(self, of: Replay) -> ReplayWorkload:
+        return await book.workload(self._catalog, of.camera, of.from_ms, of.to_ms, of.id)
 
     async def _camera(self, replay: Replay) -> None:
-        last: Footage | None = None
+        last: ReplayChunk | None = None
         while page := await self._retry(
-            lambda: book.footage(self._catalog, replay, last, PAGE)  # noqa: B023
+            lambda: book.next_chunks(self._catalog, replay, last, PAGE)  # noqa: B023
         ):
             for chunk in page:
                 await self._chunk(replay, chunk)
@@ -96,7 +96,7 @@ class DetectionReplay:
             last = page[-1]
         await self._retry(lambda: book.finish(self._catalog, replay, self._who, self._clock_ms()))
 
-    async def _chunk(self, replay: Replay, chunk: Footage) -> None:
+    async def _chunk(self, replay: Replay, chunk: ReplayChunk) -> None:
         look = ChunkDetector(
             self._detector,
             within=(replay.from_ms, replay.to_ms),
@@ -121,7 +121,7 @@ class DetectionReplay:
             await self._retry(lambda: self._sender.send(event))  # noqa: B023
         within = Spans([(replay.from_ms, replay.to_ms)])
         await self._retry(
-            lambda: book.mark(
+            lambda: book.mark_analysed(
                 self._catalog,
                 replay,
                 chunk,
@@ -134,7 +134,7 @@ class DetectionReplay:
         self._count(replay, look, faults)
 
     async def _fragments(
-        self, replay: Replay, chunk: Footage
+        self, replay: Replay, chunk: ReplayChunk
     ) -> AsyncGenerator[tuple[dict[str, Any], bytes | Exception], None]:
         """Yield those fragments that touch the stretch with their bytes, or why there are none."""
         wanted = [
@@ -156,7 +156,7 @@ class DetectionReplay:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
 
-    async def _read(self, chunk: Footage, fragment: dict[str, Any]) -> bytes | Exception:
+    async def _read(self, chunk: ReplayChunk, fragment: dict[str, Any]) -> bytes | Exception:
         size_bytes = fragment["size_bytes"]
         if size_bytes > MOST_FRAGMENT_BYTES:
             return MediaError(f"its {size_bytes} bytes are too many to look at.")
@@ -193,9 +193,9 @@ class DetectionReplay:
         ids = {each.id for each in replays}
         version = replays[0].version
         while True:
-            now = await book.replays(self._catalog, cameras, version)
+            now = await book.list_replays(self._catalog, cameras, version)
             lacking = [
-                max(0, each.objects - await book.indexed(self._catalog, each))
+                max(0, each.objects - await book.indexed_objects(self._catalog, each))
                 for each in now
                 if each.id in ids
             ]

@@ -14,7 +14,7 @@ from agents.healing.reconciler import ReconcileOptions, Reconciler
 from domain.consistency import manifest_fault
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete, FragmentArrived, RunEnded
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.catalog import Catalog
 from stores.objects import ObjectInfo, ObjectStore
 
@@ -45,7 +45,7 @@ class S3Source:
         """Yield the sound manifests of a day, of all revisions, by window."""
         waiting: list[asyncio.Task[list[ChunkComplete]]] = []
         try:
-            async for group in bucket.windows_of_day(self.store, camera, day_ms):
+            async for group in bucket.objects_by_window(self.store, camera, day_ms):
                 for info in group:
                     if not info.key.endswith(".json") or not self._recent(info):
                         continue

@@ -13,7 +13,7 @@ from domain.events import ChunkComplete
 from domain.identity import manifest_key, parse_chunk_key
 from domain.retention import Judgement, Policy
 from domain.seqs import SeqRanges
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.objects import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ async def _is_as_said(store: ObjectStore, chunk: ChunkKept) -> bool:
 async def _older(store: ObjectStore, camera: str, chunk: ChunkKept) -> tuple[ChunkComplete, ...]:
     """Return the lower revisions of a chunk whose manifests stand."""
     found = []
-    async for info in bucket.window(store, camera, chunk.run, chunk.window_start_ms):
+    async for info in bucket.objects_of_window(store, camera, chunk.run, chunk.window_start_ms):
         name = parse_chunk_key(info.key)
         if name is None or not name.manifest or name.window_ms != chunk.window_ms:
             continue

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from agents.retention.deletion_stats import DeletionStats
 from domain.deletions import Deletion, batches
 from domain.identity import fragment_key, parse_chunk_key
-from stores import inventory as bucket
+from stores import bucket_listing as bucket
 from stores.catalog import Catalog
 from stores.catalog import retention as book
 from stores.objects import ObjectStore
@@ -33,7 +33,9 @@ class DeletionExecutor:
 
     async def execute(self, camera: str, after: int, stats: DeletionStats) -> int:
         """Tell and delete what is under way beyond a number; return the last one looked at."""
-        while deletions := await book.under_way(self._catalog, camera, self._clock_ms(), after):
+        while deletions := await book.pending_deletions(
+            self._catalog, camera, self._clock_ms(), after
+        ):
             for each in deletions:
                 await self._sender.send(each.event())
             for batch in batches(deletions):
@@ -42,7 +44,7 @@ class DeletionExecutor:
         return after
 
     async def _delete(self, batch: Sequence[Deletion], stats: DeletionStats) -> None:
-        async with book.standing(self._catalog, batch) as (connection, free):
+        async with book.without_hold(self._catalog, batch) as (connection, free):
             stats.held += len(batch) - len(free)
             keys: list[str] = []
             for each in free:
@@ -50,7 +52,7 @@ class DeletionExecutor:
                 stats.count(each.cause, len(mine), each.size_bytes)
                 keys += mine
             await self._store.delete(keys)
-            await book.done(connection, free)
+            await book.remove_completed(connection, free)
 
     async def _keys(self, deletion: Deletion) -> AsyncIterator[str]:
         """Yield what a deletion names; a chunk's manifest after its object, so it stays known."""
@@ -60,7 +62,9 @@ class DeletionExecutor:
         if deletion.window_start_ms is None:
             return
         manifests = []
-        async for info in bucket.window(self._store, camera, run, deletion.window_start_ms):
+        async for info in bucket.objects_of_window(
+            self._store, camera, run, deletion.window_start_ms
+        ):
             name = parse_chunk_key(info.key)
             if name is None or name.window_start_ms + name.window_ms > deletion.to_ms:
                 continue

@@ -17,10 +17,10 @@ from domain.deletions import (
 )
 from domain.identity import is_run, run_end_key, run_started_ms
 from domain.retention import Margins, Policy
-from stores import inventory as bucket
-from stores.catalog import Catalog, rules
+from stores import bucket_listing as bucket
+from stores.catalog import Catalog, retention_rules
 from stores.catalog import retention as book
-from stores.catalog.forgetting import forget_old
+from stores.catalog.detection_retention import delete_old_detections
 from stores.objects import ObjectStore
 from streams.sender import EventSender
 
@@ -56,8 +56,8 @@ class RetentionPass:
         """Finish what is under way, then decide and carry out page by page."""
         after = await self._executor.resume(camera, self._stats) if self._executor else 0
         now_ms = self._clock_ms()
-        policy = await rules.policy(self._catalog, self._margins)
-        async for page in book.chunks(self._catalog, camera, policy, now_ms, PAGE):
+        policy = await retention_rules.load_policy(self._catalog, self._margins)
+        async for page in book.deletable_chunks(self._catalog, camera, policy, now_ms, PAGE):
             looking = candidates(
                 self._store, camera, page, policy=policy, now_ms=now_ms, stats=self._stats
             )
@@ -70,27 +70,36 @@ class RetentionPass:
         age_ms = policy.age_ms(camera)
         if age_ms is None:
             return
-        async for rows in book.fragments(self._catalog, camera, now_ms - age_ms, MOST_KEYS):
+        async for rows in book.deletable_fragments(
+            self._catalog, camera, now_ms - age_ms, MOST_KEYS
+        ):
             if self._executor is None:
                 self._stats.count_planned(self._loose(camera, rows, policy, now_ms))
                 continue
-            async with book.deciding(self._catalog, camera, self._margins) as (connection, newest):
+            async with book.locked_policy(self._catalog, camera, self._margins) as (
+                connection,
+                newest,
+            ):
                 if deletions := self._loose(camera, rows, newest, now_ms):
-                    await book.bury(connection, camera, deletions, [])
+                    await book.record_tombstones(connection, camera, deletions, [])
             after = await self._executor.execute(camera, after, self._stats)
         if self._executor is not None:
-            self._stats.detections += await forget_old(self._catalog, camera, now_ms - age_ms)
+            self._stats.detections += await delete_old_detections(
+                self._catalog, camera, now_ms - age_ms
+            )
             await self._delete_ends(camera, now_ms - age_ms)
 
     async def _decide_chunks(self, camera: str, found: Sequence[Candidate], now_ms: int) -> None:
         if not found:
             return
-        async with book.deciding(self._catalog, camera, self._margins) as (connection, policy):
-            current = await book.still(connection, camera, (each.chunk for each in found))
+        async with book.locked_policy(self._catalog, camera, self._margins) as (connection, policy):
+            current = await book.unchanged_chunks(
+                connection, camera, (each.chunk for each in found)
+            )
             going = agreed(camera, found, current, policy, now_ms)
             if going:
                 deletions = of_chunks(camera, going, now_ms)
-                await book.bury(connection, camera, deletions, marks_of(going))
+                await book.record_tombstones(connection, camera, deletions, marks_of(going))
 
     def _loose(
         self, camera: str, rows: Sequence[FragmentKept], policy: Policy, now_ms: int
@@ -110,9 +119,14 @@ class RetentionPass:
         ]
         for start in range(0, len(runs), MOST_KEYS):
             some = runs[start : start + MOST_KEYS]
-            async with book.deciding(self._catalog, camera, self._margins) as (connection, policy):
+            async with book.locked_policy(self._catalog, camera, self._margins) as (
+                connection,
+                policy,
+            ):
                 keys = []
-                for run, from_ms, to_ms in await book.ends_left(connection, camera, some, until_ms):
+                for run, from_ms, to_ms in await book.emptied_runs(
+                    connection, camera, some, until_ms
+                ):
                     stands = [
                         info.key async for _, info in bucket.fragments(self._store, camera, run)
                     ]

@@ -105,7 +105,9 @@ async def _ahead_s(cloud: CloudConfig) -> float | None:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session,
-            session.head(url, ssl=tls.context(cloud.ca_file), allow_redirects=False) as answer,
+            session.head(
+                url, ssl=tls.client_context(cloud.ca_file), allow_redirects=False
+            ) as answer,
         ):
             there = parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError, ConfigError):

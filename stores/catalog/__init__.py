@@ -4,7 +4,7 @@ Functions take an open `Catalog` (`async with Catalog(dsn) as catalog`); all wri
 one transaction each, and writing the same again changes nothing.
 """
 
-from stores.catalog.cameras import Camera, add_camera, known_cameras, list_cameras
+from stores.catalog.cameras import RegisteredCamera, add_camera, known_cameras, list_cameras
 from stores.catalog.index import (
     index_chunks,
     index_deleted,
@@ -18,8 +18,8 @@ from stores.catalog.pool import Catalog
 from stores.catalog.schema_status import SchemaStatus
 
 __all__ = [
-    "Camera",
     "Catalog",
+    "RegisteredCamera",
     "SchemaStatus",
     "add_camera",
     "index_chunks",

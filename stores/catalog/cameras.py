@@ -7,7 +7,7 @@ from stores.catalog.pool import Catalog, Row, sql
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
+class RegisteredCamera:
     """A known camera; first_ms to width are None before its first footage. Times: UTC ms."""
 
     id: str
@@ -41,7 +41,7 @@ async def known_cameras(catalog: Catalog) -> set[str]:
     return {row["id"] for row in await catalog.rows("known_cameras")}
 
 
-async def get_camera(catalog: Catalog, camera: str, now_ms: int) -> Camera | None:
+async def get_camera(catalog: Catalog, camera: str, now_ms: int) -> RegisteredCamera | None:
     """Return one camera, or None where it is not known."""
     found = await list_cameras(catalog, now_ms, only=camera)
     return found[0] if found else None
@@ -49,15 +49,15 @@ async def get_camera(catalog: Catalog, camera: str, now_ms: int) -> Camera | Non
 
 async def list_cameras(
     catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
-) -> list[Camera]:
+) -> list[RegisteredCamera]:
     """Return all cameras (or `only` that one) by id, with the labels of the last `recent_ms`."""
     rows = await catalog.rows("cameras", only, now_ms - recent_ms, now_ms + recent_ms)
     return [_camera(row) for row in rows]
 
 
-def _camera(row: Row) -> Camera:
+def _camera(row: Row) -> RegisteredCamera:
     recent = tuple((found["label"], found["count"]) for found in row["recent"] or ())
-    return Camera(
+    return RegisteredCamera(
         **{key: value for key, value in row.items() if key != "recent"},
         recent=recent,
     )

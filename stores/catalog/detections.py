@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter, resolve_filter
 from stores.catalog.pool import Catalog, Row
-from stores.catalog.shown import CURRENT, Wanted, choose
 
-Place = tuple[int, str, int, str, str, int]
+PageCursor = tuple[int, str, int, str, str, int]
 """at_ms, run, pts, model, model version, index: where a page ends."""
 
-_START: Place = (-1, "00000000-0000-0000-0000-000000000000", 0, "", "", 0)
+_START: PageCursor = (-1, "00000000-0000-0000-0000-000000000000", 0, "", "", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class DetectionRow:
     track: str | None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PageCursor:
         """Where it stands in the order of pages."""
         return self.at_ms, self.run, self.pts, self.model, self.model_version, self.index
 
 
-async def detections(
+async def find_detections(
     catalog: Catalog,
     camera: str,
     from_ms: int,
@@ -45,12 +45,12 @@ async def detections(
     *,
     labels: Sequence[str] = (),
     min_score: float = 0.0,
-    after: Place | None = None,
+    after: PageCursor | None = None,
     limit: int = 1_000,
-    wanted: Wanted = CURRENT,
+    wanted: ModelFilter = CURRENT_MODELS,
 ) -> list[DetectionRow]:
     """Return at most `limit` objects seen in [from, to), by time, those after `after`."""
-    choice = await choose(catalog, camera, from_ms, to_ms, wanted)
+    choice = await resolve_filter(catalog, camera, from_ms, to_ms, wanted)
     at_ms, run, pts, model, version, index = after or _START
     rows = await catalog.rows(
         "detections",

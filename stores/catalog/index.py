@@ -20,7 +20,7 @@ from domain.events import (
 from domain.identity import run_started_ms
 from domain.seqs import SeqRanges
 from stores.catalog.intervals import merge, multirange
-from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
+from stores.catalog.pool import Catalog, Connection, lock_cameras, sql, to_json
 
 _FOOTAGE = "footage"
 
@@ -72,22 +72,24 @@ async def _index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_m
 
     async def work(connection: Connection) -> int:
         await lock_cameras(connection, _FOOTAGE, (camera for camera, _, _ in newest))
-        return await put_chunks(connection, list(newest.values()), now_ms)
+        return await upsert_chunks(connection, list(newest.values()), now_ms)
 
     return await catalog.write_days({"chunks": [at for _, at, _ in newest]}, work)
 
 
-async def put_chunks(connection: Connection, events: Sequence[ChunkComplete], now_ms: int) -> int:
+async def upsert_chunks(
+    connection: Connection, events: Sequence[ChunkComplete], now_ms: int
+) -> int:
     """Write chunks, one of each run and window, under the lock in hand; return how many."""
     given = [_chunk_row(event) for event in events]
     return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
 
 
 def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
-    return event.model_dump(mode="json") | derived_of(event)
+    return event.model_dump(mode="json") | derived_columns(event)
 
 
-def derived_of(event: ChunkComplete) -> dict[str, Any]:
+def derived_columns(event: ChunkComplete) -> dict[str, Any]:
     """Return what a chunk's row says beyond the event: multiranges as PostgreSQL's text."""
     covered = merge((f.start_ms, f.start_ms + f.duration_ms) for f in event.fragments)
     seqs = SeqRanges.of(fragment.seq for fragment in event.fragments)
@@ -125,7 +127,7 @@ async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) 
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (camera for camera, _ in starts | ends))
-        given = as_json(list(starts.values()))
+        given = to_json(list(starts.values()))
         begun = await connection.execute(sql("index_run_starts"), given)
         over = await connection.execute(sql("index_run_ends"), ended)
         return _written(begun) + _written(over)
@@ -177,7 +179,7 @@ async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms
     if not newest:
         return 0
     async with catalog.transaction() as connection:
-        given = as_json(list(newest.values()))
+        given = to_json(list(newest.values()))
         return _written(await connection.execute(sql("index_heartbeats"), given, now_ms))
 
 
@@ -190,4 +192,4 @@ async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        return _written(await connection.execute(sql("index_deleted"), as_json(events)))
+        return _written(await connection.execute(sql("index_deleted"), to_json(events)))

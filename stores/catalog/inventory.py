@@ -11,7 +11,7 @@ from domain.consistency import ChunkRow, Derived, FragmentRow, RowId
 from domain.consistency.manifests import NOT_THERE
 from domain.events import ChunkComplete
 from domain.seqs import SeqRanges
-from stores.catalog.index import derived_of
+from stores.catalog.index import derived_columns
 from stores.catalog.intervals import parse_multirange
 from stores.catalog.pool import Catalog, Row
 
@@ -20,7 +20,7 @@ _DERIVED = ("seqs", "settled", "covered", "whole")
 
 
 @dataclass(frozen=True, slots=True)
-class RunKnown:
+class KnownRun:
     """A run that the catalog has heard of."""
 
     run: str
@@ -30,7 +30,7 @@ class RunKnown:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RunSeqs:
     """The seqs of one run: in chunks, settled by chunks, left out for unusable bytes."""
 
     seqs: SeqRanges
@@ -39,7 +39,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class BuriedChunk:
+class ChunkTombstone:
     """A chunk's tombstone; no window means all of the run, no digest any content."""
 
     run: str
@@ -50,7 +50,7 @@ class BuriedChunk:
 
 def derived(chunk: ChunkComplete) -> Derived:
     """Return what the chunk's row must say beyond the manifest."""
-    return _derived(derived_of(chunk))
+    return _derived(derived_columns(chunk))
 
 
 def _derived(row: dict[str, Any] | Row) -> Derived:
@@ -102,21 +102,21 @@ async def fragment_rows(catalog: Catalog, camera: str, run: str) -> AsyncIterato
         after = rows[-1]["seq"]
 
 
-async def known_runs(catalog: Catalog, camera: str, since_ms: int = 0) -> dict[str, RunKnown]:
+async def known_runs(catalog: Catalog, camera: str, since_ms: int = 0) -> dict[str, KnownRun]:
     """Return the runs that the catalog has heard of."""
     rows = await catalog.rows("inventory_runs", camera, since_ms)
-    return {row["run"]: RunKnown(row["run"], row["over"], row["ended"]) for row in rows}
+    return {row["run"]: KnownRun(row["run"], row["over"], row["ended"]) for row in rows}
 
 
-async def held_by_chunks(
+async def seqs_in_chunks(
     catalog: Catalog, camera: str, runs: Sequence[str], *, but: tuple[int, int] = (0, 0)
-) -> dict[str, Held]:
+) -> dict[str, RunSeqs]:
     """Return what chunks hold of runs; those whose window starts in `but` (UTC ms) do not count."""
     rows = await catalog.rows(
         "inventory_held", camera, [UUID(run) for run in runs], *but, sorted(NOT_THERE)
     )
     return {
-        row["run"]: Held(seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"]))
+        row["run"]: RunSeqs(seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"]))
         for row in rows
     }
 
@@ -129,15 +129,15 @@ async def seqs_with_rows(
     return {row["run"]: seqs_of(row["seqs"]) for row in rows}
 
 
-async def buried_chunks(
+async def chunk_tombstones(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
-) -> list[BuriedChunk]:
+) -> list[ChunkTombstone]:
     """Return the tombstones of chunks whose window starts in [from, to), or may."""
     rows = await catalog.rows("inventory_buried_chunks", camera, from_ms, to_ms)
-    return [BuriedChunk(**dict(row)) for row in rows]
+    return [ChunkTombstone(**dict(row)) for row in rows]
 
 
-async def buried_fragments(
+async def deleted_fragments(
     catalog: Catalog, camera: str, runs: Sequence[str], until_ms: int
 ) -> dict[str, tuple[SeqRanges, SeqRanges]]:
     """Return of each run the seqs deleted up to `until_ms`, and those deleted since."""
@@ -147,7 +147,7 @@ async def buried_fragments(
     return {row["run"]: (seqs_of(row["buried"]), seqs_of(row["dying"])) for row in rows}
 
 
-async def window_buried(
+async def covering_chunk_deleted(
     catalog: Catalog, camera: str, run: str, start_ms: int, window_ms: int
 ) -> bool:
     """Say whether the chunk that held a fragment's time was deleted, and none took its place."""
@@ -155,7 +155,7 @@ async def window_buried(
     return bool(row and row["buried"])
 
 
-async def reach(catalog: Catalog, camera: str) -> tuple[int, int] | None:
+async def footage_extent(catalog: Catalog, camera: str) -> tuple[int, int] | None:
     """Return from when to when the camera has footage, by the catalog."""
     row = await catalog.row("reach", camera)
     return None if row is None else (row["first_ms"], row["last_ms"])

@@ -3,14 +3,14 @@
 from stores.catalog.schema_status import SchemaStatus
 
 # Alembic and SQLAlchemy take longer to import than all else of a worker, and no worker migrates:
-# they are imported when they are needed (stores/catalog/upgrading.py).
+# they are imported when they are needed (stores/catalog/alembic_runner.py).
 
 
 async def schema_status(dsn: str) -> SchemaStatus:
     """Return the schema's version; StoreError where the database cannot be asked."""
-    from stores.catalog import upgrading  # noqa: PLC0415
+    from stores.catalog import alembic_runner  # noqa: PLC0415
 
-    return await upgrading.schema_status(dsn)
+    return await alembic_runner.schema_status(dsn)
 
 
 async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
@@ -19,6 +19,6 @@ async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
     Without a `schema`, that of the address; one that is named is made where it is absent.
     StoreError where the database cannot be reached, or has a version this program does not know.
     """
-    from stores.catalog import upgrading  # noqa: PLC0415
+    from stores.catalog import alembic_runner  # noqa: PLC0415
 
-    return await upgrading.migrate(dsn, schema)
+    return await alembic_runner.migrate(dsn, schema)

@@ -10,7 +10,7 @@ from stores.catalog.pool import Catalog
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PlaybackSegment:
     """One fragment, on its own or in a chunk. Times: UTC ms."""
 
     run: str
@@ -25,7 +25,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReach:
+class RunExtent:
     """A run of a camera: its last seq (the newest indexed while it goes on, -1 for none)."""
 
     run: str
@@ -34,7 +34,7 @@ class RunReach:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectRange:
     """Where bytes stand: `size_bytes` from `offset` on in the object `key`."""
 
     key: str
@@ -46,47 +46,49 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class FrameSource:
     """A fragment to take a picture from. keyframes: (pts, offset, size) or None."""
 
     run: str
     seq: int
     start_ms: int
     start_pts: int
-    place: Place
+    place: ObjectRange
     keyframes: list[tuple[int, int, int]] | None
 
 
-async def pieces(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[Piece]:
+async def playback_segments(
+    catalog: Catalog, camera: str, from_ms: int, to_ms: int
+) -> list[PlaybackSegment]:
     """Return the fragments that touch [from, to), by run and seq, each once."""
     rows = await catalog.rows("pieces", camera, from_ms, to_ms)
-    found: dict[tuple[str, int], Piece] = {}
+    found: dict[tuple[str, int], PlaybackSegment] = {}
     for row in rows:
         run = str(row["run"])
         if (run, row["seq"]) not in found or row["offset"] is not None:
-            found[run, row["seq"]] = Piece(run, *list(row.values())[1:])
+            found[run, row["seq"]] = PlaybackSegment(run, *list(row.values())[1:])
     return list(found.values())
 
 
-async def runs_until(catalog: Catalog, camera: str, run: str) -> list[RunReach]:
+async def runs_until(catalog: Catalog, camera: str, run: str) -> list[RunExtent]:
     """Return all of a camera's runs up to and with `run`, oldest first."""
     rows = await catalog.rows("runs_until", camera, UUID(run))
-    return [RunReach(str(row["run"]), row["last_seq"], row["ended_ms"]) for row in rows]
+    return [RunExtent(str(row["run"]), row["last_seq"], row["ended_ms"]) for row in rows]
 
 
-async def fragment_place(catalog: Catalog, camera: str, run: str, seq: int) -> Place | None:
+async def locate_fragment(catalog: Catalog, camera: str, run: str, seq: int) -> ObjectRange | None:
     """Return where a fragment's bytes are: its own object, or its part of a chunk."""
     row = await catalog.row("fragment", camera, UUID(run), seq)
     if row is None:
         return None
     key = row["object_key"] or fragment_key(camera, run, seq)
     alone = row["object_key"] is None
-    return Place(key, row["offset"], row["size_bytes"], row["sha256"], alone)
+    return ObjectRange(key, row["offset"], row["size_bytes"], row["sha256"], alone)
 
 
-async def chunk_place(
+async def locate_chunk(
     catalog: Catalog, camera: str, run: str, window_start_ms: int, digest: str
-) -> Place | None:
+) -> ObjectRange | None:
     """Return where a chunk's bytes are.
 
     What is no longer current keeps its address until its object is deleted; its size is then -1:
@@ -96,12 +98,12 @@ async def chunk_place(
     if row is None:
         return None
     if row["digest"] == digest:
-        return Place(row["object_key"], 0, row["size_bytes"], digest, True)
+        return ObjectRange(row["object_key"], 0, row["size_bytes"], digest, True)
     key = chunk_key(camera, run, window_start_ms, row["window_ms"], digest)
-    return Place(key, 0, -1, digest, True)
+    return ObjectRange(key, 0, -1, digest, True)
 
 
-async def picture_at(catalog: Catalog, camera: str, at_ms: int) -> Picture | None:
+async def frame_at(catalog: Catalog, camera: str, at_ms: int) -> FrameSource | None:
     """Return the fragment that shows `at_ms`, or None where there is no footage."""
     row = await catalog.row("picture", camera, at_ms, TOLERANCE_MS)
     if row is None:
@@ -109,7 +111,7 @@ async def picture_at(catalog: Catalog, camera: str, at_ms: int) -> Picture | Non
     run = str(row["run"])
     key = row["object_key"] or fragment_key(camera, run, row["seq"])
     alone = row["object_key"] is None
-    place = Place(key, row["offset"], row["size_bytes"], "", alone)
+    place = ObjectRange(key, row["offset"], row["size_bytes"], "", alone)
     given: list[dict[str, Any]] = row["keyframes"] or []
     keyframes = [(each["pts"], each["offset"], each["size"]) for each in given] or None
-    return Picture(run, row["seq"], row["start_ms"], row["start_pts"], place, keyframes)
+    return FrameSource(run, row["seq"], row["start_ms"], row["start_pts"], place, keyframes)

@@ -14,11 +14,11 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from domain.errors import InvalidEventError, StoreError
-from stores.catalog.faults import AWAY, said
-from stores.timing import tell
+from stores.catalog.errors import CONNECTION_ERRORS, error_text
+from stores.timing import record_call
 
 DAY_MS = 86_400_000
-CLOSES_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 """How long connections may take to end: a server that is not heard does not keep us."""
 
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -52,7 +52,7 @@ def _timed(query: Any) -> None:
     """Tell how long a statement took, under its file's name or its first word."""
     name = _names.get(query.query) or query.query.split(None, 1)[0].strip(";").lower()[:20]
     outcome = "ok" if query.exception is None else "failed"
-    tell("postgresql", name, outcome, query.elapsed)
+    record_call("postgresql", name, outcome, query.elapsed)
 
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -99,8 +99,8 @@ class Catalog:
                 command_timeout=60,
                 server_settings=search_path(self._schema),
             )
-        except (ValueError, *AWAY) as error:
-            raise StoreError(f"The catalog cannot be reached. {said(error)}") from error
+        except (ValueError, *CONNECTION_ERRORS) as error:
+            raise StoreError(f"The catalog cannot be reached. {error_text(error)}") from error
         return self
 
     async def __aexit__(
@@ -111,8 +111,8 @@ class Catalog:
     ) -> None:
         if self._pool is None:
             return
-        with contextlib.suppress(*AWAY):  # whom it cannot bid farewell to it leaves
-            async with asyncio.timeout(CLOSES_S):
+        with contextlib.suppress(*CONNECTION_ERRORS):  # whom it cannot bid farewell to it leaves
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._pool.close()
 
     @asynccontextmanager
@@ -129,10 +129,12 @@ class Catalog:
                 yield connection
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
-                raise StoreError(f"The catalog has no place for a row. {said(error)}") from error
+                raise StoreError(
+                    f"The catalog has no place for a row. {error_text(error)}"
+                ) from error
             raise InvalidEventError(f"catalog: a row is refused: {str(error)[:400]}") from error
-        except AWAY as error:
-            raise StoreError(f"The catalog did not answer. {said(error)}") from error
+        except CONNECTION_ERRORS as error:
+            raise StoreError(f"The catalog did not answer. {error_text(error)}") from error
 
     @asynccontextmanager
     async def alone(self, what: str) -> AsyncIterator[bool]:
@@ -142,8 +144,8 @@ class Catalog:
         try:
             async with self._pool.acquire(timeout=30) as connection:  # what it holds goes with it
                 yield bool(await connection.fetchval(sql("alone"), what))
-        except AWAY as error:
-            raise StoreError(f"The catalog did not answer. {said(error)}") from error
+        except CONNECTION_ERRORS as error:
+            raise StoreError(f"The catalog did not answer. {error_text(error)}") from error
 
     async def rows(self, name: str, *values: object) -> list[Row]:
         """Return all rows of the statement in sql/<name>.sql."""
@@ -190,6 +192,6 @@ async def lock_cameras(connection: Connection, what: str, cameras: Iterable[str]
     await connection.execute(sql("lock_cameras"), what, sorted(set(cameras)))
 
 
-def as_json(models: Sequence[Any]) -> list[dict[str, Any]]:
+def to_json(models: Sequence[Any]) -> list[dict[str, Any]]:
     """Return events as the JSON that the statements read."""
     return [model.model_dump(mode="json") for model in models]

@@ -14,8 +14,8 @@ from domain.deletions import ChunkKept, Deletion, FragmentKept, Mark
 from domain.identity import check_camera
 from domain.retention import Footage, Margins, Policy
 from domain.seqs import SeqRanges
-from stores.catalog.pool import Catalog, Connection, Row, as_json, lock_cameras, sql
-from stores.catalog.rules import read_policy
+from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql, to_json
+from stores.catalog.retention_rules import read_policy
 
 FIRST_RUN = UUID(int=0)
 
@@ -23,12 +23,12 @@ FIRST_RUN = UUID(int=0)
 # -- what may go
 
 
-async def cameras(catalog: Catalog) -> list[str]:
+async def cameras_with_footage(catalog: Catalog) -> list[str]:
     """Return the cameras that have footage or deletions under way, registered or not."""
     return [row["camera"] for row in await catalog.rows("deletions_cameras")]
 
 
-async def chunks(
+async def deletable_chunks(
     catalog: Catalog, camera: str, of: Policy, now_ms: int, page: int
 ) -> AsyncIterator[list[ChunkKept]]:
     """Yield pages of chunks of which something may go, oldest first; `of` judges them."""
@@ -71,7 +71,7 @@ def _chunk(row: Row) -> ChunkKept:
     )
 
 
-async def fragments(
+async def deletable_fragments(
     catalog: Catalog, camera: str, until_ms: int, page: int
 ) -> AsyncIterator[list[FragmentKept]]:
     """Yield pages of the fragments without chunk that end up to `until_ms`, oldest first."""
@@ -97,7 +97,7 @@ async def fragments(
 
 
 @asynccontextmanager
-async def deciding(
+async def locked_policy(
     catalog: Catalog, camera: str, margins: Margins
 ) -> AsyncIterator[tuple[Connection, Policy]]:
     """Hold the holds and the camera's footage; yield the rules and holds as they are now."""
@@ -107,7 +107,7 @@ async def deciding(
         yield connection, await read_policy(connection, margins)
 
 
-async def still(
+async def unchanged_chunks(
     connection: Connection, camera: str, chunks: Iterable[ChunkKept]
 ) -> set[tuple[int, str]]:
     """Return (window's start, run) of those chunks that are still current as they were read."""
@@ -119,18 +119,18 @@ async def still(
     return {(row["window_start_ms"], row["run"]) for row in rows}
 
 
-async def bury(
+async def record_tombstones(
     connection: Connection, camera: str, deletions: Sequence[Deletion], marks: Sequence[Mark]
 ) -> None:
     """Remove rows, write tombstones, note what is under way: all in the transaction in hand."""
     await connection.execute(sql("retention_decide"), [asdict(each) for each in deletions])
-    await connection.execute(sql("index_deleted"), as_json([each.event() for each in deletions]))
+    await connection.execute(sql("index_deleted"), to_json([each.event() for each in deletions]))
     await connection.execute(sql("retention_mark"), camera, [asdict(each) for each in marks])
     if any(each.cause == "age" for each in deletions):
         await connection.execute(sql("retention_reach"), camera)
 
 
-async def under_way(
+async def pending_deletions(
     catalog: Catalog, camera: str, now_ms: int, after: int = 0, most: int = 100
 ) -> list[Deletion]:
     """Return deletions that are decided and not carried out, in order, those after a number.
@@ -142,7 +142,7 @@ async def under_way(
 
 
 @asynccontextmanager
-async def standing(
+async def without_hold(
     catalog: Catalog, deletions: Sequence[Deletion]
 ) -> AsyncIterator[tuple[Connection, list[Deletion]]]:
     """Yield those deletions that no hold touches; no hold is added while they are carried out."""
@@ -155,12 +155,12 @@ async def standing(
         )
 
 
-async def done(connection: Connection, deletions: Sequence[Deletion]) -> None:
+async def remove_completed(connection: Connection, deletions: Sequence[Deletion]) -> None:
     """Forget deletions whose objects are gone."""
     await connection.execute(sql("deletions_done"), [each.id for each in deletions])
 
 
-async def ends_left(
+async def emptied_runs(
     connection: Connection, camera: str, runs: Sequence[str], until_ms: int
 ) -> list[tuple[str, int, int]]:
     """Return those runs that ended before `until_ms` and have nothing left, with start and end."""

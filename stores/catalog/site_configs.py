@@ -8,7 +8,7 @@ from stores.catalog.pool import Catalog, sql
 
 
 @dataclass(frozen=True, slots=True)
-class SetVersion:
+class ConfigVersion:
     """When (UTC ms), by whom and why a version was set."""
 
     version: int
@@ -19,7 +19,7 @@ class SetVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigTold:
+class EdgeConfigReport:
     """What an edge said last of its configuration; heard_ms: UTC ms of the cloud."""
 
     edge: str
@@ -75,11 +75,11 @@ async def roll_back(
     return made
 
 
-async def config_history(catalog: Catalog, site: str, limit: int = 50) -> list[SetVersion]:
+async def config_history(catalog: Catalog, site: str, limit: int = 50) -> list[ConfigVersion]:
     """Return a site's versions, newest first."""
-    return [SetVersion(**dict(row)) for row in await catalog.rows("site_configs", site, limit)]
+    return [ConfigVersion(**dict(row)) for row in await catalog.rows("site_configs", site, limit)]
 
 
-async def configs_told(catalog: Catalog, site: str) -> list[ConfigTold]:
+async def edge_config_reports(catalog: Catalog, site: str) -> list[EdgeConfigReport]:
     """Return what the site's edges said last of theirs."""
-    return [ConfigTold(**dict(row)) for row in await catalog.rows("site_config_told", site)]
+    return [EdgeConfigReport(**dict(row)) for row in await catalog.rows("site_config_told", site)]

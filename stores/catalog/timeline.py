@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stores.catalog.intervals import TOLERANCE_MS, Interval
+from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter, resolve_filter
 from stores.catalog.pool import Catalog
-from stores.catalog.shown import CURRENT, Wanted, choose
 
 MINUTE_MS = 60_000
 RAW_RANGE_MS = 6 * 3_600_000
@@ -13,7 +13,7 @@ RAW_RANGE_MS = 6 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class FootageGap:
     """Missing time, [from, to) in UTC ms, and why."""
 
     from_ms: int
@@ -22,7 +22,7 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnd:
+class EndedRun:
     """When (UTC ms) and why a run ended."""
 
     ended_ms: int
@@ -30,7 +30,7 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class DetectionBucket:
     """Most objects of a label seen in one picture within a bucket that starts at `at_ms`."""
 
     at_ms: int
@@ -44,16 +44,18 @@ async def covered(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> li
     return [(row["from_ms"], row["to_ms"]) for row in rows]
 
 
-async def reported_gaps(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[Hole]:
+async def reported_gaps(
+    catalog: Catalog, camera: str, from_ms: int, to_ms: int
+) -> list[FootageGap]:
     """Return the gaps that manifests report in [from, to), by start; they may overlap."""
     rows = await catalog.rows("reported_gaps", camera, from_ms, to_ms)
-    return [Hole(row["from_ms"], row["to_ms"], row["reason"]) for row in rows]
+    return [FootageGap(row["from_ms"], row["to_ms"], row["reason"]) for row in rows]
 
 
-async def run_ends(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[RunEnd]:
+async def run_ends(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[EndedRun]:
     """Return the ends of runs in [from, to), by time."""
     rows = await catalog.rows("run_ends", camera, from_ms, to_ms)
-    return [RunEnd(row["ended_ms"], row["reason"]) for row in rows]
+    return [EndedRun(row["ended_ms"], row["reason"]) for row in rows]
 
 
 async def footage_before(catalog: Catalog, camera: str, at_ms: int) -> int | None:
@@ -80,17 +82,17 @@ async def detection_buckets(
     to_ms: int,
     bucket_ms: int,
     *,
-    wanted: Wanted = CURRENT,
-) -> list[Bucket]:
+    wanted: ModelFilter = CURRENT_MODELS,
+) -> list[DetectionBucket]:
     """Return the buckets in which something was seen; they start at multiples of `bucket_ms`."""
-    choice = await choose(catalog, camera, from_ms, to_ms, wanted)
+    choice = await resolve_filter(catalog, camera, from_ms, to_ms, wanted)
     asked = (camera, from_ms, to_ms, *choice.values, bucket_ms)
     if bucket_ms % MINUTE_MS == 0:
         cut = choice.cut_minutes(from_ms, to_ms)
         rows = await catalog.rows("detection_minute_buckets", *asked, cut)
     else:
         rows = await catalog.rows("detection_buckets", *asked)
-    return [Bucket(row["bucket_ms"], row["label"], row["count"]) for row in rows]
+    return [DetectionBucket(row["bucket_ms"], row["label"], row["count"]) for row in rows]
 
 
 async def list_chunks(

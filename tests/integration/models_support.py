@@ -16,8 +16,8 @@ from agents.replay.progress import ProgressDisplay
 from domain.events import Detection, Event, FragmentArrived
 from domain.models import Version, whole_minutes
 from stores.catalog import index_detections
-from stores.catalog import models as book
-from stores.catalog.models import Look, Replay
+from stores.catalog import model_replays as book
+from stores.catalog.model_replays import ModelReplaySpec, Replay
 from tests.footage import encoded
 from tests.integration.consistency_support import Place, now_ms
 from tests.recorder import Recorder
@@ -115,13 +115,13 @@ class Stream:
 
 
 def look_of(version: Version, from_ms: int, to_ms: int, rate_mfps: int | None = 2_000,
-            *, gated: bool = False) -> Look:  # fmt: skip
-    return Look(version, *whole_minutes(from_ms, to_ms), rate_mfps, gated)
+            *, gated: bool = False) -> ModelReplaySpec:  # fmt: skip
+    return ModelReplaySpec(version, *whole_minutes(from_ms, to_ms), rate_mfps, gated)
 
 
 async def replayed(
     at: Place,
-    look: Look,
+    look: ModelReplaySpec,
     *,
     detector: Detector | None = None,
     stream: Stream | None = None,
@@ -139,7 +139,7 @@ async def replayed(
             clock_ms=now_ms,
         )
         await replayer.run(begun)
-    (known,) = [each for each in await book.replays(at.catalog) if each.id == begun[0].id]
+    (known,) = [each for each in await book.list_replays(at.catalog) if each.id == begun[0].id]
     return known, replayer
 
 

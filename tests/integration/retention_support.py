@@ -12,7 +12,7 @@ from domain.events import ChunkComplete, Deleted
 from domain.retention import DAY_MS, Margins, Rule
 from stores.catalog import add_camera
 from stores.catalog import retention as book
-from stores.catalog.rules import set_rule
+from stores.catalog.retention_rules import set_rule
 from tests.integration.consistency_support import START_MS, Place, Sent, now_ms
 from tests.recorder import Recorder
 

@@ -16,9 +16,9 @@ from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from local.program import vigil
 from stores.catalog.camera_windows import (
-    CameraWindowsSet,
-    camera_told,
+    CameraWindows,
     camera_windows,
+    mark_published,
     set_camera_windows,
 )
 from stores.objects import ObjectStore
@@ -74,10 +74,10 @@ async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
     camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/cut")
     lengths = WindowLengths.always(10_000).changed(5_000, BORDER_MS)
     assert lengths.steps[-1][0] == BORDER_MS
-    now = CameraWindowsSet(camera, lengths, changed_ms=utc_ms())
+    now = CameraWindows(camera, lengths, changed_ms=utc_ms())
     async with cloud.catalog() as catalog:  # as if it had been decided, and told, back then
         await set_camera_windows(catalog, now, await camera_windows(catalog, camera, 10_000))
-        await camera_told(catalog, now)
+        await mark_published(catalog, now)
     code, said = await say(cloud, "camera", "windows", "--all")
     assert code == 0, said
     assert f"{camera}: windows of 5 s; grace 4 s, idle 4 s\n" in said

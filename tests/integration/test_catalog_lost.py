@@ -105,7 +105,7 @@ async def test_a_connection_whose_server_died_unheard_is_tried_again(
 async def test_a_catalog_whose_server_is_not_heard_closes_nevertheless(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "CLOSES_S", 0.2)
+    monkeypatch.setattr(pool, "CLOSE_TIMEOUT_S", 0.2)
     relay = Relay(services.settings.database_url.get_secret_value())
     async with relay.open() as dsn:
         async with Catalog(dsn, size=1) as catalog, catalog.transaction() as connection:

@@ -9,9 +9,9 @@ import pytest
 
 from domain.events import Detection, DetectionFrame, FoundObject
 from stores.catalog import Catalog, index_chunks, index_detections, index_fragments
-from stores.catalog.detections import detections
+from stores.catalog.detections import find_detections
 from stores.catalog.intervals import TOLERANCE_MS, Interval, merge
-from stores.catalog.playback import fragment_place, picture_at, pieces
+from stores.catalog.playback import frame_at, locate_fragment, playback_segments
 from stores.catalog.pool import sql
 from stores.catalog.timeline import (
     MINUTE_MS,
@@ -70,7 +70,7 @@ async def test_ranges_against_plain_python(catalog: Catalog) -> None:
         from_ms = draw.randint(first - 20_000, last)
         to_ms = from_ms + draw.choice([1, 500, 4_000, 60_000, 1_000_000])
         within = [e for e in everything if e.start_ms < to_ms and e.end_ms > from_ms]
-        found = await pieces(catalog, CAMERA, from_ms, to_ms)
+        found = await playback_segments(catalog, CAMERA, from_ms, to_ms)
         assert [(p.run, p.seq, p.start_ms, p.duration_ms, p.size_bytes) for p in found] == [
             (e.run, e.seq, e.start_ms, e.duration_ms, e.size_bytes) for e in within
         ]
@@ -81,7 +81,7 @@ async def test_ranges_against_plain_python(catalog: Catalog) -> None:
         assert clipped(footage, *inner) == clipped(islands, *inner)
         at_ms = draw.randint(first - 500, last + 500)
         showing = [e for e in everything if e.start_ms <= at_ms < e.end_ms + 150]
-        picture = await picture_at(catalog, CAMERA, at_ms)
+        picture = await frame_at(catalog, CAMERA, at_ms)
         expected = (showing[-1].run, showing[-1].seq) if showing else None
         assert (picture and (picture.run, picture.seq)) == expected
     holes = [(before[1], after[0]) for before, after in pairwise(islands)]
@@ -91,11 +91,11 @@ async def test_ranges_against_plain_python(catalog: Catalog) -> None:
             assert await footage_before(catalog, CAMERA, at_ms) == start
     assert await footage_before(catalog, CAMERA, first) is None
     for event in draw.sample(everything, 20):
-        place = await fragment_place(catalog, CAMERA, event.run, event.seq)
+        place = await locate_fragment(catalog, CAMERA, event.run, event.seq)
         assert place is not None
         assert (place.size_bytes, place.etag) == (event.size_bytes, event.sha256)
         assert (place.offset == 0 and place.whole) or not place.whole
-    assert await fragment_place(catalog, CAMERA, everything[0].run, 9_999) is None
+    assert await locate_fragment(catalog, CAMERA, everything[0].run, 9_999) is None
 
 
 def sight(draw: random.Random, run: str, at_ms: int) -> Detection:
@@ -124,7 +124,7 @@ async def test_detections_against_plain_python(catalog: Catalog) -> None:
     ]
     from_ms, to_ms = start + 10_000, start + 1_000_000
     found, after = [], None
-    while page := await detections(
+    while page := await find_detections(
         catalog, CAMERA, from_ms, to_ms, labels=["person", "dog"], min_score=0.3,
         after=after, limit=100,
     ):  # fmt: skip

@@ -18,7 +18,7 @@ from domain.identity import chunk_key, fragment_key, manifest_key
 from domain.retention import Hold
 from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted
-from stores.catalog.rules import add_hold, lift_hold
+from stores.catalog.retention_rules import add_hold, lift_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import (
     LATER_MS,

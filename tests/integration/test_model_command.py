@@ -11,7 +11,7 @@ import pytest
 
 from domain.times import format_ms
 from local.program import vigil
-from stores.catalog import models as book
+from stores.catalog import model_replays as book
 from streams.topic_admin import ensure
 from streams.topics import TOPICS
 from tests.cloud import Cloud, quick
@@ -63,7 +63,7 @@ class Commands:
         )
 
         async def begun() -> bool:
-            known = await book.replays(at.catalog)
+            known = await book.list_replays(at.catalog)
             return bool(known) and known[0].chunks > beyond
 
         try:
@@ -103,9 +103,9 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
         *("--from", format_ms(START_MS), "--to", format_ms(END_MS), "--camera", at.camera),
     )
     assert await run.ended(at, signal.SIGINT, 1, *replay) == 130
-    (third,) = await book.replays(at.catalog)
+    (third,) = await book.list_replays(at.catalog)
     assert await run.ended(at, signal.SIGKILL, third.chunks, *replay) == -signal.SIGKILL
-    (half,) = await book.replays(at.catalog)
+    (half,) = await book.list_replays(at.catalog)
     assert half.state == "running"
     assert third.chunks < half.chunks < CHUNKS, "killed in the middle"
     model = half.version[0]

@@ -10,9 +10,15 @@ from alembic import command
 
 from domain.spans import Spans
 from stores.catalog import Catalog, index_chunks, migrate
-from stores.catalog.models import Look, begin, footage, mark, set_state
+from stores.catalog.model_filter import resolve_filter
+from stores.catalog.model_replays import (
+    ModelReplaySpec,
+    begin,
+    mark_analysed,
+    next_chunks,
+    set_state,
+)
 from stores.catalog.pool import sql
-from stores.catalog.shown import choose
 from tests.integration.catalog_support import (
     CAMERA,
     T0,
@@ -70,15 +76,17 @@ async def test_what_is_shown_is_found_by_index(services) -> None:
             for seq in range(20)
         ]
         await index_chunks(catalog, chunks, T0)
-        look = Look(("hog", "2"), DAY0, DAY0 + 20 * MINUTE_MS, None, False)
+        look = ModelReplaySpec(("hog", "2"), DAY0, DAY0 + 20 * MINUTE_MS, None, False)
         (replay,) = await begin(catalog, [camera], look, "tests", T0)
         last = None
-        while page := await footage(catalog, replay, last, 5):
+        while page := await next_chunks(catalog, replay, last, 5):
             last = page[-1]
             for each in page:
                 start_ms = each.fragments[0]["start_ms"]
                 seen = Spans([(start_ms, start_ms + 4_000)])
-                await mark(catalog, replay, each, pictures=1, objects=0, covered=seen, fault=None)
+                await mark_analysed(
+                    catalog, replay, each, pictures=1, objects=0, covered=seen, fault=None
+                )
         (replay,) = await begin(catalog, [camera], look, "tests", T0)
         assert (replay.chunks, replay.covered.length_ms) == (20, 80_000)
         for state in ("running", "current"):
@@ -91,7 +99,7 @@ async def test_what_is_shown_is_found_by_index(services) -> None:
 
 async def _check(catalog: Catalog, camera: str) -> None:
     span = DAY0, DAY0 + DAY_MS
-    choice = await choose(catalog, camera, *span)
+    choice = await resolve_filter(catalog, camera, *span)
     cut = choice.cut_minutes(*span)
     zero = "00000000-0000-0000-0000-000000000000"
     statements = {

@@ -10,8 +10,8 @@ from moto.server import ThreadedMotoServer
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
 from stores.aws import AwsEndpoint
+from stores.multipart_upload import PART_SIZE
 from stores.objects import ObjectStore
-from stores.upload import PART_SIZE
 from streams.storage import make_object_store
 from tests.conftest import Services
 

@@ -16,10 +16,10 @@ from domain.events.examples import EXAMPLES
 from domain.retention import DAY_MS, Hold, Rule
 from domain.times import format_ms
 from stores.catalog import Catalog, migrate
-from stores.catalog.copying import copy_decisions, remember_deletions
-from stores.catalog.replays import bookmark
-from stores.catalog.retention import cameras
-from stores.catalog.rules import add_hold, set_rule
+from stores.catalog.bookmarks import load_bookmark
+from stores.catalog.retention import cameras_with_footage
+from stores.catalog.retention_rules import add_hold, set_rule
+from stores.catalog.schema_copy import copy_decisions, restore_deletion_marks
 from streams import topics
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, now_ms
@@ -121,8 +121,8 @@ async def test_any_order_and_again_gives_the_same_rows(at: Stage, seed: int) -> 
                         if row_writer_for(cast(AnyEvent, each), now_ms()) is kind
                     ]
                     changed[-1] += await kind.write(mixed, some, now_ms()) if some else 0
-        for camera in await cameras(mixed):
-            await remember_deletions(mixed, camera, under_way_known=True)
+        for camera in await cameras_with_footage(mixed):
+            await restore_deletion_marks(mixed, camera, under_way_known=True)
     assert await rows(at.dsn, "mixed") == before, f"seed {seed}"
     assert changed[1] > 0
     assert changed[2] == 0, f"seed {seed}"
@@ -195,7 +195,7 @@ async def test_it_goes_on_where_it_stopped(at: Stage, monkeypatch: pytest.Monkey
         except KeyboardInterrupt:
             steps += 1
             async with Catalog(at.dsn, schema=f"died_{dies_at}") as half:
-                assert await bookmark(half, "catalog from time None of all") is not None
+                assert await load_bookmark(half, "catalog from time None of all") is not None
         monkeypatch.setattr(module, "save_bookmark", true)
         tally = await rebuild(arguments("catalog", "--schema", f"died_{dies_at}"))
         assert await rows(at.dsn, f"died_{dies_at}") == expected

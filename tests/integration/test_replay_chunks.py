@@ -16,9 +16,9 @@ from domain.retention import Hold
 from domain.rewindow import as_cut
 from domain.times import format_ms
 from stores.catalog import index_chunks
-from stores.catalog.playback import chunk_place, pieces
-from stores.catalog.rewindow import otherwise_cut
-from stores.catalog.rules import add_hold
+from stores.catalog.playback import locate_chunk, playback_segments
+from stores.catalog.rechunk import chunks_of_other_length
+from stores.catalog.retention_rules import add_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, WINDOW_MS, due_of, now_ms
 from tests.integration.replay_support import Stage, arguments, rows, stage
@@ -53,13 +53,13 @@ def again(window: str, *more: str) -> list[str]:
 async def played(at: Stage) -> list[tuple[str, int, int, bytes]]:
     """Return what a playlist of all footage plays: run, seq, start and bytes of each fragment."""
     found = []
-    for piece in await pieces(at.catalog, at.camera, START_MS, END_MS):
+    for piece in await playback_segments(at.catalog, at.camera, START_MS, END_MS):
         if piece.offset is None:
             key, first = fragment_key(at.camera, piece.run, piece.seq), 0
         else:
             assert piece.window_start_ms is not None and piece.digest is not None
             name = piece.run, piece.window_start_ms, piece.digest
-            place = await chunk_place(at.catalog, at.camera, *name)
+            place = await locate_chunk(at.catalog, at.camera, *name)
             assert place is not None
             key, first = place.key, piece.offset
         data = await at.store.get(key, first, first + piece.size_bytes - 1)
@@ -94,7 +94,7 @@ async def test_the_same_footage_in_longer_windows(at: Stage) -> None:
     assert await lengths(at) == [(0, 20, list(range(10))), (20, 20, list(range(10, 20)))]
     assert await played(at) == before
     for chunk in old:  # a player that has the old addresses goes on
-        place = await chunk_place(
+        place = await locate_chunk(
             at.catalog, at.camera, chunk.run, chunk.window_start_ms, chunk.digest
         )
         assert place is not None and place.key == chunk.object_key
@@ -156,7 +156,7 @@ async def test_what_comes_late_joins_the_new_windows(at: Stage, old_stand: bool)
     event = await recorder.put(at.store, 7)
     await at.announce(event)
     for asked in (due_of([event]), due_of([recorder.film(seq)[0] for seq in range(5, 10)])):
-        for due in as_cut(asked, await otherwise_cut(at.catalog, asked)):
+        for due in as_cut(asked, await chunks_of_other_length(at.catalog, asked)):
             await at.say(await Joiner(at.store, now_ms).join(due))
     assert await lengths(at) == [(0, 20, list(range(10)))]
     assert [seq for _, seq, _, _ in await played(at)] == list(range(10))
@@ -198,7 +198,7 @@ async def test_it_dies_and_goes_on(
         return step
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.rewindow, "replace_chunks", mortal(module.rewindow.replace_chunks))
+        patch.setattr(module.rechunk, "replace_chunks", mortal(module.rechunk.replace_chunks))
         patch.setattr(module, "save_bookmark", mortal(module.save_bookmark))
         patch.setattr(module.ChunksReplay, "_send", mortal(module.ChunksReplay._send))
         with pytest.raises(KeyboardInterrupt):

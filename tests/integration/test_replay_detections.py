@@ -11,11 +11,11 @@ from domain.models import MINUTE_MS
 from domain.retention import Hold
 from domain.spans import Spans
 from stores.catalog import index_detections, list_cameras
-from stores.catalog import models as book
-from stores.catalog.detections import detections
-from stores.catalog.forgetting import drop, forget_old
-from stores.catalog.rules import add_hold, lift_hold
-from stores.catalog.shown import Wanted
+from stores.catalog import model_replays as book
+from stores.catalog.detection_retention import delete_old_detections, drop_replay
+from stores.catalog.detections import find_detections
+from stores.catalog.model_filter import ModelFilter
+from stores.catalog.retention_rules import add_hold, lift_hold
 from stores.catalog.timeline import detection_buckets
 from tests.conftest import Services
 from tests.integration import consistency_support
@@ -61,7 +61,7 @@ def live(at: Place, run: str, at_ms: int, count: int, version: str = "1") -> Det
 
 async def versions(at: Place, from_ms: int, to_ms: int, **more) -> dict[str, int]:
     """Count what the API would answer, by version."""
-    rows = await detections(at.catalog, at.camera, from_ms, to_ms, limit=5_000, **more)
+    rows = await find_detections(at.catalog, at.camera, from_ms, to_ms, limit=5_000, **more)
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.model_version] = counts.get(row.model_version, 0) + 1
@@ -69,7 +69,9 @@ async def versions(at: Place, from_ms: int, to_ms: int, **more) -> dict[str, int
 
 
 async def choose(at: Place, version, state) -> None:
-    of = [r for r in await book.replays(at.catalog, [at.camera], version) if r.state != "dropped"]
+    of = [
+        r for r in await book.list_replays(at.catalog, [at.camera], version) if r.state != "dropped"
+    ]
     await book.set_state(at.catalog, of, state, "tests", now_ms())
 
 
@@ -87,8 +89,8 @@ async def test_people_in_real_footage(at: Place) -> None:
     replay, _ = await replayed(at, look, detector=detector)
     assert (replay.state, replay.pictures, replay.chunks) == ("done", 12, 2)
     assert replay.covered == Spans([(START_MS, START_MS + 12_000)])
-    rows = await detections(at.catalog, at.camera, START_MS, START_MS + 12_000,
-                            wanted=Wanted("hog-people", "2"))  # fmt: skip
+    rows = await find_detections(at.catalog, at.camera, START_MS, START_MS + 12_000,
+                            wanted=ModelFilter("hog-people", "2"))  # fmt: skip
     assert {row.at_ms for row in rows} <= {START_MS + 1_000 * n for n in range(12)}
     for second in range(0, 12, 4):
         here = [row for row in rows if row.at_ms == START_MS + 1_000 * second]
@@ -132,9 +134,9 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     assert replay.objects == len(fresh) > 20
     assert replay.covered == Spans([(START_MS, END_MS)])
     assert await versions(at, *span) == before, "nobody made it current"
-    assert await versions(at, *span, wanted=Wanted(*NEW)) == {"2": len(fresh)}
-    assert await versions(at, *span, wanted=Wanted("counting")) == before | {"2": len(fresh)}
-    everything = await versions(at, *span, wanted=Wanted(everything=True))
+    assert await versions(at, *span, wanted=ModelFilter(*NEW)) == {"2": len(fresh)}
+    assert await versions(at, *span, wanted=ModelFilter("counting")) == before | {"2": len(fresh)}
+    everything = await versions(at, *span, wanted=ModelFilter(everything=True))
     assert everything == before | {"2": len(fresh)}
 
     async def most(bucket_ms: int, **more) -> dict[int, int]:
@@ -156,7 +158,7 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     }
     assert await most(MINUTE_MS) == in_minutes
     assert max(in_minutes.values()) == 2
-    assert await most(MINUTE_MS, wanted=Wanted(everything=True)) == minutes
+    assert await most(MINUTE_MS, wanted=ModelFilter(everything=True)) == minutes
     newest = (await list_cameras(at.catalog, END_MS))[0].recent
     assert newest == (("thing", 4),), "the last minutes are counted whole"
 
@@ -176,10 +178,10 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     assert "3" not in await versions(at, *span), "made current again, it is the later one"
     await choose(at, NEWER, "done")
     await choose(at, NEWER, "dropping")
-    assert await versions(at, *span, wanted=Wanted(*NEWER)) == {"3": newer}
-    (dying,) = await book.replays(at.catalog, [at.camera], NEWER)
-    assert await drop(at.catalog, dying, "tests", now_ms()) == (newer, True)
-    assert await drop(at.catalog, dying, "tests", now_ms()) == (0, True)
+    assert await versions(at, *span, wanted=ModelFilter(*NEWER)) == {"3": newer}
+    (dying,) = await book.list_replays(at.catalog, [at.camera], NEWER)
+    assert await drop_replay(at.catalog, dying, "tests", now_ms()) == (newer, True)
+    assert await drop_replay(at.catalog, dying, "tests", now_ms()) == (0, True)
     assert await found(at, NEWER) == []
     assert len(await found(at, NEW)) == len(fresh)
     with pytest.raises(ConfigError, match="cannot become dropping"):
@@ -201,7 +203,7 @@ async def test_dying_at_any_step_changes_nothing(at: Place) -> None:
             deaths += 1
         else:
             break
-        (half,) = await book.replays(at.catalog, [at.camera], version)
+        (half,) = await book.list_replays(at.catalog, [at.camera], version)
         assert half.state == "running"
         detector = Counting()
         replay, replayer = await replayed(at, look, detector=detector)
@@ -275,7 +277,7 @@ async def test_a_chunk_that_cannot_be_read(at: Place) -> None:
     hole = (held.start_ms, held.start_ms + 2_000)
     assert replay.covered == Spans([(START_MS, hole[0]), (hole[1], START_MS + 20_000)])
     await choose(at, NEW, "current")
-    shown = await detections(at.catalog, at.camera, START_MS, END_MS, wanted=Wanted())
+    shown = await find_detections(at.catalog, at.camera, START_MS, END_MS, wanted=ModelFilter())
     old = {row.at_ms for row in shown if row.model_version == "1"}
     assert old == {*range(*hole, 1_000), *range(START_MS + 20_000, END_MS, 1_000)}
     # Repeated once the footage is there again, it looks at what it could not.
@@ -293,7 +295,7 @@ async def test_what_is_refused(at: Place) -> None:
     await index_detections(at.catalog, [live(at, chunks[0].run, START_MS + 500, 1)])
     with pytest.raises(ConfigError, match=r"recorded live.*--version"):
         await replayed(at, look_of(LIVE, START_MS, END_MS))
-    assert await book.replays(at.catalog) == []
+    assert await book.list_replays(at.catalog) == []
     before = look_of(LIVE, START_MS - 300_000, START_MS - 120_000)
     assert (await replayed(at, before))[0].state == "done", "the edge had another version then"
     await replayed(at, look_of(NEW, START_MS, END_MS))
@@ -319,13 +321,13 @@ async def test_dropped_stays_dropped_and_holds_win(at: Place) -> None:
     )
     await choose(at, NEW, "dropping")
     held = len([row for row in await found(at, NEW, "at_ms") if row[0] < M0 + MINUTE_MS])
-    assert await drop(at.catalog, replay, "tests", now_ms()) == (count - held, False)
+    assert await drop_replay(at.catalog, replay, "tests", now_ms()) == (count - held, False)
     assert len(await found(at, NEW)) == held > 0
     assert await versions(at, START_MS, END_MS) == {}, "kept, not shown"
     with pytest.raises(ConfigError, match="being dropped"):
         await replayed(at, look)
     await lift_hold(at.catalog, number, "tests", now_ms())
-    assert await drop(at.catalog, replay, "tests", now_ms()) == (held, True)
+    assert await drop_replay(at.catalog, replay, "tests", now_ms()) == (held, True)
     assert await at.count("detections") == await at.count("detection_minutes") == 0
     # The topic is read again, as by a rebuild of the catalog.
     assert await index_detections(at.catalog, stream.events) == 0
@@ -346,22 +348,22 @@ async def test_retention_deletes_detections_and_keeps_them_away(at: Place) -> No
         at.catalog, Hold(at.camera, second + 5, second + 6), "tests", "case 8", now_ms()
     )
     until_ms = M0 + 3 * MINUTE_MS
-    gone = await forget_old(at.catalog, at.camera, until_ms + 59_999)
+    gone = await delete_old_detections(at.catalog, at.camera, until_ms + 59_999)
     assert gone >= 2 * 2 * 240
-    everything = Wanted(everything=True)
-    left = await detections(at.catalog, at.camera, 0, 1 << 47, limit=5_000, wanted=everything)
+    everything = ModelFilter(everything=True)
+    left = await find_detections(at.catalog, at.camera, 0, 1 << 47, limit=5_000, wanted=everything)
     minutes = {row.at_ms - row.at_ms % MINUTE_MS for row in left}
     assert minutes == {second, until_ms, until_ms + MINUTE_MS}
-    assert await forget_old(at.catalog, at.camera, until_ms) == 0
+    assert await delete_old_detections(at.catalog, at.camera, until_ms) == 0
     before = await at.count("detection_minutes")
     assert await index_detections(at.catalog, [*seen, *stream.events]) == 0, "nothing comes back"
     assert await at.count("detection_minutes") == before
     await lift_hold(at.catalog, number, "tests", now_ms())
-    assert await forget_old(at.catalog, at.camera, until_ms) >= 2 * 240
+    assert await delete_old_detections(at.catalog, at.camera, until_ms) >= 2 * 240
     assert await index_detections(at.catalog, [*seen, *stream.events]) == 0
     # A hold that comes afterwards brings nothing back, and keeps what is left.
     await add_hold(at.catalog, Hold(at.camera, 0, None), "tests", "case 9", now_ms())
-    assert await forget_old(at.catalog, at.camera, until_ms + MINUTE_MS) == 0
+    assert await delete_old_detections(at.catalog, at.camera, until_ms + MINUTE_MS) == 0
     assert await index_detections(at.catalog, [*seen, *stream.events]) == 0
     assert await at.count("detections") == 2 * 2 * 240
 

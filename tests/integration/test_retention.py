@@ -19,7 +19,7 @@ from domain.retention import DAY_MS, Hold
 from domain.times import format_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted, index_fragments
-from stores.catalog.rules import add_hold, clear_rule, holds, lift_hold, rules
+from stores.catalog.retention_rules import add_hold, clear_rule, lift_hold, list_holds, list_rules
 from streams import topics
 from streams.kafka import client_options
 from streams.settings import get_settings
@@ -110,10 +110,10 @@ async def test_a_hold_wins_over_age_and_all_else(at: Place) -> None:
 
     assert await lift_hold(at.catalog, number, "Bob", 1) == at.camera
     assert await lift_hold(at.catalog, number, "Bob", 1) is None
-    assert await holds(at.catalog) == []
-    assert [(each.added_by, each.lifted_by) for each in await holds(at.catalog, lifted=True)] == [
-        ("Ann", "Bob")
-    ]
+    assert await list_holds(at.catalog) == []
+    assert [
+        (each.added_by, each.lifted_by) for each in await list_holds(at.catalog, lifted=True)
+    ] == [("Ann", "Bob")]
     await enforce(at)
     assert kinds(await at.keys()) == (0, 0)
 
@@ -342,6 +342,8 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_rules_by_name(at: Place) -> None:
     await aged(at, 3)
-    assert [(each.rule.days, each.set_by) for each in await rules(at.catalog)] == [(3, "tests")]
+    assert [(each.rule.days, each.set_by) for each in await list_rules(at.catalog)] == [
+        (3, "tests")
+    ]
     assert await clear_rule(at.catalog, at.camera) == 3
     assert await clear_rule(at.catalog, at.camera) is None

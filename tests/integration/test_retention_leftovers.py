@@ -10,8 +10,8 @@ from domain.events import RunEnded, encode
 from domain.identity import run_end_key
 from domain.retention import Hold
 from stores.catalog import index_runs
-from stores.catalog.days import drop_empty_days
-from stores.catalog.rules import add_hold, lift_hold
+from stores.catalog.partitions import drop_empty_partitions
+from stores.catalog.retention_rules import add_hold, lift_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, Place, now_ms, place
 from tests.integration.retention_support import aged, enforce, filmed
@@ -79,11 +79,13 @@ async def test_days_of_which_nothing_is_left_go_and_come_again(at: Place) -> Non
     await filmed(at)
     before = await parts(at)
     assert [each for each in before if each.startswith("chunks_")]
-    assert await drop_empty_days(at.catalog, now_ms()) == 0, "their chunks stand"
+    assert await drop_empty_partitions(at.catalog, now_ms()) == 0, "their chunks stand"
     await aged(at)
     await enforce(at, later_ms=0)
-    assert await drop_empty_days(at.catalog, START_MS - 2 * DAY_MS) == 0, "not before their time"
-    assert await drop_empty_days(at.catalog, now_ms()) == len(before)
+    assert await drop_empty_partitions(at.catalog, START_MS - 2 * DAY_MS) == 0, (
+        "not before their time"
+    )
+    assert await drop_empty_partitions(at.catalog, now_ms()) == len(before)
     assert await parts(at) == []
     await at.execute("DELETE FROM tombstones")
     await at.film(3)

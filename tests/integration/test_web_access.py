@@ -60,7 +60,7 @@ async def test_health_needs_none(web: Web) -> None:
     assert (await web.stranger.get("/healthz")).status == 200
     ready = await web.stranger.get("/readyz")
     assert (ready.status, (await ready.json())["status"]) == (200, "ready")
-    web.site.is_ready = lambda: False
+    web.services.is_ready = lambda: False
     ready = await web.stranger.get("/readyz")
     assert (ready.status, (await ready.json())["checks"]["stream"]) == (503, False)
 

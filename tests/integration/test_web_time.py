@@ -6,7 +6,7 @@ import pytest
 
 from domain.events import Detection, DetectionFrame, FoundObject, Gap, RunEnded, RunStarted
 from stores.catalog import index_chunks, index_detections, index_fragments, index_runs
-from stores.catalog.models import Look, begin, set_state
+from stores.catalog.model_replays import ModelReplaySpec, begin, set_state
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, run_id, windows
 from tests.integration.web_support import BASE, Web, running_web
 
@@ -189,7 +189,7 @@ async def test_the_same_range_in_any_zone(web: Web) -> None:
 
 async def test_detections_of_the_model_that_is_asked_for(web: Web) -> None:
     """A replay's detections stand beside the edge's; the addresses say whose are wanted."""
-    look = Look(("hog", "3"), T0 - T0 % 60_000, T0 - T0 % 60_000 + 120_000, None, False)
+    look = ModelReplaySpec(("hog", "3"), T0 - T0 % 60_000, T0 - T0 % 60_000 + 120_000, None, False)
     (replay,) = await begin(web.catalog, [CAMERA], look, "tests", T0)
     frames = [frame(T0, ("person", 0.9)), frame(T0 + 70_000, ("person", 0.8))]
     again = [frame(T0, ("dog", 0.9), ("dog", 0.8)), frame(T0 + 70_000, ("dog", 0.7))]

@@ -19,7 +19,7 @@ from streams.settings import get_settings
 from streams.storage import make_object_store
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog
 from tests.unit.media.video import clip
-from web.site import Site
+from web.services import Services
 from web.views import serve
 
 BASE = f"/api/v1/cameras/{CAMERA}"
@@ -33,11 +33,11 @@ class Web:
     stranger: TestClient
     catalog: Catalog
     store: ObjectStore
-    site: Site
+    services: Services
     key: str
 
     def set_now(self, now_ms: int) -> None:
-        self.site.clock_ms = lambda: now_ms
+        self.services.clock_ms = lambda: now_ms
 
 
 @asynccontextmanager
@@ -49,7 +49,7 @@ async def running_web(services, **more: str) -> AsyncIterator[Web]:
         changed = {"VIGIL_DATABASE_URL": catalog._dsn, **more}
         await stack.enter_async_context(changed_settings(changed))
         app = make_app("web-test", web=True)
-        site = serve(app, get_settings(), lambda: True)
+        served = serve(app, get_settings(), lambda: True)
         async with make_object_store(get_settings()) as store:
             await add_camera(catalog, CAMERA, "Gate", T0)
             key = await create_key(catalog, "Ann", T0)
@@ -57,12 +57,12 @@ async def running_web(services, **more: str) -> AsyncIterator[Web]:
             headers = {"Authorization": f"Bearer {key}"}
             async with TestClient(server, headers=headers) as client:
                 stranger = TestClient(server)
-                web = Web(client, stranger, catalog, store, site, key)
+                web = Web(client, stranger, catalog, store, served, key)
                 web.set_now(T0 + 60_000)
                 yield web
                 await stranger.session.close()
-                await (await site.catalog.get()).__aexit__(None, None, None)
-                await (await site.store.get()).__aexit__(None, None, None)
+                await (await served.catalog.get()).__aexit__(None, None, None)
+                await (await served.store.get()).__aexit__(None, None, None)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Alembic's entry: upgrades over the connection that stores.catalog.upgrading hands in."""
+"""Alembic's entry: upgrades over the connection that stores.catalog.alembic_runner hands in."""
 
 from alembic import context
 from sqlalchemy import Connection, text

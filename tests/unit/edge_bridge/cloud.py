@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from domain.errors import ObjectExistsError, ObjectMissingError, RefusedError, StoreError
-from stores.queue import Refusal
+from stores.queue import RejectedMessage
 
 
 class MemoryCloud:
@@ -74,7 +74,7 @@ class MemoryCloud:
             raise ObjectMissingError(key)
         return self.objects[key][0]
 
-    async def send(self, bodies: Sequence[bytes]) -> list[Refusal]:
+    async def send(self, bodies: Sequence[bytes]) -> list[RejectedMessage]:
         """As stores.queue.Queue."""
         self.operations += 1
         await self._operation(False)
@@ -91,4 +91,4 @@ class MemoryCloud:
             body for at, body in enumerate(bodies) if at not in refused and at not in poisoned
         ]
         await self._operation(True)
-        return [Refusal(at, at in poisoned, "no") for at in sorted({*refused, *poisoned})]
+        return [RejectedMessage(at, at in poisoned, "no") for at in sorted({*refused, *poisoned})]

@@ -9,7 +9,7 @@ import pytest
 from aiobotocore.session import get_session
 
 from stores import aws
-from stores.aws import AwsEndpoint, client
+from stores.aws import AwsEndpoint, open_client
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def test_no_rule_names_what_is_left_out() -> None:
     rules = botocore.loaders.Loader().load_service_model("s3", "endpoint-rule-set-1")
     text = json.dumps(rules["rules"])
     assert '"ref": "Bucket"' in text
-    for name in aws.UNNAMED:
+    for name in aws.ENDPOINT_NEUTRAL_PARAMETERS:
         assert name in rules["parameters"]
         assert f'"ref": "{name}"' not in text
         assert f"{{{name}" not in text
@@ -37,7 +37,7 @@ def test_no_rule_names_what_is_left_out() -> None:
 
 async def test_the_client_is_aioboto3s_without_what_moves_files() -> None:
     whole = aioboto3.Session().client("s3", region_name="eu-central-1")
-    ours = client("s3", AwsEndpoint("eu-central-1"), connections=1)
+    ours = open_client("s3", AwsEndpoint("eu-central-1"), connections=1)
     async with whole as theirs, ours as made:
         left_out = set(dir(theirs)) - set(dir(made))
         assert left_out == {
@@ -54,7 +54,7 @@ async def test_addresses_are_botocores_and_asked_for_once(url: str | None) -> No
         ("ListObjectsV2", {"Bucket": "vigil", "Prefix": "chunks/"}),
     ]
     plain = get_session().create_client("s3", endpoint_url=url, region_name="eu-central-1")
-    ours = client("s3", AwsEndpoint("eu-central-1", url), connections=1)
+    ours = open_client("s3", AwsEndpoint("eu-central-1", url), connections=1)
     async with plain as expected, ours as made:
         for operation, arguments in requests:
             assert await _address(made, operation, arguments) == await _address(

@@ -57,7 +57,7 @@ async def put(store: ObjectStore) -> bool:
 async def test_expired_credentials_are_read_again(
     address: tuple[AwsEndpoint, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws, "RENEW_EVERY_S", 0.0)
+    monkeypatch.setattr(aws, "RENEW_INTERVAL_S", 0.0)
     endpoint, file = address
     write(file, "old")
     async with (

@@ -12,7 +12,7 @@ from domain.errors import ConfigError, StoreError
 from local.certificates import Certificates, make_pair
 from local.ports import HOST
 from stores import timing, tls
-from stores.aws import AwsEndpoint, client
+from stores.aws import AwsEndpoint, open_client
 from stores.catalog import Catalog, migrate
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -64,12 +64,12 @@ async def test_a_store_with_a_certificate_of_our_authority_is_believed(
     certificates: Certificates,
 ) -> None:
     told: list[tuple[str, str, str]] = []
-    timing.listen(lambda *call: told.append(call[:3]))
+    timing.set_listener(lambda *call: told.append(call[:3]))
     try:
         async with https(certificates) as port:
             assert await head(port, certificates.ca_file) == 7
     finally:
-        timing.listen(timing._nobody)
+        timing.set_listener(timing._no_listener)
     assert told == [("s3", "HeadObject", "ok")]
 
 
@@ -123,19 +123,21 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no certificate")
     with pytest.raises(ConfigError, match=r"notes\.txt holds no certificate"):
-        tls.context(text)
+        tls.client_context(text)
     with pytest.raises(ConfigError, match=r"gone\.pem cannot be read: No such file"):
-        tls.context(tmp_path / "gone.pem")
+        tls.client_context(tmp_path / "gone.pem")
     with pytest.raises(ConfigError, match=r"gone\.pem cannot be read"):
-        client("s3", AwsEndpoint("eu-central-1", None, str(tmp_path / "gone.pem")), connections=1)
+        open_client(
+            "s3", AwsEndpoint("eu-central-1", None, str(tmp_path / "gone.pem")), connections=1
+        )
 
 
 def test_the_context_asks_for_certificate_host_and_tls_1_2() -> None:
-    context = tls.context(None)
+    context = tls.client_context(None)
     assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_other_errors_are_no_fault_of_a_certificate() -> None:
-    assert tls.fault(OSError("refused")) is None
-    assert tls.fault(None) is None
+    assert tls.certificate_error_text(OSError("refused")) is None
+    assert tls.certificate_error_text(None) is None

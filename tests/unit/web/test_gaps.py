@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores.catalog.intervals import TOLERANCE_MS, merge
-from stores.catalog.timeline import Hole, RunEnd
-from web.gaps import UNEXPLAINED, explain, holes
+from stores.catalog.timeline import EndedRun, FootageGap
+from web.gaps import UNEXPLAINED, explain_gaps, uncovered_intervals
 
 MISSING = [(10_000, 30_000)]
 
@@ -45,10 +45,10 @@ MISSING = [(10_000, 30_000)]
     ],
 )
 def test_reasons(reported, ends, expected, why) -> None:
-    found = explain(
+    found = explain_gaps(
         MISSING,
-        [Hole(a * 1_000, b * 1_000, reason) for a, b, reason in reported],
-        [RunEnd(at * 1_000, reason) for at, reason in ends],
+        [FootageGap(a * 1_000, b * 1_000, reason) for a, b, reason in reported],
+        [EndedRun(at * 1_000, reason) for at, reason in ends],
         MISSING[0][0],
     )
     assert [(gap.from_ms // 1_000, gap.to_ms // 1_000, gap.reason) for gap in found] == expected, (
@@ -57,9 +57,9 @@ def test_reasons(reported, ends, expected, why) -> None:
 
 
 def test_a_hole_that_began_before_the_range_keeps_its_reason() -> None:
-    ends = [RunEnd(1_000, "unplugged")]
-    assert explain([(50_000, 60_000)], [], ends, began_ms=1_000)[0].reason == "unplugged"
-    assert explain([(50_000, 60_000)], [], ends, began_ms=50_000)[0].reason == UNEXPLAINED
+    ends = [EndedRun(1_000, "unplugged")]
+    assert explain_gaps([(50_000, 60_000)], [], ends, began_ms=1_000)[0].reason == "unplugged"
+    assert explain_gaps([(50_000, 60_000)], [], ends, began_ms=50_000)[0].reason == UNEXPLAINED
 
 
 intervals = st.lists(
@@ -71,7 +71,7 @@ intervals = st.lists(
 @given(intervals)
 def test_footage_and_holes_make_up_the_range(pieces) -> None:
     footage = merge(pieces)
-    missing = holes([each for each in footage if each[0] < 60_000], 0, 60_000)
+    missing = uncovered_intervals([each for each in footage if each[0] < 60_000], 0, 60_000)
     for ms in range(0, 60_000, 50):
         there = any(start - TOLERANCE_MS < ms < end + TOLERANCE_MS for start, end in footage)
         gone = any(start <= ms < end for start, end in missing)
@@ -82,10 +82,10 @@ def test_footage_and_holes_make_up_the_range(pieces) -> None:
 
 @given(intervals, intervals, st.lists(st.integers(0, 60_000), max_size=4))
 def test_every_missing_moment_has_one_reason(pieces, told, ended) -> None:
-    missing = holes(merge(pieces), 0, 70_000)
-    reported = [Hole(a, b, f"told {n}") for n, (a, b) in enumerate(sorted(told)) if b > a]
-    ends = [RunEnd(at, f"ended {at}") for at in sorted(ended)]
-    found = explain(missing, reported, ends, missing[0][0] if missing else 0)
+    missing = uncovered_intervals(merge(pieces), 0, 70_000)
+    reported = [FootageGap(a, b, f"told {n}") for n, (a, b) in enumerate(sorted(told)) if b > a]
+    ends = [EndedRun(at, f"ended {at}") for at in sorted(ended)]
+    found = explain_gaps(missing, reported, ends, missing[0][0] if missing else 0)
     for before, after in pairwise(found):
         assert before.to_ms <= after.from_ms
     for start, end in missing:

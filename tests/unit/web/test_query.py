@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from web.problems import ProblemError
-from web.query import camera_id, flag, fraction, parse_time, path_number, run_id, time_range, whole
+from web.query import (
+    parse_camera_id,
+    parse_flag,
+    parse_fraction,
+    parse_int,
+    parse_path_number,
+    parse_run_id,
+    parse_time,
+    parse_time_range,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,42 +85,42 @@ def asked(query: str):
 )
 def test_ranges_refused(query: str, said: str) -> None:
     with pytest.raises(ProblemError, match=said):
-        time_range(asked(query), 5, longest_ms=86_400_000)
+        parse_time_range(asked(query), 5, longest_ms=86_400_000)
 
 
 def test_ranges() -> None:
-    found = time_range(asked("from=1&to=86400001"), 5, longest_ms=86_400_000)
+    found = parse_time_range(asked("from=1&to=86400001"), 5, longest_ms=86_400_000)
     assert (found.from_ms, found.to_ms) == (1, 86_400_001)
-    assert time_range(asked("from=1"), 5, longest_ms=10).to_ms == 5
+    assert parse_time_range(asked("from=1"), 5, longest_ms=10).to_ms == 5
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "2001", "9999999999", "x", ""])
 def test_numbers_refused(text: str) -> None:
     with pytest.raises(ProblemError, match="whole number from 1 to 2000"):
-        whole(asked(f"buckets={text}"), "buckets", 600, 1, 2_000)
+        parse_int(asked(f"buckets={text}"), "buckets", 600, 1, 2_000)
 
 
 def test_numbers() -> None:
-    assert whole(asked(""), "n", 600, 1, 2_000) == 600
-    assert whole(asked("n=2000"), "n", 600, 1, 2_000) == 2_000
-    assert fraction(asked("s=0.25"), "s", 0.0) == 0.25
-    assert fraction(asked(""), "s", 0.5) == 0.5
-    assert flag(asked("live=1"), "live")
-    assert not flag(asked("live=0"), "live")
+    assert parse_int(asked(""), "n", 600, 1, 2_000) == 600
+    assert parse_int(asked("n=2000"), "n", 600, 1, 2_000) == 2_000
+    assert parse_fraction(asked("s=0.25"), "s", 0.0) == 0.25
+    assert parse_fraction(asked(""), "s", 0.5) == 0.5
+    assert parse_flag(asked("live=1"), "live")
+    assert not parse_flag(asked("live=0"), "live")
     for text in ("1.1", "nan", "-0", "inf", "0,5"):
         with pytest.raises(ProblemError):
-            fraction(asked(f"s={text}"), "s", 0.0)
+            parse_fraction(asked(f"s={text}"), "s", 0.0)
     with pytest.raises(ProblemError):
-        flag(asked("live=yes"), "live")
+        parse_flag(asked("live=yes"), "live")
 
 
 def test_paths_that_nothing_can_have_are_not_found() -> None:
-    assert camera_id({"tenant": "a", "site": "b", "camera": "c"}) == "a/b/c"
+    assert parse_camera_id({"tenant": "a", "site": "b", "camera": "c"}) == "a/b/c"
     for act in (
-        lambda: camera_id({"tenant": "A", "site": "b", "camera": "c"}),
-        lambda: run_id("../../etc"),
-        lambda: path_number("100000000"),
-        lambda: path_number("-1"),
+        lambda: parse_camera_id({"tenant": "A", "site": "b", "camera": "c"}),
+        lambda: parse_run_id("../../etc"),
+        lambda: parse_path_number("100000000"),
+        lambda: parse_path_number("-1"),
     ):
         with pytest.raises(ProblemError) as caught:
             act()

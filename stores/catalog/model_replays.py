@@ -55,7 +55,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ModelReplaySpec:
     """What a replay is to look for, and how: the same for all cameras."""
 
     version: Version
@@ -66,7 +66,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class ReplayChunk:
     """A chunk to look at; `fragments` as in its manifest."""
 
     window_start_ms: int
@@ -77,7 +77,7 @@ class Footage:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class ReplayWorkload:
     """How much there is to look at: chunks, those that are done, fragments without chunk."""
 
     chunks: int
@@ -86,7 +86,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecentVersion:
     """A version's detections in the last day of a camera's footage. Times: UTC ms."""
 
     camera: str
@@ -107,7 +107,7 @@ def _replay(row: Row) -> Replay:
 
 
 async def begin(
-    catalog: Catalog, cameras: Sequence[str], look: Look, who: str, now_ms: int
+    catalog: Catalog, cameras: Sequence[str], look: ModelReplaySpec, who: str, now_ms: int
 ) -> list[Replay]:
     """Return the replay of this look of each camera, begun now or before; all or none.
 
@@ -119,14 +119,16 @@ async def begin(
         return [await _begin(connection, camera, look, who, now_ms) for camera in cameras]
 
 
-async def _begin(connection: Connection, camera: str, look: Look, who: str, now_ms: int) -> Replay:
+async def _begin(
+    connection: Connection, camera: str, look: ModelReplaySpec, who: str, now_ms: int
+) -> Replay:
     asked = camera, *look.version, look.from_ms, look.to_ms
     known = [_replay(row) for row in await connection.fetch(sql("model_overlapping"), *asked)]
     for each in known:
         if _same(each, look) and each.state != "dropping":
             return each
     if known:
-        raise ConfigError(_standing(known[0]))
+        raise ConfigError(_conflict_text(known[0]))
     seen = await connection.fetchrow(sql("model_seen"), *asked)
     if seen is not None and seen["first_ms"] is not None:
         raise ConfigError(
@@ -140,7 +142,7 @@ async def _begin(connection: Connection, camera: str, look: Look, who: str, now_
     return _replay(row)
 
 
-def _same(replay: Replay, look: Look) -> bool:
+def _same(replay: Replay, look: ModelReplaySpec) -> bool:
     return (replay.version, replay.from_ms, replay.to_ms, replay.rate_mfps, replay.gated) == (
         look.version,
         look.from_ms,
@@ -150,7 +152,7 @@ def _same(replay: Replay, look: Look) -> bool:
     )
 
 
-def _standing(replay: Replay) -> str:
+def _conflict_text(replay: Replay) -> str:
     if replay.state == "dropping":
         return f"{replay} is being dropped: end that first, with `vigil model drop`."
     how = "keyframes" if replay.rate_mfps is None else f"{replay.rate_mfps / 1000:g} a second"
@@ -161,29 +163,29 @@ def _standing(replay: Replay) -> str:
     )
 
 
-async def footage(
-    catalog: Catalog, replay: Replay, after: Footage | None, page: int
-) -> list[Footage]:
+async def next_chunks(
+    catalog: Catalog, replay: Replay, after: ReplayChunk | None, page: int
+) -> list[ReplayChunk]:
     """Return the next `page` chunks that are left to look at, by window and run."""
     last = (-(1 << 62), FIRST_RUN) if after is None else (after.window_start_ms, UUID(after.run))
     of = replay
     rows = await catalog.rows("model_footage", of.camera, of.from_ms, of.to_ms, of.id, *last, page)
-    return [Footage(**{**dict(row), "run": str(row["run"])}) for row in rows]
+    return [ReplayChunk(**{**dict(row), "run": str(row["run"])}) for row in rows]
 
 
-async def extent(
+async def workload(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int, replay: int = 0
-) -> Extent:
+) -> ReplayWorkload:
     """Return how much footage touches [from, to), and how much of it a replay has looked at."""
     row = await catalog.row("model_footage_count", camera, from_ms, to_ms, replay)
     assert row is not None
-    return Extent(row["chunks"], row["done"], row["loose"])
+    return ReplayWorkload(row["chunks"], row["done"], row["loose"])
 
 
-async def mark(
+async def mark_analysed(
     catalog: Catalog,
     replay: Replay,
-    chunk: Footage,
+    chunk: ReplayChunk,
     *,
     pictures: int,
     objects: int,
@@ -206,17 +208,17 @@ async def finish(catalog: Catalog, replay: Replay, who: str, now_ms: int) -> Non
     """Note that all is looked at; a replay that is current stays so."""
     async with catalog.transaction() as connection:
         if await connection.fetchval(sql("model_lock"), replay.id) == "running":
-            await put_state(connection, [replay.id], "done", who, now_ms)
+            await write_state(connection, [replay.id], "done", who, now_ms)
 
 
-async def indexed(catalog: Catalog, replay: Replay) -> int:
+async def indexed_objects(catalog: Catalog, replay: Replay) -> int:
     """Return how many of a replay's objects the catalog has."""
     of = replay
     row = await catalog.row("model_seen", of.camera, *of.version, of.from_ms, of.to_ms)
     return 0 if row is None else int(row["objects"])
 
 
-async def replays(
+async def list_replays(
     catalog: Catalog, cameras: Sequence[str] = (), version: Version | None = None
 ) -> list[Replay]:
     """Return the replays of cameras (none named: of all), of one version or all."""
@@ -225,13 +227,18 @@ async def replays(
     return [_replay(row) for row in rows]
 
 
-async def seen_lately(catalog: Catalog, cameras: Sequence[str]) -> list[Seen]:
+async def recent_versions(catalog: Catalog, cameras: Sequence[str]) -> list[RecentVersion]:
     """Return which versions have detections in the last day of the cameras' footage."""
     return [
-        Seen(row["camera"], (row["model"], row["model_version"]), row["first_ms"], row["last_ms"],
-             row["objects"])
+        RecentVersion(
+            row["camera"],
+            (row["model"], row["model_version"]),
+            row["first_ms"],
+            row["last_ms"],
+            row["objects"],
+        )
         for row in await catalog.rows("model_live", list(cameras))
-    ]  # fmt: skip
+    ]
 
 
 async def set_state(
@@ -243,7 +250,7 @@ async def set_state(
     """
     async with catalog.transaction() as connection:
         await lock_cameras(connection, DETECTIONS, (each.camera for each in which))
-        done = await put_state(connection, [each.id for each in which], state, who, now_ms)
+        done = await write_state(connection, [each.id for each in which], state, who, now_ms)
         for each in which:
             if each.id not in done:
                 raise ConfigError(
@@ -251,7 +258,7 @@ async def set_state(
                 )
 
 
-async def put_state(
+async def write_state(
     connection: Connection, which: Sequence[int], state: State, who: str, now_ms: int
 ) -> set[int]:
     """Bring replays into a state, in the transaction in hand; return which of them it became."""

@@ -6,7 +6,7 @@ Kafka, known to the catalog in use alone. What stands in use counts.
 
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 
-DECIDED = (
+COPIED_TABLES = (
     "tenants",
     "sites",
     "cameras",
@@ -32,7 +32,7 @@ async def copy_decisions(catalog: Catalog, source: str) -> int:
     """Take over from schema `source` what no event tells; return how many rows changed."""
     async with catalog.transaction() as connection:
         changed = 0
-        for table in DECIDED:
+        for table in COPIED_TABLES:
             changed += await _copy(connection, source, table)
         copied = await connection.execute(_from(sql("copy_tombstones"), source))
         await connection.execute(_from(sql("copy_turns"), source))
@@ -56,7 +56,7 @@ def _rows(status: str) -> int:
     return int(status.rsplit(" ", 1)[1])
 
 
-async def remember_deletions(catalog: Catalog, camera: str, *, under_way_known: bool) -> None:
+async def restore_deletion_marks(catalog: Catalog, camera: str, *, under_way_known: bool) -> None:
     """Let the rebuilt rows of a camera know again what retention deleted of its footage.
 
     That its fragments and older revisions went is only noted where the deletions under way are

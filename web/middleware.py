@@ -14,16 +14,16 @@ from domain.errors import ConfigError, ObjectMissingError, StoreError
 from stores.catalog.keys import ApiKey
 from streams.metrics import REGISTRY
 from streams.settings import Settings
-from web.problems import ProblemError, response_of
+from web.problems import ProblemError, problem_response
+from web.services import SERVICES
 from web.sessions import COOKIE
-from web.site import SITE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-WHO: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
+PRINCIPAL: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
 """Whose key or session a request came with."""
 
-GUARDED = ("/api/", "/metrics")
+PROTECTED_PREFIXES = ("/api/", "/metrics")
 SESSION_PATH = "/api/v1/session"
 EDGE_CONFIG_PATH = "/api/v1/sites/{tenant}/{site}/config"
 """The one address that answers to keys of edges, and to no other key."""
@@ -45,12 +45,12 @@ SECONDS = Histogram(
 
 
 @web.middleware
-async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every fault into a problem, count the request and log it: never its query or key."""
     began = time.monotonic()
     status = HTTPStatus.INTERNAL_SERVER_ERROR.value
     try:
-        response = await _answered(request, handler)
+        response = await _handle(request, handler)
         status = response.status
         return response
     except (ConnectionResetError, ClientConnectionResetError):
@@ -71,31 +71,31 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ProblemError as problem:
-        return response_of(problem)
+        return problem_response(problem)
     except web.HTTPException as error:
         headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-        return response_of(ProblemError(error.status, _sentence(error), headers))
+        return problem_response(ProblemError(error.status, _sentence(error), headers))
     except ObjectMissingError as error:
         detail = (
             f"{error} The catalog has this footage and the store has not: retention may be "
             "deleting it just now; else `vigil fsck --repair` makes it again from its fragments."
         )
-        return response_of(ProblemError(HTTPStatus.NOT_FOUND, detail))
+        return problem_response(ProblemError(HTTPStatus.NOT_FOUND, detail))
     except StoreError as error:
         log.error("%s %s: %s", request.method, request.path, error)
         detail = "A store behind this page does not answer just now; try again."
         status, wait = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "2"}
-        return response_of(ProblemError(status, detail, wait))
+        return problem_response(ProblemError(status, detail, wait))
     except (ConnectionResetError, ClientConnectionResetError):
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         detail = "This should not have happened; the server's log says more."
-        return response_of(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+        return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
 
 
 def _sentence(error: web.HTTPException) -> str:
@@ -113,11 +113,11 @@ def _route(request: web.Request) -> str:
 
 
 @web.middleware
-async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let pass who has a valid key or session; everyone, where nothing is guarded."""
     signing = request.path == SESSION_PATH and request.method in {"POST", "DELETE"}
-    if request.path.startswith(GUARDED) and not signing:
-        who = request[WHO] = await _who(request)
+    if request.path.startswith(PROTECTED_PREFIXES) and not signing:
+        who = request[PRINCIPAL] = await _principal(request)
         if who.edge_of is not None and _route(request) != EDGE_CONFIG_PATH:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN, "This key reads a site's configuration and nothing else."
@@ -125,8 +125,8 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-async def _who(request: web.Request) -> ApiKey:
-    site = request.app[SITE]
+async def _principal(request: web.Request) -> ApiKey:
+    site = request.app[SERVICES]
     now_ms = site.clock_ms()
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
     found = None
@@ -144,7 +144,7 @@ async def _who(request: web.Request) -> ApiKey:
     return found
 
 
-def headers_for(settings: Settings) -> dict[str, str]:
+def security_headers(settings: Settings) -> dict[str, str]:
     """Return the headers that every answer carries."""
     elsewhere = ""
     if settings.media_delivery == "redirect":
@@ -183,9 +183,9 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def protect(application: web.Application, settings: Settings) -> None:
+def install(application: web.Application, settings: Settings) -> None:
     """Put the guard round an application's views."""
-    fixed = headers_for(settings)
+    fixed = security_headers(settings)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in fixed.items():
@@ -193,8 +193,8 @@ def protect(application: web.Application, settings: Settings) -> None:
         if is_https(request):
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
-    application.middlewares.append(answer)
-    application.middlewares.append(admit)
+    application.middlewares.append(report_errors)
+    application.middlewares.append(authenticate)
     application.on_response_prepare.append(add_headers)
 
 

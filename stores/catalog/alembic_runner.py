@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateSchema
 
 from domain.errors import StoreError
-from stores.catalog.faults import said
+from stores.catalog.errors import error_text
 from stores.catalog.pool import search_path
 from stores.catalog.schema_status import SchemaStatus
 
@@ -94,4 +94,4 @@ async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
 
 
 def _unreachable(error: Exception) -> str:
-    return f"The catalog cannot be reached. {said(error)}"
+    return f"The catalog cannot be reached. {error_text(error)}"

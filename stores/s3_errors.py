@@ -7,39 +7,39 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import CredentialsError, ObjectMissingError, StoreError
-from stores.aws import credentials_refused, unreachable
+from stores.aws import connection_error_text, credentials_error_text
 
-_ELSEWHERE = ": the bucket lies in another region, name that one"
+_OTHER_REGION = ": the bucket lies in another region, name that one"
 _REMEDIES = {
     "RequestTimeTooSkewed": ": this machine's clock is wrong, let NTP set it",
     "AccessDenied": ": allow these credentials the bucket's objects",
-    "PermanentRedirect": _ELSEWHERE,
-    "AuthorizationHeaderMalformed": _ELSEWHERE,
-    "IllegalLocationConstraintException": _ELSEWHERE,
+    "PermanentRedirect": _OTHER_REGION,
+    "AuthorizationHeaderMalformed": _OTHER_REGION,
+    "IllegalLocationConstraintException": _OTHER_REGION,
 }
 
 
 @asynccontextmanager
-async def said(what: str) -> AsyncIterator[None]:
+async def translate_errors(what: str) -> AsyncIterator[None]:
     """Turn the client's errors into ours, naming what was tried."""
     try:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        status = status_of(error)
+        status = http_status(error)
         if code in {"404", "NoSuchKey", "NotFound"} or status == 404:
             raise ObjectMissingError(f"{what}: no such object or bucket.") from error
-        if (refused := credentials_refused(error)) is not None:
+        if (refused := credentials_error_text(error)) is not None:
             raise CredentialsError(f"{what}: {refused}.") from error
         remedy = _REMEDIES.get(code, "")
         raise StoreError(f"{what}: the store answered {status} {code}{remedy}.") from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        if (refused := credentials_refused(error)) is not None:
+        if (refused := credentials_error_text(error)) is not None:
             raise CredentialsError(f"{what}: {refused}.") from error
-        raise StoreError(f"{what} in the object store: {unreachable(error)}.") from error
+        raise StoreError(f"{what} in the object store: {connection_error_text(error)}.") from error
 
 
-def status_of(error: ClientError) -> int | None:
+def http_status(error: ClientError) -> int | None:
     """Return the HTTP status of an answer."""
     status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status

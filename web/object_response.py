@@ -6,17 +6,17 @@ from http import HTTPStatus
 from aiohttp import web
 
 from domain.errors import StoreError
-from stores.catalog.playback import Place
+from stores.catalog.playback import ObjectRange
 from stores.objects import ObjectStore
 from web.problems import ProblemError
-from web.site import SITE
+from web.services import SERVICES
 
-ADDRESS_LIFE_S = 300
+PRESIGNED_URL_TTL_S = 300
 """How long a signed address works; the playlist's own addresses give a fresh one each time."""
 MEDIA_TYPE = "video/mp2t"
 
 
-async def send(request: web.Request, place: Place) -> web.StreamResponse:
+async def send_object(request: web.Request, place: ObjectRange) -> web.StreamResponse:
     """Answer with the bytes at `place`, which never change under their address.
 
     Raises ObjectMissingError before anything was sent, ProblemError (416) for a range outside.
@@ -29,11 +29,11 @@ async def send(request: web.Request, place: Place) -> web.StreamResponse:
     }
     if etag in (each.strip() for each in request.headers.get("If-None-Match", "").split(",")):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    here = request.app[SITE]
+    here = request.app[SERVICES]
     store = await here.store.get()
     by_redirect = here.settings.media_delivery == "redirect" and place.whole
     if by_redirect and request.method != "HEAD":
-        address = await store.presign(place.key, expires_s=ADDRESS_LIFE_S)
+        address = await store.presign(place.key, expires_s=PRESIGNED_URL_TTL_S)
         raise_to = {"Location": address, "Cache-Control": "no-store"}
         return web.Response(status=HTTPStatus.FOUND, headers=raise_to)
     size = place.size_bytes if place.size_bytes >= 0 else (await store.head(place.key)).size_bytes
@@ -56,7 +56,7 @@ async def _stream(
     request: web.Request,
     response: web.StreamResponse,
     store: ObjectStore,
-    place: Place,
+    place: ObjectRange,
     wanted: tuple[int, int],
 ) -> None:
     first, last = wanted

@@ -9,16 +9,16 @@ from domain.models import MINUTE_MS, Version, whole_minutes
 from domain.retention import Margins, Policy, covers
 from domain.spans import FOREVER_MS, Span, Spans
 from stores.catalog.intervals import multirange, parse_multirange
-from stores.catalog.models import DETECTIONS, Replay, put_state
+from stores.catalog.model_replays import DETECTIONS, Replay, write_state
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
-from stores.catalog.retention import deciding
+from stores.catalog.retention import locked_policy
 
 BATCH = 5_000
 """Detections that go at once; the rest of the last one's minute goes with them."""
 _NO_MARGINS = Margins(0, 0)
 
 
-def held_minutes(policy: Policy, camera: str) -> Spans:
+def minutes_on_hold(policy: Policy, camera: str) -> Spans:
     """Return the minutes of a camera that holds touch."""
     return Spans(
         whole_minutes(hold.from_ms, FOREVER_MS if hold.to_ms is None else hold.to_ms)
@@ -27,27 +27,27 @@ def held_minutes(policy: Policy, camera: str) -> Spans:
     )
 
 
-async def drop(catalog: Catalog, replay: Replay, who: str, now_ms: int) -> tuple[int, bool]:
+async def drop_replay(catalog: Catalog, replay: Replay, who: str, now_ms: int) -> tuple[int, bool]:
     """Delete the detections of a replay that is being dropped.
 
     Returns how many went, and whether all are gone: a hold keeps what it touches, and then the
     replay stays as it is, to be dropped again once the hold is lifted.
     """
-    gone = await _forget(catalog, replay.camera, replay.from_ms, replay.to_ms, replay.version)
-    async with deciding(catalog, replay.camera, _NO_MARGINS) as (connection, policy):
+    gone = await _delete(catalog, replay.camera, replay.from_ms, replay.to_ms, replay.version)
+    async with locked_policy(catalog, replay.camera, _NO_MARGINS) as (connection, policy):
         span = Spans([(replay.from_ms, replay.to_ms)])
-        left = held_minutes(policy, replay.camera) & span
+        left = minutes_on_hold(policy, replay.camera) & span
         for from_ms, to_ms in left.spans:
             asked = replay.camera, *replay.version, from_ms, to_ms
             row = await connection.fetchrow(sql("model_seen"), *asked)
             if row is not None and row["objects"]:
                 return gone, False
         await connection.execute(sql("model_forget_marks"), replay.id)
-        await put_state(connection, [replay.id], "dropped", who, now_ms)
+        await write_state(connection, [replay.id], "dropped", who, now_ms)
     return gone, True
 
 
-async def forget_old(catalog: Catalog, camera: str, until_ms: int) -> int:
+async def delete_old_detections(catalog: Catalog, camera: str, until_ms: int) -> int:
     """Delete a camera's detections before `until_ms` (UTC) that no hold touches; return how many.
 
     From the first batch on, older ones are refused.
@@ -59,10 +59,10 @@ async def forget_old(catalog: Catalog, camera: str, until_ms: int) -> int:
     from_ms = 0
     if known is not None and not parse_multirange(known["kept"]):
         from_ms = min(known["until_ms"], until_ms)
-    return await _forget(catalog, camera, from_ms, until_ms, None, note=True)
+    return await _delete(catalog, camera, from_ms, until_ms, None, note=True)
 
 
-async def _forget(
+async def _delete(
     catalog: Catalog,
     camera: str,
     from_ms: int,
@@ -73,20 +73,20 @@ async def _forget(
 ) -> int:
     gone, at_ms = 0, from_ms
     while at_ms < to_ms:
-        async with deciding(catalog, camera, _NO_MARGINS) as (connection, policy):
+        async with locked_policy(catalog, camera, _NO_MARGINS) as (connection, policy):
             await lock_cameras(connection, DETECTIONS, [camera])
-            held = held_minutes(policy, camera)
+            held = minutes_on_hold(policy, camera)
             if note:
                 await connection.execute(sql("forget_note"), camera, to_ms, multirange(held.spans))
             free = Spans([(at_ms, to_ms)]) - held
             if not free:
                 break
-            went, at_ms = await _batch(connection, camera, free.spans[0], version)
+            went, at_ms = await _delete_batch(connection, camera, free.spans[0], version)
             gone += went
     return gone
 
 
-async def _batch(
+async def _delete_batch(
     connection: Connection, camera: str, span: Span, version: Version | None
 ) -> tuple[int, int]:
     """Delete the first BATCH detections of a span, or a few more; return how many, up to when."""

@@ -15,12 +15,12 @@ from domain.deletions import Deletion
 from domain.errors import StoreError
 from domain.events import ChunkComplete, ChunkDue
 from domain.rewindow import Standing
-from stores.catalog.index import put_chunks
+from stores.catalog.bookmarks import write_bookmark
+from stores.catalog.index import upsert_chunks
 from stores.catalog.inventory import seqs_of
-from stores.catalog.pool import Catalog, Connection, as_json, lock_cameras, sql
-from stores.catalog.replays import note_bookmark
+from stores.catalog.pool import Catalog, Connection, lock_cameras, sql, to_json
 
-Name = tuple[str, int, int, str]
+ChunkName = tuple[str, int, int, str]
 """run, window's start, revision, digest"""
 
 
@@ -39,13 +39,13 @@ async def first_window(
     return row["first_ms"], row["chunks"]
 
 
-async def in_work(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> bool:
+async def has_waiting_fragments(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> bool:
     """Say whether a fragment of [from, to) waits for its chunk: the stream has it in hand."""
     row = await catalog.row("recut_waiting", camera, from_ms, to_ms)
     return bool(row and row["waiting"])
 
 
-async def otherwise_cut(catalog: Catalog, due: ChunkDue) -> list[Standing]:
+async def chunks_of_other_length(catalog: Catalog, due: ChunkDue) -> list[Standing]:
     """Return the run's current chunks that overlap a window and are of another length."""
     window = due.window_start_ms, due.window_ms
     rows = await catalog.rows("recut_of_run", due.camera, UUID(due.run), *window)
@@ -54,7 +54,7 @@ async def otherwise_cut(catalog: Catalog, due: ChunkDue) -> list[Standing]:
     ]
 
 
-async def any_buried(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) -> bool:
+async def any_deleted(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) -> bool:
     """Say whether one of these chunks was deleted before: then it cannot come back."""
     given = [
         {
@@ -68,7 +68,7 @@ async def any_buried(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) ->
     return bool(row and row["buried"])
 
 
-def name_of(chunk: ChunkComplete) -> Name:
+def chunk_name(chunk: ChunkComplete) -> ChunkName:
     """Return what a chunk is called in the catalog."""
     return chunk.run, chunk.window_start_ms, chunk.revision, chunk.digest
 
@@ -98,17 +98,17 @@ async def replace_chunks(
         rows = await connection.fetch(sql("recut_standing"), camera, from_ms, to_ms)
         standing = {(r["run"], r["window_start_ms"], r["revision"], r["digest"]) for r in rows}
         waiting = await connection.fetchval(sql("recut_waiting"), camera, from_ms, to_ms)
-        if waiting or standing != {name_of(chunk) for chunk in seen}:
+        if waiting or standing != {chunk_name(chunk) for chunk in seen}:
             return None
         await connection.execute(sql("retention_decide"), [asdict(each) for each in deletions])
-        gone = as_json([each.event() for each in deletions])
+        gone = to_json([each.event() for each in deletions])
         await connection.execute(sql("index_deleted"), gone)
-        stored = await put_chunks(connection, new, now_ms)
+        stored = await upsert_chunks(connection, new, now_ms)
         if stored != len(new):
             raise StoreError(
                 f"{camera}: only {stored} of {len(new)} new chunks fit; nothing is changed."
             )
-        await note_bookmark(connection, *bookmark)
+        await write_bookmark(connection, *bookmark)
         return deletions
 
     return await catalog.write_days({"chunks": [chunk.window_start_ms for chunk in new]}, work)

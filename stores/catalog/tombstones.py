@@ -6,16 +6,16 @@ from uuid import UUID
 from domain.events import FragmentArrived
 from domain.seqs import SeqRanges
 from stores.catalog.intervals import multirange
-from stores.catalog.inventory import buried_fragments
+from stores.catalog.inventory import deleted_fragments
 from stores.catalog.pool import Catalog
 
 PAGE = 2_000
 FOREVER_MS = 1 << 48
 
 
-async def buried(catalog: Catalog, camera: str, run: str) -> SeqRanges:
+async def deleted_seqs(catalog: Catalog, camera: str, run: str) -> SeqRanges:
     """Return the seqs of a run that were deleted on purpose."""
-    found = await buried_fragments(catalog, camera, [run], FOREVER_MS)
+    found = await deleted_fragments(catalog, camera, [run], FOREVER_MS)
     long_ago, just_now = found.get(run, (SeqRanges(), SeqRanges()))
     return long_ago | just_now
 
@@ -26,7 +26,7 @@ async def window_deleted(catalog: Catalog, camera: str, run: str, window_start_m
     return bool(row and row["deleted"])
 
 
-async def held(
+async def fragments_in_chunks(
     catalog: Catalog, camera: str, run: str, seqs: SeqRanges
 ) -> AsyncIterator[FragmentArrived]:
     """Yield those of the seqs that current chunks hold, as their fragments' notices told them.

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from domain.errors import StoreError
-from stores.faults import said
+from stores.s3_errors import translate_errors
 
 PART_SIZE = 5 << 20
 """S3's smallest part (5 MiB) but for the last one."""
 
 
-class Upload:
+class MultipartUpload:
     """One object on its way. `client` is aioboto3's client of S3."""
 
     def __init__(self, client: Any, bucket: str, key: str, headers: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Upload:
                     await self._part(waiting)
                     waits = 0
             if self._id is None:
-                async with said(f"writing {self._key}"):
+                async with translate_errors(f"writing {self._key}"):
                     await self._client.put_object(
                         **self._common, **self._headers, Body=b"".join(waiting)
                     )
@@ -58,7 +58,7 @@ class Upload:
     async def _part(self, waiting: list[bytes]) -> None:
         """Send what waits, and empty it, once the part before stands."""
         if self._id is None:
-            async with said(f"starting {self._key}"):
+            async with translate_errors(f"starting {self._key}"):
                 answer = await self._client.create_multipart_upload(**self._common, **self._headers)
             self._id = answer["UploadId"]
         await self._sent()
@@ -67,7 +67,7 @@ class Upload:
         self._sending = asyncio.create_task(self._send(len(self._done) + 1, body))
 
     async def _send(self, number: int, body: bytes) -> None:
-        async with said(f"writing part {number} of {self._key}"):
+        async with translate_errors(f"writing part {number} of {self._key}"):
             answer = await self._client.upload_part(
                 **self._common, UploadId=self._id, PartNumber=number, Body=body
             )
@@ -80,7 +80,7 @@ class Upload:
 
     async def _complete(self) -> None:
         await self._sent()
-        async with said(f"completing {self._key}"):
+        async with translate_errors(f"completing {self._key}"):
             await self._client.complete_multipart_upload(
                 **self._common, UploadId=self._id, MultipartUpload={"Parts": self._done}
             )
@@ -92,7 +92,7 @@ class Upload:
         if self._id is None:
             return
         try:
-            async with said(f"aborting {self._key}"):
+            async with translate_errors(f"aborting {self._key}"):
                 await self._client.abort_multipart_upload(**self._common, UploadId=self._id)
         except StoreError:
             return  # the bucket's lifecycle removes what was left

@@ -41,7 +41,7 @@ async def chunk_days(store: ObjectStore, camera: str, from_ms: int, to_ms: int) 
     return [day for day in days if day + DAY_MS > from_ms and day < to_ms]
 
 
-async def windows_of_day(
+async def objects_by_window(
     store: ObjectStore, camera: str, day_ms: int
 ) -> AsyncIterator[list[ObjectInfo]]:
     """Yield what stands of each window's start on a day, all runs together, in order of time."""
@@ -60,7 +60,7 @@ def _same_start(left: str, right: str, at: int) -> bool:
     return left[at : at + 6] == right[at : at + 6]
 
 
-async def window(
+async def objects_of_window(
     store: ObjectStore, camera: str, run: str, window_start_ms: int
 ) -> AsyncIterator[ObjectInfo]:
     """Yield what stands of one run's window, whatever its length."""

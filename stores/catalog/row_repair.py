@@ -9,16 +9,16 @@ from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 
 
 @asynccontextmanager
-async def camera_locked(catalog: Catalog, camera: str) -> AsyncIterator[Connection]:
+async def lock_camera(catalog: Catalog, camera: str) -> AsyncIterator[Connection]:
     """Hold the camera's footage: no index agent writes rows of it meanwhile."""
     async with catalog.transaction() as connection:
         await lock_cameras(connection, "footage", [camera])
         yield connection
 
 
-async def drop_chunk_row(catalog: Catalog, camera: str, row: RowId) -> bool:
+async def delete_chunk_row(catalog: Catalog, camera: str, row: RowId) -> bool:
     """Remove a chunk's row while it is still this revision; return whether it was."""
-    async with camera_locked(catalog, camera) as connection:
+    async with lock_camera(catalog, camera) as connection:
         done = await connection.execute(
             sql("drop_chunk_row"),
             *(camera, row.window_start_ms, UUID(row.run), row.revision, row.digest),
@@ -26,13 +26,15 @@ async def drop_chunk_row(catalog: Catalog, camera: str, row: RowId) -> bool:
         return bool(done == "DELETE 1")
 
 
-async def drop_fragment_rows(catalog: Catalog, camera: str, run: str, seqs: Sequence[int]) -> None:
+async def delete_fragment_rows(
+    catalog: Catalog, camera: str, run: str, seqs: Sequence[int]
+) -> None:
     """Remove fragments' rows."""
-    async with camera_locked(catalog, camera) as connection:
+    async with lock_camera(catalog, camera) as connection:
         await connection.execute(sql("drop_fragment_rows"), camera, UUID(run), list(seqs))
 
 
-async def named_by_rows(connection: Connection, camera: str, keys: Sequence[str]) -> set[str]:
+async def referenced_keys(connection: Connection, camera: str, keys: Sequence[str]) -> set[str]:
     """Return those of the chunk objects' keys that rows name, under the lock in hand."""
     rows = await connection.fetch(sql("inventory_named"), camera, list(keys))
     return {row["object_key"] for row in rows}

@@ -9,7 +9,7 @@ from stores.catalog.pool import Catalog, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ModelFilter:
     """What is asked for. Nothing said: what is current; else a model's, of any version or one."""
 
     model: str | None = None
@@ -22,14 +22,14 @@ class Wanted:
         return self.model is None and not self.everything
 
 
-CURRENT = Wanted()
+CURRENT_MODELS = ModelFilter()
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ResolvedModelFilter:
     """The same for one camera and time, as the statements take it."""
 
-    wanted: Wanted
+    wanted: ModelFilter
     shown: Shown | None
     """None: all that is wanted."""
 
@@ -53,14 +53,14 @@ class Choice:
         return [] if self.shown is None else self.shown.cut_minutes(from_ms, to_ms)
 
 
-async def choose(
-    catalog: Catalog, camera: str, from_ms: int, to_ms: int, wanted: Wanted = CURRENT
-) -> Choice:
+async def resolve_filter(
+    catalog: Catalog, camera: str, from_ms: int, to_ms: int, wanted: ModelFilter = CURRENT_MODELS
+) -> ResolvedModelFilter:
     """Return which detections of a camera in [from, to), by whole minutes, are wanted."""
     if not wanted.current:
-        return Choice(wanted, None)
+        return ResolvedModelFilter(wanted, None)
     rows = await catalog.rows("model_shown", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
-    return Choice(wanted, shown(map(_replayed, rows)) if rows else None)
+    return ResolvedModelFilter(wanted, shown(map(_replayed, rows)) if rows else None)
 
 
 def _replayed(row: Row) -> Replayed:

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from domain.times import utc_ms
-from stores.catalog import Camera, Catalog
+from stores.catalog import Catalog, RegisteredCamera
 from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import LazyStore, catalog, object_store
 from web.problems import not_found
-from web.query import camera_id
+from web.query import parse_camera_id
 from web.recent import Recent
 from web.sessions import Sessions
 
 
 @dataclass
-class Site:
+class Services:
     """One per process."""
 
     settings: Settings
@@ -33,13 +33,13 @@ class Site:
     )
 
 
-SITE: web.AppKey[Site] = web.AppKey("site", Site)
+SERVICES: web.AppKey[Services] = web.AppKey("site", Services)
 
 
-def site_of_settings(settings: Settings, is_ready: Callable[[], bool]) -> Site:
+def make_services(settings: Settings, is_ready: Callable[[], bool]) -> Services:
     """Return the site that the settings describe, nothing opened yet; ConfigError."""
     opened = catalog(settings)
-    return Site(
+    return Services(
         settings,
         opened,
         object_store(settings),
@@ -48,10 +48,10 @@ def site_of_settings(settings: Settings, is_ready: Callable[[], bool]) -> Site:
     )
 
 
-async def camera_of(request: web.Request) -> Camera:
+async def require_camera(request: web.Request) -> RegisteredCamera:
     """Return the camera that the path names; 404 where it is unknown."""
-    name = camera_id(request.match_info)
-    here = request.app[SITE]
+    name = parse_camera_id(request.match_info)
+    here = request.app[SERVICES]
     found = await get_camera(await here.catalog.get(), name, here.clock_ms())
     if found is None:
         raise not_found(f"There is no camera {name}.")

@@ -8,7 +8,7 @@ from stores.catalog.pool import Catalog, Connection, Row, sql
 
 
 @dataclass(frozen=True, slots=True)
-class SetRule:
+class StoredRule:
     """A rule with who set it, and when (UTC ms)."""
 
     rule: Rule
@@ -17,7 +17,7 @@ class SetRule:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownHold:
+class StoredHold:
     """A hold with who ordered it, why, and when it was lifted, if it was. Times: UTC ms."""
 
     id: int
@@ -45,10 +45,10 @@ async def clear_rule(catalog: Catalog, scope: str) -> int | None:
     return None if row is None else int(row["days"])
 
 
-async def rules(catalog: Catalog) -> list[SetRule]:
+async def list_rules(catalog: Catalog) -> list[StoredRule]:
     """Return all rules, by scope."""
     return [
-        SetRule(Rule(row["scope"], row["days"]), row["set_by"], row["set_ms"])
+        StoredRule(Rule(row["scope"], row["days"]), row["set_by"], row["set_ms"])
         for row in await catalog.rows("retention_rules")
     ]
 
@@ -78,18 +78,18 @@ async def lift_hold(catalog: Catalog, number: int, who: str, now_ms: int) -> str
     return None if row is None else str(row["scope"])
 
 
-async def holds(catalog: Catalog, *, lifted: bool = False) -> list[KnownHold]:
+async def list_holds(catalog: Catalog, *, lifted: bool = False) -> list[StoredHold]:
     """Return the holds that stand, or all there ever were."""
     return [_hold(row) for row in await catalog.rows("holds", lifted)]
 
 
-def _hold(row: Row) -> KnownHold:
+def _hold(row: Row) -> StoredHold:
     fields = dict(row)
     hold = Hold(fields.pop("scope"), fields.pop("from_ms"), fields.pop("to_ms"))
-    return KnownHold(hold=hold, **fields)
+    return StoredHold(hold=hold, **fields)
 
 
-async def policy(catalog: Catalog, margins: Margins) -> Policy:
+async def load_policy(catalog: Catalog, margins: Margins) -> Policy:
     """Return the rules and the holds that stand."""
     async with catalog.transaction() as connection:
         return await read_policy(connection, margins)

@@ -10,11 +10,11 @@ from domain.errors import StoreError
 from stores.catalog.pool import Catalog
 
 _PART = re.compile(r"(chunks|detections|detection_minutes)_\d{8}")
-LOCK_MS = 2_000
+LOCK_TIMEOUT_MS = 2_000
 """Nobody waits longer than that for a partition to go; it goes another time then."""
 
 
-async def drop_empty_days(catalog: Catalog, before_ms: int) -> int:
+async def drop_empty_partitions(catalog: Catalog, before_ms: int) -> int:
     """Drop the empty partitions of days before `before_ms` (UTC); return how many went.
 
     Where somebody works on a table for long, what is left goes at the next call.
@@ -36,7 +36,7 @@ async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
     async with catalog.transaction() as connection:
         if not await connection.fetchval(empty):
             return False
-        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('ensure_day', 0))")
         await connection.execute(f"LOCK TABLE ONLY {whole} IN ACCESS EXCLUSIVE MODE")
         if not await connection.fetchval(empty):
