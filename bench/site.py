@@ -44,7 +44,7 @@ class NumberedEyes(InferenceManager):
     def __init__(self, owner: SpoolThread) -> None:
         self._owner = owner
         self._seen: dict[str, int] = defaultdict(int)
-        self.unsettled = False
+        self.pending = False
         self.told: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         """(camera, run) -> PTS and UTC ms of what was told, in order."""
 

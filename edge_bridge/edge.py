@@ -134,7 +134,7 @@ class Edge:
                     bandwidth,
                     clock=self._clock,
                     statuses=lambda: cameras.statuses,
-                    config_told=lambda: self._central.told if self._central else None,
+                    config_status=lambda: self._central.status if self._central else None,
                 )
                 tasks = [
                     _kept("sender", sender.run),
@@ -174,7 +174,7 @@ class Edge:
             "clock": "wrong" if self._clock.shift_ms() is None else "right",
         }
         if self._central is not None:
-            report["config"] = asdict(self._central.told)
+            report["config"] = asdict(self._central.status)
         return report | (self._beats.report() if self._beats else {})
 
     def _page(self, http: HttpConfig) -> "Page | None":
@@ -190,7 +190,7 @@ class Edge:
             PageAccess(password.get_secret_value(), time.monotonic),
             SpoolFootage(
                 self._config.spool.dir,
-                lambda camera: self._cameras.masks_of(camera) if self._cameras else [],
+                lambda camera: self._cameras.privacy_masks(camera) if self._cameras else [],
             ),
             lambda: self._cameras.ids if self._cameras else (),
             lambda: head | self.report(),
@@ -209,7 +209,7 @@ class Edge:
 
     async def _found(self, owner: SpoolThread, detection: Detection) -> None:
         kind = UNDATED_PREFIX + detection.type if is_held(detection.run) else detection.type
-        stamped = self._cameras.restamped(detection) if self._cameras else detection
+        stamped = self._cameras.corrected(detection) if self._cameras else detection
         owner.message(kind, encode(stamped))
 
     async def _until_stopped(self) -> None:

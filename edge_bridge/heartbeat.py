@@ -49,12 +49,12 @@ class HeartbeatSender:
         *,
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],
-        config_told: Callable[[], ConfigStatus | None] = lambda: None,
+        config_status: Callable[[], ConfigStatus | None] = lambda: None,
         ask_sync: Callable[[], ClockSync] = clock_sync,
     ) -> None:
         self._config, self._owner, self._sender = config, owner, sender
         self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
-        self._config_told, self._ask_sync = config_told, ask_sync
+        self._config_status, self._ask_sync = config_status, ask_sync
         self._counts = SpoolCounts(0, 0, None, 0, 0, 0)
         self._sync: ClockSync | None = None
         self._told: Any = None
@@ -104,7 +104,7 @@ class HeartbeatSender:
             one.model_copy(update={"since_ms": true_ms(one.since_ms, shift)})
             for one in self._statuses()
         ]
-        told = self._config_told()
+        told = self._config_status()
         event = Heartbeat(
             site=self._config.site,
             edge=self._config.edge,

@@ -1,4 +1,4 @@
-"""Local inference as the configuration has it: off, on, or by another model from now on."""
+"""Starts, reconfigures and stops local inference, as the configuration says."""
 
 import asyncio
 import contextlib
@@ -12,73 +12,77 @@ from edge_bridge.inference.worker_process import OnDetections
 
 
 class InferenceManager:
-    """Owns the inference process, if there is one. Its methods are called in the event loop."""
+    """Owns the inference worker, if there is one. Call its methods in the event loop."""
 
-    def __init__(self, keep: OnDetections) -> None:
-        """`keep` keeps an event durably."""
-        self._keep = keep
+    def __init__(self, on_detection: OnDetections) -> None:
+        """`on_detection` stores an event durably."""
+        self._on_detection = on_detection
         self._inference: WorkerSupervisor | None = None
         self._task: asyncio.Task[None] | None = None
-        self._by: tuple[InferenceConfig, dict[str, list[Mask]]] | None = None
-        self.unsettled = False
-        """Whether what was applied last has not worked so far."""
-        self._replaced: int | None = None
-        """The process that is to be replaced, until it is."""
+        self._applied: tuple[InferenceConfig, dict[str, list[Mask]]] | None = None
+        self.pending = False
+        """Whether the configuration applied last has not worked yet."""
+        self._replaced_pid: int | None = None
+        """The worker to replace, until another one has taken over."""
 
     @property
     def feed(self) -> FrameSink | None:
-        """Where pictures are offered, None while it is off."""
+        """Where to offer frames; None while inference is off."""
         return self._inference.feed if self._inference else None
 
     @property
     def state(self) -> str:
-        """In a word, for health."""
+        """One word, for health."""
         return self._inference.state if self._inference else "off"
 
     @property
     def detail(self) -> str:
-        """The last fault in words, or nothing."""
+        """The text of the last error, or ""."""
         return self._inference.detail if self._inference else ""
 
     def reload(self, why: str) -> None:
-        """Let another process load the model and take over."""
+        """Start another worker, which loads the model and takes over."""
         if self._inference is not None:
             self._inference.replace(why)
 
     async def apply(self, config: EdgeConfig) -> None:
-        """Look by this configuration: nothing happens where it is as before."""
-        masks = {name: masks for name, masks in config.privacy().items() if masks}
-        by = (config.inference, masks) if config.inference.enabled else None
-        if by == self._by:
+        """Use this configuration. Nothing happens if it has not changed."""
+        masks = {name: masks for name, masks in config.privacy_masks().items() if masks}
+        wanted = (config.inference, masks) if config.inference.enabled else None
+        if wanted == self._applied:
             return
-        self._by = by
-        self.unsettled = by is not None
-        if by is None:
+        self._applied = wanted
+        self.pending = wanted is not None
+        if wanted is None:
             await self.stop()
         elif self._inference is None:
-            self._replaced = None
-            self._inference = WorkerSupervisor(by[0], self._keep, by[1])
+            self._replaced_pid = None
+            self._inference = WorkerSupervisor(wanted[0], self._on_detection, wanted[1])
             self._task = asyncio.create_task(self._inference.run(), name="inference")
         else:
-            self._replaced = self._inference.pid
-            self._inference.replace("the site's configuration has changed", *by)
+            self._replaced_pid = self._inference.pid
+            self._inference.replace("the site's configuration has changed", *wanted)
 
-    def fares(self) -> tuple[Literal["good", "waiting", "bad"], str]:
-        """Say how what was applied last fares, and why; `bad` is for good. Off is good."""
+    def health(self) -> tuple[Literal["healthy", "pending", "failed"], str]:
+        """Return the health of the configuration applied last, and why.
+
+        `failed` does not change any more. Inference that is off is healthy.
+        """
         inference = self._inference
         if inference is None:
-            return "good", ""
+            return "healthy", ""
         if inference.takeover == "failed":
-            return "bad", inference.detail
+            return "failed", inference.detail
         if inference.state != "working":
-            return "waiting", inference.detail or f"inference is {inference.state}"
-        if self._replaced is not None and inference.pid == self._replaced:
-            return "waiting", "the model is not loaded yet"
-        self._replaced, self.unsettled = None, False
-        return "good", ""
+            return "pending", inference.detail or f"inference is {inference.state}"
+        if self._replaced_pid is not None and inference.pid == self._replaced_pid:
+            return "pending", "the model is not loaded yet"
+        self._replaced_pid = None
+        self.pending = False
+        return "healthy", ""
 
     async def stop(self) -> None:
-        """End it, and keep what it had found."""
+        """Stop the worker, and store the detections that it has made."""
         task, self._task, self._inference = self._task, None, None
         if task is not None:
             task.cancel()

@@ -1,4 +1,4 @@
-"""All cameras of the edge: started, told apart by what changed, stopped."""
+"""Starts, restarts and stops one recorder per camera, as the configuration says."""
 
 import asyncio
 import logging
@@ -17,45 +17,45 @@ from media.fragmenter import FragmentLimits
 log = logging.getLogger(__name__)
 
 _JOIN_S = 4.0
-"""How long a camera's thread may take to close its last fragment."""
+"""How long a recorder's thread may take to close its last fragment."""
 CHANGED = "configuration changed"
-_NOT_RECORDED_BY = ("priority", "privacy_masks", "sub_url")
-"""What of a camera's configuration its recorder does not use."""
+_NOT_USED_BY_RECORDER = ("priority", "privacy_masks", "sub_url")
+"""Keys of a camera that a recorder does not use: a change restarts nothing."""
 
 
 class RecorderManager:
-    """Owns the recorders. Its methods are called in the event loop."""
+    """Owns the recorders. Call its methods in the event loop."""
 
     def __init__(self, sink: RecordingSink, clock: EdgeClock) -> None:
         self._sink = sink
         self._clock = clock
         self._recorders: dict[str, Recorder] = {}
-        self._by: dict[str, object] = {}
-        """Camera -> what its recorder records by; another value needs another recorder."""
-        self._privacy: dict[str, list[Mask]] = {}
+        self._key_of: dict[str, object] = {}
+        """Camera -> what its recorder depends on. A different value needs a new recorder."""
+        self._privacy_masks: dict[str, list[Mask]] = {}
 
     @property
     def ids(self) -> Collection[str]:
-        """The cameras' whole ids, as they are now."""
+        """The full ids of the cameras, as they are now."""
         return self._recorders.keys()
 
     @property
     def statuses(self) -> list[CameraStatus]:
-        """How each camera fares."""
+        """The state of each camera."""
         return [recorder.status for recorder in self._recorders.values()]
 
-    def masks_of(self, camera: str) -> list[Mask]:
-        """Return what nobody may look at, of a camera by its whole id."""
-        return self._privacy.get(camera, [])
+    def privacy_masks(self, camera: str) -> list[Mask]:
+        """Return the privacy masks of a camera, given its full id."""
+        return self._privacy_masks.get(camera, [])
 
     async def apply(self, config: EdgeConfig, frame_sink: FrameSink | None) -> None:
-        """Record these cameras; whose configuration is as before go on untouched."""
-        self._privacy = config.privacy()
+        """Record these cameras. A camera that has not changed continues without interruption."""
+        self._privacy_masks = config.privacy_masks()
         wanted = {config.camera_id(camera): camera for camera in config.cameras}
-        by = {name: _recorded_by(camera, config) for name, camera in wanted.items()}
-        ending = [name for name in self._recorders if self._by[name] != by.get(name)]
-        await self._end(ending, CHANGED)
-        for name in ending:
+        keys = {name: _recorder_key(camera, config) for name, camera in wanted.items()}
+        stale = [name for name in self._recorders if self._key_of[name] != keys.get(name)]
+        await self._stop(stale, CHANGED)
+        for name in stale:
             if name not in wanted:
                 metrics.RECORDING.remove(name)
                 metrics.look_at(name, None)
@@ -63,17 +63,19 @@ class RecorderManager:
             recorder.set_frame_sink(frame_sink, wanted[name].sub_url)
         for name, camera in wanted.items():
             if name not in self._recorders:
-                recorder = self._recorder(name, camera, config, frame_sink)
-                self._recorders[name], self._by[name] = recorder, by[name]
+                recorder = self._new_recorder(name, camera, config, frame_sink)
+                self._recorders[name] = recorder
+                self._key_of[name] = keys[name]
                 recorder.start()
 
     async def stop(self) -> None:
         """End all runs."""
-        await self._end(list(self._recorders))
+        await self._stop(list(self._recorders))
 
-    def restamped(self, detection: Detection) -> Detection:
-        """Give pictures the UTC of their run's clock as it stands now: the first ones were
-        looked at before the run's least-delayed picture was known.
+    def corrected(self, detection: Detection) -> Detection:
+        """Return a detection with the times that its run's clock gives now.
+
+        The first frames are analysed before the run has seen the frame with the least delay.
         """
         recorder = self._recorders.get(detection.camera)
         if recorder is None:
@@ -84,24 +86,25 @@ class RecorderManager:
             frames.append(frame if at_ms is None else frame.model_copy(update={"at_ms": at_ms}))
         return detection.model_copy(update={"frames": frames})
 
-    async def _end(self, names: list[str], why: str | None = None) -> None:
-        ending = {name: self._recorders[name] for name in names}
-        for recorder in ending.values():
-            recorder.stop(why) if why else recorder.stop()
+    async def _stop(self, names: list[str], reason: str | None = None) -> None:
+        """Stop recorders; with a reason, forget them too."""
+        stopping = {name: self._recorders[name] for name in names}
+        for recorder in stopping.values():
+            recorder.stop(reason) if reason else recorder.stop()
         deadline = time.monotonic() + _JOIN_S
-        for name, recorder in ending.items():
+        for name, recorder in stopping.items():
             left_s = max(deadline - time.monotonic(), 0.01)
             if not await asyncio.to_thread(recorder.join, left_s):
                 log.warning(
-                    "the camera says nothing; its run is ended as soon as it does, or at the next "
-                    "start",
+                    "the camera does not respond; its run ends when it does, or at the next start",
                     extra={"camera": name},
                 )
-        if why:
+        if reason:
             for name in names:
-                del self._recorders[name], self._by[name]
+                del self._recorders[name]
+                del self._key_of[name]
 
-    def _recorder(
+    def _new_recorder(
         self, name: str, camera: CameraConfig, config: EdgeConfig, frame_sink: FrameSink | None
     ) -> Recorder:
         recording = RecordingContext(
@@ -117,9 +120,10 @@ class RecorderManager:
         return Recorder(camera, recording, config.no_data_s)
 
 
-def _recorded_by(camera: CameraConfig, config: EdgeConfig) -> object:
-    used = camera.model_copy(
-        update={name: CameraConfig.model_fields[name].get_default(call_default_factory=True)
-                for name in _NOT_RECORDED_BY}
-    )  # fmt: skip
-    return used, config.fragment_s, config.no_data_s
+def _recorder_key(camera: CameraConfig, config: EdgeConfig) -> object:
+    """Return what a recorder depends on, to be compared."""
+    fields = CameraConfig.model_fields
+    defaults = {
+        name: fields[name].get_default(call_default_factory=True) for name in _NOT_USED_BY_RECORDER
+    }
+    return camera.model_copy(update=defaults), config.fragment_s, config.no_data_s

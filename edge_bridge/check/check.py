@@ -8,14 +8,15 @@ from edge_bridge.check.cloud import check_queue, check_store
 from edge_bridge.check.device import check_clock, check_disk, check_model
 from edge_bridge.check.result import CheckResult
 from edge_bridge.config import CameraConfig, EdgeConfig
-from edge_bridge.remote_config.preflight import counting
+from edge_bridge.remote_config.preflight import fetch_config
 
 _AT_ONCE = 4
 
 
 async def check(config: EdgeConfig) -> list[CheckResult]:
     """Try everything; faults are findings, nothing is raised."""
-    config, found, fault = await counting(config)
+    preflight = await fetch_config(config)
+    config = preflight.config
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def camera(one: CameraConfig) -> CheckResult:
@@ -31,7 +32,8 @@ async def check(config: EdgeConfig) -> list[CheckResult]:
     model = await asyncio.to_thread(check_model, config.inference)
     findings = [*cameras, disk, clock, *cloud, model]
     if config.central is not None:
-        remedy = "mend central.*, its key, or the site's configuration" if fault else ""
-        state: Literal["good", "bad"] = "bad" if fault else "good"
-        findings.append(CheckResult("configuration", state, fault or found, remedy))
+        error = preflight.error
+        remedy = "mend central.*, its key, or the site's configuration" if error else ""
+        state: Literal["good", "bad"] = "bad" if error else "good"
+        findings.append(CheckResult("configuration", state, error or preflight.summary, remedy))
     return findings

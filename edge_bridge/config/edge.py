@@ -74,8 +74,8 @@ class EdgeConfig(ConfigSection):
         """Return the spool's limits, the cameras' priorities among them."""
         return self.spool.limits({self.camera_id(one): one.priority for one in self.cameras})
 
-    def privacy(self) -> dict[str, list[Mask]]:
-        """Return the privacy masks of each camera, by its whole id."""
+    def privacy_masks(self) -> dict[str, list[Mask]]:
+        """Return the privacy masks of each camera, by its full id."""
         return {self.camera_id(one): one.privacy_masks for one in self.cameras}
 
     def camera_id(self, camera: CameraConfig) -> str:

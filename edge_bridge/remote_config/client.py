@@ -1,4 +1,4 @@
-"""Asks the catalog's web workers for the site's newest configuration."""
+"""Fetches the site's newest configuration from the catalog's web workers."""
 
 import json
 import os
@@ -13,25 +13,29 @@ from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.site_config import MAX_BYTES, SiteVersion
 from edge_bridge.config.remote import CentralConfig
 
-_ANSWER_S = 30.0
-_MOST_BYTES = 2 * MAX_BYTES + 4_096
-"""The document travels as a string in JSON: quotes and backslashes take twice their room."""
+_TIMEOUT_S = 30.0
+_MAX_BODY_BYTES = 2 * MAX_BYTES + 4_096
+"""The document is a string in JSON: quotes and backslashes take two bytes each."""
+
+
+class ConfigNotSetError(StoreError):
+    """The catalog has no configuration for the site."""
 
 
 class ConfigClient:
-    """One address. Use as an async context manager."""
+    """Reads one URL. Use as an async context manager."""
 
     def __init__(self, config: CentralConfig, site: str) -> None:
         self._config = config
         self._url = f"{config.url}/api/v1/sites/{site}/config"
-        self._tag: str | None = None
+        self._etag: str | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Nothing is asked yet."""
+        """Open the session; this sends nothing."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=1, force_close=True),
-            timeout=aiohttp.ClientTimeout(total=_ANSWER_S),
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
         )
         return self
 
@@ -45,8 +49,8 @@ class ConfigClient:
             await self._session.close()
 
     def forget(self) -> None:
-        """Ask for all of it next time."""
-        self._tag = None
+        """Forget the ETag: the next call to `newest` returns the whole version again."""
+        self._etag = None
 
     async def newest(self) -> SiteVersion | None:
         """Return the newest version; None: it is still the one that was returned last.
@@ -57,32 +61,31 @@ class ConfigClient:
         """
         assert self._session is not None
         headers = {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}
-        if self._tag is not None:
-            headers["If-None-Match"] = self._tag
+        if self._etag is not None:
+            headers["If-None-Match"] = self._etag
         try:
             async with self._session.get(
                 self._url, headers=headers, allow_redirects=False, ssl=self._tls()
-            ) as answer:
-                status = answer.status
-                body = await _bounded(answer) if status == HTTPStatus.OK else b""
-                tag = answer.headers.get("ETag")
+            ) as response:
+                status = response.status
+                body = await _read_body(response) if status == HTTPStatus.OK else b""
+                etag = response.headers.get("ETag")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            said = _why(error)
-            raise StoreError(f"{self._config.url} cannot be asked: {said}.") from error
+            raise StoreError(f"{self._config.url} cannot be reached: {_cause(error)}.") from error
         match status:
             case HTTPStatus.NOT_MODIFIED:
                 return None
             case HTTPStatus.NOT_FOUND:
                 raise ConfigNotSetError(
-                    "no configuration was set for this site; `vigil site config set` does."
+                    "this site has no configuration yet; set one with `vigil site config set`."
                 )
             case HTTPStatus.UNAUTHORIZED:
-                raise CredentialsError("the catalog refuses the key: it is unknown or was revoked.")
+                raise CredentialsError("the catalog rejects the key: it is unknown or was revoked.")
             case HTTPStatus.FORBIDDEN:
-                raise CredentialsError("the catalog refuses the key: it is not this site's.")
+                raise CredentialsError("the catalog rejects the key: it is not this site's.")
             case HTTPStatus.OK:
-                version = _version(body)
-                self._tag = tag
+                version = _parse_version(body)
+                self._etag = etag
                 return version
         raise StoreError(f"{self._config.url} answers {status}.")
 
@@ -96,37 +99,37 @@ class ConfigClient:
             raise ConfigError(f"central.ca_file {file} cannot be used: {error}.") from error
 
 
-def _why(error: Exception) -> str:
-    """Return the system's own words where there are: aiohttp's name its inner workings."""
+def _cause(error: Exception) -> str:
+    """Return the system's error text if there is one: aiohttp's names its internals."""
     if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
         error, aiohttp.ClientSSLError
     ):
         errno = error.os_error.errno or 0
         if errno > 0:
             return os.strerror(errno)
-    return str(error)[:200] or "no answer in time"
+    return str(error)[:200] or "no response in time"
 
 
-class ConfigNotSetError(StoreError):
-    """The catalog has no configuration for the site."""
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     data = bytearray()
-    async for piece in answer.content.iter_any():
-        data += piece
-        if len(data) > _MOST_BYTES:
-            raise StoreError("the site's configuration is larger than any may be.")
+    async for part in response.content.iter_any():
+        data += part
+        if len(data) > _MAX_BODY_BYTES:
+            raise StoreError("the site's configuration is larger than allowed.")
     return bytes(data)
 
 
-def _version(body: bytes) -> SiteVersion:
+def _parse_version(body: bytes) -> SiteVersion:
     try:
-        said = json.loads(body)
-        found = SiteVersion(int(said["version"]), str(said["digest"]), str(said["document"]))
-        if not 0 < found.version < 1 << 31:
+        fields = json.loads(body)
+        version = SiteVersion(
+            int(fields["version"]), str(fields["digest"]), str(fields["document"])
+        )
+        if not 0 < version.version < 1 << 31:
             raise ValueError
-        found.document()
+        version.document()  # compares the text with its digest
     except (ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
-        raise StoreError("what answers at central.url sends no configuration.") from error
-    return found
+        raise StoreError(
+            "the server at central.url sends no configuration: check the address."
+        ) from error
+    return version

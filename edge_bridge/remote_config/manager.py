@@ -1,4 +1,4 @@
-"""Keeps this device's configuration as the catalog says: asks, tries, accepts or goes back."""
+"""Follows the site's configuration: fetch, try out (a canary), then accept or roll back."""
 
 import asyncio
 import contextlib
@@ -21,200 +21,212 @@ from edge_bridge.upload.link import Link
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.25
-_STOP_S = 2.0
-"""How long a disk may keep an orderly stop waiting."""
-_MOST_DETAIL = 500
+_POLL_S = 0.25
+_SHUTDOWN_WRITE_S = 2.0
+"""How long a slow disk may delay a graceful shutdown."""
+_MAX_DETAIL = 500
 
-State = Literal["current", "trying", "refused", "out-of-reach", "none"]
+ConfigState = Literal["current", "trying", "refused", "out-of-reach", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigStatus:
-    """What heartbeats and health say. `version` None: the device's own file is in force."""
+    """For heartbeats and health. `version` None: the device's own file is in force."""
 
     version: int | None
-    state: State
+    state: ConfigState
     detail: str
 
 
 class ConfigTarget(Protocol):
-    """What records by the configuration."""
+    """What a configuration is applied to, and whose health decides about it."""
 
     async def apply(self, config: EdgeConfig) -> None:
-        """Record by another configuration; cameras that it does not change go on."""
+        """Use another configuration. Cameras that it does not change continue."""
         ...
 
     @property
     def settled(self) -> bool:
-        """Whether all that was applied has shown whether it works."""
+        """Whether every part has shown whether it works."""
         ...
 
-    def working(self) -> frozenset[str]:
+    def healthy(self) -> frozenset[str]:
         """Return which cameras (and `inference`) work."""
         ...
 
-    def ailing(self, must: frozenset[str]) -> tuple[dict[str, str], str]:
-        """Return which of these (that are still configured) do not work -> why, and what makes
-        all further waiting useless, or nothing.
+    def unhealthy(self, required: frozenset[str]) -> tuple[dict[str, str], str]:
+        """Return which of `required`, if still configured, do not work -> why.
+
+        Second: a fatal fault, which waiting does not repair, or "".
         """
         ...
 
 
 class RemoteConfigManager:
-    """One per edge; `boot` first, then `run` until cancelled."""
+    """One per edge. Call `boot` first, then `run` until cancelled."""
 
     def __init__(self, own: EdgeConfig, central: CentralConfig, link: Link) -> None:
-        """`own`: the device's file."""
-        self._own, self._config, self._link = own, central, link
-        self._kept = ConfigStore(own.spool.dir / "central")
-        self._standing = self._written = RolloutState()
+        """`own`: the device's own file."""
+        self._own = own
+        self._central = central
+        self._link = link
+        self._store = ConfigStore(own.spool.dir / "central")
+        self._state = RolloutState()
+        self._stored_state = self._state
         self._in_force = own
-        self._state: State = "current"
-        self._trying: SiteVersion | None = None
-        self._fault = ""
+        self._fetch_state: ConfigState = "current"
+        self._on_trial: SiteVersion | None = None
+        self._problem = ""
 
     def boot(self) -> EdgeConfig:
-        """Return what to record by until the catalog says otherwise; never raises. Blocks."""
-        self._written = self._kept.load()
-        standing = self._written.wakes()
-        while standing.good is not None:
+        """Return the configuration to start with, from the disk; never raises. Blocks."""
+        self._stored_state = self._store.load()
+        state = self._stored_state.on_restart()
+        while state.accepted is not None:
             try:
-                self._in_force = self._laid(standing.good)
+                self._in_force = self._merged(state.accepted)
                 break
             except ConfigError as error:
-                log.error("the site's configuration kept here cannot be used: %s", error)
-                standing = standing.loses_good(str(error))
-        self._standing = standing
-        CONFIG_VERSION.set(standing.good.version if standing.good else 0)
-        if standing.good is None and not self._own.cameras:
-            log.error("no camera is known yet: the catalog has not answered so far")
+                log.error("the stored site configuration cannot be used: %s", error)
+                state = state.fall_back(str(error))
+        self._state = state
+        CONFIG_VERSION.set(state.accepted.version if state.accepted else 0)
+        if state.accepted is None and not self._own.cameras:
+            log.error("no cameras yet: this device has no configuration from the catalog so far")
         return self._in_force
 
     @property
-    def told(self) -> ConfigStatus:
-        """Say how the configuration fares."""
-        good, refused = self._standing.good, self._standing.refused
-        version = None if good is None else good.version
-        if self._trying is not None:
-            return ConfigStatus(version, "trying", f"version {self._trying.version} is on trial.")
-        parts = []
-        state = self._state
-        if refused is not None:
-            parts.append(_sentence(f"version {refused.what.version} is refused: {refused.why}"))
+    def status(self) -> ConfigStatus:
+        """The state of the configuration."""
+        accepted, rejected = self._state.accepted, self._state.rejected
+        version = None if accepted is None else accepted.version
+        if self._on_trial is not None:
+            detail = f"version {self._on_trial.version} is on trial."
+            return ConfigStatus(version, "trying", detail)
+        details = []
+        state = self._fetch_state
+        if rejected is not None:
+            text = f"version {rejected.id.version} was rejected: {rejected.reason}"
+            details.append(_sentence(text))
             state = "refused"
-        if self._fault:
-            parts.append(self._fault)
-        return ConfigStatus(version, state, " ".join(parts)[:_MOST_DETAIL])
+        if self._problem:
+            details.append(self._problem)
+        return ConfigStatus(version, state, " ".join(details)[:_MAX_DETAIL])
 
-    async def run(self, works: ConfigTarget) -> None:
-        """Ask and apply until cancelled."""
-        async with ConfigClient(self._config, self._own.site) as asking:
+    async def run(self, target: ConfigTarget) -> None:
+        """Fetch and apply until cancelled."""
+        async with ConfigClient(self._central, self._own.site) as client:
             while True:
                 await self._link.ready()
-                offer = await self._ask(asking)
-                if self._standing != self._written:
-                    await self._keep(self._standing)
+                offer = await self._fetch(client)
+                if self._state != self._stored_state:  # an earlier write has failed
+                    await self._save(self._state)
                 if (
                     offer is not None
-                    and self._standing.wants(offer)
-                    and not await self._consider(offer, works)
+                    and self._state.should_try(offer)
+                    and not await self._try_version(offer, target)
                 ):
-                    asking.forget()
-                spread = random.uniform(0.8, 1.2)  # noqa: S311
-                await asyncio.sleep(self._config.every_s * spread)
+                    client.forget()
+                jitter = random.uniform(0.8, 1.2)  # noqa: S311
+                await asyncio.sleep(self._central.every_s * jitter)
 
-    async def _ask(self, asking: ConfigClient) -> SiteVersion | None:
+    async def _fetch(self, client: ConfigClient) -> SiteVersion | None:
         try:
-            offer = await asking.newest()
+            offer = await client.newest()
         except ConfigNotSetError as error:
             self._link.succeeded()
-            self._state, self._fault = "none", str(error)
+            self._fetch_state, self._problem = "none", str(error)
             return None
         except (StoreError, ConfigError) as error:
             self._link.failed(error)
-            what = "it goes on with what it has"
-            self._state, self._fault = "out-of-reach", f"{error} Until then {what}."
+            remedy = ""
             if isinstance(error, CredentialsError):
-                self._fault = f"{error} Give it another by `vigil key create --edge-of`; {what}."
+                remedy = " Create a new key with `vigil key create --edge-of`."
+            self._fetch_state = "out-of-reach"
+            self._problem = f"{error}{remedy} Recording continues with the current configuration."
             return None
         self._link.succeeded()
-        self._state, self._fault = "current", ""
+        self._fetch_state, self._problem = "current", ""
         return offer
 
-    async def _consider(self, offer: SiteVersion, works: ConfigTarget) -> bool:
-        """Try a version; False: it has to be offered again."""
+    async def _try_version(self, offer: SiteVersion, target: ConfigTarget) -> bool:
+        """Try a version; False: fetch it again later, the disk could not be written."""
         try:
-            config = self._laid(offer)
+            config = self._merged(offer)
         except ConfigError as error:
-            await self._refuse(offer, str(error))
+            await self._reject(offer, str(error))
             return True
-        if self._standing.says_the_same(offer):
-            return await self._keep(self._standing.accepts(offer))
-        if not await self._keep(self._standing.begins(offer)):
+        if self._state.has_same_content(offer):  # nothing to try: only the number is new
+            return await self._save(self._state.accept(offer))
+        # Written first: if the trial ends this program, the next start counts the attempt.
+        if not await self._save(self._state.start_trial(offer)):
             return False
         log.info("version %d of the site's configuration is on trial", offer.version)
-        before, self._trying = self._in_force, offer
+        previous, self._on_trial = self._in_force, offer
         try:
-            why = await self._try(config, works)
+            failure = await self._run_trial(config, target)
             self._in_force = config
         except asyncio.CancelledError:
-            self._standing = self._standing.leaves_off()
+            self._state = self._state.abort()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_S):
-                    await self._keep(self._standing)
+                async with asyncio.timeout(_SHUTDOWN_WRITE_S):
+                    await self._save(self._state)
             raise
         except Exception as error:
-            log.exception("unforeseen fault on trial")
-            why = f"unforeseen fault ({type(error).__name__})"
+            log.exception("unexpected error during the trial")
+            failure = f"unexpected error ({type(error).__name__})"
         finally:
-            self._trying = None
-        if not why:
-            log.info("version %d of the site's configuration counts from now on", offer.version)
-            await self._keep(self._standing.accepts(offer))
+            self._on_trial = None
+        if not failure:
+            log.info("version %d of the site's configuration is in force", offer.version)
+            await self._save(self._state.accept(offer))
             CONFIG_VERSION.set(offer.version)
             return True
-        self._in_force = before
-        await self._refuse(offer, why)
-        await works.apply(before)
+        # Rollback.
+        self._in_force = previous
+        await self._reject(offer, failure)
+        await target.apply(previous)
         return True
 
-    async def _try(self, config: EdgeConfig, works: ConfigTarget) -> str:
-        """Apply and watch; return why it does not do, or nothing."""
-        patient_until_s = time.monotonic() + self._config.trial_s
-        while True:  # after a start, what works is not yet known
-            if works.settled or time.monotonic() >= patient_until_s:
+    async def _run_trial(self, config: EdgeConfig, target: ConfigTarget) -> str:
+        """Apply and watch; return why the trial failed, or ""."""
+        trial_s = self._central.trial_s
+        settle_until_s = time.monotonic() + trial_s
+        while True:  # right after a start, it is not yet known which cameras work
+            if target.settled or time.monotonic() >= settle_until_s:
                 break
-            await asyncio.sleep(_LOOK_S)
-        must = works.working()
-        await works.apply(config)
-        trial_s = self._config.trial_s
+            await asyncio.sleep(_POLL_S)
+        required = target.healthy()
+        await target.apply(config)
         trial = Trial(time.monotonic() + trial_s, trial_s / 6, config.inference.start_s)
         while True:
-            ailing, hopeless = works.ailing(must)
-            trial, verdict, why = trial.judge(time.monotonic(), ailing, hopeless)
-            if verdict != "waiting":
-                return why if verdict == "bad" else ""
-            await asyncio.sleep(_LOOK_S)
+            unhealthy, fatal = target.unhealthy(required)
+            trial, verdict, why = trial.judge(time.monotonic(), unhealthy, fatal)
+            if verdict != "pending":
+                return why if verdict == "failed" else ""
+            await asyncio.sleep(_POLL_S)
 
-    async def _refuse(self, offer: SiteVersion, why: str) -> None:
-        log.error("version %d of the site's configuration is refused: %s", offer.version, why)
-        await self._keep(self._standing.refuses(offer, why[:_MOST_DETAIL]))
+    async def _reject(self, offer: SiteVersion, why: str) -> None:
+        log.error("version %d of the site's configuration is rejected: %s", offer.version, why)
+        await self._save(self._state.reject(offer, why[:_MAX_DETAIL]))
 
-    async def _keep(self, standing: RolloutState) -> bool:
-        """Let it count, and write it down; False, and said: it cannot be written."""
+    async def _save(self, state: RolloutState) -> bool:
+        """Store a state and make it current; False, with a log entry: it cannot be written."""
         try:
-            await asyncio.to_thread(self._kept.save, standing)
+            await asyncio.to_thread(self._store.save, state)
         except OSError as error:
-            self._fault = f"the site's configuration cannot be kept on this disk: {error.strerror}."
-            log.error("%s", self._fault)
-            if standing.trying is None:
-                self._standing = standing
+            self._problem = (
+                f"the site's configuration cannot be written to this disk: {error.strerror}."
+            )
+            log.error("%s", self._problem)
+            # A verdict counts without the disk; a trial does not start without it.
+            if state.on_trial is None:
+                self._state = state
             return False
-        self._standing = self._written = standing
+        self._state = self._stored_state = state
         return True
 
-    def _laid(self, version: SiteVersion) -> EdgeConfig:
+    def _merged(self, version: SiteVersion) -> EdgeConfig:
         return merge(self._own, version.document(), f"version {version.version}")
 
 

@@ -1,4 +1,4 @@
-"""Lays a site's configuration over the device's own file."""
+"""Merges a site's configuration into the device's own file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,29 +9,30 @@ from domain.site_config import SITE_KEYS, check_secrets
 from edge_bridge.config import EdgeConfig, validated
 
 
-def merge(own: EdgeConfig, document: Mapping[str, Any], where: str) -> EdgeConfig:
-    """Return what counts: the document's keys, and the device's own for all others.
+def merge(own: EdgeConfig, document: Mapping[str, Any], source: str) -> EdgeConfig:
+    """Return the document's keys, and the device's own values for all other keys.
 
-    Relative paths in the document count from `central.files`. Raises ConfigError, a sentence that
-    begins with `where`.
+    Relative paths in the document count from `central.files`. Raises ConfigError with one
+    sentence that begins with `source`.
     """
-    others = sorted(set(document) - set(SITE_KEYS))
-    if others:
+    unknown = sorted(set(document) - set(SITE_KEYS))
+    if unknown:
         raise ConfigError(
-            f"{where}: `{others[0][:100]}` is not kept in the catalog; "
-            f"known there: {', '.join(SITE_KEYS)}."
+            f"{source}: `{unknown[0][:100]}` is not kept in the catalog; "
+            f"allowed there: {', '.join(SITE_KEYS)}."
         )
     if not document.get("cameras"):
-        raise ConfigError(f"{where}: `cameras` is missing: name one at least.")
+        raise ConfigError(f"{source}: `cameras` is missing: add at least one camera.")
     try:
         check_secrets(document)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{source}: {error}") from None
     files = own.central.files if own.central else Path()
-    kept = {name: getattr(own, name) for name in EdgeConfig.model_fields if name not in document}
-    config = validated({**kept, **document}, where, files)
+    local = {name: getattr(own, name) for name in EdgeConfig.model_fields if name not in document}
+    config = validated({**local, **document}, source, files)
     for camera in config.cameras if own.central else ():
         file = camera.password_file
+        # A symbolic link must not lead to another file of the device.
         if file is not None and not file.resolve().is_relative_to(files.resolve()):
-            raise ConfigError(f"{where}: camera {camera.id}: {file} leads out of {files}.")
+            raise ConfigError(f"{source}: camera {camera.id}: {file} leads out of {files}.")
     return config

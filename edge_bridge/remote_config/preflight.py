@@ -1,6 +1,7 @@
-"""Tries for `vigil edge check` whether the catalog gives this device its configuration."""
+"""The configuration part of `vigil edge check`: does the catalog send one that is valid?"""
 
 import asyncio
+from dataclasses import dataclass
 
 from domain.errors import ConfigError, VigilError
 from edge_bridge.config import EdgeConfig
@@ -11,23 +12,32 @@ from edge_bridge.remote_config.merge import merge
 from edge_bridge.upload.link import Link
 
 
-async def newest(own: EdgeConfig, central: CentralConfig) -> tuple[EdgeConfig, int]:
-    """Return what the catalog says now, and its version; raises VigilError."""
-    async with ConfigClient(central, own.site) as asking:
-        version = await asking.newest()
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The configuration to check, and what was found; `error` is "" if all is well."""
+
+    config: EdgeConfig
+    summary: str = ""
+    error: str = ""
+
+
+async def fetch_config(own: EdgeConfig) -> Preflight:
+    """Fetch the site's configuration; without the catalog, use the one that is stored here."""
+    central = own.central
+    if central is None:
+        return Preflight(own)
+    try:
+        config, version = await _newest(own, central)
+    except (VigilError, ConfigError) as error:
+        manager = RemoteConfigManager(own, central, Link("central"))
+        return Preflight(await asyncio.to_thread(manager.boot), error=str(error))
+    return Preflight(config, f"version {version}, cameras: {len(config.cameras)}")
+
+
+async def _newest(own: EdgeConfig, central: CentralConfig) -> tuple[EdgeConfig, int]:
+    """Return the newest configuration in the catalog, and its version; raises VigilError."""
+    async with ConfigClient(central, own.site) as client:
+        version = await client.newest()
     if version is None:
         raise ConfigNotSetError("the catalog sent nothing.")
     return merge(own, version.document(), f"version {version.version}"), version.version
-
-
-async def counting(own: EdgeConfig) -> tuple[EdgeConfig, str, str]:
-    """Return the configuration to try, what was found of it in words, and the fault or nothing."""
-    central = own.central
-    if central is None:
-        return own, "", ""
-    try:
-        config, number = await newest(own, central)
-    except (VigilError, ConfigError) as error:
-        kept = await asyncio.to_thread(RemoteConfigManager(own, central, Link("central")).boot)
-        return kept, "", str(error)
-    return config, f"version {number}, cameras: {len(config.cameras)}", ""

@@ -1,7 +1,10 @@
-"""Which version of the site's configuration counts, which is on trial, which is not tried again.
+"""Rules of a rollout: which version is in force, which is on trial, which is not tried again.
 
-Pure: values in, values out. Any order of offers, verdicts and ends of the program keeps:
-`good` was accepted once; what was refused is not wanted again; a trial is begun at most twice.
+Pure: values in, values out. For every order of offers, verdicts and restarts:
+
+- `accepted` has passed a trial (a canary on this one device);
+- a rejected version is not tried again;
+- a trial starts at most twice.
 """
 
 from dataclasses import dataclass, replace
@@ -10,115 +13,121 @@ from typing import Literal
 from domain.site_config import SiteVersion
 
 INFERENCE = "inference"
-"""What local inference is called beside the cameras."""
-MOST_TRIES = 2
-"""A version whose trial the program's end cut short so often is what ends the program, maybe."""
+"""The name of local inference, next to the names of the cameras."""
+MAX_ATTEMPTS = 2
+"""If the program ends during this many trials of a version, that version may be the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionId:
-    """A version by number and digest: after a catalog was restored, numbers come again."""
+    """A version by number and digest. After a restore of the catalog, numbers can repeat."""
 
     version: int
     digest: str
 
     @classmethod
     def of(cls, version: SiteVersion) -> "VersionId":
-        """Return a version's name."""
+        """Return the id of a version."""
         return cls(version.version, version.digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What was refused, and why."""
+    """Which version was rejected, and why."""
 
-    what: VersionId
-    why: str
+    id: VersionId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """`good` is in force, or None: the device's own file is; `before` was, before it."""
+    """What is in force, on trial and rejected. `accepted` None: the device's own file is in force.
 
-    good: SiteVersion | None = None
-    before: SiteVersion | None = None
-    trying: VersionId | None = None
-    tries: int = 0
-    """How often the trial of `trying` was begun."""
-    refused: Rejection | None = None
+    `previous` was in force before `accepted`: the target of a rollback.
+    """
 
-    def wants(self, offer: SiteVersion) -> bool:
-        """Return whether a version that the catalog offers is to be tried."""
-        name = VersionId.of(offer)
-        known = self.good is not None and VersionId.of(self.good) == name
-        return not known and (self.refused is None or self.refused.what != name)
+    accepted: SiteVersion | None = None
+    previous: SiteVersion | None = None
+    on_trial: VersionId | None = None
+    attempts: int = 0
+    """How many trials of `on_trial` were started."""
+    rejected: Rejection | None = None
 
-    def says_the_same(self, offer: SiteVersion) -> bool:
-        """Return whether a version differs from the one in force by its number alone."""
-        return self.good is not None and self.good.digest == offer.digest
+    def should_try(self, offer: SiteVersion) -> bool:
+        """Return whether to try a version that the catalog offers."""
+        offered = VersionId.of(offer)
+        in_force = self.accepted is not None and VersionId.of(self.accepted) == offered
+        return not in_force and (self.rejected is None or self.rejected.id != offered)
 
-    def begins(self, offer: SiteVersion) -> "RolloutState":
-        """A trial begins."""
-        name = VersionId.of(offer)
-        return replace(self, trying=name, tries=self.tries + 1 if self.trying == name else 1)
+    def has_same_content(self, offer: SiteVersion) -> bool:
+        """Return whether only the number of a version differs from the one in force."""
+        return self.accepted is not None and self.accepted.digest == offer.digest
 
-    def leaves_off(self) -> "RolloutState":
-        """The trial was ended by an orderly stop: it does not count."""
-        return replace(self, trying=None, tries=0)
+    def start_trial(self, offer: SiteVersion) -> "RolloutState":
+        """Start a trial."""
+        offered = VersionId.of(offer)
+        attempts = self.attempts + 1 if self.on_trial == offered else 1
+        return replace(self, on_trial=offered, attempts=attempts)
 
-    def accepts(self, offer: SiteVersion) -> "RolloutState":
-        """What was tried is in force for good; all earlier refusals are history."""
-        if self.says_the_same(offer):
-            return RolloutState(good=offer, before=self.before)
-        return RolloutState(good=offer, before=self.good or self.before)
+    def abort(self) -> "RolloutState":
+        """End a trial because of a graceful shutdown: the attempt does not count."""
+        return replace(self, on_trial=None, attempts=0)
 
-    def refuses(self, offer: SiteVersion | VersionId, why: str) -> "RolloutState":
-        """What was tried is not tried again."""
-        name = VersionId.of(offer) if isinstance(offer, SiteVersion) else offer
-        return replace(self, trying=None, tries=0, refused=Rejection(name, why))
+    def accept(self, offer: SiteVersion) -> "RolloutState":
+        """Put a version in force after its trial, and forget earlier rejections."""
+        if self.has_same_content(offer):
+            return RolloutState(accepted=offer, previous=self.previous)
+        return RolloutState(accepted=offer, previous=self.accepted or self.previous)
 
-    def loses_good(self, why: str) -> "RolloutState":
-        """What was in force cannot be used by this program: the one before counts."""
-        assert self.good is not None
-        return replace(
-            self, good=self.before, before=None, refused=Rejection(VersionId.of(self.good), why)
-        )
+    def reject(self, offer: SiteVersion | VersionId, reason: str) -> "RolloutState":
+        """End a trial: the version is not tried again."""
+        id_ = VersionId.of(offer) if isinstance(offer, SiteVersion) else offer
+        return replace(self, on_trial=None, attempts=0, rejected=Rejection(id_, reason))
 
-    def wakes(self) -> "RolloutState":
-        """The program started: a trial that was cut short too often is refused."""
-        if self.trying is not None and self.tries >= MOST_TRIES:
-            return self.refuses(self.trying, "the program ended twice during its trial.")
+    def fall_back(self, reason: str) -> "RolloutState":
+        """Roll back to the previous version: this program cannot use the accepted one."""
+        assert self.accepted is not None
+        rejection = Rejection(VersionId.of(self.accepted), reason)
+        return replace(self, accepted=self.previous, previous=None, rejected=rejection)
+
+    def on_restart(self) -> "RolloutState":
+        """Reject the version on trial if the program ended too often during its trials."""
+        if self.on_trial is not None and self.attempts >= MAX_ATTEMPTS:
+            return self.reject(self.on_trial, "the program ended twice during its trial.")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Times are steady seconds."""
+    """One trial of a version. Times are monotonic seconds."""
 
     until_s: float
-    steady_s: float
-    """How long all must be well without a break."""
-    longer_s: float = 0
-    """So much later only is inference overdue: a model takes its time to load."""
-    well_since_s: float | None = None
+    healthy_for_s: float
+    """How long everything must be healthy without interruption."""
+    inference_extra_s: float = 0
+    """Extra time for inference: a model takes time to load."""
+    healthy_since_s: float | None = None
 
     def judge(
-        self, now_s: float, ailing: dict[str, str], hopeless: str = ""
-    ) -> tuple["Trial", Literal["waiting", "good", "bad"], str]:
-        """`ailing`: what worked before and does not work -> why; `hopeless`: a verdict, or nothing.
+        self, now_s: float, unhealthy: dict[str, str], fatal: str = ""
+    ) -> tuple["Trial", Literal["pending", "passed", "failed"], str]:
+        """Return the trial from now on, the verdict, and the reason of a failure.
 
-        Returns the trial from now on, the verdict, and why it is bad.
+        `unhealthy`: what worked before the trial and does not work now -> why.
+        `fatal`: a failure that does not go away, or "".
         """
-        if hopeless:
-            return self, "bad", hopeless
-        if ailing:
-            why = "; ".join(f"{what}: {said or 'does not work'}" for what, said in ailing.items())
-            overdue = any(
-                now_s >= self.until_s + (self.longer_s if what == INFERENCE else 0)
-                for what in ailing
+        if fatal:
+            return self, "failed", fatal
+        if unhealthy:
+            reason = "; ".join(
+                f"{name}: {why or 'does not work'}" for name, why in unhealthy.items()
             )
-            verdict: Literal["waiting", "bad"] = "bad" if overdue else "waiting"
-            return replace(self, well_since_s=None), verdict, why
-        since_s = now_s if self.well_since_s is None else self.well_since_s
-        well = replace(self, well_since_s=since_s)
-        return well, "good" if now_s - since_s >= self.steady_s else "waiting", ""
+            overdue = any(
+                now_s >= self.until_s + (self.inference_extra_s if name == INFERENCE else 0)
+                for name in unhealthy
+            )
+            verdict: Literal["pending", "failed"] = "failed" if overdue else "pending"
+            return replace(self, healthy_since_s=None), verdict, reason
+        since_s = now_s if self.healthy_since_s is None else self.healthy_since_s
+        healthy = replace(self, healthy_since_s=since_s)
+        return healthy, "passed" if now_s - since_s >= self.healthy_for_s else "pending", ""

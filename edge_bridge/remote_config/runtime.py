@@ -1,4 +1,4 @@
-"""What of a running edge follows the site's configuration."""
+"""The parts of a running edge that follow the site's configuration."""
 
 from edge_bridge.config import EdgeConfig
 from edge_bridge.inference_manager import InferenceManager
@@ -9,47 +9,50 @@ from edge_bridge.upload.manager import UploadManager
 
 
 class EdgeRuntime:
-    """The cameras, the inference, the uploads and the spool's priorities of one edge."""
+    """The recorders, the inference, the uploads and the spool's priorities of one edge."""
 
     def __init__(
         self,
         owner: SpoolThread,
-        cameras: RecorderManager,
-        looking: InferenceManager,
-        uploading: UploadManager,
+        recorders: RecorderManager,
+        inference: InferenceManager,
+        uploads: UploadManager,
     ) -> None:
-        self._owner, self._cameras = owner, cameras
-        self._looking, self._uploading = looking, uploading
+        self._owner = owner
+        self._recorders = recorders
+        self._inference = inference
+        self._uploads = uploads
 
     async def apply(self, config: EdgeConfig) -> None:
-        """Record by another configuration; what it does not change goes on."""
-        await self._looking.apply(config)
-        await self._cameras.apply(config, self._looking.feed)
-        await self._uploading.apply(config.upload)
+        """Use another configuration. What it does not change continues without interruption."""
+        await self._inference.apply(config)
+        await self._recorders.apply(config, self._inference.feed)
+        await self._uploads.apply(config.upload)
         self._owner.spool.set_limits(config.spool_limits())
 
     @property
     def settled(self) -> bool:
-        """Whether each camera has recorded or failed, and inference has."""
-        connecting = any(one.state == "connecting" for one in self._cameras.statuses)
-        return not connecting and self._looking.state != "loading"
+        """Whether each camera, and inference, has either started or failed."""
+        connecting = any(one.state == "connecting" for one in self._recorders.statuses)
+        return not connecting and self._inference.state != "loading"
 
-    def working(self) -> frozenset[str]:
-        """Return which cameras record, and `inference` where it works."""
-        recording = {one.camera for one in self._cameras.statuses if one.state == "recording"}
-        return frozenset(recording | ({INFERENCE} if self._looking.state == "working" else set()))
+    def healthy(self) -> frozenset[str]:
+        """Return the cameras that record, and `inference` if it works."""
+        recording = {one.camera for one in self._recorders.statuses if one.state == "recording"}
+        working = {INFERENCE} if self._inference.state == "working" else set()
+        return frozenset(recording | working)
 
-    def ailing(self, must: frozenset[str]) -> tuple[dict[str, str], str]:
-        """Return which of these, where still configured, do not work -> why; and what is hopeless.
+    def unhealthy(self, required: frozenset[str]) -> tuple[dict[str, str], str]:
+        """Return which of `required`, if still configured, do not work -> why; and a fatal fault.
 
-        Inference counts where it was changed, too: its model may not load.
+        Inference also counts after a change of its configuration: its model may not load.
         """
-        ailing = {
+        unhealthy = {
             one.camera: one.detail or one.state
-            for one in self._cameras.statuses
-            if one.camera in must and one.state != "recording"
+            for one in self._recorders.statuses
+            if one.camera in required and one.state != "recording"
         }
-        fares, why = self._looking.fares()
-        if fares == "waiting" and (INFERENCE in must or self._looking.unsettled):
-            ailing[INFERENCE] = why
-        return ailing, why if fares == "bad" else ""
+        health, why = self._inference.health()
+        if health == "pending" and (INFERENCE in required or self._inference.pending):
+            unhealthy[INFERENCE] = why
+        return unhealthy, why if health == "failed" else ""

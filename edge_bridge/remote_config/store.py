@@ -1,7 +1,10 @@
-"""What the edge keeps of the site's configuration, for a boot without a cloud.
+"""The site's configuration on the device's disk, to start without the cloud.
 
-good.json    the version in force      before.json  the one that was in force before
-notes.json   which one is on trial, and which one was refused
+good.json    the version in force       before.json  the one that was in force before it
+notes.json   the version on trial, and the version that was rejected
+
+The names of the files and of their fields are public: a newer program reads what an older one
+wrote.
 """
 
 import json
@@ -19,53 +22,72 @@ log = logging.getLogger(__name__)
 
 
 class ConfigStore:
-    """One folder of the device's disk. Its methods block; writing raises OSError."""
+    """One folder on the device's disk. Its methods block; writing raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def load(self) -> RolloutState:
-        """Return what stands there. What is damaged is said in the log and counts as missing."""
-        good, before = self._version("good.json"), self._version("before.json")
+        """Return what is stored. A damaged file is logged and counts as missing."""
+        accepted = self._version("good.json")
+        previous = self._version("before.json")
+        # A damaged version in force: roll back to the one before it.
+        state = RolloutState(accepted=accepted or previous, previous=previous if accepted else None)
         try:
             notes = self._read("notes.json") or {}
-            trying, refused = notes.get("trying"), notes.get("refused")
+            on_trial, rejected = notes.get("trying"), notes.get("refused")
             return RolloutState(
-                good=good or before,
-                before=before if good else None,
-                trying=None if trying is None else _named(trying),
-                tries=int(notes.get("tries", 0)),
-                refused=None
-                if refused is None
-                else Rejection(_named(refused["what"]), str(refused["why"])),
+                accepted=state.accepted,
+                previous=state.previous,
+                on_trial=None if on_trial is None else _version_id(on_trial),
+                attempts=int(notes.get("tries", 0)),
+                rejected=None
+                if rejected is None
+                else Rejection(_version_id(rejected["what"]), str(rejected["why"])),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            log.error("what was noted of the site's configuration is damaged; it is forgotten")
-            return RolloutState(good=good or before, before=before if good else None)
+            log.error(
+                "%s is damaged and is ignored: a rejected version may be tried again",
+                self._folder / "notes.json",
+            )
+            return state
 
-    def save(self, standing: RolloutState) -> None:
-        """Write what has changed, each file whole or not at all."""
+    def save(self, state: RolloutState) -> None:
+        """Write the files that have changed, each one atomically."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for name, version in (("before.json", standing.before), ("good.json", standing.good)):
+        for name, version in (("before.json", state.previous), ("good.json", state.accepted)):
             if version is not None:
                 self._write(name, asdict(version))
-        notes = asdict(standing)
-        self._write("notes.json", {name: notes[name] for name in ("trying", "tries", "refused")})
+        rejected = state.rejected
+        self._write(
+            "notes.json",
+            {
+                "trying": None if state.on_trial is None else asdict(state.on_trial),
+                "tries": state.attempts,
+                "refused": None
+                if rejected is None
+                else {"what": asdict(rejected.id), "why": rejected.reason},
+            },
+        )
 
     def _version(self, name: str) -> SiteVersion | None:
         try:
-            said = self._read(name)
-            if said is None:
+            stored = self._read(name)
+            if stored is None:
                 return None
-            found = SiteVersion(int(said["version"]), str(said["digest"]), str(said["text"]))
-            found.document()
+            version = SiteVersion(
+                int(stored["version"]), str(stored["digest"]), str(stored["text"])
+            )
+            version.document()  # compares the text with its digest
         except (ValueError, KeyError, TypeError, ConfigError):
-            log.error("the site's configuration in %s is damaged", self._folder / name)
+            log.error(
+                "the site's configuration in %s is damaged and is ignored", self._folder / name
+            )
             return None
-        return found
+        return version
 
     def _read(self, name: str) -> Any:
-        """Return what a file says, None where it is not there; ValueError where it is no JSON."""
+        """Return the content of a file, None if it is missing; ValueError if it is not JSON."""
         try:
             return json.loads((self._folder / name).read_bytes())
         except FileNotFoundError:
@@ -77,12 +99,13 @@ class ConfigStore:
         path, data = self._folder / name, json.dumps(value).encode()
         if path.exists() and path.read_bytes() == data:
             return
-        beside = path.with_suffix(".new")
-        with beside.open("wb") as file:
+        temporary = path.with_suffix(".new")
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
+        # The rename is durable only after the folder is synced.
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -90,5 +113,5 @@ class ConfigStore:
             os.close(folder)
 
 
-def _named(said: dict[str, Any]) -> VersionId:
-    return VersionId(int(said["version"]), str(said["digest"]))
+def _version_id(stored: dict[str, Any]) -> VersionId:
+    return VersionId(int(stored["version"]), str(stored["digest"]))

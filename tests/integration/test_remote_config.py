@@ -16,7 +16,7 @@ import pytest
 
 from domain.site_config import canonical
 from edge_bridge.config import load
-from edge_bridge.remote_config.preflight import counting
+from edge_bridge.remote_config.preflight import fetch_config
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from stores.catalog.keys import create_key, list_keys, revoke_key
@@ -159,7 +159,7 @@ async def test_changes_are_applied_tried_and_taken_back(
     broken = {"id": "yard", "url": f"rtsp://{HOST}:1/none"}
     v3 = await site.set(site.camera("gate"), broken)
     await site.until(v2, "trying", f"version {v3} is on trial")
-    await site.until(v2, "refused", f"version {v3} is refused: {site.name}/yard", "gate", "yard")
+    await site.until(v2, "refused", f"version {v3} was rejected: {site.name}/yard", "gate", "yard")
 
     # Back to 2 by hand: a new number, the same content, nothing is interrupted.
     v4 = (await roll_back(site.web.catalog, site.name, v2, now_ms=T0, by="Ann", note="")).version
@@ -170,7 +170,7 @@ async def test_changes_are_applied_tried_and_taken_back(
         site.camera("gate"),
         {"id": "yard", "url": "rtsp://192.0.2.1/x", "username": "u", "password_env": "HOME"},
     )
-    after = await site.until(v4, "refused", f"version {v5} is refused", "gate", "yard")
+    after = await site.until(v4, "refused", f"version {v5} was rejected", "gate", "yard")
     assert [one["since_ms"] for one in before["cameras"]] == [
         one["since_ms"] for one in after["cameras"]
     ]
@@ -199,9 +199,9 @@ async def test_without_the_catalog_it_goes_on_with_what_it_kept(site: Site, tmp_
     v1 = await site.set(site.camera("gate"))
     before = await site.until(v1, "current", "", "gate")
     own = load(site.edge.config)
-    config, found, fault = await counting(own)
-    assert ([one.id for one in config.cameras], fault) == (["gate"], "")
-    assert found == f"version {v1}, cameras: 1"
+    preflight = await fetch_config(own)
+    assert ([one.id for one in preflight.config.cameras], preflight.error) == (["gate"], "")
+    assert preflight.summary == f"version {v1}, cameras: 1"
     file = tmp_path / "central.key"
     key, other = file.read_text(), await create_key(site.web.catalog, "x", T0, "acme/other")
     file.write_text(other)
@@ -218,10 +218,10 @@ async def test_without_the_catalog_it_goes_on_with_what_it_kept(site: Site, tmp_
     await site.edge.stop()
     await site.web.client.server.close()
     await asyncio.to_thread(site.edge.start)
-    last = await site.until(v1, "out-of-reach", "cannot be asked", "gate")
-    config, found, fault = await counting(own)
-    assert ([one.id for one in config.cameras], found) == (["gate"], "")
-    assert "cannot be asked" in fault
+    last = await site.until(v1, "out-of-reach", "cannot be reached", "gate")
+    preflight = await fetch_config(own)
+    assert ([one.id for one in preflight.config.cameras], preflight.summary) == (["gate"], "")
+    assert "cannot be reached" in preflight.error
     assert last["links"]["central"]["down_since_s"] is not None
 
 
@@ -234,7 +234,7 @@ async def test_a_version_during_whose_trial_the_program_ends_twice_is_refused(si
         await site.until(v1, "trying")
         site.edge.kill()
         await asyncio.to_thread(site.edge.start)
-    await site.until(v1, "refused", f"version {v2} is refused: the program ended twice", "gate")
+    await site.until(v1, "refused", f"version {v2} was rejected: the program ended twice", "gate")
 
 
 @pytest.mark.slow
@@ -249,7 +249,7 @@ async def test_the_model_and_the_uploads_change_while_recording_goes_on(
     last = await site.until(v2, "current", "", "gate")
     assert last["inference"] == "working"
     v3 = await site.set(gate, inference={"model": "none/card.yaml", "start_s": 60})
-    await site.until(v2, "refused", f"version {v3} is refused: Not taken over", "gate")
+    await site.until(v2, "refused", f"version {v3} was rejected: Not taken over", "gate")
     v4 = await site.set({**gate, "priority": 9}, **looks, upload={"concurrency": 2})
     last = await site.until(v4, "current", "", "gate")
     assert last["inference"] == "working"

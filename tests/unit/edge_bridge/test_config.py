@@ -44,7 +44,7 @@ def test_the_example_is_a_valid_configuration(tmp_path: Path) -> None:
 def test_privacy_masks_go_by_the_whole_id_and_engines_to_the_spool(tmp_path: Path) -> None:
     corner = [[0, 0], [0.5, 0], [0, 0.5]]
     config = load(changed(tmp_path, cameras=camera(privacy_masks=[corner])))
-    [(name, masks)] = config.privacy().items()
+    [(name, masks)] = config.privacy_masks().items()
     assert name == config.camera_id(config.cameras[0])
     assert masks == [[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)]]
     assert config.inference.gpu.engine_cache == config.spool.dir / "engines"

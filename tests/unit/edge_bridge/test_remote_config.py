@@ -12,7 +12,7 @@ from domain.site_config import MAX_BYTES, SiteVersion, canonical, check_secrets,
 from edge_bridge.config import EdgeConfig, load
 from edge_bridge.config.remote import CentralConfig
 from edge_bridge.remote_config.merge import merge
-from edge_bridge.remote_config.rollout import MOST_TRIES, RolloutState, Trial, VersionId
+from edge_bridge.remote_config.rollout import MAX_ATTEMPTS, RolloutState, Trial, VersionId
 from edge_bridge.remote_config.store import ConfigStore
 from tests.unit.edge_bridge.test_config import MINIMAL, changed
 
@@ -35,85 +35,85 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_any_order_of_offers_verdicts_and_ends(steps: list[tuple[int, str]]) -> None:
-    standing = RolloutState()
+    state = RolloutState()
     accepted: set[VersionId] = set()
     cut_short: dict[VersionId, int] = {}
     for number, outcome in steps:
         offer = version(number, number % 3)  # some differ by their number alone
         name = VersionId.of(offer)
-        if not standing.wants(offer):
-            known = {standing.good and VersionId.of(standing.good)}
-            known |= {standing.refused and standing.refused.what}
+        if not state.should_try(offer):
+            known = {state.accepted and VersionId.of(state.accepted)}
+            known |= {state.rejected and state.rejected.id}
             assert name in known
             continue
-        was = standing.good
-        begun = standing.begins(offer)
-        assert 1 <= begun.tries <= MOST_TRIES
-        assert begun.good == was  # a crash at any time boots what was in force
+        was = state.accepted
+        started = state.start_trial(offer)
+        assert 1 <= started.attempts <= MAX_ATTEMPTS
+        assert started.accepted == was  # a crash at any time boots what was in force
         match outcome:
             case "well":
-                standing = begun.accepts(offer)
+                state = started.accept(offer)
                 accepted.add(name)
-                assert standing.good == offer
-                assert standing.before is None or standing.before.digest != offer.digest or was
+                assert state.accepted == offer
+                assert state.previous is None or state.previous.digest != offer.digest or was
             case "badly":
-                standing = begun.refuses(offer, "no picture")
-                assert not standing.wants(offer)
+                state = started.reject(offer, "no picture")
+                assert not state.should_try(offer)
             case "stopped":
-                standing = begun.leaves_off()
-                assert standing.wants(offer)
+                state = started.abort()
+                assert state.should_try(offer)
             case "killed":
-                cut_short[name] = begun.tries
-                standing = begun.wakes()
-                assert standing.wants(offer) == (begun.tries < MOST_TRIES)
+                cut_short[name] = started.attempts
+                state = started.on_restart()
+                assert state.should_try(offer) == (started.attempts < MAX_ATTEMPTS)
         if outcome != "well":
-            assert standing.good == was
-        assert standing.good is None or VersionId.of(standing.good) in accepted
-        assert standing.before is None or VersionId.of(standing.before) in accepted
+            assert state.accepted == was
+        assert state.accepted is None or VersionId.of(state.accepted) in accepted
+        assert state.previous is None or VersionId.of(state.previous) in accepted
 
 
 #        0    4    8    12   16   20   24 s      until 20, steady 5
 CASES = {
-    "well from the start": (["", "", "", ""], ["waiting", "waiting", "good"]),
-    "comes late": (["x", "x", "x", "", "", ""], ["waiting"] * 5 + ["good"]),
-    "never comes": (["x"] * 8, ["waiting"] * 5 + ["bad"]),
-    "flaps": (["", "x", "", "x", "", "x"], ["waiting"] * 5 + ["bad"]),
+    "well from the start": (["", "", "", ""], ["pending", "pending", "passed"]),
+    "comes late": (["x", "x", "x", "", "", ""], ["pending"] * 5 + ["passed"]),
+    "never comes": (["x"] * 8, ["pending"] * 5 + ["failed"]),
+    "flaps": (["", "x", "", "x", "", "x"], ["pending"] * 5 + ["failed"]),
     "well at last, and given the time to prove it": (
         ["x"] * 5 + [""] * 3,
-        ["waiting"] * 7 + ["good"],
+        ["pending"] * 7 + ["passed"],
     ),
 }
 
 
 @pytest.mark.parametrize(("ails", "verdicts"), CASES.values(), ids=CASES.keys())
 def test_a_trial(ails: list[str], verdicts: list[str]) -> None:
-    trial, said = Trial(until_s=20, steady_s=5), []
+    trial, said = Trial(until_s=20, healthy_for_s=5), []
     for step, ail in enumerate(ails):
         trial, verdict, why = trial.judge(step * 4, {"gate": "no route"} if ail else {})
         said.append(verdict)
         assert bool(why) == bool(ail)
-        if verdict != "waiting":
+        if verdict != "pending":
             break
     assert said == verdicts
 
 
 def test_a_model_has_longer_but_a_camera_has_not() -> None:
-    trial = Trial(until_s=20, steady_s=5, longer_s=100)
-    assert trial.judge(119, {"inference": "loading"})[1] == "waiting"
-    assert trial.judge(120, {"inference": "loading"})[1] == "bad"
-    assert trial.judge(20, {"inference": "loading", "gate": "no route"})[1] == "bad"
+    trial = Trial(until_s=20, healthy_for_s=5, inference_extra_s=100)
+    assert trial.judge(119, {"inference": "loading"})[1] == "pending"
+    assert trial.judge(120, {"inference": "loading"})[1] == "failed"
+    assert trial.judge(20, {"inference": "loading", "gate": "no route"})[1] == "failed"
 
 
 def test_a_hopeless_trial_ends_at_once() -> None:
-    assert Trial(20, 5).judge(0, {}, "no model")[1:] == ("bad", "no model")
+    assert Trial(20, 5).judge(0, {}, "no model")[1:] == ("failed", "no model")
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     kept = ConfigStore(tmp_path / "central")
     assert kept.load() == RolloutState()
-    standing = RolloutState().begins(version(1)).accepts(version(1)).accepts(version(2))
+    state = RolloutState().start_trial(version(1)).accept(version(1)).accept(version(2))
     for each in (
-        standing, standing.begins(version(3)), standing.refuses(version(3), "ö\n\"'"),
+        state, state.start_trial(version(3)), state.reject(version(3), "ö\n\"'"),
     ):  # fmt: skip
         kept.save(each)
         assert kept.load() == each
@@ -125,23 +125,23 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
 )
 def test_what_is_damaged_falls_back(damage: bytes, tmp_path: Path) -> None:
     kept = ConfigStore(tmp_path)
-    kept.save(RolloutState().accepts(version(1)).accepts(version(2)).refuses(version(3), "x"))
+    kept.save(RolloutState().accept(version(1)).accept(version(2)).reject(version(3), "x"))
     (tmp_path / "notes.json").write_bytes(damage)
     loaded = kept.load()
-    assert (loaded.good, loaded.before) == (version(2), version(1))
+    assert (loaded.accepted, loaded.previous) == (version(2), version(1))
     (tmp_path / "good.json").write_bytes(damage)
-    assert kept.load().good == version(1)
+    assert kept.load().accepted == version(1)
     (tmp_path / "before.json").write_bytes(damage)
-    assert kept.load().good is None
+    assert kept.load().accepted is None
 
 
 def test_a_byte_that_turned_is_noticed(tmp_path: Path) -> None:
     kept = ConfigStore(tmp_path)
-    kept.save(RolloutState().accepts(version(1)).accepts(version(2)))
+    kept.save(RolloutState().accept(version(1)).accept(version(2)))
     said = json.loads((tmp_path / "good.json").read_text())
     said["text"] = said["text"].replace("192.0.2.9", "192.0.2.8")
     (tmp_path / "good.json").write_text(json.dumps(said))
-    assert kept.load().good == version(1)
+    assert kept.load().accepted == version(1)
 
 
 def own(tmp_path: Path) -> EdgeConfig:

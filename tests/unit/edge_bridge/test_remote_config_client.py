@@ -62,13 +62,13 @@ async def own(catalog: Catalog, tmp_path: Path) -> AsyncIterator[EdgeConfig]:
 
 async def test_a_version_and_its_tag(catalog: Catalog, own: EdgeConfig) -> None:
     assert own.central is not None
-    async with ConfigClient(own.central, own.site) as asking:
+    async with ConfigClient(own.central, own.site) as client:
         catalog.give(version(3))
-        assert await asking.newest() == version(3)
+        assert await client.newest() == version(3)
         catalog.status, catalog.body = 304, b""
-        assert await asking.newest() is None
-        asking.forget()
-        assert await asking.newest() is None
+        assert await client.newest() is None
+        client.forget()
+        assert await client.newest() is None
     path = "/api/v1/sites/acme/berlin/config"
     assert catalog.asked == [(path, None), (path, '"3"'), (path, None)]
 
@@ -94,7 +94,7 @@ GOOD = {"version": 1, "digest": version(1).digest, "document": version(1).text}
         (200, json.dumps({**GOOD, "version": 1 << 40}).encode(), StoreError, "sends no"),
         (200, json.dumps({**GOOD, "digest": "0" * 64}).encode(), StoreError, "sends no"),
         (200, json.dumps({**GOOD, "document": "{}"}).encode(), StoreError, "sends no"),
-        (200, b" " * (2 * MAX_BYTES + 10_000), StoreError, "larger than any may be"),
+        (200, b" " * (2 * MAX_BYTES + 10_000), StoreError, "larger than allowed"),
     ],
 )
 async def test_strange_answers(
@@ -103,27 +103,27 @@ async def test_strange_answers(
 ) -> None:  # fmt: skip
     assert own.central is not None
     catalog.status, catalog.body, catalog.headers = status, body, {"Location": "http://192.0.2.1/"}
-    async with ConfigClient(own.central, own.site) as asking:
+    async with ConfigClient(own.central, own.site) as client:
         with pytest.raises(kind, match=sentence) as caught:
-            await asking.newest()
+            await client.newest()
     assert KEY not in str(caught.value)
 
 
 async def test_what_cannot_be_read_is_a_sentence(own: EdgeConfig, tmp_path: Path) -> None:
     assert own.central is not None
     nowhere = own.central.model_copy(update={"ca_file": tmp_path / "none.pem"})
-    async with ConfigClient(nowhere, own.site) as asking:
+    async with ConfigClient(nowhere, own.site) as client:
         with pytest.raises(ConfigError, match=r"central.ca_file .* cannot be used"):
-            await asking.newest()
+            await client.newest()
     for text in ("", "two\nlines", "ö"):
         (tmp_path / "central.key").write_text(text)
-        async with ConfigClient(own.central, own.site) as asking:
+        async with ConfigClient(own.central, own.site) as client:
             with pytest.raises(ConfigError, match="the key is no key"):
-                await asking.newest()
+                await client.newest()
 
 
-class ConfigTarget:
-    """All works, at once."""
+class HealthyTarget:
+    """Everything works at once."""
 
     settled = True
 
@@ -133,11 +133,11 @@ class ConfigTarget:
     async def apply(self, config: EdgeConfig) -> None:
         self.applied.append([camera.url for camera in config.cameras])
 
-    def working(self) -> frozenset[str]:
+    def healthy(self) -> frozenset[str]:
         return frozenset()
 
-    def ailing(self, must: frozenset[str]) -> tuple[dict[str, str], str]:
-        del must
+    def unhealthy(self, required: frozenset[str]) -> tuple[dict[str, str], str]:
+        del required
         return {}, ""
 
 
@@ -148,20 +148,21 @@ async def test_a_disk_that_takes_nothing_is_said_and_nothing_is_tried(
     own.spool.dir.mkdir()
     (own.spool.dir / "central").write_text("in the way")
     catalog.give(version(1))
-    central, works = RemoteConfigManager(own, own.central, Link("central")), ConfigTarget()
-    assert central.boot() == own
-    running = asyncio.create_task(central.run(works))
+    manager = RemoteConfigManager(own, own.central, Link("central"))
+    target = HealthyTarget()
+    assert manager.boot() == own
+    running = asyncio.create_task(manager.run(target))
     try:
         await wait_for(
-            lambda: "cannot be kept" in central.told.detail, within_s=20, what="it is said"
+            lambda: "cannot be written" in manager.status.detail, within_s=20, what="it is said"
         )
-        assert (central.told.version, works.applied) == (None, [])
+        assert (manager.status.version, target.applied) == (None, [])
         (own.spool.dir / "central").unlink()
-        await wait_for(lambda: central.told.version == 1, within_s=30, what="it is tried then")
-        assert works.applied == [[CAMERA["url"]]]
+        await wait_for(lambda: manager.status.version == 1, within_s=30, what="it is tried then")
+        assert target.applied == [[CAMERA["url"]]]
     finally:
         running.cancel()
         await asyncio.wait([running])
     again = RemoteConfigManager(own, own.central, Link("central"))
     assert [camera.url for camera in again.boot().cameras] == [CAMERA["url"]]
-    assert again.told.version == 1
+    assert again.status.version == 1
