@@ -97,7 +97,7 @@ async def drained(queue: Queue) -> list[AnyEvent]:
     events: list[AnyEvent] = []
     empty = 0
     while empty < 3:
-        messages = await queue.receive(most=MAX_BATCH, wait_s=1, hidden_s=300)
+        messages = await queue.receive(max_messages=MAX_BATCH, wait_s=1, visibility_timeout_s=300)
         empty = 0 if messages else empty + 1
         events += [parse(message.body) for message in messages]
         await queue.delete([message.receipt for message in messages])

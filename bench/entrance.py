@@ -89,7 +89,7 @@ class Entrance:
 
     async def left_in_sqs(self) -> int:
         """Return how many messages the relay has not passed on yet."""
-        return await self._queue.waiting()
+        return await self._queue.message_count()
 
     async def _to_sqs(self) -> None:
         while True:
@@ -97,7 +97,7 @@ class Entrance:
             left: Sequence[bytes] = bodies
             while left:
                 try:
-                    left = [left[one.at] for one in await self._queue.send(left)]
+                    left = [left[one.index] for one in await self._queue.send(left)]
                 except StoreError:
                     await asyncio.sleep(PAUSE_S)
             self.by_sqs += len(bodies)

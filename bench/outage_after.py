@@ -95,7 +95,7 @@ class Afterwards:
             held = await verdict.counted(catalog, runs)
             answered = {camera: await api.detections(camera) for camera in {r.camera for r in runs}}
             missing = count_answered(answered, self.told)["detections_lost"]
-            left = await queue.waiting()
+            left = await queue.message_count()
             # A manifest may tell of a gap that late fragments of the window before have filled.
             loose = held.lost + held.doubled + held.unknown + held.waiting
             if not (loose or missing or left) or time.monotonic() > deadline_s:

@@ -99,7 +99,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
                 grace_ms=_of(args.grace, stands.grace_ms),
                 idle_ms=_of(args.idle, stands.idle_ms),
                 changed_ms=now_ms,
-                told=False,
+                published=False,
             )
             await set_camera_windows(catalog, decided, stands)
             stands = await publish(catalog, sender, decided, now_ms)
@@ -107,7 +107,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
 
 
 def _lengths(stands: CameraWindows, window_ms: int | None, now_ms: int) -> WindowLengths:
-    lengths = stands.in_time(now_ms).lengths
+    lengths = stands.with_future_boundary(now_ms).lengths
     return lengths if window_ms is None else lengths.changed(window_ms, now_ms + LEAD_MS)
 
 
@@ -132,7 +132,7 @@ def in_words(of: CameraWindows, defaults: Settings) -> str:
     ]
     grace_ms = defaults.grace_ms if of.grace_ms is None else of.grace_ms
     idle_ms = defaults.idle_ms if of.idle_ms is None else of.idle_ms
-    untold = "" if of.told or of.changed_ms is None else " (the stream is told by --all)"
+    untold = "" if of.published or of.changed_ms is None else " (the stream is told by --all)"
     return f"{', '.join(said)}; grace {_seconds(grace_ms)}, idle {_seconds(idle_ms)}{untold}"
 
 

@@ -86,7 +86,7 @@ async def rebuild(args: argparse.Namespace) -> CatalogReplayResult:
         copy_from = await _prepare(of, args.schema)
         dsn = of.database_url.get_secret_value()
         catalog = await stack.enter_async_context(Catalog(dsn, schema=args.schema))
-        if not await stack.enter_async_context(catalog.alone("replay catalog")):
+        if not await stack.enter_async_context(catalog.try_advisory_lock("replay catalog")):
             raise ConfigError("Another replay writes this catalog; wait for its end, or stop it.")
         progress = stack.enter_context(ProgressDisplay("catalog", "events"))
         if args.schema is not None and copy_from is None:

@@ -66,7 +66,7 @@ async def remake(args: argparse.Namespace) -> RechunkResult:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
         sender = await stack.enter_async_context(KafkaSender(settings))
-        if not await stack.enter_async_context(catalog.alone("replay chunks")):
+        if not await stack.enter_async_context(catalog.try_advisory_lock("replay chunks")):
             raise ConfigError("Another `vigil replay chunks` is at work; wait for its end.")
         cameras = await chosen(catalog, args.camera)
         now_ms = utc_ms()
@@ -81,4 +81,4 @@ async def remake(args: argparse.Namespace) -> RechunkResult:
 async def _reach_ms(settings: Settings, catalog: Catalog, camera: str) -> int:
     """Return how far back from now a window of the camera may still be open."""
     cut = await camera_windows(catalog, camera, settings.window_ms)
-    return settle_ms(settings) + cut.waits_longer_ms(settings.window_ms)
+    return settle_ms(settings) + cut.extra_wait_ms(settings.window_ms)

@@ -38,9 +38,9 @@ class AwsEndpoint:
     """Only for services that are not AWS's own."""
     ca_file: str | None = None
     """PEM file of a certificate authority of one's own."""
-    answer_s: int = 30
+    read_timeout_s: int = 30
     """How long an answer may take once the request is handed to the system."""
-    attempts: int = 3
+    max_attempts: int = 3
     """Attempts of each request; 1 for whoever tries again by itself."""
 
 
@@ -110,8 +110,8 @@ def open_client(
     config = AioConfig(
         region_name=endpoint.region,
         connect_timeout=5,
-        read_timeout=endpoint.answer_s,
-        retries={"mode": "standard", "max_attempts": endpoint.attempts},
+        read_timeout=endpoint.read_timeout_s,
+        retries={"mode": "standard", "max_attempts": endpoint.max_attempts},
         max_pool_connections=connections,
         tcp_keepalive=True,
         s3={"addressing_style": "path" if endpoint.url else "auto"},
@@ -191,7 +191,7 @@ class AwsService:
         context = open_client(self._service, self._endpoint, connections=self._connections)
         self._client = await self._stack.enter_async_context(context)
 
-    async def renew(self) -> None:
+    async def reload_credentials(self) -> None:
         """Read credentials again from their files or provider, at most every few seconds.
 
         Requests on their way end on the client that they began with.

@@ -115,7 +115,7 @@ class ObjectStore(AwsService):
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
 
-    async def answers(self) -> bool:
+    async def is_reachable(self) -> bool:
         """Return whether the store answers anything at all, be it a refusal."""
         try:
             await self._client.head_bucket(Bucket=self.bucket)

@@ -11,9 +11,9 @@ from domain.errors import CredentialsError, RefusedError, StoreError
 from stores.aws import AwsEndpoint, AwsService, connection_error_text, credentials_error_text
 
 MAX_BATCH = 10
-"""SQS's most messages a request."""
+"""The most messages that SQS takes in one request."""
 MAX_BATCH_BYTES = 256 << 10
-"""SQS's most bytes a request, all messages together."""
+"""The most bytes that SQS takes in one request, all messages together."""
 
 
 _SENDER_FAULT_CODES = {
@@ -27,11 +27,11 @@ _SENDER_FAULT_CODES = {
 class RejectedMessage:
     """One message of a batch that the queue did not take, while it may have taken others."""
 
-    at: int
+    index: int
     """Its place in the batch."""
-    its_fault: bool
+    sender_fault: bool
     """Whether sending it again is of no use; else the queue was at fault."""
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +104,18 @@ class Queue(AwsService):
                 )
                 for failed in answer.get("Failed", [])
             ),
-            key=lambda refusal: refusal.at,
+            key=lambda rejected: rejected.index,
         )
 
     async def receive(
-        self, *, most: int = MAX_BATCH, wait_s: int = 10, hidden_s: int = 60
+        self, *, max_messages: int = MAX_BATCH, wait_s: int = 10, visibility_timeout_s: int = 60
     ) -> list[QueueMessage]:
-        """Receive up to `most` messages, waiting for the first; they stay hidden a while."""
+        """Receive up to `max_messages`; wait `wait_s` for the first (long polling)."""
         answer = await self._call(
             "receive_message",
-            MaxNumberOfMessages=most,
+            MaxNumberOfMessages=max_messages,
             WaitTimeSeconds=wait_s,
-            VisibilityTimeout=hidden_s,
+            VisibilityTimeout=visibility_timeout_s,
             AttributeNames=["ApproximateReceiveCount"],
             MessageAttributeNames=["reason"],
         )
@@ -139,13 +139,13 @@ class Queue(AwsService):
             ]
             await self._call("delete_message_batch", Entries=entries)
 
-    async def waiting(self) -> int:
+    async def message_count(self) -> int:
         """Return how many messages there are, those being handled included; an estimate."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = await self._call("get_queue_attributes", AttributeNames=names)
         return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in names)
 
-    async def show_again(self, receipts: Sequence[str]) -> None:
+    async def make_visible(self, receipts: Sequence[str]) -> None:
         """Let received messages be received again at once; one that fails waits its time."""
         for start in range(0, len(receipts), MAX_BATCH):
             entries = [

@@ -31,13 +31,13 @@ async def received_messages(queue: Queue, *, most: int = MOST) -> AsyncIterator[
     try:
         quiet = 0
         while len(seen) < most and quiet < 2:  # SQS may answer with nothing though there is some
-            messages = await queue.receive(wait_s=1, hidden_s=HIDDEN_S)
+            messages = await queue.receive(wait_s=1, visibility_timeout_s=HIDDEN_S)
             new = [message for message in messages if message.id not in seen]
             quiet = 0 if new else quiet + 1
             seen |= {message.id: message for message in messages}
         yield list(seen.values())
     finally:
-        await queue.show_again([message.receipt for message in seen.values()])
+        await queue.make_visible([message.receipt for message in seen.values()])
 
 
 async def resolve(

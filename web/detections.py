@@ -30,7 +30,7 @@ class DetectionsView(View):
         least = parse_fraction(request, "min_score", 0.0)
         cursor = request.query.get("cursor")
         after = None if cursor is None else _place(cursor)
-        wanted = parse_model_filter(request)
+        model_filter = parse_model_filter(request)
         found = await require_camera(request)
         rows = await find_detections(
             await here.catalog.get(),
@@ -41,12 +41,12 @@ class DetectionsView(View):
             min_score=least,
             after=after,
             limit=limit + 1,
-            wanted=wanted,
+            model_filter=model_filter,
         )
         more = len(rows) > limit
         body = {
             "detections": [_described(row) for row in rows[:limit]],
-            "next": _cursor(rows[limit - 1].place) if more else None,
+            "next": _cursor(rows[limit - 1].cursor) if more else None,
         }
         response = web.json_response(body, headers={"Cache-Control": "no-store"})
         response.enable_compression()

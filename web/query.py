@@ -112,7 +112,7 @@ def parse_model_filter(request: web.Request) -> ModelFilter:
     if model == "all":
         if version is not None:
             raise bad_request("version: model=all takes none; name one model.")
-        return ModelFilter(everything=True)
+        return ModelFilter(all_models=True)
     try:
         check_version(model, version if version is not None else "0")
     except ConfigError as error:

@@ -69,13 +69,13 @@ class TimelineView(View):
         now_ms = here.clock_ms()
         stretch = parse_time_range(request, now_ms, longest_ms=LONGEST_MS)
         buckets = parse_int(request, "buckets", 600, 1, MAX_BUCKETS)
-        wanted = parse_model_filter(request)
+        model_filter = parse_model_filter(request)
         found = await require_camera(request)
         catalog = await here.catalog.get()
         footage, gaps = await coverage(catalog, found, stretch, now_ms)
         bucket_ms = bucket_length(stretch.from_ms, stretch.to_ms, buckets)
         seen = await detection_buckets(
-            catalog, found.id, stretch.from_ms, stretch.to_ms, bucket_ms, wanted=wanted
+            catalog, found.id, stretch.from_ms, stretch.to_ms, bucket_ms, model_filter=model_filter
         )
         body = {
             "from_ms": stretch.from_ms,

@@ -22,12 +22,12 @@ async def publish(
     catalog: Catalog, sender: EventSender, decided: CameraWindows, now_ms: int
 ) -> CameraWindows:
     """Tell the stream of one camera; returns what was told, whose last border may have moved."""
-    in_time = decided.in_time(now_ms)
+    in_time = decided.with_future_boundary(now_ms)
     if in_time != decided:
         await set_camera_windows(catalog, in_time, decided)
     await sender.send(in_time.event())
     await mark_published(catalog, in_time)
-    return replace(in_time, told=True)
+    return replace(in_time, published=True)
 
 
 async def publish_all(

@@ -53,7 +53,7 @@ class Fsck:
 
     async def _camera(self, camera: str) -> AsyncIterator[RepairOutcome]:
         cut = await camera_windows(self.catalog, camera, self.window_ms)
-        settle_ms = self.patience.settle_ms + cut.waits_longer_ms(self.window_ms)
+        settle_ms = self.patience.settle_ms + cut.extra_wait_ms(self.window_ms)
         patience = replace(self.patience, settle_ms=settle_ms)
         check = CameraCheck(self.store, self.catalog, camera, self.scope, patience, cut.lengths)
         checker = CameraChecker(check)

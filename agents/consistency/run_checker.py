@@ -46,7 +46,7 @@ class RunChecker:
             except InvalidIdError:
                 yield self._unknown(f"fragments/{self.camera}/{run}/", None)
                 continue
-            if run in known and known[run].over and run not in self._checked:
+            if run in known and known[run].ended_before and run not in self._checked:
                 continue  # it ended before the scope begins
             view = await self._view(run)
             async for seq, info, row in self._sides(run):

@@ -60,14 +60,14 @@ class Reconciler:
         Raises StoreError where S3 or the catalog fails: ask again, which is harmless.
         """
         cut = await camera_windows(self._catalog, camera, self._given.window_ms)
-        settle_ms = self._given.settle_ms + cut.waits_longer_ms(self._given.window_ms)
+        settle_ms = self._given.settle_ms + cut.extra_wait_ms(self._given.window_ms)
         self._of = replace(self._given, settle_ms=settle_ms)
         self._lengths = cut.lengths
         known = await index.known_runs(self._catalog, camera, self._of.since_ms)
         left = self._of.most
         waiting: list[str] = []
         names = [name async for name in bucket.runs(self._store, camera) if is_run(name)]
-        waiting = [run for run in names if run not in known or not known[run].over]
+        waiting = [run for run in names if run not in known or not known[run].ended_before]
         for start in range(0, len(waiting), RUNS_AT_ONCE):
             runs = waiting[start : start + RUNS_AT_ONCE]
             seen = await self._seen(camera, runs)

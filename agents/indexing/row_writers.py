@@ -18,7 +18,7 @@ from domain.events import (
 from domain.plausible import check_times
 from stores import catalog as index
 from stores.catalog import Catalog
-from stores.catalog.lost import index_lost
+from stores.catalog.index import index_lost
 
 Write = Callable[[Catalog, Sequence[Any], int], Awaitable[int]]
 

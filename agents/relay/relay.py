@@ -129,7 +129,9 @@ class Relay:
         backoff = RetryDelays()
         while not stop.is_set():
             try:
-                messages = await self._queue.receive(wait_s=2, hidden_s=VISIBILITY_TIMEOUT_S)
+                messages = await self._queue.receive(
+                    wait_s=2, visibility_timeout_s=VISIBILITY_TIMEOUT_S
+                )
                 if messages:
                     await self._queue.delete(await self._forward_batch(messages))
                 backoff = RetryDelays()
@@ -158,7 +160,7 @@ class Relay:
         ]
         if failures:
             safe = set(receipts)
-            await self._queue.show_again([m.receipt for m in messages if m.receipt not in safe])
+            await self._queue.make_visible([m.receipt for m in messages if m.receipt not in safe])
             await self._queue.delete(receipts)
             raise failures[0]
         return receipts

@@ -132,16 +132,16 @@ class OutboxSender:
             await self._failed(error)
             return
         self._spend(sum(map(len, batch.bodies)))
-        refused = {one.at for one in refusals}
+        refused = {one.index for one in refusals}
         taken = [what for at, what in enumerate(batch.settles) if at not in refused]
         for one in refusals:
-            if one.its_fault:
-                self._refused.one(batch.bodies[one.at], batch.settles[one.at], again=False)
+            if one.sender_fault:
+                self._refused.one(batch.bodies[one.index], batch.settles[one.index], again=False)
         if taken:
             self._to_sqs.succeeded()
             self._refused.taken()
         if refusals:
-            said = f"the queue refused {len(refusals)} messages ({refusals[0].why})."
+            said = f"the queue refused {len(refusals)} messages ({refusals[0].reason})."
             self._to_sqs.failed(StoreError(said))
         if any(what is not None for what in taken):
             await self._settle(taken)
@@ -150,10 +150,10 @@ class OutboxSender:
     async def _deliver_alone(self, suspect: Suspect) -> None:
         try:
             refusals = await self._queue.send([suspect.body])
-            if any(not one.its_fault for one in refusals):
-                raise StoreError(f"the queue refused a message ({refusals[0].why}).")
+            if any(not one.sender_fault for one in refusals):
+                raise StoreError(f"the queue refused a message ({refusals[0].reason}).")
             if refusals:
-                raise RefusedError(f"the queue refused a message ({refusals[0].why}).")
+                raise RefusedError(f"the queue refused a message ({refusals[0].reason}).")
         except RefusedError as error:
             if self._refused.one(suspect.body, suspect.what, suspect.again):
                 await self._give_up(suspect.what, str(error))
@@ -174,7 +174,7 @@ class OutboxSender:
     async def _failed(self, error: StoreError) -> None:
         self._to_sqs.failed(error)
         if isinstance(error, CredentialsError):
-            await self._queue.renew()
+            await self._queue.reload_credentials()
 
     async def _give_up(self, what: QueueItem, why: str) -> None:
         """Let go of what the queue never takes. Of notices and ends all stands in S3."""
@@ -235,7 +235,7 @@ class OutboxSender:
         except StoreError as error:
             self._to_s3.failed(error)
             if isinstance(error, CredentialsError):
-                await self._store.renew()
+                await self._store.reload_credentials()
             return False
         self._to_s3.succeeded()
         await self._owner.call(self._owner.spool.end_written, run, stands)

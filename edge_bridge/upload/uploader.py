@@ -45,7 +45,7 @@ class FragmentUploader:
         self._stored, self._put = stored, put
         self._choice, self._bandwidth, self._parallel = choice, bandwidth, parallel
         self._patience = AdaptiveTimeout()
-        self._hearing = StallProbe(store.answers)
+        self._hearing = StallProbe(store.is_reachable)
         self._stubborn = FragmentQuarantine()
         self._in_hand: set[FragmentId] = set()
         self._claiming = asyncio.Lock()
@@ -93,7 +93,7 @@ class FragmentUploader:
         self._parallel.failed()
         await self._adapted()
         if isinstance(error, CredentialsError):
-            await self._store.renew()
+            await self._store.reload_credentials()
 
     async def _adapted(self) -> None:
         metrics.UPLOADS_AT_ONCE.set(self._parallel.now)

@@ -13,9 +13,8 @@ from stores.catalog.index import (
     index_heartbeats,
     index_runs,
 )
-from stores.catalog.migrate import migrate, schema_status
+from stores.catalog.migrate import SchemaStatus, migrate, schema_status
 from stores.catalog.pool import Catalog
-from stores.catalog.schema_status import SchemaStatus
 
 __all__ = [
     "Catalog",

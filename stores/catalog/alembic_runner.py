@@ -18,8 +18,8 @@ from sqlalchemy.schema import CreateSchema
 
 from domain.errors import StoreError
 from stores.catalog.errors import error_text
+from stores.catalog.migrate import SchemaStatus
 from stores.catalog.pool import search_path
-from stores.catalog.schema_status import SchemaStatus
 
 _REFUSED = (
     OSError,

@@ -19,7 +19,7 @@ class CameraWindows:
     idle_ms: int | None = None
     changed_ms: int | None = None
     """When it was decided; None: nothing ever was."""
-    told: bool = False
+    published: bool = False
     """Whether the stream was told."""
 
     def event(self) -> CameraConfigured:
@@ -36,15 +36,15 @@ class CameraWindows:
             changed_ms=self.changed_ms,
         )
 
-    def in_time(self, now_ms: int) -> "CameraWindows":
+    def with_future_boundary(self, now_ms: int) -> "CameraWindows":
         """Return it with its last border moved ahead, where nobody was told of it in time."""
         steps = self.lengths.steps
-        if self.told or len(steps) == 1 or steps[-1][0] >= now_ms + LEAD_MS // 2:
+        if self.published or len(steps) == 1 or steps[-1][0] >= now_ms + LEAD_MS // 2:
             return self
         lengths = WindowLengths(steps[:-1]).changed(steps[-1][1], now_ms + LEAD_MS)
         return replace(self, lengths=lengths, changed_ms=now_ms)
 
-    def waits_longer_ms(self, window_ms: int) -> int:
+    def extra_wait_ms(self, window_ms: int) -> int:
         """Return how much longer than by the settings a fragment may wait for its chunk, at most.
 
         `window_ms` is the length that the settings say.

@@ -32,7 +32,7 @@ class DetectionRow:
     track: str | None
 
     @property
-    def place(self) -> PageCursor:
+    def cursor(self) -> PageCursor:
         """Where it stands in the order of pages."""
         return self.at_ms, self.run, self.pts, self.model, self.model_version, self.index
 
@@ -47,10 +47,10 @@ async def find_detections(
     min_score: float = 0.0,
     after: PageCursor | None = None,
     limit: int = 1_000,
-    wanted: ModelFilter = CURRENT_MODELS,
+    model_filter: ModelFilter = CURRENT_MODELS,
 ) -> list[DetectionRow]:
     """Return at most `limit` objects seen in [from, to), by time, those after `after`."""
-    choice = await resolve_filter(catalog, camera, from_ms, to_ms, wanted)
+    choice = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
     at_ms, run, pts, model, version, index = after or _START
     rows = await catalog.rows(
         "detections",

@@ -16,6 +16,7 @@ from domain.events import (
     Heartbeat,
     RunEnded,
     RunStarted,
+    WindowLost,
 )
 from domain.identity import run_started_ms
 from domain.seqs import SeqRanges
@@ -193,3 +194,19 @@ async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
         return _written(await connection.execute(sql("index_deleted"), to_json(events)))
+
+
+async def index_lost(catalog: Catalog, events: Sequence[WindowLost], now_ms: int) -> int:
+    """Store lost windows and remove the rows of their fragments; return how many were new."""
+    if not events:
+        return 0
+    rows = []
+    for event in events:
+        seqs = SeqRanges((gap.first_seq, gap.last_seq) for gap in event.gaps)
+        rows.append(
+            event.model_dump(mode="json")
+            | {"first_seq": event.gaps[0].first_seq, "seqs": _seq_multirange(seqs)}
+        )
+    async with catalog.transaction() as connection:
+        await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
+        return int(await connection.fetchval(sql("index_lost"), rows, now_ms))

@@ -24,7 +24,7 @@ class KnownRun:
     """A run that the catalog has heard of."""
 
     run: str
-    over: bool
+    ended_before: bool
     """It ended before the time that was asked about."""
     ended: bool
 

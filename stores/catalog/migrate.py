@@ -1,9 +1,22 @@
 """Asking for the version of the database's schema, and bringing it to the one that is needed."""
 
-from stores.catalog.schema_status import SchemaStatus
+from dataclasses import dataclass
 
 # Alembic and SQLAlchemy take longer to import than all else of a worker, and no worker migrates:
 # they are imported when they are needed (stores/catalog/alembic_runner.py).
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Which version the database has (None: none yet) and which one the program needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.current == self.needed
 
 
 async def schema_status(dsn: str) -> SchemaStatus:

@@ -14,12 +14,12 @@ class ModelFilter:
 
     model: str | None = None
     version: str | None = None
-    everything: bool = False
+    all_models: bool = False
 
     @property
     def current(self) -> bool:
         """Whether what is current decides."""
-        return self.model is None and not self.everything
+        return self.model is None and not self.all_models
 
 
 CURRENT_MODELS = ModelFilter()
@@ -29,15 +29,15 @@ CURRENT_MODELS = ModelFilter()
 class ResolvedModelFilter:
     """The same for one camera and time, as the statements take it."""
 
-    wanted: ModelFilter
+    model_filter: ModelFilter
     shown: Shown | None
-    """None: all that is wanted."""
+    """Which versions show when; None: the filter alone decides."""
 
     @property
     def values(self) -> tuple[object, ...]:
         """$4 .. $9 of part_shown.sql."""
         if self.shown is None:
-            return self.wanted.model, self.wanted.version, None, [], [], []
+            return self.model_filter.model, self.model_filter.version, None, [], [], []
         versions = sorted(self.shown.versions)
         return (
             None,
@@ -54,13 +54,17 @@ class ResolvedModelFilter:
 
 
 async def resolve_filter(
-    catalog: Catalog, camera: str, from_ms: int, to_ms: int, wanted: ModelFilter = CURRENT_MODELS
+    catalog: Catalog,
+    camera: str,
+    from_ms: int,
+    to_ms: int,
+    model_filter: ModelFilter = CURRENT_MODELS,
 ) -> ResolvedModelFilter:
-    """Return which detections of a camera in [from, to), by whole minutes, are wanted."""
-    if not wanted.current:
-        return ResolvedModelFilter(wanted, None)
+    """Return which detections of a camera in [from, to), by whole minutes, pass the filter."""
+    if not model_filter.current:
+        return ResolvedModelFilter(model_filter, None)
     rows = await catalog.rows("model_shown", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
-    return ResolvedModelFilter(wanted, shown(map(_replayed, rows)) if rows else None)
+    return ResolvedModelFilter(model_filter, shown(map(_replayed, rows)) if rows else None)
 
 
 def _replayed(row: Row) -> Replayed:

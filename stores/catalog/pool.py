@@ -137,7 +137,7 @@ class Catalog:
             raise StoreError(f"The catalog did not answer. {error_text(error)}") from error
 
     @asynccontextmanager
-    async def alone(self, what: str) -> AsyncIterator[bool]:
+    async def try_advisory_lock(self, what: str) -> AsyncIterator[bool]:
         """Hold `what` of this catalog for as long as it takes; yields False where another does."""
         if self._pool is None:
             raise StoreError("The catalog is not open.")

@@ -82,10 +82,10 @@ async def detection_buckets(
     to_ms: int,
     bucket_ms: int,
     *,
-    wanted: ModelFilter = CURRENT_MODELS,
+    model_filter: ModelFilter = CURRENT_MODELS,
 ) -> list[DetectionBucket]:
     """Return the buckets in which something was seen; they start at multiples of `bucket_ms`."""
-    choice = await resolve_filter(catalog, camera, from_ms, to_ms, wanted)
+    choice = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
     asked = (camera, from_ms, to_ms, *choice.values, bucket_ms)
     if bucket_ms % MINUTE_MS == 0:
         cut = choice.cut_minutes(from_ms, to_ms)

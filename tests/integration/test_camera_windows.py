@@ -118,7 +118,7 @@ async def test_an_operator_changes_and_sees_it(cloud: Cloud) -> None:
     assert (code, said.endswith("on; grace 4 s, idle 120 s\n")) == (0, True), said
     async with cloud.catalog() as catalog:
         stands = await camera_windows(catalog, camera, 10_000)
-    assert stands.told
+    assert stands.published
     from_ms, window_ms = stands.lengths.steps[-1]
     assert (from_ms % 30_000, window_ms) == (0, 30_000)
     assert from_ms > utc_ms()

@@ -14,7 +14,7 @@ from domain.events.registry import encode
 from domain.gaps import OBJECT_MISSING
 from domain.identity import fragment_key
 from stores.catalog import index_fragments
-from stores.catalog.lost import index_lost
+from stores.catalog.index import index_lost
 from stores.catalog.timeline import covered, reported_gaps
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, WINDOW_MS, Place, due_of, now_ms, place

@@ -24,7 +24,7 @@ async def test_what_is_too_large_is_at_fault_itself(services: Services) -> None:
 
 async def test_a_queue_that_is_not_there_is_no_fault_of_the_message(services: Services) -> None:
     async with make_queue(services.settings, services.settings.sqs_queue_url) as queue:
-        endpoint = dataclasses.replace(queue._endpoint, attempts=1)
+        endpoint = dataclasses.replace(queue._endpoint, max_attempts=1)
         async with Queue(endpoint, queue.url + "-of-nobody") as nobody:
             with pytest.raises(StoreError) as raised:
                 await nobody.send([b"hello"])

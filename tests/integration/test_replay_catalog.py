@@ -211,7 +211,7 @@ async def test_bad_arguments_are_told_in_a_sentence(at: Stage) -> None:
     ):
         with pytest.raises(ConfigError, match=says):
             await rebuild(arguments("catalog", *given))
-    async with at.catalog.alone("replay catalog") as mine:
+    async with at.catalog.try_advisory_lock("replay catalog") as mine:
         assert mine
         with pytest.raises(ConfigError, match="Another replay"):
             await rebuild(arguments("catalog"))

@@ -90,7 +90,7 @@ async def test_people_in_real_footage(at: Place) -> None:
     assert (replay.state, replay.pictures, replay.chunks) == ("done", 12, 2)
     assert replay.covered == Spans([(START_MS, START_MS + 12_000)])
     rows = await find_detections(at.catalog, at.camera, START_MS, START_MS + 12_000,
-                            wanted=ModelFilter("hog-people", "2"))  # fmt: skip
+                            model_filter=ModelFilter("hog-people", "2"))  # fmt: skip
     assert {row.at_ms for row in rows} <= {START_MS + 1_000 * n for n in range(12)}
     for second in range(0, 12, 4):
         here = [row for row in rows if row.at_ms == START_MS + 1_000 * second]
@@ -134,9 +134,11 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     assert replay.objects == len(fresh) > 20
     assert replay.covered == Spans([(START_MS, END_MS)])
     assert await versions(at, *span) == before, "nobody made it current"
-    assert await versions(at, *span, wanted=ModelFilter(*NEW)) == {"2": len(fresh)}
-    assert await versions(at, *span, wanted=ModelFilter("counting")) == before | {"2": len(fresh)}
-    everything = await versions(at, *span, wanted=ModelFilter(everything=True))
+    assert await versions(at, *span, model_filter=ModelFilter(*NEW)) == {"2": len(fresh)}
+    assert await versions(at, *span, model_filter=ModelFilter("counting")) == before | {
+        "2": len(fresh)
+    }
+    everything = await versions(at, *span, model_filter=ModelFilter(all_models=True))
     assert everything == before | {"2": len(fresh)}
 
     async def most(bucket_ms: int, **more) -> dict[int, int]:
@@ -158,7 +160,7 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     }
     assert await most(MINUTE_MS) == in_minutes
     assert max(in_minutes.values()) == 2
-    assert await most(MINUTE_MS, wanted=ModelFilter(everything=True)) == minutes
+    assert await most(MINUTE_MS, model_filter=ModelFilter(all_models=True)) == minutes
     newest = (await list_cameras(at.catalog, END_MS))[0].recent
     assert newest == (("thing", 4),), "the last minutes are counted whole"
 
@@ -178,7 +180,7 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     assert "3" not in await versions(at, *span), "made current again, it is the later one"
     await choose(at, NEWER, "done")
     await choose(at, NEWER, "dropping")
-    assert await versions(at, *span, wanted=ModelFilter(*NEWER)) == {"3": newer}
+    assert await versions(at, *span, model_filter=ModelFilter(*NEWER)) == {"3": newer}
     (dying,) = await book.list_replays(at.catalog, [at.camera], NEWER)
     assert await drop_replay(at.catalog, dying, "tests", now_ms()) == (newer, True)
     assert await drop_replay(at.catalog, dying, "tests", now_ms()) == (0, True)
@@ -277,7 +279,9 @@ async def test_a_chunk_that_cannot_be_read(at: Place) -> None:
     hole = (held.start_ms, held.start_ms + 2_000)
     assert replay.covered == Spans([(START_MS, hole[0]), (hole[1], START_MS + 20_000)])
     await choose(at, NEW, "current")
-    shown = await find_detections(at.catalog, at.camera, START_MS, END_MS, wanted=ModelFilter())
+    shown = await find_detections(
+        at.catalog, at.camera, START_MS, END_MS, model_filter=ModelFilter()
+    )
     old = {row.at_ms for row in shown if row.model_version == "1"}
     assert old == {*range(*hole, 1_000), *range(START_MS + 20_000, END_MS, 1_000)}
     # Repeated once the footage is there again, it looks at what it could not.
@@ -350,7 +354,7 @@ async def test_retention_deletes_detections_and_keeps_them_away(at: Place) -> No
     until_ms = M0 + 3 * MINUTE_MS
     gone = await delete_old_detections(at.catalog, at.camera, until_ms + 59_999)
     assert gone >= 2 * 2 * 240
-    everything = ModelFilter(everything=True)
+    everything = ModelFilter(all_models=True)
     left = await find_detections(at.catalog, at.camera, 0, 1 << 47, limit=5_000, wanted=everything)
     minutes = {row.at_ms - row.at_ms % MINUTE_MS for row in left}
     assert minutes == {second, until_ms, until_ms + MINUTE_MS}

@@ -112,7 +112,7 @@ async def test_it_is_said_and_tried_until_it_is_mended(
         SpoolThread, lambda: open_spool(tmp_path, "e1", PLENTY), changed
     )
     link = Link("s3")
-    endpoint = AwsEndpoint("eu-central-1", s3.url, attempts=1)
+    endpoint = AwsEndpoint("eu-central-1", s3.url, max_attempts=1)
     try:
         async with ObjectStore(endpoint, "bucket") as store:
             uploads = FragmentUploader(

@@ -146,7 +146,7 @@ async def test_poison_goes_to_the_dead_letter_queue(
     async with make_queue(cloud.settings, cloud.settings.sqs_dead_letter_url) as dead:
 
         async def arrived() -> bool:
-            for message in await dead.receive(wait_s=1, hidden_s=5):
+            for message in await dead.receive(wait_s=1, visibility_timeout_s=5):
                 if message.body == body:
                     found.append(message.reason or "")
                     await dead.delete([message.receipt])

@@ -62,7 +62,7 @@ class MemoryCloud:
         await self._operation(True)
         return standing is None
 
-    async def answers(self) -> bool:
+    async def is_reachable(self) -> bool:
         """As stores.objects.ObjectStore, but that it waits for the answer."""
         self.questions += 1
         await self.answering.wait()

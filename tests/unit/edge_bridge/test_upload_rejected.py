@@ -175,4 +175,4 @@ async def test_the_cloud_of_these_tests_refuses_as_the_queue_does() -> None:
     assert not cloud.messages
     cloud.poison_refuses_batch = False
     [refusal] = await cloud.send([b"good", b"bad"])
-    assert (refusal.at, refusal.its_fault, cloud.messages) == (1, True, [b"good"])
+    assert (refusal.index, refusal.sender_fault, cloud.messages) == (1, True, [b"good"])

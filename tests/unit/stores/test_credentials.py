@@ -41,7 +41,7 @@ async def address(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     port = runner.addresses[0][1]
-    yield AwsEndpoint("eu-central-1", f"http://127.0.0.1:{port}", attempts=1), file
+    yield AwsEndpoint("eu-central-1", f"http://127.0.0.1:{port}", max_attempts=1), file
     await runner.cleanup()
 
 
@@ -68,13 +68,13 @@ async def test_expired_credentials_are_read_again(
             await put(store)
         with pytest.raises(CredentialsError, match=r"refused \(.*ExpiredToken\): renew them"):
             await queue.send([b"message"])
-        await store.renew()
+        await store.reload_credentials()
         with pytest.raises(CredentialsError):  # the file says the same as before
             await put(store)
         write(file, "new")
         for _ in range(3):  # again and again is fine
-            await store.renew()
-            await queue.renew()
+            await store.reload_credentials()
+            await queue.reload_credentials()
         assert await put(store)
         assert await queue.send([b"message"]) == []
 
