@@ -1,8 +1,8 @@
-"""Fragments in, chunks decided: `faust -A agents.assemble worker`.
+"""The assembler's stage: fragments in, `chunk-due` out: `faust -A agents.assemble worker`.
 
-A decision is acknowledged before the table changes, and the table before the event is committed
-(tables/window_cache.py): after a crash in between, the event comes again and the same decision
-is sent again, which the joiner takes as done.
+Kafka acknowledges a decision before the table changes, and the table before the event's offset is
+committed (tables/window_cache.py). After a crash in between, the event comes again and the same
+decision is sent again. The joiner finds the chunk already made.
 """
 
 import logging
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 SEALS = Counter("vigil_windows_sealed", "Windows sealed, by reason", ("reason",), registry=REGISTRY)
 FRAGMENTS = Counter(
     "vigil_fragments",
-    "Fragments by what they were: new, late, duplicate, differs, refused",
+    "Fragments by kind: new, late, duplicate, differs, refused",
     ("was",),
     registry=REGISTRY,
 )
@@ -57,7 +57,7 @@ window_cache = WindowCache(app, table, rules)
 
 @handles(app, topics.FRAGMENT_ARRIVED)
 async def assemble(event: AnyEvent, record: Record) -> None:
-    """Take one event into the windows of its camera, or a tick into all of its partition's."""
+    """Apply an event to the windows of its camera, or a tick to all cameras of its partition."""
     now_ms = record.timestamp_ms
     check_times(event, now_ms)
     match event:
@@ -69,16 +69,17 @@ async def assemble(event: AnyEvent, record: Record) -> None:
                 LATE_SECONDS.observe(max(0, now_ms - event.end_ms) / 1_000)
             if was == "refused":
                 raise InvalidEventError(
-                    f"seq: its window already holds {rules.max_window_fragments} fragments, more "
+                    f"seq: its window already has {rules.max_window_fragments} fragments, more "
                     f"than any camera makes: check the recorder of {event.camera}"
                 )
             if was == "differs":
                 raise InvalidEventError(
-                    f"sha256: fragment {event.seq} of this run was told before with other bytes, "
-                    f"and the first counts: check whether two devices record {event.camera}"
+                    f"sha256: fragment {event.seq} of this run was already reported with different "
+                    f"bytes; the first report is kept: check whether two devices record "
+                    f"{event.camera}"
                 )
             if was == "duplicate":
-                window_cache.hold_commit(record)  # what it repeats may not be written yet
+                window_cache.hold_commit(record)  # the first report may not be written yet
                 return
         case RunEnded():
             windows = window_cache.for_update(event.camera, record)
@@ -91,30 +92,30 @@ async def assemble(event: AnyEvent, record: Record) -> None:
             windows = window_cache.for_update(event.camera, record)
             decided = windows.on_healed(event.run, event.window_start_ms, now_ms)
         case Tick():
-            await _pass_time(record)
+            await _on_tick(record)
             return
         case RunStarted():
             return
         case _:
-            raise InvalidEventError(f"type: {event.type} is nothing to assemble")
-    await _decide(windows, record, decided)
+            raise InvalidEventError(f"type: {event.type} cannot be assembled")
+    await _store_and_send(windows, record, decided)
 
 
-async def _pass_time(record: Record) -> None:
-    """Look for windows that are due for silence, in the cameras of the tick's partition."""
+async def _on_tick(record: Record) -> None:
+    """Seal windows that are due because no fragment came, for all cameras of the partition."""
     still_open = 0
     for camera in window_cache.cameras(record.partition):
         windows = window_cache.peek(camera)
         before = len(windows.runs)
         decided = windows.on_tick(record.timestamp_ms)
         if decided or len(windows.runs) != before:
-            await _decide(windows, record, decided)
+            await _store_and_send(windows, record, decided)
         still_open += windows.open_windows
     OPEN_WINDOWS.labels(str(record.partition)).set(still_open)
 
 
-async def _decide(windows: CameraWindows, record: Record, decided: list[Event]) -> None:
-    """Remember what changed and send what was decided."""
+async def _store_and_send(windows: CameraWindows, record: Record, decided: list[Event]) -> None:
+    """Store the changed windows and send the decided events."""
     await window_cache.update(windows, record, decided)
     for event in decided:
         if isinstance(event, ChunkDue):
@@ -134,7 +135,7 @@ async def _decide(windows: CameraWindows, record: Record, decided: list[Event]) 
 
 @app.timer(interval=app.settings.tick_ms / 1000)
 async def tick() -> None:
-    """Send a tick to each partition this worker has. A tick that fails is followed by another."""
+    """Send a tick to each partition of this worker. After a failure, the next tick is sent."""
     if not app.ready:
         return
     at_ms = utc_ms()
@@ -144,4 +145,4 @@ async def tick() -> None:
             try:
                 await codec.send(app, Tick(partition=tp.partition, at_ms=at_ms))
             except StoreError as error:
-                log.warning("no tick: %s", error, extra={"partition": tp.partition})
+                log.warning("tick not sent: %s", error, extra={"partition": tp.partition})

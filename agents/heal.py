@@ -1,6 +1,6 @@
-"""Heal requests in, what S3 holds and nobody announced out: `faust -A agents.heal worker`.
+"""The healer's stage: heal requests in, unannounced fragments out: `faust -A agents.heal worker`.
 
-An agent of its own, so that a slow S3 keeps no assembler waiting.
+It is a stage of its own, so that a slow S3 does not delay the assembler.
 """
 
 import logging
@@ -19,7 +19,9 @@ from streams.metrics import REGISTRY
 from streams.storage import catalog, object_store
 
 log = logging.getLogger(__name__)
-HEALED = Counter("vigil_fragments_healed", "Fragments found in S3 unannounced", registry=REGISTRY)
+HEALED = Counter(
+    "vigil_fragments_healed", "Fragments found in S3 that no event announced", registry=REGISTRY
+)
 
 app = worker_app("heal")
 store = object_store(app.settings)
@@ -28,9 +30,9 @@ index = catalog(app.settings)
 
 @handles(app, topics.HEAL_REQUESTED, isolated=True)
 async def heal(event: AnyEvent, record: Record) -> None:
-    """List, send what was unseen, then say so; all of it again where S3 or Kafka fails."""
+    """List S3, send the unannounced fragments, then `healed`; start again if S3 or Kafka fails."""
     if not isinstance(event, HealRequested):
-        raise InvalidEventError(f"type: {event.type} is no request to heal")
+        raise InvalidEventError(f"type: {event.type} is not a heal request")
 
     async def attempt() -> None:
         healer = Healer(await store.get(), utc_ms, await index.get())

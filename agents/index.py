@@ -36,29 +36,29 @@ app = worker_app("index")
 store = catalog(app.settings)
 
 
-def _writer(kind: RowWriter) -> GroupWriter[AnyEvent]:
+def _group_writer(rows: RowWriter) -> GroupWriter[AnyEvent]:
     async def write(events: Sequence[AnyEvent]) -> None:
-        await kind.write(await store.get(), events, utc_ms())
+        await rows.write(await store.get(), events, utc_ms())
 
-    return GroupWriter(write, most=kind.most, weigh=kind.weigh)
-
-
-_writers = {kind.name: _writer(kind) for kind in ROW_WRITERS}
+    return GroupWriter(write, max_weight=rows.max_weight, weigh=rows.weigh)
 
 
-def _believed(event: AnyEvent, record: Record) -> None:
+_writers = {rows.name: _group_writer(rows) for rows in ROW_WRITERS}
+
+
+def _check(event: AnyEvent, record: Record) -> None:
     row_writer_for(event, record.timestamp_ms)
 
 
 async def _index(arrivals: Sequence[Arrival]) -> None:
-    """Write events in their order: neighbours of one kind together."""
-    kept = [
-        (kind, event)
+    """Write events in their order. Neighbours of one kind are written together."""
+    to_write = [
+        (rows, event)
         for event, record in arrivals
-        if (kind := row_writer_for(event, record.timestamp_ms)) is not None
+        if (rows := row_writer_for(event, record.timestamp_ms)) is not None
     ]
-    for kind, some in groupby(kept, key=itemgetter(0)):
-        await _put(_writers[kind.name], [event for _, event in some], f"index {kind.name}")
+    for rows, group in groupby(to_write, key=itemgetter(0)):
+        await _put(_writers[rows.name], [event for _, event in group], f"index {rows.name}")
 
 
 async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: str) -> None:
@@ -66,38 +66,42 @@ async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: 
 
 
 @handles_batch(
-    app, topics.FRAGMENT_ARRIVED, most=FRAGMENTS.most, check=_believed, dead_lettered_by="assemble"
+    app,
+    topics.FRAGMENT_ARRIVED,
+    most=FRAGMENTS.max_weight,
+    check=_check,
+    dead_lettered_by="assemble",
 )
 async def index_fragments(arrivals: Sequence[Arrival]) -> None:
-    """Make fragments playable, and note runs' starts and ends."""
+    """Make fragments playable, and store run starts and run ends."""
     await _index(arrivals)
     for event, _ in arrivals:
         if isinstance(event, FragmentArrived):
             observe_fragment(event)
 
 
-@handles_batch(app, topics.CHUNK_COMPLETE, most=CHUNKS.most, check=_believed)
+@handles_batch(app, topics.CHUNK_COMPLETE, most=CHUNKS.max_weight, check=_check)
 async def index_chunks(arrivals: Sequence[Arrival]) -> None:
-    """Let chunks take over from their fragments."""
+    """Store chunks, which replace the rows of their fragments."""
     await _index(arrivals)
 
 
-@handles_batch(app, topics.DETECTION, most=DETECTIONS.most, check=_believed)
+@handles_batch(app, topics.DETECTION, most=DETECTIONS.max_weight, check=_check)
 async def index_detections(arrivals: Sequence[Arrival]) -> None:
-    """Add what models saw."""
+    """Store detections."""
     await _index(arrivals)
 
 
-@handles_batch(app, topics.HEARTBEAT, most=HEARTBEATS.most, check=_believed)
+@handles_batch(app, topics.HEARTBEAT, most=HEARTBEATS.max_weight, check=_check)
 async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
-    """Keep the newest word from each edge."""
+    """Store the newest heartbeat of each edge."""
     await _index(arrivals)
     for event, _ in arrivals:
         if isinstance(event, Heartbeat):
             observe_heartbeat(event)
 
 
-@handles_batch(app, topics.DELETED, most=DELETED.most, check=_believed)
+@handles_batch(app, topics.DELETED, most=DELETED.max_weight, check=_check)
 async def index_deletions(arrivals: Sequence[Arrival]) -> None:
-    """Remove what was deleted on purpose."""
+    """Apply tombstones: remove the rows of deleted footage."""
     await _index(arrivals)

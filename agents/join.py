@@ -1,7 +1,7 @@
-"""Chunks decided in, chunks made out: `faust -A agents.join worker`.
+"""The joiner's stage: `chunk-due` in, `chunk-complete` out: `faust -A agents.join worker`.
 
-`chunk-complete` goes out after the object and its manifest stand in S3. A camera's chunks are made
-in their order, those of several cameras beside each other, as many as memory allows.
+`chunk-complete` is sent after the object and its manifest are in S3. One camera's chunks are made
+in their order. Several cameras are joined in parallel, as many as memory allows.
 """
 
 import asyncio
@@ -27,16 +27,18 @@ from streams.metrics import REGISTRY, REVISIONS
 from streams.retry import Interrupted
 from streams.storage import catalog, object_store
 
-MOST = 32
-"""Events of one partition that are taken in hand together."""
+MAX_EVENTS = 32
+"""Events of one partition that are handled together."""
 LARGE_BYTES = 8 << 20
-LARGE_AT_ONCE, SMALL_AT_ONCE = 2, 12
-"""Chunks in the making: a large one takes up to 48 MiB of memory, a small one its own size."""
+"""A chunk above this size counts as large: joining it takes up to 48 MiB of memory."""
+MAX_LARGE_JOINS = 2
+MAX_SMALL_JOINS = 12
+"""Concurrency limits. A small chunk takes its own size of memory."""
 
 log = logging.getLogger(__name__)
-JOINED = Counter("vigil_chunks_joined", "Chunks that stand in S3", ("reason",), registry=REGISTRY)
+JOINED = Counter("vigil_chunks_joined", "Chunks written to S3", ("reason",), registry=REGISTRY)
 PASSED_OVER = Counter(
-    "vigil_chunks_passed_over", "Chunks not made since retention deleted them", registry=REGISTRY
+    "vigil_chunks_passed_over", "Chunks not made because retention deleted them", registry=REGISTRY
 )
 JOINED_BYTES = Counter("vigil_chunk_bytes", "Bytes of the chunks joined", registry=REGISTRY)
 
@@ -44,73 +46,73 @@ app = worker_app("join")
 store = object_store(app.settings)
 index = catalog(app.settings)
 FINAL = (NothingToJoinError, WindowDeletedError)
-_large = asyncio.Semaphore(LARGE_AT_ONCE)
-_small = asyncio.Semaphore(SMALL_AT_ONCE)
+_large = asyncio.Semaphore(MAX_LARGE_JOINS)
+_small = asyncio.Semaphore(MAX_SMALL_JOINS)
 
 
 def check(event: AnyEvent, record: Record) -> None:
-    """Refuse what is nothing to join."""
+    """Refuse events that are not `chunk-due`."""
     if not isinstance(event, ChunkDue):
-        raise InvalidEventError(f"type: {event.type} is nothing to join")
+        raise InvalidEventError(f"type: {event.type} cannot be joined")
 
 
-@handles_batch(app, topics.CHUNK_DUE, most=MOST, check=check)
+@handles_batch(app, topics.CHUNK_DUE, most=MAX_EVENTS, check=check)
 async def join(arrivals: Sequence[Arrival]) -> None:
-    """Join chunks and say that they are complete."""
+    """Join chunks and send `chunk-complete` for each."""
     by_camera: dict[bytes | None, list[Arrival]] = {}
     for arrival in arrivals:
         by_camera.setdefault(arrival.record.key, []).append(arrival)
-    await run_all(_in_order(each) for each in by_camera.values())
+    await run_all(_join_in_order(each) for each in by_camera.values())
 
 
-async def _in_order(arrivals: Sequence[Arrival]) -> None:
+async def _join_in_order(arrivals: Sequence[Arrival]) -> None:
     for event, record in arrivals:
         assert isinstance(event, ChunkDue)
         if app.consumer.interrupted.is_set():
             raise Interrupted("given back")
         with logs.LogContext(record, event):
-            for due in await _as_cut(event):
+            for due in await _in_existing_windows(event):
                 await _join(due)
 
 
-async def _as_cut(event: ChunkDue) -> list[ChunkDue]:
-    """Return what is due in the windows that a replay may have made of the footage meanwhile.
+async def _in_existing_windows(event: ChunkDue) -> list[ChunkDue]:
+    """Return the event, split by the windows that `vigil replay chunks` may have made since.
 
-    Replays leave windows alone that ended just now: of those the catalog is not asked.
+    A replay does not touch windows that ended just now, so these need no query of the catalog.
     """
     now_ms = utc_ms()
     if event.window_start_ms + event.window_ms + MARGIN_MS > now_ms:
         return [event]
-    opened = await app.retry(index.get, what="open catalog")
-    standing = await app.retry(
-        lambda: chunks_of_other_length(opened, event), what="look at windows"
+    opened_catalog = await app.retry(index.get, what="open catalog")
+    existing = await app.retry(
+        lambda: chunks_of_other_length(opened_catalog, event), what="read windows"
     )
-    return as_cut(event, standing)
+    return as_cut(event, existing)
 
 
 async def _join(event: ChunkDue) -> None:
     joiner = Joiner(await store.get(), utc_ms, index.get)
     size_bytes = sum(fragment.size_bytes for fragment in event.fragments)
 
-    async def in_turn() -> ChunkComplete:
+    async def within_limit() -> ChunkComplete:
         async with _large if size_bytes > LARGE_BYTES else _small:
             return await joiner.join(event)
 
     try:
-        complete = await app.retry(in_turn, what="join", final=FINAL)
+        complete = await app.retry(within_limit, what="join", final=FINAL)
     except WindowDeletedError:
         PASSED_OVER.inc()
-        log.info("passed over: retention deleted the window")
+        log.info("not joined: retention deleted the window")
         return
     except NothingToJoinError as error:
         lost = error.lost
         await app.retry(lambda: codec.send(app, lost), what="send window-lost")
         raise InvalidEventError(str(error)[:480]) from error
     await app.retry(lambda: codec.send(app, complete), what="send chunk-complete")
-    _note(complete)
+    _report(complete)
 
 
-def _note(complete: ChunkComplete) -> None:
+def _report(complete: ChunkComplete) -> None:
     JOINED.labels(complete.reason).inc()
     JOINED_BYTES.inc(complete.size_bytes)
     if complete.revision > 1:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from agents.configuration.publish import publish_all
 from agents.consistency.fsck import MARGIN_MS, settle_ms
-from agents.healing.reconciler import DAY_MS, MOST, ReconcileOptions, Reconciler
+from agents.healing.reconciler import DAY_MS, MAX_FRAGMENTS, ReconcileOptions, Reconciler
 from cli.durations import duration_ms
 from cli.passes import check_every, passes
 from domain.errors import ConfigError
@@ -45,9 +45,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--most",
         type=int,
-        default=MOST,
+        default=MAX_FRAGMENTS,
         metavar="N",
-        help=f"fragments of one camera in one pass (default {MOST})",
+        help=f"fragments of one camera in one pass (default {MAX_FRAGMENTS})",
     )
     parser.set_defaults(run=run)
 
@@ -85,13 +85,17 @@ async def _pass(
     now_ms = utc_ms()
     since_ms = parse_ms(args.since) if args.since else now_ms - LOOKS_BACK_MS
     what = ReconcileOptions(
-        since_ms, now_ms, settle_ms(settings, args.margin), settings.window_ms, most=args.most
+        since_ms,
+        now_ms,
+        settle_ms(settings, args.margin),
+        settings.window_ms,
+        max_fragments=args.most,
     )
     reconciler = Reconciler(store, catalog, what)
     fragments = ends = 0
     told = await publish_all(catalog, sender, now_ms, cameras)
     for camera in cameras:
-        async for event in reconciler.camera(camera):
+        async for event in reconciler.events_to_send(camera):
             await sender.send(event)
             found = isinstance(event, FragmentArrived)
             fragments, ends = fragments + found, ends + (not found)
@@ -102,8 +106,8 @@ async def _pass(
                 "fragments": fragments,
                 "ends": ends,
                 "told": len(told),
-                "in_work": reconciler.in_work,
-                "unreadable": reconciler.passed_over,
+                "in_work": reconciler.in_progress,
+                "unreadable": reconciler.unreadable,
             }
         ),
         flush=True,

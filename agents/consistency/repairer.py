@@ -42,7 +42,7 @@ class Repairer:
     def __init__(self, check: CameraCheck, sender: KafkaSender) -> None:
         self._check, self._sender = check, sender
         self._remover = Remover(check, sender)
-        self._reader = Healer(check.store, utc_ms)
+        self._healer = Healer(check.store, utc_ms)
         self._asked: list[tuple[Finding, FragmentArrived]] = []
 
     async def repair(self, finding: Finding) -> list[RepairOutcome]:
@@ -93,7 +93,7 @@ class Repairer:
 
     async def _event(self, run: str, seq: int) -> FragmentArrived:
         key = fragment_key(self._check.camera, run, seq)
-        event = await self._reader.fragment(ObjectInfo(key, 0, {}))
+        event = await self._healer.read_fragment(ObjectInfo(key, 0, {}))
         if event is None:
             raise ObjectMissingError(f"{key} went, or does not say what it is.")
         return event

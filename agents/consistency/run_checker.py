@@ -33,7 +33,7 @@ class RunChecker:
         self.scope, self.patience = check.scope, check.patience
         self.lengths = check.lengths
         self._checked = checked
-        self._reader = Healer(self.store, lambda: check.patience.now_ms)
+        self._healer = Healer(self.store, lambda: check.patience.now_ms)
         self.fragments = self.rows = self.in_work = 0
 
     async def findings(self) -> AsyncIterator[Finding]:
@@ -98,7 +98,7 @@ class RunChecker:
 
     async def _placed(self, finding: Finding, info: ObjectInfo) -> Finding | None:
         """Return the finding with the fragment's time, or None where it is none after all."""
-        event = await self._reader.fragment(info)
+        event = await self._healer.read_fragment(info)
         if event is None:
             says = "its object's metadata does not say which fragment it is, or says it wrongly"
             return replace(finding, kind="fragment-unreadable", says=says, mend=None)

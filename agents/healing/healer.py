@@ -1,7 +1,8 @@
-"""Healing: what stands in S3 below a run's prefix and was never heard of is sent as events.
+"""The healer: fragments in S3 that no event announced are sent as events.
 
-Retention deletes fragments that chunks hold, and footage for its age. Given the catalog, the
-healer tells of the first from their chunks, since they are no gap, and never of the second.
+Retention deletes fragments that are in chunks, and old footage. With a catalog, the healer
+announces the first from their chunk's manifest, because they are not missing. It never announces
+old footage again.
 """
 
 import logging
@@ -28,29 +29,29 @@ log = logging.getLogger(__name__)
 
 
 class Healer:
-    """Lists one bucket. `clock_ms` gives UTC in milliseconds."""
+    """Lists one bucket. `clock_ms` returns UTC in milliseconds."""
 
     def __init__(
         self, store: ObjectStore, clock_ms: Callable[[], int], catalog: Catalog | None = None
     ) -> None:
-        """Without a catalog it knows of no deletions."""
+        """Without a catalog it does not know deletions."""
         self._store = store
         self._clock_ms = clock_ms
         self._catalog = catalog
 
     async def heal(self, request: HealRequested) -> AsyncIterator[Event]:
-        """Yield the fragments unseen, the run's end where it stands, and `Healed` last.
+        """Yield the unannounced fragments, the run end if it exists, and `Healed` last.
 
-        One listing request per 1,000 keys and one HEAD per unseen fragment. Raises StoreError
-        where S3 or the catalog fails: then ask again from the start, which is harmless.
+        Sends one listing request per 1,000 keys and one HEAD per unannounced fragment. Raises
+        StoreError if S3 or the catalog fails: start again, which is harmless.
         """
         found = 0
-        async for fragment in self._unseen(request):
+        async for fragment in self._unannounced(request):
             found += 1
             yield fragment
         if (
             request.before_seq is None
-            and (end := await self.end(request.camera, request.run)) is not None
+            and (end := await self.read_run_end(request.camera, request.run)) is not None
         ):
             yield end
         yield Healed(
@@ -60,17 +61,18 @@ class Healer:
             found=found,
         )
 
-    async def _unseen(self, request: HealRequested) -> AsyncIterator[FragmentArrived]:
+    async def _unannounced(self, request: HealRequested) -> AsyncIterator[FragmentArrived]:
         known = SeqRanges(request.known)
         if self._catalog is not None:
+            # Retention deleted these fragments' own objects: the listing cannot find them.
             buried = await tombstones.deleted_seqs(self._catalog, request.camera, request.run)
             last = MAX_SEQ if request.before_seq is None else request.before_seq - 1
             asked = buried.within(request.after_seq + 1, last)
-            unheard = SeqRanges(hole for pair in asked.ranges for hole in known.missing(*pair))
-            async for told in tombstones.fragments_in_chunks(
-                self._catalog, request.camera, request.run, unheard
+            deleted = SeqRanges(hole for pair in asked.ranges for hole in known.missing(*pair))
+            async for fragment in tombstones.fragments_in_chunks(
+                self._catalog, request.camera, request.run, deleted
             ):
-                yield told
+                yield fragment
             known |= buried
         prefix = run_prefix(request.camera, request.run)
         start_after = (
@@ -84,42 +86,42 @@ class Healer:
                 continue
             if request.before_seq is not None and name.seq >= request.before_seq:
                 return
-            if (fragment := await self.fragment(info)) is not None:
-                yield fragment
+            if (unannounced := await self.read_fragment(info)) is not None:
+                yield unannounced
 
-    async def fragment(self, info: ObjectInfo) -> FragmentArrived | None:
-        """Return what an object's metadata says (one HEAD), or None where it is not believable."""
+    async def read_fragment(self, info: ObjectInfo) -> FragmentArrived | None:
+        """Return the event in an object's metadata (one HEAD), or None if it is invalid."""
         try:
             head = await self._store.head(info.key)
             fragment = FragmentArrived.from_metadata(dict(head.metadata))
         except ObjectMissingError:
-            return None  # deleted between listing and looking
+            return None  # deleted after the listing
         except ValidationError as error:
-            _not_taken(info.key, error.errors()[0]["msg"])
+            _log_ignored(info.key, error.errors()[0]["msg"])
             return None
         key = fragment_key(fragment.camera, fragment.run, fragment.seq)
         if key != info.key or fragment.size_bytes != head.size_bytes:
-            _not_taken(info.key, "key or size differ")
+            _log_ignored(info.key, "key or size differ")
             return None
         if too_far_ahead(fragment.start_ms, self._clock_ms()):
-            _not_taken(info.key, "it starts in the future")
+            _log_ignored(info.key, "it starts in the future")
             return None
         return fragment
 
-    async def end(self, camera: str, run: str) -> RunEnded | None:
-        """Return what a run's end.json says (one GET), or None without a believable one."""
+    async def read_run_end(self, camera: str, run: str) -> RunEnded | None:
+        """Return the event in a run's end.json (one GET), or None if it is missing or invalid."""
         key = run_end_key(camera, run)
         try:
             event = parse(await self._store.get(key))
         except ObjectMissingError:
             return None
         except InvalidEventError as error:
-            _not_taken(key, str(error))
+            _log_ignored(key, str(error))
             return None
         if isinstance(event, RunEnded) and (event.camera, event.run) == (camera, run):
             return event
         return None
 
 
-def _not_taken(key: str, reason: str) -> None:
-    log.warning("object not taken in: %s", reason, extra={"key": key})
+def _log_ignored(key: str, reason: str) -> None:
+    log.warning("object ignored: %s", reason, extra={"key": key})

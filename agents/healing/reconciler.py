@@ -1,10 +1,11 @@
-"""Announcing what stands in S3 and nobody announced: fragments without chunk and row, runs' ends.
+"""The reconciler: compares S3 with the catalog, and finds fragments and run ends to announce.
 
-Requests to S3 of one pass over one camera, at most (docs/design/consistency.md):
+It finds fragments that are in no chunk and have no row, and run ends that the catalog lacks.
+The most S3 requests of one pass over one camera (docs/design/consistency.md):
 
-    ceil((R + 1) / 1000)                 its R runs, listed
-  + sum of ceil((F + 2) / 1000)          of each run looked at: its F fragments from `since` on
-  + min(U, most)                         a HEAD for each fragment unannounced
+    ceil((R + 1) / 1000)                 list its R runs
+  + sum of ceil((F + 2) / 1000)          for each run checked: list its F fragments from `since` on
+  + min(U, max_fragments)                a HEAD for each unannounced fragment
   + E                                    a GET for each end.json that the catalog does not know
 """
 
@@ -16,115 +17,129 @@ from domain.events import FragmentArrived, RunEnded
 from domain.identity import fragment_key, is_run, run_started_ms
 from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
-from stores import bucket_listing as bucket
-from stores.catalog import Catalog
-from stores.catalog import inventory as index
+from stores import bucket_listing
+from stores.catalog import Catalog, inventory
 from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
 
-MOST = 20_000
-"""Fragments announced of one camera in one pass; the next goes on."""
-RUNS_AT_ONCE = 200
+MAX_FRAGMENTS = 20_000
+"""Fragments of one camera announced in one pass. The next pass announces more."""
+RUNS_PER_QUERY = 200
 DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileOptions:
-    """What a pass is about."""
+    """The limits of one pass."""
 
     since_ms: int
-    """Runs that ended before, and fragments of chunks before, are not looked for (UTC, ms)."""
+    """Runs that ended before, and fragments of earlier chunks, are not checked (UTC, ms)."""
     now_ms: int
     settle_ms: int
-    """What was written to S3 after now - settle may still be announced by itself."""
+    """Objects younger than this are skipped: their events may still be on their way."""
     window_ms: int
-    """As the settings say it; what a camera was told otherwise is read for each."""
-    most: int = MOST
+    """The default of the settings. A camera's own window lengths are read from the catalog."""
+    max_fragments: int = MAX_FRAGMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownSeqs:
+    """What the catalog knows of one run."""
+
+    known: SeqRanges
+    """Seqs that need no event: they have a row, are in a chunk, or were deleted."""
+    in_old_chunks: SeqRanges
+    """Seqs in chunks of windows before `since`."""
 
 
 class Reconciler:
-    """Looks through cameras of one bucket and one catalog. Changes nothing by itself."""
+    """Checks cameras of one bucket and one catalog. It only reads; the caller sends the events."""
 
-    def __init__(self, store: ObjectStore, catalog: Catalog, of: ReconcileOptions) -> None:
-        self._store, self._catalog = store, catalog
-        self._given = self._of = of
-        self._lengths = WindowLengths.always(of.window_ms)
-        self._reader = Healer(store, lambda: of.now_ms)
-        self.in_work = 0
-        self.passed_over = 0
-        """Fragments whose objects do not say what they are."""
+    def __init__(self, store: ObjectStore, catalog: Catalog, options: ReconcileOptions) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._defaults = options
+        self._options = options
+        self._lengths = WindowLengths.always(options.window_ms)
+        self._healer = Healer(store, lambda: options.now_ms)
+        self.in_progress = 0
+        """Objects that are too young to be judged."""
+        self.unreadable = 0
+        """Fragments whose metadata is invalid."""
 
-    async def camera(self, camera: str) -> AsyncIterator[FragmentArrived | RunEnded]:
-        """Yield what is to be sent, a run's end after its fragments.
+    async def events_to_send(self, camera: str) -> AsyncIterator[FragmentArrived | RunEnded]:
+        """Yield the missing events, a run's end after its fragments.
 
-        Raises StoreError where S3 or the catalog fails: ask again, which is harmless.
+        Raises StoreError if S3 or the catalog fails: start again, which is harmless.
         """
-        cut = await camera_windows(self._catalog, camera, self._given.window_ms)
-        settle_ms = self._given.settle_ms + cut.extra_wait_ms(self._given.window_ms)
-        self._of = replace(self._given, settle_ms=settle_ms)
-        self._lengths = cut.lengths
-        known = await index.known_runs(self._catalog, camera, self._of.since_ms)
-        left = self._of.most
-        waiting: list[str] = []
-        names = [name async for name in bucket.runs(self._store, camera) if is_run(name)]
-        waiting = [run for run in names if run not in known or not known[run].ended_before]
-        for start in range(0, len(waiting), RUNS_AT_ONCE):
-            runs = waiting[start : start + RUNS_AT_ONCE]
-            seen = await self._seen(camera, runs)
+        windows = await camera_windows(self._catalog, camera, self._defaults.window_ms)
+        settle_ms = self._defaults.settle_ms + windows.extra_wait_ms(self._defaults.window_ms)
+        self._options = replace(self._defaults, settle_ms=settle_ms)
+        self._lengths = windows.lengths
+        known = await inventory.known_runs(self._catalog, camera, self._options.since_ms)
+        left = self._options.max_fragments
+        names = [name async for name in bucket_listing.runs(self._store, camera) if is_run(name)]
+        to_check = [run for run in names if run not in known or not known[run].ended_before]
+        for start in range(0, len(to_check), RUNS_PER_QUERY):
+            runs = to_check[start : start + RUNS_PER_QUERY]
+            seqs = await self._known_seqs(camera, runs)
             for run in runs:
                 ended = run in known and known[run].ended
-                async for event in self._run(camera, run, seen[run], ended=ended, most=left):
+                async for event in self._check_run(
+                    camera, run, seqs[run], ended=ended, max_fragments=left
+                ):
                     left -= isinstance(event, FragmentArrived)
                     yield event
 
-    async def _seen(self, camera: str, runs: list[str]) -> dict[str, tuple[SeqRanges, SeqRanges]]:
-        """Return of each run the seqs that need no notice, and those chunks held before since."""
-        of = self._of
-        held = await index.seqs_in_chunks(self._catalog, camera, runs)
-        before = await index.seqs_in_chunks(
-            self._catalog, camera, runs, but=(self._lengths.window(of.since_ms)[0], 1 << 47)
+    async def _known_seqs(self, camera: str, runs: list[str]) -> dict[str, _KnownSeqs]:
+        """Return by run which seqs need no event."""
+        options = self._options
+        chunks = await inventory.seqs_in_chunks(self._catalog, camera, runs)
+        since_window_ms = self._lengths.window(options.since_ms)[0]
+        before = await inventory.seqs_in_chunks(
+            self._catalog, camera, runs, but=(since_window_ms, 1 << 47)
         )
-        rows = await index.seqs_with_rows(self._catalog, camera, runs)
-        buried = await index.deleted_fragments(self._catalog, camera, runs, of.now_ms)
+        rows = await inventory.seqs_with_rows(self._catalog, camera, runs)
+        buried = await inventory.deleted_fragments(self._catalog, camera, runs, options.now_ms)
         found = {}
         for run in runs:
-            seen = rows.get(run, SeqRanges())
-            if run in held:
-                seen |= held[run].seqs | held[run].left_out
+            known = rows.get(run, SeqRanges())
+            if run in chunks:
+                known |= chunks[run].seqs | chunks[run].left_out
             for each in buried.get(run, ()):
-                seen |= each
-            found[run] = seen, before[run].seqs if run in before else SeqRanges()
+                known |= each
+            found[run] = _KnownSeqs(known, before[run].seqs if run in before else SeqRanges())
         return found
 
-    async def _run(
-        self, camera: str, run: str, seen: tuple[SeqRanges, SeqRanges], *, ended: bool, most: int
+    async def _check_run(
+        self, camera: str, run: str, seqs: _KnownSeqs, *, ended: bool, max_fragments: int
     ) -> AsyncIterator[FragmentArrived | RunEnded]:
-        known, before = seen
-        began_before = run_started_ms(run) < self._of.since_ms
-        last = before.ranges[-1][1] if before and began_before else -1
+        began_before = run_started_ms(run) < self._options.since_ms
+        # A long run began before `since`: list only what comes after its last old chunk.
+        last = seqs.in_old_chunks.ranges[-1][1] if seqs.in_old_chunks and began_before else -1
         after = fragment_key(camera, run, last) if last >= 0 else ""
-        end_stands = False
-        async for seq, info in bucket.fragments(self._store, camera, run, after):
-            is_end = seq is None and bucket.is_run_end(camera, run, info.key) and not ended
-            if not is_end and (seq is None or seq in known):
+        has_end = False
+        async for seq, info in bucket_listing.fragments(self._store, camera, run, after):
+            is_end = seq is None and bucket_listing.is_run_end(camera, run, info.key) and not ended
+            if not is_end and (seq is None or seq in seqs.known):
                 continue
-            if info.modified_ms + self._of.settle_ms > self._of.now_ms:
-                self.in_work += 1
+            if info.modified_ms + self._options.settle_ms > self._options.now_ms:
+                self.in_progress += 1
                 continue
             if seq is None:
-                end_stands = True
+                has_end = True
                 continue
-            if most <= 0:
+            if max_fragments <= 0:
                 return
-            most -= 1
-            event = await self._reader.fragment(info)
+            max_fragments -= 1
+            event = await self._healer.read_fragment(info)
             if event is None:
-                self.passed_over += 1
-            elif not await index.covering_chunk_deleted(
+                self.unreadable += 1
+            elif not await inventory.covering_chunk_deleted(
                 self._catalog, camera, run, event.start_ms, self._lengths.at(event.start_ms)
             ):
                 yield event
-        if end_stands:
-            end = await self._reader.end(camera, run)
+        if has_end:
+            end = await self._healer.read_run_end(camera, run)
             if end is not None:
                 yield end

@@ -1,8 +1,8 @@
-"""Writing together what comes at the same time, without acknowledging anything early.
+"""Group commit: write together what arrives at the same time, and acknowledge nothing early.
 
-Partitions are worked on beside each other, each awaiting the write of its own events. While one
-write is on its way, what the others bring gathers and becomes the next one: batches grow with the
-load and nobody waits for a timer.
+Partitions are handled in parallel, and each waits until its own events are written. While one write
+runs, the events of the others wait and become the next write. So batches grow with the load, and
+no timer delays them.
 
     partition 0  --aa-------ddd--
     partition 1  ----b----------e
@@ -20,8 +20,8 @@ from domain.errors import StoreError
 T = TypeVar("T")
 
 
-class _Put:
-    """One caller: how many of its items are not written yet, and what it waits for."""
+class _PendingPut:
+    """One call of put: how many of its items are not written yet, and the future it waits for."""
 
     __slots__ = ("done", "left")
 
@@ -31,33 +31,33 @@ class _Put:
 
 
 class GroupWriter(Generic[T]):
-    """Calls `write` with all items that wait, of at most `most` weight, one call at a time.
+    """Calls `write` with all waiting items, of at most `max_weight`, one call at a time.
 
-    `weigh` says how much an item is, in rows; a heavier one goes alone.
+    `weigh` returns an item's weight, in rows. An item above `max_weight` is written alone.
     """
 
     def __init__(
         self,
         write: Callable[[Sequence[T]], Awaitable[None]],
         *,
-        most: int,
+        max_weight: int,
         weigh: Callable[[T], int] = lambda _item: 1,
     ) -> None:
         self._write = write
-        self._most = most
+        self._max_weight = max_weight
         self._weigh = weigh
-        self._waiting: deque[tuple[T, _Put]] = deque()
+        self._waiting: deque[tuple[T, _PendingPut]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
     async def put(self, items: Sequence[T]) -> None:
-        """Return when `items` are written; raises what writing one of them raised.
+        """Return when `items` are written. Raises what writing one of them raised.
 
-        An error that is no StoreError is one item's own fault: then the group is written in halves,
-        down to that item, so that the others do not suffer.
+        An error other than StoreError is the fault of one item. Then the group is split in halves
+        and written again, down to that item, so that the other items are written.
         """
         if not items:
             return
-        put = _Put(len(items))
+        put = _PendingPut(len(items))
         self._waiting.extend((item, put) for item in items)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.ensure_future(self._run())
@@ -67,20 +67,20 @@ class GroupWriter(Generic[T]):
         while group := self._next_group():
             await self._write_group(group)
 
-    def _next_group(self) -> list[tuple[T, _Put]]:
-        group: list[tuple[T, _Put]] = []
+    def _next_group(self) -> list[tuple[T, _PendingPut]]:
+        group: list[tuple[T, _PendingPut]] = []
         weight = 0
         while self._waiting:
             item, put = self._waiting[0]
-            if not put.done.done():  # else nobody waits for it any more
+            if not put.done.done():  # else its caller was cancelled or has failed
                 weight += self._weigh(item)
-                if group and weight > self._most:
+                if group and weight > self._max_weight:
                     break
                 group.append((item, put))
             self._waiting.popleft()
         return group
 
-    async def _write_group(self, group: Sequence[tuple[T, _Put]]) -> None:
+    async def _write_group(self, group: Sequence[tuple[T, _PendingPut]]) -> None:
         try:
             await self._write([item for item, _ in group])
         except Exception as error:

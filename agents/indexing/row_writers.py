@@ -1,4 +1,4 @@
-"""What becomes of each event in the catalog: the rules that the indexer and a replay share."""
+"""Which rows of the catalog each event becomes. The indexer and a replay share these rules."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,15 @@ from domain.events import (
     WindowLost,
 )
 from domain.plausible import check_times
-from stores import catalog as index
-from stores.catalog import Catalog
+from stores.catalog import (
+    Catalog,
+    index_chunks,
+    index_deleted,
+    index_detections,
+    index_fragments,
+    index_heartbeats,
+    index_runs,
+)
 from stores.catalog.index import index_lost
 
 Write = Callable[[Catalog, Sequence[Any], int], Awaitable[int]]
@@ -25,49 +32,49 @@ Write = Callable[[Catalog, Sequence[Any], int], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class RowWriter:
-    """Events that are written together."""
+    """Writes one kind of events to the catalog."""
 
     name: str
     """In the plural: fragments, chunks."""
-    most: int
-    """How many go into one transaction, by weight."""
+    max_weight: int
+    """The most that one transaction writes, by weight."""
     write: Write
-    """Of catalog, events and now (UTC ms): writes them and returns how many changed anything."""
+    """Takes the catalog, events and now (UTC ms); returns how many events changed a row."""
     weigh: Callable[[Any], int] = lambda _event: 1
-    """How much one event counts: where it can be thousands of rows, its rows."""
+    """Returns an event's weight: 1, or its rows where one event can be thousands of rows."""
 
 
-def _objects(event: Detection) -> int:
+def _detection_rows(event: Detection) -> int:
     return 1 + sum(len(frame.objects) for frame in event.frames)
 
 
 async def _runs(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
-    return await index.index_runs(catalog, events)
+    return await index_runs(catalog, events)
 
 
 async def _detections(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
-    return await index.index_detections(catalog, events)
+    return await index_detections(catalog, events)
 
 
 async def _deleted(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
-    return await index.index_deleted(catalog, events)
+    return await index_deleted(catalog, events)
 
 
-FRAGMENTS = RowWriter("fragments", 500, index.index_fragments)
+FRAGMENTS = RowWriter("fragments", 500, index_fragments)
 RUNS = RowWriter("runs", 500, _runs)
-CHUNKS = RowWriter("chunks", 50, index.index_chunks)
+CHUNKS = RowWriter("chunks", 50, index_chunks)
 LOST = RowWriter("lost windows", 50, index_lost)
-DETECTIONS = RowWriter("detections", 1_000, _detections, _objects)
-HEARTBEATS = RowWriter("heartbeats", 500, index.index_heartbeats)
+DETECTIONS = RowWriter("detections", 1_000, _detections, _detection_rows)
+HEARTBEATS = RowWriter("heartbeats", 500, index_heartbeats)
 DELETED = RowWriter("deletions", 500, _deleted)
 ROW_WRITERS = (FRAGMENTS, RUNS, CHUNKS, LOST, DETECTIONS, HEARTBEATS, DELETED)
 
 
 def row_writer_for(event: AnyEvent, logged_ms: int) -> RowWriter | None:
-    """Return how an event is written, None where the catalog keeps nothing of it.
+    """Return the writer for an event, or None if the catalog does not store such events.
 
-    `logged_ms` is when it was sent (UTC), the same at every reading. Raises InvalidEventError
-    where it must not be believed.
+    `logged_ms` is the time of its Kafka message (UTC), the same at every reading. Raises
+    InvalidEventError if its times are not plausible.
     """
     check_times(event, logged_ms)
     match event:
@@ -86,4 +93,4 @@ def row_writer_for(event: AnyEvent, logged_ms: int) -> RowWriter | None:
         case Deleted():
             return DELETED
         case _:
-            return None  # healing, ticks and what is due are for others
+            return None  # heal requests, ticks and chunk-due are for the other stages

@@ -1,4 +1,4 @@
-"""Work done beside each other, of which all is over when this returns."""
+"""Run several coroutines at the same time, and wait until all of them have ended."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -8,13 +8,13 @@ from domain.errors import InvalidEventError
 from streams.retry import Interrupted
 
 
-async def run_all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all to their ends, then raise what went wrong.
+async def run_all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all coroutines to their ends, then raise the worst failure.
 
-    Of several failures the worst is raised: what ends the process before what is given back, and
-    that before what is refused. Cancelled, it cancels all of them and waits.
+    The order from worst: an error that ends the process, an interruption, a refused event.
+    When this is cancelled, it cancels all coroutines and waits for them.
     """
-    tasks = [asyncio.create_task(work) for work in works]
+    tasks = [asyncio.create_task(each) for each in coroutines]
     if not tasks:
         return
     try:

@@ -1,4 +1,4 @@
-"""Why a chunk is not made, or not of all its fragments."""
+"""Why a chunk is not made, or is made without some of its fragments."""
 
 import logging
 from collections.abc import Awaitable, Sequence
@@ -8,10 +8,11 @@ from domain.events import ChunkDue, FragmentRef, Gap, WindowLost
 from domain.gaps import OBJECT_MISSING
 
 log = logging.getLogger(__name__)
+MAX_REASON_CHARS = 500
 
 
-class LeftOutError(StoreError):
-    """Bytes of fragments cannot be had as promised: the chunk is made without them."""
+class FragmentsLeftOutError(StoreError):
+    """Some fragments cannot be read. The chunk is made without them."""
 
     def __init__(self, reasons: dict[int, str]) -> None:
         super().__init__("; ".join(f"fragment {seq}: {why}" for seq, why in reasons.items()))
@@ -20,11 +21,11 @@ class LeftOutError(StoreError):
 
 
 class WindowDeletedError(StoreError):
-    """Retention deleted the window: nothing of it may come back."""
+    """Retention deleted the window. Its chunk must not be made again."""
 
 
 class NothingToJoinError(StoreError):
-    """None of a window's fragments can be read; the text says why for each."""
+    """No fragment of a window can be read. The text gives the reason for each."""
 
     def __init__(self, due: ChunkDue, gaps: Sequence[Gap], lost_ms: int) -> None:
         super().__init__(
@@ -39,39 +40,41 @@ class NothingToJoinError(StoreError):
             gaps=list(gaps),
             lost_ms=lost_ms,
         )
-        """What the catalog is to be told."""
+        """The event to send, so that the catalog shows the gap."""
 
 
 async def unreadable_reason(reading: Awaitable[object]) -> str | None:
-    """Wait, and return why a fragment is left out; None where it was read."""
+    """Wait for a fragment; return why it cannot be read, or None if it was read."""
     try:
         await reading
     except ObjectMissingError:
         return OBJECT_MISSING
     except IntegrityError as error:
-        return f"its bytes are not those told: {error}"
+        return f"its bytes differ from its event: {error}"
     except MediaError as error:
-        return f"it is no readable video: {error}"
+        return f"it is not a readable video: {error}"
     return None
 
 
-def told(due: ChunkDue, fragments: Sequence[FragmentRef], reasons: dict[int, str]) -> list[Gap]:
-    """Say which fragments are left out, and return their gaps."""
-    out = [each for each in fragments if each.seq in reasons]
-    for each in out:
+def report_left_out(
+    due: ChunkDue, fragments: Sequence[FragmentRef], reasons: dict[int, str]
+) -> list[Gap]:
+    """Log the fragments that are left out, and return their gaps."""
+    left_out = [each for each in fragments if each.seq in reasons]
+    for each in left_out:
         log.warning(
             "fragment left out: %s",
             reasons[each.seq],
             extra={"camera": due.camera, "run": due.run, "seq": each.seq},
         )
-    return [_gap_of(each, reasons[each.seq]) for each in out]
+    return [_gap(each, reasons[each.seq]) for each in left_out]
 
 
-def _gap_of(fragment: FragmentRef, reason: str) -> Gap:
+def _gap(fragment: FragmentRef, reason: str) -> Gap:
     return Gap(
         from_ms=fragment.start_ms,
         to_ms=fragment.start_ms + fragment.duration_ms,
         first_seq=fragment.seq,
         last_seq=fragment.seq,
-        reason=reason[:500],
+        reason=reason[:MAX_REASON_CHARS],
     )

@@ -1,8 +1,8 @@
-"""Joining: the fragments of one run in one window become one object, with its manifest.
+"""The joiner: the fragments of one run in one window become one object, with its manifest.
 
-A few fragments are read ahead, one part of at least 5 MiB is on its way to S3 and the next is
-gathered: that is all the memory it takes, however long the chunk (docs/design/join.md). The name of
-the object follows from what was joined: doing it again writes the same.
+Memory is bounded, however long the chunk is (docs/design/join.md): a few fragments are read ahead,
+one part of at least 5 MiB is being uploaded to S3, and the next part fills up.
+The object's name follows from its fragments, so joining twice writes the same object.
 """
 
 import asyncio
@@ -15,17 +15,15 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from agents.joining.join_errors import (
-    LeftOutError,
+    FragmentsLeftOutError,
     NothingToJoinError,
     WindowDeletedError,
-    told,
+    report_left_out,
     unreadable_reason,
 )
 from agents.joining.read_ahead import read_ahead
 from domain.chunks import digest_of, merged, remaining_gaps
-from domain.errors import (
-    ObjectExistsError,
-)
+from domain.errors import ObjectExistsError
 from domain.events import (
     ChunkComplete,
     ChunkDue,
@@ -43,15 +41,15 @@ from stores.catalog.tombstones import window_deleted
 from stores.objects import HASH_IN_THREAD_BYTES, ObjectStore
 
 log = logging.getLogger(__name__)
-YOUNGEST_MS = SHORTEST_AGE_MS // 2
-"""Younger windows cannot have been deleted for their age; the half allows for wrong clocks."""
+MIN_DELETED_AGE_MS = SHORTEST_AGE_MS // 2
+"""Retention cannot have deleted a younger window. Half the shortest age allows for wrong clocks."""
 MAX_KEYFRAMES = 1_000
-"""Of one fragment in a manifest."""
+"""Keyframes of one fragment in a manifest."""
 
 
 @dataclass
-class _Joined:
-    """What passed through the joiner on the way to S3."""
+class _ChunkContents:
+    """What was streamed to S3 so far."""
 
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
@@ -59,7 +57,7 @@ class _Joined:
 
 
 class Joiner:
-    """Makes chunks in one bucket. `clock_ms` gives UTC in milliseconds."""
+    """Makes chunks in one bucket. `clock_ms` returns UTC in milliseconds."""
 
     def __init__(
         self,
@@ -67,94 +65,94 @@ class Joiner:
         clock_ms: Callable[[], int],
         catalog: Callable[[], Awaitable[Catalog]] | None = None,
     ) -> None:
-        """`catalog` opens what remembers deletions; without it none is known of."""
+        """`catalog` opens the catalog, which knows deleted windows. Without it, none is known."""
         self._store = store
         self._clock_ms = clock_ms
         self._catalog = catalog
 
     async def join(self, due: ChunkDue) -> ChunkComplete:
-        """Make the chunk and its manifest stand in S3; return what `chunk-complete` says.
+        """Write the chunk and its manifest to S3; return the `chunk-complete` event.
 
-        A fragment that is missing or fails its hash is left out and told as a gap. Raises
-        StoreError where S3 or the catalog fails (try again), NothingToJoinError where no fragment
-        can be read, WindowDeletedError where the window must not come back.
+        A fragment that is missing or fails its hash is left out and becomes a gap. Raises
+        StoreError if S3 or the catalog fails (try again), NothingToJoinError if no fragment can
+        be read, WindowDeletedError if retention deleted the window.
         """
-        if await self._deleted(due):
+        if await self._is_deleted(due):
             raise WindowDeletedError(f"{due.camera} {due.run} {due.window_start_ms} was deleted.")
-        standing = await self._standing(due)
-        fragments = merged(standing, due)
+        previous = await self._newest_revision(due)
+        fragments = merged(previous, due)
         left_out: list[Gap] = []
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)
-            if standing is not None and standing.digest == digest:
-                return standing
+            if previous is not None and previous.digest == digest:
+                return previous
             try:
-                return await self._make(due, standing, fragments, left_out, digest)
-            except LeftOutError as failure:
-                left_out += told(due, fragments, failure.reasons)
+                return await self._write_chunk(due, previous, fragments, left_out, digest)
+            except FragmentsLeftOutError as failure:
+                left_out += report_left_out(due, fragments, failure.reasons)
                 fragments = [each for each in fragments if each.seq not in failure.reasons]
         raise NothingToJoinError(due, left_out, self._clock_ms())
 
-    async def _deleted(self, due: ChunkDue) -> bool:
-        """Say whether retention has deleted the window; only of old ones the catalog is asked."""
-        too_young = due.window_start_ms + due.window_ms + YOUNGEST_MS > self._clock_ms()
+    async def _is_deleted(self, due: ChunkDue) -> bool:
+        """Return whether retention deleted the window. Only old windows need the catalog."""
+        too_young = due.window_start_ms + due.window_ms + MIN_DELETED_AGE_MS > self._clock_ms()
         if self._catalog is None or too_young:
             return False
         catalog = await self._catalog()
         return await window_deleted(catalog, due.camera, due.run, due.window_start_ms)
 
-    async def _standing(self, due: ChunkDue) -> ChunkComplete | None:
-        """Return the newest revision that stands in S3, or None."""
+    async def _newest_revision(self, due: ChunkDue) -> ChunkComplete | None:
+        """Return the manifest of the newest revision in S3, or None."""
         prefix = window_prefix(due.camera, due.run, due.window_start_ms, due.window_ms)
         newest: ChunkComplete | None = None
         async for info in self._store.list(prefix):
             if info.key.endswith(".json"):
-                manifest = await self._manifest(info.key)
+                manifest = await self._read_manifest(info.key)
                 if manifest and (newest is None or manifest.revision > newest.revision):
                     newest = manifest
         return newest
 
-    async def _manifest(self, key: str) -> ChunkComplete | None:
+    async def _read_manifest(self, key: str) -> ChunkComplete | None:
         try:
             return ChunkComplete.model_validate_json(await self._store.get(key))
         except ValidationError as error:
             log.error("manifest unreadable: %s", error, extra={"key": key})
             return None
 
-    async def _make(
+    async def _write_chunk(
         self,
         due: ChunkDue,
-        standing: ChunkComplete | None,
+        previous: ChunkComplete | None,
         fragments: Sequence[FragmentRef],
         left_out: list[Gap],
         digest: str,
     ) -> ChunkComplete:
         key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
-        joined = _Joined()
-        async with aclosing(self._bytes(due, standing, fragments, joined)) as pieces:
-            await self._store.put_stream(key, pieces)
+        contents = _ChunkContents()
+        async with aclosing(self._stream(due, previous, fragments, contents)) as parts:
+            await self._store.put_stream(key, parts)
         complete = ChunkComplete(
             camera=due.camera,
             run=due.run,
             window_start_ms=due.window_start_ms,
             window_ms=due.window_ms,
-            revision=standing.revision + 1 if standing is not None else 1,
+            revision=previous.revision + 1 if previous is not None else 1,
             digest=digest,
             object_key=key,
-            size_bytes=joined.size_bytes,
-            sha256=joined.sha256.hexdigest(),
-            start_ms=min(each.start_ms for each in joined.fragments),
-            end_ms=max(each.start_ms + each.duration_ms for each in joined.fragments),
+            size_bytes=contents.size_bytes,
+            sha256=contents.sha256.hexdigest(),
+            start_ms=min(each.start_ms for each in contents.fragments),
+            end_ms=max(each.start_ms + each.duration_ms for each in contents.fragments),
             reason=due.reason,
             **due.form.model_dump(),
-            fragments=joined.fragments,
-            gaps=remaining_gaps(standing, due, joined.fragments, left_out),
+            fragments=contents.fragments,
+            gaps=remaining_gaps(previous, due, contents.fragments, left_out),
             joined_ms=self._clock_ms(),
         )
         return await self._write_manifest(complete)
 
     async def _write_manifest(self, complete: ChunkComplete) -> ChunkComplete:
-        """Write the manifest once; where one of the same chunk stands already, that one counts."""
+        """Write the manifest once. If the same chunk already has one, return that one."""
         key = manifest_key(complete.object_key)
         data = encode(complete)
         try:
@@ -166,74 +164,78 @@ class Joiner:
                 content_type="application/json",
             )
         except ObjectExistsError:
-            if (standing := await self._manifest(key)) is not None:
-                return standing
+            if (existing := await self._read_manifest(key)) is not None:
+                return existing
             raise
         return complete
 
-    async def _bytes(
+    async def _stream(
         self,
         due: ChunkDue,
-        standing: ChunkComplete | None,
+        previous: ChunkComplete | None,
         fragments: Sequence[FragmentRef],
-        joined: _Joined,
+        contents: _ChunkContents,
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the fragments' bytes; where some cannot be had, tell of all of those at once."""
-        wanted = read_ahead(
+        """Yield the fragments' bytes. Raises FragmentsLeftOutError with all unreadable ones."""
+        reads = read_ahead(
             fragments,
-            lambda fragment: self._fragment(due, standing, fragment),
+            lambda fragment: self._read_fragment(due, previous, fragment),
             lambda fragment: fragment.size_bytes,
         )
-        missing: dict[int, str] = {}
-        async with aclosing(wanted):
-            async for fragment, reading in wanted:
+        unreadable: dict[int, str] = {}
+        async with aclosing(reads):
+            async for fragment, reading in reads:
                 if (reason := await unreadable_reason(reading)) is not None:
-                    missing[fragment.seq] = reason
-                if missing:
-                    continue  # the object will not be made: only what else is missing counts
-                data, placed = await reading
-                joined.fragments.append(placed.model_copy(update={"offset": joined.size_bytes}))
-                await _update(joined.sha256, data)
-                joined.size_bytes += len(data)
+                    unreadable[fragment.seq] = reason
+                if unreadable:
+                    # This object will not be completed. Go on only to find what else is unreadable,
+                    # so that the next attempt leaves out all of them at once.
+                    continue
+                data, entry = await reading
+                contents.fragments.append(entry.model_copy(update={"offset": contents.size_bytes}))
+                await _update_hash(contents.sha256, data)
+                contents.size_bytes += len(data)
                 yield data
-        if missing:
-            raise LeftOutError(missing)
+        if unreadable:
+            raise FragmentsLeftOutError(unreadable)
 
-    async def _fragment(
-        self, due: ChunkDue, standing: ChunkComplete | None, fragment: FragmentRef
+    async def _read_fragment(
+        self, due: ChunkDue, previous: ChunkComplete | None, fragment: FragmentRef
     ) -> tuple[bytes, ManifestFragment]:
-        """Return a fragment's verified bytes, and what the manifest says of it but its place.
+        """Return a fragment's verified bytes, and its manifest entry with offset 0.
 
-        The bytes are its object's, or its part of the standing chunk.
+        The bytes come from the previous revision if that has the fragment, else from the
+        fragment's own object.
         """
         key = fragment_key(due.camera, due.run, fragment.seq)
         first = None
-        if standing is not None and (old := _within(standing, fragment.seq)) is not None:
-            key, first = standing.object_key, old.offset
+        if previous is not None and (entry := _entry_of(previous, fragment.seq)) is not None:
+            key = previous.object_key
+            first = entry.offset
         data = await self._store.get_verified(
             key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
         )
-        read = index(data, near_pts=fragment.start_pts)
+        frame_index = index(data, near_pts=fragment.start_pts)
         return data, ManifestFragment(
             **fragment.model_dump(include=set(FragmentRef.model_fields)),
             offset=0,
-            frames=read.frames,
-            keyframes=_thinned(read.keyframes),
+            frames=frame_index.frames,
+            keyframes=_limit_keyframes(frame_index.keyframes),
         )
 
 
-async def _update(sha256: "hashlib._Hash", data: bytes) -> None:
-    """Hash more bytes; many of them in a thread, so that the loop goes on."""
+async def _update_hash(sha256: "hashlib._Hash", data: bytes) -> None:
+    """Hash more bytes. Large data is hashed in a thread, so that the event loop goes on."""
     if len(data) < HASH_IN_THREAD_BYTES:
         sha256.update(data)
     else:
         await asyncio.to_thread(sha256.update, data)
 
 
-def _thinned(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
-    """Return as many keyframes as a manifest takes, evenly: cameras may send nothing else."""
+def _limit_keyframes(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
+    """Return at most MAX_KEYFRAMES, evenly spaced: some cameras send only keyframes."""
     return list(keyframes[:: -(-len(keyframes) // MAX_KEYFRAMES) or 1])
 
 
-def _within(standing: ChunkComplete, seq: int) -> ManifestFragment | None:
-    return next((each for each in standing.fragments if each.seq == seq), None)
+def _entry_of(manifest: ChunkComplete, seq: int) -> ManifestFragment | None:
+    return next((each for each in manifest.fragments if each.seq == seq), None)

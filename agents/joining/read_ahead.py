@@ -1,7 +1,7 @@
-"""Reading ahead: what is wanted next is fetched while what came before is worked on.
+"""Read ahead: the next items are fetched while the caller works on the ones before.
 
-wanted    0 1 2 3 4 5 6 7 …     in order
-reading       └─┴─┘             so many and so many bytes at a time, at least one
+items     0 1 2 3 4 5 6 7 …     in order
+reading       └─┴─┘             limited by count and by bytes, but always at least one
 """
 
 import asyncio
@@ -9,44 +9,46 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
-Wanted = TypeVar("Wanted")
-Found = TypeVar("Found")
+Item = TypeVar("Item")
+Data = TypeVar("Data")
 
-MOST = 8
-MOST_BYTES = 12 << 20
-"""Bytes read ahead at most, but for a single one that is larger."""
+MAX_ITEMS = 8
+MAX_BYTES = 12 << 20
+"""Limit of the bytes that are read ahead. A single larger item is still read."""
 
 
 async def read_ahead(
-    wanted: Iterable[Wanted],
-    read: Callable[[Wanted], Awaitable[Found]],
-    size_of: Callable[[Wanted], int],
-) -> AsyncGenerator[tuple[Wanted, Awaitable[Found]], None]:
-    """Yield each of `wanted` in order with what to await for it, which raises what `read` raises.
+    items: Iterable[Item],
+    read: Callable[[Item], Awaitable[Data]],
+    size_of: Callable[[Item], int],
+) -> AsyncGenerator[tuple[Item, Awaitable[Data]], None]:
+    """Yield each item in order with an awaitable of its data, which raises what `read` raises.
 
-    Close it (contextlib.aclosing): then nothing is being read any more.
+    `size_of` returns an item's size in bytes. Close the generator with contextlib.aclosing:
+    closing it cancels all reads.
     """
-    todo = deque(wanted)
-    begun: deque[tuple[Wanted, asyncio.Task[Found]]] = deque()
-    ahead = 0
+    todo = deque(items)
+    reads: deque[tuple[Item, asyncio.Task[Data]]] = deque()
+    bytes_ahead = 0
     try:
-        while todo or begun:
+        while todo or reads:
             while todo and (
-                not begun or (len(begun) < MOST and ahead + size_of(todo[0]) <= MOST_BYTES)
+                not reads
+                or (len(reads) < MAX_ITEMS and bytes_ahead + size_of(todo[0]) <= MAX_BYTES)
             ):
                 item = todo.popleft()
-                ahead += size_of(item)
-                begun.append((item, asyncio.create_task(_read(read, item))))
-            item, reading = begun[0]
-            yield item, reading
-            begun.popleft()
-            ahead -= size_of(item)
-            del reading  # what was read is not held while the next is waited for
+                bytes_ahead += size_of(item)
+                reads.append((item, asyncio.create_task(_read(read, item))))
+            item, task = reads[0]
+            yield item, task
+            reads.popleft()
+            bytes_ahead -= size_of(item)
+            del task  # free the data before waiting for the next item
     finally:
-        for _, reading in begun:
-            reading.cancel()
-        await asyncio.gather(*(reading for _, reading in begun), return_exceptions=True)
+        for _, task in reads:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in reads), return_exceptions=True)
 
 
-async def _read(read: Callable[[Wanted], Awaitable[Found]], wanted: Wanted) -> Found:
-    return await read(wanted)
+async def _read(read: Callable[[Item], Awaitable[Data]], item: Item) -> Data:
+    return await read(item)

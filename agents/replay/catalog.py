@@ -233,7 +233,7 @@ class CatalogReplay:
         async with aclosing(self._s3_source.manifests(camera, day_ms)) as manifests:
             async for chunk in manifests:
                 batch.append(chunk)
-                if len(batch) >= CHUNKS.most:
+                if len(batch) >= CHUNKS.max_weight:
                     await self._from_s3(batch)
                     batch = []
         await self._from_s3(batch)
@@ -245,7 +245,7 @@ class CatalogReplay:
         async with aclosing(loose) as events:
             async for event in events:
                 batch.append(event)
-                if len(batch) >= CHUNKS.most:
+                if len(batch) >= CHUNKS.max_weight:
                     await self._from_s3(batch)
                     batch = []
         await self._from_s3(batch)

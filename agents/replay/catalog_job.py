@@ -50,7 +50,7 @@ def together(kind: RowWriter, events: Sequence[AnyEvent]) -> Iterator[list[AnyEv
     weight = 0
     for event in events:
         each = kind.weigh(event)
-        if some and weight + each > kind.most:
+        if some and weight + each > kind.max_weight:
             yield some
             some, weight = [], 0
         some.append(event)

@@ -76,6 +76,6 @@ class S3Source:
         self, catalog: Catalog, camera: str, now_ms: int, window_ms: int
     ) -> AsyncGenerator[FragmentArrived | RunEnded, None]:
         """Yield fragments that no chunk in the catalog accounts for, and ends it does not know."""
-        of = ReconcileOptions(0, now_ms, 0, window_ms, most=1 << 40)
-        async for event in Reconciler(self.store, catalog, of).camera(camera):
+        options = ReconcileOptions(0, now_ms, 0, window_ms, max_fragments=1 << 40)
+        async for event in Reconciler(self.store, catalog, options).events_to_send(camera):
             yield event

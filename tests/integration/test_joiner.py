@@ -102,7 +102,7 @@ async def test_bytes_as_told_that_are_no_video_are_left_out(
 ) -> None:
     chunk = await Joiner(store, now_ms).join(due_of(await put(3, bad={1: bad}), 60_000))
     assert [each.seq for each in chunk.fragments] == [0, 2]
-    assert "no readable video" in chunk.gaps[0].reason
+    assert "not a readable video" in chunk.gaps[0].reason
 
 
 async def test_an_object_larger_than_told_is_left_out(store: ObjectStore, put: Put) -> None:

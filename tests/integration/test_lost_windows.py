@@ -80,7 +80,9 @@ async def test_the_reconciler_announces_it_no_more(at: Place) -> None:
     what = ReconcileOptions(0, now_ms() + 3_600_000, 1, WINDOW_MS)
 
     async def announced() -> list[object]:
-        return [each async for each in Reconciler(at.store, at.catalog, what).camera(at.camera)]
+        return [
+            each async for each in Reconciler(at.store, at.catalog, what).events_to_send(at.camera)
+        ]
 
     assert await announced() == []
     await at.recorder().put(at.store, 0)

@@ -55,9 +55,11 @@ async def put_end(at: Place, end: RunEnded) -> None:
 async def reconciled(
     at: Place, *, later_ms: int = SOON_MS, since_ms: int = START_MS, **more: Any
 ) -> tuple[list[Event], Reconciler]:
-    of = ReconcileOptions(since_ms, now_ms() + later_ms, settle_ms(at.settings), WINDOW_MS, **more)
-    reconciler = Reconciler(at.store, at.catalog, of)
-    return [event async for event in reconciler.camera(at.camera)], reconciler
+    options = ReconcileOptions(
+        since_ms, now_ms() + later_ms, settle_ms(at.settings), WINDOW_MS, **more
+    )
+    reconciler = Reconciler(at.store, at.catalog, options)
+    return [event async for event in reconciler.events_to_send(at.camera)], reconciler
 
 
 def requests(store: ObjectStore) -> Counter[str]:
@@ -77,7 +79,7 @@ async def test_a_run_that_nobody_announced_is_sent_with_its_end(at: Place) -> No
     events = [await recorder.put(at.store, seq) for seq in range(4)]
     await put_end(at, end_of(recorder, 3))
     sent, reconciler = await reconciled(at, later_ms=0)
-    assert (sent, reconciler.in_work) == ([], 5)
+    assert (sent, reconciler.in_progress) == ([], 5)
     sent, _ = await reconciled(at)
     assert sent == [*events, end_of(recorder, 3)]
 
@@ -118,7 +120,7 @@ async def test_an_object_that_does_not_say_what_it_is_is_passed_over(at: Place) 
     key = fragment_key(at.camera, recorder.run, 0)
     await at.store.put_once(key, data, sha256=event.sha256, metadata={"camera": "x"})
     sent, reconciler = await reconciled(at)
-    assert (sent, reconciler.passed_over) == ([], 1)
+    assert (sent, reconciler.unreadable) == ([], 1)
 
 
 async def test_a_pass_is_bounded_and_the_next_goes_on(at: Place) -> None:
@@ -126,10 +128,10 @@ async def test_a_pass_is_bounded_and_the_next_goes_on(at: Place) -> None:
     for seq in range(6):
         await recorder.put(at.store, seq)
     await put_end(at, end_of(recorder, 5))
-    first, _ = await reconciled(at, most=4)
+    first, _ = await reconciled(at, max_fragments=4)
     assert [_seq(event) for event in first] == [0, 1, 2, 3]  # the end waits for the rest
     await at.announce(*(event for event in first if isinstance(event, FragmentArrived)))
-    second, _ = await reconciled(at, most=4)
+    second, _ = await reconciled(at, max_fragments=4)
     assert [getattr(event, "seq", "end") for event in second] == [4, 5, "end"]
 
 
@@ -159,7 +161,7 @@ async def test_the_requests_are_those_that_are_stated(at: Place) -> None:
                 await at.announce(known)
         await put_end(at, end_of(recorder, count - 1))
     made = requests(at.store)
-    sent, _ = await reconciled(at, most=most)
+    sent, _ = await reconciled(at, max_fragments=most)
     unannounced = sum(map(len, silent.values()))
     assert [getattr(event, "seq", "end") for event in sent] == [7, 1_000, "end", "end", 0, 1, 2]
     listed = 1 + sum(-(-(count + 2) // 1_000) for count in fragments)

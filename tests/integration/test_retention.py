@@ -257,7 +257,9 @@ async def test_nothing_brings_it_back(at: Place) -> None:
     assert await at.count("chunks") == 0
     assert await at.count("fragments") == 2, "those without chunk are not decided yet"
     what = ReconcileOptions(0, now_ms() + SOON_MS, 1, WINDOW_MS)
-    found = [each async for each in Reconciler(at.store, at.catalog, what).camera(at.camera)]
+    found = [
+        each async for each in Reconciler(at.store, at.catalog, what).events_to_send(at.camera)
+    ]
     assert found == []
     healer = Healer(at.store, now_ms, at.catalog)
     request = HealRequested(camera=at.camera, run=recorder.run, window_start_ms=0, after_seq=-1)

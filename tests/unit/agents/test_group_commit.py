@@ -36,7 +36,7 @@ async def started(writer: GroupWriter[int], *items: int) -> list["asyncio.Task[N
 
 async def test_what_comes_meanwhile_is_one_write() -> None:
     store = Store()
-    writer = GroupWriter(store.write, most=10)
+    writer = GroupWriter(store.write, max_weight=10)
     first = await started(writer, 1)
     rest = await started(writer, 2, 3, 4)
     assert store.writes == [[1]]
@@ -49,7 +49,7 @@ async def test_what_comes_meanwhile_is_one_write() -> None:
 async def test_a_write_holds_no_more_than_the_most() -> None:
     store = Store()
     store.gate.set()
-    writer = GroupWriter(store.write, most=2)
+    writer = GroupWriter(store.write, max_weight=2)
     await asyncio.gather(*(writer.put([item]) for item in range(5)))
     assert [len(write) for write in store.writes] == [2, 2, 1]
 
@@ -58,7 +58,7 @@ async def test_a_failing_store_fails_all_of_the_group_and_none_twice() -> None:
     store = Store()
     store.gate.set()
     store.down = True
-    writer = GroupWriter(store.write, most=10)
+    writer = GroupWriter(store.write, max_weight=10)
     done = await asyncio.gather(*(writer.put([item]) for item in range(3)), return_exceptions=True)
     assert all(isinstance(error, StoreError) for error in done)
     assert store.writes == [[0, 1, 2]]
@@ -71,7 +71,7 @@ async def test_one_refused_item_does_not_make_the_others_suffer() -> None:
     store = Store()
     store.gate.set()
     store.refused = {1}
-    writer = GroupWriter(store.write, most=10)
+    writer = GroupWriter(store.write, max_weight=10)
     done = await asyncio.gather(*(writer.put([item]) for item in range(3)), return_exceptions=True)
     assert [type(error) for error in done] == [type(None), InvalidEventError, type(None)]
     assert store.writes == [[0, 1, 2], [0], [1, 2], [1], [2]]
@@ -79,7 +79,7 @@ async def test_one_refused_item_does_not_make_the_others_suffer() -> None:
 
 async def test_who_gave_up_waiting_is_not_written() -> None:
     store = Store()
-    writer = GroupWriter(store.write, most=10)
+    writer = GroupWriter(store.write, max_weight=10)
     (first,) = await started(writer, 1)
     second, third = await started(writer, 2, 3)
     second.cancel()
@@ -92,7 +92,7 @@ async def test_who_gave_up_waiting_is_not_written() -> None:
 
 async def test_several_of_one_caller_are_done_together() -> None:
     store = Store()
-    writer = GroupWriter(store.write, most=3)
+    writer = GroupWriter(store.write, max_weight=3)
     first = asyncio.ensure_future(writer.put([1, 2]))
     await asyncio.sleep(0)
     second = asyncio.ensure_future(writer.put([3, 4, 5, 6]))
@@ -104,7 +104,7 @@ async def test_several_of_one_caller_are_done_together() -> None:
 
 async def test_nobody_is_told_before_the_last_of_his_is_written() -> None:
     store = Store()
-    writer = GroupWriter(store.write, most=2)
+    writer = GroupWriter(store.write, max_weight=2)
     putting = asyncio.ensure_future(writer.put([1, 2, 3]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -117,7 +117,7 @@ async def test_nobody_is_told_before_the_last_of_his_is_written() -> None:
 async def test_a_refused_one_fails_its_caller_and_no_other() -> None:
     store = Store()
     store.refused = {2}
-    writer = GroupWriter(store.write, most=10)
+    writer = GroupWriter(store.write, max_weight=10)
     store.gate.set()
     mine, others = await asyncio.gather(
         writer.put([1, 2, 3]), writer.put([4, 5]), return_exceptions=True
@@ -129,6 +129,6 @@ async def test_a_refused_one_fails_its_caller_and_no_other() -> None:
 async def test_a_heavy_one_goes_alone() -> None:
     store = Store()
     store.gate.set()
-    writer = GroupWriter(store.write, most=10, weigh=lambda item: item)
+    writer = GroupWriter(store.write, max_weight=10, weigh=lambda item: item)
     await writer.put([4, 5, 99, 3, 7, 1])
     assert store.writes == [[4, 5], [99], [3, 7], [1]]

@@ -45,9 +45,9 @@ async def test_all_come_in_order_and_errors_where_they_belong() -> None:
 @pytest.mark.parametrize(
     ("size", "most"),
     [
-        (1, module.MOST),
-        (module.MOST_BYTES // 3, 3),
-        (10 * module.MOST_BYTES, 1),
+        (1, module.MAX_ITEMS),
+        (module.MAX_BYTES // 3, 3),
+        (10 * module.MAX_BYTES, 1),
     ],
 )
 async def test_no_more_is_read_than_is_allowed(size: int, most: int) -> None:
