@@ -1,5 +1,6 @@
 """Builds the dashboard when its sources have changed."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -10,7 +11,7 @@ from domain.errors import VigilError
 from local.folder import project_root
 from local.service import Report
 
-_BUILT = ("dist", "node_modules")
+_BUILT = ("dist", "node_modules", ".lock")
 _STAMP = ".built"
 
 
@@ -19,6 +20,12 @@ def build(report: Report, log: Path) -> None:
     source = project_root() / "web" / "dashboard"
     if not (source / "package.json").exists():
         raise VigilError(f"{source} is missing; run the demo from a clone of the repository.")
+    with (source / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another program may build it, too
+        _build(source, report, log)
+
+
+def _build(source: Path, report: Report, log: Path) -> None:
     sources = _digest(source)
     stamp = source / "dist" / _STAMP
     if stamp.exists() and stamp.read_text() == sources:

@@ -11,7 +11,7 @@ from local.folder import DataFolder
 HOST = "127.0.0.1"
 # Below the range from which the system takes ports for outgoing connections: a service that is
 # down for a moment finds its port free again.
-_LOWEST, _HIGHEST = 20_000, 32_000
+RANGE = range(20_000, 32_000)
 _FILE = "ports.json"
 
 
@@ -73,7 +73,7 @@ def is_free(port: int) -> bool:
 
 def find_free(avoid: Collection[int] = ()) -> int:
     """Return a port of the loopback on which nobody listens, none of `avoid`."""
-    for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST), 500):
+    for port in random.SystemRandom().sample(RANGE, 500):
         if port not in avoid and is_free(port):
             return port
-    raise VigilError(f"No free port between {_LOWEST} and {_HIGHEST}; stop some programs.")
+    raise VigilError(f"No free port between {RANGE.start} and {RANGE.stop}; stop some programs.")

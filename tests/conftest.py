@@ -8,9 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from local import ports
 from local.ports import find_free
 from local.stack import Stack
 from streams.settings import Settings, get_settings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker of pytest-xdist ports of its own: one must not take what is free for now."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        number, count = int(worker["workerid"].removeprefix("gw")), int(worker["workercount"])
+        share = len(ports.RANGE) // count
+        start = ports.RANGE.start + number * share
+        ports.RANGE = range(start, start + share)
 
 
 class Services:

@@ -16,4 +16,5 @@ else
     fi
 fi
 echo "newest: the unit tests on Python $(version_of "$venv/bin/python")"
-"$venv/bin/python" -m pytest -q -p no:cacheprovider tests/unit
+"$venv/bin/python" -m pytest -q --numprocesses "${VIGIL_TEST_WORKERS:-2}" \
+    --dist loadfile -p no:cacheprovider tests/unit

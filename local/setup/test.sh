@@ -1,8 +1,11 @@
 #!/bin/bash
 # Run the tests. `test.sh`: what is quick, then the way from the camera to playback. `test.sh slow`:
 # kills, outages and long runs. (`make chaos` is apart.) Stops after a part that fails.
+# VIGIL_TEST_WORKERS processes share the files of tests; each has services of its own.
 set -euo pipefail
-run() { .venv/bin/python -m pytest -q "$@"; }
+run() {
+    .venv/bin/python -m pytest -q --numprocesses "${VIGIL_TEST_WORKERS:-2}" --dist loadfile "$@"
+}
 if [ "${1:-}" = slow ]; then
     run -m slow --ignore=tests/acceptance
 else
