@@ -97,8 +97,10 @@ async def _run(orders: Orders, tell: Connection) -> None:
     of = UploadConfig()
     async with store, queue:
         uploads = FragmentUploader(
-            owner, store, to_s3, stored=stored, put=work, choice=UploadScheduler.from_config(of),
-            bandwidth=BandwidthLimiter.from_config(of), parallel=ConcurrencyLimit.from_config(of),
+            owner, store, to_s3, stored=stored, uploaded=work,
+            scheduler=UploadScheduler.from_config(of),
+            bandwidth=BandwidthLimiter.from_config(of),
+            concurrency=ConcurrencyLimit.from_config(of),
         )  # fmt: skip
         sender = OutboxSender(owner, store, queue, to_s3=to_s3, to_sqs=to_sqs, work=work)
         tasks = [asyncio.create_task(uploads.run()), asyncio.create_task(sender.run())]

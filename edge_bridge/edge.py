@@ -112,15 +112,15 @@ class Edge:
                 uploading = UploadManager(
                     config.upload,
                     bandwidth,
-                    lambda choice, parallel: FragmentUploader(
+                    lambda scheduler, concurrency: FragmentUploader(
                         owner,
                         store,
                         self._to_s3,
                         stored=stored,
-                        put=work,
-                        choice=choice,
+                        uploaded=work,
+                        scheduler=scheduler,
                         bandwidth=bandwidth,
-                        parallel=parallel,
+                        concurrency=concurrency,
                     ),
                     lambda uploads: _kept("uploads", uploads.run),
                 )

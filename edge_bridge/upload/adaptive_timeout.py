@@ -1,34 +1,37 @@
-"""How long an upload may take before it counts as hanging.
+"""How long an upload may take before it counts as stalled.
 
-A line of 64 kbit/s needs minutes for a fragment that another sends in a second, and a server that
-accepts and never answers looks just like it. So the allowance starts short, doubles with each
-upload that did not end in time, up to an hour, and follows what the line carries once it does.
+A line of 64 kbit/s needs minutes for a fragment that a fast line sends in a second. A server that
+accepts a request and never answers is like a slow line. So the timeout starts short and
+doubles with each upload that runs into it, up to an hour. Once uploads succeed, it follows their
+speed.
 """
 
 from dataclasses import dataclass
 
-_LEAST_S = 20.0
-_FASTEST = 64_000.0
-_SLOWEST = 500.0
-"""Bytes a second that are counted on, at most and at least."""
-LONGEST_S = 3_600.0
+MAX_TIMEOUT_S = 3_600.0
+_MIN_TIMEOUT_S = 20.0
+_MAX_BYTES_PER_S = 64_000.0
+_MIN_BYTES_PER_S = 500.0
+"""Bounds of the speed that the timeout assumes."""
+_SAFETY_FACTOR = 4
+"""The timeout assumes a line this many times slower than the last upload showed."""
 
 
 @dataclass(slots=True)
 class AdaptiveTimeout:
-    """What one line deserves."""
+    """The timeout of uploads over one line."""
 
-    _rate: float = _FASTEST
+    _bytes_per_s: float = _MAX_BYTES_PER_S
 
-    def allowed_s(self, size: int) -> float:
-        """Return how long an upload of so many bytes may take."""
-        return min(_LEAST_S + size / self._rate, LONGEST_S)
+    def timeout_s(self, size: int) -> float:
+        """Return how long an upload of `size` bytes may take, seconds."""
+        return min(_MIN_TIMEOUT_S + size / self._bytes_per_s, MAX_TIMEOUT_S)
 
-    def ran_out(self) -> None:
-        """An upload did not end in time."""
-        self._rate = max(self._rate / 2, _SLOWEST)
+    def timed_out(self) -> None:
+        """Note an upload that did not end in time: allow twice as long."""
+        self._bytes_per_s = max(self._bytes_per_s / 2, _MIN_BYTES_PER_S)
 
-    def took(self, size: int, seconds: float) -> None:
-        """An upload was done."""
-        carried = size / max(seconds, 0.001)
-        self._rate = min(max(carried / 4, self._rate), _FASTEST)
+    def succeeded(self, size: int, seconds: float) -> None:
+        """Note that `size` bytes took so long."""
+        measured = size / max(seconds, 0.001)
+        self._bytes_per_s = min(max(measured / _SAFETY_FACTOR, self._bytes_per_s), _MAX_BYTES_PER_S)

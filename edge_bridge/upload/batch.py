@@ -1,4 +1,4 @@
-"""What one request to the queue carries, and what it settles."""
+"""One request to the queue: the message bodies, and which item each of them reports."""
 
 from dataclasses import dataclass, field
 
@@ -6,28 +6,31 @@ from domain.identity import FragmentId
 from edge_bridge.spool.rows import OutboxMessage
 from stores.queue import MAX_BATCH, MAX_BATCH_BYTES
 
-ROOM = MAX_BATCH_BYTES - 4_096
-"""Bytes of a batch; the rest is for what SQS counts besides the bodies."""
+MAX_BODY_BYTES = MAX_BATCH_BYTES - 4_096
+"""Of all bodies of a batch; the rest is for what SQS counts besides them."""
 
 QueueItem = OutboxMessage | FragmentId | str | None
-"""A message of the outbox, a fragment's notice, the end of a run; None: a heartbeat."""
+"""A message of the outbox, a fragment's notice, the end of a run (its id); None: a heartbeat."""
 
 
 @dataclass(slots=True)
 class QueueBatch:
-    """Bodies in order, and what each of them settles."""
+    """Bodies in order, and the item that each of them reports."""
 
     bodies: list[bytes] = field(default_factory=list)
-    settles: list[QueueItem] = field(default_factory=list)
+    items: list[QueueItem] = field(default_factory=list)
     size: int = 0
-    most: int = MAX_BATCH
+    """Bytes of all bodies."""
+    max_messages: int = MAX_BATCH
     heartbeat: bytes | None = None
+    """The heartbeat among the bodies, if there is one."""
 
-    def add(self, body: bytes, settles: QueueItem) -> bool:
-        """Add a body; False: it does not fit any more."""
-        if len(self.bodies) >= self.most or (self.bodies and self.size + len(body) > ROOM):
+    def add(self, body: bytes, item: QueueItem) -> bool:
+        """Add a body; False: the batch is full."""
+        full = self.bodies and self.size + len(body) > MAX_BODY_BYTES
+        if len(self.bodies) >= self.max_messages or full:
             return False
         self.bodies.append(body)
-        self.settles.append(settles)
+        self.items.append(item)
         self.size += len(body)
         return True

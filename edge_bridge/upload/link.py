@@ -1,7 +1,7 @@
-"""One outside system as the edge sees it: up, or down since when and why.
+"""The link to one outside system: up, or down since when and why.
 
-Requests after a failure wait longer and longer, up to half a minute, spread at random so that many
-edges do not come back at once. It never ends by itself, and is visible.
+Requests after a failure wait longer and longer, up to half a minute. The delays have jitter, so
+that many edges do not come back at once. It never gives up, and its state is visible.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ import logging
 import random
 import time
 
+from domain.backoff import CENTRED_JITTER, Backoff
 from edge_bridge import metrics
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 30.0
+BACKOFF = Backoff(first_s=0.5, longest_s=30.0, jitter=CENTRED_JITTER)
 
 
 class Link:
@@ -24,40 +24,43 @@ class Link:
         self.name = name
         self.down_since_s: float | None = None
         self.detail = ""
-        """The last failure in words, or nothing."""
+        """The last failure in words; empty: none."""
         self._kind: type[Exception] | None = None
         self._failures = 0
+        """In a row."""
         self._not_before_s = 0.0
+        """Monotonic clock: no request before it."""
         metrics.LINK_UP.labels(name).set(1)
 
     def succeeded(self) -> None:
         """Note that a request was answered."""
         if self.down_since_s is not None:
             log.info("%s answers again after %.0f s", self.name, time.time() - self.down_since_s)
-        self.down_since_s, self.detail, self._failures = None, "", 0
+        self.down_since_s = None
+        self.detail = ""
+        self._failures = 0
         self._not_before_s = 0.0
         metrics.LINK_UP.labels(self.name).set(1)
 
     def failed(self, error: Exception) -> None:
         """Note that a request failed; the next ones wait."""
-        now = time.monotonic()
+        now_s = time.monotonic()
         if self.down_since_s is None or type(error) is not self._kind:
-            log.error("%s fails: %s Trying again until it answers.", self.name, error)
+            log.error("%s failed: %s Trying again until it answers.", self.name, error)
         self.down_since_s = self.down_since_s or time.time()
         self._kind = type(error)
         self.detail = str(error)[:500]
         metrics.FAILURES.labels(self.name).inc()
         metrics.LINK_UP.labels(self.name).set(0)
-        if now < self._not_before_s:
-            return  # requests that were on their way together count as one failure
-        pause = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self._failures, 10))
+        if now_s < self._not_before_s:
+            return  # requests that were in flight together count as one failure
+        self._not_before_s = now_s + BACKOFF.delay_s(self._failures, random.random())  # noqa: S311
         self._failures += 1
-        self._not_before_s = now + pause * (0.5 + random.random())  # noqa: S311
 
     async def ready(self) -> None:
         """Wait until the next request may be tried."""
         while True:
-            pause = self._not_before_s - time.monotonic()
-            if pause <= 0:
+            delay_s = self._not_before_s - time.monotonic()
+            if delay_s <= 0:
                 return
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay_s)

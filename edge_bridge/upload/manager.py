@@ -1,4 +1,4 @@
-"""The uploads as the configuration has them; begun anew where it changes."""
+"""The uploads as the configuration sets them; they restart where it changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,29 +17,32 @@ class UploadManager:
         self,
         config: UploadConfig,
         bandwidth: BandwidthLimiter,
-        make: Callable[[UploadScheduler, ConcurrencyLimit], FragmentUploader],
-        begin: Callable[[FragmentUploader], "asyncio.Task[None]"],
+        make_uploader: Callable[[UploadScheduler, ConcurrencyLimit], FragmentUploader],
+        start: Callable[[FragmentUploader], "asyncio.Task[None]"],
     ) -> None:
-        """`bandwidth` is that of `config`, shared with others."""
-        self._config, self._bandwidth = config, bandwidth
-        self._make, self._begin = make, begin
-        self.task = begin(
-            make(UploadScheduler.from_config(config), ConcurrencyLimit.from_config(config))
-        )
+        """`bandwidth` has the cap of `config` and is shared with others."""
+        self._config = config
+        self._bandwidth = bandwidth
+        self._make_uploader = make_uploader
+        self._start = start
+        self.task = self._start_uploader()
 
     @property
     def flush_s(self) -> int:
-        """How long to go on uploading when stopped."""
+        """How long to go on uploading during a graceful shutdown."""
         return self._config.flush_s
 
     async def apply(self, config: UploadConfig) -> None:
-        """Upload by another configuration: what was on its way is sent again."""
+        """Upload by another configuration: fragments in flight are sent again."""
         if config == self._config:
             return
         self._config = config
-        self._bandwidth.follow(BandwidthLimiter.from_config(config))
+        self._bandwidth.use_schedule(config.cap_schedule())
         self.task.cancel()
         await asyncio.wait([self.task])
-        self.task = self._begin(
-            self._make(UploadScheduler.from_config(config), ConcurrencyLimit.from_config(config))
-        )
+        self.task = self._start_uploader()
+
+    def _start_uploader(self) -> "asyncio.Task[None]":
+        scheduler = UploadScheduler.from_config(self._config)
+        concurrency = ConcurrencyLimit.from_config(self._config)
+        return self._start(self._make_uploader(scheduler, concurrency))

@@ -1,7 +1,7 @@
-"""What goes to the queue: heartbeats, messages, notices, ends of runs; one task sends it all.
+"""What goes to the queue: heartbeats, messages, notices, ends of runs; one task sends all.
 
-A run's end goes last: when all its fragments are noticed (or given up) its end.json is PUT, and
-only when that stands is its notice sent.
+A run's end is last. When all its fragments are noticed (or discarded), its end.json is PUT. Once
+that is in S3, its notice is sent.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from edge_bridge import metrics
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.rows import OutboxMessage
 from edge_bridge.spool.thread import SpoolThread
-from edge_bridge.upload.batch import ROOM, QueueBatch, QueueItem
+from edge_bridge.upload.batch import MAX_BODY_BYTES, QueueBatch, QueueItem
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.rejected import RejectedMessages, Suspect
 from edge_bridge.upload.wakeup import Wakeup
@@ -30,10 +30,10 @@ from stores.queue import MAX_BATCH, Queue
 
 log = logging.getLogger(__name__)
 
-_NOTICES_FIRST = MAX_BATCH // 2
+_RESERVED_FOR_NOTICES = MAX_BATCH // 2
 """Places of a batch that messages leave to notices."""
-_END_S = 120.0
-"""How long the writing of a run's end may take: a few kilobytes, on the thinnest line too."""
+_RUN_END_TIMEOUT_S = 120.0
+"""For the PUT of a run's end: a few kilobytes, enough on the slowest line too."""
 
 
 class OutboxSender:
@@ -50,18 +50,22 @@ class OutboxSender:
         work: Wakeup,
         spend: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`work` wakes this: a fragment was put, a message kept, a run ended; `spend` is told of
-        bytes sent.
+        """`work` wakes this: a fragment was uploaded, a message was stored, a run ended.
+
+        `spend` is called with the number of bytes sent.
         """
-        self._spend = spend
-        self._owner, self._store, self._queue = owner, store, queue
-        self._to_s3, self._to_sqs = to_s3, to_sqs
+        self._owner = owner
+        self._store = store
+        self._queue = queue
+        self._to_s3 = to_s3
+        self._to_sqs = to_sqs
         self._work = work
+        self._spend = spend
         self._heartbeat: bytes | None = None
-        self._refused = RejectedMessages()
+        self._rejected = RejectedMessages()
 
     def heartbeat(self, body: bytes) -> None:
-        """Have a heartbeat sent; only the newest is kept."""
+        """Send a heartbeat with the next batch; only the newest is kept."""
         self._heartbeat = body
         self._work.set()
 
@@ -69,62 +73,69 @@ class OutboxSender:
         """Send until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send(), name="send")
-            group.create_task(self._write_ends(), name="write-ends")
+            group.create_task(self._write_run_ends(), name="write-ends")
 
     async def _send(self) -> None:
         while True:
             await self._to_sqs.ready()
-            heard = self._work.heard()
-            if self._refused.suspects:
-                await self._deliver_alone(self._refused.suspects.popleft())
+            woken = self._work.waiter()
+            if self._rejected.suspects:
+                await self._send_alone(self._rejected.suspects.popleft())
                 continue
             try:
-                batch = await self._gather()
-            except DiskError:  # what waits waits on; that the edge lives is said all the same
+                batch = await self._collect_batch()
+            except DiskError:
+                # The spool cannot be read now; the heartbeat shows that the edge lives.
                 batch = QueueBatch()
                 self._add_heartbeat(batch)
             if batch.bodies:
-                await self._deliver(batch)
-            elif self._refused.aside:
-                self._refused.aside.clear()  # nothing else is there to try the queue with
+                await self._send_batch(batch)
+            elif self._rejected.quarantined:
+                # Nothing else waits that could show whether the queue accepts anything: try them.
+                self._rejected.quarantined.clear()
             else:
-                await heard
+                await woken
 
-    async def _gather(self) -> QueueBatch:
-        batch = QueueBatch(most=MAX_BATCH - 1 if self._heartbeat is not None else MAX_BATCH)
-        spool, aside = self._owner.spool, self._refused.aside
-        notices = await self._owner.call(spool.unnoticed, MAX_BATCH + len(aside))
-        notices = [row for row in notices if row.id not in aside]
-        messages = await self._owner.call(spool.messages, MAX_BATCH + len(aside))
-        kept_free = min(len(notices), _NOTICES_FIRST)
+    async def _collect_batch(self) -> QueueBatch:
+        """Return the next batch: messages, notices, ends of runs, the heartbeat."""
+        has_heartbeat = self._heartbeat is not None
+        batch = QueueBatch(max_messages=MAX_BATCH - 1 if has_heartbeat else MAX_BATCH)
+        spool = self._owner.spool
+        quarantined = self._rejected.quarantined
+        wanted = MAX_BATCH + len(quarantined)
+        notices = await self._owner.call(spool.unnoticed, wanted)
+        notices = [row for row in notices if row.id not in quarantined]
+        messages = await self._owner.call(spool.messages, wanted)
+        max_messages = MAX_BATCH - min(len(notices), _RESERVED_FOR_NOTICES)
         for message in messages:
-            if message in aside:
+            if message in quarantined:
                 continue
-            if (fault := _unsendable(message.body)) is not None:
-                await self._give_up(message, fault)
-            elif len(batch.bodies) >= MAX_BATCH - kept_free or not batch.add(message.body, message):
+            if (reason := _unsendable_reason(message.body)) is not None:
+                await self._discard(message, reason)
+            elif len(batch.bodies) >= max_messages or not batch.add(message.body, message):
                 break
         for row in notices:
             if not batch.add(row.event.encode(), row.id):
                 break
         for run, body in await self._owner.call(spool.ends_to_notice):
-            if run not in aside and not batch.add(body, run):
+            if run not in quarantined and not batch.add(body, run):
                 break
-        # Last, so that none newer comes while the rest is gathered. A place was kept for it.
-        batch.most = MAX_BATCH
+        # Last, so that no newer one comes while the rest is collected. Its place is reserved.
+        batch.max_messages = MAX_BATCH
         self._add_heartbeat(batch)
         return batch
 
     def _add_heartbeat(self, batch: QueueBatch) -> None:
         if self._heartbeat is not None and batch.add(self._heartbeat, None):
-            batch.heartbeat, self._heartbeat = self._heartbeat, None
+            batch.heartbeat = self._heartbeat
+            self._heartbeat = None
 
-    async def _deliver(self, batch: QueueBatch) -> None:
+    async def _send_batch(self, batch: QueueBatch) -> None:
         try:
             refusals = await self._queue.send(batch.bodies)
         except RefusedError as error:
             self._to_sqs.failed(error)
-            self._refused.batch(batch.bodies, batch.settles)
+            self._rejected.batch_rejected(batch.bodies, batch.items)
             return
         except StoreError as error:
             if self._heartbeat is None:
@@ -133,42 +144,44 @@ class OutboxSender:
             return
         self._spend(sum(map(len, batch.bodies)))
         refused = {one.index for one in refusals}
-        taken = [what for at, what in enumerate(batch.settles) if at not in refused]
+        accepted = [item for index, item in enumerate(batch.items) if index not in refused]
         for one in refusals:
             if one.sender_fault:
-                self._refused.one(batch.bodies[one.index], batch.settles[one.index], again=False)
-        if taken:
+                self._rejected.message_rejected(
+                    batch.bodies[one.index], batch.items[one.index], retried=False
+                )
+        if accepted:
             self._to_sqs.succeeded()
-            self._refused.taken()
+            self._rejected.accepted()
         if refusals:
-            said = f"the queue refused {len(refusals)} messages ({refusals[0].reason})."
-            self._to_sqs.failed(StoreError(said))
-        if any(what is not None for what in taken):
-            await self._settle(taken)
-        self._work.set()  # a run may have become ready to end
+            error_text = f"the queue rejected {len(refusals)} messages ({refusals[0].reason})."
+            self._to_sqs.failed(StoreError(error_text))
+        if any(item is not None for item in accepted):
+            await self._mark_sent(accepted)
+        self._work.set()  # a run may be ready to end now
 
-    async def _deliver_alone(self, suspect: Suspect) -> None:
+    async def _send_alone(self, suspect: Suspect) -> None:
         try:
             refusals = await self._queue.send([suspect.body])
             if any(not one.sender_fault for one in refusals):
-                raise StoreError(f"the queue refused a message ({refusals[0].reason}).")
+                raise StoreError(f"the queue rejected a message ({refusals[0].reason}).")
             if refusals:
-                raise RefusedError(f"the queue refused a message ({refusals[0].reason}).")
+                raise RefusedError(f"the queue rejected a message ({refusals[0].reason}).")
         except RefusedError as error:
-            if self._refused.one(suspect.body, suspect.what, suspect.again):
-                await self._give_up(suspect.what, str(error))
+            if self._rejected.message_rejected(suspect.body, suspect.item, suspect.retried):
+                await self._discard(suspect.item, str(error))
             else:
                 self._to_sqs.failed(error)
             return
         except StoreError as error:
-            self._refused.suspects.appendleft(suspect)
+            self._rejected.suspects.appendleft(suspect)
             await self._failed(error)
             return
         self._spend(len(suspect.body))
         self._to_sqs.succeeded()
-        self._refused.taken()
-        if suspect.what is not None:
-            await self._settle([suspect.what])
+        self._rejected.accepted()
+        if suspect.item is not None:
+            await self._mark_sent([suspect.item])
         self._work.set()
 
     async def _failed(self, error: StoreError) -> None:
@@ -176,47 +189,48 @@ class OutboxSender:
         if isinstance(error, CredentialsError):
             await self._queue.reload_credentials()
 
-    async def _give_up(self, what: QueueItem, why: str) -> None:
-        """Let go of what the queue never takes. Of notices and ends all stands in S3."""
+    async def _discard(self, item: QueueItem, reason: str) -> None:
+        """Discard what the queue never accepts. For notices and ends, S3 has everything."""
         metrics.MESSAGES_DROPPED.inc()
-        named = what.type if isinstance(what, OutboxMessage) else what
-        log.error("a message is given up (%s): %s", named, why)
-        await self._settle([what])
+        label = item.type if isinstance(item, OutboxMessage) else item
+        log.error("a message is discarded (%s): %s", label, reason)
+        await self._mark_sent([item])
 
-    async def _settle(self, taken: list[QueueItem]) -> None:
+    async def _mark_sent(self, items: list[QueueItem]) -> None:
         await self._owner.call(
             self._owner.spool.sent,
-            [what for what in taken if isinstance(what, FragmentId)],
-            [what for what in taken if isinstance(what, OutboxMessage)],
-            [what for what in taken if isinstance(what, str)],
+            [item for item in items if isinstance(item, FragmentId)],
+            [item for item in items if isinstance(item, OutboxMessage)],
+            [item for item in items if isinstance(item, str)],
         )
 
-    async def _write_ends(self) -> None:
+    async def _write_run_ends(self) -> None:
         while True:
             await self._to_s3.ready()
-            heard = self._work.heard()
+            woken = self._work.waiter()
             try:
-                written = await self._write_some_ends()
-            except DiskError:  # heartbeats go on; what waits is asked for again
+                written = await self._write_some_run_ends()
+            except DiskError:  # heartbeats continue; the spool is asked again later
                 written = False
             if not written:
-                await heard
+                await woken
 
-    async def _write_some_ends(self) -> bool:
-        """Return whether there were any, be they written or not."""
+    async def _write_some_run_ends(self) -> bool:
+        """Return whether there were any, written or not."""
         ends = await self._owner.call(self._owner.spool.ends_to_write, 20)
-        random.shuffle(ends)  # one that fails for its own sake does not stop the others
+        random.shuffle(ends)  # one that always fails does not block the others
         for run, event in ends:
-            if not await self._write_end(run.run, event):
+            if not await self._write_run_end(run.run, event):
                 break
         return bool(ends)
 
-    async def _write_end(self, run: str, event: RunEnded) -> bool:
-        key, body = run_end_key(event.camera, event.run), encode(event)
+    async def _write_run_end(self, run: str, event: RunEnded) -> bool:
+        key = run_end_key(event.camera, event.run)
+        body = encode(event)
         sha256 = hashlib.sha256(body).hexdigest()
-        stands: RunEnded | None = None
+        existing: RunEnded | None = None
         try:
-            async with _in_time():
+            async with _time_limit():
                 await self._store.put_once(
                     key,
                     body,
@@ -225,42 +239,48 @@ class OutboxSender:
                     content_type="application/json",
                 )
         except ObjectExistsError:
-            # Only where the journal was lost: what was said first counts.
+            # This happens only where the journal was lost: the first end that was written counts.
             try:
-                stands = await self._standing(key)
+                existing = await self._read_run_end(key)
             except StoreError as error:
                 self._to_s3.failed(error)
                 return False
-            log.warning("the run's end stands already", extra={"camera": event.camera, "run": run})
+            log.warning(
+                "S3 has an end of this run already; the first one counts",
+                extra={"camera": event.camera, "run": run},
+            )
         except StoreError as error:
             self._to_s3.failed(error)
             if isinstance(error, CredentialsError):
                 await self._store.reload_credentials()
             return False
         self._to_s3.succeeded()
-        await self._owner.call(self._owner.spool.end_written, run, stands)
+        await self._owner.call(self._owner.spool.end_written, run, existing)
         self._work.set()
         return True
 
-    async def _standing(self, key: str) -> RunEnded | None:
+    async def _read_run_end(self, key: str) -> RunEnded | None:
+        """Return the run's end in S3; None: it cannot be parsed."""
         try:
-            async with _in_time():
+            async with _time_limit():
                 return RunEnded.model_validate_json(await self._store.get(key))
         except ValidationError:
             return None
 
 
 @asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
+async def _time_limit() -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_END_S):
+        async with asyncio.timeout(_RUN_END_TIMEOUT_S):
             yield
     except TimeoutError:
-        raise StoreError(f"no answer from the object store in {_END_S:.0f} s.") from None
+        raise StoreError(
+            f"no answer from the object store in {_RUN_END_TIMEOUT_S:.0f} s."
+        ) from None
 
 
-def _unsendable(body: bytes) -> str | None:
-    if len(body) > ROOM:
+def _unsendable_reason(body: bytes) -> str | None:
+    if len(body) > MAX_BODY_BYTES:
         return f"it is too large, {len(body)} bytes"
     try:
         body.decode()

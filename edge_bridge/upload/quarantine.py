@@ -1,58 +1,58 @@
-"""Fragments that fail while others are taken: they step aside, and stop nothing else.
+"""Quarantine of fragments that fail while others succeed, so that they block nothing else.
 
-    X fails ──► another is tried ──► it is taken: X waits 2 s, 4 s … 10 min before it is tried again
-                                 └─► it fails too: the line is at fault, X may be tried again
+    X fails ──► another one is tried ──► it succeeds: X waits 2 s, 4 s … 10 min until its next try
+                                     └─► it fails too: the line is at fault, X may be tried again
 
-Something on the way may refuse certain bytes for ever (a firewall, a proxy that is full). Nothing
-is given up for it.
+Something on the way may reject certain bytes for ever (a firewall, a proxy that is full). No
+fragment is discarded for it.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from domain.backoff import Backoff
 from domain.identity import FragmentId
 
-FIRST_S = 2.0
-LONGEST_S = 600.0
-_SUSPECTS = 100
-_MOST = 1_000
+BACKOFF = Backoff(first_s=2.0, longest_s=600.0)
+_MAX_SUSPECTS = 100
+_MAX_QUARANTINED = 1_000
 
 
 @dataclass(slots=True)
 class FragmentQuarantine:
-    """Who failed of late. `now_s` is monotonic."""
+    """Which fragments failed recently. `now_s` is monotonic."""
 
     _suspects: "OrderedDict[FragmentId, None]" = field(default_factory=OrderedDict)
     """Failed since the last success, the newest hundred."""
-    _apart: "OrderedDict[FragmentId, tuple[int, float]]" = field(default_factory=OrderedDict)
-    """How often others were taken after it failed, and when it may be tried again."""
+    _quarantined: "OrderedDict[FragmentId, tuple[int, float]]" = field(default_factory=OrderedDict)
+    """Strikes (how often others succeeded after it failed), and when it may be tried again."""
 
-    def waiting(self, now_s: float) -> set[FragmentId]:
-        """Return who is not to be tried now while there is another."""
-        return {*self._suspects, *self.apart(now_s)}
+    def excluded(self, now_s: float) -> set[FragmentId]:
+        """Return which are not to be tried now, while there is another one."""
+        return {*self._suspects, *self.quarantined(now_s)}
 
-    def apart(self, now_s: float) -> set[FragmentId]:
-        """Return who is not to be tried now in any case."""
-        return {one for one, (_, at_s) in self._apart.items() if now_s < at_s}
+    def quarantined(self, now_s: float) -> set[FragmentId]:
+        """Return which are not to be tried now in any case."""
+        return {one for one, (_, until_s) in self._quarantined.items() if now_s < until_s}
 
-    def failed(self, one: FragmentId) -> None:
-        """An upload failed."""
-        self._suspects.pop(one, None)
-        self._suspects[one] = None
-        while len(self._suspects) > _SUSPECTS:
+    def failed(self, fragment: FragmentId) -> None:
+        """Note that an upload failed."""
+        self._suspects.pop(fragment, None)
+        self._suspects[fragment] = None
+        while len(self._suspects) > _MAX_SUSPECTS:
             self._suspects.popitem(last=False)
 
-    def succeeded(self, one: FragmentId, now_s: float) -> list[tuple[FragmentId, int]]:
-        """An upload was done; return who steps aside thereby, and how often it has by now."""
-        self._suspects.pop(one, None)
-        self._apart.pop(one, None)
-        aside = []
+    def succeeded(self, fragment: FragmentId, now_s: float) -> list[tuple[FragmentId, int]]:
+        """Note that an upload succeeded; return which are quarantined by it, with their strikes."""
+        self._suspects.pop(fragment, None)
+        self._quarantined.pop(fragment, None)
+        newly = []
+        # The line works, so the suspects are at fault themselves.
         for suspect in self._suspects:
-            strikes = self._apart.pop(suspect, (0, 0.0))[0] + 1
-            wait_s = min(FIRST_S * 2 ** min(strikes - 1, 20), LONGEST_S)
-            self._apart[suspect] = strikes, now_s + wait_s
-            aside.append((suspect, strikes))
+            strikes = self._quarantined.pop(suspect, (0, 0.0))[0] + 1
+            self._quarantined[suspect] = strikes, now_s + BACKOFF.bound_s(strikes - 1)
+            newly.append((suspect, strikes))
         self._suspects.clear()
-        while len(self._apart) > _MOST:
-            self._apart.popitem(last=False)
-        return aside
+        while len(self._quarantined) > _MAX_QUARANTINED:
+            self._quarantined.popitem(last=False)
+        return newly

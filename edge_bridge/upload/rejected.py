@@ -1,9 +1,9 @@
-"""What the queue refuses for its own sake, so that it stops nothing else.
+"""Messages that the queue rejects: they are isolated, so that they block nothing else.
 
-batch refused as a whole ──► its messages go one by one ──► the one at fault is put aside
-one refused by name ──────────────────────────────────────► put aside
-the queue takes another ──► what is aside is tried once more, alone ──► refused again: guilty
-it takes none ────────────► the fault is the queue's: all is tried again, nothing is given up
+batch rejected as a whole ──► its messages are sent one by one ──► the one at fault: quarantine
+one rejected by name ────────────────────────────────────────────► quarantine
+the queue accepts another ──► the quarantined are tried once more, alone ──► rejected: at fault
+it accepts none ────────────► the queue itself is at fault: all are tried again, none is discarded
 """
 
 from collections import deque
@@ -12,42 +12,45 @@ from dataclasses import dataclass, field
 from edge_bridge.upload.batch import QueueItem
 
 MAX_QUARANTINED = 10
-"""So many refused one after the other: it is the queue that is at fault."""
+"""So many rejected one after the other: the queue itself is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A message that goes alone."""
+    """A message that is sent alone."""
 
     body: bytes
-    what: QueueItem
-    again: bool
-    """Whether it was refused before, and the queue has taken others since."""
+    item: QueueItem
+    retried: bool
+    """Whether it was rejected before, and the queue has accepted others since."""
 
 
 @dataclass(slots=True)
 class RejectedMessages:
-    """Who goes alone, and who waits until the queue takes another."""
+    """Which messages are sent alone, and which wait until the queue accepts another."""
 
     suspects: deque[Suspect] = field(default_factory=deque)
-    aside: dict[QueueItem, bytes] = field(default_factory=dict)
+    quarantined: dict[QueueItem, bytes] = field(default_factory=dict)
 
-    def batch(self, bodies: list[bytes], settles: list[QueueItem]) -> None:
-        """The queue refused these together: any one may be at fault, so each goes alone."""
+    def batch_rejected(self, bodies: list[bytes], items: list[QueueItem]) -> None:
+        """Note a batch that was rejected: any message may be at fault, so each is sent alone."""
         self.suspects.extend(
-            Suspect(body, what, False) for body, what in zip(bodies, settles, strict=True)
+            Suspect(body, item, False) for body, item in zip(bodies, items, strict=True)
         )
 
-    def one(self, body: bytes, what: QueueItem, again: bool) -> bool:
-        """The queue refused one; True: it is guilty. A heartbeat is not: there will be another."""
-        if again or what is None:
-            return again
-        self.aside[what] = body
-        if len(self.aside) >= MAX_QUARANTINED:
-            self.aside.clear()
+    def message_rejected(self, body: bytes, item: QueueItem, retried: bool) -> bool:
+        """Note a message that was rejected; True: it is at fault.
+
+        A heartbeat (None) never is: there will be another.
+        """
+        if retried or item is None:
+            return retried
+        self.quarantined[item] = body
+        if len(self.quarantined) >= MAX_QUARANTINED:
+            self.quarantined.clear()
         return False
 
-    def taken(self) -> None:
-        """The queue took something: what is aside is tried once more."""
-        self.suspects.extend(Suspect(body, what, True) for what, body in self.aside.items())
-        self.aside.clear()
+    def accepted(self) -> None:
+        """Note that the queue accepted something: the quarantined are tried once more."""
+        self.suspects.extend(Suspect(body, item, True) for item, body in self.quarantined.items())
+        self.quarantined.clear()

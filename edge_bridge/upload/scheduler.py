@@ -1,10 +1,10 @@
 """Which fragment is uploaded next.
 
-live     what was recorded in the last minute goes first, in order; of what the line carries,
-         a stated share goes to the backlog all the same, so that it drains
+live     footage of the last minute first, in order; a fixed share of the bytes goes to the backlog
+         all the same, so that it drains
 oldest   strictly in order
 
-The backlog drains from its oldest end: that is what is given up first where the disk is too small.
+The backlog drains from its oldest end: where the disk is too small, that end is discarded first.
 """
 
 from collections.abc import Callable, Container
@@ -16,12 +16,15 @@ from edge_bridge.config.upload import UploadConfig
 from edge_bridge.spool.rows import SpooledFragment
 from edge_bridge.spool.spool import Spool
 
-_REMEMBERED_BYTES = 64 << 20
-"""The share is kept over about so many bytes."""
+_MAX_CREDIT_BYTES = 64 << 20
+"""Bound of the backlog's credit: the share holds over about so many bytes."""
 
 
 class UploadScheduler:
-    """Keeps count of what each side got."""
+    """Shares the line between live footage and backlog, by a byte credit as in deficit round robin.
+
+    Live footage earns the backlog a credit; while there is one, the backlog is next and spends it.
+    """
 
     def __init__(
         self,
@@ -32,40 +35,47 @@ class UploadScheduler:
         now_ms: Callable[[], int] = utc_ms,
     ) -> None:
         """`backlog_share` of the bytes goes to the backlog while both wait; 0..1."""
-        self._order, self._live_ms, self._share = order, live_s * 1_000, backlog_share
+        self._order = order
+        self._live_ms = live_s * 1_000
+        self._backlog_share = backlog_share
         self._now_ms = now_ms
-        self._owed = 0.0
-        """Bytes that the backlog has to its good."""
+        self._backlog_credit = 0.0
+        """Bytes that the backlog may send before live footage is next."""
 
     @classmethod
     def from_config(cls, config: UploadConfig) -> "UploadScheduler":
         """Return the order that the configuration sets."""
         return cls(config.order, live_s=config.live_s, backlog_share=config.backlog_share)
 
-    def look(self, spool: Spool, taken: int) -> list[SpooledFragment]:
-        """Return candidates where `taken` are in hand already; runs on the spool's thread."""
+    def candidates(self, spool: Spool, excluded: int) -> list[SpooledFragment]:
+        """Return enough fragments to pick one where `excluded` are not to be picked.
+
+        Runs on the spool's thread.
+        """
         if self._order == "oldest":
-            return spool.waiting(taken + 1)
-        border_ms = self._now_ms() - self._live_ms
-        return spool.waiting(taken + 1, from_ms=border_ms) + spool.waiting(
-            taken + 1, to_ms=border_ms
+            return spool.waiting(excluded + 1)
+        live_from_ms = self._now_ms() - self._live_ms
+        return spool.waiting(excluded + 1, from_ms=live_from_ms) + spool.waiting(
+            excluded + 1, to_ms=live_from_ms
         )
 
     def pick(
-        self, rows: list[SpooledFragment], in_hand: Container[FragmentId]
+        self, rows: list[SpooledFragment], excluded: Container[FragmentId]
     ) -> SpooledFragment | None:
-        """Return the next one that is not in hand, and book it; None: nothing waits."""
-        free = [row for row in rows if row.id not in in_hand]
+        """Return the next fragment that is not excluded, and charge it; None: nothing waits."""
+        free = [row for row in rows if row.id not in excluded]
         if self._order == "oldest" or not free:
             return free[0] if free else None
-        border_ms = self._now_ms() - self._live_ms
-        live = [row for row in free if row.start_ms >= border_ms]
-        backlog = [row for row in free if row.start_ms < border_ms]
+        live_from_ms = self._now_ms() - self._live_ms
+        live = [row for row in free if row.start_ms >= live_from_ms]
+        backlog = [row for row in free if row.start_ms < live_from_ms]
         if not live or not backlog:
-            self._owed = 0.0
+            # Nothing to share: a credit from now on would only delay live footage later.
+            self._backlog_credit = 0.0
             return free[0]
-        if self._owed > 0:
-            self._owed -= (1 - self._share) * backlog[0].size
+        if self._backlog_credit > 0:
+            self._backlog_credit -= (1 - self._backlog_share) * backlog[0].size
             return backlog[0]
-        self._owed = min(self._owed + self._share * live[0].size, _REMEMBERED_BYTES)
+        earned = self._backlog_share * live[0].size
+        self._backlog_credit = min(self._backlog_credit + earned, _MAX_CREDIT_BYTES)
         return live[0]

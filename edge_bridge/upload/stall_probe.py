@@ -1,13 +1,13 @@
-"""Uploads that hang are begun anew as soon as the store answers again.
+"""Uploads that stall are restarted as soon as the store answers again.
 
-A server that accepts and never answers looks like a thin line, on which an upload may take an hour
-(adaptive_timeout.py). So while one takes long, a small question is asked beside it:
+A server that accepts and never answers is like a slow line. There an upload may take an hour (see
+adaptive_timeout.py). So while an upload takes long, a small health probe runs next to it:
 
-    upload   |--------------------------------------------x anew
-    asked          ? silence     ? silence      ? answer
+    upload   |--------------------------------------------x restarted
+    probe          ? silence     ? silence      ? answer
 
-An answer after silence ends what was begun before it, once until an upload is done: on a line so
-thin that questions get lost in it, uploads must be left in peace.
+An answer after silence ends the uploads that started before the probe. That happens once until an
+upload succeeds: on a line so slow that probes get lost, uploads must not be interrupted.
 """
 
 import asyncio
@@ -15,53 +15,61 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-LONG_S = 20.0
-"""An upload that takes longer is asked about, again and again at this distance."""
-ANSWER_S = 10.0
+PROBE_AFTER_S = 20.0
+"""An upload that takes longer is probed for, again and again at this interval (with jitter)."""
+PROBE_TIMEOUT_S = 10.0
 
 
 class StallProbe:
     """Limits uploads in time, and ends them early where the store answers again."""
 
-    def __init__(self, asks: Callable[[], Awaitable[bool]]) -> None:
-        """`asks` returns whether anything at all was answered; it is given 10 s."""
-        self._asks = asks
-        self._begun: dict[asyncio.Timeout, float] = {}
-        self._anew: set[asyncio.Timeout] = set()
-        self._silent = self._spent = False
+    def __init__(self, probe: Callable[[], Awaitable[bool]]) -> None:
+        """`probe` returns whether the store answered anything at all; it may take 10 s."""
+        self._probe = probe
+        self._started_s: dict[asyncio.Timeout, float] = {}
+        """Uploads in flight, by their timeouts."""
+        self._stalled: set[asyncio.Timeout] = set()
+        """Those that were ended to be restarted."""
+        self._was_silent = False
+        self._has_restarted = False
+        """Since the last upload that succeeded."""
 
     @asynccontextmanager
-    async def limited(self, allowed_s: float) -> AsyncIterator[Callable[[], bool]]:
-        """Raise TimeoutError after so long, or earlier; what is yielded tells which."""
-        async with asyncio.timeout(allowed_s) as limit:
-            self._begun[limit] = _now_s()
+    async def timeout(self, timeout_s: float) -> AsyncIterator[Callable[[], bool]]:
+        """Raise TimeoutError after `timeout_s`, or earlier where the upload stalled.
+
+        Yields a function that returns whether it stalled: then restart it at once.
+        """
+        async with asyncio.timeout(timeout_s) as limit:
+            self._started_s[limit] = _now_s()
             try:
-                yield lambda: limit in self._anew
+                yield lambda: limit in self._stalled
             finally:
-                del self._begun[limit]
-        self._silent = self._spent = False
+                del self._started_s[limit]
+        self._was_silent = False
+        self._has_restarted = False
 
     async def run(self) -> None:
-        """Ask while uploads take long, until cancelled."""
+        """Probe while uploads take long, until cancelled."""
         while True:
-            await asyncio.sleep(LONG_S * (0.75 + random.random() / 2))  # noqa: S311
-            self._anew.clear()
-            asked_s = _now_s()
-            if min(self._begun.values(), default=asked_s) > asked_s - LONG_S:
+            await asyncio.sleep(PROBE_AFTER_S * (0.75 + random.random() / 2))  # noqa: S311
+            self._stalled.clear()
+            probed_s = _now_s()
+            if min(self._started_s.values(), default=probed_s) > probed_s - PROBE_AFTER_S:
                 continue
-            heard = await self._heard()
-            if heard and self._silent and not self._spent:
-                self._spent = True
-                for limit, begun_s in self._begun.items():
-                    if begun_s <= asked_s:
-                        self._anew.add(limit)
+            answered = await self._is_answered()
+            if answered and self._was_silent and not self._has_restarted:
+                self._has_restarted = True
+                for limit, started_s in self._started_s.items():
+                    if started_s <= probed_s:
+                        self._stalled.add(limit)
                         limit.reschedule(_now_s())
-            self._silent = not heard
+            self._was_silent = not answered
 
-    async def _heard(self) -> bool:
+    async def _is_answered(self) -> bool:
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await self._asks()
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                return await self._probe()
         except TimeoutError:
             return False
 

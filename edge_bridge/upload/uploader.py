@@ -1,4 +1,4 @@
-"""PUTs of fragments: whole, hashed, once."""
+"""PUTs of fragments: whole, with their hash, once each."""
 
 import asyncio
 import hashlib
@@ -22,11 +22,12 @@ from stores.objects import ObjectStore
 
 log = logging.getLogger(__name__)
 
-_TOLD_AT = 3
+_REPORT_AT_STRIKES = 3
+"""A fragment that failed so often while others succeeded is reported in the log."""
 
 
 class FragmentUploader:
-    """Workers that empty the spool into S3; `run` goes on until cancelled."""
+    """Tasks that upload the spool's fragments to S3; `run` goes on until cancelled."""
 
     def __init__(
         self,
@@ -35,73 +36,83 @@ class FragmentUploader:
         link: Link,
         *,
         stored: Wakeup,
-        put: Wakeup,
-        choice: UploadScheduler,
+        uploaded: Wakeup,
+        scheduler: UploadScheduler,
         bandwidth: BandwidthLimiter,
-        parallel: ConcurrencyLimit,
+        concurrency: ConcurrencyLimit,
     ) -> None:
-        """`stored` wakes this; `put` is set after each fragment that stands in S3."""
-        self._owner, self._store, self._link = owner, store, link
-        self._stored, self._put = stored, put
-        self._choice, self._bandwidth, self._parallel = choice, bandwidth, parallel
-        self._patience = AdaptiveTimeout()
-        self._hearing = StallProbe(store.is_reachable)
-        self._stubborn = FragmentQuarantine()
-        self._in_hand: set[FragmentId] = set()
-        self._claiming = asyncio.Lock()
-        self._room = asyncio.Condition()
+        """`stored` wakes this: the spool has another fragment. `uploaded` is set after each PUT."""
+        self._owner = owner
+        self._store = store
+        self._link = link
+        self._stored = stored
+        self._uploaded = uploaded
+        self._scheduler = scheduler
+        self._bandwidth = bandwidth
+        self._concurrency = concurrency
+        self._timeout = AdaptiveTimeout()
+        self._stall_probe = StallProbe(store.is_reachable)
+        self._quarantine = FragmentQuarantine()
+        self._in_flight: set[FragmentId] = set()
+        self._claim_lock = asyncio.Lock()
+        self._limit_changed = asyncio.Condition()
 
     async def run(self) -> None:
         """Upload until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hearing.run(), name="hearing")
-            for number in range(self._parallel.most):
-                group.create_task(self._worker(number), name=f"upload-{number}")
+            group.create_task(self._stall_probe.run(), name="stall-probe")
+            for number in range(self._concurrency.maximum):
+                group.create_task(self._upload_forever(number), name=f"upload-{number}")
 
-    async def _worker(self, number: int) -> None:
+    async def _upload_forever(self, number: int) -> None:
+        """Upload one fragment after another, while `number` is below the concurrency limit."""
         while True:
-            async with self._room:
-                await self._room.wait_for(lambda: number < self._parallel.now)
+            async with self._limit_changed:
+                await self._limit_changed.wait_for(lambda: number < self._concurrency.limit)
             await self._link.ready()
             row = await self._claim()
             try:
                 await self._upload(row)
             finally:
-                self._in_hand.discard(row.id)
+                self._in_flight.discard(row.id)
 
     async def _claim(self) -> SpooledFragment:
-        async with self._claiming:
+        """Return the next fragment, waiting for one; it is in flight from now on."""
+        async with self._claim_lock:
             while True:
                 await self._bandwidth.ready()
-                heard = self._stored.heard()
-                taken = self._in_hand | self._stubborn.waiting(time.monotonic())
-                rows = await self._owner.call(self._choice.look, self._owner.spool, len(taken))
-                row = self._choice.pick(rows, taken)
-                if row is None:  # nothing else is there: those that failed just now, then
-                    taken = self._in_hand | self._stubborn.apart(time.monotonic())
-                    row = self._choice.pick(rows, taken)
+                woken = self._stored.waiter()
+                excluded = self._in_flight | self._quarantine.excluded(time.monotonic())
+                rows = await self._owner.call(
+                    self._scheduler.candidates, self._owner.spool, len(excluded)
+                )
+                row = self._scheduler.pick(rows, excluded)
+                if row is None:
+                    # Nothing else waits: then those that failed just now are tried again.
+                    excluded = self._in_flight | self._quarantine.quarantined(time.monotonic())
+                    row = self._scheduler.pick(rows, excluded)
                 if row is not None:
-                    self._in_hand.add(row.id)
+                    self._in_flight.add(row.id)
                     self._bandwidth.spend(row.size)
                     return row
-                self._parallel.idle()
-                await heard
+                self._concurrency.idle()
+                await woken
 
-    async def _failed(self, error: StoreError, one: FragmentId) -> None:
+    async def _failed(self, error: StoreError, fragment: FragmentId) -> None:
         self._link.failed(error)
-        self._stubborn.failed(one)
-        self._parallel.failed()
-        await self._adapted()
+        self._quarantine.failed(fragment)
+        self._concurrency.failed()
+        await self._publish_limit()
         if isinstance(error, CredentialsError):
             await self._store.reload_credentials()
 
-    async def _adapted(self) -> None:
-        metrics.UPLOADS_AT_ONCE.set(self._parallel.now)
-        async with self._room:
-            self._room.notify_all()
+    async def _publish_limit(self) -> None:
+        metrics.UPLOADS_AT_ONCE.set(self._concurrency.limit)
+        async with self._limit_changed:
+            self._limit_changed.notify_all()
 
     async def _upload(self, row: SpooledFragment) -> None:
-        where = {"camera": row.camera, "run": row.run, "seq": row.seq}
+        log_fields = {"camera": row.camera, "run": row.run, "seq": row.seq}
         spool = self._owner.spool
         event = await self._owner.call(spool.event_of, row)
         if event is None:
@@ -111,18 +122,21 @@ class FragmentUploader:
                 spool.files.read, row.camera, row.run, row.seq, event.size_bytes
             )
         except OSError as error:
-            # Given up for space meanwhile, or taken away by somebody, or the disk is.
+            # Discarded for space during this, removed by hand, or the disk failed.
             await self._owner.call(spool.unreadable, row.id, error)
             return
         if hashlib.sha256(data).hexdigest() != event.sha256:
-            log.error("a fragment's file was changed on the disk: it is given up", extra=where)
+            log.error(
+                "a fragment's file was changed on the disk; the fragment is discarded",
+                extra=log_fields,
+            )
             await self._owner.call(spool.give_up, row.id, "damaged", keep="damaged")
             return
-        began_s = time.monotonic()
-        self._parallel.began(began_s)
-        allowed_s = self._patience.allowed_s(len(data))
+        started_s = time.monotonic()
+        self._concurrency.started(started_s)
+        timeout_s = self._timeout.timeout_s(len(data))
         try:
-            async with self._hearing.limited(allowed_s) as anew:
+            async with self._stall_probe.timeout(timeout_s) as stalled:
                 created = await self._store.put_once(
                     fragment_key(row.camera, row.run, row.seq),
                     data,
@@ -130,41 +144,45 @@ class FragmentUploader:
                     metadata=event.metadata(),
                 )
         except TimeoutError:
-            if anew():
-                log.info("the object store answers again: a fragment is sent anew", extra=where)
+            if stalled():
+                log.info(
+                    "the object store answers again; a stalled upload is restarted",
+                    extra=log_fields,
+                )
                 return
-            self._patience.ran_out()
-            said = f"no answer from the object store in {allowed_s:.0f} s."
-            await self._failed(StoreError(said), row.id)
+            self._timeout.timed_out()
+            error_text = f"no answer from the object store in {timeout_s:.0f} s."
+            await self._failed(StoreError(error_text), row.id)
             return
         except ObjectExistsError as error:
-            log.error("%s It is given up.", error, extra=where)
+            log.error("%s The fragment is discarded.", error, extra=log_fields)
             await self._owner.call(spool.give_up, row.id, "other bytes stand in S3", keep="refused")
             return
         except StoreError as error:
             await self._failed(error, row.id)
             return
         self._link.succeeded()
-        for one, strikes in self._stubborn.succeeded(row.id, time.monotonic()):
-            if strikes == _TOLD_AT:
+        for suspect, strikes in self._quarantine.succeeded(row.id, time.monotonic()):
+            if strikes == _REPORT_AT_STRIKES:
                 log.error(
-                    "a fragment is refused again and again while others are taken; it is tried on",
-                    extra={"camera": one.camera, "run": one.run, "seq": one.seq},
+                    "a fragment is rejected again and again while others are accepted; it stays in "
+                    "the spool and is tried again. Check what is between this edge and S3.",
+                    extra={"camera": suspect.camera, "run": suspect.run, "seq": suspect.seq},
                 )
         await self._owner.call(spool.uploaded, row.id)
         now_s = time.monotonic()
-        self._patience.took(len(data), now_s - began_s)
-        self._parallel.succeeded(now_s, len(data))
-        await self._adapted()
+        self._timeout.succeeded(len(data), now_s - started_s)
+        self._concurrency.succeeded(now_s, len(data))
+        await self._publish_limit()
         waited_s = max(time.time() - event.closed_ms / 1_000, 0.0)
         metrics.UPLOADS.labels(row.camera).inc()
         metrics.UPLOAD_BYTES.inc(len(data))
-        metrics.UPLOAD_SECONDS.observe(now_s - began_s)
+        metrics.UPLOAD_SECONDS.observe(now_s - started_s)
         metrics.IN_SPOOL_SECONDS.observe(waited_s)
         log.debug(
             "%s after %.1f s in the spool",
-            "uploaded" if created else "stood in S3 already",
+            "uploaded" if created else "was in S3 already",
             waited_s,
-            extra=where,
+            extra=log_fields,
         )
-        self._put.set()
+        self._uploaded.set()

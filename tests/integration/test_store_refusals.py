@@ -1,7 +1,7 @@
-"""What S3 says when it will not take a fragment: the edge waits, says so, and loses nothing.
+"""S3 rejects a fragment: the edge waits, reports it, and loses nothing.
 
-A small server answers as AWS does where credentials, clock, bucket or region are wrong; the store's
-own client talks to it.
+A small server answers as AWS does where credentials, clock, bucket or region are wrong. The
+store's own client talks to it.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from domain.backoff import CENTRED_JITTER, Backoff
 from domain.identity import fragment_key
 from edge_bridge.config.schedule import Schedule
 from edge_bridge.spool.spool import open_spool
@@ -59,8 +60,7 @@ class FakeS3:
 async def s3(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeS3]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(link_module, "BACKOFF", Backoff(0.001, 0.01, jitter=CENTRED_JITTER))
     fake = FakeS3()
     app = web.Application(client_max_size=1 << 24)
     app.router.add_route("*", "/{path:.*}", fake.answer)
@@ -98,7 +98,7 @@ REMEDIES = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_it_is_said_and_tried_until_it_is_mended(
+async def test_it_is_reported_and_tried_until_it_is_corrected(
     name: str, s3: FakeS3, tmp_path: Path
 ) -> None:
     spool = open_spool(tmp_path, "e1", PLENTY)
@@ -116,11 +116,11 @@ async def test_it_is_said_and_tried_until_it_is_mended(
     try:
         async with ObjectStore(endpoint, "bucket") as store:
             uploads = FragmentUploader(
-                owner, store, link, stored=wake, put=wake, choice=UploadScheduler("oldest"),
-                bandwidth=BandwidthLimiter(Schedule()), parallel=ConcurrencyLimit(1, 2, 2),
+                owner, store, link, stored=wake, uploaded=wake, scheduler=UploadScheduler("oldest"),
+                bandwidth=BandwidthLimiter(Schedule()), concurrency=ConcurrencyLimit(1, 2, 2),
             )  # fmt: skip
             running: asyncio.Task[Any] = asyncio.create_task(uploads.run())
-            await wait_for(lambda: s3.asked > 8, within_s=20, what="it tries on")
+            await wait_for(lambda: s3.asked > 8, within_s=20, what="further tries")
             assert not running.done()
             assert link.down_since_s is not None
             assert REMEDIES.get(name, "") in link.detail

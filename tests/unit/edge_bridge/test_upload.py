@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.backoff import CENTRED_JITTER, Backoff
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, parse
 from domain.events.registry import encode
 from domain.identity import FragmentId, fragment_key, run_end_key
@@ -32,7 +33,7 @@ FRAGMENTS = 4
 
 
 class Uploading:
-    """The uploading half of an edge process; leaving it is the end of the process."""
+    """The half of an edge process that uploads; leaving it ends the process."""
 
     def __init__(self, folder: Path, cloud: MemoryCloud, order: Any = "live") -> None:
         self.folder, self.cloud, self.order = folder, cloud, order
@@ -50,9 +51,9 @@ class Uploading:
         store: Any = self.cloud
         to_s3 = Link("s3")
         self.uploads = FragmentUploader(
-            self.owner, store, to_s3, stored=stored, put=work,
-            choice=UploadScheduler(self.order, now_ms=lambda: T0_MS + 120_000),
-            bandwidth=BandwidthLimiter(Schedule()), parallel=ConcurrencyLimit(1, 1, 1),
+            self.owner, store, to_s3, stored=stored, uploaded=work,
+            scheduler=UploadScheduler(self.order, now_ms=lambda: T0_MS + 120_000),
+            bandwidth=BandwidthLimiter(Schedule()), concurrency=ConcurrencyLimit(1, 1, 1),
         )  # fmt: skip
         self.sender = OutboxSender(
             self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work
@@ -88,7 +89,7 @@ def record(folder: Path) -> None:
 
 
 def check(cloud: MemoryCloud) -> None:
-    """All arrived; each effect stands on the one before it."""
+    """All arrived; each effect follows the one that it depends on."""
     expected = [(RUN, seq) for seq in range(FRAGMENTS)] + [(SECOND_RUN, 0)]
     for run, seq in expected:
         event, data = fragment(seq, run=run)
@@ -110,7 +111,7 @@ def check(cloud: MemoryCloud) -> None:
             for n, e in reversed(list(enumerate(events)))
             if isinstance(e, FragmentArrived)
         }
-        assert all(n < at[0] for (of, _), n in first_notice.items() if of == run)
+        assert all(n < at[0] for (noticed_run, _), n in first_notice.items() if noticed_run == run)
         assert [e.type for e in events].index("run-started") < at[0]
 
 
@@ -129,18 +130,18 @@ async def test_everything_arrives_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_crash_at_every_request_is_mended(after: bool, tmp_path: Path) -> None:
-    record(tmp_path / "sound")
-    sound = MemoryCloud()
-    await drained(tmp_path / "sound", sound)
-    assert sound.operations >= FRAGMENTS + 1 + 2 + 2
-    for operation in range(1, sound.operations + 1):
+async def test_a_crash_at_any_request_loses_nothing(after: bool, tmp_path: Path) -> None:
+    record(tmp_path / "reference")
+    reference = MemoryCloud()
+    await drained(tmp_path / "reference", reference)
+    assert reference.operations >= FRAGMENTS + 1 + 2 + 2
+    for operation in range(1, reference.operations + 1):
         folder = tmp_path / str(operation)
         record(folder)
         cloud = MemoryCloud()
         cloud.crash_at = (operation, after)
         async with Uploading(folder, cloud) as uploading:
-            # Messages go in batches: there may be fewer requests than in the sound run.
+            # Messages go in batches: there may be fewer requests than in the reference run.
             await wait_for(
                 lambda uploading=uploading, cloud=cloud: cloud.crashed.is_set() or uploading.idle(),
                 within_s=20,
@@ -152,23 +153,22 @@ async def test_a_crash_at_every_request_is_mended(after: bool, tmp_path: Path) -
 
 
 async def test_a_dead_link_never_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(link_module, "BACKOFF", Backoff(0.001, 0.01, jitter=CENTRED_JITTER))
     record(tmp_path)
     cloud = MemoryCloud()
     cloud.failing = True
     async with Uploading(tmp_path, cloud) as uploading:
-        await wait_for(lambda: cloud.operations > 20, within_s=20, what="it tries on")
+        await wait_for(lambda: cloud.operations > 20, within_s=20, what="further tries")
         assert not cloud.objects
         cloud.failing = False
         await wait_for(uploading.idle, within_s=20, what="everything is sent")
     check(cloud)
 
 
-async def test_messages_refused_one_by_one_are_sent_again(
+async def test_messages_rejected_one_by_one_are_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(link_module, "BACKOFF", Backoff(0.001, 30, jitter=CENTRED_JITTER))
     record(tmp_path)
     cloud = MemoryCloud()
     cloud.refuse_first = 7
@@ -177,7 +177,9 @@ async def test_messages_refused_one_by_one_are_sent_again(
 
 
 @pytest.mark.parametrize(("order", "first"), [("live", (SECOND_RUN, 0)), ("oldest", (RUN, 0))])
-async def test_which_fragment_is_next(order: str, first: tuple[str, int], tmp_path: Path) -> None:
+async def test_which_fragment_is_uploaded_next(
+    order: str, first: tuple[str, int], tmp_path: Path
+) -> None:
     spool = open_spool(tmp_path, "e1", PLENTY)
     spool.store(*fragment(0), started())
     event, data = fragment(0, run=SECOND_RUN)
@@ -188,7 +190,7 @@ async def test_which_fragment_is_next(order: str, first: tuple[str, int], tmp_pa
     assert cloud.log[0] == fragment_key(CAMERA, *first)
 
 
-async def test_a_fragment_changed_on_the_disk_is_given_up_and_said(tmp_path: Path) -> None:
+async def test_a_fragment_changed_on_the_disk_is_discarded_and_reported(tmp_path: Path) -> None:
     record(tmp_path)
     path = tmp_path / "fragments" / CAMERA / RUN / "00000002.frag"
     data = path.read_bytes()
@@ -201,7 +203,7 @@ async def test_a_fragment_changed_on_the_disk_is_given_up_and_said(tmp_path: Pat
     assert end.given_up == [(1, 2)]
 
 
-async def test_another_objects_bytes_under_the_key_do_not_stop_the_rest(tmp_path: Path) -> None:
+async def test_other_bytes_under_the_key_do_not_block_the_rest(tmp_path: Path) -> None:
     record(tmp_path)
     cloud = MemoryCloud()
     cloud.objects[fragment_key(CAMERA, RUN, 1)] = (b"tampered", {})
@@ -251,13 +253,12 @@ async def test_only_the_newest_heartbeat_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["live", "oldest"])
-async def test_fragments_that_always_fail_stop_no_other(
+async def test_fragments_that_always_fail_block_no_other(
     order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Something on the way resets the connection at certain bytes, for ever."""
-    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(quarantine_module, "FIRST_S", 0.001)
+    """Something on the way always resets the connection at certain bytes."""
+    monkeypatch.setattr(link_module, "BACKOFF", Backoff(0.001, 0.01, jitter=CENTRED_JITTER))
+    monkeypatch.setattr(quarantine_module, "BACKOFF", Backoff(0.001, 600))
     spool = open_spool(tmp_path, "e1", PLENTY)
     for seq in range(30):
         spool.store(*fragment(seq), started())
@@ -273,18 +274,18 @@ async def test_fragments_that_always_fail_stop_no_other(
         assert (await uploading.owner.call(uploading.owner.spool.counts)).stored == 4
         assert "again and again" in caplog.text
         cloud.failing_keys = set()
-        await wait_for(lambda: bad <= {*cloud.objects}, within_s=20, what="they are tried on")
+        await wait_for(lambda: bad <= {*cloud.objects}, within_s=20, what="they are tried again")
 
 
-def test_a_line_that_is_down_sets_nothing_apart() -> None:
+def test_a_line_that_is_down_quarantines_nothing() -> None:
     quarantine = FragmentQuarantine()
     ids = [FragmentId(CAMERA, RUN, seq) for seq in range(5_000)]
     for one in ids:
         quarantine.failed(one)
-        assert len(quarantine.waiting(0)) <= 100
-        assert not quarantine.apart(0)
+        assert len(quarantine.excluded(0)) <= 100
+        assert not quarantine.quarantined(0)
     for at in range(0, 5_000, 2):  # every second one fails: bounded, and all may be tried again
         quarantine.failed(ids[at])
         quarantine.succeeded(ids[at + 1], at)
-    assert len(quarantine.apart(0)) <= 1_000
-    assert not quarantine.apart(100_000)
+    assert len(quarantine.quarantined(0)) <= 1_000
+    assert not quarantine.quarantined(100_000)

@@ -1,4 +1,4 @@
-"""What is uploaded when: caps by time of day, shares, how many at once, how long to wait."""
+"""What is uploaded when: rate limit by time of day, shares, concurrency limit, timeouts."""
 
 import random
 from datetime import UTC, datetime, time, timedelta
@@ -15,10 +15,10 @@ from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.config.upload import UploadConfig
 from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.temperatures import temperatures
-from edge_bridge.upload.adaptive_timeout import LONGEST_S, AdaptiveTimeout
+from edge_bridge.upload.adaptive_timeout import MAX_TIMEOUT_S, AdaptiveTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter, TokenBucket
 from edge_bridge.upload.concurrency import ConcurrencyLimit
-from edge_bridge.upload.link import LONGEST_WAIT_S, Link
+from edge_bridge.upload.link import BACKOFF, Link
 from edge_bridge.upload.scheduler import UploadScheduler
 from tests.unit.edge_bridge.material import T0_MS, fragment, started
 
@@ -51,10 +51,10 @@ class TestSchedule:
             (utc_ms(2026, 11, 22, 5), 20_000),
         ],
     )
-    def test_the_sites_own_time_of_day_counts(self, at_ms: int, kbit: int) -> None:
+    def test_the_time_of_day_at_the_site_counts(self, at_ms: int, kbit: int) -> None:
         assert self.SCHEDULE.kbit(at_ms) == kbit
 
-    def test_it_is_read_from_the_configuration_also_as_yaml_reads_times(self) -> None:
+    def test_it_is_read_from_the_configuration_and_as_yaml_reads_times(self) -> None:
         config = UploadConfig.model_validate(
             {
                 "limit_kbit": 20_000,
@@ -62,8 +62,8 @@ class TestSchedule:
                 "schedule": [{"from": "08:00", "to": 1080, "kbit": 4_000}],  # 18:00 in YAML 1.1
             }
         )
-        (stretch,) = config.schedule
-        assert (stretch.begin, stretch.end) == (time(8), time(18))
+        (slot,) = config.schedule
+        assert (slot.begin, slot.end) == (time(8), time(18))
 
     @pytest.mark.parametrize(
         "wrong",
@@ -75,12 +75,12 @@ class TestSchedule:
             {"backlog_share": 1.5},
         ],
     )
-    def test_what_cannot_be_meant_is_refused(self, wrong: dict[str, object]) -> None:
+    def test_values_that_make_no_sense_are_rejected(self, wrong: dict[str, object]) -> None:
         with pytest.raises(ValidationError):
             UploadConfig.model_validate(wrong)
 
 
-class TestBandwidth:
+class TestBandwidthLimiter:
     async def test_a_day_of_uploads_keeps_to_the_cap(self) -> None:
         seed = random.randrange(1 << 30)
         print(f"seed {seed}")
@@ -108,7 +108,7 @@ class TestBandwidth:
             allowed = (4_000 if 8 <= hour < 18 else 20_000) * 125 * 3_600
             assert allowed * 0.99 < by_hour[hour] < allowed * 1.01, hour
 
-    def test_a_cap_of_nothing_waits_and_messages_may_owe(self) -> None:
+    def test_a_cap_of_zero_waits_and_messages_may_go_into_debt(self) -> None:
         bucket = TokenBucket()
         assert bucket.wait_s(0, 0) > 0
         assert bucket.wait_s(1, 8) == 0  # 1,000 bytes a second
@@ -118,22 +118,22 @@ class TestBandwidth:
         assert bucket.wait_s(12, None) == 0
 
 
-class TestParallel:
+class TestConcurrencyLimit:
     @staticmethod
     def on_a_line(
-        parallel: ConcurrencyLimit, *, each: float, line: float, seconds: float
+        concurrency: ConcurrencyLimit, *, each: float, line: float, seconds: float
     ) -> list[int]:
         """Upload over a line that carries `line` bytes a second, `each` per connection at most."""
         now, seen = 0.0, []
         while now < seconds:
-            parallel.began(now)
-            rate = min(line, each * parallel.now)
+            concurrency.started(now)
+            rate = min(line, each * concurrency.limit)
             now += 100_000 / rate
-            parallel.succeeded(now, 100_000)
-            seen.append(parallel.now)
+            concurrency.succeeded(now, 100_000)
+            seen.append(concurrency.limit)
         return seen
 
-    def test_a_long_thin_line_gets_more_at_once(self) -> None:
+    def test_a_line_of_high_latency_gets_more_at_once(self) -> None:
         seen = self.on_a_line(ConcurrencyLimit(1, 16, 4), each=100_000, line=1_000_000, seconds=600)
         assert max(seen) >= 10
         assert seen[-1] >= 9
@@ -146,73 +146,73 @@ class TestParallel:
 
     @pytest.mark.parametrize("at_first", [4, 16])
     def test_a_full_line_comes_down_to_as_few_as_fill_it(self, at_first: int) -> None:
-        """What else is under way is what a live fragment shares the line with."""
-        parallel = ConcurrencyLimit(1, 16, at_first)
-        seen = self.on_a_line(parallel, each=350_000, line=1_000_000, seconds=1_800)
+        """A live fragment shares the line with the other uploads in flight."""
+        concurrency = ConcurrencyLimit(1, 16, at_first)
+        seen = self.on_a_line(concurrency, each=350_000, line=1_000_000, seconds=1_800)
         settled = seen[len(seen) // 2 :]
-        assert set(settled) <= {2, 3, 4}  # 3 fill it; the others are tried again and again
+        assert set(settled) <= {2, 3, 4}  # 3 fill it; the steps around it are tried again and again
         assert settled.count(3) > 0.8 * len(settled)
 
-    def test_one_that_hangs_never_holds_up_all_others(self) -> None:
+    def test_one_that_stalls_never_blocks_all_others(self) -> None:
         seen = self.on_a_line(ConcurrencyLimit(1, 16, 4), each=9e9, line=1_000_000, seconds=3_600)
         assert min(seen) == 2
         seen = self.on_a_line(ConcurrencyLimit(1, 1, 1), each=9e9, line=1_000_000, seconds=600)
         assert set(seen) == {1}
 
-    def test_steps_down_together_give_up_little(self) -> None:
+    def test_steps_down_together_lose_little(self) -> None:
         """A line on which each one more brings a little: sixteen carry 94 % of what it can."""
-        parallel, now, carried = ConcurrencyLimit(1, 16, 16), 0.0, 0.0
+        concurrency, now, carried = ConcurrencyLimit(1, 16, 16), 0.0, 0.0
         for _ in range(3_000):
-            parallel.began(now)
-            now += 0.1 * (parallel.now + 1) / parallel.now
+            concurrency.started(now)
+            now += 0.1 * (concurrency.limit + 1) / concurrency.limit
             carried += 100_000
-            parallel.succeeded(now, 100_000)
+            concurrency.succeeded(now, 100_000)
         assert carried / now > 0.95 * (1_000_000 * 16 / 17)
 
     def test_failures_halve_it_down_to_the_bound(self) -> None:
-        parallel = ConcurrencyLimit(2, 16, 16)
+        concurrency = ConcurrencyLimit(2, 16, 16)
         halved = []
         for _ in range(5):
-            parallel.failed()
-            halved.append(parallel.now)
+            concurrency.failed()
+            halved.append(concurrency.limit)
         assert halved == [8, 4, 2, 2, 2]
 
     def test_it_comes_back_after_many_resets(self) -> None:
         seed = random.randrange(1 << 32)
         print(f"seed {seed}")
         chance = random.Random(seed)
-        parallel, now = ConcurrencyLimit(1, 16, 8), 0.0
+        concurrency, now = ConcurrencyLimit(1, 16, 8), 0.0
         for _ in range(2_000):  # three of ten requests are reset
-            parallel.began(now)
+            concurrency.started(now)
             now += 1
             if chance.random() < 0.3:
-                parallel.failed()
+                concurrency.failed()
             else:
-                parallel.succeeded(now, 100_000)
-        parallel.idle()  # the line's own clock begins anew
-        seen = self.on_a_line(parallel, each=100_000, line=1_000_000, seconds=600)
+                concurrency.succeeded(now, 100_000)
+        concurrency.idle()  # the line's own clock starts again
+        seen = self.on_a_line(concurrency, each=100_000, line=1_000_000, seconds=600)
         assert seen[-1] >= 9
 
 
-class TestPatience:
-    def test_a_slow_line_is_waited_for_in_the_end(self) -> None:
-        patience, size, line = AdaptiveTimeout(), 2_500_000, 8_000  # 64 kbit/s
+class TestAdaptiveTimeout:
+    def test_a_slow_line_gets_enough_time_in_the_end(self) -> None:
+        timeout, size, line = AdaptiveTimeout(), 2_500_000, 8_000  # 64 kbit/s
         tries = 0
-        while patience.allowed_s(size) < size / line:
-            patience.ran_out()
+        while timeout.timeout_s(size) < size / line:
+            timeout.timed_out()
             tries += 1
             assert tries < 10
-        patience.took(size, size / line)
-        assert patience.allowed_s(size) >= size / line  # and not forgotten
+        timeout.succeeded(size, size / line)
+        assert timeout.timeout_s(size) >= size / line  # and not forgotten
 
     def test_it_never_grows_without_bound(self) -> None:
-        patience = AdaptiveTimeout()
+        timeout = AdaptiveTimeout()
         for _ in range(1_000):
-            patience.ran_out()
-        assert patience.allowed_s(1 << 32) <= LONGEST_S
+            timeout.timed_out()
+        assert timeout.timeout_s(1 << 32) <= MAX_TIMEOUT_S
 
 
-class TestChoice:
+class TestScheduler:
     @pytest.fixture
     def spool(self, tmp_path: Path) -> Spool:
         # 100 fragments of 4 s; live are those of the last 60 s
@@ -222,10 +222,10 @@ class TestChoice:
         return spool
 
     @staticmethod
-    def order(spool: Spool, choice: UploadScheduler, count: int) -> list[int]:
+    def order(spool: Spool, scheduler: UploadScheduler, count: int) -> list[int]:
         out = []
         for _ in range(count):
-            row = choice.pick(choice.look(spool, 0), set())
+            row = scheduler.pick(scheduler.candidates(spool, 0), set())
             assert row is not None
             spool.uploaded(row.id)
             out.append(row.seq)
@@ -233,50 +233,50 @@ class TestChoice:
 
     def test_live_stays_current_while_a_share_drains_the_backlog(self, spool: Spool) -> None:
         now_ms = [T0_MS + 400_000]
-        choice = UploadScheduler("live", backlog_share=0.25, now_ms=lambda: now_ms[0])
-        order = self.order(spool, choice, 20)
+        scheduler = UploadScheduler("live", backlog_share=0.25, now_ms=lambda: now_ms[0])
+        order = self.order(spool, scheduler, 20)
         live, backlog = [s for s in order if s >= 85], [s for s in order if s < 85]
         assert live == list(range(85, 85 + len(live)))
         assert backlog == list(range(len(backlog)))  # from its oldest end
         assert len(live) == 15 and len(backlog) == 5
-        assert self.order(spool, choice, 3) == [5, 6, 7]  # all of it, where nothing is live
+        assert self.order(spool, scheduler, 3) == [5, 6, 7]  # all of it, where nothing is live
 
     def test_nothing_for_the_backlog_while_live_waits(self, spool: Spool) -> None:
-        choice = UploadScheduler("live", backlog_share=0, now_ms=lambda: T0_MS + 400_000)
-        assert self.order(spool, choice, 16) == [*range(85, 100), 0]
+        scheduler = UploadScheduler("live", backlog_share=0, now_ms=lambda: T0_MS + 400_000)
+        assert self.order(spool, scheduler, 16) == [*range(85, 100), 0]
 
     def test_oldest_first(self, spool: Spool) -> None:
-        choice = UploadScheduler("oldest", now_ms=lambda: T0_MS + 400_000)
-        assert self.order(spool, choice, 5) == [0, 1, 2, 3, 4]
+        scheduler = UploadScheduler("oldest", now_ms=lambda: T0_MS + 400_000)
+        assert self.order(spool, scheduler, 5) == [0, 1, 2, 3, 4]
 
-    def test_what_is_in_hand_is_not_taken_twice(self, spool: Spool) -> None:
-        choice = UploadScheduler("live", now_ms=lambda: T0_MS + 400_000)
+    def test_what_is_in_flight_is_not_taken_twice(self, spool: Spool) -> None:
+        scheduler = UploadScheduler("live", now_ms=lambda: T0_MS + 400_000)
         taken: set[FragmentId] = set()
         for _ in range(100):
-            row = choice.pick(choice.look(spool, len(taken)), taken)
+            row = scheduler.pick(scheduler.candidates(spool, len(taken)), taken)
             assert row is not None
             assert row.id not in taken
             taken.add(row.id)
-        assert choice.pick(choice.look(spool, len(taken)), taken) is None
+        assert scheduler.pick(scheduler.candidates(spool, len(taken)), taken) is None
 
 
 class TestLink:
-    def test_a_dead_link_is_tried_for_ever_at_bounded_pauses(
+    def test_a_dead_link_is_tried_for_ever_at_bounded_delays(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = [0.0]
         monkeypatch.setattr("edge_bridge.upload.link.time.monotonic", lambda: now[0])
         link = Link("s3")
-        pauses = []
+        delays = []
         for _ in range(2_000):
             link.failed(StoreError("no answer"))
-            pauses.append(link._not_before_s - now[0])
+            delays.append(link._not_before_s - now[0])
             now[0] = link._not_before_s
-        assert max(pauses) <= 1.5 * LONGEST_WAIT_S
-        assert min(pauses[20:]) >= 0.5 * LONGEST_WAIT_S
-        assert len(set(pauses[20:])) > 1_000  # jittered
+        assert max(delays) <= 1.5 * BACKOFF.longest_s
+        assert min(delays[20:]) >= 0.5 * BACKOFF.longest_s
+        assert len(set(delays[20:])) > 1_000  # jittered
 
-    def test_another_kind_of_failure_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_another_kind_of_failure_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         link = Link("s3")
         for _ in range(3):
             link.failed(StoreError("no answer."))

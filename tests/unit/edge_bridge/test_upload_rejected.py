@@ -1,10 +1,11 @@
-"""A message that the queue never takes stops nothing else, and nothing is given up wrongly."""
+"""A message that the queue never accepts blocks nothing else, and none is discarded wrongly."""
 
 import random
 from pathlib import Path
 
 import pytest
 
+from domain.backoff import CENTRED_JITTER, Backoff
 from domain.errors import RefusedError, StoreError
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunEnded, parse
 from domain.events.registry import encode
@@ -31,8 +32,7 @@ BEAT = b"beat"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(link_module, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(link_module, "BACKOFF", Backoff(0.001, 0.01, jitter=CENTRED_JITTER))
 
 
 def detections(folder: Path, count: int) -> None:
@@ -55,7 +55,7 @@ def seen(cloud: MemoryCloud) -> set[int]:
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole-batch", "by-name"])
 @pytest.mark.parametrize("bad", [{7}, {0}, {34}, {0, 1, 2, 20, 21}, set(range(12))])
-async def test_poisoned_messages_are_given_up_alone(
+async def test_only_poisoned_messages_are_discarded(
     whole: bool, bad: set[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     detections(tmp_path, 35)
@@ -64,20 +64,20 @@ async def test_poisoned_messages_are_given_up_alone(
     cloud.poisoned = lambda body: any(b'"pts":%d,' % number in body for number in bad)
     before = dropped()
     async with Uploading(tmp_path, cloud) as uploading:
-        # A heartbeat now and then is what proves that it is not the queue.
-        def beaten() -> object:
+        # A heartbeat now and then proves that the queue is not at fault.
+        def idle_with_heartbeats() -> object:
             uploading.sender.heartbeat(BEAT)
             return uploading.idle()
 
-        await wait_for(beaten, within_s=20, what="all that can be sent is")
+        await wait_for(idle_with_heartbeats, within_s=20, what="all that can be sent is")
     assert seen(cloud) == set(range(35)) - bad
     assert dropped() - before == len(bad)
-    assert caplog.text.count("a message is given up (detection)") == len(bad)
+    assert caplog.text.count("a message is discarded (detection)") == len(bad)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole-batch", "by-name"])
 @pytest.mark.parametrize("poison", [b'"seq":2', b'"run-ended"', b'"run-started"'])
-async def test_a_poisoned_notice_or_end_stops_nothing(
+async def test_a_poisoned_notice_or_end_blocks_nothing(
     whole: bool, poison: bytes, tmp_path: Path
 ) -> None:
     record(tmp_path)
@@ -86,11 +86,11 @@ async def test_a_poisoned_notice_or_end_stops_nothing(
     cloud.poisoned = lambda body: poison in body.replace(b": ", b":")
     async with Uploading(tmp_path, cloud) as uploading:
 
-        def beaten() -> object:
+        def idle_with_heartbeats() -> object:
             uploading.sender.heartbeat(BEAT)
             return uploading.idle()
 
-        await wait_for(beaten, within_s=20, what="all that can be sent is")
+        await wait_for(idle_with_heartbeats, within_s=20, what="all that can be sent is")
     assert run_end_key(CAMERA, RUN) in cloud.objects
     kinds = [parse(body) for body in cloud.messages if body != BEAT]
     assert sum(isinstance(one, FragmentArrived) for one in kinds) >= FRAGMENTS
@@ -98,15 +98,15 @@ async def test_a_poisoned_notice_or_end_stops_nothing(
         assert sum(isinstance(one, RunEnded) for one in kinds) == 2
 
 
-async def test_a_queue_that_refuses_everything_loses_nothing(tmp_path: Path) -> None:
-    """Such as one of another kind, named by mistake: nothing is at fault but the queue."""
+async def test_a_queue_that_rejects_everything_loses_nothing(tmp_path: Path) -> None:
+    """Such as a queue of another kind, configured by mistake: only the queue is at fault."""
     record(tmp_path)
     cloud = MemoryCloud()
     cloud.poisoned = lambda body: True
     before = dropped()
     async with Uploading(tmp_path, cloud) as uploading:
         uploading.sender.heartbeat(BEAT)
-        await wait_for(lambda: cloud.operations > 100, within_s=20, what="it tries on")
+        await wait_for(lambda: cloud.operations > 100, within_s=20, what="further tries")
         assert uploading.sender._to_sqs.down_since_s is not None
         cloud.poisoned = lambda body: False
         await wait_for(uploading.idle, within_s=20, what="everything is sent")
@@ -115,7 +115,7 @@ async def test_a_queue_that_refuses_everything_loses_nothing(tmp_path: Path) -> 
     check(cloud)
 
 
-async def test_a_damaged_message_is_given_up(tmp_path: Path) -> None:
+async def test_a_damaged_message_is_discarded(tmp_path: Path) -> None:
     detections(tmp_path, 3)
     spool = open_spool(tmp_path, "e1", PLENTY)
     spool.put_message("detection", b"\xff\xfe no text")
@@ -125,49 +125,49 @@ async def test_a_damaged_message_is_given_up(tmp_path: Path) -> None:
     assert seen(cloud) == {0, 1, 2}
 
 
-async def test_what_an_end_says_is_asked_again_where_it_could_not_be_read(tmp_path: Path) -> None:
-    """The journal was lost, and with it what the end said: what stands in S3 counts."""
+async def test_an_end_that_could_not_be_read_is_read_again(tmp_path: Path) -> None:
+    """The journal was lost, and the run's end with it: the end in S3 counts."""
     record(tmp_path)
     cloud = MemoryCloud()
     await drained(tmp_path, cloud)
     key = run_end_key(CAMERA, RUN)
-    standing = cloud.objects[key][0].replace(b"camera closed", b"camera cut us")
-    cloud.objects[key] = (standing, {})
+    existing = cloud.objects[key][0].replace(b"camera closed", b"camera cut us")
+    cloud.objects[key] = (existing, {})
     for suffix in ("", "-wal", "-shm"):
         (tmp_path / f"journal.db{suffix}").unlink(missing_ok=True)
     cloud.messages.clear()
     get, asked = cloud.get, []
 
-    async def at_the_third(of: str) -> bytes:
-        asked.append(of)
+    async def at_the_third(key: str) -> bytes:
+        asked.append(key)
         if len(asked) < 3:
             raise StoreError("the store cannot be reached.")
-        return await get(of)
+        return await get(key)
 
     cloud.get = at_the_third  # type: ignore[method-assign, assignment]
     await drained(tmp_path, cloud)
-    assert standing in cloud.messages
+    assert existing in cloud.messages
 
 
-def test_innocent_whatever_the_order_while_the_queue_takes_nothing() -> None:
-    """Any order of refusals without one success convicts nobody."""
+def test_none_is_at_fault_while_the_queue_accepts_nothing() -> None:
+    """No order of refusals without one success finds a message at fault."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    refused = RejectedMessages()
+    rejected = RejectedMessages()
     rows = [OutboxMessage(number, "detection", b"%d" % number) for number in range(40)]
     for _ in range(2_000):
-        if refused.suspects:
-            suspect = refused.suspects.popleft()
-            assert not refused.one(suspect.body, suspect.what, suspect.again)
+        if rejected.suspects:
+            suspect = rejected.suspects.popleft()
+            assert not rejected.message_rejected(suspect.body, suspect.item, suspect.retried)
             continue
         batch = chance.sample(rows, chance.randint(1, 10))
-        refused.batch([row.body for row in batch], list(batch))
-        assert len(refused.suspects) <= 10
-        assert len(refused.aside) < MAX_QUARANTINED
+        rejected.batch_rejected([row.body for row in batch], list(batch))
+        assert len(rejected.suspects) <= 10
+        assert len(rejected.quarantined) < MAX_QUARANTINED
 
 
-async def test_the_cloud_of_these_tests_refuses_as_the_queue_does() -> None:
+async def test_the_cloud_of_these_tests_rejects_as_the_queue_does() -> None:
     cloud = MemoryCloud()
     cloud.poisoned = lambda body: body == b"bad"
     with pytest.raises(RefusedError):
