@@ -10,7 +10,7 @@ from agents.consistency.check import CheckScope
 from agents.consistency.fsck import MARGIN_MS, Fsck, settle_ms
 from agents.consistency.remover import RepairOutcome
 from cli.durations import duration_ms
-from domain.consistency import Patience
+from domain.consistency import GracePeriods
 from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.times import format_ms, parse_ms, utc_ms
@@ -68,7 +68,7 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
         for camera in args.camera:
             if check_camera(camera) not in known:
                 raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
-        patience = Patience(now_ms, settle_ms(settings, args.margin))
+        patience = GracePeriods(now_ms, settle_ms(settings, args.margin))
         fsck = Fsck(store, catalog, scope, patience, settings.window_ms, sender)
         wrong = mended = 0
         async for outcome in fsck.run(known, args.camera):
@@ -104,7 +104,7 @@ def _words(outcome: RepairOutcome) -> str:
     which = f" run {finding.run}" if finding.run else ""
     which += f" fragment {finding.seq}" if finding.seq is not None else ""
     became = f" [{'mended: ' if outcome.repaired else ''}{outcome.says}]" if outcome.says else ""
-    return f"{finding.kind}: {finding.camera}{at}{which}: {finding.says}{became}"
+    return f"{finding.kind}: {finding.camera}{at}{which}: {finding.text}{became}"
 
 
 def _json(outcome: RepairOutcome) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from domain.consistency.manifests import NOT_THERE
+from domain.consistency.manifests import NO_OBJECT
 from domain.events import ChunkComplete, Deleted
 from domain.retention import REASONS, Footage, Judgement, Policy, Reason
 from domain.seqs import SeqRanges
@@ -45,7 +45,7 @@ class ChunkKept:
             gap["first_seq"]
             for gap in self.gaps
             if gap["first_seq"] == gap["last_seq"]
-            and gap["reason"] not in NOT_THERE
+            and gap["reason"] not in NO_OBJECT
             and self.window_start_ms <= gap["from_ms"] < end_ms
         )
 

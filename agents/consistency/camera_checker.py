@@ -1,7 +1,7 @@
 """Looking for what is wrong between S3 and the catalog, one camera and one day at a time.
 
-    for each day      rows, then objects and manifests, window by window  -> judge_window
-    for each run      its objects beside its rows, seq by seq             -> judge_fragment
+    for each day      rows, then objects and manifests, window by window  -> check_window
+    for each run      its objects beside its rows, seq by seq             -> check_fragment
 
 In memory are one day's chunk rows, one window's manifests and, of each run, seqs as ranges.
 What the rules are stands in domain/consistency/; nothing is changed here.
@@ -15,21 +15,21 @@ from agents.consistency.check import CameraCheck, CheckCounts, RunSeqs
 from agents.consistency.chunk_bytes import check_bytes
 from agents.consistency.run_checker import RunChecker
 from domain.consistency import (
-    ChunkRow,
+    CurrentChunk,
     Delete,
     DropChunkRow,
-    Finding,
-    ManifestSeen,
+    Inconsistency,
+    IndexedChunk,
     Reindex,
     Restore,
     Retire,
     RowId,
-    Standing,
-    Verdict,
+    StoredManifest,
+    WindowReport,
     WindowView,
-    explained,
-    judge_window,
-    redundant,
+    check_window,
+    duplicates,
+    unusable_seqs,
 )
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete
@@ -52,12 +52,12 @@ class CameraChecker:
         self.scope, self.patience = check.scope, check.patience
         self.counts = CheckCounts(cameras=1)
         self.runs: dict[str, RunSeqs] = {}
-        self._recent: list[Standing] = []
-        self._orphans: list[tuple[Finding, ChunkRow]] = []
+        self._recent: list[CurrentChunk] = []
+        self._orphans: list[tuple[Inconsistency, IndexedChunk]] = []
         self._first: ChunkComplete | None = None
         self._last: ChunkComplete | None = None
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def findings(self) -> AsyncIterator[Inconsistency]:
         """Yield what is wrong; raises StoreError where S3 or the catalog fails."""
         scope = self.scope
         in_s3 = await bucket.chunk_days(self.store, self.camera, scope.from_ms, scope.to_ms)
@@ -81,10 +81,10 @@ class CameraChecker:
 
     # -- a day
 
-    async def _day(self, day_ms: int) -> AsyncIterator[Finding]:
+    async def _day(self, day_ms: int) -> AsyncIterator[Inconsistency]:
         from_ms = max(day_ms, self.scope.from_ms)
         to_ms = min(day_ms + DAY_MS, self.scope.to_ms)
-        waiting: dict[int, dict[str, ChunkRow]] = {}
+        waiting: dict[int, dict[str, IndexedChunk]] = {}
         for row in await index.chunk_rows(self.catalog, self.camera, from_ms, to_ms):
             waiting.setdefault(row.id.window_start_ms, {})[row.id.run] = row
         buried = _buried(await index.chunk_tombstones(self.catalog, self.camera, from_ms, to_ms))
@@ -117,9 +117,9 @@ class CameraChecker:
         run: str,
         start_ms: int,
         infos: Sequence[ObjectInfo],
-        row: ChunkRow | None,
+        row: IndexedChunk | None,
         buried: Callable[[str, int, str], int | None],
-    ) -> AsyncIterator[Finding]:
+    ) -> AsyncIterator[Inconsistency]:
         verdict = await self._judge(run, start_ms, infos, row, buried)
         if verdict.findings:  # it may have changed between the rows and the listing: look again
             rows = await index.chunk_rows(self.catalog, self.camera, start_ms, start_ms + 1)
@@ -132,14 +132,14 @@ class CameraChecker:
                 async for info in bucket.objects_of_window(self.store, self.camera, run, start_ms)
             ]
             verdict = await self._judge(run, start_ms, infos, row, _buried(tombstones))
-        self.counts.in_work += verdict.in_work
+        self.counts.in_work += verdict.pending
         objects = sum(map(_is_chunk, infos))
         self.counts.chunk_objects += objects
         self.counts.manifests += len(infos) - objects
         self.counts.chunk_rows += row is not None
         self._remember(run, verdict, row)
         for finding in verdict.findings:
-            if finding.kind == "row-without-object" and row and isinstance(finding.mend, Restore):
+            if finding.kind == "row-without-object" and row and isinstance(finding.repair, Restore):
                 self._orphans.append((finding, row))  # judged when all windows are known
             else:
                 yield finding
@@ -157,9 +157,9 @@ class CameraChecker:
         run: str,
         start_ms: int,
         infos: Sequence[ObjectInfo],
-        row: ChunkRow | None,
+        row: IndexedChunk | None,
         buried: Callable[[str, int, str], int | None],
-    ) -> Verdict:
+    ) -> WindowReport:
         view = WindowView(
             self.camera,
             run,
@@ -168,23 +168,23 @@ class CameraChecker:
             {each.key: await self._manifest(each) for each in infos if not _is_chunk(each)},
             row,
         )
-        return judge_window(view, lambda digest: buried(run, start_ms, digest), self.patience)
+        return check_window(view, lambda digest: buried(run, start_ms, digest), self.patience)
 
-    async def _manifest(self, info: ObjectInfo) -> ManifestSeen:
+    async def _manifest(self, info: ObjectInfo) -> StoredManifest:
         try:
             chunk = ChunkComplete.model_validate_json(await self.store.get(info.key))
         except (ValidationError, ObjectMissingError):
-            return ManifestSeen(info.modified_ms, None)
-        return ManifestSeen(info.modified_ms, chunk, index.derived(chunk))
+            return StoredManifest(info.modified_ms, None)
+        return StoredManifest(info.modified_ms, chunk, index.derived(chunk))
 
-    def _remember(self, run: str, verdict: Verdict, row: ChunkRow | None) -> None:
+    def _remember(self, run: str, verdict: WindowReport, row: IndexedChunk | None) -> None:
         known = self.runs.setdefault(run, RunSeqs())
         for chunk in verdict.current:
             self.counts.chunks += 1
-            standing = Standing.of(chunk)
+            standing = CurrentChunk.of(chunk)
             self._recent.append(standing)
             known.seqs |= standing.seqs
-            known.left_out |= explained(chunk)
+            known.left_out |= unusable_seqs(chunk)
             if self._first is None or chunk.start_ms < self._first.start_ms:
                 self._first = chunk
             if self._last is None or chunk.end_ms > self._last.end_ms:
@@ -195,18 +195,18 @@ class CameraChecker:
 
     # -- what needs more than one window
 
-    def _doubles(self, *, last: bool) -> list[Finding]:
+    def _doubles(self, *, last: bool) -> list[Inconsistency]:
         """Return what stands twice; chunks of the last hour wait for their neighbours."""
         newest = max((each.id.window_start_ms for each in self._recent), default=0)
         until_ms = newest + 1 if last else newest - LONGEST_WINDOW_MS
         found = []
-        for chunk, shared, can_go in redundant(self._recent):
+        for chunk, shared, can_go in duplicates(self._recent):
             if not last and chunk.id.window_start_ms >= until_ms:
                 continue
             seqs = ", ".join(f"{first} to {end}" for first, end in shared.ranges[:5])
             says = f"fragments {seqs} of {chunk.key} stand in another current chunk too"
             found.append(
-                Finding(
+                Inconsistency(
                     "fragment-doubled",
                     self.camera,
                     says,
@@ -214,35 +214,35 @@ class CameraChecker:
                     seq=shared.ranges[0][0],
                     at_ms=chunk.id.window_start_ms,
                     key=chunk.key,
-                    mend=Retire(chunk.id) if can_go else None,
+                    repair=Retire(chunk.id) if can_go else None,
                 )
             )
         self._recent = [each for each in self._recent if each.id.window_start_ms >= until_ms]
         return found
 
-    def _orphan(self, finding: Finding, row: ChunkRow) -> Finding:
+    def _orphan(self, finding: Inconsistency, row: IndexedChunk) -> Inconsistency:
         """Let a row without object go where all it tells of stands in other chunks."""
         seqs = SeqRanges((first, end - 1) for first, end in row.derived.seqs)
         known = self.runs[row.id.run]
         if all(not known.seqs.missing(*pair) for pair in seqs.ranges):
-            says = f"{finding.says}; other chunks hold all its fragments"
-            return Finding(
+            says = f"{finding.text}; other chunks hold all its fragments"
+            return Inconsistency(
                 finding.kind,
                 self.camera,
                 says,
                 run=finding.run,
                 at_ms=finding.at_ms,
                 key=finding.key,
-                mend=DropChunkRow(row.id),
+                repair=DropChunkRow(row.id),
             )
         known.seqs |= seqs  # told of here, not once more for each fragment
         return finding
 
-    async def _reach(self) -> list[Finding]:
+    async def _reach(self) -> list[Inconsistency]:
         """Compare how far the footage reaches with the first and last chunk."""
         if self._first is None or self._last is None:
             return []
-        if self.patience.young(self._last.joined_ms):
+        if self.patience.is_recent(self._last.joined_ms):
             return []
         reach = await index.footage_extent(self.catalog, self.camera)
         if reach and reach[0] <= self._first.start_ms and reach[1] >= self._last.end_ms:
@@ -251,24 +251,24 @@ class CameraChecker:
         says = "the catalog says that the camera's footage begins later or ends earlier"
         identity = RowId(chunk.window_start_ms, chunk.run, chunk.revision, chunk.digest)
         return [
-            Finding(
+            Inconsistency(
                 "coverage-differs",
                 self.camera,
                 says,
                 run=chunk.run,
                 at_ms=chunk.window_start_ms,
-                mend=Reindex(chunk, identity),
+                repair=Reindex(chunk, identity),
             )
         ]
 
-    def _unknown(self, info: ObjectInfo) -> Finding:
-        old = self.patience.forlorn(info.modified_ms)
-        return Finding(
+    def _unknown(self, info: ObjectInfo) -> Inconsistency:
+        old = self.patience.is_abandoned(info.modified_ms)
+        return Inconsistency(
             "object-unknown",
             self.camera,
             f"{info.key} is neither chunk nor manifest",
             key=info.key,
-            mend=Delete(info.key, tombstoned=False) if old else None,
+            repair=Delete(info.key, tombstoned=False) if old else None,
         )
 
 

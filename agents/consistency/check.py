@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 
-from domain.consistency import Patience
+from domain.consistency import GracePeriods
 from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog
@@ -27,7 +27,7 @@ class CameraCheck:
     catalog: Catalog
     camera: str
     scope: CheckScope
-    patience: Patience
+    patience: GracePeriods
     lengths: WindowLengths
     """The camera's window lengths."""
 

@@ -3,18 +3,18 @@
 import hashlib
 from collections.abc import AsyncIterator
 
-from domain.consistency import Finding, Mend, Restore, RestoreFragment
+from domain.consistency import Inconsistency, Repair, Restore, RestoreFragment
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete, ManifestFragment
 from domain.identity import fragment_key, parse_fragment_key, run_prefix
 from stores.objects import ObjectStore
 
 
-async def check_bytes(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[Finding]:
+async def check_bytes(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[Inconsistency]:
     """Yield what differs; one piece of the chunk is in memory at a time."""
 
-    def finding(kind: str, says: str, key: str, seq: int | None, mend: Mend) -> Finding:
-        return Finding(
+    def finding(kind: str, says: str, key: str, seq: int | None, mend: Repair) -> Inconsistency:
+        return Inconsistency(
             "chunk-differs" if kind == "chunk" else "fragment-differs",
             chunk.camera,
             says,
@@ -22,7 +22,7 @@ async def check_bytes(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator
             seq=seq,
             at_ms=chunk.window_start_ms,
             key=key,
-            mend=mend,
+            repair=mend,
         )
 
     try:

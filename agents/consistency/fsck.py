@@ -7,7 +7,7 @@ from agents.consistency.camera_checker import CameraChecker
 from agents.consistency.check import CameraCheck, CheckCounts, CheckScope
 from agents.consistency.remover import RepairOutcome
 from agents.consistency.repairer import Repairer
-from domain.consistency import Finding, Patience
+from domain.consistency import GracePeriods, Inconsistency
 from domain.errors import InvalidIdError
 from domain.identity import check_camera
 from stores import bucket_listing as bucket
@@ -33,7 +33,7 @@ class Fsck:
     store: ObjectStore
     catalog: Catalog
     scope: CheckScope
-    patience: Patience
+    patience: GracePeriods
     window_ms: int
     """As the settings say it; what a camera was told otherwise is read for each."""
     sender: KafkaSender | None = None
@@ -70,10 +70,10 @@ class Fsck:
         self.counts.add(checker.counts)
 
 
-def _stranger(camera: str) -> Finding:
+def _stranger(camera: str) -> Inconsistency:
     try:
         check_camera(camera)
         says = f"it is not registered (vigil camera add {camera}), yet S3 holds objects of it"
     except InvalidIdError:
         says = "S3 holds objects under a name that is no camera's"
-    return Finding("camera-unknown", camera, says)
+    return Inconsistency("camera-unknown", camera, says)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.consistency.check import CameraCheck, CheckCounts
-from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Finding, Retire
+from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Inconsistency, Retire
 from domain.errors import ObjectMissingError
 from domain.events import Deleted
 from domain.identity import manifest_key, parse_chunk_key, parse_fragment_key
@@ -40,7 +40,7 @@ _MARGINS = Margins(0, 0)  # ages are retention's, not the check's
 class RepairOutcome:
     """What became of a finding."""
 
-    finding: Finding
+    finding: Inconsistency
     repaired: bool
     says: str
 
@@ -50,11 +50,11 @@ class Remover:
 
     def __init__(self, check: CameraCheck, sender: KafkaSender) -> None:
         self._check, self._sender = check, sender
-        self._waiting: list[Finding] = []
+        self._waiting: list[Inconsistency] = []
 
-    def takes(self, finding: Finding) -> bool:
+    def takes(self, finding: Inconsistency) -> bool:
         """Gather a finding that asks for a deletion; False where it does not."""
-        mend = finding.mend
+        mend = finding.repair
         deletes = isinstance(mend, Delete | DropChunkRow | Retire)
         deletes = deletes or (isinstance(mend, DropFragmentRow) and not mend.covered)
         if deletes and len(self._waiting) < MOST:
@@ -85,17 +85,17 @@ class Remover:
             else:
                 allowed.append(finding)
         for finding in allowed:
-            if not isinstance(finding.mend, Delete):
+            if not isinstance(finding.repair, Delete):
                 outcomes.append(await self._row(finding))
-        objects = [finding for finding in allowed if isinstance(finding.mend, Delete)]
+        objects = [finding for finding in allowed if isinstance(finding.repair, Delete)]
         for start in range(0, len(objects), BATCH):
             outcomes += await self._objects(objects[start : start + BATCH])
         self._waiting = []
         return outcomes
 
-    async def _row(self, finding: Finding) -> RepairOutcome:
+    async def _row(self, finding: Inconsistency) -> RepairOutcome:
         check = self._check
-        match finding.mend:
+        match finding.repair:
             case DropChunkRow(row):
                 gone = await delete_chunk_row(check.catalog, check.camera, row)
                 return RepairOutcome(
@@ -121,9 +121,9 @@ class Remover:
                 await self._sender.send(event)
                 await index_deleted(check.catalog, [event])
                 return RepairOutcome(finding, True, "buried; its object goes with a later --repair")
-        raise AssertionError(finding.mend)
+        raise AssertionError(finding.repair)
 
-    async def _objects(self, findings: Sequence[Finding]) -> list[RepairOutcome]:
+    async def _objects(self, findings: Sequence[Inconsistency]) -> list[RepairOutcome]:
         check = self._check
         chunks = {_chunk_of(_key(finding)) for finding in findings}
         outcomes, gone = [], []
@@ -138,9 +138,11 @@ class Remover:
                 await check.store.delete(gone)
         return outcomes
 
-    async def _objection(self, finding: Finding, named: set[str], policy: Policy) -> str | None:
+    async def _objection(
+        self, finding: Inconsistency, named: set[str], policy: Policy
+    ) -> str | None:
         """Look again; return why an object must stay, or None."""
-        mend, store = finding.mend, self._check.store
+        mend, store = finding.repair, self._check.store
         assert isinstance(mend, Delete)
         try:
             info = await store.head(mend.key)
@@ -152,7 +154,7 @@ class Remover:
             return HELD
         if mend.tombstoned:
             return None
-        if not self._check.patience.forlorn(info.modified_ms):
+        if not self._check.patience.is_abandoned(info.modified_ms):
             return "it was written anew"
         if parse_chunk_key(mend.key) is not None:
             other = manifest_key(mend.key) if mend.key.endswith(".ts") else _chunk_of(mend.key)
@@ -164,9 +166,9 @@ class Remover:
         return None
 
 
-def _key(finding: Finding) -> str:
-    assert isinstance(finding.mend, Delete)
-    return finding.mend.key
+def _key(finding: Inconsistency) -> str:
+    assert isinstance(finding.repair, Delete)
+    return finding.repair.key
 
 
 def _footage(info: ObjectInfo) -> tuple[int, int]:
@@ -184,8 +186,8 @@ def _chunk_of(key: str) -> str:
     return key.removesuffix(".json") + ".ts" if key.endswith(".json") else key
 
 
-def _what(finding: Finding) -> str:
-    match finding.mend:
+def _what(finding: Inconsistency) -> str:
+    match finding.repair:
         case DropChunkRow() | Retire():
             return "chunk rows"
         case DropFragmentRow():

@@ -17,7 +17,7 @@ from domain.consistency import (
     Announce,
     AskJoiner,
     DropFragmentRow,
-    Finding,
+    Inconsistency,
     Reindex,
     Restore,
     RestoreFragment,
@@ -43,15 +43,15 @@ class Repairer:
         self._check, self._sender = check, sender
         self._remover = Remover(check, sender)
         self._healer = Healer(check.store, utc_ms)
-        self._asked: list[tuple[Finding, FragmentArrived]] = []
+        self._asked: list[tuple[Inconsistency, FragmentArrived]] = []
 
-    async def repair(self, finding: Finding) -> list[RepairOutcome]:
-        """Mend a finding; returns the outcomes there are now, the others come at the end."""
-        if finding.mend is None:
+    async def repair(self, finding: Inconsistency) -> list[RepairOutcome]:
+        """Repair a finding; returns the outcomes there are now, the others come at the end."""
+        if finding.repair is None:
             return [RepairOutcome(finding, False, "cannot be repaired")]
         if self._remover.takes(finding):
             return []
-        if isinstance(finding.mend, AskJoiner):
+        if isinstance(finding.repair, AskJoiner):
             return await self._ask(finding)
         try:
             return [RepairOutcome(finding, True, await self._done(finding))]
@@ -64,9 +64,9 @@ class Repairer:
         """Carry out what was put off; `counts` is all there is of the camera."""
         return [*await self._flush(), *await self._remover.remove(counts)]
 
-    async def _done(self, finding: Finding) -> str:
+    async def _done(self, finding: Inconsistency) -> str:
         check = self._check
-        match finding.mend:
+        match finding.repair:
             case Announce(run, seq):
                 event = await self._event(run, seq)
                 await self._sender.send(event)
@@ -89,7 +89,7 @@ class Repairer:
             case DropFragmentRow(run, seq):
                 await delete_fragment_rows(check.catalog, check.camera, run, [seq])
                 return "row removed"
-        raise AssertionError(finding.mend)
+        raise AssertionError(finding.repair)
 
     async def _event(self, run: str, seq: int) -> FragmentArrived:
         key = fragment_key(self._check.camera, run, seq)
@@ -104,10 +104,10 @@ class Repairer:
         """Return start (UTC, ms) and length of the window that a fragment belongs to."""
         return self._check.lengths.window(event.start_ms)
 
-    async def _ask(self, finding: Finding) -> list[RepairOutcome]:
-        assert isinstance(finding.mend, AskJoiner)
+    async def _ask(self, finding: Inconsistency) -> list[RepairOutcome]:
+        assert isinstance(finding.repair, AskJoiner)
         try:
-            event = await self._event(finding.mend.run, finding.mend.seq)
+            event = await self._event(finding.repair.run, finding.repair.seq)
         except ObjectMissingError as error:
             return [RepairOutcome(finding, False, str(error))]
         outcomes = []

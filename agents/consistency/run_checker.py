@@ -9,10 +9,10 @@ from domain.consistency import (
     Announce,
     AskJoiner,
     Delete,
-    Finding,
-    FragmentRow,
+    Inconsistency,
+    IndexedFragment,
     RunView,
-    judge_fragment,
+    check_fragment,
 )
 from domain.errors import InvalidIdError
 from domain.identity import check_run
@@ -22,7 +22,7 @@ from stores import bucket_listing as bucket
 from stores.catalog import inventory as index
 from stores.objects import ObjectInfo
 
-Side = tuple[int, ObjectInfo | None, FragmentRow | None]
+Side = tuple[int, ObjectInfo | None, IndexedFragment | None]
 
 
 class RunChecker:
@@ -36,7 +36,7 @@ class RunChecker:
         self._healer = Healer(self.store, lambda: check.patience.now_ms)
         self.fragments = self.rows = self.in_work = 0
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def findings(self) -> AsyncIterator[Inconsistency]:
         """Yield what is wrong with fragments that start in the scope."""
         known = await index.known_runs(self.catalog, self.camera, self.scope.from_ms)
         names = {name async for name in bucket.runs(self.store, self.camera)}
@@ -66,7 +66,7 @@ class RunChecker:
         until_ms = self.patience.now_ms - self.patience.settle_ms
         graves = await index.deleted_fragments(self.catalog, self.camera, [run], until_ms)
         buried, dying = graves.get(run, (SeqRanges(), SeqRanges()))
-        view = RunView(self.camera, run, buried=buried, dying=dying)
+        view = RunView(self.camera, run, tombstoned=buried, just_tombstoned=dying)
         for each in (self._checked.get(run), elsewhere):
             if each is None:
                 continue
@@ -79,29 +79,29 @@ class RunChecker:
         return view
 
     async def _fragment(
-        self, view: RunView, seq: int, info: ObjectInfo | None, row: FragmentRow | None
-    ) -> AsyncIterator[Finding]:
+        self, view: RunView, seq: int, info: ObjectInfo | None, row: IndexedFragment | None
+    ) -> AsyncIterator[Inconsistency]:
         self.fragments += info is not None
         self.rows += row is not None
         if row is not None and not self.scope.from_ms <= row.start_ms < self.scope.to_ms:
             return
         modified_ms = info.modified_ms if info is not None else None
-        findings, in_work = judge_fragment(view, seq, modified_ms, row, self.patience)
+        findings, in_work = check_fragment(view, seq, modified_ms, row, self.patience)
         self.in_work += in_work
         for finding in findings:
-            if info is not None and isinstance(finding.mend, Announce | AskJoiner):
+            if info is not None and isinstance(finding.repair, Announce | AskJoiner):
                 placed = await self._placed(finding, info)
                 if placed is not None:
                     yield placed
             else:
                 yield finding
 
-    async def _placed(self, finding: Finding, info: ObjectInfo) -> Finding | None:
+    async def _placed(self, finding: Inconsistency, info: ObjectInfo) -> Inconsistency | None:
         """Return the finding with the fragment's time, or None where it is none after all."""
         event = await self._healer.read_fragment(info)
         if event is None:
             says = "its object's metadata does not say which fragment it is, or says it wrongly"
-            return replace(finding, kind="fragment-unreadable", says=says, mend=None)
+            return replace(finding, kind="fragment-unreadable", text=says, repair=None)
         if not self.scope.from_ms <= event.start_ms < self.scope.to_ms:
             return None
         held = await index.seqs_in_chunks(self.catalog, self.camera, [event.run])
@@ -114,7 +114,7 @@ class RunChecker:
             self.catalog, self.camera, event.run, event.start_ms, window_ms
         ):
             says = f"the chunk of its time ({format_ms(event.start_ms)}) was deleted; it stands"
-            return replace(finding, kind="tombstoned-stands", says=says, mend=None)
+            return replace(finding, kind="tombstoned-stands", text=says, repair=None)
         return finding
 
     async def _sides(self, run: str) -> AsyncIterator[Side]:
@@ -138,12 +138,12 @@ class RunChecker:
             yield row.seq, None, row
             row = await anext(rows, None)
 
-    def _unknown(self, key: str, info: ObjectInfo | None) -> Finding:
-        old = info is not None and self.patience.forlorn(info.modified_ms)
-        return Finding(
+    def _unknown(self, key: str, info: ObjectInfo | None) -> Inconsistency:
+        old = info is not None and self.patience.is_abandoned(info.modified_ms)
+        return Inconsistency(
             "object-unknown",
             self.camera,
             f"{key} is no fragment",
             key=key,
-            mend=Delete(key, tombstoned=False) if old else None,
+            repair=Delete(key, tombstoned=False) if old else None,
         )

@@ -1,11 +1,11 @@
-"""What must hold between S3's fragments, S3's chunks and the catalog, and what mends it.
+"""What must be true between S3's fragments, S3's chunks and the catalog, and what repairs it.
 
-Pure: what was seen goes in, findings come out, each with what would mend it. The check
-is agents/consistency/camera_checker.py, the repair agents/consistency/repairer.py. See
+Pure: what was read goes in, inconsistencies come out, each with its repair. The check is
+agents/consistency/camera_checker.py, the repair is agents/consistency/repairer.py. See
 docs/design/consistency.md.
 """
 
-from domain.consistency.doubles import Standing, redundant
+from domain.consistency.duplicates import CurrentChunk, duplicates
 from domain.consistency.findings import (
     DAY_MS,
     KINDS,
@@ -14,26 +14,26 @@ from domain.consistency.findings import (
     Delete,
     DropChunkRow,
     DropFragmentRow,
-    Finding,
+    GracePeriods,
+    Inconsistency,
     Kind,
-    Mend,
-    Patience,
     Reindex,
+    Repair,
     Restore,
     RestoreFragment,
     Retire,
     RowId,
     WriteManifest,
 )
-from domain.consistency.fragments import FragmentRow, RunView, judge_fragment
-from domain.consistency.manifests import explained, manifest_fault
+from domain.consistency.fragments import IndexedFragment, RunView, check_fragment
+from domain.consistency.manifests import manifest_fault, unusable_seqs
 from domain.consistency.windows import (
-    ChunkRow,
-    Derived,
-    ManifestSeen,
-    Verdict,
+    DerivedColumns,
+    IndexedChunk,
+    StoredManifest,
+    WindowReport,
     WindowView,
-    judge_window,
+    check_window,
 )
 
 __all__ = [
@@ -41,30 +41,30 @@ __all__ = [
     "KINDS",
     "Announce",
     "AskJoiner",
-    "ChunkRow",
+    "CurrentChunk",
     "Delete",
-    "Derived",
+    "DerivedColumns",
     "DropChunkRow",
     "DropFragmentRow",
-    "Finding",
-    "FragmentRow",
+    "GracePeriods",
+    "Inconsistency",
+    "IndexedChunk",
+    "IndexedFragment",
     "Kind",
-    "ManifestSeen",
-    "Mend",
-    "Patience",
     "Reindex",
+    "Repair",
     "Restore",
     "RestoreFragment",
     "Retire",
     "RowId",
     "RunView",
-    "Standing",
-    "Verdict",
+    "StoredManifest",
+    "WindowReport",
     "WindowView",
     "WriteManifest",
-    "explained",
-    "judge_fragment",
-    "judge_window",
+    "check_fragment",
+    "check_window",
+    "duplicates",
     "manifest_fault",
-    "redundant",
+    "unusable_seqs",
 ]

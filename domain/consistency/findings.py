@@ -1,4 +1,4 @@
-"""What can be wrong, and what mends it."""
+"""What can be wrong, and what repairs it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,50 +29,50 @@ Kind = Literal[
     "camera-unknown",
 ]
 KINDS: dict[Kind, str] = {
-    "fragment-unjoined": "a fragment in S3 stands in no current chunk and has no row",
-    "fragment-stuck": "a fragment was announced and indexed, yet no chunk came of it",
-    "fragment-doubled": "fragments stand in two current chunks",
-    "fragment-unreadable": "a fragment's object does not say what it is",
-    "fragment-differs": "a fragment's own object has not the bytes that its chunk holds",
+    "fragment-unjoined": "a fragment in S3 is in no current chunk and has no row",
+    "fragment-stuck": "a fragment was announced and indexed, but was never joined into a chunk",
+    "fragment-doubled": "fragments are in two current chunks",
+    "fragment-unreadable": "a fragment's object has no usable metadata",
+    "fragment-differs": "a fragment's own object has other bytes than its chunk",
     "fragment-row-covered": "a fragment has a row of its own though its chunk's row covers it",
     "fragment-row-without-object": "a fragment's row has no object in S3",
     "manifest-without-object": "a manifest's chunk object is not in S3",
     "manifest-unreadable": "a manifest cannot be read or contradicts itself",
     "object-without-manifest": "a chunk object has no manifest",
     "object-unknown": "an object is neither fragment nor chunk",
-    "chunk-differs": "a chunk's bytes are not those that its manifest tells",
+    "chunk-differs": "a chunk's bytes do not match its manifest",
     "row-missing": "a chunk in S3 has no row",
-    "row-stale": "a chunk's row tells of another revision than the current one",
+    "row-stale": "a chunk's row has another revision than the current one",
     "row-differs": "a chunk's row contradicts its manifest",
     "row-without-object": "a chunk's row has no object in S3",
-    "coverage-differs": "what the catalog says is covered is not what the chunk holds",
-    "tombstoned-stands": "what was deleted on purpose stands again, or still",
+    "coverage-differs": "the coverage in the catalog does not match the chunk",
+    "tombstoned-stands": "something that was deleted on purpose exists again, or still",
     "camera-unknown": "S3 holds objects of a camera that is not registered",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """From when on something is wrong instead of in work, and unknown instead of new."""
+class GracePeriods:
+    """From which age on something is wrong, not just in progress; and unknown, not just new."""
 
     now_ms: int
     settle_ms: int
-    """Window, grace, idle, late and a margin: what is younger may still be on its way."""
+    """Window, grace, idle, late and a margin: what is newer may still be in progress."""
     unknown_ms: int = DAY_MS
-    """What nobody knows is deleted only when it is older than this."""
+    """An object that nothing refers to is deleted only if it is older than this."""
 
-    def young(self, at_ms: int) -> bool:
-        """Say whether what happened at `at_ms` may still be in work."""
+    def is_recent(self, at_ms: int) -> bool:
+        """Say whether something of `at_ms` may still be in progress."""
         return at_ms + self.settle_ms > self.now_ms
 
-    def forlorn(self, at_ms: int) -> bool:
-        """Say whether what was written at `at_ms`, and nobody knows, may be deleted."""
+    def is_abandoned(self, at_ms: int) -> bool:
+        """Say whether an unknown object that was written at `at_ms` may be deleted."""
         return at_ms + self.unknown_ms <= self.now_ms
 
 
 @dataclass(frozen=True, slots=True)
 class RowId:
-    """One making of a chunk's row: it is touched only while it is still this one."""
+    """One revision of a chunk's row: a repair changes it only while it is still this one."""
 
     window_start_ms: int
     run: str
@@ -90,7 +90,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class AskJoiner:
-    """The assembler takes the fragment for joined: ask the joiner itself for its window."""
+    """Ask the joiner for the fragment's window, since the assembler believes it is joined."""
 
     run: str
     seq: int
@@ -98,7 +98,7 @@ class AskJoiner:
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """Index what the manifest says, in the place of `replaces`."""
+    """Index the manifest's chunk, in place of the row `replaces`."""
 
     chunk: ChunkComplete
     replaces: RowId | None = None
@@ -106,24 +106,24 @@ class Reindex:
 
 @dataclass(frozen=True, slots=True)
 class DropChunkRow:
-    """Remove a chunk's row that tells of nothing that stands nowhere else."""
+    """Remove a chunk's row: other chunks hold all its fragments, or nothing is left of it."""
 
     row: RowId
 
 
 @dataclass(frozen=True, slots=True)
 class DropFragmentRow:
-    """Remove a fragment's row: a chunk accounts for it, or it tells of nothing."""
+    """Remove a fragment's row: a chunk accounts for it, or its object is gone."""
 
     run: str
     seq: int
     covered: bool = False
-    """What it tells stands in a chunk's row: nothing is lost with it."""
+    """A chunk's row accounts for the fragment: nothing is lost with this row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Write the chunk's object again from its fragments, exactly as told; then its manifest."""
+    """Write the chunk's object again from its fragments, byte for byte; then its manifest."""
 
     chunk: ChunkComplete
 
@@ -138,27 +138,27 @@ class RestoreFragment:
 
 @dataclass(frozen=True, slots=True)
 class WriteManifest:
-    """Write the manifest again from what the chunk's row says."""
+    """Write the manifest again from the chunk's row."""
 
     chunk: ChunkComplete
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Bury a chunk all of whose fragments stand in other current chunks."""
+    """Record a tombstone for a chunk whose fragments are all in other current chunks."""
 
     chunk: RowId
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object: because it is tombstoned, or because nobody has known it for a day."""
+    """Delete an object: it has a tombstone, or nothing has referred to it for a day."""
 
     key: str
     tombstoned: bool
 
 
-Mend = (
+Repair = (
     Announce
     | AskJoiner
     | Reindex
@@ -173,27 +173,30 @@ Mend = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Inconsistency:
     """One thing that is wrong."""
 
     kind: Kind
     camera: str
-    says: str
+    text: str
     """What is wrong, in words fit for an operator."""
     run: str | None = None
     seq: int | None = None
     at_ms: int | None = None
     """Start of the window or the fragment (UTC, ms); None where unknown."""
     key: str | None = None
-    """The S3 key that it is about."""
-    mend: Mend | None = None
+    """The S3 key of the object concerned."""
+    repair: Repair | None = None
     """What --repair does about it; None: nothing."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values, absent ones left out; `mend` is the mend's name."""
+        """Return it as `vigil fsck --json` prints it, without absent values.
+
+        The names are public: "says" is the text, "mend" is the class of the repair.
+        """
         fields = {
-            name: getattr(self, name)
-            for name in ("kind", "camera", "run", "seq", "at_ms", "key", "says")
+            name: getattr(self, name) for name in ("kind", "camera", "run", "seq", "at_ms", "key")
         }
-        fields["mend"] = type(self.mend).__name__ if self.mend is not None else None
+        fields["says"] = self.text
+        fields["mend"] = type(self.repair).__name__ if self.repair is not None else None
         return {name: value for name, value in fields.items() if value is not None}

@@ -7,17 +7,17 @@ from domain.consistency.findings import (
     AskJoiner,
     Delete,
     DropFragmentRow,
-    Finding,
+    GracePeriods,
+    Inconsistency,
     Kind,
-    Mend,
-    Patience,
+    Repair,
 )
 from domain.identity import fragment_key
 from domain.seqs import SeqRanges
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentRow:
+class IndexedFragment:
     """A fragment that is playable on its own."""
 
     seq: int
@@ -32,61 +32,70 @@ class RunView:
     camera: str
     run: str
     joined: SeqRanges = field(default_factory=SeqRanges)
-    """In current chunks, by S3's manifests; by the catalog where nobody looked at S3."""
+    """In current chunks, by S3's manifests; by the catalog for days that were not listed."""
     left_out: SeqRanges = field(default_factory=SeqRanges)
-    """Left out by their chunk for a reason that an object's standing does not remove."""
+    """Left out by their chunk because their bytes are unusable."""
     settled: SeqRanges = field(default_factory=SeqRanges)
-    """That the catalog's chunk rows hold or tell as gaps."""
-    buried: SeqRanges = field(default_factory=SeqRanges)
-    """Deleted on purpose, long enough ago."""
-    dying: SeqRanges = field(default_factory=SeqRanges)
-    """Deleted on purpose just now."""
+    """Held by the catalog's chunk rows, or reported there as gaps."""
+    tombstoned: SeqRanges = field(default_factory=SeqRanges)
+    """Deleted on purpose, long enough ago for the objects to be gone."""
+    just_tombstoned: SeqRanges = field(default_factory=SeqRanges)
+    """Deleted on purpose just now: the objects may still exist."""
 
 
-def judge_fragment(
-    run: RunView, seq: int, modified_ms: int | None, row: FragmentRow | None, patience: Patience
-) -> tuple[list[Finding], bool]:
-    """Return what is wrong with a fragment, and whether it is in work.
+def check_fragment(
+    run: RunView,
+    seq: int,
+    modified_ms: int | None,
+    row: IndexedFragment | None,
+    grace: GracePeriods,
+) -> tuple[list[Inconsistency], bool]:
+    """Return what is wrong with a fragment, and whether it is still in progress.
 
-    `modified_ms` is None where it has no object, `row` None without one. At least one stands.
+    `modified_ms` is None if it has no object, `row` is None if it has no row. It has at least
+    one of the two.
     """
-    findings: list[Finding] = []
+    found: list[Inconsistency] = []
     key = fragment_key(run.camera, run.run, seq)
 
-    def tell(kind: Kind, says: str, mend: Mend | None) -> None:
+    def report(kind: Kind, text: str, repair: Repair | None) -> None:
         at_ms = row.start_ms if row is not None else None
-        findings.append(
-            Finding(kind, run.camera, says, run=run.run, seq=seq, at_ms=at_ms, key=key, mend=mend)
+        found.append(
+            Inconsistency(
+                kind, run.camera, text, run=run.run, seq=seq, at_ms=at_ms, key=key, repair=repair
+            )
         )
 
-    if seq in run.buried:
+    if seq in run.tombstoned:
         if modified_ms is not None:
-            says = "it was deleted and its object stands"
-            tell("tombstoned-stands", says, Delete(key, tombstoned=True))
+            text = "it was deleted, but its object exists"
+            report("tombstoned-stands", text, Delete(key, tombstoned=True))
         if row is not None:
-            tell("tombstoned-stands", "it was deleted and its row stands", _drop(run, seq))
-        return findings, False
-    if seq in run.dying:
-        return findings, True
+            report("tombstoned-stands", "it was deleted, but its row exists", _drop(run, seq))
+        return found, False
+    if seq in run.just_tombstoned:
+        return found, True
     if row is not None and seq in run.settled:
-        says = "it has a row of its own though a chunk's row accounts for it"
-        tell("fragment-row-covered", says, DropFragmentRow(run.run, seq, covered=True))
+        text = "it has a row of its own, but a chunk's row accounts for it"
+        report("fragment-row-covered", text, DropFragmentRow(run.run, seq, covered=True))
     if seq in run.joined or seq in run.left_out:
-        return findings, False
+        return found, False
     if modified_ms is None and row is not None:
-        forlorn = patience.forlorn(row.indexed_ms)
-        says = "the catalog says it is playable; S3 has neither it nor a chunk that holds it"
-        tell("fragment-row-without-object", says, _drop(run, seq) if forlorn else None)
-        return findings, False
-    young = patience.young(modified_ms or 0) or (row is not None and patience.young(row.indexed_ms))
-    if young:
-        return findings, True
+        abandoned = grace.is_abandoned(row.indexed_ms)
+        text = "the catalog says it is playable, but S3 has neither it nor a chunk with it"
+        report("fragment-row-without-object", text, _drop(run, seq) if abandoned else None)
+        return found, False
+    recent = grace.is_recent(modified_ms or 0) or (
+        row is not None and grace.is_recent(row.indexed_ms)
+    )
+    if recent:
+        return found, True
     if row is not None and seq not in run.settled:
-        says = "it was indexed when it arrived, and no chunk came of it"
-        tell("fragment-stuck", says, AskJoiner(run.run, seq))
+        text = "it was indexed when it arrived, but was never joined into a chunk"
+        report("fragment-stuck", text, AskJoiner(run.run, seq))
     else:
-        tell("fragment-unjoined", "it stands in no current chunk", Announce(run.run, seq))
-    return findings, False
+        report("fragment-unjoined", "it is in no current chunk", Announce(run.run, seq))
+    return found, False
 
 
 def _drop(run: RunView, seq: int) -> DropFragmentRow:

@@ -1,4 +1,4 @@
-"""Does a manifest agree with its name and with itself?"""
+"""Does a manifest match its key and itself?"""
 
 from domain.chunks import digest_of
 from domain.events import ChunkComplete
@@ -6,21 +6,21 @@ from domain.gaps import GIVEN_UP, NEVER_ARRIVED, OBJECT_MISSING, PARTLY_GIVEN_UP
 from domain.identity import chunk_key, manifest_key
 from domain.seqs import SeqRanges
 
-NOT_THERE = frozenset({GIVEN_UP, NEVER_ARRIVED, PARTLY_GIVEN_UP, OBJECT_MISSING})
-"""Reasons of gaps that hold only while no object stands."""
+NO_OBJECT = frozenset({GIVEN_UP, NEVER_ARRIVED, PARTLY_GIVEN_UP, OBJECT_MISSING})
+"""Reasons of gaps that are true only while there is no object."""
 
 
 def manifest_fault(key: str, chunk: ChunkComplete) -> str | None:
-    """Return what is wrong with the manifest that stands under `key`, or None."""
+    """Return what is wrong with the manifest that is stored under `key`, or None."""
     named = chunk_key(chunk.camera, chunk.run, chunk.window_start_ms, chunk.window_ms, chunk.digest)
     if named != chunk.object_key or manifest_key(named) != key:
-        return "it tells of another chunk than its name"
+        return "it describes another chunk than its key"
     if digest_of(chunk.camera, chunk.run, chunk.fragments) != chunk.digest:
         return "its digest does not follow from its fragments"
     at = 0
     for previous, fragment in zip([None, *chunk.fragments], chunk.fragments, strict=False):
         if fragment.offset != at:
-            return f"its fragment {fragment.seq} does not begin where the one before ends"
+            return f"its fragment {fragment.seq} does not start where the one before ends"
         if previous is not None and previous.seq >= fragment.seq:
             return f"its fragment {fragment.seq} is out of order"
         at += fragment.size_bytes
@@ -29,8 +29,11 @@ def manifest_fault(key: str, chunk: ChunkComplete) -> str | None:
     return None
 
 
-def explained(chunk: ChunkComplete) -> SeqRanges:
-    """Return the seqs that the chunk left out though their objects may stand: unusable bytes."""
+def unusable_seqs(chunk: ChunkComplete) -> SeqRanges:
+    """Return the seqs that the chunk left out because their bytes are unusable.
+
+    Their objects may still exist.
+    """
     return SeqRanges(
-        (gap.first_seq, gap.last_seq) for gap in chunk.gaps if gap.reason not in NOT_THERE
+        (gap.first_seq, gap.last_seq) for gap in chunk.gaps if gap.reason not in NO_OBJECT
     )

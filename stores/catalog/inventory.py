@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from domain.consistency import ChunkRow, Derived, FragmentRow, RowId
-from domain.consistency.manifests import NOT_THERE
+from domain.consistency import DerivedColumns, IndexedChunk, IndexedFragment, RowId
+from domain.consistency.manifests import NO_OBJECT
 from domain.events import ChunkComplete
 from domain.seqs import SeqRanges
 from stores.catalog.index import derived_columns
@@ -48,13 +48,13 @@ class ChunkTombstone:
     deleted_ms: int
 
 
-def derived(chunk: ChunkComplete) -> Derived:
+def derived(chunk: ChunkComplete) -> DerivedColumns:
     """Return what the chunk's row must say beyond the manifest."""
     return _derived(derived_columns(chunk))
 
 
-def _derived(row: dict[str, Any] | Row) -> Derived:
-    return Derived(
+def _derived(row: dict[str, Any] | Row) -> DerivedColumns:
+    return DerivedColumns(
         parse_multirange(row["seqs"]),
         parse_multirange(row["settled"]),
         parse_multirange(row["covered"]),
@@ -73,30 +73,30 @@ async def chunk_days(catalog: Catalog, camera: str, from_ms: int, to_ms: int) ->
     return [row["day_ms"] for row in rows]
 
 
-async def chunk_rows(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[ChunkRow]:
+async def chunk_rows(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[IndexedChunk]:
     """Return the rows of chunks whose window starts in [from, to)."""
     return [
         _chunk_row(row) for row in await catalog.rows("inventory_chunks", camera, from_ms, to_ms)
     ]
 
 
-def _chunk_row(row: Row) -> ChunkRow:
+def _chunk_row(row: Row) -> IndexedChunk:
     fields = {name: row[name] for name in row.keys() if name not in (*_DERIVED, "indexed_ms")}  # noqa: SIM118
     try:
         chunk = ChunkComplete.model_validate(fields)
     except ValidationError:
         chunk = None
     identity = RowId(row["window_start_ms"], row["run"], row["revision"], row["digest"])
-    return ChunkRow(identity, row["object_key"], chunk, _derived(row), row["indexed_ms"])
+    return IndexedChunk(identity, row["object_key"], chunk, _derived(row), row["indexed_ms"])
 
 
-async def fragment_rows(catalog: Catalog, camera: str, run: str) -> AsyncIterator[FragmentRow]:
+async def fragment_rows(catalog: Catalog, camera: str, run: str) -> AsyncIterator[IndexedFragment]:
     """Yield the rows of a run's fragments by seq, a page at a time."""
     after = -1
     while True:
         rows = await catalog.rows("inventory_fragments", camera, UUID(run), after, PAGE)
         for row in rows:
-            yield FragmentRow(row["seq"], row["start_ms"], row["indexed_ms"])
+            yield IndexedFragment(row["seq"], row["start_ms"], row["indexed_ms"])
         if len(rows) < PAGE:
             return
         after = rows[-1]["seq"]
@@ -113,7 +113,7 @@ async def seqs_in_chunks(
 ) -> dict[str, RunSeqs]:
     """Return what chunks hold of runs; those whose window starts in `but` (UTC ms) do not count."""
     rows = await catalog.rows(
-        "inventory_held", camera, [UUID(run) for run in runs], *but, sorted(NOT_THERE)
+        "inventory_held", camera, [UUID(run) for run in runs], *but, sorted(NO_OBJECT)
     )
     return {
         row["run"]: RunSeqs(seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"]))

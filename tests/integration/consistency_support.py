@@ -11,7 +11,7 @@ from agents.consistency.check import CheckCounts, CheckScope
 from agents.consistency.fsck import Fsck, settle_ms
 from agents.consistency.remover import RepairOutcome
 from agents.joining.joiner import Joiner
-from domain.consistency import DAY_MS, Patience
+from domain.consistency import DAY_MS, GracePeriods
 from domain.events import ChunkComplete, ChunkDue, Event, FragmentArrived, FragmentRef, VideoForm
 from domain.times import utc_ms
 from stores.catalog import Catalog, add_camera, index_chunks, index_fragments, known_cameras
@@ -83,7 +83,7 @@ class Place:
     async def check(
         self, *, repair: bool = False, later_ms: int = SOON_MS, all_: bool = False, **scope: Any
     ) -> tuple[list[RepairOutcome], CheckCounts]:
-        patience = Patience(now_ms() + later_ms, settle_ms(self.settings))
+        patience = GracePeriods(now_ms() + later_ms, settle_ms(self.settings))
         sender: Any = self.sent if repair else None
         fsck = Fsck(self.store, self.catalog, CheckScope(**scope), patience, WINDOW_MS, sender)
         only = [] if all_ else [self.camera]

@@ -10,7 +10,7 @@ import pytest
 
 from agents.consistency.check import CheckScope
 from agents.consistency.fsck import Fsck
-from domain.consistency import Patience
+from domain.consistency import GracePeriods
 from domain.events import ChunkComplete
 from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
@@ -92,7 +92,7 @@ async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
     assert await spans(cloud, store, queue, 2, camera) == CUT, "the changelog tells it"
 
     async with cloud.catalog() as catalog:
-        later = Patience(utc_ms() + 3_600_000, 60_000)
+        later = GracePeriods(utc_ms() + 3_600_000, 60_000)
 
         async def clean() -> bool:
             fsck = Fsck(store, catalog, CheckScope(bytes=True), later, cloud.settings.window_ms)

@@ -12,7 +12,7 @@ from agents.consistency.check import CameraCheck, CheckScope
 from agents.consistency.fsck import settle_ms
 from agents.consistency.remover import Remover
 from agents.joining.joiner import Joiner
-from domain.consistency import Delete, Finding, Patience
+from domain.consistency import Delete, GracePeriods, Inconsistency
 from domain.events import ChunkComplete, ChunkDue, Deleted, encode
 from domain.identity import chunk_key, fragment_key, manifest_key
 from domain.retention import Hold
@@ -290,7 +290,7 @@ async def test_more_than_half_is_never_deleted(at: Place) -> None:
     await index_deleted(at.catalog, [_buried(chunk) for chunk in chunks[:2]])
     before = await at.keys()
     outcomes, _ = await at.check(repair=True)
-    refused = [each for each in outcomes if isinstance(each.finding.mend, Delete)]
+    refused = [each for each in outcomes if isinstance(each.finding.repair, Delete)]
     assert len(refused) == 4
     assert all(not each.repaired and "more than half" in each.says for each in refused)
     assert await at.keys() == before
@@ -350,10 +350,10 @@ async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> Non
         at.catalog,
         at.camera,
         CheckScope(),
-        Patience(now_ms() + LATER_MS, settle_ms(at.settings)),
+        GracePeriods(now_ms() + LATER_MS, settle_ms(at.settings)),
         WindowLengths.always(WINDOW_MS),
     )
-    young = replace(check, patience=Patience(now_ms(), 0))
+    young = replace(check, patience=GracePeriods(now_ms(), 0))
     _, counts = await at.check()
     said = []
     for each, key in (
@@ -363,7 +363,7 @@ async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> Non
     ):
         remover = Remover(each, at.sent)  # type: ignore[arg-type]
         mend = Delete(key, tombstoned=False)
-        assert remover.takes(Finding("object-unknown", at.camera, "", mend=mend))
+        assert remover.takes(Inconsistency("object-unknown", at.camera, "", repair=mend))
         said += [outcome.says for outcome in await remover.remove(counts)]
     assert said == ["a row names it", "a row names it", "it was written anew"]
     assert len(await at.keys()) == 15 + 6
@@ -377,7 +377,7 @@ async def test_a_row_without_object_of_a_fragment_goes_after_a_day(at: Place) ->
     await at.store.delete([fragment_key(at.camera, recorder.run, 17)])
     rows = [each for each in (await at.check())[0] if each.finding.seq == 17]
     assert [each.finding.kind for each in rows] == ["fragment-row-without-object"]
-    assert rows[0].finding.mend is None
+    assert rows[0].finding.repair is None
     outcomes, _ = await at.check(repair=True, later_ms=LATER_MS)
     assert [each.says for each in outcomes if each.finding.seq == 17] == ["row removed"]
     assert await at.count("fragments") == 2

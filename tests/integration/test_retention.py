@@ -12,7 +12,7 @@ from agents.consistency.check import CameraCheck, CheckCounts, CheckScope
 from agents.consistency.remover import Remover, RepairOutcome
 from agents.healing.healer import Healer
 from agents.healing.reconciler import ReconcileOptions, Reconciler
-from domain.consistency import Delete, Finding, Patience
+from domain.consistency import Delete, GracePeriods, Inconsistency
 from domain.events import HealRequested, parse
 from domain.identity import fragment_key, manifest_key
 from domain.retention import DAY_MS, Hold
@@ -139,12 +139,14 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
 
 async def fsck_deletes(at: Place, keys: list[str]) -> list[RepairOutcome]:
     """Let the consistency check delete objects as tombstoned ones."""
-    patience, lengths = Patience(now_ms() + SOON_MS, 1), WindowLengths.always(WINDOW_MS)
+    patience, lengths = GracePeriods(now_ms() + SOON_MS, 1), WindowLengths.always(WINDOW_MS)
     check = CameraCheck(at.store, at.catalog, at.camera, CheckScope(), patience, lengths)
     remover = Remover(check, Never())  # type: ignore[arg-type]
     for key in keys:
         mend = Delete(key, tombstoned=True)
-        assert remover.takes(Finding("tombstoned-stands", at.camera, "", key=key, mend=mend))
+        assert remover.takes(
+            Inconsistency("tombstoned-stands", at.camera, "", key=key, repair=mend)
+        )
     return await remover.remove(CheckCounts(fragments=1_000, chunk_objects=1_000, manifests=1_000))
 
 

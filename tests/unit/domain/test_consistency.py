@@ -10,23 +10,23 @@ from domain.consistency import (
     KINDS,
     Announce,
     AskJoiner,
-    ChunkRow,
+    CurrentChunk,
     Delete,
-    Derived,
+    DerivedColumns,
     DropFragmentRow,
-    FragmentRow,
+    GracePeriods,
+    IndexedChunk,
+    IndexedFragment,
     Kind,
-    ManifestSeen,
-    Patience,
     RowId,
     RunView,
-    Standing,
+    StoredManifest,
     WindowView,
-    explained,
-    judge_fragment,
-    judge_window,
+    check_fragment,
+    check_window,
+    duplicates,
     manifest_fault,
-    redundant,
+    unusable_seqs,
 )
 from domain.events import ChunkComplete, Gap, ManifestFragment
 from domain.gaps import NEVER_ARRIVED
@@ -35,10 +35,10 @@ from domain.seqs import SeqRanges
 from tests.unit.domain.footage import CAMERA, RUN, T0_MS, run_id
 
 HOUR_MS = 3_600_000
-PATIENCE = Patience(now_ms=T0_MS + 24 * HOUR_MS, settle_ms=300_000)
-YOUNG_MS = PATIENCE.now_ms - 1_000
-OLD_MS = PATIENCE.now_ms - HOUR_MS
-NONE = Derived((), (), (), True)
+GRACE = GracePeriods(now_ms=T0_MS + 24 * HOUR_MS, settle_ms=300_000)
+RECENT_MS = GRACE.now_ms - 1_000
+OLD_MS = GRACE.now_ms - HOUR_MS
+NONE = DerivedColumns((), (), (), True)
 
 
 def chunk(
@@ -91,25 +91,25 @@ def chunk(
 def view(
     *chunks: ChunkComplete, row: ChunkComplete | None = None, written_ms: int = OLD_MS
 ) -> WindowView:
-    """All of these stand, object and manifest; the row is that of `row`."""
+    """Return a window with the objects and manifests of these chunks, and the row of `row`."""
     return WindowView(
         CAMERA,
         RUN,
         T0_MS,
         {each.object_key: (each.size_bytes, written_ms) for each in chunks},
-        {manifest_key(each.object_key): ManifestSeen(written_ms, each, NONE) for each in chunks},
+        {manifest_key(each.object_key): StoredManifest(written_ms, each, NONE) for each in chunks},
         row and row_of(row),
     )
 
 
-def row_of(made: ChunkComplete) -> ChunkRow:
+def row_of(made: ChunkComplete) -> IndexedChunk:
     identity = RowId(made.window_start_ms, made.run, made.revision, made.digest)
-    return ChunkRow(identity, made.object_key, made, NONE, OLD_MS)
+    return IndexedChunk(identity, made.object_key, made, NONE, OLD_MS)
 
 
-def kinds(seen: WindowView, **buried: int) -> list[str]:
-    verdict = judge_window(seen, lambda digest: buried.get(f"d{digest}"), PATIENCE)
-    return [finding.kind for finding in verdict.findings]
+def kinds(seen: WindowView, **deleted: int) -> list[str]:
+    report = check_window(seen, lambda digest: deleted.get(f"d{digest}"), GRACE)
+    return [finding.kind for finding in report.findings]
 
 
 class TestWindows:
@@ -117,23 +117,23 @@ class TestWindows:
 
     def test_all_agrees(self) -> None:
         seen = view(self.first, self.second, row=self.second)
-        verdict = judge_window(seen, lambda _: None, PATIENCE)
-        assert (verdict.findings, verdict.current, verdict.in_work) == ((), (self.second,), 0)
+        report = check_window(seen, lambda _: None, GRACE)
+        assert (report.findings, report.current, report.pending) == ((), (self.second,), 0)
 
     @pytest.mark.parametrize(
         ("seen", "why"),
         [
-            (view(first, written_ms=YOUNG_MS), "its row comes"),
-            (view(first, second, row=first, written_ms=YOUNG_MS), "its new row comes"),
+            (view(first, written_ms=RECENT_MS), "its row is on its way"),
+            (view(first, second, row=first, written_ms=RECENT_MS), "its new row is on its way"),
             (
-                WindowView(CAMERA, RUN, T0_MS, {first.object_key: (564, YOUNG_MS)}),
-                "its manifest comes",
+                WindowView(CAMERA, RUN, T0_MS, {first.object_key: (564, RECENT_MS)}),
+                "its manifest is on its way",
             ),
         ],
     )
-    def test_young_things_are_in_work(self, seen: WindowView, why: str) -> None:
-        verdict = judge_window(seen, lambda _: None, PATIENCE)
-        assert (verdict.findings, verdict.in_work) == ((), 1), why
+    def test_new_things_are_in_progress(self, seen: WindowView, why: str) -> None:
+        report = check_window(seen, lambda _: None, GRACE)
+        assert (report.findings, report.pending) == ((), 1), why
 
     @pytest.mark.parametrize(
         ("seen", "kind"),
@@ -152,24 +152,24 @@ class TestWindows:
 
     def test_a_tombstone_takes_a_revision_out(self) -> None:
         seen = view(self.first, self.second, row=self.first)
-        buried = {f"d{self.second.digest}": OLD_MS}
-        assert kinds(seen, **buried) == ["tombstoned-stands"] * 2  # manifest and object
-        assert kinds(seen, **{f"d{self.second.digest}": YOUNG_MS}) == []
+        deleted = {f"d{self.second.digest}": OLD_MS}
+        assert kinds(seen, **deleted) == ["tombstoned-stands"] * 2  # manifest and object
+        assert kinds(seen, **{f"d{self.second.digest}": RECENT_MS}) == []
 
-    def test_what_was_written_a_day_ago_and_nobody_knows_may_go(self) -> None:
-        for written_ms, goes in ((OLD_MS, False), (PATIENCE.now_ms - 25 * HOUR_MS, True)):
+    def test_an_object_that_nothing_refers_to_is_deleted_after_a_day(self) -> None:
+        for written_ms, goes in ((OLD_MS, False), (GRACE.now_ms - 25 * HOUR_MS, True)):
             seen = WindowView(CAMERA, RUN, T0_MS, {self.first.object_key: (564, written_ms)})
-            (finding,) = judge_window(seen, lambda _: None, PATIENCE).findings
-            assert isinstance(finding.mend, Delete) is goes
+            (finding,) = check_window(seen, lambda _: None, GRACE).findings
+            assert isinstance(finding.repair, Delete) is goes
 
-    def test_a_manifest_must_agree_with_its_name_and_itself(self) -> None:
+    def test_a_manifest_must_match_its_key_and_itself(self) -> None:
         key = manifest_key(self.first.object_key)
         assert manifest_fault(key, self.first) is None
         moved = self.first.fragments[1].model_copy(update={"offset": 189})
         wrong = {
             "another chunk": self.second,
             "digest": self.first.model_copy(update={"fragments": self.first.fragments[:2]}),
-            "begin": self.first.model_copy(
+            "start": self.first.model_copy(
                 update={"fragments": [self.first.fragments[0], moved, self.first.fragments[2]]}
             ),
             "bytes": self.first.model_copy(update={"size_bytes": 565}),
@@ -191,20 +191,20 @@ class TestWindows:
 
 class TestFragments:
     @pytest.mark.parametrize(
-        ("run", "modified_ms", "row_ms", "kind", "in_work", "why"),
+        ("run", "modified_ms", "row_ms", "kind", "pending", "why"),
         [
             ("joined", OLD_MS, None, None, False, "its chunk holds it"),
             ("left_out", OLD_MS, None, None, False, "its bytes are unusable"),
-            ("", OLD_MS, None, "fragment-unjoined", False, "nobody announced it"),
-            ("", YOUNG_MS, None, None, True, "its notice comes"),
-            ("", OLD_MS, OLD_MS, "fragment-stuck", False, "announced, and no chunk came"),
-            ("", OLD_MS, YOUNG_MS, None, True, "announced just now"),
-            ("settled", OLD_MS, None, "fragment-unjoined", False, "told missing, and stands"),
+            ("", OLD_MS, None, "fragment-unjoined", False, "it was never announced"),
+            ("", RECENT_MS, None, None, True, "its notice is on its way"),
+            ("", OLD_MS, OLD_MS, "fragment-stuck", False, "announced, but never joined"),
+            ("", OLD_MS, RECENT_MS, None, True, "announced just now"),
+            ("settled", OLD_MS, None, "fragment-unjoined", False, "reported missing, but exists"),
             ("joined settled", OLD_MS, OLD_MS, "fragment-row-covered", False, "twice playable"),
-            ("", None, OLD_MS, "fragment-row-without-object", False, "playable, and gone"),
-            ("buried", OLD_MS, None, "tombstoned-stands", False, "its object came back"),
-            ("buried", None, OLD_MS, "tombstoned-stands", False, "its row came back"),
-            ("dying", OLD_MS, OLD_MS, None, True, "it is being deleted"),
+            ("", None, OLD_MS, "fragment-row-without-object", False, "playable, but gone"),
+            ("tombstoned", OLD_MS, None, "tombstoned-stands", False, "its object came back"),
+            ("tombstoned", None, OLD_MS, "tombstoned-stands", False, "its row came back"),
+            ("just_tombstoned", OLD_MS, OLD_MS, None, True, "it is being deleted"),
         ],
     )
     def test_cases(
@@ -213,58 +213,63 @@ class TestFragments:
         modified_ms: int | None,
         row_ms: int | None,
         kind: str | None,
-        in_work: bool,
+        pending: bool,
         why: str,
     ) -> None:
         seen = RunView(CAMERA, RUN, **{name: SeqRanges.of([7]) for name in run.split()})
-        row = None if row_ms is None else FragmentRow(7, T0_MS, row_ms)
-        findings, working = judge_fragment(seen, 7, modified_ms, row, PATIENCE)
+        row = None if row_ms is None else IndexedFragment(7, T0_MS, row_ms)
+        findings, working = check_fragment(seen, 7, modified_ms, row, GRACE)
         assert [each.kind for each in findings] == ([kind] if kind else []), why
-        assert working is in_work, why
-        mends = {
+        assert working is pending, why
+        repairs = {
             "fragment-unjoined": Announce(RUN, 7),
             "fragment-stuck": AskJoiner(RUN, 7),
             "fragment-row-covered": DropFragmentRow(RUN, 7, covered=True),
             "fragment-row-without-object": None,
         }
-        if kind in mends:
-            assert findings[0].mend == mends[kind]
+        if kind in repairs:
+            assert findings[0].repair == repairs[kind]
 
     def test_only_gaps_that_an_object_does_not_fill_explain_it(self) -> None:
-        reasons = {5: NEVER_ARRIVED, 9: "its bytes are not those told: hash"}
+        reasons = {5: NEVER_ARRIVED, 9: "its bytes do not match: hash"}
         gaps = [
             Gap(from_ms=0, to_ms=0, first_seq=seq, last_seq=seq, reason=reason)
             for seq, reason in reasons.items()
         ]
-        assert explained(chunk(range(3), gaps=gaps)) == SeqRanges.of([9])
+        assert unusable_seqs(chunk(range(3), gaps=gaps)) == SeqRanges.of([9])
 
 
-class TestDoubles:
-    def test_the_one_made_first_goes_where_the_others_hold_all_of_it(self) -> None:
-        old = Standing.of(chunk(range(10), window_ms=120_000, joined_ms=1))
-        halves = [Standing.of(chunk(range(at, at + 5), joined_ms=2)) for at in (0, 5)]
-        ((gone, shared, can_go),) = redundant([*halves, old])
-        assert (gone, can_go) == (old, True)
+class TestDuplicates:
+    def test_the_one_made_first_is_deleted_if_the_others_hold_all_of_it(self) -> None:
+        old = CurrentChunk.of(chunk(range(10), window_ms=120_000, joined_ms=1))
+        halves = [CurrentChunk.of(chunk(range(at, at + 5), joined_ms=2)) for at in (0, 5)]
+        ((duplicate, shared, deletable),) = duplicates([*halves, old])
+        assert (duplicate, deletable) == (old, True)
         assert shared == SeqRanges([(0, 9)])
 
     def test_of_equals_one_stays(self) -> None:
         twins = [
-            Standing.of(chunk(range(5), window_ms=length, joined_ms=length))
+            CurrentChunk.of(chunk(range(5), window_ms=length, joined_ms=length))
             for length in (60_000, 120_000)
         ]
-        assert [(each.joined_ms, can_go) for each, _, can_go in redundant(twins)] == [
+        assert [(each.joined_ms, deletable) for each, _, deletable in duplicates(twins)] == [
             (60_000, True)
         ]
 
-    def test_one_that_holds_more_stays_and_is_told(self) -> None:
+    def test_one_that_holds_more_stays_and_is_reported(self) -> None:
         left, right = (
-            Standing.of(chunk(seqs, joined_ms=at)) for at, seqs in ((1, range(6)), (2, range(4, 9)))
+            CurrentChunk.of(chunk(seqs, joined_ms=at))
+            for at, seqs in ((1, range(6)), (2, range(4, 9)))
         )
-        assert [(each, can_go) for each, _, can_go in redundant([left, right])] == [(right, False)]
+        assert [(each, deletable) for each, _, deletable in duplicates([left, right])] == [
+            (right, False)
+        ]
 
     def test_runs_share_nothing(self) -> None:
         assert (
-            redundant([Standing.of(chunk(range(3))), Standing.of(chunk(range(3), run=run_id(9)))])
+            duplicates(
+                [CurrentChunk.of(chunk(range(3))), CurrentChunk.of(chunk(range(3), run=run_id(9)))]
+            )
             == []
         )
 

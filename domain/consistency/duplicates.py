@@ -1,6 +1,6 @@
-"""Fragments in two current chunks: which of the chunks can go?
+"""Fragments in two current chunks: which of the chunks can be deleted?
 
-60 s chunks   [--- 0 1 2 3 4 5 ---)            made first: all of it stands in the other two
+60 s chunks   [--- 0 1 2 3 4 5 ---)            made first: the other two hold all of it
 30 s chunks   [- 0 1 2 -)[- 3 4 5 -)           made later: they stay
 """
 
@@ -14,8 +14,8 @@ from domain.seqs import SeqRanges
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A current chunk, as much of it as is needed to find its doubles."""
+class CurrentChunk:
+    """A current chunk, as much of it as is needed to find duplicates."""
 
     id: RowId
     seqs: SeqRanges
@@ -23,8 +23,8 @@ class Standing:
     key: str
 
     @classmethod
-    def of(cls, chunk: ChunkComplete) -> "Standing":
-        """Return what a manifest tells."""
+    def of(cls, chunk: ChunkComplete) -> "CurrentChunk":
+        """Return the part of a manifest that is compared."""
         return cls(
             RowId(chunk.window_start_ms, chunk.run, chunk.revision, chunk.digest),
             SeqRanges.of(fragment.seq for fragment in chunk.fragments),
@@ -32,7 +32,7 @@ class Standing:
             chunk.object_key,
         )
 
-    def shares(self, other: "Standing") -> SeqRanges:
+    def shared_with(self, other: "CurrentChunk") -> SeqRanges:
         """Return the seqs that both hold; none for chunks of different runs."""
         if self.id.run != other.id.run:
             return SeqRanges()
@@ -41,23 +41,23 @@ class Standing:
         )
 
 
-def redundant(chunks: Sequence[Standing]) -> list[tuple[Standing, SeqRanges, bool]]:
-    """Return each chunk that shares fragments with an earlier made one or is wholly shared.
+def duplicates(chunks: Sequence[CurrentChunk]) -> list[tuple[CurrentChunk, SeqRanges, bool]]:
+    """Return the chunks that duplicate others, as (chunk, the shared seqs, deletable).
 
-    (the chunk, what it shares, whether it can go: then nothing is lost that its neighbours
-    hold). The ones made first go first; of two that cannot go, the later made is told.
+    A chunk is deletable if other chunks hold all of it. The oldest is deleted first. Of two that
+    share only a part, the later one is reported.
     """
-    doubled: list[tuple[Standing, SeqRanges, bool]] = []
+    found: list[tuple[CurrentChunk, SeqRanges, bool]] = []
     staying = sorted(chunks, key=lambda each: (each.joined_ms, each.id.window_start_ms))
     for chunk in list(staying):
         others = [each for each in staying if each is not chunk]
-        shared = reduce(SeqRanges.__or__, (chunk.shares(each) for each in others), SeqRanges())
+        shared = reduce(SeqRanges.__or__, (chunk.shared_with(each) for each in others), SeqRanges())
         if not shared:
             continue
-        can_go = len(shared) == len(chunk.seqs)
-        if can_go:
+        deletable = len(shared) == len(chunk.seqs)
+        if deletable:
             staying.remove(chunk)
-        earlier = others[: staying.index(chunk)] if not can_go else []
-        if can_go or any(chunk.shares(each) for each in earlier):
-            doubled.append((chunk, shared, can_go))
-    return doubled
+        earlier = others[: staying.index(chunk)] if not deletable else []
+        if deletable or any(chunk.shared_with(each) for each in earlier):
+            found.append((chunk, shared, deletable))
+    return found
