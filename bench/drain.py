@@ -34,8 +34,8 @@ from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId
 from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
-from edge_bridge.spool.spool import Spool, open_spool
-from edge_bridge.spool.thread import SpoolThread
+from edge_bridge.spool.spool import open_spool
+from edge_bridge.spool.thread import SpoolAccess, SpoolThread
 from media.fragmenter import FragmentLimits
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
@@ -105,13 +105,20 @@ class Watch:
     began_ms: int = 0
     drained_ms: int = 0
 
-    def follow(self, spool: Spool) -> None:
-        """See what a spool is given and what it is told to be in S3; on its thread."""
-        store, uploaded = spool.store, spool.uploaded
+    def follow(self, spool: SpoolThread) -> None:
+        """Note each fragment that is stored, and each that is in S3, from now on."""
+        fragment = spool.fragment
 
-        def stored(event: FragmentArrived, data: bytes | bytearray, began: RunStarted) -> bool:
+        def store(event: FragmentArrived, data: bytes | bytearray, began: RunStarted) -> None:
             self.live[id_of(event)] = event
-            return store(event, data, began)
+            fragment(event, data, began)
+
+        setattr(spool, "fragment", store)  # noqa: B010
+        spool.submit(self.follow_uploads)
+
+    def follow_uploads(self, spool: SpoolAccess) -> None:
+        """Note each fragment that is in S3; on the spool's thread."""
+        uploaded = spool.uploaded
 
         def put(one: FragmentId) -> None:
             uploaded(one)
@@ -121,8 +128,7 @@ class Watch:
                 if not self.left and not self.drained_ms:
                     self.drained_ms = utc_ms()
 
-        for name, method in (("store", stored), ("uploaded", put)):
-            setattr(spool, name, method)
+        setattr(spool, "uploaded", put)  # noqa: B010
 
     def waits(self) -> tuple[list[float], list[float]]:
         """Return closed -> in S3, ms, of live footage: closed while the backlog drained, after."""
@@ -143,7 +149,7 @@ class _WatchedEdge(NumberedEdge):
         self._watch = watch
 
     def _looks(self, owner: SpoolThread) -> NumberedEyes:
-        self._watch.follow(owner.spool)
+        self._watch.follow(owner)
         return super()._looks(owner)
 
 

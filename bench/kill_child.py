@@ -84,15 +84,18 @@ async def _run(orders: Orders, tell: Connection) -> None:
 
     limits = SpoolLimits(max_bytes=8 << 30, free_floor_bytes=0, free_floor_s=0)
     marks = Marks(orders.marks)
-    with marks.at("mending"):
-        owner = SpoolThread(
-            lambda: open_spool(orders.spool, "bench", limits, background_recovery=True), changed
-        )
     env = orders.env
     region = env["AWS_DEFAULT_REGION"]
     store = ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"])
     queue = Queue(AwsEndpoint(region, env["VIGIL_SQS_ENDPOINT"]), env["VIGIL_SQS_QUEUE_URL"])
-    _mark(marks, owner.spool, store, queue)
+
+    def opened() -> Spool:
+        spool = open_spool(orders.spool, "bench", limits, background_recovery=True)
+        _mark(marks, spool, store, queue)
+        return spool
+
+    with marks.at("mending"):
+        owner = SpoolThread(opened, changed)
     to_s3, to_sqs = Link("s3"), Link("sqs")
     of = UploadConfig()
     async with store, queue:
@@ -105,7 +108,7 @@ async def _run(orders: Orders, tell: Connection) -> None:
         sender = OutboxSender(owner, store, queue, to_s3=to_s3, to_sqs=to_sqs, work=work)
         tasks = [asyncio.create_task(uploads.run()), asyncio.create_task(sender.run())]
         if orders.drain:
-            while not (await owner.call(owner.spool.counts)).idle:
+            while not (await owner.call(lambda spool: spool.counts())).idle:
                 for task in tasks:
                     if task.done():
                         task.result()
@@ -138,7 +141,7 @@ def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
 
     laid: list[tuple[object, str, Callable[..., Any]]] = [
         (spool.files, "write", marks.around("fragment", spool.files.write)),
-        (spool.journal, "together", transaction),
+        (spool.journal, "transaction", transaction),
         (spool, "recover", marks.around("mending", spool.recover)),
         (spool, "uploaded", marks.around("journal", spool.uploaded)),
         (store, "put_once", put),
@@ -237,7 +240,7 @@ class _Watched:
         """Tell it once all that the spool was asked for before is durable."""
 
         async def durable() -> None:
-            await self._owner.call(self._owner.spool.counts)
+            await self._owner.call(lambda spool: spool.counts())
             self._teller.tell(word)
 
         return asyncio.run_coroutine_threadsafe(durable(), self._loop)

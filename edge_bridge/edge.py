@@ -225,7 +225,7 @@ class Edge:
         deadline = time.monotonic() + flush_s
         while time.monotonic() < deadline:
             with contextlib.suppress(DiskError):
-                if (await owner.call(owner.spool.counts)).idle:
+                if (await owner.call(lambda spool: spool.counts())).idle:
                     break
             await asyncio.sleep(0.05)
         for task in tasks:
@@ -247,7 +247,7 @@ class Edge:
                     )
                 else:
                     log.info("this device's clock is right now: what was held back is stamped")
-            while not wrong and await owner.call(owner.spool.stamp_undated):
+            while not wrong and await owner.call(lambda spool: spool.stamp_undated()):
                 changed()
             changed()
             await asyncio.sleep(_STAMP_S)

@@ -24,7 +24,7 @@ from edge_bridge.config import EdgeConfig
 from edge_bridge.remote_config.manager import ConfigStatus
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.rows import SpoolCounts
-from edge_bridge.spool.thread import SpoolThread
+from edge_bridge.spool.thread import SpoolStatus, SpoolThread
 from edge_bridge.temperatures import temperatures
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.outbox_sender import OutboxSender
@@ -43,7 +43,7 @@ class HeartbeatSender:
     def __init__(
         self,
         config: EdgeConfig,
-        owner: SpoolThread,
+        spool: SpoolThread,
         sender: OutboxSender,
         bandwidth: BandwidthLimiter,
         *,
@@ -52,7 +52,7 @@ class HeartbeatSender:
         config_status: Callable[[], ConfigStatus | None] = lambda: None,
         ask_sync: Callable[[], ClockSync] = clock_sync,
     ) -> None:
-        self._config, self._owner, self._sender = config, owner, sender
+        self._config, self._spool, self._sender = config, spool, sender
         self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
         self._config_status, self._ask_sync = config_status, ask_sync
         self._counts = SpoolCounts(0, 0, None, 0, 0, 0)
@@ -69,32 +69,35 @@ class HeartbeatSender:
 
     def report(self) -> dict[str, Any]:
         """Return how disk, spool and clock fare, for health; the spool as of the last beat."""
-        state, detail, since_ms = self._owner.disk
+        status = self._spool.status()
         return {
             "clock_sync": asdict(self._ask_sync()),
-            "disk": {"state": state, "detail": detail, "since_ms": since_ms},
+            "disk": {
+                "state": status.disk,
+                "detail": status.detail,
+                "since_ms": status.since_ms,
+            },
             "spool": {
-                "bytes": self._owner.spool.file_bytes,
-                "mending": self._owner.spool.recovering,
+                "bytes": status.file_bytes,
+                "mending": status.recovering,
                 "waiting": self._counts.stored,
                 "oldest_ms": self._counts.oldest_ms,
                 "unnoticed": self._counts.uploaded,
                 "messages": self._counts.messages,
-                "given_up": self._owner.given_up,
+                "given_up": status.given_up,
                 "upload_limit_kbit": self._bandwidth.kbit,
             },
         }
 
     async def _beat(self) -> None:
-        spool = self._owner.spool
         try:
             async with asyncio.timeout(_ASK_S):
-                self._counts = await self._owner.call(spool.counts)
+                self._counts = await self._spool.call(lambda spool: spool.counts())
         except (DiskError, TimeoutError):
             pass  # the disk's state says it; what was counted last is told on
-        state, _, since_ms = self._owner.disk
-        free, floor = await self._space(state)
-        self._measure(state == "good", free, floor)
+        status = self._spool.status()
+        free, floor = await self._space(status.disk)
+        self._measure(status, free, floor)
         sync = self._look_at_sync()
         shift = self._clock.shift_ms()
         if shift is None:  # nothing is sent with a wrong time
@@ -110,13 +113,13 @@ class HeartbeatSender:
             edge=self._config.edge,
             sent_ms=self._clock.now_ms(),
             software=_software(),
-            spool_bytes=max(spool.file_bytes, 0),
+            spool_bytes=max(status.file_bytes, 0),
             spool_waiting=counts.stored,
             spool_oldest_ms=counts.oldest_ms,
             disk_free_bytes=free,
-            disk_state=state,
-            disk_since_ms=since_ms,
-            given_up=self._owner.given_up,
+            disk_state=status.disk,
+            disk_since_ms=status.since_ms,
+            given_up=status.given_up,
             clock_state=sync.state,
             clock_error_ms=sync.error_ms,
             temperatures=await asyncio.to_thread(temperatures) or None,
@@ -125,9 +128,9 @@ class HeartbeatSender:
             config_detail=(told and told.detail) or None,
             cameras=cameras,
         )
-        changed = (state, [(one.camera, one.state) for one in cameras], told)
-        if self._told is not None and changed != self._told and spool.disk.takes_rows:
-            self._owner.message(event.type, encode(event))
+        changed = (status.disk, [(one.camera, one.state) for one in cameras], told)
+        if self._told is not None and changed != self._told and status.accepts_rows:
+            self._spool.message(event.type, encode(event))
         else:
             self._sender.heartbeat(encode(event))
         self._told = changed
@@ -140,13 +143,9 @@ class HeartbeatSender:
         if state == "hanging":
             return 0, 0
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(asyncio.to_thread(self._ask_space))
+            self._asking = asyncio.create_task(asyncio.to_thread(self._spool.space))
         done, _ = await asyncio.wait([self._asking], timeout=_ASK_S)
         return self._asking.result() if done else (0, 0)
-
-    def _ask_space(self) -> tuple[int, int]:
-        spool = self._owner.spool
-        return spool.disk.free()[0], spool.min_free_bytes()
 
     def _look_at_sync(self) -> ClockSync:
         """Ask whether the clock is kept; a change is told in the log."""
@@ -163,18 +162,18 @@ class HeartbeatSender:
                 log.info("this device's clock: %s", sync.state)
         return sync
 
-    def _measure(self, good: bool, free: int, floor: int) -> None:
-        spool, counts = self._owner.spool, self._counts
-        metrics.SPOOL_BYTES.set(spool.file_bytes)
+    def _measure(self, status: SpoolStatus, free: int, floor: int) -> None:
+        good, counts = status.disk == "good", self._counts
+        metrics.SPOOL_BYTES.set(status.file_bytes)
         metrics.SPOOL_WAITING.set(counts.stored)
         metrics.UNNOTICED.set(counts.uploaded)
         metrics.OUTBOX.set(counts.messages)
         metrics.DISK_FREE.set(free)
         metrics.DISK_GOOD.set(int(good))
         metrics.HELD.set(counts.held)
-        metrics.MENDING.set(int(spool.recovering))
+        metrics.MENDING.set(int(status.recovering))
         metrics.FLOOR.set(floor if good else 0)
-        metrics.RATE.set(spool.hour_bytes())
+        metrics.RATE.set(status.hour_bytes)
         metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)
         oldest_ms = counts.oldest_ms
         oldest_s = 0.0 if oldest_ms is None else max(time.time() - oldest_ms / 1_000, 0.0)

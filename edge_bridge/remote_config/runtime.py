@@ -13,12 +13,12 @@ class EdgeRuntime:
 
     def __init__(
         self,
-        owner: SpoolThread,
+        spool: SpoolThread,
         recorders: RecorderManager,
         inference: InferenceManager,
         uploads: UploadManager,
     ) -> None:
-        self._owner = owner
+        self._spool = spool
         self._recorders = recorders
         self._inference = inference
         self._uploads = uploads
@@ -28,7 +28,7 @@ class EdgeRuntime:
         await self._inference.apply(config)
         await self._recorders.apply(config, self._inference.feed)
         await self._uploads.apply(config.upload)
-        self._owner.spool.set_limits(config.spool_limits())
+        self._spool.set_limits(config.spool_limits())
 
     @property
     def settled(self) -> bool:

@@ -75,7 +75,9 @@ class Discarder:
         Raises DiskError then.
         """
         gone = isinstance(error, FileNotFoundError)
-        if self._disk.look() != "good" or (not gone and self._disk.probe() not in ("good", "full")):
+        if self._disk.check() != "good" or (
+            not gone and self._disk.probe() not in ("good", "full")
+        ):
             raise self._disk.failed(error)
         self.one(one, "file gone" if gone else "unreadable")
 

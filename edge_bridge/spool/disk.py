@@ -61,9 +61,9 @@ class SpoolDisk:
         self._state: DiskState = "good"
         self.detail = ""
         self.since_ms = self._now_ms()
-        self.take(lock)
+        self.opened(lock)
 
-    def take(self, lock: IO[str]) -> None:
+    def opened(self, lock: IO[str]) -> None:
         """Note that the folder whose lock this is was opened."""
         at = os.fstat(lock.fileno())
         self._held = (at.st_dev, at.st_ino)
@@ -76,16 +76,21 @@ class SpoolDisk:
         return self._state
 
     @property
-    def takes_rows(self) -> bool:
+    def accepts_rows(self) -> bool:
         """Whether the journal may be asked; a full disk's may, for room is made."""
         return self._state in ("good", "full")
 
     @property
-    def reopens(self) -> bool:
+    def remedy(self) -> str:
+        """What the operator does about the state; empty where it is good."""
+        return _REMEDIES.get(self._state, "")
+
+    @property
+    def needs_reopen(self) -> bool:
         """Whether the folder must be opened anew once it is there."""
         return self._state in ("gone", "swapped", "failing", "read-only")
 
-    def say(self, state: DiskState, detail: str = "") -> None:
+    def set_state(self, state: DiskState, detail: str = "") -> None:
         """Change the state; logged once for each change."""
         with self._guard:
             if state == self._state:
@@ -102,14 +107,14 @@ class SpoolDisk:
 
     def failed(self, error: Exception) -> DiskError:
         """Note that it refused; return the error to raise."""
-        state = self.look()
+        state = self.check()
         if state == "good":
             state = _cause(error)
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self.say(state, said)
+        self.set_state(state, said)
         return DiskError(f"the spool's disk {self.folder} is {state}: {said}.")
 
-    def look(self) -> DiskState:
+    def check(self) -> DiskState:
         """Return whether the path still leads to the folder that is held, without writing."""
         try:
             at = (self.folder / "lock").stat()
@@ -128,7 +133,7 @@ class SpoolDisk:
 
     def probe(self) -> DiskState:
         """Write a little, force it to disk and delete it; return how the disk fares."""
-        if (state := self.look()) != "good":
+        if (state := self.check()) != "good":
             return state
         path = self.folder / ".probe"
         try:

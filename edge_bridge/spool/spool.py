@@ -88,7 +88,7 @@ class Spool:
         suspected = self.disk.state == "failing"
         parts = self._opener.open(live, suspected=suspected, damaged=damaged)
         self._take(parts)
-        self.disk.take(parts.lock)
+        self.disk.opened(parts.lock)
         for run in live:
             self.journal.reopen_run(run)
 
@@ -168,7 +168,7 @@ class Spool:
         self._step("row written")
         self._space.added(event.size_bytes)
         if self.disk.state == "full":
-            self.disk.say("good")
+            self.disk.set_state("good")
         self.evict()
         return True
 

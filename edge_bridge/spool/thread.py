@@ -1,7 +1,11 @@
-"""The one thread that the spool runs on; others send it work and never wait.
+"""The one thread that the spool runs on: others give it work and do not wait.
 
-Where the disk takes nothing, what capture brings is noted in memory (missed.py) and written once
-the disk is back; whoever asks for rows gets a DiskError and asks again later.
+    capture, inference    fragment, end_run, message     queued; never wait
+    upload, heartbeats    call                           awaited; DiskError while the disk refuses
+    anyone                status, set_limits, read_file
+
+The thread owns the spool: no one else holds it. While the disk accepts nothing, what capture
+brings is kept in memory (unwritten.py) and written when the disk is back.
 """
 
 import asyncio
@@ -9,15 +13,20 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from domain.errors import VigilError
-from domain.events import FragmentArrived, RunStarted
+from domain.events import FragmentArrived, RunEnded, RunStarted
+from domain.identity import FragmentId
+from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import journal_file
+from edge_bridge.spool.discard import QuarantineReason
 from edge_bridge.spool.disk import DiskError, DiskState
+from edge_bridge.spool.rows import OutboxMessage, SpoolCounts, SpooledFragment, SpooledRun
 from edge_bridge.spool.spool import Spool
 from edge_bridge.spool.unwritten import UnwrittenRecords
 
@@ -27,19 +36,90 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_PENDING_BYTES = 256 << 20
-"""Bytes of fragments that may wait for the disk; more are given up, for memory is bounded."""
+"""Bytes of fragments that may wait for the disk. More are given up, because memory is bounded."""
 HANGS_S = 20.0
-"""A piece of work that takes longer: the disk hangs."""
-_LOOK_EVERY_S = 1.0
+"""A call that takes longer: the disk hangs."""
+_PROBE_EVERY_S = 1.0
 """How often a disk that is not good is tried."""
 _RECOVER_S = 0.05
-"""What an earlier run left is looked at for so long at a time: recording waits no longer for it."""
+"""Recovery runs for this long at a time: recording waits no longer for it."""
 _RECOVER_AGAIN_S = 60.0
-"""When it is begun anew where the disk refused."""
+"""How long after a failure recovery starts again."""
+
+
+class SpoolAccess(Protocol):
+    """What `SpoolThread.call` may do with the spool; see the methods of `Spool`."""
+
+    def counts(self) -> SpoolCounts:
+        """Return how much waits."""
+
+    def waiting(
+        self, limit: int, *, from_ms: int = 0, to_ms: int = 1 << 48
+    ) -> list[SpooledFragment]:
+        """Return fragments to upload, oldest first."""
+
+    def event_of(self, row: SpooledFragment) -> FragmentArrived | None:
+        """Return the event of a fragment; None: it is damaged, and given up."""
+
+    def uploaded(self, one: FragmentId) -> None:
+        """Record that a fragment is in S3."""
+
+    def give_up(self, one: FragmentId, why: str, keep: QuarantineReason | None = None) -> None:
+        """Give up a fragment that cannot be sent."""
+
+    def unreadable(self, one: FragmentId, error: OSError) -> None:
+        """Give up a fragment whose file cannot be read."""
+
+    def unnoticed(self, limit: int) -> list[SpooledFragment]:
+        """Return fragments in S3 whose notice is due."""
+
+    def messages(self, limit: int) -> list[OutboxMessage]:
+        """Return the oldest messages."""
+
+    def sent(
+        self,
+        noticed: Sequence[FragmentId],
+        messages: Sequence[OutboxMessage],
+        ended: Sequence[str],
+    ) -> None:
+        """Record what the queue accepted."""
+
+    def ends_to_write(self, limit: int) -> list[tuple[SpooledRun, RunEnded]]:
+        """Return runs whose end can be written to S3."""
+
+    def ends_to_notice(self) -> list[tuple[str, bytes]]:
+        """Return ends in S3 whose notice is due."""
+
+    def end_written(self, run: str, event: RunEnded | None = None) -> None:
+        """Record that a run's end is in S3."""
+
+    def stamp_undated(self) -> bool:
+        """Give a few undated fragments their time; True: call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStatus:
+    """The spool at one moment."""
+
+    disk: DiskState
+    detail: str
+    """What the disk's last error said."""
+    since_ms: int
+    """UTC since when the disk is in this state, ms."""
+    accepts_rows: bool
+    """Whether the journal can be written: the disk is good, or full and space can be freed."""
+    file_bytes: int
+    """Bytes of the fragments on the disk."""
+    hour_bytes: int
+    """Bytes that all cameras bring in an hour, as measured; 0: not known yet."""
+    given_up: int
+    """Fragments given up since the program's start."""
+    recovering: bool
+    """Whether recovery after the last start still runs."""
 
 
 class SpoolThread:
-    """Runs the spool's methods on its thread, in the order in which they are asked for."""
+    """Owns the spool and runs its methods on one thread, in the order of the calls."""
 
     def __init__(self, open_it: Callable[[], Spool], changed: Callable[[], None]) -> None:
         """`open_it` runs on the thread; `changed` is called from it when there is work to send.
@@ -51,56 +131,86 @@ class SpoolThread:
         self._pending_bytes = 0
         self._lock = threading.Lock()
         self._live: set[str] = set()
-        self._missed = UnwrittenRecords()
+        self._unwritten = UnwrittenRecords()
         self._draining = False
         self._busy_since_s: float | None = None
-        self._looked_s = 0.0
+        self._probed_s = 0.0
         self._closing = False
         self._recovery_queued = False
         self._recover_again_s: float | None = None
         self._recovered_s = 0.0
         try:
-            self.spool = self._thread.submit(open_it).result()
+            self._spool = self._thread.submit(open_it).result()
         except BaseException:
             self._thread.shutdown()
             raise
         self._queue_recovery()
 
-    @property
-    def disk(self) -> tuple[DiskState, str, int]:
-        """Return how the disk fares, in words, and since when (UTC, ms); from any thread."""
-        disk = self.spool.disk
+    # From any thread
+
+    def status(self) -> SpoolStatus:
+        """Return the state of disk and spool, from memory: it never waits for the disk."""
+        spool, disk = self._spool, self._spool.disk
         if self._hangs():
-            disk.say("hanging", f"no answer for {HANGS_S:.0f} s")
-        return disk.state, disk.detail, disk.since_ms
+            disk.set_state("hanging", f"no answer for {HANGS_S:.0f} s")
+        return SpoolStatus(
+            disk=disk.state,
+            detail=disk.detail,
+            since_ms=disk.since_ms,
+            accepts_rows=disk.accepts_rows,
+            file_bytes=spool.file_bytes,
+            hour_bytes=spool.hour_bytes(),
+            given_up=spool.given_up + self._unwritten.waiting,
+            recovering=spool.recovering,
+        )
 
-    @property
-    def given_up(self) -> int:
-        """Return how many fragments were given up since the program's start."""
-        return self.spool.given_up + self._missed.waiting
+    def space(self) -> tuple[int, int]:
+        """Return the disk's free bytes and the least that stay free; may wait for the disk."""
+        return self._spool.disk.free()[0], self._spool.min_free_bytes()
 
-    async def call(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a method of the spool; return what it returned. Raises DiskError."""
+    def read_file(self, row: SpooledFragment, size: int) -> bytes:
+        """Return the first `size` bytes of a fragment's file; waits for the disk.
+
+        Raises OSError where the file is gone or cannot be read.
+        """
+        return self._spool.files.read(row.camera, row.run, row.seq, size)
+
+    def set_limits(self, limits: SpoolLimits) -> None:
+        """Use other limits, from the next fragment on; never waits."""
+        self._watch(self._submit(lambda: self._spool.set_limits(limits)))
+
+    async def call(
+        self, work: Callable[Concatenate[SpoolAccess, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run work with the spool on its thread and return what it returned. Raises DiskError."""
         if self._hangs():
-            raise DiskError(f"the spool's disk {self.spool.disk.folder} hangs.")
+            raise DiskError(
+                f"the spool's disk {self._spool.disk.folder} hangs: check the system's log."
+            )
+        return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
 
-        def asked() -> T:
-            self._tend()
-            self._replay()
-            if not self.spool.disk.takes_rows:
-                state = self.spool.disk.state
-                raise DiskError(f"the spool's disk {self.spool.disk.folder} is {state}.")
+    def submit(
+        self, work: Callable[Concatenate[SpoolAccess, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[T]":
+        """Queue work with the spool on its thread; never waits. The future raises DiskError."""
+
+        def run() -> T:
+            self._check_disk()
+            self._write_unwritten()
+            disk = self._spool.disk
+            if not disk.accepts_rows:
+                raise DiskError(f"the spool's disk {disk.folder} is {disk.state}: {disk.remedy}.")
             try:
-                return do(*args, **kwargs)
+                return work(self._spool, *args, **kwargs)
             except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-                raise self.spool.disk.failed(error) from error
+                raise self._spool.disk.failed(error) from error
 
-        return await asyncio.wrap_future(self._submit(asked))
+        return self._submit(run)
 
     def fragment(
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
-        """Have a fragment stored; never waits. Too many waiting: this one is given up."""
+        """Store a fragment; never waits. Where too many wait already, this one is given up."""
         with self._lock:
             self._live.add(event.run)
             full = self._pending_bytes + len(data) > MOST_PENDING_BYTES
@@ -108,35 +218,35 @@ class SpoolThread:
                 self._pending_bytes += len(data)
         if full:
             log.error(
-                "the disk is too slow: a fragment is given up",
+                "the spool's disk is too slow: a fragment is given up; use a faster disk",
                 extra={"camera": event.camera, "run": event.run, "seq": event.seq},
             )
-            self._missed.fragment(event, started, "disk too slow")
+            self._unwritten.fragment(event, started, "disk too slow")
             self._drain()
         else:
             self._watch(self._submit(lambda: self._store(event, data, started)))
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
-        """Have a run ended, after all that was stored before."""
+        """End a run after all that was stored before; never waits."""
 
         def end() -> None:
             with self._lock:
                 self._live.discard(run)
-            self._missed.end_run(run, ended_ms, reason)
-            self._replay()
+            self._unwritten.end_run(run, ended_ms, reason)
+            self._write_unwritten()
 
         self._watch(self._submit(end))
 
     def message(self, kind: str, body: bytes) -> None:
-        """Have a message kept in the outbox; never waits."""
-        self._missed.message(kind, body)
+        """Put a message into the outbox; never waits."""
+        self._unwritten.message(kind, body)
         self._drain()
 
     def close(self) -> None:
-        """Finish what was asked for, and close the spool."""
+        """Finish the queued work and close the spool."""
         self._closing = True
-        self._submit(self._replay)
-        self._submit(self.spool.close)
+        self._submit(self._write_unwritten)
+        self._submit(self._spool.close)
         self._thread.shutdown(wait=True)
 
     def _submit(self, work: Callable[[], T]) -> "Future[T]":
@@ -154,6 +264,7 @@ class SpoolThread:
         return since_s is not None and time.monotonic() - since_s > HANGS_S
 
     def _drain(self) -> None:
+        """Queue one writing of what is in memory, unless one is queued already."""
         with self._lock:
             if self._draining:
                 return
@@ -162,100 +273,102 @@ class SpoolThread:
         def drain() -> None:
             with self._lock:
                 self._draining = False
-            self._replay()
+            self._write_unwritten()
 
         self._watch(self._submit(drain))
 
     # On the spool's thread
 
     def _store(self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted) -> None:
-        disk = self.spool.disk
+        disk = self._spool.disk
         try:
-            self._tend()
-            if disk.takes_rows:
-                self.spool.store(event, data, started)
+            self._check_disk()
+            if disk.accepts_rows:
+                self._spool.store(event, data, started)
             else:
-                self._missed.fragment(event, started, f"disk {disk.state}")
+                self._unwritten.fragment(event, started, f"disk {disk.state}")
         except (OSError, sqlite3.Error) as error:
             disk.failed(error)
-            if self.spool.has(event):
-                return  # it stands; what failed is making room after it
-            self.spool.remove_file(event)
-            self._missed.fragment(event, started, f"disk {disk.state}")
+            if self._spool.has(event):
+                return  # the fragment is stored; only the eviction after it failed
+            self._spool.remove_file(event)
+            self._unwritten.fragment(event, started, f"disk {disk.state}")
         finally:
             with self._lock:
                 self._pending_bytes -= len(data)
-        self._replay()
+        self._write_unwritten()
 
-    def _replay(self) -> None:
-        if not self._missed:
+    def _write_unwritten(self) -> None:
+        """Write what is only in memory, if the disk accepts it now."""
+        if not self._unwritten:
             return
-        self._tend()
-        if not self.spool.disk.takes_rows:
+        self._check_disk()
+        if not self._spool.disk.accepts_rows:
             return
         try:
-            self._missed.replay(self.spool)
+            self._unwritten.write_to(self._spool)
         except (OSError, sqlite3.Error) as error:
-            self.spool.disk.failed(error)
+            self._spool.disk.failed(error)
 
-    def _tend(self) -> None:
-        """See whether the disk is still there, and whether one that was bad is good again."""
-        disk = self.spool.disk
-        if disk.takes_rows:
-            if (state := disk.look()) == "good":
+    def _check_disk(self) -> None:
+        """Check that the disk is still there, and whether one that failed is good again."""
+        disk = self._spool.disk
+        if disk.accepts_rows:
+            if (state := disk.check()) == "good":
                 self._recover_again()
                 return
-            disk.say(state)
+            disk.set_state(state)
         now_s = time.monotonic()
-        if now_s - self._looked_s < _LOOK_EVERY_S:
+        if now_s - self._probed_s < _PROBE_EVERY_S:
             return
-        self._looked_s = now_s
+        self._probed_s = now_s
         state = disk.probe()
         if state in ("gone", "swapped"):
-            disk.say(state)
+            disk.set_state(state)
             if disk.may_open():
                 self._reopen()
         elif state not in ("good", "full"):
-            disk.say(state)
-        elif disk.reopens:
+            disk.set_state(state)
+        elif disk.needs_reopen:
             self._reopen()
         else:
-            disk.say(state)
+            disk.set_state(state)
 
     def _reopen(self, damaged: str | None = None) -> None:
         with self._lock:
-            live = self._live | self._missed.ended()  # those that ended meanwhile say why
-        disk = self.spool.disk
+            # A run that ended while the disk was away keeps its own reason.
+            live = self._live | self._unwritten.ended()
+        disk = self._spool.disk
         try:
-            self.spool.reopen(live, damaged)
+            self._spool.reopen(live, damaged)
         except (VigilError, OSError, sqlite3.Error) as error:
             disk.detail = str(error)
             return
-        disk.say("good")
+        disk.set_state("good")
         self._queue_recovery()
 
     def _queue_recovery(self) -> None:
-        if self._closing or self._recovery_queued or not self.spool.recovering:
+        if self._closing or self._recovery_queued or not self._spool.recovering:
             return
         self._recovery_queued = True
-        with suppress(RuntimeError):  # it closes just now
+        with suppress(RuntimeError):  # the thread is being shut down
             self._submit(self._recover).add_done_callback(_log_failure)
 
     def _recover(self) -> None:
-        """Go on with what an earlier run left; the rest queues behind what others ask for."""
+        """Recover a little; the rest is queued behind the work of others."""
         self._recovery_queued = False
         if self._closing:
             return
-        disk = self.spool.disk
+        disk = self._spool.disk
         now_s = time.monotonic()
         try:
-            if not disk.takes_rows:
+            if not disk.accepts_rows:
                 self._recover_again_s = now_s
                 return
-            more = self.spool.recover(_RECOVER_S)
+            more = self._spool.recover(_RECOVER_S)
         except (OSError, sqlite3.Error, ValueError) as error:
             if journal_file.damaged(error):
-                self._reopen(f"{self.spool.journal.path} is damaged ({error}).")
+                self._reopen(f"{self._spool.journal.path} is damaged ({error}).")
             else:
                 disk.failed(error)
                 self._recover_again_s = now_s + _RECOVER_AGAIN_S
@@ -268,7 +381,7 @@ class SpoolThread:
     def _recover_again(self) -> None:
         if self._recover_again_s is not None and time.monotonic() >= self._recover_again_s:
             self._recover_again_s = None
-            self.spool.restart_recovery()
+            self._spool.restart_recovery()
             self._queue_recovery()
 
     def _watch(self, future: "Future[None]") -> None:
@@ -281,6 +394,6 @@ class SpoolThread:
         self._changed()
 
 
-def _log_failure(mending: "Future[None]") -> None:
-    if not mending.cancelled() and (error := mending.exception()) is not None:
-        log.error("what an earlier run left cannot be looked at: %s", error)
+def _log_failure(recovery: "Future[None]") -> None:
+    if not recovery.cancelled() and (error := recovery.exception()) is not None:
+        log.error("recovery of the spool failed: %s", error)

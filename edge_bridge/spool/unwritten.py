@@ -118,7 +118,7 @@ class UnwrittenRecords:
                 return found
         return self._messages.popleft()
 
-    def replay(self, to: RecordWriter) -> None:
+    def write_to(self, to: RecordWriter) -> None:
         """Have it all written, in order; what raises stays, and is written at the next time."""
         while (found := self._oldest_run()) is not None:
             name, run, missed = found

@@ -41,7 +41,7 @@ class OutboxSender:
 
     def __init__(
         self,
-        owner: SpoolThread,
+        spool: SpoolThread,
         store: ObjectStore,
         queue: Queue,
         *,
@@ -54,7 +54,7 @@ class OutboxSender:
 
         `spend` is called with the number of bytes sent.
         """
-        self._owner = owner
+        self._spool = spool
         self._store = store
         self._queue = queue
         self._to_s3 = to_s3
@@ -100,12 +100,11 @@ class OutboxSender:
         """Return the next batch: messages, notices, ends of runs, the heartbeat."""
         has_heartbeat = self._heartbeat is not None
         batch = QueueBatch(max_messages=MAX_BATCH - 1 if has_heartbeat else MAX_BATCH)
-        spool = self._owner.spool
         quarantined = self._rejected.quarantined
         wanted = MAX_BATCH + len(quarantined)
-        notices = await self._owner.call(spool.unnoticed, wanted)
+        notices = await self._spool.call(lambda spool: spool.unnoticed(wanted))
         notices = [row for row in notices if row.id not in quarantined]
-        messages = await self._owner.call(spool.messages, wanted)
+        messages = await self._spool.call(lambda spool: spool.messages(wanted))
         max_messages = MAX_BATCH - min(len(notices), _RESERVED_FOR_NOTICES)
         for message in messages:
             if message in quarantined:
@@ -117,7 +116,7 @@ class OutboxSender:
         for row in notices:
             if not batch.add(row.event.encode(), row.id):
                 break
-        for run, body in await self._owner.call(spool.ends_to_notice):
+        for run, body in await self._spool.call(lambda spool: spool.ends_to_notice()):
             if run not in quarantined and not batch.add(body, run):
                 break
         # Last, so that no newer one comes while the rest is collected. Its place is reserved.
@@ -197,11 +196,12 @@ class OutboxSender:
         await self._mark_sent([item])
 
     async def _mark_sent(self, items: list[QueueItem]) -> None:
-        await self._owner.call(
-            self._owner.spool.sent,
-            [item for item in items if isinstance(item, FragmentId)],
-            [item for item in items if isinstance(item, OutboxMessage)],
-            [item for item in items if isinstance(item, str)],
+        await self._spool.call(
+            lambda spool: spool.sent(
+                [item for item in items if isinstance(item, FragmentId)],
+                [item for item in items if isinstance(item, OutboxMessage)],
+                [item for item in items if isinstance(item, str)],
+            )
         )
 
     async def _write_run_ends(self) -> None:
@@ -217,7 +217,7 @@ class OutboxSender:
 
     async def _write_some_run_ends(self) -> bool:
         """Return whether there were any, written or not."""
-        ends = await self._owner.call(self._owner.spool.ends_to_write, 20)
+        ends = await self._spool.call(lambda spool: spool.ends_to_write(20))
         random.shuffle(ends)  # one that always fails does not block the others
         for run, event in ends:
             if not await self._write_run_end(run.run, event):
@@ -255,7 +255,7 @@ class OutboxSender:
                 await self._store.reload_credentials()
             return False
         self._to_s3.succeeded()
-        await self._owner.call(self._owner.spool.end_written, run, existing)
+        await self._spool.call(lambda spool: spool.end_written(run, existing))
         self._work.set()
         return True
 

@@ -14,7 +14,7 @@ from domain.identity import FragmentId
 from domain.times import utc_ms
 from edge_bridge.config.upload import UploadConfig
 from edge_bridge.spool.rows import SpooledFragment
-from edge_bridge.spool.spool import Spool
+from edge_bridge.spool.thread import SpoolAccess
 
 _MAX_CREDIT_BYTES = 64 << 20
 """Bound of the backlog's credit: the share holds over about so many bytes."""
@@ -47,7 +47,7 @@ class UploadScheduler:
         """Return the order that the configuration sets."""
         return cls(config.order, live_s=config.live_s, backlog_share=config.backlog_share)
 
-    def candidates(self, spool: Spool, excluded: int) -> list[SpooledFragment]:
+    def candidates(self, spool: SpoolAccess, excluded: int) -> list[SpooledFragment]:
         """Return enough fragments to pick one where `excluded` are not to be picked.
 
         Runs on the spool's thread.

@@ -31,7 +31,7 @@ class FragmentUploader:
 
     def __init__(
         self,
-        owner: SpoolThread,
+        spool: SpoolThread,
         store: ObjectStore,
         link: Link,
         *,
@@ -42,7 +42,7 @@ class FragmentUploader:
         concurrency: ConcurrencyLimit,
     ) -> None:
         """`stored` wakes this: the spool has another fragment. `uploaded` is set after each PUT."""
-        self._owner = owner
+        self._spool = spool
         self._store = store
         self._link = link
         self._stored = stored
@@ -83,9 +83,7 @@ class FragmentUploader:
                 await self._bandwidth.ready()
                 woken = self._stored.waiter()
                 excluded = self._in_flight | self._quarantine.excluded(time.monotonic())
-                rows = await self._owner.call(
-                    self._scheduler.candidates, self._owner.spool, len(excluded)
-                )
+                rows = await self._spool.call(self._scheduler.candidates, len(excluded))
                 row = self._scheduler.pick(rows, excluded)
                 if row is None:
                     # Nothing else waits: then those that failed just now are tried again.
@@ -113,24 +111,22 @@ class FragmentUploader:
 
     async def _upload(self, row: SpooledFragment) -> None:
         log_fields = {"camera": row.camera, "run": row.run, "seq": row.seq}
-        spool = self._owner.spool
-        event = await self._owner.call(spool.event_of, row)
+        event = await self._spool.call(lambda spool: spool.event_of(row))
         if event is None:
             return
         try:
-            data = await asyncio.to_thread(
-                spool.files.read, row.camera, row.run, row.seq, event.size_bytes
-            )
+            data = await asyncio.to_thread(self._spool.read_file, row, event.size_bytes)
         except OSError as error:
             # Discarded for space during this, removed by hand, or the disk failed.
-            await self._owner.call(spool.unreadable, row.id, error)
+            fault = error
+            await self._spool.call(lambda spool: spool.unreadable(row.id, fault))
             return
         if hashlib.sha256(data).hexdigest() != event.sha256:
             log.error(
                 "a fragment's file was changed on the disk; the fragment is discarded",
                 extra=log_fields,
             )
-            await self._owner.call(spool.give_up, row.id, "damaged", keep="damaged")
+            await self._spool.call(lambda spool: spool.give_up(row.id, "damaged", keep="damaged"))
             return
         started_s = time.monotonic()
         self._concurrency.started(started_s)
@@ -156,7 +152,9 @@ class FragmentUploader:
             return
         except ObjectExistsError as error:
             log.error("%s The fragment is discarded.", error, extra=log_fields)
-            await self._owner.call(spool.give_up, row.id, "other bytes stand in S3", keep="refused")
+            await self._spool.call(
+                lambda spool: spool.give_up(row.id, "other bytes stand in S3", keep="refused")
+            )
             return
         except StoreError as error:
             await self._failed(error, row.id)
@@ -169,7 +167,7 @@ class FragmentUploader:
                     "the spool and is tried again. Check what is between this edge and S3.",
                     extra={"camera": suspect.camera, "run": suspect.run, "seq": suspect.seq},
                 )
-        await self._owner.call(spool.uploaded, row.id)
+        await self._spool.call(lambda spool: spool.uploaded(row.id))
         now_s = time.monotonic()
         self._timeout.succeeded(len(data), now_s - started_s)
         self._concurrency.succeeded(now_s, len(data))

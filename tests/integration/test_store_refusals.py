@@ -125,8 +125,8 @@ async def test_it_is_reported_and_tried_until_it_is_corrected(
             assert link.down_since_s is not None
             assert REMEDIES.get(name, "") in link.detail
             assert REFUSALS[name][1] in link.detail or "no such object or bucket" in link.detail
-            counts = await owner.call(owner.spool.counts)
-            assert (counts.stored, owner.given_up) == (3, 0)
+            counts = await owner.call(lambda spool: spool.counts())
+            assert (counts.stored, owner.status().given_up) == (3, 0)
             s3.refusal = None
             await wait_for(lambda: len(s3.objects) == 3, within_s=20, what="all is sent")
             assert s3.objects == {fragment_key(CAMERA, RUN, seq) for seq in range(3)}

@@ -83,7 +83,7 @@ def test_a_fragment_is_seen_once_however_often_it_is_uploaded(tmp_path: Path) ->
     spool = open_spool(tmp_path, "bench", SpoolLimits(free_floor_bytes=0, free_floor_s=0))
     events = fill(spool, waiting(CAMERAS, CUTS, 2, END_MS), "bench")
     watch = Watch(backlog={id_of(event): event for event in events}, left=2)
-    watch.follow(spool)
+    watch.follow_uploads(spool)
     one, other = (id_of(event) for event in events)
     spool.uploaded(one)
     spool.uploaded(one)

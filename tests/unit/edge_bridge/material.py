@@ -1,9 +1,12 @@
 """Events and bytes for the tests of the spool."""
 
 import hashlib
+from collections.abc import Callable
 
 from domain.events import FragmentArrived, RunStarted
 from domain.identity import new_run_id
+from edge_bridge.spool.spool import Spool
+from edge_bridge.spool.thread import SpoolThread
 
 CAMERA = "acme/berlin/gate"
 T0_MS = 1_760_000_000_000
@@ -40,3 +43,16 @@ def fragment(
 def started(run: str = RUN, camera: str = CAMERA) -> RunStarted:
     """Return the start of a run."""
     return RunStarted(camera=camera, run=run, started_ms=T0_MS, edge="e1")
+
+
+class ObservedSpoolThread(SpoolThread):
+    """A spool's thread whose spool the test opened, and reads between two calls."""
+
+    def __init__(
+        self, open_it: Callable[[], Spool], changed: Callable[[], None] = lambda: None
+    ) -> None:
+        def opened() -> Spool:
+            self.spool = open_it()
+            return self.spool
+
+        super().__init__(opened, changed)

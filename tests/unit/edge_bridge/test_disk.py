@@ -25,8 +25,14 @@ from edge_bridge.spool.loss_rows import read_losses
 from edge_bridge.spool.rate import ByteRate
 from edge_bridge.spool.rows import EndState, FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
-from edge_bridge.spool.thread import SpoolThread
-from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS, fragment, started
+from tests.unit.edge_bridge.material import (
+    CAMERA,
+    RUN,
+    T0_MS,
+    ObservedSpoolThread,
+    fragment,
+    started,
+)
 from tests.waiting import wait_for
 
 PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0, free_floor_s=0)
@@ -105,28 +111,28 @@ def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
 
 @pytest.fixture(autouse=True)
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool_thread, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(spool_thread, "_PROBE_EVERY_S", 0.0)
 
 
-def owned(folder: Path, limits: SpoolLimits = PLENTY) -> SpoolThread:
-    return SpoolThread(lambda: open_spool(folder, "e1", limits), lambda: None)
+def owned(folder: Path, limits: SpoolLimits = PLENTY) -> ObservedSpoolThread:
+    return ObservedSpoolThread(lambda: open_spool(folder, "e1", limits))
 
 
 def states(spool: Spool) -> dict[tuple[str, int], FragmentState]:
     return {(one.camera, one.seq): state for one, state, _ in spool.journal.all_fragments()}
 
 
-async def settled(owner: SpoolThread) -> None:
+async def settled(owner: ObservedSpoolThread) -> None:
     """Return when all that was asked of the spool's thread is done."""
     with contextlib.suppress(DiskError):
-        await owner.call(lambda: None)
+        await owner.call(lambda _: None)
 
 
-def how(owner: SpoolThread) -> str:
-    return owner.disk[0]
+def how(owner: ObservedSpoolThread) -> str:
+    return owner.status().disk
 
 
-def film(owner: SpoolThread, seq: int, camera: str = CAMERA) -> None:
+def film(owner: ObservedSpoolThread, seq: int, camera: str = CAMERA) -> None:
     event, data = fragment(seq, size=SIZE, camera=camera)
     owner.fragment(event, data, started(camera=camera))
 
@@ -156,7 +162,7 @@ async def test_a_small_disk_fills_up_and_recording_goes_on_by_policy(disk: Disk)
             (0, ALL - 1 - len(kept), "space")
         ]
         assert (losses[0].from_ms, losses[0].to_ms) == (T0_MS, T0_MS + (ALL - len(kept)) * 4_000)
-        assert owner.given_up == ALL - len(kept)
+        assert owner.status().given_up == ALL - len(kept)
     finally:
         owner.close()
 
@@ -175,7 +181,7 @@ async def test_a_disk_filled_by_others_gives_up_the_new_and_says_so(disk: Disk) 
             film(owner, seq)
             await settled(owner)
         assert how(owner) == "full"
-        assert owner.given_up == 5
+        assert owner.status().given_up == 5
         _empty(filler)
         film(owner, 5)
         await settled(owner)
@@ -276,7 +282,7 @@ async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(
         assert how(owner) == "gone"
         assert list(disk.folder.iterdir()) == []
         with pytest.raises(DiskError, match="is gone"):
-            await owner.call(owner.spool.counts)
+            await owner.call(lambda spool: spool.counts())
         disk.mount_another()
         film(owner, 3)
         await settled(owner)
@@ -362,7 +368,7 @@ async def test_a_journal_that_breaks_while_it_runs_is_rebuilt(tmp_path: Path) ->
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
 
-        await owner.call(lambda: _damage(owner.spool))
+        await owner.call(lambda _: _damage(owner.spool))
         with pytest.raises(DiskError):
             await owner.call(broken)
         film(owner, 1)
@@ -475,7 +481,7 @@ def test_the_state_is_told_once(
 ) -> None:
     spool = open_spool(tmp_path, "e1", PLENTY)
     for _ in range(3):
-        spool.disk.say(state)
+        spool.disk.set_state(state)
     assert caplog.text.count("the spool's disk") == (0 if state == "good" else 1)
     spool.close()
 
@@ -490,10 +496,10 @@ async def test_work_that_waits_for_a_hanging_disk_is_bounded(
         owner._submit(release.wait)
         await wait_for(lambda: how(owner) == "hanging", within_s=10, what="it hangs")
         with pytest.raises(DiskError, match="hangs"):
-            await owner.call(owner.spool.counts)
+            await owner.call(lambda spool: spool.counts())
         for number in range(200_000):
             owner.message("detection", b"%0100d" % number)
-        assert owner._missed._message_bytes <= 16 << 20
+        assert owner._unwritten._message_bytes <= 16 << 20
         release.set()
         monkeypatch.setattr(spool_thread, "HANGS_S", 60.0)
         await settled(owner)

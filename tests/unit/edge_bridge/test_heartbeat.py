@@ -105,8 +105,8 @@ async def test_a_heartbeat_says_how_disk_and_spool_fare(tmp_path: Path, cloud: M
     try:
         device.owner.fragment(*fragment(0), started())
         device.owner.fragment(*fragment(1), started())
-        first = (await device.owner.call(device.owner.spool.waiting, 1))[0]
-        await device.owner.call(device.owner.spool.give_up, first.id, "space")
+        first = (await device.owner.call(lambda spool: spool.waiting(1)))[0]
+        await device.owner.call(lambda spool: spool.give_up(first.id, "space"))
         await device.beats._beat()
         assert device.sender._heartbeat is not None
         beat = parse(device.sender._heartbeat)
@@ -159,13 +159,13 @@ async def test_a_disk_that_is_gone_or_hangs_stops_no_heartbeat(
 ) -> None:
     folder = tmp_path / "spool"
     device = Device(folder, cloud)
-    monkeypatch.setattr(spool_thread, "_LOOK_EVERY_S", 3_600.0)
+    monkeypatch.setattr(spool_thread, "_PROBE_EVERY_S", 3_600.0)
     sending = asyncio.create_task(device.sender.run())
     try:
         await device.beats._beat()
         await wait_for(lambda: len(beats_of(cloud)) == 1, within_s=20, what="the first")
         # First: the spool's own thread may look at the disk at any moment.
-        monkeypatch.setattr(type(device.owner.spool.disk), "may_open", lambda _: False)
+        monkeypatch.setattr(SpoolDisk, "may_open", lambda _: False)
         folder.rename(tmp_path / "away")
         await device.beats._beat()
         await wait_for(lambda: len(beats_of(cloud)) == 2, within_s=20, what="one without a disk")

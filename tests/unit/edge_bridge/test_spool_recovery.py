@@ -17,8 +17,15 @@ from edge_bridge.spool.loss_rows import read_losses
 from edge_bridge.spool.recovery import RESTARTED
 from edge_bridge.spool.rows import EndState, FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
-from edge_bridge.spool.thread import SpoolThread
-from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
+from tests.unit.edge_bridge.material import (
+    CAMERA,
+    RUN,
+    SECOND_RUN,
+    T0_MS,
+    ObservedSpoolThread,
+    fragment,
+    started,
+)
 from tests.waiting import wait_for
 
 PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0, free_floor_s=0)
@@ -198,8 +205,8 @@ def rebuilt(folder: Path) -> bool:
     return bool(list(folder.glob("journal.damaged-*")))
 
 
-def owned(folder: Path) -> SpoolThread:
-    return SpoolThread(
+def owned(folder: Path) -> ObservedSpoolThread:
+    return ObservedSpoolThread(
         lambda: open_spool(folder, "e1", PLENTY, background_recovery=True), lambda: None
     )
 
@@ -208,8 +215,8 @@ async def test_the_owner_mends_by_itself_while_others_ask(tmp_path: Path) -> Non
     left_behind(tmp_path)
     owner = owned(tmp_path)
     owner.fragment(*fragment(0, run=NEW_RUN), started(NEW_RUN))
-    assert len(await owner.call(owner.spool.waiting, 1)) == 1
-    await wait_for(lambda: not owner.spool.recovering, within_s=20, what="all is mended")
+    assert len(await owner.call(lambda spool: spool.waiting(1))) == 1
+    await wait_for(lambda: not owner.status().recovering, within_s=20, what="all is mended")
     assert states(owner.spool) == EXPECTED
     assert states(owner.spool, NEW_RUN) == {0: FragmentState.STORED}
     owner.close()
@@ -231,14 +238,14 @@ async def test_a_journal_found_damaged_while_mending_is_rebuilt_beside_recording
         db.execute(damage)
     owner = owned(tmp_path)
     owner.fragment(*fragment(0, run=NEW_RUN), started(NEW_RUN))
-    await wait_for(lambda: not owner.spool.recovering, within_s=20, what="all is mended")
+    await wait_for(lambda: not owner.status().recovering, within_s=20, what="all is mended")
     assert rebuilt(tmp_path)
     assert set(states(owner.spool)) == {*range(20)} - {GONE, DAMAGED}
     assert states(owner.spool, NEW_RUN) == {0: FragmentState.STORED}
     owner.fragment(*fragment(1, run=NEW_RUN), started(NEW_RUN))
-    assert (await owner.call(owner.spool.counts)).stored == 18 + 2 + 2
+    assert (await owner.call(lambda spool: spool.counts())).stored == 18 + 2 + 2
     assert owner.spool.journal.run(NEW_RUN).end_state is EndState.OPEN  # type: ignore[union-attr]
-    assert owner.disk[0] == "good"
+    assert owner.status().disk == "good"
     owner.close()
 
 
@@ -261,11 +268,11 @@ async def test_mending_that_the_disk_refuses_is_begun_again(
         return rows_of_run(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(spool.journal, "rows_of_run", refuse)
-    owner = SpoolThread(lambda: spool, lambda: None)
+    owner = ObservedSpoolThread(lambda: spool, lambda: None)
 
     async def asked() -> bool:
-        await owner.call(owner.spool.counts)
-        return not owner.spool.recovering
+        await owner.call(lambda spool: spool.counts())
+        return not owner.status().recovering
 
     await wait_for(asked, within_s=20, what="all is mended")
     assert refused > 2

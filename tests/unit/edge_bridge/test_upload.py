@@ -74,7 +74,7 @@ class Uploading:
         for task in self._tasks:
             if task.done():
                 task.result()
-        counts = await self.owner.call(self.owner.spool.counts)
+        counts = await self.owner.call(lambda spool: spool.counts())
         return counts.idle
 
 
@@ -271,7 +271,7 @@ async def test_fragments_that_always_fail_block_no_other(
         await wait_for(
             lambda: good <= {*cloud.objects}, within_s=20, what="all others are uploaded"
         )
-        assert (await uploading.owner.call(uploading.owner.spool.counts)).stored == 4
+        assert (await uploading.owner.call(lambda spool: spool.counts())).stored == 4
         assert "again and again" in caplog.text
         cloud.failing_keys = set()
         await wait_for(lambda: bad <= {*cloud.objects}, within_s=20, what="they are tried again")
