@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "provider": detector.provider,
         "load_s": round(load_s, 2),
         "threads": arguments.threads,
-        "eyes": config.decoding_threads,
+        "eyes": config.decode_threads,
         "cameras": arguments.cameras,
         "batch": size,
         "picture": f"{WIDTH}x{HEIGHT}",

@@ -93,12 +93,12 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _health(arguments: argparse.Namespace) -> int:
-    from edge_bridge.health_client import ask  # noqa: PLC0415 - only this command needs it
+    from edge_bridge.health_client import fetch_health  # noqa: PLC0415 - only this command needs it
 
-    state = ask(load(arguments.config).http)
+    state = fetch_health(load(arguments.config).http)
     for line in state.lines:
         print(line)
-    return 0 if state.well else 1
+    return 0 if state.healthy else 1
 
 
 def _discover(arguments: argparse.Namespace) -> int:

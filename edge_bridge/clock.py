@@ -1,4 +1,4 @@
-"""This device's clocks: UTC, or a steady provisional time while UTC is plainly wrong."""
+"""This device's clocks: UTC, or provisional time since boot while UTC is plainly wrong."""
 
 import hashlib
 import os
@@ -13,41 +13,41 @@ from domain.unset_clock import BOOT_BYTES, is_provisional, now_ms, plainly_wrong
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def _steady_ms() -> int:
+def _boottime_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
-def boot_mark() -> str:
-    """Return 8 hex digits that last until the device starts anew."""
+def boot_id() -> str:
+    """Return 8 hex digits, the same until the device restarts."""
     try:
         boot = _BOOT_ID.read_bytes()
-    except OSError:  # no Linux: as if the device had started with this process
+    except OSError:  # not Linux: as if the device had started with this process
         boot = os.urandom(16)
     return hashlib.sha256(boot).hexdigest()[: 2 * BOOT_BYTES]
 
 
 class EdgeClock:
-    """The time that all of the edge uses. Safe to be read from any thread."""
+    """The clock of the whole edge. Safe to read from any thread."""
 
     def __init__(
         self,
         wall_ms: Callable[[], int] = utc_ms,
-        steady_ms: Callable[[], int] = _steady_ms,
+        steady_ms: Callable[[], int] = _boottime_ms,
         boot: str | None = None,
     ) -> None:
-        self._wall_ms, self._steady_ms = wall_ms, steady_ms
-        self.boot = boot_mark() if boot is None else boot
+        self._wall_ms, self._boottime_ms = wall_ms, steady_ms
+        self.boot = boot_id() if boot is None else boot
 
     def now_ms(self) -> int:
-        """Return UTC; while it is plainly wrong, the ms since the device started."""
-        return now_ms(self._wall_ms(), self._steady_ms())
+        """Return UTC; while it is plainly wrong, the time since boot."""
+        return now_ms(self._wall_ms(), self._boottime_ms())
 
     def shift_ms(self) -> int | None:
-        """Return UTC less the steady time; None while UTC is plainly wrong."""
+        """Return UTC minus the time since boot; None while UTC is plainly wrong."""
         wall = self._wall_ms()
-        return None if plainly_wrong(wall) else wall - self._steady_ms()
+        return None if plainly_wrong(wall) else wall - self._boottime_ms()
 
     def new_run(self, started_ms: int) -> str:
-        """Return a new run's id; a provisional one ends in the mark of this start."""
+        """Return the id of a new run. A provisional id ends with the id of this boot."""
         tail = bytes.fromhex(self.boot) if is_provisional(started_ms) else os.urandom(BOOT_BYTES)
         return new_run_id(started_ms, os.urandom(10 - BOOT_BYTES) + tail)

@@ -1,7 +1,7 @@
-"""Whether anybody keeps this device's clock, as the kernel tells it: adjtimex(2).
+"""Whether this device's clock is synchronised, as the kernel reports it: adjtimex(2).
 
-It is told alike by whatever sets the clock (chrony, systemd-timesyncd, ntpd, PTP), without rights,
-and also in a container, which has the host's clock.
+Every time daemon reports it this way: chrony, systemd-timesyncd, ntpd, PTP. Reading it needs no
+rights. It also works in a container, which shares the host's clock.
 """
 
 import ctypes
@@ -9,55 +9,58 @@ from dataclasses import dataclass
 
 from domain.events.edge import ClockState
 
-LOST_US = 16_000_000
-"""The kernel's NTP_PHASE_LIMIT: at start, once the clock was set by hand, and 9 hours after it was
-last disciplined, the error may be as large as this, and nobody keeps the clock."""
+UNSYNCHRONISED_US = 16_000_000
+"""The kernel's NTP_PHASE_LIMIT: from this maximum error on, the clock is not synchronised.
+
+The kernel reports it after a start, after the clock was set by hand, and 9 hours after the last
+correction.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSync:
-    """How the clock is kept."""
+    """The state of synchronisation."""
 
     state: ClockState
     error_ms: int | None = None
-    """The most that it is wrong by, as who keeps it reckons; None where it is not kept."""
+    """The maximum error, as the time daemon estimates it; None if not synchronised."""
 
 
 class _Timex(ctypes.Structure):
-    """The beginning of struct timex; `modes` 0 changes nothing."""
+    """The first fields of struct timex; `modes` 0 changes nothing."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),
         ("freq", ctypes.c_long),
         ("maxerror", ctypes.c_long),  # µs
-        ("rest", ctypes.c_char * 512),  # more than any of its versions has
+        ("rest", ctypes.c_char * 512),  # larger than in any version of the struct
     )
 
 
-def judged(answer: int, maxerror_us: int) -> ClockSync:
-    """Return what adjtimex's answer and its largest error say.
+def interpret(result: int, maxerror_us: int) -> ClockSync:
+    """Return what the result of adjtimex and its maximum error mean.
 
-    answer    largest error
-    -1        -                the kernel does not say
-    other     below 16 s       kept
-    other     16 s             kept by nobody
+    result    maximum error
+    -1        -                unknown
+    other     below 16 s       synchronised
+    other     16 s             not synchronised
 
-    The flag STA_UNSYNC, and with it the answer TIME_ERROR, counts for nothing by itself: chrony
-    leaves it set where it has no `rtcsync`, so that the kernel leaves the battery's clock alone.
+    The flag STA_UNSYNC, and the result TIME_ERROR that follows from it, do not count. Without
+    `rtcsync`, chrony leaves the flag set so that the kernel does not write the battery's clock.
     """
-    if answer < 0 or maxerror_us < 0:
+    if result < 0 or maxerror_us < 0:
         return ClockSync("unknown")
-    if maxerror_us >= LOST_US:
+    if maxerror_us >= UNSYNCHRONISED_US:
         return ClockSync("unsynchronised")
     return ClockSync("synchronised", -(-maxerror_us // 1_000))
 
 
 def clock_sync() -> ClockSync:
-    """Ask the kernel; "unknown" where it may not be asked. Never waits."""
-    about = _Timex()
+    """Read the state from the kernel; "unknown" if it does not say. Never waits."""
+    timex = _Timex()
     try:
-        answer = ctypes.CDLL(None).adjtimex(ctypes.byref(about))
-    except (OSError, AttributeError):  # no Linux
+        result = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+    except (OSError, AttributeError):  # not Linux
         return ClockSync("unknown")
-    return judged(answer, about.maxerror)
+    return interpret(result, timex.maxerror)

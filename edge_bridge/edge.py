@@ -16,7 +16,7 @@ from domain.unset_clock import is_held
 from edge_bridge.capture.memory_limits import limit_heap
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig, HttpConfig
-from edge_bridge.health import Health
+from edge_bridge.health import HealthServer
 from edge_bridge.heartbeat import HeartbeatSender
 from edge_bridge.inference_manager import InferenceManager
 from edge_bridge.recorders import RecorderManager
@@ -144,7 +144,7 @@ class Edge:
                 await looking.apply(config)
                 if config.http is not None:
                     health = await stack.enter_async_context(
-                        Health(config.http, self.report, self._page(config.http))
+                        HealthServer(config.http, self.report, self._page(config.http))
                     )
                     self.health_port = health.port
                 await cameras.apply(config, looking.feed)

@@ -1,4 +1,4 @@
-"""A picture as the camera coded it, on its way from capture to whoever looks at pictures."""
+"""A video frame as the camera encoded it: capture hands it to inference."""
 
 from dataclasses import dataclass, replace
 
@@ -7,42 +7,42 @@ from media.packet import AnyPacket
 
 @dataclass(frozen=True, slots=True)
 class CodecParameters:
-    """How a stream is coded; one value for all pictures of a run."""
+    """How a stream is encoded: one value for all frames of a run."""
 
     codec: str
-    """As FFmpeg names decoders: h264, hevc."""
+    """FFmpeg's name of the decoder: h264, hevc."""
     extradata: bytes
-    """Parameter sets, as FFmpeg keeps them; may be empty."""
+    """Parameter sets in FFmpeg's format; may be empty."""
     width: int
     height: int
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One picture, in decode order."""
+    """One frame, in decode order."""
 
     camera: str
     run: str
     packet: AnyPacket | bytes
-    """Of capture, to be read only while the picture is offered: see `with_owned_data`."""
+    """Owned by capture: valid only during the call that offers it, see `with_owned_data`."""
     pts: int
     """90 kHz, unwrapped."""
     at_ms: int
-    """UTC of the picture."""
+    """UTC of the frame."""
     keyframe: bool
     codec_parameters: CodecParameters
 
     @property
     def size(self) -> int:
-        """Bytes of the picture."""
+        """Size in bytes."""
         packet = self.packet
         return len(packet) if isinstance(packet, bytes) else packet.size
 
     @property
     def data(self) -> bytes:
-        """Its bytes, copied where they are capture's."""
+        """The encoded bytes; a copy if capture owns them."""
         return bytes(self.packet)
 
     def with_owned_data(self) -> "EncodedFrame":
-        """Return it with bytes of its own, which last: capture's change once they are recorded."""
+        """Return the frame with its own copy of the bytes, because capture reuses its buffer."""
         return self if isinstance(self.packet, bytes) else replace(self, packet=self.data)

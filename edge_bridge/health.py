@@ -1,4 +1,4 @@
-"""The local port: health and metrics, which tell no secret; the page where it has a password."""
+"""The local HTTP port: health, metrics, and the page if it has a password."""
 
 import ssl
 from collections.abc import Callable
@@ -11,19 +11,22 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
 
-if TYPE_CHECKING:  # it needs OpenCV
+if TYPE_CHECKING:  # OpenCV is slow to load
     from edge_bridge.page.views import Page
 
 
-class Health:
-    """GET /healthz: 200 while any camera is recorded or none has failed, with the state of all;
+class HealthServer:
+    """GET /healthz: 200, or 503 if all cameras fail, with the report; no secret is in it.
+
     GET /metrics: Prometheus. Use as an async context manager.
     """
 
     def __init__(
         self, config: HttpConfig, report: Callable[[], dict[str, Any]], page: "Page | None" = None
     ) -> None:
-        self._config, self._report, self._page = config, report, page
+        self._config = config
+        self._report = report
+        self._page = page
         self.port = config.port
         app = web.Application()
         app.router.add_get("/healthz", self._health)

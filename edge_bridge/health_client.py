@@ -1,4 +1,4 @@
-"""Asking the edge that runs here how it is: for a container's health check, and for people."""
+"""Asks the running edge for its health: for a container's health probe, and for people."""
 
 import json
 import ssl
@@ -15,64 +15,68 @@ TIMEOUT_S = 4.0
 
 
 @dataclass(frozen=True)
-class State:
-    """`well` as GET /healthz tells it; `lines`: one for each camera, "id: state detail", then one
-    for whatever else is not as it should be.
+class HealthSummary:
+    """The health of an edge.
+
+    `healthy`: as GET /healthz reports it. `lines`: one per camera, "id: state detail". Then one
+    per problem of the device.
     """
 
-    well: bool
+    healthy: bool
     lines: tuple[str, ...]
 
 
-def ask(http: HttpConfig | None) -> State:
-    """Return the state; raises ConfigError where nothing answers or no port is configured."""
+def fetch_health(http: HttpConfig | None) -> HealthSummary:
+    """Return the health; raises ConfigError if no port is configured or nothing answers."""
     if http is None or not http.port:
-        raise ConfigError("http.port is not set in the configuration: there is nobody to ask.")
+        raise ConfigError("http.port is not set in the configuration: set it to use this command.")
     host = "127.0.0.1" if http.host in ("0.0.0.0", "::", "") else http.host  # noqa: S104
     address = f"[{host}]:{http.port}" if ":" in host else f"{host}:{http.port}"
-    # The certificate is in the name that people use, which need not be this address.
+    # The certificate is for the name that people use. This address may be another one.
     tls = ssl._create_unverified_context() if http.certificate_file else None  # noqa: S323
     url = f"{'https' if tls else 'http'}://{address}/healthz"
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as got:  # noqa: S310
-            return _state(True, got.read())
-    except urllib.error.HTTPError as refusal:
-        return _state(False, refusal.read())
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as response:  # noqa: S310
+            return _parse(True, response.read())
+    except urllib.error.HTTPError as response:
+        return _parse(False, response.read())
     except OSError as error:
-        why = getattr(error, "reason", None) or error
+        reason = getattr(error, "reason", None) or error
         raise ConfigError(
-            f"The edge does not answer at {address} ({getattr(why, 'strerror', None) or why}): "
-            "does it run?"
+            f"The edge does not answer at {address} "
+            f"({getattr(reason, 'strerror', None) or reason}): check that it runs."
         ) from error
 
 
-def _state(well: bool, body: bytes) -> State:
+def _parse(healthy: bool, body: bytes) -> HealthSummary:
     try:
-        said = json.loads(body)
+        report = json.loads(body)
         lines = [
-            f"{each['camera']}: {each['state']} {each['detail']}".rstrip()
-            for each in said["cameras"]
+            f"{camera['camera']}: {camera['state']} {camera['detail']}".rstrip()
+            for camera in report["cameras"]
         ]
-        lines += _troubles(said)
+        lines += _device_problems(report)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError("What answers at http.port is no edge: choose another port.") from None
-    return State(well, tuple(lines))
+        raise ConfigError(
+            "The program that answers at http.port is not an edge: choose another port."
+        ) from None
+    return HealthSummary(healthy, tuple(lines))
 
 
-def _troubles(said: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the device itself; none of it stops recording by itself."""
-    for name, link in said.get("links", {}).items():
+def _device_problems(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the device. None of it alone stops recording."""
+    for name, link in report.get("links", {}).items():
         if link["down_since_s"] is not None:
-            yield f"{name}: out of reach: {link['detail']}"
-    disk = said.get("disk", {"state": "good"})
+            yield f"{name}: not reachable: {link['detail']}"
+    disk = report.get("disk", {"state": "good"})
     if disk["state"] != "good":
         yield f"disk: {disk['state']} {disk['detail']}".rstrip()
-    if said.get("inference") in ("waiting", "stopped"):
-        yield f"inference: {said['inference']} {said['inference_detail']}".rstrip()
-    config = said.get("config", {"state": "current"})
+    if report.get("inference") in ("waiting", "stopped"):
+        yield f"inference: {report['inference']} {report['inference_detail']}".rstrip()
+    config = report.get("config", {"state": "current"})
     if config["state"] != "current":
         yield f"configuration: {config['state']} {config['detail']}".rstrip()
-    if said.get("clock", "right") != "right":
-        yield "clock: not set: footage is held back until it is"
-    elif said.get("clock_sync", {}).get("state") == "unsynchronised":
-        yield "clock: not synchronised: nobody keeps it; let NTP reach this device"
+    if report.get("clock", "right") != "right":
+        yield "clock: not set. Footage is not uploaded until it is set. Allow NTP (UDP 123)."
+    elif report.get("clock_sync", {}).get("state") == "unsynchronised":
+        yield "clock: not synchronised. Allow NTP (UDP 123)."

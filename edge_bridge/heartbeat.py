@@ -170,9 +170,9 @@ class HeartbeatSender:
         metrics.OUTBOX.set(counts.messages)
         metrics.DISK_FREE.set(free)
         metrics.DISK_GOOD.set(int(good))
-        metrics.HELD.set(counts.held)
-        metrics.MENDING.set(int(status.recovering))
-        metrics.FLOOR.set(floor if good else 0)
+        metrics.UNDATED.set(counts.held)
+        metrics.RECOVERING.set(int(status.recovering))
+        metrics.MIN_FREE.set(floor if good else 0)
         metrics.RATE.set(status.hour_bytes)
         metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)
         oldest_ms = counts.oldest_ms

@@ -1,26 +1,26 @@
-"""Logs as lines of key=value, so that people and machines read them."""
+"""Logs as lines of key=value, for people and machines."""
 
 import logging
 import sys
 import time
 
-_EXTRAS = ("camera", "run", "seq")
+_EXTRA_FIELDS = ("camera", "run", "seq")
 
 
 class KeyValueFormatter(logging.Formatter):
     """time=… level=… logger=… msg="…" camera=… run=… seq=…"""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of one record."""
-        clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        """Return a record as one line."""
+        timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         message = record.getMessage().replace("\\", "\\\\").replace('"', '\\"')
         parts = [
-            f"time={clock}.{int(record.msecs):03d}Z",
+            f"time={timestamp}.{int(record.msecs):03d}Z",
             f"level={record.levelname.lower()}",
             f"logger={record.name}",
             f'msg="{message}"',
         ]
-        for name in _EXTRAS:
+        for name in _EXTRA_FIELDS:
             if (value := getattr(record, name, None)) is not None:
                 parts.append(f"{name}={value}")
         line = " ".join(parts).replace("\n", " ")
@@ -30,9 +30,9 @@ class KeyValueFormatter(logging.Formatter):
 
 
 def set_up(level: str = "INFO") -> None:
-    """Send all logs of this process to standard error."""
+    """Write all logs of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValueFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("botocore", "aiobotocore", "urllib3", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for library in ("botocore", "aiobotocore", "urllib3", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the edge; names and labels are a public contract."""
+"""Prometheus metrics of the edge. Their names and labels are a public contract."""
 
 import contextlib
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram
 
 RECORDING = Gauge("vigil_edge_recording", "1 while the camera is recorded", ["camera"])
-FRAMES = Counter("vigil_edge_frames", "Pictures recorded", ["camera"])
+FRAMES = Counter("vigil_edge_frames", "Frames recorded", ["camera"])
 FRAGMENTS = Counter("vigil_edge_fragments", "Fragments closed", ["camera"])
 FRAGMENT_BYTES = Counter("vigil_edge_fragment_bytes", "Bytes of closed fragments", ["camera"])
 NEWEST = Gauge(
@@ -14,27 +14,34 @@ NEWEST = Gauge(
 )
 RUNS_ENDED = Counter("vigil_edge_runs_ended", "Runs that ended", ["camera"])
 PACKETS_LOST = Counter(
-    "vigil_edge_packets_lost", "RTP packets that a camera numbered and never sent", ["camera"]
+    "vigil_edge_packets_lost", "RTP packets missing in the sequence numbers of a camera", ["camera"]
 )
-SOUND_DROPPED = Counter("vigil_edge_sound_dropped", "Sound packets without usable time", ["camera"])
-GIVEN_UP = Counter("vigil_edge_given_up", "Fragments that nobody will send", ["camera", "why"])
+AUDIO_DROPPED = Counter(
+    "vigil_edge_sound_dropped", "Audio packets without a usable time stamp", ["camera"]
+)
+GIVEN_UP = Counter(
+    "vigil_edge_given_up",
+    "Fragments that were given up: they are never uploaded",
+    ["camera", "why"],
+)
 MESSAGES_DROPPED = Counter(
-    "vigil_edge_messages_dropped", "Messages given up: of a full outbox, or refused by the queue"
+    "vigil_edge_messages_dropped",
+    "Messages given up: the outbox was full, or the queue rejected them",
 )
 SPOOL_BYTES = Gauge("vigil_edge_spool_bytes", "Bytes of fragments on the disk")
-MENDING = Gauge(
-    "vigil_edge_mending", "1 while what was in the spool at the start is still looked at"
+RECOVERING = Gauge(
+    "vigil_edge_mending", "1 while the recovery of the spool after a start is in progress"
 )
 SPOOL_WAITING = Gauge("vigil_edge_spool_waiting", "Fragments not yet in S3")
-UNNOTICED = Gauge("vigil_edge_unnoticed", "Fragments in S3 of which the queue was not told yet")
-HELD = Gauge("vigil_edge_held", "Fragments that wait for this device's clock to be set")
+UNNOTICED = Gauge("vigil_edge_unnoticed", "Fragments in S3 whose notice is not sent yet")
+UNDATED = Gauge("vigil_edge_held", "Fragments that wait until this device's clock is set")
 CLOCK_SYNCHRONISED = Gauge(
     "vigil_edge_clock_synchronised",
-    "1 while this device's clock is kept (by NTP), 0 while nobody keeps it; NaN: unknown",
+    "1 while this device's clock is synchronised (NTP), 0 while it is not; NaN: unknown",
 )
 CLOCK_ERROR = Gauge(
     "vigil_edge_clock_error_seconds",
-    "The most that the clock is wrong by while it is kept, seconds; NaN: unknown",
+    "Maximum error of the clock while it is synchronised, seconds; NaN: unknown",
 )
 SPOOL_OLDEST = Gauge(
     "vigil_edge_spool_oldest_seconds", "Age of the oldest fragment not in S3, seconds"
@@ -52,27 +59,28 @@ IN_SPOOL_SECONDS = Histogram(
     "Time that fragments spent in the spool, from closed to uploaded, seconds",
     buckets=(1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400, 604_800),
 )
-DISK_GOOD = Gauge("vigil_edge_disk_good", "1 while the spool's disk is as it should be")
-FLOOR = Gauge("vigil_edge_free_floor_bytes", "Bytes of the disk that are kept free")
-RATE = Gauge("vigil_edge_hour_bytes", "Bytes that all cameras bring in an hour, as measured")
+DISK_GOOD = Gauge("vigil_edge_disk_good", "1 while the spool's disk has no problem")
+MIN_FREE = Gauge("vigil_edge_free_floor_bytes", "Bytes of the disk that are kept free")
+RATE = Gauge("vigil_edge_hour_bytes", "Bytes that all cameras record in an hour, as measured")
 UPLOAD_LIMIT = Gauge(
-    "vigil_edge_upload_limit_kbit", "Cap on uploads now, 1,000 bits a second; 0: none"
+    "vigil_edge_upload_limit_kbit", "Bandwidth limit of uploads now, 1,000 bits a second; 0: none"
 )
 CONFIG_VERSION = Gauge(
-    "vigil_edge_config_version", "Version of the site's configuration in force; 0: the own file"
+    "vigil_edge_config_version",
+    "Version of the site's configuration in force; 0: the device's own file",
 )
-LOOKED_AT = Gauge(
+ANALYSED_STREAM = Gauge(
     "vigil_edge_looked_at",
-    "1 for that stream of the camera which local inference looks at now",
+    "1 for the stream of the camera that local inference analyses now",
     ["camera", "stream"],
 )
 
 
-def look_at(camera: str, stream: Literal["main", "sub"] | None) -> None:
-    """Say which stream of a camera is looked at; None: neither is."""
+def set_analysed_stream(camera: str, stream: Literal["main", "sub"] | None) -> None:
+    """Record which stream of a camera is analysed; None: neither."""
     for name in ("main", "sub"):
         if stream is not None:
-            LOOKED_AT.labels(camera, name).set(name == stream)
+            ANALYSED_STREAM.labels(camera, name).set(name == stream)
         else:
             with contextlib.suppress(KeyError):
-                LOOKED_AT.remove(camera, name)
+                ANALYSED_STREAM.remove(camera, name)

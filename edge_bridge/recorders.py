@@ -58,7 +58,7 @@ class RecorderManager:
         for name in stale:
             if name not in wanted:
                 metrics.RECORDING.remove(name)
-                metrics.look_at(name, None)
+                metrics.set_analysed_stream(name, None)
         for name, recorder in self._recorders.items():
             recorder.set_frame_sink(frame_sink, wanted[name].sub_url)
         for name, camera in wanted.items():

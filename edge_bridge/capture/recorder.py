@@ -114,7 +114,7 @@ class Recorder:
         if self._sub is not None:
             self._sub.stop()
             self._sub = None
-        metrics.look_at(self._recording.camera, None if feed is None else "main")
+        metrics.set_analysed_stream(self._recording.camera, None if feed is None else "main")
         if feed is not None and sub_url is not None:
             sub = self._config.model_copy(update={"url": sub_url, "audio": False})
             self._sub = SubStream(

@@ -164,7 +164,7 @@ class RunRecorder:
         metrics.FRAGMENT_BYTES.labels(event.camera).inc(event.size_bytes)
         metrics.NEWEST.labels(event.camera).set(event.end_ms / 1_000)
         dropped = self._fragmenter.audio_dropped
-        metrics.SOUND_DROPPED.labels(event.camera).inc(dropped - self._sound_dropped)
+        metrics.AUDIO_DROPPED.labels(event.camera).inc(dropped - self._sound_dropped)
         self._sound_dropped = dropped
         log.debug(
             "fragment closed", extra={"camera": event.camera, "run": event.run, "seq": event.seq}

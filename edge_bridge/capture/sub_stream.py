@@ -195,7 +195,7 @@ class SubStream:
         """Look at the sub stream, or at the main one."""
         if by_sub != self._by_sub:
             self._by_sub = by_sub
-            metrics.look_at(self._camera, "sub" if by_sub else "main")
+            metrics.set_analysed_stream(self._camera, "sub" if by_sub else "main")
 
     def _failed(self, why: str) -> None:
         with self._lock:

@@ -1,4 +1,7 @@
-"""The edge's configuration: one YAML file, unknown keys refused by name."""
+"""The edge's configuration: one YAML file. Values only: nothing here does the work.
+
+An unknown key is an error that names the key.
+"""
 
 from edge_bridge.config.camera import CameraConfig
 from edge_bridge.config.cloud import CloudConfig

@@ -19,34 +19,39 @@ class CameraConfig(ConfigSection):
     url: str = Field(
         min_length=8,
         description="rtsp://host:port/path, or file:///clip.mp4?loop=1&offset_ms=0, a clip that "
-        "is played at its own pace",
+        "is played at its own speed",
     )
     sub_url: str | None = Field(
         None,
         min_length=8,
-        description="the camera's smaller stream, which local inference looks at instead; same "
-        "user, password and transport; never recorded",
+        description="the camera's smaller stream, for local inference only; same user, password "
+        "and transport; never recorded",
     )
     username: str | None = Field(None, min_length=1, description="user of the camera")
     password_file: Path | None = Field(None, description="file that holds the password")
     password_env: str | None = Field(None, description="environment variable of the password")
-    transport: Literal["tcp", "udp"] = Field("tcp", description="how RTP travels")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="transport of RTP")
     reader: Literal["auto", "ffmpeg"] = Field(
         "auto",
-        description="who reads the stream: our own reader where it can, which costs least, or "
-        "always FFmpeg's",
+        description="which RTSP client: auto uses our own, which costs least, if it supports the "
+        "stream; ffmpeg always uses FFmpeg's",
     )
-    audio: bool = Field(True, description="record sound where the camera sends it")
-    stream: Literal["main", "sub"] = Field("main", description="which feed of the camera this is")
+    audio: bool = Field(True, description="record audio if the camera sends it")
+    stream: Literal["main", "sub"] = Field(
+        "main", description="which stream of the camera `url` is"
+    )
     priority: int = Field(
-        5, ge=0, le=9, description="whose footage goes last where the disk is too small; 9: last"
+        5,
+        ge=0,
+        le=9,
+        description="if the disk is too small, footage of the lowest number is deleted first",
     )
 
     privacy_masks: list[Mask] = Field(
         default_factory=list,
         max_length=50,
-        description="polygons, as fractions of the picture, that nobody may look at: black in all "
-        "that is looked at or kept as a picture here; the recording itself is not changed",
+        description="polygons, as fractions of the frame, for privacy: black for inference and in "
+        "images on this device; the recording itself does not change",
     )
 
     @field_validator("url", "sub_url")
@@ -59,12 +64,13 @@ class CameraConfig(ConfigSection):
             raise ValueError("must begin with rtsp://, rtsps:// or file:///")
         if "@" in parts.netloc:
             raise ValueError(
-                "holds a password: write `username`, and `password_file` or `password_env`, instead"
+                "contains a password: remove it, and set `username`, and `password_file` or "
+                "`password_env`"
             )
         try:
             _ = parts.port
         except ValueError:
-            raise ValueError("the port is a number up to 65535") from None
+            raise ValueError("the port must be a number up to 65535") from None
         return url
 
     @model_validator(mode="after")
@@ -78,9 +84,9 @@ class CameraConfig(ConfigSection):
     @model_validator(mode="after")
     def _two_streams(self) -> Self:
         if self.sub_url is not None and self.stream == "sub":
-            raise ValueError("sub_url is of no use where the sub stream is recorded: leave one out")
+            raise ValueError("sub_url has no effect if `stream` is sub: remove one of them")
         return self
 
     def password(self) -> SecretStr | None:
-        """Read the password now; raises ConfigError where its file or variable is missing."""
+        """Read the password now; raises ConfigError if its file or variable is missing."""
         return read_secret(f"camera {self.id}", self.password_file, self.password_env)

@@ -8,7 +8,7 @@ from edge_bridge.config.section import ConfigSection
 
 
 class CloudConfig(ConfigSection):
-    """Where fragments and events go. Credentials come from AWS's usual environment and files."""
+    """Where fragments and events are sent. Credentials come from AWS's environment or files."""
 
     bucket: str = Field(min_length=3, description="S3 bucket of the fragments")
     queue_url: str = Field(min_length=8, description="address of the SQS queue")

@@ -1,4 +1,4 @@
-"""The whole configuration: what must hold between its parts."""
+"""The whole configuration, and the rules between its sections."""
 
 from collections import Counter
 from typing import Self
@@ -27,13 +27,16 @@ class EdgeConfig(ConfigSection):
     cloud: CloudConfig
     spool: SpoolConfig
     cameras: list[CameraConfig] = Field(default_factory=list, max_length=256)
-    fragment_s: float = Field(4, ge=2, le=10, description="target length of a fragment")
-    no_data_s: float = Field(10, ge=2, le=120, description="silence after which a camera is lost")
+    fragment_s: float = Field(4, ge=2, le=10, description="target length of a fragment, seconds")
+    no_data_s: float = Field(
+        10, ge=2, le=120, description="seconds without data after which the camera is reconnected"
+    )
     heartbeat_s: int = Field(10, ge=1, le=3_600)
     upload: UploadConfig = Field(default_factory=UploadConfig)
     http: HttpConfig | None = None
     central: CentralConfig | None = Field(
-        None, description="absent: this file is all; else the catalog's cameras and rules count"
+        None,
+        description="absent: only this file counts; else the catalog's cameras and rules count",
     )
     inference: InferenceConfig = Field(
         default_factory=lambda: InferenceConfig.model_validate({"enabled": False}),
@@ -41,37 +44,41 @@ class EdgeConfig(ConfigSection):
     )
 
     @model_validator(mode="after")
-    def _cameras_stand_somewhere(self) -> Self:
+    def _cameras_or_central(self) -> Self:
         if not self.cameras and self.central is None:
-            raise ValueError("`cameras` is missing: name one at least, or say where with `central`")
+            raise ValueError("`cameras` is missing: add at least one camera, or set `central`")
         return self
 
     @model_validator(mode="after")
-    def _cameras_differ(self) -> Self:
+    def _cameras_are_distinct(self) -> Self:
         ids = Counter(camera.id for camera in self.cameras)
         if twice := [value for value, count in ids.items() if count > 1]:
             raise ValueError(f"two cameras have the id {twice[0]}")
         seen: dict[object, str] = {}
         for camera in self.cameras:
             for url in filter(None, (camera.url, camera.sub_url)):
-                of = seen.setdefault(_same(url), camera.id)
-                if of != camera.id:
-                    raise ValueError(f"two cameras have the url {url}: {of} and {camera.id}")
-            if camera.sub_url and _same(camera.sub_url) == _same(camera.url):
-                raise ValueError(f"camera {camera.id}: sub_url is the url; name the smaller stream")
+                owner = seen.setdefault(_address_key(url), camera.id)
+                if owner != camera.id:
+                    raise ValueError(f"two cameras have the url {url}: {owner} and {camera.id}")
+            if camera.sub_url and _address_key(camera.sub_url) == _address_key(camera.url):
+                raise ValueError(
+                    f"camera {camera.id}: sub_url is the same as url; use the smaller stream"
+                )
         return self
 
     @model_validator(mode="after")
-    def _masks_are_of_cameras(self) -> Self:
+    def _masks_name_cameras(self) -> Self:
         known = {camera.id for camera in self.cameras}
         known |= {self.camera_id(camera) for camera in self.cameras}
         unknown = sorted(set(self.inference.motion.masks) - known)
         if unknown:
-            raise ValueError(f"inference.motion.masks names {unknown[0]}, which is no camera here")
+            raise ValueError(
+                f"inference.motion.masks names {unknown[0]}, which is not a camera in this file"
+            )
         return self
 
     def spool_limits(self) -> SpoolLimits:
-        """Return the spool's limits, the cameras' priorities among them."""
+        """Return the spool's limits, with the priorities of the cameras."""
         return self.spool.limits({self.camera_id(one): one.priority for one in self.cameras})
 
     def privacy_masks(self) -> dict[str, list[Mask]]:
@@ -83,8 +90,11 @@ class EdgeConfig(ConfigSection):
         return f"{self.site}/{camera.id}"
 
 
-def _same(url: str) -> object:
-    """Return what is equal for two spellings of one address; a clip serves many by #name."""
+def _address_key(url: str) -> object:
+    """Return an equal value for two spellings of one address.
+
+    A clip can serve several cameras: their addresses differ after `#`.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
         return url

@@ -1,4 +1,4 @@
-"""Reading the configuration: its file, its faults in one sentence, its relative paths."""
+"""Loads the configuration: the file, errors in one sentence, relative paths."""
 
 import difflib
 import types
@@ -14,15 +14,15 @@ from edge_bridge.config.edge import EdgeConfig
 
 
 def load(path: Path) -> EdgeConfig:
-    """Read a configuration file; relative paths in it count from its folder.
+    """Load a configuration file. Relative paths in it count from its folder.
 
-    Raises ConfigError in one sentence that names the key and the remedy.
+    Raises ConfigError with one sentence that names the key and says what to do.
     """
     return validated(read(path), str(path), path.resolve().parent)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what a YAML file holds, unchecked; ConfigError."""
+    """Return the content of a YAML file, not validated. ConfigError."""
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -30,30 +30,30 @@ def read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         at = getattr(error, "problem_mark", None)
         where = f" (line {at.line + 1})" if at is not None else ""
-        raise ConfigError(f"{path} is no YAML{where}: mend it.") from error
+        raise ConfigError(f"{path} is not valid YAML{where}: correct it.") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds no settings: begin with edge.example.yaml.")
+        raise ConfigError(f"{path} contains no settings: start from a copy of edge.example.yaml.")
     return data
 
 
-def validated(data: Mapping[str, Any], where: str, root: Path) -> EdgeConfig:
-    """Check settings that came from `where`; relative paths count from `root`. ConfigError."""
+def validated(data: Mapping[str, Any], source: str, root: Path) -> EdgeConfig:
+    """Validate settings from `source`. Relative paths count from `root`. ConfigError."""
     try:
         config = EdgeConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error)}") from None
+        raise ConfigError(f"{source}: {explain(error)}") from None
     return _rooted(config, root)
 
 
 def explain(error: ValidationError) -> str:
-    """Return the first fault of a configuration in a sentence."""
+    """Return the first error of a configuration as one sentence."""
     first = error.errors(include_url=False)[0]
     loc = first["loc"]
     name = ".".join(str(part) for part in loc) or "the file"
     if first["type"] == "extra_forbidden":
         known = _fields_at(loc[:-1])
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(known))}."
+        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(known))}."
         return f"unknown key `{name}`: {hint}"
     if first["type"] == "missing":
         return f"`{name}` is missing."

@@ -12,7 +12,7 @@ from edge_bridge.config.secrets import read_secret
 
 
 class CentralConfig(BaseModel):
-    """Where the site's configuration is kept, and how this device asks for it."""
+    """Where the site's configuration is, and how this device fetches it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,14 +20,14 @@ class CentralConfig(BaseModel):
     key_file: Path | None = Field(None, description="file that holds this device's key")
     key_env: str | None = Field(None, description="environment variable of that key")
     ca_file: Path | None = Field(None, description="PEM file of a certificate authority")
-    every_s: float = Field(60, ge=1, le=86_400, description="how often it is asked for, about")
+    every_s: float = Field(60, ge=1, le=86_400, description="seconds between two fetches, about")
     trial_s: float = Field(
-        60, ge=5, le=3_600, description="time that a new one has to come up healthy"
+        60, ge=5, le=3_600, description="seconds that a new version has to become healthy"
     )
     files: Path = Field(
         Path("site"),
-        description="folder that paths in the site's configuration count from; it reads no "
-        "password outside of it",
+        description="folder for relative paths in the site's configuration; no password outside "
+        "of it is read",
     )
 
     @field_validator("url")
@@ -36,26 +36,28 @@ class CentralConfig(BaseModel):
         parts = urlsplit(url)
         if not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ValueError("write https://host or https://host:port")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(parts.hostname)):
-            raise ValueError("must begin with https://: the key would be readable on its way")
+        if parts.scheme != "https" and not (
+            parts.scheme == "http" and _is_loopback(parts.hostname)
+        ):
+            raise ValueError("must begin with https://, because http sends the key in clear text")
         return url.rstrip("/")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if bool(self.key_file) == bool(self.key_env):
-            raise ValueError("give key_file or key_env, one of the two")
+            raise ValueError("set either key_file or key_env, one of the two")
         return self
 
     def key(self) -> SecretStr:
-        """Read the key now: a new one counts at the next request. ConfigError."""
+        """Read the key now, so that a new key is used at the next request. ConfigError."""
         key = read_secret("central", self.key_file, self.key_env)
         text = key.get_secret_value().strip() if key else ""
         if key is None or not text or not (text.isascii() and text.isprintable()):
-            raise ConfigError("central: the key is no key; `vigil key create` prints one.")
+            raise ConfigError("central: the key is not valid: create one with `vigil key create`.")
         return key
 
     def rooted(self, folder: Path) -> "CentralConfig":
-        """Return a copy whose relative paths count from `folder`."""
+        """Return a copy with paths relative to `folder` made absolute."""
         named = {
             name: folder / path
             for name in ("key_file", "ca_file", "files")
@@ -64,7 +66,7 @@ class CentralConfig(BaseModel):
         return self.model_copy(update=named)
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

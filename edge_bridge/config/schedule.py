@@ -1,4 +1,4 @@
-"""How much of the line uploads may use, by the site's own time of day."""
+"""The bandwidth limit of uploads, by time of day at the site."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from datetime import UTC, datetime, time, tzinfo
 
 @dataclass(frozen=True, slots=True)
 class TimeSlot:
-    """Part of each day, from `begin` up to `end`; one that ends before it begins spans midnight."""
+    """A part of each day, from `begin` up to `end`; past midnight if `end` is before `begin`."""
 
     begin: time
     end: time
     kbit: int
-    """1,000 bits a second; 0: footage waits, messages go."""
+    """1,000 bits a second; 0: fragments wait, messages are sent."""
 
-    def holds(self, at: time) -> bool:
-        """Return whether a time of day lies in it; one that ends when it begins is all day."""
+    def contains(self, at: time) -> bool:
+        """Return whether a time of day is in the slot. A slot with equal ends is the whole day."""
         if self.begin < self.end:
             return self.begin <= at < self.end
         return at >= self.begin or at < self.end
@@ -23,16 +23,16 @@ class TimeSlot:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The cap by time: the first slot that holds, else `limit_kbit` (None: no cap)."""
+    """The limit by time: the first slot that contains it, else `limit_kbit` (None: no limit)."""
 
     limit_kbit: int | None = None
     slots: Sequence[TimeSlot] = ()
     zone: tzinfo = UTC
 
     def kbit(self, utc_ms: int) -> int | None:
-        """Return the cap at a time."""
+        """Return the limit at a time."""
         at = datetime.fromtimestamp(utc_ms / 1_000, self.zone).time()
         for slot in self.slots:
-            if slot.holds(at):
+            if slot.contains(at):
                 return slot.kbit
         return self.limit_kbit

@@ -21,7 +21,7 @@ class SpoolLimits:
     free_floor_s: int = 3_600
     """The floor is at least what all cameras bring in that time, up to a quarter of the disk."""
     priorities: Mapping[str, int] = field(default_factory=dict)
-    """Camera -> 0 to 9; greater is kept longer. Others count as 5."""
+    """Camera -> 0 to 9; a higher number is kept longer. Default: 5."""
 
     def floor(self, hour_bytes: int, total_bytes: int) -> int:
         """Return the bytes of the disk that stay free."""
@@ -34,21 +34,24 @@ class SpoolLimits:
 
 
 class SpoolConfig(ConfigSection):
-    """The disk that holds fragments until they are in the cloud, and after."""
+    """The disk that stores fragments until they are in the cloud, and longer if there is room."""
 
-    dir: Path = Field(description="folder, on a disk that outlives a reboot")
-    max_bytes: ByteSize = Field(50 << 30, ge=1 << 20, description="most bytes of fragments")
+    dir: Path = Field(description="folder on a disk that survives a reboot")
+    max_bytes: ByteSize = Field(50 << 30, ge=1 << 20, description="maximum bytes of fragments")
     free_floor_bytes: ByteSize = Field(
-        2 << 30, ge=0, description="least bytes of the disk left free"
+        2 << 30, ge=0, description="bytes of the disk to leave free, at least"
     )
     free_floor_s: int = Field(
         3_600, ge=0, le=86_400,
-        description="left free as well: what all cameras bring in so many seconds, as measured, "
-        "up to a quarter of the disk",
+        description="also left free: what all cameras record in so many seconds, as measured; "
+        "at most a quarter of the disk",
     )  # fmt: skip
-    outbox_max_bytes: ByteSize = Field(64 << 20, ge=1 << 16, description="most bytes of messages")
+    outbox_max_bytes: ByteSize = Field(
+        64 << 20, ge=1 << 16, description="maximum bytes of messages"
+    )
     own_disk: bool = Field(
-        False, description="refuse to start while `dir` lies on the root disk: its own is missing"
+        False,
+        description="true: do not start if `dir` is on the root disk: its own disk is missing",
     )
 
     def limits(self, priorities: Mapping[str, int]) -> SpoolLimits:

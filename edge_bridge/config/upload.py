@@ -1,4 +1,4 @@
-"""How the spool is emptied, as the configuration says."""
+"""The `upload` section: how fragments are uploaded from the spool."""
 
 import re
 from datetime import time
@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from edge_bridge.config.schedule import Schedule, TimeSlot
 
 
-def _time(value: object) -> object:
-    """Read "08:00"; YAML reads an unquoted 18:00 as 1,080, which are its minutes."""
+def _parse_time(value: object) -> object:
+    """Parse "08:00". YAML reads an unquoted 18:00 as 1,080: the minutes of the day."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return time(value // 60, value % 60)
     if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}):(\d\d)", value)):
@@ -23,57 +23,67 @@ def _time(value: object) -> object:
     raise ValueError('write a time of day such as "08:00"')
 
 
-TimeOfDay = Annotated[time, BeforeValidator(_time)]
+TimeOfDay = Annotated[time, BeforeValidator(_parse_time)]
 Kbit = Annotated[int, Field(ge=0, le=100_000_000)]
 
 
 class TimeSlotConfig(BaseModel):
-    """A part of each day with a cap of its own."""
+    """A part of each day with a bandwidth limit of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
 
     begin: TimeOfDay = Field(alias="from", description="time of day at the site, such as 08:00")
-    end: TimeOfDay = Field(alias="to", description="up to then; before `from`: of the next day")
-    kbit: Kbit = Field(description="cap, 1,000 bits a second; 0: footage waits, messages go")
+    end: TimeOfDay = Field(
+        alias="to", description="end of the slot; before `from`: on the next day"
+    )
+    kbit: Kbit = Field(
+        description="limit, 1,000 bits a second; 0: fragments wait, messages are sent"
+    )
 
 
 class UploadConfig(BaseModel):
-    """How the spool is emptied."""
+    """How fragments are uploaded from the spool."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    concurrency: int = Field(4, ge=1, le=64, description="fragments uploaded at once, at first")
-    least_concurrency: int = Field(1, ge=1, le=64, description="never fewer, as it adapts")
-    most_concurrency: int = Field(16, ge=1, le=64, description="never more, as it adapts")
-    order: Literal["live", "oldest"] = Field("live", description="which waiting fragment is next")
-    live_s: int = Field(60, ge=10, le=3_600, description="younger footage is live")
+    concurrency: int = Field(4, ge=1, le=64, description="fragments uploaded at once, at the start")
+    least_concurrency: int = Field(
+        1, ge=1, le=64, description="lower bound of the adaptive concurrency"
+    )
+    most_concurrency: int = Field(
+        16, ge=1, le=64, description="upper bound of the adaptive concurrency"
+    )
+    order: Literal["live", "oldest"] = Field("live", description="which fragment is uploaded next")
+    live_s: int = Field(60, ge=10, le=3_600, description="footage younger than this is live")
     backlog_share: float = Field(
-        0.2, ge=0, le=1, description="of the bytes, for what is older, while both wait"
+        0.2, ge=0, le=1, description="share of the bytes for older footage while both wait"
     )
     limit_kbit: int | None = Field(
-        None, ge=8, le=100_000_000, description="cap, 1,000 bits a second; absent: none"
+        None, ge=8, le=100_000_000, description="limit, 1,000 bits a second; absent: no limit"
     )
     schedule: list[TimeSlotConfig] = Field(
-        default_factory=list, max_length=50, description="caps by time of day, the first counts"
+        default_factory=list,
+        max_length=50,
+        description="limits by time of day; the first match counts",
     )
-    time_zone: str = Field("UTC", description="of the schedule, such as Europe/Berlin")
-    flush_s: int = Field(5, ge=0, le=120, description="seconds to go on uploading when stopped")
+    time_zone: str = Field("UTC", description="time zone of the schedule, such as Europe/Berlin")
+    flush_s: int = Field(5, ge=0, le=120, description="seconds to continue uploads during shutdown")
 
     @field_validator("time_zone")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _known_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(
-                f"{name!r} is no time zone here: write one such as Europe/Berlin"
+                f"{name!r} is not a known time zone: use a name such as Europe/Berlin"
             ) from None
         return name
 
     @model_validator(mode="before")
     @classmethod
     def _bounds(cls, data: Any) -> Any:
-        """Let a bound that is not given follow `concurrency`."""
+        """Raise the default upper bound to `concurrency`."""
         if isinstance(data, dict) and isinstance(now := data.get("concurrency"), int):
             return {"most_concurrency": max(now, 16)} | data
         return data
@@ -81,10 +91,10 @@ class UploadConfig(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.least_concurrency <= self.concurrency <= self.most_concurrency:
-            raise ValueError("concurrency must lie between least_concurrency and most_concurrency")
+            raise ValueError("concurrency must be between least_concurrency and most_concurrency")
         return self
 
-    def cap_schedule(self) -> Schedule:
-        """Return the bandwidth cap by time of day."""
+    def bandwidth_schedule(self) -> Schedule:
+        """Return the bandwidth limit by time of day."""
         slots = [TimeSlot(one.begin, one.end, one.kbit) for one in self.schedule]
         return Schedule(self.limit_kbit, slots, ZoneInfo(self.time_zone))

@@ -48,7 +48,7 @@ class InferenceWorker:
         self._size = detector.useful_size
         # Pictures are small here: more threads for one of them would only take from the model's.
         cv2.setNumThreads(config.threads)
-        self.crew = DecodePool(config.decoding_threads)
+        self.crew = DecodePool(config.decode_threads)
         self.pace = RateController(config.rate, self.crew.threads)
         self._tally = OutcomeCounts()
         self._eyes: dict[str, CameraPipeline] = {}

@@ -55,9 +55,11 @@ class ConfigClient:
     async def newest(self) -> SiteVersion | None:
         """Return the newest version; None: it is still the one that was returned last.
 
-        Raises ConfigNotSetError (none was set), CredentialsError (the key is rejected), ConfigError
-        (the key or the CA file cannot be read), StoreError (no response, or an invalid one). The
-        error texts never contain the key.
+        Raises, never with the key in the text:
+        - ConfigNotSetError: none was set;
+        - CredentialsError: the key is rejected;
+        - ConfigError: the key or the CA file cannot be read;
+        - StoreError: no response, or an invalid one.
         """
         assert self._session is not None
         headers = {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}

@@ -1,7 +1,8 @@
 """The site's configuration on the device's disk, to start without the cloud.
 
-good.json    the version in force       before.json  the one that was in force before it
-notes.json   the version on trial, and the version that was rejected
+- good.json: the version in force
+- before.json: the version that was in force before it
+- notes.json: the version on trial, and the version that was rejected
 
 The names of the files and of their fields are public: a newer program reads what an older one
 wrote.

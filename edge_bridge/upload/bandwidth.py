@@ -75,7 +75,7 @@ class BandwidthLimiter:
     @classmethod
     def from_config(cls, config: UploadConfig) -> "BandwidthLimiter":
         """Return the cap that the configuration sets."""
-        return cls(config.cap_schedule())
+        return cls(config.bandwidth_schedule())
 
     @property
     def kbit(self) -> int | None:

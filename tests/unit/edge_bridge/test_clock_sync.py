@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from edge_bridge.clock_sync import LOST_US, ClockSync, clock_sync, judged
+from edge_bridge.clock_sync import UNSYNCHRONISED_US, ClockSync, clock_sync, interpret
 
 TIME_OK, TIME_INS, TIME_ERROR = 0, 1, 5
 LOST = ClockSync("unsynchronised")
@@ -21,19 +21,19 @@ LOST = ClockSync("unsynchronised")
         # chrony without rtcsync leaves STA_UNSYNC set, and with it TIME_ERROR
         (TIME_ERROR, 17_288, ClockSync("synchronised", 18)),
         # the last word of NTP is almost 9 hours old, then older
-        (TIME_OK, LOST_US - 1, ClockSync("synchronised", 16_000)),
-        (TIME_OK, LOST_US, LOST),
+        (TIME_OK, UNSYNCHRONISED_US - 1, ClockSync("synchronised", 16_000)),
+        (TIME_OK, UNSYNCHRONISED_US, LOST),
         # no NTP since the start, or the clock was set by hand
-        (TIME_ERROR, LOST_US, LOST),
+        (TIME_ERROR, UNSYNCHRONISED_US, LOST),
         (TIME_ERROR, 1 << 40, LOST),
         # refused (an old seccomp profile), or rubbish
         (-1, 0, ClockSync("unknown")),
-        (-1, LOST_US, ClockSync("unknown")),
+        (-1, UNSYNCHRONISED_US, ClockSync("unknown")),
         (TIME_OK, -1, ClockSync("unknown")),
     ],
 )
 def test_what_the_kernel_s_answer_means(answer: int, maxerror_us: int, means: ClockSync) -> None:
-    assert judged(answer, maxerror_us) == means
+    assert interpret(answer, maxerror_us) == means
 
 
 def test_this_kernel_is_asked_as_the_headers_say() -> None:
@@ -42,7 +42,7 @@ def test_this_kernel_is_asked_as_the_headers_say() -> None:
     answer = ctypes.CDLL(None).adjtimex(about)
     _, _, _, maxerror_us, _, _, _, _, tolerance = struct.unpack_from("@Illllilll", about)
     found = clock_sync()
-    assert found.state == judged(answer, maxerror_us).state
+    assert found.state == interpret(answer, maxerror_us).state
     if answer >= 0:
         assert tolerance == 500 << 16, "500 ppm, on every Linux: the fields lie where they should"
         assert found.state != "unknown"

@@ -64,7 +64,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         ({"cameras": camera(trasport="udp")}, r"`cameras.0.trasport`: did you mean `transport`\?"),
         ({"spool": {"dir": "s", "max_byte": 1}}, r"`spool.max_byte`: did you mean `max_bytes`\?"),
         ({"inference": {"modle": "hog"}}, r"`inference.modle`: did you mean `model`\?"),
-        ({"http": {"zzz": 1, "port": 0}}, r"`http.zzz`: known here: certificate_file, host"),
+        ({"http": {"zzz": 1, "port": 0}}, r"`http.zzz`: known keys: certificate_file, host"),
         ({"spool": {}}, r"`spool.dir` is missing"),
         (
             {"cameras": camera(privacy_masks=[[[0, 0], [1, 1], [0, 1.5]]])},
@@ -72,17 +72,17 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         ),
         (
             {"cameras": camera(privacy_masks=[[[0, 0], [0.5, 0.5], [1, 1]]])},
-            r"cameras.0.privacy_masks.0`: a mask needs an area",
+            r"cameras.0.privacy_masks.0`: a mask must have an area",
         ),
         (
             {"inference": {"motion": {"masks": {"yard": [[[0, 0], [1, 0], [1, 1]]]}}}},
-            r"motion.masks names yard, which is no camera here",
+            r"motion.masks names yard, which is not a camera in this file",
         ),
         ({"spool": {"dir": "s", "max_bytes": "12 GB"}}, r"spool.max_bytes.*KiB, MiB, GiB or TiB"),
         ({"site": "Acme"}, r"`site`"),
         ({"fragment_s": 11}, r"`fragment_s`.*10"),
         ({"cameras": camera(url="http://192.0.2.1/x")}, r"url`: must begin with rtsp://"),
-        ({"cameras": camera(url="rtsp://u:secret@192.0.2.1/x")}, r"holds a password: write"),
+        ({"cameras": camera(url="rtsp://u:secret@192.0.2.1/x")}, r"contains a password: remove it"),
         ({"cameras": camera(password_env="P")}, r"a password needs a `username`"),
         ({"cameras": camera() + camera(url="rtsp://192.0.2.2/x")}, "two cameras have the id gate"),
         ({"cameras": camera() + camera(id="b")}, "two cameras have the url"),
@@ -102,15 +102,18 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         ),
         (
             {"cameras": camera(url="rtsp://192.0.2.1/1", sub_url="rtsp://192.0.2.1:554/1")},
-            "sub_url is the url; name the smaller stream",
+            "sub_url is the same as url; use the smaller stream",
         ),
-        ({"cameras": camera(sub_url="rtsp://u:secret@192.0.2.1/2")}, r"sub_url`: holds a password"),
+        (
+            {"cameras": camera(sub_url="rtsp://u:secret@192.0.2.1/2")},
+            r"sub_url`: contains a password",
+        ),
         ({"cameras": camera(sub_url="http://192.0.2.1/2")}, r"sub_url`: must begin with rtsp://"),
         (
             {"cameras": camera(sub_url="rtsp://192.0.2.1/2", stream="sub")},
-            "sub_url is of no use where the sub stream is recorded",
+            "sub_url has no effect if `stream` is sub",
         ),
-        ({"cameras": camera(url="rtsp://192.0.2.1:77777/x")}, r"url`: the port is a number"),
+        ({"cameras": camera(url="rtsp://192.0.2.1:77777/x")}, r"url`: the port must be a number"),
     ],
 )
 def test_a_wrong_key_or_value_gets_one_sentence(
@@ -125,8 +128,8 @@ def test_a_wrong_key_or_value_gets_one_sentence(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("site: [", r"is no YAML \(line"),
-        ("just words", "holds no settings"),
+        ("site: [", r"is not valid YAML \(line"),
+        ("just words", "contains no settings"),
         (None, "cannot be read: No such file"),
     ],
 )
@@ -147,7 +150,7 @@ def test_passwords_come_from_file_or_environment(
     assert found is not None and found.get_secret_value() == "p@ss:word"
     by_env = load(changed(tmp_path, cameras=camera(username="u", password_env="GATE_P")))
     monkeypatch.delenv("GATE_P", raising=False)
-    with pytest.raises(ConfigError, match="the environment has no GATE_P"):
+    with pytest.raises(ConfigError, match="the environment variable GATE_P is missing"):
         by_env.cameras[0].password()
     monkeypatch.setenv("GATE_P", "x")
     assert by_env.cameras[0].password() is not None

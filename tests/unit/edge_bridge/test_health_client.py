@@ -8,8 +8,8 @@ import pytest
 
 from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
-from edge_bridge.health import Health
-from edge_bridge.health_client import ask
+from edge_bridge.health import HealthServer
+from edge_bridge.health_client import fetch_health
 from local.certificates import make_pair
 
 GATE = {"camera": "acme/berlin/gate", "state": "recording", "since_ms": 1, "detail": ""}
@@ -25,10 +25,10 @@ WELL: dict[str, Any] = {
 
 
 async def asked(config: HttpConfig, report: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
-    async with Health(config, lambda: report) as health:
+    async with HealthServer(config, lambda: report) as health:
         here = config.model_copy(update={"port": health.port})
-        state = await asyncio.to_thread(ask, here)
-    return state.well, state.lines
+        state = await asyncio.to_thread(fetch_health, here)
+    return state.healthy, state.lines
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
@@ -58,22 +58,22 @@ async def test_it_is_not_well_where_all_fail_and_says_what_else_is_wrong() -> No
         False,
         (
             "acme/berlin/yard: failing no data",
-            "s3: out of reach: no answer.",
+            "s3: not reachable: no answer.",
             "disk: full 0 bytes are free",
             "inference: waiting no such model",
             "configuration: refused version 4 is refused.",
-            "clock: not set: footage is held back until it is",
+            "clock: not set. Footage is not uploaded until it is set. Allow NTP (UDP 123).",
         ),
     )
     assert (await asked(HttpConfig(port=0), ill | {"cameras": [YARD, GATE]}))[0]
 
 
 async def test_nobody_and_somebody_else() -> None:
-    async with Health(HttpConfig(port=0), lambda: {"cameras": []}) as health:
+    async with HealthServer(HttpConfig(port=0), lambda: {"cameras": []}) as health:
         nobody = HttpConfig(port=health.port)
     with pytest.raises(ConfigError, match=r"does not answer at .*\(Connection refused\)"):
-        ask(nobody)
+        fetch_health(nobody)
     with pytest.raises(ConfigError, match=r"http\.port is not set"):
-        ask(None)
-    with pytest.raises(ConfigError, match="is no edge"):
+        fetch_health(None)
+    with pytest.raises(ConfigError, match="is not an edge"):
         await asked(HttpConfig(port=0), {"cameras": "none"})

@@ -88,8 +88,8 @@ def test_engines_lie_beside_the_spool_or_where_asked(given_: dict[str, str], exp
 def test_one_core_at_least_stays_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, expected in ((1, 1), (2, 1), (4, 3), (16, 4)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)))
-        assert InferenceConfig().decoding_threads == expected
-        assert InferenceConfig(eyes=7).decoding_threads == 7
+        assert InferenceConfig().decode_threads == expected
+        assert InferenceConfig(eyes=7).decode_threads == 7
 
 
 def test_masks_go_by_the_short_or_the_whole_id() -> None:

@@ -118,7 +118,7 @@ async def test_what_cannot_be_read_is_a_sentence(own: EdgeConfig, tmp_path: Path
     for text in ("", "two\nlines", "ö"):
         (tmp_path / "central.key").write_text(text)
         async with ConfigClient(own.central, own.site) as client:
-            with pytest.raises(ConfigError, match="the key is no key"):
+            with pytest.raises(ConfigError, match="the key is not valid"):
                 await client.newest()
 
 
