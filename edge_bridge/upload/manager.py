@@ -37,7 +37,7 @@ class UploadManager:
         if config == self._config:
             return
         self._config = config
-        self._bandwidth.use_schedule(config.cap_schedule())
+        self._bandwidth.use_schedule(config.bandwidth_schedule())
         self.task.cancel()
         await asyncio.wait([self.task])
         self.task = self._start_uploader()
