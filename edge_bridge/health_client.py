@@ -37,9 +37,9 @@ def fetch_health(http: HttpConfig | None) -> HealthSummary:
     url = f"{'https' if tls else 'http'}://{address}/healthz"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as response:  # noqa: S310
-            return _parse(True, response.read())
+            return parse_report(True, response.read())
     except urllib.error.HTTPError as response:
-        return _parse(False, response.read())
+        return parse_report(False, response.read())
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise ConfigError(
@@ -48,7 +48,8 @@ def fetch_health(http: HttpConfig | None) -> HealthSummary:
         ) from error
 
 
-def _parse(healthy: bool, body: bytes) -> HealthSummary:
+def parse_report(healthy: bool, body: bytes) -> HealthSummary:
+    """Return the summary of a body of GET /healthz."""
     try:
         report = json.loads(body)
         lines = [

@@ -1,8 +1,8 @@
-"""Heartbeats: how cameras, disk, spool and clock fare, as event, metrics and log.
+"""Heartbeats: the state of cameras, disk, spool and clock, as event, metrics and log.
 
-every heartbeat_s    the newest one, from memory, whatever the disk does
-a camera's state or the disk's changed    through the outbox, so that the change is told even
-                                          where it came and went while the cloud was away
+- Every `heartbeat_s`: the newest one is sent from memory, also if the disk has a problem.
+- When the state of a camera or of the disk has changed: it is sent through the outbox. So the
+  change is reported even if it came and ended while the cloud was not reachable.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ from edge_bridge.upload.outbox_sender import OutboxSender
 log = logging.getLogger(__name__)
 
 _LATE_S = 300.0
-"""Footage that waits longer is told in the log, as often as this."""
-_ASK_S = 5.0
-"""How long the spool may take to count: a disk that hangs stops no heartbeat."""
+"""A longer wait in the spool is logged, as often as this."""
+_SPOOL_TIMEOUT_S = 5.0
+"""How long the spool may take to answer: a hanging disk stops no heartbeat."""
 
 
 class HeartbeatSender:
-    """Tells how the edge fares; `run` goes on until cancelled."""
+    """Reports the state of the edge; `run` continues until cancelled."""
 
     def __init__(
         self,
@@ -50,28 +50,34 @@ class HeartbeatSender:
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],
         config_status: Callable[[], ConfigStatus | None] = lambda: None,
-        ask_sync: Callable[[], ClockSync] = clock_sync,
+        read_clock_sync: Callable[[], ClockSync] = clock_sync,
     ) -> None:
-        self._config, self._spool, self._sender = config, spool, sender
-        self._bandwidth, self._clock, self._statuses = bandwidth, clock, statuses
-        self._config_status, self._ask_sync = config_status, ask_sync
+        self._config = config
+        self._spool = spool
+        self._sender = sender
+        self._bandwidth = bandwidth
+        self._clock = clock
+        self._statuses = statuses
+        self._config_status = config_status
+        self._read_clock_sync = read_clock_sync
         self._counts = SpoolCounts(0, 0, None, 0, 0, 0)
-        self._sync: ClockSync | None = None
-        self._told: Any = None
-        self._asking: asyncio.Task[tuple[int, int]] | None = None
-        self._late_told_s: float | None = None
+        self._clock_sync: ClockSync | None = None
+        self._reported: Any = None
+        """The state in the last heartbeat, without numbers and times."""
+        self._space_task: asyncio.Task[tuple[int, int]] | None = None
+        self._late_logged_s: float | None = None
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Send heartbeats until cancelled."""
         while True:
-            await self._beat()
+            await self._send()
             await asyncio.sleep(self._config.heartbeat_s)
 
     def report(self) -> dict[str, Any]:
-        """Return how disk, spool and clock fare, for health; the spool as of the last beat."""
+        """Return the state of disk, spool and clock; the counts are of the last heartbeat."""
         status = self._spool.status()
         return {
-            "clock_sync": asdict(self._ask_sync()),
+            "clock_sync": asdict(self._read_clock_sync()),
             "disk": {
                 "state": status.disk,
                 "detail": status.detail,
@@ -89,25 +95,25 @@ class HeartbeatSender:
             },
         }
 
-    async def _beat(self) -> None:
+    async def _send(self) -> None:
         try:
-            async with asyncio.timeout(_ASK_S):
+            async with asyncio.timeout(_SPOOL_TIMEOUT_S):
                 self._counts = await self._spool.call(lambda spool: spool.counts())
         except (DiskError, TimeoutError):
-            pass  # the disk's state says it; what was counted last is told on
+            pass  # the heartbeat reports the disk; the last counts are reported again
         status = self._spool.status()
-        free, floor = await self._space(status.disk)
-        self._measure(status, free, floor)
-        sync = self._look_at_sync()
-        shift = self._clock.shift_ms()
-        if shift is None:  # nothing is sent with a wrong time
+        free, min_free = await self._space(status.disk)
+        self._set_metrics(status, free, min_free)
+        sync = self._check_clock()
+        shift_ms = self._clock.shift_ms()
+        if shift_ms is None:  # a heartbeat with a wrong time would mislead
             return
         counts = self._counts
         cameras = [
-            one.model_copy(update={"since_ms": true_ms(one.since_ms, shift)})
+            one.model_copy(update={"since_ms": true_ms(one.since_ms, shift_ms)})
             for one in self._statuses()
         ]
-        told = self._config_status()
+        config = self._config_status()
         event = Heartbeat(
             site=self._config.site,
             edge=self._config.edge,
@@ -123,46 +129,47 @@ class HeartbeatSender:
             clock_state=sync.state,
             clock_error_ms=sync.error_ms,
             temperatures=await asyncio.to_thread(temperatures) or None,
-            config_version=told and told.version,
-            config_state=told and told.state,
-            config_detail=(told and told.detail) or None,
+            config_version=config and config.version,
+            config_state=config and config.state,
+            config_detail=(config and config.detail) or None,
             cameras=cameras,
         )
-        changed = (status.disk, [(one.camera, one.state) for one in cameras], told)
-        if self._told is not None and changed != self._told and status.accepts_rows:
+        state = (status.disk, [(one.camera, one.state) for one in cameras], config)
+        changed = self._reported is not None and state != self._reported
+        if changed and status.accepts_rows:
             self._spool.message(event.type, encode(event))
         else:
             self._sender.heartbeat(encode(event))
-        self._told = changed
+        self._reported = state
 
-    async def _space(self, state: str) -> tuple[int, int]:
-        """Return the disk's free bytes and those that stay free; 0 where it does not say.
+    async def _space(self, disk: str) -> tuple[int, int]:
+        """Return the disk's free bytes and the bytes to leave free; 0 if it does not answer.
 
-        It is asked by one thread at a time: one that hangs is waited for by no other.
+        One thread at most waits for a hanging disk.
         """
-        if state == "hanging":
+        if disk == "hanging":
             return 0, 0
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(asyncio.to_thread(self._spool.space))
-        done, _ = await asyncio.wait([self._asking], timeout=_ASK_S)
-        return self._asking.result() if done else (0, 0)
+        if self._space_task is None or self._space_task.done():
+            self._space_task = asyncio.create_task(asyncio.to_thread(self._spool.space))
+        done, _ = await asyncio.wait([self._space_task], timeout=_SPOOL_TIMEOUT_S)
+        return self._space_task.result() if done else (0, 0)
 
-    def _look_at_sync(self) -> ClockSync:
-        """Ask whether the clock is kept; a change is told in the log."""
-        sync, before = self._ask_sync(), self._sync
-        self._sync = sync
+    def _check_clock(self) -> ClockSync:
+        """Return whether the clock is synchronised; a change is logged."""
+        sync, previous = self._read_clock_sync(), self._clock_sync
+        self._clock_sync = sync
         metrics.CLOCK_SYNCHRONISED.set(
             nan if sync.state == "unknown" else int(sync.state == "synchronised")
         )
         metrics.CLOCK_ERROR.set(nan if sync.error_ms is None else sync.error_ms / 1_000)
-        if before is None or before.state != sync.state:
+        if previous is None or previous.state != sync.state:
             if sync.state == "unsynchronised":
-                log.warning("this device's clock is not synchronised: let NTP reach it")
-            elif before is not None and before.state == "unsynchronised":
+                log.warning("this device's clock is not synchronised: allow NTP (UDP 123)")
+            elif previous is not None and previous.state == "unsynchronised":
                 log.info("this device's clock: %s", sync.state)
         return sync
 
-    def _measure(self, status: SpoolStatus, free: int, floor: int) -> None:
+    def _set_metrics(self, status: SpoolStatus, free: int, min_free: int) -> None:
         good, counts = status.disk == "good", self._counts
         metrics.SPOOL_BYTES.set(status.file_bytes)
         metrics.SPOOL_WAITING.set(counts.stored)
@@ -172,23 +179,29 @@ class HeartbeatSender:
         metrics.DISK_GOOD.set(int(good))
         metrics.UNDATED.set(counts.held)
         metrics.RECOVERING.set(int(status.recovering))
-        metrics.MIN_FREE.set(floor if good else 0)
+        metrics.MIN_FREE.set(min_free if good else 0)
         metrics.RATE.set(status.hour_bytes)
         metrics.UPLOAD_LIMIT.set(self._bandwidth.kbit or 0)
         oldest_ms = counts.oldest_ms
         oldest_s = 0.0 if oldest_ms is None else max(time.time() - oldest_ms / 1_000, 0.0)
         metrics.SPOOL_OLDEST.set(oldest_s)
+        self._log_lateness(oldest_s)
+
+    def _log_lateness(self, oldest_s: float) -> None:
+        """Log a backlog, at most once in `_LATE_S`, and its end."""
         now_s = time.monotonic()
         if oldest_s > _LATE_S:
-            if self._late_told_s is None or now_s - self._late_told_s >= _LATE_S:
-                self._late_told_s = now_s
+            if self._late_logged_s is None or now_s - self._late_logged_s >= _LATE_S:
+                self._late_logged_s = now_s
                 log.warning(
-                    "%d fragments wait in the spool, the oldest for %d min; %d messages",
-                    counts.stored, oldest_s // 60, counts.messages,
-                )  # fmt: skip
-        elif self._late_told_s is not None:
-            self._late_told_s = None
-            log.info("what waited in the spool is uploaded")
+                    "%d fragments wait for upload, the oldest since %d min; %d messages wait too",
+                    self._counts.stored,
+                    oldest_s // 60,
+                    self._counts.messages,
+                )
+        elif self._late_logged_s is not None:
+            self._late_logged_s = None
+            log.info("the backlog of the spool is uploaded")
 
 
 def _software() -> str:

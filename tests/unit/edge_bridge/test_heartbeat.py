@@ -1,4 +1,4 @@
-"""Heartbeats: what they say of disk and spool, and that changes of state go through the outbox."""
+"""Heartbeats: what they report of disk and spool. Changes of state use the outbox."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from edge_bridge import heartbeat as heartbeat_module
 from edge_bridge.clock import EdgeClock
 from edge_bridge.clock_sync import ClockSync
 from edge_bridge.config import EdgeConfig
-from edge_bridge.health_client import State, _state
+from edge_bridge.health_client import HealthSummary, parse_report
 from edge_bridge.heartbeat import HeartbeatSender
 from edge_bridge.spool import thread as spool_thread
 from edge_bridge.spool.disk import SpoolDisk
@@ -46,25 +46,25 @@ class Device:
         self.state: Any = "recording"
         self.sync = ClockSync("unknown")
         work = Wakeup()
-        self.owner = SpoolThread(
+        self.spool = SpoolThread(
             lambda: open_spool(folder, "e1", self.config.spool_limits()), work.set
         )
         store: Any = cloud
         self.sender = OutboxSender(
-            self.owner, store, store, to_s3=Link("s3"), to_sqs=Link("sqs"), work=work
+            self.spool, store, store, to_s3=Link("s3"), to_sqs=Link("sqs"), work=work
         )
-        self.beats = HeartbeatSender(
-            self.config, self.owner, self.sender, BandwidthLimiter.from_config(self.config.upload),
-            clock=EdgeClock(), statuses=self._statuses, ask_sync=lambda: self.sync,
+        self.heartbeats = HeartbeatSender(
+            self.config, self.spool, self.sender, BandwidthLimiter.from_config(self.config.upload),
+            clock=EdgeClock(), statuses=self._statuses, read_clock_sync=lambda: self.sync,
         )  # fmt: skip
 
     def _statuses(self) -> list[CameraStatus]:
         return [CameraStatus(camera=CAMERA, state=self.state, since_ms=T0_MS)]
 
 
-def asking_state(said: dict[str, Any]) -> State:
-    """What `vigil edge health` makes of it."""
-    return _state(True, json.dumps(said).encode())
+def summary_of(report: dict[str, Any]) -> HealthSummary:
+    """Return what `vigil edge health` shows."""
+    return parse_report(True, json.dumps(report).encode())
 
 
 def gauge(name: str) -> float | None:
@@ -76,56 +76,56 @@ def cloud() -> MemoryCloud:
     return MemoryCloud()
 
 
-def beats_of(cloud: MemoryCloud) -> list[Heartbeat]:
+def heartbeats_of(cloud: MemoryCloud) -> list[Heartbeat]:
     events = [parse(body) for body in cloud.messages]
     return [event for event in events if isinstance(event, Heartbeat)]
 
 
-async def test_changes_of_state_during_an_outage_are_all_told(
+async def test_changes_of_state_during_an_outage_are_all_reported(
     tmp_path: Path, cloud: MemoryCloud
 ) -> None:
     device = Device(tmp_path, cloud)
     try:
-        # recording ─ failing ─ recording ─ recording ─ recording      the cloud hears none of it
+        # recording ─ failing ─ recording ─ recording ─ recording      the cloud receives none of it
         for state in ("recording", "failing", "recording", "recording", "recording"):
             device.state = state
-            await device.beats._beat()
+            await device.heartbeats._send()
         sending = asyncio.create_task(device.sender.run())
-        await wait_for(lambda: len(beats_of(cloud)) == 3, within_s=20, what="three heartbeats")
+        await wait_for(lambda: len(heartbeats_of(cloud)) == 3, within_s=20, what="three heartbeats")
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        found = sorted(beats_of(cloud), key=lambda beat: beat.sent_ms)
+        found = sorted(heartbeats_of(cloud), key=lambda beat: beat.sent_ms)
         assert [beat.cameras[0].state for beat in found] == ["failing", "recording", "recording"]
     finally:
-        device.owner.close()
+        device.spool.close()
 
 
-async def test_a_heartbeat_says_how_disk_and_spool_fare(tmp_path: Path, cloud: MemoryCloud) -> None:
+async def test_a_heartbeat_reports_disk_and_spool(tmp_path: Path, cloud: MemoryCloud) -> None:
     device = Device(tmp_path, cloud)
     try:
-        device.owner.fragment(*fragment(0), started())
-        device.owner.fragment(*fragment(1), started())
-        first = (await device.owner.call(lambda spool: spool.waiting(1)))[0]
-        await device.owner.call(lambda spool: spool.give_up(first.id, "space"))
-        await device.beats._beat()
+        device.spool.fragment(*fragment(0), started())
+        device.spool.fragment(*fragment(1), started())
+        first = (await device.spool.call(lambda spool: spool.waiting(1)))[0]
+        await device.spool.call(lambda spool: spool.give_up(first.id, "space"))
+        await device.heartbeats._send()
         assert device.sender._heartbeat is not None
         beat = parse(device.sender._heartbeat)
         assert isinstance(beat, Heartbeat)
         assert (beat.disk_state, beat.given_up, beat.spool_waiting) == ("good", 1, 1)
         assert beat.spool_oldest_ms == T0_MS + 4_000
-        report = device.beats.report()
+        report = device.heartbeats.report()
         assert report["disk"]["state"] == "good"
         assert report["spool"]["upload_limit_kbit"] == 4_000
     finally:
-        device.owner.close()
+        device.spool.close()
 
 
-async def test_whether_the_clock_is_kept_is_told_everywhere(
+async def test_an_unsynchronised_clock_is_reported_everywhere(
     tmp_path: Path, cloud: MemoryCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = Device(tmp_path, cloud)
     caplog.set_level("INFO", "edge_bridge.heartbeat")
-    told = []
+    gauges = []
     try:
         for sync in (
             ClockSync("unknown"),
@@ -134,22 +134,22 @@ async def test_whether_the_clock_is_kept_is_told_everywhere(
             ClockSync("synchronised", 34),
         ):
             device.sync = sync
-            await device.beats._beat()
+            await device.heartbeats._send()
             beat = parse(device.sender._heartbeat or b"")
             assert isinstance(beat, Heartbeat)
             assert (beat.clock_state, beat.clock_error_ms) == (sync.state, sync.error_ms)
-            said = {"cameras": [], "clock": "right", **device.beats.report()}
-            assert said["clock_sync"] == {"state": sync.state, "error_ms": sync.error_ms}
-            about_clock = [line for line in asking_state(said).lines if line.startswith("clock")]
+            report = {"cameras": [], "clock": "right", **device.heartbeats.report()}
+            assert report["clock_sync"] == {"state": sync.state, "error_ms": sync.error_ms}
+            about_clock = [line for line in summary_of(report).lines if line.startswith("clock")]
             assert len(about_clock) == (sync.state == "unsynchronised")
-            told.append(
+            gauges.append(
                 (gauge("vigil_edge_clock_synchronised"), gauge("vigil_edge_clock_error_seconds"))
             )
     finally:
-        device.owner.close()
-    assert str(told) == "[(nan, nan), (0.0, nan), (0.0, nan), (1.0, 0.034)]"
+        device.spool.close()
+    assert str(gauges) == "[(nan, nan), (0.0, nan), (0.0, nan), (1.0, 0.034)]"
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
-        ("WARNING", "this device's clock is not synchronised: let NTP reach it"),
+        ("WARNING", "this device's clock is not synchronised: allow NTP (UDP 123)"),
         ("INFO", "this device's clock: synchronised"),
     ]
 
@@ -162,22 +162,24 @@ async def test_a_disk_that_is_gone_or_hangs_stops_no_heartbeat(
     monkeypatch.setattr(spool_thread, "_PROBE_EVERY_S", 3_600.0)
     sending = asyncio.create_task(device.sender.run())
     try:
-        await device.beats._beat()
-        await wait_for(lambda: len(beats_of(cloud)) == 1, within_s=20, what="the first")
-        # First: the spool's own thread may look at the disk at any moment.
+        await device.heartbeats._send()
+        await wait_for(lambda: len(heartbeats_of(cloud)) == 1, within_s=20, what="the first")
+        # First: the spool's own thread may check the disk at any moment.
         monkeypatch.setattr(SpoolDisk, "may_open", lambda _: False)
         folder.rename(tmp_path / "away")
-        await device.beats._beat()
-        await wait_for(lambda: len(beats_of(cloud)) == 2, within_s=20, what="one without a disk")
-        assert beats_of(cloud)[-1].disk_state == "gone"
-        await device.beats._beat()
-        await wait_for(lambda: len(beats_of(cloud)) == 3, within_s=20, what="one more")
+        await device.heartbeats._send()
+        await wait_for(
+            lambda: len(heartbeats_of(cloud)) == 2, within_s=20, what="one without a disk"
+        )
+        assert heartbeats_of(cloud)[-1].disk_state == "gone"
+        await device.heartbeats._send()
+        await wait_for(lambda: len(heartbeats_of(cloud)) == 3, within_s=20, what="one more")
         assert not sending.done()
         assert not folder.exists()
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        device.owner.close()
+        device.spool.close()
 
 
 def test_what_was_given_up_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,19 +193,19 @@ def test_what_was_given_up_is_listed(tmp_path: Path, capsys: pytest.CaptureFixtu
         spool.give_up(row.id, "space")
     spool.give_up(spool.waiting(5)[-1].id, "damaged")
 
-    def said(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         with pytest.raises(SystemExit) as ended:
             cli.main(["edge", "given-up", "--config", str(config), *arguments])
         assert not ended.value.code
         return capsys.readouterr().out
 
-    rows = [json.loads(line) for line in said("--json").splitlines()]  # also while it runs
+    rows = [json.loads(line) for line in output("--json").splitlines()]  # also while it runs
     assert [(one["first_seq"], one["last_seq"], one["why"]) for one in rows] == [
         (0, 1, "space"), (3, 3, "damaged"),
     ]  # fmt: skip
     assert rows[0]["run"] == RUN
     assert (rows[0]["from_ms"], rows[0]["to_ms"]) == (T0_MS, T0_MS + 8_000)
-    assert "2025-10-09" in said()
+    assert "2025-10-09" in output()
     spool.close()
 
 
@@ -219,24 +221,26 @@ async def test_a_disk_that_does_not_say_how_full_it_is_stops_no_heartbeat(
 
     device = Device(tmp_path / "spool", cloud)
     sending = asyncio.create_task(device.sender.run())
-    monkeypatch.setattr(heartbeat_module, "_ASK_S", 0.3)
+    monkeypatch.setattr(heartbeat_module, "_SPOOL_TIMEOUT_S", 0.3)
     monkeypatch.setattr(SpoolDisk, "free", hang)
     try:
         for _ in range(3):
-            await device.beats._beat()
-        await wait_for(lambda: beats_of(cloud), within_s=20, what="it beats")
-        assert beats_of(cloud)[-1].disk_free_bytes == 0
+            await device.heartbeats._send()
+        await wait_for(lambda: heartbeats_of(cloud), within_s=20, what="a heartbeat")
+        assert heartbeats_of(cloud)[-1].disk_free_bytes == 0
         assert len(asked) == 1
         hanging.set()
-        monkeypatch.setattr(heartbeat_module, "_ASK_S", 60)
-        assert device.beats._asking is not None
-        await device.beats._asking
-        await device.beats._beat()
+        monkeypatch.setattr(heartbeat_module, "_SPOOL_TIMEOUT_S", 60)
+        assert device.heartbeats._space_task is not None
+        await device.heartbeats._space_task
+        await device.heartbeats._send()
         await wait_for(
-            lambda: beats_of(cloud)[-1].disk_free_bytes == 7, within_s=20, what="it is told"
+            lambda: heartbeats_of(cloud)[-1].disk_free_bytes == 7,
+            within_s=20,
+            what="it is reported",
         )
     finally:
         hanging.set()
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        device.owner.close()
+        device.spool.close()
