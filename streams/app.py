@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import gc_tuning, logs, metrics, table_disk, topic_watch, topics
+from streams import gc_tuning, logs, metrics, table_disk, table_store, topic_watch, topics
 from streams.delivery.app import DeliveryApp
 from streams.kafka import faust_credentials
 from streams.probe import ProbeService
@@ -172,7 +172,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         broker=[f"kafka://{broker.strip()}" for broker in settings.kafka_brokers.split(",")],
         broker_credentials=faust_credentials(settings),
         datadir=str(settings.data_dir.resolve() / "workers" / member),
-        store="rocksdb://" if settings.table_store == "rocksdb" else "memory://",
+        store=table_store.URL if settings.table_store == "rocksdb" else "memory://",
         processing_guarantee="at_least_once",
         broker_commit_interval=settings.commit_interval_ms / 1000,
         broker_session_timeout=float(settings.session_timeout_s),
