@@ -51,10 +51,10 @@ def _current(connection: Connection) -> SchemaStatus:
     return SchemaStatus(current, heads or "")
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 async def schema_status(dsn: str) -> SchemaStatus:
@@ -69,10 +69,11 @@ async def schema_status(dsn: str) -> SchemaStatus:
         await engine.dispose()
 
 
-async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
+async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -> SchemaStatus:
     """Bring the schema up to date, in one transaction, and return its version.
 
     Without a `schema`, that of the address; one that is named is made where it is absent.
+    `revision` is an earlier version for a test of upgrades.
     StoreError where the database cannot be reached, or has a version this program does not know.
     """
     engine = _engine(dsn, schema)
@@ -80,7 +81,7 @@ async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
         async with engine.begin() as connection:
             if schema is not None:
                 await connection.execute(CreateSchema(schema, if_not_exists=True))
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, revision)
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
     except CommandError as error:
