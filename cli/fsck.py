@@ -103,10 +103,10 @@ def _words(outcome: RepairOutcome) -> str:
     at = f" {format_ms(finding.at_ms)}" if finding.at_ms is not None else ""
     which = f" run {finding.run}" if finding.run else ""
     which += f" fragment {finding.seq}" if finding.seq is not None else ""
-    became = f" [{'mended: ' if outcome.repaired else ''}{outcome.says}]" if outcome.says else ""
+    became = f" [{'mended: ' if outcome.repaired else ''}{outcome.text}]" if outcome.text else ""
     return f"{finding.kind}: {finding.camera}{at}{which}: {finding.text}{became}"
 
 
 def _json(outcome: RepairOutcome) -> str:
-    became = {"mended": outcome.repaired, "became": outcome.says} if outcome.says else {}
+    became = {"mended": outcome.repaired, "became": outcome.text} if outcome.text else {}
     return json.dumps(outcome.finding.as_json() | became)

@@ -1,4 +1,4 @@
-"""What a consistency check is about, and how much it looked at."""
+"""What a consistency check covers, and how much it has checked."""
 
 from dataclasses import dataclass, field, fields
 
@@ -11,17 +11,17 @@ from stores.objects import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class CheckScope:
-    """From when to when it is looked (UTC, ms; windows and fragments that start in it)."""
+    """Which windows and fragments are checked: those that start in this time (UTC, ms)."""
 
     from_ms: int = 0
     to_ms: int = 1 << 47
     bytes: bool = False
-    """Read every byte too."""
+    """Whether to read and verify every byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraCheck:
-    """One camera's check: where, what, from when to when, how retry_for."""
+    """One camera's check."""
 
     store: ObjectStore
     catalog: Catalog
@@ -34,34 +34,36 @@ class CameraCheck:
 
 @dataclass(slots=True)
 class CheckCounts:
-    """How much was looked at."""
+    """How much was checked. The field names are those of `vigil fsck --json`."""
 
     cameras: int = 0
     days: int = 0
     chunks: int = 0
-    """Current ones."""
+    """Current chunks."""
     fragments: int = 0
-    """Their objects."""
+    """Objects of fragments."""
     manifests: int = 0
     chunk_objects: int = 0
     chunk_rows: int = 0
     fragment_rows: int = 0
-    """Of fragments that no chunk holds yet."""
+    """Rows of fragments that are in no chunk yet."""
     bytes_read: int = 0
     in_work: int = 0
-    """Too young to be judged."""
+    """Objects and rows that are too young to be judged."""
 
     def add(self, other: "CheckCounts") -> None:
-        """Add what another looked at."""
+        """Add the counts of another check."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 @dataclass
 class RunSeqs:
-    """What the checked windows say of one run."""
+    """The seqs of one run that the checked windows account for."""
 
     seqs: SeqRanges = field(default_factory=SeqRanges)
     """In current chunks."""
     left_out: SeqRanges = field(default_factory=SeqRanges)
+    """In gaps of current chunks, with a reason."""
     settled: SeqRanges = field(default_factory=SeqRanges)
+    """Sealed as missing, by the chunks' rows."""

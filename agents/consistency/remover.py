@@ -1,8 +1,8 @@
-"""Deleting what the consistency check may delete: tombstoned, or unknown for a day.
+"""Deletes what the consistency check may delete: objects with a tombstone, or unknown for a day.
 
-All deletions of a camera are gathered first. More than half of anything is refused. What is
-left is looked at again under the locks of the camera and of the legal holds, so that no row comes
-to name it and no hold to keep it meanwhile. Rows go before objects.
+All deletions of a camera are collected first. If they are more than half of a category, they are
+refused. Each object is checked again under the advisory locks of the camera and of the legal
+holds, so that no new row refers to it and no new hold covers it. Rows are deleted before objects.
 """
 
 from collections import Counter
@@ -25,46 +25,48 @@ from stores.catalog.row_repair import (
     referenced_keys,
 )
 from stores.objects import ObjectInfo
-from streams.sender import KafkaSender
+from streams.sender import EventSender
 
-MOST = 100_000
-"""Deletions gathered of one camera; what is beyond waits for the next check."""
+MAX_DELETIONS = 100_000
+"""Deletions of one camera in one check. The next check deletes more."""
 BATCH = 200
+"""Objects that are deleted under one lock."""
 LONGEST_CHUNK_MS = 7_200_000
-"""A window of an hour, and a fragment of an hour that starts at its end."""
-HELD = "a legal hold keeps it"
-_MARGINS = Margins(0, 0)  # ages are retention's, not the check's
+"""A window of an hour, with a fragment of an hour that starts at its end."""
+ON_LEGAL_HOLD = "a legal hold covers it"
+_MARGINS = Margins(0, 0)  # only retention deletes by age, the check does not
 
 
 @dataclass(frozen=True, slots=True)
 class RepairOutcome:
-    """What became of a finding."""
+    """What was done about a finding."""
 
     finding: Inconsistency
     repaired: bool
-    says: str
+    text: str
 
 
 class Remover:
-    """Gathers and carries out the deletions of one camera."""
+    """Collects the deletions of one camera, then carries them out."""
 
-    def __init__(self, check: CameraCheck, sender: KafkaSender) -> None:
-        self._check, self._sender = check, sender
-        self._waiting: list[Inconsistency] = []
+    def __init__(self, check: CameraCheck, sender: EventSender) -> None:
+        self._check = check
+        self._sender = sender
+        self._collected: list[Inconsistency] = []
 
-    def takes(self, finding: Inconsistency) -> bool:
-        """Gather a finding that asks for a deletion; False where it does not."""
-        mend = finding.repair
-        deletes = isinstance(mend, Delete | DropChunkRow | Retire)
-        deletes = deletes or (isinstance(mend, DropFragmentRow) and not mend.covered)
-        if deletes and len(self._waiting) < MOST:
-            self._waiting.append(finding)
+    def accept(self, finding: Inconsistency) -> bool:
+        """Collect a finding that needs a deletion. Return False for other findings."""
+        repair = finding.repair
+        deletes = isinstance(repair, Delete | DropChunkRow | Retire)
+        deletes = deletes or (isinstance(repair, DropFragmentRow) and not repair.covered)
+        if deletes and len(self._collected) < MAX_DELETIONS:
+            self._collected.append(finding)
         return deletes
 
-    async def remove(self, counts: CheckCounts) -> list[RepairOutcome]:
-        """Delete what was gathered; `counts` is all there is of the camera."""
-        asked = Counter(_what(finding) for finding in self._waiting)
-        stands = {
+    async def delete_collected(self, counts: CheckCounts) -> list[RepairOutcome]:
+        """Delete what was collected. `counts` are the totals of the camera."""
+        to_delete = Counter(_category(finding) for finding in self._collected)
+        totals = {
             "fragments": counts.fragments,
             "chunks": counts.chunk_objects,
             "manifests": counts.manifests,
@@ -74,26 +76,26 @@ class Remover:
         }
         outcomes = []
         allowed = []
-        for finding in self._waiting:
-            what = _what(finding)
-            if asked[what] * 2 > stands[what]:
-                says = (
-                    f"refused: {asked[what]} of {stands[what]} {what} would go, more than half; "
-                    "find out why before anything is deleted"
+        for finding in self._collected:
+            category = _category(finding)
+            if to_delete[category] * 2 > totals[category]:
+                text = (
+                    f"refused: {to_delete[category]} of {totals[category]} {category} would be "
+                    "deleted, more than half; find the reason before you delete anything"
                 )
-                outcomes.append(RepairOutcome(finding, False, says))
+                outcomes.append(RepairOutcome(finding, False, text))
             else:
                 allowed.append(finding)
         for finding in allowed:
             if not isinstance(finding.repair, Delete):
-                outcomes.append(await self._row(finding))
+                outcomes.append(await self._delete_row(finding))
         objects = [finding for finding in allowed if isinstance(finding.repair, Delete)]
         for start in range(0, len(objects), BATCH):
-            outcomes += await self._objects(objects[start : start + BATCH])
-        self._waiting = []
+            outcomes += await self._delete_objects(objects[start : start + BATCH])
+        self._collected = []
         return outcomes
 
-    async def _row(self, finding: Inconsistency) -> RepairOutcome:
+    async def _delete_row(self, finding: Inconsistency) -> RepairOutcome:
         check = self._check
         match finding.repair:
             case DropChunkRow(row):
@@ -108,61 +110,65 @@ class Remover:
                 at_ms = chunk.window_start_ms
                 policy = await load_policy(check.catalog, _MARGINS)
                 if policy.held(check.camera, at_ms, at_ms + LONGEST_CHUNK_MS):
-                    return RepairOutcome(finding, False, HELD)
+                    return RepairOutcome(finding, False, ON_LEGAL_HOLD)
                 event = Deleted(
                     camera=check.camera,
                     run=chunk.run,
                     what="chunk",
                     window_start_ms=chunk.window_start_ms,
                     digest=chunk.digest,
-                    reason="all its fragments stand in other current chunks",
+                    reason="all its fragments are in other current chunks",
                     deleted_ms=utc_ms(),
                 )
                 await self._sender.send(event)
                 await index_deleted(check.catalog, [event])
-                return RepairOutcome(finding, True, "buried; its object goes with a later --repair")
+                return RepairOutcome(
+                    finding, True, "tombstone written; a later --repair deletes its object"
+                )
         raise AssertionError(finding.repair)
 
-    async def _objects(self, findings: Sequence[Inconsistency]) -> list[RepairOutcome]:
+    async def _delete_objects(self, findings: Sequence[Inconsistency]) -> list[RepairOutcome]:
         check = self._check
         chunks = {_chunk_of(_key(finding)) for finding in findings}
         outcomes, gone = [], []
         async with locked_policy(check.catalog, check.camera, _MARGINS) as (connection, policy):
-            named = await referenced_keys(connection, check.camera, sorted(chunks))
+            referenced = await referenced_keys(connection, check.camera, sorted(chunks))
             for finding in findings:
-                says = await self._objection(finding, named, policy)
-                if says is None:
+                text = await self._reason_to_keep(finding, referenced, policy)
+                if text is None:
                     gone.append(_key(finding))
-                outcomes.append(RepairOutcome(finding, says is None, says or "deleted"))
+                outcomes.append(RepairOutcome(finding, text is None, text or "deleted"))
             if gone:
                 await check.store.delete(gone)
         return outcomes
 
-    async def _objection(
-        self, finding: Inconsistency, named: set[str], policy: Policy
+    async def _reason_to_keep(
+        self, finding: Inconsistency, referenced: set[str], policy: Policy
     ) -> str | None:
-        """Look again; return why an object must stay, or None."""
-        mend, store = finding.repair, self._check.store
-        assert isinstance(mend, Delete)
+        """Check an object again; return why it must stay, or None."""
+        repair, store = finding.repair, self._check.store
+        assert isinstance(repair, Delete)
         try:
-            info = await store.head(mend.key)
+            info = await store.head(repair.key)
         except ObjectMissingError:
-            return None  # gone by another hand
-        if _chunk_of(mend.key) in named:
-            return "a row names it"
+            return None  # already deleted by someone else
+        if _chunk_of(repair.key) in referenced:
+            return "a row refers to it"
         if policy.held(self._check.camera, *_footage(info)):
-            return HELD
-        if mend.tombstoned:
+            return ON_LEGAL_HOLD
+        if repair.tombstoned:
             return None
         if not self._check.patience.is_abandoned(info.modified_ms):
-            return "it was written anew"
-        if parse_chunk_key(mend.key) is not None:
-            other = manifest_key(mend.key) if mend.key.endswith(".ts") else _chunk_of(mend.key)
+            return "it was written again"
+        if parse_chunk_key(repair.key) is not None:
+            other = (
+                manifest_key(repair.key) if repair.key.endswith(".ts") else _chunk_of(repair.key)
+            )
             try:
                 await store.head(other)
             except ObjectMissingError:
                 return None
-            return f"{other} stands now"
+            return f"{other} exists now"
         return None
 
 
@@ -172,7 +178,7 @@ def _key(finding: Inconsistency) -> str:
 
 
 def _footage(info: ObjectInfo) -> tuple[int, int]:
-    """Return from when to when an object's footage may reach (UTC, ms); all time where unknown."""
+    """Return the time that an object's footage may cover (UTC, ms). All time if unknown."""
     if (chunk := parse_chunk_key(info.key)) is not None:
         return chunk.window_start_ms, chunk.window_start_ms + LONGEST_CHUNK_MS
     try:
@@ -186,7 +192,7 @@ def _chunk_of(key: str) -> str:
     return key.removesuffix(".json") + ".ts" if key.endswith(".json") else key
 
 
-def _what(finding: Inconsistency) -> str:
+def _category(finding: Inconsistency) -> str:
     match finding.repair:
         case DropChunkRow() | Retire():
             return "chunk rows"

@@ -1,7 +1,8 @@
-"""Mending what the consistency check found, one camera at a time.
+"""Repairs what the consistency check found, one camera at a time.
 
-Fragments are announced as the healer does it; windows that the assembler takes for done are
-asked of the joiner; rows go through the index functions; deletions are remover.py's.
+Fragments are announced as the healer does. Where the assembler counts a window as done, the joiner
+is asked directly with `chunk-due`. Rows are written by the index functions, deletions by
+remover.py.
 """
 
 from agents.consistency.check import CameraCheck, CheckCounts
@@ -30,45 +31,46 @@ from domain.times import utc_ms
 from stores.catalog import index_chunks
 from stores.catalog.row_repair import delete_chunk_row, delete_fragment_rows
 from stores.objects import ObjectInfo
-from streams.sender import KafkaSender
+from streams.sender import EventSender
 
-MOST_ASKED = 1_000
-"""Fragments in one request to the joiner; the others come with the next."""
+MAX_FRAGMENTS_DUE = 1_000
+"""Fragments in one `chunk-due`. More fragments go into the next one."""
 
 
 class Repairer:
-    """Mends one camera. StoreErrors of S3, Kafka and the catalog pass through."""
+    """Repairs one camera. Raises StoreError if S3, Kafka or the catalog fails."""
 
-    def __init__(self, check: CameraCheck, sender: KafkaSender) -> None:
-        self._check, self._sender = check, sender
+    def __init__(self, check: CameraCheck, sender: EventSender) -> None:
+        self._check = check
+        self._sender = sender
         self._remover = Remover(check, sender)
         self._healer = Healer(check.store, utc_ms)
-        self._asked: list[tuple[Inconsistency, FragmentArrived]] = []
+        self._for_joiner: list[tuple[Inconsistency, FragmentArrived]] = []
 
     async def repair(self, finding: Inconsistency) -> list[RepairOutcome]:
-        """Repair a finding; returns the outcomes there are now, the others come at the end."""
+        """Repair a finding; return the outcomes known now. `finish` returns the others."""
         if finding.repair is None:
             return [RepairOutcome(finding, False, "cannot be repaired")]
-        if self._remover.takes(finding):
+        if self._remover.accept(finding):
             return []
         if isinstance(finding.repair, AskJoiner):
-            return await self._ask(finding)
+            return await self._collect_for_joiner(finding)
         try:
-            return [RepairOutcome(finding, True, await self._done(finding))]
+            return [RepairOutcome(finding, True, await self._apply(finding))]
         except LostBytesError as error:
             return [RepairOutcome(finding, False, str(error))]
         except ObjectMissingError:
-            return [RepairOutcome(finding, False, "an object went meanwhile; look again")]
+            return [RepairOutcome(finding, False, "an object was deleted since: check again")]
 
     async def finish(self, counts: CheckCounts) -> list[RepairOutcome]:
-        """Carry out what was put off; `counts` is all there is of the camera."""
-        return [*await self._flush(), *await self._remover.remove(counts)]
+        """Send and delete what was collected. `counts` are the totals of the camera."""
+        return [*await self._send_to_joiner(), *await self._remover.delete_collected(counts)]
 
-    async def _done(self, finding: Inconsistency) -> str:
+    async def _apply(self, finding: Inconsistency) -> str:
         check = self._check
         match finding.repair:
             case Announce(run, seq):
-                event = await self._event(run, seq)
+                event = await self._read_event(run, seq)
                 await self._sender.send(event)
                 return "its event was sent"
             case Reindex(chunk, replaces):
@@ -85,44 +87,44 @@ class Repairer:
                 return "written again from its chunk"
             case WriteManifest(chunk):
                 await write_manifest(check.store, chunk)
-                return "manifest written from its row"
+                return "manifest written from the row"
             case DropFragmentRow(run, seq):
                 await delete_fragment_rows(check.catalog, check.camera, run, [seq])
                 return "row removed"
         raise AssertionError(finding.repair)
 
-    async def _event(self, run: str, seq: int) -> FragmentArrived:
+    async def _read_event(self, run: str, seq: int) -> FragmentArrived:
         key = fragment_key(self._check.camera, run, seq)
         event = await self._healer.read_fragment(ObjectInfo(key, 0, {}))
         if event is None:
-            raise ObjectMissingError(f"{key} went, or does not say what it is.")
+            raise ObjectMissingError(f"{key} was deleted, or its metadata is invalid.")
         return event
 
-    # -- fragments that the assembler takes for joined
+    # -- fragments that the assembler counts as joined
 
     def _window(self, event: FragmentArrived) -> tuple[int, int]:
-        """Return start (UTC, ms) and length of the window that a fragment belongs to."""
+        """Return start (UTC, ms) and length (ms) of a fragment's window."""
         return self._check.lengths.window(event.start_ms)
 
-    async def _ask(self, finding: Inconsistency) -> list[RepairOutcome]:
+    async def _collect_for_joiner(self, finding: Inconsistency) -> list[RepairOutcome]:
         assert isinstance(finding.repair, AskJoiner)
         try:
-            event = await self._event(finding.repair.run, finding.repair.seq)
+            event = await self._read_event(finding.repair.run, finding.repair.seq)
         except ObjectMissingError as error:
             return [RepairOutcome(finding, False, str(error))]
         outcomes = []
-        if self._asked:
-            last = self._asked[-1][1]
+        if self._for_joiner:
+            last = self._for_joiner[-1][1]
             same = (last.run, self._window(last)) == (event.run, self._window(event))
-            if not same or len(self._asked) >= MOST_ASKED:
-                outcomes = await self._flush()
-        self._asked.append((finding, event))
+            if not same or len(self._for_joiner) >= MAX_FRAGMENTS_DUE:
+                outcomes = await self._send_to_joiner()
+        self._for_joiner.append((finding, event))
         return outcomes
 
-    async def _flush(self) -> list[RepairOutcome]:
-        if not self._asked:
+    async def _send_to_joiner(self) -> list[RepairOutcome]:
+        if not self._for_joiner:
             return []
-        first = self._asked[0][1]
+        first = self._for_joiner[0][1]
         start_ms, window_ms = self._window(first)
         due = ChunkDue(
             camera=first.camera,
@@ -133,12 +135,12 @@ class Repairer:
             form=VideoForm.model_validate(first.model_dump(include=set(VideoForm.model_fields))),
             fragments=[
                 FragmentRef.model_validate(event.model_dump(include=set(FragmentRef.model_fields)))
-                for _, event in self._asked
+                for _, event in self._for_joiner
             ],
         )
         await self._sender.send(due)
         outcomes = [
-            RepairOutcome(finding, True, "the joiner was asked") for finding, _ in self._asked
+            RepairOutcome(finding, True, "sent to the joiner") for finding, _ in self._for_joiner
         ]
-        self._asked = []
+        self._for_joiner = []
         return outcomes

@@ -1,6 +1,7 @@
-"""Writing objects again exactly as they were told: same name, same bytes, or not at all.
+"""Writes lost objects again, with the same name and the same bytes, or not at all.
 
-A chunk's name follows from its content, so writing it again harms nobody who writes it too.
+A chunk's name follows from its content. So it is safe if a joiner writes the same chunk at the
+same time.
 """
 
 import hashlib
@@ -12,30 +13,32 @@ from domain.consistency import manifest_fault
 from domain.errors import IntegrityError, ObjectMissingError, StoreError
 from domain.events import ChunkComplete, ManifestFragment, encode
 from domain.identity import fragment_key, manifest_key
-from stores import bucket_listing as bucket
+from stores import bucket_listing
 from stores.objects import ObjectStore
 
 
 class LostBytesError(StoreError):
-    """A fragment's bytes stand nowhere any more."""
+    """A fragment's bytes no longer exist anywhere."""
 
 
 async def restore_chunk(store: ObjectStore, chunk: ChunkComplete) -> None:
-    """Write a chunk's object and manifest; one fragment is in memory at a time.
+    """Write a chunk's object and manifest. One fragment is in memory at a time.
 
-    Each fragment comes from its own object, from what is sound of the chunk's, or from another
-    revision's. Raises LostBytesError, and writes nothing, where one stands nowhere.
+    Each fragment is read from its own object, from the undamaged part of the chunk, or from
+    another revision. Raises LostBytesError, and writes nothing, if a fragment exists nowhere.
     """
     others = [each async for each in other_chunks(store, chunk)]
-    await store.put_stream(chunk.object_key, _bytes(store, chunk, others))
+    await store.put_stream(chunk.object_key, _stream(store, chunk, others))
     await write_manifest(store, chunk)
 
 
 async def write_manifest(store: ObjectStore, chunk: ChunkComplete) -> None:
-    """Write the manifest, over whatever stands there; LostBytesError where it is not sound."""
+    """Write the manifest, replacing an existing one. Raises LostBytesError if it is invalid."""
     key = manifest_key(chunk.object_key)
     if fault := manifest_fault(key, chunk):
-        raise LostBytesError(f"what is known of {chunk.object_key} is no manifest: {fault}.")
+        raise LostBytesError(
+            f"the row of {chunk.object_key} does not make a valid manifest: {fault}."
+        )
     data = encode(chunk)
 
     async def once() -> AsyncIterator[bytes]:
@@ -46,7 +49,7 @@ async def write_manifest(store: ObjectStore, chunk: ChunkComplete) -> None:
 
 
 async def restore_fragment(store: ObjectStore, chunk: ChunkComplete, seq: int) -> None:
-    """Write a fragment's own object again from its chunk, with the metadata that it has."""
+    """Write a fragment's own object again from its chunk. Its metadata stay the same."""
     fragment = next(each for each in chunk.fragments if each.seq == seq)
     data = await store.get_verified(
         chunk.object_key,
@@ -64,8 +67,8 @@ async def restore_fragment(store: ObjectStore, chunk: ChunkComplete, seq: int) -
 
 
 async def other_chunks(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterator[ChunkComplete]:
-    """Yield other revisions, and windows of other lengths from the same start, that stand."""
-    async for info in bucket.objects_of_window(
+    """Yield the existing other revisions, and windows of other lengths with the same start."""
+    async for info in bucket_listing.objects_of_window(
         store, chunk.camera, chunk.run, chunk.window_start_ms
     ):
         if not info.key.endswith(".json"):
@@ -78,37 +81,37 @@ async def other_chunks(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterato
             yield other
 
 
-async def _bytes(
+async def _stream(
     store: ObjectStore, chunk: ChunkComplete, others: list[ChunkComplete]
 ) -> AsyncIterator[bytes]:
     whole = hashlib.sha256()
     for fragment in chunk.fragments:
-        data = await _fragment(store, chunk, fragment, others)
+        data = await _read_fragment(store, chunk, fragment, others)
         whole.update(data)
         yield data
     if whole.hexdigest() != chunk.sha256:
         raise LostBytesError(
-            f"the fragments of {chunk.object_key} do not make up the SHA-256 that it tells."
+            f"the fragments of {chunk.object_key} do not have the SHA-256 of its manifest."
         )
 
 
-async def _fragment(
+async def _read_fragment(
     store: ObjectStore,
     chunk: ChunkComplete,
     fragment: ManifestFragment,
     others: list[ChunkComplete],
 ) -> bytes:
-    places: list[tuple[str, int | None]] = [
+    sources: list[tuple[str, int | None]] = [
         (fragment_key(chunk.camera, chunk.run, fragment.seq), None),
         (chunk.object_key, fragment.offset),
     ]
     for other in others:
-        places += [
-            (other.object_key, held.offset)
-            for held in other.fragments
-            if (held.seq, held.sha256) == (fragment.seq, fragment.sha256)
+        sources += [
+            (other.object_key, entry.offset)
+            for entry in other.fragments
+            if (entry.seq, entry.sha256) == (fragment.seq, fragment.sha256)
         ]
-    for key, first in places:
+    for key, first in sources:
         try:
             return await store.get_verified(
                 key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
@@ -116,9 +119,9 @@ async def _fragment(
         except (ObjectMissingError, IntegrityError):
             continue
         except StoreError as error:
-            if first is None or "416" not in str(error):  # the object ends before the range
+            if first is None or "416" not in str(error):  # 416: the object ends before the range
                 raise
     raise LostBytesError(
-        f"the bytes of fragment {fragment.seq} of {chunk.camera} {chunk.run} stand nowhere any "
-        "more; bring the object back from a copy or an older version of the bucket."
+        f"the bytes of fragment {fragment.seq} of {chunk.camera} {chunk.run} no longer exist; "
+        "restore the object from a copy or from an older version in the bucket_listing."
     )

@@ -1,4 +1,4 @@
-"""Looking at fragments: each run's objects beside its rows, seq by seq, both in order."""
+"""Checks fragments: merges each run's objects and rows by seq, both in order."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -18,54 +18,60 @@ from domain.errors import InvalidIdError
 from domain.identity import check_run
 from domain.seqs import SeqRanges
 from domain.times import format_ms
-from stores import bucket_listing as bucket
-from stores.catalog import inventory as index
+from stores import bucket_listing
+from stores.catalog import inventory
 from stores.objects import ObjectInfo
 
-Side = tuple[int, ObjectInfo | None, IndexedFragment | None]
+SeqEntry = tuple[int, ObjectInfo | None, IndexedFragment | None]
+"""A seq with its object and its row, of which one may be missing."""
 
 
 class RunChecker:
-    """Looks at the fragments of one camera; `checked` is what its checked windows hold."""
+    """Checks the fragments of one camera. `checked` has the seqs of its checked windows, by run."""
 
     def __init__(self, check: CameraCheck, checked: Mapping[str, RunSeqs]) -> None:
-        self.store, self.catalog, self.camera = check.store, check.catalog, check.camera
-        self.scope, self.patience = check.scope, check.patience
+        self.store = check.store
+        self.catalog = check.catalog
+        self.camera = check.camera
+        self.scope = check.scope
+        self.patience = check.patience
         self.lengths = check.lengths
         self._checked = checked
         self._healer = Healer(self.store, lambda: check.patience.now_ms)
-        self.fragments = self.rows = self.in_work = 0
+        self.fragments = 0
+        self.rows = 0
+        self.in_work = 0
 
     async def findings(self) -> AsyncIterator[Inconsistency]:
         """Yield what is wrong with fragments that start in the scope."""
-        known = await index.known_runs(self.catalog, self.camera, self.scope.from_ms)
-        names = {name async for name in bucket.runs(self.store, self.camera)}
+        known = await inventory.known_runs(self.catalog, self.camera, self.scope.from_ms)
+        names = {name async for name in bucket_listing.runs(self.store, self.camera)}
         for run in sorted(names | known.keys()):
             try:
                 check_run(run)
             except InvalidIdError:
-                yield self._unknown(f"fragments/{self.camera}/{run}/", None)
+                yield self._unknown_object(f"fragments/{self.camera}/{run}/", None)
                 continue
             if run in known and known[run].ended_before and run not in self._checked:
-                continue  # it ended before the scope begins
-            view = await self._view(run)
-            async for seq, info, row in self._sides(run):
+                continue  # it ended before the scope
+            view = await self._run_view(run)
+            async for seq, info, row in self._merge_by_seq(run):
                 if seq < 0 and info is not None:
-                    yield self._unknown(info.key, info)
+                    yield self._unknown_object(info.key, info)
                     continue
-                async for finding in self._fragment(view, seq, info, row):
+                async for finding in self._check_fragment(view, seq, info, row):
                     yield finding
 
-    async def _view(self, run: str) -> RunView:
+    async def _run_view(self, run: str) -> RunView:
         scope = self.scope
         elsewhere = (
-            await index.seqs_in_chunks(
+            await inventory.seqs_in_chunks(
                 self.catalog, self.camera, [run], but=(scope.from_ms, scope.to_ms)
             )
         ).get(run)
         until_ms = self.patience.now_ms - self.patience.settle_ms
-        graves = await index.deleted_fragments(self.catalog, self.camera, [run], until_ms)
-        buried, dying = graves.get(run, (SeqRanges(), SeqRanges()))
+        tombstones = await inventory.deleted_fragments(self.catalog, self.camera, [run], until_ms)
+        buried, dying = tombstones.get(run, (SeqRanges(), SeqRanges()))
         view = RunView(self.camera, run, tombstoned=buried, just_tombstoned=dying)
         for each in (self._checked.get(run), elsewhere):
             if each is None:
@@ -78,7 +84,7 @@ class RunChecker:
             )
         return view
 
-    async def _fragment(
+    async def _check_fragment(
         self, view: RunView, seq: int, info: ObjectInfo | None, row: IndexedFragment | None
     ) -> AsyncIterator[Inconsistency]:
         self.fragments += info is not None
@@ -90,40 +96,42 @@ class RunChecker:
         self.in_work += in_work
         for finding in findings:
             if info is not None and isinstance(finding.repair, Announce | AskJoiner):
-                placed = await self._placed(finding, info)
-                if placed is not None:
-                    yield placed
+                dated = await self._with_time(finding, info)
+                if dated is not None:
+                    yield dated
             else:
                 yield finding
 
-    async def _placed(self, finding: Inconsistency, info: ObjectInfo) -> Inconsistency | None:
-        """Return the finding with the fragment's time, or None where it is none after all."""
+    async def _with_time(self, finding: Inconsistency, info: ObjectInfo) -> Inconsistency | None:
+        """Return the finding with the fragment's time, or None if it is not a finding."""
         event = await self._healer.read_fragment(info)
         if event is None:
-            says = "its object's metadata does not say which fragment it is, or says it wrongly"
-            return replace(finding, kind="fragment-unreadable", text=says, repair=None)
+            text = "its object's metadata are missing or wrong"
+            return replace(finding, kind="fragment-unreadable", text=text, repair=None)
         if not self.scope.from_ms <= event.start_ms < self.scope.to_ms:
             return None
-        held = await index.seqs_in_chunks(self.catalog, self.camera, [event.run])
-        if event.run in held and event.seq in held[event.run].seqs:
-            self.in_work += 1  # its chunk came while it was looked for
+        joined = await inventory.seqs_in_chunks(self.catalog, self.camera, [event.run])
+        if event.run in joined and event.seq in joined[event.run].seqs:
+            self.in_work += 1  # its chunk was indexed during the check
             return None
         finding = replace(finding, at_ms=event.start_ms)
         window_ms = self.lengths.at(event.start_ms)
-        if await index.covering_chunk_deleted(
+        if await inventory.covering_chunk_deleted(
             self.catalog, self.camera, event.run, event.start_ms, window_ms
         ):
-            says = f"the chunk of its time ({format_ms(event.start_ms)}) was deleted; it stands"
-            return replace(finding, kind="tombstoned-stands", text=says, repair=None)
+            text = (
+                f"the chunk of its time ({format_ms(event.start_ms)}) was deleted, it still exists"
+            )
+            return replace(finding, kind="tombstoned-stands", text=text, repair=None)
         return finding
 
-    async def _sides(self, run: str) -> AsyncIterator[Side]:
-        """Yield objects and rows side by side, by seq; seq -1 for an object that is neither."""
-        rows = index.fragment_rows(self.catalog, self.camera, run)
+    async def _merge_by_seq(self, run: str) -> AsyncIterator[SeqEntry]:
+        """Yield objects and rows merged by seq. Seq -1: an object that is not a fragment."""
+        rows = inventory.fragment_rows(self.catalog, self.camera, run)
         row = await anext(rows, None)
-        async for seq, info in bucket.fragments(self.store, self.camera, run):
+        async for seq, info in bucket_listing.fragments(self.store, self.camera, run):
             if seq is None:
-                if not bucket.is_run_end(self.camera, run, info.key):
+                if not bucket_listing.is_run_end(self.camera, run, info.key):
                     yield -1, info, None
                 continue
             while row is not None and row.seq < seq:
@@ -138,12 +146,12 @@ class RunChecker:
             yield row.seq, None, row
             row = await anext(rows, None)
 
-    def _unknown(self, key: str, info: ObjectInfo | None) -> Inconsistency:
+    def _unknown_object(self, key: str, info: ObjectInfo | None) -> Inconsistency:
         old = info is not None and self.patience.is_abandoned(info.modified_ms)
         return Inconsistency(
             "object-unknown",
             self.camera,
-            f"{key} is no fragment",
+            f"{key} is not a fragment",
             key=key,
             repair=Delete(key, tombstoned=False) if old else None,
         )

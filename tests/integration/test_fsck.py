@@ -188,7 +188,7 @@ async def test_bytes_that_stand_nowhere_are_told_and_nothing_is_written(at: Plac
     await at.store.delete([chunks[1].object_key, fragment_key(at.camera, chunks[1].run, 6)])
     outcomes, _ = await at.check(repair=True)
     assert [each.finding.kind for each in outcomes] == ["manifest-without-object"]
-    assert not outcomes[0].repaired and "fragment 6" in outcomes[0].says
+    assert not outcomes[0].repaired and "fragment 6" in outcomes[0].text
     assert chunks[1].object_key not in await at.keys()
 
 
@@ -292,7 +292,7 @@ async def test_more_than_half_is_never_deleted(at: Place) -> None:
     outcomes, _ = await at.check(repair=True)
     refused = [each for each in outcomes if isinstance(each.finding.repair, Delete)]
     assert len(refused) == 4
-    assert all(not each.repaired and "more than half" in each.says for each in refused)
+    assert all(not each.repaired and "more than half" in each.text for each in refused)
     assert await at.keys() == before
 
 
@@ -303,7 +303,7 @@ async def test_a_legal_hold_keeps_what_is_tombstoned(at: Place) -> None:
     await index_deleted(at.catalog, [_buried(chunks[0]), _fragments_buried(chunks[0])])
     before = await at.keys()
     outcomes, _ = await at.check(repair=True)
-    kept = {each.finding.key for each in outcomes if each.says == "a legal hold keeps it"}
+    kept = {each.finding.key for each in outcomes if each.text == "a legal hold covers it"}
     assert {chunks[0].object_key, fragment_key(at.camera, chunks[0].run, 0)} <= kept
     assert kept <= set(await at.keys())
     await lift_hold(at.catalog, number, "court", now_ms())
@@ -338,7 +338,7 @@ async def test_an_orphan_goes_after_a_day_and_not_before(at: Place) -> None:
     ]
     assert key in await at.keys()
     outcomes, _ = await at.check(repair=True, later_ms=LATER_MS)
-    assert [each.says for each in outcomes] == ["deleted"]
+    assert [each.text for each in outcomes] == ["deleted"]
     assert key not in await at.keys()
     assert await at.kinds(later_ms=LATER_MS, bytes=True) == []
 
@@ -363,9 +363,9 @@ async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> Non
     ):
         remover = Remover(each, at.sent)  # type: ignore[arg-type]
         mend = Delete(key, tombstoned=False)
-        assert remover.takes(Inconsistency("object-unknown", at.camera, "", repair=mend))
-        said += [outcome.says for outcome in await remover.remove(counts)]
-    assert said == ["a row names it", "a row names it", "it was written anew"]
+        assert remover.accept(Inconsistency("object-unknown", at.camera, "", repair=mend))
+        said += [outcome.text for outcome in await remover.delete_collected(counts)]
+    assert said == ["a row refers to it", "a row refers to it", "it was written again"]
     assert len(await at.keys()) == 15 + 6
 
 
@@ -379,7 +379,7 @@ async def test_a_row_without_object_of_a_fragment_goes_after_a_day(at: Place) ->
     assert [each.finding.kind for each in rows] == ["fragment-row-without-object"]
     assert rows[0].finding.repair is None
     outcomes, _ = await at.check(repair=True, later_ms=LATER_MS)
-    assert [each.says for each in outcomes if each.finding.seq == 17] == ["row removed"]
+    assert [each.text for each in outcomes if each.finding.seq == 17] == ["row removed"]
     assert await at.count("fragments") == 2
 
 

@@ -130,7 +130,7 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
     assert done.held >= under_way
     assert kinds(await at.keys()) == (17, 8)
     outcomes = await fsck_deletes(at, await at.keys())
-    assert {outcome.says for outcome in outcomes} == {"a legal hold keeps it"}
+    assert {outcome.text for outcome in outcomes} == {"a legal hold covers it"}
     assert kinds(await at.keys()) == (17, 8), "neither does the consistency check"
     await lift_hold(at.catalog, number, "Ann", 1)
     await enforce(at)
@@ -144,10 +144,12 @@ async def fsck_deletes(at: Place, keys: list[str]) -> list[RepairOutcome]:
     remover = Remover(check, Never())  # type: ignore[arg-type]
     for key in keys:
         mend = Delete(key, tombstoned=True)
-        assert remover.takes(
+        assert remover.accept(
             Inconsistency("tombstoned-stands", at.camera, "", key=key, repair=mend)
         )
-    return await remover.remove(CheckCounts(fragments=1_000, chunk_objects=1_000, manifests=1_000))
+    return await remover.delete_collected(
+        CheckCounts(fragments=1_000, chunk_objects=1_000, manifests=1_000)
+    )
 
 
 class Never:
@@ -160,7 +162,7 @@ async def test_the_consistency_check_obeys_the_holds_times(at: Place) -> None:
     await at.execute("DELETE FROM chunks")
     keys = [chunk.object_key for chunk in chunks]
     *_, before = [await fsck_deletes(at, [key]) for key in keys]
-    assert [outcome.says for outcome in before] == ["deleted"]
+    assert [outcome.text for outcome in before] == ["deleted"]
     assert await at.store.head(keys[0])
     assert chunks[3].object_key not in await at.keys()
 
