@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from bench.footage import told
-from bench.reel import FPS, HEIGHT, WIDTH, Cut
 from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId, new_run_id
 from edge_bridge.spool.spool import Spool
+from harness.footage import told
+from harness.noise_footage import FPS, HEIGHT, WIDTH, Cut
 
 _TICKS_MS = 90
 

@@ -24,10 +24,10 @@ from typing import Any
 
 import yaml
 
-from bench import reel
-from bench.usage import Usage, usage
 from domain.errors import VigilError
 from edge_bridge.spool.files import FragmentFiles
+from harness import noise_footage as reel
+from harness.usage import Usage, usage
 from local.cameras import Cameras
 from local.folder import DataFolder
 from local.ports import HOST, Ports

@@ -25,13 +25,13 @@ from typing import Any
 import av
 import numpy as np
 
-from bench.detect_material import RUN, Reel, encoded, street, write_model
 from domain.errors import VigilError
 from edge_bridge.config.inference import GpuConfig, InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, DecodedFrame
 from edge_bridge.inference.detectors import build
 from edge_bridge.inference.ipc import WorkerChannel
 from edge_bridge.inference.worker import InferenceWorker
+from harness.detector_material import RUN, Reel, encoded, street, write_model
 from vision.detector import BgrImage
 from vision.onnx_detector import OnnxDetector
 

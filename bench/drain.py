@@ -22,13 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from bench import reel
 from bench.backlog import fill, id_of, waiting
-from bench.cloudlet import Cloudlet, Standing, drained, need, said, standing
-from bench.fault_proxy import FaultProxy
-from bench.figures import spread
-from bench.site import NumberedEdge, NumberedEyes, started
-from bench.surroundings import environment, say
 from domain.errors import VigilError
 from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId
@@ -36,6 +30,12 @@ from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.spool.thread import SpoolAccess, SpoolThread
+from harness import noise_footage as reel
+from harness.edge_cloud import Cloudlet, Standing, drained, need, said, standing
+from harness.environment import environment, say
+from harness.fault_proxy import FaultProxy
+from harness.figures import spread
+from harness.numbered_edge import NumberedEdge, NumberedEyes, started
 from media.fragmenter import FragmentLimits
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore

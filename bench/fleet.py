@@ -19,12 +19,12 @@ from typing import Any
 import psutil
 from aiokafka import AIOKafkaProducer
 
-from bench import lag
-from bench.cost import cpu_s
 from bench.fleet_feed import Feeder
-from bench.surroundings import own_services, say
-from bench.workers import Workers
 from domain.errors import VigilError
+from harness import lag
+from harness.cpu_cost import cpu_s
+from harness.environment import own_services, say
+from harness.workers import Workers
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
 from streams.settings import Settings

@@ -25,11 +25,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import reel
-from bench.surroundings import own_services, say
 from domain.errors import VigilError
 from domain.events import ChunkDue, FragmentRef, VideoForm, encode
 from domain.identity import fragment_key, new_run_id
+from harness import noise_footage as reel
+from harness.environment import own_services, say
 from local.folder import project_root
 from stores.objects import ObjectStore
 from streams.settings import get_settings
@@ -201,7 +201,7 @@ class _Joiner:
     @classmethod
     async def start(cls) -> "_Joiner":
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.joining"),
+            *(sys.executable, "-m", "bench.join_process"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=project_root(),

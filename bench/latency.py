@@ -19,10 +19,10 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer
 
-from bench.figures import spread
 from domain.errors import InvalidEventError, VigilError
 from domain.events import FragmentArrived, parse
 from domain.times import utc_ms
+from harness.figures import spread
 from local.stack import read_env
 from streams.topics import FRAGMENT_ARRIVED
 

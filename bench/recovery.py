@@ -21,9 +21,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from bench.recovery_watch import WITHIN_S, Feed, Group, Watched
-from bench.surroundings import own_services, say
-from bench.workers import Workers
 from domain.errors import VigilError
+from harness.environment import own_services, say
+from harness.workers import Workers
 from local.folder import DataFolder
 from local.ports import Ports
 from streams.settings import Settings, get_settings

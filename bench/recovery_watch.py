@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from bench import lag
-from bench.stream_load import DURATION_MS, fragments
 from domain.errors import VigilError
 from domain.events import FragmentArrived, encode
+from harness import lag
+from harness.fragment_load import DURATION_MS, fragments
 from streams.settings import Settings
 from streams.topics import FRAGMENT_ARRIVED
 

@@ -26,9 +26,6 @@ import psutil
 import yaml
 
 from bench.backlog import waiting
-from bench.reel import Cut
-from bench.site import FPS, write_clip
-from bench.surroundings import say
 from domain.errors import VigilError
 from domain.events import FragmentArrived
 from domain.events.registry import encode
@@ -38,6 +35,9 @@ from edge_bridge.spool.files import tail_of
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.rows import FragmentState, SpooledFragment
 from edge_bridge.spool.spool import open_spool
+from harness.environment import say
+from harness.noise_footage import Cut
+from harness.numbered_edge import FPS, write_clip
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from local.program import Program, vigil

@@ -25,10 +25,10 @@ from typing import Any
 import psutil
 from aiokafka import AIOKafkaProducer
 
-from bench.stream_load import Timed, fragments
-from bench.surroundings import own_services, say
 from domain.errors import VigilError
 from domain.events import encode
+from harness.environment import own_services, say
+from harness.fragment_load import Timed, fragments
 from local.folder import cache_dir, project_root
 from local.ports import HOST
 from local.program import worker

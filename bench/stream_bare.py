@@ -5,8 +5,8 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer
 
-from bench.stream_load import Timed
 from domain.events import parse
+from harness.fragment_load import Timed
 
 
 async def _run(brokers: str, topic: str, total: int) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from quixstreams import Application, State
 
-from bench.stream_load import Timed
 from domain.camera_windows import CameraWindows
 from domain.events import FragmentArrived, encode, parse
 from domain.windows import WindowRules
+from harness.fragment_load import Timed
 
 
 def _run(brokers: str, source: str, total: int, folder: Path) -> None:

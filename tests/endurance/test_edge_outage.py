@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.kill import killed
-from bench.kill_child import PICTURES
+from harness.kill.edge_process import PICTURES
+from harness.kill.kill import killed
 from local.folder import project_root
 from local.program import vigil
 from tests.conftest import Services

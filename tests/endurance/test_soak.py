@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import soak
+from harness.soak import soak
 
 POOLS_GROW = 24
 """Threads of pools and connections that are made when they are first needed: up to 16 uploads at

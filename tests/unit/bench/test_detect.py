@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bench import detect
-from bench.detect_material import FPS, encoded, street, write_model
 from domain.errors import VigilError
+from harness.detector_material import FPS, encoded, street, write_model
 from vision.onnx_detector import load
 
 

@@ -4,12 +4,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.backlog import fill, id_of, waiting
-from bench.cloudlet import Standing, StandingRun
 from bench.drain import Watch, compare
-from bench.reel import Cut
 from domain.events import FragmentArrived, RunEnded
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.spool import open_spool
+from harness.edge_cloud import Standing, StandingRun
+from harness.noise_footage import Cut
 
 CAMERAS = ("bench/drain/cam-0", "bench/drain/cam-1")
 CUTS = (Cut(0, b"G" * 1_880, 90_000, 4_000), Cut(1, b"G" * 3_760, 450_000, 2_000))

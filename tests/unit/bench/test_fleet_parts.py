@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bench.cost import cpu_s
 from bench.fleet import slope
 from bench.fleet_feed import EACH, Feeder
 from domain.events import ChunkComplete, Detection, FragmentArrived, parse
 from domain.windows import WindowRules
+from harness.cpu_cost import cpu_s
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 

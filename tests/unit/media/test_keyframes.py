@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.footage import film
 from domain.errors import MediaError
+from harness.footage import film
 from media import mpegts
 from media.keyframes import index
 

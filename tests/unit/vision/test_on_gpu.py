@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from bench.detect_material import street, write_model
+from harness.detector_material import street, write_model
 from vision.detector import BgrImage, DetectedObject
 from vision.gpu import CUDA, TENSORRT, GpuOptions
 from vision.onnx_detector import load

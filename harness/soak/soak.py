@@ -30,15 +30,15 @@ import psutil
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.cloudlet import Cloudlet, drained, need, standing
-from bench.detect_material import write_model
-from bench.fault_proxy import FaultProxy
-from bench.soak_figures import Look, figures
-from bench.surroundings import environment, say
-from bench.usage import Usage, usage
 from domain.errors import VigilError
 from domain.events import Detection, FragmentArrived
 from edge_bridge.config.inference import HOG
+from harness.detector_material import write_model
+from harness.edge_cloud import Cloudlet, drained, need, standing
+from harness.environment import environment, say
+from harness.fault_proxy import FaultProxy
+from harness.soak.figures import Look, figures
+from harness.usage import Usage, usage
 from local.cameras import Camera, Cameras
 from local.clips import CLIPS, prepare
 from local.folder import DataFolder

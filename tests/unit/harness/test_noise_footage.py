@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import reel
 from bench.recovery import Kill, _summed
 from bench.recovery_watch import value
+from harness import noise_footage as reel
 from media.keyframes import index
 
 

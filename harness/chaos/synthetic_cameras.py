@@ -13,12 +13,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.entrance import Entrance
-from bench.footage import film
 from domain.errors import StoreError
 from domain.events import Detection, Event, FragmentArrived, RunEnded, RunStarted, encode
 from domain.events.detections import DetectionFrame, FoundObject
 from domain.identity import fragment_key, new_run_id, run_end_key
+from harness.event_feeder import Entrance
+from harness.footage import film
 from stores.objects import ObjectStore
 from streams.topics import FRAGMENT_ARRIVED
 

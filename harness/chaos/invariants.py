@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bench.cameras import Run
-from bench.footage import FPS, numbers
 from domain.errors import StoreError
 from domain.events import ChunkComplete
+from harness.chaos.synthetic_cameras import Run
+from harness.footage import FPS, numbers
 from stores.catalog import Catalog
 from stores.objects import ObjectStore
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import av
 
-from bench.footage import HEIGHT, WIDTH, drawn
 from domain.events import Detection, DetectionFrame
 from domain.events.detections import FoundObject
 from domain.events.registry import encode
@@ -16,6 +15,7 @@ from edge_bridge.edge import Edge
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference_manager import InferenceManager
 from edge_bridge.spool.thread import SpoolThread
+from harness.footage import HEIGHT, WIDTH, drawn
 
 FPS = 10
 GOP = 10

@@ -8,9 +8,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from bench.fault_proxy import FAULTS, FaultProxy
-from bench.faults import Planned
-from bench.workers import Workers
+from harness.chaos.fault_plan import Planned
+from harness.fault_proxy import FAULTS, FaultProxy
+from harness.workers import Workers
 from local.stack import Stack
 
 

@@ -26,16 +26,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench.cloudlet import Cloudlet, Standing, drained, standing
-from bench.footage import numbers
-from bench.kill_child import CLIP_PICTURES, FPS, PICTURES, Orders, main
-from bench.kill_marks import PHASES, Marks, Phase
-from bench.kill_verdict import Of, Stored, Told, compare
-from bench.site import write_clip
-from bench.surroundings import environment, say
 from domain.errors import VigilError
 from domain.events import AnyEvent
 from domain.identity import fragment_key
+from harness.edge_cloud import Cloudlet, Standing, drained, standing
+from harness.environment import environment, say
+from harness.footage import numbers
+from harness.kill.edge_process import CLIP_PICTURES, FPS, PICTURES, Orders, main
+from harness.kill.invariants import Of, Stored, Told, compare
+from harness.kill.marks import PHASES, Marks, Phase
+from harness.numbered_edge import write_clip
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -200,7 +200,7 @@ def _drain(orders: Orders) -> None:
 
 def _context() -> "multiprocessing.context.ForkServerContext":
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.kill_child"])
+    context.set_forkserver_preload(["harness.kill.edge_process"])
     return context
 
 

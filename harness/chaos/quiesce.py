@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench import lag, verdict
-from bench.cameras import Run
-from bench.entrance import Entrance
 from domain.events import Healed, parse
+from harness import lag
+from harness.chaos import invariants as verdict
+from harness.chaos.synthetic_cameras import Run
+from harness.event_feeder import Entrance
 from local.folder import project_root
 from local.program import vigil
 from stores.catalog import Catalog

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.fault_proxy import Fault, FaultProxy
-from bench.site import NumberedEdge
 from domain.errors import VigilError
 from domain.times import utc_ms
+from harness.fault_proxy import Fault, FaultProxy
+from harness.numbered_edge import NumberedEdge
 
 OTHERS: tuple[tuple[Fault, float], ...] = (
     ("flaky", 0.3), ("slow", 1.0), ("hang", 1.0), ("error", 1.0), ("busy", 1.0), ("expired", 1.0),

@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.kill_marks import Marks
 from domain.events import Detection, DetectionFrame, FragmentArrived, RunStarted
 from domain.events.registry import encode
 from domain.times import utc_ms
@@ -40,6 +39,7 @@ from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
+from harness.kill.marks import Marks
 from media.fragmenter import FragmentLimits
 from media.packet import AnyPacket
 from stores.aws import AwsEndpoint

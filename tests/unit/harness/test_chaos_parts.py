@@ -3,8 +3,8 @@
 import itertools
 import random
 
-from bench.faults import plan
-from bench.footage import FPS, film, numbers
+from harness.chaos.fault_plan import plan
+from harness.footage import FPS, film, numbers
 from media.keyframes import index
 
 WORKERS = ["relay", "assemble-0", "assemble-1", "heal-0", "join-0", "index-0"]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.soak_figures import Look, figures
-from bench.usage import Usage
 from domain.errors import VigilError
+from harness.soak.figures import Look, figures
+from harness.usage import Usage
 
 
 def used(cpu_s: float, memory_mib: float, threads: int, files: int) -> Usage:

@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from bench.cloudlet import Standing
-from bench.footage import numbers
 from domain.errors import VigilError
 from domain.events import AnyEvent, Detection
+from harness.edge_cloud import Standing
+from harness.footage import numbers
 from stores.objects import ObjectStore
 
 Told = Mapping[tuple[str, str], Sequence[tuple[int, int]]]

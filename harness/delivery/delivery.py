@@ -23,11 +23,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench import lag
-from bench.stream_load import fragments
-from bench.surroundings import own_services, say
 from domain.errors import VigilError
 from domain.events import encode
+from harness import lag
+from harness.environment import own_services, say
+from harness.fragment_load import fragments
 from local.folder import DataFolder
 from local.program import Program, worker
 from streams.settings import Settings, get_settings
@@ -132,7 +132,9 @@ class Round:
         """Start a worker, or start it again."""
         if name not in self._programs:
             env = {**os.environ, "VIGIL_WORKER_INSTANCE": name}
-            self._programs[name] = Program(name, worker("bench.counting"), self._data, env)
+            self._programs[name] = Program(
+                name, worker("harness.delivery.counting_worker"), self._data, env
+            )
         await asyncio.to_thread(self._programs[name].launch)
 
     async def kill(self, name: str) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bench.fault_proxy import EXPIRED_KEY, FAULTS, SLOW_BYTES_S, Fault, FaultProxy
+from harness.fault_proxy import EXPIRED_KEY, FAULTS, SLOW_BYTES_S, Fault, FaultProxy
 from tests.waiting import wait_for
 
 

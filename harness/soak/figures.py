@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.usage import Usage
 from domain.errors import VigilError
+from harness.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

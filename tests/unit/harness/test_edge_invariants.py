@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.cloudlet import Standing, StandingRun, said
-from bench.footage import film
-from bench.kill_child import PICTURES
-from bench.kill_verdict import BEING_WRITTEN, Of, Stored, Told, compare
-from bench.outage_verdict import Seen, count_answered, count_frames, count_underway
 from domain.events import AnyEvent, Detection, DetectionFrame, FragmentArrived, RunEnded
+from harness.edge_cloud import Standing, StandingRun, said
+from harness.footage import film
+from harness.kill.edge_process import PICTURES
+from harness.kill.invariants import BEING_WRITTEN, Of, Stored, Told, compare
+from harness.outage.invariants import Seen, count_answered, count_frames, count_underway
 
 CAMERA = "bench/kill/cam-0"
 RUN = "01931111-1111-7111-8111-111111111111"

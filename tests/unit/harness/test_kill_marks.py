@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.kill_marks import PHASES, Marks
+from harness.kill.marks import PHASES, Marks
 
 
 def die_within(path: Path) -> None:

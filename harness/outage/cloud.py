@@ -13,8 +13,8 @@ from typing import Self
 
 import aiohttp
 
-from bench.workers import Workers
 from domain.errors import VigilError
+from harness.workers import Workers
 from local import s3
 from local.demo_catalog import ask_catalog
 from local.folder import DataFolder

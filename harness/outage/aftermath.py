@@ -8,11 +8,14 @@ from typing import Any
 
 import aiohttp
 
-from bench import lag, verdict
-from bench.cameras import Run
-from bench.cloudlet import Standing, said, standing
-from bench.outage_cloud import OutageCloud
-from bench.outage_verdict import (
+from domain.events import AnyEvent, parse
+from harness import lag
+from harness.chaos import invariants as verdict
+from harness.chaos.quiesce import Settling
+from harness.chaos.synthetic_cameras import Run
+from harness.edge_cloud import Standing, said, standing
+from harness.outage.cloud import OutageCloud
+from harness.outage.invariants import (
     Api,
     Told,
     count_answered,
@@ -20,8 +23,6 @@ from bench.outage_verdict import (
     count_underway,
     in_fragments,
 )  # fmt: skip
-from bench.settling import Settling
-from domain.events import AnyEvent, parse
 from stores.catalog import Catalog
 from stores.objects import ObjectStore
 from stores.queue import Queue

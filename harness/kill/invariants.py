@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.cloudlet import Standing, said
-from bench.kill_child import PICTURES, Word
 from domain.events import AnyEvent, Detection
 from domain.seqs import SeqRanges
+from harness.edge_cloud import Standing, said
+from harness.kill.edge_process import PICTURES, Word
 
 Of = tuple[str, str]
 """Camera and run."""

@@ -23,19 +23,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench import reel
-from bench.cloudlet import Standing, need
-from bench.fault_proxy import EXPIRED_KEY, FaultProxy
-from bench.figures import spread
-from bench.outage_after import Afterwards
-from bench.outage_cloud import OutageCloud, open_stack
-from bench.outage_faults import CALM_S, OTHERS, Failing
-from bench.site import FPS, NumberedEdge, started, write_clip
-from bench.surroundings import SHORT_WINDOWS, environment, say
 from domain.errors import VigilError
 from domain.identity import fragment_key
 from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
+from harness import noise_footage as reel
+from harness.edge_cloud import Standing, need
+from harness.environment import SHORT_WINDOWS, environment, say
+from harness.fault_proxy import EXPIRED_KEY, FaultProxy
+from harness.figures import spread
+from harness.numbered_edge import FPS, NumberedEdge, started, write_clip
+from harness.outage.aftermath import Afterwards
+from harness.outage.cloud import OutageCloud, open_stack
+from harness.outage.faults import CALM_S, OTHERS, Failing
 from local.cameras import Cameras
 from media.fragmenter import FragmentLimits
 from stores.objects import ObjectStore

@@ -21,18 +21,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from bench import lag, verdict
-from bench.breaking import Breaker
-from bench.cameras import CALM, Chances, SyntheticCamera, Tally
-from bench.entrance import Entrance
-from bench.fault_proxy import FaultProxy
-from bench.faults import Planned, plan
-from bench.pauses import Pauses
-from bench.settling import Settling
-from bench.surroundings import SHORT_WINDOWS, say, services
-from bench.workers import RELAY, Workers
 from domain.errors import VigilError
 from domain.times import utc_ms
+from harness import lag
+from harness.chaos import invariants as verdict
+from harness.chaos.fault_injector import Breaker
+from harness.chaos.fault_plan import Planned, plan
+from harness.chaos.pauses import Pauses
+from harness.chaos.quiesce import Settling
+from harness.chaos.synthetic_cameras import CALM, Chances, SyntheticCamera, Tally
+from harness.environment import SHORT_WINDOWS, say, services
+from harness.event_feeder import Entrance
+from harness.fault_proxy import FaultProxy
+from harness.workers import RELAY, Workers
 from local.stack import Stack
 from stores.catalog import Catalog, add_camera, migrate
 from stores.objects import ObjectStore

@@ -1,0 +1,1 @@
+"""Everything fails at once: synthetic cameras, planned faults, invariants afterwards."""

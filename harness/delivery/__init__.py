@@ -1,0 +1,1 @@
+"""Workers are killed and replaced: is an event lost or handled twice?"""

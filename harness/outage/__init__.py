@@ -1,0 +1,1 @@
+"""The line, S3 and SQS fail in turn."""

@@ -1,0 +1,1 @@
+"""Memory, threads and open files of a long run."""
