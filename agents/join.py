@@ -16,7 +16,7 @@ from agents.joining.join_errors import NothingToJoinError, WindowDeletedError
 from agents.joining.joiner import Joiner
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue
-from domain.rewindow import as_cut
+from domain.rechunk import in_existing_windows
 from domain.times import utc_ms
 from stores.catalog.rechunk import chunks_of_other_length
 from streams import codec, logs, topics
@@ -87,7 +87,7 @@ async def _in_existing_windows(event: ChunkDue) -> list[ChunkDue]:
     existing = await app.retry(
         lambda: chunks_of_other_length(opened_catalog, event), what="read windows"
     )
-    return as_cut(event, existing)
+    return in_existing_windows(event, existing)
 
 
 async def _join(event: ChunkDue) -> None:

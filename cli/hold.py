@@ -5,7 +5,7 @@ import asyncio
 
 from cli.retention import current_user
 from domain.errors import ConfigError
-from domain.retention import Hold, check_scope
+from domain.retention import LegalHold, check_scope
 from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog
 from stores.catalog.retention_rules import add_hold, lift_hold, list_holds
@@ -43,7 +43,7 @@ def run_add(args: argparse.Namespace) -> int:
     if not 1 <= len(args.why.strip()) <= 500 or not 1 <= len(args.who.strip()) <= 100:
         raise ConfigError("--why has 1 to 500 characters, --who 1 to 100.")
     to_ms = parse_ms(args.to) if args.to else None
-    hold = Hold(check_scope(args.scope), parse_ms(args.from_), to_ms)
+    hold = LegalHold(check_scope(args.scope), parse_ms(args.from_), to_ms)
     if to_ms is not None and to_ms <= hold.from_ms:
         raise ConfigError("--from must be before --to.")
 

@@ -14,7 +14,7 @@ from cli.passes import check_every, passes
 from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.lifecycle import lifecycle
-from domain.retention import DAY_MS, MAX_DAYS, Margins, Rule, check_scope, covers
+from domain.retention import DAY_MS, MAX_DAYS, Margins, RetentionRule, check_scope, covers
 from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, known_cameras, retention_rules
 from stores.catalog import retention as book
@@ -75,7 +75,7 @@ def run_set(args: argparse.Namespace) -> int:
         raise ConfigError("--who has 1 to 100 characters.")
     if not 1 <= args.days <= MAX_DAYS:
         raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
-    rule = Rule(check_scope(args.scope), args.days)
+    rule = RetentionRule(check_scope(args.scope), args.days)
 
     async def setting() -> None:
         async with _catalog() as catalog:

@@ -1,4 +1,4 @@
-"""What a chunk is made of: its digest, its manifest, its revisions."""
+"""What a chunk is made of: its digest, its fragments, its gaps."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,40 +8,40 @@ from domain.seqs import SeqRanges
 
 
 def digest_of(camera: str, run: str, fragments: Sequence[FragmentRef]) -> str:
-    """Return 32 hex digits that follow from the ordered fragment ids and hashes alone."""
+    """Return 32 hex digits that depend only on the ordered fragment ids and hashes."""
     state = hashlib.sha256(f"{camera}/{run}\n".encode())
     for fragment in fragments:
         state.update(f"{fragment.seq} {fragment.sha256}\n".encode())
     return state.hexdigest()[:32]
 
 
-def merged(standing: ChunkComplete | None, due: ChunkDue) -> list[FragmentRef]:
-    """Return the fragments that the chunk shall hold, in order: those it holds and those due.
+def merged_fragments(current: ChunkComplete | None, due: ChunkDue) -> list[FragmentRef]:
+    """Return the fragments of the next revision, in order: those of `current` and those due.
 
-    Where both name a seq, the one that stands in the chunk already counts.
+    If both have the same seq, the fragment of the current chunk is kept.
     """
     by_seq: dict[int, FragmentRef] = {fragment.seq: fragment for fragment in due.fragments}
-    if standing is not None:
-        by_seq |= {fragment.seq: fragment for fragment in standing.fragments}
+    if current is not None:
+        by_seq |= {fragment.seq: fragment for fragment in current.fragments}
     return [by_seq[seq] for seq in sorted(by_seq)]
 
 
 def remaining_gaps(
-    standing: ChunkComplete | None,
+    current: ChunkComplete | None,
     due: ChunkDue,
     joined: Sequence[ManifestFragment],
     left_out: Iterable[Gap],
 ) -> list[Gap]:
-    """Return the gaps that a chunk still has once `joined` stands in it, in order.
+    """Return the gaps of the next revision, which holds the fragments `joined`, in order.
 
-    Each missing seq is told once, by the newest of those that tell of it. What a late fragment
-    has filled in part is cut to the time that is still missing.
+    Each missing seq is reported once, by the newest report. A gap that a late fragment fills in
+    part is shortened to the time that is still missing.
     """
     by_seq = {fragment.seq: fragment for fragment in joined}
-    told = SeqRanges.of(by_seq)
+    reported = SeqRanges.of(by_seq)
     gaps: list[Gap] = []
-    for gap in [*left_out, *due.gaps, *(standing.gaps if standing is not None else [])]:
-        for first, last in told.missing(gap.first_seq, gap.last_seq):
+    for gap in [*left_out, *due.gaps, *(current.gaps if current is not None else [])]:
+        for first, last in reported.missing(gap.first_seq, gap.last_seq):
             before, after = by_seq.get(first - 1), by_seq.get(last + 1)
             from_ms, to_ms = gap.from_ms, gap.to_ms
             if before is not None and first > gap.first_seq:
@@ -57,5 +57,5 @@ def remaining_gaps(
                     reason=gap.reason,
                 )
             )
-        told |= SeqRanges([(gap.first_seq, gap.last_seq)])
+        reported |= SeqRanges([(gap.first_seq, gap.last_seq)])
     return sorted(gaps, key=lambda gap: gap.first_seq)

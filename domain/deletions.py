@@ -1,30 +1,29 @@
-"""What a judgement of retention comes to: deletions, each with the tombstone that names it.
+"""The deletions that follow from retention, each with the tombstone that names what is deleted.
 
     judged   chunk 0-4 joined   chunk 5-9 joined   chunk 10-14 too old   fragment 15 too old
     named    [------- fragments 0-9, joined -----][-------- fragments 10-15, age ------------]
                                                    chunk, age
 
-Fragments of a run are named together, up to MOST_KEYS by one tombstone. See
-docs/design/retention.md.
+One tombstone names up to MAX_KEYS fragments of a run. See docs/design/retention.md.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from domain.consistency.manifests import NO_OBJECT
 from domain.events import ChunkComplete, Deleted
-from domain.retention import REASONS, Footage, Judgement, Policy, Reason
+from domain.retention import REASONS, Judgement, Reason, RetainedFootage, RetentionPolicy
 from domain.seqs import SeqRanges
 
-MOST_KEYS = 1_000
+MAX_KEYS = 1_000
 """Keys of one request to S3, and seqs of one tombstone."""
 CHUNK_KEYS = 10
-"""Keys that a chunk's deletion is taken for when deletions are put together."""
+"""How many keys the deletion of a chunk counts for in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkKept:
+class RetainedChunk:
     """A chunk that may have something to delete."""
 
     window_start_ms: int
@@ -36,10 +35,10 @@ class ChunkKept:
     size_bytes: int
     seqs: SeqRanges
     gaps: tuple[dict[str, Any], ...]
-    footage: Footage
+    footage: RetainedFootage
 
     def left_out(self) -> SeqRanges:
-        """Return the fragments left out for unusable bytes that start in the chunk's own window."""
+        """Return the fragments of its own window that it left out because of unusable bytes."""
         end_ms = self.window_start_ms + self.window_ms
         return SeqRanges.of(
             gap["first_seq"]
@@ -51,62 +50,98 @@ class ChunkKept:
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentKept:
-    """A fragment that no chunk holds."""
+class RetainedFragment:
+    """A fragment that is in no chunk."""
 
     run: str
     seq: int
     size_bytes: int
-    footage: Footage
+    footage: RetainedFootage
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A chunk of which something may go, as S3 has it."""
+class DeletionCandidate:
+    """A chunk of which something may be deleted, as S3 has it."""
 
-    chunk: ChunkKept
+    chunk: RetainedChunk
     judgement: Judgement
     older: tuple[ChunkComplete, ...] = ()
-    """Its lower revisions that stand."""
+    """Its lower revisions that still exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One decided deletion; `what` fragments: first to last seq, chunk: window and digest."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FragmentsDeletion:
+    """The decided deletion of the fragments first_seq..last_seq of one run."""
 
     camera: str
     run: str
-    what: Literal["fragments", "chunk"]
     cause: Reason
     from_ms: int
+    """Start of the footage (UTC), for legal holds."""
     to_ms: int
     size_bytes: int
     decided_ms: int
-    first_seq: int | None = None
-    last_seq: int | None = None
-    window_start_ms: int | None = None
-    digest: str | None = None
+    first_seq: int
+    last_seq: int
     id: int = 0
-    window_ms: int | None = None
-    """Of a chunk that others took the place of: while it stands, its address answers."""
-    not_before_ms: int = 0
-    """Its objects stay until then (UTC)."""
+    """Its number in the catalog, 0 before it has one."""
 
     @property
     def fragments(self) -> range:
-        """The seqs it names; none for a chunk's."""
-        if self.first_seq is None or self.last_seq is None:
-            return range(0)
+        """The seqs that it deletes."""
         return range(self.first_seq, self.last_seq + 1)
+
+    @property
+    def key_count(self) -> int:
+        """How many S3 keys it counts for in a batch."""
+        return len(self.fragments)
 
     def event(self) -> Deleted:
         """Return the tombstone, the same each time."""
         return Deleted(
             camera=self.camera,
             run=self.run,
-            what=self.what,
+            what="fragments",
             first_seq=self.first_seq,
             last_seq=self.last_seq,
+            reason=f"retention: {REASONS[self.cause]}",
+            deleted_ms=self.decided_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkDeletion:
+    """The decided deletion of one run's chunk in one window: one revision of it, or all."""
+
+    camera: str
+    run: str
+    cause: Reason
+    from_ms: int
+    """Start of the footage (UTC), for legal holds."""
+    to_ms: int
+    size_bytes: int
+    decided_ms: int
+    window_start_ms: int
+    digest: str | None = None
+    """The revision; None: all of them."""
+    window_ms: int | None = None
+    """Length of its window, if other chunks replaced it: its address is valid until then."""
+    not_before_ms: int = 0
+    """Its objects are not deleted before (UTC)."""
+    id: int = 0
+    """Its number in the catalog, 0 before it has one."""
+
+    @property
+    def key_count(self) -> int:
+        """How many S3 keys it counts for in a batch."""
+        return CHUNK_KEYS
+
+    def event(self) -> Deleted:
+        """Return the tombstone, the same each time."""
+        return Deleted(
+            camera=self.camera,
+            run=self.run,
+            what="chunk",
             window_start_ms=self.window_start_ms,
             digest=self.digest,
             reason=f"retention: {REASONS[self.cause]}",
@@ -114,9 +149,13 @@ class Deletion:
         )
 
 
+Deletion = FragmentsDeletion | ChunkDeletion
+"""One decided deletion."""
+
+
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What of a chunk's present revision goes without the chunk itself."""
+class RevisionMark:
+    """What is deleted of a chunk's current revision while the chunk itself stays."""
 
     window_start_ms: int
     run: str
@@ -124,130 +163,149 @@ class Mark:
     older: bool
 
 
-def agreed(
+def still_deletable(
     camera: str,
-    candidates: Iterable[Candidate],
+    candidates: Iterable[DeletionCandidate],
     current: Collection[tuple[int, str]],
-    policy: Policy,
+    policy: RetentionPolicy,
     now_ms: int,
-) -> list[Candidate]:
-    """Return what may still go by the rules and holds of now, of chunks that are still current.
+) -> list[DeletionCandidate]:
+    """Return what may still be deleted, by the rules and holds of now, of chunks still current.
 
-    `current` names them by window's start (UTC ms) and run.
+    `current` has the window's start (UTC ms) and run of each chunk that is still current.
     """
-    left = []
+    found = []
     for each in candidates:
         if (each.chunk.window_start_ms, each.chunk.run) in current:
             now = policy.judge(camera, each.chunk.footage, now_ms)
-            if may_go := each.judgement.may_go & now.may_go:
-                left.append(replace(each, judgement=Judgement(may_go)))
-    return left
+            if deletable := each.judgement.deletable & now.deletable:
+                found.append(replace(each, judgement=Judgement(deletable)))
+    return found
 
 
-def marks_of(candidates: Iterable[Candidate]) -> list[Mark]:
-    """Return what the chunks' rows are to say of what goes."""
+def revision_marks(candidates: Iterable[DeletionCandidate]) -> list[RevisionMark]:
+    """Return what the chunks' rows note about the deletions."""
     return [
-        Mark(
+        RevisionMark(
             each.chunk.window_start_ms,
             each.chunk.run,
-            joined="joined" in each.judgement.may_go,
-            older="superseded" in each.judgement.may_go,
+            joined="joined" in each.judgement.deletable,
+            older="superseded" in each.judgement.deletable,
         )
         for each in candidates
     ]
 
 
-def of_chunks(camera: str, candidates: Iterable[Candidate], now_ms: int) -> list[Deletion]:
-    """Return the deletions that chunks come to, decided at `now_ms` (UTC)."""
-    whole, seqs, older = [], _Seqs(camera, now_ms), []
+def chunk_deletions(
+    camera: str, candidates: Iterable[DeletionCandidate], now_ms: int
+) -> list[Deletion]:
+    """Return the deletions of chunks and their fragments, decided at `now_ms` (UTC)."""
+    whole: list[Deletion] = []
+    older: list[Deletion] = []
+    seqs = _SeqCollector(camera, now_ms)
     for each in candidates:
-        chunk, may_go = each.chunk, each.judgement.may_go
-        if "age" in may_go:
-            whole.append(_of_chunk(camera, chunk, now_ms))
+        chunk, deletable = each.chunk, each.judgement.deletable
+        if "age" in deletable:
+            whole.append(_chunk_deletion(camera, chunk, now_ms))
             left_out = chunk.left_out()
             if chunk.footage.joined_gone < chunk.revision:
                 seqs.add("age", chunk, chunk.seqs | left_out)
             elif left_out:
+                # The joined fragments' objects were deleted before; those left out were not.
                 seqs.add("age", chunk, left_out)
-        if "joined" in may_go:
+        if "joined" in deletable:
             seqs.add("joined", chunk, chunk.seqs)
-        if "superseded" in may_go:
-            older += [_of_chunk(camera, chunk, now_ms, "superseded", lower) for lower in each.older]
+        if "superseded" in deletable:
+            older += [
+                _chunk_deletion(camera, chunk, now_ms, "superseded", lower) for lower in each.older
+            ]
     return [*whole, *seqs.deletions(), *older]
 
 
-def _of_chunk(
+def _chunk_deletion(
     camera: str,
-    chunk: ChunkKept,
+    chunk: RetainedChunk,
     now_ms: int,
     cause: Reason = "age",
     lower: ChunkComplete | None = None,
-) -> Deletion:
-    """Return the deletion of a lower revision, or of the chunk: its tombstone names them all."""
-    return Deletion(
-        *(camera, chunk.run, "chunk", cause, chunk.footage.from_ms, chunk.footage.to_ms),
-        *((lower or chunk).size_bytes, now_ms),
+) -> ChunkDeletion:
+    """Return the deletion of a lower revision, or of the chunk with all its revisions."""
+    return ChunkDeletion(
+        camera=camera,
+        run=chunk.run,
+        cause=cause,
+        from_ms=chunk.footage.from_ms,
+        to_ms=chunk.footage.to_ms,
+        size_bytes=(lower or chunk).size_bytes,
+        decided_ms=now_ms,
         window_start_ms=chunk.window_start_ms,
         digest=lower.digest if lower else None,
     )
 
 
-def of_fragments(camera: str, rows: Iterable[FragmentKept], now_ms: int) -> list[Deletion]:
-    """Return the deletions of fragments that no chunk holds and that are too old."""
-    seqs = _Seqs(camera, now_ms)
+def fragment_deletions(
+    camera: str, rows: Iterable[RetainedFragment], now_ms: int
+) -> list[Deletion]:
+    """Return the deletions of fragments that are in no chunk and are too old."""
+    seqs = _SeqCollector(camera, now_ms)
     for row in rows:
         seqs.add("age", row, SeqRanges.of([row.seq]))
     return list(seqs.deletions())
 
 
-class _Seqs:
-    """Gathers seqs by run, so that one tombstone names many: at most MOST_KEYS."""
+class _SeqCollector:
+    """Collects seqs by run, so that one tombstone names many: at most MAX_KEYS."""
 
     def __init__(self, camera: str, now_ms: int) -> None:
-        self._camera, self._now_ms = camera, now_ms
+        self._camera = camera
+        self._now_ms = now_ms
         self._parts: dict[tuple[Reason, str], list[tuple[SeqRanges, int, int, int]]] = {}
 
-    def add(self, cause: Reason, of: ChunkKept | FragmentKept, seqs: SeqRanges) -> None:
-        """Take seqs of a chunk, or a fragment."""
-        part = (seqs, of.footage.from_ms, of.footage.to_ms, of.size_bytes)
-        self._parts.setdefault((cause, of.run), []).append(part)
+    def add(
+        self, cause: Reason, footage: RetainedChunk | RetainedFragment, seqs: SeqRanges
+    ) -> None:
+        """Add seqs of a chunk, or a fragment."""
+        part = (seqs, footage.footage.from_ms, footage.footage.to_ms, footage.size_bytes)
+        self._parts.setdefault((cause, footage.run), []).append(part)
 
-    def deletions(self) -> Iterator[Deletion]:
-        """Yield them, each with the time that all its parts cover."""
+    def deletions(self) -> Iterator[FragmentsDeletion]:
+        """Yield them, each with the time of all footage that it touches."""
         for (cause, run), parts in self._parts.items():
-            left = {at: part[3] for at, part in enumerate(parts)}
+            # The bytes of a part count once, for the first deletion that touches it.
+            uncounted = {at: part[3] for at, part in enumerate(parts)}
             seqs = SeqRanges(pair for part in parts for pair in part[0].ranges)
-            for first, last in _pieces(seqs):
+            for first, last in _split(seqs):
                 touched = [
                     at for at, part in enumerate(parts) if part[0].within(first, last).ranges
                 ]
-                yield Deletion(
-                    *(self._camera, run, "fragments", cause),
-                    min(parts[at][1] for at in touched),
-                    max(parts[at][2] for at in touched),
-                    sum(left.pop(at, 0) for at in touched),
-                    self._now_ms,
+                yield FragmentsDeletion(
+                    camera=self._camera,
+                    run=run,
+                    cause=cause,
+                    from_ms=min(parts[at][1] for at in touched),
+                    to_ms=max(parts[at][2] for at in touched),
+                    size_bytes=sum(uncounted.pop(at, 0) for at in touched),
+                    decided_ms=self._now_ms,
                     first_seq=first,
                     last_seq=last,
                 )
 
 
-def _pieces(seqs: SeqRanges) -> Iterator[tuple[int, int]]:
+def _split(seqs: SeqRanges) -> Iterator[tuple[int, int]]:
     for first, last in seqs.ranges:
-        for start in range(first, last + 1, MOST_KEYS):
-            yield start, min(last, start + MOST_KEYS - 1)
+        for start in range(first, last + 1, MAX_KEYS):
+            yield start, min(last, start + MAX_KEYS - 1)
 
 
-def batches(deletions: Sequence[Deletion]) -> Iterator[list[Deletion]]:
-    """Yield deletions together that name at most MOST_KEYS fragments, or 100 chunks."""
+def in_batches(deletions: Sequence[Deletion]) -> Iterator[list[Deletion]]:
+    """Yield deletions in batches of at most MAX_KEYS fragments, or 100 chunks."""
     batch: list[Deletion] = []
     keys = 0
     for each in deletions:
-        many = len(each.fragments) or CHUNK_KEYS
-        if batch and keys + many > MOST_KEYS:
+        if batch and keys + each.key_count > MAX_KEYS:
             yield batch
             batch, keys = [], 0
         batch.append(each)
-        keys += many
+        keys += each.key_count
     if batch:
         yield batch

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from domain.errors import ConfigError
-from domain.retention import DAY_MS, Policy
+from domain.retention import DAY_MS, RetentionPolicy
 
 SLACK_DAYS = 30
 """Days between the end of retention and S3's own expiry; as far as an edge can spool."""
@@ -18,7 +18,7 @@ MOST_RULES = 1_000
 """What S3 takes."""
 
 
-def lifecycle(cameras: Iterable[str], policy: Policy) -> dict[str, Any]:
+def lifecycle(cameras: Iterable[str], policy: RetentionPolicy) -> dict[str, Any]:
     """Return the bucket's lifecycle configuration in S3's form (PutBucketLifecycleConfiguration).
 
     Raises ConfigError where S3 would not take it.

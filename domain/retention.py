@@ -1,10 +1,12 @@
-"""Retention and legal hold: what of a camera's footage may go, and why.
+"""Retention and legal hold: which of a camera's footage may be deleted, and why.
 
-ages      acme: 30 days, acme/hq: 7, acme/hq/gate: 90   the most specific counts; none: for ever
-footage   [--- chunk ---)  goes when its end is older than that, its fragments' own objects when
-                           the chunk is current and checked, older revisions when nobody can have
-                           an address to them any more
-hold      .......[==)      touches it: then nothing of it goes, whatever the age
+ages      acme: 30 days, acme/hq: 7, acme/hq/gate: 90   the most specific rule is used;
+                                                        without a rule footage is kept forever
+footage   [--- chunk ---)  age         its end is older than its rule allows
+                           joined      its fragments' own objects: the chunk is current and
+                                       verified
+                           superseded  its older revisions: no one can still have their address
+hold      .......[==)      overlaps it: then nothing of it is deleted, at any age
 """
 
 import re
@@ -38,12 +40,12 @@ def check_scope(scope: str) -> str:
 
 
 def covers(scope: str, camera: str) -> bool:
-    """Say whether a tenant, site or camera is the camera or holds it."""
+    """Say whether a scope (tenant, site or camera) contains the camera."""
     return f"{camera}/".startswith(f"{scope}/")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetentionRule:
     """How many days footage of a tenant, site or camera is kept."""
 
     scope: str
@@ -51,15 +53,15 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LegalHold:
     """An order that suspends deletion of [from, to), UTC ms; to None: without end."""
 
     scope: str
     from_ms: int
     to_ms: int | None = None
 
-    def holds(self, camera: str, from_ms: int, to_ms: int) -> bool:
-        """Say whether footage of [from, to) is touched; an instant counts as a millisecond."""
+    def applies_to(self, camera: str, from_ms: int, to_ms: int) -> bool:
+        """Say whether it overlaps footage of [from, to); an instant counts as a millisecond."""
         return (
             covers(self.scope, camera)
             and (self.to_ms is None or from_ms < self.to_ms)
@@ -69,15 +71,15 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How long what is no longer needed still stands after its successor was indexed, ms."""
+    """How long objects are kept after their successor was indexed, ms."""
 
     joined_ms: int
     superseded_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
-    """What is judged: a chunk, or a fragment that no chunk holds. [from, to) in UTC ms."""
+class RetainedFootage:
+    """What is judged: a chunk, or a fragment that is in no chunk. [from, to) in UTC ms."""
 
     from_ms: int
     to_ms: int
@@ -94,42 +96,42 @@ class Footage:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What may go now, and whether a hold keeps it."""
+    """What may be deleted now, and whether a legal hold keeps it."""
 
-    may_go: frozenset[Reason] = frozenset()
+    deletable: frozenset[Reason] = frozenset()
     held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """All rules, and the holds that are not lifted."""
+class RetentionPolicy:
+    """All rules, and the legal holds that are in force."""
 
-    rules: Sequence[Rule] = ()
-    holds: Sequence[Hold] = ()
+    rules: Sequence[RetentionRule] = ()
+    holds: Sequence[LegalHold] = ()
     margins: Margins = field(default_factory=lambda: Margins(3_600_000, 3_600_000))
 
     def age_ms(self, camera: str) -> int | None:
-        """Return the age from which on a camera's footage goes, None: it stays for ever."""
+        """Return the age at which a camera's footage is deleted; None: it is kept forever."""
         matching = [rule for rule in self.rules if covers(rule.scope, camera)]
         if not matching:
             return None
         return max(matching, key=lambda rule: rule.scope.count("/")).days * DAY_MS
 
-    def held(self, camera: str, from_ms: int, to_ms: int) -> bool:
-        """Say whether a hold touches footage of [from, to)."""
-        return any(hold.holds(camera, from_ms, to_ms) for hold in self.holds)
+    def is_held(self, camera: str, from_ms: int, to_ms: int) -> bool:
+        """Say whether a legal hold overlaps footage of [from, to)."""
+        return any(hold.applies_to(camera, from_ms, to_ms) for hold in self.holds)
 
-    def judge(self, camera: str, footage: Footage, now_ms: int) -> Judgement:
-        """Return what of a piece of footage may go. What goes for its age goes whole."""
+    def judge(self, camera: str, footage: RetainedFootage, now_ms: int) -> Judgement:
+        """Return what of a piece of footage may be deleted now."""
         reasons = frozenset(self._reasons(camera, footage, now_ms))
-        if reasons and self.held(camera, footage.from_ms, footage.to_ms):
+        if reasons and self.is_held(camera, footage.from_ms, footage.to_ms):
             return Judgement(held=True)
         return Judgement(reasons)
 
-    def _reasons(self, camera: str, footage: Footage, now_ms: int) -> Iterable[Reason]:
+    def _reasons(self, camera: str, footage: RetainedFootage, now_ms: int) -> Iterable[Reason]:
         age_ms = self.age_ms(camera)
         if age_ms is not None and footage.to_ms + age_ms <= now_ms:
-            yield "age"
+            yield "age"  # the whole chunk is deleted, so the other reasons do not matter
             return
         since_ms = now_ms - footage.indexed_ms
         if footage.revision > footage.joined_gone and since_ms >= self.margins.joined_ms:

@@ -14,7 +14,7 @@ from domain.consistency import Delete, DropChunkRow, DropFragmentRow, Inconsiste
 from domain.errors import ObjectMissingError
 from domain.events import Deleted
 from domain.identity import manifest_key, parse_chunk_key, parse_fragment_key
-from domain.retention import Margins, Policy
+from domain.retention import Margins, RetentionPolicy
 from domain.times import utc_ms
 from stores.catalog import index_deleted
 from stores.catalog.retention import locked_policy
@@ -109,7 +109,7 @@ class Remover:
             case Retire(chunk):
                 at_ms = chunk.window_start_ms
                 policy = await load_policy(check.catalog, _MARGINS)
-                if policy.held(check.camera, at_ms, at_ms + LONGEST_CHUNK_MS):
+                if policy.is_held(check.camera, at_ms, at_ms + LONGEST_CHUNK_MS):
                     return RepairOutcome(finding, False, ON_LEGAL_HOLD)
                 event = Deleted(
                     camera=check.camera,
@@ -143,7 +143,7 @@ class Remover:
         return outcomes
 
     async def _reason_to_keep(
-        self, finding: Inconsistency, referenced: set[str], policy: Policy
+        self, finding: Inconsistency, referenced: set[str], policy: RetentionPolicy
     ) -> str | None:
         """Check an object again; return why it must stay, or None."""
         repair, store = finding.repair, self._check.store
@@ -154,7 +154,7 @@ class Remover:
             return None  # already deleted by someone else
         if _chunk_of(repair.key) in referenced:
             return "a row refers to it"
-        if policy.held(self._check.camera, *_footage(info)):
+        if policy.is_held(self._check.camera, *_footage(info)):
             return ON_LEGAL_HOLD
         if repair.tombstoned:
             return None

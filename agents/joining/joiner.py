@@ -22,7 +22,7 @@ from agents.joining.join_errors import (
     unreadable_reason,
 )
 from agents.joining.read_ahead import read_ahead
-from domain.chunks import digest_of, merged, remaining_gaps
+from domain.chunks import digest_of, merged_fragments, remaining_gaps
 from domain.errors import ObjectExistsError
 from domain.events import (
     ChunkComplete,
@@ -80,7 +80,7 @@ class Joiner:
         if await self._is_deleted(due):
             raise WindowDeletedError(f"{due.camera} {due.run} {due.window_start_ms} was deleted.")
         previous = await self._newest_revision(due)
-        fragments = merged(previous, due)
+        fragments = merged_fragments(previous, due)
         left_out: list[Gap] = []
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)

@@ -1,7 +1,7 @@
 """Making chunks again with another window length, stretch by stretch, beside the live workers.
 
     read      the current chunks of a stretch, from the catalog
-    cut       by the pure rule (domain/rewindow.py)
+    cut       by the pure rule (domain/rechunk.py)
     join      the new ones from the bytes of the old: object and manifest stand, nobody knows them
     replace   rows, tombstones, deletions for later and the bookmark, in one transaction
     tell      chunk-complete of the new, deleted of the old; then the next stretch
@@ -23,7 +23,7 @@ from agents.replay.retry import retry_for
 from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Event
-from domain.rewindow import aligned, border_ms, recut
+from domain.rechunk import aligned, border_ms, plan_rechunk
 from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, rechunk
 from stores.catalog.bookmarks import delete_bookmark, load_bookmark, save_bookmark
@@ -168,7 +168,7 @@ class ChunksReplay:
             chunks = [row.chunk for row in rows if row.chunk is not None]
             if len(chunks) < len(rows):
                 return "a row cannot be read: see `vigil fsck`"
-            cut = recut(chunks, self._of.window_ms)
+            cut = plan_rechunk(chunks, self._of.window_ms)
             if not cut.made:
                 break
             if await rechunk.has_waiting_fragments(self._catalog, *stretch):

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from agents.retention.deletion_stats import DeletionStats
 from domain.consistency import manifest_fault
-from domain.deletions import Candidate, ChunkKept
+from domain.deletions import DeletionCandidate, RetainedChunk
 from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete
 from domain.identity import manifest_key, parse_chunk_key
-from domain.retention import Judgement, Policy
+from domain.retention import Judgement, RetentionPolicy
 from domain.seqs import SeqRanges
 from stores import bucket_listing as bucket
 from stores.objects import ObjectStore
@@ -22,27 +22,27 @@ log = logging.getLogger(__name__)
 async def candidates(
     store: ObjectStore,
     camera: str,
-    page: Sequence[ChunkKept],
+    page: Sequence[RetainedChunk],
     *,
-    policy: Policy,
+    policy: RetentionPolicy,
     now_ms: int,
     stats: DeletionStats,
-) -> AsyncIterator[Candidate]:
+) -> AsyncIterator[DeletionCandidate]:
     """Yield those of which something may go; what a hold keeps or S3 lacks is noted in `went`."""
     for chunk in page:
         judgement = policy.judge(camera, chunk.footage, now_ms)
         stats.held += judgement.held
         older: tuple[ChunkComplete, ...] = ()
-        if "joined" in judgement.may_go and not await _is_as_said(store, chunk):
+        if "joined" in judgement.deletable and not await _is_as_said(store, chunk):
             stats.unchecked += 1
-            judgement = Judgement(judgement.may_go - {"joined"})
-        if "superseded" in judgement.may_go:
+            judgement = Judgement(judgement.deletable - {"joined"})
+        if "superseded" in judgement.deletable:
             older = await _older(store, camera, chunk)
-        if judgement.may_go:
-            yield Candidate(chunk, judgement, older)
+        if judgement.deletable:
+            yield DeletionCandidate(chunk, judgement, older)
 
 
-async def _is_as_said(store: ObjectStore, chunk: ChunkKept) -> bool:
+async def _is_as_said(store: ObjectStore, chunk: RetainedChunk) -> bool:
     """Say whether a chunk and its manifest stand in S3 as the row says: HEAD and GET."""
     key = manifest_key(chunk.object_key)
     try:
@@ -65,7 +65,9 @@ async def _is_as_said(store: ObjectStore, chunk: ChunkKept) -> bool:
     return agrees
 
 
-async def _older(store: ObjectStore, camera: str, chunk: ChunkKept) -> tuple[ChunkComplete, ...]:
+async def _older(
+    store: ObjectStore, camera: str, chunk: RetainedChunk
+) -> tuple[ChunkComplete, ...]:
     """Return the lower revisions of a chunk whose manifests stand."""
     found = []
     async for info in bucket.objects_of_window(store, camera, chunk.run, chunk.window_start_ms):

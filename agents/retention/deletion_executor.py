@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from agents.retention.deletion_stats import DeletionStats
-from domain.deletions import Deletion, batches
+from domain.deletions import Deletion, FragmentsDeletion, in_batches
 from domain.identity import fragment_key, parse_chunk_key
 from stores import bucket_listing as bucket
 from stores.catalog import Catalog
@@ -38,7 +38,7 @@ class DeletionExecutor:
         ):
             for each in deletions:
                 await self._sender.send(each.event())
-            for batch in batches(deletions):
+            for batch in in_batches(deletions):
                 await self._delete(batch, stats)
             after = deletions[-1].id
         return after
@@ -57,9 +57,9 @@ class DeletionExecutor:
     async def _keys(self, deletion: Deletion) -> AsyncIterator[str]:
         """Yield what a deletion names; a chunk's manifest after its object, so it stays known."""
         camera, run = deletion.camera, deletion.run
-        for seq in deletion.fragments:
-            yield fragment_key(camera, run, seq)
-        if deletion.window_start_ms is None:
+        if isinstance(deletion, FragmentsDeletion):
+            for seq in deletion.fragments:
+                yield fragment_key(camera, run, seq)
             return
         manifests = []
         async for info in bucket.objects_of_window(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
 
-from domain.deletions import Deletion
+from domain.deletions import Deletion, FragmentsDeletion
 from domain.retention import Reason
 from streams.metrics import REGISTRY
 
@@ -56,7 +56,8 @@ class DeletionStats:
     def count_planned(self, deletions: Iterable[Deletion]) -> None:
         """Note what would go, without asking S3 what stands: of a chunk, object and manifest."""
         for each in deletions:
-            self.objects[each.cause] += len(each.fragments) or 2
+            keys = len(each.fragments) if isinstance(each, FragmentsDeletion) else 2
+            self.objects[each.cause] += keys
             self.bytes[each.cause] += each.size_bytes
 
     def publish(self) -> None:

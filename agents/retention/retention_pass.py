@@ -6,17 +6,17 @@ from agents.retention.candidates import candidates
 from agents.retention.deletion_executor import DeletionExecutor
 from agents.retention.deletion_stats import DeletionStats
 from domain.deletions import (
-    MOST_KEYS,
-    Candidate,
+    MAX_KEYS,
     Deletion,
-    FragmentKept,
-    agreed,
-    marks_of,
-    of_chunks,
-    of_fragments,
+    DeletionCandidate,
+    RetainedFragment,
+    chunk_deletions,
+    fragment_deletions,
+    revision_marks,
+    still_deletable,
 )
 from domain.identity import is_run, run_end_key, run_started_ms
-from domain.retention import Margins, Policy
+from domain.retention import Margins, RetentionPolicy
 from stores import bucket_listing as bucket
 from stores.catalog import Catalog, retention_rules
 from stores.catalog import retention as book
@@ -63,7 +63,7 @@ class RetentionPass:
             )
             found = [each async for each in looking]
             if self._executor is None:
-                self._stats.count_planned(of_chunks(camera, found, now_ms))
+                self._stats.count_planned(chunk_deletions(camera, found, now_ms))
                 continue
             await self._decide_chunks(camera, found, now_ms)
             after = await self._executor.execute(camera, after, self._stats)
@@ -71,7 +71,7 @@ class RetentionPass:
         if age_ms is None:
             return
         async for rows in book.deletable_fragments(
-            self._catalog, camera, now_ms - age_ms, MOST_KEYS
+            self._catalog, camera, now_ms - age_ms, MAX_KEYS
         ):
             if self._executor is None:
                 self._stats.count_planned(self._loose(camera, rows, policy, now_ms))
@@ -89,26 +89,28 @@ class RetentionPass:
             )
             await self._delete_ends(camera, now_ms - age_ms)
 
-    async def _decide_chunks(self, camera: str, found: Sequence[Candidate], now_ms: int) -> None:
+    async def _decide_chunks(
+        self, camera: str, found: Sequence[DeletionCandidate], now_ms: int
+    ) -> None:
         if not found:
             return
         async with book.locked_policy(self._catalog, camera, self._margins) as (connection, policy):
             current = await book.unchanged_chunks(
                 connection, camera, (each.chunk for each in found)
             )
-            going = agreed(camera, found, current, policy, now_ms)
+            going = still_deletable(camera, found, current, policy, now_ms)
             if going:
-                deletions = of_chunks(camera, going, now_ms)
-                await book.record_tombstones(connection, camera, deletions, marks_of(going))
+                deletions = chunk_deletions(camera, going, now_ms)
+                await book.record_tombstones(connection, camera, deletions, revision_marks(going))
 
     def _loose(
-        self, camera: str, rows: Sequence[FragmentKept], policy: Policy, now_ms: int
+        self, camera: str, rows: Sequence[RetainedFragment], policy: RetentionPolicy, now_ms: int
     ) -> list[Deletion]:
         """Return the deletions of fragments that no chunk holds and that are too old."""
         judged = [(row, policy.judge(camera, row.footage, now_ms)) for row in rows]
         self._stats.held += sum(judgement.held for _, judgement in judged)
-        old = (row for row, judgement in judged if "age" in judgement.may_go)
-        return of_fragments(camera, old, now_ms)
+        old = (row for row, judgement in judged if "age" in judgement.deletable)
+        return fragment_deletions(camera, old, now_ms)
 
     async def _delete_ends(self, camera: str, until_ms: int) -> None:
         """Delete the ends of runs of which nothing is left; the catalog keeps what they say."""
@@ -117,8 +119,8 @@ class RetentionPass:
             async for run in bucket.runs(self._store, camera)
             if is_run(run) and run_started_ms(run) < until_ms
         ]
-        for start in range(0, len(runs), MOST_KEYS):
-            some = runs[start : start + MOST_KEYS]
+        for start in range(0, len(runs), MAX_KEYS):
+            some = runs[start : start + MAX_KEYS]
             async with book.locked_policy(self._catalog, camera, self._margins) as (
                 connection,
                 policy,
@@ -132,7 +134,7 @@ class RetentionPass:
                     ]
                     if stands != [run_end_key(camera, run)]:
                         continue
-                    if policy.held(camera, from_ms, to_ms):
+                    if policy.is_held(camera, from_ms, to_ms):
                         self._stats.held += 1
                     else:
                         keys += stands

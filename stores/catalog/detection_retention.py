@@ -6,7 +6,7 @@ replay, older ones than retention allows by `detections_gone`.
 """
 
 from domain.models import MINUTE_MS, Version, whole_minutes
-from domain.retention import Margins, Policy, covers
+from domain.retention import Margins, RetentionPolicy, covers
 from domain.spans import FOREVER_MS, Span, Spans
 from stores.catalog.intervals import multirange, parse_multirange
 from stores.catalog.model_replays import DETECTIONS, Replay, write_state
@@ -18,7 +18,7 @@ BATCH = 5_000
 _NO_MARGINS = Margins(0, 0)
 
 
-def minutes_on_hold(policy: Policy, camera: str) -> Spans:
+def minutes_on_hold(policy: RetentionPolicy, camera: str) -> Spans:
     """Return the minutes of a camera that holds touch."""
     return Spans(
         whole_minutes(hold.from_ms, FOREVER_MS if hold.to_ms is None else hold.to_ms)

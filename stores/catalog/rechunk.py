@@ -6,19 +6,19 @@ fragment twice or not at all.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from domain.chunks import digest_of
-from domain.deletions import Deletion
+from domain.deletions import ChunkDeletion, Deletion
 from domain.errors import StoreError
 from domain.events import ChunkComplete, ChunkDue
-from domain.rewindow import Standing
+from domain.rechunk import ExistingWindow
 from stores.catalog.bookmarks import write_bookmark
 from stores.catalog.index import upsert_chunks
 from stores.catalog.inventory import seqs_of
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql, to_json
+from stores.catalog.retention import deletion_rows
 
 ChunkName = tuple[str, int, int, str]
 """run, window's start, revision, digest"""
@@ -45,12 +45,13 @@ async def has_waiting_fragments(catalog: Catalog, camera: str, from_ms: int, to_
     return bool(row and row["waiting"])
 
 
-async def chunks_of_other_length(catalog: Catalog, due: ChunkDue) -> list[Standing]:
+async def chunks_of_other_length(catalog: Catalog, due: ChunkDue) -> list[ExistingWindow]:
     """Return the run's current chunks that overlap a window and are of another length."""
     window = due.window_start_ms, due.window_ms
     rows = await catalog.rows("recut_of_run", due.camera, UUID(due.run), *window)
     return [
-        Standing(row["window_start_ms"], row["window_ms"], seqs_of(row["seqs"])) for row in rows
+        ExistingWindow(row["window_start_ms"], row["window_ms"], seqs_of(row["seqs"]))
+        for row in rows
     ]
 
 
@@ -100,7 +101,7 @@ async def replace_chunks(
         waiting = await connection.fetchval(sql("recut_waiting"), camera, from_ms, to_ms)
         if waiting or standing != {chunk_name(chunk) for chunk in seen}:
             return None
-        await connection.execute(sql("retention_decide"), [asdict(each) for each in deletions])
+        await connection.execute(sql("retention_decide"), deletion_rows(deletions))
         gone = to_json([each.event() for each in deletions])
         await connection.execute(sql("index_deleted"), gone)
         stored = await upsert_chunks(connection, new, now_ms)
@@ -115,10 +116,9 @@ async def replace_chunks(
 
 
 def _deletion(chunk: ChunkComplete, now_ms: int, not_before_ms: int) -> Deletion:
-    return Deletion(
+    return ChunkDeletion(
         camera=chunk.camera,
         run=chunk.run,
-        what="chunk",
         cause="superseded",
         from_ms=min(chunk.start_ms, chunk.window_start_ms),
         to_ms=max(chunk.end_ms, chunk.window_start_ms + chunk.window_ms),

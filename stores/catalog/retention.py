@@ -7,12 +7,20 @@ standing  under the holds' lock: which of it no hold touches; its objects go mea
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any
 from uuid import UUID
 
-from domain.deletions import ChunkKept, Deletion, FragmentKept, Mark
+from domain.deletions import (
+    ChunkDeletion,
+    Deletion,
+    FragmentsDeletion,
+    RetainedChunk,
+    RetainedFragment,
+    RevisionMark,
+)
 from domain.identity import check_camera
-from domain.retention import Footage, Margins, Policy
+from domain.retention import Margins, RetainedFootage, RetentionPolicy
 from domain.seqs import SeqRanges
 from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql, to_json
 from stores.catalog.retention_rules import read_policy
@@ -29,8 +37,8 @@ async def cameras_with_footage(catalog: Catalog) -> list[str]:
 
 
 async def deletable_chunks(
-    catalog: Catalog, camera: str, of: Policy, now_ms: int, page: int
-) -> AsyncIterator[list[ChunkKept]]:
+    catalog: Catalog, camera: str, of: RetentionPolicy, now_ms: int, page: int
+) -> AsyncIterator[list[RetainedChunk]]:
     """Yield pages of chunks of which something may go, oldest first; `of` judges them."""
     age_ms = of.age_ms(check_camera(camera))
     after: tuple[int, UUID] = (-1, FIRST_RUN)
@@ -48,9 +56,9 @@ async def deletable_chunks(
         after = rows[-1]["window_start_ms"], UUID(rows[-1]["run"])
 
 
-def _chunk(row: Row) -> ChunkKept:
+def _chunk(row: Row) -> RetainedChunk:
     start_ms = row["window_start_ms"]
-    return ChunkKept(
+    return RetainedChunk(
         window_start_ms=start_ms,
         run=row["run"],
         window_ms=row["window_ms"],
@@ -60,7 +68,7 @@ def _chunk(row: Row) -> ChunkKept:
         size_bytes=row["size_bytes"],
         seqs=SeqRanges((first, last) for first, last in row["seqs"] or ()),
         gaps=tuple(row["gaps"]),
-        footage=Footage(
+        footage=RetainedFootage(
             from_ms=min(start_ms, row["start_ms"]),
             to_ms=max(start_ms + row["window_ms"], row["end_ms"]),
             revision=row["revision"],
@@ -73,18 +81,18 @@ def _chunk(row: Row) -> ChunkKept:
 
 async def deletable_fragments(
     catalog: Catalog, camera: str, until_ms: int, page: int
-) -> AsyncIterator[list[FragmentKept]]:
+) -> AsyncIterator[list[RetainedFragment]]:
     """Yield pages of the fragments without chunk that end up to `until_ms`, oldest first."""
     after: tuple[int, UUID, int] = (-1, FIRST_RUN, -1)
     while True:
         rows = await catalog.rows("retention_fragments", camera, until_ms, *after, page)
         if rows:
             yield [
-                FragmentKept(
+                RetainedFragment(
                     row["run"],
                     row["seq"],
                     row["size_bytes"],
-                    Footage(row["start_ms"], row["end_ms"]),
+                    RetainedFootage(row["start_ms"], row["end_ms"]),
                 )
                 for row in rows
             ]
@@ -99,7 +107,7 @@ async def deletable_fragments(
 @asynccontextmanager
 async def locked_policy(
     catalog: Catalog, camera: str, margins: Margins
-) -> AsyncIterator[tuple[Connection, Policy]]:
+) -> AsyncIterator[tuple[Connection, RetentionPolicy]]:
     """Hold the holds and the camera's footage; yield the rules and holds as they are now."""
     async with catalog.transaction() as connection:
         await connection.execute(sql("holds_share"))
@@ -108,7 +116,7 @@ async def locked_policy(
 
 
 async def unchanged_chunks(
-    connection: Connection, camera: str, chunks: Iterable[ChunkKept]
+    connection: Connection, camera: str, chunks: Iterable[RetainedChunk]
 ) -> set[tuple[int, str]]:
     """Return (window's start, run) of those chunks that are still current as they were read."""
     given = [
@@ -120,14 +128,33 @@ async def unchanged_chunks(
 
 
 async def record_tombstones(
-    connection: Connection, camera: str, deletions: Sequence[Deletion], marks: Sequence[Mark]
+    connection: Connection,
+    camera: str,
+    deletions: Sequence[Deletion],
+    marks: Sequence[RevisionMark],
 ) -> None:
     """Remove rows, write tombstones, note what is under way: all in the transaction in hand."""
-    await connection.execute(sql("retention_decide"), [asdict(each) for each in deletions])
+    await connection.execute(sql("retention_decide"), deletion_rows(deletions))
     await connection.execute(sql("index_deleted"), to_json([each.event() for each in deletions]))
     await connection.execute(sql("retention_mark"), camera, [asdict(each) for each in marks])
     if any(each.cause == "age" for each in deletions):
         await connection.execute(sql("retention_reach"), camera)
+
+
+def deletion_rows(deletions: Iterable[Deletion]) -> list[dict[str, Any]]:
+    """Return decided deletions as rows of the table `deletions`."""
+    return [
+        {"not_before_ms": 0, **asdict(each)}
+        | {"what": "fragments" if isinstance(each, FragmentsDeletion) else "chunk"}
+        for each in deletions
+    ]
+
+
+def _deletion(row: Row) -> Deletion:
+    """Return the deletion of a row; each kind leaves the other's columns empty."""
+    values = dict(row)
+    kind = FragmentsDeletion if values["what"] == "fragments" else ChunkDeletion
+    return kind(**{each.name: values[each.name] for each in fields(kind)})
 
 
 async def pending_deletions(
@@ -138,7 +165,7 @@ async def pending_deletions(
     Those whose objects stay for a while yet are not among them.
     """
     rows = await catalog.rows("deletions", camera, after, most, now_ms)
-    return [Deletion(**dict(row)) for row in rows]
+    return [_deletion(row) for row in rows]
 
 
 @asynccontextmanager
@@ -151,7 +178,7 @@ async def without_hold(
         of = await read_policy(connection, Margins(0, 0))
         yield (
             connection,
-            [each for each in deletions if not of.held(each.camera, each.from_ms, each.to_ms)],
+            [each for each in deletions if not of.is_held(each.camera, each.from_ms, each.to_ms)],
         )
 
 

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from domain.errors import ConfigError
-from domain.retention import MAX_DAYS, Hold, Margins, Policy, Rule, check_scope
+from domain.retention import (
+    MAX_DAYS,
+    LegalHold,
+    Margins,
+    RetentionPolicy,
+    RetentionRule,
+    check_scope,
+)
 from stores.catalog.pool import Catalog, Connection, Row, sql
 
 
@@ -11,7 +18,7 @@ from stores.catalog.pool import Catalog, Connection, Row, sql
 class StoredRule:
     """A rule with who set it, and when (UTC ms)."""
 
-    rule: Rule
+    rule: RetentionRule
     set_by: str
     set_ms: int
 
@@ -21,7 +28,7 @@ class StoredHold:
     """A hold with who ordered it, why, and when it was lifted, if it was. Times: UTC ms."""
 
     id: int
-    hold: Hold
+    hold: LegalHold
     added_by: str
     why: str
     added_ms: int
@@ -29,7 +36,7 @@ class StoredHold:
     lifted_ms: int | None
 
 
-async def set_rule(catalog: Catalog, rule: Rule, who: str, now_ms: int) -> None:
+async def set_rule(catalog: Catalog, rule: RetentionRule, who: str, now_ms: int) -> None:
     """Set how long a scope's footage is kept; ConfigError for days out of bounds."""
     if not 1 <= rule.days <= MAX_DAYS:
         raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
@@ -48,13 +55,13 @@ async def clear_rule(catalog: Catalog, scope: str) -> int | None:
 async def list_rules(catalog: Catalog) -> list[StoredRule]:
     """Return all rules, by scope."""
     return [
-        StoredRule(Rule(row["scope"], row["days"]), row["set_by"], row["set_ms"])
+        StoredRule(RetentionRule(row["scope"], row["days"]), row["set_by"], row["set_ms"])
         for row in await catalog.rows("retention_rules")
     ]
 
 
 async def add_hold(
-    catalog: Catalog, hold: Hold, who: str, why: str, now_ms: int
+    catalog: Catalog, hold: LegalHold, who: str, why: str, now_ms: int
 ) -> tuple[int, int]:
     """Add a hold; return its number, and how many deletions in its range were decided before.
 
@@ -85,20 +92,21 @@ async def list_holds(catalog: Catalog, *, lifted: bool = False) -> list[StoredHo
 
 def _hold(row: Row) -> StoredHold:
     fields = dict(row)
-    hold = Hold(fields.pop("scope"), fields.pop("from_ms"), fields.pop("to_ms"))
+    hold = LegalHold(fields.pop("scope"), fields.pop("from_ms"), fields.pop("to_ms"))
     return StoredHold(hold=hold, **fields)
 
 
-async def load_policy(catalog: Catalog, margins: Margins) -> Policy:
+async def load_policy(catalog: Catalog, margins: Margins) -> RetentionPolicy:
     """Return the rules and the holds that stand."""
     async with catalog.transaction() as connection:
         return await read_policy(connection, margins)
 
 
-async def read_policy(connection: Connection, margins: Margins) -> Policy:
+async def read_policy(connection: Connection, margins: Margins) -> RetentionPolicy:
     """Return them as the transaction in hand sees them."""
     known = [
-        Rule(row["scope"], row["days"]) for row in await connection.fetch(sql("retention_rules"))
+        RetentionRule(row["scope"], row["days"])
+        for row in await connection.fetch(sql("retention_rules"))
     ]
     standing = [_hold(row).hold for row in await connection.fetch(sql("holds"), False)]
-    return Policy(known, standing, margins)
+    return RetentionPolicy(known, standing, margins)

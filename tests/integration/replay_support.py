@@ -162,7 +162,7 @@ async def stage(monkeypatch: Any, partitions: int = 2) -> AsyncIterator[Stage]:
     """Make topics, a catalog and a camera of their own; the environment points at them."""
     name = uuid.uuid4().hex[:8]
     async with fresh_database(get_settings().database_url.get_secret_value()) as dsn:
-        monkeypatch.setattr(retry, "PATIENCE_S", 1.0)
+        monkeypatch.setattr(retry, "RETRY_FOR_S", 1.0)
         monkeypatch.setenv("VIGIL_DATABASE_URL", dsn)
         monkeypatch.setenv("VIGIL_TOPIC_PREFIX", f"r{name}-")
         monkeypatch.setenv("VIGIL_PARTITIONS", str(partitions))

@@ -9,7 +9,7 @@ from typing import Any
 from agents.retention.deletion_stats import DeletionStats
 from agents.retention.retention_pass import RetentionPass
 from domain.events import ChunkComplete, Deleted
-from domain.retention import DAY_MS, Margins, Rule
+from domain.retention import DAY_MS, Margins, RetentionRule
 from stores.catalog import add_camera
 from stores.catalog import retention as book
 from stores.catalog.retention_rules import set_rule
@@ -85,7 +85,7 @@ async def enforce(
     sender: Any = Sent(at.sent.events)
     sender.send = mortal.wrap(sender.send)
     if monkeypatch is not None:
-        for name in ("bury", "done"):
+        for name in ("record_tombstones", "remove_completed"):
             true = getattr(book, name)
             monkeypatch.setattr(book, name, mortal.wrap(getattr(true, "true", true)))
             getattr(book, name).true = getattr(true, "true", true)  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ async def enforce(
 async def aged(at: Place, days: int = 1) -> None:
     """Let the camera's footage be kept for so many days; START_MS is long ago."""
     assert START_MS + days * DAY_MS < now_ms()
-    await set_rule(at.catalog, Rule(at.camera, days), "tests", 0)
+    await set_rule(at.catalog, RetentionRule(at.camera, days), "tests", 0)
 
 
 async def filmed(at: Place) -> tuple[Recorder, list[ChunkComplete]]:

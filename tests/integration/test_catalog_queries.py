@@ -129,7 +129,7 @@ async def test_detections_against_plain_python(catalog: Catalog) -> None:
         after=after, limit=100,
     ):  # fmt: skip
         found += page
-        after = page[-1].place
+        after = page[-1].cursor
     assert [(each.at_ms, each.index, each.label, each.score) for each in found] == [
         row for row in rows
         if from_ms <= row[0] < to_ms and row[2] in {"person", "dog"} and row[3] >= 0.3

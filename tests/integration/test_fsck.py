@@ -15,7 +15,7 @@ from agents.joining.joiner import Joiner
 from domain.consistency import Delete, GracePeriods, Inconsistency
 from domain.events import ChunkComplete, ChunkDue, Deleted, encode
 from domain.identity import chunk_key, fragment_key, manifest_key
-from domain.retention import Hold
+from domain.retention import LegalHold
 from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted
 from stores.catalog.retention_rules import add_hold, lift_hold
@@ -298,7 +298,7 @@ async def test_more_than_half_is_never_deleted(at: Place) -> None:
 
 async def test_a_legal_hold_keeps_what_is_tombstoned(at: Place) -> None:
     chunks = await at.film()
-    hold = Hold(at.camera, START_MS, START_MS + 1)
+    hold = LegalHold(at.camera, START_MS, START_MS + 1)
     number, _ = await add_hold(at.catalog, hold, "court", "case 7", now_ms())
     await index_deleted(at.catalog, [_buried(chunks[0]), _fragments_buried(chunks[0])])
     before = await at.keys()

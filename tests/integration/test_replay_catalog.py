@@ -13,7 +13,7 @@ from cli.replay_catalog import rebuild
 from domain.errors import ConfigError
 from domain.events import AnyEvent, Deleted, Detection
 from domain.events.examples import EXAMPLES
-from domain.retention import DAY_MS, Hold, Rule
+from domain.retention import DAY_MS, LegalHold, RetentionRule
 from domain.times import format_ms
 from stores.catalog import Catalog, migrate
 from stores.catalog.bookmarks import load_bookmark
@@ -48,8 +48,8 @@ async def lived(at: Stage) -> None:
     await at.end(recorder)
     other = await at.second()
     await other.record(1, START_MS + DAY_MS)
-    await set_rule(at.catalog, Rule(at.camera, 3_000), "tests", 0)
-    await add_hold(at.catalog, Hold(at.camera, START_MS, START_MS + 1), "Ann", "7", 0)
+    await set_rule(at.catalog, RetentionRule(at.camera, 3_000), "tests", 0)
+    await add_hold(at.catalog, LegalHold(at.camera, START_MS, START_MS + 1), "Ann", "7", 0)
 
 
 async def test_another_schema_gets_the_same_rows(at: Stage) -> None:

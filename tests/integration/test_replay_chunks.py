@@ -12,8 +12,8 @@ from cli.replay_chunks import remake
 from domain.errors import ConfigError
 from domain.events import ChunkComplete
 from domain.identity import fragment_key, manifest_key
-from domain.retention import Hold
-from domain.rewindow import as_cut
+from domain.rechunk import in_existing_windows
+from domain.retention import LegalHold
 from domain.times import format_ms
 from stores.catalog import index_chunks
 from stores.catalog.playback import locate_chunk, playback_segments
@@ -156,7 +156,7 @@ async def test_what_comes_late_joins_the_new_windows(at: Stage, old_stand: bool)
     event = await recorder.put(at.store, 7)
     await at.announce(event)
     for asked in (due_of([event]), due_of([recorder.film(seq)[0] for seq in range(5, 10)])):
-        for due in as_cut(asked, await chunks_of_other_length(at.catalog, asked)):
+        for due in in_existing_windows(asked, await chunks_of_other_length(at.catalog, asked)):
             await at.say(await Joiner(at.store, now_ms).join(due))
     assert await lengths(at) == [(0, 20, list(range(10)))]
     assert [seq for _, seq, _, _ in await played(at)] == list(range(10))
@@ -166,7 +166,7 @@ async def test_what_comes_late_joins_the_new_windows(at: Stage, old_stand: bool)
 
 async def test_a_hold_keeps_the_old_objects(at: Stage) -> None:
     _, old = await filmed(at)
-    await add_hold(at.catalog, Hold(at.camera, START_MS, START_MS + 1), "Ann", "7", 0)
+    await add_hold(at.catalog, LegalHold(at.camera, START_MS, START_MS + 1), "Ann", "7", 0)
     await remake(arguments(*again("20s")))
     await at.enforce(BEYOND_MS)
     keys = await at.keys()

@@ -8,7 +8,7 @@ import pytest_asyncio
 from domain.errors import ConfigError, StoreError
 from domain.events import Detection, DetectionFrame, FoundObject
 from domain.models import MINUTE_MS
-from domain.retention import Hold
+from domain.retention import LegalHold
 from domain.spans import Spans
 from stores.catalog import index_detections, list_cameras
 from stores.catalog import model_replays as book
@@ -321,7 +321,7 @@ async def test_dropped_stays_dropped_and_holds_win(at: Place) -> None:
     replay, _ = await replayed(at, look, stream=stream)
     count = replay.objects
     number, _ = await add_hold(
-        at.catalog, Hold(at.camera, START_MS, START_MS + 1_000), "tests", "case 7", now_ms()
+        at.catalog, LegalHold(at.camera, START_MS, START_MS + 1_000), "tests", "case 7", now_ms()
     )
     await choose(at, NEW, "dropping")
     held = len([row for row in await found(at, NEW, "at_ms") if row[0] < M0 + MINUTE_MS])
@@ -349,13 +349,15 @@ async def test_retention_deletes_detections_and_keeps_them_away(at: Place) -> No
     await replayed(at, look_of(NEW, START_MS, END_MS), stream=stream)
     second = M0 + MINUTE_MS
     number, _ = await add_hold(
-        at.catalog, Hold(at.camera, second + 5, second + 6), "tests", "case 8", now_ms()
+        at.catalog, LegalHold(at.camera, second + 5, second + 6), "tests", "case 8", now_ms()
     )
     until_ms = M0 + 3 * MINUTE_MS
     gone = await delete_old_detections(at.catalog, at.camera, until_ms + 59_999)
     assert gone >= 2 * 2 * 240
     everything = ModelFilter(all_models=True)
-    left = await find_detections(at.catalog, at.camera, 0, 1 << 47, limit=5_000, wanted=everything)
+    left = await find_detections(
+        at.catalog, at.camera, 0, 1 << 47, limit=5_000, model_filter=everything
+    )
     minutes = {row.at_ms - row.at_ms % MINUTE_MS for row in left}
     assert minutes == {second, until_ms, until_ms + MINUTE_MS}
     assert await delete_old_detections(at.catalog, at.camera, until_ms) == 0
@@ -366,7 +368,7 @@ async def test_retention_deletes_detections_and_keeps_them_away(at: Place) -> No
     assert await delete_old_detections(at.catalog, at.camera, until_ms) >= 2 * 240
     assert await index_detections(at.catalog, [*seen, *stream.events]) == 0
     # A hold that comes afterwards brings nothing back, and keeps what is left.
-    await add_hold(at.catalog, Hold(at.camera, 0, None), "tests", "case 9", now_ms())
+    await add_hold(at.catalog, LegalHold(at.camera, 0, None), "tests", "case 9", now_ms())
     assert await delete_old_detections(at.catalog, at.camera, until_ms + MINUTE_MS) == 0
     assert await index_detections(at.catalog, [*seen, *stream.events]) == 0
     assert await at.count("detections") == 2 * 2 * 240

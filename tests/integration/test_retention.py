@@ -15,7 +15,7 @@ from agents.healing.reconciler import ReconcileOptions, Reconciler
 from domain.consistency import Delete, GracePeriods, Inconsistency
 from domain.events import HealRequested, parse
 from domain.identity import fragment_key, manifest_key
-from domain.retention import DAY_MS, Hold
+from domain.retention import DAY_MS, LegalHold
 from domain.times import format_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import index_chunks, index_deleted, index_fragments
@@ -99,7 +99,7 @@ async def test_a_hold_wins_over_age_and_all_else(at: Place) -> None:
     _, chunks = await filmed(at)
     await aged(at)
     middle = chunks[2].start_ms + 4_000
-    number, _ = await add_hold(at.catalog, Hold(at.camera, middle, middle + 1), "Ann", "7", 0)
+    number, _ = await add_hold(at.catalog, LegalHold(at.camera, middle, middle + 1), "Ann", "7", 0)
     done = await enforce(at)
     assert done.held == 1
     keys = await at.keys()
@@ -124,7 +124,7 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
     with pytest.raises(Died):
         await enforce(at, mortal=Mortal(0))  # decided, not told, nothing deleted
     assert kinds(await at.keys()) == (17, 8)
-    number, under_way = await add_hold(at.catalog, Hold("acme", 0), "Ann", "7", 0)
+    number, under_way = await add_hold(at.catalog, LegalHold("acme", 0), "Ann", "7", 0)
     assert under_way > 0
     done = await enforce(at)
     assert done.held >= under_way
@@ -158,7 +158,7 @@ class Never:
 
 async def test_the_consistency_check_obeys_the_holds_times(at: Place) -> None:
     _, chunks = await filmed(at)
-    await add_hold(at.catalog, Hold(at.camera, START_MS - 9, START_MS + 1), "Ann", "7", 0)
+    await add_hold(at.catalog, LegalHold(at.camera, START_MS - 9, START_MS + 1), "Ann", "7", 0)
     await at.execute("DELETE FROM chunks")
     keys = [chunk.object_key for chunk in chunks]
     *_, before = [await fsck_deletes(at, [key]) for key in keys]
@@ -183,7 +183,7 @@ async def test_adding_a_hold_waits_for_the_deletion_in_hand(
     monkeypatch.setattr(type(at.store), "delete", slow)
     working = asyncio.ensure_future(enforce(at))
     await deleting.wait()
-    adding = asyncio.ensure_future(add_hold(at.catalog, Hold(at.camera, 0), "Ann", "7", 0))
+    adding = asyncio.ensure_future(add_hold(at.catalog, LegalHold(at.camera, 0), "Ann", "7", 0))
     done, _ = await asyncio.wait({adding}, timeout=0.3)
     assert not done
     go_on.set()

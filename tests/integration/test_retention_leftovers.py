@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from domain.events import RunEnded, encode
 from domain.identity import run_end_key
-from domain.retention import Hold
+from domain.retention import LegalHold
 from stores.catalog import index_runs
 from stores.catalog.partitions import drop_empty_partitions
 from stores.catalog.retention_rules import add_hold, lift_hold
@@ -61,7 +61,7 @@ async def test_a_runs_end_goes_after_its_footage_and_its_row_stays(at: Place) ->
 async def test_a_hold_keeps_a_runs_end(at: Place, lifted: bool) -> None:
     key = await ended(at)
     await aged(at)
-    hold = Hold(at.camera, START_MS + 33_000, START_MS + 34_000)  # a fragment without chunk
+    hold = LegalHold(at.camera, START_MS + 33_000, START_MS + 34_000)  # a fragment without chunk
     number, _ = await add_hold(at.catalog, hold, "court", "case 7", 0)
     await enforce(at, later_ms=0)
     if lifted:

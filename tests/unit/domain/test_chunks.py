@@ -7,7 +7,7 @@ late                3         the revision holds 0 1 3 4, and lacks 2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunks import digest_of, merged, remaining_gaps
+from domain.chunks import digest_of, merged_fragments, remaining_gaps
 from domain.events import ChunkComplete, ChunkDue, Gap, ManifestFragment, VideoForm
 from domain.identity import chunk_key
 from tests.unit.domain.footage import CAMERA, FRAGMENT_MS, RUN, T0_MS, ref, run_id
@@ -92,14 +92,14 @@ class TestDigest:
 
 class TestMerged:
     def test_first_making(self) -> None:
-        assert [each.seq for each in merged(None, due(2, 0))] == [0, 2]
+        assert [each.seq for each in merged_fragments(None, due(2, 0))] == [0, 2]
 
     def test_late_ones_join_those_that_stand(self) -> None:
-        assert [each.seq for each in merged(standing(0, 3), due(1))] == [0, 1, 3]
+        assert [each.seq for each in merged_fragments(standing(0, 3), due(1))] == [0, 1, 3]
 
     def test_one_that_stands_counts_more(self) -> None:
         other = due(0).model_copy(update={"fragments": [ref(0, sha256="f" * 64)]})
-        assert merged(standing(0), other)[0].sha256 == ref(0).sha256
+        assert merged_fragments(standing(0), other)[0].sha256 == ref(0).sha256
 
 
 class TestRemainingGaps:

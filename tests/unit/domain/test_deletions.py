@@ -6,19 +6,30 @@ from typing import Any
 import pytest
 
 from domain.deletions import (
-    MOST_KEYS,
-    Candidate,
-    ChunkKept,
+    MAX_KEYS,
+    ChunkDeletion,
     Deletion,
-    FragmentKept,
-    agreed,
-    batches,
-    marks_of,
-    of_chunks,
-    of_fragments,
+    DeletionCandidate,
+    FragmentsDeletion,
+    RetainedChunk,
+    RetainedFragment,
+    chunk_deletions,
+    fragment_deletions,
+    in_batches,
+    revision_marks,
+    still_deletable,
 )
 from domain.gaps import NEVER_ARRIVED
-from domain.retention import DAY_MS, Footage, Hold, Judgement, Margins, Policy, Reason, Rule
+from domain.retention import (
+    DAY_MS,
+    Judgement,
+    LegalHold,
+    Margins,
+    Reason,
+    RetainedFootage,
+    RetentionPolicy,
+    RetentionRule,
+)
 from domain.seqs import SeqRanges
 
 CAMERA = "acme/hq/gate"
@@ -28,7 +39,7 @@ NOW_MS = 1_000 * DAY_MS
 MINUTE_MS = 60_000
 
 
-def chunk(first: int, last: int, run: str = RUN, **more: Any) -> ChunkKept:
+def chunk(first: int, last: int, run: str = RUN, **more: Any) -> RetainedChunk:
     """Return a chunk of a minute whose start follows from its first seq, 4 s a fragment."""
     start_ms = first * 4_000
     fields: dict[str, Any] = {
@@ -41,21 +52,25 @@ def chunk(first: int, last: int, run: str = RUN, **more: Any) -> ChunkKept:
         "size_bytes": 100 * (last - first + 1),
         "seqs": SeqRanges([(first, last)]),
         "gaps": (),
-        "footage": Footage(start_ms, start_ms + MINUTE_MS, revision=1),
+        "footage": RetainedFootage(start_ms, start_ms + MINUTE_MS, revision=1),
     }
-    return ChunkKept(**{**fields, **more})
+    return RetainedChunk(**{**fields, **more})
 
 
-def candidate(of: ChunkKept, *may_go: Reason) -> Candidate:
-    return Candidate(of, Judgement(frozenset(may_go)))
+def candidate(of: RetainedChunk, *may_go: Reason) -> DeletionCandidate:
+    return DeletionCandidate(of, Judgement(frozenset(may_go)))
 
 
 def named(deletions: list[Deletion]) -> list[tuple[str, str, str, int | None, int | None]]:
-    return [(each.run, each.what, each.cause, each.first_seq, each.last_seq) for each in deletions]
+    events = [each.event() for each in deletions]
+    return [
+        (event.run, event.what, each.cause, event.first_seq, event.last_seq)
+        for each, event in zip(deletions, events, strict=True)
+    ]
 
 
 def test_fragments_of_a_run_are_named_together_by_reason() -> None:
-    deletions = of_chunks(
+    deletions = chunk_deletions(
         CAMERA,
         [
             candidate(chunk(0, 14), "joined"),
@@ -78,13 +93,13 @@ def test_fragments_of_a_run_are_named_together_by_reason() -> None:
 
 def test_a_tombstone_names_at_most_so_many_and_every_seq_once() -> None:
     rows = [
-        FragmentKept(RUN, seq, 10, Footage(seq * 4_000, seq * 4_000 + 4_000))
-        for seq in range(2 * MOST_KEYS + 500)
+        RetainedFragment(RUN, seq, 10, RetainedFootage(seq * 4_000, seq * 4_000 + 4_000))
+        for seq in range(2 * MAX_KEYS + 500)
         if seq != 700
     ]
     random.Random(7).shuffle(rows)
-    deletions = of_fragments(CAMERA, rows, NOW_MS)
-    assert [(each.first_seq, each.last_seq) for each in deletions] == [
+    deletions = fragment_deletions(CAMERA, rows, NOW_MS)
+    assert [(first, last) for *_, first, last in named(deletions)] == [
         (0, 699),
         (701, 1_700),
         (1_701, 2_499),
@@ -108,14 +123,18 @@ def test_what_was_left_out_goes_with_the_chunk_of_its_window(
     whole = {"first_seq": 5, "last_seq": 5, "from_ms": 20_000, **gap}
     seqs = SeqRanges([(0, 4), (6, 14)])
     aged = candidate(chunk(0, 14, seqs=seqs, gaps=(whole,)), "age")
-    fragments = [each for each in of_chunks(CAMERA, [aged], NOW_MS) if each.what == "fragments"]
+    fragments = [
+        each
+        for each in chunk_deletions(CAMERA, [aged], NOW_MS)
+        if isinstance(each, FragmentsDeletion)
+    ]
     gone = {seq for each in fragments for seq in each.fragments}
     assert gone == set(seqs) | ({5} if goes else set())
 
 
 def test_fragments_that_went_as_joined_are_not_named_again_for_their_age() -> None:
-    footage = Footage(0, MINUTE_MS, revision=1, joined_gone=1)
-    deletions = of_chunks(CAMERA, [candidate(chunk(0, 14, footage=footage), "age")], NOW_MS)
+    footage = RetainedFootage(0, MINUTE_MS, revision=1, joined_gone=1)
+    deletions = chunk_deletions(CAMERA, [candidate(chunk(0, 14, footage=footage), "age")], NOW_MS)
     assert named(deletions) == [(RUN, "chunk", "age", None, None)]
     assert deletions[0].event().digest is None, "whatever its revision"
 
@@ -123,34 +142,43 @@ def test_fragments_that_went_as_joined_are_not_named_again_for_their_age() -> No
 def test_only_what_is_current_and_still_may_go_is_agreed() -> None:
     first, second, third = chunk(0, 14), chunk(15, 29), chunk(30, 44)
     found = [candidate(each, "age") for each in (first, second, third)]
-    policy = Policy(
-        [Rule("acme", 1)], [Hold(CAMERA, second.window_start_ms, second.window_start_ms + 1)]
+    policy = RetentionPolicy(
+        [RetentionRule("acme", 1)],
+        [LegalHold(CAMERA, second.window_start_ms, second.window_start_ms + 1)],
     )
     # the first's last millisecond is not the hold's; the third was made again meanwhile
     current = {(each.window_start_ms, each.run) for each in (first, second)}
-    left = agreed(CAMERA, found, current, policy, NOW_MS)
+    left = still_deletable(CAMERA, found, current, policy, NOW_MS)
     assert [each.chunk for each in left] == [first]
-    assert agreed(CAMERA, found, current, Policy(), NOW_MS) == [], "the rule was cleared"
-    margins = Policy((), (), Margins(0, 0))
-    (joined,) = agreed(CAMERA, [candidate(first, "joined")], current, margins, NOW_MS)
-    (mark,) = marks_of([joined])
+    assert still_deletable(CAMERA, found, current, RetentionPolicy(), NOW_MS) == [], (
+        "the rule was cleared"
+    )
+    margins = RetentionPolicy((), (), Margins(0, 0))
+    (joined,) = still_deletable(CAMERA, [candidate(first, "joined")], current, margins, NOW_MS)
+    (mark,) = revision_marks([joined])
     assert (mark.joined, mark.older) == (True, False)
 
 
 def test_batches_stay_within_one_request_and_keep_the_order() -> None:
     chance = random.Random(11)
-    deletions = []
+    decided: dict[str, Any] = {
+        "camera": CAMERA,
+        "run": RUN,
+        "cause": "age",
+        "from_ms": 0,
+        "to_ms": 1,
+        "size_bytes": 1,
+        "decided_ms": NOW_MS,
+    }
+    deletions: list[Deletion] = []
     for id_ in range(300):
-        many = chance.choice([None, 1, 40, MOST_KEYS])
+        many = chance.choice([None, 1, 40, MAX_KEYS])
         deletions.append(
-            Deletion(
-                *(CAMERA, RUN, "fragments" if many else "chunk", "age", 0, 1, 1, NOW_MS),
-                first_seq=many and 0,
-                last_seq=many and many - 1,
-                id=id_,
-            )
+            FragmentsDeletion(**decided, id=id_, first_seq=0, last_seq=many - 1)
+            if many
+            else ChunkDeletion(**decided, id=id_, window_start_ms=0)
         )
-    made = list(batches(deletions))
+    made = list(in_batches(deletions))
     assert [each for batch in made for each in batch] == deletions
-    assert all(sum(len(each.fragments) or 10 for each in batch) <= MOST_KEYS for batch in made)
+    assert all(sum(each.key_count for each in batch) <= MAX_KEYS for batch in made)
     assert len(made) < len(deletions)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.errors import ConfigError
 from domain.lifecycle import SLACK_DAYS, lifecycle
-from domain.retention import DAY_MS, Hold, Policy, Rule
+from domain.retention import DAY_MS, LegalHold, RetentionPolicy, RetentionRule
 
 CAMERAS = [f"{tenant}/{site}/gate" for tenant in ("acme", "bolt", "ac") for site in ("hq", "lab")]
 SCOPES = ["acme", "bolt", "ac", "acme/hq", "bolt/lab", "ac/hq/gate", "acme/lab/gate", "bolt/hq"]
@@ -24,7 +24,9 @@ def expiring(document: dict[str, Any]) -> dict[str, int]:
 
 
 def test_the_document() -> None:
-    document = lifecycle(CAMERAS, Policy([Rule("acme", 30), Rule("acme/hq", 90)]))
+    document = lifecycle(
+        CAMERAS, RetentionPolicy([RetentionRule("acme", 30), RetentionRule("acme/hq", 90)])
+    )
     assert json.loads(json.dumps(document)) == document
     assert expiring(document) == {
         "fragments/acme/": 90 + SLACK_DAYS,
@@ -39,8 +41,8 @@ def test_the_document() -> None:
 
 
 def test_a_hold_on_one_camera_stops_its_tenants_expiry() -> None:
-    rules = [Rule("acme", 30), Rule("bolt", 7)]
-    document = lifecycle(CAMERAS, Policy(rules, [Hold("acme/hq/gate", 0, 1)]))
+    rules = [RetentionRule("acme", 30), RetentionRule("bolt", 7)]
+    document = lifecycle(CAMERAS, RetentionPolicy(rules, [LegalHold("acme/hq/gate", 0, 1)]))
     assert set(expiring(document)) == {"fragments/bolt/", "chunks/bolt/"}
 
 
@@ -49,8 +51,9 @@ def test_a_hold_on_one_camera_stops_its_tenants_expiry() -> None:
     st.lists(st.sampled_from(SCOPES), max_size=2),
 )
 def test_nothing_expires_before_retention(rules: dict[str, int], held: list[str]) -> None:
-    policy = Policy(
-        [Rule(scope, days) for scope, days in rules.items()], [Hold(scope, 0) for scope in held]
+    policy = RetentionPolicy(
+        [RetentionRule(scope, days) for scope, days in rules.items()],
+        [LegalHold(scope, 0) for scope in held],
     )
     days = expiring(lifecycle(CAMERAS, policy))
     for camera in CAMERAS:
@@ -60,11 +63,11 @@ def test_nothing_expires_before_retention(rules: dict[str, int], held: list[str]
                 continue
             assert age_ms is not None, "footage without an age never expires"
             assert after * DAY_MS >= age_ms + SLACK_DAYS * DAY_MS
-            assert not policy.held(camera, 0, 1)
+            assert not policy.is_held(camera, 0, 1)
 
 
 def test_more_rules_than_s3_takes_are_refused() -> None:
     cameras = [f"t{number}/hq/gate" for number in range(500)]
-    rules = [Rule(f"t{number}", 1) for number in range(500)]
+    rules = [RetentionRule(f"t{number}", 1) for number in range(500)]
     with pytest.raises(ConfigError, match="1001"):
-        lifecycle(cameras, Policy(rules))
+        lifecycle(cameras, RetentionPolicy(rules))

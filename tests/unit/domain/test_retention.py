@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from domain.errors import InvalidIdError
 from domain.retention import (
     DAY_MS,
-    Footage,
-    Hold,
     Judgement,
+    LegalHold,
     Margins,
-    Policy,
-    Rule,
+    RetainedFootage,
+    RetentionPolicy,
+    RetentionRule,
     check_scope,
     covers,
 )
@@ -25,18 +25,19 @@ MARGINS = Margins(HOUR_MS, 2 * HOUR_MS)
 
 times = st.integers(NOW_MS - 60 * DAY_MS, NOW_MS)
 footages = st.builds(
-    lambda start, length, revision, indexed, joined, older: Footage(
+    lambda start, length, revision, indexed, joined, older: RetainedFootage(
         start, start + length, revision, indexed, min(joined, revision), min(older, revision)
     ),
     *(times, st.integers(0, 2 * HOUR_MS), st.integers(0, 5), times),
     *(st.integers(0, 5), st.integers(1, 5)),
 )
 rules = st.lists(
-    st.builds(Rule, st.sampled_from(SCOPES), st.integers(1, 60)), unique_by=lambda r: r.scope
+    st.builds(RetentionRule, st.sampled_from(SCOPES), st.integers(1, 60)),
+    unique_by=lambda r: r.scope,
 )
 holds = st.lists(
     st.builds(
-        lambda scope, start, length: Hold(scope, start, length and start + length),
+        lambda scope, start, length: LegalHold(scope, start, length and start + length),
         *(st.sampled_from(SCOPES), times, st.none() | st.integers(1, 5 * DAY_MS)),
     ),
     max_size=4,
@@ -55,7 +56,7 @@ holds = st.lists(
     ],
 )
 def test_the_most_specific_rule_counts(given_rules: dict[str, int], days: int | None) -> None:
-    policy = Policy([Rule(scope, many) for scope, many in given_rules.items()])
+    policy = RetentionPolicy([RetentionRule(scope, many) for scope, many in given_rules.items()])
     assert policy.age_ms(CAMERA) == (days and days * DAY_MS)
 
 
@@ -74,42 +75,42 @@ def test_the_most_specific_rule_counts(given_rules: dict[str, int], days: int | 
     ],
 )
 def test_a_hold_is_half_open(from_ms: int, to_ms: int | None, touches: bool) -> None:
-    assert Hold(CAMERA, from_ms, to_ms).holds(CAMERA, 1_000, 2_000) is touches
-    assert not Hold("acme/hq/other", from_ms, to_ms).holds(CAMERA, 1_000, 2_000)
+    assert LegalHold(CAMERA, from_ms, to_ms).applies_to(CAMERA, 1_000, 2_000) is touches
+    assert not LegalHold("acme/hq/other", from_ms, to_ms).applies_to(CAMERA, 1_000, 2_000)
 
 
 def test_a_hold_keeps_an_instant_too() -> None:
-    assert Hold(CAMERA, 1_000, 1_001).holds(CAMERA, 1_000, 1_000)
+    assert LegalHold(CAMERA, 1_000, 1_001).applies_to(CAMERA, 1_000, 1_000)
 
 
 @pytest.mark.parametrize(
     ("footage", "reasons"),
     [
         # window's end, revision, indexed, fragments gone, older gone
-        (Footage(0, NOW_MS - 30 * DAY_MS, 1, 0), {"age"}),
-        (Footage(0, NOW_MS - 30 * DAY_MS + 1, 1, 0, 1), set()),
-        (Footage(0, NOW_MS - 30 * DAY_MS, 3, 0), {"age"}),
-        (Footage(0, NOW_MS, 1, NOW_MS - HOUR_MS), {"joined"}),
-        (Footage(0, NOW_MS, 1, NOW_MS - HOUR_MS + 1), set()),
-        (Footage(0, NOW_MS, 1, NOW_MS - HOUR_MS, 1), set()),
-        (Footage(0, NOW_MS, 2, NOW_MS - HOUR_MS, 1), {"joined"}),
-        (Footage(0, NOW_MS, 2, NOW_MS - 2 * HOUR_MS, 1), {"joined", "superseded"}),
-        (Footage(0, NOW_MS, 2, NOW_MS - 2 * HOUR_MS, 2, 2), set()),
-        (Footage(0, NOW_MS - DAY_MS), set()),
-        (Footage(0, NOW_MS - 30 * DAY_MS), {"age"}),
+        (RetainedFootage(0, NOW_MS - 30 * DAY_MS, 1, 0), {"age"}),
+        (RetainedFootage(0, NOW_MS - 30 * DAY_MS + 1, 1, 0, 1), set()),
+        (RetainedFootage(0, NOW_MS - 30 * DAY_MS, 3, 0), {"age"}),
+        (RetainedFootage(0, NOW_MS, 1, NOW_MS - HOUR_MS), {"joined"}),
+        (RetainedFootage(0, NOW_MS, 1, NOW_MS - HOUR_MS + 1), set()),
+        (RetainedFootage(0, NOW_MS, 1, NOW_MS - HOUR_MS, 1), set()),
+        (RetainedFootage(0, NOW_MS, 2, NOW_MS - HOUR_MS, 1), {"joined"}),
+        (RetainedFootage(0, NOW_MS, 2, NOW_MS - 2 * HOUR_MS, 1), {"joined", "superseded"}),
+        (RetainedFootage(0, NOW_MS, 2, NOW_MS - 2 * HOUR_MS, 2, 2), set()),
+        (RetainedFootage(0, NOW_MS - DAY_MS), set()),
+        (RetainedFootage(0, NOW_MS - 30 * DAY_MS), {"age"}),
     ],
 )
-def test_what_may_go(footage: Footage, reasons: set[str]) -> None:
-    policy = Policy([Rule("acme", 30)], (), MARGINS)
+def test_what_may_go(footage: RetainedFootage, reasons: set[str]) -> None:
+    policy = RetentionPolicy([RetentionRule("acme", 30)], (), MARGINS)
     assert policy.judge(CAMERA, footage, NOW_MS) == Judgement(frozenset(reasons))
 
 
 @given(rules, holds, footages)
 def test_a_hold_always_wins(
-    given_rules: list[Rule], given_holds: list[Hold], footage: Footage
+    given_rules: list[RetentionRule], given_holds: list[LegalHold], footage: RetainedFootage
 ) -> None:
-    judgement = Policy(given_rules, given_holds, MARGINS).judge(CAMERA, footage, NOW_MS)
-    free = Policy(given_rules, (), MARGINS).judge(CAMERA, footage, NOW_MS)
+    judgement = RetentionPolicy(given_rules, given_holds, MARGINS).judge(CAMERA, footage, NOW_MS)
+    free = RetentionPolicy(given_rules, (), MARGINS).judge(CAMERA, footage, NOW_MS)
     last_ms = max(footage.to_ms - 1, footage.from_ms)
     touched = any(
         covers(hold.scope, CAMERA)
@@ -118,22 +119,22 @@ def test_a_hold_always_wins(
         for hold in given_holds
     )
     if touched:
-        assert not judgement.may_go
-        assert judgement.held == bool(free.may_go)
+        assert not judgement.deletable
+        assert judgement.held == bool(free.deletable)
     else:
         assert judgement == free
 
 
 @given(rules, footages, st.integers(0, 90 * DAY_MS))
 def test_what_may_go_for_its_age_may_go_later_too(
-    given_rules: list[Rule], footage: Footage, later_ms: int
+    given_rules: list[RetentionRule], footage: RetainedFootage, later_ms: int
 ) -> None:
-    policy = Policy(given_rules, (), MARGINS)
+    policy = RetentionPolicy(given_rules, (), MARGINS)
     age_ms = policy.age_ms(CAMERA)
-    now = policy.judge(CAMERA, footage, NOW_MS).may_go
+    now = policy.judge(CAMERA, footage, NOW_MS).deletable
     assert ("age" in now) == (age_ms is not None and footage.to_ms <= NOW_MS - age_ms)
     if "age" in now:
-        assert policy.judge(CAMERA, footage, NOW_MS + later_ms).may_go == {"age"}
+        assert policy.judge(CAMERA, footage, NOW_MS + later_ms).deletable == {"age"}
 
 
 @pytest.mark.parametrize("scope", ["", "/", "acme/", "Acme", "a/b/c/d", "acme/*", "a//b", "a\n"])

@@ -1,12 +1,12 @@
-"""Cutting footage anew: which chunks of another window length take the place of which.
+"""Which chunks of another window length replace which.
 
     old 60 s   [---- 0 .. 14 ----)[---- 15 .. 29 ---)
     new 40 s   [-- 0..9 -)[- 10..19 -)[- 20..29 ----)
     border     |                                     |  every 120 s: no window crosses it
 
-A stretch is what lies between two borders: its old chunks give way all at once. A chunk that
-would hold the same fragments from the same start is left as it is, whatever its window's length:
-its bytes would be the same, and so would its name in a tombstone.
+A section is the time between two borders: its old chunks are replaced in one transaction. A
+chunk that would hold the same fragments from the same start stays as it is, with its old window
+length. Its bytes would be the same, and so would its name in a tombstone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,22 +18,22 @@ from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, FragmentRef, Gap, VideoForm
 from domain.seqs import SeqRanges
 
-LONGEST_STRETCH_MS = 21_600_000
+MAX_SECTION_MS = 21_600_000
 """Six hours: what is held in memory and replaced in one transaction."""
 
 
 def border_ms(lengths: Iterable[int]) -> int:
-    """Return how far apart the borders are that windows of all these lengths share (ms).
+    """Return how far apart the common borders of windows of all these lengths are (ms).
 
-    Raises ConfigError where that is too long to be replaced at once.
+    Raises ConfigError if that is too long for one transaction.
     """
     given = sorted(set(lengths))
     found = lcm(*given)
-    if found > LONGEST_STRETCH_MS:
-        words = ", ".join(f"{each // 1_000} s" for each in given)
+    if found > MAX_SECTION_MS:
+        seconds = ", ".join(f"{each // 1_000} s" for each in given)
         raise ConfigError(
-            f"Windows of {words} share a border only every {found // 1_000} s; choose a --window "
-            f"that shares one at least every {LONGEST_STRETCH_MS // 3_600_000} h."
+            f"Windows of {seconds} share a border only every {found // 1_000} s. Choose a --window "
+            f"that shares one at least every {MAX_SECTION_MS // 3_600_000} h."
         )
     return found
 
@@ -47,17 +47,17 @@ def aligned(from_ms: int, to_ms: int, border: int, latest_ms: int) -> tuple[int,
 
 
 @dataclass(frozen=True, slots=True)
-class Recut:
-    """What becomes of the chunks of one stretch."""
+class RechunkPlan:
+    """How the chunks of one section change."""
 
     replaced: tuple[ChunkComplete, ...]
-    """They give way; the others stay."""
+    """These are deleted; the others stay."""
     made: tuple[ChunkDue, ...]
-    """They take their place: together they hold the same fragments, each once."""
+    """These replace them: together they hold the same fragments, each once."""
 
 
-def recut(chunks: Sequence[ChunkComplete], window_ms: int) -> Recut:
-    """Return how the current chunks of a stretch are cut into windows of another length."""
+def plan_rechunk(chunks: Sequence[ChunkComplete], window_ms: int) -> RechunkPlan:
+    """Return how the current chunks of a section change to windows of another length."""
     made: list[ChunkDue] = []
     staying: set[tuple[str, int]] = set()
     for run in sorted({chunk.run for chunk in chunks}):
@@ -70,31 +70,31 @@ def recut(chunks: Sequence[ChunkComplete], window_ms: int) -> Recut:
             else:
                 made.append(due)
     replaced = [each for each in chunks if (each.run, each.window_start_ms) not in staying]
-    return Recut(tuple(replaced), tuple(made))
+    return RechunkPlan(tuple(replaced), tuple(made))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A current chunk of a run, in a window of another length than is asked for."""
+class ExistingWindow:
+    """The window of a current chunk, of another length than the due one."""
 
     window_start_ms: int
     window_ms: int
     seqs: SeqRanges
 
 
-def as_cut(due: ChunkDue, standing: Sequence[Standing]) -> list[ChunkDue]:
-    """Return what is due where a replay has cut the run's footage into other windows meanwhile.
+def in_existing_windows(due: ChunkDue, existing: Sequence[ExistingWindow]) -> list[ChunkDue]:
+    """Return a due window split by the windows that a replay has made since.
 
-    `standing` overlaps the window. What stands in it already is not due, the rest belongs to the
-    windows that the replay made; without any, the due is as it was.
+    `existing` are the current chunks that overlap the window. Their fragments are not due any
+    more. The others belong to the nearest existing window. Without any, it stays as it is.
     """
-    if not standing:
+    if not existing:
         return [due]
     windows: dict[tuple[int, int], list[FragmentRef]] = {}
     for fragment in due.fragments:
-        if any(fragment.seq in each.seqs for each in standing):
+        if any(fragment.seq in each.seqs for each in existing):
             continue
-        near = min(standing, key=lambda each: _distance(each, fragment.start_ms))
+        near = min(existing, key=lambda each: _distance(each, fragment.start_ms))
         start_ms = fragment.start_ms // near.window_ms * near.window_ms
         windows.setdefault((start_ms, near.window_ms), []).append(fragment)
     return [
@@ -104,30 +104,31 @@ def as_cut(due: ChunkDue, standing: Sequence[Standing]) -> list[ChunkDue]:
                 "window_ms": window_ms,
                 "reason": "late",
                 "fragments": fragments,
-                "gaps": [],  # the chunks that stand tell them, and are cut by what comes
+                # The existing chunks report the gaps already, and the joiner shortens them.
+                "gaps": [],
             }
         )
         for (start_ms, window_ms), fragments in sorted(windows.items())
     ]
 
 
-def _distance(window: Standing, at_ms: int) -> int:
+def _distance(window: ExistingWindow, at_ms: int) -> int:
     end_ms = window.window_start_ms + window.window_ms
     return max(window.window_start_ms - at_ms, at_ms - end_ms + 1, 0)
 
 
 def _dues(chunks: Sequence[ChunkComplete], window_ms: int) -> list[ChunkDue]:
-    """Return the windows of one run's chunks, cut anew, in order."""
+    """Return the fragments of one run's chunks in windows of the new length, in order."""
     windows: dict[int, list[tuple[FragmentRef, ChunkComplete]]] = {}
     starts: dict[int, int] = {}
-    held = sorted(
+    fragments = sorted(
         ((fragment, chunk) for chunk in chunks for fragment in chunk.fragments),
         key=lambda pair: pair[0].seq,
     )
-    for fragment, chunk in held:
+    for fragment, chunk in fragments:
         start_ms = starts[fragment.seq] = fragment.start_ms // window_ms * window_ms
         windows.setdefault(start_ms, []).append((fragment, chunk))
-    gaps = _placed(chunks, starts)
+    gaps = _gaps_by_window(chunks, starts)
     dues = []
     for start_ms, members in sorted(windows.items()):
         last = members[-1][1]
@@ -151,10 +152,12 @@ def _dues(chunks: Sequence[ChunkComplete], window_ms: int) -> list[ChunkDue]:
     return dues
 
 
-def _placed(chunks: Sequence[ChunkComplete], starts: dict[int, int]) -> dict[int, list[Gap]]:
-    """Return the gaps by the window that tells of them: the one with the footage after it.
+def _gaps_by_window(
+    chunks: Sequence[ChunkComplete], starts: dict[int, int]
+) -> dict[int, list[Gap]]:
+    """Return the gaps by the window that reports them: the one with the footage after the gap.
 
-    What is missing after the last fragment is told by the last window.
+    The last window reports what is missing after the last fragment.
     """
     seqs = sorted(starts)
     placed: dict[int, list[Gap]] = {}

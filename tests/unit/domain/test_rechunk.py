@@ -14,7 +14,7 @@ from domain.chunks import digest_of
 from domain.errors import ConfigError
 from domain.events import ChunkComplete, ChunkDue, Gap, ManifestFragment
 from domain.identity import chunk_key, new_run_id
-from domain.rewindow import Standing, aligned, as_cut, border_ms, recut
+from domain.rechunk import ExistingWindow, aligned, border_ms, in_existing_windows, plan_rechunk
 from domain.seqs import SeqRanges
 
 CAMERA = "acme/hq/gate"
@@ -81,7 +81,7 @@ def as_chunk(due: ChunkDue) -> ChunkComplete:
 
 def test_sixty_seconds_become_twenty() -> None:
     old = cut(RUNS[0], list(range(30)), 60_000)
-    now = recut(old, 20_000)
+    now = plan_rechunk(old, 20_000)
     assert list(now.replaced) == old
     assert [[each.seq for each in due.fragments] for due in now.made] == [
         list(range(at, at + 5)) for at in range(0, 30, 5)
@@ -91,15 +91,15 @@ def test_sixty_seconds_become_twenty() -> None:
 def test_what_would_hold_the_same_stays() -> None:
     """A run of 20 s in a window of 60: its chunk would have the same name in a tombstone."""
     short = cut(RUNS[0], list(range(5)), 60_000)
-    assert recut(short, 30_000).made == ()
-    assert recut(short, 30_000).replaced == ()
+    assert plan_rechunk(short, 30_000).made == ()
+    assert plan_rechunk(short, 30_000).replaced == ()
     both = [*short, *cut(RUNS[1], list(range(15)), 60_000)]
-    assert {each.run for each in recut(both, 30_000).replaced} == {RUNS[1]}
+    assert {each.run for each in plan_rechunk(both, 30_000).replaced} == {RUNS[1]}
 
 
 def test_a_gap_is_told_with_the_footage_after_it() -> None:
     old = cut(RUNS[0], [0, 1, 8, 9, 14], 60_000)
-    now = recut(old, 20_000)
+    now = plan_rechunk(old, 20_000)
     told = {due.fragments[0].seq: [gap.first_seq for gap in due.gaps] for due in now.made}
     assert told == {0: [], 8: [2, 3, 4, 5, 6, 7], 14: [10, 11, 12, 13]}
 
@@ -119,7 +119,7 @@ def test_each_fragment_stands_once_and_again_is_nothing(
     wanted = {(run, seq) for run, seqs in zip(RUNS, held, strict=False) for seq in seqs}
     gaps = Counter((c.run, gap.first_seq) for c in chunks for gap in c.gaps)
     for window_ms in (new, third):
-        now = recut(chunks, window_ms)
+        now = plan_rechunk(chunks, window_ms)
         chunks = [each for each in chunks if each not in now.replaced]
         chunks += [as_chunk(due) for due in now.made]
         seqs = Counter((c.run, each.seq) for c in chunks for each in c.fragments)
@@ -128,7 +128,7 @@ def test_each_fragment_stands_once_and_again_is_nothing(
             "one name, one chunk"
         )
         assert Counter((c.run, gap.first_seq) for c in chunks for gap in c.gaps) == gaps
-        again = recut(chunks, window_ms)
+        again = plan_rechunk(chunks, window_ms)
         assert (again.made, again.replaced) == ((), ())
 
 
@@ -144,18 +144,22 @@ def test_borders_are_shared_by_all_lengths() -> None:
 
 def test_what_comes_late_goes_where_the_replay_has_cut() -> None:
     """60 s are asked for, 20 s stand; 3 and 14 are late, the others stand already."""
-    now = recut(cut(RUNS[0], [*range(3), *range(4, 14)], 60_000), 20_000)
+    now = plan_rechunk(cut(RUNS[0], [*range(3), *range(4, 14)], 60_000), 20_000)
     standing = [
-        Standing(due.window_start_ms, due.window_ms, SeqRanges.of(f.seq for f in due.fragments))
+        ExistingWindow(
+            due.window_start_ms, due.window_ms, SeqRanges.of(f.seq for f in due.fragments)
+        )
         for due in now.made
     ]
-    (whole,) = recut(cut(RUNS[0], list(range(15)), 20_000), 60_000).made
-    late = as_cut(whole, standing)
+    (whole,) = plan_rechunk(cut(RUNS[0], list(range(15)), 20_000), 60_000).made
+    late = in_existing_windows(whole, standing)
     assert [(due.window_start_ms - T0, due.window_ms) for due in late] == [
         (0, 20_000),
         (40_000, 20_000),
     ]
     assert [[each.seq for each in due.fragments] for due in late] == [[3], [14]]
-    assert as_cut(late[0], [each for each in standing if each.window_ms != 20_000]) == [late[0]]
+    assert in_existing_windows(
+        late[0], [each for each in standing if each.window_ms != 20_000]
+    ) == [late[0]]
     all_there = whole.model_copy(update={"fragments": whole.fragments[4:14]})
-    assert as_cut(all_there, standing) == []
+    assert in_existing_windows(all_there, standing) == []
