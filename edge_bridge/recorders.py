@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from domain.events import CameraStatus, Detection
 from edge_bridge import metrics
+from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import FrameSink, RecordingContext, RecordingSink
 from edge_bridge.clock import EdgeClock
@@ -29,6 +30,7 @@ class RecorderManager:
     def __init__(self, sink: RecordingSink, clock: EdgeClock) -> None:
         self._sink = sink
         self._clock = clock
+        self._reader_choice = ReaderChoice()
         self._recorders: dict[str, Recorder] = {}
         self._key_of: dict[str, object] = {}
         """Camera -> what its recorder depends on. A different value needs a new recorder."""
@@ -117,7 +119,7 @@ class RecorderManager:
             now_ms=self._clock.now_ms,
             clock=self._clock,
         )
-        return Recorder(camera, recording, config.no_data_s)
+        return Recorder(camera, recording, config.no_data_s, opener=self._reader_choice.open)
 
 
 def _recorder_key(camera: CameraConfig, config: EdgeConfig) -> object:

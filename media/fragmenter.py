@@ -167,7 +167,7 @@ class Fragmenter:
             self._began = True
         if packet.is_keyframe and self._in_band:
             self._same_parameters(packet)
-        for ready in self._timeline.picture(packet):
+        for ready in self._timeline.video(packet):
             if self._observe is not None:
                 self._observe(ready, arrived_ms)
             self._take(self._mux.picture(ready, arrived_ms))
@@ -177,7 +177,7 @@ class Fragmenter:
         if not self._began or self.audio_codec is None:
             return
         for encoded in self._mux.encode_sound(packet):
-            if self._timeline.sound(encoded):
+            if self._timeline.audio(encoded):
                 self._take(self._mux.sound(encoded))
 
     def _same_parameters(self, packet: AnyPacket) -> None:

@@ -43,7 +43,7 @@ class TimestampNormalizer:
         self.audio_dropped = 0
         """Sound packets left out because their times ran back or far from the pictures'."""
 
-    def picture(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+    def video(self, packet: AnyPacket) -> Iterable[AnyPacket]:
         """Return the packets that now have their times, in decode order; each when asked for.
 
         A picture without DTS is held until one that has it follows. Raises MediaError where
@@ -94,7 +94,7 @@ class TimestampNormalizer:
         self._base = base.numerator * HZ, base.denominator
         return self._base
 
-    def sound(self, packet: AnyPacket) -> bool:
+    def audio(self, packet: AnyPacket) -> bool:
         """Give a sound packet its times; False: it cannot be used and is counted."""
         if self._shift is None or self._video_dts is None or packet.pts is None:
             return False

@@ -1,11 +1,15 @@
 """From a camera to fragments: one thread per camera, sharing nothing with the others.
 
-source    what a camera or clip is to capture: streams and packets
-rtsp      a camera; its faults in words
-clip      a file played at its own pace, for where there is no camera
-gathering packets handed on together where nobody waits for them
-run       one unbroken recording: packets to events and bytes
-bounds    what FFmpeg may allocate in one piece
-sub       the stream that is looked at instead of the recorded one
-recorder  the thread: connect, record, say why it ended, try again
+- source: what a camera or clip provides: streams and packets
+- reader_choice: which source reads a camera
+- native_source: a camera read by the own RTSP client
+- ffmpeg_source: a camera read by FFmpeg
+- clip_source: a file played at its own pace, where there is no camera
+- diagnose, error_text: what is wrong with a camera, as text
+- coalescing: packets handled together if no one waits for them
+- memory_limits: how much FFmpeg and glibc may allocate
+- run: one unbroken recording: packets to events and bytes
+- sub_stream: the stream that is analysed instead of the recorded one
+- watchdog: the age of the last fragment
+- recorder: the thread: connect, record, say why it ended, try again
 """

@@ -1,10 +1,10 @@
-"""Packets handed on together where nobody waits for them.
+"""Packets handled together if no one waits for them.
 
-    arrives     p p p p p p p p p p p p
-    handed on             pppppp      pppppp    each with its own arrival
+    arrives   p p p p p p p p p p p p
+    handled             pppppp      pppppp    each with its own arrival
 
-A thread that comes back to work finds the processor's caches full of others' things; what handles a
-packet costs several times as much then. Handling some packets at once pays for that once.
+A thread that wakes up finds the processor's caches full of other threads' data. Then handling a
+packet costs several times as much. Several packets at once pay for that only once.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,21 @@ Arrived = tuple[AnyPacket, int]
 
 
 class Coalescer:
-    """Of one connection. A packet waits for others by their arrival alone, never by a timer."""
+    """Coalesces the packets of one connection. Only the next packet releases them, no timer."""
 
     def __init__(self) -> None:
         self._waiting: list[Arrived] = []
 
-    def add(self, arrived: Arrived, low_latency: bool) -> Sequence[Arrived]:
-        """Take a packet; return what is to be handled now, in order."""
+    def push(self, arrived: Arrived, low_latency: bool) -> Sequence[Arrived]:
+        """Take a packet; return the packets to handle now, in order."""
         self._waiting.append(arrived)
-        # A clock that is set meanwhile holds nothing back.
+        # If the clock is set back or far ahead, the packets are released at once.
         if not low_latency and 0 <= arrived[1] - self._waiting[0][1] < COALESCE_MS:
             return ()
-        return self.rest()
+        return self.flush()
 
-    def rest(self) -> Sequence[Arrived]:
-        """Return what still waits."""
-        waiting, self._waiting = self._waiting, []
+    def flush(self) -> Sequence[Arrived]:
+        """Return the packets that still wait."""
+        waiting = self._waiting
+        self._waiting = []
         return waiting

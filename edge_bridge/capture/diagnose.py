@@ -1,52 +1,55 @@
-"""What a camera answers when it is asked for its stream in plain RTSP, in words.
+"""Asks a camera over RTSP what is wrong with it, and returns the answer as text.
 
-FFmpeg says "invalid data" or nothing for much; status line and headers say more.
+FFmpeg often says only "invalid data". The camera's status line and headers say more.
 """
 
 from contextlib import closing
 
 from edge_bridge.rtsp import errors
-from edge_bridge.rtsp.auth import SPOKEN, challenges
+from edge_bridge.rtsp.auth import SUPPORTED_ALGORITHMS, challenges
 from edge_bridge.rtsp.connection import RtspConnection
 from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
 from edge_bridge.rtsp.message import Message, encode_url
 
-_FFMPEG_SPEAKS = ("MD5", "MD5-SESS")
+_FFMPEG_ALGORITHMS = ("MD5", "MD5-SESS")
 
 
-def ask(url: str, within_s: float = 3) -> str | None:
-    """Ask a camera for its stream, unsigned; return what is wrong, None where nothing can be seen.
+def diagnose(url: str, within_s: float = 3) -> str | None:
+    """Ask a camera for its stream, without a password; return what is wrong, None if unknown.
 
-    Takes at most `within_s`.
+    Takes at most `within_s` seconds.
     """
     try:
-        with closing(RtspConnection(url, within_s)) as line:
-            answer = line.ask("DESCRIBE", encode_url(url), ("Accept", "application/sdp"))
+        with closing(RtspConnection(url, within_s)) as connection:
+            response = connection.request(
+                "DESCRIBE", encode_url(url), ("Accept", "application/sdp")
+            )
     except CameraError as error:
         return str(error)
     except UnsupportedStreamError:
         return None
-    return _meaning(answer)
+    return _problem(response)
 
 
-def _meaning(answer: Message) -> str | None:
-    if answer.code == 200:
+def _problem(response: Message) -> str | None:
+    if response.status == 200:
         return None
-    if answer.code == 401:
-        return _unspoken(answer)
-    known = errors.status_text(answer.code or 0, answer.first("location"))
-    return known or f"the camera answers {answer.code} {errors.printable(answer.reason)[:70]}"
+    if response.status == 401:
+        return _unsupported_algorithm(response)
+    known = errors.status_text(response.status or 0, response.first("location"))
+    reason = errors.printable(response.reason)[:70]
+    return known or f"the camera answers {response.status} {reason}"
 
 
-def _unspoken(answer: Message) -> str | None:
-    """Return what to do where the password is wanted hashed in a way that FFmpeg does not know.
+def _unsupported_algorithm(response: Message) -> str | None:
+    """Return what to do if FFmpeg does not know the hash algorithm that the camera wants.
 
-    It takes the last digest that is offered.
+    FFmpeg takes the last Digest challenge.
     """
-    offered = [one for value in answer.all("www-authenticate") for one in challenges(value)]
+    offered = [one for value in response.all("www-authenticate") for one in challenges(value)]
     digests = [one.algorithm for one in offered if one.scheme == "digest"]
-    if not digests or digests[-1] in _FFMPEG_SPEAKS:
+    if not digests or digests[-1] in _FFMPEG_ALGORITHMS:
         return None
-    own = ", or choose transport tcp and reader auto" if digests[-1] in SPOKEN else ""
-    remedy = f"which is not spoken here: allow MD5 alone in its settings{own}"
-    return errors.unspoken(digests[-1], remedy)
+    own = ", or choose transport tcp and reader auto" if digests[-1] in SUPPORTED_ALGORITHMS else ""
+    remedy = f"which is not supported: allow MD5 alone in its settings{own}"
+    return errors.unsupported_algorithm(digests[-1], remedy)

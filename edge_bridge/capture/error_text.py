@@ -1,38 +1,41 @@
-"""A camera's faults in words fit for an operator and the timeline; never an address or password."""
+"""A camera's faults as text for the operator and the timeline; never an address or password."""
 
 from av import error as av_error
 
 from edge_bridge.rtsp import errors
 
-OPEN_S = 15
-"""Within this a camera must have been opened."""
+OPEN_TIMEOUT_S = 15
+"""Within this time a camera must be open."""
 
-NOTHING = (
-    "the camera promises pictures and sends none that can be read within {} s: restart it; with "
-    "transport udp, look whether a firewall drops them"
+NO_VIDEO = (
+    "the camera offers video but sends none that can be read within {} s: restart the camera; with "
+    "transport udp, check that no firewall drops the packets"
 )
-_WORDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    ((av_error.HTTPUnauthorizedError,), errors.REFUSED),
+_TEXTS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((av_error.HTTPUnauthorizedError,), errors.REJECTED),
     ((av_error.HTTPForbiddenError,), errors.FORBIDDEN),
     ((av_error.HTTPNotFoundError,), errors.NO_STREAM),
     ((av_error.ConnectionRefusedError, ConnectionRefusedError), errors.NOT_LISTENING),
-    ((av_error.ConnectionResetError, av_error.BrokenPipeError, ConnectionError), errors.CUT),
-    ((av_error.EOFError,), errors.CLOSED),
+    (
+        (av_error.ConnectionResetError, av_error.BrokenPipeError, ConnectionError),
+        errors.CONNECTION_RESET,
+    ),
+    ((av_error.EOFError,), errors.END_OF_STREAM),
 )
 
 
-def is_known(error: Exception) -> bool:
-    """Whether an error tells by itself what is wrong."""
-    return any(isinstance(error, kinds) for kinds, _ in _WORDS)
+def has_own_text(error: Exception) -> bool:
+    """Return whether the type of an error says what is wrong."""
+    return any(isinstance(error, types) for types, _ in _TEXTS)
 
 
 def error_text(error: Exception) -> str:
-    """Return an error of FFmpeg or of a socket in words, without the address it names."""
-    for kinds, text in _WORDS:
-        if isinstance(error, kinds):
+    """Return an error of FFmpeg or of a socket as text, without the address in it."""
+    for types, text in _TEXTS:
+        if isinstance(error, types):
             return text
-    said = getattr(error, "strerror", None) or type(error).__name__
+    reason = getattr(error, "strerror", None) or type(error).__name__
     return (
-        f"the camera's stream cannot be read ({said}): restart it, update its firmware, or choose "
-        "another stream or transport"
+        f"the camera's stream cannot be read ({reason}): restart the camera, update its firmware, "
+        "or choose another stream or transport"
     )

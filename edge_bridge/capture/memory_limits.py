@@ -1,10 +1,11 @@
-"""Bounds to memory, for this whole process: FFmpeg's pieces, and what glibc keeps for later.
+"""Memory limits of this process: what FFmpeg allocates at once, and what glibc keeps.
 
-FFmpeg believes what a camera announces: an answer with `Content-Length: 2000000000` is read into
-memory as long as bytes come. PyAV offers no option for it; FFmpeg's own does, `av_max_alloc`.
+FFmpeg trusts what a camera announces: a response with `Content-Length: 2000000000` is read into
+memory as long as bytes come. PyAV has no option against it. FFmpeg has one, `av_max_alloc`.
 
-glibc gives up to eight heaps for each processor core to a process of many threads, and each keeps
-what its threads needed at most. Cameras all need the same, at other times: a few heaps serve them.
+glibc gives up to eight heaps (arenas) per processor core to a process of many threads. Each keeps
+the most that its threads ever needed. All cameras need the same amount, at other times: two heaps
+serve them.
 """
 
 import ctypes
@@ -13,42 +14,43 @@ from pathlib import Path
 
 import av  # noqa: F401 - its libraries must be loaded
 
-MOST_BYTES = 64 << 20
-"""More than a packet of any camera or a decoded picture of 8K."""
+MAX_ALLOCATION_BYTES = 64 << 20
+"""More than a packet of any camera or a decoded 8K frame."""
 _ARENAS = 2
-_OWN_MAPPING_BYTES = 256 << 10
-"""A piece this large, as a fragment that grows, is mapped by itself and given back when freed."""
-_KEPT_BYTES = 4 << 20
-"""What a heap keeps of what was freed; with little, pages are given back and faulted in all day."""
+_MMAP_THRESHOLD_BYTES = 256 << 10
+"""A block of this size, as a growing fragment, has its own mapping and is returned when freed."""
+_TRIM_THRESHOLD_BYTES = 4 << 20
+"""Freed memory that a heap keeps. With little, pages are returned and faulted in all the time."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 
 
 @lru_cache
 def limit_allocations() -> bool:
-    """Bound them, once; False where FFmpeg's library cannot be found among what is loaded."""
+    """Limit FFmpeg's allocations, once; return False if its library is not found in memory."""
     try:
         lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
         return False
     paths = {line.split(maxsplit=5)[-1] for line in lines if "/libavutil" in line}
     for path in paths:
-        bound = ctypes.CDLL(path).av_max_alloc
-        bound.argtypes, bound.restype = [ctypes.c_size_t], None
-        bound(MOST_BYTES)
+        set_limit = ctypes.CDLL(path).av_max_alloc
+        set_limit.argtypes = [ctypes.c_size_t]
+        set_limit.restype = None
+        set_limit(MAX_ALLOCATION_BYTES)
     return bool(paths)
 
 
 @lru_cache
 def limit_heap() -> bool:
-    """Bound what glibc keeps, once, before there are threads; False with another libc."""
+    """Limit what glibc keeps, once, before threads start; return False with another libc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
     return all(
-        mallopt(what, value)
-        for what, value in (
+        mallopt(option, value)
+        for option, value in (
             (_M_ARENA_MAX, _ARENAS),
-            (_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES),
-            (_M_TRIM_THRESHOLD, _KEPT_BYTES),
+            (_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES),
+            (_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES),
         )
     )

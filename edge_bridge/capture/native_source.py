@@ -1,7 +1,7 @@
-"""A camera that speaks plain RTSP over TCP, read by our own client: far cheaper than FFmpeg's.
+"""A camera over RTSP and TCP, read by the own client: far cheaper than FFmpeg's.
 
-    socket ──► interleaved ──► pictures ──► packets      a tenth of a second at a time, where
-               (edge_bridge/rtsp)  └► sound              nobody looks at the camera
+    socket ──► InterleavedReader ──► H26xDepacketizer ──► packets     up to 0.4 s at once,
+               (edge_bridge/rtsp) └► AudioDepacketizer                if no one waits for it
 
 Other codecs, B-frames and rare ways of packing raise UnsupportedStreamError: FFmpeg reads those
 streams, and the address is remembered. See docs/design/rtsp.md.
@@ -23,8 +23,8 @@ from edge_bridge.capture.coalescing import Arrived
 from edge_bridge.capture.memory_limits import limit_allocations
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
-from edge_bridge.rtsp.av_sync import PICTURES_HZ, AvSync
-from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
+from edge_bridge.rtsp.av_sync import VIDEO_CLOCK_HZ, AvSync
+from edge_bridge.rtsp.errors import END_OF_STREAM, CameraError, UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
 from edge_bridge.rtsp.interleaved import FragmentHandler, InterleavedReader, PacketHandler
 from edge_bridge.rtsp.nal import parameter_sets
@@ -33,17 +33,17 @@ from edge_bridge.rtsp.sdp import MediaDescription
 from edge_bridge.rtsp.session import RtspStream, open_stream
 from media.packet import AnyPacket
 
-_NAP_S = 0.4
-_AT_ONCE = 256 << 10
-"""So many bytes may come during a nap, for they wait in the kernel: half a second of 4 Mbit/s."""
-_HASTE_NAP_S = 0.01
-"""Where somebody looks: a picture comes in some dozen packets within this."""
+_MAX_DELAY_S = 0.4
+_MAX_DELAYED_BYTES = 256 << 10
+"""Bytes that may arrive during a delay: they wait in the kernel. Half a second of 4 Mbit/s."""
+_LOW_LATENCY_DELAY_S = 0.01
+"""Delay if inference analyses the stream: the dozen packets of a frame come within this."""
 _SETTLING_S = 3
-"""So long arrivals are told to 10 ms in any case: the run's time is fixed by them."""
-_FIRST_KEY_S = 20
-_BACK_TICKS = PICTURES_HZ
-"""A picture that is shown before its forerunner by no more than this: the camera reorders them."""
-_TIME_BASE = Fraction(1, PICTURES_HZ)
+"""At first arrivals are measured to 10 ms in any case: they fix the run's time."""
+_FIRST_KEYFRAME_S = 20
+_MAX_REORDER_TICKS = VIDEO_CLOCK_HZ
+"""Timestamps that go back by no more than this mean B-frames; by more, a fault of the camera."""
+_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
 
 
 class NativeRtspSource:
@@ -54,206 +54,228 @@ class NativeRtspSource:
         camera: CameraConfig,
         no_data_s: float,
         now_ms: Callable[[], int],
-        when_not_plain: Callable[[UnsupportedStreamError], None],
+        on_unsupported: Callable[[UnsupportedStreamError], None],
     ) -> None:
         """Connect and wait for a keyframe; raises CameraError, ConfigError, UnsupportedStreamError.
 
-        `when_not_plain` is called where that shows only later.
+        `on_unsupported` is called if the stream turns out to be unsupported only later.
         """
-        self._when_not_plain = when_not_plain
+        self._on_unsupported = on_unsupported
         limit_allocations()
-        self._camera, self._no_data_s, self._now_ms = camera, no_data_s, now_ms
+        self._camera = camera
+        self._no_data_s = no_data_s
+        self._now_ms = now_ms
         self.low_latency = True
         secret = camera.password() if camera.username is not None else None
         password = None if secret is None else secret.get_secret_value()
-        self._playing = open_stream(
-            camera.url, camera.username, password, audio=camera.audio, within_s=error_text.OPEN_S
+        self._rtsp = open_stream(
+            camera.url,
+            camera.username,
+            password,
+            audio=camera.audio,
+            within_s=error_text.OPEN_TIMEOUT_S,
         )
         try:
-            self._listen(self._playing)
-            self._probe = self._first_look()
+            self._start_reader(self._rtsp)
+            self._probe = self._probe_stream()
         except OSError as error:
-            self._playing.teardown()
+            self._rtsp.teardown()
             raise CameraError(error_text.error_text(error)) from None
         except BaseException:
-            self._playing.teardown()
+            self._rtsp.teardown()
             raise
         self.video: VideoStream = self._probe.streams.video[0]
         self.video.time_base = _TIME_BASE
         self._began_s = time.monotonic()
-        self._playing.connection.settimeout(no_data_s)
+        self._rtsp.socket.settimeout(no_data_s)
 
     def packets(self) -> Iterator[Arrived]:
-        """Yield packets; raises CameraError when the camera ends, cuts or says nothing."""
-        reason = "the camera closed the stream"
+        """Yield packets; raises CameraError when the camera closes, resets or sends nothing."""
+        reason = END_OF_STREAM
         try:
-            yield from self._taken()
+            yield from self._ready_packets()
             while self._read():
-                yield from self._taken()
+                yield from self._ready_packets()
         except TimeoutError:
             reason = f"no data for {self._no_data_s:g} s"
         except OSError as error:
             reason = error_text.error_text(error)
         except UnsupportedStreamError as why:
-            self._when_not_plain(why)
+            self._on_unsupported(why)
             raise CameraError(f"the camera is read by FFmpeg from now on: {why}") from None
-        self._pictures.finish()
-        yield from self._taken()
+        self._video_depacketizer.finish()
+        yield from self._ready_packets()
         raise CameraError(reason)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the session."""
         self._count_lost()
-        self._playing.teardown()
+        self._rtsp.teardown()
 
-    def _listen(self, playing: RtspStream) -> None:
-        """Have each stream's packets taken."""
-        takes: dict[int, PacketHandler] = {}
-        goes: dict[int, FragmentHandler] = {}
-        self._sound: AudioDepacketizer | None = None
-        for channel, media in playing.channels.items():
+    def _start_reader(self, rtsp: RtspStream) -> None:
+        """Create the depacketizers, and the reader that calls them."""
+        packet_handlers: dict[int, PacketHandler] = {}
+        fragment_handlers: dict[int, FragmentHandler] = {}
+        self._audio_depacketizer: AudioDepacketizer | None = None
+        for channel, media in rtsp.rtp_channels.items():
             if media.kind == "video":
-                self._pictures = H26xDepacketizer(media, channel)
-                self._sets = parameter_sets(media.format)
-                takes[channel] = self._pictures.take
-                goes[channel] = self._pictures.go_on
+                self._video_depacketizer = H26xDepacketizer(media, channel)
+                self._parameter_sets = parameter_sets(media.fmtp)
+                packet_handlers[channel] = self._video_depacketizer.push
+                fragment_handlers[channel] = self._video_depacketizer.push_fragments
             else:
-                self._sound = AudioDepacketizer(media)
-                takes[channel] = self._sound.take
-        self.audio: AudioStream | None = None if self._sound is None else self._sound.stream
+                self._audio_depacketizer = AudioDepacketizer(media)
+                packet_handlers[channel] = self._audio_depacketizer.push
+        audio = self._audio_depacketizer
+        self.audio: AudioStream | None = None if audio is None else audio.stream
         self._sync: AvSync | None = None
-        if self._sound is not None:
-            self._sync = AvSync(self._pictures.time, self._sound.time, self._sound.clock_hz)
-            for channel, media in playing.reports.items():
-                takes[channel] = self._reports_of(media, self._sync)
-        self._stream = InterleavedReader(
-            playing.connection, playing.rest, takes, goes, playing.answered
+        if audio is not None:
+            video = self._video_depacketizer
+            self._sync = AvSync(video.timestamps, audio.timestamps, audio.clock_hz)
+            for channel, media in rtsp.rtcp_channels.items():
+                packet_handlers[channel] = self._report_handler(media, self._sync)
+        self._reader = InterleavedReader(
+            rtsp.socket, rtsp.leftover, packet_handlers, fragment_handlers, rtsp.handle_response
         )
-        self._began_s = self._spoke_s = self._picture_s = time.monotonic()
-        self._napped = self._spoke_s, 0
+        now_s = time.monotonic()
+        self._began_s = now_s
+        self._keep_alive_s = now_s
+        self._frame_s = now_s
+        self._last_delay = (now_s, 0)
+        """When the last delay began, and how many bytes had come until then."""
         self._newest: tuple[int, int] | None = None
+        """The newest video frame: ticks, UTC ms of arrival."""
         self._lost = 0
-        self._hand_on()
+        self._dispatch()
 
-    def _first_look(self) -> InputContainer:
-        """Wait for a keyframe and have FFmpeg look at it; what comes before it is dropped."""
+    def _probe_stream(self) -> InputContainer:
+        """Wait for a keyframe and let FFmpeg probe it; earlier frames are dropped."""
         began_s = time.monotonic()
-        seen = False
+        has_video = False
         while True:
-            waiting = self._pictures.done
-            seen = seen or bool(waiting)
-            while waiting and not (waiting[0].key and (waiting[0].sets or self._sets)):
-                del waiting[0]
-            if waiting:
-                if self._sound is not None:
-                    self._sound.done.clear()
-                return self._probed(waiting[0])
-            left_s = (_FIRST_KEY_S if seen else error_text.OPEN_S) - (time.monotonic() - began_s)
-            if left_s <= 0 and seen:
-                raise UnsupportedStreamError("no keyframe came that can be understood")
-            self._playing.connection.settimeout(max(left_s, 0.01))
+            ready = self._video_depacketizer.ready
+            has_video = has_video or bool(ready)
+            while ready and not self._can_start_at(ready[0]):
+                del ready[0]
+            if ready:
+                if self._audio_depacketizer is not None:
+                    self._audio_depacketizer.ready.clear()
+                return self._probe_keyframe(ready[0])
+            limit_s = _FIRST_KEYFRAME_S if has_video else error_text.OPEN_TIMEOUT_S
+            left_s = limit_s - (time.monotonic() - began_s)
+            if left_s <= 0 and has_video:
+                raise UnsupportedStreamError("no keyframe came that can be decoded")
+            self._rtsp.socket.settimeout(max(left_s, 0.01))
             try:
                 if left_s <= 0 or not self._read():
                     raise TimeoutError
             except TimeoutError:
-                if not seen:
-                    raise CameraError(error_text.NOTHING.format(error_text.OPEN_S)) from None
+                if not has_video:
+                    text = error_text.NO_VIDEO.format(error_text.OPEN_TIMEOUT_S)
+                    raise CameraError(text) from None
 
-    def _probed(self, key: AccessUnit) -> InputContainer:
-        name = self._pictures.kinds.name
+    def _can_start_at(self, unit: AccessUnit) -> bool:
+        return unit.keyframe and bool(unit.has_parameter_sets or self._parameter_sets)
+
+    def _probe_keyframe(self, keyframe: AccessUnit) -> InputContainer:
+        name = self._video_depacketizer.nal_types.name
         try:
-            probe = av.open(io.BytesIO(self._with_sets(key)), "r", format=name)
+            probe = av.open(io.BytesIO(self._with_parameter_sets(keyframe)), "r", format=name)
             context = probe.streams.video[0].codec_context
         except (av.FFmpegError, ValueError, IndexError):
-            raise UnsupportedStreamError("its keyframe is not understood") from None
+            raise UnsupportedStreamError("FFmpeg cannot read its keyframe") from None
         if not (context.width and context.height):
-            raise UnsupportedStreamError("its picture's size is not understood")
+            raise UnsupportedStreamError("the size of its video is unknown")
         if context.has_b_frames:
-            raise UnsupportedStreamError(
-                "its pictures may come in another order than they are shown"
-            )
+            raise UnsupportedStreamError("its video may have B-frames")
         return probe
 
-    def _with_sets(self, picture: AccessUnit) -> bytes:
-        return picture.data if picture.sets or not picture.key else self._sets + picture.data
+    def _with_parameter_sets(self, unit: AccessUnit) -> bytes:
+        if unit.has_parameter_sets or not unit.keyframe:
+            return unit.data
+        return self._parameter_sets + unit.data
 
     def _read(self) -> bool:
-        """Read what has come, or wait for it; False: the camera closed the stream."""
+        """Read what has arrived, or wait for it; return False if the camera closed the stream."""
         now_s = time.monotonic()
-        if now_s - self._spoke_s > self._playing.keep_alive_s:
-            self._spoke_s = now_s
-            self._playing.connection.sendall(self._playing.keep_alive())
+        if now_s - self._keep_alive_s > self._rtsp.keep_alive_s:
+            self._keep_alive_s = now_s
+            self._rtsp.socket.sendall(self._rtsp.keep_alive())
             self._count_lost()
-        if now_s - self._picture_s > max(self._no_data_s, error_text.OPEN_S):
+        if now_s - self._frame_s > max(self._no_data_s, error_text.OPEN_TIMEOUT_S):
             raise TimeoutError
-        if not self._stream.has_more:
-            haste = self.low_latency or now_s - self._began_s < _SETTLING_S
-            time.sleep(_HASTE_NAP_S if haste else self._nap_s(now_s))
-        if not self._stream.receive():
+        if not self._reader.has_more:
+            at_once = self.low_latency or now_s - self._began_s < _SETTLING_S
+            time.sleep(_LOW_LATENCY_DELAY_S if at_once else self._coalesce_delay_s(now_s))
+        if not self._reader.receive():
             return False
-        self._hand_on()
+        self._dispatch()
         return True
 
-    def _nap_s(self, now_s: float) -> float:
-        """Return how long what comes may gather, by what came since the last nap."""
-        (since_s, before), self._napped = self._napped, (now_s, self._stream.received)
-        came = max(self._stream.received - before, 1)
-        return min(_NAP_S, _AT_ONCE * (now_s - since_s) / came)
+    def _coalesce_delay_s(self, now_s: float) -> float:
+        """Return how long packets may collect, by the bytes that came since the last delay."""
+        since_s, before = self._last_delay
+        self._last_delay = (now_s, self._reader.received)
+        received = max(self._reader.received - before, 1)
+        return min(_MAX_DELAY_S, _MAX_DELAYED_BYTES * (now_s - since_s) / received)
 
-    def _hand_on(self) -> None:
-        self._pictures.now_ms = now_ms = self._now_ms()
-        if self._sound is not None:
-            self._sound.now_ms = now_ms
-        self._stream.dispatch()
-        if self._pictures.done:
-            self._picture_s = time.monotonic()
+    def _dispatch(self) -> None:
+        now_ms = self._now_ms()
+        self._video_depacketizer.now_ms = now_ms
+        if self._audio_depacketizer is not None:
+            self._audio_depacketizer.now_ms = now_ms
+        self._reader.dispatch()
+        if self._video_depacketizer.ready:
+            self._frame_s = time.monotonic()
 
-    def _taken(self) -> Iterator[Arrived]:
-        """Yield what is whole."""
-        pictures = self._pictures.done
-        for picture in pictures:
-            yield self._packet(picture), picture.arrived_ms
-        pictures.clear()
-        if self._sound is None or self._sync is None or self._newest is None:
+    def _ready_packets(self) -> Iterator[Arrived]:
+        """Yield the packets of the complete video and audio frames."""
+        units = self._video_depacketizer.ready
+        for unit in units:
+            yield self._video_packet(unit), unit.arrived_ms
+        units.clear()
+        audio = self._audio_depacketizer
+        if audio is None or self._sync is None or self._newest is None:
             return
-        for piece in self._sound.done:
-            shift = self._sync.arrived(self._newest, (piece.ticks, piece.arrived_ms))
-            yield _sounding(piece, shift, self._sound), piece.arrived_ms
-        self._sound.done.clear()
+        for frame in audio.ready:
+            offset = self._sync.offset(self._newest, (frame.ticks, frame.arrived_ms))
+            yield _audio_packet(frame, offset, audio), frame.arrived_ms
+        audio.ready.clear()
 
-    def _packet(self, picture: AccessUnit) -> AnyPacket:
-        newest, self._newest = self._newest, (picture.ticks, picture.arrived_ms)
-        if newest is not None and 0 < newest[0] - picture.ticks <= _BACK_TICKS:
-            raise UnsupportedStreamError("its pictures come in another order than they are shown")
-        packet = av.Packet(self._with_sets(picture))
+    def _video_packet(self, unit: AccessUnit) -> AnyPacket:
+        newest = self._newest
+        self._newest = (unit.ticks, unit.arrived_ms)
+        if newest is not None and 0 < newest[0] - unit.ticks <= _MAX_REORDER_TICKS:
+            raise UnsupportedStreamError("its frames do not come in display order")
+        packet = av.Packet(self._with_parameter_sets(unit))
         packet.stream = self.video
         packet.time_base = _TIME_BASE
-        packet.pts = packet.dts = picture.ticks
-        packet.is_keyframe = picture.key
+        packet.pts = packet.dts = unit.ticks
+        packet.is_keyframe = unit.keyframe
         return packet
 
-    def _reports_of(self, media: MediaDescription, sync: AvSync) -> PacketHandler:
-        def take(data: bytearray, at: int, end: int) -> None:
+    def _report_handler(self, media: MediaDescription, sync: AvSync) -> PacketHandler:
+        def handle(data: bytearray, at: int, end: int) -> None:
             report = sender_report(bytes(data[at:end]))
             if report is not None:
-                sync.reported(media.kind == "audio", report)
+                sync.report(media.kind == "audio", report)
 
-        return take
+        return handle
 
     def _count_lost(self) -> None:
-        """Count the packets that the camera sent and left out of the stream, as they number."""
-        lost = self._pictures.sequence.lost
-        if self._sound is not None:
-            lost += self._sound.sequence.lost
+        """Count the packets that the camera numbered and never sent."""
+        lost = self._video_depacketizer.sequence.lost
+        if self._audio_depacketizer is not None:
+            lost += self._audio_depacketizer.sequence.lost
         metrics.PACKETS_LOST.labels(self._camera.id).inc(lost - self._lost)
         self._lost = lost
 
 
-def _sounding(piece: AudioFrame, shift: int, sound: AudioDepacketizer) -> AnyPacket:
-    packet = av.Packet(piece.data)
-    packet.stream = sound.stream
-    packet.time_base = sound.time_base
-    packet.pts = packet.dts = piece.ticks + shift
-    packet.duration = piece.duration
+def _audio_packet(frame: AudioFrame, offset: int, audio: AudioDepacketizer) -> AnyPacket:
+    packet = av.Packet(frame.data)
+    packet.stream = audio.stream
+    packet.time_base = audio.time_base
+    packet.pts = packet.dts = frame.ticks + offset
+    packet.duration = frame.duration
     packet.is_keyframe = True
     return packet

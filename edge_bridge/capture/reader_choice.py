@@ -1,4 +1,4 @@
-"""Which reader a camera gets: our own where it is plain, FFmpeg's for everything else."""
+"""Which reader a camera gets: the own RTSP client if it supports the stream, else FFmpeg."""
 
 import logging
 import threading
@@ -9,33 +9,42 @@ from urllib.parse import urlsplit
 from edge_bridge.capture.clip_source import ClipSource
 from edge_bridge.capture.ffmpeg_source import FfmpegSource
 from edge_bridge.capture.native_source import NativeRtspSource
+from edge_bridge.capture.recent_urls import RecentUrls
 from edge_bridge.capture.source import Source
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 
 log = logging.getLogger(__name__)
 
-_MOST_REMEMBERED = 256
-_not_plain: dict[str, None] = {}
-"""Addresses that our own reader cannot read; FFmpeg's is taken at once for them."""
 
+class ReaderChoice:
+    """Opens cameras and remembers which reader each needs. All cameras' threads share one."""
 
-def open_source(
-    camera: CameraConfig, no_data_s: float, stop: threading.Event, now_ms: Callable[[], int]
-) -> Source:
-    """Connect to a camera or open a clip; raises CameraError, ConfigError."""
-    if urlsplit(camera.url).scheme == "file":
-        return ClipSource(camera.url, camera.audio, stop, now_ms)
-    if camera.reader == "auto" and camera.transport == "tcp" and camera.url not in _not_plain:
-        try:
-            return NativeRtspSource(camera, no_data_s, now_ms, partial(_remember, camera))
-        except UnsupportedStreamError as why:
-            _remember(camera, why)
-    return FfmpegSource(camera, no_data_s, now_ms)
+    def __init__(self) -> None:
+        self._unsupported = RecentUrls()
+        """Addresses that the own client cannot read; FFmpeg reads them at once."""
+        self._redirecting = RecentUrls()
+        """Addresses that redirect, which FFmpeg would follow without end."""
 
+    def open(
+        self,
+        camera: CameraConfig,
+        no_data_s: float,
+        stop: threading.Event,
+        now_ms: Callable[[], int],
+    ) -> Source:
+        """Connect to a camera or open a clip; raises CameraError, ConfigError."""
+        if urlsplit(camera.url).scheme == "file":
+            return ClipSource(camera.url, camera.audio, stop, now_ms)
+        own = camera.reader == "auto" and camera.transport == "tcp"
+        if own and camera.url not in self._unsupported:
+            try:
+                on_unsupported = partial(self._set_unsupported, camera)
+                return NativeRtspSource(camera, no_data_s, now_ms, on_unsupported)
+            except UnsupportedStreamError as error:
+                self._set_unsupported(camera, error)
+        return FfmpegSource(camera, no_data_s, now_ms, self._redirecting)
 
-def _remember(camera: CameraConfig, why: UnsupportedStreamError) -> None:
-    log.info("read by FFmpeg: %s", why, extra={"camera": camera.id})
-    _not_plain[camera.url] = None
-    while len(_not_plain) > _MOST_REMEMBERED:
-        _not_plain.pop(next(iter(_not_plain)), None)
+    def _set_unsupported(self, camera: CameraConfig, why: UnsupportedStreamError) -> None:
+        log.info("read by FFmpeg: %s", why, extra={"camera": camera.id})
+        self._unsupported.add(camera.url)

@@ -1,4 +1,4 @@
-"""One run: a camera's packets to fragments on the spool, with their times in UTC."""
+"""One run: a camera's packets become fragments in the spool, with their times in UTC."""
 
 import hashlib
 import logging
@@ -21,35 +21,35 @@ from media.timestamps import TimesBrokenError
 log = logging.getLogger(__name__)
 
 
-_MOST_KEYFRAMES = 1_000
-"""The event's bound; the bytes tell the rest."""
+_MAX_KEYFRAMES = 1_000
+"""The event's limit; the other keyframes are found in the bytes."""
 
 
 class RecordingSink(Protocol):
-    """Where a run's results go; nothing of it waits (the spool's owner)."""
+    """Receives a run's results (the spool's thread). No method blocks."""
 
     def fragment(
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
-        """Keep a fragment, whose bytes nobody changes any more."""
+        """Store a fragment; its bytes do not change any more."""
         ...
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
-        """Note a run's end."""
+        """Record a run's end."""
         ...
 
 
 class FrameSink(Protocol):
-    """Who wants a look at every encoded picture (local inference); never waits."""
+    """Receives every encoded frame (local inference). It never blocks."""
 
-    def offer(self, picture: EncodedFrame) -> bool:
-        """Take a picture, or not; its packet may be read until this returns."""
+    def offer(self, frame: EncodedFrame) -> bool:
+        """Take or refuse a frame; its packet may be read until this method returns."""
         ...
 
 
 @dataclass(slots=True)
 class RecordingContext:
-    """What all runs of one camera share. `frame_sink` alone changes: inference goes on and off."""
+    """What all runs of one camera share. Only `frame_sink` changes: inference starts and stops."""
 
     camera: str
     edge: str
@@ -62,7 +62,7 @@ class RecordingContext:
 
 
 class RunRecorder:
-    """Takes packets until `end`. Raises MediaError, as `Fragmenter` does, when it must end."""
+    """Records one run, until `end`. Raises MediaError, as `Fragmenter` does, when it must end."""
 
     def __init__(self, recording: RecordingContext, source: Source) -> None:
         self._recording = recording
@@ -77,24 +77,24 @@ class RunRecorder:
         self.id = recording.clock.new_run(recording.now_ms())
         self.fragments = 0
         self._next_ms = 0
-        self._sound_dropped = 0
-        self._held = is_held(self.id)
+        self._audio_dropped = 0
+        self._clock_unset = is_held(self.id)
         self._started: RunStarted | None = None
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> None:
-        """Take one packet and the UTC of its arrival."""
+        """Record one packet, given the UTC of its arrival."""
         for fragment in self._fragmenter.push(packet, arrived_ms):
-            self._keep(fragment)
+            self._store(fragment)
 
     def end(self, reason: str) -> None:
-        """Close the last fragment and note why the run ended."""
+        """Close the last fragment and record why the run ended."""
         try:
             last = self._fragmenter.finish()
         except MediaError as error:
             log.warning("%s", error, extra={"camera": self._recording.camera, "run": self.id})
             last = self._fragmenter.finish()
         for fragment in last:
-            self._keep(fragment)
+            self._store(fragment)
         if self.fragments:
             self._recording.sink.end_run(self.id, self._next_ms, reason)
         metrics.RUNS_ENDED.labels(self._recording.camera).inc()
@@ -105,26 +105,28 @@ class RunRecorder:
         return self._clock
 
     def utc_ms(self, pts: int) -> int:
-        """Return a picture's UTC on the run's clock as it stands now."""
+        """Return a frame's UTC by the run's clock as it is now."""
         return self._clock.utc_ms(pts)
 
     def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
         pts = packet.pts or 0
-        if self._held and not is_provisional(arrived_ms):
-            raise TimesBrokenError("this device's clock was wrong, and is set now")
+        if self._clock_unset and not is_provisional(arrived_ms):
+            raise TimesBrokenError("this device's clock was wrong and has been set")
         if not self._clock.see(pts, arrived_ms):
-            raise TimesBrokenError("the camera's and this device's clock parted by more than 5 s")
+            raise TimesBrokenError(
+                "the camera's clock and this device's clock drifted apart by more than 5 s"
+            )
         recording = self._recording
-        feed = recording.frame_sink
-        if feed is not None:
+        frame_sink = recording.frame_sink
+        if frame_sink is not None:
             at_ms, keyframe = self._clock.utc_ms(pts), packet.is_keyframe
-            feed.offer(
+            frame_sink.offer(
                 EncodedFrame(
                     recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
                 )
             )
 
-    def _keep(self, fragment: Fragment) -> None:
+    def _store(self, fragment: Fragment) -> None:
         recording = self._recording
         start_ms = self._next_ms if self.fragments else self._clock.advance(fragment.start_pts)
         self._next_ms = self._clock.advance(fragment.end_pts)
@@ -144,7 +146,7 @@ class RunRecorder:
             audio_codec=self._fragmenter.audio_codec,
             width=self._fragmenter.width,
             height=self._fragmenter.height,
-            keyframes=list(fragment.keyframes[:_MOST_KEYFRAMES]),
+            keyframes=list(fragment.keyframes[:_MAX_KEYFRAMES]),
         )
         if self._started is None:
             self._started = RunStarted(
@@ -164,8 +166,8 @@ class RunRecorder:
         metrics.FRAGMENT_BYTES.labels(event.camera).inc(event.size_bytes)
         metrics.NEWEST.labels(event.camera).set(event.end_ms / 1_000)
         dropped = self._fragmenter.audio_dropped
-        metrics.AUDIO_DROPPED.labels(event.camera).inc(dropped - self._sound_dropped)
-        self._sound_dropped = dropped
+        metrics.AUDIO_DROPPED.labels(event.camera).inc(dropped - self._audio_dropped)
+        self._audio_dropped = dropped
         log.debug(
             "fragment closed", extra={"camera": event.camera, "run": event.run, "seq": event.seq}
         )

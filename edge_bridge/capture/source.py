@@ -1,17 +1,19 @@
-"""What a camera is to capture: streams, and packets as they arrive."""
+"""What a camera provides to capture: streams, and packets as they arrive."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
+from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError
 from media.packet import AnyPacket
 
 
 class ClipEndedError(CameraError):
-    """A clip has been played to its end: nothing will come again."""
+    """A clip was played to its end: no more packets will come."""
 
 
 class Source(Protocol):
@@ -20,16 +22,22 @@ class Source(Protocol):
     video: VideoStream
     audio: AudioStream | None
     low_latency: bool
-    """Whether each packet is wanted at once (somebody looks at it), as it is at first; where not,
-    some may be handed on together, each with its own arrival. May be changed at any time."""
+    """Whether each packet is wanted at once, as at first: inference analyses the stream. If not,
+    several packets may come together, each with its own arrival. May be changed at any time."""
 
     def packets(self) -> Iterator[tuple[AnyPacket, int]]:
-        """Yield packets, each with the UTC (ms) of its arrival, in decode order.
+        """Yield packets, each with the UTC (ms) of its arrival, in decoding order.
 
-        Raises CameraError at the end, whatever it is.
+        Always ends with a CameraError, which holds the reason.
         """
         ...
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         ...
+
+
+SourceOpener = Callable[[CameraConfig, float, threading.Event, Callable[[], int]], Source]
+"""Opens a camera, given: seconds without data until it counts as lost, a stop event, the clock.
+
+Raises CameraError, ConfigError."""

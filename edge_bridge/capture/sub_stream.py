@@ -1,10 +1,10 @@
-"""A camera's sub stream: looked at instead of the recorded one, in the recorded one's time.
+"""A camera's sub stream: analysed instead of the recorded stream, in the recorded stream's time.
 
-    main ──► recorded ──► offered where the sub stream is not there ─┐
-    sub  ──► its own clock ──► main's PTS for the same UTC ──────────┴─► feed
+    main ──► recorded ──► offered if there is no sub stream ─┐
+    sub  ──► its own clock ──► main's PTS of the same UTC ───┴─► frame sink
 
-Both streams get their UTC by their least-delayed pictures, so a sub picture's place on the main
-run's clock is as good as those two delays are alike. See docs/design/time.md.
+Both streams get their UTC from their least-delayed frames. So the place of a sub frame on the main
+run's clock is as exact as those two delays are alike. See docs/design/time.md.
 """
 
 import logging
@@ -26,61 +26,69 @@ from media.timestamps import HZ, TimesBrokenError, TimestampNormalizer
 log = logging.getLogger(__name__)
 
 LOST_S = 5.0
-"""A sub stream that sends nothing for so long is given up: the main one is looked at."""
-_FIRST_S = 30.0
-"""So long it may take until it is used; clocks start with the first fragment."""
+"""If the sub stream sends nothing for this long, the main stream is analysed."""
+_FIRST_FRAME_S = 30.0
+"""Until its first frame it may take this long: a run's clock starts with its first fragment."""
 SETTLING_TICKS = 2 * HZ
-"""Of the sub stream, before its clock is trusted."""
-_AHEAD_TICKS = 2 * HZ
-"""The sub stream may run ahead of what is recorded by this; more, and main has stalled."""
-_APART_TICKS = 10 * HZ
+"""Time of the sub stream until its clock is trusted."""
+_MAX_AHEAD_TICKS = 2 * HZ
+"""The sub stream may be ahead of the recording by this. By more, the main stream has stalled."""
+_MAX_APART_TICKS = 10 * HZ
 _STEADY_S = 30.0
+"""After a connection of this length the failures are counted from 0 again."""
 
 
 class SubStream:
-    """Chooses, for one camera, which stream is looked at; a feed for its main stream's runs.
+    """Selects, for one camera, the stream that is analysed; the frame sink of its main stream.
 
-    A thread of its own reads the sub stream. No fault of it reaches the recording: `offer`, which
-    the recording thread calls, only ever waits for the hand-over of one picture.
+    A thread of its own reads the sub stream. Its faults never affect the recording: `offer`, which
+    the recording thread calls, waits at most until one frame is handed over.
     """
 
     def __init__(
         self,
         camera: str,
-        feed: FrameSink,
+        frame_sink: FrameSink,
         opener: Callable[[threading.Event], Source],
         clock_of: Callable[[str], RunClock | None],
-        pause_s: Callable[[int, bool], float],
+        retry_delay_s: Callable[[int, bool], float],
     ) -> None:
-        """`clock_of`: a run's clock; `pause_s`: the wait after so many failures in a
-        row, and whether the last was a refused password."""
-        self._camera, self._feed, self._opener = camera, feed, opener
-        self._clock_of, self._pause_s = clock_of, pause_s
+        """`clock_of` returns a run's clock. `retry_delay_s` returns the delay after a failure.
+
+        It is given the number of earlier failures in a row, and whether a password was rejected.
+        """
+        self._camera = camera
+        self._frame_sink = frame_sink
+        self._opener = opener
+        self._clock_of = clock_of
+        self._retry_delay_s = retry_delay_s
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._run = ""
-        """The main run that goes on."""
+        """The main stream's current run."""
         self._main_pts = 0
-        self._by_sub = False
-        self._sub_synced = self._main_synced = False
-        """Whether the stream was offered up to here from one of its keyframes on."""
+        self._uses_sub = False
+        self._sub_synced = False
+        """Whether the sub stream was offered without a hole since one of its keyframes."""
+        self._main_synced = False
+        """Whether the main stream was offered without a hole since one of its keyframes."""
         self._last_pts = -1
-        """The newest picture offered in this run."""
+        """The newest frame offered in this run."""
         self._delta = 0
         """From the sub stream's ticks to the main run's; set at keyframes."""
-        self._seen_s = time.monotonic()
-        self._why = ""
+        self._last_frame_s = time.monotonic()
+        self._problem = ""
         self._detail = ""
         self._thread = threading.Thread(target=self._main, name=f"sub {camera}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Offer nothing more of the sub stream, and hang up."""
+        """Stop offering frames of the sub stream, and close its connection."""
         with self._lock:
-            self._use(False)
+            self._use_sub(False)
             self._stop.set()
 
     def join(self, within_s: float) -> None:
@@ -89,44 +97,47 @@ class SubStream:
 
     @property
     def detail(self) -> str:
-        """Why the main stream is looked at, or nothing."""
+        """Why the main stream is analysed, or nothing."""
         return self._detail
 
-    def offer(self, picture: EncodedFrame) -> bool:
-        """Take a picture of the main stream; it is passed on where the sub stream is not used."""
+    def offer(self, frame: EncodedFrame) -> bool:
+        """Take a frame of the main stream; it is passed on unless the sub stream is used."""
         with self._lock:
-            if picture.run != self._run:
-                self._run, self._last_pts = picture.run, -1
-                self._use(False)
-                self._seen_s = time.monotonic()
-            self._main_pts = pts = picture.pts
-            self._given_up()
-            if self._by_sub:
+            if frame.run != self._run:
+                self._run = frame.run
+                self._last_pts = -1
+                self._use_sub(False)
+                self._last_frame_s = time.monotonic()
+            self._main_pts = pts = frame.pts
+            self._check_lost()
+            if self._uses_sub:
                 self._main_synced = False
                 return False
-            if picture.keyframe and not self._main_synced:
+            if frame.keyframe and not self._main_synced:
+                # Start only at a keyframe that is newer than what was offered of the sub stream.
                 self._main_synced = pts > self._last_pts
             if not self._main_synced:
                 return False
             self._last_pts = max(self._last_pts, pts)
-            return self._feed.offer(picture)
+            return self._frame_sink.offer(frame)
 
     def _main(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            began_s, refused = time.monotonic(), False
+            began_s = time.monotonic()
+            refused = False
             try:
-                self._connection()
+                self._read_connection()
             except (MediaError, ConfigError) as error:
                 refused = isinstance(error, CameraRefusedError)
-                self._failed(str(error))
+                self._set_failed(str(error))
             except Exception as error:
-                log.exception("unforeseen fault", extra={"camera": self._camera})
-                self._failed(f"unforeseen fault ({type(error).__name__})")
+                log.exception("unexpected error", extra={"camera": self._camera})
+                self._set_failed(f"unexpected error ({type(error).__name__})")
             failures = 0 if time.monotonic() - began_s >= _STEADY_S else failures + 1
-            self._stop.wait(self._pause_s(max(failures - 1, 0), refused))
+            self._stop.wait(self._retry_delay_s(max(failures - 1, 0), refused))
 
-    def _connection(self) -> None:
+    def _read_connection(self) -> None:
         """Read the sub stream until it breaks; raises MediaError, ConfigError."""
         source = self._opener(self._stop)
         try:
@@ -137,7 +148,9 @@ class SubStream:
             parameters = CodecParameters(
                 codec, bytes(context.extradata or b""), context.width, context.height
             )
-            timeline, clock, first_pts = TimestampNormalizer(), RunClock(), None
+            normalizer = TimestampNormalizer()
+            clock = RunClock()
+            first_pts = None
             for packet, arrived_ms in source.packets():
                 if self._stop.is_set():
                     return
@@ -145,22 +158,24 @@ class SubStream:
                     continue
                 if first_pts is None and not packet.is_keyframe:
                     continue
-                for ready in timeline.picture(packet):
+                for ready in normalizer.video(packet):
                     pts = ready.pts or 0
                     if not clock.see(pts, arrived_ms):
-                        raise TimesBrokenError("its clock and this device's parted by over 5 s")
+                        raise TimesBrokenError(
+                            "its clock and this device's clock drifted apart by more than 5 s"
+                        )
                     first_pts = pts if first_pts is None else first_pts
                     if ready.is_keyframe and pts - first_pts >= SETTLING_TICKS:
                         clock.advance(pts)
                     if clock.started:
-                        self._picture(ready, pts, clock, parameters)
+                        self._offer_sub(ready, pts, clock, parameters)
         finally:
             source.close()
 
-    def _picture(
+    def _offer_sub(
         self, packet: AnyPacket, pts: int, clock: RunClock, parameters: CodecParameters
     ) -> None:
-        """Offer a picture of the sub stream in the main run's time, if that is known."""
+        """Offer a frame of the sub stream in the main run's time, if that is known."""
         with self._lock:
             main = self._clock_of(self._run)
             if self._stop.is_set() or main is None or not main.started:
@@ -169,56 +184,57 @@ class SubStream:
                 self._delta = clock.ticks_to(main)
             pts += self._delta
             ahead = pts - self._main_pts
-            if abs(ahead) > _APART_TICKS and self._by_sub:
-                self._use(False)
-                raise TimesBrokenError("its time and the main stream's parted")
-            if ahead > _AHEAD_TICKS:
-                self._use(False)
+            if abs(ahead) > _MAX_APART_TICKS and self._uses_sub:
+                self._use_sub(False)
+                raise TimesBrokenError("its time and the main stream's drifted apart")
+            if ahead > _MAX_AHEAD_TICKS:
+                self._use_sub(False)
                 return
-            if not (self._by_sub or packet.is_keyframe):
+            if not (self._uses_sub or packet.is_keyframe):
                 return
-            if packet.is_keyframe and not (self._by_sub and self._sub_synced):
-                # From here on main waits, so that the next keyframe at the latest is newer.
+            if packet.is_keyframe and not (self._uses_sub and self._sub_synced):
+                # From here on the main stream waits: so the next keyframe at the latest is newer.
                 self._sub_synced = pts > self._last_pts
-            self._use(True)
-            self._seen_s = time.monotonic()
+            self._use_sub(True)
+            self._last_frame_s = time.monotonic()
             if not self._sub_synced:
                 return
             self._last_pts = max(self._last_pts, pts)
-            self._tell("")
-            at_ms, keyframe = main.utc_ms(pts), packet.is_keyframe
-            self._feed.offer(
+            self._set_detail("")
+            at_ms = main.utc_ms(pts)
+            keyframe = packet.is_keyframe
+            self._frame_sink.offer(
                 EncodedFrame(self._camera, self._run, packet, pts, at_ms, keyframe, parameters)
             )
 
-    def _use(self, by_sub: bool) -> None:
-        """Look at the sub stream, or at the main one."""
-        if by_sub != self._by_sub:
-            self._by_sub = by_sub
-            metrics.set_analysed_stream(self._camera, "sub" if by_sub else "main")
+    def _use_sub(self, uses_sub: bool) -> None:
+        """Analyse the sub stream, or the main stream."""
+        if uses_sub != self._uses_sub:
+            self._uses_sub = uses_sub
+            metrics.set_analysed_stream(self._camera, "sub" if uses_sub else "main")
 
-    def _failed(self, why: str) -> None:
+    def _set_failed(self, problem: str) -> None:
         with self._lock:
-            self._use(False)
-            self._why = why
+            self._use_sub(False)
+            self._problem = problem
             if not self._stop.is_set():
-                self._tell(why)
+                self._set_detail(problem)
 
-    def _given_up(self) -> None:
-        silent_s = time.monotonic() - self._seen_s
-        if silent_s > (LOST_S if self._by_sub else _FIRST_S) and not self._detail:
-            self._use(False)
-            self._tell(self._why or f"no picture for {silent_s:.0f} s")
+    def _check_lost(self) -> None:
+        silent_s = time.monotonic() - self._last_frame_s
+        if silent_s > (LOST_S if self._uses_sub else _FIRST_FRAME_S) and not self._detail:
+            self._use_sub(False)
+            self._set_detail(self._problem or f"no video for {silent_s:.0f} s")
 
-    def _tell(self, why: str) -> None:
+    def _set_detail(self, problem: str) -> None:
         """Change the detail; logged once per change."""
-        detail = f"the main stream is looked at; the sub stream: {why}" if why else ""
+        detail = f"the main stream is analysed; the sub stream: {problem}" if problem else ""
         if detail == self._detail:
             return
         self._detail = detail
         extra = {"camera": self._camera}
-        if why:
+        if problem:
             log.warning("%s", detail, extra=extra)
         else:
-            self._why = ""
-            log.info("the sub stream is looked at again", extra=extra)
+            self._problem = ""
+            log.info("the sub stream is analysed again", extra=extra)

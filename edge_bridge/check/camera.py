@@ -5,7 +5,7 @@ import time
 
 from domain.errors import ConfigError, MediaError
 from domain.times import utc_ms
-from edge_bridge.capture.reader_choice import open_source
+from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.check.result import CheckResult
 from edge_bridge.config import CameraConfig
 from media.fragmenter import Fragmenter, FragmentLimits
@@ -28,7 +28,7 @@ def check_camera(camera: CameraConfig, no_data_s: float) -> CheckResult:
     what = f"camera {camera.id}"
     began_s = time.monotonic()
     try:
-        source = open_source(camera, no_data_s, threading.Event(), utc_ms)
+        source = ReaderChoice().open(camera, no_data_s, threading.Event(), utc_ms)
     except ConfigError as error:
         text = str(error).removeprefix(f"{what}: ").rstrip(".")
         return CheckResult(what, "bad", text, "mend its password_file or password_env")

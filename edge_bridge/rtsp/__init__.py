@@ -1,14 +1,15 @@
-"""A small RTSP client for plain cameras; docs/design/rtsp.md. All others are FFmpeg's.
+"""A small RTSP client for common cameras; docs/design/rtsp.md. FFmpeg reads all other cameras.
 
-dialog       connect, sign, set up, play: a camera that sends
-line         the connection, one request at a time, within bounds of time and bytes
-message      RTSP's requests and answers, and the frames between them
-signing      user and password as a camera wants them
-sdp          what a camera offers
-fault        what is wrong with a camera, in words
-interleaved  frames out of the connection's bytes
-rtp          packets in their order
-coding       payloads to pictures and sound, as the SDP describes them
-pictures     access units of H.264 and H.265
-sound        frames of sound
+- session: OPTIONS, DESCRIBE, SETUP, PLAY, from an address to a playing stream
+- connection: the TCP or TLS connection, one request at a time, limited in time and bytes
+- message: requests, responses and interleaved packets as bytes
+- auth: Basic and Digest authentication
+- sdp: the media descriptions in the DESCRIBE response
+- errors: exceptions, and what is wrong with a camera as text
+- interleaved: RTP and RTCP packets from the RTSP connection
+- rtp: RTP headers, sequence numbers, timestamps, sender reports
+- nal: NAL unit types of H.264 and H.265
+- h26x_depacketizer: RTP packets to access units
+- audio_depacketizer: RTP packets to audio frames
+- av_sync: audio and video on one timeline
 """

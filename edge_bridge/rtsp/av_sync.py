@@ -1,50 +1,58 @@
-"""Sound and pictures on one time line: RTP counts each from a chance beginning.
+"""Audio and video on one timeline: RTP starts the timestamps of each stream at a random value.
 
-At first what arrives together belongs together. Once the camera has told for both which of its
-moments they are (RTCP's sender reports), that holds.
+At first, frames that arrive together belong together. Sender reports (RTCP) then say which
+timestamps belong to the same instant. Once both streams have one, the reports count.
 """
 
 from edge_bridge.rtsp.rtp import SenderReport, TimestampUnwrapper
 
-PICTURES_HZ = 90_000
-_APART_MS = 40
-"""So far off they may be, before the sound is moved."""
-_MOST_APART_MS = 10_000
-"""Further, and the camera's reports are wrong."""
+VIDEO_CLOCK_HZ = 90_000
+_TOLERANCE_MS = 40
+"""Up to this difference the audio is not moved."""
+_MAX_CORRECTION_MS = 10_000
+"""With a larger difference the camera's reports are wrong."""
 
 
 class AvSync:
-    """Of one connection: what to add to the sound's ticks to have the pictures' time."""
+    """Computes, for one connection, the offset from the audio's ticks to the video's time."""
 
     def __init__(
-        self, pictures: TimestampUnwrapper, sound: TimestampUnwrapper, sound_hz: int
+        self, video: TimestampUnwrapper, audio: TimestampUnwrapper, audio_clock_hz: int
     ) -> None:
-        self._pictures, self._sound, self._hz = pictures, sound, sound_hz
-        self._shift: int | None = None
-        self._of_pictures: SenderReport | None = None
-        self._of_sound: SenderReport | None = None
+        self._video = video
+        self._audio = audio
+        self._audio_clock_hz = audio_clock_hz
+        self._offset: int | None = None
+        self._video_report: SenderReport | None = None
+        self._audio_report: SenderReport | None = None
 
-    def arrived(self, picture: tuple[int, int], sound: tuple[int, int]) -> int:
-        """Return the shift, in the sound's ticks, for a piece of sound.
+    def offset(self, video: tuple[int, int], audio: tuple[int, int]) -> int:
+        """Return the offset of an audio frame, in ticks of the audio clock.
 
-        Both are given as (ticks, UTC ms of arrival), the picture as the newest one.
+        Both frames are (ticks, UTC ms of arrival); `video` is the newest one.
         """
-        if self._shift is None:
-            late = (sound[1] - picture[1]) * self._hz // 1_000
-            self._shift = picture[0] * self._hz // PICTURES_HZ + late - sound[0]
-        return self._shift
+        if self._offset is None:
+            later_ticks = (audio[1] - video[1]) * self._audio_clock_hz // 1_000
+            video_ticks = video[0] * self._audio_clock_hz // VIDEO_CLOCK_HZ
+            self._offset = video_ticks + later_ticks - audio[0]
+        return self._offset
 
-    def reported(self, of_sound: bool, report: SenderReport) -> None:
-        """Take what the camera says of its time, for sound or pictures."""
-        if of_sound:
-            self._of_sound = report
+    def report(self, is_audio: bool, report: SenderReport) -> None:
+        """Use a sender report of the audio or the video stream."""
+        if is_audio:
+            self._audio_report = report
         else:
-            self._of_pictures = report
-        if self._shift is None or self._of_sound is None or self._of_pictures is None:
+            self._video_report = report
+        if self._offset is None or self._audio_report is None or self._video_report is None:
             return
-        apart_us = self._of_sound.utc_us - self._of_pictures.utc_us
-        moment = self._pictures.near(self._of_pictures.stamp) * self._hz // PICTURES_HZ
-        told = moment + apart_us * self._hz // 1_000_000 - self._sound.near(self._of_sound.stamp)
-        off_ms = abs(told - self._shift) * 1_000 // self._hz
-        if _APART_MS < off_ms < _MOST_APART_MS:
-            self._shift = told
+        apart_us = self._audio_report.utc_us - self._video_report.utc_us
+        video_ticks = self._video.peek(self._video_report.rtp_timestamp)
+        audio_ticks = self._audio.peek(self._audio_report.rtp_timestamp)
+        reported = (
+            video_ticks * self._audio_clock_hz // VIDEO_CLOCK_HZ
+            + apart_us * self._audio_clock_hz // 1_000_000
+            - audio_ticks
+        )
+        difference_ms = abs(reported - self._offset) * 1_000 // self._audio_clock_hz
+        if _TOLERANCE_MS < difference_ms < _MAX_CORRECTION_MS:
+            self._offset = reported

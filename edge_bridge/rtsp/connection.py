@@ -1,6 +1,6 @@
-"""The connection to a camera, on which one request at a time is asked and answered.
+"""The connection to a camera: one request and its response at a time.
 
-All of it has to come to its end in a given time and in few bytes, whatever the camera sends.
+The whole session setup is limited in time and in bytes, whatever the camera sends.
 """
 
 import contextlib
@@ -12,129 +12,132 @@ from urllib.parse import urlsplit
 
 from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
-from edge_bridge.rtsp.message import Message, RtspParser, request
+from edge_bridge.rtsp.message import Message, RtspParser, encode_request
 
-_PORT = {"rtsp": 554, "rtsps": 322}
-_READ = 64 << 10
-_MOST = 8 << 20
-"""Bytes of a camera's whole part in the dialog, early pictures included."""
-_MOST_SKIPPED = 100
-"""Messages before an answer: what the camera asks itself, and that it goes on (1xx)."""
+_DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
+_READ_BYTES = 64 << 10
+_MAX_RECEIVED = 8 << 20
+"""Bytes that a camera may send until PLAY is answered, early RTP packets included."""
+_MAX_SKIPPED_MESSAGES = 100
+"""Messages before a response: the camera's own requests, and interim responses (1xx)."""
 
 
 class RtspConnection:
-    """A connection, with TLS for rtsps.
+    """A TCP connection, with TLS for rtsps.
 
-    Whose certificate the camera shows is not looked at, as FFmpeg's reader does not: cameras sign
-    their own. Nobody can listen then, but one who stands between can be taken for the camera.
+    The camera's certificate is not verified, as in FFmpeg's reader: cameras sign their own. TLS
+    keeps others from listening, but not from posing as the camera.
     """
 
     def __init__(self, url: str, within_s: float) -> None:
-        """Connect; all that is ever asked has `within_s` from now on.
+        """Connect. All requests together have `within_s` seconds from now on.
 
-        Only looking up a name takes as long as the resolver does. Raises CameraError.
+        Only the name lookup may take longer: the resolver has its own timeout. Raises CameraError.
         """
         parts = urlsplit(url)
         self.encrypted = parts.scheme == "rtsps"
         self._within_s = within_s
-        self._until_s = time.monotonic() + within_s
-        self._host, self._port = parts.hostname or "", parts.port or _PORT[parts.scheme]
-        self.where = f"{self._host}:{self._port}"
-        self._incoming = RtspParser()
-        self._received = self._cseq = 0
-        self._has_answered = False
-        self.frames = bytearray()
-        """Frames that came between answers."""
-        self.may_send = False
-        """Whether frames may come: something is set up."""
-        self.connection: socket.socket = self._connected()
+        self._deadline_s = time.monotonic() + within_s
+        self._host = parts.hostname or ""
+        self._port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        self.address = f"{self._host}:{self._port}"
+        self._parser = RtspParser()
+        self._received = 0
+        self._cseq = 0
+        self._has_response = False
+        self.early_packets = bytearray()
+        """Interleaved packets that came between responses."""
+        self.packets_allowed = False
+        """Whether interleaved packets may come: a stream is set up."""
+        self.socket: socket.socket = self._connect()
 
-    def ask(self, verb: str, url: str, *headers: tuple[str, str]) -> Message:
-        """Return the camera's answer; raises CameraError, UnsupportedStreamError."""
+    def request(self, method: str, url: str, *headers: tuple[str, str]) -> Message:
+        """Send a request and return the response; raises CameraError, UnsupportedStreamError."""
         try:
-            self.connection.settimeout(self._left_s())
-            self.connection.sendall(self.request(verb, url, *headers))
-            for _ in range(_MOST_SKIPPED):
-                message = self._next()
-                if message.code is not None and message.code >= 200:
-                    self._has_answered = True
+            self.socket.settimeout(self._left_s())
+            self.socket.sendall(self.next_request(method, url, *headers))
+            for _ in range(_MAX_SKIPPED_MESSAGES):
+                message = self._receive_message()
+                if message.status is not None and message.status >= 200:
+                    self._has_response = True
                     return message
             raise CameraError(errors.TOO_LONG)
         except TimeoutError:
-            raise CameraError(self._late(verb)) from None
+            raise CameraError(self._timeout_text(method)) from None
         except OSError:
-            raise CameraError(errors.CUT) from None
+            raise CameraError(errors.CONNECTION_RESET) from None
         except UnsupportedStreamError:
-            if self._has_answered:
+            if self._has_response:
                 raise
-            raise CameraError(errors.other_language(self.where)) from None
+            raise CameraError(errors.not_rtsp(self.address)) from None
 
-    def request(self, verb: str, url: str, *headers: tuple[str, str]) -> bytes:
-        """Return the next request in bytes."""
+    def next_request(self, method: str, url: str, *headers: tuple[str, str]) -> bytes:
+        """Return a request as bytes, with the next CSeq."""
         self._cseq += 1
-        return request(verb, url, self._cseq, headers)
+        return encode_request(method, url, self._cseq, headers)
 
     @property
-    def rest(self) -> bytes:
-        """What came and is no answer: frames, and what may become some."""
-        return bytes(self.frames) + self._incoming.rest
+    def leftover(self) -> bytes:
+        """The received bytes that are not a response: the beginning of the stream."""
+        return bytes(self.early_packets) + self._parser.leftover
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         with contextlib.suppress(OSError):
-            self.connection.close()
+            self.socket.close()
 
-    def _next(self) -> Message:
-        """Return the next message; keeps the frames before it."""
+    def _receive_message(self) -> Message:
+        """Return the next message; keep the interleaved packets before it."""
         while True:
-            while (item := self._incoming.next()) is not None:
-                if isinstance(item, Message):
-                    return item
-                if not self.may_send:
-                    raise UnsupportedStreamError("it sends before it is asked to")
-                self.frames += item
-            self._read()
+            while (event := self._parser.next_event()) is not None:
+                if isinstance(event, Message):
+                    return event
+                if not self.packets_allowed:
+                    raise UnsupportedStreamError("it sends packets before SETUP")
+                self.early_packets += event
+            self._receive()
 
-    def _read(self) -> None:
-        self.connection.settimeout(self._left_s())
-        data = self.connection.recv(_READ)
+    def _receive(self) -> None:
+        self.socket.settimeout(self._left_s())
+        data = self.socket.recv(_READ_BYTES)
         self._received += len(data)
-        if self._received > _MOST:
+        if self._received > _MAX_RECEIVED:
             raise CameraError(errors.TOO_LONG)
         if not data:
-            silent = not self._received
-            raise CameraError(errors.silent(self.where) if silent else errors.CLOSED)
-        self._incoming.add(data)
+            if not self._received:
+                raise CameraError(errors.no_response(self.address))
+            raise CameraError(errors.END_OF_STREAM)
+        self._parser.receive_data(data)
 
     def _left_s(self) -> float:
-        left_s = self._until_s - time.monotonic()
+        left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
         return left_s
 
-    def _late(self, verb: str) -> str:
-        if self._incoming.midway:
+    def _timeout_text(self, method: str) -> str:
+        if self._parser.has_partial:
             return errors.TOO_LONG
-        if verb in ("OPTIONS", "DESCRIBE"):
-            return errors.silent(self.where)
-        return errors.late(self._within_s)
+        if method in ("OPTIONS", "DESCRIBE"):
+            return errors.no_response(self.address)
+        return errors.timeout(self._within_s)
 
-    def _connected(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         try:
-            places = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
-            raise CameraError(errors.unknown_name(self._host)) from None
+            raise CameraError(errors.unknown_host(self._host)) from None
         refused = False
-        for family, kind, protocol, _, address in places:
+        for family, kind, protocol, _, address in addresses:
             try:
-                connection = self._connected_to(socket.socket(family, kind, protocol), address)
+                connection = self._connect_to(socket.socket(family, kind, protocol), address)
             except OSError as error:
                 refused = refused or isinstance(error, ConnectionRefusedError)
                 continue
-            return self._encrypted(connection) if self.encrypted else connection
-        raise CameraError(errors.NOT_LISTENING if refused else errors.unreachable(self.where))
+            return self._start_tls(connection) if self.encrypted else connection
+        raise CameraError(errors.NOT_LISTENING if refused else errors.unreachable(self.address))
 
-    def _connected_to(self, connection: socket.socket, address: Any) -> socket.socket:
+    def _connect_to(self, connection: socket.socket, address: Any) -> socket.socket:
         try:
             connection.settimeout(self._left_s())
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -144,7 +147,7 @@ class RtspConnection:
             raise
         return connection
 
-    def _encrypted(self, connection: socket.socket) -> ssl.SSLSocket:
+    def _start_tls(self, connection: socket.socket) -> ssl.SSLSocket:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
@@ -153,5 +156,5 @@ class RtspConnection:
         except (OSError, ValueError) as error:
             connection.close()
             if isinstance(error, TimeoutError):
-                raise CameraError(errors.silent(self.where)) from None
-            raise UnsupportedStreamError("it does not agree on an encryption") from None
+                raise CameraError(errors.no_response(self.address)) from None
+            raise UnsupportedStreamError("the TLS handshake failed") from None

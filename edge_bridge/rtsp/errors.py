@@ -1,4 +1,7 @@
-"""What is wrong with a camera that is spoken to in RTSP, in words fit for an operator."""
+"""The exceptions of the RTSP client, and what is wrong with a camera as text for an operator.
+
+A text has the form "problem: what to do". It never holds a password.
+"""
 
 import re
 
@@ -6,84 +9,88 @@ from domain.errors import MediaError
 
 
 class CameraError(MediaError):
-    """A camera cannot be read (any more); the text says why and what to do, never a password."""
+    """A camera cannot be read (any more). The text says why and what to do, never a password."""
 
 
 class CameraRefusedError(CameraError):
-    """The camera takes neither user nor password. Many lock a user out who is wrong too often."""
+    """The camera rejects the user name or password.
+
+    Try again slowly: many cameras lock a user out after several wrong attempts.
+    """
 
 
 class UnsupportedStreamError(MediaError):
-    """This camera wants FFmpeg's reader; the text is why, one short clause."""
+    """This client does not support the stream; FFmpeg may. The text is the reason, one clause."""
 
 
-REFUSED = "the camera refuses user name or password (401): mend them"
-WANTS_USER = (
-    "the camera asks for a user and a password (401): give username, and password_file or "
+REJECTED = "the camera rejected the user name or password (401): correct them"
+CREDENTIALS_REQUIRED = (
+    "the camera requires a user name and a password (401): set username, and password_file or "
     "password_env"
 )
-FORBIDDEN = "the camera forbids this user the stream (403): give it viewing rights"
-NO_STREAM = "the camera knows no stream at this address (404): mend the url's path"
-NOT_LISTENING = "the camera refuses the connection: is RTSP on at this port?"
-CUT = "the camera cut the connection"
-CLOSED = "the camera closed the stream"
-SENT_AWAY = "the camera sends us to another address"
+FORBIDDEN = "the camera forbids this user the stream (403): give the user viewing rights"
+NO_STREAM = "the camera has no stream at this address (404): correct the path in the url"
+NOT_LISTENING = "the camera refuses the connection: check that RTSP is on at this port"
+CONNECTION_RESET = "the camera reset the connection"
+END_OF_STREAM = "the camera closed the stream"
+REDIRECTED = "the camera redirects to another address"
 TOO_LONG = (
-    "the camera's answer never ends or is far too long: it is faulty or no camera; restart it, "
-    "and see what stands at this address"
+    "the camera's answer is too long or never ends: restart the camera; if that does not help, "
+    "check which device has this address"
 )
-_MOVED = (301, 302, 303, 305, 307)
-_CODES = {
+_REDIRECTS = (301, 302, 303, 305, 307)
+_STATUS_TEXTS = {
     403: FORBIDDEN,
     404: NO_STREAM,
-    453: "the camera has not enough bandwidth for one more client (453): close others",
+    453: "the camera has not enough bandwidth for one more client (453): close other clients",
     461: "the camera does not offer this transport (461): choose the other one",
-    503: "the camera's stream is not available (503): restart it",
+    503: "the camera's stream is not available (503): restart the camera",
 }
 
 
 def status_text(code: int, location: str | None) -> str | None:
-    """Return what a status code means; None where it is no known fault.
+    """Return what a status code means; None if it is not a known fault.
 
-    `location` is the header of that name. Only its host is told: the rest may hold a password.
+    `location` is the header of that name. Only its host is named: the rest may hold a password.
     """
-    if code in _MOVED:
-        to = re.match(r"\w+://(?:[^/@\s]*@)?([^/?\s]{1,100})", location or "")
-        host = f" at {printable(to[1])}" if to else ""
-        return f"{SENT_AWAY}{host} ({code}), which leads nowhere: mend the url or its settings"
-    return _CODES.get(code)
+    if code in _REDIRECTS:
+        found = re.match(r"\w+://(?:[^/@\s]*@)?([^/?\s]{1,100})", location or "")
+        host = f" at {printable(found[1])}" if found else ""
+        return f"{REDIRECTED}{host} ({code}): correct the url or the camera's settings"
+    return _STATUS_TEXTS.get(code)
 
 
-def unknown_name(host: str) -> str:
-    """Say that a name has no address."""
-    return f"the name {host} is not known: mend the address or the site's DNS"
+def unknown_host(host: str) -> str:
+    """Say that a host name has no address."""
+    return f"the name {host} is not known: correct the address or the site's DNS"
 
 
-def unreachable(where: str) -> str:
-    """Say that nothing answers at host and port."""
-    return f"{where} does not answer: is the camera on, and in this network?"
+def unreachable(address: str) -> str:
+    """Say that nothing answers at `host:port`."""
+    return f"{address} does not answer: check that the camera is on and in this network"
 
 
-def silent(where: str) -> str:
-    """Say that there is a connection, and not a word on it."""
-    return f"{where} takes the connection and says nothing: restart the camera, or mend the port"
+def no_response(address: str) -> str:
+    """Say that `host:port` accepts connections but sends nothing."""
+    problem = f"{address} accepts connections but does not answer"
+    return f"{problem}: restart the camera, or correct the port"
 
 
-def other_language(where: str) -> str:
-    """Say that something else than RTSP comes."""
-    return f"{where} does not speak RTSP: mend the port"
+def not_rtsp(address: str) -> str:
+    """Say that another protocol than RTSP answers at `host:port`."""
+    return f"{address} does not speak RTSP: correct the port"
 
 
-def late(within_s: float) -> str:
-    """Say that the camera did not come to the point."""
-    return f"no answer within {within_s:g} s: is the camera on, and the address right?"
+def timeout(within_s: float) -> str:
+    """Say that the camera did not complete its answer in time."""
+    return f"no answer within {within_s:g} s: check the address, and that the camera is on"
 
 
-def unspoken(algorithm: str, remedy: str) -> str:
-    """Say that the password is wanted hashed in a way that is not known."""
+def unsupported_algorithm(algorithm: str, remedy: str) -> str:
+    """Say that the camera wants a hash algorithm that is not supported."""
     return f"the camera wants its password as Digest with {printable(algorithm)[:20]}, {remedy}"
 
 
 def printable(text: str) -> str:
-    """Return a stranger's text without what a terminal would obey."""
+    """Return foreign text without control characters, which a terminal would obey."""
     return "".join(letter for letter in text if letter.isprintable())

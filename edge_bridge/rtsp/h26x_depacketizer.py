@@ -1,10 +1,14 @@
-"""Coded pictures out of RTP packets: H.264 (RFC 6184, 5) and H.265 (RFC 7798, 4).
+"""Depacketizer of H.264 (RFC 6184, 5) and H.265 (RFC 7798, 4): RTP packets to access units.
 
-    packets   [SPS|PPS] [IDR 1/3][IDR 2/3][IDR 3/3, marker] [slice, marker] ...
-    pictures  SPS PPS IDR ──────────────────────────────►   slice ──────►
+    RTP packets   [SPS|PPS] [IDR 1/3][IDR 2/3][IDR 3/3, marker] [slice, marker] ...
+    access units  SPS PPS IDR ──────────────────────────────►   slice ──────►
 
-A picture ends where the time stamp changes, for some cameras set the marker after each slice, and
-some never. Only where a marker was set and another picture begins does the same time count as two.
+A packet holds one NAL unit, or several (aggregation packet: STAP-A, AP), or a part of one
+(fragmentation unit: FU-A, FU).
+
+An access unit ends where the timestamp changes: some cameras set the marker after each slice, and
+some never set it. Two access units may have the same timestamp. Then the first ends with a marker,
+and the next NAL unit starts a picture.
 """
 
 from typing import NamedTuple
@@ -16,7 +20,7 @@ from edge_bridge.rtsp.interleaved import (
     RTP_HEADERS_SIZE,
     unpack_rtp_headers,
 )
-from edge_bridge.rtsp.nal import NAL_TYPES, START, has_recovery_point
+from edge_bridge.rtsp.nal import NAL_TYPES, START_CODE, has_recovery_point
 from edge_bridge.rtsp.rtp import (
     NO_EXTENSIONS,
     RTP_HEADER_SIZE,
@@ -27,216 +31,245 @@ from edge_bridge.rtsp.rtp import (
 )
 from edge_bridge.rtsp.sdp import MediaDescription
 
-MOST_BYTES = 16 << 20
-"""Of one picture; 4K keyframes have one or two."""
-_MOST_PIECES = 100_000
-_IN_ORDER = (
+MAX_ACCESS_UNIT_BYTES = 16 << 20
+"""A 4K keyframe has one or two MiB."""
+_MAX_PARTS = 100_000
+_IN_DECODING_ORDER = (
     ("sprop-max-don-diff", "0"),
     ("sprop-depack-buf-nalus", "0"),
     ("sprop-interleaving-depth", "0"),
 )
+"""Parameters of a=fmtp, and their value if NAL units arrive in decoding order."""
 
 
 class AccessUnit(NamedTuple):
-    """One picture in Annex B form."""
+    """The NAL units of one picture, in Annex B form."""
 
     ticks: int
-    """Of 90 kHz, unwrapped, from 0."""
+    """90 kHz, unwrapped, from 0."""
     data: bytes
-    key: bool
-    sets: bool
-    """Whether it brings its parameter sets with it."""
+    keyframe: bool
+    has_parameter_sets: bool
+    """Whether an SPS is in it."""
     arrived_ms: int
-    """UTC when its last packet came."""
+    """UTC of the last packet's arrival."""
 
 
 class H26xDepacketizer:
-    """Of one stream. `take` packets; what is whole stands in `done`, which the caller empties."""
+    """Depacketizes one stream. `push` packets; the caller takes access units from `ready`."""
 
     def __init__(self, media: MediaDescription, channel: int = 0) -> None:
         """Raises UnsupportedStreamError if NAL units may arrive out of decoding order."""
-        if any(media.format.get(name, usual) != usual for name, usual in _IN_ORDER):
-            raise UnsupportedStreamError("its pictures are interleaved")
-        self.done: list[AccessUnit] = []
+        if any(media.fmtp.get(name, usual) != usual for name, usual in _IN_DECODING_ORDER):
+            raise UnsupportedStreamError("its video packets are interleaved")
+        self.ready: list[AccessUnit] = []
+        """The complete access units, in decoding order. The caller empties it."""
         self.now_ms = 0
-        """UTC of what is taken next; kept by the caller."""
+        """UTC of the next packet's arrival; the caller sets it."""
         self.sequence = SequenceTracker()
-        self.time = TimestampUnwrapper()
-        self.kinds = NAL_TYPES[media.coding]
+        self.timestamps = TimestampUnwrapper()
+        self.nal_types = NAL_TYPES[media.encoding]
         self._channel = channel
         self._payload_type = media.payload_type
-        self._stamp: int | None = None
-        self._units: list[bytes | bytearray] = []
+        self._timestamp: int | None = None
+        self._parts: list[bytes | bytearray] = []
+        """Start codes, NAL units and parts of NAL units, in order."""
         self._bytes = 0
-        self._slices = self._whole = self._key = self._sets = self._marked = False
+        self._has_slices = False
+        self._complete = False
+        self._keyframe = False
+        self._has_parameter_sets = False
+        self._marked = False
+        """Whether the last packet had the marker bit."""
         self._arrived_ms = 0
-        self._in_pieces: int | None = None
-        """Where in `_units` the unit begins whose pieces are coming."""
-        self._middle: bytes | bytearray = b""
-        """What its pieces begin with."""
+        self._fu_start: int | None = None
+        """Index in `_parts` where the NAL unit begins whose fragments are arriving."""
+        self._fu_prefix: bytes | bytearray = b""
+        """What the payload of its middle fragments begins with."""
 
-    def take(self, data: bytearray, at: int, end: int) -> None:
-        """Take the RTP packet that fills data[at:end].
+    def push(self, data: bytearray, at: int, end: int) -> None:
+        """Depacketize the RTP packet in data[at:end].
 
-        Raises UnsupportedStreamError where it is packed in a way that is not read here.
+        Raises UnsupportedStreamError if the packet type is not supported.
         """
         if end - at < RTP_HEADER_SIZE:
             return
-        first, second, number, stamp = unpack_rtp_header(data, at)
-        start, end = (
-            (at + RTP_HEADER_SIZE, end) if first == NO_EXTENSIONS else payload(data, at, end)
-        )
+        first, second, number, timestamp = unpack_rtp_header(data, at)
+        if first == NO_EXTENSIONS:
+            start = at + RTP_HEADER_SIZE
+        else:
+            start, end = payload(data, at, end)
         if start >= end or second & 0x7F != self._payload_type:
             return
         sequence = self.sequence
         if number != sequence.expected and sequence.gap(number):
-            self._drop_pieces()
+            self._drop_fragments()
         sequence.expected = number + 1 & 0xFFFF
-        if stamp != self._stamp:
-            self._close()
-            self._stamp, self._marked = stamp, False
-        if self._in_pieces is not None and data.startswith(self._middle, start, end):
-            self._units.append(data[start + len(self._middle) : end])
+        if timestamp != self._timestamp:
+            self._end_access_unit()
+            self._timestamp = timestamp
+            self._marked = False
+        if self._fu_start is not None and data.startswith(self._fu_prefix, start, end):
+            self._parts.append(data[start + len(self._fu_prefix) : end])
             self._bytes += end - start
         else:
-            self._other(data, start, end)
+            self._push_payload(data, start, end)
         self._marked = second >= 0x80
         self._arrived_ms = self.now_ms
-        if self._bytes > MOST_BYTES or len(self._units) > _MOST_PIECES:
-            raise UnsupportedStreamError(f"a picture of more than {self._bytes >> 20} MiB came")
+        if self._bytes > MAX_ACCESS_UNIT_BYTES or len(self._parts) > _MAX_PARTS:
+            raise UnsupportedStreamError(
+                f"it sent a video frame of more than {self._bytes >> 20} MiB"
+            )
 
-    def go_on(self, data: bytearray, at: int, end: int) -> int:
-        """Take the frames in data[at:end] as long as they bring the middle of a unit in pieces.
-
-        Nearly all do: these lines are what reading costs. Returns where the first one that is
-        anything else begins, which may be an incomplete one.
+    def push_fragments(self, data: bytearray, at: int, end: int) -> int:
+        """Depacketize the packets in data[at:end] as long as they are middle fragments of a NAL
+        unit. Returns where the first other packet begins; it may be incomplete.
         """
-        if self._in_pieces is None or self._bytes > MOST_BYTES or len(self._units) > _MOST_PIECES:
+        # Hot loop: nearly all packets of a stream are middle fragments.
+        if (
+            self._fu_start is None
+            or self._bytes > MAX_ACCESS_UNIT_BYTES
+            or len(self._parts) > _MAX_PARTS
+        ):
             return at
-        expected, stamp, middle, take = (
-            self.sequence.expected, self._stamp, self._middle, self._units.append
-        )  # fmt: skip
-        own, plain, usual, begins = (
-            self._channel,
-            NO_EXTENSIONS,
-            self._payload_type,
-            RTP_HEADERS_SIZE + len(middle),
-        )
-        began, least = at, end - begins
-        while at < least:
-            sign, channel, size, first, second, number, told = unpack_rtp_headers(data, at)
+        expected = self.sequence.expected
+        current_timestamp = self._timestamp
+        prefix = self._fu_prefix
+        append = self._parts.append
+        own_channel = self._channel
+        no_extensions = NO_EXTENSIONS
+        payload_type = self._payload_type
+        data_offset = RTP_HEADERS_SIZE + len(prefix)
+        began = at
+        last = end - data_offset
+        while at < last:
+            dollar, channel, size, first, second, number, timestamp = unpack_rtp_headers(data, at)
             following = at + HEADER_SIZE + size
             if (
                 number != expected
-                or told != stamp
-                or second != usual
-                or first != plain
-                or channel != own
-                or sign != DOLLAR
+                or timestamp != current_timestamp
+                or second != payload_type  # without marker
+                or first != no_extensions
+                or channel != own_channel
+                or dollar != DOLLAR
                 or following > end
-                or not data.startswith(middle, at + RTP_HEADERS_SIZE, following)
+                or not data.startswith(prefix, at + RTP_HEADERS_SIZE, following)
             ):
                 break
-            take(data[at + begins : following])
+            append(data[at + data_offset : following])
             expected = number + 1 & 0xFFFF
             at = following
         if at > began:
-            self.sequence.expected, self._marked, self._arrived_ms = expected, False, self.now_ms
+            self.sequence.expected = expected
+            self._marked = False
+            self._arrived_ms = self.now_ms
             self._bytes += at - began
         return at
 
     def finish(self) -> None:
-        """Close the last picture where it is whole: nothing will come any more."""
+        """End the stream: the last access unit is kept if its marker came."""
         if self._marked:
-            self._close()
+            self._end_access_unit()
 
-    def _other(self, data: bytearray, start: int, end: int) -> None:
-        kinds = self.kinds
-        kind = kinds.of(data[start])
-        if kind == kinds.pieces:
-            self._piece(data, start + kinds.head, end)
-        elif kind <= kinds.most:
-            self._unit(data[start:end], kind)
-        elif kind == kinds.together:
-            self._several(data, start + kinds.head, end)
+    def _push_payload(self, data: bytearray, start: int, end: int) -> None:
+        types = self.nal_types
+        nal_type = types.type_of(data[start])
+        if nal_type == types.fragmentation:
+            self._fragmentation_unit(data, start + types.header_size, end)
+        elif nal_type <= types.max_codec_type:
+            self._nal_unit(data[start:end], nal_type)
+        elif nal_type == types.aggregation:
+            self._aggregation_packet(data, start + types.header_size, end)
         else:
-            raise UnsupportedStreamError(f"its pictures are packed in units of kind {kind}")
+            raise UnsupportedStreamError(f"its video packets are of type {nal_type}")
 
-    def _piece(self, data: bytearray, at: int, end: int) -> None:
+    def _fragmentation_unit(self, data: bytearray, at: int, end: int) -> None:
+        """Add a part of a NAL unit (FU-A, FU); its FU header is at `at`."""
         if at >= end:
             return
-        said = data[at]
-        if said & 0x80:
-            self._drop_pieces()
-            head = self._head_of(data, at)
-            kind = self.kinds.of(head[0])
-            self._begin(kind, data[at + 1] if at + 1 < end else 0)
-            self._in_pieces = len(self._units)
-            self._units.append(START + head)
-            # What the next pieces begin with, but for the last: neither the first nor the last.
-            self._middle = data[at - self.kinds.head : at] + bytes((said & 0x3F,))
-        elif self._in_pieces is None:
-            return  # its beginning is missing
-        self._units.append(data[at + 1 : end])
+        fu_header = data[at]
+        if fu_header & 0x80:  # start bit
+            self._drop_fragments()
+            header = self._nal_header(data, at)
+            nal_type = self.nal_types.type_of(header[0])
+            self._begin_nal_unit(nal_type, data[at + 1] if at + 1 < end else 0)
+            self._fu_start = len(self._parts)
+            self._parts.append(START_CODE + header)
+            # The next fragments begin with this, but for the last: no start bit and no end bit.
+            self._fu_prefix = data[at - self.nal_types.header_size : at] + bytes(
+                (fu_header & 0x3F,)
+            )
+        elif self._fu_start is None:
+            return  # its first fragment was lost
+        self._parts.append(data[at + 1 : end])
         self._bytes += end - at
-        if said & 0x40:
-            self._in_pieces, self._middle = None, b""
-            self._whole = True
+        if fu_header & 0x40:  # end bit
+            self._fu_start = None
+            self._fu_prefix = b""
+            self._complete = True
 
-    def _head_of(self, data: bytearray, at: int) -> bytes:
-        """Return the head of the NAL unit whose pieces' own head stands at `at`."""
-        if self.kinds.head == 1:
+    def _nal_header(self, data: bytearray, at: int) -> bytes:
+        """Return the header of the NAL unit whose FU header is at `at`."""
+        if self.nal_types.header_size == 1:
             return bytes((data[at - 1] & 0xE0 | data[at] & 0x1F,))
         return bytes((data[at - 2] & 0x81 | (data[at] & 0x3F) << 1, data[at - 1]))
 
-    def _several(self, data: bytearray, at: int, end: int) -> None:
+    def _aggregation_packet(self, data: bytearray, at: int, end: int) -> None:
+        """Add several NAL units (STAP-A, AP), each after its size of two bytes."""
         while at + 2 < end:
             size = data[at] << 8 | data[at + 1]
             at += 2
             if size and at + size <= end:
-                self._unit(data[at : at + size], self.kinds.of(data[at]))
+                self._nal_unit(data[at : at + size], self.nal_types.type_of(data[at]))
             at += size
 
-    def _unit(self, unit: bytearray, kind: int) -> None:
-        head = self.kinds.head
-        if len(unit) <= head:
+    def _nal_unit(self, unit: bytearray, nal_type: int) -> None:
+        header_size = self.nal_types.header_size
+        if len(unit) <= header_size:
             return
-        self._drop_pieces()
-        self._begin(kind, unit[head])
-        if kind == self.kinds.remarks and has_recovery_point(bytes(unit)):
-            self._key = True
-        self._units += (START, unit)
+        self._drop_fragments()
+        self._begin_nal_unit(nal_type, unit[header_size])
+        if nal_type == self.nal_types.sei and has_recovery_point(bytes(unit)):
+            self._keyframe = True
+        self._parts += (START_CODE, unit)
         self._bytes += len(unit)
-        self._whole = self._whole or kind in self.kinds.slices
+        self._complete = self._complete or nal_type in self.nal_types.slices
 
-    def _begin(self, kind: int, first: int) -> None:
-        """Note the kind of a unit that begins, and the first byte behind its head."""
-        kinds = self.kinds
-        is_slice = kind in kinds.slices
-        # The first bit of a slice tells whether it is its picture's first.
-        begins = first & 0x80 if is_slice else kind not in kinds.ended
-        if begins and self._marked and self._slices:
-            self._close()
+    def _begin_nal_unit(self, nal_type: int, first: int) -> None:
+        """Record a NAL unit's type and its first byte after the header."""
+        types = self.nal_types
+        is_slice = nal_type in types.slices
+        # The first bit of a slice says whether it is the first slice of its picture.
+        starts_picture = first & 0x80 if is_slice else nal_type not in types.suffix
+        if starts_picture and self._marked and self._has_slices:
+            self._end_access_unit()
         if is_slice:
-            self._slices = True
-            self._key = self._key or kind in kinds.keys
-        elif kind == kinds.sps:
-            self._sets = True
+            self._has_slices = True
+            self._keyframe = self._keyframe or nal_type in types.irap
+        elif nal_type == types.sps:
+            self._has_parameter_sets = True
 
-    def _drop_pieces(self) -> None:
-        """Forget a unit whose end never came; what it belongs to goes on without it."""
-        if self._in_pieces is not None:
-            del self._units[self._in_pieces :]
-            self._in_pieces, self._middle = None, b""
+    def _drop_fragments(self) -> None:
+        """Drop a NAL unit whose end was lost; the access unit continues without it."""
+        if self._fu_start is not None:
+            del self._parts[self._fu_start :]
+            self._fu_start = None
+            self._fu_prefix = b""
 
-    def _close(self) -> None:
-        self._drop_pieces()
-        if not self._slices:
-            return  # parameter sets with a time of their own belong to the next picture
-        ticks = self.time.ticks(self._stamp or 0)
-        if self._whole:
-            data = b"".join(self._units)
-            self.done.append(AccessUnit(ticks, data, self._key, self._sets, self._arrived_ms))
-        self._units.clear()
+    def _end_access_unit(self) -> None:
+        self._drop_fragments()
+        if not self._has_slices:
+            return  # parameter sets with a timestamp of their own belong to the next access unit
+        ticks = self.timestamps.ticks(self._timestamp or 0)
+        if self._complete:
+            data = b"".join(self._parts)
+            self.ready.append(
+                AccessUnit(ticks, data, self._keyframe, self._has_parameter_sets, self._arrived_ms)
+            )
+        self._parts.clear()
         self._bytes = 0
-        self._slices = self._whole = self._key = self._sets = self._marked = False
+        self._has_slices = False
+        self._complete = False
+        self._keyframe = False
+        self._has_parameter_sets = False
+        self._marked = False

@@ -1,7 +1,7 @@
-"""RTSP's own connection while a camera plays (RFC 2326, 10.12), read in large pieces.
+"""RTP and RTCP packets interleaved in the RTSP connection (RFC 2326, 10.12).
 
-$ channel length(2) packet   $ channel length(2) packet   RTSP/1.0 200 OK ... $ ...
-└──────── one read of the socket takes what a tenth of a second brought ────────┘
+$ channel size(2) packet   $ channel size(2) packet   RTSP/1.0 200 OK ... $ ...
+└──────── one read of the socket returns what arrived within 0.1 s ─────────┘
 """
 
 import re
@@ -24,80 +24,88 @@ unpack_rtp_headers = Struct(">BBHBBHI").unpack_from
 number and the timestamp."""
 
 PacketHandler = Callable[[bytearray, int, int], None]
-"""Takes the packet that fills data[at:end], whose bytes change once it has returned."""
+"""Handles the packet in data[at:end]. The bytes change after it returns."""
 FragmentHandler = Callable[[bytearray, int, int], int]
-"""Goes on taking frames of its channel from data[at:end], as far as they are easily taken; returns
-where the first one that it did not take begins."""
+"""Handles packets of its channel in data[at:end] as long as they are simple fragments.
 
-_READ = 256 << 10
-_BUFFER = _READ + (65_536 + 4)
-"""A whole packet that began in the piece before fits in front of the next one."""
-_ENDS = b"\r\n\r\n"
-_TEXT = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{4,13} \S")
-_PERHAPS = re.compile(rb"[A-Z_]{1,13} ?|R|RT|RTS|RTSP|RTSP/[\d. ]{0,7}")
-"""What may become a text when more of it comes."""
-_MOST_TEXT = 16 << 10
-_MOST_SKIPPED = 1 << 20
-"""Bytes that are neither packet nor text, without a packet between them."""
+Returns where the first packet begins that it did not handle."""
+
+_READ_BYTES = 256 << 10
+_BUFFER_BYTES = _READ_BYTES + (65_536 + 4)
+"""Room for a whole packet that began in the previous read, before the next read."""
+_END_OF_HEADERS = b"\r\n\r\n"
+_MESSAGE_START = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{4,13} \S")
+_MESSAGE_PREFIX = re.compile(rb"[A-Z_]{1,13} ?|R|RT|RTS|RTSP|RTSP/[\d. ]{0,7}")
+"""What may be the start of a message once more bytes arrive."""
+_MAX_MESSAGE_BYTES = 16 << 10
+_MAX_SKIPPED_BYTES = 1 << 20
+"""Bytes that are neither packet nor message, without a packet between them."""
 
 
 class InterleavedReader:
-    """Hands each whole packet to whom it is for; nothing of the stream is copied for it."""
+    """Reads the connection and calls the handler of each whole packet, without copying it."""
 
     def __init__(
         self,
         connection: socket.socket,
-        begun: bytes,
-        takes: Mapping[int, PacketHandler],
-        goes: Mapping[int, FragmentHandler],
-        said: Callable[[bytes], None],
+        leftover: bytes,
+        packet_handlers: Mapping[int, PacketHandler],
+        fragment_handlers: Mapping[int, FragmentHandler],
+        on_message: Callable[[bytes], None],
     ) -> None:
-        """`begun`: bytes of the stream that have been read already. `takes` and `goes`: by
-        channel. `said` is called with what the camera says in between, without its body."""
+        """`leftover`: bytes of the stream that were already read. Handlers are by channel.
+
+        `on_message` is called with the header of each RTSP message between the packets.
+        """
         self._connection = connection
-        self._takes, self._goes, self._said = takes, goes, said
-        self._data = bytearray(max(_BUFFER, len(begun) + _READ))
+        self._packet_handlers = packet_handlers
+        self._fragment_handlers = fragment_handlers
+        self._on_message = on_message
+        self._data = bytearray(max(_BUFFER_BYTES, len(leftover) + _READ_BYTES))
         self._view = memoryview(self._data)
-        self._data[: len(begun)] = begun
-        self._end = len(begun)
+        self._data[: len(leftover)] = leftover
+        self._end = len(leftover)
         self._skip = 0
-        """Bytes of a text's body that are still to come."""
+        """Bytes of a message's body that are still to come."""
         self._skipped = 0
-        self._got = 0
+        self._last_read = 0
         self.received = 0
-        """Bytes, since PLAY."""
+        """Bytes read since PLAY."""
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
     def receive(self) -> bool:
-        """Read once, waiting as long as the connection's time limit; False: it was closed.
+        """Read once, within the socket's timeout; return False if the connection was closed.
 
-        Raises OSError, TimeoutError and ssl.SSLError among them.
+        Raises OSError; TimeoutError and ssl.SSLError are among them.
         """
-        self._got = self._connection.recv_into(self._view[self._end :], _READ)
-        self._end += self._got
-        self.received += self._got
-        return self._got > 0
+        self._last_read = self._connection.recv_into(self._view[self._end :], _READ_BYTES)
+        self._end += self._last_read
+        self.received += self._last_read
+        return self._last_read > 0
 
     @property
     def has_more(self) -> bool:
-        """Whether another read would not wait, as far as can be told cheaply."""
+        """Whether another read would return at once, as far as a cheap test can say."""
         if isinstance(self._connection, ssl.SSLSocket):
             return self._connection.pending() > 0 or bool(self._poll.poll(0))
-        return self._got == _READ
+        return self._last_read == _READ_BYTES
 
     def dispatch(self) -> None:
-        """Hand on the whole packets that have been read.
+        """Call the handlers of the whole packets that were read.
 
         Raises UnsupportedStreamError if no packets are found, and what the handlers raise.
         """
-        data, takes, goes, end = self._data, self._takes, self._goes, self._end
+        data = self._data
+        packet_handlers = self._packet_handlers
+        fragment_handlers = self._fragment_handlers
+        end = self._end
         at = min(self._skip, end)
         self._skip -= at
         while end - at >= HEADER_SIZE:
-            sign, channel, size = unpack_header(data, at)
-            if sign != DOLLAR:
-                size = self._other(at)
+            dollar, channel, size = unpack_header(data, at)
+            if dollar != DOLLAR:
+                size = self._skip_other(at)
                 if not size:
                     break
                 at += size
@@ -105,12 +113,12 @@ class InterleavedReader:
             following = at + HEADER_SIZE + size
             if following > end:
                 break
-            take = takes.get(channel)
-            if take is not None:
-                take(data, at + HEADER_SIZE, following)
+            handle = packet_handlers.get(channel)
+            if handle is not None:
+                handle(data, at + HEADER_SIZE, following)
                 self._skipped = 0
-                if channel in goes:
-                    following = goes[channel](data, following, end)
+                if channel in fragment_handlers:
+                    following = fragment_handlers[channel](data, following, end)
             else:
                 self._count_skipped(following - at)
             at = following
@@ -120,36 +128,37 @@ class InterleavedReader:
             data[:left] = data[at:end]
         self._end = left
 
-    def _other(self, at: int) -> int:
-        """Return how many bytes from `at` are text or rubbish; 0: more must come to tell."""
-        piece = bytes(self._view[at : min(self._end, at + _MOST_TEXT)])
-        if _TEXT.match(piece):
-            ends = piece.find(_ENDS)
-            if ends >= 0:
-                head = piece[:ends]
-                self._said(head)
-                return ends + len(_ENDS) + _body(head)
-            if len(piece) < _MOST_TEXT:
+    def _skip_other(self, at: int) -> int:
+        """Return how many bytes from `at` are a message or garbage; 0: more bytes are needed."""
+        piece = bytes(self._view[at : min(self._end, at + _MAX_MESSAGE_BYTES)])
+        if _MESSAGE_START.match(piece):
+            header_end = piece.find(_END_OF_HEADERS)
+            if header_end >= 0:
+                header = piece[:header_end]
+                self._on_message(header)
+                return header_end + len(_END_OF_HEADERS) + _content_length(header)
+            if len(piece) < _MAX_MESSAGE_BYTES:
                 return 0
-        elif _PERHAPS.fullmatch(piece):
+        elif _MESSAGE_PREFIX.fullmatch(piece):
             return 0
-        sign = piece.find(DOLLAR)
-        size = sign if sign >= 0 else len(piece)
+        # Garbage: resynchronise at the next "$".
+        dollar = piece.find(DOLLAR)
+        size = dollar if dollar >= 0 else len(piece)
         self._count_skipped(size)
         return size
 
     def _count_skipped(self, size: int) -> None:
         self._skipped += size
-        if self._skipped > _MOST_SKIPPED:
-            raise UnsupportedStreamError("what it sends are no packets of its streams")
+        if self._skipped > _MAX_SKIPPED_BYTES:
+            raise UnsupportedStreamError("it sends no RTP packets of its streams")
 
 
-def _body(head: bytes) -> int:
-    for line in head.split(b"\r\n")[1:]:
+def _content_length(header: bytes) -> int:
+    for line in header.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
             try:
-                return min(max(int(value), 0), _MOST_SKIPPED)
+                return min(max(int(value), 0), _MAX_SKIPPED_BYTES)
             except ValueError:
                 return 0
     return 0

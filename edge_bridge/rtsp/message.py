@@ -1,6 +1,7 @@
-"""RTSP's requests, answers and interleaved frames (RFC 2326), as bytes: no socket, no clock.
+"""RTSP requests, responses and interleaved packets (RFC 2326) as bytes: no socket, no clock.
 
-Whatever comes is a stranger's: a head has at most 64 KiB, a body 1 MiB (an SDP has some 500 bytes).
+The bytes come from a device that is not trusted: a header has at most 64 KiB, a body 1 MiB. An SDP
+has some 500 bytes.
 """
 
 import re
@@ -8,26 +9,26 @@ from dataclasses import dataclass, replace
 
 from edge_bridge.rtsp.errors import TOO_LONG, CameraError, UnsupportedStreamError
 
-MOST_HEAD = 64 << 10
-MOST_BODY = 1 << 20
+MAX_HEADER = 64 << 10
+MAX_BODY = 1 << 20
 _VERSION = b"RTSP/1.0 "
-_STATUS = re.compile(r"RTSP/1\.0 +(\d{3})(?: +(.*))?$")
-_ASKED = re.compile(r"[A-Z][A-Z_]* \S+ RTSP/1\.0$")
-_VERB = re.compile(rb"[A-Z][A-Z_]*(?: .*)?", re.S)
-_HEAD_ENDS = re.compile(rb"\r?\n\r?\n")
-_LONGEST_VERB = 20
+_STATUS_LINE = re.compile(r"RTSP/1\.0 +(\d{3})(?: +(.*))?$")
+_REQUEST_LINE = re.compile(r"[A-Z][A-Z_]* \S+ RTSP/1\.0$")
+_METHOD = re.compile(rb"[A-Z][A-Z_]*(?: .*)?", re.S)
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
+_MAX_METHOD = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An answer, or something that the camera asks."""
+    """A response of the camera, or a request that it makes."""
 
-    code: int | None
-    """The answer's status; None where it is no answer."""
+    status: int | None
+    """The response's status code; None: a request."""
     reason: str
-    """The words beside the status."""
+    """The reason phrase after the status code."""
     headers: tuple[tuple[str, str], ...]
-    """Names in lower case, in their order; a name may stand there several times."""
+    """Names in lower case, in their order; a name may occur several times."""
     body: bytes = b""
 
     def first(self, name: str) -> str | None:
@@ -40,82 +41,83 @@ class Message:
 
 
 class RtspParser:
-    """Takes bytes in whatever pieces they come, gives messages and frames."""
+    """Takes bytes as they arrive, in pieces of any size; returns messages and packets."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
-        self._looked = 0
-        self._headed: tuple[Message, int] | None = None
-        """A message whose body is still to come, and the body's length."""
+        self._buffer = bytearray()
+        self._searched = 0
+        """Bytes that hold no end of headers."""
+        self._pending: tuple[Message, int] | None = None
+        """A message whose body is still to come, and the length of the body."""
 
-    def add(self, data: bytes) -> None:
-        """Take what came."""
-        self._held += data
+    def receive_data(self, data: bytes) -> None:
+        """Add received bytes."""
+        self._buffer += data
 
-    def next(self) -> Message | bytes | None:
-        """Return what comes next, None where it is not whole: a message, or a frame as bytes.
+    def next_event(self) -> Message | bytes | None:
+        """Return the next message or interleaved packet; None: more bytes are needed.
 
-        A frame (RFC 2326, 10.12) is returned with its "$", channel and length. Raises
-        UnsupportedStreamError where it is no RTSP, CameraError where it is too long.
+        A packet (RFC 2326, 10.12) includes its "$", channel and size. Raises
+        UnsupportedStreamError if the bytes are not RTSP, CameraError if a message is too long.
         """
-        held = self._held
-        if self._headed is None:
-            if held[:1] == b"\r" or held[:1] == b"\n":
-                del held[: len(held) - len(held.lstrip(b"\r\n"))]
-            if held[:1] == b"$":
-                return self._frame()
-            self._headed = self._head()
-            if self._headed is None:
+        buffer = self._buffer
+        if self._pending is None:
+            if buffer[:1] == b"\r" or buffer[:1] == b"\n":
+                del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
+            if buffer[:1] == b"$":
+                return self._packet()
+            self._pending = self._header()
+            if self._pending is None:
                 return None
-        message, length = self._headed
-        if len(held) < length:
+        message, length = self._pending
+        if len(buffer) < length:
             return None
-        self._headed = None
-        return replace(message, body=self._taken(length))
+        self._pending = None
+        return replace(message, body=self._consume(length))
 
     @property
-    def rest(self) -> bytes:
-        """What is held and was not returned."""
-        return bytes(self._held)
+    def leftover(self) -> bytes:
+        """The bytes that were received and not returned."""
+        return bytes(self._buffer)
 
     @property
-    def midway(self) -> bool:
-        """Whether something has begun to come and is not whole."""
-        return bool(self._held) or self._headed is not None
+    def has_partial(self) -> bool:
+        """Whether a message or packet has begun to arrive and is incomplete."""
+        return bool(self._buffer) or self._pending is not None
 
-    def _taken(self, length: int) -> bytes:
-        data = bytes(self._held[:length])
-        del self._held[:length]
+    def _consume(self, length: int) -> bytes:
+        data = bytes(self._buffer[:length])
+        del self._buffer[:length]
         return data
 
-    def _frame(self) -> bytes | None:
-        length = 4 + int.from_bytes(self._held[2:4], "big")
-        return self._taken(length) if len(self._held) >= max(length, 4) else None
+    def _packet(self) -> bytes | None:
+        length = 4 + int.from_bytes(self._buffer[2:4], "big")
+        return self._consume(length) if len(self._buffer) >= max(length, 4) else None
 
-    def _head(self) -> tuple[Message, int] | None:
-        if not _may_be_a_message(bytes(self._held[:_LONGEST_VERB])):
-            raise UnsupportedStreamError("what it sends is no RTSP")
-        end = _HEAD_ENDS.search(self._held, self._looked)
-        if (end.end() if end else len(self._held)) > MOST_HEAD:
+    def _header(self) -> tuple[Message, int] | None:
+        if not _may_be_message(bytes(self._buffer[:_MAX_METHOD])):
+            raise UnsupportedStreamError("what it sends is not RTSP")
+        end = _END_OF_HEADERS.search(self._buffer, self._searched)
+        if (end.end() if end else len(self._buffer)) > MAX_HEADER:
             raise CameraError(TOO_LONG)
         if end is None:
-            self._looked = max(0, len(self._held) - 3)
+            self._searched = max(0, len(self._buffer) - 3)
             return None
-        self._looked = 0
-        message = parsed(self._taken(end.end()))
-        return message, _length(message)
+        self._searched = 0
+        message = parse_header(self._consume(end.end()))
+        return message, _content_length(message)
 
 
-def parsed(head: bytes) -> Message:
-    """Return a message's head, without its body; raises UnsupportedStreamError where it is none."""
-    first, *lines = head.decode("utf-8", "replace").split("\n")
-    status = _STATUS.match(_clean(first))
-    if status is None and _ASKED.match(_clean(first)) is None:
-        raise UnsupportedStreamError("what it sends is no RTSP")
+def parse_header(header: bytes) -> Message:
+    """Return a message without its body; raises UnsupportedStreamError if it is not RTSP."""
+    start_line, *lines = header.decode("utf-8", "replace").split("\n")
+    status = _STATUS_LINE.match(_clean(start_line))
+    if status is None and _REQUEST_LINE.match(_clean(start_line)) is None:
+        raise UnsupportedStreamError("what it sends is not RTSP")
     headers: list[tuple[str, str]] = []
     for line in lines:
         name, colon, value = line.partition(":")
-        if line[:1] in (" ", "\t") and headers:
+        if line[:1] in (" ", "\t") and headers:  # a folded header
             headers[-1] = (headers[-1][0], f"{headers[-1][1]} {_clean(line)}")
         elif colon:
             headers.append((_clean(name).lower(), _clean(value)))
@@ -124,34 +126,34 @@ def parsed(head: bytes) -> Message:
     return Message(int(status[1]), status[2] or "", tuple(headers))
 
 
-def request(verb: str, url: str, cseq: int, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Return a request in bytes; `url` as `encode_url` gives it."""
-    lines = [f"{verb} {url} RTSP/1.0", f"CSeq: {cseq}", "User-Agent: Vigil"]
+def encode_request(method: str, url: str, cseq: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Return a request as bytes; `url` as `encode_url` returns it."""
+    lines = [f"{method} {url} RTSP/1.0", f"CSeq: {cseq}", "User-Agent: Vigil"]
     lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def encode_url(url: str) -> str:
-    """Return an address without what would break a request's line: spaces, controls, umlauts."""
-    return re.sub(r"[^\x21-\x7e]", lambda odd: "".join(f"%{b:02X}" for b in _bytes(odd[0])), url)
+    """Percent-encode what would break a request line: spaces, controls, letters beyond ASCII."""
+    return re.sub(r"[^\x21-\x7e]", lambda odd: "".join(f"%{b:02X}" for b in _utf8(odd[0])), url)
 
 
-def _bytes(text: str) -> bytes:
+def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _may_be_a_message(begin: bytes) -> bool:
-    version = begin[: len(_VERSION)]
-    return _VERSION.startswith(version) or _VERB.fullmatch(begin) is not None
+def _may_be_message(start: bytes) -> bool:
+    version = start[: len(_VERSION)]
+    return _VERSION.startswith(version) or _METHOD.fullmatch(start) is not None
 
 
-def _length(message: Message) -> int:
-    said = message.first("content-length") or "0"
-    if not (said.isascii() and said.isdigit()):
-        raise UnsupportedStreamError("it gives an answer's length in no number")
-    if len(said) > 19 or int(said) > MOST_BODY:
+def _content_length(message: Message) -> int:
+    value = message.first("content-length") or "0"
+    if not (value.isascii() and value.isdigit()):
+        raise UnsupportedStreamError("its Content-Length is not a number")
+    if len(value) > 19 or int(value) > MAX_BODY:
         raise CameraError(TOO_LONG)
-    return int(said)
+    return int(value)
 
 
 def _clean(text: str) -> str:

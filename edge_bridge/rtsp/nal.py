@@ -1,99 +1,104 @@
-"""What taking pictures out of RTP needs to know of H.264 (RFC 6184) and H.265 (RFC 7798)."""
+"""NAL unit types of H.264 (RFC 6184, ITU-T H.264) and H.265 (RFC 7798, ITU-T H.265)."""
 
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-START = b"\x00\x00\x00\x01"
-_RECOVERY_POINT = 6
-_MOST_SETS = 64 << 10
+START_CODE = b"\x00\x00\x00\x01"
+_SEI_RECOVERY_POINT = 6
+_MAX_PARAMETER_SETS = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class NalTypes:
-    """The kinds of NAL units of one coding, and of RTP's own that carry them."""
+    """The NAL unit types of one codec, and the payload structures that RTP adds to them."""
 
     name: str
-    """As FFmpeg names the coding."""
-    head: int
-    """Bytes of a NAL unit's head."""
-    together: int
-    """Several units in one packet."""
-    pieces: int
-    """One unit in several packets."""
-    most: int
-    """The last kind that is the coding's own; those above are RTP's."""
+    """The codec as FFmpeg names it."""
+    header_size: int
+    """Bytes of the NAL unit header."""
+    aggregation: int
+    """Aggregation packet, several NAL units in one packet: STAP-A (H.264), AP (H.265)."""
+    fragmentation: int
+    """Fragmentation unit, one NAL unit in several packets: FU-A (H.264), FU (H.265)."""
+    max_codec_type: int
+    """The largest type that the codec itself defines; RTP defines those above."""
     slices: frozenset[int]
-    keys: frozenset[int]
+    """Coded slices (VCL NAL units)."""
+    irap: frozenset[int]
+    """Slices of a picture at which decoding can start: IDR (H.264), IRAP (H.265)."""
     sps: int
-    remarks: int
-    """SEI that comes before the picture; may tell of a point to begin at."""
-    ended: frozenset[int]
-    """Kinds that come after a picture's slices and still belong to it."""
+    sei: int
+    """SEI before the picture, which may hold a recovery point; -1: not read."""
+    suffix: frozenset[int]
+    """Types that follow the slices of an access unit and still belong to it."""
 
-    def of(self, first: int) -> int:
-        """Return the kind that a NAL unit's first byte tells."""
-        return first & 0x1F if self.head == 1 else first >> 1 & 0x3F
+    def type_of(self, first: int) -> int:
+        """Return the type that the first byte of a NAL unit header holds."""
+        return first & 0x1F if self.header_size == 1 else first >> 1 & 0x3F
 
 
 H264 = NalTypes(
     name="h264",
-    head=1,
-    together=24,
-    pieces=28,
-    most=23,
+    header_size=1,
+    aggregation=24,
+    fragmentation=28,
+    max_codec_type=23,
     slices=frozenset(range(1, 6)),
-    keys=frozenset({5}),
+    irap=frozenset({5}),
     sps=7,
-    remarks=6,
-    ended=frozenset({10, 11, 12, 19, 20, 21}),
+    sei=6,
+    suffix=frozenset({10, 11, 12, 19, 20, 21}),
 )
 H265 = NalTypes(
     name="hevc",
-    head=2,
-    together=48,
-    pieces=49,
-    most=47,
+    header_size=2,
+    aggregation=48,
+    fragmentation=49,
+    max_codec_type=47,
     slices=frozenset(range(32)),
-    keys=frozenset(range(16, 24)),
+    irap=frozenset(range(16, 24)),
     sps=33,
-    remarks=-1,
-    ended=frozenset({36, 37, 38, 40}),
+    sei=-1,
+    suffix=frozenset({36, 37, 38, 40}),
 )
 NAL_TYPES = {"H264": H264, "H265": H265}
+"""By the encoding name of the SDP."""
 
 
-def parameter_sets(told: Mapping[str, str]) -> bytes:
-    """Return the parameter sets that an SDP tells, in Annex B form; empty where it tells none."""
+def parameter_sets(fmtp: Mapping[str, str]) -> bytes:
+    """Return the parameter sets of an SDP in Annex B form; empty if it holds none."""
     names = ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps")
     sets = b""
-    for encoded in ",".join(told.get(name, "") for name in names).split(","):
+    for encoded in ",".join(fmtp.get(name, "") for name in names).split(","):
         try:
             unit = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             continue
-        if unit and len(sets) < _MOST_SETS:
-            sets += START + unit
+        if unit and len(sets) < _MAX_PARAMETER_SETS:
+            sets += START_CODE + unit
     return sets
 
 
 def has_recovery_point(unit: bytes) -> bool:
-    """Whether an SEI unit of H.264 tells that decoding can begin here (H.264, D.1.8)."""
-    return any(kind == _RECOVERY_POINT for kind in _remarks(unit))
+    """Return whether an SEI unit of H.264 says that decoding can start here (H.264, D.1.8)."""
+    return any(payload_type == _SEI_RECOVERY_POINT for payload_type in _sei_payload_types(unit))
 
 
-def _remarks(unit: bytes) -> Iterator[int]:
-    at = 1
-    while at + 2 < len(unit):
-        kind, at = _number(unit, at)
-        size, at = _number(unit, at)
-        yield kind
-        at += size
+def _sei_payload_types(unit: bytes) -> Iterator[int]:
+    offset = 1
+    while offset + 2 < len(unit):
+        payload_type, offset = _sei_number(unit, offset)
+        size, offset = _sei_number(unit, offset)
+        yield payload_type
+        offset += size
 
 
-def _number(unit: bytes, at: int) -> tuple[int, int]:
+def _sei_number(unit: bytes, offset: int) -> tuple[int, int]:
+    """Return a number of an SEI message (H.264, 7.3.2.3.1) and the offset after it."""
     number = 0
-    while at < len(unit) and unit[at] == 0xFF:
-        number, at = number + 255, at + 1
-    return number + (unit[at] if at < len(unit) else 0), at + 1
+    while offset < len(unit) and unit[offset] == 0xFF:
+        number += 255
+        offset += 1
+    return number + (unit[offset] if offset < len(unit) else 0), offset + 1

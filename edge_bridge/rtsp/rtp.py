@@ -1,22 +1,22 @@
-"""RTP packets (RFC 3550): where their payload lies, which are missing, and what time they tell."""
+"""RTP packets (RFC 3550): headers, lost packets, timestamps and sender reports."""
 
 from struct import Struct
 from typing import NamedTuple
 
 NO_EXTENSIONS = 0x80
-"""The first byte of nearly all packets: version 2, no padding, extension nor contributors."""
+"""The usual first byte: version 2; no padding, no extension, no contributing sources."""
 RTP_HEADER_SIZE = 12
 unpack_rtp_header = Struct(">BBHI").unpack_from
-"""Returns a packet's first byte, its second (marker, payload type), its number and time stamp."""
+"""Returns the first byte, the second (marker, payload type), sequence number and timestamp."""
 _SENDER_REPORT = 200
-_WRAP = 1 << 32
+_TIMESTAMP_WRAP = 1 << 32
 _NTP_TO_UNIX_S = 2_208_988_800
 
 
 def payload(data: bytearray, at: int, end: int) -> tuple[int, int]:
-    """Return where the payload of the packet that fills data[at:end] begins and ends.
+    """Return where the payload of the packet in data[at:end] begins and ends.
 
-    Both are `end` where the packet is none of RTP's version 2 or is shorter than it says.
+    Both are `end` if the packet is not RTP version 2 or is shorter than its header says.
     """
     if end - at < RTP_HEADER_SIZE:
         return end, end
@@ -26,70 +26,72 @@ def payload(data: bytearray, at: int, end: int) -> tuple[int, int]:
         return start, end
     if first >> 6 != 2:
         return end, end
-    start += 4 * (first & 15)
-    if first & 0x10 and start + 4 <= end:
+    start += 4 * (first & 15)  # contributing sources
+    if first & 0x10 and start + 4 <= end:  # header extension
         start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
-    stop = end - data[end - 1] if first & 0x20 else end
+    stop = end - data[end - 1] if first & 0x20 else end  # padding
     return (start, stop) if start < stop else (end, end)
 
 
 class SequenceTracker:
-    """Counts a stream's packets that never came. The taker of packets keeps `expected`."""
+    """Counts the lost packets of a stream. The depacketizer updates `expected`."""
 
     def __init__(self) -> None:
         self.expected: int | None = None
-        """The next packet's number."""
+        """The sequence number of the next packet."""
         self.lost = 0
 
     def gap(self, number: int) -> bool:
-        """Note that another number than the expected one came; False: it is the first of all."""
+        """Record an unexpected sequence number; return False if it is the first of the stream."""
         if self.expected is None:
             return False
         missing = number - self.expected & 0xFFFF
-        if missing < 0x8000:
+        if missing < 0x8000:  # larger is a reordered packet
             self.lost += missing
         return True
 
 
 class TimestampUnwrapper:
-    """A stream's 32-bit time stamps as ticks that go on, from 0."""
+    """Turns the 32-bit RTP timestamps of a stream into ticks that do not wrap, from 0."""
 
     def __init__(self) -> None:
         self._last: int | None = None
         self._ticks = 0
 
-    def ticks(self, stamp: int) -> int:
-        """Return the ticks of a stamp; it counts as the one that is nearest to the last."""
+    def ticks(self, rtp_timestamp: int) -> int:
+        """Return the ticks of a timestamp: those nearest to the previous timestamp."""
         if self._last is not None:
-            self._ticks += self.since_last(stamp)
-        self._last = stamp
+            self._ticks += self.since_last(rtp_timestamp)
+        self._last = rtp_timestamp
         return self._ticks
 
-    def since_last(self, stamp: int) -> int:
-        """Return how far a stamp is from the last one, in ticks; below 0 where it is before it."""
-        last = stamp if self._last is None else self._last
-        return (stamp - last + _WRAP // 2) % _WRAP - _WRAP // 2
+    def since_last(self, rtp_timestamp: int) -> int:
+        """Return the ticks from the previous timestamp to this one; negative if it is earlier."""
+        last = rtp_timestamp if self._last is None else self._last
+        return (
+            rtp_timestamp - last + _TIMESTAMP_WRAP // 2
+        ) % _TIMESTAMP_WRAP - _TIMESTAMP_WRAP // 2
 
-    def near(self, stamp: int) -> int:
-        """Return the ticks of a stamp without taking it for the last one."""
-        return self._ticks + self.since_last(stamp)
+    def peek(self, rtp_timestamp: int) -> int:
+        """Return the ticks of a timestamp without recording it as the previous one."""
+        return self._ticks + self.since_last(rtp_timestamp)
 
 
 class SenderReport(NamedTuple):
-    """What a sender says of its time."""
+    """The camera's wall clock at one RTP timestamp."""
 
     utc_us: int
     """By the camera's clock."""
-    stamp: int
-    """RTP's time stamp of the same moment."""
+    rtp_timestamp: int
 
 
 def sender_report(data: bytes) -> SenderReport | None:
-    """Return the sender report (RFC 3550, 6.4.1) that an RTCP packet begins with, if it does."""
+    """Return the sender report (RFC 3550, 6.4.1) that starts an RTCP packet, if there is one."""
     if len(data) < 20 or data[0] >> 6 != 2 or data[1] != _SENDER_REPORT:
         return None
-    seconds, fraction = int.from_bytes(data[8:12], "big"), int.from_bytes(data[12:16], "big")
+    seconds = int.from_bytes(data[8:12], "big")
+    fraction = int.from_bytes(data[12:16], "big")
     if not seconds:
-        return None  # a sender without a clock
+        return None  # the sender has no wall clock
     utc_us = (seconds - _NTP_TO_UNIX_S) * 1_000_000 + (fraction * 1_000_000 >> 32)
     return SenderReport(utc_us, int.from_bytes(data[16:20], "big"))

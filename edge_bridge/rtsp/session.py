@@ -1,4 +1,4 @@
-"""From a camera's address to a camera that sends: OPTIONS, DESCRIBE, SETUP, PLAY (RFC 2326)."""
+"""An RTSP session: OPTIONS, DESCRIBE, SETUP, PLAY (RFC 2326), then keep-alive and TEARDOWN."""
 
 import contextlib
 import re
@@ -12,167 +12,180 @@ from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.auth import Authenticator
 from edge_bridge.rtsp.connection import RtspConnection
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError, UnsupportedStreamError
-from edge_bridge.rtsp.message import Message, encode_url, parsed
-from edge_bridge.rtsp.sdp import MediaDescription, aggregate_of, base_of, media_of
+from edge_bridge.rtsp.message import Message, encode_url, parse_header
+from edge_bridge.rtsp.sdp import MediaDescription, base_of, media_of, session_url_of
 
-_SESSION_S = 60
-"""How long a camera waits for a sign of life where it does not say (RFC 2326, 12.37)."""
-_LEAST_ALIVE_S, _MOST_ALIVE_S = 5.0, 30.0
-_FAREWELL_S = 0.25
+_DEFAULT_TIMEOUT_S = 60
+"""The session timeout of a camera that does not say it (RFC 2326, 12.37)."""
+_MIN_KEEP_ALIVE_S, _MAX_KEEP_ALIVE_S = 5.0, 30.0
+TEARDOWN_TIMEOUT_S = 0.25
+
+_NOT_INTERLEAVED = "it does not send packets interleaved in the RTSP connection"
 
 
 class RtspSession:
-    """What is remembered between requests: the session and how to sign."""
+    """The state between requests: session id, session timeout and authentication."""
 
-    def __init__(self, line: RtspConnection, signing: Authenticator) -> None:
-        self.line = line
-        self.signing = signing
-        self.session: str | None = None
-        self.alive_s = _MOST_ALIVE_S
+    def __init__(self, connection: RtspConnection, authenticator: Authenticator) -> None:
+        self.connection = connection
+        self.authenticator = authenticator
+        self.session_id: str | None = None
+        self.keep_alive_s = _MAX_KEEP_ALIVE_S
 
-    def ask(self, verb: str, url: str, *headers: tuple[str, str]) -> Message:
-        """Return the camera's answer, whatever it is but 401."""
+    def request(self, method: str, url: str, *headers: tuple[str, str]) -> Message:
+        """Return the camera's response, with any status but 401."""
         while True:
-            answer = self.line.ask(verb, url, *headers, *self.marks(verb, url))
-            if answer.code != 401:
-                self.signing.accepted()
-                return answer
-            self.signing.challenged(answer.all("www-authenticate"))
+            response = self.connection.request(
+                method, url, *headers, *self.common_headers(method, url)
+            )
+            if response.status != 401:
+                self.authenticator.accepted()
+                return response
+            self.authenticator.challenged(response.all("www-authenticate"))
 
-    def done(self, verb: str, url: str, *headers: tuple[str, str]) -> Message:
-        """Return the camera's answer where it does what it is asked to."""
-        answer = self.ask(verb, url, *headers)
-        if answer.code == 200:
-            return answer
-        code = answer.code or 0
-        if code == 461:
-            raise UnsupportedStreamError("it does not send over RTSP's own connection")
-        if 300 <= code < 400:
-            raise UnsupportedStreamError(f"it sends us to another address ({code})")
-        if (words := errors.status_text(code, answer.first("location"))) is not None:
-            raise (CameraRefusedError if code == 403 else CameraError)(words)
-        raise UnsupportedStreamError(f"it answers {verb} with {code}")
+    def request_ok(self, method: str, url: str, *headers: tuple[str, str]) -> Message:
+        """Return the camera's response with status 200.
 
-    def marks(self, verb: str, url: str) -> list[tuple[str, str]]:
-        """Return the headers of every request."""
-        marks = [] if self.session is None else [("Session", self.session)]
-        signed = self.signing.header(verb, url)
-        return marks if signed is None else [*marks, ("Authorization", signed)]
+        Raises CameraError, CameraRefusedError, UnsupportedStreamError on any other status.
+        """
+        response = self.request(method, url, *headers)
+        if response.status == 200:
+            return response
+        status = response.status or 0
+        if status == 461:
+            raise UnsupportedStreamError(_NOT_INTERLEAVED)
+        if 300 <= status < 400:
+            raise UnsupportedStreamError(f"it redirects to another address ({status})")
+        if (text := errors.status_text(status, response.first("location"))) is not None:
+            raise (CameraRefusedError if status == 403 else CameraError)(text)
+        raise UnsupportedStreamError(f"it answers {method} with {status}")
+
+    def common_headers(self, method: str, url: str) -> list[tuple[str, str]]:
+        """Return the headers of every request: Session and Authorization."""
+        headers = [] if self.session_id is None else [("Session", self.session_id)]
+        authorization = self.authenticator.authorization(method, url)
+        if authorization is not None:
+            headers.append(("Authorization", authorization))
+        return headers
 
     def set_up(self, media: MediaDescription, channel: int) -> tuple[int, int]:
-        """Ask for pictures or sound; return the channels of its packets and of their reports."""
-        wanted = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
-        answer = self.done("SETUP", media.control, ("Transport", wanted))
-        if session := answer.first("session"):
-            self._remember(session)
-        self.line.may_send = True
-        return _channels(answer.first("transport") or "")
+        """Set up one stream; return the channels of its RTP and its RTCP packets."""
+        transport = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
+        response = self.request_ok("SETUP", media.control, ("Transport", transport))
+        if session := response.first("session"):
+            self._set_session(session)
+        self.connection.packets_allowed = True
+        return _channels(response.first("transport") or "")
 
-    def _remember(self, session: str) -> None:
-        name, _, parameters = session.partition(";")
-        self.session = name.strip() or None
+    def _set_session(self, session: str) -> None:
+        session_id, _, parameters = session.partition(";")
+        self.session_id = session_id.strip() or None
         found = re.search(r"timeout\s*=\s*([0-9]{1,6})", parameters, re.I)
-        half_s = (int(found[1]) if found else _SESSION_S) / 2
-        self.alive_s = min(max(half_s, _LEAST_ALIVE_S), _MOST_ALIVE_S)
+        half_s = (int(found[1]) if found else _DEFAULT_TIMEOUT_S) / 2
+        self.keep_alive_s = min(max(half_s, _MIN_KEEP_ALIVE_S), _MAX_KEEP_ALIVE_S)
 
 
 class RtspStream:
-    """A camera that sends; `play` makes it."""
+    """A camera that sends its streams; made by `open_stream`."""
 
     def __init__(
         self,
-        dialog: RtspSession,
+        session: RtspSession,
         url: str,
         media: Sequence[tuple[MediaDescription, tuple[int, int]]],
-        listens: bool,
+        has_get_parameter: bool,
     ) -> None:
-        self._dialog = dialog
+        self._session = session
         self._url = url
-        self._sign_of_life = "GET_PARAMETER" if listens else "OPTIONS"
-        self.connection: socket.socket = dialog.line.connection
+        self._keep_alive_method = "GET_PARAMETER" if has_get_parameter else "OPTIONS"
+        self.socket: socket.socket = session.connection.socket
         """Blocking; an `ssl.SSLSocket` for rtsps."""
         self.media = tuple(one for one, _ in media)
-        self.channels: Mapping[int, MediaDescription] = {own: one for one, (own, _) in media}
-        """Whose packets are in a channel's frames, by the camera's word."""
-        self.reports: Mapping[int, MediaDescription] = {own: one for one, (_, own) in media}
-        """Whose RTCP is in a channel's frames."""
-        self.rest = dialog.line.rest
-        """What has come already: the beginning of the stream."""
-        self.keep_alive_s = dialog.alive_s
-        """How often `keep_alive` is to be sent."""
+        self.rtp_channels: Mapping[int, MediaDescription] = {rtp: one for one, (rtp, _) in media}
+        """The stream whose RTP packets have this channel, as the camera says."""
+        self.rtcp_channels: Mapping[int, MediaDescription] = {rtcp: one for one, (_, rtcp) in media}
+        """The stream whose RTCP packets have this channel."""
+        self.leftover = session.connection.leftover
+        """Bytes that were received already: the beginning of the stream."""
+        self.keep_alive_s = session.keep_alive_s
+        """How often to send `keep_alive`."""
 
     def keep_alive(self) -> bytes:
-        """Return the next sign of life, in bytes and signed."""
-        marks = self._dialog.marks(self._sign_of_life, self._url)
-        return self._dialog.line.request(self._sign_of_life, self._url, *marks)
+        """Return the next keep-alive request as bytes."""
+        return self._request(self._keep_alive_method)
 
-    def answered(self, head: bytes) -> None:
-        """Take the head of an answer that was met within the stream: it may renew the signing."""
+    def handle_response(self, header: bytes) -> None:
+        """Handle the header of a response within the stream: a new nonce may be in it."""
         with contextlib.suppress(MediaError):
-            answer = parsed(head)
-            if answer.code == 401:
-                self._dialog.signing.challenged(answer.all("www-authenticate"))
-            elif answer.code is not None:
-                self._dialog.signing.accepted()
+            response = parse_header(header)
+            if response.status == 401:
+                self._session.authenticator.challenged(response.all("www-authenticate"))
+            elif response.status is not None:
+                self._session.authenticator.accepted()
 
     def teardown(self) -> None:
-        """Say good-bye, give it a moment to arrive, and close. Raises nothing."""
-        until_s = time.monotonic() + _FAREWELL_S
+        """Send TEARDOWN, wait a moment until it arrives, and close. Raises nothing."""
+        deadline_s = time.monotonic() + TEARDOWN_TIMEOUT_S
         with contextlib.suppress(OSError, ValueError):
-            marks = self._dialog.marks("TEARDOWN", self._url)
-            self.connection.settimeout(_FAREWELL_S)
-            self.connection.sendall(self._dialog.line.request("TEARDOWN", self._url, *marks))
-            self.connection.shutdown(socket.SHUT_WR)
-            while (left_s := until_s - time.monotonic()) > 0:
-                self.connection.settimeout(left_s)
-                if not self.connection.recv(1 << 20):
+            request = self._request("TEARDOWN")
+            self.socket.settimeout(TEARDOWN_TIMEOUT_S)
+            self.socket.sendall(request)
+            self.socket.shutdown(socket.SHUT_WR)
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                self.socket.settimeout(left_s)
+                if not self.socket.recv(1 << 20):
                     break
-        self._dialog.line.close()
+        self._session.connection.close()
+
+    def _request(self, method: str) -> bytes:
+        headers = self._session.common_headers(method, self._url)
+        return self._session.connection.next_request(method, self._url, *headers)
 
 
 def open_stream(
     url: str, username: str | None, password: str | None, *, audio: bool, within_s: float
 ) -> RtspStream:
-    """Make a camera send over RTSP's own connection; the first bytes stand in `rest`.
+    """Connect to a camera and start its streams, interleaved in the RTSP connection.
 
-    `url` begins with rtsp:// or rtsps:// and holds no password. Raises CameraError where the
-    camera cannot be read, CameraRefusedError where it takes neither user nor password, and
-    UnsupportedStreamError where FFmpeg may be able to read it.
+    `url` begins with rtsp:// or rtsps:// and holds no password. Raises CameraError if the camera
+    cannot be read. Raises CameraRefusedError if it rejects the user name or password. Raises
+    UnsupportedStreamError if FFmpeg may be able to read it.
     """
-    line = RtspConnection(url, within_s)
+    connection = RtspConnection(url, within_s)
     try:
         parts = urlsplit(url)
         url = encode_url(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
-        signing = Authenticator(username, password, encrypted=line.encrypted)
-        return _played(RtspSession(line, signing), url, audio)
+        authenticator = Authenticator(username, password, encrypted=connection.encrypted)
+        return _start_streams(RtspSession(connection, authenticator), url, audio)
     except BaseException:
-        line.close()
+        connection.close()
         raise
 
 
-def _played(dialog: RtspSession, url: str, audio: bool) -> RtspStream:
-    spoken = dialog.ask("OPTIONS", url).first("public") or ""
-    described = dialog.done("DESCRIBE", url, ("Accept", "application/sdp"))
-    sdp, base = described.body.decode("utf-8", "replace"), base_of(described, url)
+def _start_streams(session: RtspSession, url: str, audio: bool) -> RtspStream:
+    methods = session.request("OPTIONS", url).first("public") or ""
+    described = session.request_ok("DESCRIBE", url, ("Accept", "application/sdp"))
+    sdp = described.body.decode("utf-8", "replace")
+    base = base_of(described, url)
     offered = enumerate(media_of(sdp, base, audio))
-    media = [(one, dialog.set_up(one, 2 * number)) for number, one in offered]
-    taken = [channel for _, pair in media for channel in pair]
-    if len(set(taken)) < len(taken):
-        raise UnsupportedStreamError("it sends pictures and sound in one channel")
-    whole = aggregate_of(sdp, base)
-    dialog.done("PLAY", whole, ("Range", "npt=0.000-"))
-    dialog.line.connection.settimeout(None)
-    return RtspStream(dialog, whole, media, "GET_PARAMETER" in spoken.upper())
+    media = [(one, session.set_up(one, 2 * number)) for number, one in offered]
+    channels = [channel for _, pair in media for channel in pair]
+    if len(set(channels)) < len(channels):
+        raise UnsupportedStreamError("it sends video and audio in the same channel")
+    session_url = session_url_of(sdp, base)
+    session.request_ok("PLAY", session_url, ("Range", "npt=0.000-"))
+    session.connection.socket.settimeout(None)
+    return RtspStream(session, session_url, media, "GET_PARAMETER" in methods.upper())
 
 
 def _channels(transport: str) -> tuple[int, int]:
-    """Return what SETUP's answer says (RFC 2326, 12.39); raises UnsupportedStreamError."""
-    words = [word.strip().lower() for word in transport.partition(",")[0].split(";")]
-    for word in words[1:]:
-        found = re.fullmatch(r"interleaved\s*=\s*([0-9]{1,3})(?:\s*-\s*([0-9]{1,3}))?", word)
-        if found and words[0] == "rtp/avp/tcp":
-            channel = int(found[1])
-            reports = int(found[2]) if found[2] else channel + 1
-            if channel <= 255 and reports <= 255 and channel != reports:
-                return channel, reports
-    raise UnsupportedStreamError("it does not send over RTSP's own connection")
+    """Return the channels in SETUP's response (RFC 2326, 12.39); UnsupportedStreamError if none."""
+    parameters = [each.strip().lower() for each in transport.partition(",")[0].split(";")]
+    for parameter in parameters[1:]:
+        found = re.fullmatch(r"interleaved\s*=\s*([0-9]{1,3})(?:\s*-\s*([0-9]{1,3}))?", parameter)
+        if found and parameters[0] == "rtp/avp/tcp":
+            rtp = int(found[1])
+            rtcp = int(found[2]) if found[2] else rtp + 1
+            if rtp <= 255 and rtcp <= 255 and rtp != rtcp:
+                return rtp, rtcp
+    raise UnsupportedStreamError(_NOT_INTERLEAVED)

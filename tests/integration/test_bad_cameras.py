@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from edge_bridge.capture import error_text, ffmpeg_source
+from edge_bridge.capture.recent_urls import RecentUrls
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
 from edge_bridge.recorders import RecorderManager
@@ -24,30 +25,30 @@ FPS = 25
 MOST_GROWTH = 300 << 20
 """Of the process's memory, with all hostile cameras at once; they offer it gigabytes."""
 
-_ENDLESS = "never ends or is far too long"
+_ENDLESS = "is too long or never ends"
 _NOTHING = "sends none that can be read"
 SAYS: Mapping[str, tuple[str, ...]] = {
     "garbage": ("does not speak RTSP",),
-    "hang": ("takes the connection and says nothing",),
+    "hang": ("accepts connections but does not answer",),
     "drip": (_ENDLESS,),
     "headers": (_ENDLESS,),
     "line": (_ENDLESS,),
     "length": (_ENDLESS,),
-    "sdp": ("no pictures: choose another one",),
+    "sdp": ("no video: choose another one",),
     "tracks": (_ENDLESS,),
-    "redirect": ("sends us to another address",),
+    "redirect": ("redirects to another address",),
     "elsewhere": ("choose another stream or transport",),
-    "refuses": ("refuses user name or password (401): mend them",),
-    "sha": ("SHA-512-256, which is not spoken here: allow MD5",),
+    "refuses": ("rejected the user name or password (401): correct them",),
+    "sha": ("SHA-512-256, which is not supported: allow MD5",),
     "blind": (_NOTHING,),
     "packets": (_NOTHING,),
     "lies": (_NOTHING,),
     "extension": (_NOTHING,),
     "jpeg": ("sends mjpeg, which Vigil does not record: set it to H.264 or H.265",),
-    "unknown": ("are of no known kind: set it to H.264 or H.265",),
-    "deaf": ("no pictures: choose another one",),
+    "unknown": ("video codec is unknown: set it to H.264 or H.265",),
+    "deaf": ("no video: choose another one",),
     "still": ("time stamps stand still",),
-    "jumps": ("time stamps jumped back", "parted by more than 5 s"),
+    "jumps": ("time stamps jumped back", "drifted apart by more than 5 s"),
     "zero": (_NOTHING,),
 }
 
@@ -55,17 +56,19 @@ SAYS: Mapping[str, tuple[str, ...]] = {
 async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(error_text, "OPEN_S", 1)
+    monkeypatch.setattr(error_text, "OPEN_TIMEOUT_S", 1)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", FPS)
     names = ("garbage", "hang", "drip", "headers", "line", "length", "sdp", "tracks", "redirect")
     memory = Memory()
     with contextlib.ExitStack() as stack:
         hostile = {name: stack.enter_context(Hostile(name, clip)) for name in names}
 
+        redirecting = RecentUrls()
+
         def said(one: Hostile) -> str:
             camera = CameraConfig(id="one", url=one.url)
             with pytest.raises(CameraError) as refused:
-                ffmpeg_source.FfmpegSource(camera, 1, lambda: 0)
+                ffmpeg_source.FfmpegSource(camera, 1, lambda: 0, redirecting)
             return str(refused.value)
 
         opened = [asyncio.to_thread(said, hostile[name]) for name in names]
@@ -83,7 +86,7 @@ async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
 async def test_bad_cameras_cost_the_good_ones_no_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(error_text, "OPEN_S", 4)
+    monkeypatch.setattr(error_text, "OPEN_TIMEOUT_S", 4)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 120 * FPS)
     steady = await asyncio.to_thread(
         Cameras.start,

@@ -218,8 +218,8 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
         {"id": "nofile", "url": f"rtsp://{locked}?4", **user, "password_file": "missing"},
     ]
     words = {
-        "wrong": "refuses user name or password (401)",
-        "open": "asks for a user and a password (401)",
+        "wrong": "rejected the user name or password (401)",
+        "open": "requires a user name and a password (401)",
         "nowhere": "knows no stream at this address (404)",
         "dead": "refuses the connection",
         "unknown": "the name camera.invalid is not known",

@@ -7,6 +7,7 @@ import pytest
 
 from domain.events import Detection, FragmentArrived, RunStarted
 from domain.times import utc_ms
+from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import FrameSink, RecordingContext
 from edge_bridge.config import CameraConfig
@@ -70,7 +71,7 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
         utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=main.as_uri(), sub_url=sub.as_uri())
-    recorder = Recorder(config, recording, 5)
+    recorder = Recorder(config, recording, 5, opener=ReaderChoice().open)
     try:
         await wait_for(lambda: inference.state == "working", within_s=60, what="a worker")
         recorder.start()

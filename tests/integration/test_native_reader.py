@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,10 +11,9 @@ import av
 import pytest
 
 from domain.times import utc_ms
-from edge_bridge.capture import reader_choice
 from edge_bridge.capture.ffmpeg_source import FfmpegSource
 from edge_bridge.capture.native_source import NativeRtspSource
-from edge_bridge.capture.reader_choice import open_source
+from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.source import Source
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError
@@ -32,11 +32,13 @@ from tests.rtsp_camera import (
 )
 
 FRAMES = 50
+choice = ReaderChoice()
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_choice, "_not_plain", {})
+def _new_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts with a choice that remembers nothing."""
+    monkeypatch.setattr(sys.modules[__name__], "choice", ReaderChoice())
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(url: str, **config: object) -> Source:
     camera = CameraConfig.model_validate({"id": "one", "url": url, **config})
-    return open_source(camera, 5, threading.Event(), utc_ms)
+    return choice.open(camera, 5, threading.Event(), utc_ms)
 
 
 def camera(sent: Callable[[], object], *more: Track) -> RtspCamera:
@@ -92,8 +94,8 @@ def test_a_session_is_kept_alive_where_nobody_looks(clip: Path, tmp_path: Path) 
         assert isinstance(source, NativeRtspSource)
         source.low_latency = False
         heard: list[bytes] = []
-        playing = source._playing
-        source._stream._said = heard.append
+        playing = source._rtsp
+        source._reader._on_message = heard.append
         playing.keep_alive_s = 0.1
         for packet, _ in source.packets():
             assert packet.size
@@ -168,7 +170,7 @@ def test_a_camera_that_turns_out_odd_is_ffmpegs_next_time(clip: Path) -> None:
         source = opened(one.url)
         assert isinstance(source, NativeRtspSource)
         taken = 0
-        with pytest.raises(CameraError, match="read by FFmpeg from now on: its pictures come in"):
+        with pytest.raises(CameraError, match="read by FFmpeg from now on: its frames do not come"):
             for _ in source.packets():
                 taken += 1
         assert taken == 20
@@ -187,7 +189,7 @@ def test_who_wants_ffmpegs_reader_gets_it(clip: Path) -> None:
 
 def test_a_camera_that_falls_silent_is_left(clip: Path) -> None:
     with camera(lambda: pictures(clip, most=30)) as one:
-        source = open_source(
+        source = choice.open(
             CameraConfig(id="one", url=one.url), 4, threading.Event(), lambda: 1_700_000_000_000
         )
         taken = 0

@@ -33,8 +33,8 @@ def address(cameras: Cameras, name: str) -> str:
 
 def frames(playing: RtspStream) -> Iterator[bytes]:
     """Yield the stream: frames with their heads, and answers' heads."""
-    data = playing.rest
-    playing.connection.settimeout(WITHIN_S)
+    data = playing.leftover
+    playing.socket.settimeout(WITHIN_S)
     while True:
         length = 4 + int.from_bytes(data[2:4], "big") if data[:1] == b"$" else 0
         if not length and b"\r\n\r\n" in data:
@@ -43,7 +43,7 @@ def frames(playing: RtspStream) -> Iterator[bytes]:
             yield data[:length]
             data = data[length:]
         else:
-            data += playing.connection.recv(65_536)
+            data += playing.socket.recv(65_536)
 
 
 @pytest.mark.parametrize("name", ["open", "locked"])
@@ -51,18 +51,18 @@ def test_a_camera_sends_and_takes_signs_of_life(cameras: Cameras, name: str) -> 
     playing = open_stream(address(cameras, name), USER, PASSWORD, audio=True, within_s=WITHIN_S)
     try:
         (video,) = playing.media
-        assert (video.coding, video.clock_hz) == ("H264", 90_000)
-        assert playing.channels == {0: video} and playing.reports == {1: video}
+        assert (video.encoding, video.clock_hz) == ("H264", 90_000)
+        assert playing.rtp_channels == {0: video} and playing.rtcp_channels == {1: video}
         stream = frames(playing)
         first = next(stream)
         assert first.startswith(b"$") and PASSWORD.encode() not in playing.keep_alive()
         for _ in range(2):
             sign = playing.keep_alive()
             assert (b"Authorization: Digest " in sign) == (name == "locked")
-            playing.connection.sendall(sign)
+            playing.socket.sendall(sign)
             answer = next(one for one in stream if not one.startswith(b"$"))
             assert answer.startswith(b"RTSP/1.0 200 ")
-            playing.answered(answer)
+            playing.handle_response(answer)
         assert next(stream).startswith(b"$"), "the pictures go on"
     finally:
         playing.teardown()
@@ -71,9 +71,9 @@ def test_a_camera_sends_and_takes_signs_of_life(cameras: Cameras, name: str) -> 
 def test_a_wrong_password_and_none(cameras: Cameras) -> None:
     url = address(cameras, "locked")
     for user, password, words in (
-        (USER, "wrong", "refuses user name or password"),
-        ("stranger", PASSWORD, "refuses user name or password"),
-        (None, None, "asks for a user and a password"),
+        (USER, "wrong", "rejected the user name or password"),
+        ("stranger", PASSWORD, "rejected the user name or password"),
+        (None, None, "requires a user name and a password"),
     ):
         with pytest.raises(CameraRefusedError, match=words):
             open_stream(url, user, password, audio=True, within_s=WITHIN_S)

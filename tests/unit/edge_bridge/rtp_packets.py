@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from edge_bridge.rtsp.nal import START
+from edge_bridge.rtsp.nal import START_CODE
 from edge_bridge.rtsp.sdp import MediaDescription
 from tests.rtsp_camera import Packet, interleaved, rtp
 
@@ -45,7 +45,7 @@ def together(units: Sequence[bytes], coding: str) -> bytes:
 
 def annex_b(units: Iterable[bytes]) -> bytes:
     """Return NAL units as one picture."""
-    return b"".join(START + unit for unit in units)
+    return b"".join(START_CODE + unit for unit in units)
 
 
 def cut(data: bytes, chance: random.Random, most: int = 3_000) -> Iterator[bytes]:

@@ -54,8 +54,8 @@ def playing(
 
 
 def received(one: RtspStream, length: int) -> bytes:
-    data = one.rest
-    one.connection.settimeout(WITHIN_S)
-    while len(data) < length and (more := one.connection.recv(4_096)):
+    data = one.leftover
+    one.socket.settimeout(WITHIN_S)
+    while len(data) < length and (more := one.socket.recv(4_096)):
         data += more
     return data

@@ -17,13 +17,13 @@ HBR = {"mode": "AAC-hbr", "sizelength": "13", "indexlength": "3", "indexdeltalen
 
 def taken(sounds: AudioDepacketizer, sent: list[bytes]) -> None:
     for packet in sent:
-        sounds.take(bytearray(b"\xee" + packet + b"\xee"), 1, 1 + len(packet))
+        sounds.push(bytearray(b"\xee" + packet + b"\xee"), 1, 1 + len(packet))
 
 
 def heard(sounds: AudioDepacketizer) -> int:
     """Samples that FFmpeg decodes of what was taken."""
     count = 0
-    for piece in sounds.done:
+    for piece in sounds.ready:
         packet = av.Packet(piece.data)
         packet.stream, packet.pts, packet.time_base = sounds.stream, piece.ticks, sounds.time_base
         for frame in packet.decode():
@@ -36,8 +36,8 @@ def heard(sounds: AudioDepacketizer) -> int:
 def test_g711_passes_as_it_is() -> None:
     sounds = AudioDepacketizer(sound("PCMA", 8_000))
     taken(sounds, packets(alaw(1).packets()))
-    assert [piece.ticks for piece in sounds.done[:3]] == [0, 320, 640]
-    assert {piece.duration for piece in sounds.done} == {320}
+    assert [piece.ticks for piece in sounds.ready[:3]] == [0, 320, 640]
+    assert {piece.duration for piece in sounds.ready} == {320}
     assert heard(sounds) == 8_000
     context = sounds.stream.codec_context
     assert (context.name, context.sample_rate, context.layout.nb_channels) == ("pcm_alaw", 8_000, 1)
@@ -47,9 +47,9 @@ def test_aac_gets_the_head_that_mpeg_ts_wants() -> None:
     sounds = AudioDepacketizer(sound("MPEG4-GENERIC", 48_000, **HBR, config="1188"))
     sent = list(aac(1, ";config=1188").packets())
     taken(sounds, packets(sent))
-    assert len(sounds.done) == len(sent)
-    assert [piece.ticks for piece in sounds.done[:3]] == [0, 1_024, 2_048]
-    assert all(piece.data[:2] == b"\xff\xf1" for piece in sounds.done)
+    assert len(sounds.ready) == len(sent)
+    assert [piece.ticks for piece in sounds.ready[:3]] == [0, 1_024, 2_048]
+    assert all(piece.data[:2] == b"\xff\xf1" for piece in sounds.ready)
     assert heard(sounds) >= 1_024 * (len(sent) - 2)
     context = sounds.stream.codec_context
     assert (context.name, context.sample_rate, context.layout.nb_channels) == ("aac", 48_000, 1)
@@ -62,7 +62,7 @@ def test_several_frames_in_a_packet_follow_one_another() -> None:
     taken(
         sounds, packets([Packet(0, 9, True, (32).to_bytes(2, "big") + b"".join(sizes) + one + two)])
     )
-    assert [(piece.ticks, piece.data[7:]) for piece in sounds.done] == [(0, one), (1_024, two)]
+    assert [(piece.ticks, piece.data[7:]) for piece in sounds.ready] == [(0, one), (1_024, two)]
 
 
 def test_rubbish_raises_nothing() -> None:
@@ -86,7 +86,7 @@ def test_rubbish_raises_nothing() -> None:
         sound("MPEG4-GENERIC", 48_000, mode="AAC-lbr", config="1188"),
         sound("MPEG4-GENERIC", 24_000, **HBR, config="2B098800"),
     ],
-    ids=lambda media: f"{media.coding} {media.format.get('config')} {media.clock_hz}",
+    ids=lambda media: f"{media.encoding} {media.fmtp.get('config')} {media.clock_hz}",
 )
 def test_unusual_sound_is_left_to_ffmpeg(media: object) -> None:
     with pytest.raises(UnsupportedStreamError):

@@ -182,9 +182,9 @@ def later(seconds: int, since: int) -> Callable[[int, Any], Any]:
     [
         # The jump comes at a picture; the new run begins with the next keyframe, if it is none.
         (-30, 110, 125, "time stamps jumped back by 30.0 s"),
-        (3_600, 110, 125, "clock parted by more than 5 s"),
+        (3_600, 110, 125, "clock drifted apart by more than 5 s"),
         (-30, 100, 100, "time stamps jumped back by 30.0 s"),
-        (3_600, 100, 100, "clock parted by more than 5 s"),
+        (3_600, 100, 100, "clock drifted apart by more than 5 s"),
     ],
 )
 async def test_broken_times_begin_a_new_run_on_the_same_connection(
@@ -231,9 +231,9 @@ async def test_a_state_is_logged_once(clip: Path, caplog: pytest.LogCaptureFixtu
         await finished(recorder, kept, 1)
     said = [record.getMessage() for record in caplog.records]
     assert said[:3] == [
-        "refused; trying again",
+        "refused; the recorder tries again",
         "recording",
-        "the camera closed the stream; trying again",
+        "the camera closed the stream; the recorder tries again",
     ]
     assert recorder.status.state == "stopped"
 
@@ -291,8 +291,8 @@ def test_a_picture_that_may_be_cut_off_leaves_no_hole(
     out: list[int] = []
     for dts, pts in pictures:
         packet: Any = SimpleNamespace(dts=dts, pts=pts)
-        out += [one.pts for one, _ in held.released_by((packet, 0))]
-    out += [one.pts for one, _ in held.at_the_end()]
+        out += [one.pts for one, _ in held.push((packet, 0))]
+    out += [one.pts for one, _ in held.flush()]
     assert out == recorded
 
 
@@ -343,7 +343,7 @@ async def test_pictures_that_never_make_a_fragment_are_noticed(tmp_path: Path) -
     recorder = made([lambda: Film(path, clock, slow), lambda: Film(path, clock)], kept, clock)
     recorder._watchdog = Watchdog(70, Steady(clock))
     await finished(recorder, kept, 2)
-    assert "no whole fragment for 7" in kept.ends[0][2]
+    assert "no complete fragment for 7" in kept.ends[0][2]
     assert sum(event.frames for event in kept.of(kept.ends[0][0])) < 120
     assert sum(event.frames for event in kept.of(kept.ends[1][0])) == 250
 
@@ -408,7 +408,7 @@ def test_a_clip_keeps_its_pace(tmp_path: Path) -> None:
             return False
 
     source = ClipSource(path.as_uri(), True, Waits(), lambda: 0)
-    with pytest.raises(CameraError, match="the clip is over"):
+    with pytest.raises(CameraError, match="the clip has ended"):
         list(source.packets())
     assert len(waits) == 50
     assert waits[-1] - waits[0] == pytest.approx(49 / 25, abs=0.2)

@@ -14,9 +14,9 @@ def handed_on(arrivals: list[int], haste_from: int = 1_000) -> list[list[int]]:
     gathering, out = Coalescer(), []
     for number, at in enumerate(arrivals):
         packet: Any = number
-        now = gathering.add((packet, T0_MS + at), number >= haste_from)
+        now = gathering.push((packet, T0_MS + at), number >= haste_from)
         out.append([one - T0_MS for _, one in now])
-    return [*out, [one - T0_MS for _, one in gathering.rest()]]
+    return [*out, [one - T0_MS for _, one in gathering.flush()]]
 
 
 def test_packets_go_together_each_with_its_arrival() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from edge_bridge.capture.diagnose import ask
+from edge_bridge.capture.diagnose import diagnose
 from tests.locked_rtsp import Locked
 from tests.rtsp_camera import H264, RtspCamera, Track
 
@@ -30,26 +30,26 @@ class Answering(RtspCamera):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("RTSP/1.0 404 No\r\n\r\n", r"the camera knows no stream at this address (404)"),
+        ("RTSP/1.0 404 No\r\n\r\n", r"the camera has no stream at this address (404)"),
         ("RTSP/1.0 461 No\r\n\r\n", "does not offer this transport (461): choose the other one"),
         ("RTSP/1.0 418 I am a\x1b[2Jteapot\r\n\r\n", "the camera answers 418 I am a [2Jteapot"),
         (
             "RTSP/1.0 301 Moved\r\nlocation: rtsp://u:s3cret@elsewhere:9/x\r\n\r\n",
-            "sends us to another address at elsewhere:9 (301)",
+            "redirects to another address at elsewhere:9 (301)",
         ),
-        ("RTSP/1.0 200 OK\r\nContent-Length: 2000000000\r\n\r\n", "far too long"),
-        ("SSH-2.0-x\r\n", "does not speak RTSP: mend the port"),
+        ("RTSP/1.0 200 OK\r\nContent-Length: 2000000000\r\n\r\n", "too long or never ends"),
+        ("SSH-2.0-x\r\n", "does not speak RTSP: correct the port"),
     ],
 )
 def test_what_it_answers_is_told(said: str, words: str) -> None:
     with Answering(said) as camera:
-        told = ask(camera.url, WITHIN_S)
+        told = diagnose(camera.url, WITHIN_S)
     assert told is not None and words in told and "s3cret" not in told
 
 
 def test_nothing_is_wrong_with_a_camera_that_answers() -> None:
     with RtspCamera([TRACK]) as camera:
-        assert ask(camera.url, WITHIN_S) is None
+        assert diagnose(camera.url, WITHIN_S) is None
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_nothing_is_wrong_with_a_camera_that_answers() -> None:
     [
         (["MD5"], None),
         (["SHA-256", "MD5-sess"], None),
-        (["MD5", "SHA-256"], "SHA-256, which is not spoken here: allow MD5 alone in its settings, "
+        (["MD5", "SHA-256"], "SHA-256, which is not supported: allow MD5 alone in its settings, "
          "or choose transport tcp"),
-        (["SHA-512-256"], "SHA-512-256, which is not spoken here: allow MD5 alone in its settings"),
+        (["SHA-512-256"], "SHA-512-256, which is not supported: allow MD5 alone in its settings"),
     ],
 )  # fmt: skip
 def test_a_hash_that_ffmpeg_does_not_know_is_named(offers: list[str], words: str | None) -> None:
     with Locked([TRACK], [DIGEST + one for one in offers]) as camera:
-        told = ask(camera.url, WITHIN_S)
+        told = diagnose(camera.url, WITHIN_S)
     assert told is None if words is None else words in str(told)
     assert camera.shown == [], "nothing was signed"

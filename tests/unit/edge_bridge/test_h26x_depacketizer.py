@@ -37,12 +37,12 @@ def taken(sent: list[bytes], coding: str) -> list[AccessUnit]:
     for packet in sent:
         take(pictures, packet)
     pictures.finish()
-    return pictures.done
+    return pictures.ready
 
 
 def take(pictures: H26xDepacketizer, packet: bytes) -> None:
     # In the midst of other bytes, as in a buffer.
-    pictures.take(bytearray(b"\xff" * 7 + packet + b"\xff" * 9), 7, 7 + len(packet))
+    pictures.push(bytearray(b"\xff" * 7 + packet + b"\xff" * 9), 7, 7 + len(packet))
 
 
 def one_by_one(units: list[list[bytes]]) -> Iterator[Packet]:
@@ -78,8 +78,8 @@ def test_every_way_of_packing_gives_the_same_pictures(
         assert [picture.data for picture in done] == [annex_b(each) for each in units]
         # Its time runs over 32 bits soon, and goes on.
         assert [picture.ticks for picture in done] == [STEP * at for at in range(COUNT)]
-        assert [at for at, picture in enumerate(done) if picture.key] == [0, 10, 20]
-        assert [at for at, picture in enumerate(done) if picture.sets] == [0, 10, 20]
+        assert [at for at, picture in enumerate(done) if picture.keyframe] == [0, 10, 20]
+        assert [at for at, picture in enumerate(done) if picture.has_parameter_sets] == [0, 10, 20]
 
 
 @pytest.mark.parametrize("marks", ["none", "all"])
@@ -119,7 +119,7 @@ def test_sets_with_a_time_of_their_own_go_with_the_next_picture(
     kinds = NAL_TYPES[coding]
     sent = [
         packet
-        if kinds.of(packet.payload[0]) in kinds.slices
+        if kinds.type_of(packet.payload[0]) in kinds.slices
         else packet._replace(ticks=packet.ticks - STEP // 2, last=True)
         for packet in one_by_one(units)
     ]
@@ -141,7 +141,7 @@ def test_a_packet_that_is_missing_costs_its_unit_alone(
     assert pictures.sequence.lost == 1
     whole = [annex_b(each) for each in units]
     expected = {STEP * at: data for at, data in enumerate(whole)}
-    for picture in pictures.done:
+    for picture in pictures.ready:
         if picture.ticks != STEP * (COUNT - 2):
             assert expected.pop(picture.ticks) == picture.data
         else:  # its other slice may stand
@@ -177,16 +177,16 @@ def test_padding_contributors_and_extensions_are_no_payload(
 
 
 def test_rare_packings_are_left_to_ffmpeg() -> None:
-    with pytest.raises(UnsupportedStreamError, match="kind 29"):
+    with pytest.raises(UnsupportedStreamError, match="type 29"):
         taken(packets([Packet(0, 0, False, b"\x7d\x85\x00\x00\x01")]), "H264")
-    with pytest.raises(UnsupportedStreamError, match="kind 50"):
+    with pytest.raises(UnsupportedStreamError, match="type 50"):
         taken(packets([Packet(0, 0, False, b"\x64\x01\x85\x00\x00\x01")]), "H265")
     with pytest.raises(UnsupportedStreamError, match="interleaved"):
         H26xDepacketizer(video("H265", sprop_max_don_diff="2"))
 
 
 def test_a_picture_without_end_is_not_gathered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(module, "MAX_ACCESS_UNIT_BYTES", 100_000)
     endless = (Packet(0, 0, False, b"\x41\x9a" + bytes(1_000)) for _ in range(10_000))
     with pytest.raises(UnsupportedStreamError, match="more than"):
         taken(packets(endless), "H264")
@@ -207,7 +207,7 @@ def test_rubbish_raises_nothing_else() -> None:
             take(pictures, bytes(packet))
         except UnsupportedStreamError:
             pictures = H26xDepacketizer(video())
-        pictures.done.clear()
+        pictures.ready.clear()
 
 
 def test_parameter_sets_are_read_from_the_sdp() -> None:
@@ -228,4 +228,4 @@ def test_a_recovery_point_is_a_place_to_begin() -> None:
     assert not has_recovery_point(b"\x06" + b"\xff" * 300)
     slice_ = b"\x41\x9a\x00"
     done = taken(packets([Packet(0, 0, False, recovery), Packet(0, 0, True, slice_)]), "H264")
-    assert [picture.key for picture in done] == [True]
+    assert [picture.keyframe for picture in done] == [True]

@@ -110,7 +110,7 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
 
         def told() -> bool:
             (detail,) = [one.detail for one in cameras.statuses if one.camera == named("a")]
-            return detail.startswith("the main stream is looked at; the sub stream: the clip")
+            return detail.startswith("the main stream is analysed; the sub stream: the clip")
 
         await wait_for(told, within_s=60, what="why it is not the sub stream")
 

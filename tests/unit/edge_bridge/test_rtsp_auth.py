@@ -20,7 +20,7 @@ def signing(
 
 
 def header(made: Authenticator) -> str:
-    said = made.header("DESCRIBE", "rtsp://x/y")
+    said = made.authorization("DESCRIBE", "rtsp://x/y")
     assert said is not None
     return said
 
@@ -62,15 +62,15 @@ def test_the_examples_of_the_standards(
 ) -> None:
     (challenge,) = challenges(f"Digest {given}")
     said = digest(
-        challenge, username="Mufasa", password=password, verb="GET", url="/dir/index.html",
-        count=1, client_nonce=client_nonce,
+        challenge, username="Mufasa", password=password, method="GET", url="/dir/index.html",
+        nonce_count=1, client_nonce=client_nonce,
     )  # fmt: skip
     (back,) = challenges(said)
-    assert back.given["response"] == response
-    assert back.given["username"] == "Mufasa" and back.given["uri"] == "/dir/index.html"
+    assert back.parameters["response"] == response
+    assert back.parameters["username"] == "Mufasa" and back.parameters["uri"] == "/dir/index.html"
     for name in ("realm", "nonce", "opaque", "algorithm"):
-        assert back.given.get(name) == challenge.given.get(name)
-    assert back.given.get("nc") == ("00000001" if "qop" in given else None)
+        assert back.parameters.get(name) == challenge.parameters.get(name)
+    assert back.parameters.get("nc") == ("00000001" if "qop" in given else None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_strongest_that_is_offered_is_taken(offered: list[str], begin: str, 
 
 def test_nonces_are_counted_and_a_session_keeps_its_own() -> None:
     made = signing('Digest realm="a", nonce="1", qop="auth", algorithm=MD5-sess')
-    said = [next(challenges(header(made))).given for _ in range(3)]
+    said = [next(challenges(header(made))).parameters for _ in range(3)]
     assert [one["nc"] for one in said] == ["00000001", "00000002", "00000003"]
     assert len({one["cnonce"] for one in said}) == 1
     assert len({one["response"] for one in said}) == 3
@@ -109,9 +109,9 @@ def test_a_name_with_a_quote_stays_within_its_own() -> None:
 def test_a_password_is_refused_once_and_not_shown_again() -> None:
     made = signing(OLD)
     header(made)
-    with pytest.raises(CameraRefusedError, match="refuses user name or password"):
+    with pytest.raises(CameraRefusedError, match="rejected the user name or password"):
         made.challenged(['Digest realm="a", nonce="other"'])
-    assert made.header("OPTIONS", "rtsp://x/y") is None
+    assert made.authorization("OPTIONS", "rtsp://x/y") is None
     with pytest.raises(CameraRefusedError):
         made.challenged([OLD + ", stale=true"])
 
@@ -137,8 +137,8 @@ def test_a_password_that_was_taken_is_shown_again_for_a_new_nonce() -> None:
 
 def test_without_a_user_nothing_is_signed() -> None:
     made = Authenticator(None, None, encrypted=False)
-    assert made.header("OPTIONS", "rtsp://x/y") is None
-    with pytest.raises(CameraRefusedError, match="asks for a user and a password"):
+    assert made.authorization("OPTIONS", "rtsp://x/y") is None
+    with pytest.raises(CameraRefusedError, match="requires a user name and a password"):
         made.challenged([MD5])
 
 
@@ -149,9 +149,9 @@ def test_without_a_user_nothing_is_signed() -> None:
         # Whoever listens would have the password, though the camera can hash it.
         ([OLD + ", algorithm=SHA-512-256", BASIC], False, CameraRefusedError, "SHA-512-256"),
         ([OLD + ", algorithm=SHA-512-256", BASIC], True, None, ""),
-        ([OLD + ', qop="auth-int"'], False, UnsupportedStreamError, "of its own"),
-        (["NTLM"], False, UnsupportedStreamError, "of its own"),
-        ([], False, UnsupportedStreamError, "of its own"),
+        ([OLD + ', qop="auth-int"'], False, UnsupportedStreamError, "scheme is not supported"),
+        (["NTLM"], False, UnsupportedStreamError, "scheme is not supported"),
+        ([], False, UnsupportedStreamError, "scheme is not supported"),
     ],
 )
 def test_what_is_not_spoken(

@@ -18,16 +18,16 @@ DIGEST = 'Digest realm="a, b", nonce="{nonce}"'
     ("verb", "said", "kind", "words"),
     [
         ("DESCRIBE", "403 No", CameraRefusedError, r"forbids this user the stream \(403\)"),
-        ("DESCRIBE", "404 No", CameraError, r"no stream at this address \(404\): mend the url"),
-        ("SETUP", "453 No", CameraError, r"not enough bandwidth .* \(453\): close others"),
-        ("PLAY", "503 No", CameraError, r"not available \(503\): restart it"),
+        ("DESCRIBE", "404 No", CameraError, r"no stream at this address \(404\): correct the path"),
+        ("SETUP", "453 No", CameraError, r"not enough bandwidth .* \(453\): close other"),
+        ("PLAY", "503 No", CameraError, r"not available \(503\): restart the"),
         ("DESCRIBE", "302 Moved\r\nLocation: rtsp://u:p@h/x", UnsupportedStreamError,
-         r"^it sends us to another address \(302\)$"),
-        ("SETUP", "461 No", UnsupportedStreamError, "RTSP's own connection"),
+         r"^it redirects to another address \(302\)$"),
+        ("SETUP", "461 No", UnsupportedStreamError, "interleaved in the RTSP connection"),
         ("SETUP", "500 Oh", UnsupportedStreamError, "answers SETUP with 500"),
-        ("DESCRIBE", "200 OK", UnsupportedStreamError, "no pictures"),
-        ("DESCRIBE", "401 No", CameraRefusedError, "asks for a user and a password"),
-        ("OPTIONS", "401 No", CameraRefusedError, "asks for a user and a password"),
+        ("DESCRIBE", "200 OK", UnsupportedStreamError, "no video"),
+        ("DESCRIBE", "401 No", CameraRefusedError, "requires a user name and a password"),
+        ("OPTIONS", "401 No", CameraRefusedError, "requires a user name and a password"),
     ],
 )  # fmt: skip
 def test_what_the_camera_answers_is_told(
@@ -43,13 +43,13 @@ def test_what_the_camera_answers_is_told(
 @pytest.mark.parametrize(
     ("verb", "said", "within_s", "kind", "words"),
     [
-        ("OPTIONS", b"\0" * 99, WITHIN_S, CameraError, "does not speak RTSP: mend the port"),
+        ("OPTIONS", b"\0" * 99, WITHIN_S, CameraError, "does not speak RTSP: correct the port"),
         ("OPTIONS", b"HTTP/1.1 400 Bad\r\n\r\n", WITHIN_S, CameraError, "does not speak RTSP"),
         ("OPTIONS", interleaved(0, b"a"), WITHIN_S, CameraError, "does not speak RTSP"),
-        ("DESCRIBE", b"\0" * 99, WITHIN_S, UnsupportedStreamError, "no RTSP"),
+        ("DESCRIBE", b"\0" * 99, WITHIN_S, UnsupportedStreamError, "not RTSP"),
         ("PLAY", interleaved(0, b"a" * 60_000) * 150, WITHIN_S, CameraError, "never ends"),
         ("PLAY", b"A x RTSP/1.0\r\n\r\n" * 600_000, WITHIN_S, CameraError, "never ends"),
-        ("OPTIONS", b"", 1, CameraError, "takes the connection and says nothing"),
+        ("OPTIONS", b"", 1, CameraError, "accepts connections but does not answer"),
         ("PLAY", b"", 2, CameraError, "no answer within 2 s"),
         ("PLAY", b"RTSP/1.0 200 OK\r\n", 2, CameraError, "never ends"),
     ],
@@ -73,7 +73,7 @@ class Going(RtspCamera):
 
 
 @pytest.mark.parametrize(
-    ("verb", "words"), [("OPTIONS", "says nothing"), ("SETUP", "the camera closed the stream")]
+    ("verb", "words"), [("OPTIONS", "does not answer"), ("SETUP", "the camera closed the stream")]
 )
 def test_a_camera_that_goes_away_is_told(verb: str, words: str) -> None:
     with Going(verb) as camera, pytest.raises(CameraError, match=words):
@@ -84,9 +84,9 @@ def test_who_does_not_listen_is_told() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"rtsp://127.0.0.1:{free.getsockname()[1]}/x"
-        with pytest.raises(CameraError, match="refuses the connection: is RTSP on"):
+        with pytest.raises(CameraError, match="refuses the connection: check that RTSP is on"):
             open_stream(url, None, None, audio=True, within_s=WITHIN_S)
-    with pytest.raises(CameraError, match="is not known: mend the address or the site's DNS"):
+    with pytest.raises(CameraError, match="is not known: correct the address or the site's DNS"):
         open_stream(f"rtsp://{'a' * 64}/x", None, None, audio=True, within_s=WITHIN_S)
 
 
@@ -116,7 +116,9 @@ def test_user_and_password_are_shown_as_the_camera_wants(name: str) -> None:
 @pytest.mark.parametrize("name", OFFERS)
 def test_a_wrong_password_is_shown_once(name: str) -> None:
     with Locked([PICTURES], OFFERS[name][0]) as camera:
-        with pytest.raises(CameraRefusedError, match=r"refuses user name or password \(401\)") as e:
+        with pytest.raises(
+            CameraRefusedError, match=r"rejected the user name or password \(401\)"
+        ) as e:
             open_stream(camera.url, USER, "wr0ng", audio=True, within_s=WITHIN_S)
         assert len(camera.shown) == camera.wrong == 1
         assert "wr0ng" not in str(e.value) and camera.connections == 1
@@ -136,8 +138,8 @@ def test_a_new_nonce_within_the_stream_signs_the_next_sign_of_life() -> None:
         one.teardown()
     assert b'nonce="n0"' in one.keep_alive()
     for head in (b"", b"rubbish", b"RTSP/1.0 200 OK", b"RTSP/1.0 500 Oh\r\nA: b"):
-        one.answered(head)
+        one.handle_response(head)
     said = 'WWW-Authenticate: Digest realm="a", nonce="n9", qop="auth", stale=true'
-    one.answered(f"RTSP/1.0 401 Unauthorized\r\nCSeq: 9\r\n{said}".encode())
+    one.handle_response(f"RTSP/1.0 401 Unauthorized\r\nCSeq: 9\r\n{said}".encode())
     assert b'nonce="n9"' in one.keep_alive()
     assert b"nc=00000002" in one.keep_alive()

@@ -94,14 +94,14 @@ def test_channels_that_nobody_asked_for_are_passed_over() -> None:
     ],
 )
 def test_a_stream_of_anything_else_is_left(rubbish: bytes) -> None:
-    with pytest.raises(UnsupportedStreamError, match="no packets of its streams"):
+    with pytest.raises(UnsupportedStreamError, match="no RTP packets of its streams"):
         Read([rubbish] * 40)
 
 
 def test_time_runs_over_32_bits_and_back() -> None:
     time = TimestampUnwrapper()
     assert [time.ticks(stamp) for stamp in (0xFFFFFFF0, 0x10, 0xFFFFFFF8, 0x20)] == [0, 32, 8, 48]
-    assert (time.near(0x30), time.near(0xFFFFFFF0)) == (64, 0)
+    assert (time.peek(0x30), time.peek(0xFFFFFFF0)) == (64, 0)
 
 
 def test_missing_packets_are_counted_over_16_bits() -> None:
@@ -121,7 +121,7 @@ def report(utc_s: float, stamp: int) -> bytes:
 def test_a_sender_report_tells_a_moment() -> None:
     told = sender_report(report(1_700_000_000.25, 77))
     assert told is not None
-    assert (told.utc_us, told.stamp) == (1_700_000_000_250_000, 77)
+    assert (told.utc_us, told.rtp_timestamp) == (1_700_000_000_250_000, 77)
     assert sender_report(report(1_700_000_000, 77)[:19]) is None
     assert sender_report(b"\x80\xc9" + bytes(30)) is None
     assert sender_report(report(-2_208_988_800, 77)) is None  # it has no clock
@@ -134,20 +134,20 @@ def test_sound_goes_by_its_arrival_until_the_camera_tells_better() -> None:
     sound.ticks(500_000)
     pictures.ticks(1_000 + 90_000)
     # The newest picture is of second 1 and came 40 ms before this sound.
-    assert sync.arrived((90_000, 10_000), (0, 10_040)) == 8_000 + 320
-    assert sync.arrived((180_000, 11_000), (8_000, 11_900)) == 8_000 + 320  # it stays so
+    assert sync.offset((90_000, 10_000), (0, 10_040)) == 8_000 + 320
+    assert sync.offset((180_000, 11_000), (8_000, 11_900)) == 8_000 + 320  # it stays so
     first = sender_report(report(1_000, 1_000 + 90_000))
     assert first is not None
-    sync.reported(False, first)
-    assert sync.arrived((90_000, 0), (0, 0)) == 8_320  # one alone tells nothing
+    sync.report(False, first)
+    assert sync.offset((90_000, 0), (0, 0)) == 8_320  # one alone tells nothing
     late = sender_report(report(1_000.5, 500_000))
     assert late is not None
-    sync.reported(True, late)  # this sound is of second 1.5 of the pictures
-    assert sync.arrived((90_000, 0), (0, 0)) == 12_000
+    sync.report(True, late)  # this sound is of second 1.5 of the pictures
+    assert sync.offset((90_000, 0), (0, 0)) == 12_000
     wrong = sender_report(report(2_000, 500_000))
     assert wrong is not None
-    sync.reported(True, wrong)
-    assert sync.arrived((90_000, 0), (0, 0)) == 12_000
+    sync.report(True, wrong)
+    assert sync.offset((90_000, 0), (0, 0)) == 12_000
 
 
 @pytest.mark.parametrize("coding", ["H264", "H265"])
@@ -173,13 +173,13 @@ def test_going_on_takes_what_taking_one_by_one_takes(coding: str) -> None:
         pictures = H26xDepacketizer(video(coding), 0)
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            goes = {0: pictures.go_on} if goes_on else {}
-            reader = InterleavedReader(ours, b"", {0: pictures.take}, goes, lambda _: None)
+            goes = {0: pictures.push_fragments} if goes_on else {}
+            reader = InterleavedReader(ours, b"", {0: pictures.push}, goes, lambda _: None)
             for piece in cut(stream, random.Random(seed)):
                 theirs.sendall(piece)
                 assert reader.receive()
                 reader.dispatch()
         pictures.finish()
-        outcomes.append((pictures.done, pictures.sequence.lost))
+        outcomes.append((pictures.ready, pictures.sequence.lost))
     assert outcomes[0] == outcomes[1]
     assert len(outcomes[0][0]) > 100

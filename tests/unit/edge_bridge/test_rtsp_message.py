@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
 from edge_bridge.rtsp.message import (
-    MOST_BODY,
-    MOST_HEAD,
+    MAX_BODY,
+    MAX_HEADER,
     Message,
     RtspParser,
+    encode_request,
     encode_url,
-    parsed,
-    request,
+    parse_header,
 )
 
 
@@ -19,10 +19,10 @@ def taken(data: bytes, cuts: list[int] | None = None) -> tuple[list[Message | by
     incoming, items = RtspParser(), []
     places = sorted({min(cut, len(data)) for cut in cuts or []} | {0, len(data)})
     for begin, end in zip(places, places[1:] or [len(data)], strict=False):
-        incoming.add(data[begin:end])
-        while (item := incoming.next()) is not None:
+        incoming.receive_data(data[begin:end])
+        while (item := incoming.next_event()) is not None:
             items.append(item)
-    return items, incoming.rest
+    return items, incoming.leftover
 
 
 def answer(body: bytes = b"", headers: str = "", status: str = "200 OK") -> bytes:
@@ -38,7 +38,7 @@ def test_an_answer_with_a_body_and_what_follows_it() -> None:
     data = answer(b"v=0\r\n", "Session: 12;timeout=60\r\n") + frame(b"abc") + b"$\0\0"
     (said, sent), rest = taken(data)
     assert isinstance(said, Message)
-    assert (said.code, said.reason, said.body) == (200, "OK", b"v=0\r\n")
+    assert (said.status, said.reason, said.body) == (200, "OK", b"v=0\r\n")
     assert said.first("session") == "12;timeout=60"
     assert said.first("public") is None
     assert sent == frame(b"abc") and rest == b"$\0\0"
@@ -59,13 +59,13 @@ def test_an_answer_with_a_body_and_what_follows_it() -> None:
 def test_heads_as_cameras_write_them(
     head: bytes, code: int | None, headers: tuple[tuple[str, str], ...]
 ) -> None:
-    message = parsed(head)
-    assert (message.code, message.headers) == (code, headers)
+    message = parse_header(head)
+    assert (message.status, message.headers) == (code, headers)
 
 
 def test_a_head_of_short_lines_and_empty_lines_before_it() -> None:
     items, rest = taken(b"\r\n\n" + answer().replace(b"\r\n", b"\n") + b"\r\n")
-    assert [item.code for item in items if isinstance(item, Message)] == [200] and rest == b""
+    assert [item.status for item in items if isinstance(item, Message)] == [200] and rest == b""
 
 
 @pytest.mark.parametrize(
@@ -89,21 +89,21 @@ def test_what_is_no_rtsp(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"RTSP/1.0 200 OK\r\nX: " + b"a" * MOST_HEAD,
-        b"RTSP/1.0 200 OK\r\nX: " + b"a" * MOST_HEAD + b"\r\n\r\n",
-        b"OPTIONS " + b"a" * MOST_HEAD,
-        f"RTSP/1.0 200 OK\r\nContent-Length: {MOST_BODY + 1}\r\n\r\n".encode(),
+        b"RTSP/1.0 200 OK\r\nX: " + b"a" * MAX_HEADER,
+        b"RTSP/1.0 200 OK\r\nX: " + b"a" * MAX_HEADER + b"\r\n\r\n",
+        b"OPTIONS " + b"a" * MAX_HEADER,
+        f"RTSP/1.0 200 OK\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n".encode(),
         b"RTSP/1.0 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
     ],
 )
 def test_what_is_too_long(data: bytes) -> None:
-    with pytest.raises(CameraError, match="never ends or is far too long"):
+    with pytest.raises(CameraError, match="is too long or never ends"):
         taken(data)
 
 
 def test_the_greatest_answer_is_taken() -> None:
-    (said,), _ = taken(answer(b"a" * MOST_BODY), [100, 70_000])
-    assert isinstance(said, Message) and len(said.body) == MOST_BODY
+    (said,), _ = taken(answer(b"a" * MAX_BODY), [100, 70_000])
+    assert isinstance(said, Message) and len(said.body) == MAX_BODY
 
 
 _items = st.one_of(
@@ -131,7 +131,7 @@ def test_chance_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
 
 
 def test_a_request() -> None:
-    said = request("SETUP", "rtsp://x/y", 3, (("Session", "7"),))
+    said = encode_request("SETUP", "rtsp://x/y", 3, (("Session", "7"),))
     assert (
         said == b"SETUP rtsp://x/y RTSP/1.0\r\nCSeq: 3\r\nUser-Agent: Vigil\r\nSession: 7\r\n\r\n"
     )

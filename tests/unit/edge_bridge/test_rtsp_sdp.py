@@ -4,7 +4,13 @@ from hypothesis import strategies as st
 
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.message import Message
-from edge_bridge.rtsp.sdp import MediaDescription, aggregate_of, base_of, media_of, resolved
+from edge_bridge.rtsp.sdp import (
+    MediaDescription,
+    base_of,
+    media_of,
+    resolve_control,
+    session_url_of,
+)
 
 BEGIN = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
 BASE = "rtsp://192.0.2.7/live"
@@ -56,25 +62,25 @@ def test_absolute_addresses() -> None:
     assert audio == MediaDescription(
         "audio", 8, "PCMA", 8_000, 1, {}, place + "trackID=2?transportmode=unicast"
     )
-    assert aggregate_of(ABSOLUTE, BASE) == place
+    assert session_url_of(ABSOLUTE, BASE) == place
 
 
 def test_names_behind_a_base() -> None:
     base = "rtsp://192.0.2.7:554/cam/realmonitor?channel=1&subtype=0/"
     video, audio = media_of(RELATIVE, base, audio=True)
-    assert (video.coding, video.payload_type, video.control) == ("H265", 98, base + "trackID=0")
-    assert video.format["sprop-sps"] == "QgEB" and video.format["sprop-vps"] == ""
-    assert (audio.coding, audio.clock_hz, audio.channels) == ("MPEG4-GENERIC", 48_000, 2)
-    assert audio.format["config"] == "1190" and audio.format["mode"] == "AAC-hbr"
-    assert aggregate_of(RELATIVE, base) == base
+    assert (video.encoding, video.payload_type, video.control) == ("H265", 98, base + "trackID=0")
+    assert video.fmtp["sprop-sps"] == "QgEB" and video.fmtp["sprop-vps"] == ""
+    assert (audio.encoding, audio.clock_hz, audio.channels) == ("MPEG4-GENERIC", 48_000, 2)
+    assert audio.fmtp["config"] == "1190" and audio.fmtp["mode"] == "AAC-hbr"
+    assert session_url_of(RELATIVE, base) == base
     assert media_of(RELATIVE, base, audio=False) == (video,)
 
 
 def test_a_loudspeaker_and_other_payload_types() -> None:
     video, audio = media_of(TALKING, BASE, audio=True)
-    assert (video.coding, video.payload_type, video.format) == ("H264", 97, {})
+    assert (video.encoding, video.payload_type, video.fmtp) == ("H264", 97, {})
     assert video.control == BASE, "the only one: the camera gave it no name"
-    assert (audio.coding, audio.control) == ("PCMU", BASE + "/ear")
+    assert (audio.encoding, audio.control) == ("PCMU", BASE + "/ear")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_a_loudspeaker_and_other_payload_types() -> None:
     ],
 )
 def test_addresses(control: str, base: str, address: str) -> None:
-    assert resolved(control, base) == address
+    assert resolve_control(control, base) == address
 
 
 @pytest.mark.parametrize(
@@ -110,10 +116,10 @@ def test_what_names_are_relative_to(headers: tuple[tuple[str, str], ...], base: 
 @pytest.mark.parametrize(
     ("sdp", "why"),
     [
-        ("", "no pictures"),
-        ("rubbish\r\nm=\r\na=a\r\n" * 50, "no pictures"),
-        (BEGIN + "m=audio 0 RTP/AVP 8\r\n", "no pictures"),
-        (BEGIN + "m=video 0 RTP/AVP 26\r\n", "does not say how it is coded"),
+        ("", "no video"),
+        ("rubbish\r\nm=\r\na=a\r\n" * 50, "no video"),
+        (BEGIN + "m=audio 0 RTP/AVP 8\r\n", "no video"),
+        (BEGIN + "m=video 0 RTP/AVP 26\r\n", "does not say how the video is encoded"),
         (BEGIN + "m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\n", "JPEG"),
         (BEGIN + "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/45000\r\n", "not H.264"),
         (BEGIN + "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/0\r\n", "does not say"),
@@ -122,7 +128,7 @@ def test_what_names_are_relative_to(headers: tuple[tuple[str, str], ...], base: 
         (BEGIN + "m=video 0 RTP/AVP x\r\n", "does not say"),
         (BEGIN + "m=video 0 RTP/AVP 128\r\n", "does not say"),
         (BEGIN + "m=video 0 RTP/AVP\r\n", "does not say"),
-        (ABSOLUTE.replace("AVP 8\r", "AVP 97\r"), "its audio does not say"),
+        (ABSOLUTE.replace("AVP 8\r", "AVP 97\r"), "does not say how the audio"),
     ],
 )
 def test_what_is_not_plain(sdp: str, why: str) -> None:
@@ -138,5 +144,5 @@ def test_lines_in_any_order_raise_nothing_else(lines: list[str], cut: int) -> No
         media = media_of(sdp[: len(sdp) - cut], BASE, audio=True)
     except UnsupportedStreamError:
         return
-    assert media[0].coding in ("H264", "H265")
+    assert media[0].encoding in ("H264", "H265")
     assert all("\r" not in one.control and " " not in one.control for one in media)

@@ -25,12 +25,12 @@ def test_a_camera_is_played() -> None:
         one = playing(camera)
         try:
             video, audio = one.media
-            assert (video.coding, audio.coding) == ("H264", "PCMA")
-            assert one.channels == {0: video, 2: audio}
-            assert one.reports == {1: video, 3: audio}
+            assert (video.encoding, audio.encoding) == ("H264", "PCMA")
+            assert one.rtp_channels == {0: video, 2: audio}
+            assert one.rtcp_channels == {1: video, 3: audio}
             assert one.keep_alive_s == 30
-            assert one.connection.gettimeout() is None
-            assert one.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert one.socket.gettimeout() is None
+            assert one.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             sent = {
                 interleaved(0, rtp(96, 0, Packet(0, 0, True, b"\x65abc"))),
                 interleaved(2, rtp(8, 0, Packet(0, 0, True, b"\xd5" * 8))),
@@ -71,19 +71,19 @@ def test_the_channels_are_those_that_the_camera_names(
 ) -> None:
     with Odd("SETUP", ok(f"Transport: {transport}\r\nSession: 5\r\n")) as camera:
         if channels is None or reports is None:
-            with pytest.raises(UnsupportedStreamError, match="RTSP's own connection"):
+            with pytest.raises(UnsupportedStreamError, match="interleaved in the RTSP connection"):
                 playing(camera, audio=False)
             return
         one = playing(camera, audio=False)
         one.teardown()
-        assert list(one.channels) == channels and list(one.reports) == reports
+        assert list(one.rtp_channels) == channels and list(one.rtcp_channels) == reports
 
 
 def test_two_streams_in_one_channel_are_not_plain() -> None:
     said = ok("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 5\r\n")
     with (
         Odd("SETUP", said) as camera,
-        pytest.raises(UnsupportedStreamError, match="in one channel"),
+        pytest.raises(UnsupportedStreamError, match="in the same channel"),
     ):
         playing(camera)
 
@@ -142,7 +142,7 @@ def test_hanging_up_is_said() -> None:
         one.teardown()
         assert camera.left.wait(WITHIN_S)
         assert camera.asked[-1][0] == "TEARDOWN" and camera.asked[-1][1]["session"] == "1"
-        assert one.connection.fileno() == -1
+        assert one.socket.fileno() == -1
 
 
 def test_an_address_with_a_password_is_asked_without_it() -> None:
@@ -178,11 +178,11 @@ class Blunt(RtspCamera):
 def test_rtsps_with_a_certificate_of_its_own(tmp_path: Path) -> None:
     with EncryptedCamera([PICTURES], tmp_path) as camera:
         one = playing(camera)
-        assert isinstance(one.connection, ssl.SSLSocket)
+        assert isinstance(one.socket, ssl.SSLSocket)
         assert received(one, 1).startswith(b"$")
         one.teardown()
     with (
         Blunt([PICTURES]) as blunt,
-        pytest.raises(UnsupportedStreamError, match="does not agree on an encryption"),
+        pytest.raises(UnsupportedStreamError, match="the TLS handshake failed"),
     ):
         playing(blunt, url=blunt.url.replace("rtsp:", "rtsps:"))

@@ -14,6 +14,7 @@ from domain.clock import RunClock
 from domain.events import FragmentArrived, RunStarted
 from domain.times import utc_ms
 from edge_bridge.capture import sub_stream as sub_module
+from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import RecordingContext
 from edge_bridge.capture.sub_stream import SubStream
@@ -188,7 +189,7 @@ async def test_main_is_looked_at_before_and_after_from_a_keyframe(
     after = feed.of(192)[before:]
     assert after and after[0].keyframe, "from main's next keyframe"
     assert after[0].pts == 900_000 + 7 * FPS * TICKS
-    assert "the main stream is looked at; the sub stream: no picture for" in stream.detail
+    assert "the main stream is analysed; the sub stream: no video for" in stream.detail
     assert looked_at() == "main"
     monkeypatch.setattr(sub_module, "LOST_S", 60.0)
     for second in range(8, 12):
@@ -258,7 +259,7 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
         utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=of_main.urls["main"], sub_url=of_main.urls["sub"])
-    recorder = Recorder(config, recording, 3)
+    recorder = Recorder(config, recording, 3, opener=ReaderChoice().open)
     recorder.start()
     try:
         await wait_for(lambda: len(feed.of(96)) >= 3 * FPS, within_s=60, what="sub is looked at")
