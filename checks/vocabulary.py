@@ -5,8 +5,8 @@
 Three rules, over all files that git tracks (or those below PATH):
 
 1. No word of the glossary's "do not say" columns occurs: not in names, texts, comments or docs.
-   Names are split at underscores and capitals, so that `_mend_rows` and `MendRows` are found.
-   Public names that stay as they are stand in docs/public-names.txt and are passed over.
+   Names are split at underscores and capitals: a word is found in `some_word` and in `SomeWord`.
+   docs/public-names.txt lists public names that keep their words; they are passed over.
 2. No class name outside the tests has two meanings: each is defined once.
 3. A text that people read has sentences of at most 20 words: docs, docstrings, messages.
 
@@ -35,11 +35,6 @@ TEXT_SUFFIXES = frozenset(
 NO_SUFFIX = frozenset({"Makefile", "Dockerfile", ".dockerignore", ".gitignore", "run"})
 SKIPPED = ("requirements/", "LICENSE", "web/dashboard/package-lock.json", "docs/public-names.txt")
 
-ALLOWED_AROUND: dict[tuple[str, ...], tuple[set[str], set[str]]] = {
-    ("is", "no"): ({"there"}, {"longer", "one", "more"})
-}
-"""Words before or after a phrase with which it is plain English: "there is no", "is no longer"."""
-
 _NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])[\s\"')*_`]+|\n\s*\n|\n\s*(?=[-*|+#>]|\d+\. )|\s\|\s")
 _WORD = re.compile(r"[\w'./`<>{}=-]*[A-Za-z][\w'./`<>{}=-]*")
@@ -47,7 +42,7 @@ _WORD = re.compile(r"[\w'./`<>{}=-]*[A-Za-z][\w'./`<>{}=-]*")
 
 @dataclass(frozen=True)
 class Ban:
-    """Words in a row that are not said, what to say instead, and below which path (empty: all)."""
+    """Words in a row that are not used, what to use instead, and below which path (empty: all)."""
 
     words: tuple[str, ...]
     say: str
@@ -114,7 +109,7 @@ def words_of(line: str) -> list[str]:
 def banned_words(
     path: str, text: str, forbidden: Iterable[Ban], public: frozenset[str]
 ) -> Iterator[Finding]:
-    """Yield each word or phrase of a text that is not said, public names passed over."""
+    """Yield each banned word or phrase of a text; public names are passed over."""
     here = [ban for ban in forbidden if path.startswith(ban.below)]
     by_first: dict[str, list[Ban]] = defaultdict(list)
     for ban in here:
@@ -127,13 +122,8 @@ def banned_words(
         parts = words_of(passed_over.sub(" ", line))
         for index, part in enumerate(parts):
             for ban in by_first.get(part, ()):
-                end = index + len(ban.words)
-                if tuple(parts[index:end]) != ban.words:
-                    continue
-                before, after = ALLOWED_AROUND.get(ban.words, (set(), set()))
-                if before & {*parts[index - 1 : index]} or after & {*parts[end : end + 1]}:
-                    continue
-                yield Finding(path, number, f"`{' '.join(ban.words)}`: say {ban.say}")
+                if tuple(parts[index : index + len(ban.words)]) == ban.words:
+                    yield Finding(path, number, f"`{' '.join(ban.words)}`: say {ban.say}")
 
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -177,9 +167,9 @@ def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
 
 def text_of_markdown(text: str) -> str:
     """Return a page without its code and drawings, the lines kept."""
-    return _without_code(
-        re.sub(r"```.*?```", lambda block: "\n" * block.group().count("\n"), text, flags=re.S)
-    )
+    text = re.sub(r"```.*?```", lambda block: "\n" * block.group().count("\n"), text, flags=re.S)
+    text = re.sub(r"^(#+ .*)$", r"\1.", text, flags=re.M)  # a heading is a sentence of its own
+    return _without_code(text)
 
 
 def _without_code(text: str) -> str:
