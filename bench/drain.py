@@ -35,7 +35,7 @@ from harness.edge_cloud import Cloudlet, Standing, drained, need, said, standing
 from harness.environment import environment, say
 from harness.fault_proxy import FaultProxy
 from harness.figures import spread
-from harness.numbered_edge import NumberedEdge, NumberedEyes, started
+from harness.numbered_edge import NumberedEdge, started
 from media.fragmenter import FragmentLimits
 from stores.aws import AwsEndpoint
 from stores.objects import ObjectStore
@@ -141,18 +141,6 @@ class Watch:
         return while_, after
 
 
-class _WatchedEdge(NumberedEdge):
-    """An edge whose spool is seen from its first moment on."""
-
-    def __init__(self, config: EdgeConfig, watch: Watch) -> None:
-        super().__init__(config)
-        self._watch = watch
-
-    def _looks(self, owner: SpoolThread) -> NumberedEyes:
-        self._watch.follow(owner)
-        return super()._looks(owner)
-
-
 class _Drain:
     """One order's turn."""
 
@@ -177,7 +165,7 @@ class _Drain:
                 line.begin("slow", 1.0)
             watch.began_ms = utc_ms()
             config = self._config(line.url, line_bytes_s)
-            edge, task = await started(config, _WatchedEdge(config, watch))
+            edge, task = await started(config, NumberedEdge(config, watch.follow))
             within_s = _PATIENCE * size / line_bytes_s + 120
             await self._until_drained(task, within_s)
             drained_s = (watch.drained_ms - watch.began_ms) / 1_000

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -14,6 +16,8 @@ from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference_manager import InferenceManager
+from edge_bridge.parts import build_parts
+from edge_bridge.recorders import RecorderManager
 from edge_bridge.spool.thread import SpoolThread
 from harness.footage import HEIGHT, WIDTH, drawn
 
@@ -83,34 +87,30 @@ class NumberedEyes(InferenceManager):
 
 
 class NumberedEdge(Edge):
-    """The edge as it is, but for what looks at its pictures."""
+    """An edge whose inference is replaced by `NumberedEyes`."""
 
     eyes: NumberedEyes
-    owner: SpoolThread
 
-    def _looks(self, owner: SpoolThread) -> NumberedEyes:
-        self.owner = owner
-        self.eyes = NumberedEyes(owner)
-        return self.eyes
+    def __init__(
+        self, config: EdgeConfig, on_spool: Callable[[SpoolThread], None] = lambda _: None
+    ) -> None:
+        """`on_spool` is called once, before anything is recorded."""
+
+        def make_inference(spool: SpoolThread, _: RecorderManager) -> NumberedEyes:
+            on_spool(spool)
+            self.eyes = NumberedEyes(spool)
+            return self.eyes
+
+        super().__init__(config, partial(build_parts, make_inference=make_inference))
 
     @property
     def played(self) -> bool:
         """Whether all clips have been played to their end, by RTSP: begin anew."""
         anew = Counter(camera for camera, _ in self.eyes.told)
-        statuses = self._cameras.statuses if self._cameras else []
+        statuses = self.parts.recorders.statuses
         return bool(statuses) and all(
             status.state == "stopped" or anew[status.camera] > 1 for status in statuses
         )
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop, by a signal too."""
-        return self._stopping.is_set()
-
-    @property
-    def links_up(self) -> bool:
-        """Whether the last requests to S3 and SQS succeeded."""
-        return self._to_s3.down_since_s is None and self._to_sqs.down_since_s is None
 
 
 async def started(

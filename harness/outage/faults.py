@@ -82,7 +82,7 @@ class Failing:
 
     async def _renewed(self, edge: NumberedEdge) -> None:
         began_s = time.monotonic()
-        while not edge.links_up:
+        while not edge.parts.links_up:
             if edge.stopping or time.monotonic() - began_s > _RENEWED_WITHIN_S:
                 raise VigilError("the edge did not read its new credentials, or was stopped.")
             await asyncio.sleep(0.1)

@@ -206,7 +206,7 @@ class _Site:
     async def _watch(self, edge: NumberedEdge, failing: Failing) -> None:
         watched = self._watched
         while True:
-            counts = await edge.owner.call(lambda spool: spool.counts())
+            counts = await edge.parts.spool.call(lambda spool: spool.counts())
             age_s = 0.0 if counts.oldest_ms is None else (utc_ms() - counts.oldest_ms) / 1_000
             watched.most_waiting = max(watched.most_waiting, counts.stored)
             watched.oldest_s = max(watched.oldest_s, age_s)
@@ -221,7 +221,7 @@ class _Site:
             if task.done():
                 task.result()
                 raise VigilError("the edge ended by itself.")
-            counts = await edge.owner.call(lambda spool: spool.counts())
+            counts = await edge.parts.spool.call(lambda spool: spool.counts())
             if edge.played and counts.idle:
                 return
             await asyncio.sleep(0.25)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 
 from domain.events import FragmentArrived, RunEnded
@@ -12,6 +13,7 @@ from domain.times import utc_ms
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
+from edge_bridge.parts import build_parts
 from streams.storage import make_object_store
 from tests.conftest import Services
 from tests.footage import write_clip
@@ -45,7 +47,7 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
             "upload": {"flush_s": 60},
         }
     )
-    edge = Edge(config, clock)
+    edge = Edge(config, partial(build_parts, clock=clock))
     began_ms = utc_ms()
     async with make_object_store(settings) as store:
         running = asyncio.create_task(edge.run())
