@@ -28,7 +28,7 @@ import numpy as np
 from domain.errors import VigilError
 from edge_bridge.config.inference import GpuConfig, InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, DecodedFrame
-from edge_bridge.inference.detectors import build
+from edge_bridge.inference.detectors import load_configured
 from edge_bridge.inference.ipc import WorkerChannel
 from edge_bridge.inference.worker import InferenceWorker
 from harness.detector_material import RUN, Reel, encoded, street, write_model
@@ -83,14 +83,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             gpu=GpuConfig(engine_cache=(arguments.engines or Path(scratch) / "engines").absolute()),
         )
         began_s = time.perf_counter()
-        detector = build(config)
+        detector = load_configured(config)
         load_s = time.perf_counter() - began_s
         if not isinstance(detector, OnnxDetector):
             raise VigilError("Only a model card can be compared with a bare loop: give --model.")
         pictures = list(street(WIDTH, HEIGHT, PICTURES))
         path = _Path(config, detector, arguments.cameras, pictures)
         size = min(config.batch, detector.batch)
-        call = detector.bare([_bgr(one) for one in pictures[:size]])
+        call = detector.bare_inference([_bgr(one) for one in pictures[:size]])
         turns: list[tuple[_Turn, _Turn]] = []
         for number in range(arguments.rounds):
             turns.append((path.turn(arguments.seconds), _bare(call, size, arguments.seconds)))
@@ -184,7 +184,7 @@ class _Path:
 
     def close(self) -> int:
         """End the worker's thread; returns how many pictures were dropped in all turns."""
-        self._worker.crew.finish(60)
+        self._worker.decode_pool.finish(60)
         self._worker.runner.finish(60)
         self._theirs.close()
         self._reader.join()
@@ -192,18 +192,18 @@ class _Path:
         return self._dropped
 
     def _show(self, until_s: float) -> int:
-        crew, looker = self._worker.crew, self._worker.runner
+        pool, runner = self._worker.decode_pool, self._worker.runner
         shown, looked = 0, 0
         self._passed.clear()
         while time.perf_counter() < until_s:
             for camera in self._cameras:
-                crew.give(camera, partial(self._see, camera, self._decoded()))
+                pool.submit(camera, partial(self._see, camera, self._decoded()))
                 shown += 1
             self._step += 1
         while looked < shown - len(self._passed):
-            if (fault := looker.fault or crew.fault) is not None:
-                raise fault
-            for counts in self._worker.taken().values():
+            if (error := runner.error or pool.error) is not None:
+                raise error
+            for counts in self._worker.take_outcomes().values():
                 self._dropped += counts.get("behind", 0)
                 shown -= counts.get("behind", 0)
                 looked += counts.get("looked", 0)
@@ -211,15 +211,15 @@ class _Path:
         return looked
 
     def _see(self, camera: str, decoded: DecodedFrame) -> None:
-        """Show a picture to the camera's eye, in its thread, once there is room for it."""
-        looker = self._worker.runner
-        sample = self._worker.eye(camera).see(decoded, self._worker.pace)
+        """Pass a picture to the camera's pipeline, in its thread, once the runner has room."""
+        runner = self._worker.runner
+        sample = self._worker.pipeline(camera).sample(decoded, self._worker.rate)
         if sample is None:
             self._passed.append(decoded.pts)
             return
-        while looker.waiting >= self._room and looker.fault is None:
+        while runner.waiting >= self._room and runner.error is None:
             time.sleep(0.0005)
-        looker.offer(sample)
+        runner.offer(sample)
 
     def _decoded(self) -> DecodedFrame:
         at_ms = self._step * 1_000 // RATE_FPS

@@ -28,7 +28,7 @@ class InferenceManager:
     @property
     def feed(self) -> FrameSink | None:
         """Where to offer frames; None while inference is off."""
-        return self._inference.feed if self._inference else None
+        return self._inference.frames if self._inference else None
 
     @property
     def state(self) -> str:

@@ -1,4 +1,4 @@
-"""The model card: a YAML file beside a model that says how to feed it and how to read it.
+"""The model card: a YAML file next to a model. It describes the model's input and output.
 
 docs/how-to/models.md shows one card for each layout.
 """
@@ -13,7 +13,7 @@ from domain.errors import ModelError
 from domain.events.base import Slug
 
 CARD_SUFFIXES = (".yaml", ".yml")
-"""How a card's name ends."""
+"""How the name of a card's file ends."""
 MAX_CARD_BYTES = 1 << 20
 Triple = tuple[float, float, float]
 
@@ -23,7 +23,7 @@ class _Strict(BaseModel):
 
 
 class InputSpec(_Strict):
-    """How a picture becomes the model's input."""
+    """How a picture is converted to the model's input."""
 
     name: str | None = Field(None, description="input's name; needed only where there are several")
     layout: Literal["NCHW", "NHWC"] = "NCHW"
@@ -41,9 +41,9 @@ class InputSpec(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if any(part == 0 for part in self.std):
-            raise ValueError("std must not hold a zero")
-        plain = self.scale == 1 and self.mean == (0, 0, 0) and self.std == (1, 1, 1)
-        if self.dtype == "uint8" and not plain:
+            raise ValueError("std must not contain a zero")
+        unscaled = self.scale == 1 and self.mean == (0, 0, 0) and self.std == (1, 1, 1)
+        if self.dtype == "uint8" and not unscaled:
             raise ValueError("a uint8 input takes neither scale nor mean nor std")
         return self
 
@@ -80,7 +80,7 @@ class Yolov8Output(_Strict):
 
 
 class DetrOutput(_Strict):
-    """A set of boxes without any need of suppression."""
+    """A set of boxes that needs no suppression."""
 
     layout: Literal["detr"]
     form: Literal["sized", "raw"] = Field(
@@ -104,7 +104,7 @@ class DetrOutput(_Strict):
 
 
 class NmsOutput(_Strict):
-    """A model that suppresses overlapping boxes itself."""
+    """An end-to-end model: non-maximum suppression is part of it."""
 
     layout: Literal["nms"]
     form: Literal["rows", "four", "flat"] = Field(
@@ -147,7 +147,7 @@ OutputSpec = Annotated[
 
 
 class Thresholds(_Strict):
-    """What is worth reporting."""
+    """Which objects are reported."""
 
     score: float = Field(0.4, ge=0, le=1, description="least score")
     iou: float = Field(
@@ -156,9 +156,9 @@ class Thresholds(_Strict):
 
 
 class ModelCard(_Strict):
-    """One model file, and all that is needed to use it."""
+    """One model file, and all that its use needs."""
 
-    name: Slug = Field(description="the model's name; stands in every detection")
+    name: Slug = Field(description="the model's name; each detection has it")
     version: Slug = Field(
         description="part of a detection's key: give other weights or thresholds another version"
     )
@@ -186,7 +186,7 @@ class ModelCard(_Strict):
 
     @classmethod
     def load(cls, path: Path) -> "ModelCard":
-        """Read a card and its labels; raises ModelError naming the file, the key and the fault."""
+        """Read a card and its labels; raises ModelError with the file, the key and the problem."""
         found = _read_yaml(path)
         try:
             card = cls.model_validate(found)
@@ -198,20 +198,20 @@ class ModelCard(_Strict):
         card._names = _names(card.labels, path)
         unknown = [label for label in card.keep if label not in card._names]
         if unknown:
-            raise ModelError(f"Model card {path}: keep: {unknown[0]!r} is not among the labels.")
+            raise ModelError(f"Model card {path}: keep: {unknown[0]!r} is not one of the labels.")
         return card
 
 
 def _read_yaml(path: Path) -> object:
     try:
         if path.stat().st_size > MAX_CARD_BYTES:
-            raise ModelError(f"Model card {path} is over 1 MiB: is it the model file itself?")
+            raise ModelError(f"Model card {path} is over 1 MiB. Is it the model file itself?")
         found: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"Model card {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         what = " ".join(str(error).split())
-        raise ModelError(f"Model card {path} is no YAML file: {what}.") from error
+        raise ModelError(f"Model card {path} is not a YAML file: {what}.") from error
     if not isinstance(found, dict):
         raise ModelError(f"Model card {path} must be a mapping of keys, as the how-to shows.")
     return found

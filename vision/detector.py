@@ -1,4 +1,4 @@
-"""What every detector is: pictures in, objects out. No clock, no file, no network."""
+"""The interface of detectors: pictures in, objects out. No clock, no file, no network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BgrImage = NDArray[np.uint8]
-"""One picture: height x width x 3, blue green red."""
+"""One picture: height x width x 3; blue, green, red."""
 
 Box = tuple[float, float, float, float]
 """x, y, width, height as fractions of the picture, from its top left."""
@@ -38,20 +38,20 @@ class Detector(Protocol):
 
     @property
     def provider(self) -> str:
-        """What computes: an execution provider's name, as it was really got."""
+        """The execution provider that computes; it may differ from the one that was asked for."""
 
     @property
     def batch(self) -> int:
-        """Most pictures that are worth handing over at once, at least 1."""
+        """Most pictures that one call computes at once, at least 1."""
 
-    def useful_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the width and height to which it brings a picture of this size itself.
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height to which it scales a picture of this size itself.
 
-        Whoever brings it to that size before has less to carry about.
+        A caller that scales the picture first has less data to copy.
         """
 
     def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
-        """Return what each picture shows, best score first; pictures may differ in size.
+        """Return the objects of each picture, best score first; pictures may differ in size.
 
         Raises ModelError when the model cannot compute.
         """
@@ -59,23 +59,26 @@ class Detector(Protocol):
 
 @runtime_checkable
 class StagedDetector(Protocol):
-    """A detector whose three steps may run in threads of their own, each at another batch.
+    """A detector whose three steps may run in threads of their own, each on another batch.
 
-    At most two batches may be prepared and not yet computed, that at work among them.
+    Double buffering: at most two batches may be preprocessed and not inferred, including the one
+    that the model computes now.
     """
 
-    def prepare(self, pictures: Sequence[BgrImage]) -> Any:
-        """Return at most `batch` pictures as `compute` takes them."""
+    def preprocess(self, pictures: Sequence[BgrImage]) -> Any:
+        """Return at most `batch` pictures as the input of `infer`."""
 
-    def compute(self, prepared: Any) -> Any:
-        """Let the model compute a batch; raises ModelError."""
+    def infer(self, preprocessed: Any) -> Any:
+        """Compute a batch by the model; raises ModelError."""
 
-    def read(self, computed: Any) -> list[list[DetectedObject]]:
-        """Return what each picture shows, as `detect` does; raises ModelError."""
+    def postprocess(self, output: Any) -> list[list[DetectedObject]]:
+        """Return the objects of each picture, as `detect` does; raises ModelError."""
 
 
 def clip(x1: float, y1: float, x2: float, y2: float) -> Box | None:
-    """Return the box within the picture of two corners in fractions; None where nothing is left.
+    """Return the part of a box within the picture; None where nothing is left.
+
+    The box is given by two corners as fractions of the picture.
 
     Corners are rounded to 1e-6, so that x + width never passes 1.
     """

@@ -1,8 +1,9 @@
-"""What CUDA and TensorRT are told, and where TensorRT's built engines are kept.
+"""The options of CUDA and TensorRT, and the cache of TensorRT's built engines.
 
-engine_cache/<first 16 digits of the model file's SHA-256>/…   one folder for each model file
-TensorRT names an engine after the model's graph, not its weights: in one folder for all, a model
-that was trained again would get the engine of the old one.
+    engine_cache/<16 digits>/…   one folder for each model file: the start of its SHA-256
+
+TensorRT names an engine after the model's graph, not its weights. In one folder for all models, a
+model that was trained again would get the engine of the old one.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 KEPT_ENGINES = 4
-"""Model files whose engines stay; the one used longest ago goes first."""
+"""Model files whose engines stay (LRU): the one used longest ago is deleted first."""
 _FOLDER = re.compile(r"[0-9a-f]{16}")
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class GpuOptions:
     half: bool = False
     """TensorRT may compute in 16 bits."""
     engine_cache: Path | None = None
-    """Folder of TensorRT's engines; None: they are built at each start."""
+    """Folder of TensorRT's engines; None: each start builds them."""
 
 
 def provider_options(provider: str, gpu: GpuOptions, model: Path) -> ProviderOptions:
@@ -40,9 +41,9 @@ def provider_options(provider: str, gpu: GpuOptions, model: Path) -> ProviderOpt
     if provider == CUDA:
         options = {
             "device_id": str(gpu.device),
-            # Batches differ in size; an exhaustive search would begin anew with each size.
+            # Batches differ in size, and an exhaustive search would run again for each size.
             "cudnn_conv_algo_search": "HEURISTIC",
-            # Twice the memory at each growth would be more than a shared GPU has.
+            # Doubling the memory at each growth would take more than a shared GPU has.
             "arena_extend_strategy": "kSameAsRequested",
         }
         if gpu.memory_mib is not None:
@@ -69,7 +70,7 @@ def _flag(value: bool) -> str:
 
 
 def _engines(cache: Path, model: Path) -> Path | None:
-    """Return the folder of a model file's engines, made and marked as used; None: not writable."""
+    """Return the folder of a model file's engines, marked as used; None: it is not writable."""
     try:
         with model.open("rb") as file:
             folder = cache / hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -80,8 +81,8 @@ def _engines(cache: Path, model: Path) -> Path | None:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         log.warning(
-            "TensorRT's engines cannot be kept in %s (%s): each start builds them again, which "
-            "takes minutes. Make the folder writable.",
+            "Cannot keep TensorRT's engines in %s (%s). Each start builds them again, which takes "
+            "minutes. Make the folder writable.",
             cache,
             error.strerror,
         )

@@ -1,7 +1,8 @@
-"""The built-in default, which needs no file: OpenCV's people detector on gradient histograms.
+"""The built-in default, which needs no file: OpenCV's HOG people detector.
 
-It knows people of 96 pixels and more, so small pictures are enlarged 1.7 times; large ones are
-brought to the same working width, which bounds its cost (0.1 to 0.3 s a picture on one core).
+HOG: histograms of oriented gradients. It finds people of 96 pixels and more, so small pictures are
+enlarged 1.7 times. Large ones are scaled to the same working width, which bounds the cost (0.1 to
+0.3 s a picture on one core).
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,9 @@ _SCALE_STEP = 1.2
 _STRIDE = 8
 _OVERLAP = 0.4
 _CONTAINED = 0.75
-# A true person answers at several places and scales around; a chance likeness at one.
-_LEAST_ANSWERS = 2
-_LEAST_WEIGHT = 0.3
+# A real person gives hits at several places and scales; a chance match gives one.
+_MIN_HITS = 2
+_MIN_WEIGHT = 0.3
 # The window of 64 x 128 holds a person of about 32 x 96 in its middle, and a margin around.
 _MARGIN_X = 0.22
 _MARGIN_TOP = 0.11
@@ -33,7 +34,7 @@ Boxes = NDArray[np.float64]
 
 
 class HogPeopleDetector:
-    """Finds standing and walking people; for one thread at a time."""
+    """Finds people who are upright; for one thread at a time."""
 
     model = "hog-people"
     model_version = "1"
@@ -41,14 +42,14 @@ class HogPeopleDetector:
     batch = 1
 
     def __init__(self, *, threads: int = 1) -> None:
-        """Prepare the detector; `threads` bounds OpenCV's threads in this whole process."""
+        """Load the detector; `threads` limits OpenCV's threads in this whole process."""
         cv2.setNumThreads(threads)
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
         set_detector_info(self.model, self.model_version, self.provider)
 
-    def useful_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size of a large picture once shrunk; small ones are better enlarged here."""
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the working size of a large picture; small ones are enlarged here, not before."""
         if width <= WORK_WIDTH:
             return width, height
         return WORK_WIDTH, max(1, round(height * WORK_WIDTH / width))
@@ -62,7 +63,7 @@ class HogPeopleDetector:
         size = (round(picture.shape[1] * ratio), round(picture.shape[0] * ratio))
         window_width, window_height = self._hog.winSize
         if size[0] < window_width or size[1] < window_height:
-            return []
+            return []  # smaller than the detector's window
         scaled = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
         found, weights = self._hog.detectMultiScale(
             scaled,
@@ -91,8 +92,9 @@ class HogPeopleDetector:
 def group_detections(boxes: Boxes, weights: Boxes) -> list[tuple[Boxes, float]]:
     """Return one (box, weight) for each person, best first.
 
-    boxes [K, 4]: x, y, w, h. weights [K]: distance from the classifier's plane. Boxes that overlap
-    the best one, or lie mostly within it, are its answers; their weighted mean is the person.
+    boxes [K, 4]: x, y, w, h. weights [K]: distance from the classifier's plane. This is a
+    non-maximum suppression that averages: boxes that overlap the best one, or lie mostly within
+    it, are its hits. Their weighted mean is the person.
     """
     if not len(boxes):
         return []
@@ -109,10 +111,10 @@ def group_detections(boxes: Boxes, weights: Boxes) -> list[tuple[Boxes, float]]:
         shared = np.clip(across, 0, None) * np.clip(down, 0, None)
         overlap = shared / (area + area[best] - shared)
         contained = shared / np.minimum(area, area[best])
-        answers = free & ((overlap > _OVERLAP) | (contained > _CONTAINED))
-        free &= ~answers
+        hits = free & ((overlap > _OVERLAP) | (contained > _CONTAINED))
+        free &= ~hits
         weight = float(weights[best])
-        if answers.sum() >= _LEAST_ANSWERS and weight >= _LEAST_WEIGHT:
-            share = weights[answers, None]
-            people.append(((boxes[answers] * share).sum(axis=0) / share.sum(), weight))
+        if hits.sum() >= _MIN_HITS and weight >= _MIN_WEIGHT:
+            share = weights[hits, None]
+            people.append(((boxes[hits] * share).sum(axis=0) / share.sum(), weight))
     return people

@@ -1,4 +1,4 @@
-"""From a name or a model card to a loaded detector."""
+"""From the name `hog` or a model card to a loaded detector."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,19 +23,19 @@ def load_detector(
     batch: int = 8,
     gpu: GpuOptions | None = None,
 ) -> Detector:
-    """Load `hog`, or the model of a card; an ONNX file stands for the card beside it.
+    """Load `hog`, or the model of a card; for an ONNX file, its card has the same name.
 
-    Raises ModelError saying what does not fit; without `fallback` also where the first of
+    Raises ModelError that says what does not fit; without `fallback` also where the first of
     `providers` is not the one that computes.
     """
     if model == HOG:
         return HogPeopleDetector(threads=threads)
     path = Path(model)
     if path.suffix == ".onnx":
-        beside = [path.with_suffix(suffix) for suffix in CARD_SUFFIXES]
-        path = next((card for card in beside if card.is_file()), path)
+        cards = [path.with_suffix(suffix) for suffix in CARD_SUFFIXES]
+        path = next((card for card in cards if card.is_file()), path)
         if path.suffix == ".onnx":
             raise ModelError(
-                f"Model {path} has no card: write {beside[0]} as docs/how-to/models.md shows."
+                f"Model {path} has no card. Write {cards[0]} as docs/how-to/models.md shows."
             )
     return load(path, providers=providers, fallback=fallback, threads=threads, batch=batch, gpu=gpu)

@@ -1,4 +1,4 @@
-"""One box for each object: suppression of overlapping candidates."""
+"""Non-maximum suppression (NMS): one box for each object, of several that overlap."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from vision.layouts.base import Candidates
 
 
 def select(candidates: Candidates, keep: np.ndarray) -> Candidates:
-    """Return the rows that a mask or a list of indices names."""
+    """Return the rows that a mask or a list of indices chooses."""
     return Candidates(
         candidates.picture[keep],
         candidates.boxes[keep],

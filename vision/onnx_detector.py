@@ -1,4 +1,4 @@
-"""Any model that a card describes, computed by ONNX Runtime."""
+"""Any model that a card describes; ONNX Runtime computes it."""
 
 import logging
 from collections import deque
@@ -34,7 +34,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class PreprocessedBatch:
-    """A batch as the model takes it."""
+    """A batch as the model's input."""
 
     tensor: NDArray[Any]
     placements: list[Placement]
@@ -42,7 +42,7 @@ class PreprocessedBatch:
 
 @dataclass(frozen=True, slots=True)
 class RawOutput:
-    """What the model answered to a batch."""
+    """The model's output tensors for a batch."""
 
     tensors: Tensors
     placements: list[Placement]
@@ -61,9 +61,9 @@ class OnnxDetector:
         batch: int = 8,
         gpu: GpuOptions | None = None,
     ) -> None:
-        """Load the card's model and try it on a grey picture, on a GPU also on a whole batch.
+        """Load the card's model and try it on a grey picture; on a GPU also on a whole batch.
 
-        Raises ModelError where file, provider, inputs or outputs are not what was asked for.
+        Raises ModelError where the file, provider, inputs or outputs do not fit the card.
         """
         self._card = card
         self._layout: Layout = layout_for(card)
@@ -73,14 +73,14 @@ class OnnxDetector:
         self._input, fixed = _check_inputs(self._session, card, self._layout)
         self._outputs = _check_outputs(self._session, card, self._layout)
         self._batch = fixed or batch
-        self._padded = fixed or 0
-        # One batch is computed while the next is prepared.
-        self._preparers = deque(Preprocessor(card.input) for _ in range(2))
+        self._padded_rows = fixed or 0
+        # Double buffering: one batch is inferred while the next is preprocessed.
+        self._preprocessors = deque(Preprocessor(card.input) for _ in range(2))
         self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
         grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
         self.detect([grey])
         if self._provider in {CUDA, TENSORRT}:
-            # Kernels and engines for all sizes up to it are made now and not under way.
+            # So kernels and engines for all sizes up to it are built now, not during work.
             self.detect([grey] * self._batch)
         set_detector_info(self.model, self.model_version, self.provider)
 
@@ -104,40 +104,43 @@ class OnnxDetector:
         """Most pictures of one call of the model."""
         return self._batch
 
-    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the size of the picture within the model's input."""
         at = place(self._card.input, width, height)
         return at.width, at.height
 
     def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
-        """Return what each picture shows, best score first; see vision.detector."""
+        """Return the objects of each picture, best score first; see vision.detector."""
         found: list[list[DetectedObject]] = []
         for first in range(0, len(pictures), self._batch):
-            prepared = self.prepare(pictures[first : first + self._batch])
-            found += self.read(self.compute(prepared))
+            preprocessed = self.preprocess(pictures[first : first + self._batch])
+            found += self.postprocess(self.infer(preprocessed))
         return found
 
-    def prepare(self, pictures: Sequence[BgrImage]) -> PreprocessedBatch:
-        """Return a batch as the model takes it; see vision.detector.Staged."""
-        self._preparers.rotate()
-        return PreprocessedBatch(*self._preparers[0].prepare(pictures, least=self._padded))
+    def preprocess(self, pictures: Sequence[BgrImage]) -> PreprocessedBatch:
+        """Return a batch as the model's input; see StagedDetector."""
+        self._preprocessors.rotate()
+        return PreprocessedBatch(
+            *self._preprocessors[0].to_tensor(pictures, min_rows=self._padded_rows)
+        )
 
-    def compute(self, prepared: PreprocessedBatch) -> RawOutput:
-        """Return the model's answer to a batch; see vision.detector.Staged."""
-        return RawOutput(self._run(prepared.tensor), prepared.placements)
+    def infer(self, preprocessed: PreprocessedBatch) -> RawOutput:
+        """Return the model's output for a batch; see StagedDetector."""
+        return RawOutput(self._run(preprocessed.tensor), preprocessed.placements)
 
-    def read(self, computed: RawOutput) -> list[list[DetectedObject]]:
-        """Return what each picture of a batch shows; see vision.detector.Staged."""
+    def postprocess(self, output: RawOutput) -> list[list[DetectedObject]]:
+        """Return the objects of each picture of a batch; see StagedDetector."""
         thresholds = self._card.thresholds
-        candidates = self._layout.decode(computed.tensors, thresholds.score)
-        candidates = select(candidates, self._wanted(candidates, len(computed.placements)))
+        candidates = self._layout.decode(output.tensors, thresholds.score)
+        candidates = select(candidates, self._keep_mask(candidates, len(output.placements)))
         if self._layout.overlapping:
             candidates = non_maximum_suppression(candidates, thresholds.iou)
-        return self._found(candidates, computed.placements)
+        return self._objects(candidates, output.placements)
 
-    def bare(self, pictures: Sequence[BgrImage]) -> Callable[[], object]:
-        """Return a call that does nothing but compute one batch: what measures compare with."""
-        feed = self._feed(Preprocessor(self._card.input).prepare(pictures, least=self._padded)[0])
+    def bare_inference(self, pictures: Sequence[BgrImage]) -> Callable[[], object]:
+        """Return a call that only runs the model on one batch, for measurements to compare."""
+        tensor, _ = Preprocessor(self._card.input).to_tensor(pictures, min_rows=self._padded_rows)
+        feed = self._feed(tensor)
         return lambda: self._session.run(self._outputs, feed)
 
     def _feed(self, tensor: NDArray[np.generic]) -> dict[str, NDArray[Any]]:
@@ -153,16 +156,16 @@ class OnnxDetector:
             ) from error
         return dict(zip(self._outputs, values, strict=True))
 
-    def _wanted(self, candidates: Candidates, pictures: int) -> NDArray[np.bool_]:
+    def _keep_mask(self, candidates: Candidates, pictures: int) -> NDArray[np.bool_]:
         finite = np.isfinite(candidates.boxes).all(axis=1) & np.isfinite(candidates.scores)
-        wanted: NDArray[np.bool_] = finite & (candidates.picture < pictures)
+        keep: NDArray[np.bool_] = finite & (candidates.picture < pictures)
         if self._card.keep:
-            # A class beyond the labels has no name, so nobody asked to keep it.
+            # A class beyond the labels has no name, so `keep` cannot name it.
             known = candidates.labels < len(self._kept)
-            wanted &= known & self._kept[np.where(known, candidates.labels, 0)]
-        return wanted
+            keep &= known & self._kept[np.where(known, candidates.labels, 0)]
+        return keep
 
-    def _found(
+    def _objects(
         self, candidates: Candidates, placements: Sequence[Placement]
     ) -> list[list[DetectedObject]]:
         found: list[list[DetectedObject]] = [[] for _ in placements]
@@ -185,7 +188,7 @@ def _describe(values: Sequence[Any]) -> str:
 def _check_inputs(
     session: ort.InferenceSession, card: ModelCard, layout: Layout
 ) -> tuple[str, int | None]:
-    """Return the name of the pictures' input and its batch size where the model fixes one."""
+    """Return the name of the pictures' input, and the batch size if the model has a fixed one."""
     inputs = session.get_inputs()
     names = [value.name for value in inputs]
     rest = [name for name in names if name not in layout.extra_inputs]
@@ -215,7 +218,7 @@ def _check_inputs(
 
 
 def _check_outputs(session: ort.InferenceSession, card: ModelCard, layout: Layout) -> list[str]:
-    """Return the names of the outputs to ask for."""
+    """Return the names of the outputs to request."""
     outputs = session.get_outputs()
     names = [value.name for value in outputs]
     missing = [name for name in layout.outputs if name not in names]
@@ -237,7 +240,7 @@ def load(
     batch: int = 8,
     gpu: GpuOptions | None = None,
 ) -> OnnxDetector:
-    """Load the model that a card describes; raises ModelError."""
+    """Load the model of a card file; raises ModelError."""
     return OnnxDetector(
         ModelCard.load(path),
         providers=providers,

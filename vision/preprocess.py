@@ -1,4 +1,4 @@
-"""Pictures into a model's input, and the model's boxes back onto the pictures."""
+"""Preprocessing: pictures to a model's input tensor, and the model's boxes back to pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from vision.detector import BgrImage, Box, clip
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a picture lies within the input, in pixels of the input."""
+    """Where a picture is within the input, in pixels of the input."""
 
     left: int
     top: int
@@ -22,7 +22,7 @@ class Placement:
     height: int
 
     def box(self, x1: float, y1: float, x2: float, y2: float) -> Box | None:
-        """Return a box of input pixels as clipped fractions of the picture, None if outside."""
+        """Return a box of input pixels as clipped fractions of the picture; None: it is outside."""
         return clip(
             (x1 - self.left) / self.width,
             (y1 - self.top) / self.height,
@@ -32,7 +32,7 @@ class Placement:
 
 
 def place(spec: InputSpec, width: int, height: int) -> Placement:
-    """Return where a picture of `width` x `height` pixels is put."""
+    """Return where to draw a picture of `width` x `height` pixels."""
     if spec.resize == "stretch":
         return Placement(0, 0, spec.width, spec.height)
     ratio = min(spec.width / width, spec.height / height)
@@ -44,7 +44,7 @@ def place(spec: InputSpec, width: int, height: int) -> Placement:
 
 
 class Preprocessor:
-    """Fills one model's input; its buffers are used again, so it is for one thread."""
+    """Fills one model's input. It reuses its buffers, so it is for one thread."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
@@ -61,15 +61,15 @@ class Preprocessor:
         self._factors = [spec.scale / std for std in spec.std]
         self._shifts = [-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
 
-    def prepare(
-        self, pictures: Sequence[BgrImage], *, least: int = 0
+    def to_tensor(
+        self, pictures: Sequence[BgrImage], *, min_rows: int = 0
     ) -> tuple[NDArray[Any], list[Placement]]:
-        """Return the input tensor of all pictures and where each of them lies in it.
+        """Return the input tensor of all pictures, and where each of them is in it.
 
-        The tensor has `least` rows or more, of which those past the pictures mean nothing; it is
-        overwritten by the next call.
+        The tensor has at least `min_rows` rows; those after the pictures are padding. The next
+        call overwrites it.
         """
-        rows = max(len(pictures), least)
+        rows = max(len(pictures), min_rows)
         if rows > len(self._tensor):
             self._tensor = np.zeros((rows, *self._shape), self._spec.dtype)
         placements = []
@@ -79,7 +79,7 @@ class Preprocessor:
         return self._tensor[:rows], placements
 
     def _draw(self, picture: BgrImage) -> Placement:
-        """Put a picture on the canvas."""
+        """Draw a picture onto the canvas, scaled."""
         at = place(self._spec, picture.shape[1], picture.shape[0])
         if at != self._placed:
             self._canvas[:] = self._spec.fill
@@ -94,7 +94,7 @@ class Preprocessor:
         return at
 
     def _convert(self, target: NDArray[Any]) -> None:
-        """Turn the canvas into one row of the tensor, channel by channel."""
+        """Convert the canvas to one row of the tensor, channel by channel."""
         spec = self._spec
         cv2.split(self._canvas, self._planes)
         planes = self._planes if spec.colour == "BGR" else self._planes[::-1]
@@ -109,6 +109,6 @@ class Preprocessor:
                 row[:] = self._values
 
     def _scale(self, plane: NDArray[np.uint8], channel: int, row: NDArray[Any]) -> None:
-        # OpenCV's quickest way from bytes to floats: the second picture counts nothing.
+        # OpenCV's fastest way from bytes to floats; the second picture has the weight 0.
         factor, shift = self._factors[channel], self._shifts[channel]
         cv2.addWeighted(plane, factor, plane, 0, shift, dst=row, dtype=cv2.CV_32F)

@@ -1,4 +1,4 @@
-"""Places that nobody may look at: blackened before a picture is looked at or kept."""
+"""Privacy masks: places that must not be seen are blackened before anything uses the picture."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from vision.detector import BgrImage
 from vision.motion import Polygon
 
 _BORDER = 3
-"""Pixels: what the outline only touches is hidden with it."""
+"""Pixels: the outline hides what it only touches."""
 
 
 def black_out(picture: BgrImage, polygons: Sequence[Polygon]) -> None:

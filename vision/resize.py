@@ -1,8 +1,9 @@
-"""Decoded pictures into small ones: scaling and conversion in one step.
+"""Decoded frames to small images: scaling and colour conversion in one step.
 
-decoded, full size, usually YUV ─┬─► grey, as the motion gate takes it
-                                 └─► blue green red, as the model takes it
-A picture of full size and of all colours, which would cost more than many a model, is never made.
+    decoded, full size, usually YUV ─┬─► grey, for the motion gate
+                                     └─► BGR, for the model
+
+So no image of full size and full colour is made: it would cost more than many a model.
 """
 
 from typing import Any
@@ -19,28 +20,31 @@ GreyImage = NDArray[np.uint8]
 
 
 class FrameResizer:
-    """Scales the pictures of one camera; for one thread."""
+    """Scales the frames of one camera; for one thread."""
 
     def __init__(self) -> None:
-        # Each keeps what it has computed for its sizes.
-        self._grey, self._colour = VideoReformatter(), VideoReformatter()
+        # Each keeps the tables that it has computed for its sizes.
+        self._grey = VideoReformatter()
+        self._bgr = VideoReformatter()
 
-    def grey(self, frame: av.VideoFrame, width: int, height: int) -> GreyImage:
-        """Return the brightness of a picture in `width` x `height` pixels, as an own copy."""
-        return _scaled(self._grey, frame, width, height, "gray")
+    def to_grey(self, frame: av.VideoFrame, width: int, height: int) -> GreyImage:
+        """Return the brightness of a frame in `width` x `height` pixels, with its own data."""
+        return _resize(self._grey, frame, width, height, "gray")
 
-    def colour(self, frame: av.VideoFrame, width: int, height: int) -> BgrImage:
-        """Return a picture in `width` x `height` pixels, as an own copy."""
-        return _scaled(self._colour, frame, width, height, "bgr24")
+    def to_bgr(self, frame: av.VideoFrame, width: int, height: int) -> BgrImage:
+        """Return a frame in `width` x `height` pixels, with its own data."""
+        return _resize(self._bgr, frame, width, height, "bgr24")
 
 
-def _scaled(
-    scaler: VideoReformatter, frame: av.VideoFrame, width: int, height: int, form: str
+def _resize(
+    reformatter: VideoReformatter, frame: av.VideoFrame, width: int, height: int, pixel_format: str
 ) -> NDArray[Any]:
-    # Means of areas lose nothing that is smaller than a pixel; they cannot enlarge.
-    how = Interpolation.AREA if width < frame.width else Interpolation.BILINEAR
-    # One thread: for pictures this small, more of them cost more than they give.
-    scaled = scaler.reformat(frame, width, height, form, interpolation=how, threads=1)
+    # Area interpolation loses nothing that is smaller than a pixel; but it cannot enlarge.
+    method = Interpolation.AREA if width < frame.width else Interpolation.BILINEAR
+    # One thread: for images this small, more threads cost more than they give.
+    scaled = reformatter.reformat(
+        frame, width, height, pixel_format, interpolation=method, threads=1
+    )
     pixels = scaled.to_ndarray()
-    # Where nothing was to be done it is the decoder's own picture, which others refer to.
+    # Where nothing was to do, it is the decoder's own frame, which other frames refer to.
     return np.array(pixels) if scaled is frame else pixels

@@ -64,7 +64,7 @@ class ChunkDetector:
             self._tell(shot, each)
 
     def _worth(self, shot: DecodedFrame) -> bool:
-        if self._gate is not None and not self._gate.look(shot.picture, shot.at_ms).open:
+        if self._gate is not None and not self._gate.update(shot.picture, shot.at_ms).open:
             since_ms = None if self._looked_ms is None else shot.at_ms - self._looked_ms
             if since_ms is not None and 0 <= since_ms < STILL_EVERY_MS:
                 return False

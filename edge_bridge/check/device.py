@@ -89,7 +89,7 @@ def check_model(config: InferenceConfig) -> CheckResult:
     """Load the model as local inference will."""
     if not config.enabled:
         return CheckResult("model", "good", "off: this device records only")
-    from edge_bridge.inference.detectors import check as load  # noqa: PLC0415 - slow to load
+    from edge_bridge.inference.detectors import describe_configured as load  # noqa: PLC0415 - slow to load
 
     try:
         said = load(config)

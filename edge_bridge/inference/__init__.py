@@ -1,6 +1,8 @@
-"""Local inference, in a process of its own: packets in, detections out.
+"""Local inference, in a worker process of its own: encoded frames in, detections out.
 
-feed      capture offers encoded packets here; it never waits
-process   starts, watches and restarts the worker; hands detections on
-worker    the other process: decode, sample, motion gate, detector
+frame_queue    capture offers encoded frames here; it never waits
+supervisor     starts, watches and replaces the worker (worker_process) and publishes detections
+worker         the other process: decode_pool, camera_pipeline (decode, sample, motion gate),
+               model_runner (preprocess, infer, postprocess), camera_report (tracking)
+ipc            the messages between the two processes
 """

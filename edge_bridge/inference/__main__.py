@@ -1,4 +1,4 @@
-"""`python -m edge_bridge.inference FD`: the worker, on the socket it inherited."""
+"""`python -m edge_bridge.inference FD NICE`: the worker, on the socket it inherited."""
 
 import logging
 import os
@@ -11,20 +11,20 @@ from edge_bridge.inference.worker import serve
 
 
 def main() -> int:
-    """Serve the socket whose number is the argument; returns the exit code."""
+    """Serve the socket whose number is the argument; return the exit code."""
     # Ctrl-C reaches the whole process group; the recording process decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s inference: %(message)s")
     try:
-        number, nice = (int(argument) for argument in sys.argv[1:3])
-        end = socket.socket(fileno=number)
+        fd, nice = (int(argument) for argument in sys.argv[1:3])
+        sock = socket.socket(fileno=fd)
     except (ValueError, OSError):
-        sys.stderr.write("This program is started by `vigil edge run` only.\n")
+        sys.stderr.write("Only `vigil edge run` starts this program.\n")
         return 2
     os.nice(nice)
-    with end:
+    with sock:
         try:
-            return serve(WorkerChannel(end))
+            return serve(WorkerChannel(sock))
         except PeerClosedError:
             return 0
 

@@ -1,4 +1,4 @@
-"""Frames into Detection events: at most 50 frames or a second together."""
+"""Frames into Detection events: at most 50 frames, or those of a second, in one event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,40 +16,41 @@ class _PendingBatch:
 
 
 class Batcher:
-    """Gathers the frames of each camera and run; times are passed in."""
+    """Collects the frames of each camera and run; times are passed in."""
 
     def __init__(self, model: str, model_version: str) -> None:
-        self._model, self._version = model, model_version
-        self._open: dict[tuple[str, str], _PendingBatch] = {}
+        self._model = model
+        self._model_version = model_version
+        self._pending: dict[tuple[str, str], _PendingBatch] = {}
 
     def add(
         self, camera: str, run: str, frames: Sequence[DetectionFrame], now_s: float
     ) -> list[Detection]:
-        """Take frames in; return the events that became full or whose run has been left."""
-        done = [key for key in self._open if key[0] == camera and key[1] != run]
-        events = [self._close(key) for key in done]
+        """Add frames; return the events that are full, and those of the camera's earlier runs."""
+        earlier = [key for key in self._pending if key[0] == camera and key[1] != run]
+        events = [self._flush(key) for key in earlier]
         for frame in frames:
-            one = self._open.setdefault((camera, run), _PendingBatch(now_s))
-            one.frames.append(frame)
-            if len(one.frames) >= MAX_FRAMES:
-                events.append(self._close((camera, run)))
+            batch = self._pending.setdefault((camera, run), _PendingBatch(now_s))
+            batch.frames.append(frame)
+            if len(batch.frames) >= MAX_FRAMES:
+                events.append(self._flush((camera, run)))
         return events
 
     def due(self, now_s: float) -> list[Detection]:
         """Return the events whose first frame has waited long enough."""
-        done = [key for key, one in self._open.items() if now_s - one.since_s >= MAX_WAIT_S]
-        return [self._close(key) for key in done]
+        due = [key for key, one in self._pending.items() if now_s - one.since_s >= MAX_WAIT_S]
+        return [self._flush(key) for key in due]
 
-    def rest(self) -> list[Detection]:
+    def flush(self) -> list[Detection]:
         """Return all that is left."""
-        return [self._close(key) for key in list(self._open)]
+        return [self._flush(key) for key in list(self._pending)]
 
-    def _close(self, key: tuple[str, str]) -> Detection:
+    def _flush(self, key: tuple[str, str]) -> Detection:
         camera, run = key
         return Detection(
             camera=camera,
             run=run,
             model=self._model,
-            model_version=self._version,
-            frames=self._open.pop(key).frames,
+            model_version=self._model_version,
+            frames=self._pending.pop(key).frames,
         )

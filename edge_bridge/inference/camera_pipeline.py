@@ -1,4 +1,4 @@
-"""One camera before the detector: which of its pictures are worth the detector's time."""
+"""One camera before the detector: decode, sample, motion gate, privacy masks."""
 
 import itertools
 import time
@@ -15,25 +15,25 @@ from vision.privacy import black_out
 from vision.resize import FrameResizer
 
 InputSize = Callable[[int, int], tuple[int, int]]
-"""Width and height of a picture as decoded -> those in which the detector wants it."""
+"""Width and height of a frame as decoded -> those that the detector wants."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampledFrame:
-    """A picture that the detector is to look at."""
+    """A frame for the detector."""
 
     camera: str
     run: str
     pts: int
     at_ms: int
     picture: BgrImage
-    """In the detector's size, without what privacy masks hide."""
+    """In the detector's size; privacy masks are black."""
     aspect: float
     """Width by height as the camera shows it."""
 
 
 class CameraPipeline:
-    """Decodes, samples, masks and gates one camera; counts what became of each sampled picture.
+    """Decodes, samples, masks and gates one camera; counts what happened to each sampled frame.
 
     For one thread.
     """
@@ -43,13 +43,17 @@ class CameraPipeline:
         camera: str,
         config: InferenceConfig,
         privacy: Sequence[Mask],
-        tally: OutcomeCounts,
-        size: InputSize,
+        outcomes: OutcomeCounts,
+        input_size: InputSize,
     ) -> None:
-        """`privacy`: what nobody may look at; `size`: what the detector makes of a picture's."""
-        self._camera, self._privacy, self._tally = camera, privacy, tally
-        self._size, self._shrinker = size, FrameResizer()
-        self._motion, self._keyframes_only = config.motion, config.keyframes_only
+        """`privacy`: places that must not be seen; `input_size`: the detector's."""
+        self._camera = camera
+        self._privacy = privacy
+        self._outcomes = outcomes
+        self._input_size = input_size
+        self._resizer = FrameResizer()
+        self._motion = config.motion
+        self._keyframes_only = config.keyframes_only
         self._decoder = CameraDecoder(camera)
         self._sampler = FrameSampler()
         self._gate = MotionGate(
@@ -59,58 +63,60 @@ class CameraPipeline:
             warmup_ms=self._motion.warmup_ms,
             masks=self._motion.masks_of(camera),
         )
-        self._looked_ms: int | None = None
+        self._analysed_ms: int | None = None
+        """When a frame was passed to the detector last."""
         self._broken = 0
         self.preparing_s = 0.0
         """How long preparing took so far."""
 
-    def take(self, packet: EncodedPacket, pace: RateController) -> Iterator[SampledFrame]:
-        """Yield the pictures to look at; raises MediaError for a codec nobody knows."""
+    def process(self, packet: EncodedPacket, rate: RateController) -> Iterator[SampledFrame]:
+        """Yield the frames to analyse; raises MediaError for an unknown codec."""
         if self._keyframes_only and not packet.keyframe:
             return
-        pictures = self._decoder.decode(packet)
+        frames = self._decoder.decode(packet)
         if self._keyframes_only:
-            # Nothing comes between keyframes that a decoder would have to wait for.
-            pictures = itertools.chain(pictures, self._decoder.flush())
-        for decoded in pictures:
-            if (sample := self.see(decoded, pace)) is not None:
+            # Nothing comes between keyframes, so the decoder has nothing to wait for.
+            frames = itertools.chain(frames, self._decoder.flush())
+        for decoded in frames:
+            if (sample := self.sample(decoded, rate)) is not None:
                 yield sample
-        self._tally.add(self._camera, "broken", self._decoder.broken - self._broken)
+        self._outcomes.add(self._camera, "broken", self._decoder.broken - self._broken)
         self._broken = self._decoder.broken
 
-    def see(self, decoded: DecodedFrame, pace: RateController) -> SampledFrame | None:
-        """Return the picture if it is to be looked at."""
-        if not self._sampler.wants(decoded.pts, pace.rate_fps):
+    def sample(self, decoded: DecodedFrame, rate: RateController) -> SampledFrame | None:
+        """Return the frame if the detector is to analyse it."""
+        if not self._sampler.should_sample(decoded.pts, rate.rate_fps):
             return None
-        if pace.behind:
-            self._tally.add(self._camera, "behind")
+        if rate.behind:
+            self._outcomes.add(self._camera, "behind")
             return None
-        pace.sampled()
-        began_s = time.monotonic()
-        sample = self._prepared(decoded)
-        took_s = time.monotonic() - began_s
+        rate.frame_sampled()
+        started_s = time.monotonic()
+        sample = self._prepare(decoded)
+        took_s = time.monotonic() - started_s
         self.preparing_s += took_s
-        pace.spent(preparing_s=took_s)
+        rate.spent(preparing_s=took_s)
         return sample
 
-    def _prepared(self, decoded: DecodedFrame) -> SampledFrame | None:
+    def _prepare(self, decoded: DecodedFrame) -> SampledFrame | None:
         frame = decoded.frame
         if self._motion.enabled:
-            small = self._shrinker.grey(frame, *small_size(frame.width, frame.height))
+            small = self._resizer.to_grey(frame, *small_size(frame.width, frame.height))
             black_out(small, self._privacy)
-            moving = self._gate.see(small, decoded.at_ms).open
-            if not (moving or self._long_unseen(decoded.at_ms)):
-                self._tally.add(self._camera, "still")
+            moving = self._gate.update_grey(small, decoded.at_ms).open
+            if not (moving or self._is_overdue(decoded.at_ms)):
+                self._outcomes.add(self._camera, "still")
                 return None
-        self._looked_ms = decoded.at_ms
-        picture = self._shrinker.colour(frame, *self._size(frame.width, frame.height))
+        self._analysed_ms = decoded.at_ms
+        picture = self._resizer.to_bgr(frame, *self._input_size(frame.width, frame.height))
         black_out(picture, self._privacy)
         aspect = frame.width / frame.height
         return SampledFrame(self._camera, decoded.run, decoded.pts, decoded.at_ms, picture, aspect)
 
-    def _long_unseen(self, at_ms: int) -> bool:
+    def _is_overdue(self, at_ms: int) -> bool:
+        """Return whether a frame must be analysed even without motion."""
         every_ms = self._motion.still_every_ms
         if not every_ms:
             return False
-        since = None if self._looked_ms is None else at_ms - self._looked_ms
-        return since is None or since < 0 or since >= every_ms
+        since_ms = None if self._analysed_ms is None else at_ms - self._analysed_ms
+        return since_ms is None or since_ms < 0 or since_ms >= every_ms

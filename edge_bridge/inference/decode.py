@@ -1,4 +1,4 @@
-"""One camera's decoder: packets in, pictures with their own times out."""
+"""One camera's decoder: packets in, frames with their own times out."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from domain.errors import MediaError
 log = logging.getLogger(__name__)
 
 _MAX_PENDING = 256
-"""Pictures a decoder may hold back; far above any real reordering."""
+"""Frames a decoder may keep for reordering; far above any real number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,13 @@ class EncodedPacket:
     keyframe: bool
     codec: str
     extradata: bytes
-    fresh: bool
+    discontinuity: bool
+    """Whether packets before it were dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """One picture, in the order shown, with the times of the packet it came from."""
+    """One frame in presentation order, with the times of the packet it came from."""
 
     run: str
     pts: int
@@ -42,28 +43,34 @@ class DecodedFrame:
 
 
 class CameraDecoder:
-    """Decodes one camera; after anything broken it goes on at the next keyframe."""
+    """Decodes one camera; after a broken packet it continues at the next keyframe."""
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
         self._context: VideoCodecContext | None = None
-        self._opened: tuple[str, str, bytes] | None = None
-        self._run_id = ""
+        self._opened_for: tuple[str, str, bytes] | None = None
+        """Run, codec and extradata of the context."""
+        self._run = ""
         self._at_ms: dict[int, int] = {}
+        """UTC of the frames that the decoder has not returned yet, by pts."""
         self._synced = False
+        """Whether a keyframe was decoded since the last break."""
         self.broken = 0
         """Packets that could not be decoded so far."""
 
     def decode(self, packet: EncodedPacket) -> Iterator[DecodedFrame]:
-        """Yield the pictures that became ready; raises MediaError for a codec nobody knows."""
-        opened = (packet.run, packet.codec, packet.extradata)
-        if opened != self._opened:
+        """Yield the frames that are ready; raises MediaError for an unknown codec."""
+        wanted = (packet.run, packet.codec, packet.extradata)
+        if wanted != self._opened_for:
             yield from self._drain()
-            self._context, self._opened = None, None
+            # Where the codec is unknown, the next packet tries again.
+            self._context = None
+            self._opened_for = None
             self._context = self._open(packet)
             self._synced = False
-            self._opened, self._run_id = opened, packet.run
-        elif packet.fresh:
+            self._opened_for = wanted
+            self._run = packet.run
+        elif packet.discontinuity:
             yield from self.flush()
         if not (self._synced or packet.keyframe):
             return
@@ -71,13 +78,13 @@ class CameraDecoder:
         self._at_ms[packet.pts] = packet.at_ms
         if len(self._at_ms) > _MAX_PENDING:
             del self._at_ms[next(iter(self._at_ms))]
-        coded = av.Packet(packet.data)
-        coded.pts = packet.pts
+        av_packet = av.Packet(packet.data)
+        av_packet.pts = packet.pts
         assert self._context is not None
-        yield from self._run(self._context, self._run_id, coded)
+        yield from self._decode(self._context, self._run, av_packet)
 
     def flush(self) -> Iterator[DecodedFrame]:
-        """Yield the pictures still held back; the next packet must be a keyframe."""
+        """Yield the frames that the decoder still has; the next packet must be a keyframe."""
         yield from self._drain()
         if self._context is not None:
             self._context.flush_buffers()
@@ -92,27 +99,27 @@ class CameraDecoder:
                 "set the camera to H.264 or H.265."
             ) from error
         if not isinstance(context, VideoCodecContext):
-            raise MediaError(f"{self._camera}: {packet.codec!r} is no video codec.")
+            raise MediaError(f"{self._camera}: {packet.codec!r} is not a video codec.")
         context.thread_count = 1
         if packet.extradata:
             context.extradata = packet.extradata
         return context
 
     def _drain(self) -> Iterator[DecodedFrame]:
-        """Yield the pictures still held back for reordering."""
+        """Yield the frames that the decoder still has for reordering."""
         if self._context is not None and self._synced:
-            yield from self._run(self._context, self._run_id, None)
+            yield from self._decode(self._context, self._run, None)
         self._at_ms.clear()
 
-    def _run(
-        self, context: VideoCodecContext, run: str, coded: "av.Packet[Any] | None"
+    def _decode(
+        self, context: VideoCodecContext, run: str, av_packet: "av.Packet[Any] | None"
     ) -> Iterator[DecodedFrame]:
         try:
-            frames = context.decode(coded)
+            frames = context.decode(av_packet)
         except av.error.FFmpegError as error:
-            if coded is not None:
+            if av_packet is not None:
                 self.broken += 1
-                log.debug("%s: packet at %s not decodable: %s", self._camera, coded.pts, error)
+                log.debug("%s: cannot decode packet at %s: %s", self._camera, av_packet.pts, error)
             context.flush_buffers()
             self._at_ms.clear()
             self._synced = False

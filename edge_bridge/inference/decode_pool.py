@@ -1,8 +1,9 @@
-"""The eyes' threads: each camera's packets go through one of them, in their order.
+"""The decode threads: each camera's packets go through one of them, in order.
 
-received ─► crew ─┬─► thread 1: cameras a, c ─┐
-                  └─► thread 2: camera  b     ┴─► what waits for the model
-Decoding is most of what looking costs, and one thread cannot do it for a site of many cameras.
+    received ─► decode pool ─┬─► thread 1: cameras a, c ─┐
+                             └─► thread 2: camera  b     ┴─► waiting for the model
+
+Decoding is the largest part of the cost, and one thread is too few for a site of many cameras.
 """
 
 import threading
@@ -10,22 +11,22 @@ from collections.abc import Callable
 from queue import Full, Queue
 
 MAX_QUEUED = 16
-"""Works that may wait for one thread; then whoever gives waits, and at last the feed drops."""
-_ASK_S = 0.1
+"""Jobs that may wait for one thread. Then `submit` waits, and in the end the frame queue drops."""
+_CHECK_S = 0.1
 
 Job = Callable[[], None]
 
 
 class DecodePool:
-    """A fixed number of threads. A fault ends one, is kept, and is raised to whoever gives."""
+    """A fixed number of threads. An error ends one; it is kept, and `submit` raises it."""
 
     def __init__(self, threads: int) -> None:
-        self.fault: BaseException | None = None
-        """What ended a thread, if anything did."""
+        self.error: BaseException | None = None
+        """What ended a thread; None: all run."""
         self._queues: list[Queue[Job | None]] = [Queue(MAX_QUEUED) for _ in range(threads)]
-        self._of: dict[str, Queue[Job | None]] = {}
+        self._queue_of: dict[str, Queue[Job | None]] = {}
         self._threads = [
-            threading.Thread(target=self._work, args=(queue,), name="eyes", daemon=True)
+            threading.Thread(target=self._run_jobs, args=(queue,), name="decode", daemon=True)
             for queue in self._queues
         ]
         for thread in self._threads:
@@ -36,38 +37,40 @@ class DecodePool:
         """How many there are."""
         return len(self._threads)
 
-    def give(self, camera: str, work: Job) -> None:
-        """Let the camera's thread do it, after all it was given before; waits for room.
+    def submit(self, camera: str, job: Job) -> None:
+        """Queue a job for the camera's thread, after its earlier ones; waits while it is full.
 
         Raises what ended a thread, of this or another camera.
         """
-        queue = self._of.get(camera)
+        queue = self._queue_of.get(camera)
         if queue is None:
-            queue = self._of[camera] = self._queues[len(self._of) % len(self._queues)]
+            # Round robin over the threads, by the order in which cameras appear.
+            queue = self._queues[len(self._queue_of) % len(self._queues)]
+            self._queue_of[camera] = queue
         while True:
-            if self.fault is not None:
-                raise self.fault
+            if self.error is not None:
+                raise self.error
             try:
-                return queue.put(work, timeout=_ASK_S)
+                return queue.put(job, timeout=_CHECK_S)
             except Full:
                 continue
 
     def finish(self, within_s: float) -> None:
-        """Let all that was given be done, then end the threads; gives up after `within_s`."""
-        last = threading.Thread(target=self._end, name="eyes' end", daemon=True)
+        """Run all queued jobs, then end the threads; returns after `within_s` anyway."""
+        last = threading.Thread(target=self._end_threads, name="decode-end", daemon=True)
         last.start()
         last.join(within_s)
 
-    def _end(self) -> None:
+    def _end_threads(self) -> None:
         for queue in self._queues:
             queue.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _work(self, queue: "Queue[Job | None]") -> None:
-        while (work := queue.get()) is not None:
+    def _run_jobs(self, queue: "Queue[Job | None]") -> None:
+        while (job := queue.get()) is not None:
             try:
-                if self.fault is None:
-                    work()
-            except BaseException as fault:  # whoever gives raises it
-                self.fault = fault
+                if self.error is None:
+                    job()
+            except BaseException as error:  # `submit` raises it
+                self.error = error

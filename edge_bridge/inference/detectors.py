@@ -6,8 +6,8 @@ from vision.gpu import GpuOptions
 from vision.loader import load_detector
 
 
-def build(config: InferenceConfig) -> Detector:
-    """Load the configured detector; raises ModelError saying what does not fit."""
+def load_configured(config: InferenceConfig) -> Detector:
+    """Load the configured detector; raises ModelError that says what does not fit."""
     return load_detector(
         config.model,
         providers=config.providers,
@@ -23,7 +23,7 @@ def build(config: InferenceConfig) -> Detector:
     )
 
 
-def check(config: InferenceConfig) -> str:
-    """Load the configured detector and say what it is; raises ModelError as `build` does."""
-    detector = build(config)
+def describe_configured(config: InferenceConfig) -> str:
+    """Load the configured detector and return a line about it; raises ModelError."""
+    detector = load_configured(config)
     return f"model {detector.model}, version {detector.model_version}, on {detector.provider}"

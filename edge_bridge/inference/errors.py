@@ -1,28 +1,23 @@
-"""Why a worker had to be ended, and how long to wait before the next."""
+"""Why a worker was ended, and how long to wait before the next one."""
 
 import signal
 
+from domain.backoff import CENTRED_JITTER, Backoff
 from domain.errors import VigilError
 
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
+RESTART_BACKOFF = Backoff(first_s=1.0, longest_s=60.0, jitter=CENTRED_JITTER)
 
 
 class WorkerFaultError(VigilError):
-    """The worker is of no use any more; `reason` is a word for metrics."""
+    """The worker cannot be used any more; `reason` is a word for metrics."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-def wait_s(faults: int, chance: float) -> float:
-    """Return how long to wait after so many faults in a row; `chance` 0..1 spreads it by half."""
-    return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(faults - 1, 16)) * (0.5 + chance))
-
-
 def exit_text(code: int | None) -> str:
-    """Say how a process ended."""
+    """Return how a process ended, in words; None: it still runs."""
     if code is not None and code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        return f"was killed by {signal.Signals(-code).name}"
     return "closed its socket" if code is None else f"ended with code {code}"

@@ -1,8 +1,10 @@
-"""Where capture offers its packets: bounded, never waiting, dropping whole groups of pictures.
+"""Where capture offers its packets: a bounded queue that never waits and drops whole GOPs.
 
-queue of a camera   ▏K p p p p K p p▕ full
-offered next         p p p K p p p  dropped: a decoder cannot do without what was lost
-                                    K: taken again once half of the queue is free
+    queue of a camera   ▏K p p p p K p p▕ full
+    offered next         p p p K p p p  dropped: a decoder needs the packets that were lost
+                                        K: accepted again once half of the queue is free
+
+A GOP (group of pictures) is a keyframe with the frames up to the next.
 """
 
 import asyncio
@@ -20,23 +22,23 @@ MAX_WAITING_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class QueuedFrame:
-    """One encoded picture on its way to the worker."""
+    """One encoded frame on its way to the worker."""
 
-    picture: EncodedFrame
-    """With bytes of its own."""
-    fresh: bool
-    """True where packets before this one were not passed on: the decoder starts anew."""
+    frame: EncodedFrame
+    """With its own data."""
+    discontinuity: bool
+    """True where packets before this one were dropped: the decoder must start again."""
     offered_s: float
     """Monotonic clock of this machine when it was offered."""
 
     @property
-    def bytes_held(self) -> int:
+    def memory_bytes(self) -> int:
         """What it takes in memory."""
-        return _bytes_held(self.picture)
+        return _memory_bytes(self.frame)
 
 
 class FrameQueue:
-    """One for all cameras; `offer` may be called by any thread."""
+    """One for all cameras; any thread may call `offer`."""
 
     def __init__(
         self,
@@ -46,73 +48,75 @@ class FrameQueue:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`max_queue`: packets of one camera that may wait; `max_bytes`: of all together."""
-        self._max_queue, self._max_bytes = max_queue, max_bytes
+        self._max_queue = max_queue
+        self._max_bytes = max_bytes
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
         self._waiting: deque[QueuedFrame] = deque()
         self._waiting_bytes = 0
         self._waiting_of: dict[str, int] = {}
-        # Cameras whose next packet must be a keyframe.
-        self._broken: dict[str, bool] = {}
+        """Packets that wait, by camera."""
+        self._needs_keyframe: dict[str, bool] = {}
+        """Cameras whose next packet must be a keyframe; at first, all."""
         self._open = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
 
-    def offer(self, picture: EncodedFrame) -> bool:
-        """Take one packet in decode order, or drop it; never blocks. Returns whether it was taken.
+    def offer(self, frame: EncodedFrame) -> bool:
+        """Accept one packet in decode order, or drop it; never blocks. Returns whether accepted.
 
-        Only what is taken is copied.
+        Only an accepted packet is copied.
         """
-        camera = picture.camera
+        camera = frame.camera
         with self._lock:
-            broken = self._broken.get(camera, True)
-            if broken and not picture.keyframe:
+            needs_keyframe = self._needs_keyframe.get(camera, True)
+            if needs_keyframe and not frame.keyframe:
                 return False
-            size = _bytes_held(picture)
+            size = _memory_bytes(frame)
             waiting = self._waiting_of.get(camera, 0)
-            room = self._max_queue // 2 if broken else self._max_queue
-            full = waiting >= room or self._waiting_bytes + size > self._max_bytes
+            # After a drop, start again only with room for the rest of the GOP (hysteresis).
+            max_waiting = self._max_queue // 2 if needs_keyframe else self._max_queue
+            full = waiting >= max_waiting or self._waiting_bytes + size > self._max_bytes
             if not self._open or full:
-                self._broken[camera] = True
+                self._needs_keyframe[camera] = True
                 DROPPED_GOPS.labels(camera).inc()
                 return False
-            self._broken[camera] = False
+            self._needs_keyframe[camera] = False
             self._waiting_of[camera] = waiting + 1
             self._waiting_bytes += size
-            self._waiting.append(
-                QueuedFrame(picture.with_owned_data(), broken, self._monotonic_s())
-            )
+            owned = frame.with_owned_data()
+            self._waiting.append(QueuedFrame(owned, needs_keyframe, self._monotonic_s()))
             first, loop = len(self._waiting) == 1, self._loop
             if first and loop is not None:
                 loop.call_soon_threadsafe(self._arrived.set)
         return True
 
     def open(self) -> None:
-        """Take packets from now on, each camera from its next keyframe; call it in the loop."""
+        """Accept packets from now on, each camera from its next keyframe; call it in the loop."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._open = True
-            self._forget()
+            self._clear()
 
     def close(self) -> None:
         """Drop what waits and all that comes until the next `open`."""
         with self._lock:
             self._open = False
             self._loop = None
-            for offered in self._waiting:
-                if offered.picture.keyframe:
-                    DROPPED_GOPS.labels(offered.picture.camera).inc()
-            self._forget()
+            for queued in self._waiting:
+                if queued.frame.keyframe:
+                    DROPPED_GOPS.labels(queued.frame.camera).inc()
+            self._clear()
 
     async def take(self) -> QueuedFrame:
         """Return the next packet, waiting for one."""
         while True:
             with self._lock:
                 if self._waiting:
-                    offered = self._waiting.popleft()
-                    self._waiting_of[offered.picture.camera] -= 1
-                    self._waiting_bytes -= offered.bytes_held
-                    return offered
+                    queued = self._waiting.popleft()
+                    self._waiting_of[queued.frame.camera] -= 1
+                    self._waiting_bytes -= queued.memory_bytes
+                    return queued
                 self._arrived.clear()
             await self._arrived.wait()
 
@@ -121,12 +125,12 @@ class FrameQueue:
         """Packets that wait, of all cameras."""
         return len(self._waiting)
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._waiting.clear()
         self._waiting_bytes = 0
         self._waiting_of.clear()
-        self._broken.clear()
+        self._needs_keyframe.clear()
 
 
-def _bytes_held(picture: EncodedFrame) -> int:
-    return picture.size + len(picture.codec_parameters.extradata)
+def _memory_bytes(frame: EncodedFrame) -> int:
+    return frame.size + len(frame.codec_parameters.extradata)

@@ -1,7 +1,7 @@
-"""What goes between the two processes: JSON headers with bytes, never pickles.
+"""Inter-process communication (IPC) of recorder and worker: JSON headers with bytes, no pickle.
 
     length of all that follows (4 bytes) │ length of the header (4 bytes) │ header │ body
-The worker reads hostile video, so nothing it sends is ever executed.
+The worker decodes video that may be hostile, so nothing it sends is ever executed.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 
 class IpcError(VigilError):
-    """The other process sent what is no message; it is restarted."""
+    """The other process sent something that is not a message; it is restarted."""
 
 
 class PeerClosedError(VigilError):
-    """The other process is gone."""
+    """The other process has ended."""
 
 
 def pack(header: Header, body: bytes = b"") -> bytes:
-    """Return one message."""
+    """Return the bytes of one message."""
     head = json.dumps(header, separators=(",", ":")).encode()
     return _LENGTHS.pack(4 + len(head) + len(body), len(head)) + head + body
 
@@ -37,9 +37,9 @@ def _split(content: bytes, head_size: int) -> tuple[Header, bytes]:
     try:
         header = json.loads(content[:head_size])
     except ValueError as error:
-        raise IpcError(f"a message's header is no JSON: {error}") from error
+        raise IpcError(f"a message's header is not JSON: {error}") from error
     if not isinstance(header, dict):
-        raise IpcError("a message's header is no JSON object")
+        raise IpcError("a message's header is not a JSON object")
     return header, content[head_size:]
 
 
@@ -51,50 +51,50 @@ def _check(size: int, head_size: int) -> int:
 
 
 async def read(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
-    """Return the next message; raises ClosedError at the end, WireError for what is none."""
+    """Return the next message; raises PeerClosedError at the end, IpcError if it is not valid."""
     try:
         size, head_size = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
         content = await reader.readexactly(_check(size, head_size))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
-        raise PeerClosedError("the inference process closed its end") from error
+        raise PeerClosedError("the inference process closed its socket") from error
     return _split(content, head_size)
 
 
 class WorkerChannel:
-    """The worker's end: blocking; one thread receives, any may send."""
+    """The worker's side: blocking; one thread receives, any thread may send."""
 
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-        self._sending = threading.Lock()
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._send_lock = threading.Lock()
         self._buffer = bytearray()
 
     def receive(self, timeout_s: float) -> tuple[Header, bytes] | None:
-        """Return the next message, or None when none is whole within `timeout_s`.
+        """Return the next message; None: none is complete within `timeout_s`.
 
-        Raises ClosedError when the other process is gone.
+        Raises PeerClosedError when the other process has ended.
         """
-        while (message := self._whole()) is None:
-            ready, _, _ = select.select([self._end], [], [], timeout_s)
+        while (message := self._complete_message()) is None:
+            ready, _, _ = select.select([self._socket], [], [], timeout_s)
             if not ready:
                 return None
             try:
-                received = self._end.recv(1 << 20)
+                received = self._socket.recv(1 << 20)
             except ConnectionError as error:
-                raise PeerClosedError("the recording process is gone") from error
+                raise PeerClosedError("the recording process has ended") from error
             if not received:
-                raise PeerClosedError("the recording process is gone")
+                raise PeerClosedError("the recording process has ended")
             self._buffer += received
         return message
 
     def send(self, header: Header) -> None:
-        """Send one message; raises ClosedError when the other process is gone."""
+        """Send one message; raises PeerClosedError when the other process has ended."""
         try:
-            with self._sending:
-                self._end.sendall(pack(header))
+            with self._send_lock:
+                self._socket.sendall(pack(header))
         except ConnectionError as error:
-            raise PeerClosedError("the recording process is gone") from error
+            raise PeerClosedError("the recording process has ended") from error
 
-    def _whole(self) -> tuple[Header, bytes] | None:
+    def _complete_message(self) -> tuple[Header, bytes] | None:
         if len(self._buffer) < _LENGTHS.size:
             return None
         size, head_size = _LENGTHS.unpack_from(self._buffer)

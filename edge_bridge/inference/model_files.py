@@ -7,33 +7,34 @@ from edge_bridge.config.inference import HOG
 from vision.card import CARD_SUFFIXES, ModelCard
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Path, size, modification time and inode of each file."""
 
 
 def fingerprint(model: str) -> Fingerprint:
-    """Return path, size, time and inode of the card and of the files it names, those there are."""
+    """Return the fingerprint of the card and the files it names; missing files are left out."""
     if model == HOG:
         return ()
-    return tuple(one for path in _files(Path(model)) if (one := _print(path)) is not None)
+    return tuple(one for path in _files(Path(model)) if (one := _stat(path)) is not None)
 
 
 def _files(path: Path) -> list[Path]:
     files = [path]
     if path.suffix == ".onnx":
         files += [path.with_suffix(suffix) for suffix in CARD_SUFFIXES]
-    for card in [one for one in files if one.suffix in CARD_SUFFIXES and one.is_file()]:
+    for card_path in [one for one in files if one.suffix in CARD_SUFFIXES and one.is_file()]:
         try:
-            loaded = ModelCard.load(card)
+            card = ModelCard.load(card_path)
         except ModelError:
-            continue  # whoever loads it says what is wrong
-        files.append(loaded.path)
-        if isinstance(loaded.labels, str):
-            files.append(card.parent / loaded.labels)
+            continue  # the worker that loads it reports what is wrong
+        files.append(card.path)
+        if isinstance(card.labels, str):
+            files.append(card_path.parent / card.labels)
     return files
 
 
-def _print(path: Path) -> tuple[str, int, int, int] | None:
+def _stat(path: Path) -> tuple[str, int, int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return str(path), found.st_size, found.st_mtime_ns, found.st_ino
+    return str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino

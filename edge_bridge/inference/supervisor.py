@@ -1,13 +1,14 @@
-"""Keeps a worker at work: starts, restarts and replaces it. Recording never waits for it.
+"""Keeps a worker running: starts, restarts and replaces it. Recording never waits for it.
 
-start ─► loading ─► working ─► gone (crash, hang, model fault)
-  ▲                  │   ▲       │ killed, feed closed
-  │                  ▼   │       │
-  │   another loads beside it    │ jittered back-off, or at once when asked
-  │   and takes over once warm   │
-  └──────────────────────────────┘
-Another one takes over when the model's files change, when asked, and when the worker has grown too
-large or too old. One that fails leaves the old one at work and says why.
+    start ─► loading ─► working ─► ended (crash, hang, model error)
+      ▲                  │   ▲       │ killed, frame queue closed
+      │                  ▼   │       │
+      │   a new one loads in         │ back-off with jitter, or at once on request
+      │   parallel, then takes over  │
+      └──────────────────────────────┘
+
+A new worker takes over on request, and when the model's files change. It also replaces a worker
+that is too large or too old. If it fails, the old worker continues; `takeover` and `detail` say so.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import Literal
 
 from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference import metrics
-from edge_bridge.inference.errors import WorkerFaultError, wait_s
+from edge_bridge.inference.errors import RESTART_BACKOFF, WorkerFaultError
 from edge_bridge.inference.frame_queue import FrameQueue
 from edge_bridge.inference.handover import Handover
 from edge_bridge.inference.model_files import Fingerprint, fingerprint
@@ -29,14 +30,14 @@ from vision.metrics import set_detector_info
 log = logging.getLogger(__name__)
 
 HEALTHY_S = 60.0
-"""After working this long, the next fault is a first one again."""
+"""After a worker ran this long, its fault counts as the first in a row."""
 HANDOVER_S = 15.0
-"""How long cameras have for their next keyframe when another worker takes over."""
+"""How long cameras have for their next keyframe when a new worker takes over."""
 FINISH_S = 10.0
-"""How long the old one then has for what it holds."""
+"""How long the old one then has to finish its frames."""
 RECYCLE_AGAIN_S = 600.0
-"""A worker is not replaced for its size before this age: the bound may be too small for it."""
-_AGE_S = 1.0
+"""A younger worker is not replaced for its size: the limit may be too small for the model."""
+_CHECK_S = 1.0
 _UNWATCHED_S = 5.0
 
 State = Literal["stopped", "loading", "working", "waiting"]
@@ -44,7 +45,7 @@ Takeover = Literal["none", "pending", "failed"]
 
 
 class WorkerSupervisor:
-    """The workers as the recording process sees them: `feed` takes packets, `run` keeps one."""
+    """The workers as the recording process sees them: offer frames to `frames`; `run` keeps one."""
 
     def __init__(
         self,
@@ -52,194 +53,201 @@ class WorkerSupervisor:
         on_detections: OnDetections,
         privacy: Privacy | None = None,
     ) -> None:
-        """`on_detections` keeps an event durably (the outbox); its faults are logged.
+        """`on_detections` stores an event durably (the outbox); its errors are logged.
 
-        `privacy`: the whole id of a camera -> what nobody may look at.
+        `privacy`: the full id of a camera -> places that must not be seen.
         """
-        self._config, self._on_detections = config, on_detections
+        self._config = config
+        self._on_detections = on_detections
         self._privacy: Privacy = privacy or {}
-        self.feed = FrameQueue(config.max_queue)
+        self.frames = FrameQueue(config.max_queue)
         self.state: State = "stopped"
         self.detail = ""
-        """The last fault in words, or nothing."""
+        """The last error in words; empty: none."""
         self.takeover: Takeover = "none"
-        """Whether another worker is to take over, or the last one that tried has failed."""
-        self._child: WorkerProcess | None = None
-        self._wanted = asyncio.Event()
-        self._why = ""
+        """Whether a new worker is to take over, or the last one that tried has failed."""
+        self._worker: WorkerProcess | None = None
+        self._replacement_wanted = asyncio.Event()
+        self._reason = ""
+        """Of the wanted replacement."""
 
     @property
     def pid(self) -> int | None:
-        """The process id of the worker at work, None while there is none."""
-        return self._child.pid if self._child is not None else None
+        """The process id of the current worker; None while no process runs."""
+        return self._worker.pid if self._worker is not None else None
 
     def replace(
-        self, why: str, config: InferenceConfig | None = None, privacy: Privacy | None = None
+        self, reason: str, config: InferenceConfig | None = None, privacy: Privacy | None = None
     ) -> None:
-        """Let another worker take over once it is warm, with a new configuration if one is given.
+        """Start a new worker that takes over, with a new configuration if one is given.
 
-        `why` is said in the log. Call it in the event loop.
+        The log says the `reason`. Call it in the event loop.
         """
         if config is not None:
             self._config = config
             self.detail = ""
         self.takeover = "pending"
         self._privacy = self._privacy if privacy is None else privacy
-        self._why = why
-        self._wanted.set()
+        self._reason = reason
+        self._replacement_wanted.set()
 
     async def run(self) -> None:
-        """Keep a worker alive until cancelled; then end it and hand on what it had found."""
+        """Keep a worker alive until cancelled; then end it and publish its detections."""
         faults = 0
-        watch = asyncio.create_task(self._watch(), name="inference-watch")
+        watch = asyncio.create_task(self._watch_model_files(), name="inference-watch")
         try:
             while True:
-                worked_since_s: float | None = None
+                ready_s: float | None = None
                 try:
-                    await self._live()
+                    await self._run_workers()
                 except WorkerFaultError as fault:
-                    if self._child is not None and self._child.ready.is_set():
-                        worked_since_s = self._child.ready_s
-                    healthy = worked_since_s is not None and (
-                        time.monotonic() - worked_since_s >= HEALTHY_S
-                    )
+                    if self._worker is not None and self._worker.ready.is_set():
+                        ready_s = self._worker.ready_s
+                    healthy = ready_s is not None and time.monotonic() - ready_s >= HEALTHY_S
                     faults = 1 if healthy else faults + 1
                     metrics.RESTARTS.labels(fault.reason).inc()
-                    pause_s = wait_s(faults, random.random())  # noqa: S311
+                    delay_s = RESTART_BACKOFF.delay_s(faults - 1, random.random())  # noqa: S311
                     self.state = "waiting"
                     self.detail = str(fault)
                     self.takeover = "none"
-                    log.error("%s Trying again in %.1f s; recording goes on.", fault, pause_s)
+                    log.error("%s Starting again in %.1f s; recording continues.", fault, delay_s)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause_s):
-                        await self._wanted.wait()
+                    async with asyncio.timeout(delay_s):
+                        await self._replacement_wanted.wait()
         finally:
             self.state = "stopped"
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    async def _live(self) -> None:
-        """Work with one worker after another; always raises FaultError or CancelledError."""
+    async def _run_workers(self) -> None:
+        """Run one worker after another; always raises WorkerFaultError or CancelledError."""
         self.state = "loading"
         self.takeover = "none"
-        self._wanted.clear()
-        self._child = WorkerProcess(self._config, self._privacy, self._on_detections)
-        lives = [asyncio.create_task(self._child.run(), name="inference-worker")]
-        carrying: asyncio.Task[None] | None = None
+        self._replacement_wanted.clear()
+        self._worker = WorkerProcess(self._config, self._privacy, self._on_detections)
+        worker_tasks = [asyncio.create_task(self._worker.run(), name="inference-worker")]
+        sending: asyncio.Task[None] | None = None
         try:
-            await _until(self._child.ready, lives[0])
-            handover = Handover(self._child)
-            self._work_with(self._child)
-            self.feed.open()
-            carrying = asyncio.create_task(handover.carry(self.feed), name="inference-send")
+            await _wait_unless_ended(self._worker.ready, worker_tasks[0])
+            handover = Handover(self._worker)
+            self._use(self._worker)
+            self.frames.open()
+            sending = asyncio.create_task(handover.run(self.frames), name="inference-send")
             while True:
-                await self._until_wanted(lives[0], carrying)
-                await self._take_over(handover, lives)
+                await self._until_replacement(worker_tasks[0], sending)
+                await self._take_over(handover, worker_tasks)
         finally:
-            self.feed.close()
+            self.frames.close()
             metrics.UP.set(0)
-            ending = [*lives, *([carrying] if carrying else [])]
-            for task in ending:
+            tasks = [*worker_tasks, *([sending] if sending else [])]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _work_with(self, child: WorkerProcess) -> None:
-        self._child = child
-        log.info("Inference works: model %s, version %s, on %s.", *child.detector)
-        set_detector_info(*child.detector)
-        self.state, self.detail = "working", ""
+    def _use(self, worker: WorkerProcess) -> None:
+        self._worker = worker
+        log.info("Inference works: model %s, version %s, on %s.", *worker.detector)
+        set_detector_info(*worker.detector)
+        self.state = "working"
+        self.detail = ""
         metrics.UP.set(1)
 
-    async def _until_wanted(
-        self, life: "asyncio.Task[None]", carrying: "asyncio.Task[None]"
+    async def _until_replacement(
+        self, worker_task: "asyncio.Task[None]", sending: "asyncio.Task[None]"
     ) -> None:
-        """Return when another worker is to take over; raises what ended this one."""
-        while not self._wanted.is_set():
-            asked = asyncio.create_task(self._wanted.wait())
+        """Return when a new worker is to take over; raises what ended the current one."""
+        while not self._replacement_wanted.is_set():
+            wanted = asyncio.create_task(self._replacement_wanted.wait())
             await asyncio.wait(
-                {life, carrying, asked}, timeout=_AGE_S, return_when=asyncio.FIRST_COMPLETED
+                {worker_task, sending, wanted},
+                timeout=_CHECK_S,
+                return_when=asyncio.FIRST_COMPLETED,
             )
-            asked.cancel()
-            for task in (life, carrying):
+            wanted.cancel()
+            for task in (worker_task, sending):
                 if task.done():
                     task.result()
                     raise WorkerFaultError("crashed", "The inference process ended.")
-            if why := self._outlived():
-                self.replace(why)
+            if reason := self._recycle_reason():
+                self.replace(reason)
 
-    def _outlived(self) -> str:
-        """Say why the worker has to be recycled, or nothing."""
-        child, config = self._child, self._config
-        if child is None:
+    def _recycle_reason(self) -> str:
+        """Return why the worker must be recycled; empty: it need not."""
+        worker, config = self._worker, self._config
+        if worker is None:
             return ""
-        age_s = time.monotonic() - child.ready_s
-        most = config.recycle_mib
-        if most is not None and child.memory_mib > most and age_s >= RECYCLE_AGAIN_S:
-            return f"it holds {child.memory_mib} MiB, more than recycle_mib {most}"
+        age_s = time.monotonic() - worker.ready_s
+        max_mib = config.recycle_mib
+        if max_mib is not None and worker.memory_mib > max_mib and age_s >= RECYCLE_AGAIN_S:
+            return f"it uses {worker.memory_mib} MiB, more than recycle_mib {max_mib}"
         if config.recycle_h is not None and age_s >= config.recycle_h * 3_600:
             return f"it is {config.recycle_h:g} h old"
         return ""
 
-    async def _take_over(self, handover: Handover, lives: "list[asyncio.Task[None]]") -> None:
-        """Start another worker beside the one at work; lives[0] is the one at work afterwards."""
-        self._wanted.clear()
-        old = self._child
-        log.info("Another inference process is to take over: %s.", self._why)
+    async def _take_over(
+        self, handover: Handover, worker_tasks: "list[asyncio.Task[None]]"
+    ) -> None:
+        """Start a new worker in parallel to the old one; worker_tasks[0] is the one in use."""
+        self._replacement_wanted.clear()
+        old = self._worker
+        log.info("A new inference process is to take over: %s.", self._reason)
         new = WorkerProcess(self._config, self._privacy, self._on_detections)
-        lives.append(asyncio.create_task(new.run(), name="inference-worker"))
-        old_life, new_life = lives
+        worker_tasks.append(asyncio.create_task(new.run(), name="inference-worker"))
+        old_task, new_task = worker_tasks
         try:
-            await _until(new.ready, new_life, old_life)
+            await _wait_unless_ended(new.ready, new_task, old_task)
         except WorkerFaultError as fault:
-            if old_life.done():
+            if old_task.done():
                 raise
-            lives.remove(new_life)
+            worker_tasks.remove(new_task)
             metrics.SWAPS.labels("refused").inc()
             # A newer request may already wait: it decides next.
-            self.takeover = "pending" if self._wanted.is_set() else "failed"
+            self.takeover = "pending" if self._replacement_wanted.is_set() else "failed"
             self.detail = f"Not taken over: {fault}"
-            log.error("%s The inference process of before goes on.", fault)
+            log.error("%s The previous inference process continues.", fault)
             return
-        self._work_with(new)
-        self.takeover = "pending" if self._wanted.is_set() else "none"
+        self._use(new)
+        self.takeover = "pending" if self._replacement_wanted.is_set() else "none"
         metrics.SWAPS.labels("taken").inc()
         handover.move_to(new)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HANDOVER_S):
-                await _until(handover.done, new_life, old_life)
-        handover.settle()
+                await _wait_unless_ended(handover.done, new_task, old_task)
+        handover.stop_waiting()
         assert old is not None
         old.finish()
-        await asyncio.wait({old_life}, timeout=FINISH_S)
-        old_life.cancel()
-        await asyncio.gather(old_life, return_exceptions=True)
-        lives.remove(old_life)
+        await asyncio.wait({old_task}, timeout=FINISH_S)
+        old_task.cancel()
+        await asyncio.gather(old_task, return_exceptions=True)
+        worker_tasks.remove(old_task)
 
-    async def _watch(self) -> None:
-        """Ask for another worker when the model's files have changed and come to rest."""
-        watched: str | None = None
-        known: Fingerprint = ()
+    async def _watch_model_files(self) -> None:
+        """Request a new worker when the model's files have changed and do not change any more."""
+        watched_model: str | None = None
+        loaded: Fingerprint = ()
         before: Fingerprint = ()
         while True:
             model = self._config.model
             now = await asyncio.to_thread(fingerprint, model)
-            if model != watched:  # at first, and with each new configuration
-                watched, known = model, now
-            elif now != known and now == before and self._config.watch_s:
-                known = now
+            if model != watched_model:  # at first, and with each new configuration
+                watched_model = model
+                loaded = now
+            # Two equal fingerprints in a row: the files are not being written any more.
+            elif now != loaded and now == before and self._config.watch_s:
+                loaded = now
                 self.replace("the model's files have changed")
             before = now
             await asyncio.sleep(self._config.watch_s or _UNWATCHED_S)
 
 
-async def _until(event: asyncio.Event, *lives: "asyncio.Task[None]") -> None:
+async def _wait_unless_ended(event: asyncio.Event, *worker_tasks: "asyncio.Task[None]") -> None:
     """Wait for an event; raises what ended one of the workers if that comes first."""
     waiting = asyncio.create_task(event.wait())
     try:
-        await asyncio.wait({waiting, *lives}, return_when=asyncio.FIRST_COMPLETED)
-        for life in lives:
-            if life.done():
-                life.result()
+        await asyncio.wait({waiting, *worker_tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in worker_tasks:
+            if task.done():
+                task.result()
                 raise WorkerFaultError("crashed", "The inference process ended.")
     finally:
         waiting.cancel()

@@ -1,4 +1,4 @@
-"""One worker as the recording process sees it: started, listened to, ended."""
+"""One worker process as the recording process sees it: start it, listen to it, end it."""
 
 import asyncio
 import contextlib
@@ -28,35 +28,37 @@ Privacy = Mapping[str, Sequence[Mask]]
 
 
 class WorkerProcess:
-    """`run` is one worker's whole life; `send` gives it packets once it is `ready`."""
+    """`run` is the whole life of one process; `send` gives it packets once it is `ready`."""
 
     def __init__(
         self, config: InferenceConfig, privacy: Privacy, on_detections: OnDetections
     ) -> None:
-        self._config, self._privacy, self._on_detections = config, privacy, on_detections
+        self._config = config
+        self._privacy = privacy
+        self._on_detections = on_detections
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._batcher: Batcher | None = None
         self._finishing = False
         self.ready = asyncio.Event()
-        """Set once the model is loaded and warm."""
+        """Set once the model is loaded and has run once."""
         self.detector = ("", "", "")
         """Model, version, provider, once it is ready."""
         self.ready_s = 0.0
         """Monotonic clock when it became ready."""
         self.memory_mib = 0
-        """Resident memory, as it said last."""
+        """Resident memory in its last heartbeat."""
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id, None while there is none."""
+        """The worker's process id; None while no process runs."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     async def run(self) -> None:
-        """Live from start to end; returns only after `finish`, else raises FaultError.
+        """Run from start to end; returns only after `finish`, else raises WorkerFaultError.
 
-        However it ends, no process is left behind and what was found is handed on.
+        In any case no process is left behind, and its detections are published.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -84,7 +86,7 @@ class WorkerProcess:
                     }
                 )
             )
-            await self._converse(reader)
+            await self._exchange(reader)
         except ipc.PeerClosedError as error:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_S):
@@ -94,41 +96,45 @@ class WorkerProcess:
                 raise WorkerFaultError("crashed", f"The inference process {ended}.") from error
         finally:
             self._writer.transport.abort()
-            await self._end(self._process)
-            await self._hand_on(self._batcher.rest() if self._batcher else [])
+            await self._stop(self._process)
+            await self._publish(self._batcher.flush() if self._batcher else [])
 
-    async def send(self, one: QueuedFrame, *, fresh: bool) -> None:
-        """Hand a packet over, waiting while the worker cannot take it; raises ClosedError."""
+    async def send(self, queued: QueuedFrame, *, discontinuity: bool) -> None:
+        """Send a packet; waits while the worker cannot take it (back-pressure).
+
+        Raises PeerClosedError.
+        """
         assert self._writer is not None
-        picture, parameters = one.picture, one.picture.codec_parameters
+        frame, parameters = queued.frame, queued.frame.codec_parameters
         header = {
-            "camera": picture.camera,
-            "run": picture.run,
-            "pts": picture.pts,
-            "at_ms": picture.at_ms,
-            "keyframe": picture.keyframe,
+            "camera": frame.camera,
+            "run": frame.run,
+            "pts": frame.pts,
+            "at_ms": frame.at_ms,
+            "keyframe": frame.keyframe,
             "codec": parameters.codec,
             "extradata": len(parameters.extradata),
-            "fresh": fresh,
-            "offered_s": one.offered_s,
+            "discontinuity": discontinuity,
+            "offered_s": queued.offered_s,
         }
         try:
-            self._writer.write(ipc.pack(header, parameters.extradata + picture.data))
+            self._writer.write(ipc.pack(header, parameters.extradata + frame.data))
             await self._writer.drain()
         except (ConnectionError, RuntimeError) as error:  # the latter after `finish`
-            raise ipc.PeerClosedError("the inference process closed its end") from error
+            raise ipc.PeerClosedError("the inference process closed its socket") from error
 
     def finish(self) -> None:
-        """Say that no more comes: the worker looks at what it has, tells it, and ends."""
+        """Start a graceful shutdown: the worker analyses what it has, reports it, and ends."""
         self._finishing = True
         if self._writer is not None and self._writer.can_write_eof():
             with contextlib.suppress(OSError):
                 self._writer.write_eof()
 
-    async def _converse(self, reader: asyncio.StreamReader) -> None:
+    async def _exchange(self, reader: asyncio.StreamReader) -> None:
+        """Receive messages and publish batches, until one of both ends or fails."""
         tasks = [
-            asyncio.create_task(self._listen(reader), name="inference-listen"),
-            asyncio.create_task(self._flush(), name="inference-flush"),
+            asyncio.create_task(self._receive(reader), name="inference-receive"),
+            asyncio.create_task(self._publish_due(), name="inference-publish"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -140,24 +146,24 @@ class WorkerProcess:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
         limit_s = self._config.start_s
         while True:
             try:
                 async with asyncio.timeout(limit_s):
                     header, _ = await ipc.read(reader)
-                await self._heed(header)
+                await self._on_message(header)
             except TimeoutError as error:
                 raise WorkerFaultError(
-                    "hung", f"Inference said nothing for {limit_s:g} s and was ended."
+                    "hung", f"Inference sent nothing for {limit_s:g} s and was killed."
                 ) from error
             except (ipc.IpcError, ValidationError, KeyError, TypeError, ValueError) as error:
                 raise WorkerFaultError(
-                    "garbled", f"Inference sent no valid message: {error}."
+                    "garbled", f"Inference sent an invalid message: {error}."
                 ) from error
             limit_s = self._config.hang_s if self.ready.is_set() else limit_s
 
-    async def _heed(self, header: ipc.Header) -> None:
+    async def _on_message(self, header: ipc.Header) -> None:
         match header["type"]:
             case "ready":
                 self.detector = (header["model"], header["model_version"], header["provider"])
@@ -165,8 +171,8 @@ class WorkerProcess:
                 self.ready_s = time.monotonic()
                 self.ready.set()
             case "frames":
-                await self._frames(header)
-            case "beat":
+                await self._on_frames(header)
+            case "heartbeat":
                 metrics.RATE.set(header["rate_fps"])
                 metrics.LAG.set(header["lag_s"])
                 self.memory_mib = int(header["memory_mib"])
@@ -179,35 +185,35 @@ class WorkerProcess:
             case other:
                 raise ValueError(f"type {other!r}")
 
-    async def _frames(self, header: ipc.Header) -> None:
+    async def _on_frames(self, header: ipc.Header) -> None:
         if self._batcher is None:
             raise ValueError("frames before ready")
         frames = [DetectionFrame.model_validate(frame) for frame in header["frames"]]
         camera, run = header["camera"], header["run"]
         for frame in frames:
-            for found in frame.objects:
-                metrics.OBJECTS.labels(camera, found.label).inc()
-        await self._hand_on(self._batcher.add(camera, run, frames, time.monotonic()))
+            for one in frame.objects:
+                metrics.OBJECTS.labels(camera, one.label).inc()
+        await self._publish(self._batcher.add(camera, run, frames, time.monotonic()))
 
-    async def _flush(self) -> None:
+    async def _publish_due(self) -> None:
         while True:
             await asyncio.sleep(_FLUSH_S)
             if self._batcher is not None:
-                await self._hand_on(self._batcher.due(time.monotonic()))
+                await self._publish(self._batcher.due(time.monotonic()))
 
-    async def _hand_on(self, events: list[Detection]) -> None:
+    async def _publish(self, events: list[Detection]) -> None:
         for event in events:
             try:
                 await self._on_detections(event)
             except VigilError as error:
                 metrics.LOST.inc()
                 log.error("%s: detections are lost: %s", event.camera, error)
-            except Exception:  # whatever it is, inference goes on
+            except Exception:  # inference must go on after any error
                 metrics.LOST.inc()
                 log.exception("%s: detections are lost", event.camera)
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """End the worker: it leaves by itself when its socket closes, or is killed."""
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        """End the process: it exits when its socket closes, or is killed."""
         if self.ready.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_S):

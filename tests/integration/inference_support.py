@@ -25,7 +25,7 @@ def ten_seconds(folder: Path) -> Clip:
 
 
 def seeing_card(folder: Path, **changes: Any) -> Path:
-    """Write a model that finds one object of half the size in the middle of every picture."""
+    """Write a model that finds one object, of half the size, in the middle of every picture."""
     write_seeing(folder / "model.onnx")
     spec = {"width": 64, "height": 64, "scale": 1 / 255, "resize": "stretch"}
     output = {"layout": "yolov8"}
@@ -33,7 +33,7 @@ def seeing_card(folder: Path, **changes: Any) -> Path:
 
 
 class Camera:
-    """Plays a clip over and over into a feed, as one unbroken run."""
+    """Plays a clip over and over into a frame queue, as one unbroken run."""
 
     def __init__(self, clip: Clip, inference: WorkerSupervisor) -> None:
         self._clip, self._inference = clip, inference
@@ -43,11 +43,13 @@ class Camera:
         offset = 0
         while True:
             for index, (_, pts, _) in enumerate(self._clip.packets):
-                if self._clip.offer(self._inference.feed, index, offset=offset):
+                if self._clip.offer(self._inference.frames, index, offset=offset):
                     self.offered.add(pts + offset)
-                # Three times real time; and no overload, which is another test's matter.
+                # Three times real time, without overload: another test covers that.
                 await asyncio.sleep(1 / FPS / 3)
-                await wait_for(lambda: self._inference.feed.waiting <= 40, within_s=60, what="room")
+                await wait_for(
+                    lambda: self._inference.frames.waiting <= 40, within_s=60, what="room"
+                )
             offset += self._clip.duration
 
 

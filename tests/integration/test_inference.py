@@ -69,7 +69,7 @@ async def test_detections_carry_the_exact_times_of_the_pictures(clip: Clip, card
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_killed_worker_comes_back_and_goes_on_at_a_keyframe(clip: Clip, card: Path) -> None:
+async def test_a_killed_worker_restarts_and_continues_at_a_keyframe(clip: Clip, card: Path) -> None:
     config = InferenceConfig(model=str(card), motion=MotionConfig(enabled=False))
     crashed = restarts("crashed")
     async with running(clip, config) as (inference, _, events):
@@ -89,7 +89,7 @@ async def test_a_killed_worker_comes_back_and_goes_on_at_a_keyframe(clip: Clip, 
     assert dropped and dropped >= 1
 
 
-async def test_a_hung_worker_is_ended_and_comes_back(clip: Clip, card: Path) -> None:
+async def test_a_hung_worker_is_killed_and_restarted(clip: Clip, card: Path) -> None:
     config = InferenceConfig(model=str(card), hang_s=5, motion=MotionConfig(enabled=False))
     hung = restarts("hung")
     async with running(clip, config) as (inference, _, events):
@@ -104,7 +104,7 @@ async def test_a_hung_worker_is_ended_and_comes_back(clip: Clip, card: Path) -> 
 
 
 @pytest.mark.slow
-async def test_a_model_that_never_answers_is_noticed_although_decoding_goes_on(
+async def test_a_model_that_never_answers_is_noticed_while_decoding_continues(
     clip: Clip, card: Path
 ) -> None:
     config = InferenceConfig(
@@ -122,14 +122,14 @@ async def test_a_model_that_never_answers_is_noticed_although_decoding_goes_on(
         await wait_for(lambda: frames_of(events), within_s=60, what="frames of a better model")
 
 
-@pytest.mark.parametrize("fault", ["no onnx", "no card", "no provider"])
-async def test_a_wrong_model_is_told_and_tried_again(
+@pytest.mark.parametrize("fault", ["not onnx", "no card", "no provider"])
+async def test_a_wrong_model_is_reported_and_tried_again(
     clip: Clip, card: Path, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = InferenceConfig(model=str(card))
     expected = "cannot be loaded as ONNX"
     good = (card.parent / "model.onnx").read_bytes()
-    if fault == "no onnx":
+    if fault == "not onnx":
         (card.parent / "model.onnx").write_bytes(b"nothing of the kind")
     elif fault == "no card":
         config, expected = InferenceConfig(model=str(card) + ".old"), "cannot be read"
@@ -141,10 +141,12 @@ async def test_a_wrong_model_is_told_and_tried_again(
         assert expected in caplog.text
         assert "Traceback" not in caplog.text
         assert not frames_of(events)
-        assert not camera.offered, "nothing waits for a worker that is not there"
-        if fault == "no onnx":
+        assert not camera.offered, "nothing waits while no worker runs"
+        if fault == "not onnx":
             (card.parent / "model.onnx").write_bytes(good)
-            await wait_for(lambda: frames_of(events), within_s=90, what="frames once it is mended")
+            await wait_for(
+                lambda: frames_of(events), within_s=90, what="frames once it is corrected"
+            )
             assert inference.detail == ""
 
 
@@ -168,7 +170,7 @@ async def test_a_full_outbox_does_not_end_inference(
     assert "Traceback" not in caplog.text
 
 
-async def test_an_unknown_codec_of_one_camera_leaves_the_others_alone(
+async def test_an_unknown_codec_of_one_camera_does_not_affect_others(
     clip: Clip, card: Path
 ) -> None:
     config = InferenceConfig(model=str(card), motion=MotionConfig(enabled=False))
@@ -177,7 +179,7 @@ async def test_an_unknown_codec_of_one_camera_leaves_the_others_alone(
         pid = inference.pid
         for number in range(3):
             parameters = CodecParameters("nonsense", b"", 64, 64)
-            inference.feed.offer(
+            inference.frames.offer(
                 EncodedFrame("acme/north/odd", RUN, bytes(100), number, number, True, parameters)
             )
         labels = {"camera": "acme/north/odd", "outcome": "broken"}

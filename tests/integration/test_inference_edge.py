@@ -1,4 +1,4 @@
-"""Recording beside local inference: nothing that happens to the model costs a frame."""
+"""Recording next to local inference: nothing that happens to the model costs a frame."""
 
 import asyncio
 import contextlib
@@ -31,14 +31,14 @@ def workers(edge: Edge) -> list[int]:
     """Return the inference processes of an edge."""
     found = []
     for child in psutil.Process(edge.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ends at this very moment
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
             if "edge_bridge.inference" in " ".join(child.cmdline()):
                 found.append(child.pid)
     return found
 
 
 @pytest.mark.slow
-async def test_models_come_go_and_crash_while_every_frame_is_recorded(
+async def test_every_frame_is_recorded_while_models_change_and_crash(
     services: Services, store: ObjectStore, tmp_path: Path
 ) -> None:
     site = f"acme/{uuid.uuid4().hex[:8]}"
@@ -50,26 +50,26 @@ async def test_models_come_go_and_crash_while_every_frame_is_recorded(
         tmp_path, services.settings, site, cameras, env=services.env, inference=inference
     ) as edge:
 
-        async def says(what: str) -> None:
+        async def logs(what: str) -> None:
             await wait_for(lambda: what in edge.tail(), within_s=60, what=what)
 
-        await says("Inference works: model tiny, version 1")
+        await logs("Inference works: model tiny, version 1")
         [first] = workers(edge)
 
         seeing_card(tmp_path, version="2")
         os.kill(edge.pid, signal.SIGHUP)
-        await says("Inference works: model tiny, version 2")
+        await logs("Inference works: model tiny, version 2")
         await wait_for(lambda: not psutil.pid_exists(first), within_s=60, what="the old one's end")
         [second] = workers(edge)
 
         (tmp_path / "model.onnx").write_bytes(b"nothing of the kind")
         os.kill(edge.pid, signal.SIGHUP)
-        await says("The inference process of before goes on")
+        await logs("The previous inference process continues")
         assert workers(edge) == [second]
 
         seeing_card(tmp_path, version="3")
         os.kill(second, signal.SIGKILL)
-        await says("Inference works: model tiny, version 3")
+        await logs("Inference works: model tiny, version 3")
         assert "Traceback" not in edge.tail()
         await edge.stop()
     [run] = await ends(store, f"{site}/gate")

@@ -36,7 +36,7 @@ def pictures(*numbers: int) -> list[np.ndarray]:
 
 @needs_footage
 async def test_people_are_found_where_they_are(tmp_path: Path) -> None:
-    """The worker's boxes are those that the detector finds in the very pictures named by pts."""
+    """The worker's boxes are those that the detector finds in the pictures with the same pts."""
     with av.open(str(VTEST)) as source:
         taken = (frame for number, frame in enumerate(source.decode(video=0)) if number < 60)
         clip = read_clip(encode(taken, tmp_path / "yard.mkv", fps=10, gop=20))
@@ -54,7 +54,7 @@ async def test_people_are_found_where_they_are(tmp_path: Path) -> None:
             """Offer the clip over and over, as fast as it was filmed."""
             for turn in itertools.count():
                 for index in range(len(clip.packets)):
-                    clip.offer(inference.feed, index, offset=turn * clip.duration)
+                    clip.offer(inference.frames, index, offset=turn * clip.duration)
                     await asyncio.sleep(0.1)
 
         playing = asyncio.create_task(play())
@@ -77,7 +77,9 @@ async def test_people_are_found_where_they_are(tmp_path: Path) -> None:
     assert sum(len(frame.objects) for frame in frames) >= 2 * len(frames)
 
 
-needs_model = pytest.mark.skipif(not MODELS.is_dir(), reason="no real model is beside the checkout")
+needs_model = pytest.mark.skipif(
+    not MODELS.is_dir(), reason="there is no real model next to the checkout"
+)
 
 
 def coco_card(folder: Path, score: float = 0.55) -> Path:
@@ -122,11 +124,11 @@ def test_a_real_coco_detector_works_through_its_card(tmp_path: Path) -> None:
             for box in people
             if box[0] < x / 768 < box[0] + box[2] and box[1] < y / 576 < box[1] + box[3]
         ]
-        assert inside, f"nobody at {x},{y}"
+        assert inside, f"no person at {x},{y}"
         assert min(w * h for _, _, w, h in inside) < 0.03
 
 
-def likest(one: DetectedObject, among: list[DetectedObject]) -> tuple[float, float]:
+def best_match(one: DetectedObject, among: list[DetectedObject]) -> tuple[float, float]:
     """Return the overlap with the box of that label that overlaps most, and the scores' gap."""
     pairs = [(iou(one.box, each.box), each.score) for each in among if each.label == one.label]
     overlap, score = max(pairs, default=(0.0, 0.0))
@@ -136,23 +138,23 @@ def likest(one: DetectedObject, among: list[DetectedObject]) -> tuple[float, flo
 @needs_footage
 @needs_model
 @pytest.mark.parametrize("size", [(768, 576), (1280, 720)])
-def test_shrinking_in_one_step_finds_what_shrinking_the_whole_picture_finds(
+def test_resizing_in_one_step_finds_what_resizing_the_full_picture_finds(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    """Both ways, 40 pictures. Each sure box of one is looked for among all of the other."""
-    sure, all_ = load(coco_card(tmp_path)), load(coco_card(tmp_path, 0.3))
-    shrinker = FrameResizer()
+    """40 pictures, both ways. Each high-score box of one way must be among all of the other."""
+    high_score, all_scores = load(coco_card(tmp_path)), load(coco_card(tmp_path, 0.3))
+    resizer = FrameResizer()
     counts, pairs = [0, 0], []
     with av.open(str(VTEST)) as clip:
         frames = [f for number, f in enumerate(clip.decode(video=0)) if number % 20 == 0]
     for shown in frames:
         frame = shown.reformat(*size, "yuv420p", interpolation="BICUBIC")
-        small = shrinker.colour(frame, *sure.useful_size(*size))
+        small = resizer.to_bgr(frame, *high_score.input_size(*size))
         ways = [np.asarray(frame.to_ndarray(format="bgr24")), small]
-        surely, at_all = sure.detect(ways), all_.detect(ways)
+        high, found = high_score.detect(ways), all_scores.detect(ways)
         for way, other in ((0, 1), (1, 0)):
-            counts[way] += len(surely[way])
-            pairs += [likest(one, at_all[other]) for one in surely[way]]
+            counts[way] += len(high[way])
+            pairs += [best_match(one, found[other]) for one in high[way]]
     overlaps, gaps = np.asarray(pairs).T
     print(f"boxes {counts}, overlap {overlaps.mean():.3f}, gap of scores {gaps.mean():.4f}")
     assert min(counts) >= 350

@@ -1,4 +1,4 @@
-"""The sub stream looked at by real local inference: detections lie in the main stream's run."""
+"""Real local inference on the sub stream: its detections are in the main stream's run."""
 
 import asyncio
 from pathlib import Path
@@ -22,8 +22,8 @@ from tests.waiting import wait_for
 CAMERA = "acme/berlin/gate"
 
 
-class Kept:
-    """What is recorded."""
+class Recorded:
+    """What was recorded."""
 
     def __init__(self) -> None:
         self.fragments: list[FragmentArrived] = []
@@ -37,20 +37,20 @@ class Kept:
 
 
 class Noted:
-    """Passes pictures on, and notes where those of the sub stream lie."""
+    """Passes frames on, and notes the pts of those of the sub stream."""
 
-    def __init__(self, feed: FrameSink) -> None:
-        self._feed = feed
+    def __init__(self, frames: FrameSink) -> None:
+        self._frames = frames
         self.sub: set[int] = set()
 
     def offer(self, picture: EncodedFrame) -> bool:
         if picture.codec_parameters.width == 96:
             self.sub.add(picture.pts)
-        return self._feed.offer(picture)
+        return self._frames.offer(picture)
 
 
 @pytest.mark.slow
-async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Path) -> None:
+async def test_detections_of_the_sub_stream_are_in_the_recorded_run(tmp_path: Path) -> None:
     main = await asyncio.to_thread(write_clip, tmp_path / "main.mp4", 60 * FPS)
     sub = await asyncio.to_thread(
         write_clip, tmp_path / "sub.mp4", 60 * FPS, width=96, height=64, b_frames=2
@@ -65,9 +65,9 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
         InferenceConfig(model=str(card), motion=MotionConfig(enabled=False)), keep
     )
     running = asyncio.create_task(inference.run())
-    kept, feed = Kept(), Noted(inference.feed)
+    recorded, frames_sink = Recorded(), Noted(inference.frames)
     recording = RecordingContext(
-        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, feed,
+        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), recorded, frames_sink,
         utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=main.as_uri(), sub_url=sub.as_uri())
@@ -78,7 +78,7 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
 
         def of_sub() -> list[int]:
             frames = [frame.pts for event in events for frame in event.frames]
-            return [pts for pts in frames if pts in feed.sub]
+            return [pts for pts in frames if pts in frames_sink.sub]
 
         await wait_for(lambda: len(of_sub()) >= 5, within_s=60, what="five pictures of it")
     finally:
@@ -86,16 +86,16 @@ async def test_detections_of_the_sub_stream_lie_in_the_recorded_run(tmp_path: Pa
         await asyncio.to_thread(recorder.join, 10)
         running.cancel()
         await asyncio.wait([running])
-    assert {event.run for event in kept.fragments} == {event.run for event in events}
+    assert {event.run for event in recorded.fragments} == {event.run for event in events}
     frames = [frame for event in events for frame in event.frames]
     assert [one.pts for one in frames] == sorted({one.pts for one in frames})
     for one in frames:
         within = [
             event
-            for event in kept.fragments
+            for event in recorded.fragments
             if event.start_ms - 100 <= one.at_ms <= event.end_ms + 100
         ]
-        assert within, "it lies in recorded footage"
+        assert within, "it is in recorded footage"
         assert any(
             event.start_pts - 9_000 <= one.pts <= event.start_pts + (event.duration_ms + 100) * 90
             for event in within

@@ -1,4 +1,4 @@
-"""One worker takes over from another: a new model, a bad one, one that grew too large."""
+"""A new worker takes over: a new model, a bad one, an old worker that grew too large."""
 
 import os
 from pathlib import Path
@@ -64,11 +64,11 @@ async def test_a_new_model_takes_over_and_a_bad_one_does_not(
         assert second not in {first, None}
         assert metric("vigil_inference_swaps_total", outcome="taken") == taken + 1
 
-        (tmp_path / "model.onnx").write_bytes(b"nothing of the kind")
-        await wait_for(lambda: inference.detail, within_s=60, what="the refusal")
+        (tmp_path / "model.onnx").write_bytes(b"not a model")
+        await wait_for(lambda: inference.detail, within_s=60, what="the failed takeover")
         assert "cannot be loaded as ONNX" in inference.detail
         assert inference.takeover == "failed"
-        assert "goes on" in caplog.text
+        assert "continues" in caplog.text
         assert "Traceback" not in caplog.text
         seen = len(of_version(events, "2"))
         await wait_for(lambda: len(of_version(events, "2")) > seen, within_s=60, what="more of it")
@@ -76,9 +76,9 @@ async def test_a_new_model_takes_over_and_a_bad_one_does_not(
         assert metric("vigil_inference_swaps_total", outcome="refused") == refused + 1
 
         seeing_card(tmp_path, version="3")
-        await wait_for(lambda: of_version(events, "3"), within_s=60, what="the mended model")
+        await wait_for(lambda: of_version(events, "3"), within_s=60, what="the corrected model")
         assert (inference.takeover, inference.detail) == ("none", "")
-        assert dropped() == lost, "packets flow on while workers change"
+        assert dropped() == lost, "packets flow while workers change"
     assert sum(restarts(r) for r in ("crashed", "hung", "model", "garbled")) == crashed
     frames = frames_of(events)
     assert len({pts for pts, _ in frames}) == len(frames), "no picture is reported twice"
@@ -103,7 +103,7 @@ async def test_a_worker_that_grew_too_large_is_recycled(
 
 
 @pytest.mark.slow
-async def test_the_old_one_dying_while_another_loads_is_an_ordinary_crash(
+async def test_an_old_worker_that_crashes_while_a_new_one_loads_is_restarted(
     clip: Clip, tmp_path: Path
 ) -> None:
     config = InferenceConfig(model=str(seeing_card(tmp_path)), motion=ALWAYS)
@@ -112,7 +112,7 @@ async def test_the_old_one_dying_while_another_loads_is_an_ordinary_crash(
         await wait_for(lambda: frames_of(events), within_s=60, what="frames")
         first = inference.pid
         assert first is not None
-        inference.replace("the test wants it")
+        inference.replace("the test requests it")
         os.kill(first, 9)
         await wait_for(lambda: restarts("crashed") == crashed + 1, within_s=60, what="the crash")
         seen = len(frames_of(events))

@@ -1,4 +1,4 @@
-"""What a layout returns, and how it complains about tensors that do not fit the card."""
+"""The interface of layouts, and the error for tensors that do not fit the card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Boxes of a whole batch at or above the least score, before suppression; row k is one box."""
+    """Boxes of a whole batch with at least the least score, before NMS; row k is one box."""
 
     picture: Ints
     """[K]: which picture of the batch."""
@@ -29,19 +29,19 @@ class Candidates:
 
 
 class Layout(Protocol):
-    """Reads one family of models; knows shapes, not files or sessions."""
+    """Decodes the output of one family of models; knows shapes, not files or sessions."""
 
     @property
     def overlapping(self) -> bool:
-        """Whether one object may yield several boxes, so that suppression is needed."""
+        """Whether one object may have several boxes, so that NMS is needed."""
 
     @property
     def extra_inputs(self) -> Sequence[str]:
-        """Names of inputs beside the pictures."""
+        """Names of inputs other than the pictures."""
 
     @property
     def outputs(self) -> Sequence[str]:
-        """Names of the outputs that must be there; empty: the first output, whatever its name."""
+        """Names of the outputs that the model must have; empty: the first output."""
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
         """Return the values of the extra inputs for a batch."""
@@ -50,14 +50,14 @@ class Layout(Protocol):
         """Return the candidates; raises ModelError when a tensor does not fit the card."""
 
 
-def only(tensors: Tensors, name: str | None) -> tuple[str, Floats]:
-    """Return the named output, or the first; float16 becomes float32."""
+def output_of(tensors: Tensors, name: str | None) -> tuple[str, Floats]:
+    """Return the output of this name, or the first one; float16 becomes float32."""
     chosen = name or next(iter(tensors))
     return chosen, tensors[chosen].astype(np.float32, copy=False)
 
 
 def misfit(name: str, expected: str, found: Sequence[int], layout: str) -> ModelError:
-    """Return the error for an output of another shape than the layout has."""
+    """Return the error for an output whose shape does not fit the layout."""
     return ModelError(
         f"Output {name!r}: layout {layout} expects {expected}, the model gives {list(found)}. "
         "Correct the card's output, input size or labels."
@@ -81,7 +81,7 @@ def best_class(
         picture.astype(np.int64),
         boxes[picture, cell],
         scores[picture, cell],
-        # Of the few that score enough: to look for the class of every cell takes far longer.
+        # Only for the few that score enough: the class of every cell would take far longer.
         class_scores[picture, cell].argmax(axis=-1).astype(np.int64),
     )
 

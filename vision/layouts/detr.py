@@ -1,7 +1,7 @@
-"""DETR and its kin (RT-DETR, D-FINE, DEIM): a set of boxes, no suppression needed.
+"""DETR and its family (RT-DETR, D-FINE, DEIM): a set of boxes that needs no suppression.
 
-sized: the model takes the picture's size and gives labels [N, Q], boxes [N, Q, 4] in corners of
-that size, scores [N, Q]. It is told the input's size, so that boxes come in pixels of the input.
+sized: the model takes a size and gives labels [N, Q], scores [N, Q] and boxes [N, Q, 4]. The boxes
+are corners in pixels of that size; here it is the input's.
 raw: logits [N, Q, classes] and boxes [N, Q, 4], centre and size as fractions of the input.
 """
 
@@ -15,7 +15,7 @@ from vision.layouts.base import Candidates, Floats, Tensors, corners, misfit, si
 
 
 class Detr:
-    """See the module."""
+    """Decodes both forms of output."""
 
     overlapping = False
 
@@ -30,7 +30,7 @@ class Detr:
         )
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
-        """Return the input's size for each picture, where the model asks for it."""
+        """Return the input's size for each picture, where the model takes it."""
         if not self._sized:
             return {}
         size = [self._source.width, self._source.height]
@@ -38,7 +38,7 @@ class Detr:
         return {self._spec.sizes: np.tile(np.asarray(ordered, np.int64), (pictures, 1))}
 
     def decode(self, tensors: Tensors, least_score: float) -> Candidates:
-        """Return the objects whose score is enough."""
+        """Return the objects with at least the least score."""
         name = self._spec.boxes_name
         boxes = tensors[name].astype(np.float32, copy=False)
         if boxes.ndim != 3 or boxes.shape[2] != 4:

@@ -1,7 +1,7 @@
-"""Models with suppression built in.
+"""End-to-end models: non-maximum suppression (NMS) is part of the model.
 
-rows: [N, max, 6], rows of zeros fill up. four: count [N] or [N, 1], boxes [N, max, 4], scores
-[N, max], classes [N, max]. flat: [M, 7] for the whole batch, one column being the picture.
+rows: [N, max, 6], padded with rows of zeros. four: count [N] or [N, 1], boxes [N, max, 4], scores
+[N, max], classes [N, max]. flat: [M, 7] for the whole batch; one column is the picture.
 """
 
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.card import InputSpec, NmsOutput
-from vision.layouts.base import Candidates, Floats, Ints, Tensors, misfit, only
+from vision.layouts.base import Candidates, Floats, Ints, Tensors, misfit, output_of
 
 
 class EndToEnd:
-    """See the module."""
+    """Decodes all three forms of output."""
 
     overlapping = False
     extra_inputs = ()
@@ -29,14 +29,14 @@ class EndToEnd:
             self.outputs = (spec.name,) if spec.name else ()
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
-        """No input but the pictures."""
+        """Return nothing: the pictures are the only input."""
         return {}
 
     def decode(self, tensors: Tensors, least_score: float) -> Candidates:
-        """Return the model's own choice, less what scores too little."""
+        """Return the model's own boxes, without those that score too little."""
         if self._spec.form == "four":
             return self._decode_four(tensors, least_score)
-        name, raw = only(tensors, self._spec.name)
+        name, raw = output_of(tensors, self._spec.name)
         columns = len(self._spec.order)
         if self._spec.form == "flat":
             if raw.ndim != 2 or raw.shape[1] != columns:
@@ -52,7 +52,7 @@ class EndToEnd:
         column = {name: at for at, name in enumerate(self._spec.order)}
         boxes = rows[:, [column[name] for name in ("x1", "y1", "x2", "y2")]] * self._unit
         labels = rows[:, column["label"]].astype(np.int64)
-        return _chosen(picture, boxes, rows[:, column["score"]], labels, least)
+        return _candidates(picture, boxes, rows[:, column["score"]], labels, least)
 
     def _decode_four(self, tensors: Tensors, least: float) -> Candidates:
         spec = self._spec
@@ -73,11 +73,13 @@ class EndToEnd:
         scores = tensors[spec.scores].astype(np.float32, copy=False)[picture, row]
         labels = tensors[spec.classes].astype(np.int64)[picture, row]
         chosen = boxes[picture, row] * self._unit
-        return _chosen(picture.astype(np.int64), chosen, scores, labels, least)
+        return _candidates(picture.astype(np.int64), chosen, scores, labels, least)
 
 
-def _chosen(picture: Ints, boxes: Floats, scores: Floats, labels: Ints, least: float) -> Candidates:
-    # Rows that only fill up have no area; some models fill with a label of -1.
+def _candidates(
+    picture: Ints, boxes: Floats, scores: Floats, labels: Ints, least: float
+) -> Candidates:
+    # Padding rows have no area; some models pad with a label of -1.
     area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     keep = area & (scores >= least) & (labels >= 0) & (picture >= 0)
     return Candidates(picture[keep], boxes[keep], scores[keep], labels[keep])

@@ -1,4 +1,4 @@
-"""From a card to its layout."""
+"""From a model card to the layout that decodes its output."""
 
 from typing import assert_never
 
@@ -19,7 +19,7 @@ from vision.layouts.yolox import Yolox
 
 
 def layout_for(card: ModelCard) -> Layout:
-    """Return the reader of the card's output."""
+    """Return the layout of the card's output."""
     source, classes = card.input, len(card.names)
     match card.output:
         case FastestDetOutput() as spec:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.card import FastestDetOutput, InputSpec
-from vision.layouts.base import Candidates, Tensors, best_class, corners, misfit, only, sigmoid
+from vision.layouts.base import Candidates, Tensors, best_class, corners, misfit, output_of, sigmoid
 
 
 class FastestDet:
-    """See the module."""
+    """Decodes the grid."""
 
     overlapping = True
     extra_inputs = ()
@@ -25,12 +25,12 @@ class FastestDet:
         self.outputs = (spec.name,) if spec.name else ()
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
-        """No input but the pictures."""
+        """Return nothing: the pictures are the only input."""
         return {}
 
     def decode(self, tensors: Tensors, least_score: float) -> Candidates:
         """Return one candidate for each cell whose best class scores enough."""
-        name, raw = only(tensors, self._spec.name)
+        name, raw = output_of(tensors, self._spec.name)
         channels = 5 + self._classes
         if raw.ndim != 4 or raw.shape[1] != channels:
             expected = f"[N, {channels}, rows, columns] (5 + {self._classes} labels)"
@@ -43,7 +43,7 @@ class FastestDet:
             sigmoid(raw[:, 3]) * self._source.width,
             sigmoid(raw[:, 4]) * self._source.height,
         )
-        # objectness^0.6 * class^0.4 = (objectness^1.5 * class)^0.4: powers of the few that count.
+        # objectness^0.6 * class^0.4 = (objectness^1.5 * class)^0.4: so only few need the power 0.4.
         objectness = np.clip(raw[:, 0], 0, 1) ** np.float32(1.5)
         scores = np.clip(raw[:, 5:], 0, 1)
         cells = rows * columns

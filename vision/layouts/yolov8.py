@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.card import InputSpec, Yolov8Output
-from vision.layouts.base import Candidates, Tensors, best_class, corners, misfit, only
+from vision.layouts.base import Candidates, Tensors, best_class, corners, misfit, output_of
 
 
 class Yolov8:
-    """See the module."""
+    """Decodes the cells."""
 
     overlapping = True
     extra_inputs = ()
@@ -23,12 +23,12 @@ class Yolov8:
         self._down = np.float32(source.height if fractions else 1)
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
-        """No input but the pictures."""
+        """Return nothing: the pictures are the only input."""
         return {}
 
     def decode(self, tensors: Tensors, least_score: float) -> Candidates:
         """Return one candidate for each cell whose best class scores enough."""
-        name, raw = only(tensors, self._spec.name)
+        name, raw = output_of(tensors, self._spec.name)
         columns = 4 + self._classes
         axis = 2 if self._spec.transposed else 1
         if raw.ndim != 3 or raw.shape[axis] != columns:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.card import InputSpec, YoloxOutput
-from vision.layouts.base import Candidates, Floats, Tensors, best_class, corners, misfit, only
+from vision.layouts.base import Candidates, Floats, Tensors, best_class, corners, misfit, output_of
 
 
 class Yolox:
-    """See the module."""
+    """Decodes the cells of all grids."""
 
     overlapping = True
     extra_inputs = ()
@@ -32,12 +32,12 @@ class Yolox:
         self._strides: Floats = np.concatenate(strides)
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
-        """No input but the pictures."""
+        """Return nothing: the pictures are the only input."""
         return {}
 
     def decode(self, tensors: Tensors, least_score: float) -> Candidates:
         """Return one candidate for each cell whose best class scores enough."""
-        name, raw = only(tensors, self._spec.name)
+        name, raw = output_of(tensors, self._spec.name)
         columns = 5 + self._classes
         cells = None if self._spec.decoded else len(self._cells)
         if raw.ndim != 3 or raw.shape[2] != columns or cells not in (None, raw.shape[1]):
@@ -47,7 +47,7 @@ class Yolox:
         centre, size = raw[..., 0:2], raw[..., 2:4]
         if not self._spec.decoded:
             centre = (centre + self._cells) * self._strides
-            # A size beyond e^20 strides is no box; the bound keeps exp from overflowing.
+            # Larger than e^20 strides cannot be a box; the bound keeps exp from overflowing.
             size = np.exp(np.minimum(size, 20)) * self._strides
         boxes = corners(centre[..., 0], centre[..., 1], size[..., 0], size[..., 1])
         return best_class(raw[..., 5:], boxes, least_score, raw[..., 4])

@@ -18,7 +18,7 @@ START_MS = 1_760_000_000_000
 
 
 def at_ms_of(pts: int) -> int:
-    """Return a time that no computation but a look-up could give: each pts has its own jitter."""
+    """Return a time with a jitter of its own for each pts, so that it cannot be computed."""
     return START_MS + pts // 90 + (pts // 90 * 7919) % 13
 
 
@@ -40,9 +40,9 @@ class Clip:
         return shown[-1] - shown[0] + (shown[1] - shown[0])
 
     def encoded(
-        self, *, run: str = RUN, offset: int = 0, fresh: bool = False
+        self, *, run: str = RUN, offset: int = 0, discontinuity: bool = False
     ) -> Iterator[EncodedPacket]:
-        """Yield what the decoder takes; only the first packet may be `fresh`."""
+        """Yield the decoder's packets; only the first may be a discontinuity."""
         for index, (data, pts, keyframe) in enumerate(self.packets):
             yield EncodedPacket(
                 run,
@@ -52,15 +52,17 @@ class Clip:
                 keyframe,
                 self.codec,
                 self.extradata,
-                fresh and index == 0,
+                discontinuity and index == 0,
             )
 
-    def offer(self, feed: FrameQueue, index: int, *, offset: int = 0, run: str = RUN) -> bool:
-        """Offer one packet to a feed."""
+    def offer(self, frames: FrameQueue, index: int, *, offset: int = 0, run: str = RUN) -> bool:
+        """Offer one packet to a queue."""
         data, pts, keyframe = self.packets[index]
         pts += offset
         parameters = CodecParameters(self.codec, self.extradata, self.width, self.height)
-        return feed.offer(EncodedFrame(CAMERA, run, data, pts, at_ms_of(pts), keyframe, parameters))
+        return frames.offer(
+            EncodedFrame(CAMERA, run, data, pts, at_ms_of(pts), keyframe, parameters)
+        )
 
 
 def read_clip(path: Path) -> Clip:

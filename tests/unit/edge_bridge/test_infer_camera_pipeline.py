@@ -1,4 +1,4 @@
-"""One camera before and behind the detector: what is looked at, and what is told."""
+"""One camera before and after the detector: what is analysed, and what is reported."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from edge_bridge.config.inference import (
     TrackingConfig,
 )
 from edge_bridge.inference.camera_pipeline import CameraPipeline, SampledFrame
+from edge_bridge.inference.camera_report import CameraReport
 from edge_bridge.inference.decode import EncodedPacket
 from edge_bridge.inference.outcome_counts import OutcomeCounts
 from edge_bridge.inference.rate_control import RateController
-from edge_bridge.inference.report import CameraReport
 from tests.footage import write_clip
 from tests.unit.edge_bridge.encoded_frames import (
     CAMERA,
@@ -32,54 +32,58 @@ from tests.unit.edge_bridge.encoded_frames import (
 )
 from vision.detector import DetectedObject
 
-TALLY = OutcomeCounts()
+OUTCOMES = OutcomeCounts()
 
 
-def as_it_is(width: int, height: int) -> tuple[int, int]:
+def unscaled(width: int, height: int) -> tuple[int, int]:
     return width, height
 
 
-def eye_of(config: InferenceConfig | None = None, privacy: Sequence[Mask] = ()) -> CameraPipeline:
-    return CameraPipeline(CAMERA, config or InferenceConfig(), privacy, TALLY, as_it_is)
+def pipeline_of(
+    config: InferenceConfig | None = None, privacy: Sequence[Mask] = ()
+) -> CameraPipeline:
+    return CameraPipeline(CAMERA, config or InferenceConfig(), privacy, OUTCOMES, unscaled)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> None:
-    TALLY.take()
+    OUTCOMES.take()
 
 
 def counted() -> dict[str, int]:
-    return TALLY.take().get(CAMERA, {})
+    return OUTCOMES.take().get(CAMERA, {})
 
 
-def test_the_eye_samples_and_counts(tmp_path: Path) -> None:
-    """4 s at 25 fps, looked at 5 times a second; every picture differs, so all is motion."""
+def test_it_samples_and_counts(tmp_path: Path) -> None:
+    """4 s at 25 fps, sampled 5 times a second; every picture differs, so all is motion."""
     clip = read_clip(write_clip(tmp_path / "clip.mkv", 100, b_frames=2))
-    eye, pace = eye_of(), RateController(5)
-    samples = [sample for packet in clip.encoded() for sample in eye.take(packet, pace)]
+    pipeline, rate = pipeline_of(), RateController(5)
+    samples = [sample for packet in clip.encoded() for sample in pipeline.process(packet, rate)]
     assert [sample.pts for sample in samples] == [i * 18_000 for i in range(len(samples))]
     assert len(samples) >= 19
     assert all(sample.at_ms == at_ms_of(sample.pts) for sample in samples)
     assert samples[0].picture.shape == (128, 192, 3)
-    assert eye.preparing_s > 0
+    assert pipeline.preparing_s > 0
 
 
-def test_of_keyframes_only_nothing_else_is_decoded(tmp_path: Path) -> None:
-    """A keyframe a second; looking five times a second is then not possible."""
+def test_with_keyframes_only_nothing_else_is_decoded(tmp_path: Path) -> None:
+    """One keyframe a second: so five samples a second are not possible."""
     clip = read_clip(write_clip(tmp_path / "clip.mkv", 100, gop=25, b_frames=2))
-    eye = eye_of(InferenceConfig(keyframes_only=True))
-    samples = [s for packet in clip.encoded() for s in eye.take(packet, RateController(5))]
+    pipeline = pipeline_of(InferenceConfig(keyframes_only=True))
+    samples = [s for packet in clip.encoded() for s in pipeline.process(packet, RateController(5))]
     shown = [pts for _, pts, keyframe in clip.packets if keyframe]
     assert [sample.pts for sample in samples] == shown
     assert len(shown) == 4
 
 
-def test_what_is_hidden_is_black_before_anybody_looks(tmp_path: Path) -> None:
+def test_masks_are_black_before_any_analysis(tmp_path: Path) -> None:
     clip = read_clip(write_clip(tmp_path / "clip.mkv", 50))
     left_half = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
-    bare = [s for p in clip.encoded() for s in eye_of().take(p, RateController(5))]
+    bare = [s for p in clip.encoded() for s in pipeline_of().process(p, RateController(5))]
     hidden = [
-        s for p in clip.encoded() for s in eye_of(privacy=[left_half]).take(p, RateController(5))
+        s
+        for p in clip.encoded()
+        for s in pipeline_of(privacy=[left_half]).process(p, RateController(5))
     ]
     assert hidden
     assert all(not sample.picture[:, :96].any() for sample in hidden)
@@ -110,25 +114,25 @@ def restless_left(tmp_path_factory: pytest.TempPathFactory) -> list[EncodedPacke
     return list(read_clip(path).encoded())
 
 
-def looked(
+def analysed(
     packets: list[EncodedPacket], privacy: Sequence[Mask] = (), **motion: object
 ) -> list[SampledFrame]:
-    """Return what is looked at, without any look now and then, at 70 x 90 pixels."""
+    """Return what is analysed, only on motion, at 70 x 90 pixels."""
     config = InferenceConfig.model_validate({"motion": {"still_every_ms": 0, **motion}})
-    eye = CameraPipeline(CAMERA, config, privacy, TALLY, lambda width, height: (70, 90))
-    pace = RateController(5)
-    return [sample for packet in packets for sample in eye.take(packet, pace)]
+    pipeline = CameraPipeline(CAMERA, config, privacy, OUTCOMES, lambda width, height: (70, 90))
+    rate = RateController(5)
+    return [sample for packet in packets for sample in pipeline.process(packet, rate)]
 
 
 WARMING_UP = range(14, 19)
 """Pictures of 3 s, in which the gate is open."""
 
 
-def test_what_is_hidden_stays_black_at_the_models_size_and_cannot_move(
+def test_masks_stay_black_at_the_models_size_and_show_no_motion(
     restless_left: list[EncodedPacket],
 ) -> None:
-    assert len(looked(restless_left)) >= 48
-    hidden = looked(restless_left, [LEFT_HALF])
+    assert len(analysed(restless_left)) >= 48
+    hidden = analysed(restless_left, [LEFT_HALF])
     assert len(hidden) in WARMING_UP
     for sample in hidden:
         assert sample.picture.shape == (90, 70, 3)
@@ -137,24 +141,24 @@ def test_what_is_hidden_stays_black_at_the_models_size_and_cannot_move(
         assert (sample.picture[:, 38:] > 100).all()
 
 
-def test_motion_masks_are_each_cameras_own_and_hide_nothing(
+def test_motion_masks_belong_to_one_camera_and_hide_nothing(
     restless_left: list[EncodedPacket],
 ) -> None:
-    masked = looked(restless_left, masks={CAMERA: [LEFT_HALF]})
+    masked = analysed(restless_left, masks={CAMERA: [LEFT_HALF]})
     assert len(masked) in WARMING_UP
     assert any(sample.picture[:, :34].mean() > 50 for sample in masked)
-    assert len(looked(restless_left, masks={"acme/north/gate": [LEFT_HALF]})) >= 48
+    assert len(analysed(restless_left, masks={"acme/north/gate": [LEFT_HALF]})) >= 48
 
 
 def test_behind_it_only_decodes(tmp_path: Path) -> None:
     clip = read_clip(write_clip(tmp_path / "clip.mkv", 50))
-    eye, pace = eye_of(), RateController(5)
-    pace.arrived(CAMERA, 10)
-    assert [s for packet in clip.encoded() for s in eye.take(packet, pace)] == []
+    pipeline, rate = pipeline_of(), RateController(5)
+    rate.packet_arrived(CAMERA, 10)
+    assert [s for packet in clip.encoded() for s in pipeline.process(packet, rate)] == []
     assert counted()["behind"] >= 6
 
 
-def test_without_motion_it_still_looks_now_and_then(tmp_path: Path) -> None:
+def test_without_motion_it_analyses_a_frame_now_and_then(tmp_path: Path) -> None:
     """One still picture for 40 s: 3 s of warming up, then once in 5 s."""
     path = tmp_path / "still.mkv"
     with av.open(str(path), "w") as out:
@@ -165,8 +169,10 @@ def test_without_motion_it_still_looks_now_and_then(tmp_path: Path) -> None:
             picture.pts, picture.time_base = number, Fraction(1, 5)
             out.mux(video.encode(picture))
         out.mux(video.encode(None))
-    eye, pace = eye_of(), RateController(5)
-    times = [s.at_ms - START_MS for p in read_clip(path).encoded() for s in eye.take(p, pace)]
+    pipeline, rate = pipeline_of(), RateController(5)
+    times = [
+        s.at_ms - START_MS for p in read_clip(path).encoded() for s in pipeline.process(p, rate)
+    ]
     late = [at for at in times if at > 3_500]
     assert len(times) - len(late) >= 14
     assert 6 <= len(late) <= 8
@@ -177,13 +183,13 @@ def test_without_motion_it_still_looks_now_and_then(tmp_path: Path) -> None:
 # --- the report
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
-STANDING = DetectedObject("person", 0.9, (0.1, 0.2, 0.3, 0.4))
+PERSON = DetectedObject("person", 0.9, (0.1, 0.2, 0.3, 0.4))
 
 
 def reported(
     report: CameraReport, at_ms: int, found: list[DetectedObject], run: str = RUN
 ) -> list[str | None] | None:
-    """Return the tracks of the reported objects, None where nothing is reported."""
+    """Return the tracks of the reported objects; None: nothing is reported."""
     sample = SampledFrame(CAMERA, run, at_ms * 90, START_MS + at_ms, PICTURE, 1.0)
     frame = report.frame(sample, found)
     if frame is None:
@@ -192,46 +198,46 @@ def reported(
     return [found.track for found in DetectionFrame.model_validate(frame).objects]
 
 
-def test_objects_are_always_reported_and_emptiness_once_a_second() -> None:
+def test_objects_are_always_reported_and_empty_frames_once_a_second() -> None:
     report = CameraReport(TrackingConfig(enabled=False), StationaryConfig())
 
-    def told(at_ms: int, found: list[DetectedObject]) -> bool:
+    def is_reported(at_ms: int, found: list[DetectedObject]) -> bool:
         return reported(report, at_ms, found) is not None
 
     #        objects  0    200  400 │ none 600   800    1000   1600 │ objects  1800 │ none 2000
-    assert [told(at, [STANDING]) for at in (0, 200, 400)] == [True] * 3
-    assert [told(at, []) for at in (600, 800, 1000, 1600)] == [True, False, False, True]
-    assert told(1_800, [STANDING])
-    assert told(2_000, [])
-    assert reported(report, 2_200, [STANDING]) == [None]
+    assert [is_reported(at, [PERSON]) for at in (0, 200, 400)] == [True] * 3
+    assert [is_reported(at, []) for at in (600, 800, 1000, 1600)] == [True, False, False, True]
+    assert is_reported(1_800, [PERSON])
+    assert is_reported(2_000, [])
+    assert reported(report, 2_200, [PERSON]) == [None]
 
 
 def test_detections_carry_their_track_until_the_run_ends() -> None:
     report = CameraReport(TrackingConfig(), StationaryConfig(enabled=False))
-    first = [reported(report, at, [STANDING]) for at in range(0, 2_000, 200)]
+    first = [reported(report, at, [PERSON]) for at in range(0, 2_000, 200)]
     assert first == [["0-0"]] * 10
-    again = [reported(report, at, [STANDING], OTHER_RUN) for at in range(3_000, 4_000, 200)]
+    again = [reported(report, at, [PERSON], OTHER_RUN) for at in range(3_000, 4_000, 200)]
     assert again == [[f"{270_000:x}-0"]] * 5
 
 
-def test_a_picture_of_nothing_but_what_stands_still_is_neither_news_nor_empty() -> None:
+def test_a_frame_of_only_stationary_objects_is_neither_new_nor_empty() -> None:
     """
     s        0 1 2 3 4 5      13          20 21
-    parked   ■ ■ ■ ■ · · ···  ■  · · · ·        gone: told as empty at once
+    parked   ■ ■ ■ ■ · · ···  ■  · · · ·        gone: reported as empty at once
     passing                       ■ (16)
     """
     parked = DetectedObject("car", 0.9, (0.5, 0.5, 0.3, 0.3))
     passing = DetectedObject("person", 0.9, (0.1, 0.1, 0.1, 0.2))
     report = CameraReport(TrackingConfig(), StationaryConfig(after_ms=3_000, every_ms=10_000))
-    told = {}
+    frames = {}
     for s in range(20):
         frame = reported(report, s * 1_000, [parked, passing] if s == 16 else [parked])
         if frame is not None:
-            told[s] = frame
+            frames[s] = frame
     parked_name = "0-0"
-    assert {s: names for s, names in told.items() if s != 16} == {
+    assert {s: names for s, names in frames.items() if s != 16} == {
         s: [parked_name] for s in (0, 1, 2, 3, 13)
     }
-    assert len(told[16]) == 1
-    assert told[16] != [parked_name]
+    assert len(frames[16]) == 1
+    assert frames[16] != [parked_name]
     assert reported(report, 20_000, []) == []

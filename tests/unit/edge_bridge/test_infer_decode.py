@@ -1,4 +1,4 @@
-"""The decoder gives every picture the exact times of the packet it came from."""
+"""The decoder gives every frame the exact times of the packet it came from."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,7 +21,7 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     write_clip(path, 60, fps=FPS, gop=12, codec=codec, b_frames=b_frames)
     read = read_clip(path)
     shown = [pts for _, pts, _ in read.packets]
-    assert (shown != sorted(shown)) == bool(b_frames), "the clip is not what the test needs"
+    assert (shown != sorted(shown)) == bool(b_frames), "the clip does not fit the test"
     return read
 
 
@@ -40,7 +40,7 @@ def test_every_picture_keeps_its_own_times(clip: Clip) -> None:
     decoder = CameraDecoder(CAMERA)
     far = 90_000 * 86_400 * 30  # a run of a month, far beyond 33 bits
     seen = decode(decoder, clip.encoded(offset=far))
-    assert len(seen) >= 55, "a decoder holds only a few pictures back"
+    assert len(seen) >= 55, "a decoder keeps only a few frames"
     for run, number, pts, at_ms in seen:
         assert run == RUN
         assert pts == far + number * TICK
@@ -49,7 +49,7 @@ def test_every_picture_keeps_its_own_times(clip: Clip) -> None:
     assert decoder.broken == 0
 
 
-def test_a_new_run_first_gives_what_the_old_one_held_back(clip: Clip) -> None:
+def test_a_new_run_first_gives_the_last_frames_of_the_old_one(clip: Clip) -> None:
     decoder = CameraDecoder(CAMERA)
     seen = decode(decoder, [*clip.encoded(), *clip.encoded(run=OTHER_RUN, offset=7)])
     old = [number for run, number, _, _ in seen if run == RUN]
@@ -59,12 +59,12 @@ def test_a_new_run_first_gives_what_the_old_one_held_back(clip: Clip) -> None:
     assert len(new) >= 55
 
 
-def test_after_a_hole_it_goes_on_at_the_next_keyframe(clip: Clip) -> None:
-    """K0 … p20 │ hole │ p31 … p35: useless │ K36 …"""
+def test_after_a_gap_it_continues_at_the_next_keyframe(clip: Clip) -> None:
+    """K0 … p20 │ gap │ p31 … p35: useless │ K36 …"""
     packets = list(clip.encoded())
     keyframes = [i for i, packet in enumerate(packets) if packet.keyframe]
     resume = next(i for i in keyframes if i > 30)
-    after = [replace(packets[resume - 5], fresh=True), *packets[resume - 4 :]]
+    after = [replace(packets[resume - 5], discontinuity=True), *packets[resume - 4 :]]
     decoder = CameraDecoder(CAMERA)
     before = decode(decoder, packets[:20])
     assert before
@@ -74,11 +74,11 @@ def test_after_a_hole_it_goes_on_at_the_next_keyframe(clip: Clip) -> None:
     tail = [number for number in numbers if number >= 36]
     assert tail == list(range(36, 36 + len(tail)))
     assert len(tail) >= 20
-    # What it still held of the time before the hole may come; nothing from within.
+    # Frames from before the gap may still come; none from within.
     assert all(number < 22 for number in numbers if number < 36)
 
 
-def test_broken_bytes_cost_no_more_than_their_group(clip: Clip) -> None:
+def test_broken_bytes_cost_only_their_gop(clip: Clip) -> None:
     packets = list(clip.encoded())
     keyframes = [i for i, packet in enumerate(packets) if packet.keyframe]
     first = keyframes[1]
@@ -99,7 +99,7 @@ def test_it_waits_for_a_keyframe(clip: Clip) -> None:
     assert decode(decoder, packets[resume:])[0][1] == 12
 
 
-def test_a_codec_nobody_knows_is_named(clip: Clip) -> None:
+def test_an_unknown_codec_is_named(clip: Clip) -> None:
     packet = replace(next(clip.encoded()), codec="nonsense")
     with pytest.raises(MediaError, match="has no decoder for 'nonsense'; set the camera to H"):
         list(CameraDecoder(CAMERA).decode(packet))

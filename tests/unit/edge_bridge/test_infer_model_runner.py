@@ -1,4 +1,4 @@
-"""The model's own threads: batches, bounds, faults."""
+"""The model's threads: batches, bounds, errors."""
 
 import threading
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ from tests.waiting import wait_for
 from vision.detector import BgrImage, DetectedObject
 from vision.onnx_detector import load
 
-TALLY = OutcomeCounts()
+OUTCOMES = OutcomeCounts()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> None:
-    TALLY.take()
+    OUTCOMES.take()
 
 
 def counted() -> dict[str, int]:
-    return TALLY.take().get(CAMERA, {})
+    return OUTCOMES.take().get(CAMERA, {})
 
 
 class Slow:
-    """A detector that waits for a word before each look."""
+    """A detector that waits for `go` before each batch."""
 
     model, model_version, provider, batch = "slow", "1", "test", 4
 
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)
-        self.looks: list[int] = []
+        self.batches: list[int] = []
 
-    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
         return width, height
 
     def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
-        self.looks.append(len(pictures))
+        self.batches.append(len(pictures))
         assert self.go.acquire(timeout=60)
         if not pictures[0].any():
             raise ModelError("The model is broken.")
@@ -50,35 +50,35 @@ class Slow:
 
 
 class Stepwise:
-    """A detector whose model and whose reading each wait for a word."""
+    """A staged detector; its model and its postprocessing wait for a permission each time."""
 
     model, model_version, provider, batch = "stepwise", "1", "test", 1
 
     def __init__(self) -> None:
-        self.may_compute, self.may_read = threading.Semaphore(0), threading.Semaphore(0)
-        self.prepared, self.computing, self.reading = 0, 0, 0
+        self.may_infer, self.may_postprocess = threading.Semaphore(0), threading.Semaphore(0)
+        self.preprocessed, self.inferring, self.postprocessing = 0, 0, 0
 
-    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
         return width, height
 
     def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
-        return self.read(self.compute(self.prepare(pictures)))
+        return self.postprocess(self.infer(self.preprocess(pictures)))
 
-    def prepare(self, pictures: Sequence[BgrImage]) -> Sequence[BgrImage]:
-        self.prepared += 1
+    def preprocess(self, pictures: Sequence[BgrImage]) -> Sequence[BgrImage]:
+        self.preprocessed += 1
         return pictures
 
-    def compute(self, prepared: Sequence[BgrImage]) -> Sequence[BgrImage]:
-        self.computing += 1
-        assert self.may_compute.acquire(timeout=60)
-        if not prepared[0].any():
+    def infer(self, preprocessed: Sequence[BgrImage]) -> Sequence[BgrImage]:
+        self.inferring += 1
+        assert self.may_infer.acquire(timeout=60)
+        if not preprocessed[0].any():
             raise ModelError("The model is broken.")
-        return prepared
+        return preprocessed
 
-    def read(self, computed: Sequence[BgrImage]) -> list[list[DetectedObject]]:
-        self.reading += 1
-        assert self.may_read.acquire(timeout=60)
-        return [[] for _ in computed]
+    def postprocess(self, output: Sequence[BgrImage]) -> list[list[DetectedObject]]:
+        self.postprocessing += 1
+        assert self.may_postprocess.acquire(timeout=60)
+        return [[] for _ in output]
 
 
 def picture_of(number: int) -> SampledFrame:
@@ -87,127 +87,139 @@ def picture_of(number: int) -> SampledFrame:
     )
 
 
-async def test_a_batch_is_what_waits_and_the_oldest_go_when_too_many_do() -> None:
+async def test_a_batch_is_what_waits_and_the_oldest_are_dropped() -> None:
     detector, seen = Slow(), []
-    tell = lambda samples, found: seen.append([s.pts for s in samples])  # noqa: E731
-    looker = BatchRunner(detector, tell, TALLY, batch=8, batch_s=0.02)
-    looker.offer(picture_of(0))
-    await wait_for(lambda: detector.looks, within_s=30, what="the first look: nobody else came")
+    report = lambda samples, found: seen.append([s.pts for s in samples])  # noqa: E731
+    runner = BatchRunner(detector, report, OUTCOMES, batch=8, batch_s=0.02)
+    runner.offer(picture_of(0))
+    await wait_for(
+        lambda: detector.batches, within_s=30, what="the first batch: no other frame came"
+    )
     for number in range(1, MAX_WAITING + 4):
-        looker.offer(picture_of(number))
-    assert looker.stuck_s > 0
-    assert looker.lag_s > 0
+        runner.offer(picture_of(number))
+    assert runner.busy_s > 0
+    assert runner.lag_s > 0
     detector.go.release(1_000)
     await wait_for(lambda: sum(map(len, seen)) == MAX_WAITING + 1, within_s=30, what="all seen")
     assert [pts for batch in seen for pts in batch] == [0, *range(4, MAX_WAITING + 4)]
-    assert detector.looks == [1, *[4] * (MAX_WAITING // 4)]
+    assert detector.batches == [1, *[4] * (MAX_WAITING // 4)]
     assert counted() == {"behind": 3}
-    assert looker.spent_s() > 0
-    looker.finish(30)
+    assert runner.spent_s() > 0
+    runner.finish(30)
 
 
-async def test_what_waits_is_still_looked_at_when_no_more_comes() -> None:
+async def test_what_waits_is_analysed_when_no_more_comes() -> None:
     detector, seen = Slow(), []
-    looker = BatchRunner(
-        detector, lambda samples, _: seen.extend(s.pts for s in samples), TALLY,
+    runner = BatchRunner(
+        detector, lambda samples, _: seen.extend(s.pts for s in samples), OUTCOMES,
         batch=4, batch_s=60,
     )  # fmt: skip
-    looker.offer(picture_of(1))
-    looker.offer(picture_of(2))
-    assert not detector.looks  # it would wait a minute for two more
+    runner.offer(picture_of(1))
+    runner.offer(picture_of(2))
+    assert not detector.batches  # it would wait a minute for two more
     detector.go.release(10)
-    looker.finish(30)
+    runner.finish(30)
     assert seen == [1, 2]
-    assert looker.fault is None
+    assert runner.error is None
 
 
-async def test_batches_prepared_ahead_keep_their_pictures_apart(tmp_path: Path) -> None:
-    """Each picture's score is its brightness: one that got another's buffer would be found out."""
+async def test_batches_preprocessed_ahead_do_not_mix_their_pictures(tmp_path: Path) -> None:
+    """Each picture's score is its brightness: one in a wrong buffer would have a wrong score."""
     write_seeing(tmp_path / "model.onnx")
     spec = {"width": 64, "height": 64, "scale": 1 / 255, "resize": "stretch"}
     changes = {"input": spec, "thresholds": {"score": 0.01}}
     detector = load(write_card(tmp_path, {"layout": "yolov8"}, **changes), batch=3)
     seen: list[tuple[int, float]] = []
 
-    def tell(samples: list[SampledFrame], found: list[list[DetectedObject]]) -> None:
+    def report(samples: list[SampledFrame], found: list[list[DetectedObject]]) -> None:
         for sample, several in zip(samples, found, strict=True):
             seen.append((sample.pts, several[0].score))
 
-    looker = BatchRunner(detector, tell, TALLY, batch=3, batch_s=0.001)
+    runner = BatchRunner(detector, report, OUTCOMES, batch=3, batch_s=0.001)
     for number in range(200):
-        await wait_for(lambda: looker.waiting < 9, within_s=30, what="room")
+        await wait_for(lambda: runner.waiting < 9, within_s=30, what="room")
         shown = np.full((64, 64, 3), 20 + number, np.uint8)
-        looker.offer(SampledFrame(CAMERA, RUN, number, START_MS + number, shown, 1))
-    looker.finish(30)
+        runner.offer(SampledFrame(CAMERA, RUN, number, START_MS + number, shown, 1))
+    runner.finish(30)
     assert [pts for pts, _ in seen] == list(range(200))
     assert all(score == pytest.approx((20 + pts) / 255, abs=0.002) for pts, score in seen)
 
 
-async def test_a_model_that_fails_ends_the_thread_and_says_so() -> None:
+async def test_a_model_that_fails_ends_the_threads_with_an_error() -> None:
     detector = Slow()
-    looker = BatchRunner(detector, lambda *_: None, TALLY, batch=4, batch_s=0)
+    runner = BatchRunner(detector, lambda *_: None, OUTCOMES, batch=4, batch_s=0)
     detector.go.release(10)
-    looker.offer(SampledFrame(CAMERA, RUN, 0, 0, np.zeros((8, 8, 3), np.uint8), 1))
-    await wait_for(lambda: looker.fault, within_s=30, what="the fault")
-    assert isinstance(looker.fault, ModelError)
+    runner.offer(SampledFrame(CAMERA, RUN, 0, 0, np.zeros((8, 8, 3), np.uint8), 1))
+    await wait_for(lambda: runner.error, within_s=30, what="the error")
+    assert isinstance(runner.error, ModelError)
 
 
-async def test_the_model_works_while_one_batch_is_prepared_and_another_read() -> None:
+async def test_the_model_runs_while_one_batch_is_pre_and_another_postprocessed() -> None:
     """
-    prepare  0 1 .   2          at most two that are not computed: their buffers are two
-    compute    0 .   1 2
-    read             0 .
+    preprocess   0 1 .   2      at most two that are not inferred: there are two buffers
+    infer          0 .   1 2
+    postprocess          0 .
     """
     detector, seen = Stepwise(), []
-    looker = BatchRunner(
-        detector, lambda samples, _: seen.extend(s.pts for s in samples), TALLY, batch=1, batch_s=0
+    runner = BatchRunner(
+        detector,
+        lambda samples, _: seen.extend(s.pts for s in samples),
+        OUTCOMES,
+        batch=1,
+        batch_s=0,
     )
     for number in range(10):
-        looker.offer(picture_of(number))
-    await wait_for(lambda: detector.prepared == 2, within_s=30, what="the next batch")
-    assert (detector.computing, detector.reading) == (1, 0)
-    detector.may_compute.release()
+        runner.offer(picture_of(number))
+    await wait_for(lambda: detector.preprocessed == 2, within_s=30, what="the next batch")
+    assert (detector.inferring, detector.postprocessing) == (1, 0)
+    detector.may_infer.release()
     await wait_for(
-        lambda: (detector.computing, detector.reading) == (2, 1), within_s=30, what="the second"
+        lambda: (detector.inferring, detector.postprocessing) == (2, 1),
+        within_s=30,
+        what="the second",
     )
-    # Nothing is read yet, so the model may go on for two batches, and then waits for telling.
-    detector.may_compute.release(10)
-    await wait_for(lambda: detector.computing == 4, within_s=30, what="the bound")
-    await wait_for(lambda: looker.stuck_s > 0, within_s=30, what="the model to wait")
-    assert (detector.computing, detector.reading, seen) == (4, 1, [])
-    detector.may_read.release(10)
-    looker.finish(30)
+    # Nothing is postprocessed yet: the model may run two more batches, then it waits.
+    detector.may_infer.release(10)
+    await wait_for(lambda: detector.inferring == 4, within_s=30, what="the bound")
+    await wait_for(lambda: runner.busy_s > 0, within_s=30, what="the model to wait")
+    assert (detector.inferring, detector.postprocessing, seen) == (4, 1, [])
+    detector.may_postprocess.release(10)
+    runner.finish(30)
     assert seen == list(range(10))
-    assert looker.fault is None
+    assert runner.error is None
 
 
-async def test_what_was_computed_before_a_fault_is_told() -> None:
+async def test_batches_inferred_before_an_error_are_reported() -> None:
     detector, seen = Stepwise(), []
-    looker = BatchRunner(
-        detector, lambda samples, _: seen.extend(s.pts for s in samples), TALLY, batch=1, batch_s=0
+    runner = BatchRunner(
+        detector,
+        lambda samples, _: seen.extend(s.pts for s in samples),
+        OUTCOMES,
+        batch=1,
+        batch_s=0,
     )
-    looker.offer(picture_of(0))
-    looker.offer(picture_of(1))
-    looker.offer(SampledFrame(CAMERA, RUN, 2, 0, np.zeros((8, 8, 3), np.uint8), 1))
-    detector.may_compute.release(10)
-    await wait_for(lambda: looker.fault, within_s=30, what="the fault")
-    detector.may_read.release(10)
-    looker.finish(30)
+    runner.offer(picture_of(0))
+    runner.offer(picture_of(1))
+    runner.offer(SampledFrame(CAMERA, RUN, 2, 0, np.zeros((8, 8, 3), np.uint8), 1))
+    detector.may_infer.release(10)
+    await wait_for(lambda: runner.error, within_s=30, what="the error")
+    detector.may_postprocess.release(10)
+    runner.finish(30)
     assert seen == [0, 1]
-    assert isinstance(looker.fault, ModelError)
+    assert isinstance(runner.error, ModelError)
 
 
-async def test_telling_that_fails_ends_it_without_holding_up_the_model() -> None:
+async def test_reporting_that_fails_ends_it_without_blocking_the_model() -> None:
     detector = Stepwise()
 
-    def tell(samples: list[SampledFrame], found: list[list[DetectedObject]]) -> None:
-        raise ConnectionError("nobody listens")
+    def report(samples: list[SampledFrame], found: list[list[DetectedObject]]) -> None:
+        raise ConnectionError("no one listens")
 
-    looker = BatchRunner(detector, tell, TALLY, batch=1, batch_s=0)
+    runner = BatchRunner(detector, report, OUTCOMES, batch=1, batch_s=0)
     for number in range(10):
-        looker.offer(picture_of(number))
-    detector.may_compute.release(20)
-    detector.may_read.release(20)
-    await wait_for(lambda: looker.fault, within_s=30, what="the fault")
-    looker.finish(30)
-    assert isinstance(looker.fault, ConnectionError)
+        runner.offer(picture_of(number))
+    detector.may_infer.release(20)
+    detector.may_postprocess.release(20)
+    await wait_for(lambda: runner.error, within_s=30, what="the error")
+    runner.finish(30)
+    assert isinstance(runner.error, ConnectionError)

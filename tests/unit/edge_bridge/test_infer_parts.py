@@ -17,7 +17,7 @@ from edge_bridge.config.inference import (
 )
 from edge_bridge.inference import ipc
 from edge_bridge.inference.batcher import Batcher
-from edge_bridge.inference.errors import wait_s
+from edge_bridge.inference.errors import RESTART_BACKOFF
 from tests.unit.edge_bridge.encoded_frames import CAMERA, OTHER_RUN, RUN, START_MS
 
 # --- configuration
@@ -48,20 +48,20 @@ def test_the_default_needs_no_file() -> None:
         ({"eyes": 0}, "eyes"),
     ],
 )
-def test_wrong_configuration_is_refused(given_: dict[str, object], where: str) -> None:
+def test_wrong_configuration_is_rejected(given_: dict[str, object], where: str) -> None:
     with pytest.raises(ValidationError) as raised:
         InferenceConfig.model_validate(given_)
     assert where in str(raised.value)
 
 
-def test_the_configuration_survives_the_way_to_the_worker() -> None:
+def test_the_worker_gets_the_same_configuration() -> None:
     masks = {CAMERA: [[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0)]]}
     config = InferenceConfig(motion=MotionConfig(masks=masks), rate_fps=3)
     sent = json.loads(json.dumps(config.model_dump(mode="json")))
     assert InferenceConfig.model_validate(sent) == config
 
 
-def test_a_card_counts_from_the_configurations_folder() -> None:
+def test_a_card_is_relative_to_the_configurations_folder() -> None:
     folder = Path("/etc/vigil")
     spool = Path("/var/spool/vigil")
 
@@ -77,7 +77,9 @@ def test_a_card_counts_from_the_configurations_folder() -> None:
     ("given_", "expected"),
     [({}, "/var/spool/vigil/engines"), ({"engine_cache": "e"}, "/etc/vigil/e")],
 )
-def test_engines_lie_beside_the_spool_or_where_asked(given_: dict[str, str], expected: str) -> None:
+def test_engines_are_in_the_spools_folder_or_as_configured(
+    given_: dict[str, str], expected: str
+) -> None:
     config = InferenceConfig.model_validate({"gpu": given_})
     rooted = config.rooted(Path("/etc/vigil"), Path("/var/spool/vigil"))
     assert rooted.gpu.engine_cache == Path(expected)
@@ -85,14 +87,14 @@ def test_engines_lie_beside_the_spool_or_where_asked(given_: dict[str, str], exp
     assert InferenceConfig.model_validate(sent) == rooted
 
 
-def test_one_core_at_least_stays_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_at_least_is_left_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, expected in ((1, 1), (2, 1), (4, 3), (16, 4)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)))
         assert InferenceConfig().decode_threads == expected
         assert InferenceConfig(eyes=7).decode_threads == 7
 
 
-def test_masks_go_by_the_short_or_the_whole_id() -> None:
+def test_masks_are_found_by_the_short_or_the_full_id() -> None:
     triangle = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0)]
     for name in ("door", CAMERA):
         motion = MotionConfig(masks={name: [triangle]})
@@ -110,7 +112,7 @@ def test_masks_go_by_the_short_or_the_whole_id() -> None:
     ),
     st.integers(1, 40),
 )
-def test_messages_arrive_whole_however_they_are_cut(
+def test_messages_arrive_complete_however_they_are_cut(
     messages: list[tuple[dict[str, int | str], bytes]], piece: int
 ) -> None:
     ours, theirs = socket.socketpair()
@@ -137,7 +139,7 @@ def test_messages_arrive_whole_however_they_are_cut(
         b"\x05\x00\x00\x00\x01\x00\x00\x007",
     ],
 )
-async def test_what_is_no_message_is_refused(content: bytes) -> None:
+async def test_an_invalid_message_is_rejected(content: bytes) -> None:
     reader = asyncio.StreamReader()
     reader.feed_data(content)
     reader.feed_eof()
@@ -176,15 +178,16 @@ def test_a_new_run_closes_the_batch_of_the_old_one() -> None:
     batcher.add("acme/north/gate", RUN, [frame(2)], 0)
     events = batcher.add(CAMERA, OTHER_RUN, [frame(3)], 0)
     assert [(event.camera, event.run) for event in events] == [(CAMERA, RUN)]
-    assert len(batcher.rest()) == 2
-    assert batcher.rest() == []
+    assert len(batcher.flush()) == 2
+    assert batcher.flush() == []
 
 
 # --- back-off
 
 
-def test_waits_grow_are_spread_and_are_bounded() -> None:
-    assert [wait_s(n, 0.5) for n in (1, 2, 3, 4)] == [1, 2, 4, 8]
-    assert wait_s(1, 0) == 0.5
-    assert wait_s(1, 1) == 1.5
-    assert wait_s(10_000, 0.5) == 60
+def test_restart_delays_grow_have_jitter_and_are_bounded() -> None:
+    delay_s = RESTART_BACKOFF.delay_s
+    assert [delay_s(n, 0.5) for n in (0, 1, 2, 3)] == [1, 2, 4, 8]
+    assert delay_s(0, 0) == 0.5
+    assert delay_s(0, 1) == 1.5
+    assert delay_s(10_000, 0.5) == 60

@@ -1,4 +1,4 @@
-"""How often to look: sampling by the pictures' own time, and slowing down when behind."""
+"""The sampling rate: by the frames' own time, and lower when the device is behind."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ SECOND = 90_000
 )
 def test_pictures_are_sampled_evenly(fps: int, rate: float, expected: list[int]) -> None:
     sampler = FrameSampler()
-    chosen = [i for i in range(50) if sampler.wants(i * SECOND // fps, rate)]
+    chosen = [i for i in range(50) if sampler.should_sample(i * SECOND // fps, rate)]
     assert chosen[: len(expected)] == expected
 
 
@@ -29,56 +29,56 @@ def test_pictures_are_sampled_evenly(fps: int, rate: float, expected: list[int])
 def test_the_rate_is_kept_over_time(rate: float, fps: float, start: int) -> None:
     sampler = FrameSampler()
     wanted = sum(
-        sampler.wants(start + round(i * SECOND / fps), rate) for i in range(round(60 * fps))
+        sampler.should_sample(start + round(i * SECOND / fps), rate) for i in range(round(60 * fps))
     )
     assert wanted == pytest.approx(60 * rate, rel=0.05, abs=2)
 
 
-def test_a_jump_in_time_starts_anew() -> None:
+def test_a_jump_in_time_starts_again() -> None:
     sampler = FrameSampler()
-    assert sampler.wants(10 * SECOND, 1)
-    assert not sampler.wants(10 * SECOND + 100, 1)
-    assert sampler.wants(5 * SECOND, 1)  # backwards
-    assert not sampler.wants(5 * SECOND + 100, 1)
-    assert sampler.wants(500 * SECOND, 1)  # far ahead
-    assert not sampler.wants(500 * SECOND + 100, 1)
+    assert sampler.should_sample(10 * SECOND, 1)
+    assert not sampler.should_sample(10 * SECOND + 100, 1)
+    assert sampler.should_sample(5 * SECOND, 1)  # backwards
+    assert not sampler.should_sample(5 * SECOND + 100, 1)
+    assert sampler.should_sample(500 * SECOND, 1)  # far ahead
+    assert not sampler.should_sample(500 * SECOND + 100, 1)
 
 
 def test_a_raised_rate_counts_at_once() -> None:
     sampler = FrameSampler()
-    assert sampler.wants(0, 0.1)
-    assert not sampler.wants(SECOND // 4, 2)
-    assert sampler.wants(SECOND, 2)
+    assert sampler.should_sample(0, 0.1)
+    assert not sampler.should_sample(SECOND // 4, 2)
+    assert sampler.should_sample(SECOND, 2)
 
 
 def work(
-    pace: RateController,
+    rate: RateController,
     *,
     cameras: int,
     cost_s: float,
     decoding: float,
     seconds: int,
-    looking: bool = False,
+    inference: bool = False,
 ) -> float:
-    """Let a worker prepare (or look at) pictures at that rate for a while.
+    """Simulate a worker that prepares (or infers) frames at the controlled rate.
 
     Returns the share of its thread's time that it was busy.
     """
     busy = 0.0
     for _ in range(seconds):
         for camera in range(cameras):
-            pace.arrived(f"a/b/c{camera}", 0.0)
-        looks = max(1, round(pace.rate_fps * cameras))
-        for _ in range(looks):
-            pace.sampled()
-        spent_s = looks * cost_s
-        pace.spent(
+            rate.packet_arrived(f"a/b/c{camera}", 0.0)
+        frames = max(1, round(rate.rate_fps * cameras))
+        for _ in range(frames):
+            rate.frame_sampled()
+        spent_s = frames * cost_s
+        rate.spent(
             decoding_s=decoding,
-            preparing_s=0 if looking else spent_s,
-            looking_s=spent_s if looking else 0,
+            preparing_s=0 if inference else spent_s,
+            inference_s=spent_s if inference else 0,
         )
-        busy = (0 if looking else decoding) + pace.rate_fps * cameras * cost_s
-        pace.adjust(1.0)
+        busy = (0 if inference else decoding) + rate.rate_fps * cameras * cost_s
+        rate.adjust(1.0)
     return busy
 
 
@@ -89,54 +89,54 @@ def work(
         (4, 0.28, 0.05, 0.80 / 1.12),
         (16, 0.28, 0.25, 0.60 / 4.48),
         (8, 0.02, 0.80, 0.05 / 0.16),
-        (1, 100.0, 0.0, 0.02),  # it never stops altogether
+        (1, 100.0, 0.0, 0.02),  # it never stops
     ],
 )
 def test_the_rate_is_what_the_device_can_do(
     cameras: int, cost_s: float, decoding: float, expected: float
 ) -> None:
-    pace = RateController(5)
-    busy = work(pace, cameras=cameras, cost_s=cost_s, decoding=decoding, seconds=20)
-    assert pace.rate_fps == pytest.approx(expected, rel=0.01)
+    rate = RateController(5)
+    busy = work(rate, cameras=cameras, cost_s=cost_s, decoding=decoding, seconds=20)
+    assert rate.rate_fps == pytest.approx(expected, rel=0.01)
     assert busy <= 0.86 or expected == 0.02
 
 
-def test_looking_has_a_thread_of_its_own_which_decoding_does_not_slow() -> None:
-    pace = RateController(5)
-    busy = work(pace, cameras=4, cost_s=0.28, decoding=0.8, seconds=20, looking=True)
-    assert pace.rate_fps == pytest.approx(0.85 / 1.12, rel=0.01)
+def test_decoding_does_not_slow_inference_which_has_its_own_thread() -> None:
+    rate = RateController(5)
+    busy = work(rate, cameras=4, cost_s=0.28, decoding=0.8, seconds=20, inference=True)
+    assert rate.rate_fps == pytest.approx(0.85 / 1.12, rel=0.01)
     assert busy <= 0.86
 
 
-def test_more_eyes_look_more_often() -> None:
+def test_more_decode_threads_give_a_higher_rate() -> None:
     """Two threads have 1.7 s a second: 0.8 for decoding, the rest for 16 cameras' pictures."""
-    pace = RateController(5, eyes=2)
-    work(pace, cameras=16, cost_s=0.28, decoding=0.8, seconds=20)
-    assert pace.rate_fps == pytest.approx(0.90 / 4.48, rel=0.01)
+    rate = RateController(5, decode_threads=2)
+    work(rate, cameras=16, cost_s=0.28, decoding=0.8, seconds=20)
+    assert rate.rate_fps == pytest.approx(0.90 / 4.48, rel=0.01)
 
 
 def test_it_slows_down_at_once_and_recovers_when_the_load_is_gone() -> None:
-    pace = RateController(5)
-    work(pace, cameras=4, cost_s=0.01, decoding=0.1, seconds=5)
-    assert pace.rate_fps == 5
-    work(pace, cameras=4, cost_s=0.3, decoding=0.1, seconds=3)
-    assert pace.rate_fps < 1
-    work(pace, cameras=4, cost_s=0.01, decoding=0.1, seconds=8)
-    assert pace.rate_fps == 5
+    rate = RateController(5)
+    work(rate, cameras=4, cost_s=0.01, decoding=0.1, seconds=5)
+    assert rate.rate_fps == 5
+    work(rate, cameras=4, cost_s=0.3, decoding=0.1, seconds=3)
+    assert rate.rate_fps < 1
+    work(rate, cameras=4, cost_s=0.01, decoding=0.1, seconds=8)
+    assert rate.rate_fps == 5
 
 
-def test_silence_changes_nothing() -> None:
-    pace = RateController(5)
-    work(pace, cameras=4, cost_s=0.28, decoding=0.05, seconds=9)
-    before = pace.rate_fps
+def test_no_packets_change_nothing() -> None:
+    rate = RateController(5)
+    work(rate, cameras=4, cost_s=0.28, decoding=0.05, seconds=9)
+    before = rate.rate_fps
     for _ in range(20):
-        pace.adjust(1.0)
-    assert pace.rate_fps == before
+        rate.adjust(1.0)
+    assert rate.rate_fps == before
 
 
-def test_far_behind_nothing_is_looked_at_until_caught_up() -> None:
-    pace = RateController(5)
-    pace.arrived("a/b/c", 2.5)
-    assert pace.behind
-    pace.arrived("a/b/c", 0.1)
-    assert not pace.behind
+def test_far_behind_nothing_is_analysed_until_caught_up() -> None:
+    rate = RateController(5)
+    rate.packet_arrived("a/b/c", 2.5)
+    assert rate.behind
+    rate.packet_arrived("a/b/c", 0.1)
+    assert not rate.behind

@@ -1,4 +1,4 @@
-"""The worker between its eyes and its messages: cameras share batches, and nothing else."""
+"""The worker from decoded frames to messages: cameras share batches, and nothing else."""
 
 import socket
 import threading
@@ -24,22 +24,22 @@ PICTURES = 24
 
 
 class Bright:
-    """Finds the one bright place of each picture; looks only when it is let."""
+    """Finds the one bright place of each picture; waits until `go` is set."""
 
     model, model_version, provider, batch = "bright", "1", "test", 8
 
     def __init__(self) -> None:
         self.go = threading.Event()
-        self.looks: list[list[bool]] = []
-        """Of each batch: is the bright place of each picture in its upper half?"""
+        self.batches: list[list[bool]] = []
+        """For each batch: is the bright place of each picture in its upper half?"""
 
-    def useful_size(self, width: int, height: int) -> tuple[int, int]:
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
         return width // 2, height // 2
 
     def detect(self, pictures: Sequence[BgrImage]) -> list[list[DetectedObject]]:
         assert self.go.wait(60)
         found = [self._bright(picture) for picture in pictures]
-        self.looks.append([each[0].box[1] < 0.5 for each in found])
+        self.batches.append([each[0].box[1] < 0.5 for each in found])
         return found
 
     def _bright(self, picture: BgrImage) -> list[DetectedObject]:
@@ -56,7 +56,7 @@ class Bright:
 
 
 def shown(number: int, top: int) -> av.VideoFrame:
-    """A dark picture of 200 x 120 with a bright block that walks to the right."""
+    """A dark picture of 200 x 120 with a bright block that moves to the right."""
     picture = np.full((120, 200, 3), 30, np.uint8)
     picture[top : top + 40, 4 + 6 * number : 24 + 6 * number] = 220
     return av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
@@ -72,7 +72,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 async def test_cameras_share_batches_and_each_keeps_its_own_tracks_across_them(
     ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten pictures a second of each of two cameras; the model begins when all of them wait."""
+    """Ten pictures a second of each of two cameras; the model starts when all of them wait."""
     monkeypatch.setattr(model_runner, "BEHIND_LAG_S", 600.0)
     detector = Bright()
     config = InferenceConfig.model_validate(
@@ -83,23 +83,23 @@ async def test_cameras_share_batches_and_each_keeps_its_own_tracks_across_them(
         for camera, run, top in ((HIGH, RUN, 10), (LOW, OTHER_RUN, 70)):
             at_ms = START_MS + number * 100
             decoded = DecodedFrame(run, number * 9_000, at_ms, shown(number, top))
-            sample = worker.eye(camera).see(decoded, worker.pace)
+            sample = worker.pipeline(camera).sample(decoded, worker.rate)
             assert sample is not None
             assert (sample.picture.shape, sample.aspect) == ((60, 100, 3), 200 / 120)
             worker.runner.offer(sample)
     detector.go.set()
     counted: Counter[str] = Counter()
 
-    def all_looked_at() -> bool:
-        for camera, outcomes in worker.taken().items():
+    def all_analysed() -> bool:
+        for camera, outcomes in worker.take_outcomes().items():
             counted[camera] += outcomes.get("looked", 0)
         return counted.total() == 2 * PICTURES
 
-    await wait_for(all_looked_at, within_s=30, what="all to be looked at")
+    await wait_for(all_analysed, within_s=30, what="all analysed")
     worker.runner.finish(30)
     assert counted == {HIGH: PICTURES, LOW: PICTURES}
-    assert max(len(look) for look in detector.looks) == 8
-    assert any(look.count(True) >= 2 and look.count(False) >= 2 for look in detector.looks)
+    assert max(len(batch) for batch in detector.batches) == 8
+    assert any(batch.count(True) >= 2 and batch.count(False) >= 2 for batch in detector.batches)
 
     ends[1].shutdown(socket.SHUT_WR)
     channel = WorkerChannel(ends[0])
@@ -108,12 +108,12 @@ async def test_cameras_share_batches_and_each_keeps_its_own_tracks_across_them(
         received = channel.receive(30)
         assert received is not None
         messages.append(received[0])
-    told: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    frames: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for message in messages:
         assert message["run"] == {HIGH: RUN, LOW: OTHER_RUN}[message["camera"]]
-        told[message["camera"]] += message["frames"]
+        frames[message["camera"]] += message["frames"]
     for camera, upper in ((HIGH, True), (LOW, False)):
-        assert [frame["pts"] for frame in told[camera]] == [n * 9_000 for n in range(PICTURES)]
-        objects = [frame["objects"] for frame in told[camera]]
+        assert [frame["pts"] for frame in frames[camera]] == [n * 9_000 for n in range(PICTURES)]
+        objects = [frame["objects"] for frame in frames[camera]]
         assert all(len(each) == 1 and (each[0]["box"][1] < 0.5) == upper for each in objects)
-        assert {each[0]["track"] for each in objects} == {"0-0"}, "one walker, one name"
+        assert {each[0]["track"] for each in objects} == {"0-0"}, "one person, one track"

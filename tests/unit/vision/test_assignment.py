@@ -1,4 +1,4 @@
-"""Pairs: never worse than every other way of pairing."""
+"""Pairs: no other way of pairing is better."""
 
 import itertools
 
@@ -17,42 +17,42 @@ TABLES = shapes.arrays(
 )
 
 
-def best_sum(likeness: np.ndarray) -> float:
-    """Try all ways."""
-    if likeness.shape[0] > likeness.shape[1]:
-        likeness = likeness.T
-    rows, columns = likeness.shape
-    worth = np.where(likeness >= LEAST, likeness, 0)
+def best_sum(similarity: np.ndarray) -> float:
+    """Try all ways of pairing."""
+    if similarity.shape[0] > similarity.shape[1]:
+        similarity = similarity.T
+    rows, columns = similarity.shape
+    value = np.where(similarity >= LEAST, similarity, 0)
     return max(
-        sum(float(worth[row, column]) for row, column in enumerate(order))
+        sum(float(value[row, column]) for row, column in enumerate(order))
         for order in itertools.permutations(range(columns), rows)
     )
 
 
 @given(TABLES)
-def test_no_other_pairing_is_worth_more(likeness: np.ndarray) -> None:
-    pairs = assign(likeness, LEAST)
+def test_no_other_pairing_has_a_larger_sum(similarity: np.ndarray) -> None:
+    pairs = assign(similarity, LEAST)
     assert len({row for row, _ in pairs}) == len(pairs) == len({column for _, column in pairs})
-    assert all(likeness[pair] >= LEAST for pair in pairs)
-    assert sum(float(likeness[pair]) for pair in pairs) == pytest.approx(best_sum(likeness))
+    assert all(similarity[pair] >= LEAST for pair in pairs)
+    assert sum(float(similarity[pair]) for pair in pairs) == pytest.approx(best_sum(similarity))
 
 
-def test_the_likest_pair_gives_way_where_both_then_find_a_partner() -> None:
-    likeness = np.array([[0.9, 0.8], [0.8, 0.0]])
-    assert assign(likeness, LEAST) == [(0, 1), (1, 0)]
+def test_the_most_similar_pair_is_split_where_the_sum_grows() -> None:
+    similarity = np.array([[0.9, 0.8], [0.8, 0.0]])
+    assert assign(similarity, LEAST) == [(0, 1), (1, 0)]
 
 
 @given(TABLES)
-def test_a_crowd_too_large_is_paired_likest_first(likeness: np.ndarray) -> None:
-    most, module.MAX_EXACT = module.MAX_EXACT, 0
+def test_a_component_too_large_is_paired_greedily(similarity: np.ndarray) -> None:
+    saved, module.MAX_EXACT = module.MAX_EXACT, 0
     try:
-        pairs = assign(likeness, LEAST)
+        pairs = assign(similarity, LEAST)
     finally:
-        module.MAX_EXACT = most
+        module.MAX_EXACT = saved
     assert len({row for row, _ in pairs}) == len(pairs) == len({column for _, column in pairs})
-    assert all(likeness[pair] >= LEAST for pair in pairs)
-    # Nobody is left alone beside somebody free.
-    free = np.argwhere(likeness >= LEAST)
+    assert all(similarity[pair] >= LEAST for pair in pairs)
+    # No row and column that could pair are both left without a partner.
+    free = np.argwhere(similarity >= LEAST)
     rows, columns = {r for r, _ in pairs}, {c for _, c in pairs}
     assert all(row in rows or column in columns for row, column in free)
-    assert 2 * sum(float(likeness[pair]) for pair in pairs) >= best_sum(likeness) - 1e-9
+    assert 2 * sum(float(similarity[pair]) for pair in pairs) >= best_sum(similarity) - 1e-9

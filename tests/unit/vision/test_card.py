@@ -1,4 +1,4 @@
-"""The model card: what is read, and how each fault is told."""
+"""The model card: what it contains, and the error for each mistake."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def test_a_card_names_its_file_and_labels(tmp_path: Path) -> None:
     assert card.names == tuple(LABELS)
 
 
-def test_labels_may_stand_in_a_file_beside_the_card(tmp_path: Path) -> None:
+def test_labels_may_be_in_a_file_next_to_the_card(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("person\n\n traffic light \n")
     card = ModelCard.load(write_card(tmp_path, YOLOV8, labels="names.txt"))
     assert card.names == ("person", "traffic light")
@@ -37,17 +37,17 @@ SIZE = {"width": 64, "height": 64}
         ({"output": None}, "output: Field required"),
         ({"name": "My Model"}, "name: String should match"),
         ({"input": {"width": 0, "height": 64}}, r"input\.width"),
-        ({"input": {**SIZE, "std": [1, 0, 1]}}, "std must not hold a zero"),
+        ({"input": {**SIZE, "std": [1, 0, 1]}}, "std must not contain a zero"),
         ({"input": {**SIZE, "dtype": "uint8", "scale": 0.5}}, "uint8 input takes neither"),
         ({"thresholds": {"score": 40}}, r"thresholds\.score: .*less than or equal to 1"),
         ({"labels": []}, "labels: at least one name"),
         ({"labels": "missing.txt"}, r"labels: .*missing\.txt cannot be read"),
-        ({"keep": ["persn"]}, "keep: 'persn' is not among the labels"),
+        ({"keep": ["persn"]}, "keep: 'persn' is not one of the labels"),
         ({"output": {"layout": "nms", "columns": ["x1", "y1"]}}, "columns must be an order of"),
         ({"output": {"layout": "yolox", "strides": [0]}}, "strides must be 1 or more"),
     ],
 )
-def test_each_fault_is_named(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+def test_each_mistake_is_named(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(ModelError, match=expected) as raised:
         ModelCard.load(write_card(tmp_path, **{"output": YOLOV8, **changes}))
     assert "card.yaml" in str(raised.value)
@@ -56,14 +56,14 @@ def test_each_fault_is_named(tmp_path: Path, changes: dict[str, Any], expected: 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"name: [", "is no YAML file"),
-        (b"\x08\x07\x12\xff\xfe\x00", "is no YAML file"),
+        (b"name: [", "is not a YAML file"),
+        (b"\x08\x07\x12\xff\xfe\x00", "is not a YAML file"),
         (b"- one\n- two\n", "must be a mapping"),
         (b"", "must be a mapping"),
         (b"x" * (1 << 21), "over 1 MiB"),
     ],
 )
-def test_a_file_that_is_no_card(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_a_file_that_is_not_a_card(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "card.yaml"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=expected):

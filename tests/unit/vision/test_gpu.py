@@ -1,4 +1,4 @@
-"""What CUDA and TensorRT are told; no GPU is needed to say it."""
+"""The options of CUDA and TensorRT; these tests need no GPU."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ def test_cuda_gets_its_device_and_its_bound(model: Path) -> None:
     assert "gpu_mem_limit" not in provider_options(CUDA, GpuOptions(), model)
 
 
-def test_the_cpu_is_told_nothing(model: Path) -> None:
+def test_the_cpu_gets_no_options(model: Path) -> None:
     assert (
         provider_options("CPUExecutionProvider", GpuOptions(device=1, memory_mib=64), model) == {}
     )
@@ -48,7 +48,7 @@ def test_only_the_newest_engines_are_kept_and_nothing_else_is_touched(
     tmp_path: Path, model: Path
 ) -> None:
     cache = tmp_path / "engines"
-    (cache / "of somebody else").mkdir(parents=True)
+    (cache / "of another program").mkdir(parents=True)
     paths = []
     for number in range(KEPT_ENGINES + 2):
         model.write_bytes(bytes([number]))
@@ -57,10 +57,10 @@ def test_only_the_newest_engines_are_kept_and_nothing_else_is_touched(
         (paths[-1] / "some.engine").write_bytes(b"...")
         os.utime(paths[-1], (1_000 + number, 1_000 + number))
     assert [path.is_dir() for path in paths] == [False] * 2 + [True] * KEPT_ENGINES
-    assert (cache / "of somebody else").is_dir()
+    assert (cache / "of another program").is_dir()
 
 
-def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(
+def test_a_folder_that_cannot_be_written_stops_nothing(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")

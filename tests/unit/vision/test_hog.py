@@ -29,25 +29,25 @@ def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return shared / (one[2] * one[3] + other[2] * other[3] - shared)
 
 
-# People as they stand in three frames, measured by eye, in pixels of 768 x 576: x, y, w, h.
+# People in three frames, measured by eye, in pixels of 768 x 576: x, y, w, h.
 # Those half hidden or smaller than 60 pixels are left out.
-STANDING = {
+UPRIGHT = {
     0: [(254, 218, 26, 92), (502, 156, 25, 78), (643, 228, 45, 96)],
     80: [(257, 174, 24, 72), (375, 180, 28, 80), (565, 190, 33, 95)],
     240: [(40, 177, 22, 70), (234, 156, 30, 76), (447, 250, 32, 104), (615, 198, 26, 80)],
 }
 
 
-@pytest.mark.parametrize("number", STANDING)
+@pytest.mark.parametrize("number", UPRIGHT)
 def test_boxes_sit_on_the_people(number: int) -> None:
     found = HogPeopleDetector().detect(frames(number))[0]
     assert {one.label for one in found} == {"person"}
     assert all(0.5 < one.score <= 1 for one in found)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-    for x, y, w, h in STANDING[number]:
+    for x, y, w, h in UPRIGHT[number]:
         person = (x / 768, y / 576, w / 768, h / 576)
         best = max(overlap(person, one.box) for one in found)
-        assert best > 0.45, f"nobody found at {x},{y}: {best:.2f}"
+        assert best > 0.45, f"no person found at {x},{y}: {best:.2f}"
 
 
 def test_people_are_found_throughout_the_clip() -> None:
@@ -56,14 +56,14 @@ def test_people_are_found_throughout_the_clip() -> None:
     assert max(counts) <= 12
 
 
-def test_an_empty_scene_has_nobody() -> None:
+def test_an_empty_scene_has_no_person() -> None:
     grey = np.full((576, 768, 3), 120, np.uint8)
     noise = np.random.default_rng(3).integers(0, 255, (576, 768, 3)).astype(np.uint8)
     assert HogPeopleDetector().detect([grey, noise]) == [[], []]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (40, 600), (600, 20)])
-def test_a_picture_too_small_for_a_person_is_no_error(shape: tuple[int, int]) -> None:
+def test_a_picture_too_small_for_a_person_raises_nothing(shape: tuple[int, int]) -> None:
     assert HogPeopleDetector().detect([np.zeros((*shape, 3), np.uint8)]) == [[]]
 
 

@@ -34,7 +34,7 @@ def test_the_example_of_the_edge_is_a_configuration() -> None:
     assert InferenceConfig.model_validate(edge).motion.masks_of("acme/north/door")
 
 
-def test_every_key_of_the_input_is_told() -> None:
+def test_every_key_of_the_input_is_documented() -> None:
     from vision.card import InputSpec
 
     page = PAGE.read_text()

@@ -118,9 +118,7 @@ def test_detr_sized_needs_no_suppression(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("order", "expected"), [("wh", [64, 48]), ("hw", [48, 64])])
-def test_detr_sized_is_told_the_inputs_size(
-    tmp_path: Path, order: str, expected: list[int]
-) -> None:
+def test_detr_sized_gets_the_inputs_size(tmp_path: Path, order: str, expected: list[int]) -> None:
     from vision.card import ModelCard
     from vision.layouts.factory import layout_for
 
@@ -201,7 +199,7 @@ def test_nms_four_outputs(tmp_path: Path, corners: str) -> None:
     assert_found(detect(tmp_path, output), ("person", 0.9, BOX))
 
 
-def test_nms_flat_tells_the_pictures_apart(tmp_path: Path) -> None:
+def test_nms_flat_keeps_the_pictures_separate(tmp_path: Path) -> None:
     rows = np.asarray([[1, *SMALL, 0, 0.7], [0, *PIXELS, 2, 0.9], [5, *PIXELS, 2, 0.9]], np.float32)
     write_constant(tmp_path / "model.onnx", {"output": rows})
     detector = load(write_card(tmp_path, {"layout": "nms", "form": "flat"}))

@@ -14,7 +14,7 @@ SEED = 7
 
 
 class Scene:
-    """A grey yard with noise of the sensor; a block of `size` pixels can stand anywhere."""
+    """A grey yard with sensor noise; a block of `size` pixels can be anywhere in it."""
 
     def __init__(self, width: int = 640, height: int = 360) -> None:
         self._random = np.random.default_rng(SEED)
@@ -30,7 +30,7 @@ class Scene:
 
 
 def still(gate: MotionGate, scene: Scene, from_ms: int, to_ms: int) -> list[bool]:
-    return [gate.look(scene.picture(), at).open for at in range(from_ms, to_ms, STEP_MS)]
+    return [gate.update(scene.picture(), at).open for at in range(from_ms, to_ms, STEP_MS)]
 
 
 def test_open_while_warming_up_then_shut_on_a_still_scene() -> None:
@@ -43,14 +43,14 @@ def test_opens_on_motion_and_holds() -> None:
     gate, scene = MotionGate(warmup_ms=3_000, hold_ms=2_000), Scene()
     still(gate, scene, 0, 8_000)
     moving = [
-        gate.look(scene.picture((100 + i * 30, 150)), 8_000 + i * STEP_MS).open for i in range(5)
+        gate.update(scene.picture((100 + i * 30, 150)), 8_000 + i * STEP_MS).open for i in range(5)
     ]
     assert all(moving)
     after = still(gate, scene, 9_000, 16_000)
-    held = after.index(False)
-    # Held for 2 s after the last motion, which was at 8.8 s or little later; then shut for good.
-    assert 9 <= held <= 14
-    assert not any(after[held:])
+    shut_at = after.index(False)
+    # Held for 2 s after the last motion, at 8.8 s or a little later; then shut until the end.
+    assert 9 <= shut_at <= 14
+    assert not any(after[shut_at:])
 
 
 def test_hysteresis_keeps_open_on_less_motion_than_it_takes_to_open() -> None:
@@ -59,16 +59,16 @@ def test_hysteresis_keeps_open_on_less_motion_than_it_takes_to_open() -> None:
     gate, scene = MotionGate(**shape), Scene()
     still(gate, scene, 0, 6_000)
     only_small = [
-        gate.look(scene.picture(at, 32), 6_000 + i * STEP_MS) for i, at in enumerate(small)
+        gate.update(scene.picture(at, 32), 6_000 + i * STEP_MS) for i, at in enumerate(small)
     ]
     assert all(0.002 <= motion.fraction < 0.02 for motion in only_small)
     assert not any(motion.open for motion in only_small)
 
     gate, scene = MotionGate(**shape), Scene()
     still(gate, scene, 0, 6_000)
-    assert gate.look(scene.picture((300, 100), 120), 6_000).open
+    assert gate.update(scene.picture((300, 100), 120), 6_000).open
     after = [
-        gate.look(scene.picture(at, 32), 6_200 + i * STEP_MS).open for i, at in enumerate(small)
+        gate.update(scene.picture(at, 32), 6_200 + i * STEP_MS).open for i, at in enumerate(small)
     ]
     assert all(after)
 
@@ -79,15 +79,15 @@ def test_motion_within_a_mask_does_not_count(masked: bool, expected: bool) -> No
     gate = MotionGate(warmup_ms=1_000, masks=[left_half] if masked else [])
     scene = Scene()
     still(gate, scene, 0, 6_000)
-    assert gate.look(scene.picture((100, 150)), 6_000).open is expected
+    assert gate.update(scene.picture((100, 150)), 6_000).open is expected
     # On the other side it counts in any case.
-    assert gate.look(scene.picture((450, 150)), 6_200).open
+    assert gate.update(scene.picture((450, 150)), 6_200).open
 
 
-def test_a_picture_of_another_form_or_an_earlier_time_starts_anew() -> None:
+def test_a_picture_of_another_shape_or_an_earlier_time_starts_again() -> None:
     gate = MotionGate(warmup_ms=3_000)
     still(gate, Scene(), 10_000, 16_000)
-    assert gate.look(Scene().picture(), 16_000).warm
-    assert not gate.look(Scene(640, 480).picture(), 16_200).warm
+    assert gate.update(Scene().picture(), 16_000).warm
+    assert not gate.update(Scene(640, 480).picture(), 16_200).warm
     still(gate, Scene(640, 480), 16_400, 20_000)
-    assert not gate.look(Scene(640, 480).picture(), 1_000).warm
+    assert not gate.update(Scene(640, 480).picture(), 1_000).warm

@@ -62,7 +62,7 @@ def test_where_a_wide_picture_lies(
 def test_the_bars_are_filled_and_the_picture_is_whole() -> None:
     spec = InputSpec(width=64, height=64, fill=7)
     picture = np.full((100, 200, 3), (10, 20, 30), np.uint8)
-    tensor, _ = Preprocessor(spec).prepare([picture])
+    tensor, _ = Preprocessor(spec).to_tensor([picture])
     assert tensor.shape == (1, 3, 64, 64)
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
@@ -88,7 +88,7 @@ def test_values_are_scaled_and_ordered_as_the_card_says(layout: str, dtype: str)
     if dtype != "uint8":
         given_ |= {"scale": 1 / 255, "mean": [0.5, 0.1, 0], "std": [0.5, 0.4, 0.5]}
     picture = np.random.default_rng(5).integers(0, 256, (8, 16, 3)).astype(np.uint8)
-    tensor, _ = Preprocessor(InputSpec.model_validate(given_)).prepare([picture])
+    tensor, _ = Preprocessor(InputSpec.model_validate(given_)).to_tensor([picture])
     values = picture[..., ::-1].astype(np.float32)
     if dtype != "uint8":
         values = (values / 255 - [0.5, 0.1, 0]) / [0.5, 0.4, 0.5]
@@ -107,9 +107,9 @@ def test_buffers_that_are_used_again_remember_nothing() -> None:
     ]
     used = Preprocessor(spec)
     for several in ([pictures[0]], pictures, pictures[1:], [pictures[2]]):
-        tensor, placements = used.prepare(several)
+        tensor, placements = used.to_tensor(several)
         assert len(tensor) == len(placements) == len(several)
         for row, picture in zip(tensor, several, strict=True):
-            assert (row == Preprocessor(spec).prepare([picture])[0][0]).all()
-    tensor, placements = used.prepare(pictures[:1], least=4)
+            assert (row == Preprocessor(spec).to_tensor([picture])[0][0]).all()
+    tensor, placements = used.to_tensor(pictures[:1], min_rows=4)
     assert (len(tensor), len(placements)) == (4, 1)

@@ -46,12 +46,12 @@ def test_the_small_picture_is_that_of_the_large_one_shrunk(
     frame = decoded(street(3), form)
     large = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     expected = np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA))
-    small = FrameResizer().colour(frame, *size)
+    small = FrameResizer().to_bgr(frame, *size)
     assert small.flags.c_contiguous
     apart = differences(small, expected)
     assert apart.mean() < 3
     assert abs(small.astype(float).mean() - expected.mean()) < 1.5
-    grey = FrameResizer().grey(frame, *size)
+    grey = FrameResizer().to_grey(frame, *size)
     of_colours = np.asarray(cv2.cvtColor(expected, cv2.COLOR_BGR2GRAY))
     assert differences(grey, of_colours).mean() < 2
 
@@ -60,26 +60,26 @@ def test_black_and_white_are_0_and_255_whatever_range_the_camera_uses() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[:, 32:] = 255
     for form in ("yuv420p", "yuvj420p"):
-        grey = FrameResizer().grey(decoded(picture, form), 32, 32)
+        grey = FrameResizer().to_grey(decoded(picture, form), 32, 32)
         assert (int(grey[16, 4]), int(grey[16, 28])) == pytest.approx((0, 255), abs=1)
 
 
 def test_what_is_drawn_on_never_reaches_the_decoders_picture() -> None:
     """A monochrome camera in the very size: nothing is to be scaled, yet it is a copy."""
     frame = av.VideoFrame.from_ndarray(np.full((180, 320), 77, np.uint8), format="gray")
-    shrinker = FrameResizer()
+    resizer = FrameResizer()
     for _ in range(2):
-        grey = shrinker.grey(frame, 320, 180)
+        grey = resizer.to_grey(frame, 320, 180)
         grey[:] = 0
     assert (frame.to_ndarray() == 77).all()
 
 
-def test_one_shrinker_follows_a_camera_that_changes_its_size() -> None:
-    shrinker = FrameResizer()
+def test_one_resizer_follows_a_camera_that_changes_its_size() -> None:
+    resizer = FrameResizer()
     for width, height in ((1280, 720), (640, 480), (1280, 720), (160, 120)):
         frame = decoded(street(1, width, height))
-        fresh = FrameResizer().colour(frame, 352, 198)
-        assert (shrinker.colour(frame, 352, 198) == fresh).all()
+        fresh = FrameResizer().to_bgr(frame, 352, 198)
+        assert (resizer.to_bgr(frame, 352, 198) == fresh).all()
 
 
 @given(
@@ -104,12 +104,12 @@ def test_a_picture_brought_to_its_place_before_lies_where_it_would_have_lain(
 def test_the_built_in_detector_wants_large_pictures_only_shrunk(
     picture: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert HogPeopleDetector().useful_size(*picture) == expected
+    assert HogPeopleDetector().input_size(*picture) == expected
 
 
 def test_the_gate_opens_on_the_small_grey_picture_as_on_the_large_one() -> None:
     """6 s still, a block that crosses for 2 s, 4 s still; five pictures a second."""
-    large, small, shrinker = MotionGate(), MotionGate(), FrameResizer()
+    large, small, resizer = MotionGate(), MotionGate(), FrameResizer()
     answers = []
     random = np.random.default_rng(SEED)
     for number in range(60):
@@ -117,8 +117,8 @@ def test_the_gate_opens_on_the_small_grey_picture_as_on_the_large_one() -> None:
         noisy = np.clip(picture + random.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
         frame = decoded(noisy)
         at_ms = number * 200
-        one = large.look(np.asarray(frame.to_ndarray(format="bgr24")), at_ms)
-        other = small.see(shrinker.grey(frame, *small_size(640, 360)), at_ms)
+        one = large.update(np.asarray(frame.to_ndarray(format="bgr24")), at_ms)
+        other = small.update_grey(resizer.to_grey(frame, *small_size(640, 360)), at_ms)
         assert other.fraction == pytest.approx(one.fraction, abs=0.002)
         answers.append((one.open, other.open))
     assert [one for one, _ in answers] == [other for _, other in answers]
@@ -128,5 +128,5 @@ def test_the_gate_opens_on_the_small_grey_picture_as_on_the_large_one() -> None:
 def test_times_of_the_frame_are_left_alone() -> None:
     frame = decoded(street(0))
     frame.pts, frame.time_base = 7, Fraction(1, 5)
-    FrameResizer().colour(frame, 64, 36)
+    FrameResizer().to_bgr(frame, 64, 36)
     assert (frame.pts, frame.width, frame.height, frame.format.name) == (7, 1280, 720, "yuv420p")

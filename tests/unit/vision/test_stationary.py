@@ -1,4 +1,4 @@
-"""What stands still is said once, and then seldom."""
+"""An object that does not move is reported once, then rarely."""
 
 import pytest
 
@@ -9,42 +9,44 @@ from vision.tracking import MAX_TRACKS, TrackedBox
 PARKED: Box = (0.4, 0.4, 0.2, 0.1)
 
 
-def told(stationary: StationaryFilter, box_at: dict[int, Box], name: str = "a") -> list[int]:
-    """Return the seconds whose box is news."""
-    return [s for s, box in box_at.items() if stationary.is_news(TrackedBox(name, box), s * 1_000)]
+def reported(stationary: StationaryFilter, box_at: dict[int, Box], name: str = "a") -> list[int]:
+    """Return the seconds whose box is reported."""
+    return [
+        s for s, box in box_at.items() if stationary.should_report(TrackedBox(name, box), s * 1_000)
+    ]
 
 
-def test_a_parked_car_is_told_seldom_and_again_at_once_when_it_leaves() -> None:
+def test_a_parked_car_is_reported_rarely_and_again_at_once_when_it_leaves() -> None:
     """
     seconds  0 ........ 5      15      25   30 31 ...
              all of them  │ once in 10  │   drives off: all again
     """
     boxes = dict.fromkeys(range(31), PARKED)
     boxes |= {s: (0.4 + 0.1 * (s - 30), 0.4, 0.2, 0.1) for s in range(31, 35)}
-    got = told(StationaryFilter(after_ms=5_000, every_ms=10_000), boxes)
+    got = reported(StationaryFilter(after_ms=5_000, every_ms=10_000), boxes)
     assert got == [0, 1, 2, 3, 4, 5, 15, 25, 31, 32, 33, 34]
 
 
-def test_zero_says_it_never_again() -> None:
+def test_zero_reports_it_never_again() -> None:
     boxes = dict.fromkeys(range(100), PARKED)
-    assert told(StationaryFilter(after_ms=3_000, every_ms=0), boxes) == [0, 1, 2, 3]
+    assert reported(StationaryFilter(after_ms=3_000, every_ms=0), boxes) == [0, 1, 2, 3]
 
 
-def test_a_box_that_jitters_stands_still_and_one_that_creeps_does_not() -> None:
+def test_a_box_that_jitters_is_at_rest_and_one_that_creeps_is_not() -> None:
     jitter = {s: (0.4 + 0.01 * (s % 2), 0.4, 0.2, 0.1) for s in range(30)}
-    assert told(StationaryFilter(after_ms=5_000, every_ms=0), jitter) == list(range(6))
+    assert reported(StationaryFilter(after_ms=5_000, every_ms=0), jitter) == list(range(6))
     creep = {s: (0.01 * s, 0.4, 0.2, 0.1) for s in range(60)}
-    # It leaves its place every few seconds and is thus never at rest for long.
-    assert told(StationaryFilter(after_ms=10_000, every_ms=0), creep) == list(range(60))
+    # It leaves its place every few seconds, so it is never at rest for long.
+    assert reported(StationaryFilter(after_ms=10_000, every_ms=0), creep) == list(range(60))
 
 
-def test_each_track_rests_for_itself_and_all_is_bounded() -> None:
+def test_each_track_rests_on_its_own_and_memory_is_bounded() -> None:
     stationary = StationaryFilter(after_ms=0, every_ms=0)
     for number in range(3 * MAX_TRACKS):
-        assert stationary.is_news(TrackedBox(str(number), PARKED), 0)
-    assert len(stationary._rests) == 2 * MAX_TRACKS
-    assert not stationary.is_news(TrackedBox(str(3 * MAX_TRACKS - 1), PARKED), 1)
-    assert stationary.is_news(TrackedBox("0", PARKED), 1)
+        assert stationary.should_report(TrackedBox(str(number), PARKED), 0)
+    assert len(stationary._resting) == 2 * MAX_TRACKS
+    assert not stationary.should_report(TrackedBox(str(3 * MAX_TRACKS - 1), PARKED), 1)
+    assert stationary.should_report(TrackedBox("0", PARKED), 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What looks at pictures tells nobody: ONNX Runtime leaves no mark of its telemetry."""
+"""A program that analyses pictures reports nothing: ONNX Runtime leaves no trace of telemetry."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from local.folder import project_root
 
 @pytest.mark.parametrize("module", ["vision.onnx_detector", "vision.providers"])
 def test_onnx_runtime_keeps_no_device_id(module: str, tmp_path: Path) -> None:
-    # nothing else of the environment: what tells ONNX Runtime that it is tested ends it too
+    # Nothing else from the environment: the variables that mark a test run switch telemetry off.
     subprocess.run(
         [sys.executable, "-c", f"import {module}, sys; assert 'onnxruntime' in sys.modules"],
         cwd=project_root(),

@@ -1,4 +1,4 @@
-"""Tracks: one object keeps its name, two objects never share one."""
+"""Tracks: one object keeps its name; two objects never share one."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def follow(
     ]
 
 
-# Somebody walks 0.8 of their height (0.16 of the picture's) a second.
+# A person walks 0.8 of their height (0.16 of the picture's) a second.
 @pytest.mark.parametrize("every_ms", [40, 200, 500, 1_000])
 def test_a_walker_keeps_the_name_at_any_sampling_rate(every_ms: int) -> None:
     got = follow(Tracker(), lambda s: [person(0.1 + 0.16 * s)], range(0, 8_000, every_ms))
@@ -69,7 +69,7 @@ def test_two_who_cross_keep_their_names() -> None:
     assert len({a for a, _ in walkers}) == len({b for _, b in walkers}) == 1
 
 
-def test_someone_hidden_for_a_while_comes_back_under_the_same_name() -> None:
+def test_a_person_hidden_for_a_while_keeps_the_name() -> None:
     def scene(s: float) -> list[DetectedObject]:
         return [] if 2 <= s < 4 else [person(0.1 + 0.16 * s)]
 
@@ -77,7 +77,7 @@ def test_someone_hidden_for_a_while_comes_back_under_the_same_name() -> None:
     assert {name for several in got for name in several} == {"0-0"}
 
 
-def test_someone_who_was_away_too_long_is_somebody_new() -> None:
+def test_a_person_away_too_long_gets_a_new_name() -> None:
     def scene(s: float) -> list[DetectedObject]:
         return [] if 2 <= s < 6 else [person(0.5)]
 
@@ -86,8 +86,8 @@ def test_someone_who_was_away_too_long_is_somebody_new() -> None:
     assert {name for [name] in got[30:]} == {f"{6_000 * 90:x}-0"}
 
 
-def test_seldom_pictures_are_no_reason_to_lose_what_stands_still() -> None:
-    """Without motion a camera is looked at every few seconds only."""
+def test_rare_pictures_do_not_lose_what_does_not_move() -> None:
+    """Without motion a camera is analysed only every few seconds."""
     got = follow(
         Tracker(lost_ms=3_000), lambda _: [person(0.5), person(0.62)], range(0, 60_000, 5_000)
     )
@@ -98,15 +98,15 @@ def test_seldom_pictures_are_no_reason_to_lose_what_stands_still() -> None:
     )
 
 
-def test_unsure_boxes_carry_a_track_on_but_begin_none() -> None:
+def test_low_score_boxes_continue_a_track_but_start_none() -> None:
     scores = [0.9, 0.9, 0.3, 0.3, 0.9]
-    tracker = Tracker(sure=0.5)
+    tracker = Tracker(high_score=0.5)
     got = [
         names(tracker.update([person(0.5, score=score)], pts=n, at_ms=n * 200, aspect=ASPECT))
         for n, score in enumerate(scores)
     ]
     assert got == [["0-0"]] * 5
-    alone = Tracker(sure=0.5)
+    alone = Tracker(high_score=0.5)
     assert names(alone.update([person(0.5, score=0.3)], pts=0, at_ms=0, aspect=1)) == [None]
 
 
@@ -117,7 +117,7 @@ def test_a_car_never_takes_the_name_of_a_person() -> None:
     assert names(first) != names(second)
 
 
-def test_names_stay_apart_when_a_worker_begins_in_the_midst_of_a_run() -> None:
+def test_names_differ_when_a_worker_starts_in_the_middle_of_a_run() -> None:
     before = follow(Tracker(), lambda _: [person(0.2), person(0.8)], range(0, 1_000, 200))
     after = follow(Tracker(), lambda _: [person(0.2), person(0.8)], range(1_000, 2_000, 200))
     assert not {n for several in before for n in several} & {
@@ -125,8 +125,8 @@ def test_names_stay_apart_when_a_worker_begins_in_the_midst_of_a_run() -> None:
     }
 
 
-def test_every_box_is_answered_and_none_shares_a_name() -> None:
-    """Anything at all, sevenfold random."""
+def test_every_box_has_an_answer_and_none_shares_a_name() -> None:
+    """Random boxes, labels, scores and times."""
     seed = 20_261_122
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
@@ -148,7 +148,7 @@ def test_every_box_is_answered_and_none_shares_a_name() -> None:
             assert box.score < 0.5 or one is not None
 
 
-def test_what_it_remembers_is_bounded() -> None:
+def test_memory_is_bounded() -> None:
     tracker = Tracker()
     rng = np.random.default_rng(3)
     for number in range(4):
@@ -157,10 +157,10 @@ def test_what_it_remembers_is_bounded() -> None:
             for x, y in rng.uniform(0, 0.99, (600, 2))
         ]
         tracker.update(crowd, pts=number, at_ms=number, aspect=1)
-    assert len(tracker._tracks) == len(tracker._courses) <= MAX_TRACKS + 600
+    assert len(tracker._tracks) == len(tracker._filters) <= MAX_TRACKS + 600
 
 
-def test_time_that_goes_back_does_no_harm() -> None:
+def test_time_that_goes_back_breaks_nothing() -> None:
     got = follow(Tracker(), lambda _: [person(0.5)], [1_000, 900, 1_100])
     assert len({name for [name] in got}) == 1
 
@@ -168,22 +168,22 @@ def test_time_that_goes_back_does_no_harm() -> None:
 # --- the parts
 
 
-def test_a_course_learns_its_speed_and_goes_on_alone() -> None:
-    courses = BoxFilters()
-    courses.begin(np.array([[0.1, 0.5, 0.08, 0.2]]))
+def test_a_filter_learns_its_velocity_and_predicts_without_boxes() -> None:
+    filters = BoxFilters()
+    filters.add(np.array([[0.1, 0.5, 0.08, 0.2]]))
     only = np.array([0])
     for step in range(1, 11):
-        courses.go_on(0.2)
-        courses.see(only, np.array([[0.1 + 0.04 * step, 0.5, 0.08, 0.2]]))
-    sure = courses.unsure[0]
-    courses.go_on(1.0)
-    assert courses.boxes[0] == pytest.approx([0.7, 0.5, 0.08, 0.2], abs=0.02)
-    assert courses.unsure[0] > 3 * sure
+        filters.predict(0.2)
+        filters.update(only, np.array([[0.1 + 0.04 * step, 0.5, 0.08, 0.2]]))
+    std_before = filters.position_std[0]
+    filters.predict(1.0)
+    assert filters.boxes[0] == pytest.approx([0.7, 0.5, 0.08, 0.2], abs=0.02)
+    assert filters.position_std[0] > 3 * std_before
 
 
-def test_overlap_of_grown_boxes() -> None:
-    def iou(a: Box, b: Box, reach: float) -> float:
-        return float(buffered_iou(np.array([a]), np.array([b]), np.array([reach]))[0, 0])
+def test_buffered_iou() -> None:
+    def iou(a: Box, b: Box, buffer: float) -> float:
+        return float(buffered_iou(np.array([a]), np.array([b]), np.array([buffer]))[0, 0])
 
     assert iou((0, 0, 2, 2), (0, 0, 2, 2), 0) == 1
     assert iou((0, 0, 2, 2), (1, 0, 2, 2), 0) == pytest.approx(1 / 3)
@@ -192,4 +192,4 @@ def test_overlap_of_grown_boxes() -> None:
     assert iou((0, 0, 4, 4), (0, 0, 2, 2), 0) == pytest.approx(1 / 4)
     assert iou((0, 0, 2, 2), (9, 9, 2, 2), 0) == 0
     pairs = itertools.product([0.0, 0.5], [0.0, 0.7, 3.0])
-    assert all(iou((0, 0, 1, 2), (x, 0, 1, 2), reach) <= 1 for reach, x in pairs)
+    assert all(iou((0, 0, 1, 2), (x, 0, 1, 2), buffer) <= 1 for buffer, x in pairs)
