@@ -140,7 +140,7 @@ def _edge(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
             if not program.process.running:
                 raise VigilError(f"The edge ended:\n{program.process.tail(10)}")
             begun = files.root.is_dir()
-            return begun and len({one.id.camera for one in files.list()}) == len(served.urls)
+            return begun and len({one.id.camera for one in files.all_files()}) == len(served.urls)
 
         _until(all_record, "the edge records all cameras")
         return _measured("edge", [_pid(program)], served, seconds)
@@ -235,7 +235,7 @@ def _measured(who: str, pids: Sequence[int], served: Cameras, seconds: int) -> t
 def _recorded(folder: Path) -> tuple[int, int, int]:
     """Return frames recorded, frames missing inside runs, and how many runs there were."""
     files = FragmentFiles(folder / "spool" / "fragments")
-    events = [files.inspect(found.path) for found in files.list()]
+    events = [files.inspect(found.path) for found in files.all_files()]
     runs: dict[tuple[str, str], list[Any]] = {}
     for event in sorted(events, key=lambda each: each.seq):
         runs.setdefault((event.camera, event.run), []).append(event)

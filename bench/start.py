@@ -31,7 +31,7 @@ from domain.events import FragmentArrived
 from domain.events.registry import encode
 from domain.times import utc_ms
 from edge_bridge.config.spool import SpoolLimits
-from edge_bridge.spool.files import tail_of
+from edge_bridge.spool.files import trailer_of
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.rows import FragmentState, SpooledFragment
 from edge_bridge.spool.spool import open_spool
@@ -128,7 +128,7 @@ def _put(journal: Journal, root: Path, made: Iterator[tuple[FragmentArrived, byt
                     known[event.run].mkdir(parents=True)
                     journal.put_run(event.run, event.camera)
                 path = known[event.run] / f"{event.seq:08d}.frag"
-                path.write_bytes(data + tail_of(event))
+                path.write_bytes(data + trailer_of(event))
                 row = SpooledFragment(
                     event.camera, event.run, event.seq, event.start_ms, event.size_bytes,
                     encode(event).decode(), FragmentState.STORED,

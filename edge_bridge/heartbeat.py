@@ -177,7 +177,7 @@ class HeartbeatSender:
         metrics.OUTBOX.set(counts.messages)
         metrics.DISK_FREE.set(free)
         metrics.DISK_GOOD.set(int(good))
-        metrics.UNDATED.set(counts.held)
+        metrics.UNDATED.set(counts.undated)
         metrics.RECOVERING.set(int(status.recovering))
         metrics.MIN_FREE.set(min_free if good else 0)
         metrics.RATE.set(status.hour_bytes)

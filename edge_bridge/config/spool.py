@@ -19,11 +19,11 @@ class SpoolLimits:
     free_floor_bytes: int = 2 << 30
     outbox_max_bytes: int = 64 << 20
     free_floor_s: int = 3_600
-    """The floor is at least what all cameras bring in that time, up to a quarter of the disk."""
+    """At least what all cameras bring in this time stays free, up to a quarter of the disk."""
     priorities: Mapping[str, int] = field(default_factory=dict)
     """Camera -> 0 to 9; a higher number is kept longer. Default: 5."""
 
-    def floor(self, hour_bytes: int, total_bytes: int) -> int:
+    def min_free_bytes(self, hour_bytes: int, total_bytes: int) -> int:
         """Return the bytes of the disk that stay free."""
         measured = min(hour_bytes * self.free_floor_s // 3_600, total_bytes // 4)
         return max(self.free_floor_bytes, measured)

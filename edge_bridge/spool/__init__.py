@@ -1,10 +1,11 @@
-"""The edge's disk: fragments and messages until they are in the cloud, and after.
+"""The edge's disk queue: fragments and messages stay here until they are in the cloud, and after.
 
-files      one fragment, one file, whole or not there
-journal    the SQLite rows: which fragment, run and message is where on its way
-spool      the rules: in which order disk and rows change
-space      what is deleted, or given up, where room is needed
-giving_up  what nobody will send: let go, counted, listed
-recovery   what a start makes of whatever a crash left
-owner      the one thread that all of this runs on
+    files      one fragment, one file: complete or absent
+    journal    the SQLite rows: the state of each fragment, run and message
+    spool      the rules: in which order disk and rows change
+    eviction   what is deleted, or given up, when space is needed
+    discard    fragments that are never sent: deleted or quarantined, counted, listed
+    undated    footage recorded while the clock was wrong
+    recovery   what a start does with what a crash left
+    thread     the one thread that owns the spool
 """

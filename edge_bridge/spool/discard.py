@@ -1,8 +1,8 @@
-"""What nobody will send: let go, counted, and noted with its reason; nothing is lost unsaid.
+"""Fragments that are never sent: deleted or quarantined, counted, and listed with the reason.
 
-    file set aside or removed ── one transaction: row `given up`, the loss in the list
+    file quarantined or removed ── one transaction: row `given up`, the loss in the list
 
-A crash in between leaves a row without a file, which recovery.py gives up. All of it belongs to
+A crash between the two leaves a row without a file, which recovery.py gives up. All of it runs on
 the spool's thread.
 """
 
@@ -27,29 +27,38 @@ from edge_bridge.spool.unwritten import UnwrittenRange
 log = logging.getLogger(__name__)
 
 QuarantineReason: TypeAlias = Literal["damaged", "refused"]
-"""Where a file is set aside, for whoever wants to look at it, until room is needed."""
+"""Why a file is quarantined: kept for inspection until space is needed. It is the new suffix."""
 
 
 class Discarder:
     """Gives fragments up."""
 
     def __init__(self, disk: SpoolDisk, clock: EdgeClock, step: Callable[[str], None]) -> None:
-        self._disk, self._clock, self._step = disk, clock, step
+        self._disk = disk
+        self._clock = clock
+        self._step = step
         self.count = 0
-        """Fragments given up since this process began."""
+        """Fragments given up since this process started."""
 
-    def take(self, files: FragmentFiles, journal: Journal, space: Evictor) -> None:
-        """Work on a folder that was opened, or opened anew."""
-        self._files, self._journal, self._space = files, journal, space
+    def attach(self, files: FragmentFiles, journal: Journal, evictor: Evictor) -> None:
+        """Use a folder that was opened, or opened again."""
+        self._files = files
+        self._journal = journal
+        self._evictor = evictor
 
-    def one(self, one: FragmentId, why: str, keep: QuarantineReason | None = None) -> None:
-        """Let a fragment go that cannot be sent; `keep`: its file is set aside there."""
+    def discard(
+        self, one: FragmentId, why: str, quarantine: QuarantineReason | None = None
+    ) -> None:
+        """Give up a fragment that cannot be sent; `quarantine`: its file is kept with that suffix.
+
+        Does nothing where the fragment is not known or was given up before.
+        """
         row = self._journal.fragment(one.run, one.seq)
         if row is None or row.state is FragmentState.GIVEN_UP:
             return
         path = self._files.path(one.camera, one.run, one.seq)
-        if keep is not None and path.exists():
-            self._files.quarantine(path, keep)
+        if quarantine is not None and path.exists():
+            self._files.quarantine(path, quarantine)
         else:
             self._files.remove(one.camera, one.run, one.seq)
         self._step("given up")
@@ -57,61 +66,69 @@ class Discarder:
             self._journal.set_state([one], FragmentState.GIVEN_UP)
             self._journal.without_file(one)
             self._journal.losses.add(loss_of(row, why, self._clock.now_ms()))
-        self._space.bytes -= row.size
+        self._evictor.removed(row.size)
         self.count += 1
         metrics.GIVEN_UP.labels(one.camera, why).inc()
 
-    def evicted(self, row: SpooledFragment) -> None:
-        """Let a fragment go that nobody else has, for there is no room."""
+    def discard_for_space(self, row: SpooledFragment) -> None:
+        """Give up a fragment that is nowhere else, because there is no space."""
         log.error(
             "no space is left: a fragment that was not uploaded is given up",
             extra={"camera": row.camera, "run": row.run, "seq": row.seq},
         )
-        self.one(row.id, "space")
+        self.discard(row.id, "space")
 
     def unreadable(self, one: FragmentId, error: OSError) -> None:
-        """Let a fragment go whose file cannot be read, unless it is the disk that is at fault.
+        """Give up a fragment whose file cannot be read, unless the disk is the cause.
 
-        Raises DiskError then.
+        Raises DiskError where it is.
         """
         gone = isinstance(error, FileNotFoundError)
-        if self._disk.check() != "good" or (
+        disk_failed = self._disk.check() != "good" or (
             not gone and self._disk.probe() not in ("good", "full")
-        ):
+        )
+        if disk_failed:
             raise self._disk.failed(error)
-        self.one(one, "file gone" if gone else "unreadable")
+        self.discard(one, "file gone" if gone else "unreadable")
 
     def readable_event(self, row: SpooledFragment) -> FragmentArrived | None:
-        """Return what a row says of its fragment; where that cannot be read, the file says it.
+        """Return the event in a row; where that is damaged, the event in the file.
 
-        None: neither can; it is given up then. Raises OSError, DiskError.
+        None: both are damaged, and the fragment is given up. Raises OSError, DiskError.
         """
         try:
             event = self._files.event_in(row)
         except MediaError as error:
             log.error("%s", error)
-            self.one(row.id, "damaged", keep="damaged")
+            self.discard(row.id, "damaged", quarantine="damaged")
             return None
         if (text := encode(event).decode()) != row.event:
             self._journal.repair_event(row.id, text)
         return event
 
-    def unwritten(
-        self, started: RunStarted, missed: UnwrittenRange, begin: Callable[[RunStarted], None]
+    def discard_unwritten(
+        self, started: RunStarted, unwritten: UnwrittenRange, begin: Callable[[RunStarted], None]
     ) -> None:
-        """Note fragments that never reached the disk; `begin` makes their run known before."""
+        """Record fragments that never reached the disk; `begin` adds their run where it is new."""
         camera, run = started.camera, started.run
         with self._journal.transaction():
             begin(started)
-            for seq in range(missed.first, missed.last + 1):
+            for seq in range(unwritten.first, unwritten.last + 1):
                 row = SpooledFragment(
-                    camera, run, seq, missed.start_ms, 0, "", FragmentState.GIVEN_UP
+                    camera, run, seq, unwritten.start_ms, 0, "", FragmentState.GIVEN_UP
                 )
-                self._journal.put_fragment(row, missed.end_ms)
+                self._journal.put_fragment(row, unwritten.end_ms)
             self._journal.losses.add(
                 Loss(
-                    camera, run, missed.first, missed.last, missed.start_ms, missed.end_ms, 0,
-                    missed.why, self._clock.now_ms(),
+                    camera=camera,
+                    run=run,
+                    first_seq=unwritten.first,
+                    last_seq=unwritten.last,
+                    from_ms=unwritten.start_ms,
+                    to_ms=unwritten.end_ms,
+                    bytes=0,
+                    why=unwritten.why,
+                    at_ms=self._clock.now_ms(),
                 )
-            )  # fmt: skip
-        self.count += missed.last - missed.first + 1
+            )
+        self.count += unwritten.last - unwritten.first + 1

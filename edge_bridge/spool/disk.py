@@ -1,9 +1,9 @@
-"""The spool's disk as it fares: good, full, read-only, gone, swapped, failing or hanging.
+"""The state of the spool's disk: good, full, read-only, gone, swapped, failing or hanging.
 
-`lock` is open while the folder is held. As long as the path leads to that same file, the folder is
-the one that was opened. Where it leads elsewhere, the disk was unmounted (the bare mount point is
-seen, and nothing may be written there), taken away, or swapped for another (its `spool.id`, made
-once with the folder, is another).
+The file `lock` stays open while the folder is in use. As long as the path leads to that same file,
+it is the folder that was opened. Where it leads elsewhere, the disk was unmounted, removed or
+swapped. Unmounted: only the bare mount point is seen, and nothing may be written there. Swapped:
+`spool.id`, which is made once with each folder, is another.
 """
 
 import errno
@@ -26,31 +26,31 @@ DiskState = Literal["good", "full", "read-only", "gone", "swapped", "failing", "
 ID_FILE = "spool.id"
 _REMEDIES = {
     "full": "free space on it, or lower spool.max_bytes",
-    "read-only": "look at the system's log, check its file system and mount it writable",
+    "read-only": "check the system's log and the file system, then mount it writable",
     "gone": "mount it again",
-    "swapped": "it is taken into use; footage of the other one waits on it",
-    "failing": "look at the system's log; replace it",
-    "hanging": "look at the system's log; replace it",
+    "swapped": "the new disk is used; footage on the other disk waits until that is mounted again",
+    "failing": "check the system's log and replace the disk",
+    "hanging": "check the system's log and replace the disk",
 }
-_ERRORS: dict[int, DiskState] = {
+_ERRNO_STATES: dict[int, DiskState] = {
     errno.ENOSPC: "full",
     errno.EDQUOT: "full",
     errno.EROFS: "read-only",
     errno.EACCES: "read-only",
     errno.EPERM: "read-only",
 }
-_SQLITE: dict[int, DiskState] = {
+_SQLITE_STATES: dict[int, DiskState] = {
     sqlite3.SQLITE_FULL: "full",
     sqlite3.SQLITE_READONLY: "read-only",
 }
 
 
 class DiskError(StoreError):
-    """The spool's disk does not do what is asked; what waits is asked again later."""
+    """The spool's disk does not work now. What waits stays; the caller asks again later."""
 
 
 class SpoolDisk:
-    """One folder's disk. `state` may be read from any thread, the rest is the spool's thread's."""
+    """One folder's disk. Any thread may read `state`; the rest is for the spool's thread."""
 
     def __init__(
         self, folder: Path, lock: IO[str], *, now_ms: Callable[[], int] | None = None
@@ -64,21 +64,16 @@ class SpoolDisk:
         self.opened(lock)
 
     def opened(self, lock: IO[str]) -> None:
-        """Note that the folder whose lock this is was opened."""
-        at = os.fstat(lock.fileno())
-        self._held = (at.st_dev, at.st_ino)
+        """Record which folder is open: the one with this lock file."""
+        stat = os.fstat(lock.fileno())
+        self._lock_inode = (stat.st_dev, stat.st_ino)
         self.id = identity(self.folder)
         self._mount = mount_of(self.folder)
 
     @property
     def state(self) -> DiskState:
-        """How it fares."""
+        """The state that was last found."""
         return self._state
-
-    @property
-    def accepts_rows(self) -> bool:
-        """Whether the journal may be asked; a full disk's may, for room is made."""
-        return self._state in ("good", "full")
 
     @property
     def remedy(self) -> str:
@@ -86,39 +81,45 @@ class SpoolDisk:
         return _REMEDIES.get(self._state, "")
 
     @property
+    def accepts_rows(self) -> bool:
+        """Whether the journal can be used. On a full disk it can, after an eviction."""
+        return self._state in ("good", "full")
+
+    @property
     def needs_reopen(self) -> bool:
-        """Whether the folder must be opened anew once it is there."""
+        """Whether the folder must be opened again once the disk is back."""
         return self._state in ("gone", "swapped", "failing", "read-only")
 
     def set_state(self, state: DiskState, detail: str = "") -> None:
-        """Change the state; logged once for each change."""
+        """Change the state; each change is logged once."""
         with self._guard:
             if state == self._state:
                 return
-            before, self._state, self.detail = self._state, state, detail
+            before, self._state = self._state, state
+            self.detail = detail
             self.since_ms = self._now_ms()
         if state == "good":
             log.warning("the spool's disk %s is good again (it was %s)", self.folder, before)
         else:
-            words = f" ({detail})" if detail else ""
+            suffix = f" ({detail})" if detail else ""
             log.error(
-                "the spool's disk %s is %s%s: %s", self.folder, state, words, _REMEDIES[state]
+                "the spool's disk %s is %s%s: %s", self.folder, state, suffix, _REMEDIES[state]
             )
 
     def failed(self, error: Exception) -> DiskError:
-        """Note that it refused; return the error to raise."""
+        """Record an error of the disk; return the error to raise."""
         state = self.check()
         if state == "good":
-            state = _cause(error)
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self.set_state(state, said)
-        return DiskError(f"the spool's disk {self.folder} is {state}: {said}.")
+            state = _state_of(error)
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        self.set_state(state, text)
+        return DiskError(f"the spool's disk {self.folder} is {state}: {text}.")
 
     def check(self) -> DiskState:
-        """Return whether the path still leads to the folder that is held, without writing."""
+        """Check, without writing, whether the path still leads to the folder that was opened."""
         try:
-            at = (self.folder / "lock").stat()
-            if (at.st_dev, at.st_ino) == self._held:
+            stat = (self.folder / "lock").stat()
+            if (stat.st_dev, stat.st_ino) == self._lock_inode:
                 return "good"
         except (FileNotFoundError, NotADirectoryError):
             pass
@@ -128,11 +129,11 @@ class SpoolDisk:
         return "swapped" if found is not None and found != self.id else "gone"
 
     def may_open(self) -> bool:
-        """Whether the folder may be made or opened anew: never beneath a bare mount point."""
+        """Whether the folder may be made or opened again: never below a bare mount point."""
         return self._mount == Path("/") or os.path.ismount(self._mount)
 
     def probe(self) -> DiskState:
-        """Write a little, force it to disk and delete it; return how the disk fares."""
+        """Health probe: write a little, sync it, delete it; return the state of the disk."""
         if (state := self.check()) != "good":
             return state
         path = self.folder / ".probe"
@@ -143,16 +144,16 @@ class SpoolDisk:
                 os.fsync(file.fileno())
             path.unlink()
         except OSError as error:
-            with_state = _cause(error)
+            state = _state_of(error)
             try:
                 path.unlink(missing_ok=True)
             except OSError:
-                return with_state
-            return with_state
+                return state
+            return state
         return "good"
 
     def free(self) -> tuple[int, int]:
-        """Return free and total bytes; (0, 0) where nobody can tell."""
+        """Return free and total bytes; (0, 0) where the disk does not answer."""
         try:
             usage = shutil.disk_usage(self.folder)
         except OSError:
@@ -161,7 +162,7 @@ class SpoolDisk:
 
 
 def identity(folder: Path) -> str:
-    """Return the folder's id, made where there is none yet; raises OSError."""
+    """Return the folder's id; make one where there is none. Raises OSError."""
     found = read_identity(folder)
     if found is not None:
         return found
@@ -184,7 +185,7 @@ def read_identity(folder: Path) -> str | None:
 
 
 def mount_of(folder: Path) -> Path:
-    """Return the mount point that a folder lies beneath."""
+    """Return the mount point above a folder."""
     at = folder.resolve()
     while not os.path.ismount(at) and at != at.parent:
         at = at.parent
@@ -192,21 +193,21 @@ def mount_of(folder: Path) -> Path:
 
 
 def check_own_disk(folder: Path) -> None:
-    """Raise ConfigError where the folder lies on the root disk: its own is not mounted."""
+    """Raise ConfigError where the folder is on the root disk: its own disk is not mounted."""
     at = folder.resolve()
     while not at.exists():
         at = at.parent
     if mount_of(at) == Path("/"):
         raise ConfigError(
-            f"spool.dir {folder} lies on the root disk, and spool.own_disk asks for another: "
+            f"spool.dir {folder} lies on the root disk, but spool.own_disk is set: "
             "mount the spool's disk."
         )
 
 
-def _cause(error: Exception) -> DiskState:
+def _state_of(error: Exception) -> DiskState:
     if isinstance(error, OSError):
-        return _ERRORS.get(error.errno or 0, "failing")
+        return _ERRNO_STATES.get(error.errno or 0, "failing")
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        return _SQLITE.get(code, "failing")
+        return _SQLITE_STATES.get(code, "failing")
     return "failing"

@@ -1,9 +1,9 @@
-"""One fragment, one file: its bytes, then what is known of it, then a footer.
+"""One fragment, one file: its bytes, then its event, then a footer.
 
     | transport stream | event as JSON | length of the JSON, 8 bytes | magic, 8 bytes |
 
-A file is written under another name, forced to disk and renamed, so that a file with its right
-name is whole; hash and event in it allow to rebuild the journal from the files alone.
+A file is written under another name, synced to disk and renamed: a file with its final name is
+complete. From the hash and the event in it, the journal can be rebuilt from the files alone.
 """
 
 import contextlib
@@ -32,41 +32,42 @@ _FOOTER = struct.Struct(">Q8s")
 _SUFFIX = ".frag"
 _PART = ".part"
 _QUARANTINED = ("damaged", "refused")
+"""Suffixes of quarantined files."""
 _DIGITS = 8
-_MOST_JSON = 1 << 20
+_MAX_JSON_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentFile:
-    """A file of the spool as its name tells it."""
+    """A file of the spool, by its name."""
 
     path: Path
     id: FragmentId
 
 
 class FragmentFiles:
-    """The folder of all fragments; `step` is told what was just done (tests crash there)."""
+    """The folder of all fragments; `step` is called after each step (tests crash there)."""
 
     def __init__(self, root: Path, step: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
         self._step = step
         self._synced: set[Path] = set()
         self.quarantined: list[Path] = []
-        """Files that were set aside; they go first where room is needed."""
+        """Quarantined files; they are deleted first where space is needed."""
 
     def path(self, camera: str, run: str, seq: int) -> Path:
-        """Return where a fragment's file stands."""
+        """Return the path of a fragment's file."""
         return self.root / camera / run / f"{seq:0{_DIGITS}d}{_SUFFIX}"
 
     def write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
-        """Put a fragment on the disk, durably; raises OSError."""
+        """Write a fragment to the disk, durably; raises OSError."""
         path = self.path(event.camera, event.run, event.seq)
         self._make_folder(path.parent)
         part = path.with_suffix(_PART)
         try:
             self._write(part, event, data)
         except OSError:
-            with contextlib.suppress(OSError):  # a full disk needs the room
+            with contextlib.suppress(OSError):  # a full disk needs the space
                 part.unlink(missing_ok=True)
             raise
         self._step("synced")
@@ -79,7 +80,7 @@ class FragmentFiles:
         with part.open("wb") as file:
             file.write(data)
             self._step("written in part")
-            file.write(tail_of(event))
+            file.write(trailer_of(event))
             file.flush()
             self._step("written")
             os.fsync(file.fileno())
@@ -90,37 +91,37 @@ class FragmentFiles:
             return file.read(size)
 
     def event_in(self, row: SpooledFragment) -> FragmentArrived:
-        """Return what a row says of its fragment; where that cannot be read, the file says it.
+        """Return the event in a row; where that is damaged, the event in the file.
 
-        Raises MediaError where neither can.
+        Raises MediaError where both are damaged.
         """
         with contextlib.suppress(ValueError):
             return FragmentArrived.model_validate_json(row.event)
         return self.inspect(self.path(row.camera, row.run, row.seq))
 
     def inspect(self, path: Path) -> FragmentArrived:
-        """Return the event in a file whose bytes have the promised hash; MediaError otherwise."""
+        """Return the event in a file, checked against size and hash; raises MediaError."""
         try:
             data = path.read_bytes()
         except OSError as error:
             raise MediaError(f"{path} cannot be read: {error.strerror}") from error
         if len(data) < _FOOTER.size:
-            raise MediaError(f"{path} is cut short")
+            raise MediaError(f"{path} is truncated")
         length, magic = _FOOTER.unpack(data[-_FOOTER.size :])
         end = len(data) - _FOOTER.size
-        if magic != _MAGIC or length > min(end, _MOST_JSON):
+        if magic != _MAGIC or length > min(end, _MAX_JSON_BYTES):
             raise MediaError(f"{path} has no footer")
         try:
             event = FragmentArrived.model_validate_json(data[end - length : end])
         except ValidationError as error:
-            raise MediaError(f"{path} holds no event") from error
+            raise MediaError(f"{path} contains no event") from error
         body = memoryview(data)[: end - length]
         if len(body) != event.size_bytes or hashlib.sha256(body).hexdigest() != event.sha256:
-            raise MediaError(f"{path} does not have its promised bytes")
+            raise MediaError(f"{path} does not match its size or hash")
         return event
 
     def remove(self, camera: str, run: str, seq: int) -> None:
-        """Delete a fragment's file, and its run's folder when that was the last; gone is fine."""
+        """Delete a fragment's file, and its run's folder after the last; it may be gone already."""
         path = self.path(camera, run, seq)
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -145,20 +146,20 @@ class FragmentFiles:
         return (self.root / camera / run).is_dir()
 
     def seqs(self, camera: str, run: str) -> Iterator[int]:
-        """Yield the seqs of a run's files; what a crash left half-written is deleted."""
+        """Yield the seqs of a run's files; delete a half-written file that a crash left."""
         with os.scandir(self.root / camera / run) as entries:
             for entry in entries:
                 suffix = entry.name.partition(".")[2]
                 if (seq := _seq_of(entry.name)) is not None:
                     yield seq
                 elif suffix == _PART[1:]:
-                    log.info("a half-written fragment is removed: %s", entry.path)
+                    log.info("a half-written fragment is deleted: %s", entry.path)
                     Path(entry.path).unlink(missing_ok=True)
                 elif suffix in _QUARANTINED:
                     self.quarantined.append(Path(entry.path))
 
-    def list(self) -> Iterator[FragmentFile]:
-        """Yield all fragments' files, for who only looks: nothing is changed by it."""
+    def all_files(self) -> Iterator[FragmentFile]:
+        """Yield the files of all fragments; changes nothing."""
         for camera in self.cameras():
             for run in self.runs_of(camera):
                 names = sorted(path.name for path in (self.root / camera / run).iterdir())
@@ -166,14 +167,14 @@ class FragmentFiles:
                     yield FragmentFile(self.path(camera, run, seq), FragmentId(camera, run, seq))
 
     def quarantine(self, path: Path, why: Literal["damaged", "refused"] = "damaged") -> Path:
-        """Rename a file so that it is neither taken in nor lost; return its new name."""
-        aside = path.with_suffix(f".{why}")
-        path.rename(aside)
-        self.quarantined.append(aside)
-        return aside
+        """Rename a file so that recovery ignores it; return its new name."""
+        quarantined = path.with_suffix(f".{why}")
+        path.rename(quarantined)
+        self.quarantined.append(quarantined)
+        return quarantined
 
     def drop_quarantined(self) -> Path | None:
-        """Delete one file that was set aside; return which, None where there is none."""
+        """Delete one quarantined file; return which, None where there is none."""
         if not self.quarantined:
             return None
         path = self.quarantined.pop(0)
@@ -185,7 +186,7 @@ class FragmentFiles:
     def _make_folder(self, folder: Path) -> None:
         if folder in self._synced and folder.is_dir():
             return
-        if not self.root.is_dir():  # a disk that is gone: nothing goes beneath its mount point
+        if not self.root.is_dir():  # the disk is gone: write nothing below its mount point
             raise FileNotFoundError(errno.ENOENT, "the spool's folder is gone", str(self.root))
         folder.mkdir(parents=True, exist_ok=True)
         at = folder
@@ -196,25 +197,25 @@ class FragmentFiles:
 
 
 def _seq_of(name: str) -> int | None:
-    """Return the seq of a fragment's file; None where it is another's name."""
+    """Return the seq in a file's name; None where it is not a fragment's name."""
     stem, _, suffix = name.partition(".")
-    whole = suffix == _SUFFIX[1:] and len(stem) == _DIGITS and stem.isdecimal()
-    return int(stem) if whole else None
+    is_fragment = suffix == _SUFFIX[1:] and len(stem) == _DIGITS and stem.isdecimal()
+    return int(stem) if is_fragment else None
 
 
-def tail_of(event: FragmentArrived) -> bytes:
-    """Return what stands behind a fragment's bytes in its file."""
+def trailer_of(event: FragmentArrived) -> bytes:
+    """Return what follows a fragment's bytes in its file: event and footer."""
     text = encode(event)
     return text + _FOOTER.pack(len(text), _MAGIC)
 
 
-def _folders(of: Path) -> list[Path]:
-    with os.scandir(of) as entries:
+def _folders(parent: Path) -> list[Path]:
+    with os.scandir(parent) as entries:
         return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def sync_folder(folder: Path) -> None:
-    """Force a folder's names to disk."""
+    """Sync the names in a folder to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The SQLite rows of the spool. No rules here but those that SQL itself holds."""
+"""The SQLite rows of the spool. SQL only; the rules are in spool.py."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +25,13 @@ _RUN = "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state"
 
 
 class Journal:
-    """The rows. Every method is one durable transaction unless called within `transaction`."""
+    """The rows. Each method is one durable transaction, unless called within `transaction`."""
 
     def __init__(self, path: Path, suspected: bool = False) -> None:
         """Open or make the journal; raises as `open_journal` does."""
         self.path = path
         self._db = open_journal(path, suspected)
-        self.held = UndatedRows(self._db)
+        self.undated = UndatedRows(self._db)
         self.waiting = WaitingRows(self._db)
         self.losses = LossRows(self._db)
 
@@ -40,13 +40,13 @@ class Journal:
         self._db.close()
 
     def transaction(self) -> AbstractContextManager[object]:
-        """Return a context in which all changes are one transaction."""
+        """Return a context in which all changes are one transaction, rolled back on an error."""
         return _Transaction(self._db)
 
     # Fragments
 
     def put_fragment(self, row: SpooledFragment, end_ms: int) -> None:
-        """Add a fragment and what its run knows of it; one that stands is left alone."""
+        """Add a fragment and update its run; a row that exists is not changed."""
         self._db.execute(
             f"INSERT INTO fragments ({FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
             "ON CONFLICT DO NOTHING",
@@ -58,31 +58,31 @@ class Journal:
         )
 
     def set_state(self, ids: Iterable[FragmentId], state: FragmentState) -> None:
-        """Move fragments on; never back."""
+        """Move fragments to a later state; never back."""
         self._db.executemany(
             "UPDATE fragments SET state = ?1 WHERE run = ?2 AND seq = ?3 AND state < ?1",
             [(state, one.run, one.seq) for one in ids],
         )
 
     def without_file(self, one: FragmentId) -> None:
-        """Note that a fragment has no file any more."""
+        """Record that a fragment has no file any more."""
         self._db.execute(
             "UPDATE fragments SET size = 0 WHERE run = ? AND seq = ?", (one.run, one.seq)
         )
 
     def drop_fragment(self, one: FragmentId) -> None:
-        """Forget a fragment."""
+        """Delete a fragment's row."""
         self._db.execute("DELETE FROM fragments WHERE run = ? AND seq = ?", (one.run, one.seq))
 
     def fragments(
-        self, state: FragmentState, limit: int, *, newest_first: bool = False, held: bool = False
+        self, state: FragmentState, limit: int, *, newest_first: bool = False, undated: bool = False
     ) -> list[SpooledFragment]:
-        """Return fragments in a state, oldest first unless said; `held`: also those held back."""
+        """Return fragments in a state, oldest first by default; `undated`: those, too."""
         order = "DESC" if newest_first else "ASC"
         return fragments(
             self._db,
             f"WHERE state = ? AND +run >= ? ORDER BY start_ms {order} LIMIT ?",
-            (state, "" if held else FIRST_TRUE_RUN, limit),
+            (state, "" if undated else FIRST_TRUE_RUN, limit),
         )
 
     def fragment(self, run: str, seq: int) -> SpooledFragment | None:
@@ -100,7 +100,7 @@ class Journal:
     ) -> list[tuple[FragmentId, FragmentState, int]]:
         """Return identity, state and size of a run's rows after a seq, in order; -1: all of them.
 
-        ValueError where a state is none.
+        Raises ValueError where a state is not a known one.
         """
         rows = self._db.execute(
             "SELECT camera, run, seq, state, size FROM fragments WHERE run = ? AND seq > ? "
@@ -110,7 +110,7 @@ class Journal:
         return [(FragmentId(*row[:3]), FragmentState(row[3]), row[4]) for row in rows]
 
     def runs_with_fragments(self) -> Iterator[str]:
-        """Yield the runs of all rows, one look at the index each."""
+        """Yield the runs of all fragments, one index look-up each."""
         at = ""
         while True:
             row = self._db.execute(
@@ -122,13 +122,13 @@ class Journal:
             yield at
 
     def repair_event(self, one: FragmentId, event: str) -> None:
-        """Write again what a fragment's row says of it."""
+        """Replace the event in a fragment's row."""
         self._db.execute(
             "UPDATE fragments SET event = ? WHERE run = ? AND seq = ?", (event, one.run, one.seq)
         )
 
     def given_up(self, run: str) -> SeqRanges:
-        """Return the seqs of a run that nobody will send."""
+        """Return the seqs of a run that were given up."""
         rows = self._db.execute(
             "SELECT seq FROM fragments WHERE run = ? AND state = ?", (run, FragmentState.GIVEN_UP)
         )
@@ -137,7 +137,7 @@ class Journal:
     # Runs
 
     def put_run(self, run: str, camera: str) -> bool:
-        """Add an open run; False where it stands already."""
+        """Add an open run; False where it exists already."""
         cursor = self._db.execute(
             "INSERT INTO runs (run, camera) VALUES (?, ?) ON CONFLICT DO NOTHING", (run, camera)
         )
@@ -153,12 +153,16 @@ class Journal:
         return self._runs("WHERE end_state = ? ORDER BY run", (state,))
 
     def settled_runs(self) -> list[SpooledRun]:
-        """Return ended runs whose fragments are all noticed or given up, none held any more."""
+        """Return ended runs whose fragments are all noticed or given up, none undated any more."""
         return self._runs(
-            "WHERE end_state = ?1 AND +run >= ?2 AND NOT EXISTS (SELECT 1 FROM fragments AS f "
-            "INDEXED BY fragments_due WHERE f.run = runs.run AND f.state < 2) "
-            "AND NOT EXISTS (SELECT 1 FROM runs AS h "
-            "WHERE h.run < ?2 AND substr(h.run, 14) = substr(runs.run, 14)) ORDER BY run",
+            """WHERE end_state = ?1 AND +run >= ?2
+            -- every fragment is noticed or given up
+            AND NOT EXISTS (SELECT 1 FROM fragments AS f INDEXED BY fragments_due
+                WHERE f.run = runs.run AND f.state < 2)
+            -- the run has no undated part left: its provisional run differs in the time alone
+            AND NOT EXISTS (SELECT 1 FROM runs AS h
+                WHERE h.run < ?2 AND substr(h.run, 14) = substr(runs.run, 14))
+            ORDER BY run""",
             (EndState.ENDED, FIRST_TRUE_RUN),
         )
 
@@ -171,7 +175,7 @@ class Journal:
         )
 
     def reopen_run(self, run: str) -> None:
-        """Open a run again whose end nobody was told: it is still being recorded."""
+        """Open a run again whose end was not sent: it is still being recorded."""
         self._db.execute(
             "UPDATE runs SET end_state = 0, ended_ms = NULL, reason = NULL WHERE run = ? "
             "AND end_state = 1 AND end_event IS NULL",
@@ -179,15 +183,15 @@ class Journal:
         )
 
     def freeze_end(self, run: str, event: str) -> None:
-        """Fix what a run's end says."""
+        """Store the event of a run's end."""
         self._db.execute("UPDATE runs SET end_event = ? WHERE run = ?", (event, run))
 
     def set_end_state(self, run: str, state: EndState) -> None:
-        """Move a run's end on."""
+        """Set the state of a run's end."""
         self._db.execute("UPDATE runs SET end_state = ? WHERE run = ?", (state, run))
 
-    def forget_runs(self) -> None:
-        """Drop runs whose end is noticed, and the traces of what they gave up."""
+    def drop_ended_runs(self) -> None:
+        """Delete runs whose end is noticed, and their rows of given-up fragments."""
         self._db.execute(
             "DELETE FROM fragments WHERE state = ? AND run IN "
             "(SELECT run FROM runs WHERE end_state = ?)",
@@ -223,7 +227,7 @@ class Journal:
         return [OutboxMessage(*row) for row in rows]
 
     def drop_messages(self, ids: Iterable[int]) -> None:
-        """Forget messages."""
+        """Delete messages."""
         self._db.executemany("DELETE FROM messages WHERE id = ?", [(one,) for one in ids])
 
     def message_bytes(self) -> int:
@@ -237,8 +241,9 @@ class Journal:
         return int(row[0])
 
     def drop_oldest_messages(self, kind: str, least_bytes: int) -> tuple[int, int]:
-        """Drop the oldest messages of a type until that many bytes are free, or none is left;
-        return how many and their bytes.
+        """Delete the oldest messages of a type until that many bytes are free, or none is left.
+
+        Returns how many, and their bytes.
         """
         freed, ids = 0, []
         for one, size in self._db.execute(
@@ -252,7 +257,7 @@ class Journal:
         return len(ids), freed
 
     def counts(self) -> SpoolCounts:
-        """Return what is on its way."""
+        """Return how much waits for the cloud."""
         by_state = {
             state: (count, oldest)
             for state, count, oldest in self._db.execute(
@@ -269,11 +274,11 @@ class Journal:
         ).fetchone()
         stored, oldest = by_state.get(FragmentState.STORED, (0, None))
         uploaded, _ = by_state.get(FragmentState.UPLOADED, (0, None))
-        return SpoolCounts(stored, uploaded, oldest, messages, size, ending, self.held.count())
+        return SpoolCounts(stored, uploaded, oldest, messages, size, ending, self.undated.count())
 
 
 class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, rolled back on any exception."""
+    """BEGIN IMMEDIATE ... COMMIT, with a rollback on any exception."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db

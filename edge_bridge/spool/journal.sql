@@ -3,12 +3,12 @@
 CREATE TABLE IF NOT EXISTS runs (
     run        TEXT PRIMARY KEY,             -- UUIDv7
     camera     TEXT NOT NULL,                -- tenant/site/camera
-    last_seq   INTEGER NOT NULL DEFAULT -1,  -- greatest seq stored or given up
+    last_seq   INTEGER NOT NULL DEFAULT -1,  -- highest seq stored or given up
     last_ms    INTEGER NOT NULL DEFAULT 0,   -- UTC end of the newest fragment, ms
     ended_ms   INTEGER,                      -- UTC of the end, null while the run is open
-    reason     TEXT,                         -- why it ended, null while it is open
+    reason     TEXT,                         -- why it ended; null while it is open
     end_event  TEXT,                         -- the RunEnded as written to S3, never changed after
-    end_state  INTEGER NOT NULL DEFAULT 0    -- 0 open, 1 ended, 2 end.json stands, 3 noticed
+    end_state  INTEGER NOT NULL DEFAULT 0    -- 0 open, 1 ended, 2 end.json in S3, 3 noticed
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS runs_by_end ON runs (end_state) WHERE end_state < 3;
@@ -17,9 +17,9 @@ CREATE TABLE IF NOT EXISTS fragments (
     run        TEXT NOT NULL,
     seq        INTEGER NOT NULL,
     camera     TEXT NOT NULL,
-    start_ms   INTEGER NOT NULL,             -- UTC of its first picture, ms
+    start_ms   INTEGER NOT NULL,             -- UTC of its first frame, ms
     size       INTEGER NOT NULL,             -- bytes of the transport stream; 0: no file
-    event      TEXT NOT NULL,                -- FragmentArrived as JSON; '' where given up unseen
+    event      TEXT NOT NULL,                -- FragmentArrived as JSON; '' where it never was on disk
     state      INTEGER NOT NULL,             -- 0 stored, 1 uploaded, 2 noticed, 3 given up
     PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
@@ -42,8 +42,8 @@ CREATE INDEX IF NOT EXISTS messages_to_send ON messages (id) WHERE type NOT GLOB
 CREATE INDEX IF NOT EXISTS messages_held ON messages (id) WHERE type GLOB 'held-*';
 
 CREATE TABLE IF NOT EXISTS shifts (
-    boot       TEXT PRIMARY KEY,             -- mark of a start of the device, end of its runs' ids
-    shift_ms   INTEGER NOT NULL              -- UTC less the steady clock, fixed once it was known
+    boot       TEXT PRIMARY KEY,             -- mark of a boot of the device, end of its runs' ids
+    shift_ms   INTEGER NOT NULL              -- UTC minus the steady clock, fixed once known
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS fragments_by_camera ON fragments (state, camera, start_ms);
@@ -56,14 +56,14 @@ CREATE TABLE IF NOT EXISTS losses (
     last_seq   INTEGER NOT NULL,
     from_ms    INTEGER NOT NULL,             -- UTC start of the first, ms
     to_ms      INTEGER NOT NULL,             -- UTC end of the last, ms
-    bytes      INTEGER NOT NULL,             -- what stood on the disk; 0: it never got there
+    bytes      INTEGER NOT NULL,             -- bytes on the disk; 0: never on the disk
     why        TEXT NOT NULL,
     at_ms      INTEGER NOT NULL              -- UTC when the last of them was given up, ms
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS losses_by_run ON losses (run, last_seq);
 
--- The bytes of all fragments, kept by the triggers: adding them up reads the whole journal.
+-- The bytes of all fragments, kept by triggers: a sum would read the whole journal.
 CREATE TABLE IF NOT EXISTS totals (
     name       TEXT PRIMARY KEY,             -- 'fragments'
     bytes      INTEGER NOT NULL              -- sum of fragments.size

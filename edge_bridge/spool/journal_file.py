@@ -1,4 +1,4 @@
-"""Opens the journal's file and says whether it can be believed."""
+"""Opens the journal's file and checks its integrity."""
 
 import sqlite3
 from importlib import resources
@@ -7,10 +7,10 @@ from pathlib import Path
 from domain.errors import StoreError
 
 VERSION = 1
-"""Of the tables. One that others made is set aside, and rebuilt from the fragments' files."""
+"""Version of the tables. Any other journal is quarantined and rebuilt from the fragments' files."""
 MAX_CHECKED_BYTES = 64 << 20
-"""A larger journal is looked through only where it is suspected: that takes 10 s a GiB and more,
-in which nothing is recorded. Each row is read beside recording all the same."""
+"""A larger journal is checked as a whole only on suspicion: it takes 10 s a GiB and more, during
+which nothing is recorded. Recovery reads each row anyway, alongside recording."""
 _COLUMNS = {
     "fragments": "run, seq, camera, start_ms, size, event, state",
     "runs": "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state",
@@ -19,27 +19,27 @@ _COLUMNS = {
     "losses": "id, camera, run, first_seq, last_seq, from_ms, to_ms, bytes, why, at_ms",
     "totals": "name, bytes",
 }
-_NOT_ITS_FAULT = {
+_DISK_ERRORS = {
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
 }  # fmt: skip
-"""What the disk does; the file may be sound."""
+"""Errors of the disk: the file itself may be intact."""
 
 
-def damaged(error: Exception) -> bool:
-    """Return whether an error shows that the journal itself cannot be read."""
+def is_damage(error: Exception) -> bool:
+    """Return whether an error shows that the journal itself is damaged."""
     if isinstance(error, sqlite3.Error):
-        # Text that is none has no code: Python itself says so.
+        # Invalid text has no code: Python raises it, not SQLite.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-        return code & 0xFF not in _NOT_ITS_FAULT
+        return code & 0xFF not in _DISK_ERRORS
     return isinstance(error, ValueError)
 
 
 def open_journal(path: Path, suspected: bool = False) -> sqlite3.Connection:
-    """Open or make the journal; `suspected`: look through it whatever its size.
+    """Open or make the journal; `suspected`: check all of it, whatever its size.
 
-    Raises StoreError where it is no sound journal of ours, and sqlite3.OperationalError where the
-    disk does not let it be used.
+    Raises StoreError where it is not an intact journal of this version. Raises
+    sqlite3.OperationalError where the disk does not let it be used.
     """
     for part in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
         if part.is_dir():
@@ -48,28 +48,28 @@ def open_journal(path: Path, suspected: bool = False) -> sqlite3.Connection:
     try:
         _prepare(db)
         thorough = suspected or path.stat().st_size < MAX_CHECKED_BYTES
-        verdict = _check_integrity(db) if thorough else "ok"
+        result = _check_integrity(db) if thorough else "ok"
     except (sqlite3.DatabaseError, ValueError) as error:
         db.close()
-        if not damaged(error):
+        if not is_damage(error):
             raise
         raise StoreError(f"{path} is damaged ({error}).") from error
     except BaseException:
         db.close()
         raise
-    if verdict != "ok":
+    if result != "ok":
         db.close()
-        raise StoreError(f"{path} is damaged ({verdict}).")
+        raise StoreError(f"{path} is damaged ({result}).")
     return db
 
 
 def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the log stays near 1 MiB
+    db.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the WAL stays near 1 MiB
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
-        raise sqlite3.DatabaseError(f"its tables are of version {version}, not {VERSION}")
+        raise sqlite3.DatabaseError(f"its tables have version {version}, not {VERSION}")
     db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
     for table, columns in _COLUMNS.items():
         db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608
@@ -78,9 +78,9 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 def _check_integrity(db: sqlite3.Connection) -> str:
-    (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    (result,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     for table, columns in _COLUMNS.items():
         for _ in db.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608
-            pass  # text that is none raises
+            pass  # invalid text raises
     db.execute("UPDATE totals SET bytes = (SELECT coalesce(sum(size), 0) FROM fragments)")
-    return str(verdict)
+    return str(result)

@@ -1,4 +1,4 @@
-"""What the edge gave up, kept to be listed: `vigil edge given-up`."""
+"""The list of what the edge gave up, for `vigil edge given-up`."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -10,35 +10,35 @@ from domain.errors import ConfigError
 from domain.events import FragmentArrived
 from edge_bridge.spool.rows import SpooledFragment
 
-MOST = 10_000
-"""Rows that are kept; the oldest go."""
+MAX_ROWS = 10_000
+"""Rows that are kept; the oldest are deleted."""
 _LOSS = "camera, run, first_seq, last_seq, from_ms, to_ms, bytes, why, at_ms"
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Fragments of one run, one after the other, that nobody will ever see."""
+    """Consecutive fragments of one run that are lost."""
 
     camera: str
     run: str
     first_seq: int
     last_seq: int
     from_ms: int
-    """UTC start of the first; on the device's steady clock where it was held back."""
+    """UTC start of the first; on the device's steady clock where it is undated."""
     to_ms: int
     """UTC end of the last."""
     bytes: int
-    """What was on the disk; 0: it never got there."""
+    """Bytes that were on the disk; 0: it never was."""
     why: str
     at_ms: int
     """When the last of them was given up."""
 
 
 def loss_of(row: SpooledFragment, why: str, at_ms: int) -> Loss:
-    """Return the loss of one fragment that stood on the disk."""
+    """Return the loss of one fragment that was on the disk."""
     end_ms = row.start_ms
     if row.event:
-        with suppress(ValueError):  # a damaged row is a loss all the same
+        with suppress(ValueError):  # a damaged row is still a loss
             end_ms = FragmentArrived.model_validate_json(row.event).end_ms
     return Loss(
         row.camera, row.run, row.seq, row.seq, row.start_ms, end_ms, row.size, why, at_ms
@@ -46,13 +46,13 @@ def loss_of(row: SpooledFragment, why: str, at_ms: int) -> Loss:
 
 
 class LossRows:
-    """The table; neighbours of one run with one reason are one row."""
+    """The table; consecutive losses of one run with one reason are one row."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def add(self, loss: Loss) -> None:
-        """Note a loss."""
+        """Add a loss."""
         grown = self._db.execute(
             "UPDATE losses SET last_seq = ?, to_ms = max(to_ms, ?), bytes = bytes + ?, at_ms = ? "
             "WHERE run = ? AND why = ? AND last_seq = ?",
@@ -70,25 +70,27 @@ class LossRows:
                 ),
             )  # fmt: skip
             self._db.execute(
-                "DELETE FROM losses WHERE id <= (SELECT max(id) FROM losses) - ?", (MOST,)
+                "DELETE FROM losses WHERE id <= (SELECT max(id) FROM losses) - ?", (MAX_ROWS,)
             )
 
     def list(self) -> list[Loss]:
-        """Return all, in the order in which they were given up."""
+        """Return all losses, in the order in which they happened."""
         return [Loss(*row) for row in _rows(self._db)]
 
 
 def read_losses(folder: Path) -> list[Loss]:
-    """Return what the edge of a spool gave up, also while it runs; raises ConfigError."""
+    """Return what the edge of a spool gave up; it may be running. Raises ConfigError."""
     path = folder / "journal.db"
     if not path.exists():
-        raise ConfigError(f"{folder} holds no spool: has this edge ever run? See spool.dir.")
+        raise ConfigError(
+            f"{folder} contains no spool: check spool.dir, and whether this edge has ever run."
+        )
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
             return [Loss(*row) for row in _rows(db)]
     except sqlite3.Error as error:
         raise ConfigError(
-            f"{path} cannot be read ({error}): ask as the user that the edge runs as."
+            f"{path} cannot be read ({error}): run this command as the user of the edge."
         ) from error
 
 

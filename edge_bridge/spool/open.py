@@ -1,4 +1,4 @@
-"""Taking a folder for this process: its lock, its files, its journal, mended."""
+"""Opens a spool's folder for this process: lock, files, journal, recovery."""
 
 import contextlib
 import fcntl
@@ -27,7 +27,7 @@ _RESERVE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class OpenedSpool:
-    """An opened folder."""
+    """The parts of an opened folder."""
 
     lock: IO[str]
     files: FragmentFiles
@@ -37,41 +37,41 @@ class OpenedSpool:
 
 @dataclass(frozen=True, slots=True)
 class SpoolOpener:
-    """Opens one folder, again and again."""
+    """Opens one folder, at the start and whenever its disk was away."""
 
     folder: Path
     edge: str
     step: Callable[[str], None]
     now_ms: Callable[[], int]
     background_recovery: bool = False
-    """Whether what a crash left is mended beside recording, not here."""
+    """Whether recovery runs alongside recording, not here."""
 
     def open(
         self, live: Collection[str] = (), suspected: bool = False, damaged: str | None = None
     ) -> OpenedSpool:
-        """Take the folder and mend what a crash left, or let that be gone on with; `live` runs go
-        on; `suspected`: the journal gave cause to look through it; `damaged`: how it is known to be
-        damaged.
+        """Lock the folder, open the journal and recover, unless that runs in the background.
 
-        Raises ConfigError where the folder cannot be used or another process holds it.
+        `live` runs continue. `suspected`: the journal is checked whatever its size. `damaged`: how
+        the journal is known to be damaged. Raises ConfigError where the folder cannot be used or
+        another process uses it.
         """
-        lock = _hold(self.folder)
+        lock = _lock(self.folder)
         try:
             files = FragmentFiles(self.folder / "fragments", self.step)
             files.root.mkdir(exist_ok=True)
-            journal = self._anew(damaged) if damaged else self._journal(suspected)
+            journal = self._new_journal(damaged) if damaged else self._journal(suspected)
             try:
                 journal, recovery = self._recovered(files, journal, live)
-                sync_folder(self.folder)  # the names of journal and files' folder
+                sync_folder(self.folder)  # the names of the journal and of the files' folder
             except BaseException:
                 journal.close()
                 raise
             self._reserve()
         except (OSError, sqlite3.OperationalError) as error:
             lock.close()
-            said = error.strerror if isinstance(error, OSError) else str(error)
+            text = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigError(
-                f"spool.dir {self.folder} cannot be used: {said}. Look at its disk."
+                f"spool.dir {self.folder} cannot be used: {text}. Check its disk."
             ) from error
         except BaseException:
             lock.close()
@@ -81,18 +81,19 @@ class SpoolOpener:
     def _recovered(
         self, files: FragmentFiles, journal: Journal, live: Collection[str]
     ) -> tuple[Journal, SpoolRecovery]:
-        """Mend what a crash left, unless that is done beside; return the journal, another one
-        where it cannot be read.
+        """Recover, unless that runs in the background.
+
+        Returns the journal: a new one, rebuilt from the files, where the old one is damaged.
         """
         recovery = SpoolRecovery(files, journal, self.edge, live)
         try:
             if not self.background_recovery:
                 recovery.run_for(math.inf)
         except (sqlite3.Error, ValueError) as error:
-            if not journal_file.damaged(error):
+            if not journal_file.is_damage(error):
                 raise
             journal.close()
-            journal = self._anew(f"{journal.path} is damaged ({error}).")
+            journal = self._new_journal(f"{journal.path} is damaged ({error}).")
             recovery = SpoolRecovery(files, journal, self.edge, live)
             recovery.run_for(math.inf)
         return journal, recovery
@@ -105,15 +106,17 @@ class SpoolOpener:
             reserve = self.folder / "reserve"
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL or not reserve.exists():
                 raise
-            log.error("the spool's disk is full to the last byte: the reserve is used")
+            log.error(
+                "the spool's disk is full to the last byte; its reserve file is deleted to start"
+            )
             reserve.unlink()
             return Journal(path, suspected)
         except StoreError as error:
-            return self._anew(str(error))
+            return self._new_journal(str(error))
 
-    def _anew(self, why: str) -> Journal:
-        """Set the journal aside, all but the newest of those before it away, and begin another."""
-        log.error("%s It is set aside and rebuilt from the files.", why)
+    def _new_journal(self, why: str) -> Journal:
+        """Quarantine the journal and return a new one; only one old journal is kept."""
+        log.error("%s It is quarantined and rebuilt from the files.", why)
         for older in self.folder.glob(f"{_DAMAGED}*"):
             _remove(older)
         for suffix in ("", "-wal", "-shm"):
@@ -123,7 +126,7 @@ class SpoolOpener:
         return Journal(self.folder / JOURNAL)
 
     def _reserve(self) -> None:
-        """Keep a little room for the journal of a start on a full disk."""
+        """Keep a little space so that a start on a full disk can open the journal."""
         path = self.folder / "reserve"
         with contextlib.suppress(OSError):
             if not path.exists():
@@ -141,7 +144,7 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _hold(folder: Path) -> IO[str]:
+def _lock(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("a+")
@@ -156,7 +159,7 @@ def _hold(folder: Path) -> IO[str]:
         raise ConfigError(
             f"another process uses the spool {folder}: stop it, or choose another spool.dir."
         ) from error
-    with contextlib.suppress(OSError):  # a full disk: the lock holds without the number
+    with contextlib.suppress(OSError):  # on a full disk the lock works without the number
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

@@ -1,20 +1,20 @@
-"""What a start makes of whatever a crash left. Doing it twice is doing it once.
+"""Recovery: what a start does with what a crash left. It may run twice: the result is the same.
 
-half-written file           removed: it was the fragment being written
-file without a row          taken in where it is whole, set aside and said where not
-row `stored`, no file       given up
-row `noticed`, no file      forgotten: it was being freed
-row given up, with a file   its file is removed
-open run                    ended: "edge restarted"
+    half-written file           deleted: it was the fragment being written
+    file without a row          inserted where it is complete, quarantined and logged where not
+    row `stored`, no file       given up
+    row `noticed`, no file      deleted: an eviction was under way
+    row given up, with a file   the file is removed
+    open run                    ended: "edge restarted"
 
-It goes on beside recording, a little at a time, so that nothing waits for it however much is there:
+It runs alongside recording, a little at a time, so that nothing waits for it however much there is:
 
-    each camera's runs, by name   names of files, then rows beside them, a page of each at a time
+    each camera's runs, by name   names of files, then their rows, a page of each at a time
     then runs without a folder    rows alone
-    then runs that are open       ended, unless they were begun or go on since
+    then runs that are open       ended, unless they were started or continued since
 
-What a page makes suspect is looked at once more before anything is done to it, for the spool's
-other work goes on in between. The end of a run is told once its files were looked at.
+What differs in a page is read once more before anything is changed: the spool's other work runs in
+between. The end of a run is sent only once its files were checked.
 """
 
 import logging
@@ -39,15 +39,15 @@ log = logging.getLogger(__name__)
 
 RESTARTED = "edge restarted"
 PAGE = 250
-"""Names, and rows, that are compared at a time."""
-_NAMES = 2_000
-"""Names of a folder that are read at a time."""
+"""Names, and rows, that are compared at once."""
+_NAMES_AT_ONCE = 2_000
+"""Names of a folder that are read at once."""
 _WITH_FILE = (FragmentState.STORED, FragmentState.NOTICED)
-"""A row in one of them has a file, whatever its size says, or has to change."""
+"""A row in one of these states has a file, or has to change, whatever its size says."""
 
 
 class SpoolRecovery:
-    """Brings files and rows together; all of it belongs to the spool's thread.
+    """Makes files and rows agree; all of it runs on the spool's thread.
 
     In memory are the names of one run's files (8 bytes each), of one camera's runs, and a page.
     """
@@ -60,27 +60,31 @@ class SpoolRecovery:
         live: Collection[str] = (),
         steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`live` runs go on: they are not ended."""
-        self._files, self._journal, self._edge, self._steady_s = files, journal, edge, steady_s
+        """`live` runs continue: they are not ended."""
+        self._files = files
+        self._journal = journal
+        self._edge = edge
+        self._steady_s = steady_s
         self._live = frozenset(live)
-        self._new: set[str] = set()
-        self._at = ("", "")
-        """Camera and run that were looked at last; those before them were, too."""
-        self._walked = False
+        self._started_since: set[str] = set()
+        self._last_checked = ("", "")
+        """Camera and run that were checked last; all before them in order were, too."""
+        self._folders_checked = False
         self._work = self._all()
-        self.over = False
-        """Whether all was looked at."""
+        self.done = False
+        """Whether all was checked."""
         self.stopped = False
-        """Whether it was left, or failed."""
-        self._looked_at, self._began_s = 0, steady_s()
+        """Whether it was stopped, or failed."""
+        self._checked_files = 0
+        self._began_s = steady_s()
         self.messages = 0
-        """Messages that were put into the outbox, so far."""
+        """Messages put into the outbox so far."""
 
     def run_for(self, for_s: float) -> bool:
-        """Go on for about so long; True: there is more.
+        """Recover for about this long; True: there is more.
 
-        Raises ValueError or sqlite3.Error where the journal cannot be read; another one has to
-        begin anew then.
+        Raises ValueError or sqlite3.Error where the journal cannot be read. Then it is stopped:
+        go on with `restart`.
         """
         if self.stopped:
             return False
@@ -92,42 +96,44 @@ class SpoolRecovery:
         except BaseException:
             self.stopped = True
             raise
-        self.over = True
-        if self._looked_at:
+        self.done = True
+        if self._checked_files:
             took_s = self._steady_s() - self._began_s
-            log.info("%d files in the spool are looked at, %.1f s", self._looked_at, took_s)
+            log.info(
+                "recovery checked %d files of the spool in %.1f s", self._checked_files, took_s
+            )
         return False
 
     def stop(self) -> None:
-        """Leave it."""
+        """Stop; what is left stays for the next start."""
         self.stopped = True
         self._work.close()
 
     def restart(self) -> "SpoolRecovery":
-        """Return one that begins once more."""
+        """Return a recovery that starts from the beginning."""
         self.stop()
         made = SpoolRecovery(self._files, self._journal, self._edge, self._live, self._steady_s)
-        made._new = self._new
+        made._started_since = self._started_since
         return made
 
-    def begun(self, run: str) -> None:
-        """Note a run that began since: it is not ended here."""
-        if not self.over:
-            self._new.add(run)
+    def run_started(self, run: str) -> None:
+        """Record a run that started since: it is not ended here."""
+        if not self.done:
+            self._started_since.add(run)
 
-    def may_end(self, run: SpooledRun) -> bool:
-        """Return whether all that stands of an ended run is known."""
-        new = run.run in self._new and run.run not in self._live
-        return self._walked or new or (run.camera, run.run) <= self._at
+    def is_complete(self, run: SpooledRun) -> bool:
+        """Return whether all fragments of an ended run are known."""
+        new = run.run in self._started_since and run.run not in self._live
+        return self._folders_checked or new or (run.camera, run.run) <= self._last_checked
 
     def _all(self) -> Generator[None, None, None]:
         for camera in self._files.cameras():
             for run in self._files.runs_of(camera):
                 if _is_fragment_of(camera, run):
                     yield from self._run(camera, run)
-                self._at = (camera, run)
+                self._last_checked = (camera, run)
                 yield
-        self._walked = True
+        self._folders_checked = True
         for run in self._journal.runs_with_fragments():
             known = self._journal.run(run)
             if known is None or not self._files.has_run(known.camera, run):
@@ -135,40 +141,43 @@ class SpoolRecovery:
             yield
         for ended in self._journal.runs(EndState.OPEN):
             self._end(ended)
-        self._journal.forget_runs()
+        self._journal.drop_ended_runs()
 
     def _run(self, camera: str, run: str) -> Generator[None, None, None]:
         try:
             names = array("L")
             for seq in self._files.seqs(camera, run):
                 names.append(seq)
-                if not len(names) % _NAMES:
+                if not len(names) % _NAMES_AT_ONCE:
                     yield
-            self._looked_at += len(names)
+            self._checked_files += len(names)
             yield from self._compare(camera, run, array("L", sorted(names)))
         except OSError as error:
-            log.error("run %s is left as it is: %s", run, error)
+            log.error("the files of run %s cannot be checked: %s", run, error)
         if (known := self._journal.run(run)) is not None and known.end_state is EndState.OPEN:
             self._end(known)
 
     def _compare(self, camera: str, run: str, names: "array[int]") -> Generator[None, None, None]:
-        """Compare names, in order, with a run's rows; mend what differs."""
-        at, after = 0, -1
+        """Compare names, in order, with a run's rows; repair what differs."""
+        at, after = 0, -1  # the next name, and the seq of the last row that was compared
         while True:
             rows = self._journal.rows_of_run(run, after, PAGE)
             ends = [rows[-1][0].seq] if len(rows) == PAGE else []
             if at + PAGE <= len(names):
                 ends.append(names[at + PAGE - 1])
+            # A page ends at the lower of both ends: beyond it, one side is not read yet.
             last = min(ends) if ends else None
             to = len(names) if last is None else bisect_right(names, last, at)
             known = {one.seq: state for one, state, _ in rows if one.camera == camera}
             here = names[at:to]
             there = set(here)
+            # A file without a row, or of a fragment that was given up.
             suspects = [
                 FragmentId(camera, run, seq)
                 for seq in here
                 if known.get(seq, FragmentState.GIVEN_UP) is FragmentState.GIVEN_UP
             ]
+            # A row whose file is missing.
             suspects += [
                 one
                 for one, state, size in rows
@@ -178,13 +187,13 @@ class SpoolRecovery:
             ]
             yield
             for one in suspects:
-                self._compare_one(one)
+                self._repair(one)
                 yield
             if last is None:
                 return
             at, after = to, last
 
-    def _compare_one(self, one: FragmentId) -> None:
+    def _repair(self, one: FragmentId) -> None:
         path = self._files.path(one.camera, one.run, one.seq)
         row = self._journal.fragment(one.run, one.seq)
         if row is not None and row.camera != one.camera:
@@ -193,44 +202,47 @@ class SpoolRecovery:
             if row is not None:
                 self._without_file(row)
         elif row is None:
-            self._take_in(FragmentFile(path, one))
+            self._insert_row(FragmentFile(path, one))
         elif row.state is FragmentState.GIVEN_UP:
             self._files.remove(one.camera, one.run, one.seq)
 
     def _end(self, run: SpooledRun) -> None:
-        if run.run in self._live or run.run in self._new:
+        if run.run in self._live or run.run in self._started_since:
             return
         self._journal.end_run(run.run, run.last_ms, RESTARTED)
-        log.info("run ended: %s", RESTARTED, extra={"camera": run.camera, "run": run.run})
+        log.info(
+            "an open run is ended: %s", RESTARTED, extra={"camera": run.camera, "run": run.run}
+        )
 
-    def _take_in(self, found: FragmentFile) -> None:
+    def _insert_row(self, found: FragmentFile) -> None:
         where = {"camera": found.id.camera, "run": found.id.run, "seq": found.id.seq}
         files, journal = self._files, self._journal
         try:
             event = files.inspect(found.path)
             if (event.camera, event.run, event.seq) != tuple(where.values()):
-                raise MediaError(f"{found.path} is another fragment than its name says")
+                raise MediaError(f"{found.path} contains another fragment than its name says")
         except MediaError as error:
-            log.error("%s; it is set aside as %s", error, files.quarantine(found.path), extra=where)
+            log.error(
+                "%s; the file is quarantined as %s",
+                error,
+                files.quarantine(found.path),
+                extra=where,
+            )
             return
         with journal.transaction():
             if journal.put_run(event.run, event.camera):
                 kind = UNDATED_PREFIX + "run-started" if is_held(event.run) else "run-started"
                 journal.put_message(kind, encode(_started(event, self._edge)))
                 self.messages += 1
-            text = encode(event).decode()
-            row = SpooledFragment(
-                event.camera, event.run, event.seq, event.start_ms, event.size_bytes, text,
-                FragmentState.STORED,
-            )  # fmt: skip
+            row = SpooledFragment.of(event, FragmentState.STORED)
             journal.put_fragment(row, event.end_ms)
-        log.info("a fragment without a row is taken in", extra=where)
+        log.info("a fragment without a row is inserted into the journal", extra=where)
 
     def _without_file(self, row: SpooledFragment) -> None:
         one, journal = row.id, self._journal
         if row.state is FragmentState.STORED:
             log.error(
-                "a fragment's file is gone: it is given up",
+                "a fragment's file is missing: the fragment is given up",
                 extra={"camera": one.camera, "run": one.run, "seq": one.seq},
             )
             with journal.transaction():

@@ -1,4 +1,4 @@
-"""What the journal's rows say, as values."""
+"""The journal's rows, as values."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,7 +9,7 @@ from domain.identity import FragmentId
 
 
 class FragmentState(IntEnum):
-    """How far a fragment is on its way."""
+    """Where a fragment is on its way to the cloud. It only ever increases."""
 
     STORED = 0
     UPLOADED = 1
@@ -18,7 +18,7 @@ class FragmentState(IntEnum):
 
 
 class EndState(IntEnum):
-    """How far a run's end is on its way."""
+    """Where a run's end is on its way to the cloud."""
 
     OPEN = 0
     ENDED = 1
@@ -41,14 +41,19 @@ class SpooledFragment:
     @classmethod
     def of(cls, event: FragmentArrived, state: FragmentState) -> "SpooledFragment":
         """Return the row of a fragment."""
-        text = encode(event).decode()
         return cls(
-            event.camera, event.run, event.seq, event.start_ms, event.size_bytes, text, state
+            camera=event.camera,
+            run=event.run,
+            seq=event.seq,
+            start_ms=event.start_ms,
+            size=event.size_bytes,
+            event=encode(event).decode(),
+            state=state,
         )
 
     @property
     def id(self) -> FragmentId:
-        """Its identity."""
+        """The fragment's identity."""
         return FragmentId(self.camera, self.run, self.seq)
 
 
@@ -77,19 +82,19 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True)
 class SpoolCounts:
-    """What is on its way."""
+    """How much waits for the cloud."""
 
     stored: int
     uploaded: int
     oldest_ms: int | None
-    """UTC start of the oldest fragment not uploaded."""
+    """UTC start of the oldest fragment that is not uploaded."""
     messages: int
     message_bytes: int
     runs_ending: int
-    held: int = 0
+    undated: int = 0
     """Fragments that wait for this device's clock to be set; not among `stored`."""
     recovering: bool = False
-    """Whether what an earlier run left is still looked at: there may be more."""
+    """Whether recovery still runs: there may be more fragments than are counted."""
 
     @property
     def idle(self) -> bool:

@@ -1,4 +1,4 @@
-"""Ends of runs on their way: what an end says is fixed once, then written to S3, then noticed."""
+"""Ends of runs: what an end says is fixed once, then written to S3, then sent as a notice."""
 
 import logging
 from collections.abc import Callable
@@ -13,22 +13,22 @@ log = logging.getLogger(__name__)
 
 
 def to_write(
-    journal: Journal, limit: int, may_end: Callable[[SpooledRun], bool]
+    journal: Journal, limit: int, is_complete: Callable[[SpooledRun], bool]
 ) -> list[tuple[SpooledRun, RunEnded]]:
-    """Return runs whose end can be written to S3, each with its event, fixed for good.
+    """Return runs whose end can be written to S3, each with its event, which never changes again.
 
-    `may_end`: whether all that stands of a run is known.
+    `is_complete`: whether all fragments of a run are known.
     """
     out = []
-    for run in [run for run in journal.settled_runs() if may_end(run)][:limit]:
+    for run in [run for run in journal.settled_runs() if is_complete(run)][:limit]:
         try:
             if run.end_event is None:
                 event = _event(journal, run)
                 journal.freeze_end(run.run, encode(event).decode())
             else:
                 event = RunEnded.model_validate_json(run.end_event)
-        except ValueError as error:  # a damaged row must not stop the others' ends
-            log.error("the end of run %s cannot be told: %s", run.run, error)
+        except ValueError as error:  # a damaged row must not stop the ends of other runs
+            log.error("the end of run %s is damaged and is not sent: %s", run.run, error)
             journal.set_end_state(run.run, EndState.NOTICED)
             continue
         out.append((run, event))
@@ -36,7 +36,7 @@ def to_write(
 
 
 def to_notice(journal: Journal) -> list[tuple[str, bytes]]:
-    """Return run and event of the ends that stand in S3 and whose notice is due."""
+    """Return run and event of the ends that are in S3 and whose notice is due."""
     return [
         (run.run, run.end_event.encode())
         for run in journal.runs(EndState.WRITTEN)
@@ -45,7 +45,7 @@ def to_notice(journal: Journal) -> list[tuple[str, bytes]]:
 
 
 def written(journal: Journal, run: str, event: RunEnded | None) -> None:
-    """Note that a run's end.json stands; `event`: what it says where it stood before."""
+    """Record that a run's end.json is in S3; `event`: its content, where it was there before."""
     with journal.transaction():
         if event is not None:
             journal.freeze_end(run, encode(event).decode())
@@ -59,6 +59,6 @@ def _event(journal: Journal, run: SpooledRun) -> RunEnded:
         ended_ms=run.ended_ms or run.last_ms,
         last_seq=run.last_seq,
         reason=run.reason or "unknown",
-        # More than an event may say: the cloud then learns of the rest by waiting.
+        # There may be more than an event may list: the cloud then waits for those in vain.
         given_up=list(journal.given_up(run.run).ranges)[:MOST_RANGES],
     )

@@ -1,12 +1,12 @@
-"""The rules of the spool: in which order disk and rows change, and what is then true.
+"""The rules of the spool: in which order disk and rows change, and what is true afterwards.
 
     fragment   file written, synced, renamed, folder synced ── row `stored`
-               PUT to S3 ── row `uploaded` ── notice sent ── row `noticed` ── space needed: gone
+               PUT to S3 ── row `uploaded` ── notice sent ── row `noticed` ── evicted for space
     run's end  row `ended` ── all its fragments noticed or given up ── its event fixed
-               ── end.json in S3 ── notice sent ── forgotten once its files are gone
+               ── end.json in S3 ── notice sent ── deleted once its files are gone
 
-A crash between any two steps is mended at the next start (recovery.py). All methods belong to one
-thread (owner.py).
+Recovery (recovery.py) repairs at the next start what a crash between two steps left. All methods
+run on the spool's thread (thread.py).
 """
 
 import contextlib
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class Spool:
-    """One folder, held by one process. Make it with `open_spool`."""
+    """One folder, used by one process. Make it with `open_spool`."""
 
     def __init__(
         self,
@@ -63,22 +63,26 @@ class Spool:
         self._clock = clock
         parts = opener.open()
         self.disk = SpoolDisk(opener.folder, parts.lock)
-        self._giving_up = Discarder(self.disk, clock, opener.step)
-        let_go = self._giving_up.evicted
-        self._space = Evictor(limits, self.disk, let_go, opener.step, free_bytes)
-        self._take(parts)
+        self._discarder = Discarder(self.disk, clock, opener.step)
+        self._evictor = Evictor(
+            limits, self.disk, self._discarder.discard_for_space, opener.step, free_bytes
+        )
+        self._attach(parts)
 
-    def _take(self, parts: OpenedSpool) -> None:
-        self.files, self.journal, self._lock = parts.files, parts.journal, parts.lock
-        self._space.take(parts.files, parts.journal)
-        self._giving_up.take(parts.files, parts.journal, self._space)
+    def _attach(self, parts: OpenedSpool) -> None:
+        self.files = parts.files
+        self.journal = parts.journal
+        self._lock = parts.lock
+        self._evictor.attach(parts.files, parts.journal)
+        self._discarder.attach(parts.files, parts.journal, self._evictor)
         self._outbox = Outbox(self.journal)
-        self._held = UndatedFootage(self.files, self.journal, self._clock)
+        self._undated = UndatedFootage(self.files, self.journal, self._clock)
         self._recovery = parts.recovery
 
     def reopen(self, live: Collection[str], damaged: str | None = None) -> None:
-        """Open the folder anew after its disk was away, or its journal found to be damaged (how);
-        `live` runs go on. Raises ConfigError.
+        """Open the folder again after its disk was away, or its journal is `damaged` (how).
+
+        `live` runs continue. Raises ConfigError.
         """
         self._recovery.stop()
         with contextlib.suppress(sqlite3.Error, OSError):
@@ -87,73 +91,74 @@ class Spool:
             self._lock.close()
         suspected = self.disk.state == "failing"
         parts = self._opener.open(live, suspected=suspected, damaged=damaged)
-        self._take(parts)
+        self._attach(parts)
         self.disk.opened(parts.lock)
         for run in live:
             self.journal.reopen_run(run)
 
     @property
     def recovering(self) -> bool:
-        """Whether what an earlier run left is still being looked at; from any thread."""
-        return not self._recovery.over
+        """Whether recovery still runs; from any thread."""
+        return not self._recovery.done
 
     def recover(self, for_s: float) -> bool:
-        """Go on mending what an earlier run left, for about so long; True: there is more.
+        """Recover for about this long; True: there is more.
 
         Raises ValueError or sqlite3.Error where the journal cannot be read.
         """
         messages = self._recovery.messages
         more = self._recovery.run_for(for_s)
-        self._space.recount()
+        self._evictor.recount()
         if self._recovery.messages != messages:
             self._outbox.recount()
         return more
 
     def restart_recovery(self) -> None:
-        """Begin mending once more, where it failed."""
+        """Start recovery again where it failed."""
         if self._recovery.stopped:
             self._recovery = self._recovery.restart()
-            self._space.recount()
+            self._evictor.recount()
             self._outbox.recount()
 
     def close(self) -> None:
-        """Close the journal and let the folder go."""
+        """Close the journal and unlock the folder."""
         self._recovery.stop()
         self.journal.close()
         self._lock.close()
 
     @property
     def given_up(self) -> int:
-        """Fragments given up since this process began."""
-        return self._giving_up.count
+        """Fragments given up since this process started."""
+        return self._discarder.count
 
     @property
     def file_bytes(self) -> int:
-        """Bytes of fragments on the disk."""
-        return self._space.bytes
+        """Bytes of the fragments on the disk."""
+        return self._evictor.bytes
 
     def free_bytes(self) -> int:
         """Return the free bytes of the disk."""
-        return self._space.free_bytes()
+        return self._evictor.free_bytes()
 
     def hour_bytes(self) -> int:
-        """Return what all cameras bring in an hour, as measured; 0 while that is not known."""
-        return self._space.hour_bytes()
+        """Return what all cameras bring in an hour, as measured; 0: not known yet."""
+        return self._evictor.hour_bytes()
 
     def min_free_bytes(self) -> int:
-        """Return the bytes of the disk that stay free as the cameras send now."""
-        return self._space.min_free_bytes()
+        """Return how many bytes of the disk stay free at the cameras' present rate."""
+        return self._evictor.min_free_bytes()
 
     def set_limits(self, limits: SpoolLimits) -> None:
-        """Keep within other limits from now on."""
-        self._limits = self._space.limits = limits
+        """Use other limits from the next fragment on."""
+        self._limits = limits
+        self._evictor.limits = limits
 
-    # What capture does
+    # For capture
 
     def store(self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted) -> bool:
-        """Keep a fragment durably; False: the disk would not take it, its seq is given up."""
+        """Store a fragment durably; False: the disk refused it, and it is given up."""
         try:
-            self._write(event, data)
+            self._write_file(event, data)
         except OSError as error:
             self.disk.failed(error)
             self.give_up_unwritten(event, started, self.disk.state)
@@ -163,10 +168,10 @@ class Spool:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
                 raise
-            self._space.evict_for(len(data), event.camera)
+            self._evictor.evict_for(len(data), event.camera)
             self._insert_rows(event, started)
         self._step("row written")
-        self._space.added(event.size_bytes)
+        self._evictor.added(event.size_bytes)
         if self.disk.state == "full":
             self.disk.set_state("good")
         self.evict()
@@ -174,11 +179,12 @@ class Spool:
 
     def _insert_rows(self, event: FragmentArrived, started: RunStarted) -> None:
         with self.journal.transaction():
-            self._begin_run(started)
-            self.journal.put_fragment(SpooledFragment.of(event, FragmentState.STORED), event.end_ms)
+            self._start_run(started)
+            row = SpooledFragment.of(event, FragmentState.STORED)
+            self.journal.put_fragment(row, event.end_ms)
 
     def has(self, event: FragmentArrived) -> bool:
-        """Return whether a fragment's row stands."""
+        """Return whether a fragment has a row."""
         try:
             return self.journal.fragment(event.run, event.seq) is not None
         except sqlite3.Error:
@@ -192,47 +198,47 @@ class Spool:
     def give_up_unwritten(
         self, event: FragmentArrived, started: RunStarted, why: str = "disk"
     ) -> None:
-        """Note that a fragment never reached the disk, so that its run's end can say it."""
+        """Record that a fragment never reached the disk, so that its run's end lists it."""
         one = UnwrittenRange(event.seq, event.seq, event.start_ms, event.end_ms, f"disk {why}")
         self.give_up_range(started, one)
         metrics.GIVEN_UP.labels(event.camera, one.why).inc()
 
-    def give_up_range(self, started: RunStarted, missed: UnwrittenRange) -> None:
-        """Note that fragments never reached the disk; they are counted already."""
-        self._giving_up.unwritten(started, missed, self._begin_run)
+    def give_up_range(self, started: RunStarted, unwritten: UnwrittenRange) -> None:
+        """Record that fragments never reached the disk; the metric counted them already."""
+        self._discarder.discard_unwritten(started, unwritten, self._start_run)
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
-        """End an open run; one without any fragment is forgotten, for nobody heard of it."""
+        """End an open run; does nothing where the run has no row: it has no fragment."""
         self.journal.end_run(run, ended_ms, reason[:500])
 
     def put_message(self, kind: str, body: bytes) -> None:
-        """Add a message to the outbox; the oldest detections make room where it is full."""
+        """Add a message to the outbox; the oldest detections are dropped where it is full."""
         self.put_messages([(kind, body)])
 
     def put_messages(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Add messages in order, all or none; the oldest detections make room for them."""
+        """Add messages in order, all or none; the oldest detections are dropped for them."""
         self._outbox.put(messages, self._limits.outbox_max_bytes)
 
     def stamp_undated(self) -> bool:
-        """Stamp a few of the fragments held back while the clock was wrong; True: call again."""
+        """Give a few undated fragments their time, once it is known; True: call again."""
         try:
-            more = self._held.stamp(recovered=not self.recovering)
+            more = self._undated.stamp(recovered=not self.recovering)
         except OSError as error:
-            log.error("footage held back cannot be stamped: %s", error.strerror)
+            log.error("undated footage cannot be rewritten with its time: %s", error.strerror)
             self.evict()
             return False
-        self._space.bytes -= self._held.freed_bytes
-        if self._held.messages_moved:
+        freed_bytes, moved_messages = self._undated.take_counts()
+        self._evictor.removed(freed_bytes)
+        if moved_messages:
             self._outbox.recount()
-        self._held.freed_bytes = self._held.messages_moved = 0
         return more
 
-    # What uploading does
+    # For the uploads
 
     def waiting(
         self, limit: int, *, from_ms: int = 0, to_ms: int = 1 << 48
     ) -> list[SpooledFragment]:
-        """Return fragments to be uploaded that start in that time, oldest first."""
+        """Return fragments to upload that start in that time, oldest first."""
         return self.journal.waiting.between(from_ms, to_ms, limit)
 
     def messages(self, limit: int) -> list[OutboxMessage]:
@@ -240,79 +246,84 @@ class Spool:
         return self.journal.messages(limit)
 
     def unnoticed(self, limit: int) -> list[SpooledFragment]:
-        """Return fragments that stand in S3 and whose notice is due, oldest first."""
+        """Return fragments that are in S3 and whose notice is due, oldest first."""
         return self.journal.fragments(FragmentState.UPLOADED, limit)
 
     def uploaded(self, one: FragmentId) -> None:
-        """Note that a fragment stands in S3."""
+        """Record that a fragment is in S3."""
         self.journal.set_state([one], FragmentState.UPLOADED)
 
     def event_of(self, row: SpooledFragment) -> FragmentArrived | None:
-        """Return what a row says of its fragment; where that cannot be read, the file says it.
+        """Return the event in a row; where that is damaged, the event in the file.
 
-        None: neither can; it is given up then. Raises OSError, DiskError.
+        None: both are damaged, and the fragment is given up. Raises OSError, DiskError.
         """
-        return self._giving_up.readable_event(row)
+        return self._discarder.readable_event(row)
 
-    def give_up(self, one: FragmentId, why: str, keep: QuarantineReason | None = None) -> None:
-        """Let a fragment go that cannot be sent; its run's end will say so.
+    def give_up(
+        self, one: FragmentId, why: str, quarantine: QuarantineReason | None = None
+    ) -> None:
+        """Give up a fragment that cannot be sent; its run's end will list it.
 
-        `keep`: its file is set aside, for whoever wants to look at it, until room is needed.
+        `quarantine`: its file is kept for inspection until space is needed.
         """
-        self._giving_up.one(one, why, keep)
+        self._discarder.discard(one, why, quarantine)
 
     def unreadable(self, one: FragmentId, error: OSError) -> None:
-        """Give a fragment up whose file cannot be read, unless it is the disk that is at fault.
+        """Give up a fragment whose file cannot be read, unless the disk is the cause.
 
-        Raises DiskError then.
+        Raises DiskError where it is.
         """
-        self._giving_up.unreadable(one, error)
+        self._discarder.unreadable(one, error)
 
     def sent(
-        self, noticed: Sequence[FragmentId], messages: Sequence[OutboxMessage], ended: Sequence[str]
+        self,
+        noticed: Sequence[FragmentId],
+        messages: Sequence[OutboxMessage],
+        ended: Sequence[str],
     ) -> None:
-        """Note what the queue has taken: notices, messages and ends of runs."""
+        """Record what the queue accepted: notices, messages and ends of runs."""
         with self.journal.transaction():
             self.journal.set_state(noticed, FragmentState.NOTICED)
             self.journal.drop_messages(message.id for message in messages)
             for run in ended:
                 self.journal.set_end_state(run, EndState.NOTICED)
             if ended:
-                self.journal.forget_runs()
+                self.journal.drop_ended_runs()
         self._outbox.sent([message.body for message in messages])
 
     def ends_to_write(self, limit: int) -> list[tuple[SpooledRun, RunEnded]]:
-        """Return runs whose end can be written to S3, each with its event, fixed for good."""
-        return run_ends.to_write(self.journal, limit, self._recovery.may_end)
+        """Return runs whose end can be written to S3, each with its event, which is fixed now."""
+        return run_ends.to_write(self.journal, limit, self._recovery.is_complete)
 
     def ends_to_notice(self) -> list[tuple[str, bytes]]:
-        """Return run and event of the ends that stand in S3 and whose notice is due."""
+        """Return run and event of the ends that are in S3 and whose notice is due."""
         return run_ends.to_notice(self.journal)
 
     def end_written(self, run: str, event: RunEnded | None = None) -> None:
-        """Note that a run's end.json stands; `event`: what it says where it stood before."""
+        """Record that a run's end.json is in S3; `event`: its content, if it was there before."""
         run_ends.written(self.journal, run, event)
 
     def counts(self) -> SpoolCounts:
-        """Return what is on its way."""
+        """Return how much waits for the cloud."""
         return replace(self.journal.counts(), recovering=self.recovering)
 
     def evict(self) -> None:
-        """Delete until bytes and free space are within the limits, in the order of room.py."""
-        self._space.evict()
+        """Delete until used and free bytes are within the limits, in the order of eviction.py."""
+        self._evictor.evict()
 
-    def _write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
+    def _write_file(self, event: FragmentArrived, data: bytes | bytearray) -> None:
         try:
             self.files.write(event, data)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._space.evict_for(len(data), event.camera)
+            self._evictor.evict_for(len(data), event.camera)
             self.files.write(event, data)
 
-    def _begin_run(self, started: RunStarted) -> None:
+    def _start_run(self, started: RunStarted) -> None:
         if self.journal.put_run(started.run, started.camera):
-            self._recovery.begun(started.run)
+            self._recovery.run_started(started.run)
             body = encode(started)
             kind = UNDATED_PREFIX + started.type if is_held(started.run) else started.type
             self._outbox.put_start(kind, body, self._limits.outbox_max_bytes)
@@ -330,11 +341,11 @@ def open_spool(
     own_disk: bool = False,
     background_recovery: bool = False,
 ) -> Spool:
-    """Take the folder for this process, mend what a crash left and return the spool.
+    """Lock the folder for this process, recover what a crash left and return the spool.
 
-    `background_recovery`: what a crash left is mended by `mend`, beside recording, and not here.
-    Raises ConfigError where the folder cannot be used, another process holds it, or it should lie
-    on a disk of its own (`own_disk`) and does not.
+    `background_recovery`: recovery is done by `Spool.recover`, alongside recording, and not here.
+    Raises ConfigError where the folder cannot be used or another process uses it. Also where it
+    should be on a disk of its own (`own_disk`) and is not.
     """
     if own_disk:
         check_own_disk(folder)

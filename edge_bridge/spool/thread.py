@@ -64,7 +64,9 @@ class SpoolAccess(Protocol):
     def uploaded(self, one: FragmentId) -> None:
         """Record that a fragment is in S3."""
 
-    def give_up(self, one: FragmentId, why: str, keep: QuarantineReason | None = None) -> None:
+    def give_up(
+        self, one: FragmentId, why: str, quarantine: QuarantineReason | None = None
+    ) -> None:
         """Give up a fragment that cannot be sent."""
 
     def unreadable(self, one: FragmentId, error: OSError) -> None:
@@ -103,7 +105,7 @@ class SpoolStatus:
 
     disk: DiskState
     detail: str
-    """What the disk's last error said."""
+    """The text of the disk's last error."""
     since_ms: int
     """UTC since when the disk is in this state, ms."""
     accepts_rows: bool
@@ -367,7 +369,7 @@ class SpoolThread:
                 return
             more = self._spool.recover(_RECOVER_S)
         except (OSError, sqlite3.Error, ValueError) as error:
-            if journal_file.damaged(error):
+            if journal_file.is_damage(error):
                 self._reopen(f"{self._spool.journal.path} is damaged ({error}).")
             else:
                 disk.failed(error)

@@ -1,10 +1,10 @@
-"""Stamps what was recorded while the clock was plainly wrong, once the time is known.
+"""Gives undated footage its time, once the clock is right.
 
-    shift fixed ── messages rewritten ── each fragment: file under its true id, then one transaction
-    (true row in, provisional row out), then the old file removed ── the run's end moved
+    shift stored ── messages rewritten ── each fragment: file under its true id, then one
+    transaction (true row in, provisional row out), then the old file removed ── the run's end moved
 
-A crash between any two steps is mended by doing it again: the shift is fixed, so the true id and
-the bytes are the same. All of it belongs to the spool's thread, a few fragments at a time.
+A crash between two steps is repaired by doing the step again: the shift is fixed, so the true id
+and the bytes are the same. All of it runs on the spool's thread, a few fragments at a time.
 """
 
 import logging
@@ -22,26 +22,32 @@ from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 
 log = logging.getLogger(__name__)
 
-_FRAGMENTS = 4
-_MESSAGES = 100
+_FRAGMENTS_AT_ONCE = 4
+_MESSAGES_AT_ONCE = 100
 
 
 class UndatedFootage:
-    """What waits for the time."""
+    """What was recorded while the clock was wrong and waits for the time."""
 
     def __init__(self, files: FragmentFiles, journal: Journal, clock: EdgeClock) -> None:
         self._files = files
         self._journal = journal
-        self._rows = journal.held
+        self._rows = journal.undated
         self._clock = clock
-        self.freed_bytes = 0
-        """Of fragments that were given up while they were stamped; whoever counts takes them."""
-        self.messages_moved = 0
+        self._freed_bytes = 0
+        self._moved_messages = 0
+
+    def take_counts(self) -> tuple[int, int]:
+        """Return and reset: bytes freed by fragments given up here, and messages rewritten."""
+        counts = self._freed_bytes, self._moved_messages
+        self._freed_bytes = 0
+        self._moved_messages = 0
+        return counts
 
     def stamp(self, *, recovered: bool = True) -> bool:
         """Stamp a few; True: there may be more. Raises OSError where the disk takes no file.
 
-        `recovered`: what is held is known; else ends of runs, and shifts that nobody needs, stay.
+        `recovered`: all undated rows are known. Otherwise ends of runs and unused shifts stay.
         """
         shifts = self._rows.shifts()
         if self._clock.boot not in shifts:
@@ -50,26 +56,26 @@ class UndatedFootage:
                 return False
             self._rows.fix_shift(self._clock.boot, shift)
             shifts = self._rows.shifts()
-        messages = self._messages(shifts)
-        fragments = self._rows.fragments(_FRAGMENTS)
+        messages = self._stamp_messages(shifts)
+        fragments = self._rows.fragments(_FRAGMENTS_AT_ONCE)
         for camera, run, seq in fragments:
-            self._fragment(camera, run, seq, shifts[boot_of(run)])
+            self._stamp_fragment(camera, run, seq, shifts[boot_of(run)])
         if messages or fragments:
             return True
         if not recovered:
             return False
-        self._rows.drop_untold(self._clock.boot)
+        self._rows.drop_without_shift(self._clock.boot)
         for run, camera, ended_ms, reason in self._rows.empty_runs():
-            self._end(run, camera, ended_ms, reason, shifts.get(boot_of(run)))
-        self._rows.forget_shifts(self._clock.boot)
+            self._move_end(run, camera, ended_ms, reason, shifts.get(boot_of(run)))
+        self._rows.drop_shifts(self._clock.boot)
         return False
 
-    def _messages(self, shifts: dict[str, int]) -> int:
-        held = self._rows.messages(_MESSAGES)
-        if not held:
+    def _stamp_messages(self, shifts: dict[str, int]) -> int:
+        undated = self._rows.messages(_MESSAGES_AT_ONCE)
+        if not undated:
             return 0
         with self._journal.transaction():
-            for _, kind, body in held:
+            for _, kind, body in undated:
                 try:
                     event: RunStarted | Detection = (
                         RunStarted.model_validate_json(body)
@@ -77,19 +83,19 @@ class UndatedFootage:
                         else Detection.model_validate_json(body)
                     )
                 except ValueError:
-                    log.error("a message held back is damaged and given up")
+                    log.error("an undated message is damaged and dropped")
                     metrics.MESSAGES_DROPPED.inc()
                     continue
                 shift = shifts.get(boot_of(event.run))
-                if shift is None:  # of an earlier start, whose time nobody knows any more
+                if shift is None:  # from an earlier boot whose time was never known
                     metrics.MESSAGES_DROPPED.inc()
                     continue
                 self._journal.put_message(event.type, encode(stamped(event, shift)))
-            self._journal.drop_messages(number for number, _, _ in held)
-        self.messages_moved += len(held)
-        return len(held)
+            self._journal.drop_messages(number for number, _, _ in undated)
+        self._moved_messages += len(undated)
+        return len(undated)
 
-    def _fragment(self, camera: str, run: str, seq: int, shift: int) -> None:
+    def _stamp_fragment(self, camera: str, run: str, seq: int, shift: int) -> None:
         row = self._journal.fragment(run, seq)
         if row is None:
             return
@@ -102,27 +108,28 @@ class UndatedFootage:
                 data = self._files.read(camera, run, seq, row.size)
             except (FileNotFoundError, MediaError) as error:
                 state = FragmentState.GIVEN_UP
-                self.freed_bytes += row.size
+                self._freed_bytes += row.size
                 why = "damaged" if isinstance(error, MediaError) else "file gone"
                 metrics.GIVEN_UP.labels(camera, why).inc()
             else:
                 self._files.write(event, data)
                 end_ms, text = event.end_ms, encode(event).decode()
         size = row.size if state is FragmentState.STORED else 0
+        start_ms = true_ms(row.start_ms, shift)
         with self._journal.transaction():
             self._journal.put_run(true, camera)
-            moved = SpooledFragment(
-                camera, true, seq, true_ms(row.start_ms, shift), size, text, state
-            )
+            moved = SpooledFragment(camera, true, seq, start_ms, size, text, state)
             self._journal.put_fragment(moved, end_ms)
             self._journal.drop_fragment(row.id)
         self._files.remove(camera, run, seq)
 
-    def _end(self, run: str, camera: str, ended_ms: int, reason: str, shift: int | None) -> None:
+    def _move_end(
+        self, run: str, camera: str, ended_ms: int, reason: str, shift: int | None
+    ) -> None:
         with self._journal.transaction():
             if shift is not None:
                 true = true_run(run, shift)
                 self._journal.put_run(true, camera)
                 self._rows.end_as(true, true_ms(ended_ms, shift), reason)
-                log.info("footage held back is stamped", extra={"camera": camera, "run": true})
+                log.info("undated footage has its time now", extra={"camera": camera, "run": true})
             self._rows.drop_run(run)

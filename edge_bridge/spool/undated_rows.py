@@ -1,32 +1,35 @@
-"""The journal's rows of what is held back until the time is known. No rules but SQL's own."""
+"""The journal's rows of undated footage: recorded while the clock was wrong. SQL only, no rules.
+
+The run of an undated fragment is provisional: its id and times count from the device's start.
+"""
 
 import sqlite3
 
 from domain.unset_clock import FIRST_TRUE_RUN
 
 UNDATED_PREFIX = "held-"
-"""Before the type of a message that is held; the journal's indexes have it written out."""
+"""Before the type of a message that waits for the time. The journal's indexes contain it."""
 _BOOT = "substr(run, -8)"
 
 
 class UndatedRows:
-    """Fragments, runs and messages of provisional runs, and each start's shift."""
+    """Fragments, runs and messages of provisional runs, and the clock shift of each boot."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def shifts(self) -> dict[str, int]:
-        """Return the shift, ms, of each start of the device whose time became known."""
+        """Return the clock shift, ms, of each boot of the device whose time became known."""
         return dict(self._db.execute("SELECT boot, shift_ms FROM shifts"))
 
     def fix_shift(self, boot: str, shift_ms: int) -> None:
-        """Fix a start's shift; the first one counts."""
+        """Store a boot's clock shift; the first one counts."""
         self._db.execute(
             "INSERT INTO shifts VALUES (?, ?) ON CONFLICT DO NOTHING", (boot, shift_ms)
         )
 
-    def forget_shifts(self, boot: str) -> None:
-        """Drop the shifts of other starts of which nothing is held any more."""
+    def drop_shifts(self, boot: str) -> None:
+        """Delete the shifts of other boots that have no undated run left."""
         self._db.execute(
             "DELETE FROM shifts WHERE boot <> ? AND NOT EXISTS (SELECT 1 FROM runs "
             "WHERE run < ? AND substr(run, -8) = shifts.boot)",
@@ -34,14 +37,14 @@ class UndatedRows:
         )
 
     def count(self) -> int:
-        """Return how many fragments are held."""
+        """Return how many fragments are undated."""
         row = self._db.execute(
             "SELECT count(*) FROM fragments WHERE run < ? AND state = 0", (FIRST_TRUE_RUN,)
         ).fetchone()
         return int(row[0])
 
     def fragments(self, limit: int) -> list[tuple[str, str, int]]:
-        """Return (camera, run, seq) of held fragments whose start's shift is known, in order."""
+        """Return (camera, run, seq) of undated fragments whose boot's shift is known, in order."""
         return self._db.execute(
             "SELECT camera, run, seq FROM fragments WHERE run < ? "  # noqa: S608
             f"AND {_BOOT} IN (SELECT boot FROM shifts) ORDER BY run, seq LIMIT ?",
@@ -49,7 +52,7 @@ class UndatedRows:
         ).fetchall()
 
     def messages(self, limit: int) -> list[tuple[int, str, bytes]]:
-        """Return (id, type as it is held, body) of held messages, in order."""
+        """Return (id, type with the prefix, body) of undated messages, in order."""
         return self._db.execute(
             "SELECT id, type, body FROM messages INDEXED BY messages_held "
             "WHERE type GLOB 'held-*' ORDER BY id LIMIT ?",
@@ -57,7 +60,7 @@ class UndatedRows:
         ).fetchall()
 
     def empty_runs(self) -> list[tuple[str, str, int, str]]:
-        """Return (run, camera, ended_ms, reason) of held runs that ended and have no fragment."""
+        """Return (run, camera, ended_ms, reason) of ended provisional runs without a fragment."""
         return self._db.execute(
             "SELECT run, camera, coalesce(ended_ms, last_ms), coalesce(reason, 'unknown') "
             "FROM runs WHERE run < ? AND end_state = 1 AND NOT EXISTS "
@@ -66,7 +69,7 @@ class UndatedRows:
         ).fetchall()
 
     def end_as(self, run: str, ended_ms: int, reason: str) -> None:
-        """End a true run as its provisional one ended, unless its end was told already."""
+        """End a true run as its provisional run ended, unless its end was sent already."""
         self._db.execute(
             "UPDATE runs SET ended_ms = ?, reason = ?, end_state = 1 WHERE run = ? "
             "AND end_state <= 1 AND end_event IS NULL",
@@ -74,11 +77,11 @@ class UndatedRows:
         )
 
     def drop_run(self, run: str) -> None:
-        """Forget a provisional run."""
+        """Delete a provisional run."""
         self._db.execute("DELETE FROM runs WHERE run = ?", (run,))
 
-    def drop_untold(self, boot: str) -> None:
-        """Forget traces of fragments given up that belong to starts whose time is never known."""
+    def drop_without_shift(self, boot: str) -> None:
+        """Delete rows of given-up fragments from boots whose time will never be known."""
         self._db.execute(
             "DELETE FROM fragments WHERE run < ? AND state = 3 "  # noqa: S608
             f"AND {_BOOT} <> ? AND {_BOOT} NOT IN (SELECT boot FROM shifts)",

@@ -1,7 +1,8 @@
-"""What could not be written while the disk took nothing, kept in memory until it can be.
+"""What could not be written while the disk accepted nothing, kept in memory until it can be.
 
-Fragments are given up, but not forgotten: ranges of seqs, so that days of them are small. Ends of
-runs and messages wait, bounded; the oldest detections go first, then the oldest of all, counted.
+Fragments are given up, but recorded: as ranges of seqs, so that days of them are small. Ends of
+runs and messages wait, bounded. Where they are too many, the oldest detections are dropped first,
+then the oldest messages of any type; both are counted.
 """
 
 import threading
@@ -14,14 +15,14 @@ from typing import Protocol
 from domain.events import FragmentArrived, RunStarted
 from edge_bridge import metrics
 
-MOST_RUNS = 10_000
-MOST_MESSAGE_BYTES = 16 << 20
-_AT_ONCE = 100
+MAX_RUNS = 10_000
+MAX_MESSAGE_BYTES = 16 << 20
+_MESSAGES_AT_ONCE = 100
 
 
 @dataclass(slots=True)
 class UnwrittenRange:
-    """Fragments of one run, one after the other, that reached no disk."""
+    """Consecutive fragments of one run that reached no disk."""
 
     first: int
     last: int
@@ -34,27 +35,27 @@ class UnwrittenRange:
 
 @dataclass(slots=True)
 class UnwrittenRun:
-    """What one run missed."""
+    """The unwritten fragments of one run."""
 
     started: RunStarted
     ranges: list[UnwrittenRange] = field(default_factory=list)
 
 
 class RecordWriter(Protocol):
-    """Who writes it in the end (the spool)."""
+    """Writes the records when the disk is back: the spool."""
 
-    def give_up_range(self, started: RunStarted, missed: UnwrittenRange) -> None:
-        """Note that fragments never reached the disk."""
+    def give_up_range(self, started: RunStarted, unwritten: UnwrittenRange) -> None:
+        """Record that fragments never reached the disk."""
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """End a run."""
 
     def put_messages(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Keep messages, all or none."""
+        """Store messages, all or none."""
 
 
 class UnwrittenRecords:
-    """Safe for all threads."""
+    """Records that are only in memory. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -68,49 +69,50 @@ class UnwrittenRecords:
 
     @property
     def waiting(self) -> int:
-        """Return how many fragments were given up and are not written down yet."""
+        """How many fragments were given up and are not in the journal yet."""
         with self._guard:
             return sum(
                 one.last - one.first + 1 for run in self._runs.values() for one in run.ranges
             )
 
     def fragment(self, event: FragmentArrived, started: RunStarted, why: str) -> None:
-        """Note a fragment that is given up."""
+        """Record a fragment that is given up."""
         metrics.GIVEN_UP.labels(event.camera, why).inc()
         with self._guard:
             run = self._runs.setdefault(event.run, UnwrittenRun(started))
             last = run.ranges[-1] if run.ranges else None
             if last is not None and last.last + 1 == event.seq and last.why == why:
-                last.last, last.end_ms = event.seq, event.end_ms
+                last.last = event.seq
+                last.end_ms = event.end_ms
             else:
                 made = UnwrittenRange(event.seq, event.seq, event.start_ms, event.end_ms, why)
                 run.ranges.append(made)
-            while len(self._runs) > MOST_RUNS:
+            while len(self._runs) > MAX_RUNS:
                 self._runs.popitem(last=False)
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
-        """Note a run's end."""
+        """Record a run's end."""
         with self._guard:
             self._ends.setdefault(run, (ended_ms, reason))
-            while len(self._ends) > MOST_RUNS:
+            while len(self._ends) > MAX_RUNS:
                 self._ends.popitem(last=False)
 
     def ended(self) -> set[str]:
-        """Return the runs whose end is not written down yet."""
+        """Return the runs whose end is not in the journal yet."""
         with self._guard:
             return set(self._ends)
 
     def message(self, kind: str, body: bytes) -> None:
-        """Keep a message."""
+        """Keep a message; drop the oldest where they are too many."""
         with self._guard:
             self._messages.append((kind, body))
             self._message_bytes += len(body)
-            while self._message_bytes > MOST_MESSAGE_BYTES:
-                _, gone = self._drop()
-                self._message_bytes -= len(gone)
+            while self._message_bytes > MAX_MESSAGE_BYTES:
+                _, dropped = self._drop_one()
+                self._message_bytes -= len(dropped)
                 metrics.MESSAGES_DROPPED.inc()
 
-    def _drop(self) -> tuple[str, bytes]:
+    def _drop_one(self) -> tuple[str, bytes]:
         for at, (kind, _) in enumerate(self._messages):
             if kind.endswith("detection"):
                 found = self._messages[at]
@@ -118,22 +120,23 @@ class UnwrittenRecords:
                 return found
         return self._messages.popleft()
 
-    def write_to(self, to: RecordWriter) -> None:
-        """Have it all written, in order; what raises stays, and is written at the next time."""
-        while (found := self._oldest_run()) is not None:
-            name, run, missed = found
-            to.give_up_range(run.started, missed)
-            self._settle(name, run, missed)
+    def write_to(self, writer: RecordWriter) -> None:
+        """Write all, in order. Where the writer raises, the rest stays for the next time."""
+        while (found := self._oldest_range()) is not None:
+            name, run, unwritten = found
+            writer.give_up_range(run.started, unwritten)
+            self._range_written(name, run, unwritten)
         while messages := self._oldest_messages():
-            to.put_messages(messages)
-            self._forget(messages)
+            writer.put_messages(messages)
+            self._messages_written(messages)
         while (end := self._oldest_end()) is not None:
             run_id, (ended_ms, reason) = end
-            to.end_run(run_id, ended_ms, reason)
+            writer.end_run(run_id, ended_ms, reason)
             with self._guard:
                 self._ends.pop(run_id, None)
 
-    def _oldest_run(self) -> tuple[str, UnwrittenRun, UnwrittenRange] | None:
+    def _oldest_range(self) -> tuple[str, UnwrittenRun, UnwrittenRange] | None:
+        """Return a copy: while it is written, capture may append to the range."""
         with self._guard:
             for name, run in self._runs.items():
                 one = run.ranges[0]
@@ -141,11 +144,12 @@ class UnwrittenRecords:
                 return name, run, copy
             return None
 
-    def _settle(self, name: str, run: UnwrittenRun, done: UnwrittenRange) -> None:
+    def _range_written(self, name: str, run: UnwrittenRun, written: UnwrittenRange) -> None:
         with self._guard:
             one = run.ranges[0]
-            if one.last > done.last:  # it grew meanwhile
-                one.first, one.start_ms = done.last + 1, done.end_ms
+            if one.last > written.last:  # it grew while it was being written
+                one.first = written.last + 1
+                one.start_ms = written.end_ms
                 return
             run.ranges.pop(0)
             if not run.ranges:
@@ -153,12 +157,13 @@ class UnwrittenRecords:
 
     def _oldest_messages(self) -> list[tuple[str, bytes]]:
         with self._guard:
-            return list(islice(self._messages, _AT_ONCE))
+            return list(islice(self._messages, _MESSAGES_AT_ONCE))
 
-    def _forget(self, written: list[tuple[str, bytes]]) -> None:
-        gone = {id(message) for message in written}
+    def _messages_written(self, written: list[tuple[str, bytes]]) -> None:
+        # By identity: some of them may have been dropped while they were being written.
+        ids = {id(message) for message in written}
         with self._guard:
-            while self._messages and id(self._messages[0]) in gone:
+            while self._messages and id(self._messages[0]) in ids:
                 self._message_bytes -= len(self._messages.popleft()[1])
 
     def _oldest_end(self) -> tuple[str, tuple[int, str]] | None:

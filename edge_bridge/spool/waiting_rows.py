@@ -10,24 +10,25 @@ FRAGMENT = "camera, run, seq, start_ms, size, event, state"
 
 
 class WaitingRows:
-    """What waits; nothing here changes a row."""
+    """Queries of what waits; nothing here changes a row."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def between(self, from_ms: int, to_ms: int, limit: int) -> list[SpooledFragment]:
-        """Return fragments to be uploaded that start within from_ms..to_ms, oldest first."""
+        """Return fragments to upload that start in from_ms..to_ms, oldest first, none undated."""
         return fragments(
             self._db,
+            # The `+` keeps SQLite on the index by state and start.
             "WHERE state = ? AND +run >= ? AND start_ms >= ? AND start_ms < ? "
             "ORDER BY start_ms LIMIT ?",
             (FragmentState.STORED, FIRST_TRUE_RUN, from_ms, to_ms, limit),
         )
 
     def cameras(self) -> list[str]:
-        """Return the cameras of which anything waits, held back or not."""
+        """Return the cameras of which anything waits, undated or not."""
         found: list[str] = []
-        while True:  # one look at the index each, however much waits
+        while True:  # one index look-up for each camera, however much waits
             row = self._db.execute(
                 "SELECT camera FROM fragments WHERE state = ? AND camera > ? "
                 "ORDER BY camera LIMIT 1",
@@ -38,7 +39,7 @@ class WaitingRows:
             found.append(row[0])
 
     def oldest_of(self, camera: str, limit: int) -> list[SpooledFragment]:
-        """Return the oldest fragments of a camera that wait, held back or not."""
+        """Return the oldest fragments of a camera that wait, undated or not."""
         return fragments(
             self._db,
             "WHERE state = ? AND camera = ? ORDER BY start_ms LIMIT ?",
@@ -58,6 +59,6 @@ def fragments(
     """Return the fragments that a clause selects."""
     rows = db.execute(f"SELECT {FRAGMENT} FROM fragments {where}", arguments)  # noqa: S608
     return [
-        SpooledFragment(camera, run, seq, start_ms, size, event, FragmentState(now))
-        for camera, run, seq, start_ms, size, event, now in rows
+        SpooledFragment(camera, run, seq, start_ms, size, event, FragmentState(state))
+        for camera, run, seq, start_ms, size, event, state in rows
     ]

@@ -126,7 +126,9 @@ class FragmentUploader:
                 "a fragment's file was changed on the disk; the fragment is discarded",
                 extra=log_fields,
             )
-            await self._spool.call(lambda spool: spool.give_up(row.id, "damaged", keep="damaged"))
+            await self._spool.call(
+                lambda spool: spool.give_up(row.id, "damaged", quarantine="damaged")
+            )
             return
         started_s = time.monotonic()
         self._concurrency.started(started_s)
@@ -153,7 +155,7 @@ class FragmentUploader:
         except ObjectExistsError as error:
             log.error("%s The fragment is discarded.", error, extra=log_fields)
             await self._spool.call(
-                lambda spool: spool.give_up(row.id, "other bytes stand in S3", keep="refused")
+                lambda spool: spool.give_up(row.id, "other bytes stand in S3", quarantine="refused")
             )
             return
         except StoreError as error:

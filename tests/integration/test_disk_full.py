@@ -59,7 +59,7 @@ def small_disk(folder: Path) -> Iterator[bool]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bound", ["disk", "spool"])
-async def test_a_disk_that_is_too_small_keeps_the_newest_and_lists_what_went(
+async def test_a_disk_that_is_too_small_keeps_the_newest_and_lists_the_rest(
     services: Services, tmp_path: Path, bound: str
 ) -> None:
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", SECONDS * FPS)
@@ -103,7 +103,7 @@ async def test_a_disk_that_is_too_small_keeps_the_newest_and_lists_what_went(
         assert len({path.parent for path in kept}) == 1, "one run: recording never ended"
         seqs = [int(path.stem) for path in kept]
         assert gone | SeqRanges.of(seqs) == SeqRanges([(0, max(seqs))])
-        assert min(seqs) > max(one.last_seq for one in losses), "the oldest went"
+        assert min(seqs) > max(one.last_seq for one in losses), "the oldest were deleted"
         assert len(seqs) >= 2
         whole = tmp_path / "kept.ts"
         files = FragmentFiles(folder / "spool" / "fragments")

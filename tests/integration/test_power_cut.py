@@ -1,7 +1,7 @@
 """A power cut at any moment: what the disk itself had been given is all that is left.
 
-The spool lies on an ext4 of its own in an image file, which is copied at chosen moments: the copy
-holds what was written to the device by then, and nothing of what the system still kept in memory.
+The spool is on an ext4 of its own in an image file, which is copied at chosen moments. The copy
+contains what was written to the device by then, and nothing that was only in memory.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ CUTS = 20
 
 @dataclass(slots=True)
 class Promised:
-    """What the spool had said was durable when the power was cut."""
+    """What the spool had reported as durable when the power was cut."""
 
     stored: set[tuple[str, int]] = field(default_factory=set)
     uploaded: set[tuple[str, int]] = field(default_factory=set)
@@ -146,7 +146,7 @@ def cut_short(tmp_path: Path) -> list[tuple[str, bool]]:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
 def test_a_power_cut_loses_at_most_the_fragment_being_written(tmp_path: Path) -> None:
     print(f"VIGIL_TEST_SEED={SEED}")
-    assert [name for name, sound in cut_short(tmp_path) if not sound] == []
+    assert [name for name, intact in cut_short(tmp_path) if not intact] == []
 
 
 @pytest.mark.slow
@@ -156,4 +156,4 @@ def test_without_forced_writes_this_test_sees_the_loss(
 ) -> None:
     print(f"VIGIL_TEST_SEED={SEED}")
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    assert not all(sound for _, sound in cut_short(tmp_path))
+    assert not all(intact for _, intact in cut_short(tmp_path))

@@ -61,7 +61,7 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
             async def both_runs() -> bool:
                 return len(await _ends(store)) >= 1 and len(await _fragments(store)) >= 4
 
-            await wait_for(both_runs, within_s=60, what="the held run stands in S3")
+            await wait_for(both_runs, within_s=60, what="the undated run is in S3")
         finally:
             edge.stop()
             with contextlib.suppress(asyncio.CancelledError):

@@ -1,7 +1,7 @@
 """The spool's disk: full, read-only, unmounted, swapped, failing; and what is listed of it.
 
-All runs twice: with tmpfs mounts, where this user may mount, and everywhere with folders that are
-moved away and a disk that refuses in their stead.
+All tests run twice: with tmpfs mounts, where this user may mount, and everywhere without. Then
+folders are moved away, and a patched disk raises the errors.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Disk:
         self._away = folder.with_name("away")
         self._mounted = False
         self.seems_mounted = False
-        """Where the folder stands for a mount point."""
+        """Where the folder replaces a mount point."""
         folder.mkdir()
 
     def mount(self, size: str = "16m") -> bool:
@@ -110,7 +110,7 @@ def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
 
 
 @pytest.fixture(autouse=True)
-def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _probe_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_thread, "_PROBE_EVERY_S", 0.0)
 
 
@@ -137,7 +137,7 @@ def film(owner: ObservedSpoolThread, seq: int, camera: str = CAMERA) -> None:
     owner.fragment(event, data, started(camera=camera))
 
 
-async def test_a_small_disk_fills_up_and_recording_goes_on_by_policy(disk: Disk) -> None:
+async def test_a_small_disk_fills_up_and_recording_continues(disk: Disk) -> None:
     # 16 MiB hold some 60 fragments; twice as many are recorded and nothing is uploaded. Where no
     # disk can be mounted, the spool's own limit is that small.
     mounted = disk.mount()
@@ -167,7 +167,7 @@ async def test_a_small_disk_fills_up_and_recording_goes_on_by_policy(disk: Disk)
         owner.close()
 
 
-async def test_a_disk_filled_by_others_gives_up_the_new_and_says_so(disk: Disk) -> None:
+async def test_a_disk_filled_by_others_gives_up_and_lists_the_new(disk: Disk) -> None:
     mounted = disk.mount()
     owner = owned(disk.folder / "spool")
     filler = disk.folder / "filler"
@@ -229,7 +229,7 @@ def _empty(filler: Path) -> None:
         os.fsync = original  # type: ignore[assignment]
 
 
-async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk: Disk) -> None:
+async def test_a_disk_that_turns_read_only_is_reported_and_used_again(disk: Disk) -> None:
     mounted = disk.mount()
     owner = owned(disk.folder / "spool")
     try:
@@ -266,7 +266,7 @@ async def test_a_disk_that_turns_read_only_is_said_and_used_once_it_is_not(disk:
         owner.close()
 
 
-async def test_an_unmounted_disk_gets_nothing_beneath_its_mount_point(
+async def test_nothing_is_written_below_the_mount_point_of_an_unmounted_disk(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not disk.mount():
@@ -395,7 +395,7 @@ def _damage(spool: Spool) -> None:
     path.write_bytes(data)
 
 
-async def test_the_camera_with_the_lowest_priority_goes_first(tmp_path: Path) -> None:
+async def test_the_camera_with_the_lowest_priority_is_given_up_first(tmp_path: Path) -> None:
     limits = SpoolLimits(
         max_bytes=6 * SIZE, free_floor_bytes=0, free_floor_s=0, priorities={CAMERA: 9, OTHER: 1}
     )
@@ -428,7 +428,7 @@ async def test_the_camera_with_the_lowest_priority_goes_first(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("minimum", "hour", "total", "floor"),
+    ("minimum", "hour", "total", "min_free"),
     [
         (2, 0, 1_000, 2),  # nothing measured yet
         (2, 100, 1_000, 100),  # an hour of what the cameras bring
@@ -436,10 +436,10 @@ async def test_the_camera_with_the_lowest_priority_goes_first(tmp_path: Path) ->
         (2, 800, 1_000, 250),  # a quarter of a disk that is too small for them
     ],
 )
-def test_the_floor_is_an_hour_of_what_the_cameras_bring(
-    minimum: int, hour: int, total: int, floor: int
+def test_the_free_space_is_an_hour_of_footage(
+    minimum: int, hour: int, total: int, min_free: int
 ) -> None:
-    assert SpoolLimits(free_floor_bytes=minimum).floor(hour, total) == floor
+    assert SpoolLimits(free_floor_bytes=minimum).min_free_bytes(hour, total) == min_free
 
 
 def test_where_others_fill_the_disk_the_newest_hour_stays(
@@ -448,7 +448,7 @@ def test_where_others_fill_the_disk_the_newest_hour_stays(
     # An hour is 5 fragments. Free: less than that hour, more than the configured minimum.
     limits = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=1_000)
     spool = open_spool(tmp_path, "e1", limits)
-    monkeypatch.setattr(spool._space, "hour_bytes", lambda: 5 * SIZE)
+    monkeypatch.setattr(spool._evictor, "hour_bytes", lambda: 5 * SIZE)
     monkeypatch.setattr(spool.disk, "free", lambda: (4 * SIZE, 1 << 40))
     for seq in range(12):
         spool.store(*fragment(seq, size=SIZE), started())
@@ -476,7 +476,7 @@ def test_a_spool_that_wants_its_own_disk_refuses_the_root_disk(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("state", ["good", "gone"])
-def test_the_state_is_told_once(
+def test_each_state_is_logged_once(
     state: DiskState, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool = open_spool(tmp_path, "e1", PLENTY)

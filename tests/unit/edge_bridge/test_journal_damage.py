@@ -150,11 +150,11 @@ def test_bytes_flipped_at_random(tmp_path: Path) -> None:
     print(f"VIGIL_TEST_SEED={SEED}")
     chance = random.Random(SEED)
     record(tmp_path / "whole")
-    sound = (tmp_path / "whole" / "journal.db").read_bytes()
+    intact = (tmp_path / "whole" / "journal.db").read_bytes()
     for turn in range(15):
         folder = tmp_path / str(turn)
         shutil.copytree(tmp_path / "whole", folder)
-        data = bytearray(sound)
+        data = bytearray(intact)
         for _ in range(chance.choice([1, 3, 30, 300])):
             data[chance.randrange(len(data))] = chance.randrange(256)
         (folder / "journal.db").write_bytes(data)
@@ -177,7 +177,7 @@ def test_of_many_damaged_journals_the_newest_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("journal.damaged-*")] == ["journal.damaged-3"]
 
 
-def test_a_large_journal_is_looked_through_where_it_is_suspected(
+def test_a_large_journal_is_checked_on_suspicion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each row of it is read at a start; its indexes are not."""
@@ -226,12 +226,12 @@ async def test_a_run_end_that_cannot_be_read_stops_no_other(tmp_path: Path) -> N
     assert any(SECOND_RUN.encode() in body and b"run-ended" in body for body in cloud.messages)
 
 
-def test_what_was_set_aside_goes_first_where_room_is_needed(tmp_path: Path) -> None:
+def test_quarantined_files_are_evicted_first(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, "e1", PLENTY)
     for seq in range(4):
         spool.store(*fragment(seq), started())
-    spool.give_up(FragmentId(CAMERA, RUN, 0), "other bytes stand in S3", keep="refused")
-    spool.give_up(FragmentId(CAMERA, RUN, 1), "damaged", keep="damaged")
+    spool.give_up(FragmentId(CAMERA, RUN, 0), "other bytes stand in S3", quarantine="refused")
+    spool.give_up(FragmentId(CAMERA, RUN, 1), "damaged", quarantine="damaged")
     spool.close()
     folder = tmp_path / "fragments" / CAMERA / RUN
     kept = {"00000000.refused", "00000001.damaged"}

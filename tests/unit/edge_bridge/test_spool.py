@@ -61,7 +61,7 @@ def states(spool: Spool) -> dict[int, FragmentState]:
 
 @pytest.mark.parametrize("step", STORE_STEPS)
 @pytest.mark.parametrize("seq", [0, 1])
-def test_a_crash_while_storing_loses_at_most_the_fragment_being_written(
+def test_a_crash_during_storing_loses_at_most_the_fragment_being_written(
     step: str, seq: int, tmp_path: Path
 ) -> None:
     spool = reopened(tmp_path, step=crash_at(step, seq + 1))
@@ -73,7 +73,7 @@ def test_a_crash_while_storing_loses_at_most_the_fragment_being_written(
 
     renamed = STORE_STEPS.index(step) >= STORE_STEPS.index("renamed")
     kept = list(range(seq + renamed))
-    for _ in range(2):  # mending twice is mending once
+    for _ in range(2):  # a second recovery changes nothing
         spool = reopened(tmp_path)
         assert states(spool) == dict.fromkeys(kept, FragmentState.STORED)
         assert on_disk(tmp_path) == {f"{CAMERA}/{RUN}/{one:08d}.frag" for one in kept}
@@ -130,7 +130,7 @@ def test_a_crash_while_giving_up_leaves_no_file(tmp_path: Path) -> None:
     abandon(spool)
 
 
-def test_a_crash_while_freeing_is_no_loss(tmp_path: Path) -> None:
+def test_a_crash_during_eviction_loses_nothing(tmp_path: Path) -> None:
     limits = SpoolLimits(max_bytes=4_000, free_floor_bytes=0)
     spool = open_spool(tmp_path, "e1", limits, step=crash_at("file freed"))
     store(spool, 0)
@@ -161,7 +161,7 @@ def test_a_damaged_journal_is_rebuilt_from_the_files(tmp_path: Path) -> None:
     abandon(spool)
 
 
-def test_a_damaged_file_without_a_row_is_set_aside(tmp_path: Path) -> None:
+def test_a_damaged_file_without_a_row_is_quarantined(tmp_path: Path) -> None:
     spool = reopened(tmp_path)
     store(spool, 0)
     whole = spool.files.path(CAMERA, RUN, 0)
@@ -179,7 +179,7 @@ def test_a_damaged_file_without_a_row_is_set_aside(tmp_path: Path) -> None:
     abandon(spool)
 
 
-def test_a_second_process_is_refused(tmp_path: Path) -> None:
+def test_a_second_process_is_rejected(tmp_path: Path) -> None:
     spool = reopened(tmp_path)
     with pytest.raises(ConfigError, match=r"another process uses the spool.*stop it"):
         reopened(tmp_path)
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         reopened(tmp_path / "file" / "spool")
 
 
-def test_space_is_made_of_what_the_cloud_has_first_then_counted(tmp_path: Path) -> None:
+def test_eviction_deletes_what_the_cloud_has_first(tmp_path: Path) -> None:
     # bytes: 5 fragments fit. 0 1 noticed, 2 uploaded, 3.. stored
     spool = open_spool(tmp_path, "e1", SpoolLimits(max_bytes=5 * 1_880, free_floor_bytes=0))
     for seq in range(5):
@@ -204,7 +204,7 @@ def test_space_is_made_of_what_the_cloud_has_first_then_counted(tmp_path: Path) 
     assert set(states(spool)) == {1, 2, 3, 4, 5}
     store(spool, 6)
     assert set(states(spool)) == {2, 3, 4, 5, 6}
-    store(spool, 7)  # 2 stands in S3: its file goes, its notice stays due
+    store(spool, 7)  # 2 is in S3: its file is deleted, its notice stays due
     assert states(spool)[2] is FragmentState.UPLOADED
     assert f"{CAMERA}/{RUN}/00000002.frag" not in on_disk(tmp_path)
     store(spool, 8)  # the last resort
@@ -219,7 +219,7 @@ def test_space_is_made_of_what_the_cloud_has_first_then_counted(tmp_path: Path) 
     abandon(spool)
 
 
-def test_the_free_space_floor_counts_too(tmp_path: Path) -> None:
+def test_the_minimum_of_free_space_counts_too(tmp_path: Path) -> None:
     free = [10_000]
     limits = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=5_000)
     spool = open_spool(tmp_path, "e1", limits, free_bytes=lambda: free[0])
@@ -228,12 +228,12 @@ def test_the_free_space_floor_counts_too(tmp_path: Path) -> None:
     spool.sent([fragment_id(0)], [], [])
     free[0] = 4_999
     spool.evict()
-    assert states(spool)[1] is FragmentState.GIVEN_UP  # nothing helped: all that could go went
+    assert states(spool)[1] is FragmentState.GIVEN_UP  # nothing helped: all that may be deleted was
     assert on_disk(tmp_path) == set()
     abandon(spool)
 
 
-def test_a_disk_that_refuses_gives_the_seq_up_and_recording_goes_on(
+def test_a_disk_error_gives_the_seq_up_and_recording_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = reopened(tmp_path)
@@ -254,7 +254,7 @@ def test_a_disk_that_refuses_gives_the_seq_up_and_recording_goes_on(
     abandon(spool)
 
 
-def test_a_full_outbox_drops_the_oldest_detections_alone(tmp_path: Path) -> None:
+def test_a_full_outbox_drops_only_the_oldest_detections(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, "e1", SpoolLimits(outbox_max_bytes=100, free_floor_bytes=0))
     spool.put_message("run-started", b"s" * 30)
     for number in range(5):
@@ -279,11 +279,11 @@ def test_what_an_end_says_never_changes_once_fixed(tmp_path: Path) -> None:
     ((run, _),) = spool.ends_to_notice()
     spool.sent([], [], [run])
     assert spool.ends_to_notice() == []
-    assert spool.counts().messages == 1  # the run's start, which nobody sent here
+    assert spool.counts().messages == 1  # the run's start, which was not sent here
     abandon(spool)
 
 
-def test_an_end_that_gave_up_more_stretches_than_an_event_holds_is_told_all_the_same(
+def test_an_end_with_more_gaps_than_an_event_may_list_is_still_sent(
     tmp_path: Path,
 ) -> None:
     spool = reopened(tmp_path)
@@ -299,13 +299,13 @@ def test_an_end_that_gave_up_more_stretches_than_an_event_holds_is_told_all_the_
     spool.close()
 
 
-def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+def test_listing_the_files_changes_nothing(tmp_path: Path) -> None:
     files = FragmentFiles(tmp_path)
     for seq in (1, 0):
         files.write(*fragment(seq))
     being_written = files.path(CAMERA, RUN, 2).with_suffix(".part")
     being_written.write_bytes(b"a part")
-    assert [found.id.seq for found in files.list()] == [0, 1]
+    assert [found.id.seq for found in files.all_files()] == [0, 1]
     assert being_written.exists()
     assert sorted(files.seqs(CAMERA, RUN)) == [0, 1]  # as a start does, which may tidy up
     assert not being_written.exists()

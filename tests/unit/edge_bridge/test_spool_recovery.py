@@ -1,6 +1,6 @@
-"""What an earlier run left is mended beside recording: nothing waits for it, and nothing is missed.
+"""Recovery runs alongside recording: nothing waits for it, and nothing is missed.
 
-Each test opens the spool as the edge does, and takes one small step of mending at a time.
+Each test opens the spool as the edge does, and takes one small step of recovery at a time.
 """
 
 import sqlite3
@@ -37,7 +37,7 @@ GONE, DAMAGED, UNROWED = 3, 11, 17
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "PAGE", 4)
-    monkeypatch.setattr(recovery, "_NAMES", 5)
+    monkeypatch.setattr(recovery, "_NAMES_AT_ONCE", 5)
 
 
 def left_behind(folder: Path, *, journal: bool = True) -> None:
@@ -59,7 +59,7 @@ def left_behind(folder: Path, *, journal: bool = True) -> None:
             one.unlink()
 
 
-def beside(folder: Path) -> Spool:
+def opened(folder: Path) -> Spool:
     return open_spool(folder, "e1", PLENTY, background_recovery=True)
 
 
@@ -67,8 +67,8 @@ def states(spool: Spool, run: str = RUN) -> dict[int, FragmentState]:
     return {one.seq: state for one, state, _ in spool.journal.rows_of_run(run)}
 
 
-def mended(spool: Spool, between: Callable[[], None] = lambda: None) -> int:
-    """Mend in the smallest steps; return how many."""
+def recovered(spool: Spool, between: Callable[[], None] = lambda: None) -> int:
+    """Recover in the smallest steps; return how many."""
     steps = 1
     while spool.recover(0):
         steps += 1
@@ -82,14 +82,14 @@ EXPECTED = {seq: FragmentState.STORED for seq in range(20) if seq != DAMAGED} | 
 }
 
 
-def test_all_is_mended_in_many_small_steps(tmp_path: Path) -> None:
+def test_recovery_takes_many_small_steps(tmp_path: Path) -> None:
     left_behind(tmp_path)
-    spool = beside(tmp_path)
+    spool = opened(tmp_path)
     assert spool.recovering
     assert spool.counts().recovering
     assert not spool.counts().idle
     assert states(spool)[GONE] is FragmentState.STORED
-    assert mended(spool) > 10
+    assert recovered(spool) > 10
     assert not spool.recovering
     assert states(spool) == EXPECTED
     folder = spool.files.path(CAMERA, RUN, 0).parent
@@ -104,10 +104,10 @@ def test_all_is_mended_in_many_small_steps(tmp_path: Path) -> None:
     assert open_spool(tmp_path, "e1", PLENTY).file_bytes == 20 * SIZE
 
 
-def test_recording_goes_on_between_any_two_steps(tmp_path: Path) -> None:
-    """A new run of the same camera is stored, uploaded and made room for meanwhile."""
+def test_recording_continues_between_any_two_steps(tmp_path: Path) -> None:
+    """A new run of the same camera is stored, uploaded and evicted between the steps."""
     left_behind(tmp_path)
-    spool = beside(tmp_path)
+    spool = opened(tmp_path)
     seq = 0
 
     def record() -> None:
@@ -121,7 +121,7 @@ def test_recording_goes_on_between_any_two_steps(tmp_path: Path) -> None:
             spool.sent([row.id], [], [])
         seq += 1
 
-    mended(spool, record)
+    recovered(spool, record)
     assert seq > 10
     assert states(spool, NEW_RUN).keys() == set(range(seq))
     assert spool.journal.run(NEW_RUN).end_state is EndState.OPEN  # type: ignore[union-attr]
@@ -131,9 +131,9 @@ def test_recording_goes_on_between_any_two_steps(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_what_is_freed_between_listing_and_looking_is_not_taken_for_damaged(tmp_path: Path) -> None:
+def test_what_is_evicted_after_the_listing_does_not_count_as_damaged(tmp_path: Path) -> None:
     left_behind(tmp_path)
-    spool = beside(tmp_path)
+    spool = opened(tmp_path)
 
     def free() -> None:
         for row in spool.waiting(50):
@@ -142,36 +142,36 @@ def test_what_is_freed_between_listing_and_looking_is_not_taken_for_damaged(tmp_
                 spool.files.remove(row.camera, row.run, row.seq)
                 spool.journal.drop_fragment(row.id)
 
-    mended(spool, free)
+    recovered(spool, free)
     assert set(states(spool)) == {GONE, UNROWED}
-    aside = [path.name for path in spool.files.path(CAMERA, RUN, 0).parent.glob("*.damaged")]
-    assert aside == ["00000011.damaged"]
+    quarantined = [path.name for path in spool.files.path(CAMERA, RUN, 0).parent.glob("*.damaged")]
+    assert quarantined == ["00000011.damaged"]
     spool.close()
 
 
-def test_a_runs_end_is_not_told_before_its_files_were_looked_at(tmp_path: Path) -> None:
+def test_a_runs_end_is_not_sent_before_its_files_were_checked(tmp_path: Path) -> None:
     left_behind(tmp_path)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
         db.execute("UPDATE runs SET end_state = 1, ended_ms = 1, reason = 'over'")
         db.execute("UPDATE fragments SET state = 2 WHERE seq <> ?", (GONE,))
         db.execute("UPDATE fragments SET state = 3 WHERE seq = ?", (GONE,))
-    spool = beside(tmp_path)
+    spool = opened(tmp_path)
     spool.store(*fragment(0, run=NEW_RUN), started(NEW_RUN))
     spool.sent([FragmentId(CAMERA, NEW_RUN, 0)], [], [])
     spool.end_run(NEW_RUN, T0_MS, "closed")
-    told = [[run.run for run, _ in spool.ends_to_write(10)]]
-    mended(spool, lambda: told.append([run.run for run, _ in spool.ends_to_write(10)]))
-    assert told[0] == [NEW_RUN]  # all of it is known
-    assert SECOND_RUN in told[-1]  # RUN's is not due: a fragment without a row was taken in
-    assert all(RUN not in one for one in told)
+    sent = [[run.run for run, _ in spool.ends_to_write(10)]]
+    recovered(spool, lambda: sent.append([run.run for run, _ in spool.ends_to_write(10)]))
+    assert sent[0] == [NEW_RUN]  # all of it is known
+    assert SECOND_RUN in sent[-1]  # RUN's is not due: a fragment without a row was inserted
+    assert all(RUN not in one for one in sent)
     assert states(spool)[UNROWED] is FragmentState.STORED
     spool.close()
 
 
-def test_a_rebuild_goes_on_after_a_kill_in_the_middle(tmp_path: Path) -> None:
+def test_a_rebuild_continues_after_a_kill_in_the_middle(tmp_path: Path) -> None:
     left_behind(tmp_path, journal=False)
     for _ in range(30):  # each life takes in a little
-        spool = beside(tmp_path)
+        spool = opened(tmp_path)
         for _ in range(14):
             spool.recover(0)
         still = spool.recovering
@@ -189,12 +189,12 @@ def test_a_rebuild_goes_on_after_a_kill_in_the_middle(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_live_runs_are_not_ended_where_the_folder_is_opened_anew(tmp_path: Path) -> None:
+def test_live_runs_are_not_ended_where_the_folder_is_opened_again(tmp_path: Path) -> None:
     left_behind(tmp_path)
-    spool = beside(tmp_path)
+    spool = opened(tmp_path)
     spool.recover(0)
     spool.reopen([RUN])
-    mended(spool)
+    recovered(spool)
     assert spool.journal.run(RUN).end_state is EndState.OPEN  # type: ignore[union-attr]
     assert spool.journal.run(SECOND_RUN).end_state is EndState.ENDED  # type: ignore[union-attr]
     assert states(spool) == EXPECTED
@@ -211,12 +211,12 @@ def owned(folder: Path) -> ObservedSpoolThread:
     )
 
 
-async def test_the_owner_mends_by_itself_while_others_ask(tmp_path: Path) -> None:
+async def test_the_thread_recovers_by_itself_between_calls(tmp_path: Path) -> None:
     left_behind(tmp_path)
     owner = owned(tmp_path)
     owner.fragment(*fragment(0, run=NEW_RUN), started(NEW_RUN))
     assert len(await owner.call(lambda spool: spool.waiting(1))) == 1
-    await wait_for(lambda: not owner.status().recovering, within_s=20, what="all is mended")
+    await wait_for(lambda: not owner.status().recovering, within_s=20, what="recovery is done")
     assert states(owner.spool) == EXPECTED
     assert states(owner.spool, NEW_RUN) == {0: FragmentState.STORED}
     owner.close()
@@ -229,7 +229,7 @@ async def test_the_owner_mends_by_itself_while_others_ask(tmp_path: Path) -> Non
         "UPDATE fragments SET camera = CAST(x'fffe' AS TEXT) WHERE seq = 7",
     ],
 )
-async def test_a_journal_found_damaged_while_mending_is_rebuilt_beside_recording(
+async def test_a_journal_found_damaged_during_recovery_is_rebuilt(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_bridge.spool.journal_file.MAX_CHECKED_BYTES", 0)
@@ -238,7 +238,7 @@ async def test_a_journal_found_damaged_while_mending_is_rebuilt_beside_recording
         db.execute(damage)
     owner = owned(tmp_path)
     owner.fragment(*fragment(0, run=NEW_RUN), started(NEW_RUN))
-    await wait_for(lambda: not owner.status().recovering, within_s=20, what="all is mended")
+    await wait_for(lambda: not owner.status().recovering, within_s=20, what="recovery is done")
     assert rebuilt(tmp_path)
     assert set(states(owner.spool)) == {*range(20)} - {GONE, DAMAGED}
     assert states(owner.spool, NEW_RUN) == {0: FragmentState.STORED}
@@ -249,12 +249,12 @@ async def test_a_journal_found_damaged_while_mending_is_rebuilt_beside_recording
     owner.close()
 
 
-async def test_mending_that_the_disk_refuses_is_begun_again(
+async def test_recovery_that_fails_on_the_disk_is_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_bridge.spool.thread._RECOVER_AGAIN_S", 0.0)
     left_behind(tmp_path)
-    spool = beside(tmp_path)
+    spool = opened(tmp_path)
     refused = 0
     rows_of_run = spool.journal.rows_of_run
 
@@ -274,14 +274,14 @@ async def test_mending_that_the_disk_refuses_is_begun_again(
         await owner.call(lambda spool: spool.counts())
         return not owner.status().recovering
 
-    await wait_for(asked, within_s=20, what="all is mended")
+    await wait_for(asked, within_s=20, what="recovery is done")
     assert refused > 2
     monkeypatch.undo()
     assert states(owner.spool) == EXPECTED
     owner.close()
 
 
-def test_an_owner_that_is_closed_leaves_the_rest_for_the_next(tmp_path: Path) -> None:
+def test_a_closed_thread_leaves_the_rest_to_the_next_start(tmp_path: Path) -> None:
     left_behind(tmp_path)
     for _ in range(20):
         owned(tmp_path).close()
@@ -294,7 +294,7 @@ def test_the_sum_of_bytes_follows_every_change(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, "e1", PLENTY)
     for seq in range(5):
         spool.store(*fragment(seq), started())
-    spool.store(*fragment(4), started())  # once more: it stands already
+    spool.store(*fragment(4), started())  # once more: it exists already
     spool.give_up(FragmentId(CAMERA, RUN, 0), "space")
     spool.journal.drop_fragment(FragmentId(CAMERA, RUN, 1))
     with pytest.raises(RuntimeError), spool.journal.transaction():

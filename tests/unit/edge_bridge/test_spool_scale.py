@@ -1,7 +1,7 @@
 """What the spool does stays as quick with much that waits: counted in steps of SQLite, not in time.
 
-A start reads each row once, beside recording; nothing else may grow with what waits, but the
-counting for heartbeats.
+A start reads each row once, alongside recording. Nothing else may grow with what waits, except the
+count for heartbeats.
 """
 
 from collections.abc import Callable
@@ -91,7 +91,7 @@ DOINGS: dict[str, Callable[[Spool], object]] = {
     "uploaded": lambda spool: spool.uploaded(FragmentId("acme/berlin/c0", RUN, 7)),
     "notices": lambda spool: spool.unnoticed(10),
     "messages": lambda spool: spool.messages(10),
-    "held messages": lambda spool: spool.journal.held.messages(10),
+    "undated messages": lambda spool: spool.journal.undated.messages(10),
     "put a message": lambda spool: spool.put_message("detection", b"x" * 10),
     "ends": lambda spool: spool.ends_to_write(20),
     "ends to notice": lambda spool: spool.ends_to_notice(),
@@ -116,7 +116,7 @@ def test_nothing_grows_with_what_waits(name: str, few: Spool, many: Spool) -> No
     assert steps(many, DOINGS[name]) <= steps(few, DOINGS[name]) + 20
 
 
-def test_a_full_outbox_makes_room_seldom(tmp_path: Path) -> None:
+def test_a_full_outbox_drops_messages_seldom(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, "e1", LIMITS)
     bodies = [encode(started())] * 50
     for _ in range(100):
@@ -129,7 +129,7 @@ def test_a_full_outbox_makes_room_seldom(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_starts_of_runs_go_last_and_keep_the_bound(tmp_path: Path) -> None:
+def test_starts_of_runs_are_dropped_last_and_keep_the_bound(tmp_path: Path) -> None:
     """A camera that flaps for a week without a line: each time a run starts."""
     limits = SpoolLimits(max_bytes=1 << 40, free_floor_bytes=0, outbox_max_bytes=10_000)
     spool = open_spool(tmp_path, "e1", limits)

@@ -1,4 +1,4 @@
-"""Footage of a device whose clock starts in 1970: held back, then sent with its true time.
+"""Footage of a device whose clock starts in 1970: it waits, then it is sent with its true time.
 
 steady   60 s ─── fragments of 4 s ─────┬───────────────►
 wall     1970                           │ 2026
@@ -54,7 +54,7 @@ class Device:
         return open_spool(self.folder, "e1", PLENTY, clock=self.clock, **options)
 
 
-def held_fragment(run: str, seq: int) -> tuple[FragmentArrived, bytes]:
+def undated_fragment(run: str, seq: int) -> tuple[FragmentArrived, bytes]:
     event, data = fragment(seq, run=run)
     start_ms = UP_MS + seq * 4_000
     times = {"start_ms": start_ms, "arrived_ms": start_ms + 5, "closed_ms": start_ms + 4_000}
@@ -64,7 +64,7 @@ def held_fragment(run: str, seq: int) -> tuple[FragmentArrived, bytes]:
 def record(spool: Spool, run: str, seqs: range) -> None:
     start = RunStarted(camera=CAMERA, run=run, started_ms=UP_MS, edge="e1", stream="sub")
     for seq in seqs:
-        assert spool.store(*held_fragment(run, seq), start)
+        assert spool.store(*undated_fragment(run, seq), start)
     frames = [DetectionFrame(pts=1, at_ms=UP_MS + 1, objects=[])]
     seen = Detection(camera=CAMERA, run=run, model="m", model_version="1", frames=frames)
     spool.put_message(UNDATED_PREFIX + "detection", encode(seen))
@@ -97,7 +97,7 @@ def check_all_true(
     events, messages = early[0] + events, early[1] + messages
     assert sorted(event.seq for event in events) == list(range(seqs))
     for event in events:
-        wanted, data = held_fragment(run, event.seq)
+        wanted, data = undated_fragment(run, event.seq)
         assert (event.run, event.start_ms) == (true, TRUE_MS + wanted.start_ms)
         assert event.arrived_ms == TRUE_MS + wanted.arrived_ms
         assert spool.files.read(CAMERA, true, event.seq, len(data)) == data
@@ -108,7 +108,7 @@ def check_all_true(
     assert messages and all(true.encode() in body for body in messages)
     assert str(TRUE_MS + UP_MS + 1).encode() in b"".join(messages)
     assert not (spool.files.root / CAMERA / run).exists()
-    assert spool.counts().held == 0
+    assert spool.counts().undated == 0
 
 
 def test_nothing_is_sent_before_the_time_is_known(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_nothing_is_sent_before_the_time_is_known(tmp_path: Path) -> None:
     stamp_all(spool)
     assert send_all(spool) == ([], [], [])
     counts = spool.counts()
-    assert counts.idle and counts.held == 10 and counts.oldest_ms is None
+    assert counts.idle and counts.undated == 10 and counts.oldest_ms is None
     before = spool.file_bytes
     device.right = True
     stamp_all(spool)
@@ -129,7 +129,7 @@ def test_nothing_is_sent_before_the_time_is_known(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_run_that_goes_on_while_it_is_stamped(tmp_path: Path) -> None:
+def test_a_run_that_continues_while_it_is_stamped(tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
     record(spool, run, range(3))
@@ -148,7 +148,7 @@ def test_a_run_that_goes_on_while_it_is_stamped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("step", ["written in part", "renamed", "folder synced"])
-def test_a_crash_while_stamping_is_mended(step: str, nth: int, tmp_path: Path) -> None:
+def test_a_crash_during_stamping_is_repaired(step: str, nth: int, tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
     record(spool, run, range(5))
@@ -160,7 +160,7 @@ def test_a_crash_while_stamping_is_mended(step: str, nth: int, tmp_path: Path) -
         stamp_all(spool)
     spool.close()
     device.steady_ms += 777
-    device.ntp_ms = 50  # NTP went on mending: what is held keeps the first shift
+    device.ntp_ms = 50  # NTP corrects further: undated footage keeps the first shift
     spool = device.spool()
     early = send_all(spool)
     assert early[2] == []  # the rest is still held
@@ -178,8 +178,8 @@ def test_a_restart_of_the_program_keeps_the_time_one_of_the_device_does_not(tmp_
     after.right = True
     spool = after.spool()
     stamp_all(spool)
-    assert send_all(spool) == ([], [], [])  # when it was, nobody can tell
-    assert spool.counts().held == 2
+    assert send_all(spool) == ([], [], [])  # its time is not known
+    assert spool.counts().undated == 2
     spool.close()
     device.right = True
     spool = device.spool()  # as if the program alone had ended
@@ -190,13 +190,13 @@ def test_a_restart_of_the_program_keeps_the_time_one_of_the_device_does_not(tmp_
     spool.close()
 
 
-def test_held_footage_makes_room_last_and_is_told_then(tmp_path: Path) -> None:
+def test_undated_footage_is_evicted_last_and_listed(tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
     record(spool, run, range(3))
     spool.set_limits(SpoolLimits(max_bytes=2 * 1_880, free_floor_bytes=0))
     spool.evict()
-    assert spool.counts().held == 2
+    assert spool.counts().undated == 2
     device.right = True
     spool.end_run(run, UP_MS + 12_000, "camera closed")
     stamp_all(spool)
@@ -206,7 +206,7 @@ def test_held_footage_makes_room_last_and_is_told_then(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_the_journal_is_rebuilt_with_what_is_held(tmp_path: Path) -> None:
+def test_the_journal_is_rebuilt_with_undated_footage(tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
     record(spool, run, range(2))
