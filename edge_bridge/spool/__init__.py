@@ -8,4 +8,6 @@
     undated    footage recorded while the clock was wrong
     recovery   what a start does with what a crash left
     thread     the one thread that owns the spool
+
+The files are what counts: a damaged journal is rebuilt from them.
 """
