@@ -1,8 +1,8 @@
-"""Telling the stream how each camera's footage is cut, as the catalog has it.
+"""Publishes each camera's window settings from the catalog to the stream, as `camera-configured`.
 
-The catalog's row stands first, then the event is sent, then the row is marked as told. What was
-not told in time gets a later border; all of it can be told again at any time, which changes
-nothing where it is known: after topics were made anew it is what the assembler has to hear.
+The catalog's row is written first, then the event is sent, then the row is marked as published.
+If the event is too late, the window length changes at a later boundary. Publishing again changes
+nothing. It is needed after topics were created again: the assembler must read the settings again.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from streams.sender import EventSender
 async def publish(
     catalog: Catalog, sender: EventSender, decided: CameraWindows, now_ms: int
 ) -> CameraWindows:
-    """Tell the stream of one camera; returns what was told, whose last border may have moved."""
+    """Publish one camera's settings; return them. The last boundary may have moved to later."""
     in_time = decided.with_future_boundary(now_ms)
     if in_time != decided:
         await set_camera_windows(catalog, in_time, decided)
@@ -33,7 +33,7 @@ async def publish(
 async def publish_all(
     catalog: Catalog, sender: EventSender, now_ms: int, only: Sequence[str] = ()
 ) -> list[CameraWindows]:
-    """Tell the stream of all cameras of which something was decided, or of `only` these."""
+    """Publish the settings of all cameras that have their own, or of `only` these."""
     return [
         await publish(catalog, sender, decided, now_ms)
         for decided in await cameras_with_windows(catalog)

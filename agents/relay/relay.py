@@ -1,9 +1,9 @@
 """The relay: from the sites' queue (SQS) to Kafka. Plain asyncio: `vigil relay run`.
 
-    receive up to 10 -> read and judge each -> send to Kafka -> all acknowledged -> delete from SQS
+    receive up to 10 -> parse and check each -> send to Kafka -> acknowledged -> delete from SQS
 
-A message is deleted only after Kafka's brokers have it (acks=all) or the dead-letter queue has
-it: a relay that is killed anywhere leaves the message in SQS, and it comes again.
+A message is deleted only after Kafka's brokers (acks=all) or the dead-letter queue have it.
+If the relay is killed at any point, the message stays in SQS and is delivered again.
 """
 
 import asyncio
@@ -37,26 +37,26 @@ from streams.storage import make_queue
 log = logging.getLogger(__name__)
 SECONDS = Histogram(
     "vigil_relay_age_seconds",
-    "From the moment an event speaks of until Kafka had it",
+    "From the time of an event until Kafka had it",
     buckets=(1, 2, 5, 10, 30, 60, 300, 900, 3_600, 6 * 3_600, 86_400, 3 * 86_400),
     registry=REGISTRY,
 )
-RELAYED = Counter("vigil_relayed", "Messages sent on to Kafka, by event", ("type",),
+RELAYED = Counter("vigil_relayed", "Messages forwarded to Kafka, by event type", ("type",),
                   registry=REGISTRY)  # fmt: skip
-POISON = Counter("vigil_relay_poison", "Messages put into the dead-letter queue",
+POISON = Counter("vigil_relay_poison", "Messages sent to the dead-letter queue",
                  registry=REGISTRY)  # fmt: skip
 
 RECEIVERS = 4
 VISIBILITY_TIMEOUT_S = 30
-"""What a relay that is killed has in hand comes again after this long."""
+"""Messages of a relay that was killed become visible in SQS again after this time."""
 SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
-"""What a site may say; everything else is the cloud's own."""
+"""Events that a site may send. Only the cloud sends the others."""
 
 
 class KnownCameras:
-    """The cameras of the catalog, read again when one is not found.
+    """The registered cameras, read again from the catalog when one is not found.
 
-    Those who miss one at the same time share one reading.
+    Callers that miss a camera at the same time share one query.
     """
 
     def __init__(self, load: Callable[[], Awaitable[set[str]]]) -> None:
@@ -65,11 +65,11 @@ class KnownCameras:
         self._reading: asyncio.Task[set[str]] | None = None
 
     async def has(self, camera: str) -> bool:
-        """Say whether a camera is registered; raises StoreError where the catalog fails."""
+        """Return whether a camera is registered. Raises StoreError if the catalog fails."""
         return camera in self._cameras or camera in await self._read()
 
     async def has_site(self, site: str) -> bool:
-        """Say whether any camera of a site is registered; errors as `has`."""
+        """Return whether any camera of a site is registered. Raises StoreError as `has` does."""
         prefix = site + "/"
         if any(camera.startswith(prefix) for camera in self._cameras):
             return True
@@ -83,25 +83,27 @@ class KnownCameras:
 
 
 class Relay:
-    """Moves messages from one queue to Kafka until it is told to stop."""
+    """Forwards messages from one queue to Kafka until it is stopped."""
 
     def __init__(
         self, settings: Settings, cameras: KnownCameras, clock_ms: Callable[[], int]
     ) -> None:
-        self._settings, self._cameras, self._clock_ms = settings, cameras, clock_ms
+        self._settings = settings
+        self._cameras = cameras
+        self._clock_ms = clock_ms
         self._stack = AsyncExitStack()
         self.ready = False
-        """Whether messages are passed on: Kafka was reached, and the newest try went well."""
+        """Readiness: whether Kafka is connected and the newest attempt succeeded."""
         self._queue: Queue
-        self._dead: Queue
+        self._dead_letter_queue: Queue
         self._producer: AIOKafkaProducer
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until `stop` is set; what is in hand is finished first."""
+        """Relay until `stop` is set. Graceful shutdown: messages in flight are finished first."""
         async with self._stack:
             enter = self._stack.enter_async_context
             self._queue = await enter(make_queue(self._settings, self._settings.sqs_queue_url))
-            self._dead = await enter(make_queue(self._settings, self._settings.sqs_dead_letter_url))
+            self._dead_letter_queue = await enter(make_queue(self._settings, self._settings.sqs_dead_letter_url))
             self._producer = AIOKafkaProducer(
                 **client_options(self._settings),
                 acks="all",
@@ -152,11 +154,11 @@ class Relay:
             return
 
     async def _forward_batch(self, messages: list[QueueMessage]) -> list[str]:
-        """Send messages on; return the receipts of those that are safe elsewhere now."""
-        done = await asyncio.gather(*map(self._forward, messages), return_exceptions=True)
-        failures = [error for error in done if isinstance(error, BaseException)]
+        """Forward messages; return the receipts of those that Kafka or the dead-letter queue has."""
+        results = await asyncio.gather(*map(self._forward, messages), return_exceptions=True)
+        failures = [error for error in results if isinstance(error, BaseException)]
         receipts = [
-            message.receipt for message, error in zip(messages, done, strict=True) if error is None
+            message.receipt for message, error in zip(messages, results, strict=True) if error is None
         ]
         if failures:
             safe = set(receipts)
@@ -179,10 +181,10 @@ class Relay:
         SECONDS.observe(max(0, self._clock_ms() - (event_time_ms(event) or 0)) / 1_000)
 
     async def _parse_and_check(self, body: bytes) -> SiteEvent:
-        """Return the event in a message; raises InvalidEventError where it is not to be passed."""
+        """Return the event in a message. Raises InvalidEventError if it must not be forwarded."""
         event: AnyEvent = parse(body)
         if not isinstance(event, SiteEvent):
-            raise InvalidEventError(f"type: {event.type} is not for sites to send")
+            raise InvalidEventError(f"type: sites may not send {event.type}")
         check_times(event, self._clock_ms())
         if isinstance(event, Heartbeat):
             if not await self._cameras.has_site(event.site):
@@ -194,8 +196,8 @@ class Relay:
         return event
 
     async def _dead_letter(self, message: QueueMessage, reason: str) -> None:
-        if await self._dead.send([message.body], reason=reason):
-            raise StoreError("the dead-letter queue refused a message; it stays in the queue.")
+        if await self._dead_letter_queue.send([message.body], reason=reason):
+            raise StoreError("the dead-letter queue rejected a message; it stays in the queue.")
         POISON.inc()
         body = message.body[:200].decode(errors="replace")
-        log.warning("poison message put aside: %s", reason, extra={"body": body})
+        log.warning("poison message sent to the dead-letter queue: %s", reason, extra={"body": body})

@@ -1,1 +1,1 @@
-"""Replay: the past once more, beside the live workers, without doubling anything."""
+"""Replay: process past events or footage again, while the live workers run."""

@@ -1,8 +1,8 @@
-"""A bucket in which fragments are read where they stand: in chunks, or on their own.
+"""An object store for the joiner that reads fragments from their byte ranges in chunks.
 
-The joiner asks for fragments by their own keys; those are deleted once their chunk is current.
-Here, what chunks are known to hold is read from its byte range in them, and from its own object
-only where the chunk's is gone.
+The joiner asks for fragments by their own keys, but retention deletes these objects once their
+chunk is current. This store reads a fragment's byte range in its chunk. It reads the fragment's own
+object only if the chunk does not have the bytes any more.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -16,11 +16,11 @@ from stores.objects import ObjectInfo, ObjectStore
 
 
 class ChunkRangeStore:
-    """What the joiner needs of an object store, over `store`; `chunks` hold the fragments."""
+    """The methods that the joiner needs, on top of `store`. `chunks` contain the fragments."""
 
     def __init__(self, store: ObjectStore, chunks: Iterable[ChunkComplete]) -> None:
         self._store = store
-        self._places = {
+        self._ranges = {
             fragment_key(chunk.camera, chunk.run, each.seq): (chunk.object_key, each.offset)
             for chunk in chunks
             for each in chunk.fragments
@@ -29,37 +29,37 @@ class ChunkRangeStore:
     async def get_verified(
         self, key: str, *, size_bytes: int, sha256: str, first: int | None = None
     ) -> bytes:
-        """Return a fragment's bytes; LostBytesError where they stand nowhere as promised.
+        """Return a fragment's bytes. Raises LostBytesError if they exist nowhere.
 
-        Nothing is ever left out: a chunk that would lack something is not made.
+        No fragment is ever left out: a chunk without all its fragments is not made.
         """
-        places = [(key, first)]
-        if first is None and key in self._places:
-            places.insert(0, self._places[key])
-        for place, offset in places:
+        sources = [(key, first)]
+        if first is None and key in self._ranges:
+            sources.insert(0, self._ranges[key])
+        for source, offset in sources:
             try:
                 return await self._store.get_verified(
-                    place, first=offset, size_bytes=size_bytes, sha256=sha256
+                    source, first=offset, size_bytes=size_bytes, sha256=sha256
                 )
             except (ObjectMissingError, IntegrityError):
                 continue
         raise LostBytesError(
-            f"{key} stands neither in its chunk nor on its own as its manifest tells: see `vigil "
-            "fsck --bytes`."
+            f"the bytes of {key} are neither in its chunk nor in its own object: run `vigil fsck "
+            "--bytes`."
         )
 
     def list(self, prefix: str, start_after: str = "") -> AsyncIterator[ObjectInfo]:
-        """List as the store does."""
+        """List objects as the store does."""
         return self._store.list(prefix, start_after)
 
     async def get(self, key: str) -> bytes:
-        """Read as the store does."""
+        """Read an object as the store does."""
         return await self._store.get(key)
 
     async def put_once(self, key: str, data: bytes, **more: Any) -> bool:
-        """Write as the store does."""
+        """Write an object as the store does."""
         return await self._store.put_once(key, data, **more)
 
     async def put_stream(self, key: str, parts: AsyncGenerator[bytes, None]) -> int:
-        """Write as the store does."""
+        """Write an object as the store does."""
         return await self._store.put_stream(key, parts)

@@ -1,10 +1,10 @@
-"""The past in Kafka: which ranges of which partitions are read, and reading them.
+"""The past in Kafka: which offset ranges of which partitions are read, and reading them.
 
-No group: partitions are assigned by hand, and nothing is committed, so that live workers are not
-touched and nobody else's offsets move.
+There is no consumer group: partitions are assigned by hand and no offsets are committed. So live
+workers and their offsets are not touched.
 
-    partition 3   |  gone by retention  | begin ···· from ···· at ····· end |  what comes meanwhile
-                                                       read so far
+    partition 3   | deleted by retention | first ···· start ···· at ····· end |  new messages
+                                                      read so far
 """
 
 import time
@@ -26,35 +26,35 @@ from streams.topics import TopicSpec, partition_of
 
 WAIT_MS = 1_000
 NO_RECORDS_TIMEOUT_S = 30.0
-MOST_RECORDS = 1_000
-FETCHED_BYTES = 4 * topics.MIB
-"""Of one partition at once; a single larger message is read all the same."""
+MAX_RECORDS = 1_000
+MAX_FETCH_BYTES = 4 * topics.MIB
+"""Of one partition in one fetch. A single larger message is still read."""
 
 
 @dataclass(slots=True)
 class PartitionRange:
-    """A stretch of one partition, read up to `at`."""
+    """An offset range of one partition, [at, end). `at` moves while it is read."""
 
     topic: str
     partition: int
     at: int
     end: int
-    cut: bool = False
-    """Retention has removed messages that were asked for."""
+    truncated: bool = False
+    """Whether retention has deleted messages that were asked for."""
 
     @property
     def left(self) -> int:
-        """How many offsets are still to be read."""
+        """The number of offsets still to read."""
         return max(0, self.end - self.at)
 
     def as_json(self) -> list[Any]:
-        """Return it for the bookmark."""
+        """Return the range for the bookmark."""
         return [self.topic, self.partition, self.at, self.end]
 
 
 @dataclass(frozen=True, slots=True)
 class StartPosition:
-    """Where the past begins: at a time (UTC ms, when messages were sent), an offset, or at all."""
+    """Where reading starts: at a message time (UTC ms), at an offset, or at the first message."""
 
     from_ms: int | None = None
     from_offset: int | None = None
@@ -62,44 +62,44 @@ class StartPosition:
 
 @dataclass
 class KafkaSource:
-    """A reader of topics. Use as an async context manager."""
+    """Reads topics. Use as an async context manager."""
 
     settings: Settings
     _consumer: Any = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
-        """Connect; StoreError where no broker answers, ConfigError where none lets us in."""
+        """Connect. Raises StoreError if no broker answers, ConfigError if access is denied."""
         async with admin(self.settings, 10.0):
-            pass  # it says in words what is wrong
+            pass  # its error text says what is wrong
         self._consumer = AIOKafkaConsumer(
             **client_options(self.settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
             client_id=f"{self.settings.app_prefix}-replay",
-            max_partition_fetch_bytes=FETCHED_BYTES,
-            max_poll_records=MOST_RECORDS,
+            max_partition_fetch_bytes=MAX_FETCH_BYTES,
+            max_poll_records=MAX_RECORDS,
         )
         try:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
-            raise StoreError(f"Kafka did not let its topics be read: {error!r}.") from error
+            raise StoreError(f"Kafka topics cannot be read: {error!r}. Check the brokers.") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
-    async def parts(
+    async def ranges(
         self,
         spec: TopicSpec,
-        begin: StartPosition,
+        start: StartPosition,
         cameras: Iterable[str] = (),
         key: str = "camera",
     ) -> list[PartitionRange]:
-        """Return what is to be read of a topic, up to where it ends now.
+        """Return the offset ranges to read of a topic, up to its end now.
 
-        With `cameras`, only the partitions that hold them; `key` says what the topic's key is:
-        camera or site. ConfigError where the topic is missing.
+        With `cameras`, only the partitions that have their messages. `key` is the topic's message
+        key: camera or site. Raises ConfigError if the topic does not exist.
         """
         name = spec.name_for(self.settings)
         async with admin(self.settings, 10.0) as client:
@@ -107,81 +107,95 @@ class KafkaSource:
         if state is None:
             raise ConfigError(f"There is no topic {name}: run `vigil topics ensure`.")
         keys = {camera if key == "camera" else site_of(camera) for camera in cameras}
-        wanted = {partition_of(each, state.partitions) for each in keys}
-        places = [
+        partitions = {partition_of(each, state.partitions) for each in keys}
+        topic_partitions = [
             TopicPartition(name, partition)
             for partition in range(state.partitions)
-            if not keys or partition in wanted
+            if not keys or partition in partitions
         ]
         try:
-            first = await self._consumer.beginning_offsets(places)
-            ends = await self._consumer.end_offsets(places)
+            first = await self._consumer.beginning_offsets(topic_partitions)
+            ends = await self._consumer.end_offsets(topic_partitions)
             times: dict[Any, Any] = {}
-            if begin.from_ms is not None:
-                asked = dict.fromkeys(places, begin.from_ms)
+            if start.from_ms is not None:
+                asked = dict.fromkeys(topic_partitions, start.from_ms)
                 times = await self._consumer.offsets_for_times(asked)
         except (KafkaError, OSError) as error:
-            raise StoreError(f"Kafka did not tell how far {name} reaches: {error!r}.") from error
+            raise StoreError(f"The offsets of {name} cannot be read: {error!r}. Check the brokers.") from error
         return [
-            _part(place, first[place], ends[place], begin, times.get(place)) for place in places
+            _range(each, first[each], ends[each], start, times.get(each))
+            for each in topic_partitions
         ]
 
-    async def first_kept(self, parts: Sequence[PartitionRange]) -> dict[tuple[str, int], int]:
-        """Return where each of the partitions begins now."""
-        places = [TopicPartition(part.topic, part.partition) for part in parts]
+    async def first_offsets(self, ranges: Sequence[PartitionRange]) -> dict[tuple[str, int], int]:
+        """Return the first offset that each partition still has, by topic and partition."""
+        topic_partitions = [TopicPartition(part.topic, part.partition) for part in ranges]
         try:
-            found = await self._consumer.beginning_offsets(places)
+            found = await self._consumer.beginning_offsets(topic_partitions)
         except (KafkaError, OSError) as error:
-            raise StoreError(f"Kafka did not tell how far it reaches: {error!r}.") from error
-        return {(place.topic, place.partition): offset for place, offset in found.items()}
+            raise StoreError(f"The first offsets cannot be read: {error!r}. Check the brokers.") from error
+        return {(each.topic, each.partition): offset for each, offset in found.items()}
 
     async def read(
-        self, parts: Sequence[PartitionRange]
+        self, ranges: Sequence[PartitionRange]
     ) -> AsyncGenerator[tuple[PartitionRange, list[Record]], None]:
-        """Yield what stands in the parts, batch by batch; `at` moves when the next is asked for.
+        """Yield the records of the ranges in batches. A range's `at` moves when the next is read.
 
-        Each partition in its own order, the partitions beside each other.
+        Each partition is in order. The partitions are read in parallel.
         """
-        by_place = {TopicPartition(part.topic, part.partition): part for part in parts if part.left}
+        unread = {TopicPartition(each.topic, each.partition): each for each in ranges if each.left}
         try:
-            self._consumer.assign(list(by_place))
-            for place, part in by_place.items():
-                self._consumer.seek(place, part.at)
+            self._consumer.assign(list(unread))
+            for partition, unread_range in unread.items():
+                self._consumer.seek(partition, unread_range.at)
             quiet_since = time.monotonic()
-            while by_place:
-                batches = await self._consumer.getmany(*by_place, timeout_ms=WAIT_MS)
-                for place, found in batches.items():
-                    part = by_place[place]
-                    records = [_record(each) for each in found if each.offset < part.end]
+            while unread:
+                batches = await self._consumer.getmany(*unread, timeout_ms=WAIT_MS)
+                for partition, messages in batches.items():
+                    unread_range = unread[partition]
+                    records = [_record(each) for each in messages if each.offset < unread_range.end]
                     if records:
                         quiet_since = time.monotonic()
-                        yield part, records
-                        part.at = records[-1].offset + 1
-                for place, part in list(by_place.items()):
-                    part.at = min(part.end, max(part.at, await self._consumer.position(place)))
-                    if not part.left:
-                        del by_place[place]
-                        self._consumer.pause(place)
+                        yield unread_range, records
+                        unread_range.at = records[-1].offset + 1
+                for partition, unread_range in list(unread.items()):
+                    # The position moves over offsets without messages, such as compacted ones.
+                    position = await self._consumer.position(partition)
+                    unread_range.at = min(unread_range.end, max(unread_range.at, position))
+                    if not unread_range.left:
+                        del unread[partition]
+                        self._consumer.pause(partition)
                 if time.monotonic() - quiet_since > NO_RECORDS_TIMEOUT_S:
-                    topic = next(iter(by_place.values())).topic
-                    raise StoreError(f"Kafka did not give all of {topic}. Check the brokers.")
+                    topic = next(iter(unread.values())).topic
+                    raise StoreError(f"Kafka did not deliver all messages of {topic}. Check the brokers.")
         except (KafkaError, OSError) as error:
-            raise StoreError(f"Kafka did not let its topics be read: {error!r}.") from error
+            raise StoreError(f"Kafka topics cannot be read: {error!r}. Check the brokers.") from error
 
 
-def _part(place: Any, first: int, end: int, begin: StartPosition, at_time: Any) -> PartitionRange:
-    part = PartitionRange(place.topic, place.partition, first, end)
-    if begin.from_offset is not None:
-        part.at = min(max(first, begin.from_offset), end)
-        part.cut = first > begin.from_offset
-    elif begin.from_ms is not None:
-        part.at = end if at_time is None else at_time.offset
-        # what was sent just before the first message that is left may have been asked for
-        part.cut = first > 0 and (first == end if at_time is None else at_time.offset == first)
+def _range(
+    partition: Any, first: int, end: int, start: StartPosition, at_time: Any
+) -> PartitionRange:
+    found = PartitionRange(partition.topic, partition.partition, first, end)
+    if start.from_offset is not None:
+        found.at = min(max(first, start.from_offset), end)
+        found.truncated = first > start.from_offset
+    elif start.from_ms is not None:
+        found.at = end if at_time is None else at_time.offset
+        # The first message that is left may not be the first one since `from_ms`.
+        found.truncated = first > 0 and (
+            first == end if at_time is None else at_time.offset == first
+        )
     else:
-        part.cut = first > 0
-    return part
+        found.truncated = first > 0
+    return found
 
 
-def _record(got: Any) -> Record:
-    return Record(got.topic, got.partition, got.offset, got.key, got.value, got.timestamp or 0)
+def _record(message: Any) -> Record:
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        message.timestamp or 0,
+    )

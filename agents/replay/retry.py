@@ -1,4 +1,4 @@
-"""Trying again for a while: a replay outlives a broker's or a database's restart, not an outage."""
+"""Retries for a limited time: a replay survives the restart of a server, but not an outage."""
 
 import asyncio
 import time
@@ -19,14 +19,16 @@ async def retry_for(
     say: Callable[[str], None] = lambda _: None,
     final: tuple[type[StoreError], ...] = (),
 ) -> T:
-    """Return what `action` returns; after a StoreError try again, with jitter, for `within_s`.
+    """Return what `action` returns. After a StoreError, retry with jitter for `within_s`.
 
-    That is RETRY_FOR_S unless said otherwise. What is `final`, or what another try never mends, is
-    raised at once; the first other failure is told. Raises the last one when the time is over: the
-    replay's bookmark stands, and the same command goes on from there.
+    The default of `within_s` is RETRY_FOR_S. Errors in `final`, and errors that a retry cannot
+    solve, are raised at once. The first other error is reported with `say`. Raises the last error
+    when the time is over: the replay's bookmark is kept, and the same command continues there.
     """
     within_s = RETRY_FOR_S if within_s is None else within_s
-    backoff, until_s, told = RetryDelays(), time.monotonic() + within_s, False
+    backoff = RetryDelays()
+    until_s = time.monotonic() + within_s
+    reported = False
     while True:
         try:
             return await action()
@@ -35,7 +37,7 @@ async def retry_for(
         except StoreError as error:
             if time.monotonic() > until_s:
                 raise
-            if not told:
-                say(f"Trying again for {within_s:.0f} s: {error}")
-                told = True
+            if not reported:
+                say(f"Retrying for {within_s:.0f} s: {error}")
+                reported = True
             await asyncio.sleep(backoff.next_s())

@@ -1,4 +1,4 @@
-"""Enforcing retention: rows first, then tombstones, then objects, each step safe to do again.
+"""Retention: rows first, then tombstones, then objects. Each step is safe to repeat.
 
     select     candidates.py          which rows' footage may be deleted, and does S3 agree
     decide     retention_pass.py      one transaction under the camera's lock: holds and rules are

@@ -1,4 +1,4 @@
-"""Which of a camera's chunks may lose something, looked at in S3."""
+"""Finds the chunks whose objects or fragments may be deleted, and checks them in S3."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,7 @@ from domain.events import ChunkComplete
 from domain.identity import manifest_key, parse_chunk_key
 from domain.retention import Judgement, RetentionPolicy
 from domain.seqs import SeqRanges
-from stores import bucket_listing as bucket
+from stores import bucket_listing
 from stores.objects import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -28,56 +28,57 @@ async def candidates(
     now_ms: int,
     stats: DeletionStats,
 ) -> AsyncIterator[DeletionCandidate]:
-    """Yield those of which something may go; what a hold keeps or S3 lacks is noted in `went`."""
+    """Yield the chunks of which something may be deleted.
+
+    Counts in `stats` what a legal hold covers, and what S3 lacks.
+    """
     for chunk in page:
         judgement = policy.judge(camera, chunk.footage, now_ms)
         stats.held += judgement.held
         older: tuple[ChunkComplete, ...] = ()
-        if "joined" in judgement.deletable and not await _is_as_said(store, chunk):
+        if "joined" in judgement.deletable and not await _matches_row(store, chunk):
             stats.unchecked += 1
             judgement = Judgement(judgement.deletable - {"joined"})
         if "superseded" in judgement.deletable:
-            older = await _older(store, camera, chunk)
+            older = await _older_revisions(store, camera, chunk)
         if judgement.deletable:
             yield DeletionCandidate(chunk, judgement, older)
 
 
-async def _is_as_said(store: ObjectStore, chunk: RetainedChunk) -> bool:
-    """Say whether a chunk and its manifest stand in S3 as the row says: HEAD and GET."""
+async def _matches_row(store: ObjectStore, chunk: RetainedChunk) -> bool:
+    """Return whether a chunk and its manifest exist in S3 as in the row: one HEAD, one GET."""
     key = manifest_key(chunk.object_key)
     try:
         size_bytes = (await store.head(chunk.object_key)).size_bytes
         manifest = ChunkComplete.model_validate_json(await store.get(key))
     except (ObjectMissingError, ValidationError):
-        agrees = False
+        matches = False
     else:
-        agrees = (
+        matches = (
             manifest_fault(key, manifest) is None
             and size_bytes == chunk.size_bytes == manifest.size_bytes
             and (manifest.revision, manifest.digest) == (chunk.revision, chunk.digest)
             and SeqRanges.of(each.seq for each in manifest.fragments) == chunk.seqs
         )
-    if not agrees:
+    if not matches:
         log.warning(
-            "fragments stay: object or manifest of %s is not as the catalog says; see `vigil fsck`",
+            "fragments not deleted: object or manifest of %s differs from the catalog; run `vigil fsck`",
             chunk.object_key,
         )
-    return agrees
+    return matches
 
 
-async def _older(
-    store: ObjectStore, camera: str, chunk: RetainedChunk
-) -> tuple[ChunkComplete, ...]:
-    """Return the lower revisions of a chunk whose manifests stand."""
+async def _older_revisions(store: ObjectStore, camera: str, chunk: RetainedChunk) -> tuple[ChunkComplete, ...]:
+    """Return the lower revisions of a chunk whose manifests exist."""
     found = []
-    async for info in bucket.objects_of_window(store, camera, chunk.run, chunk.window_start_ms):
+    async for info in bucket_listing.objects_of_window(store, camera, chunk.run, chunk.window_start_ms):
         name = parse_chunk_key(info.key)
         if name is None or not name.manifest or name.window_ms != chunk.window_ms:
             continue
         try:
             older = ChunkComplete.model_validate_json(await store.get(info.key))
         except (ObjectMissingError, ValidationError):
-            continue  # fsck tells of it
+            continue  # fsck reports it
         if older.revision < chunk.revision and name.digest != chunk.digest:
             found.append(older)
     return tuple(found)

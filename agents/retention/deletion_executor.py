@@ -1,4 +1,4 @@
-"""Carrying out what is decided: tombstones first, then objects, then the note goes."""
+"""Carries out decided deletions: publishes tombstones, then deletes objects and the record."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from agents.retention.deletion_stats import DeletionStats
 from domain.deletions import Deletion, FragmentsDeletion, in_batches
 from domain.identity import fragment_key, parse_chunk_key
-from stores import bucket_listing as bucket
-from stores.catalog import Catalog
-from stores.catalog import retention as book
+from stores import bucket_listing
+from stores.catalog import Catalog, retention
 from stores.objects import ObjectStore
 from streams.sender import EventSender
 
@@ -16,24 +15,29 @@ log = logging.getLogger(__name__)
 
 
 class DeletionExecutor:
-    """Tells of what is under way and deletes it. `clock_ms` gives UTC in milliseconds."""
+    """Publishes tombstones for pending deletions, then deletes the objects.
+
+    `clock_ms` returns UTC in milliseconds.
+    """
 
     def __init__(
         self, store: ObjectStore, catalog: Catalog, sender: EventSender, clock_ms: Callable[[], int]
     ) -> None:
-        self._store, self._catalog, self._sender = store, catalog, sender
+        self._store = store
+        self._catalog = catalog
+        self._sender = sender
         self._clock_ms = clock_ms
 
     async def resume(self, camera: str, stats: DeletionStats) -> int:
-        """Begin a pass with what an earlier one had decided; return the last one looked at."""
+        """Finish the deletions that an earlier pass decided; return the last one's number."""
         after = await self.execute(camera, 0, stats)
         if after:
-            log.info("took up what an earlier pass had decided", extra={"camera": camera})
+            log.info("finished the deletions of an earlier pass", extra={"camera": camera})
         return after
 
     async def execute(self, camera: str, after: int, stats: DeletionStats) -> int:
-        """Tell and delete what is under way beyond a number; return the last one looked at."""
-        while deletions := await book.pending_deletions(
+        """Carry out the pending deletions after a number; return the last one's number."""
+        while deletions := await retention.pending_deletions(
             self._catalog, camera, self._clock_ms(), after
         ):
             for each in deletions:
@@ -44,25 +48,25 @@ class DeletionExecutor:
         return after
 
     async def _delete(self, batch: Sequence[Deletion], stats: DeletionStats) -> None:
-        async with book.without_hold(self._catalog, batch) as (connection, free):
+        async with retention.without_hold(self._catalog, batch) as (connection, free):
             stats.held += len(batch) - len(free)
             keys: list[str] = []
             for each in free:
-                mine = [key async for key in self._keys(each)]
-                stats.count(each.cause, len(mine), each.size_bytes)
-                keys += mine
+                object_keys = [key async for key in self._keys(each)]
+                stats.count(each.cause, len(object_keys), each.size_bytes)
+                keys += object_keys
             await self._store.delete(keys)
-            await book.remove_completed(connection, free)
+            await retention.remove_completed(connection, free)
 
     async def _keys(self, deletion: Deletion) -> AsyncIterator[str]:
-        """Yield what a deletion names; a chunk's manifest after its object, so it stays known."""
+        """Yield the keys of a deletion. Manifests come last: until then, fsck can find the rest."""
         camera, run = deletion.camera, deletion.run
         if isinstance(deletion, FragmentsDeletion):
             for seq in deletion.fragments:
                 yield fragment_key(camera, run, seq)
             return
         manifests = []
-        async for info in bucket.objects_of_window(
+        async for info in bucket_listing.objects_of_window(
             self._store, camera, run, deletion.window_start_ms
         ):
             name = parse_chunk_key(info.key)

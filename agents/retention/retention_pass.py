@@ -1,4 +1,4 @@
-"""One pass over cameras: look, decide, have it carried out."""
+"""One pass over cameras: select, decide, carry out."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,19 +17,18 @@ from domain.deletions import (
 )
 from domain.identity import is_run, run_end_key, run_started_ms
 from domain.retention import Margins, RetentionPolicy
-from stores import bucket_listing as bucket
-from stores.catalog import Catalog, retention_rules
-from stores.catalog import retention as book
+from stores import bucket_listing
+from stores.catalog import Catalog, retention, retention_rules
 from stores.catalog.detection_retention import delete_old_detections
 from stores.objects import ObjectStore
 from streams.sender import EventSender
 
-PAGE = 30
-"""Chunks decided about at once: about a thousand fragments."""
+CHUNKS_PER_PAGE = 30
+"""Chunks of one transaction: about a thousand fragments."""
 
 
 class RetentionPass:
-    """One pass over cameras. `clock_ms` gives UTC in milliseconds."""
+    """One pass over cameras. `clock_ms` returns UTC in milliseconds."""
 
     def __init__(
         self,
@@ -39,29 +38,33 @@ class RetentionPass:
         margins: Margins,
         clock_ms: Callable[[], int],
     ) -> None:
-        """Without a sender nothing is deleted, only counted."""
-        self._store, self._catalog = store, catalog
-        self._margins, self._clock_ms = margins, clock_ms
+        """Without a sender this is a dry run: it only counts."""
+        self._store = store
+        self._catalog = catalog
+        self._margins = margins
+        self._clock_ms = clock_ms
         self._executor = DeletionExecutor(store, catalog, sender, clock_ms) if sender else None
         self._stats = DeletionStats()
 
     async def run(self, cameras: Iterable[str]) -> DeletionStats:
-        """Enforce on cameras; raises StoreError where an outside system fails: do it again."""
+        """Enforce retention on cameras. Raises StoreError if S3, Kafka or the catalog fails: repeat."""
         for camera in cameras:
-            await self._camera(camera)
+            await self._enforce(camera)
         self._stats.publish()
         return self._stats
 
-    async def _camera(self, camera: str) -> None:
-        """Finish what is under way, then decide and carry out page by page."""
+    async def _enforce(self, camera: str) -> None:
+        """Finish pending deletions, then decide and carry out page by page."""
         after = await self._executor.resume(camera, self._stats) if self._executor else 0
         now_ms = self._clock_ms()
         policy = await retention_rules.load_policy(self._catalog, self._margins)
-        async for page in book.deletable_chunks(self._catalog, camera, policy, now_ms, PAGE):
-            looking = candidates(
-                self._store, camera, page, policy=policy, now_ms=now_ms, stats=self._stats
-            )
-            found = [each async for each in looking]
+        async for page in retention.deletable_chunks(self._catalog, camera, policy, now_ms, CHUNKS_PER_PAGE):
+            found = [
+                each
+                async for each in candidates(
+                    self._store, camera, page, policy=policy, now_ms=now_ms, stats=self._stats
+                )
+            ]
             if self._executor is None:
                 self._stats.count_planned(chunk_deletions(camera, found, now_ms))
                 continue
@@ -70,73 +73,73 @@ class RetentionPass:
         age_ms = policy.age_ms(camera)
         if age_ms is None:
             return
-        async for rows in book.deletable_fragments(
+        async for rows in retention.deletable_fragments(
             self._catalog, camera, now_ms - age_ms, MAX_KEYS
         ):
             if self._executor is None:
-                self._stats.count_planned(self._loose(camera, rows, policy, now_ms))
+                self._stats.count_planned(self._unjoined_deletions(camera, rows, policy, now_ms))
                 continue
-            async with book.locked_policy(self._catalog, camera, self._margins) as (
+            async with retention.locked_policy(self._catalog, camera, self._margins) as (
                 connection,
                 newest,
             ):
-                if deletions := self._loose(camera, rows, newest, now_ms):
-                    await book.record_tombstones(connection, camera, deletions, [])
+                if deletions := self._unjoined_deletions(camera, rows, newest, now_ms):
+                    await retention.record_tombstones(connection, camera, deletions, [])
             after = await self._executor.execute(camera, after, self._stats)
         if self._executor is not None:
             self._stats.detections += await delete_old_detections(
                 self._catalog, camera, now_ms - age_ms
             )
-            await self._delete_ends(camera, now_ms - age_ms)
+            await self._delete_run_ends(camera, now_ms - age_ms)
 
     async def _decide_chunks(
         self, camera: str, found: Sequence[DeletionCandidate], now_ms: int
     ) -> None:
         if not found:
             return
-        async with book.locked_policy(self._catalog, camera, self._margins) as (connection, policy):
-            current = await book.unchanged_chunks(
+        async with retention.locked_policy(self._catalog, camera, self._margins) as (connection, policy):
+            current = await retention.unchanged_chunks(
                 connection, camera, (each.chunk for each in found)
             )
-            going = still_deletable(camera, found, current, policy, now_ms)
-            if going:
-                deletions = chunk_deletions(camera, going, now_ms)
-                await book.record_tombstones(connection, camera, deletions, revision_marks(going))
+            to_delete = still_deletable(camera, found, current, policy, now_ms)
+            if to_delete:
+                deletions = chunk_deletions(camera, to_delete, now_ms)
+                await retention.record_tombstones(connection, camera, deletions, revision_marks(to_delete))
 
-    def _loose(
+    def _unjoined_deletions(
         self, camera: str, rows: Sequence[RetainedFragment], policy: RetentionPolicy, now_ms: int
     ) -> list[Deletion]:
-        """Return the deletions of fragments that no chunk holds and that are too old."""
+        """Return the deletions of old fragments that are in no chunk."""
         judged = [(row, policy.judge(camera, row.footage, now_ms)) for row in rows]
         self._stats.held += sum(judgement.held for _, judgement in judged)
         old = (row for row, judgement in judged if "age" in judgement.deletable)
         return fragment_deletions(camera, old, now_ms)
 
-    async def _delete_ends(self, camera: str, until_ms: int) -> None:
-        """Delete the ends of runs of which nothing is left; the catalog keeps what they say."""
+    async def _delete_run_ends(self, camera: str, until_ms: int) -> None:
+        """Delete the end.json of runs without footage. The catalog keeps what they say."""
         runs = [
             run
-            async for run in bucket.runs(self._store, camera)
+            async for run in bucket_listing.runs(self._store, camera)
             if is_run(run) and run_started_ms(run) < until_ms
         ]
         for start in range(0, len(runs), MAX_KEYS):
-            some = runs[start : start + MAX_KEYS]
-            async with book.locked_policy(self._catalog, camera, self._margins) as (
+            page = runs[start : start + MAX_KEYS]
+            async with retention.locked_policy(self._catalog, camera, self._margins) as (
                 connection,
                 policy,
             ):
                 keys = []
-                for run, from_ms, to_ms in await book.emptied_runs(
-                    connection, camera, some, until_ms
+                for run, from_ms, to_ms in await retention.emptied_runs(
+                    connection, camera, page, until_ms
                 ):
-                    stands = [
-                        info.key async for _, info in bucket.fragments(self._store, camera, run)
+                    keys_left = [
+                        info.key async for _, info in bucket_listing.fragments(self._store, camera, run)
                     ]
-                    if stands != [run_end_key(camera, run)]:
+                    if keys_left != [run_end_key(camera, run)]:
                         continue
                     if policy.is_held(camera, from_ms, to_ms):
                         self._stats.held += 1
                     else:
-                        keys += stands
+                        keys += keys_left
                 await self._store.delete(keys)
             self._stats.count("age", len(keys))
