@@ -40,20 +40,20 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make them; 0 when all are of the length that was asked for."""
-    outcome = asyncio.run(remake(args))
+    result = asyncio.run(remake(args))
     print(
         json.dumps(
             {
-                "chunks": outcome.looked_at,
-                "made": outcome.made,
-                "replaced": outcome.replaced,
-                "changes": outcome.made + outcome.replaced,
-                "left": outcome.left,
+                "chunks": result.checked,
+                "made": result.made,
+                "replaced": result.replaced,
+                "changes": result.made + result.replaced,
+                "left": result.left,
             }
         ),
         flush=True,
     )
-    return 1 if outcome.left else 0
+    return 1 if result.left else 0
 
 
 async def remake(args: argparse.Namespace) -> RechunkResult:

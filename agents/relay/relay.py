@@ -103,7 +103,9 @@ class Relay:
         async with self._stack:
             enter = self._stack.enter_async_context
             self._queue = await enter(make_queue(self._settings, self._settings.sqs_queue_url))
-            self._dead_letter_queue = await enter(make_queue(self._settings, self._settings.sqs_dead_letter_url))
+            self._dead_letter_queue = await enter(
+                make_queue(self._settings, self._settings.sqs_dead_letter_url)
+            )
             self._producer = AIOKafkaProducer(
                 **client_options(self._settings),
                 acks="all",
@@ -154,11 +156,13 @@ class Relay:
             return
 
     async def _forward_batch(self, messages: list[QueueMessage]) -> list[str]:
-        """Forward messages; return the receipts of those that Kafka or the dead-letter queue has."""
+        """Forward messages; return the receipts of those that are safely stored elsewhere."""
         results = await asyncio.gather(*map(self._forward, messages), return_exceptions=True)
         failures = [error for error in results if isinstance(error, BaseException)]
         receipts = [
-            message.receipt for message, error in zip(messages, results, strict=True) if error is None
+            message.receipt
+            for message, error in zip(messages, results, strict=True)
+            if error is None
         ]
         if failures:
             safe = set(receipts)
@@ -200,4 +204,6 @@ class Relay:
             raise StoreError("the dead-letter queue rejected a message; it stays in the queue.")
         POISON.inc()
         body = message.body[:200].decode(errors="replace")
-        log.warning("poison message sent to the dead-letter queue: %s", reason, extra={"body": body})
+        log.warning(
+            "poison message sent to the dead-letter queue: %s", reason, extra={"body": body}
+        )

@@ -1,13 +1,14 @@
-"""Rebuilding a catalog from Kafka, and from S3's listing where Kafka no longer reaches.
+"""Rebuilds a catalog from Kafka, and from S3's objects where Kafka has deleted events.
 
-    decisions    of people, tombstones, deletions under way: from the catalog in use, if another
-    tombstones   the topic `deleted`, always whole: nothing that is gone can come back later
-    S3           only if retention cut something off: manifests, then what no chunk accounts for
-    Kafka        chunks, then fragments, runs, detections, heartbeats, up to where it ended
-    again        tombstones and decisions that came meanwhile
+    decisions    of people, tombstones, pending deletions: from the catalog in use, if another
+    tombstones   the topic `deleted`, always whole, so that nothing deleted comes back later
+    S3           only if Kafka has deleted events: manifests, then fragments and run ends without
+                 a chunk
+    Kafka        chunks, then fragments, runs, detections, heartbeats, up to the end at the start
+    again        tombstones and decisions that were added during the replay
 
-Every step is written as the indexer writes it, and is nothing when done again; the bookmark
-moves behind it. See docs/design/replay.md.
+Every step writes rows as the indexer does, so repeating it changes nothing. The bookmark is saved
+after the step. See docs/design/replay.md.
 """
 
 import time
@@ -17,7 +18,13 @@ from contextlib import aclosing
 from typing import Any
 
 from agents.indexing.row_writers import CHUNKS, ROW_WRITERS, RowWriter, row_writer_for
-from agents.replay.catalog_job import IN_S3, CatalogJob, CatalogReplayResult, cut_off, together
+from agents.replay.catalog_job import (
+    IN_S3,
+    CatalogJob,
+    CatalogReplayResult,
+    batches,
+    truncation_message,
+)
 from agents.replay.kafka_source import KafkaSource, PartitionRange, StartPosition
 from agents.replay.progress import ProgressDisplay
 from agents.replay.retry import retry_for
@@ -35,8 +42,10 @@ from streams.codec import Record
 from streams.topics import TopicSpec
 
 SAVE_EVERY_S = 0.5
+AFTER_ALL_DAYS_MS = 1 << 47
+"""Marks in the bookmark that a camera is done."""
 KEYED_BY_SITE = frozenset({topics.HEARTBEAT.name})
-IN_ORDER: tuple[tuple[TopicSpec, ...], ...] = (
+TOPIC_ORDER: tuple[tuple[TopicSpec, ...], ...] = (
     (topics.CHUNK_COMPLETE,),
     (topics.FRAGMENT_ARRIVED,),
     (topics.DETECTION, topics.HEARTBEAT),
@@ -44,159 +53,163 @@ IN_ORDER: tuple[tuple[TopicSpec, ...], ...] = (
 
 
 class CatalogReplay:
-    """One rebuilding into one catalog, beside live workers."""
+    """Rebuilds one catalog, while live workers run."""
 
     def __init__(
         self,
         kafka_source: KafkaSource,
         s3_source: S3Source,
         catalog: Catalog,
-        of: CatalogJob,
+        job: CatalogJob,
         progress: ProgressDisplay,
     ) -> None:
-        self._kafka_source, self._s3_source, self._catalog = kafka_source, s3_source, catalog
-        self._of, self._progress = of, progress
-        self._sites = {site_of(camera) for camera in of.cameras}
+        self._kafka_source = kafka_source
+        self._s3_source = s3_source
+        self._catalog = catalog
+        self._job = job
+        self._progress = progress
+        self._sites = {site_of(camera) for camera in job.cameras}
         self._specs = {
             spec.name_for(kafka_source.settings): spec
-            for spec in (topics.DELETED, *(spec for step in IN_ORDER for spec in step))
+            for spec in (topics.DELETED, *(spec for step in TOPIC_ORDER for spec in step))
         }
-        self._parts: list[PartitionRange] = []
-        self._s3: Any = None
+        self._ranges: list[PartitionRange] = []
+        self._s3_position: Any = None
+        """`none`, `done`, or [camera, day (ms)] up to which S3 was read."""
         self._saved_s = 0.0
         self.result = CatalogReplayResult()
 
     async def run(self, *, restart: bool = False) -> CatalogReplayResult:
-        """Rebuild, from where an earlier run stopped; StoreError where an outside system fails."""
-        if restart or not await self._resumed():
-            await self._begin()
-        await self._decisions()
-        await self._kafka([topics.DELETED])
-        await self._listed()
-        for step in IN_ORDER:
-            await self._kafka(step)
+        """Rebuild from where an earlier run stopped. Raises StoreError if a server fails."""
+        if restart or not await self._resume():
+            await self._start()
+        await self._copy_decisions()
+        await self._replay_topics([topics.DELETED])
+        await self._replay_s3()
+        for step in TOPIC_ORDER:
+            await self._replay_topics(step)
         await self._finish()
         return self.result
 
-    # -- where it begins
+    # -- the start, and the bookmark
 
-    async def _begin(self) -> None:
-        self._parts, self._s3 = [], "none"
-        cut: list[TopicSpec] = []
+    async def _start(self) -> None:
+        self._ranges = []
+        self._s3_position = "none"
+        truncated: list[TopicSpec] = []
         for spec in self._specs.values():
-            begin = StartPosition() if spec is topics.DELETED else self._of.begin
+            start = StartPosition() if spec is topics.DELETED else self._job.start
             key = "site" if spec.name in KEYED_BY_SITE else "camera"
-            parts = await self._kafka_source.parts(spec, begin, self._of.cameras, key)
-            self._parts += parts
-            if any(part.cut for part in parts):
-                cut.append(spec)
-        if cut:
-            self._progress.say(cut_off(cut, self._of.begin))
-            if any(spec.name in IN_S3 for spec in cut):
-                self._s3 = ["", -1]
+            ranges = await self._kafka_source.ranges(spec, start, self._job.cameras, key)
+            self._ranges += ranges
+            if any(each.truncated for each in ranges):
+                truncated.append(spec)
+        if truncated:
+            self._progress.say(truncation_message(truncated, self._job.start))
+            if any(spec.name in IN_S3 for spec in truncated):
+                self._s3_position = ["", -1]
         await self._save(now=True)
 
-    async def _resumed(self) -> bool:
-        state = await load_bookmark(self._catalog, self._of.job)
+    async def _resume(self) -> bool:
+        state = await load_bookmark(self._catalog, self._job.job)
         if state is None:
             return False
-        self._parts = [PartitionRange(*each) for each in state["parts"]]
-        known = await self._kafka_source.first_kept(self._parts)
-        if any(known[part.topic, part.partition] > part.at for part in self._parts if part.left):
+        self._ranges = [PartitionRange(*each) for each in state["parts"]]
+        first = await self._kafka_source.first_offsets(self._ranges)
+        if any(first[each.topic, each.partition] > each.at for each in self._ranges if each.left):
             self._progress.say(
-                "Kafka's retention has passed where this replay stopped: it begins anew."
+                "Kafka has deleted events that this replay has not read yet. It starts again."
             )
             return False
-        self._s3 = state["s3"]
-        self.result = CatalogReplayResult(
-            *(state[name] for name in ("read", "from_s3", "unreadable"))
-        )
+        self._s3_position = state["s3"]
+        self.result = CatalogReplayResult(state["read"], state["from_s3"], state["unreadable"])
         self.result.changes = Counter(state["changes"])
         self._progress.resume(self.result.read)
-        self._progress.say("Going on where this replay stopped.")
+        self._progress.say("Continuing where this replay stopped.")
         return True
 
     async def _save(self, *, now: bool = False) -> None:
         if not now and time.monotonic() - self._saved_s < SAVE_EVERY_S:
             return
         state = {
-            "parts": [part.as_json() for part in self._parts],
-            "s3": self._s3,
+            "parts": [each.as_json() for each in self._ranges],
+            "s3": self._s3_position,
             "read": self.result.read,
             "from_s3": self.result.from_s3,
             "unreadable": self.result.unreadable,
             "changes": dict(self.result.changes),
         }
-        await self._retry(lambda: save_bookmark(self._catalog, self._of.job, state))
+        await self._retry(lambda: save_bookmark(self._catalog, self._job.job, state))
         self._saved_s = time.monotonic()
 
-    # -- what no event tells
+    # -- rows that no event contains
 
-    async def _decisions(self) -> None:
-        source = self._of.copy_from
+    async def _copy_decisions(self) -> None:
+        source = self._job.copy_from
         if source is not None:
             changed = await self._retry(lambda: copy_decisions(self._catalog, source))
             self._count("decisions", changed)
 
     # -- Kafka
 
-    async def _kafka(self, specs: Sequence[TopicSpec]) -> None:
+    async def _replay_topics(self, specs: Sequence[TopicSpec]) -> None:
         names = {spec.name_for(self._kafka_source.settings) for spec in specs}
-        parts = [part for part in self._parts if part.topic in names]
-        self._progress.total = self._progress.done + sum(part.left for part in self._parts)
-        if not any(part.left for part in parts):
+        ranges = [each for each in self._ranges if each.topic in names]
+        self._progress.total = self._progress.done + sum(each.left for each in self._ranges)
+        if not any(each.left for each in ranges):
             return
-        async with aclosing(self._kafka_source.read(parts)) as batches:
-            async for part, records in batches:
-                await self._write(self._events(records))
+        async with aclosing(self._kafka_source.read(ranges)) as read:
+            async for part, records in read:
+                await self._write(self._select(records))
                 done = records[-1].offset + 1 - part.at
                 part.at += done
                 self.result.read += len(records)
                 self._progress.add(done)
                 await self._save()
-        for part in parts:
-            part.at = max(part.at, part.end)
+        for each in ranges:
+            each.at = max(each.at, each.end)
         await self._save(now=True)
 
-    def _events(self, records: Iterable[Record]) -> dict[str, list[AnyEvent]]:
-        """Return the events that are asked for and believed, by kind, in their order."""
+    def _select(self, records: Iterable[Record]) -> dict[str, list[AnyEvent]]:
+        """Return the valid events of the cameras, by row writer, in their order."""
         found: dict[str, list[AnyEvent]] = {}
         for record in records:
             try:
                 event = codec.decode(record, self._specs[record.topic])
-                kind = row_writer_for(event, record.timestamp_ms)
+                rows = row_writer_for(event, record.timestamp_ms)
             except InvalidEventError:
                 self.result.unreadable += 1
                 continue
-            if kind is not None and self._asked(event):
-                found.setdefault(kind.name, []).append(event)
+            if rows is not None and self._is_selected(event):
+                found.setdefault(rows.name, []).append(event)
         return found
 
-    def _asked(self, event: AnyEvent) -> bool:
-        if not self._of.cameras:
+    def _is_selected(self, event: AnyEvent) -> bool:
+        if not self._job.cameras:
             return True
         if isinstance(event, Heartbeat):
             return event.site in self._sites
-        return getattr(event, "camera", None) in self._of.cameras
+        return getattr(event, "camera", None) in self._job.cameras
 
     # -- writing
 
     async def _write(self, events: dict[str, list[AnyEvent]]) -> None:
-        for kind in ROW_WRITERS:
-            for some in together(kind, events.get(kind.name, [])):
-                await self._write_some(kind, some)
+        for rows in ROW_WRITERS:
+            for batch in batches(rows, events.get(rows.name, [])):
+                await self._write_batch(rows, batch)
 
-    async def _write_some(self, kind: RowWriter, events: Sequence[AnyEvent]) -> None:
+    async def _write_batch(self, rows: RowWriter, events: Sequence[AnyEvent]) -> None:
         now_ms = utc_ms()
         try:
-            changed = await self._retry(lambda: kind.write(self._catalog, events, now_ms))
-            self._count(kind.name, changed)
+            changed = await self._retry(lambda: rows.write(self._catalog, events, now_ms))
+            self._count(rows.name, changed)
         except InvalidEventError:
             if len(events) == 1:
                 self.result.unreadable += 1
                 return
+            # One event of the batch is invalid: write each alone to find it.
             for each in events:
-                await self._write_some(kind, [each])
+                await self._write_batch(rows, [each])
 
     def _count(self, name: str, changed: int) -> None:
         if changed:
@@ -207,76 +220,75 @@ class CatalogReplay:
 
     # -- S3
 
-    async def _listed(self) -> None:
-        """Read what S3 has, camera by camera, day by day; the bookmark names the last of each."""
-        if not isinstance(self._s3, list):
+    async def _replay_s3(self) -> None:
+        """Read S3 by camera and day. The bookmark has the last camera and day that were read."""
+        if not isinstance(self._s3_position, list):
             return
-        cameras = await self._retry(lambda: self._s3_source.cameras(self._of.cameras))
-        known = await known_cameras(self._catalog)  # none: nobody could say which are ours
+        cameras = await self._retry(lambda: self._s3_source.cameras(self._job.cameras))
+        known = await known_cameras(self._catalog)  # if empty, all cameras in S3 are rebuilt
         for camera in (each for each in cameras if not known or each in known):
-            last, last_day_ms = self._s3
+            last, last_day_ms = self._s3_position
             if camera < last:
                 continue
             for day_ms in await self._retry(lambda: self._s3_source.days(camera)):  # noqa: B023
                 if camera > last or day_ms > last_day_ms:
-                    await self._retry(lambda: self._day(camera, day_ms))  # noqa: B023
-                    self._s3 = [camera, day_ms]
+                    await self._retry(lambda: self._replay_day(camera, day_ms))  # noqa: B023
+                    self._s3_position = [camera, day_ms]
                     await self._save()
-            await self._retry(lambda: self._loose(camera))  # noqa: B023
-            self._s3 = [camera, 1 << 47]
+            await self._retry(lambda: self._replay_unjoined(camera))  # noqa: B023
+            self._s3_position = [camera, AFTER_ALL_DAYS_MS]
             await self._save()
-        self._s3 = "done"
+        self._s3_position = "done"
         await self._save(now=True)
 
-    async def _day(self, camera: str, day_ms: int) -> None:
+    async def _replay_day(self, camera: str, day_ms: int) -> None:
         batch: list[AnyEvent] = []
         async with aclosing(self._s3_source.manifests(camera, day_ms)) as manifests:
             async for chunk in manifests:
                 batch.append(chunk)
                 if len(batch) >= CHUNKS.max_weight:
-                    await self._from_s3(batch)
+                    await self._write_from_s3(batch)
                     batch = []
-        await self._from_s3(batch)
+        await self._write_from_s3(batch)
 
-    async def _loose(self, camera: str) -> None:
+    async def _replay_unjoined(self, camera: str) -> None:
         batch: list[AnyEvent] = []
-        now_ms = utc_ms()
-        loose = self._s3_source.loose(self._catalog, camera, now_ms, self._of.window_ms)
-        async with aclosing(loose) as events:
+        unjoined = self._s3_source.unjoined(self._catalog, camera, utc_ms(), self._job.window_ms)
+        async with aclosing(unjoined) as events:
             async for event in events:
                 batch.append(event)
                 if len(batch) >= CHUNKS.max_weight:
-                    await self._from_s3(batch)
+                    await self._write_from_s3(batch)
                     batch = []
-        await self._from_s3(batch)
+        await self._write_from_s3(batch)
 
-    async def _from_s3(self, events: Sequence[AnyEvent]) -> None:
-        by_kind: dict[str, list[AnyEvent]] = {}
+    async def _write_from_s3(self, events: Sequence[AnyEvent]) -> None:
+        by_writer: dict[str, list[AnyEvent]] = {}
         for event in events:
             try:
-                kind = row_writer_for(event, utc_ms())
+                rows = row_writer_for(event, utc_ms())
             except InvalidEventError:
                 self.result.unreadable += 1
                 continue
-            if kind is not None:
-                by_kind.setdefault(kind.name, []).append(event)
-        await self._write(by_kind)
+            if rows is not None:
+                by_writer.setdefault(rows.name, []).append(event)
+        await self._write(by_writer)
         self.result.from_s3 += len(events)
         self._progress.add(len(events))
 
     # -- the end
 
     async def _finish(self) -> None:
-        """Take in what was deleted meanwhile, and forget the bookmark: it is done."""
-        newest = await self._kafka_source.parts(topics.DELETED, StartPosition(), self._of.cameras)
-        read_to = {(part.topic, part.partition): part.at for part in self._parts}
-        for part in newest:
-            part.at = max(part.at, read_to.get((part.topic, part.partition), 0))
-        self._parts = newest
-        await self._kafka([topics.DELETED])
-        await self._decisions()
+        """Apply the tombstones and decisions added during the replay; delete the bookmark."""
+        newest = await self._kafka_source.ranges(topics.DELETED, StartPosition(), self._job.cameras)
+        read_to = {(each.topic, each.partition): each.at for each in self._ranges}
+        for each in newest:
+            each.at = max(each.at, read_to.get((each.topic, each.partition), 0))
+        self._ranges = newest
+        await self._replay_topics([topics.DELETED])
+        await self._copy_decisions()
         for camera in await cameras_with_footage(self._catalog):
-            if not self._of.cameras or camera in self._of.cameras:
-                known = self._of.copy_from is not None
+            if not self._job.cameras or camera in self._job.cameras:
+                known = self._job.copy_from is not None
                 await restore_deletion_marks(self._catalog, camera, under_way_known=known)
-        await self._retry(lambda: delete_bookmark(self._catalog, self._of.job))
+        await self._retry(lambda: delete_bookmark(self._catalog, self._job.job))

@@ -1,4 +1,4 @@
-"""What is rebuilt of a catalog, what it changed, and what is said where Kafka has lost events."""
+"""What a catalog replay rebuilds, its result, and its message if Kafka deleted events."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,26 +12,27 @@ from streams import topics
 from streams.topics import TopicSpec
 
 IN_S3 = frozenset({topics.CHUNK_COMPLETE.name, topics.FRAGMENT_ARRIVED.name})
-"""Topics whose events S3 tells of too."""
+"""Topics whose events can also be read from S3."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogJob:
-    """What is rebuilt."""
+    """The parameters of one catalog replay."""
 
-    begin: StartPosition
+    start: StartPosition
     cameras: frozenset[str]
-    """Only these; empty: all."""
+    """Only these cameras. Empty: all."""
     window_ms: int
     copy_from: str | None = None
-    """The schema in use, where another one is rebuilt."""
+    """The schema in use, if another schema is rebuilt."""
 
     @property
     def job(self) -> str:
-        """Its name: the same for the same thing, so that it is found again."""
-        begin = self.begin.from_ms if self.begin.from_offset is None else self.begin.from_offset
-        kind = "offset" if self.begin.from_offset is not None else "time"
-        return f"catalog from {kind} {begin} of {' '.join(sorted(self.cameras)) or 'all'}"[:1000]
+        """The job's name, under which its bookmark is found again. It must not change."""
+        start = self.start
+        at = start.from_ms if start.from_offset is None else start.from_offset
+        kind = "offset" if start.from_offset is not None else "time"
+        return f"catalog from {kind} {at} of {' '.join(sorted(self.cameras)) or 'all'}"[:1000]
 
 
 @dataclass
@@ -44,33 +45,34 @@ class CatalogReplayResult:
     changes: Counter[str] = field(default_factory=Counter)
 
 
-def together(kind: RowWriter, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]:
-    """Yield as many at a time as go into one transaction."""
-    some: list[AnyEvent] = []
+def batches(rows: RowWriter, events: Sequence[AnyEvent]) -> Iterator[list[AnyEvent]]:
+    """Yield events in batches that fit into one transaction."""
+    batch: list[AnyEvent] = []
     weight = 0
     for event in events:
-        each = kind.weigh(event)
-        if some and weight + each > kind.max_weight:
-            yield some
-            some, weight = [], 0
-        some.append(event)
-        weight += each
-    if some:
-        yield some
+        event_weight = rows.weigh(event)
+        if batch and weight + event_weight > rows.max_weight:
+            yield batch
+            batch = []
+            weight = 0
+        batch.append(event)
+        weight += event_weight
+    if batch:
+        yield batch
 
 
-def cut_off(cut: Sequence[TopicSpec], begin: StartPosition) -> str:
-    """Say in one sentence what Kafka no longer has, and what is done about it."""
-    names = ", ".join(spec.name for spec in cut)
+def truncation_message(truncated: Sequence[TopicSpec], start: StartPosition) -> str:
+    """Return a text that says which events Kafka has deleted, and what the replay does."""
+    names = ", ".join(spec.name for spec in truncated)
     asked = "the beginning"
-    if begin.from_offset is not None:
-        asked = f"offset {begin.from_offset}"
-    elif begin.from_ms is not None:
-        asked = format_ms(begin.from_ms)
-    what = f"Kafka's retention no longer reaches back to {asked} in {names}"
-    if any(spec.name in IN_S3 for spec in cut):
-        what += ": S3's listing comes first, then what Kafka still has"
-    lost = [spec.name for spec in cut if spec.name not in IN_S3]
+    if start.from_offset is not None:
+        asked = f"offset {start.from_offset}"
+    elif start.from_ms is not None:
+        asked = format_ms(start.from_ms)
+    text = f"Kafka has deleted events after {asked} in {names}"
+    if any(spec.name in IN_S3 for spec in truncated):
+        text += ": S3 is read first, then what Kafka still has"
+    lost = [spec.name for spec in truncated if spec.name not in IN_S3]
     if lost:
-        what += f"; what is gone of {', '.join(lost)} stands nowhere else"
-    return f"{what}."
+        text += f". The deleted events of {', '.join(lost)} are not stored elsewhere"
+    return f"{text}."

@@ -1,7 +1,7 @@
-"""Looking at one chunk again: fragments in, frames of detections out. Blocking: for a thread.
+"""Runs a detector over one chunk: fragments in, detections out. Blocking: call it in a thread.
 
-What is found follows from the chunk alone: done again after a crash, it is the same. Of pictures,
-only those of one call of the model are in memory.
+The result follows from the chunk alone, so a repeat after a crash gives the same. Memory holds
+only the pictures of one model call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,17 @@ from vision.detector import DetectedObject, Detector
 from vision.motion import MotionGate
 
 EMPTY_EVERY_MS = 1_000
-"""Pictures without objects are told of this often: absence can be told from silence."""
+"""How often pictures without objects are reported: so absence differs from silence."""
 STILL_EVERY_MS = 5_000
-"""With the motion gate: without motion, one picture is looked at this often."""
-MOST_OBJECTS = 1_000
-"""Of one picture; the event takes no more."""
-MOST_FRAMES = 50
-"""Of one event."""
+"""With the motion gate: how often a picture without motion is analysed."""
+MAX_OBJECTS = 1_000
+"""Objects of one picture in an event."""
+MAX_FRAMES = 50
+"""Frames of one event."""
 
 
 class ChunkDetector:
-    """One chunk's look; fragments are given in the order of their seqs."""
+    """Analyses one chunk. Fragments are given in the order of their seqs."""
 
     def __init__(
         self,
@@ -32,48 +32,49 @@ class ChunkDetector:
         rate_mfps: int | None,
         gated: bool,
     ) -> None:
-        """Look at pictures taken in `within` (from, to; UTC ms), as `media.frames` says."""
+        """Analyse pictures taken in `within` (from, to; UTC ms), chosen as `media.frames` says."""
         self._detector = detector
         self._from_ms, self._to_ms = within
         self._rate_mfps = rate_mfps
         self._gate = MotionGate() if gated else None
-        self._looked_ms: int | None = None
+        self._analysed_ms: int | None = None
         self._empty_ms: int | None = None
-        self._waiting: list[DecodedFrame] = []
+        self._batch: list[DecodedFrame] = []
         self.pictures = 0
         self.objects = 0
         self.frames: list[DetectionFrame] = []
-        """What is to be told."""
+        """The frames to send."""
 
-    def fragment(self, data: bytes, clock: FragmentClock) -> None:
-        """Look at a fragment; raises MediaError (maybe after some pictures), ModelError."""
+    def add_fragment(self, data: bytes, clock: FragmentClock) -> None:
+        """Analyse a fragment. Raises MediaError (maybe after some pictures) or ModelError."""
         for shot in pictures(data, clock, self._rate_mfps):
-            if self._from_ms <= shot.at_ms < self._to_ms and self._worth(shot):
-                self._waiting.append(shot)
-                if len(self._waiting) >= self._detector.batch:
-                    self.rest()
+            if self._from_ms <= shot.at_ms < self._to_ms and self._should_analyse(shot):
+                self._batch.append(shot)
+                if len(self._batch) >= self._detector.batch:
+                    self.flush()
 
-    def rest(self) -> None:
-        """Look at the pictures that still wait; at the chunk's end. Raises ModelError."""
-        shots, self._waiting = self._waiting, []
+    def flush(self) -> None:
+        """Analyse the pictures that still wait for a full batch. Raises ModelError."""
+        shots = self._batch
+        self._batch = []
         if not shots:
             return
         found = self._detector.detect([shot.picture for shot in shots])
         self.pictures += len(shots)
         for shot, each in zip(shots, found, strict=True):
-            self._tell(shot, each)
+            self._add_frame(shot, each)
 
-    def _worth(self, shot: DecodedFrame) -> bool:
+    def _should_analyse(self, shot: DecodedFrame) -> bool:
         if self._gate is not None and not self._gate.update(shot.picture, shot.at_ms).open:
-            since_ms = None if self._looked_ms is None else shot.at_ms - self._looked_ms
+            since_ms = None if self._analysed_ms is None else shot.at_ms - self._analysed_ms
             if since_ms is not None and 0 <= since_ms < STILL_EVERY_MS:
                 return False
-        self._looked_ms = shot.at_ms
+        self._analysed_ms = shot.at_ms
         return True
 
-    def _tell(self, shot: DecodedFrame, found: Sequence[DetectedObject]) -> None:
+    def _add_frame(self, shot: DecodedFrame, found: Sequence[DetectedObject]) -> None:
         if found:
-            self._empty_ms = None  # the first empty picture after objects is news
+            self._empty_ms = None  # report the first empty picture after objects
         else:
             recent = self._empty_ms is not None and (
                 0 <= shot.at_ms - self._empty_ms < EMPTY_EVERY_MS
@@ -83,7 +84,7 @@ class ChunkDetector:
             self._empty_ms = shot.at_ms
         objects = [
             FoundObject(label=each.label, score=each.score, box=each.box)
-            for each in found[:MOST_OBJECTS]
+            for each in found[:MAX_OBJECTS]
         ]
         self.objects += len(objects)
         self.frames.append(DetectionFrame(pts=shot.pts, at_ms=shot.at_ms, objects=objects))
@@ -92,14 +93,14 @@ class ChunkDetector:
 def events(
     camera: str, run: str, version: tuple[str, str], replay: int, frames: Sequence[DetectionFrame]
 ) -> Iterator[Detection]:
-    """Yield the frames as events of a replay."""
+    """Yield the frames as detection events of a replay."""
     model, number = version
-    for at in range(0, len(frames), MOST_FRAMES):
+    for at in range(0, len(frames), MAX_FRAMES):
         yield Detection(
             camera=camera,
             run=run,
             model=model,
             model_version=number,
-            frames=list(frames[at : at + MOST_FRAMES]),
+            frames=list(frames[at : at + MAX_FRAMES]),
             replay=replay,
         )

@@ -1,13 +1,14 @@
-"""Making chunks again with another window length, stretch by stretch, beside the live workers.
+"""Makes chunks again with another window length, one section at a time, while live workers run.
 
-    read      the current chunks of a stretch, from the catalog
-    cut       by the pure rule (domain/rechunk.py)
-    join      the new ones from the bytes of the old: object and manifest stand, nobody knows them
+    read      the current chunks of a section, from the catalog
+    plan      which chunks replace which (domain/rechunk.py, pure)
+    join      the new chunks from the bytes of the old: objects and manifests, without rows yet
     replace   rows, tombstones, deletions for later and the bookmark, in one transaction
-    tell      chunk-complete of the new, deleted of the old; then the next stretch
+    send      `chunk-complete` for the new, `deleted` for the old; then the next section
 
-Dying anywhere leaves all as it was, or all as it shall be: the same command goes on. Objects that
-nobody came to know stay for the consistency check: a joiner may be about to name them.
+After a crash at any point a section is either unchanged or fully replaced, and the same command
+continues. New objects without a row are left to the consistency check: a joiner may be about to
+write the same chunk.
 """
 
 import asyncio
@@ -31,41 +32,41 @@ from stores.catalog.inventory import chunk_rows
 from stores.objects import ObjectStore
 from streams.sender import EventSender
 
-AT_ONCE = 2
-"""Chunks that are joined beside each other: each takes a joiner's memory."""
-TRIES = 3
-"""Times that a stretch is looked at anew where it changed meanwhile."""
+PARALLEL_JOINS = 2
+"""Chunks that are joined in parallel. Each takes the memory of a joiner."""
+MAX_ATTEMPTS = 3
+"""Attempts to replace a section that changes at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RechunkJob:
-    """What is made again. Times: UTC ms."""
+    """The parameters of one replay of chunks. Times: UTC ms."""
 
     cameras: tuple[str, ...]
     from_ms: int
     to_ms: int
     window_ms: int
     latest_ms: dict[str, int]
-    """By camera: no window that starts before can still be open."""
+    """By camera: windows that start before this are closed."""
     margin_ms: int
-    """How long the objects of what was replaced stand yet."""
+    """How long the objects of replaced chunks are kept (ms)."""
 
     @property
     def job(self) -> str:
-        """Its name: the same for the same thing, so that it is found again."""
+        """The job's name, under which its bookmark is found again. It must not change."""
         span = f"{self.from_ms} to {self.to_ms}"
         return f"chunks of {self.window_ms} ms from {span} of {' '.join(self.cameras)}"[:1000]
 
 
 @dataclass
 class RechunkResult:
-    """What became of the chunks that were looked at."""
+    """What was done with the chunks."""
 
-    looked_at: int = 0
+    checked: int = 0
     made: int = 0
     replaced: int = 0
     left: dict[str, int] = field(default_factory=dict)
-    """Stretches left as they are, by the reason."""
+    """Number of sections left unchanged, by reason."""
 
 
 class ChunksReplay:
@@ -76,19 +77,23 @@ class ChunksReplay:
         store: ObjectStore,
         catalog: Catalog,
         sender: EventSender,
-        of: RechunkJob,
+        job: RechunkJob,
         *,
         progress: ProgressDisplay,
         clock_ms: Callable[[], int] = utc_ms,
     ) -> None:
-        self._store, self._catalog, self._sender = store, catalog, sender
-        self._of, self._progress, self._clock_ms = of, progress, clock_ms
+        self._store = store
+        self._catalog = catalog
+        self._sender = sender
+        self._job = job
+        self._progress = progress
+        self._clock_ms = clock_ms
         self._state: dict[str, Any] = {"camera": "", "at_ms": 0, "untold": None}
-        self.outcome = RechunkResult()
+        self.result = RechunkResult()
 
     async def run(self) -> RechunkResult:
-        """Make them; StoreError where an outside system fails for long: run it again."""
-        spans = {camera: await self._aligned(camera) for camera in self._of.cameras}
+        """Make the chunks. Raises StoreError if a server fails for long: run it again."""
+        spans = {camera: await self._align(camera) for camera in self._job.cameras}
         await self._resume()
         self._progress.total = 0
         for camera, (from_ms, to_ms, _) in spans.items():
@@ -96,41 +101,43 @@ class ChunksReplay:
             self._progress.total += chunks
         for camera, (from_ms, to_ms, border) in sorted(spans.items()):
             if camera >= self._state["camera"]:
-                await self._camera(camera, from_ms, to_ms, border)
-        await self._retry(lambda: delete_bookmark(self._catalog, self._of.job))
-        return self.outcome
+                await self._rechunk(camera, from_ms, to_ms, border)
+        await self._retry(lambda: delete_bookmark(self._catalog, self._job.job))
+        return self.result
 
-    async def _aligned(self, camera: str) -> tuple[int, int, int]:
-        """Return from and to at borders of all lengths in between, and how far borders are apart.
+    async def _align(self, camera: str) -> tuple[int, int, int]:
+        """Return from and to, aligned to borders of all window lengths, and the border interval.
 
-        ConfigError where windows before `to` may still be open.
+        All in ms. Raises ConfigError if windows before `to` may still be open.
         """
-        of, latest_ms = self._of, self._of.latest_ms[camera]
-        if of.to_ms > latest_ms:
+        job = self._job
+        latest_ms = job.latest_ms[camera]
+        if job.to_ms > latest_ms:
             raise ConfigError(
                 f"--to must not be after {format_ms(latest_ms)} for {camera}: later windows "
                 "may still be open (window, grace, idle, late and two minutes before now)."
             )
-        lengths, span = {of.window_ms}, (of.from_ms, of.to_ms)
+        lengths = {job.window_ms}
+        span = (job.from_ms, job.to_ms)
         while True:
             border = border_ms(lengths)
-            span = aligned(of.from_ms, of.to_ms, border, latest_ms)
+            span = aligned(job.from_ms, job.to_ms, border, latest_ms)
             found = await rechunk.window_lengths(self._catalog, camera, *span)
             if found <= lengths:
                 break
             lengths |= found
-        if span != (of.from_ms, of.to_ms):
+        if span != (job.from_ms, job.to_ms):
             self._progress.say(
-                f"{camera}: from {format_ms(span[0])} to {format_ms(span[1])}, so that no window "
-                f"is replaced by half (borders every {border // 1_000} s)."
+                f"{camera}: from {format_ms(span[0])} to {format_ms(span[1])}, so that windows are "
+                f"replaced as a whole (borders every {border // 1_000} s)."
             )
         return *span, border
 
     async def _resume(self) -> None:
-        state = await load_bookmark(self._catalog, self._of.job)
+        state = await load_bookmark(self._catalog, self._job.job)
         if state is None:
             return
-        self._progress.say("Going on where this replay stopped.")
+        self._progress.say("Continuing where this replay stopped.")
         self._state = state
         if state["untold"] is not None:
             from_ms, to_ms = state["untold"]
@@ -141,7 +148,7 @@ class ChunksReplay:
 
     # -- one camera
 
-    async def _camera(self, camera: str, from_ms: int, to_ms: int, border: int) -> None:
+    async def _rechunk(self, camera: str, from_ms: int, to_ms: int, border: int) -> None:
         at_ms = from_ms
         if camera == self._state["camera"]:
             at_ms = max(at_ms, self._state["at_ms"])
@@ -152,51 +159,53 @@ class ChunksReplay:
             if first_ms is None:
                 return
             at_ms = first_ms // border * border
-            stretch = (camera, at_ms, at_ms + border)
-            why = await self._stretch(stretch)
-            if why is not None:
-                self.outcome.left[why] = self.outcome.left.get(why, 0) + 1
+            section = (camera, at_ms, at_ms + border)
+            reason = await self._replace_section(section)
+            if reason is not None:
+                self.result.left[reason] = self.result.left.get(reason, 0) + 1
             at_ms += border
             self._state = {"camera": camera, "at_ms": at_ms, "untold": None}
             state = self._state
-            await self._retry(lambda: save_bookmark(self._catalog, self._of.job, state))  # noqa: B023
+            await self._retry(lambda: save_bookmark(self._catalog, self._job.job, state))  # noqa: B023
 
-    async def _stretch(self, stretch: tuple[str, int, int]) -> str | None:
-        """Replace one stretch; return why it was left as it is, None where it is as it shall be."""
-        for _ in range(TRIES):
-            rows = await self._retry(lambda: chunk_rows(self._catalog, *stretch))
+    async def _replace_section(self, section: tuple[str, int, int]) -> str | None:
+        """Replace one section. Return why it was left unchanged, or None on success."""
+        for _ in range(MAX_ATTEMPTS):
+            rows = await self._retry(lambda: chunk_rows(self._catalog, *section))
             chunks = [row.chunk for row in rows if row.chunk is not None]
             if len(chunks) < len(rows):
-                return "a row cannot be read: see `vigil fsck`"
-            cut = plan_rechunk(chunks, self._of.window_ms)
-            if not cut.made:
+                return "a row cannot be read: run `vigil fsck`"
+            plan = plan_rechunk(chunks, self._job.window_ms)
+            if not plan.made:
                 break
-            if await rechunk.has_waiting_fragments(self._catalog, *stretch):
-                return "fragments in it wait for their chunk: try again later"
-            older = await self._retry(lambda: self._older(cut.replaced))  # noqa: B023
+            if await rechunk.has_waiting_fragments(self._catalog, *section):
+                return "fragments in it are not joined yet: try again later"
+            older = await self._retry(lambda: self._older_revisions(plan.replaced))  # noqa: B023
             if older is None:
-                return "a newer revision is on its way: try again later"
-            if await rechunk.any_deleted(self._catalog, stretch[0], cut.made):
-                return "a chunk that it needs was deleted or replaced before, and cannot come back"
+                return "a newer revision is being indexed: try again later"
+            if await rechunk.any_deleted(self._catalog, section[0], plan.made):
+                return "a chunk that it needs was deleted or replaced before"
             try:
-                new = await self._joined(cut.made, chunks)
+                new = await self._join_all(plan.made, chunks)
             except LostBytesError as error:
                 self._progress.say(str(error))
                 return "bytes are missing"
-            if await self._replaced(stretch, chunks, (*cut.replaced, *older), new):
-                self.outcome.made += len(new)
-                self.outcome.replaced += len(cut.replaced)
+            if await self._replace(section, chunks, (*plan.replaced, *older), new):
+                self.result.made += len(new)
+                self.result.replaced += len(plan.replaced)
                 break
         else:
-            return "it changed again and again"
-        self.outcome.looked_at += len(chunks)
+            return "it changed during each attempt: try again later"
+        self.result.checked += len(chunks)
         self._progress.add(len(chunks))
         return None
 
-    async def _older(self, replaced: Sequence[ChunkComplete]) -> list[ChunkComplete] | None:
-        """Return the lower revisions of these chunks that stand in S3: they give way with them.
+    async def _older_revisions(
+        self, replaced: Sequence[ChunkComplete]
+    ) -> list[ChunkComplete] | None:
+        """Return the lower revisions of these chunks in S3: they are deleted together.
 
-        None where a higher one stands, which the catalog does not know yet.
+        None: S3 has a higher revision, which the catalog does not have yet.
         """
         older = []
         for chunk in replaced:
@@ -208,18 +217,18 @@ class ChunksReplay:
                 older.append(other)
         return older
 
-    async def _joined(
+    async def _join_all(
         self, made: Sequence[ChunkDue], old: Sequence[ChunkComplete]
     ) -> list[ChunkComplete]:
-        """Let the new chunks stand in S3; LostBytesError where one cannot be as it should."""
+        """Write the new chunks to S3. Raises LostBytesError if one would lack fragments."""
         joiner = Joiner(cast(ObjectStore, ChunkRangeStore(self._store, old)), self._clock_ms)
-        gate = asyncio.Semaphore(AT_ONCE)
+        limit = asyncio.Semaphore(PARALLEL_JOINS)
 
-        async def one(due: ChunkDue) -> ChunkComplete:
-            async with gate:
+        async def join(due: ChunkDue) -> ChunkComplete:
+            async with limit:
                 return await self._retry(lambda: joiner.join(due))
 
-        tasks = [asyncio.ensure_future(one(due)) for due in made]
+        tasks = [asyncio.ensure_future(join(due)) for due in made]
         try:
             new = list(await asyncio.gather(*tasks))
         finally:
@@ -229,27 +238,31 @@ class ChunksReplay:
         for due, chunk in zip(made, new, strict=True):
             if chunk.digest != digest_of(due.camera, due.run, due.fragments):
                 raise LostBytesError(
-                    f"{due.camera}: the chunk of {format_ms(due.window_start_ms)} would not hold "
-                    "the fragments that it must: see `vigil fsck --bytes`."
+                    f"{due.camera}: the chunk of {format_ms(due.window_start_ms)} would lack "
+                    "fragments: run `vigil fsck --bytes`."
                 )
         return new
 
-    async def _replaced(
+    async def _replace(
         self,
-        stretch: tuple[str, int, int],
+        section: tuple[str, int, int],
         seen: Sequence[ChunkComplete],
         old: Sequence[ChunkComplete],
         new: Sequence[ChunkComplete],
     ) -> bool:
-        camera, from_ms, to_ms = stretch
+        camera, from_ms, to_ms = section
         now_ms = self._clock_ms()
         state = {"camera": camera, "at_ms": from_ms, "untold": [from_ms, to_ms]}
         deletions = await self._retry(
             lambda: rechunk.replace_chunks(
-                *(self._catalog, stretch, seen, old, new),
+                self._catalog,
+                section,
+                seen,
+                old,
+                new,
                 now_ms=now_ms,
-                not_before_ms=now_ms + self._of.margin_ms,
-                bookmark=(self._of.job, state),
+                not_before_ms=now_ms + self._job.margin_ms,
+                bookmark=(self._job.job, state),
             )
         )
         if deletions is None:

@@ -83,7 +83,9 @@ class KafkaSource:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
-            raise StoreError(f"Kafka topics cannot be read: {error!r}. Check the brokers.") from error
+            raise StoreError(
+                f"Kafka topics cannot be read: {error!r}. Check the brokers."
+            ) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,7 +123,9 @@ class KafkaSource:
                 asked = dict.fromkeys(topic_partitions, start.from_ms)
                 times = await self._consumer.offsets_for_times(asked)
         except (KafkaError, OSError) as error:
-            raise StoreError(f"The offsets of {name} cannot be read: {error!r}. Check the brokers.") from error
+            raise StoreError(
+                f"The offsets of {name} cannot be read: {error!r}. Check the brokers."
+            ) from error
         return [
             _range(each, first[each], ends[each], start, times.get(each))
             for each in topic_partitions
@@ -133,7 +137,9 @@ class KafkaSource:
         try:
             found = await self._consumer.beginning_offsets(topic_partitions)
         except (KafkaError, OSError) as error:
-            raise StoreError(f"The first offsets cannot be read: {error!r}. Check the brokers.") from error
+            raise StoreError(
+                f"The first offsets cannot be read: {error!r}. Check the brokers."
+            ) from error
         return {(each.topic, each.partition): offset for each, offset in found.items()}
 
     async def read(
@@ -167,9 +173,13 @@ class KafkaSource:
                         self._consumer.pause(partition)
                 if time.monotonic() - quiet_since > NO_RECORDS_TIMEOUT_S:
                     topic = next(iter(unread.values())).topic
-                    raise StoreError(f"Kafka did not deliver all messages of {topic}. Check the brokers.")
+                    raise StoreError(
+                        f"Kafka did not deliver all messages of {topic}. Check the brokers."
+                    )
         except (KafkaError, OSError) as error:
-            raise StoreError(f"Kafka topics cannot be read: {error!r}. Check the brokers.") from error
+            raise StoreError(
+                f"Kafka topics cannot be read: {error!r}. Check the brokers."
+            ) from error
 
 
 def _range(

@@ -62,16 +62,20 @@ async def _matches_row(store: ObjectStore, chunk: RetainedChunk) -> bool:
         )
     if not matches:
         log.warning(
-            "fragments not deleted: object or manifest of %s differs from the catalog; run `vigil fsck`",
+            "fragments not deleted: %s or its manifest differs from the catalog; run `vigil fsck`",
             chunk.object_key,
         )
     return matches
 
 
-async def _older_revisions(store: ObjectStore, camera: str, chunk: RetainedChunk) -> tuple[ChunkComplete, ...]:
+async def _older_revisions(
+    store: ObjectStore, camera: str, chunk: RetainedChunk
+) -> tuple[ChunkComplete, ...]:
     """Return the lower revisions of a chunk whose manifests exist."""
     found = []
-    async for info in bucket_listing.objects_of_window(store, camera, chunk.run, chunk.window_start_ms):
+    async for info in bucket_listing.objects_of_window(
+        store, camera, chunk.run, chunk.window_start_ms
+    ):
         name = parse_chunk_key(info.key)
         if name is None or not name.manifest or name.window_ms != chunk.window_ms:
             continue

@@ -54,7 +54,7 @@ class DeletionStats:
         BYTES.labels(cause).inc(size_bytes)
 
     def count_planned(self, deletions: Iterable[Deletion]) -> None:
-        """Count what would be deleted, without listing S3. A chunk counts as object and manifest."""
+        """Count what would be deleted, without listing S3. A chunk is an object and a manifest."""
         for each in deletions:
             keys = len(each.fragments) if isinstance(each, FragmentsDeletion) else 2
             self.objects[each.cause] += keys

@@ -47,7 +47,7 @@ class RetentionPass:
         self._stats = DeletionStats()
 
     async def run(self, cameras: Iterable[str]) -> DeletionStats:
-        """Enforce retention on cameras. Raises StoreError if S3, Kafka or the catalog fails: repeat."""
+        """Enforce retention on cameras. Raises StoreError if a server fails: run it again."""
         for camera in cameras:
             await self._enforce(camera)
         self._stats.publish()
@@ -58,7 +58,9 @@ class RetentionPass:
         after = await self._executor.resume(camera, self._stats) if self._executor else 0
         now_ms = self._clock_ms()
         policy = await retention_rules.load_policy(self._catalog, self._margins)
-        async for page in retention.deletable_chunks(self._catalog, camera, policy, now_ms, CHUNKS_PER_PAGE):
+        async for page in retention.deletable_chunks(
+            self._catalog, camera, policy, now_ms, CHUNKS_PER_PAGE
+        ):
             found = [
                 each
                 async for each in candidates(
@@ -97,14 +99,19 @@ class RetentionPass:
     ) -> None:
         if not found:
             return
-        async with retention.locked_policy(self._catalog, camera, self._margins) as (connection, policy):
+        async with retention.locked_policy(self._catalog, camera, self._margins) as (
+            connection,
+            policy,
+        ):
             current = await retention.unchanged_chunks(
                 connection, camera, (each.chunk for each in found)
             )
             to_delete = still_deletable(camera, found, current, policy, now_ms)
             if to_delete:
                 deletions = chunk_deletions(camera, to_delete, now_ms)
-                await retention.record_tombstones(connection, camera, deletions, revision_marks(to_delete))
+                await retention.record_tombstones(
+                    connection, camera, deletions, revision_marks(to_delete)
+                )
 
     def _unjoined_deletions(
         self, camera: str, rows: Sequence[RetainedFragment], policy: RetentionPolicy, now_ms: int
@@ -133,7 +140,8 @@ class RetentionPass:
                     connection, camera, page, until_ms
                 ):
                     keys_left = [
-                        info.key async for _, info in bucket_listing.fragments(self._store, camera, run)
+                        info.key
+                        async for _, info in bucket_listing.fragments(self._store, camera, run)
                     ]
                     if keys_left != [run_end_key(camera, run)]:
                         continue

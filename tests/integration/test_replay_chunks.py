@@ -102,7 +102,7 @@ async def test_the_same_footage_in_longer_windows(at: Stage) -> None:
     assert await at.kinds(bytes=True) == []
     standing = await rows(at.dsn)
     twice = await remake(arguments(*again("20s")))
-    assert (twice.made, twice.replaced, twice.looked_at) == (0, 0, 2)
+    assert (twice.made, twice.replaced, twice.checked) == (0, 0, 2)
     assert await rows(at.dsn) == standing
 
     await at.enforce(0)
@@ -224,7 +224,7 @@ async def test_what_is_in_work_or_lost_is_left(at: Stage) -> None:
     outcome = await remake(arguments(*again("20s")))
     assert outcome.made == 0
     assert sorted(outcome.left.values()) == [1, 1]
-    assert any("wait for their chunk" in why for why in outcome.left)
+    assert any("are not joined yet" in why for why in outcome.left)
     assert "bytes are missing" in outcome.left
     assert [each[1] for each in await lengths(at)] == [10, 10, 10, 10]
 
@@ -242,7 +242,7 @@ async def test_borders_and_bad_arguments(at: Stage, capsys: pytest.CaptureFixtur
     await filmed(at)
     odd = ["--from", format_ms(START_MS + 3_000), "--to", format_ms(START_MS + 12_000)]
     await remake(arguments("chunks", "--window", "20s", *odd))
-    assert "so that no window is replaced by half" in capsys.readouterr().err
+    assert "so that windows are replaced as a whole" in capsys.readouterr().err
     assert [each[1] for each in await lengths(at)] == [20, 10, 10]
     soon = ["--from", format_ms(START_MS), "--to", format_ms(now_ms() - 60_000)]
     with pytest.raises(ConfigError, match="may still be open"):

@@ -6,7 +6,7 @@
 import pytest
 from aiokafka.structs import OffsetAndTimestamp, TopicPartition
 
-from agents.replay.kafka_source import PartitionRange, StartPosition, _part
+from agents.replay.kafka_source import PartitionRange, StartPosition, _range
 
 PLACE = TopicPartition("chunk-complete", 3)
 
@@ -39,8 +39,8 @@ def test_where_it_begins(
     first: int, end: int, begin: StartPosition, found: tuple[int, int] | None, at: int, cut: bool
 ) -> None:
     at_time = OffsetAndTimestamp(*found) if found is not None else None
-    part = _part(PLACE, first, end, begin, at_time)
-    assert (part.at, part.end, part.cut) == (at, end, cut)
+    part = _range(PLACE, first, end, begin, at_time)
+    assert (part.at, part.end, part.truncated) == (at, end, cut)
     assert part.left == end - at
 
 
