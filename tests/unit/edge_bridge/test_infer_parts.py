@@ -38,7 +38,7 @@ def test_the_default_needs_no_file() -> None:
         ({"motion": {"start": 0.001, "stop": 0.01}}, "motion"),
         ({"motion": {"masks": {CAMERA: [[[0, 0], [1, 1]]]}}}, "masks"),
         ({"motion": {"masks": {CAMERA: [[[0, 0], [1, 1], [2, 0]]]}}}, "masks"),
-        ({"motion": {"masks": {CAMERA: [[[0, 0], [0.5, 0.5], [1, 1]]]}}}, "needs an area"),
+        ({"motion": {"masks": {CAMERA: [[[0, 0], [0.5, 0.5], [1, 1]]]}}}, "must have an area"),
         ({"providers": []}, "providers"),
         ({"batch": 0}, "batch"),
         ({"tracking": {"sure": 0.5}}, "sure"),
