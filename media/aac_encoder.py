@@ -1,4 +1,4 @@
-"""Sound for MPEG-TS: what it can carry passes as it is, the rest becomes AAC."""
+"""Audio for MPEG-TS: codecs that it supports are copied, all others are encoded as AAC."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -10,14 +10,13 @@ from av.container import OutputContainer
 
 from media.packet import AnyPacket
 
-PASSES = frozenset({"aac", "mp2", "mp3", "ac3", "eac3", "opus"})
+COPIED_CODECS = frozenset({"aac", "mp2", "mp3", "ac3", "eac3", "opus"})
 _BITS_PER_CHANNEL = 48_000
-_FRAME = 1_024
-"""Samples of an AAC frame."""
+_SAMPLES_PER_FRAME = 1_024
 
 
 def codec_of(stream: AudioStream) -> str:
-    """Return the codec's plain name, whichever decoder FFmpeg chose."""
+    """Return the codec's canonical name, not the name of the decoder that FFmpeg chose."""
     return str(stream.codec_context.codec.canonical_name)
 
 
@@ -31,16 +30,16 @@ class AacEncoder:
         self.stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout)
         self.stream.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
         self.stream.codec_context.open()
-        self._resampler = av.AudioResampler("fltp", layout, rate, frame_size=_FRAME)
-        self._gap = rate // 10
-        self._next: int | None = None
+        self._resampler = av.AudioResampler("fltp", layout, rate, frame_size=_SAMPLES_PER_FRAME)
+        self._gap_samples = rate // 10
+        self._next_pts: int | None = None
         self.failures = 0
-        """Packets that could not be decoded; they are silence."""
+        """Packets that could not be decoded; they become silence."""
 
     def encode(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield AAC packets on the packet's own time line, in ticks of 1/rate.
+        """Yield AAC packets on the packet's own timeline, in ticks of 1/rate.
 
-        Samples follow one another exactly; only a gap of more than 0.1 s moves the time.
+        Samples follow one another without a gap. Only a gap of more than 0.1 s moves the time.
         """
         try:
             frames = packet.decode()
@@ -55,8 +54,8 @@ class AacEncoder:
         for frame in resampled:
             if frame.pts is None:
                 continue
-            if self._next is None or abs(frame.pts - self._next) > self._gap:
-                self._next = frame.pts
-            frame.pts = self._next
-            self._next += frame.samples
+            if self._next_pts is None or abs(frame.pts - self._next_pts) > self._gap_samples:
+                self._next_pts = frame.pts
+            frame.pts = self._next_pts
+            self._next_pts += frame.samples
             yield from self.stream.codec_context.encode(frame)

@@ -1,12 +1,12 @@
-"""Cutting one run's transport stream into fragments, at keyframes, without transcoding.
+"""Cuts one run's transport stream into fragments at keyframes, without transcoding.
 
-    pictures  K . . . . K . . . . K . . . . K
+    frames    K . . . . K . . . . K . . . . K
     stream   [PAT PMT K.... K....][PAT PMT K.... K....]
               fragment 0           fragment 1
 
-All fragments of a run are slices of one stream: continuity counters and times go on from one to
-the next, so joining is copying bytes. A slice is closed when the smallest PTS of the next one is
-certain, for a fragment lasts up to the next one's first picture shown.
+All fragments of a run are slices of one stream: continuity counters and times continue from one to
+the next. So a joiner only copies bytes. A fragment ends at the smallest PTS of the next one. It is
+closed when that PTS is certain.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,36 +19,37 @@ from domain.errors import MediaError
 from domain.events import Keyframe
 from media.mpegts_muxer import MuxedFrame, MuxerOutput, RunMuxer
 from media.packet import AnyPacket
-from media.parameter_sets import find_sps
 from media.timestamps import HZ, TimestampNormalizer
 
 VIDEO_CODECS = ("h264", "hevc")
+_PARAMETER_SETS_BYTES = 2_048
+"""Parameter sets are at the start of an access unit, before its slices."""
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentLimits:
-    """When to cut, and when to give up waiting for a keyframe."""
+    """When to cut, and how long to wait for a keyframe."""
 
     target_ms: int = 4_000
-    """Cut at the first keyframe at or after this since the fragment's first."""
-    most_ms: int = 60_000
-    """A fragment may not last longer: the camera sends too few keyframes."""
-    most_bytes: int = 96 << 20
-    first_key_ms: int = 20_000
-    """A run must begin with a keyframe within this."""
+    """Cut at the first keyframe this long after the fragment's first, or later."""
+    max_ms: int = 60_000
+    """The longest fragment: if it gets longer, the camera sends too few keyframes."""
+    max_bytes: int = 96 << 20
+    first_keyframe_ms: int = 20_000
+    """A run must begin with a keyframe within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One closed slice. Times are unwrapped ticks of 90 kHz."""
+    """One closed fragment. Times are unwrapped ticks of 90 kHz."""
 
     seq: int
     data: bytes | bytearray
-    """Nobody changes it any more."""
+    """It does not change any more."""
     start_pts: int
-    """The smallest PTS shown."""
+    """The smallest PTS."""
     end_pts: int
-    """The next fragment's start_pts; of a run's last, by its own frame rate."""
+    """The next fragment's start_pts; for a run's last fragment, estimated from its frame rate."""
     frames: int
     keyframes: tuple[Keyframe, ...]
     arrived_ms: int
@@ -56,11 +57,11 @@ class Fragment:
 
 
 @dataclass(slots=True)
-class _OpenFragment:
-    """The slice being written."""
+class _FragmentBuilder:
+    """The fragment that is written."""
 
     seq: int
-    key_pts: int
+    first_keyframe_pts: int
     arrived_ms: int
     data: bytearray
     frames: int = 0
@@ -68,20 +69,20 @@ class _OpenFragment:
     last_pts: int = 0
     last_dts: int = 0
     keyframes: list[list[int]] = field(default_factory=list)
-    """[pts, offset, size]; the size grows while the keyframe's packets come."""
+    """[pts, offset, size]; the size grows while the keyframe is muxed."""
     in_keyframe: bool = False
 
     @property
     def start_certain(self) -> bool:
-        """No picture to come can be shown before start_pts: PTS are never below their DTS."""
+        """Whether no later frame can have a PTS before start_pts: a PTS is never below its DTS."""
         return self.last_dts >= self.start_pts
 
 
 class Fragmenter:
-    """One run: `push` packets, take fragments, `finish` once.
+    """Cuts one run: `push` packets, take fragments, `finish` once.
 
-    `video` and `audio` are streams of the source. `observe` is called with every recorded picture
-    (its packet with times set, before muxing).
+    `video` and `audio` are streams of the source. `observe` is called with the packet of every
+    recorded video frame, with its times set, before it is muxed.
     """
 
     def __init__(
@@ -99,174 +100,200 @@ class Fragmenter:
         self.video_codec = codec
         self.width, self.height = video.codec_context.width, video.codec_context.height
         if not (self.width and self.height):
-            raise MediaError("the camera sends no parameter sets: its picture's size is unknown")
-        self._mux = RunMuxer(video, audio)
-        self.audio_codec = self._mux.audio_codec
-        self._sound = audio
+            raise MediaError("the camera sends no parameter sets: the size of its video is unknown")
+        self._muxer = RunMuxer(video, audio)
+        self.audio_codec = self._muxer.audio_codec
+        self._audio = audio
         self._limits = limits
         self._observe = observe
-        self._timeline = TimestampNormalizer()
+        self._normalizer = TimestampNormalizer()
         self._sps: bytes | None = None
-        # In MP4 lengths stand where start codes would, and look like them now and then; there the
-        # parameter sets are the stream's, for good.
+        # MP4 has lengths instead of start codes, and a length may look like a start code. There the
+        # parameter sets never change: they are in the stream's extradata.
         self._in_band = bytes(video.codec_context.extradata or b"")[:1] != b"\x01"
         self._first_ms: int | None = None
         self._began = False
         self._seq = 0
-        self._open: _OpenFragment | None = None
-        self._closing: _OpenFragment | None = None
-        self._done: list[Fragment] = []
-        """Closed, and not handed out yet."""
+        self._open: _FragmentBuilder | None = None
+        self._closing: _FragmentBuilder | None = None
+        self._ready: list[Fragment] = []
+        """Closed fragments that were not returned yet."""
 
     @property
     def audio_dropped(self) -> int:
-        """Sound packets left out because their times could not be used."""
-        return self._timeline.audio_dropped
+        """Audio packets left out because their times were unusable."""
+        return self._normalizer.audio_dropped
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> Sequence[Fragment]:
-        """Take one packet of the source; return the fragments that it closed.
+        """Add one packet of the source; return the fragments that it closed.
 
-        Raises MediaError, in words fit for the timeline, where the run cannot go on; `finish`
-        then still gives what was recorded before.
+        Raises MediaError, with a text for the timeline, if the run cannot continue. `finish` then
+        still returns what was recorded before.
         """
         if packet.size:
-            if self._sound is not None and packet.stream is self._sound:
-                self._add_sound(packet)
+            if self._audio is not None and packet.stream is self._audio:
+                self._add_audio(packet)
             else:
-                self._add_picture(packet, arrived_ms)
-        return self._closed()
+                self._add_video(packet, arrived_ms)
+        return self._take_ready()
 
     def finish(self) -> Sequence[Fragment]:
-        """End the run; return its last fragments, and those that `push` closed as it raised.
+        """End the run; return its last fragments, and those that `push` closed before it raised.
 
-        Raises MediaError where the stream's end cannot be muxed; called again, it goes on.
+        Raises MediaError if the stream's end cannot be muxed. Call it again for the rest.
         """
         if self._began:
             self._began = False
-            self._take(self._mux.close())
-        last, self._open = self._open, None
+            self._add_output(self._muxer.close())
+        last = self._open
+        self._open = None
         if self._closing is not None:
-            end = last.start_pts if last is not None else _own_end(self._closing)
+            end = last.start_pts if last is not None else _estimated_end(self._closing)
             self._close(self._closing, end)
             self._closing = None
         if last is not None and last.frames:
-            self._close(last, _own_end(last))
-        return self._closed()
+            self._close(last, _estimated_end(last))
+        return self._take_ready()
 
-    def _add_picture(self, packet: AnyPacket, arrived_ms: int) -> None:
+    def _add_video(self, packet: AnyPacket, arrived_ms: int) -> None:
         if self._first_ms is None:
             self._first_ms = arrived_ms
         if not self._began:
             if not packet.is_keyframe:
-                if arrived_ms - self._first_ms > self._limits.first_key_ms:
+                if arrived_ms - self._first_ms > self._limits.first_keyframe_ms:
                     raise MediaError(
-                        f"no keyframe within {self._limits.first_key_ms // 1_000} s: set the "
+                        f"no keyframe within {self._limits.first_keyframe_ms // 1_000} s: set the "
                         "camera's keyframe interval (GOP) to a few seconds"
                     )
                 return
             self._began = True
         if packet.is_keyframe and self._in_band:
-            self._same_parameters(packet)
-        for ready in self._timeline.video(packet):
+            self._check_sps(packet)
+        for ready in self._normalizer.video(packet):
             if self._observe is not None:
                 self._observe(ready, arrived_ms)
-            self._take(self._mux.picture(ready, arrived_ms))
-        self._within_bounds()
+            self._add_output(self._muxer.video(ready, arrived_ms))
+        self._check_limits()
 
-    def _add_sound(self, packet: AnyPacket) -> None:
+    def _add_audio(self, packet: AnyPacket) -> None:
         if not self._began or self.audio_codec is None:
             return
-        for encoded in self._mux.encode_sound(packet):
-            if self._timeline.audio(encoded):
-                self._take(self._mux.sound(encoded))
+        for encoded in self._muxer.encode_audio(packet):
+            if self._normalizer.audio(encoded):
+                self._add_output(self._muxer.audio(encoded))
 
-    def _same_parameters(self, packet: AnyPacket) -> None:
-        sps = find_sps(memoryview(packet)[:2_048].tobytes(), self.video_codec)
+    def _check_sps(self, packet: AnyPacket) -> None:
+        sps = find_sps(memoryview(packet)[:_PARAMETER_SETS_BYTES].tobytes(), self.video_codec)
         if sps is None:
             return
         if self._sps is not None and sps != self._sps:
-            raise MediaError("the camera changed its picture's size or coding")
+            raise MediaError("the camera changed its video's size or encoding")
         self._sps = sps
 
-    def _within_bounds(self) -> None:
+    def _check_limits(self) -> None:
         if self._open is None:
             return
-        lasted_ms = (self._open.last_pts - self._open.key_pts) * 1_000 // HZ
+        lasted_ms = (self._open.last_pts - self._open.first_keyframe_pts) * 1_000 // HZ
         size = len(self._open.data)
-        if lasted_ms > self._limits.most_ms or size > self._limits.most_bytes:
+        if lasted_ms > self._limits.max_ms or size > self._limits.max_bytes:
             raise MediaError(
                 f"no keyframe for {lasted_ms // 1_000} s and {size >> 20} MiB: set the "
                 "camera's keyframe interval (GOP) to a few seconds"
             )
 
-    def _closed(self) -> Sequence[Fragment]:
-        if not self._done:
+    def _take_ready(self) -> Sequence[Fragment]:
+        if not self._ready:
             return ()
-        done, self._done = self._done, []
-        return done
+        ready = self._ready
+        self._ready = []
+        return ready
 
-    def _take(self, pieces: Iterable[MuxerOutput]) -> None:
-        for data, picture, video in pieces:
-            if picture is not None:
-                if self._cuts(picture):
-                    self._begin(picture)
-                self._begin_picture(picture)
-            now = self._open
-            if now is None:
-                continue  # sound before the run's first keyframe
-            if now.in_keyframe and video:
-                now.keyframes[-1][2] += len(data)
-            now.data += data
-            if self._closing is not None and now.start_certain:
-                self._close(self._closing, now.start_pts)
+    def _add_output(self, outputs: Iterable[MuxerOutput]) -> None:
+        for data, frame, is_video in outputs:
+            if frame is not None:
+                if self._must_cut(frame):
+                    self._begin_fragment(frame)
+                self._begin_frame(frame)
+            current = self._open
+            if current is None:
+                continue  # audio before the run's first keyframe
+            if current.in_keyframe and is_video:
+                current.keyframes[-1][2] += len(data)
+            current.data += data
+            if self._closing is not None and current.start_certain:
+                self._close(self._closing, current.start_pts)
                 self._closing = None
 
-    def _cuts(self, picture: MuxedFrame) -> bool:
+    def _must_cut(self, frame: MuxedFrame) -> bool:
         if self._open is None:
             return True
-        lasted = picture.pts - self._open.key_pts
-        # A fragment whose start is not certain yet cannot have lasted; never two are closing.
-        return picture.key and self._closing is None and lasted * 1_000 >= self._due()
+        lasted = frame.pts - self._open.first_keyframe_pts
+        # A fragment whose start is not certain yet is too short to end. So at most one is closing.
+        is_long_enough = lasted * 1_000 >= self._limits.target_ms * HZ
+        return frame.keyframe and self._closing is None and is_long_enough
 
-    def _due(self) -> int:
-        return self._limits.target_ms * HZ
-
-    def _begin(self, picture: MuxedFrame) -> None:
+    def _begin_fragment(self, frame: MuxedFrame) -> None:
         self._closing = self._open
-        tables = self._mux.tables()
-        self._open = _OpenFragment(self._seq, picture.pts, picture.arrived_ms, bytearray(tables))
+        tables = self._muxer.tables()
+        self._open = _FragmentBuilder(self._seq, frame.pts, frame.arrived_ms, bytearray(tables))
         self._seq += 1
 
-    def _begin_picture(self, picture: MuxedFrame) -> None:
-        now = self._open
-        if now is None:
-            raise MediaError("a picture came before the run's first keyframe")
-        now.start_pts = min(now.start_pts, picture.pts) if now.frames else picture.pts
-        now.last_pts = max(now.last_pts, picture.pts)
-        now.last_dts = picture.dts
-        now.frames += 1
-        now.in_keyframe = picture.key
-        if picture.key:
-            now.keyframes.append([picture.pts, len(now.data), 0])
+    def _begin_frame(self, frame: MuxedFrame) -> None:
+        current = self._open
+        if current is None:
+            raise MediaError("a video frame came before the run's first keyframe")
+        current.start_pts = min(current.start_pts, frame.pts) if current.frames else frame.pts
+        current.last_pts = max(current.last_pts, frame.pts)
+        current.last_dts = frame.dts
+        current.frames += 1
+        current.in_keyframe = frame.keyframe
+        if frame.keyframe:
+            current.keyframes.append([frame.pts, len(current.data), 0])
 
-    def _close(self, piece: _OpenFragment, end_pts: int) -> None:
+    def _close(self, fragment: _FragmentBuilder, end_pts: int) -> None:
         keyframes = tuple(
-            Keyframe(pts=pts, offset=offset, size=size) for pts, offset, size in piece.keyframes
+            Keyframe(pts=pts, offset=offset, size=size) for pts, offset, size in fragment.keyframes
         )
-        self._done.append(
+        self._ready.append(
             Fragment(
-                seq=piece.seq,
-                data=piece.data,
-                start_pts=piece.start_pts,
-                end_pts=max(end_pts, piece.start_pts),
-                frames=piece.frames,
+                seq=fragment.seq,
+                data=fragment.data,
+                start_pts=fragment.start_pts,
+                end_pts=max(end_pts, fragment.start_pts),
+                frames=fragment.frames,
                 keyframes=keyframes,
-                arrived_ms=piece.arrived_ms,
+                arrived_ms=fragment.arrived_ms,
             )
         )
 
 
-def _own_end(piece: _OpenFragment) -> int:
-    if piece.frames < 2:
-        return piece.last_pts + HZ // 25
-    return piece.last_pts + max((piece.last_pts - piece.start_pts) // (piece.frames - 1), 1)
+def _estimated_end(fragment: _FragmentBuilder) -> int:
+    if fragment.frames < 2:
+        return fragment.last_pts + HZ // 25
+    return fragment.last_pts + max(
+        (fragment.last_pts - fragment.start_pts) // (fragment.frames - 1), 1
+    )
+
+
+def find_sps(data: bytes, codec: str) -> bytes | None:
+    """Return the first SPS of an access unit in Annex B form, None if there is none.
+
+    `data` may be its beginning only; `codec` is h264 (ITU-T H.264, 7.4.1) or hevc (H.265, 7.4.2).
+    """
+    head = data[:_PARAMETER_SETS_BYTES]
+    at = head.find(b"\x00\x00\x01")
+    while at >= 0 and at + 3 < len(head):
+        following = head.find(b"\x00\x00\x01", at + 3)
+        unit = head[at + 3 : following if following >= 0 else len(head)].rstrip(b"\x00")
+        if unit:
+            nal_type = unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
+            if nal_type == (7 if codec == "h264" else 33):
+                return unit
+            if _is_slice(nal_type, codec):
+                return None
+        at = following
+    return None
+
+
+def _is_slice(nal_type: int, codec: str) -> bool:
+    return 1 <= nal_type <= 5 if codec == "h264" else nal_type < 32

@@ -1,10 +1,10 @@
-"""The pictures of a fragment, chosen by their own time. Blocking: call it in a thread.
+"""Decodes frames of a fragment, selected by their own time. Blocking: call it in a thread.
 
-grid of 2 a second  |        |        |        |
-pictures at 5 a s   *  .  .  *  .  *  .  .  *        the first in each cell
+    grid of 2 a second  |        |        |        |
+    frames at 5 a s     *  .  .  *  .  *  .  .  *        the first in each cell
 
-The grid stands on the run's PTS, so that the same pictures are chosen whatever was looked at
-before: from any fragment on, in any order, twice.
+The grid is fixed to the run's PTS. So the same frames are selected, whatever was decoded before:
+from any fragment on, in any order, twice.
 """
 
 import io
@@ -19,13 +19,12 @@ from domain.errors import MediaError
 from media import mpegts
 
 TICKS_PER_MS = 90
-_MFPS_TICKS = 90_000_000
-"""Ticks in 1000 s."""
+_TICKS_PER_1000_S = 90_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentClock:
-    """How a fragment's media time is wall time."""
+    """Relates a fragment's media time to UTC."""
 
     start_pts: int
     start_ms: int
@@ -33,31 +32,34 @@ class FragmentClock:
     frames: int
 
     def at_ms(self, pts: int) -> int:
-        """Return when the picture at `pts` (90 kHz, unwrapped) was taken, UTC ms."""
+        """Return when the frame at `pts` (90 kHz, unwrapped) was taken, UTC ms."""
         return self.start_ms + round((pts - self.start_pts) / TICKS_PER_MS)
 
     @property
-    def before(self) -> int:
-        """PTS of the last picture before the fragment, as its rate suggests."""
+    def previous_pts(self) -> int:
+        """PTS of the last frame before the fragment, estimated from its frame rate."""
         return self.start_pts - self.duration_ms * TICKS_PER_MS // max(1, self.frames)
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedFrame:
-    """One decoded picture: height x width x 3, blue green red."""
+class FragmentFrame:
+    """A decoded frame of a fragment."""
 
     pts: int
     at_ms: int
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    """Height x width x 3, blue green red."""
 
 
-def pictures(data: bytes, clock: FragmentClock, rate_mfps: int | None) -> Iterator[DecodedFrame]:
-    """Yield pictures of a fragment (MPEG-TS) in the order shown, one at a time.
+def decode_frames(
+    data: bytes, clock: FragmentClock, rate_mfps: int | None
+) -> Iterator[FragmentFrame]:
+    """Yield frames of a fragment (MPEG-TS) in display order, one at a time.
 
-    `rate_mfps`: pictures wanted in 1000 s; None: keyframes only, of which alone are decoded.
-    Raises MediaError where the fragment cannot be decoded, maybe after some pictures.
+    `rate_mfps` is the number of frames in 1000 s; None: keyframes only, and only they are decoded.
+    Raises MediaError if the fragment cannot be decoded, perhaps after some frames.
     """
-    before = clock.before
+    previous = clock.previous_pts
     try:
         with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
             if not container.streams.video:
@@ -72,13 +74,13 @@ def pictures(data: bytes, clock: FragmentClock, rate_mfps: int | None) -> Iterat
                 pts = mpegts.unwrap(frame.pts, clock.start_pts)
                 if pts < clock.start_pts:
                     continue
-                if rate_mfps is None or _cell(pts, rate_mfps) != _cell(before, rate_mfps):
-                    picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-                    yield DecodedFrame(pts, clock.at_ms(pts), picture)
-                before = pts
+                if rate_mfps is None or _cell(pts, rate_mfps) != _cell(previous, rate_mfps):
+                    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                    yield FragmentFrame(pts, clock.at_ms(pts), image)
+                previous = pts
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"it cannot be decoded: {error}") from error
 
 
 def _cell(pts: int, rate_mfps: int) -> int:
-    return pts * rate_mfps // _MFPS_TICKS
+    return pts * rate_mfps // _TICKS_PER_1000_S

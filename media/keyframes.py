@@ -1,6 +1,6 @@
 """The keyframe index of a TS file: where in its bytes a decoder can start.
 
-All packets' headers are looked at together (numpy); only the few that begin a picture or a table
+numpy reads the headers of all packets at once. Only the few packets that begin a frame or a table
 are read one by one.
 """
 
@@ -22,23 +22,23 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class VideoIndex:
-    """What a TS file's bytes say of its pictures."""
+    """What the bytes of a TS file say about its video."""
 
     video_codec: str
     audio_codec: str | None
     frames: int
     first_pts: int
-    """The smallest PTS shown, 90 kHz, unwrapped near what was asked."""
+    """The smallest PTS, 90 kHz, unwrapped near the given PTS."""
     last_pts: int
-    """The greatest PTS shown."""
+    """The largest PTS."""
     keyframes: tuple[Keyframe, ...]
 
 
 def index(data: bytes, near_pts: int = 0) -> VideoIndex:
     """Read a fragment or chunk; times are unwrapped to be close to `near_pts`.
 
-    A picture is a keyframe where its first packet has the random access indicator. Raises
-    MediaError where the bytes are no transport stream with H.264 or H.265 pictures.
+    A frame is a keyframe if its first packet has the random access indicator. Raises MediaError if
+    the bytes are not a transport stream with H.264 or H.265 video.
     """
     try:
         return _index(data, near_pts)
@@ -50,22 +50,22 @@ def _index(data: bytes, near_pts: int) -> VideoIndex:
     heads = _heads(data)
     pids = (heads[:, 1].astype(np.int64) & 0x1F) << 8 | heads[:, 2]
     starts = (heads[:, 1] & _STARTS) != 0
-    map_at, codecs = _programme(data, pids, starts)
+    pmt_index, codecs = _program_map(data, pids, starts)
     video = next((pid for pid, name in codecs.items() if name in ("h264", "hevc")), None)
     of_video = pids == video
-    of_video[: map_at + 1] = False  # what stands before the map cannot be read
-    pictures = np.flatnonzero(of_video & starts)
-    if video is None or not len(pictures):
-        raise MediaError("no H.264 or H.265 pictures stand in the file.")
-    ends = _ends(np.flatnonzero(of_video), pictures)
+    of_video[: pmt_index + 1] = False  # packets before the PMT cannot be decoded
+    frame_starts = np.flatnonzero(of_video & starts)
+    if video is None or not len(frame_starts):
+        raise MediaError("the file holds no H.264 or H.265 video.")
+    ends = _ends(np.flatnonzero(of_video), frame_starts)
     times: list[int] = []
     keyframes: list[Keyframe] = []
     near = near_pts
-    for at, end in zip(pictures.tolist(), ends.tolist(), strict=True):
+    for at, end in zip(frame_starts.tolist(), ends.tolist(), strict=True):
         packet = mpegts.packet(data, at * mpegts.PACKET)
         pts = mpegts.pes(packet.payload).pts
         if pts is None:
-            raise MediaError(f"the picture at byte {packet.offset} has no PTS.")
+            raise MediaError(f"the frame at byte {packet.offset} has no PTS.")
         near = mpegts.unwrap(pts, near)
         times.append(near)
         if packet.random_access:
@@ -76,20 +76,20 @@ def _index(data: bytes, near_pts: int) -> VideoIndex:
 
 
 def _heads(data: bytes) -> npt.NDArray[np.uint8]:
-    """Return the packets as rows of bytes; raises MediaError where one is damaged."""
+    """Return the packets as rows of bytes; raises MediaError if one is damaged."""
     mpegts.check_whole(data)
     packets = np.frombuffer(data, np.uint8).reshape(-1, mpegts.PACKET)
-    unsound = packets[:, 0] != mpegts.SYNC
-    unsound |= (packets[:, 3] & _ADAPTATION != 0) & (packets[:, 4] > _LONGEST_ADAPTATION)
-    if unsound.any():  # it raises, saying what is wrong
-        mpegts.packet(data, int(unsound.argmax()) * mpegts.PACKET)
+    damaged = packets[:, 0] != mpegts.SYNC
+    damaged |= (packets[:, 3] & _ADAPTATION != 0) & (packets[:, 4] > _LONGEST_ADAPTATION)
+    if damaged.any():  # it raises, saying what is wrong
+        mpegts.packet(data, int(damaged.argmax()) * mpegts.PACKET)
     return packets
 
 
-def _programme(
+def _program_map(
     data: bytes, pids: Numbers, starts: npt.NDArray[np.bool_]
 ) -> tuple[int, dict[int, str]]:
-    """Return which packet is the programme's first map that names video, and the map."""
+    """Return the index of the first PMT that lists video, and its streams (PID to codec)."""
     tables = np.flatnonzero((pids == mpegts.PAT_PID) & starts)
     if not len(tables):
         return 0, {}
@@ -104,8 +104,8 @@ def _programme(
     return 0, codecs
 
 
-def _ends(of_video: Numbers, pictures: Numbers) -> Numbers:
-    """Return after which packet each picture's last one stands, given the video's packets."""
-    following = np.append(pictures[1:], of_video[-1] + 1)
+def _ends(of_video: Numbers, frame_starts: Numbers) -> Numbers:
+    """Return the index after each frame's last packet, given the indexes of video packets."""
+    following = np.append(frame_starts[1:], of_video[-1] + 1)
     ends: Numbers = of_video[np.searchsorted(of_video, following) - 1] + 1
     return ends

@@ -1,15 +1,15 @@
-"""Live playlists whose numbers stay: a segment keeps its media sequence however often it is asked.
+"""Live playlists with stable numbers: a segment has the same media sequence in each playlist.
 
-A segment's number is its seq plus all the seqs of the camera's earlier runs, so any two answers
-agree on it, whatever stretch they show and whichever process made them:
+A segment's number is its seq plus the number of seqs in the camera's earlier runs. So any two
+playlists agree on it, whatever time they cover and whichever process makes them:
 
     run A: seqs 0 1 2 3 (ended at 3)   run B: seqs 0 1 2 …
     numbers     0 1 2 3                       4 5 6 …      a discontinuity before 4
 
-A seq that is not there yet holds back what comes after it for HOLD_MS: most come late by
-seconds. After that it is listed as a gap (EXT-X-GAP) under its number, and needs no discontinuity:
-time stamps go on behind it. A hole of more than MAX_MISSING seqs starts the list anew behind it,
-as if what came before had slid out.
+A missing seq holds back all later ones for HOLD_MS: most come late by seconds. After that it is
+listed as a gap (EXT-X-GAP) with its number. It needs no discontinuity, because the time stamps
+continue after it. After a hole of more than MAX_MISSING seqs the list starts again. It is as if
+all before had slid out.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ MAX_MISSING = 60
 
 @dataclass(frozen=True, slots=True)
 class RunNumbers:
-    """A run of the camera; last_seq is the newest known while it goes on (ended_ms None)."""
+    """A run of the camera. While it continues (ended_ms None), last_seq is the newest known."""
 
     run: str
     last_seq: int
@@ -36,7 +36,7 @@ class _NumberedRun:
     base: int
     """Number of its seq 0."""
     order: int
-    """How many runs with footage came before."""
+    """How many runs with footage precede it."""
     known: RunNumbers
 
 
@@ -48,17 +48,17 @@ def live(
 ) -> str:
     """Return the playlist, without an end.
 
-    `runs` are all runs of the camera up to the last segment's, oldest first; `uri_of` gives the
-    address of a missing fragment by run and seq. UTC ms.
+    `runs` are all runs of the camera up to the last segment's, oldest first. `uri_of` returns the
+    address of a missing fragment, given run and seq. Times are UTC ms.
     """
-    numbered = _number(runs)
+    numbered = _number_runs(runs)
     listed: list[Segment] = []
     for segment in sorted(segments, key=lambda each: (numbered[each.run].base, each.seq)):
         if not listed:
             listed.append(segment)
             continue
         before = listed[-1]
-        missing = _place(segment, numbered) - _place(before, numbered) - 1
+        missing = _number_of(segment, numbered) - _number_of(before, numbered) - 1
         open_end = before.run != segment.run and numbered[before.run].known.ended_ms is None
         if (missing or open_end) and now_ms - segment.end_ms < HOLD_MS:
             break
@@ -83,7 +83,7 @@ def live(
     )
 
 
-def _number(runs: Sequence[RunNumbers]) -> dict[str, _NumberedRun]:
+def _number_runs(runs: Sequence[RunNumbers]) -> dict[str, _NumberedRun]:
     numbered: dict[str, _NumberedRun] = {}
     base = order = 0
     for run in runs:
@@ -93,7 +93,7 @@ def _number(runs: Sequence[RunNumbers]) -> dict[str, _NumberedRun]:
     return numbered
 
 
-def _place(segment: Segment, runs: dict[str, _NumberedRun]) -> int:
+def _number_of(segment: Segment, runs: dict[str, _NumberedRun]) -> int:
     return runs[segment.run].base + segment.seq
 
 
@@ -103,7 +103,7 @@ def _hole(
     runs: dict[str, _NumberedRun],
     uri_of: Callable[[str, int], str],
 ) -> list[Segment]:
-    """Return the missing segments between two, but for those of runs in between."""
+    """Return the missing segments between two, without those of the runs between them."""
     if before.run == after.run:
         return _missing(before, after.seq - 1, after.start_ms, uri_of)
     known = runs[before.run].known

@@ -1,7 +1,7 @@
-"""Reading and renumbering MPEG-TS packets (ISO/IEC 13818-1), no more than Vigil needs.
+"""Reads and renumbers MPEG-TS packets (ISO/IEC 13818-1), as far as Vigil needs it.
 
 A transport stream is packets of 188 bytes. Each carries a PID; packets of one PID with payload
-count up in a 4-bit continuity counter. Pictures and sound are PES packets whose first TS packet
+count up in a 4-bit continuity counter. Video and audio frames are PES packets whose first TS packet
 has the payload unit start indicator (PUSI); PAT and PMT say which PID is what.
 """
 
@@ -31,7 +31,7 @@ STREAM_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class TsPacket:
-    """One packet's header, and where its payload stands."""
+    """One packet's header and payload."""
 
     offset: int
     """Bytes from the start of the data."""
@@ -68,22 +68,22 @@ def with_counter(packet: bytes, counter: int) -> bytes:
 
 
 def packets(data: bytes) -> Iterator[TsPacket]:
-    """Yield all packets; raises MediaError where `data` is no whole transport stream."""
+    """Yield all packets; raises MediaError if `data` is not a whole transport stream."""
     check_whole(data)
     for at in range(0, len(data), PACKET):
         yield packet(data, at)
 
 
 def check_whole(data: bytes) -> None:
-    """Raise MediaError where `data` is empty or ends inside a packet."""
+    """Raise MediaError if `data` is empty or ends inside a packet."""
     if not data or len(data) % PACKET:
         raise MediaError(
-            f"{len(data)} bytes are no whole transport stream: the file is empty or cut short."
+            f"{len(data)} bytes are not a whole transport stream: the file is empty or cut short."
         )
 
 
 def packet(data: bytes, at: int) -> TsPacket:
-    """Return the packet that starts at byte `at`; raises MediaError where it is damaged."""
+    """Return the packet that starts at byte `at`; raises MediaError if it is damaged."""
     if data[at] != SYNC:
         raise MediaError(f"no transport stream packet at byte {at}: the file is damaged.")
     flags = data[at + 3]

@@ -1,9 +1,9 @@
-"""One run's transport stream: FFmpeg's muxer, told apart picture by picture.
+"""One run's transport stream: FFmpeg's muxer, with its output separated frame by frame.
 
-FFmpeg numbers all packets of a run and interleaves them by DTS; flushed after every packet, each
-of its writes begins with a packet of one picture or one piece of sound, so a look at the first
-188 bytes tells pictures from the rest. PAT and PMT are taken out and kept: whoever cuts the
-stream puts them, counted by their own counters, where a slice begins.
+FFmpeg numbers all packets of a run and interleaves them by DTS. It flushes after every packet. So
+each write begins with one video or audio frame, and the first 188 bytes say which. PAT and PMT are
+taken out and kept. The fragmenter writes them at the start of each fragment, with counters of their
+own.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from domain.errors import MediaError
 from media import mpegts
-from media.aac_encoder import PASSES, AacEncoder, codec_of
+from media.aac_encoder import COPIED_CODECS, AacEncoder, codec_of
 from media.packet import AnyPacket
 
 _VIDEO_PID = 0x100
@@ -24,40 +24,41 @@ _TABLES = frozenset({mpegts.PAT_PID, 0x10, 0x11, _PMT_PID})
 """PAT, NIT, SDT and PMT."""
 _BUFFER = 1_024 * mpegts.PACKET
 _OPTIONS = {
-    # Times of the stream are ours: no offset is added, and they wrap at 33 bits by themselves.
+    # The times of the stream are ours: FFmpeg adds no offset, and they wrap at 33 bits.
     "mpegts_copyts": "1",
-    # A piece of sound is written when it comes, not gathered: none crosses a cut.
+    # An audio frame is written when it comes and not gathered: none crosses a cut.
     "pes_payload_size": "0",
-    # Tables come once; the cutter repeats them.
+    # FFmpeg writes the tables once; the fragmenter repeats them.
     "pat_period": "100000000",
     "sdt_period": "100000000",
     "mpegts_start_pid": str(_VIDEO_PID),
     "mpegts_pmt_start_pid": str(_PMT_PID),
     "flush_packets": "1",
-    # How long pictures wait for sound that does not come, microseconds.
+    # How long video waits for audio that does not come, microseconds.
     "max_interleave_delta": "500000",
 }
 
 
 class MuxedFrame(NamedTuple):
-    """What is known of a picture when it goes into the muxer."""
+    """What is known of a video frame when it goes into the muxer."""
 
     pts: int
     dts: int
-    key: bool
+    keyframe: bool
     arrived_ms: int
 
 
 class MuxerOutput(NamedTuple):
-    """Bytes that came out of the muxer; `picture` where one begins with them."""
+    """One write of the muxer."""
 
     data: bytes
-    picture: MuxedFrame | None
-    video: bool
+    frame: MuxedFrame | None
+    """The video frame that begins with `data`, if one does."""
+    is_video: bool
 
 
 class _WriteBuffer:
-    """Takes the muxer's writes, without a line of Python for each."""
+    """Collects the muxer's writes without a line of Python for each."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -65,25 +66,26 @@ class _WriteBuffer:
 
 
 class RunMuxer:
-    """The muxer of one run: one video stream, perhaps one of sound."""
+    """The muxer of one run: one video stream, and perhaps one audio stream."""
 
     def __init__(self, video: VideoStream, audio: AudioStream | None) -> None:
-        self._sink = _WriteBuffer()
-        self._waiting: deque[MuxedFrame] = deque()
+        self._buffer = _WriteBuffer()
+        self._frames: deque[MuxedFrame] = deque()
+        """Video frames that were muxed and have not come out."""
         self._tables: dict[int, bytes] = {}
         self._counters = {mpegts.PAT_PID: 0, _PMT_PID: 0}
-        self._video_piece = False
+        self._last_is_video = False
         self.audio_codec: str | None = None
         self._encoder: AacEncoder | None = None
         self._audio: AudioStream | None = None
         try:
             self._container = av.open(
-                self._sink, "w", format="mpegts", buffer_size=_BUFFER, options=_OPTIONS
+                self._buffer, "w", format="mpegts", buffer_size=_BUFFER, options=_OPTIONS
             )
             self._video = self._container.add_stream_from_template(video, opaque=True)
             if audio is not None:
                 name = codec_of(audio)
-                if name in PASSES:
+                if name in COPIED_CODECS:
                     self._audio = self._container.add_stream_from_template(audio)
                     self.audio_codec = name
                 else:
@@ -91,22 +93,24 @@ class RunMuxer:
                     self._audio = self._encoder.stream
                     self.audio_codec = "aac"
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(f"the stream cannot be put into MPEG-TS ({_said(error)})") from error
+            raise MediaError(
+                f"the stream cannot be put into MPEG-TS ({_error_text(error)})"
+            ) from error
 
-    def encode_sound(self, packet: AnyPacket) -> list[AnyPacket]:
-        """Return the packets to be muxed for a packet of sound, on its own time line."""
+    def encode_audio(self, packet: AnyPacket) -> list[AnyPacket]:
+        """Return the packets to mux for an audio packet, on its own timeline."""
         return [packet] if self._encoder is None else list(self._encoder.encode(packet))
 
-    def picture(self, packet: AnyPacket, arrived_ms: int) -> list[MuxerOutput]:
-        """Mux a picture whose times are set; return what came out, in order."""
+    def video(self, packet: AnyPacket, arrived_ms: int) -> list[MuxerOutput]:
+        """Mux a video packet with its times set; return what came out, in order."""
         if packet.pts is None or packet.dts is None:
-            raise MediaError("a picture has no time")
-        self._waiting.append(MuxedFrame(packet.pts, packet.dts, packet.is_keyframe, arrived_ms))
+            raise MediaError("a video frame has no time stamp")
+        self._frames.append(MuxedFrame(packet.pts, packet.dts, packet.is_keyframe, arrived_ms))
         packet.stream = self._video
         return self._mux(packet)
 
-    def sound(self, packet: AnyPacket) -> list[MuxerOutput]:
-        """Mux a packet of sound whose times are set; return what came out, in order."""
+    def audio(self, packet: AnyPacket) -> list[MuxerOutput]:
+        """Mux an audio packet with its times set; return what came out, in order."""
         if self._audio is None:
             return []
         packet.stream = self._audio
@@ -117,42 +121,46 @@ class RunMuxer:
         try:
             self._container.close()
         except av.FFmpegError as error:
-            raise MediaError(f"the stream's end could not be muxed ({_said(error)})") from error
+            raise MediaError(
+                f"the end of the stream cannot be muxed ({_error_text(error)})"
+            ) from error
         return self._drain()
 
     def tables(self) -> bytes:
-        """Return PAT and PMT with their next counters, to stand where a slice begins."""
-        out = b""
+        """Return PAT and PMT with their next continuity counters, for the start of a fragment."""
+        tables = b""
         for pid in (mpegts.PAT_PID, _PMT_PID):
-            out += mpegts.with_counter(self._tables[pid], self._counters[pid])
+            tables += mpegts.with_counter(self._tables[pid], self._counters[pid])
             self._counters[pid] = (self._counters[pid] + 1) % 16
-        return out
+        return tables
 
     def _mux(self, packet: AnyPacket) -> list[MuxerOutput]:
         try:
             self._container.mux_one(packet)
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(f"a packet of the camera is malformed ({_said(error)})") from error
+            raise MediaError(
+                f"a packet of the camera is malformed ({_error_text(error)})"
+            ) from error
         return self._drain()
 
     def _drain(self) -> list[MuxerOutput]:
-        writes = self._sink.writes
-        pieces = [self._piece(data) for data in writes]
+        writes = self._buffer.writes
+        outputs = [self._output(data) for data in writes]
         writes.clear()
-        return pieces
+        return outputs
 
-    def _piece(self, data: bytes) -> MuxerOutput:
+    def _output(self, data: bytes) -> MuxerOutput:
         pid = mpegts.pid_of(data)
         if pid in _TABLES:
             data = self._without_tables(data)
             if not data:
                 return MuxerOutput(data, None, False)
             pid = mpegts.pid_of(data)
-        if not data[1] & 0x40:
-            return MuxerOutput(data, None, self._video_piece)
-        self._video_piece = pid == _VIDEO_PID
-        picture = self._waiting.popleft() if self._video_piece else None
-        return MuxerOutput(data, picture, self._video_piece)
+        if not data[1] & 0x40:  # no payload unit start: the last frame continues
+            return MuxerOutput(data, None, self._last_is_video)
+        self._last_is_video = pid == _VIDEO_PID
+        frame = self._frames.popleft() if self._last_is_video else None
+        return MuxerOutput(data, frame, self._last_is_video)
 
     def _without_tables(self, data: bytes) -> bytes:
         at = 0
@@ -162,5 +170,5 @@ class RunMuxer:
         return data[at:]
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)

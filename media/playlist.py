@@ -1,6 +1,6 @@
 """HLS media playlists (RFC 8216) over fragments, each a segment that starts at a keyframe.
 
-A segment's length and date are the fragment's own, so they stay when the fragment moves into its
+A segment's length and date are the fragment's own. They stay when the fragment becomes a part of a
 chunk; only its address changes.
 """
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 TOLERANCE_MS = 150
-"""Time stamps of adjoining fragments differ from the sum of lengths by less than this."""
+"""The time between adjoining fragments differs from the sum of lengths by less than this."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,9 +25,9 @@ class Segment:
     duration_ms: int
     uri: str
     byte_range: tuple[int, int] | None = None
-    """(size, offset) in bytes where it is a part of what `uri` names."""
+    """(size, offset) in bytes, if the segment is a part of the object at `uri`."""
     missing: bool = False
-    """Not there (yet): keeps its number, is not fetched."""
+    """Missing (so far): it keeps its number and is not fetched."""
 
     @property
     def end_ms(self) -> int:
@@ -36,7 +36,7 @@ class Segment:
 
 
 def follows(before: Segment, after: Segment) -> bool:
-    """Return whether `after` goes on where `before` ends: same run, next seq, no time missing."""
+    """Return whether `after` begins where `before` ends: same run, next seq, no missing time."""
     return (
         before.run == after.run
         and before.seq + 1 == after.seq
@@ -45,7 +45,7 @@ def follows(before: Segment, after: Segment) -> bool:
 
 
 def recorded(segments: Iterable[Segment]) -> str:
-    """Return the playlist of a stretch that is over: by time, holes left out, with its end."""
+    """Return the playlist of recorded footage: by time, without the holes, with an end."""
     ordered = sorted(segments, key=lambda each: (each.start_ms, each.run, each.seq))
     breaks = {
         number
@@ -63,7 +63,7 @@ def render(
     media_sequence: int = 0,
     discontinuity_sequence: int = 0,
 ) -> str:
-    """Return a playlist's text; `breaks` are the places in the list that a discontinuity precedes.
+    """Return a playlist's text; a discontinuity precedes the indexes in `breaks`.
 
     The target duration is the longest segment's, rounded as section 4.3.3.1 compares it.
     """

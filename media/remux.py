@@ -1,4 +1,4 @@
-"""Fragments as one MP4 that a browser plays while it is being made. Nothing is transcoded."""
+"""Fragments as one fragmented MP4, which a browser can play while it is written. No transcoding."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _OPTIONS = {
 
 
 class _FragmentReader(io.RawIOBase):
-    """The fragments one after another, as a file that cannot be wound back."""
+    """The fragments one after another, as a file without seek."""
 
     def __init__(self, fragments: Iterable[bytes]) -> None:
         self._fragments = iter(fragments)
@@ -45,7 +45,7 @@ class _FragmentReader(io.RawIOBase):
 
 
 class _OutputBuffer(io.RawIOBase):
-    """What the muxer writes, until it is taken."""
+    """Collects what the muxer writes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -61,15 +61,16 @@ class _OutputBuffer(io.RawIOBase):
         return len(data)
 
     def take(self) -> bytes:
-        """Return what was written since the last time."""
-        parts, self._parts = self._parts, []
+        """Return what was written since the last call."""
+        parts = self._parts
+        self._parts = []
         return b"".join(parts)
 
 
 def mp4(fragments: Iterable[bytes]) -> Iterator[bytes]:
     """Yield fragmented MP4 of the fragments (MPEG-TS) of one run, in order. Blocking.
 
-    At most one fragment and what it becomes is in memory. Raises MediaError where they cannot be
+    At most one fragment and its MP4 is in memory. Raises MediaError if the fragments cannot be
     read; what was yielded before stays playable.
     """
     out = _OutputBuffer()
@@ -81,24 +82,24 @@ def mp4(fragments: Iterable[bytes]) -> Iterator[bytes]:
             if not source.streams.video:
                 raise MediaError("The footage has no video.")
             streams: dict[int, Any] = {}
-            framed: dict[int, BitStreamFilterContext] = {}
+            filters: dict[int, BitStreamFilterContext] = {}
             for stream in (*source.streams.video[:1], *source.streams.audio[:1]):
                 copy = sink.add_stream_from_template(stream)
                 if stream.codec_context.name == "hevc":
-                    copy.codec_context.codec_tag = "hvc1"  # else Apple's players refuse it
-                elif stream.codec_context.name == "aac":  # as MP4 frames it
-                    framed[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream)
+                    copy.codec_context.codec_tag = "hvc1"  # Apple's players need it
+                elif stream.codec_context.name == "aac":  # MP4 has no ADTS headers
+                    filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream)
                 streams[stream.index] = copy
             for packet in source.demux(*(source.streams[index] for index in streams)):
                 if packet.dts is None:
                     continue
                 index = packet.stream_index
-                for whole in framed[index].filter(packet) if index in framed else (packet,):
-                    whole.stream = streams[index]
-                    sink.mux(whole)
-                if made := out.take():
-                    yield made
+                for copied in filters[index].filter(packet) if index in filters else (packet,):
+                    copied.stream = streams[index]
+                    sink.mux(copied)
+                if written := out.take():
+                    yield written
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"The footage cannot be read: {error}") from error
-    if made := out.take():
-        yield made
+    if written := out.take():
+        yield written

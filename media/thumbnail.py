@@ -1,4 +1,4 @@
-"""A small JPEG of one picture of a fragment. Blocking: call it in a thread."""
+"""A small JPEG of one frame of a fragment. Blocking: call it in a thread."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from domain.errors import MediaError
 from media import mpegts
 
 HEAD_BYTES = 10 * 188
-"""The first packets of a fragment, among them PAT and PMT."""
+"""The first packets of a fragment; PAT and PMT are among them."""
 MAX_WIDTH = 1_280
 TICKS_PER_MS = 90
 QUALITY = 80
@@ -21,11 +21,11 @@ QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class ByteRanges:
-    """Which bytes of a fragment show a picture: (first, last) inclusive, to be put together."""
+    """The byte ranges of a fragment that hold one frame: (first, last), inclusive."""
 
     ranges: tuple[tuple[int, int], ...]
     keyframe: int
-    """Place of the keyframe in the fragment's list, -1: all of the fragment is needed."""
+    """Index of the keyframe in the fragment's list; -1: the whole fragment is needed."""
     pts: int | None
 
 
@@ -37,7 +37,7 @@ def ranges_for(
     size_bytes: int,
     keyframes: list[tuple[int, int, int]] | None,
 ) -> ByteRanges:
-    """Return the bytes for the last keyframe at or before `at_ms`, the first one where none is.
+    """Return the ranges of the last keyframe at or before `at_ms`, else of the first keyframe.
 
     keyframes are (pts at 90 kHz, offset, size), as in the fragment's event; None: unknown.
     """
@@ -45,21 +45,21 @@ def ranges_for(
     if not usable:
         return ByteRanges(((0, size_bytes - 1),), -1, None)
     wanted = start_pts + max(0, at_ms - start_ms) * TICKS_PER_MS
-    place = max((n for n, each in enumerate(usable) if each[0] <= wanted), default=0)
-    pts, offset, size = usable[place]
+    index = max((n for n, each in enumerate(usable) if each[0] <= wanted), default=0)
+    pts, offset, size = usable[index]
     if offset <= HEAD_BYTES:
-        return ByteRanges(((0, offset + size - 1),), place, pts)
-    return ByteRanges(((0, HEAD_BYTES - 1), (offset, offset + size - 1)), place, pts)
+        return ByteRanges(((0, offset + size - 1),), index, pts)
+    return ByteRanges(((0, HEAD_BYTES - 1), (offset, offset + size - 1)), index, pts)
 
 
 def assemble(parts: Sequence[bytes]) -> bytes:
-    """Return what a cut's bytes show: of a head apart from its picture only PAT and PMT count.
+    """Return a transport stream of the ranges' bytes.
 
-    Raises MediaError where the head holds none.
+    Only PAT and PMT are taken from the fragment's head. Raises MediaError if it holds no PAT.
     """
     if len(parts) == 1:
         return parts[0]
-    head, picture = parts
+    head, keyframe = parts
     tables, program = b"", None
     for packet in mpegts.packets(head):
         if packet.pid == mpegts.PAT_PID and packet.starts:
@@ -68,31 +68,31 @@ def assemble(parts: Sequence[bytes]) -> bytes:
             continue
         tables += head[packet.offset : packet.offset + mpegts.PACKET]
     if program is None:
-        raise MediaError("no PAT stands at the fragment's start.")
-    return tables + picture
+        raise MediaError("no PAT is at the fragment's start.")
+    return tables + keyframe
 
 
 def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> bytes:
-    """Return the first picture in `data` (MPEG-TS) as a JPEG of at most `width` pixels.
+    """Return the first frame in `data` (MPEG-TS) as a JPEG of at most `width` pixels.
 
-    `draw` may draw into the picture (height x width x 3, blue green red) first. Raises MediaError
-    where nothing can be decoded.
+    `draw` may draw into the image (height x width x 3, blue green red) first. Raises MediaError if
+    nothing can be decoded.
     """
-    picture = _first_picture(data)
+    image = _first_frame(data)
     if draw is not None:
-        draw(picture)
-    height, full = picture.shape[:2]
+        draw(image)
+    height, full = image.shape[:2]
     width = min(width, full, MAX_WIDTH)
     if width < full:
         size = (width, max(1, round(height * width / full)))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise MediaError("The picture cannot be written as JPEG.")
+        raise MediaError("The frame cannot be written as JPEG.")
     return encoded.tobytes()
 
 
-def _first_picture(data: bytes) -> "np.ndarray[Any, Any]":
+def _first_frame(data: bytes) -> "np.ndarray[Any, Any]":
     try:
         with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
             if not container.streams.video:
@@ -101,4 +101,4 @@ def _first_picture(data: bytes) -> "np.ndarray[Any, Any]":
                 return frame.to_ndarray(format="bgr24")
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"The fragment cannot be decoded: {error}") from error
-    raise MediaError("The fragment holds no picture that can be decoded.")
+    raise MediaError("The fragment holds no frame that can be decoded.")

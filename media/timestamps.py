@@ -1,7 +1,7 @@
 """A run's time stamps: from the camera's time bases to unwrapped ticks of 90 kHz.
 
-The first recorded keyframe's DTS becomes START_TICKS, so that no time of the run is negative, not
-even the programme clock's, which runs ahead of the pictures. Sound is shifted by as much.
+The first recorded keyframe's DTS becomes START_TICKS. So no time of the run is negative. This holds
+for the program clock too, which is ahead of the video. Audio is shifted by the same amount.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,81 +13,83 @@ from media.packet import AnyPacket
 HZ = 90_000
 TIME_BASE = Fraction(1, HZ)
 START_TICKS = 10 * HZ
-_BACK_TICKS = HZ // 2
-"""A step back by up to this much is jitter and mended; more is a fault of the camera."""
-_HELD = 60
-"""Most pictures without DTS that are kept for one that has it."""
-_SOUND_APART_TICKS = 10 * HZ
+_MAX_JITTER_TICKS = HZ // 2
+"""A step back by up to this much is jitter and is corrected; more is a fault of the camera."""
+_MAX_HELD = 60
+"""Video frames without DTS that wait for one that has it."""
+_MAX_AUDIO_APART_TICKS = 10 * HZ
 _IN_TICKS = (HZ, HZ)
-"""A time base of 1/90000, as RTSP has it: nothing is to be converted."""
-_MOST_A_SECOND = 250
-"""Pictures in a second of their own time; more, and that time stands still."""
+"""A time base of 1/90000, as in RTSP: nothing must be converted."""
+_MAX_FRAMES_PER_SECOND = 250
+"""Frames in a second of their own time. With more, that time does not advance."""
 
 
 class TimesBrokenError(MediaError):
-    """The run's time cannot go on; the same connection can begin a new run."""
+    """The run's time cannot continue; the same connection can begin a new run."""
 
 
 class TimestampNormalizer:
-    """Puts a run's packets on one time line; one per run."""
+    """Puts the packets of one run on one timeline."""
 
     def __init__(self) -> None:
         self._shift: int | None = None
         self._base: tuple[int, int] | None = None
-        """The pictures' time base as ticks of 90 kHz, numerator and denominator."""
+        """The video's time base as ticks of 90 kHz, numerator and denominator."""
         self._held: list[AnyPacket] = []
         self._video_dts: int | None = None
-        self._second_dts, self._in_second = 0, 0
+        self._second_dts = 0
+        self._frames_in_second = 0
         self._video_delta = HZ // 25
         self._audio_dts: int | None = None
         self.audio_dropped = 0
-        """Sound packets left out because their times ran back or far from the pictures'."""
+        """Audio packets left out: their times go back, or are far from the video's."""
 
     def video(self, packet: AnyPacket) -> Iterable[AnyPacket]:
-        """Return the packets that now have their times, in decode order; each when asked for.
+        """Return the video packets that now have their times, in decode order.
 
-        A picture without DTS is held until one that has it follows. Raises MediaError where
-        pictures never get a PTS, TimesBrokenError where they jump back.
+        A frame without DTS waits for one that has it. Raises MediaError if the frames have no PTS,
+        TimesBrokenError if their times jump back. An iterator computes each packet when asked.
         """
         dts = packet.dts
         if dts is None or self._held:
-            return self._with_held(packet)
-        return (self._timed(packet, dts),)
+            return self._resolve_held(packet)
+        return (self._place_timed(packet, dts),)
 
-    def _with_held(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+    def _resolve_held(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         if packet.dts is None:
             self._held.append(packet)
-            if len(self._held) <= _HELD:
+            if len(self._held) <= _MAX_HELD:
                 return
             if any(waiting.pts is None for waiting in self._held):
                 raise MediaError(
-                    "the camera sends pictures without time stamps: update its firmware or "
+                    "the camera sends video without time stamps: update its firmware or "
                     "choose another stream of it"
                 )
             packet = self._held.pop()
             packet.dts = packet.pts
         if packet.dts is None:
-            raise MediaError("a picture has no time")
+            raise MediaError("a video frame has no time stamp")
         if packet.duration:
             self._video_delta = max(_ticks(packet.duration, packet), 1)
         known = _ticks(packet.dts, packet)
-        held, self._held = self._held, []
-        for waiting, time in zip(held, self._between(known, len(held)), strict=True):
+        held = self._held
+        self._held = []
+        for waiting, time in zip(held, self._times_before(known, len(held)), strict=True):
             shown = _ticks(waiting.pts, waiting) if waiting.pts is not None else time
-            yield self._placed(waiting, max(shown, time), time)
-        yield self._timed(packet, packet.dts)
+            yield self._place(waiting, max(shown, time), time)
+        yield self._place_timed(packet, packet.dts)
 
-    def _timed(self, packet: AnyPacket, dts: int) -> AnyPacket:
+    def _place_timed(self, packet: AnyPacket, dts: int) -> AnyPacket:
         """Place a packet that has a DTS, in its own time base."""
-        of, per = self._base or self._base_of(packet)
+        numerator, denominator = self._base or self._read_base(packet)
         pts, duration = packet.pts, packet.duration
         if duration:
-            self._video_delta = max(duration * of // per, 1)
-        dts = dts * of // per
-        return self._placed(packet, dts if pts is None else pts * of // per, dts)
+            self._video_delta = max(duration * numerator // denominator, 1)
+        dts = dts * numerator // denominator
+        return self._place(packet, dts if pts is None else pts * numerator // denominator, dts)
 
-    def _base_of(self, packet: AnyPacket) -> tuple[int, int]:
-        """Look at the first packet's time base; looking is dear, and a stream's never changes."""
+    def _read_base(self, packet: AnyPacket) -> tuple[int, int]:
+        """Read the time base of the first packet: reading is slow, and a stream's never changes."""
         base = packet.time_base
         if base is None:
             raise MediaError("a packet has no time base")
@@ -95,11 +97,11 @@ class TimestampNormalizer:
         return self._base
 
     def audio(self, packet: AnyPacket) -> bool:
-        """Give a sound packet its times; False: it cannot be used and is counted."""
+        """Set an audio packet's times; return False if it is unusable, and count it."""
         if self._shift is None or self._video_dts is None or packet.pts is None:
             return False
         pts = _ticks(packet.pts, packet) + self._shift
-        far = abs(pts - self._video_dts) > _SOUND_APART_TICKS
+        far = abs(pts - self._video_dts) > _MAX_AUDIO_APART_TICKS
         if pts < 0 or far or (self._audio_dts is not None and pts <= self._audio_dts):
             self.audio_dropped += 1
             return False
@@ -110,33 +112,34 @@ class TimestampNormalizer:
         packet.duration = duration
         return True
 
-    def _between(self, known: int, count: int) -> list[int]:
-        """Return times for pictures that came before the one at `known` (camera's ticks)."""
+    def _times_before(self, known: int, count: int) -> list[int]:
+        """Return the times of `count` frames before the one at `known` (camera's ticks)."""
         step = self._video_delta
         if self._video_dts is not None and self._shift is not None:
-            room = known - (self._video_dts - self._shift)
-            step = max(min(step, room // (count + 1)), 1)
+            span = known - (self._video_dts - self._shift)
+            step = max(min(step, span // (count + 1)), 1)
         return [known - step * (count - at) for at in range(count)]
 
-    def _placed(self, packet: AnyPacket, pts: int, dts: int) -> AnyPacket:
+    def _place(self, packet: AnyPacket, pts: int, dts: int) -> AnyPacket:
         dts = min(dts, pts)
         if self._shift is None:
             self._shift = START_TICKS - dts
         pts, dts = pts + self._shift, dts + self._shift
         if self._video_dts is not None and dts <= self._video_dts:
             back = self._video_dts - dts
-            if back > _BACK_TICKS:
+            if back > _MAX_JITTER_TICKS:
                 raise TimesBrokenError(f"the camera's time stamps jumped back by {back / HZ:.1f} s")
             dts = self._video_dts + 1
             pts = max(pts, dts)
         self._video_dts = dts
-        self._in_second += 1
+        self._frames_in_second += 1
         if dts - self._second_dts >= HZ:
-            self._second_dts, self._in_second = dts, 0
-        elif self._in_second > _MOST_A_SECOND:
+            self._second_dts = dts
+            self._frames_in_second = 0
+        elif self._frames_in_second > _MAX_FRAMES_PER_SECOND:
             raise MediaError(
-                "the camera's time stamps stand still: restart it, update its firmware or choose "
-                "another stream of it"
+                "the camera's time stamps do not advance: restart the camera, update its firmware "
+                "or choose another stream of it"
             )
         if self._base != _IN_TICKS:
             packet.time_base = TIME_BASE

@@ -7,7 +7,7 @@ only the pictures of one model call.
 from collections.abc import Iterator, Sequence
 
 from domain.events import Detection, DetectionFrame, FoundObject
-from media.frames import DecodedFrame, FragmentClock, pictures
+from media.frames import FragmentClock, FragmentFrame, decode_frames
 from vision.detector import DetectedObject, Detector
 from vision.motion import MotionGate
 
@@ -39,7 +39,7 @@ class ChunkDetector:
         self._gate = MotionGate() if gated else None
         self._analysed_ms: int | None = None
         self._empty_ms: int | None = None
-        self._batch: list[DecodedFrame] = []
+        self._batch: list[FragmentFrame] = []
         self.pictures = 0
         self.objects = 0
         self.frames: list[DetectionFrame] = []
@@ -47,7 +47,7 @@ class ChunkDetector:
 
     def add_fragment(self, data: bytes, clock: FragmentClock) -> None:
         """Analyse a fragment. Raises MediaError (maybe after some pictures) or ModelError."""
-        for shot in pictures(data, clock, self._rate_mfps):
+        for shot in decode_frames(data, clock, self._rate_mfps):
             if self._from_ms <= shot.at_ms < self._to_ms and self._should_analyse(shot):
                 self._batch.append(shot)
                 if len(self._batch) >= self._detector.batch:
@@ -59,20 +59,20 @@ class ChunkDetector:
         self._batch = []
         if not shots:
             return
-        found = self._detector.detect([shot.picture for shot in shots])
+        found = self._detector.detect([shot.image for shot in shots])
         self.pictures += len(shots)
         for shot, each in zip(shots, found, strict=True):
             self._add_frame(shot, each)
 
-    def _should_analyse(self, shot: DecodedFrame) -> bool:
-        if self._gate is not None and not self._gate.update(shot.picture, shot.at_ms).open:
+    def _should_analyse(self, shot: FragmentFrame) -> bool:
+        if self._gate is not None and not self._gate.update(shot.image, shot.at_ms).open:
             since_ms = None if self._analysed_ms is None else shot.at_ms - self._analysed_ms
             if since_ms is not None and 0 <= since_ms < STILL_EVERY_MS:
                 return False
         self._analysed_ms = shot.at_ms
         return True
 
-    def _add_frame(self, shot: DecodedFrame, found: Sequence[DetectedObject]) -> None:
+    def _add_frame(self, shot: FragmentFrame, found: Sequence[DetectedObject]) -> None:
         if found:
             self._empty_ms = None  # report the first empty picture after objects
         else:

@@ -74,7 +74,7 @@ class Recorder:
         self._recording = recording
         self._no_data_s = no_data_s
         self._opener = opener
-        self._watchdog = Watchdog(recording.limits.most_ms / 1_000 + no_data_s)
+        self._watchdog = Watchdog(recording.limits.max_ms / 1_000 + no_data_s)
         self._stop = threading.Event()
         self._stop_reason = STOPPED
         self._thread = threading.Thread(target=self._main, name=f"camera {config.id}", daemon=True)

@@ -3,8 +3,8 @@
     main ──► recorded ──► offered if there is no sub stream ─┐
     sub  ──► its own clock ──► main's PTS of the same UTC ───┴─► frame sink
 
-Both streams get their UTC from their least-delayed frames. So the place of a sub frame on the main
-run's clock is as exact as those two delays are alike. See docs/design/time.md.
+Both streams get their UTC from their least-delayed frames. The difference of
+these two delays is the error of a sub frame's time. See docs/design/time.md.
 """
 
 import logging

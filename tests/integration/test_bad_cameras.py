@@ -47,7 +47,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "jpeg": ("sends mjpeg, which Vigil does not record: set it to H.264 or H.265",),
     "unknown": ("video codec is unknown: set it to H.264 or H.265",),
     "deaf": ("no video: choose another one",),
-    "still": ("time stamps stand still",),
+    "still": ("time stamps do not advance",),
     "jumps": ("time stamps jumped back", "drifted apart by more than 5 s"),
     "zero": (_NOTHING,),
 }

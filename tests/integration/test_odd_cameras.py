@@ -75,7 +75,7 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
         ),
         "changes": (
             Changing(plain, larger, 75),
-            Expected((range(75), whole), "changed its picture's size"),
+            Expected((range(75), whole), "changed its video's size"),
         ),
         "hevc-vps": (camera(H265, lambda: other_vps(hevc, hevc2, 100)), Expected()),
         "alaw": (camera(H264, lambda: pictures(plain), alaw(SECONDS)), Expected(sound="aac")),

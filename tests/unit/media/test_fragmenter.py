@@ -160,7 +160,7 @@ def test_a_stream_without_keyframes_ends_the_run_but_keeps_what_there_is(tmp_pat
     path = make_clip(tmp_path / "clip.mp4", pictures=250, gop=1_000)
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        fragmenter = Fragmenter(video, None, FragmentLimits(target_ms=2_000, most_ms=5_000))
+        fragmenter = Fragmenter(video, None, FragmentLimits(target_ms=2_000, max_ms=5_000))
         with pytest.raises(MediaError, match=r"no keyframe for 5 s.*\(GOP\)"):
             for packet in source.demux(video):
                 assert not list(fragmenter.push(packet, T0_MS))
@@ -172,7 +172,7 @@ def test_a_run_that_never_begins_says_so(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=50, gop=1_000)
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        fragmenter = Fragmenter(video, None, FragmentLimits(first_key_ms=1_000))
+        fragmenter = Fragmenter(video, None, FragmentLimits(first_keyframe_ms=1_000))
         pictures = [packet for packet in source.demux(video) if not packet.is_keyframe]
         with pytest.raises(MediaError, match="no keyframe within 1 s"):
             for n, packet in enumerate(pictures):
@@ -294,7 +294,7 @@ def test_a_changed_picture_size_ends_the_run(tmp_path: Path) -> None:
         fragmenter = Fragmenter(one.streams.video[0], None, FragmentLimits())
         for packet in pictures_of(one):
             list(fragmenter.push(packet, T0_MS))
-        with pytest.raises(MediaError, match="changed its picture's size"):
+        with pytest.raises(MediaError, match="changed its video's size"):
             list(fragmenter.push(next(pictures_of(other)), T0_MS))
 
 
