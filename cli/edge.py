@@ -19,22 +19,28 @@ def add(commands: Any) -> None:
     """Add `edge run`, `edge check`, `edge health`, `edge given-up` and `edge discover`."""
     edge = commands.add_parser("edge", help="record cameras at a site")
     actions = edge.add_subparsers(metavar="ACTION", required=True)
-    run = actions.add_parser("run", help="record, upload and look for objects until stopped")
+    run = actions.add_parser("run", help="record, upload and detect objects until stopped")
     run.add_argument("--config", type=Path, required=True, help="YAML; see edge.example.yaml")
     run.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     run.set_defaults(run=_run)
-    check = actions.add_parser("check", help="try every camera, the disk, the cloud and the model")
+    check = actions.add_parser("check", help="test every camera, the disk, the cloud and the model")
     check.add_argument("--config", type=Path, required=True, help="YAML; see edge.example.yaml")
     check.set_defaults(run=_check)
-    health = actions.add_parser("health", help="ask the running edge how it is; 0 where well")
-    health.add_argument("--config", type=Path, required=True, help="the file that it runs with")
+    health = actions.add_parser(
+        "health", help="ask the running edge for its health; exit code 0 if healthy"
+    )
+    health.add_argument(
+        "--config", type=Path, required=True, help="the configuration of the running edge"
+    )
     health.set_defaults(run=_health)
     edge_given_up.add(actions)
     _add_discover(actions)
 
 
 def _add_discover(actions: Any) -> None:
-    discover = actions.add_parser("discover", help="find ONVIF cameras and draft a configuration")
+    discover = actions.add_parser(
+        "discover", help="find ONVIF cameras and write a draft configuration"
+    )
     discover.add_argument(
         "--interface", metavar="ADDRESS", help="this device's IPv4 address on the camera network"
     )
@@ -47,8 +53,10 @@ def _add_discover(actions: Any) -> None:
     )
     discover.add_argument("--username", help="user of the cameras")
     password = discover.add_mutually_exclusive_group()
-    password.add_argument("--password-env", metavar="NAME", help="variable of their password")
-    password.add_argument("--password-file", type=Path, help="file of their password")
+    password.add_argument(
+        "--password-env", metavar="NAME", help="environment variable with their password"
+    )
+    password.add_argument("--password-file", type=Path, help="file with their password")
     discover.add_argument("--site", default="acme/berlin", help="tenant/site, for the draft")
     discover.add_argument("--edge", default="edge-1", help="this device's name, for the draft")
     discover.add_argument(
@@ -63,14 +71,14 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0
     if not 0.1 <= seconds <= 60:
-        raise argparse.ArgumentTypeError("give 0.1 to 60 seconds")
+        raise argparse.ArgumentTypeError("must be 0.1 to 60 seconds")
     return seconds
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # Until the edge takes the signal itself. As a container's first process it has no default
-    # action: the edge would go on, and be killed once the container's patience ends.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the spool bears it anywhere
+    # Until the edge handles the signal itself. The first process of a container has no default
+    # action for it: without this, a stop would wait for its timeout and then kill the edge.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the spool survives a kill at any time
     from edge_bridge import logs  # noqa: PLC0415 - PyAV and OpenCV are slow to load
     from edge_bridge.edge import Edge  # noqa: PLC0415
 
@@ -111,7 +119,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     from edge_bridge.discovery.draft import Secrets, cameras  # noqa: PLC0415 - as above
 
     if arguments.out.exists():
-        raise ConfigError(f"{arguments.out} stands already: name another with --out.")
+        raise ConfigError(f"{arguments.out} already exists: choose another name with --out.")
     secrets = Secrets(
         arguments.username,
         arguments.password_env,
@@ -121,15 +129,16 @@ def _discover(arguments: argparse.Namespace) -> int:
     devices = asyncio.run(discover(wanted, _login(arguments)))
     if not devices:
         raise ConfigError(
-            "no ONVIF device answered: give --interface this device's address on the camera "
-            "network, switch ONVIF on in the cameras, or name them with --device."
+            "no ONVIF device answered. Set --interface to this device's address on the camera "
+            "network, enable ONVIF in the cameras, or name them with --device."
         )
     found = cameras(devices)
     print_table(devices, found)
     if not found:
-        raise ConfigError("no device told a stream: see the table; nothing was written.")
+        raise ConfigError("no device reports a stream: see the table. Nothing was written.")
     write_draft(arguments.out, found, arguments.site, arguments.edge, secrets)
-    print(f"{arguments.out} drafted (cameras: {len(found)}): mend its head, then check it.")
+    print(f"{arguments.out} written (cameras: {len(found)}).")
+    print("Correct the head of the file, then run `vigil edge check`.")
     return 0
 
 
@@ -137,7 +146,7 @@ def _login(arguments: argparse.Namespace) -> "Login | None":
     from edge_bridge.discovery.soap import Login  # noqa: PLC0415 - as above
 
     if bool(arguments.username) != bool(arguments.password_env or arguments.password_file):
-        raise ConfigError("give --username together with --password-env or --password-file.")
+        raise ConfigError("use --username together with --password-env or --password-file.")
     asked = CameraConfig(
         id="discover",
         url="rtsp://discover",

@@ -1,4 +1,4 @@
-"""`vigil edge given-up`: what footage this device lost, and why."""
+"""`vigil edge given-up`: which footage this device gave up, and why."""
 
 import argparse
 import json
@@ -18,8 +18,10 @@ from edge_bridge.spool.loss_rows import Loss, read_losses
 def add(actions: Any) -> None:
     """Add `edge given-up`."""
     given_up = actions.add_parser("given-up", help="list the footage that was given up, and why")
-    given_up.add_argument("--config", type=Path, required=True, help="the file that it runs with")
-    given_up.add_argument("--json", action="store_true", help="one JSON object a line")
+    given_up.add_argument(
+        "--config", type=Path, required=True, help="the configuration of the edge"
+    )
+    given_up.add_argument("--json", action="store_true", help="one JSON object per line")
     given_up.set_defaults(run=_run)
 
 
@@ -51,5 +53,5 @@ def _row(loss: Loss) -> list[str]:
 
 def _utc(ms: int) -> str:
     if is_provisional(ms):
-        return f"{ms / 1_000:.0f} s after the device's start"
+        return f"{ms / 1_000:.0f} s after the device started"
     return datetime.fromtimestamp(ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -206,7 +206,7 @@ async def test_the_command(
             await asyncio.to_thread(command.main, [*given, *password])
         assert ended.value.code == 0
         for wrong, says in (
-            ([*given, *password], "stands already"),
+            ([*given, *password], "already exists"),
             (given, "together"),
             (["edge", "discover", "--device", "x:y", "--out", "z"], "is no address"),
             (["edge", "discover", "--interface", "203.0.113.77", "--out", "z"], "camera network"),
