@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId, new_run_id
 from edge_bridge.spool.spool import Spool
-from harness.footage import told
+from harness.footage import fragment_event
 from harness.noise_footage import FPS, HEIGHT, WIDTH, Cut
 
 _TICKS_MS = 90
@@ -53,13 +53,13 @@ def fill(
 
 
 def id_of(event: FragmentArrived) -> FragmentId:
-    """Return which fragment an event tells of."""
+    """Return the fragment that an event is about."""
     return FragmentId(event.camera, event.run, event.seq)
 
 
 def _fragment(one: FragmentId, cut: Cut, start_ms: int, pts: int) -> tuple[FragmentArrived, bytes]:
     frames = max(cut.duration_ms * FPS // 1_000, 1)
-    return told(
+    return fragment_event(
         one,
         cut.data,
         start_ms=start_ms,

@@ -6,7 +6,7 @@
 
 All write segments of 4 s to the same disk. The edge hashes and syncs each fragment besides, and
 tries to reach a cloud that is not there; what it costs beyond the bare loop is its own. Lost frames
-are told by the fragments' own times: a run's frames have to fill its time at the clip's rate
+are found by the fragments' own times: a run's frames must fill its time at the clip's rate
 without a hole.
 """
 
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def say(line: str) -> None:
-    """Tell how it goes, beside the figures."""
+    """Print progress to standard error, apart from the figures."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -113,7 +113,7 @@ def _filmed(folder: Path, megabits: float) -> Path:
 def _edge(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
     data = DataFolder(folder)
     data.open(fresh=True)
-    nowhere = f"http://{HOST}:{Ports(data).take('nobody')}"
+    nowhere = f"http://{HOST}:{Ports(data).take('unused')}"
     config = {
         "site": SITE,
         "edge": "bench",

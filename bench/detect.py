@@ -176,10 +176,10 @@ class _Path:
         self._step = 0
         self._dropped = 0
         self._passed: list[int] = []
-        """Pictures of this turn that were not worth looking at."""
+        """Pictures of this turn that were not worth analysing."""
 
     def turn(self, seconds: float) -> _Turn:
-        """Show pictures of all cameras, as fast as they are looked at."""
+        """Show pictures of all cameras, as fast as they are analysed."""
         return _timed(lambda: self._show(time.perf_counter() + seconds))
 
     def close(self) -> int:
@@ -193,22 +193,22 @@ class _Path:
 
     def _show(self, until_s: float) -> int:
         pool, runner = self._worker.decode_pool, self._worker.runner
-        shown, looked = 0, 0
+        shown, analysed = 0, 0
         self._passed.clear()
         while time.perf_counter() < until_s:
             for camera in self._cameras:
                 pool.submit(camera, partial(self._see, camera, self._decoded()))
                 shown += 1
             self._step += 1
-        while looked < shown - len(self._passed):
+        while analysed < shown - len(self._passed):
             if (error := runner.error or pool.error) is not None:
                 raise error
             for counts in self._worker.take_outcomes().values():
                 self._dropped += counts.get("behind", 0)
                 shown -= counts.get("behind", 0)
-                looked += counts.get("looked", 0)
+                analysed += counts.get("looked", 0)
             time.sleep(0.0005)
-        return looked
+        return analysed
 
     def _see(self, camera: str, decoded: DecodedFrame) -> None:
         """Pass a picture to the camera's pipeline, in its thread, once the runner has room."""

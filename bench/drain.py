@@ -5,8 +5,8 @@
 
 Once for each order of uploads, live first and oldest first, with a spool and cameras of its own.
 The line is a proxy that carries so many bytes a second, all connections together; or (`--by limit`)
-the edge's own cap. When the last of the backlog stands in S3 the cameras go on for a while, and
-the edge is stopped. Then S3 is listed: all that the spool was given must stand there, byte for
+the edge's own cap. Once the last of the backlog is in S3 the cameras go on for a while, and
+the edge is stopped. Then S3 is listed: all that the spool was given must be there, byte for
 byte, and be noticed once the queue is read.
 """
 
@@ -31,7 +31,7 @@ from edge_bridge.config import EdgeConfig
 from edge_bridge.spool.spool import open_spool
 from edge_bridge.spool.thread import SpoolAccess, SpoolThread
 from harness import noise_footage as reel
-from harness.edge_cloud import Cloudlet, Standing, drained, need, said, standing
+from harness.edge_cloud import EdgeCloud, StoredRuns, differences, drained, need, stored_runs
 from harness.environment import environment, say
 from harness.fault_proxy import FaultProxy
 from harness.figures import spread
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         clip = folder / "clip.ts"
         reel.film(clip, seconds=CLIP_S, megabits=arguments.megabits)
-        with Cloudlet(folder / "cloud", say) as cloud, environment(cloud.env):
+        with EdgeCloud(folder / "cloud", say) as cloud, environment(cloud.env):
             found = {
                 order: asyncio.run(
                     _Drain(folder / order, dict(cloud.env), clip, arguments, order).run()
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Watch:
-    """What was seen of fragments, in memory: when the spool got them, when they stood in S3."""
+    """What was seen of fragments, in memory: when the spool got them, when they were in S3."""
 
     backlog: dict[FragmentId, FragmentArrived] = field(default_factory=dict)
     live: dict[FragmentId, FragmentArrived] = field(default_factory=dict)
@@ -177,18 +177,18 @@ class _Drain:
         for fault in faults[:_MANY]:
             say(f"{self._order} first: {fault}")
         while_, after = watch.waits()
-        # Oldest first, live footage comes after all of the backlog, not beside it.
-        beside = self._live_bytes_s if self._order == "live" else 0
+        # Oldest first, live footage comes after all of the backlog, not alongside it.
+        live_share = self._live_bytes_s if self._order == "live" else 0
         return {
             "backlog_fragments": len(watch.backlog),
             "backlog_bytes": size,
             "line_kbit": round(line_bytes_s * 8 / 1_000),
             "drained_s": round(drained_s, 1),
-            "line_alone_s": round(size / (line_bytes_s - beside), 1),
+            "line_alone_s": round(size / (line_bytes_s - live_share), 1),
             **_spread("live_ms_while_draining", while_),
             **_spread("live_ms_after", after),
             "in_s3": sum(len(of.fragments) for of in found.values()),
-            "said": len(faults),
+            "faults_found": len(faults),
             "clean": not faults,
         }
 
@@ -239,20 +239,20 @@ class _Drain:
 
     async def _until_drained(self, task: "asyncio.Task[None]", within_s: float) -> None:
         deadline_s = time.monotonic() + within_s
-        said_s = time.monotonic()
+        printed_s = time.monotonic()
         while not self._watch.drained_ms:
             if task.done():
                 task.result()
                 raise VigilError("the edge ended by itself.")
             if time.monotonic() > deadline_s:
                 raise VigilError(f"the backlog was not drained within {within_s:.0f} s.")
-            if time.monotonic() - said_s > 30:
-                said_s = time.monotonic()
+            if time.monotonic() - printed_s > 30:
+                printed_s = time.monotonic()
                 say(f"{self._order} first: {self._watch.left} fragments of the backlog are left")
             await asyncio.sleep(_LOOK_S)
 
-    async def _compare(self) -> tuple[list[str], Standing]:
-        """Return what is wrong, in words, and what stands in S3."""
+    async def _compare(self) -> tuple[list[str], StoredRuns]:
+        """Return what is wrong, in words, and what is in S3."""
         region = need(self._env, "AWS_DEFAULT_REGION")
         at_s3, at_sqs = (
             AwsEndpoint(region, need(self._env, f"VIGIL_{name}_ENDPOINT")) for name in ("S3", "SQS")
@@ -261,25 +261,25 @@ class _Drain:
             ObjectStore(at_s3, need(self._env, "VIGIL_S3_BUCKET")) as store,
             Queue(at_sqs, need(self._env, "VIGIL_SQS_QUEUE_URL")) as queue,
         ):
-            found = await standing(store, self._site)
+            found = await stored_runs(store, self._site)
             events = [one for one in await drained(queue) if one.key.startswith(self._site)]
         given = self._watch.backlog | self._watch.live
-        return [*said(events, found), *compare(given, found)], found
+        return [*differences(events, found), *compare(given, found)], found
 
 
-def compare(given: Mapping[FragmentId, FragmentArrived], found: Standing) -> list[str]:
-    """Compare what the spool was given with what stands in S3; return what differs, in words."""
-    stands = {
+def compare(given: Mapping[FragmentId, FragmentArrived], found: StoredRuns) -> list[str]:
+    """Compare what the spool was given with what is in S3; return what differs, in words."""
+    present = {
         FragmentId(camera, run, seq): event
         for (camera, run), of in found.items()
         for seq, event in of.fragments.items()
     }
-    faults = [f"lost: {one}" for one in given if one not in stands]
-    faults += [f"nobody recorded it: {one}" for one in stands if one not in given]
+    faults = [f"lost: {one}" for one in given if one not in present]
+    faults += [f"it was never recorded: {one}" for one in present if one not in given]
     faults += [
         f"other bytes stand in S3: {one}"
         for one, event in given.items()
-        if one in stands and stands[one].sha256 != event.sha256
+        if one in present and present[one].sha256 != event.sha256
     ]
     faults += [
         f"{of} gave up {run.end.given_up}"

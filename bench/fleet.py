@@ -1,12 +1,12 @@
 """How much of this machine a fleet of cameras costs: events only, at their real rate.
 
     --sites × --cameras-per-site cameras, each a fragment every 2 s, a detection batch a second and
-    a chunk a minute (which nobody joins: there are no bytes)
+    a chunk a minute (which is never joined: there are no bytes)
         └──► Kafka ──► assembler ──► chunk-due
                   └──► indexer ──► PostgreSQL
 
 The relay is benched apart. First the real rate for `--minutes`; then ever more until lag grows.
-What the feeder itself costs is told and not counted.
+What the feeder itself costs is printed and not counted.
 """
 
 import argparse
@@ -118,7 +118,7 @@ class Fleet:
         took_s = time.monotonic() - began_s
         for kind in KINDS:
             if workers.pid(f"{kind}-0") != pids[kind]:
-                raise VigilError(f"{kind} ended meanwhile:\n{workers.tail(f'{kind}-0')}")
+                raise VigilError(f"{kind} ended too early:\n{workers.tail(f'{kind}-0')}")
         hours = len(self._cameras) * took_s / 3600
         spent = {name: cpu_s(pid) - cpu[name] for name, pid in pids.items()}
         of_workers = sum(spent[kind] for kind in KINDS)

@@ -28,8 +28,8 @@ _SIZE = 1_003_920
 class Feeder:
     """Sends what the cameras would; each has its own place in the two seconds.
 
-    A window's chunk is announced some time in the minute after it, as joiners would do it: nobody
-    joins here. Fragments and detections are made from ones that are valid, by replacing what
+    A window's chunk is announced some time in the minute after it, as joiners would do it. Nothing
+    is joined here. Fragments and detections are made from ones that are valid, by replacing what
     differs.
     """
 

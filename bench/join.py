@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Reel:
+class JoinReel:
     """A run of a reel's fragments in the object server, and the same on disk."""
 
     due: ChunkDue
@@ -77,7 +77,7 @@ async def _measure(
     folder: Path, rates: Sequence[float], rounds: int, long_minutes: int
 ) -> dict[str, Any]:
     async with make_object_store(get_settings()) as store:
-        joiner = await _Joiner.start()
+        joiner = await _JoinerProcess.start()
         try:
             figures: dict[str, Any] = {"rounds": rounds, "idle_mib": joiner.idle_kib // 1024}
             for rate in rates:
@@ -104,7 +104,7 @@ def _filmed(folder: Path, rate: float) -> list[reel.Cut]:
 
 
 async def _rate(
-    store: ObjectStore, joiner: "_Joiner", folder: Path, cuts: list[reel.Cut], rounds: int
+    store: ObjectStore, joiner: "_JoinerProcess", folder: Path, cuts: list[reel.Cut], rounds: int
 ) -> dict[str, Any]:
     """Let all ways take turns, so that what else the machine does hits all of them."""
     speeds: dict[str, list[float]] = {}
@@ -143,7 +143,7 @@ async def _rate(
 
 async def _put(
     store: ObjectStore, folder: Path, cuts: Sequence[reel.Cut], *, times: int = 1
-) -> Reel:
+) -> JoinReel:
     """Put a reel, `times` over, as one run into the store and on disk."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     run = new_run_id(START_MS, random.randbytes(10))
@@ -180,10 +180,10 @@ async def _put(
         form=VideoForm(video_codec="h264", width=reel.WIDTH, height=reel.HEIGHT),
         fragments=refs,
     )
-    return Reel(due, files, whole.hexdigest(), size)
+    return JoinReel(due, files, whole.hexdigest(), size)
 
 
-async def _signed(store: ObjectStore, made: Reel) -> list[str]:
+async def _signed(store: ObjectStore, made: JoinReel) -> list[str]:
     due = made.due
     return [
         await store.presign(fragment_key(due.camera, due.run, each.seq), expires_s=SIGNED_FOR_S)
@@ -191,7 +191,7 @@ async def _signed(store: ObjectStore, made: Reel) -> list[str]:
     ]
 
 
-class _Joiner:
+class _JoinerProcess:
     """The child process that joins."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -199,7 +199,7 @@ class _Joiner:
         self.idle_kib = 0
 
     @classmethod
-    async def start(cls) -> "_Joiner":
+    async def start(cls) -> "_JoinerProcess":
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bench.join_process"),
             stdin=asyncio.subprocess.PIPE,
@@ -211,7 +211,7 @@ class _Joiner:
         started.idle_kib = (await started._read())["idle_kib"]
         return started
 
-    async def join(self, made: Reel) -> dict[str, Any]:
+    async def join(self, made: JoinReel) -> dict[str, Any]:
         """Let it join; returns what it cost. Raises VigilError where the bytes are wrong."""
         assert self._process.stdin is not None
         self._process.stdin.write(encode(made.due) + b"\n")
@@ -225,7 +225,7 @@ class _Joiner:
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), WITHIN_S)
         if not line:
-            raise VigilError("The joining process ended; what it said stands above.")
+            raise VigilError("The joining process ended; see its messages above.")
         found: dict[str, Any] = json.loads(line)
         return found
 
@@ -235,15 +235,15 @@ class _Joiner:
         await self._process.wait()
 
 
-def _cat(made: Reel) -> float | None:
+def _cat(made: JoinReel) -> float | None:
     return _timed(["cat", *map(str, made.files)], made)
 
 
-def _fetched(made: Reel, urls: list[str]) -> float | None:
+def _fetched(made: JoinReel, urls: list[str]) -> float | None:
     return _timed(["curl", "--silent", "--fail", *urls], made)
 
 
-def _ffmpeg(made: Reel, inputs: list[str]) -> float | None:
+def _ffmpeg(made: JoinReel, inputs: list[str]) -> float | None:
     """None where ffmpeg is not installed."""
     names = made.files[0].with_name("inputs.txt")
     names.write_text("".join(f"file '{each}'\n" for each in inputs))
@@ -253,7 +253,7 @@ def _ffmpeg(made: Reel, inputs: list[str]) -> float | None:
     return _timed(command, made, exact=False)
 
 
-def _timed(command: list[str], made: Reel, *, exact: bool = True) -> float | None:
+def _timed(command: list[str], made: JoinReel, *, exact: bool = True) -> float | None:
     """Return how long a command takes to write the chunk to a file; None: it is not installed."""
     target = made.files[0].with_name("chunk.ts")
     if shutil.which(command[0]) is None:

@@ -1,4 +1,4 @@
-"""The joiner in a process of its own, so that its CPU and memory can be told.
+"""The joiner in a process of its own, so that its CPU and memory can be measured.
 
 Reads `chunk-due` events, one JSON a line; joins each and prints what it cost, one JSON a line.
 """

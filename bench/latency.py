@@ -56,7 +56,7 @@ async def _run(cameras: int, minutes: float, data: Path | None) -> dict[str, Any
         try:
             while not ready.exists():
                 if demo.returncode is not None:
-                    raise VigilError("the demo ended before it was ready; see what it said above.")
+                    raise VigilError("the demo ended before it was ready; see its messages above.")
                 await asyncio.sleep(0.2)
             about = json.loads(ready.read_text())
             figures = await _measure(about, read_env(folder / "vigil.env"), minutes * 60)
@@ -68,7 +68,7 @@ async def _run(cameras: int, minutes: float, data: Path | None) -> dict[str, Any
 
 
 async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -> dict[str, Any]:
-    watch = _Watch(about)
+    watch = _LatencyWatch(about)
     consumer = AIOKafkaConsumer(
         FRAGMENT_ARRIVED.full_name,
         bootstrap_servers=env["VIGIL_KAFKA_BROKERS"],
@@ -95,7 +95,7 @@ async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -
     return spread("playable_ms", watch.playable()) | spread("detected_ms", watch.detected_ms)
 
 
-class _Watch:
+class _LatencyWatch:
     """When fragments were closed and when they were first seen playable (UTC, ms)."""
 
     def __init__(self, about: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class _Watch:
         ]
 
 
-async def _closings(consumer: AIOKafkaConsumer, watch: _Watch) -> None:
+async def _closings(consumer: AIOKafkaConsumer, watch: _LatencyWatch) -> None:
     async for message in consumer:
         try:
             event = parse(message.value)
@@ -123,7 +123,9 @@ async def _closings(consumer: AIOKafkaConsumer, watch: _Watch) -> None:
             watch.closed[event.run, event.seq] = event.closed_ms
 
 
-async def _playlists(session: aiohttp.ClientSession, base: str, camera: str, watch: _Watch) -> None:
+async def _playlists(
+    session: aiohttp.ClientSession, base: str, camera: str, watch: _LatencyWatch
+) -> None:
     while True:
         query = {"from": str(utc_ms() - 30_000), "live": "1"}
         async with session.get(f"{base}/playlist.m3u8", params=query) as answer:
@@ -135,7 +137,7 @@ async def _playlists(session: aiohttp.ClientSession, base: str, camera: str, wat
         await asyncio.sleep(ASK_EVERY_S)
 
 
-async def _detections(session: aiohttp.ClientSession, base: str, watch: _Watch) -> None:
+async def _detections(session: aiohttp.ClientSession, base: str, watch: _LatencyWatch) -> None:
     newest_ms = utc_ms()
     while True:
         query = {"from": str(newest_ms + 1), "to": str(utc_ms() + 1_000), "limit": "500"}

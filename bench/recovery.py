@@ -2,7 +2,7 @@
 
     kill -9 ──► process ──► answers ──► ready ──► first event ──► what waited is committed
        │           imports, Faust   joined, table recovered
-       └ started again at once, as a supervisor does; cameras go on at their pace meanwhile
+       └ started again at once, as a supervisor does; cameras go on at their pace
 
 Cases: 1 and 2 workers, few and many cameras of state, tables kept or deleted at the kill.
 """
@@ -96,7 +96,7 @@ class Kill:
     cpu_s: float = 0.0
     """CPU that the process had used by its first event: says more where others use the machine."""
     other_paused_s: float | None = None
-    """The other worker's longest time without an event, meanwhile."""
+    """The other worker's longest time without an event during this."""
 
 
 class Recovery:

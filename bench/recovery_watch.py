@@ -76,7 +76,7 @@ class Watched:
         self._task = asyncio.create_task(self._ask())
 
     async def stop(self) -> None:
-        """Ask no more; raises what went wrong."""
+        """Ask no more; raises the error that occurred."""
         assert self._task is not None
         self._task.cancel()
         with suppress(asyncio.CancelledError):

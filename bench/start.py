@@ -1,12 +1,12 @@
 """An edge starts while much waits in its spool: how long until it records, and in how much memory?
 
     spool with N fragments ──► vigil edge run ── its live camera's first fragment is kept
-                                            └─── the last of what was there has been looked at
+                                            └─── the last of the backlog has been read
 
-First with an empty spool, then with the backlog, then, where asked for, without the journal, which
-is made anew from the files then. The cloud is not there: nothing is sent. The waiting fragments are
-tiny files, which make a start read as many names and rows as large ones; what the journal's loss
-costs depends on their bytes, which are hashed.
+First with an empty spool, then with the backlog. On request also without the journal, which is then
+rebuilt from the files. The cloud is not there: nothing is sent. The fragments of the backlog are
+tiny files: a start reads as many names and rows as with large ones. The cost of a lost journal
+depends on their bytes, which are hashed.
 """
 
 import argparse
@@ -141,7 +141,7 @@ def _put(journal: Journal, root: Path, made: Iterator[tuple[FragmentArrived, byt
 
 
 def _started(folder: Path, spool: Path, clip: Path) -> dict[str, Any]:
-    """Start an edge over a spool; return what was seen until all is looked at."""
+    """Start an edge over a spool; return what was seen until all is read."""
     data = DataFolder(folder)
     data.open(fresh=True)
     port = Ports(data).take("edge")
@@ -152,7 +152,7 @@ def _started(folder: Path, spool: Path, clip: Path) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     most = 0
     try:
-        while "mended_s" not in seen or "kept_s" not in seen:
+        while "recovered_s" not in seen or "kept_s" not in seen:
             at_s = time.monotonic() - began_s
             if at_s > _WITHIN_S or (pid := program.process.pid) is None:
                 raise VigilError(f"the edge did not record:\n{program.process.tail(10)}")
@@ -162,9 +162,9 @@ def _started(folder: Path, spool: Path, clip: Path) -> dict[str, Any]:
                 seen["kept_s"] = round(at_s, 2)
                 seen["memory_mib_kept"] = round(most / (1 << 20), 1)
                 say(f"a live fragment is kept after {at_s:.2f} s")
-            if "mended_s" not in seen and _mended(port):
-                seen["mended_s"] = round(at_s, 2)
-                say(f"all that was there is looked at after {at_s:.2f} s")
+            if "recovered_s" not in seen and _recovered(port):
+                seen["recovered_s"] = round(at_s, 2)
+                say(f"all that was there is read after {at_s:.2f} s")
             time.sleep(_LOOK_S)
     finally:
         program.process.stop()
@@ -197,14 +197,14 @@ def _edge(data: DataFolder, spool: Path, clip: Path, port: int) -> Program:
 
 
 def _live_runs(spool: Path) -> set[str]:
-    """Return the runs of the live camera of which a fragment's file stands."""
+    """Return the runs of the live camera of which a fragment's file exists."""
     with suppress(OSError):
         return {path.parent.name for path in (spool / "fragments" / LIVE).glob("*/*.frag")}
     return set()
 
 
-def _mended(port: int) -> bool:
-    """Return whether the edge says that it has looked at all that was there."""
+def _recovered(port: int) -> bool:
+    """Return whether the edge reports that it has read all that was there."""
     with (
         suppress(URLError, OSError, ValueError),
         closing(urlopen(f"http://{HOST}:{port}/healthz", timeout=1)) as answer,

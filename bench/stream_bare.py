@@ -20,7 +20,7 @@ async def _run(brokers: str, topic: str, total: int) -> None:
                 for record in records:
                     parse(record.value)
                 if timed.count(len(records)):
-                    timed.tell()
+                    timed.report()
                     return
 
 

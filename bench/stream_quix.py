@@ -1,6 +1,6 @@
 """The Quix arm of `vigil bench stream`: the assembler's rule in Quix Streams, with its state.
 
-Runs in an environment of its own (bench/quix.txt), with this project's domain beside it. The state
+Runs in an environment of its own (bench/quix.txt), with this project's domain next to it. The state
 of a camera is what the assembler keeps: restored for each event, kept after it, RocksDB and a
 changelog below, at least once, a checkpoint a second.
 """
@@ -47,7 +47,7 @@ def _run(brokers: str, source: str, total: int, folder: Path) -> None:
     frame = app.dataframe(topic).apply(assemble, stateful=True, expand=True, metadata=True)
     frame.to_topic(due)
     app.run()
-    timed.tell()
+    timed.report()
 
 
 if __name__ == "__main__":

@@ -36,7 +36,10 @@ NO_SUFFIX = frozenset({"Makefile", "Dockerfile", ".dockerignore", ".gitignore", 
 SKIPPED = ("requirements/", "LICENSE", "web/dashboard/package-lock.json", "docs/public-names.txt")
 
 _NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+")
-_SENTENCE_END = re.compile(r"(?<=[.!?:;])[\s\"')*_`]+|\n\s*\n|\n\s*(?=[-*|+#>]|\d+\. )|\s\|\s")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?:;])[\s\"')*_`]+|\n\s*\n|\n\s*(?=[-*|+#>]|\d+\. )|\s\|\s| {3,}(?=\S)"
+)
+_SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|DECLARE)\b")
 _WORD = re.compile(r"[\w'./`<>{}=-]*[A-Za-z][\w'./`<>{}=-]*")
 
 
@@ -153,7 +156,7 @@ def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
     """Yield the docstrings and string literals of a module, with their lines; no code examples."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if len(node.value) > 80:
+            if len(node.value) > 80 and not _SQL.match(node.value):
                 yield node.lineno, _without_code(node.value)
         elif isinstance(node, ast.JoinedStr):
             yield (

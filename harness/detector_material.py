@@ -1,4 +1,4 @@
-"""What the detector bench looks at and with: a street of moving blocks, and a made-up model."""
+"""The detector bench's pictures and model: a street of moving blocks, and made-up weights."""
 
 import importlib
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _WIDTHS = (16, 32, 64, 64, 128)
 
 
 def street(width: int, height: int, pictures: int) -> Iterator[av.VideoFrame]:
-    """Yield pictures in yuv420p: a background that stands still, and blocks that cross it."""
+    """Yield pictures in yuv420p: a static background, and blocks that cross it."""
     dice = np.random.default_rng(2026)
     rough = dice.integers(40, 200, (height // 8, width // 8, 3)).astype(np.uint8)
     ground = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -19,7 +19,7 @@ from stores.objects import ObjectStore
 from stores.queue import MAX_BATCH, Queue
 
 
-class Cloudlet:
+class EdgeCloud:
     """The two services in a data folder; a context manager that stops them. Blocking."""
 
     def __init__(self, data: Path, report: Report) -> None:
@@ -66,24 +66,24 @@ class Cloudlet:
 
 
 @dataclass(slots=True)
-class StandingRun:
-    """What stands in S3 of one run."""
+class StoredRun:
+    """What S3 holds of one run."""
 
     fragments: dict[int, FragmentArrived] = field(default_factory=dict)
-    """As the objects' metadata tell them."""
+    """As the objects' metadata report them."""
     end: RunEnded | None = None
 
 
-Standing = dict[tuple[str, str], StandingRun]
-"""(camera, run) -> what stands of it."""
+StoredRuns = dict[tuple[str, str], StoredRun]
+"""(camera, run) -> what S3 holds of it."""
 
 
-async def standing(store: ObjectStore, site: str) -> Standing:
+async def stored_runs(store: ObjectStore, site: str) -> StoredRuns:
     """Return all that an edge of `site` has put into S3."""
-    found: Standing = {}
+    found: StoredRuns = {}
     async for info in store.list(f"fragments/{site}/"):
         parts = info.key.split("/")
-        run = found.setdefault(("/".join(parts[1:4]), parts[4]), StandingRun())
+        run = found.setdefault(("/".join(parts[1:4]), parts[4]), StoredRun())
         if (named := parse_fragment_key(info.key)) is not None:
             head = await store.head(info.key)
             run.fragments[named.seq] = FragmentArrived.from_metadata(dict(head.metadata))
@@ -104,11 +104,11 @@ async def drained(queue: Queue) -> list[AnyEvent]:
     return events
 
 
-def said(events: list[AnyEvent], standing_runs: Standing) -> list[str]:
-    """Compare notices and ends in the queue with what stands in S3; return what differs."""
+def differences(events: list[AnyEvent], stored: StoredRuns) -> list[str]:
+    """Compare notices and ends in the queue with what S3 holds; return what differs."""
     noticed = {(e.camera, e.run, e.seq) for e in events if isinstance(e, FragmentArrived)}
-    put = {(*of, seq) for of, run in standing_runs.items() for seq in run.fragments}
-    faults = [f"stands in S3, never noticed: {one}" for one in sorted(put - noticed)]
+    put = {(*of, seq) for of, run in stored.items() for seq in run.fragments}
+    faults = [f"is in S3, never announced: {one}" for one in sorted(put - noticed)]
     faults += [f"noticed, not in S3: {one}" for one in sorted(noticed - put)]
     ends: dict[tuple[str, str], RunEnded] = {}
     for event in events:
@@ -116,7 +116,7 @@ def said(events: list[AnyEvent], standing_runs: Standing) -> list[str]:
             of = (event.camera, event.run)
             if ends.setdefault(of, event) != event:
                 faults.append(f"two different ends of {of}")
-    for of, run in standing_runs.items():
+    for of, run in stored.items():
         if run.end is None:
             faults.append(f"no end of {of}")
         elif ends.get(of) != run.end:
@@ -127,5 +127,5 @@ def said(events: list[AnyEvent], standing_runs: Standing) -> list[str]:
 def need(env: Mapping[str, str], name: str) -> str:
     """Return a setting of the cloudlet."""
     if name not in env:
-        raise VigilError(f"the local services told no {name}.")
+        raise VigilError(f"the local services reported no {name}.")
     return env[name]

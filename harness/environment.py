@@ -17,11 +17,11 @@ SHORT_WINDOWS = {
     "VIGIL_LATE_MS": "1500",
     "VIGIL_TICK_MS": "1000",
 }
-"""Windows that close while a line is down or workers are: what comes later makes chunks anew."""
+"""Windows that close while a line or workers are down: what comes later revises chunks."""
 
 
 def say(line: str) -> None:
-    """Tell how it goes, beside the figures."""
+    """Print progress to standard error, apart from the figures."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -29,7 +29,7 @@ def say(line: str) -> None:
 def environment(env: Mapping[str, str]) -> Iterator[None]:
     """Until the end, have `env` in this process's environment, which `settings()` follows.
 
-    What is changed of it meanwhile is undone as well.
+    Changes that are made to it until then are undone as well.
     """
     before = dict(os.environ)
     try:
@@ -46,7 +46,7 @@ def environment(env: Mapping[str, str]) -> Iterator[None]:
 def services(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Run services in a folder; until the end the environment and `settings()` point at them.
 
-    `more` is added to the environment. What is changed of it meanwhile is undone as well.
+    `more` is added to the environment. Changes that are made to it until then are undone as well.
     """
     with Stack(folder, report=say) as stack, environment({**stack.env, **(more or {})}):
         yield stack

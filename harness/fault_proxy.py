@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a store or queue that can be told to fail.
+"""A TCP proxy in front of a store or queue that fails on command.
 
     workers ──► proxy ──► store    pass    bytes go through
                   │                error   each request is answered 500, then closed
@@ -37,7 +37,7 @@ _ANSWERS: dict[Fault, tuple[bytes, bytes]] = {
 }
 _DRAIN_S = 0.2
 _HEAD = 8_192
-"""Bytes of a request in which its headers stand."""
+"""Bytes of a request that hold its headers."""
 
 
 class FaultProxy:
@@ -96,7 +96,7 @@ class FaultProxy:
 
     def begin(self, fault: Fault, share: float) -> None:
         """Let `share` of the connections, old and new, suffer from now on."""
-        self._over.set()  # whoever suffers from an earlier fault is let go
+        self._over.set()  # connections that suffer from an earlier fault go on
         self._over = asyncio.Event()
         self._fault, self._share = fault, share
         self._busy_until_s = {True: 0.0, False: 0.0}
@@ -127,7 +127,7 @@ class FaultProxy:
         assert task is not None
         self._links.add(task)
         try:
-            await _Link(self, reader, writer).run(*self._target)
+            await _ProxiedConnection(self, reader, writer).run(*self._target)
         except asyncio.CancelledError:
             return  # cut, or the proxy ends
         finally:
@@ -135,14 +135,14 @@ class FaultProxy:
             writer.transport.abort()
 
     def draw(self) -> tuple[Fault, asyncio.Event]:
-        """Return what a connection suffers from now, and what tells that it is over."""
+        """Return the fault of a connection now, and the event that ends it."""
         share = 1.0 if self._fault == "flaky" else self._share
         hit = self._fault != "pass" and self.dice.random() < share
         self.hit += hit
         return (self._fault if hit else "pass"), self._over
 
 
-class _Link:
+class _ProxiedConnection:
     """One client's connection and ours to the store."""
 
     def __init__(

@@ -2,8 +2,8 @@
 
     | PAT | PMT | keyframe n | pictures n+1 … | a null packet: "camera run seq" |
 
-Encoding is the same for all cameras and kept; the null packet, which readers skip, makes the bytes
-of each fragment its own, so that a chunk with another camera's bytes is noticed.
+Encoding is the same for all cameras and is cached. Readers skip the null packet. It makes the bytes
+of each fragment its own: a chunk with another camera's bytes is noticed.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def film(
     camera: str, run: str, seq: int, *, start_ms: int, duration_ms: int
 ) -> tuple[FragmentArrived, bytes]:
     """Return a fragment's event and bytes, the same each time; `start_ms` is the fragment's."""
-    return told(
+    return fragment_event(
         FragmentId(camera, run, seq),
         encoded(seq, duration_ms),
         start_ms=start_ms,
@@ -76,7 +76,7 @@ def film(
     )
 
 
-def told(
+def fragment_event(
     one: FragmentId,
     pictures: bytes,
     *,

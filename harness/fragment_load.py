@@ -71,6 +71,6 @@ class Timed:
         events = self.done - self._warm_done
         return events / (self._end_s - self._warm_s), 1_000_000 * self._cpu_s / events
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Print the result for the bench that started this process."""
         print(json.dumps(self.result()), flush=True)

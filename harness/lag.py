@@ -43,7 +43,7 @@ async def ends(settings: Settings, specs: Iterable[TopicSpec]) -> Ends:
 async def lags(settings: Settings, until: Ends | None = None) -> dict[str, int]:
     """Return, by worker, how many offsets below `until` (default: the ends now) are uncommitted.
 
-    Ticks come all the time: only against ends that stood still can a lag stay at 0.
+    Ticks come all the time: a lag stays at 0 only against fixed ends.
     """
     if until is None:
         until = await ends(settings, {spec for specs in READS.values() for spec in specs})
@@ -79,7 +79,7 @@ async def of_group(settings: Settings, group: str, spec: TopicSpec) -> int:
 
 
 async def read(settings: Settings, spec: TopicSpec) -> AsyncIterator[bytes]:
-    """Yield the values of all messages that stand in a topic now, partition by partition."""
+    """Yield the values of all messages that are in a topic now, partition by partition."""
     until = await ends(settings, [spec])
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_brokers,

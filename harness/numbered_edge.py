@@ -23,8 +23,8 @@ from harness.footage import HEIGHT, WIDTH, drawn
 
 FPS = 10
 GOP = 10
-_LOOKED_AT = 5
-"""Of so many pictures one is looked at."""
+_ANALYSED_EVERY = 5
+"""One of so many pictures is analysed."""
 _OBJECT = FoundObject(label="number", score=1, box=(0, 0, 1, 1), track=None)
 
 
@@ -42,25 +42,25 @@ def write_clip(path: Path, frames: int, *, fps: int = FPS, gop: int = GOP) -> No
         out.mux(video.encode(None))
 
 
-class NumberedEyes(InferenceManager):
-    """Stands where local inference does: tells a detection for every fifth picture."""
+class NumberedInference(InferenceManager):
+    """Takes the place of local inference: reports a detection for every fifth picture."""
 
     def __init__(self, owner: SpoolThread) -> None:
         self._owner = owner
         self._seen: dict[str, int] = defaultdict(int)
         self.pending = False
-        self.told: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-        """(camera, run) -> PTS and UTC ms of what was told, in order."""
+        self.reported: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        """(camera, run) -> PTS and UTC ms of what was reported, in order."""
 
     @property
-    def feed(self) -> "NumberedEyes":
+    def feed(self) -> "NumberedInference":
         """What pictures are offered to."""
         return self
 
     @property
     def sampled_out(self) -> int:
-        """Pictures that were shown and not looked at: one of five is."""
-        return sum(self._seen.values()) - sum(map(len, self.told.values()))
+        """Pictures that were shown and not analysed: one of five is."""
+        return sum(self._seen.values()) - sum(map(len, self.reported.values()))
 
     @property
     def state(self) -> str:
@@ -68,7 +68,7 @@ class NumberedEyes(InferenceManager):
         return "bench"
 
     async def apply(self, config: EdgeConfig) -> None:
-        """Look at all cameras, as always."""
+        """Analyse all cameras, as always."""
 
     async def stop(self) -> None:
         """Nothing runs."""
@@ -77,39 +77,39 @@ class NumberedEyes(InferenceManager):
         """Take a picture."""
         camera, run = picture.camera, picture.run
         self._seen[camera] += 1
-        if self._seen[camera] % _LOOKED_AT:
+        if self._seen[camera] % _ANALYSED_EVERY:
             return True
         frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[_OBJECT])]
         event = Detection(camera=camera, run=run, model="bench", model_version="1", frames=frames)
-        self.told[camera, run].append((picture.pts, picture.at_ms))
+        self.reported[camera, run].append((picture.pts, picture.at_ms))
         self._owner.message(event.type, encode(event))
         return True
 
 
 class NumberedEdge(Edge):
-    """An edge whose inference is replaced by `NumberedEyes`."""
+    """An edge with `NumberedInference`."""
 
-    eyes: NumberedEyes
+    eyes: NumberedInference
 
     def __init__(
         self, config: EdgeConfig, on_spool: Callable[[SpoolThread], None] = lambda _: None
     ) -> None:
         """`on_spool` is called once, before anything is recorded."""
 
-        def make_inference(spool: SpoolThread, _: RecorderManager) -> NumberedEyes:
+        def make_inference(spool: SpoolThread, _: RecorderManager) -> NumberedInference:
             on_spool(spool)
-            self.eyes = NumberedEyes(spool)
+            self.eyes = NumberedInference(spool)
             return self.eyes
 
         super().__init__(config, partial(build_parts, make_inference=make_inference))
 
     @property
     def played(self) -> bool:
-        """Whether all clips have been played to their end, by RTSP: begin anew."""
-        anew = Counter(camera for camera, _ in self.eyes.told)
+        """Whether all clips have been played to their end, by RTSP: they then begin again."""
+        starts = Counter(camera for camera, _ in self.eyes.reported)
         statuses = self.parts.recorders.statuses
         return bool(statuses) and all(
-            status.state == "stopped" or anew[status.camera] > 1 for status in statuses
+            status.state == "stopped" or starts[status.camera] > 1 for status in statuses
         )
 
 

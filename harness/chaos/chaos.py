@@ -4,8 +4,8 @@
        └──► SQS ──► relay ──► Kafka ──► assemble ×2, heal, join ×2, index ×2 ──► PostgreSQL
        └──────(the rest)───────┘          killed, stalled        stopped and started
 
-At the end every fragment has to stand in exactly one current chunk, byte for byte, the catalog
-has to agree, and all lag has to be gone. docs/benchmarks.md says what was found.
+At the end every fragment must be in exactly one current chunk, byte for byte. The catalog must
+agree, and no lag may remain. docs/benchmarks.md says what was found.
 """
 
 import argparse
@@ -49,7 +49,7 @@ WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 SETTLE_S = 120
 WARM_WITHIN_S = 180
 GIVE_UP_AFTER = 5
-"""Times the allowed time that is waited all the same: late is told apart from lost."""
+"""How many times the allowed time it waits all the same: late and lost are different faults."""
 ASK_EVERY_S = 1.0
 
 
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.data is None and figures["clean"]:
         shutil.rmtree(folder, ignore_errors=True)
     elif not figures["clean"]:
-        say(f"NOT CLEAN. All data and logs stand in {folder}; again with --seed {seed}")
+        say(f"NOT CLEAN. All data and logs are in {folder}; again with --seed {seed}")
     return figures
 
 
@@ -170,7 +170,7 @@ class Chaos:
             await verdict.compared(catalog, store, runs, found)
             fsck = await settling.fsck()
             healed, dead = await settling.topics_say()
-        for line in found.said:
+        for line in found.messages:
             say(line)
         in_time = lag_zero_s is not None and lag_zero_s <= self._settle_s
         return self._figures(found, workers, entrance, breaker) | {
@@ -211,7 +211,7 @@ class Chaos:
             await asyncio.sleep(ASK_EVERY_S)
 
     async def _everything(self, workers: Workers, breaker: Breaker) -> None:
-        """Break for as long as told; return once everything runs again."""
+        """Break things for the given time; return once everything runs again."""
         began_s = time.monotonic()
         if self._deploy:
             await self._roll(workers)

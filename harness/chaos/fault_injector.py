@@ -50,9 +50,9 @@ class Breaker:
                 raise outcome
 
     async def _do(self, fault: Planned) -> None:
-        lock = self._busy[fault.whom]
+        lock = self._busy[fault.target]
         if lock.locked():
-            self._say(f"         {fault.whom} has not come back yet: left alone")
+            self._say(f"         {fault.target} has not come back yet: left alone")
             return
         async with lock:
             await self._do_now(fault)
@@ -61,22 +61,22 @@ class Breaker:
         self.done[fault.kind if fault.kind != "s3" else f"s3 {fault.how}"] += 1
         match fault.kind:
             case "kill":
-                wipe = self._wipe and fault.whom.startswith("assemble")
-                await self._workers.kill(fault.whom, wipe=wipe)
+                wipe = self._wipe and fault.target.startswith("assemble")
+                await self._workers.kill(fault.target, wipe=wipe)
                 await asyncio.sleep(fault.for_s)
-                await self._workers.start(fault.whom)
+                await self._workers.start(fault.target)
             case "stall":
-                if (pid := self._workers.pid(fault.whom)) is not None:
+                if (pid := self._workers.pid(fault.target)) is not None:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGSTOP)
                         await asyncio.sleep(fault.for_s)
                         os.kill(pid, signal.SIGCONT)
             case "stop":
-                process = self._stack.services[fault.whom].process
+                process = self._stack.services[fault.target].process
                 end = process.kill if fault.how == "SIGKILL" else process.stop
                 await asyncio.to_thread(end)
                 await asyncio.sleep(fault.for_s)
-                await asyncio.to_thread(self._stack.restart, fault.whom)
+                await asyncio.to_thread(self._stack.restart, fault.target)
             case "s3":
                 how = next(each for each in FAULTS if each == fault.how)
                 self._proxy.begin(how, 0.5 if fault.for_s > 8 else 1.0)

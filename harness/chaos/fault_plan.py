@@ -12,17 +12,17 @@ RECOVER_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One fault: what, of whom, from when, for how long; `how` tells its kind apart further."""
+    """One fault: what, of target, from when, for how long; `how` is a detail of its kind."""
 
     at_s: float
     kind: Kind
-    whom: str
+    target: str
     for_s: float
     how: str = ""
 
     def __str__(self) -> str:
         how = f" ({self.how})" if self.how else ""
-        return f"{self.at_s:6.1f} s {self.kind} {self.whom}{how} for {self.for_s:.1f} s"
+        return f"{self.at_s:6.1f} s {self.kind} {self.target}{how} for {self.for_s:.1f} s"
 
 
 def plan(
@@ -52,7 +52,7 @@ def plan(
         name = first.pop() if first else _draw(dice, kinds)
         kind, _ = kinds[name]
         fault = _fault(dice, at_s, name, kind, (longest_s, session_s))
-        group = "s3" if kind == "s3" else fault.whom
+        group = "s3" if kind == "s3" else fault.target
         if free_at.get(group, 0.0) <= at_s:
             planned.append(fault)
             free_at[group] = at_s + fault.for_s + 3
@@ -72,8 +72,8 @@ def _fault(
         case "kill":
             return Planned(at_s, kind, name, dice.choice((0.0, 0.0, 3 * dice.random())))
         case "stall":
-            whom = name.removeprefix("stall ")
-            return Planned(at_s, kind, whom, session_s + dice.uniform(1, 5))
+            target = name.removeprefix("stall ")
+            return Planned(at_s, kind, target, session_s + dice.uniform(1, 5))
         case "stop":
             how = dice.choice(("SIGKILL", "asked"))
             return Planned(at_s, kind, name, dice.uniform(5, longest_s), how)

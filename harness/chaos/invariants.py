@@ -17,7 +17,7 @@ from stores.catalog import Catalog
 from stores.objects import ObjectStore
 
 MANY = 12
-"""Faults told one by one; the rest is counted."""
+"""Faults listed one by one; the rest is counted."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Verdict:
     chunks: int = 0
     revisions: int = 0
     gaps: int = 0
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -45,9 +45,9 @@ class Verdict:
         )  # fmt: skip
 
     def say(self, what: str) -> None:
-        """Tell one fault."""
-        if len(self.said) < MANY:
-            self.said.append(what)
+        """Record one fault."""
+        if len(self.messages) < MANY:
+            self.messages.append(what)
 
 
 async def counted(catalog: Catalog, runs: Sequence[Run]) -> Verdict:
@@ -109,16 +109,14 @@ async def compared(
                 camera,
             )
         newest = await _newest(store, camera, verdict)
-        standing = {key: (each.revision, each.digest) for key, each in newest.items()}
+        stored = {key: (each.revision, each.digest) for key, each in newest.items()}
         indexed = {
             (row["run"], row["window_start_ms"]): (row["revision"], row["digest"]) for row in rows
         }
-        for key in sorted(set(standing) | set(indexed)):
-            if standing.get(key) != indexed.get(key):
+        for key in sorted(set(stored) | set(indexed)):
+            if stored.get(key) != indexed.get(key):
                 verdict.disagreeing += 1
-                verdict.say(
-                    f"{camera} {key}: S3 has {standing.get(key)}, catalog {indexed.get(key)}"
-                )
+                verdict.say(f"{camera} {key}: S3 has {stored.get(key)}, catalog {indexed.get(key)}")
         for number, row in enumerate(rows):
             run = by_id.get((camera, row["run"]))
             if run is None:

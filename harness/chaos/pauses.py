@@ -1,4 +1,4 @@
-"""The longest time for which any camera's stream stood still.
+"""The longest time without progress in any camera's stream.
 
 decided    between two of the assembler's table writes for one camera, on the broker's clock
 playable   for which the catalog knew of no newer footage of one camera

@@ -57,7 +57,7 @@ class Settling:
         return self.took_s
 
     async def counted(self, catalog: Catalog, runs: Sequence[Run]) -> verdict.Verdict:
-        """Ask until everything stands in chunks, or too long; return the last answer."""
+        """Ask until everything is in chunks, or until it takes too long; return the last answer."""
         while True:
             found = await verdict.counted(catalog, runs)
             if found.clean or self.took_s > self.give_up_s:
@@ -65,15 +65,15 @@ class Settling:
             await asyncio.sleep(ASK_EVERY_S)
 
     async def fsck(self) -> str:
-        """Let `vigil fsck --bytes` look too: `clean`, or the last thing it said."""
+        """Run `vigil fsck --bytes`, too: return `clean`, or its last line."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *vigil("fsck", "--bytes", "--json", "--margin", "1s")),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=project_root(),
         )
-        said, _ = await process.communicate()
-        lines = said.decode(errors="replace").splitlines()
+        output, _ = await process.communicate()
+        lines = output.decode(errors="replace").splitlines()
         if process.returncode == 0:
             return "clean"
         for line in lines[:MANY]:

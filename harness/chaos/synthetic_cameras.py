@@ -1,6 +1,6 @@
-"""Synthetic cameras: runs of tiny fragments that stand in S3, and what was said of them.
+"""Synthetic cameras: they put runs of tiny fragments into S3 and announce them.
 
-Each camera records run after run. What it PUT is remembered: it is what has to stand in chunks
+Each camera records run after run. What it PUT is remembered: all of it must be in chunks
 at the end. How its notices travel is up to its mischief:
 
     notice   0  1  2  3  4  5        as recorded
@@ -61,7 +61,7 @@ class Tally:
 
 @dataclass
 class Run:
-    """One run and the starts of its fragments that stand in S3."""
+    """One run and the starts of its fragments in S3."""
 
     camera: str
     run: str
@@ -76,7 +76,7 @@ class Run:
 
 @dataclass
 class SyntheticCamera:
-    """Records until it is told to stop; `pace_s` is the wall time of a fragment."""
+    """Records until it is stopped; `pace_s` is the wall time of a fragment."""
 
     camera: str
     dice: random.Random

@@ -202,7 +202,7 @@ class Round:
     async def _found(self) -> dict[str, float]:
         lines = self._log.read_text().splitlines()
         table = await self._table(self._changelog)
-        said = [
+        logs = [
             program.process.log.read_text(errors="replace") for program in self._programs.values()
         ]
         return {
@@ -210,7 +210,7 @@ class Round:
             "lost": CAMERAS * EACH - len(set(lines)),
             "holes": sum(holes for _, holes in table.values())
             + sum(EACH - following for following, _ in table.values()),
-            "jumps": sum(text.count("and went back") for text in said),
+            "jumps": sum(text.count("jumped from") for text in logs),
             "lag": await self._lag(),
             "twice": len(lines) - len(set(lines)),
             "resumed_s": max(self.resumed_s, default=0.0),

@@ -1,10 +1,10 @@
 """The process that the kill bench kills: an edge's cameras, spool and uploads, at a fast pace.
 
-    clip ──► recorder ──► spool ──► uploads, sender            tells its parent, step by step:
+    clip ──► recorder ──► spool ──► uploads, sender            reports to its parent, step by step:
       │         └ fragment of 5 pictures: `handed` before the spool gets it, `kept` once durable
       └ picture: `shown`; every fifth has a detection: `noted` once it is durable
 
-It runs until it is killed, or, told to drain, until nothing waits.
+It runs until it is killed, or, when it drains, until nothing waits.
 """
 
 import asyncio
@@ -69,13 +69,13 @@ class Orders:
     drain: bool = False
 
 
-def main(orders: Orders, tell: Connection) -> None:
+def main(orders: Orders, reports: Connection) -> None:
     """Run until killed or drained."""
     os.environ.update(orders.env)
-    asyncio.run(_run(orders, tell))
+    asyncio.run(_run(orders, reports))
 
 
-async def _run(orders: Orders, tell: Connection) -> None:
+async def _run(orders: Orders, reports: Connection) -> None:
     work, stored = Wakeup(), Wakeup()
 
     def changed() -> None:
@@ -114,7 +114,7 @@ async def _run(orders: Orders, tell: Connection) -> None:
                         task.result()
                 await asyncio.sleep(0.05)
         else:
-            _record(orders, owner, _Teller(tell))
+            _record(orders, owner, _Reporter(reports))
             await asyncio.gather(*tasks)
         for task in tasks:
             task.cancel()
@@ -123,7 +123,7 @@ async def _run(orders: Orders, tell: Connection) -> None:
 
 
 def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
-    """Let marks tell what goes on: the methods are what they were, with a mark around."""
+    """Set a mark around methods, so that marks show the phase of the work."""
     begin, put_once, send = spool.journal.transaction, store.put_once, queue.send
 
     @contextlib.contextmanager
@@ -151,20 +151,20 @@ def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
         setattr(of, name, method)
 
 
-class _Teller:
-    """Tells the parent, from any thread."""
+class _Reporter:
+    """Reports to the parent, from any thread."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
-    def tell(self, word: Word) -> None:
+    def report(self, word: Word) -> None:
         with self._lock:
             self._pipe.send(word)
 
 
-def _record(orders: Orders, owner: SpoolThread, teller: _Teller) -> None:
-    watched = _Watched(owner, teller, asyncio.get_running_loop())
+def _record(orders: Orders, owner: SpoolThread, reporter: _Reporter) -> None:
+    watched = _WatchedSpool(owner, reporter, asyncio.get_running_loop())
     for camera in orders.cameras:
         recording = RecordingContext(
             camera=camera,
@@ -196,16 +196,18 @@ class _Camera(ClipSource):
             raise CameraError("the camera hung up") from None
 
 
-class _Watched:
-    """Stands between the cameras' threads and the spool, and looks at pictures as inference does.
+class _WatchedSpool:
+    """Between the cameras' threads and the spool; it sees pictures as inference does.
 
     A camera waits until its fragment is durable, so that one fragment at most is being written.
     """
 
     def __init__(
-        self, owner: SpoolThread, teller: _Teller, loop: asyncio.AbstractEventLoop
+        self, owner: SpoolThread, reporter: _Reporter, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._owner, self._teller, self._loop = owner, teller, loop
+        self._owner = owner
+        self._reporter = reporter
+        self._loop = loop
         self._shown: dict[str, int] = {}
 
     def fragment(
@@ -213,7 +215,7 @@ class _Watched:
     ) -> None:
         """Have a fragment stored, and wait for that."""
         of = event.camera, event.run
-        self._teller.tell(("handed", *of, event.seq, event.sha256))
+        self._reporter.report(("handed", *of, event.seq, event.sha256))
         self._owner.fragment(event, data, started)
         self._then(("kept", *of, event.seq, "")).result()
 
@@ -226,7 +228,7 @@ class _Watched:
         number = self._shown.get(picture.run, 0)
         self._shown[picture.run] = number + 1
         of = picture.camera, picture.run
-        self._teller.tell(("shown", *of, number, ""))
+        self._reporter.report(("shown", *of, number, ""))
         if number % PICTURES == 0:
             frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[])]
             found = Detection(
@@ -237,10 +239,10 @@ class _Watched:
         return True
 
     def _then(self, word: Word) -> "Future[None]":
-        """Tell it once all that the spool was asked for before is durable."""
+        """Report it once all that the spool was asked for before is durable."""
 
         async def durable() -> None:
             await self._owner.call(lambda spool: spool.counts())
-            self._teller.tell(word)
+            self._reporter.report(word)
 
         return asyncio.run_coroutine_threadsafe(durable(), self._loop)

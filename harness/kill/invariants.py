@@ -1,7 +1,7 @@
-"""What must stand after the kills: picture by picture what the cameras showed, and no more.
+"""What must be stored after the kills: every picture that the cameras showed, and no more.
 
 shown    0 1 2 3 4 │ 5 6 7 8 9 │ 10 11 ✗
-kept     ──────────┘             0..4 must stand; of the rest a beginning may
+kept     ──────────┘             0..4 must be stored; of the rest a beginning may
 S3       0 1 2 3 4   5 6 7 8 9   each once, in order, byte for byte what was handed over
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from domain.events import AnyEvent, Detection
 from domain.seqs import SeqRanges
-from harness.edge_cloud import Standing, said
+from harness.edge_cloud import StoredRuns, differences
 from harness.kill.edge_process import PICTURES, Word
 
 Of = tuple[str, str]
@@ -23,8 +23,8 @@ the one after it."""
 
 
 @dataclass(slots=True)
-class Told:
-    """What the processes said before they died."""
+class Reported:
+    """What the processes reported before they died."""
 
     shown: dict[Of, int] = field(default_factory=dict)
     """How many pictures the camera showed."""
@@ -61,18 +61,18 @@ class Stored:
 
 
 def compare(
-    told: Told, found: Standing, events: Sequence[AnyEvent], stored: Mapping[Of, Stored]
+    reported: Reported, found: StoredRuns, events: Sequence[AnyEvent], stored: Mapping[Of, Stored]
 ) -> dict[str, Any]:
-    """Compare what was told with S3 and queue; `faults` says in words what is wrong."""
-    faults = said(list(events), found)
+    """Compare what was reported with S3 and queue; `faults` says in words what is wrong."""
+    faults = differences(list(events), found)
     lost = doubled = being_written = wrong = fragments_lost = 0
-    for of in sorted(set(told.shown) | set(told.handed) | set(stored)):
-        stands = stored.get(of, Stored([], {}))
-        handed = told.handed.get(of, {})
-        fragments_lost += len(set(range(told.kept.get(of, 0))) - set(stands.sha256))
-        wrong += sum(handed.get(seq) != sha256 for seq, sha256 in stands.sha256.items())
-        shown, sure = told.shown.get(of, 0), told.kept.get(of, 0) * PICTURES
-        times = Counter(stands.pictures)
+    for of in sorted(set(reported.shown) | set(reported.handed) | set(stored)):
+        present = stored.get(of, Stored([], {}))
+        handed = reported.handed.get(of, {})
+        fragments_lost += len(set(range(reported.kept.get(of, 0))) - set(present.sha256))
+        wrong += sum(handed.get(seq) != sha256 for seq, sha256 in present.sha256.items())
+        shown, sure = reported.shown.get(of, 0), reported.kept.get(of, 0) * PICTURES
+        times = Counter(present.pictures)
         reached = max(times, default=-1) + 1
         # A hole is a loss wherever it is; the end is one only where it was durable.
         lost += len(set(range(max(reached, min(sure, shown)))) - set(times))
@@ -82,13 +82,13 @@ def compare(
         being_written += tail
         if tail > BEING_WRITTEN:
             faults.append(f"{tail} pictures of {of} are gone, more than a fragment being written")
-        if not twice and list(stands.pictures) != sorted(stands.pictures):
+        if not twice and list(present.pictures) != sorted(present.pictures):
             faults.append(f"pictures of {of} are out of order")
     faults += [
         f"{count} {what}"
         for count, what in (
             (lost, "pictures are lost"),
-            (doubled, "pictures stand twice, or were never shown"),
+            (doubled, "pictures are stored twice, or were never shown"),
             (fragments_lost, "fragments that were durable are not in S3"),
             (wrong, "fragments have other bytes than were handed over"),
         )
@@ -96,19 +96,19 @@ def compare(
     ]
     faults += _ends(found)
     seen = [(e.camera, e.run, e.frames[0].pts) for e in events if isinstance(e, Detection)]
-    wanted = {(*of, pts) for of, noted in told.noted.items() for pts in noted}
+    wanted = {(*of, pts) for of, noted in reported.noted.items() for pts in noted}
     missing = len(wanted - set(seen))
     if missing:
         faults.append(f"{missing} detections are lost")
-    if not told.kept or not wanted:
+    if not reported.kept or not wanted:
         faults.append("nothing was recorded: the processes did not live long enough")
     return {
         "runs": len(found),
         "fragments": sum(len(run.fragments) for run in found.values()),
-        "kept": sum(told.kept.values()),
+        "kept": sum(reported.kept.values()),
         "lost": fragments_lost,
         "wrong_bytes": wrong,
-        "frames_shown": sum(told.shown.values()),
+        "frames_shown": sum(reported.shown.values()),
         "frames": sum(len(of.pictures) for of in stored.values()),
         "frames_lost": lost,
         "frames_doubled": doubled,
@@ -120,7 +120,7 @@ def compare(
     }
 
 
-def _ends(found: Standing) -> list[str]:
+def _ends(found: StoredRuns) -> list[str]:
     faults = []
     for of, run in found.items():
         seqs = SeqRanges.of(run.fragments)

@@ -1,12 +1,12 @@
 """kill -9 of the edge's cameras, spool and uploads, again and again, at random moments.
 
     process   shown 0..4 ─ kept ─ shown 5..9 ─ kept ─ shown 10, 11 ✗    killed, started again, …
-    S3        pictures 0..9 must stand, each once; what was being written may
+    S3        pictures 0..9 must be stored, each once; what was being written may
 
-A process records for a second at most, and some are killed before that, so that the start, which
-mends what the last one left, is hit as well. Half of the kills come at any moment, half when a
-phase of the work goes on: each in turn. At the end one process drains the spool, and every picture
-in S3 is compared with what the cameras showed.
+A process records for a second at most. Some are killed before that: the start, which repairs what
+the last one left, is hit, too. Half of the kills come at any moment, half during a phase of the
+work, each in turn. At the end one process drains the spool. Every picture in S3 is compared with
+what the cameras showed.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from typing import Any
 from domain.errors import VigilError
 from domain.events import AnyEvent
 from domain.identity import fragment_key
-from harness.edge_cloud import Cloudlet, Standing, drained, standing
+from harness.edge_cloud import EdgeCloud, StoredRuns, drained, stored_runs
 from harness.environment import environment, say
 from harness.footage import numbers
 from harness.kill.edge_process import CLIP_PICTURES, FPS, PICTURES, Orders, main
-from harness.kill.invariants import Of, Stored, Told, compare
+from harness.kill.invariants import Of, Reported, Stored, compare
 from harness.kill.marks import PHASES, Marks, Phase
 from harness.numbered_edge import write_clip
 from stores.aws import AwsEndpoint
@@ -45,7 +45,7 @@ _START_S = 60.0
 """A process has kept a fragment within this, or is killed all the same."""
 _AIM_S = 1.0
 _LOOK_S = 0.001
-"""How often it is looked at what a process does."""
+"""How often the phase of a process is read, in seconds."""
 _DRAIN_S = 600
 _MANY = 12
 _EACH_IS_HIT = 50
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     with (
         tempfile.TemporaryDirectory(prefix="vigil-kill-") as scratch,
-        Cloudlet(Path(scratch) / "data", say) as cloud,
+        EdgeCloud(Path(scratch) / "data", say) as cloud,
     ):
         env = dict(cloud.env)
         return killed(
@@ -82,24 +82,24 @@ def killed(
     clip = folder / "clip.mp4"
     write_clip(clip, CLIP_PICTURES, fps=FPS, gop=PICTURES)
     orders = Orders(folder / "spool", folder / "marks", clip, names, env)
-    told = Told()
+    reported = Reported()
     began_s = time.monotonic()
     starting = 0
     during: dict[str, int] = dict.fromkeys((*PHASES, "none"), 0)
     with Marks(orders.marks) as marks:
         for number in range(kills):
-            recorded, going_on = _one_life(orders, told, marks, a_life(number, dice))
+            recorded, going_on = _one_life(orders, reported, marks, a_life(number, dice))
             starting += not recorded
             for phase in going_on:
                 during[phase] += 1
             during["none"] += not going_on
             if number % 20 == 19:
-                say(f"{number + 1} kills, {sum(told.kept.values())} fragments kept")
+                say(f"{number + 1} kills, {sum(reported.kept.values())} fragments kept")
     killing_s = time.monotonic() - began_s
     _drain(replace(orders, drain=True))
     with environment(env):
         found, events = asyncio.run(_collect(env, site))
-        verdict = compare(told, found, events, asyncio.run(_read(env, found)))
+        verdict = compare(reported, found, events, asyncio.run(_read(env, found)))
     faults = verdict.pop("faults")
     if kills >= _EACH_IS_HIT:
         faults += [f"no kill came during: {phase}" for phase in PHASES if not during[phase]]
@@ -113,7 +113,7 @@ def killed(
         "cameras": cameras,
         "killing_s": round(killing_s, 1),
         **verdict,
-        "said": len(faults),
+        "faults_found": len(faults),
         "clean": not faults,
     }
 
@@ -141,23 +141,25 @@ def a_life(number: int, dice: random.Random) -> Life:
     return Life(recording=not starting, for_s=dice.uniform(*_LIFE_S), aim=aim)
 
 
-def _one_life(orders: Orders, told: Told, marks: Marks, how: Life) -> tuple[bool, list[Phase]]:
-    """Start a process, let it live, kill it; return whether it recorded, and what went on then."""
+def _one_life(
+    orders: Orders, reported: Reported, marks: Marks, how: Life
+) -> tuple[bool, list[Phase]]:
+    """Start a process, let it live, kill it; return whether it recorded, and its phases then."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     process = _context().Process(target=main, args=(orders, theirs))
     process.start()
     theirs.close()
-    before = sum(told.kept.values())
+    before = sum(reported.kept.values())
 
     def recorded() -> bool:
-        return sum(told.kept.values()) > before
+        return sum(reported.kept.values()) > before
 
-    def live(until: Callable[[], bool], within_s: float, look_s: float = 0.05) -> None:
+    def live(until: Callable[[], bool], within_s: float, poll_s: float = 0.05) -> None:
         deadline_s = time.monotonic() + within_s
         while not until() and (left_s := deadline_s - time.monotonic()) > 0:
             if not process.is_alive():
                 raise VigilError(f"the spool's process ended by itself ({process.exitcode}).")
-            _hear(ours, told, min(left_s, look_s))
+            _hear(ours, reported, min(left_s, poll_s))
 
     if how.recording:
         live(recorded, _START_S)
@@ -168,18 +170,18 @@ def _one_life(orders: Orders, told: Told, marks: Marks, how: Life) -> tuple[bool
     process.join()
     going_on = marks.going_on()
     marks.clear()
-    while _hear(ours, told, 0):
+    while _hear(ours, reported, 0):
         pass
     ours.close()
     return recorded(), going_on
 
 
-def _hear(ours: Connection, told: Told, within_s: float) -> bool:
+def _hear(ours: Connection, reported: Reported, within_s: float) -> bool:
     """Take a message; False: there is none."""
     try:
         if not ours.poll(within_s):
             return False
-        told.hear(ours.recv())
+        reported.hear(ours.recv())
     except (EOFError, OSError, pickle.UnpicklingError):  # it died in the middle of a word
         time.sleep(min(within_s, 0.01))
         return False
@@ -204,18 +206,18 @@ def _context() -> "multiprocessing.context.ForkServerContext":
     return context
 
 
-async def _collect(env: dict[str, str], site: str) -> tuple[Standing, list[AnyEvent]]:
+async def _collect(env: dict[str, str], site: str) -> tuple[StoredRuns, list[AnyEvent]]:
     region = env["AWS_DEFAULT_REGION"]
     async with (
         ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"]) as store,
         Queue(AwsEndpoint(region, env["VIGIL_SQS_ENDPOINT"]), env["VIGIL_SQS_QUEUE_URL"]) as queue,
     ):
         events = [one for one in await drained(queue) if one.key.startswith(site + "/")]
-        return await standing(store, site), events
+        return await stored_runs(store, site), events
 
 
-async def _read(env: Mapping[str, str], found: Standing) -> dict[Of, Stored]:
-    """Read and decode all that stands in S3."""
+async def _read(env: Mapping[str, str], found: StoredRuns) -> dict[Of, Stored]:
+    """Read and decode all that is in S3."""
     endpoint = AwsEndpoint(env["AWS_DEFAULT_REGION"], env["VIGIL_S3_ENDPOINT"])
     stored = {}
     async with ObjectStore(endpoint, env["VIGIL_S3_BUCKET"]) as store:

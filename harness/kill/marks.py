@@ -13,7 +13,7 @@ from typing import Literal, ParamSpec, Self, TypeVar
 
 Phase = Literal["mending", "fragment", "journal", "upload", "send"]
 PHASES: tuple[Phase, ...] = ("mending", "fragment", "journal", "upload", "send")
-"""Opening the spool and mending what the last kill left; a fragment's file; a transaction of the
+"""Opening the spool and repairing what the last kill left; a fragment's file; a transaction of the
 journal; a PUT to S3; a batch of messages on its way to SQS."""
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Marks:
     """One byte for each phase: how many times it is going on."""
 
     def __init__(self, path: Path) -> None:
-        """Map the file; it is made where it does not stand."""
+        """Map the file; it is made where it does not exist."""
         if not path.exists():
             path.write_bytes(bytes(len(PHASES)))
         with path.open("r+b") as file:

@@ -13,11 +13,11 @@ from harness import lag
 from harness.chaos import invariants as verdict
 from harness.chaos.quiesce import Settling
 from harness.chaos.synthetic_cameras import Run
-from harness.edge_cloud import Standing, said, standing
+from harness.edge_cloud import StoredRuns, differences, stored_runs
 from harness.outage.cloud import OutageCloud
 from harness.outage.invariants import (
     Api,
-    Told,
+    Reported,
     count_answered,
     count_frames,
     count_underway,
@@ -41,12 +41,12 @@ class Afterwards:
 
     cloud: OutageCloud
     site: str
-    told: Told
+    reported: Reported
     began_ms: int
     say: Callable[[str], None]
 
-    async def ask(self, frames: int, *, from_zero: bool) -> tuple[dict[str, Any], Standing]:
-        """Return what was found, faults in words among it, and what stands in S3.
+    async def ask(self, frames: int, *, from_zero: bool) -> tuple[dict[str, Any], StoredRuns]:
+        """Return what was found, with faults in words, and what is in S3.
 
         frames, from_zero: as `count_frames` takes them.
         """
@@ -61,7 +61,7 @@ class Afterwards:
             aiohttp.ClientSession(headers=headers) as session,
         ):
             api = Api(session, self.cloud.url, *stretch)
-            found = await standing(store, self.site)
+            found = await stored_runs(store, self.site)
             held = await self._settled(catalog, queue, api, found)
             settled_s = time.monotonic() - ended_s
             self.say(f"settled {settled_s:.1f} s after the spool was drained")
@@ -78,26 +78,28 @@ class Afterwards:
             "runs": len(found), "chunks": held.chunks, "revisions": held.revisions,
             "gaps": len(gaps),
             "fragments": sum(len(run.fragments) for run in found.values()),
-            **count_answered(answered, self.told), **count_underway(sent, self.told),
+            **count_answered(answered, self.reported), **count_underway(sent, self.reported),
             "given_up": sum(len(run.end.given_up) for run in found.values() if run.end),
             "settled_s": round(settled_s, 1),
             "workers_ended_by_themselves": self.cloud.workers.ended_by_themselves,
             "fsck": fsck,
         }  # fmt: skip
-        return figures | {"faults": [*said(sent, found), *held.said, *gaps, *wrong(figures)]}, found
+        return figures | {
+            "faults": [*differences(sent, found), *held.messages, *gaps, *wrong(figures)]
+        }, found
 
     async def _settled(
-        self, catalog: Catalog, queue: Queue, api: Api, found: Standing
+        self, catalog: Catalog, queue: Queue, api: Api, found: StoredRuns
     ) -> verdict.Verdict:
-        """Wait until all stands in chunks and all detections are answered, or too long."""
+        """Wait until all is in chunks and all detections are answered, at most _GIVE_UP_S."""
         runs = [Run(camera, run, 0, set(of.fragments)) for (camera, run), of in found.items()]
         deadline_s = time.monotonic() + _GIVE_UP_S
         while True:
             held = await verdict.counted(catalog, runs)
             answered = {camera: await api.detections(camera) for camera in {r.camera for r in runs}}
-            missing = count_answered(answered, self.told)["detections_lost"]
+            missing = count_answered(answered, self.reported)["detections_lost"]
             left = await queue.message_count()
-            # A manifest may tell of a gap that late fragments of the window before have filled.
+            # A manifest may list a gap that late fragments of the window before have filled.
             loose = held.lost + held.doubled + held.unknown + held.waiting
             if not (loose or missing or left) or time.monotonic() > deadline_s:
                 return held
@@ -116,7 +118,7 @@ class Afterwards:
         ]
 
     async def _in_fragments(
-        self, store: ObjectStore, found: Standing, frames: int, *, from_zero: bool
+        self, store: ObjectStore, found: StoredRuns, frames: int, *, from_zero: bool
     ) -> dict[str, int]:
         shown = await in_fragments(store, found)
         counted = count_frames(shown, frames, from_zero=from_zero)

@@ -51,7 +51,7 @@ def open_stack(folder: Path, say: Callable[[str], None]) -> Stack:
 class OutageCloud:
     """The workers and the API over a stack that runs. An async context manager.
 
-    The stack's settings and SHORT_WINDOWS have to stand in the environment.
+    The stack's settings and SHORT_WINDOWS must be in the environment.
     """
 
     def __init__(self, stack: Stack, folder: Path, cameras: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ class Failing:
                 self.cut_end_ms = utc_ms()
 
     def unfelt(self) -> list[str]:
-        """Return in words which faults nobody felt."""
+        """Return in words which faults had no effect."""
         return [
             f"{fault} never hit the way to {where}"
             for fault, hits in self.hit.items()

@@ -1,7 +1,7 @@
 """What must hold after the outage: every picture once and in order, every detection answered.
 
 pictures     in the chunks, as the API hands them out, and in the fragments in S3
-detections   told to the outbox ──► the detection topic ──► what the API answers
+detections   put into the outbox ──► the detection topic ──► what the API answers
 """
 
 import asyncio
@@ -14,11 +14,11 @@ import aiohttp
 
 from domain.errors import VigilError
 from domain.events import AnyEvent, Detection
-from harness.edge_cloud import Standing
+from harness.edge_cloud import StoredRuns
 from harness.footage import numbers
 from stores.objects import ObjectStore
 
-Told = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
+Reported = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
 """(camera, run) -> (PTS, UTC ms) of the detections given to the outbox, in order."""
 Seen = tuple[str, int, int]
 """Run, PTS, UTC ms of a detection that was answered."""
@@ -81,7 +81,7 @@ class Api:
             return body
 
 
-async def in_fragments(store: ObjectStore, found: Standing) -> dict[str, list[list[int]]]:
+async def in_fragments(store: ObjectStore, found: StoredRuns) -> dict[str, list[list[int]]]:
     """Return the numbers of the pictures in S3: camera -> run, in order of time -> numbers."""
     shown: dict[str, list[list[int]]] = {}
     for (camera, run), of in sorted(found.items()):
@@ -98,7 +98,7 @@ def count_frames(
     shown: Mapping[str, list[list[int]]], frames: int, *, from_zero: bool
 ) -> dict[str, int]:
     """Compare the pictures' numbers with 0..frames-1; served by RTSP, with what the first run
-    began with, for each new connection plays anew.
+    began with, because each new connection plays from the start.
     """
     total = lost = doubled = disordered = 0
     for runs in shown.values():
@@ -116,8 +116,8 @@ def count_frames(
     }  # fmt: skip
 
 
-def count_underway(events: Sequence[AnyEvent], told: Told) -> dict[str, int]:
-    """Compare detections in their topic with what was told to the outbox.
+def count_underway(events: Sequence[AnyEvent], reported: Reported) -> dict[str, int]:
+    """Compare detections in their topic with what was put into the outbox.
 
     They may come twice and out of order: who asks for them must not notice.
     """
@@ -126,8 +126,8 @@ def count_underway(events: Sequence[AnyEvent], told: Told) -> dict[str, int]:
         if isinstance(event, Detection):
             arrived.setdefault((event.camera, event.run), []).append(event.frames[0].pts)
     lost = again = disordered = 0
-    for of in set(arrived) | set(told):
-        here, wanted = arrived.get(of, []), {pts for pts, _ in told.get(of, [])}
+    for of in set(arrived) | set(reported):
+        here, wanted = arrived.get(of, []), {pts for pts, _ in reported.get(of, [])}
         first = list(dict.fromkeys(here))
         lost += len(wanted - set(here))
         again += len(here) - len(first)
@@ -138,13 +138,13 @@ def count_underway(events: Sequence[AnyEvent], told: Told) -> dict[str, int]:
     }  # fmt: skip
 
 
-def count_answered(answered: Mapping[str, Sequence[Seen]], told: Told) -> dict[str, int]:
-    """Compare the detections that the API answers, by camera, with what was told to the outbox.
+def count_answered(answered: Mapping[str, Sequence[Seen]], reported: Reported) -> dict[str, int]:
+    """Compare the detections that the API answers, by camera, with what was put into the outbox.
 
-    A detection whose time differs from what was told is both lost and unknown.
+    A detection whose time differs from what was reported is both lost and unknown.
     """
     wanted: dict[str, set[Seen]] = {camera: set() for camera in answered}
-    for (camera, run), of in told.items():
+    for (camera, run), of in reported.items():
         wanted.setdefault(camera, set()).update((run, pts, at_ms) for pts, at_ms in of)
     lost = unknown = doubled = disordered = 0
     for camera, of_camera in wanted.items():
@@ -155,7 +155,7 @@ def count_answered(answered: Mapping[str, Sequence[Seen]], told: Told) -> dict[s
         doubled += sum(count - 1 for count in times.values())
         disordered += sum(one[2] > other[2] for one, other in pairwise(here))
     return {
-        "detections": sum(map(len, told.values())),
+        "detections": sum(map(len, reported.values())),
         "detections_answered": sum(map(len, answered.values())),
         "detections_lost": lost, "detections_doubled": doubled, "detections_unknown": unknown,
         "detections_out_of_order": disordered,

@@ -3,11 +3,11 @@
     calm ─ cut ─ calm ─ flaky ─ calm ─ slow ─ … ─ expired          cameras play on all the while
            └ nothing gets through, 5 min by default
 
-Cameras play numbered clips once; S3 and SQS stand behind proxies that are told to fail, and behind
-those the workers and the API of the cloud. At the end the spool drains, and the API is asked: the
-pictures of its chunks have each number once, in order; its detections are those that were told to
+Cameras play numbered clips once. S3 and SQS are behind proxies that fail on command; behind those
+are the workers and the API of the cloud. At the end the spool drains, and the API is asked. The
+pictures of its chunks have each number once, in order. Its detections are those that were put into
 the outbox, each once, in order of time. The credentials that expire last stay expired: only new
-ones, read from their file, get through.
+ones, read from their file, are accepted.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from domain.identity import fragment_key
 from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from harness import noise_footage as reel
-from harness.edge_cloud import Standing, need
+from harness.edge_cloud import StoredRuns, need
 from harness.environment import SHORT_WINDOWS, environment, say
 from harness.fault_proxy import EXPIRED_KEY, FaultProxy
 from harness.figures import spread
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     each_s = (seconds - arguments.cut_s - 2 * CALM_S) / len(OTHERS)
     if each_s < 5 or seconds * FPS > 65_536:
         raise VigilError(
-            "--minutes must leave 5 s for each fault beside the cut, and be below 109."
+            "--minutes must leave 5 s for each fault besides the cut, and be below 109."
         )
     folder = (arguments.data or Path(tempfile.mkdtemp(prefix="vigil-outage-"))).resolve()
     cameras = [f"cam-{at}" for at in range(arguments.cameras)]
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             site.suffer(cloud, seconds, arguments.cut_s, each_s, rtsp=arguments.rtsp)
         )
     if not found["clean"]:
-        say(f"NOT CLEAN. All data and logs stand in {folder}; again with --seed {seed}")
+        say(f"NOT CLEAN. All data and logs are in {folder}; again with --seed {seed}")
     elif arguments.data is None:
         shutil.rmtree(folder, ignore_errors=True)
     return {
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Watched:
+class _EdgeWatch:
     """What was seen while it ran."""
 
     began_ms: int = 0
@@ -107,7 +107,7 @@ class _Site:
     ) -> None:
         self._folder, self._env, self._cameras, self._dice = folder, env, cameras, dice
         self._credentials = folder / "credentials"
-        self._watched = _Watched()
+        self._watched = _EdgeWatch()
 
     async def suffer(
         self, cloud: OutageCloud, seconds: float, cut_s: float, each_s: float, *, rtsp: bool
@@ -231,7 +231,7 @@ class _Site:
         self, edge: NumberedEdge, failing: Failing, cloud: OutageCloud, frames: int, *, rtsp: bool
     ) -> dict[str, Any]:
         watched = self._watched
-        after = Afterwards(cloud, SITE, edge.eyes.told, watched.began_ms, say)
+        after = Afterwards(cloud, SITE, edge.eyes.reported, watched.began_ms, say)
         figures, found = await after.ask(frames, from_zero=not rtsp)
         async with make_object_store(Settings()) as store:
             between_ms = failing.cut_end_ms, watched.drained_ms
@@ -254,8 +254,10 @@ class _Site:
         }
 
 
-async def _live_lags(store: ObjectStore, found: Standing, from_ms: int, to_ms: int) -> list[float]:
-    """Return closed -> in S3, ms, of what was closed in a stretch. S3 tells whole seconds."""
+async def _live_lags(
+    store: ObjectStore, found: StoredRuns, from_ms: int, to_ms: int
+) -> list[float]:
+    """Return closed -> in S3, ms, of what was closed in a stretch. S3 reports whole seconds."""
     closed = {
         fragment_key(camera, run, seq): event.closed_ms
         for (camera, run), of in found.items()

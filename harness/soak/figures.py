@@ -10,7 +10,7 @@ from harness.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class UsageSample:
     """What the edge used at one time."""
 
     at_s: float
@@ -21,29 +21,31 @@ class Look:
     children: frozenset[int]
 
 
-def figures(looks: Sequence[Look]) -> dict[str, Any]:
-    """Return what a series of looks comes to; raises VigilError where it is too short."""
-    if len(looks) < 8:
+def figures(samples: Sequence[UsageSample]) -> dict[str, Any]:
+    """Return what a series of samples comes to; raises VigilError where it is too short."""
+    if len(samples) < 8:
         raise VigilError("Too short to say anything: give it more minutes.")
-    seconds = looks[-1].at_s - looks[0].at_s
-    used_s = [look.edge.cpu_s + look.inference.cpu_s for look in (looks[0], looks[-1])]
+    seconds = samples[-1].at_s - samples[0].at_s
+    used_s = [sample.edge.cpu_s + sample.inference.cpu_s for sample in (samples[0], samples[-1])]
     return {
-        "edge": _course(looks, lambda look: look.edge),
-        "inference": _course(looks, lambda look: look.inference),
-        "inference_processes": len(frozenset().union(*(look.children for look in looks))),
+        "edge": _course(samples, lambda sample: sample.edge),
+        "inference": _course(samples, lambda sample: sample.inference),
+        "inference_processes": len(frozenset().union(*(sample.children for sample in samples))),
         "cpu_cores": round((used_s[1] - used_s[0]) / max(seconds, 1), 3),
     }
 
 
-def _course(looks: Sequence[Look], whose: Callable[[Look], Usage]) -> dict[str, Any]:
-    late = looks[len(looks) // 4 :]
-    memory = [whose(look).memory_mib for look in late]
-    slope = statistics.linear_regression([look.at_s for look in late], memory).slope
+def _course(
+    samples: Sequence[UsageSample], whose: Callable[[UsageSample], Usage]
+) -> dict[str, Any]:
+    late = samples[len(samples) // 4 :]
+    memory = [whose(sample).memory_mib for sample in late]
+    slope = statistics.linear_regression([sample.at_s for sample in late], memory).slope
     return {
         "memory_mib": _ends(memory),
         "growth_mib_per_hour": round(slope * 3_600, 2),
-        "threads": _ends([whose(look).threads for look in late]),
-        "files": _ends([whose(look).files for look in late]),
+        "threads": _ends([whose(sample).threads for sample in late]),
+        "files": _ends([whose(sample).files for sample in late]),
     }
 
 

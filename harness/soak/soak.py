@@ -3,8 +3,8 @@
     RTSP server ──► vigil edge run (capture, spool, uploads) ──► proxies ──► S3, SQS
                         └─► its inference process                   └ cut now and then
 
-After a warm-up (each camera's decoder and each size of a batch take their memory when they are
-first needed), the edge's process and its children (the inference process) are measured every few
+Each camera's decoder and each size of a batch take their memory when they are first needed: that is
+the warm-up. Then the edge's process and its child, the inference process, are measured every few
 seconds, apart. Growth is the slope of a line through the memory of the last three quarters, by
 least squares.
 """
@@ -34,10 +34,10 @@ from domain.errors import VigilError
 from domain.events import Detection, FragmentArrived
 from edge_bridge.config.inference import HOG
 from harness.detector_material import write_model
-from harness.edge_cloud import Cloudlet, drained, need, standing
+from harness.edge_cloud import EdgeCloud, drained, need, stored_runs
 from harness.environment import environment, say
 from harness.fault_proxy import FaultProxy
-from harness.soak.figures import Look, figures
+from harness.soak.figures import UsageSample, figures
 from harness.usage import Usage, usage
 from local.cameras import Camera, Cameras
 from local.clips import CLIPS, prepare
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=30, help="how long (default 30)")
     parser.add_argument("--cameras", type=int, default=8, help="cameras (default 8)")
     parser.add_argument(
-        "--rate", type=float, default=0.5, help="pictures a second looked at (default 0.5)"
+        "--rate", type=float, default=0.5, help="pictures a second to analyse (default 0.5)"
     )
     parser.add_argument(
         "--model",
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run the edge and return how its use of the machine went."""
+    """Run the edge and return how much of the machine it used."""
     folder = (arguments.data or Path(tempfile.mkdtemp(prefix="vigil-soak-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"cam-{number}" for number in range(arguments.cameras)]
@@ -85,14 +85,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         for number, name in enumerate(names)
     ]
     model = arguments.model or str(write_model(folder))
-    looking = {"enabled": True, "model": model, "rate_fps": arguments.rate}
+    inference = {"enabled": True, "model": model, "rate_fps": arguments.rate}
     try:
         with (
-            Cloudlet(folder / "cloud", say) as cloud,
+            EdgeCloud(folder / "cloud", say) as cloud,
             environment(cloud.env),
             Cameras.start(folder / "cameras", cameras) as served,
         ):
-            soak = _Soak(folder / "edge", dict(cloud.env), dict(served.urls), looking)
+            soak = _Soak(folder / "edge", dict(cloud.env), dict(served.urls), inference)
             found = asyncio.run(soak.run(arguments.minutes * 60))
     finally:
         if arguments.data is None:
@@ -104,9 +104,9 @@ class _Soak:
     """One run of the bench."""
 
     def __init__(
-        self, folder: Path, env: dict[str, str], urls: dict[str, str], looking: dict[str, Any]
+        self, folder: Path, env: dict[str, str], urls: dict[str, str], inference: dict[str, Any]
     ) -> None:
-        self._folder, self._env, self._urls, self._looking = folder, env, urls, looking
+        self._folder, self._env, self._urls, self._inference = folder, env, urls, inference
 
     async def run(self, seconds: float) -> dict[str, Any]:
         """Watch an edge for so long; return the figures."""
@@ -121,7 +121,7 @@ class _Soak:
             try:
                 warm_s = await _warmed(program)
                 cutting = asyncio.create_task(_cut((to_s3, to_sqs), seconds))
-                looks = await _watched(program, seconds)
+                samples = await _watched(program, seconds)
                 cutting.cancel()
                 await asyncio.gather(cutting, return_exceptions=True)
                 sampled = await self._sampled()
@@ -132,7 +132,7 @@ class _Soak:
             felt = to_s3.done["cut"] + to_sqs.done["cut"]
         arrived = await self._arrived()
         cut = {"cuts": CUTS, "connections_cut": felt}
-        return {"warm_after_s": round(warm_s)} | figures(looks) | arrived | sampled | cut
+        return {"warm_after_s": round(warm_s)} | figures(samples) | arrived | sampled | cut
 
     def _edge(self, s3: str, sqs: str) -> Program:
         data = DataFolder(self._folder)
@@ -152,7 +152,7 @@ class _Soak:
             "spool": {"dir": str(self._folder / "spool"), "free_floor_bytes": 0, "free_floor_s": 0,
                       "max_bytes": "128 MiB"},
             "cameras": [{"id": name, "url": url} for name, url in self._urls.items()],
-            "inference": self._looking,
+            "inference": self._inference,
         }  # fmt: skip
         path = self._folder / "edge.yaml"
         path.write_text(yaml.safe_dump(config))
@@ -182,13 +182,13 @@ class _Soak:
             Queue(at_sqs, need(env, "VIGIL_SQS_QUEUE_URL")) as queue,
         ):
             events = await drained(queue)
-            stands = await standing(store, SITE)
+            stored = await stored_runs(store, SITE)
         detections = [event for event in events if isinstance(event, Detection)]
         return {
-            "fragments": sum(len(run.fragments) for run in stands.values()),
+            "fragments": sum(len(run.fragments) for run in stored.values()),
             "notices": sum(isinstance(event, FragmentArrived) for event in events),
-            "given_up": sum(len(run.end.given_up) for run in stands.values() if run.end),
-            "pictures_told": sum(len(event.frames) for event in detections),
+            "given_up": sum(len(run.end.given_up) for run in stored.values() if run.end),
+            "pictures_reported": sum(len(event.frames) for event in detections),
             "objects": sum(len(frame.objects) for event in detections for frame in event.frames),
         }
 
@@ -207,11 +207,11 @@ async def _cut(proxies: Sequence[FaultProxy], seconds: float) -> None:
 async def _warmed(program: Program) -> float:
     """Wait until the edge has all the memory that it needs, or long enough; return seconds."""
     began_s = time.monotonic()
-    was: Look | None = None
+    was: UsageSample | None = None
     while True:
         say("warming up" if was is None else f"warming up: {was.edge}\n            {was.inference}")
         await asyncio.sleep(WARM_S)
-        now = await asyncio.to_thread(_look, 0.0, _running(program))
+        now = await asyncio.to_thread(_sample, 0.0, _running(program))
         grown = math.inf
         if was is not None and was.children == now.children:
             grown = max(
@@ -229,26 +229,26 @@ def _running(program: Program) -> int:
     return pid
 
 
-async def _watched(program: Program, seconds: float) -> list[Look]:
-    """Return looks from now on, as long as told."""
+async def _watched(program: Program, seconds: float) -> list[UsageSample]:
+    """Return samples of the given time from now on."""
     began_s = time.monotonic()
-    looks: list[Look] = []
+    samples: list[UsageSample] = []
     while (at_s := time.monotonic() - began_s) < seconds:
-        looks.append(await asyncio.to_thread(_look, at_s, _running(program)))
-        if len(looks) % 15 == 1:
-            say(f"{at_s:5.0f} s  {looks[-1].edge}\n         {looks[-1].inference}")
+        samples.append(await asyncio.to_thread(_sample, at_s, _running(program)))
+        if len(samples) % 15 == 1:
+            say(f"{at_s:5.0f} s  {samples[-1].edge}\n         {samples[-1].inference}")
         await asyncio.sleep(EVERY_S)
-    return looks
+    return samples
 
 
-def _look(at_s: float, pid: int) -> Look:
+def _sample(at_s: float, pid: int) -> UsageSample:
     both = usage([pid])
     below = [child.pid for child in psutil.Process(pid).children()]
     inference = _alive(below)
     edge = Usage(
         *(all_ - theirs for all_, theirs in zip(astuple(both), astuple(inference), strict=True))
     )
-    return Look(at_s, edge, inference, frozenset(below))
+    return UsageSample(at_s, edge, inference, frozenset(below))
 
 
 def _alive(pids: Sequence[int]) -> Usage:

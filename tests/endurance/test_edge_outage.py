@@ -57,7 +57,7 @@ async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_pat
 
 
 @pytest.mark.slow
-async def test_a_backlog_drains_beside_live_footage_and_nothing_is_lost(tmp_path: Path) -> None:
+async def test_a_backlog_drains_alongside_live_footage_and_nothing_is_lost(tmp_path: Path) -> None:
     found = await _bench(
         tmp_path, "drain", "--backlog", "8", "--cameras", "2", "--fragment-s", "2",
         "--megabits", "0.5", "--after-s", "3",
@@ -81,27 +81,27 @@ async def test_an_edge_records_over_a_backlog_with_and_without_its_journal(tmp_p
     assert (found["fragments"], found["runs"]) == (300, 4)
     for spool in ("empty", "full", "rebuilt"):
         assert found[spool]["kept_s"] > 0
-        assert found[spool]["mended_s"] > 0
+        assert found[spool]["recovered_s"] > 0
         assert found[spool]["memory_mib_most"] > 0
 
 
 async def _bench(folder: Path, *arguments: str) -> Any:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    said = (folder / "said.log").open("wb")
+    output = (folder / "output.log").open("wb")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *vigil("bench", *arguments),
         env=env,
         cwd=project_root(),
         stdout=asyncio.subprocess.PIPE,
-        stderr=said,
+        stderr=output,
     )
     try:
         out, _ = await asyncio.wait_for(process.communicate(), 570)
     finally:
-        said.close()
+        output.close()
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, (folder / "said.log").read_text()[-3_000:]
+    assert process.returncode == 0, (folder / "output.log").read_text()[-3_000:]
     return json.loads(out.splitlines()[-1])

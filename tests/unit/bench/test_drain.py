@@ -8,7 +8,7 @@ from bench.drain import Watch, compare
 from domain.events import FragmentArrived, RunEnded
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.spool import open_spool
-from harness.edge_cloud import Standing, StandingRun
+from harness.edge_cloud import StoredRun, StoredRuns
 from harness.noise_footage import Cut
 
 CAMERAS = ("bench/drain/cam-0", "bench/drain/cam-1")
@@ -20,10 +20,10 @@ def made(count: int) -> list[FragmentArrived]:
     return [event for event, _ in waiting(CAMERAS, CUTS, count, END_MS)]
 
 
-def standing(events: list[FragmentArrived]) -> Standing:
-    found: Standing = {}
+def stored_runs(events: list[FragmentArrived]) -> StoredRuns:
+    found: StoredRuns = {}
     for event in events:
-        found.setdefault((event.camera, event.run), StandingRun()).fragments[event.seq] = event
+        found.setdefault((event.camera, event.run), StoredRun()).fragments[event.seq] = event
     return found
 
 
@@ -47,17 +47,17 @@ def test_the_spool_is_filled_by_its_own_rules(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_what_is_lost_changed_unknown_or_given_up_is_said() -> None:
+def test_what_is_lost_changed_unknown_or_given_up_is_reported() -> None:
     events = made(4)
     given = {id_of(event): event for event in events}
-    assert compare(given, standing(events)) == []
-    assert "lost" in compare(given, standing(events[1:]))[0]
+    assert compare(given, stored_runs(events)) == []
+    assert "lost" in compare(given, stored_runs(events[1:]))[0]
     other = events[0].model_copy(update={"sha256": "0" * 64})
-    assert "other bytes" in compare(given, standing([other, *events[1:]]))[0]
-    unknown = compare({id_of(events[0]): events[0]}, standing(events))
+    assert "other bytes" in compare(given, stored_runs([other, *events[1:]]))[0]
+    unknown = compare({id_of(events[0]): events[0]}, stored_runs(events))
     assert len(unknown) == 3
-    assert all("nobody recorded" in fault for fault in unknown)
-    found = standing(events)
+    assert all("never recorded" in fault for fault in unknown)
+    found = stored_runs(events)
     of = (events[0].camera, events[0].run)
     found[of].end = RunEnded(
         camera=of[0], run=of[1], ended_ms=END_MS, last_seq=2, reason="x", given_up=[(2, 2)]
@@ -66,7 +66,7 @@ def test_what_is_lost_changed_unknown_or_given_up_is_said() -> None:
     assert compare({}, {}) == ["nothing was recorded"]
 
 
-def test_live_waits_are_told_apart_by_when_the_backlog_was_up() -> None:
+def test_live_waits_are_kept_apart_by_when_the_backlog_was_up() -> None:
     first, second, third, _ = made(4)
     watch = Watch(live={id_of(event): event for event in (first, second, third)})
     watch.drained_ms = second.closed_ms + 1

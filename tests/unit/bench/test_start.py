@@ -12,7 +12,7 @@ from edge_bridge.spool.spool import open_spool
 LIMITS = SpoolLimits(free_floor_bytes=0, free_floor_s=0)
 
 
-@pytest.mark.parametrize("journal", [True, False], ids=["sound", "gone"])
+@pytest.mark.parametrize("journal", [True, False], ids=["whole", "gone"])
 def test_all_of_it_waits_and_nothing_is_damaged(
     journal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""What chaos is made of: a plan that follows from its seed, fragments that tell what they are."""
+"""Parts of chaos: a plan that follows from its seed, fragments that carry their numbers."""
 
 import itertools
 import random
@@ -19,14 +19,14 @@ def test_the_same_seed_plans_the_same_faults() -> None:
 
 def test_a_long_run_has_every_kind_of_fault_and_leaves_time_to_come_back() -> None:
     planned = plan(random.Random(1), 600, WORKERS, every_s=5, session_s=6)
-    killed = {fault.whom for fault in planned if fault.kind == "kill"}
+    killed = {fault.target for fault in planned if fault.kind == "kill"}
     assert killed == set(WORKERS)
     assert {fault.how for fault in planned if fault.kind == "s3"} == {"error", "reset", "hang"}
-    assert {fault.whom for fault in planned if fault.kind == "stop"} == {"kafka", "postgres"}
+    assert {fault.target for fault in planned if fault.kind == "stop"} == {"kafka", "postgres"}
     assert all(5 <= fault.for_s <= 30 for fault in planned if fault.kind == "stop")
     assert all(fault.for_s > 6 for fault in planned if fault.kind == "stall")
-    for whom in ("kafka", "postgres", "s3"):
-        times = [(fault.at_s, fault.for_s) for fault in planned if fault.whom == whom]
+    for target in ("kafka", "postgres", "s3"):
+        times = [(fault.at_s, fault.for_s) for fault in planned if fault.target == target]
         for (at_s, for_s), (next_s, _) in itertools.pairwise(times):
             assert at_s + for_s < next_s
 

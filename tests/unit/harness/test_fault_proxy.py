@@ -1,4 +1,4 @@
-"""The proxy passes bytes on, and fails as it is told, for as long as it is told."""
+"""The proxy passes bytes on, and fails on command, for as long as it is asked to."""
 
 import asyncio
 import random

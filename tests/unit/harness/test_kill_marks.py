@@ -1,4 +1,4 @@
-"""Marks tell a process's phase to another, also when it is killed within."""
+"""Marks show a process's phase to another, also when it is killed within."""
 
 import multiprocessing
 import os

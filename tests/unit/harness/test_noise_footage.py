@@ -33,7 +33,7 @@ def test_metrics_are_summed_over_their_labels() -> None:
     assert value(text, "vigil_rebalances_total") == 0
 
 
-def test_kills_are_told_by_their_middle_and_their_slowest() -> None:
+def test_kills_are_summed_up_by_their_middle_and_their_slowest() -> None:
     kills = [Kill(first_event_s=each, no_lag_s=each + 1) for each in (3.0, 1.0, 2.0)]
     figures = _summed(kills)
     assert (figures["first_event_s"], figures["first_event_s_max"]) == (2.0, 3.0)
