@@ -14,13 +14,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     what = parser.add_mutually_exclusive_group()
     what.add_argument("name", nargs="?", help="the event's type; without it, all names are listed")
     what.add_argument(
-        "--markdown", action="store_true", help="print docs/reference/events.md, made from them all"
+        "--markdown",
+        action="store_true",
+        help="print docs/reference/events.md, generated from all events",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was asked for; raises VigilError for an unknown name."""
+    """Print the schema, the page or the names; raises VigilError for an unknown name."""
     if args.markdown:
         print(markdown(), end="")
     elif args.name is None:

@@ -1,25 +1,25 @@
-"""UTC from a camera's time stamps: least-delayed start, slow slewing, parting.
+"""UTC from a camera's time stamps: a clock filter with minimum delay, and slow slewing.
 
-Every picture that arrives is a witness: it cannot have been taken after it arrived. The delay of
-the network only ever adds, so the least-delayed picture is the best witness.
+A picture cannot have been taken after it arrived, and the network only adds delay. So the
+picture with the least delay gives the best estimate.
 
     lead      = arrival - pts                        (both in microseconds)
     UTC (pts) = pts + offset
     offset    = least lead of the first fragment, then slewed towards the least lead of the last
-                WINDOW_S seconds by at most 500 ppm of the media time that passed
+                WINDOW_S seconds, by at most 500 ppm of the media time that passed
 
-A camera's pictures that come earlier than the offset allows by more than 5 s, or that all come
-later than it by more than 5 s for a whole window, show that the two clocks have parted (a step of
-NTP, a jump in PTS): the run is over and a new one starts. A stall of the network is neither: when
-it is over, pictures with little delay come again. See docs/design/time.md.
+The two clocks have diverged if a picture arrives more than 5 s earlier than the offset allows.
+They have also diverged if all pictures of a whole window arrive more than 5 s later. The cause
+is a step of NTP or a jump in PTS. Then the run ends and a new one starts. A stall of the network
+is neither: after it, pictures with little delay arrive again. See docs/design/time.md.
 """
 
 from collections import deque
 
 SLEW_PPM = 500
-PARTED_MS = 5_000
+DIVERGED_MS = 5_000
 WINDOW_S = 10
-"""Seconds of media time whose least delay counts."""
+"""Seconds of media time over which the least delay is taken."""
 PTS_HZ = 90_000
 
 
@@ -29,7 +29,7 @@ def pts_to_us(pts: int) -> int:
 
 
 class RunClock:
-    """One run's clock. `see` every picture, `advance` at each fragment's border."""
+    """One run's clock. `observe` every picture, `advance` at each fragment's border."""
 
     def __init__(self) -> None:
         self._offset_us: int | None = None
@@ -44,12 +44,12 @@ class RunClock:
         """Whether the first fragment's start has been fixed."""
         return self._offset_us is not None
 
-    def see(self, pts: int, arrived_ms: int) -> bool:
-        """Note one picture's arrival (UTC); False: the clocks have parted, start a new run."""
+    def observe(self, pts: int, arrived_ms: int) -> bool:
+        """Note one picture's arrival (UTC); False: the clocks have diverged, start a new run."""
         media_us = pts_to_us(pts)
         lead = arrived_ms * 1_000 - media_us
         known = self._offset_us if self._offset_us is not None else self._least_us
-        if known is not None and lead < known - PARTED_MS * 1_000:
+        if known is not None and lead < known - DIVERGED_MS * 1_000:
             return False
         self._least_us = lead if self._least_us is None else min(self._least_us, lead)
         self._note(media_us // 1_000_000, lead)
@@ -58,17 +58,17 @@ class RunClock:
         return not (
             self._offset_us is not None
             and spanned
-            and self._least_in_window > self._offset_us + PARTED_MS * 1_000
+            and self._least_in_window > self._offset_us + DIVERGED_MS * 1_000
         )
 
     def utc_ms(self, pts: int) -> int:
-        """Return a picture's UTC; before `advance` was called, as well as is known so far.
+        """Return a picture's UTC (ms); before the first `advance`, the best estimate so far.
 
-        Raises ValueError before any picture was seen.
+        Raises ValueError before the first picture.
         """
         offset = self._offset_us if self._offset_us is not None else self._least_us
         if offset is None:
-            raise ValueError("no picture has been seen")
+            raise ValueError("no picture was observed")
         return (pts_to_us(pts) + offset) // 1_000
 
     def ticks_to(self, other: "RunClock") -> int:
@@ -88,7 +88,7 @@ class RunClock:
         at_us = pts_to_us(pts)
         if self._offset_us is None:
             if self._least_us is None:
-                raise ValueError("no picture has been seen")
+                raise ValueError("no picture was observed")
             self._offset_us = self._least_us
         else:
             most = max(at_us - self._border_us, 0) * SLEW_PPM // 1_000_000

@@ -2,7 +2,7 @@
 
 
 class VigilError(Exception):
-    """Root of every error that Vigil raises on purpose; its text is fit for an operator."""
+    """Root of every error that Vigil raises on purpose; its text is for an operator."""
 
 
 class ConfigError(VigilError):
@@ -10,7 +10,7 @@ class ConfigError(VigilError):
 
 
 class InvalidEventError(VigilError):
-    """A message is no event of a known type and version; it belongs in a dead letter."""
+    """A message is not an event of a known type and version; it belongs in a dead letter."""
 
 
 class InvalidIdError(VigilError, ValueError):
@@ -30,15 +30,15 @@ class ModelError(VigilError):
 
 
 class StoreError(VigilError):
-    """An outside system (S3, SQS, PostgreSQL, Kafka) did not do what was asked."""
+    """An external system (S3, SQS, PostgreSQL, Kafka) did not do what was asked."""
 
 
 class CredentialsError(StoreError):
-    """Credentials are expired, unknown or missing; whoever gets this reads them again."""
+    """Credentials are expired, unknown or missing; the caller reads them again."""
 
 
 class RefusedError(StoreError):
-    """What was sent is itself at fault; sending it again as it is would be of no use."""
+    """What was sent is itself at fault: to send it again unchanged does not help."""
 
 
 class ObjectMissingError(StoreError):
@@ -46,7 +46,7 @@ class ObjectMissingError(StoreError):
 
 
 class ObjectExistsError(StoreError):
-    """An object with other content already stands under the key."""
+    """An object with other content already exists under the key."""
 
 
 class IntegrityError(StoreError):

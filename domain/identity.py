@@ -1,4 +1,4 @@
-"""Who and which: camera ids, run ids and the keys of objects in S3.
+"""Identifiers: camera ids, run ids and the keys of objects in S3.
 
 camera   tenant/site/camera, lower-case slugs; the Kafka key of every event of that camera
 run      UUIDv7 (RFC 9562) in its 36-character form: runs of a camera sort by their start
@@ -34,7 +34,7 @@ def check_camera(camera: str) -> str:
     """Return `camera` when it is tenant/site/camera in slugs; raise InvalidIdError otherwise."""
     if not re.fullmatch(CAMERA_PATTERN, camera):
         raise InvalidIdError(
-            f"{camera!r} is no camera id: write tenant/site/camera in lower-case letters, "
+            f"{camera!r} is not a camera id: write tenant/site/camera in lower-case letters, "
             "digits and inner hyphens, at most 63 characters each."
         )
     return camera
@@ -44,7 +44,7 @@ def check_site(site: str) -> str:
     """Return `site` when it is tenant/site in slugs; raise InvalidIdError otherwise."""
     if not re.fullmatch(SITE_PATTERN, site):
         raise InvalidIdError(
-            f"{site!r} is no site: write tenant/site in lower-case letters, digits and inner "
+            f"{site!r} is not a site: write tenant/site in lower-case letters, digits and inner "
             "hyphens, at most 63 characters each."
         )
     return site
@@ -53,7 +53,7 @@ def check_site(site: str) -> str:
 def check_run(run: str) -> str:
     """Return `run` when it is a UUIDv7 in lower case; raise InvalidIdError otherwise."""
     if not re.fullmatch(RUN_PATTERN, run):
-        raise InvalidIdError(f"{run!r} is no run id: it must be a UUIDv7 in lower case.")
+        raise InvalidIdError(f"{run!r} is not a run id: it must be a UUIDv7 in lower case.")
     return run
 
 
@@ -90,7 +90,7 @@ def is_run(text: str) -> bool:
 
 
 def run_started_ms(run: str) -> int:
-    """Return when a run started (UTC, ms), which its id carries."""
+    """Return when a run started (UTC, ms): its id contains the time."""
     return int(check_run(run).replace("-", "")[:12], 16)
 
 
@@ -110,7 +110,7 @@ class FragmentId:
 
 @dataclass(frozen=True, slots=True)
 class ChunkId:
-    """One making of one run's chunk in one window, and whether its manifest is meant."""
+    """One revision of one run's chunk in one window: the chunk's object, or its manifest."""
 
     camera: str
     run: str
@@ -121,12 +121,12 @@ class ChunkId:
 
 
 def run_prefix(camera: str, run: str) -> str:
-    """Return the S3 prefix below which all of a run's objects stand."""
+    """Return the S3 prefix of all objects of a run."""
     return f"fragments/{check_camera(camera)}/{check_run(run)}/"
 
 
 def fragment_key(camera: str, run: str, seq: int) -> str:
-    """Return a fragment's S3 key; no other word stands in it, so If-None-Match arbitrates."""
+    """Return a fragment's S3 key: it follows from the id alone, so If-None-Match works."""
     if not 0 <= seq <= MAX_SEQ:
         raise InvalidIdError(f"seq {seq} is not within 0..{MAX_SEQ}")
     return f"{run_prefix(camera, run)}{seq:08d}.ts"
@@ -138,7 +138,7 @@ def run_end_key(camera: str, run: str) -> str:
 
 
 def parse_fragment_key(key: str) -> FragmentId | None:
-    """Return what a key names, or None where it is no fragment's key."""
+    """Return what a key names, or None if it is not a fragment's key."""
     match = _FRAGMENT_KEY.fullmatch(key)
     if match is None or not re.fullmatch(RUN_PATTERN, match["run"]):
         return None
@@ -153,7 +153,7 @@ def window_prefix(camera: str, run: str, window_start_ms: int, window_ms: int) -
 
 
 def chunk_key(camera: str, run: str, window_start_ms: int, window_ms: int, digest: str) -> str:
-    """Return a chunk's S3 key; the digest makes the same work twice write the same object."""
+    """Return a chunk's S3 key; with the digest, the same work done twice writes one object."""
     return f"{window_prefix(camera, run, window_start_ms, window_ms)}{digest}.ts"
 
 
@@ -164,7 +164,7 @@ def chunk_day_prefix(camera: str, day_ms: int) -> str:
 
 
 def parse_chunk_key(key: str) -> ChunkId | None:
-    """Return what the key of a chunk or manifest names, or None where it is neither."""
+    """Return what the key of a chunk or manifest names, or None if it is neither."""
     match = _CHUNK_KEY.fullmatch(key)
     if match is None or not re.fullmatch(RUN_PATTERN, match["run"]):
         return None
@@ -179,5 +179,5 @@ def parse_chunk_key(key: str) -> ChunkId | None:
 
 
 def manifest_key(chunk: str) -> str:
-    """Return the key of the manifest that stands beside the chunk with key `chunk`."""
+    """Return the key of the manifest of the chunk with key `chunk`."""
     return chunk.removesuffix(".ts") + ".json"

@@ -1,7 +1,7 @@
-"""The bucket's lifecycle: a far backstop behind retention, for what it has left standing.
+"""The bucket's lifecycle rules: a late safety net for objects that retention has missed.
 
-S3 knows nothing of holds and does not ask: so footage expires by it only where every camera of a
-tenant has an age, long after that age, and not at all while a hold stands in that tenant.
+S3 does not know legal holds. So footage of a tenant expires only if every camera of it has an
+age, and long after that age. While the tenant has a legal hold, nothing of it expires.
 """
 
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ SLACK_DAYS = 30
 """Days between the end of retention and S3's own expiry; as far as an edge can spool."""
 UPLOADS_DAYS = 7
 NONCURRENT_DAYS = 7
-MOST_RULES = 1_000
-"""What S3 takes."""
+MAX_RULES = 1_000
+"""The limit of S3."""
 
 
 def lifecycle(cameras: Iterable[str], policy: RetentionPolicy) -> dict[str, Any]:
     """Return the bucket's lifecycle configuration in S3's form (PutBucketLifecycleConfiguration).
 
-    Raises ConfigError where S3 would not take it.
+    Raises ConfigError if S3 would reject it.
     """
     rules: list[dict[str, Any]] = [
         {
@@ -41,10 +41,10 @@ def lifecycle(cameras: Iterable[str], policy: RetentionPolicy) -> dict[str, Any]
             continue
         days = max(longest) // DAY_MS + SLACK_DAYS
         rules += [_expiry(kind, tenant, days) for kind in ("fragments", "chunks")]
-    if len(rules) > MOST_RULES:
+    if len(rules) > MAX_RULES:
         raise ConfigError(
-            f"S3 takes {MOST_RULES} lifecycle rules, these are {len(rules)}: give tenants buckets "
-            "of their own."
+            f"S3 accepts {MAX_RULES} lifecycle rules, but there are {len(rules)}. Give tenants "
+            "buckets of their own."
         )
     return {"Rules": rules}
 

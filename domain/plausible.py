@@ -1,6 +1,6 @@
-"""Which times are believed: an event from 1970 or 2200 comes from a clock that is wrong.
+"""Which times are plausible: an event from 1970 or 2200 comes from a wrong clock.
 
-The edge holds footage back while its clock is plainly wrong; this is for those that do not.
+The edge keeps footage back while its clock is implausible. This check is for other recorders.
 """
 
 from domain.errors import InvalidEventError
@@ -12,7 +12,7 @@ EARLIEST_MS = 1_420_070_400_000
 
 
 def times_of(event: Event) -> tuple[tuple[str, int], ...]:
-    """Return the field and value (UTC, ms) of the times that an event speaks of, oldest first."""
+    """Return the field and value (UTC, ms) of the times in an event, oldest first."""
     match event:
         case FragmentArrived():
             return (("start_ms", event.start_ms),)
@@ -28,21 +28,21 @@ def times_of(event: Event) -> tuple[tuple[str, int], ...]:
 
 
 def event_time_ms(event: Event) -> int | None:
-    """Return the newest moment an event speaks of (UTC, ms), None where it speaks of none."""
+    """Return the newest time in an event (UTC, ms), or None if it has none."""
     times = times_of(event)
     return times[-1][1] if times else None
 
 
 def check_times(event: Event, now_ms: int) -> None:
-    """Raise InvalidEventError where an event's time cannot be; `now_ms` is when it was received."""
+    """Raise InvalidEventError if a time in an event is implausible; it arrived at `now_ms`."""
     for field, at_ms in times_of(event):
         if at_ms < EARLIEST_MS:
-            said = "lies before 2015"
+            fault = "is before 2015"
         elif too_far_ahead(at_ms, now_ms):
-            said = "lies more than 5 minutes ahead"
+            fault = "is more than 5 minutes in the future"
         else:
             continue
         raise InvalidEventError(
-            f"{field}: {at_ms} {said}: set the clock of the device that records {event.key}, then "
-            "let it start a new run"
+            f"{field}: {at_ms} {fault}. Set the clock of the device that records {event.key}, then "
+            "restart its recording."
         )

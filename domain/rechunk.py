@@ -5,8 +5,8 @@
     border     |                                     |  every 120 s: no window crosses it
 
 A section is the time between two borders: its old chunks are replaced in one transaction. A
-chunk that would hold the same fragments from the same start stays as it is, with its old window
-length. Its bytes would be the same, and so would its name in a tombstone.
+chunk that would hold the same fragments from the same start stays as it is. Its bytes would be
+the same, and so would its name in a tombstone.
 """
 
 from collections.abc import Iterable, Sequence

@@ -10,16 +10,16 @@ Range = tuple[int, int]
 
 
 class SeqRanges:
-    """An immutable set of whole numbers as inclusive ranges, ascending and never touching."""
+    """An immutable set of whole numbers, as inclusive ranges: ascending, with gaps between."""
 
     __slots__ = ("ranges",)
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
-        """Take ranges in any order, overlapping or touching."""
+        """Make the set from ranges in any order; they may overlap or touch."""
         merged: list[Range] = []
         for first, last in sorted(ranges):
             if last < first:
-                raise ValueError(f"range {first}..{last} runs backwards")
+                raise ValueError(f"range {first}..{last} is backwards")
             if merged and first <= merged[-1][1] + 1:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], last))
             else:
@@ -68,7 +68,7 @@ class SeqRanges:
         return SeqRanges(self.ranges + other.ranges) if self.ranges else other
 
     def add(self, seq: int) -> "SeqRanges":
-        """Return the set with one seq more."""
+        """Return the set with one more seq."""
         ranges = self.ranges
         at = self._at(seq)
         before = ranges[at] if at >= 0 else (-2, -2)
@@ -96,7 +96,7 @@ class SeqRanges:
         return made
 
     def _at(self, seq: int) -> int:
-        """Return the place of the last range that begins at `seq` or before, -1 for none."""
+        """Return the index of the last range that starts at `seq` or before, -1 for none."""
         return bisect_right(self.ranges, (seq, 1 << 62)) - 1
 
     def missing(self, first: int, last: int) -> tuple[Range, ...]:

@@ -1,4 +1,4 @@
-"""A site's configuration as the catalog keeps it: one canonical text, known by its digest."""
+"""A site's configuration as the catalog stores it: one canonical text, identified by its digest."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from typing import Any
 from domain.errors import ConfigError
 
 SITE_KEYS = ("cameras", "fragment_s", "no_data_s", "inference", "upload")
-"""What may be kept in the catalog; all else stays in the device's own file."""
+"""The keys that the catalog may store; all others stay in the device's own file."""
 ENV_PREFIX = "CAMERA_"
-"""How the names of the variables begin that a site's configuration may name."""
+"""Prefix of the environment variables that a site's configuration may name."""
 MAX_BYTES = 1 << 20
 
 _PASSWORD = re.compile(r"(?i)(?:^|[/?&;])(?:pass|passwd|password|pwd)=[^&/;]")
@@ -30,18 +30,18 @@ class SiteVersion:
     """The document as canonical JSON."""
 
     def document(self) -> dict[str, Any]:
-        """Return the document; raises ConfigError where the text is not the one of the digest."""
+        """Return the document; raises ConfigError if the text does not match its digest."""
         try:
             document = json.loads(self.text)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict) or digest_of(self.text) != self.digest:
-            raise ConfigError(f"version {self.version} of the site's configuration is damaged.")
+            raise ConfigError(f"version {self.version} of the site's configuration is corrupt.")
         return document
 
 
 def canonical(document: Mapping[str, Any]) -> str:
-    """Return the document's one text; raises ConfigError where it is too large or no JSON."""
+    """Return the document as canonical JSON; raises ConfigError if it is too large or no JSON."""
     try:
         text = json.dumps(
             document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
@@ -59,9 +59,9 @@ def digest_of(text: str) -> str:
 
 
 def check_secrets(document: Mapping[str, Any]) -> None:
-    """Refuse a document that holds a password, or names one outside the device's folder for them.
+    """Raise ConfigError if a document contains a password, or names one outside its folder.
 
-    Raises ConfigError. The document need not be valid in any other respect.
+    The document may be invalid in all other respects.
     """
     cameras = document.get("cameras")
     for camera in cameras if isinstance(cameras, list) else ():
@@ -71,8 +71,8 @@ def check_secrets(document: Mapping[str, Any]) -> None:
         for key in ("url", "sub_url"):
             if _PASSWORD.search(str(camera.get(key, ""))):
                 raise ConfigError(
-                    f"{who}: its {key} holds a password, which the catalog must not; write "
-                    f"`username` and `password_file` or `password_env`."
+                    f"{who}: its {key} contains a password, which must not be in the catalog. Use "
+                    f"`username` and `password_file` or `password_env` instead."
                 )
         file = camera.get("password_file")
         if file is not None and not _inside(str(file)):
@@ -83,8 +83,8 @@ def check_secrets(document: Mapping[str, Any]) -> None:
         variable = camera.get("password_env")
         if variable is not None and not str(variable).startswith(ENV_PREFIX):
             raise ConfigError(
-                f"{who}: password_env {str(variable)[:100]!r} must begin with {ENV_PREFIX}: other "
-                "variables of the device are not the configuration's to send to a camera."
+                f"{who}: password_env {str(variable)[:100]!r} must begin with {ENV_PREFIX}: the "
+                "configuration must not send other variables of the device to a camera."
             )
 
 

@@ -1,4 +1,4 @@
-"""Sets of moments, kept as half-open stretches of time: small however long they are.
+"""Sets of times, kept as half-open spans: small however long they are.
 
 [0, 10) and [8, 20) and [30, 40)  ->  ((0, 20), (30, 40))
 """
@@ -11,12 +11,12 @@ FOREVER_MS = (1 << 48) // 60_000 * 60_000
 
 
 class Spans:
-    """An immutable set of [from, to) in UTC ms, ascending and never touching."""
+    """An immutable set of spans [from, to) in UTC ms: ascending, with gaps between."""
 
     __slots__ = ("spans",)
 
     def __init__(self, spans: Iterable[Span] = (), *, tolerance_ms: int = 0) -> None:
-        """Take spans in any order; holes up to `tolerance_ms` are closed, empty ones left out."""
+        """Make the set from spans in any order; gaps up to `tolerance_ms` are closed."""
         merged: list[Span] = []
         for from_ms, to_ms in sorted(spans):
             if to_ms <= from_ms:
@@ -71,10 +71,10 @@ class Spans:
 
     @property
     def length_ms(self) -> int:
-        """How much time it is."""
+        """The total time, ms."""
         return sum(to_ms - from_ms for from_ms, to_ms in self.spans)
 
     def edges(self) -> Iterable[int]:
-        """Yield where a span begins or ends."""
+        """Yield the start and the end of each span."""
         for span in self.spans:
             yield from span

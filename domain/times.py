@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from domain.errors import InvalidQueryError
 
 AHEAD_MS = 300_000
-"""How far ahead of the cloud's clock an event may say it happened."""
+"""How far ahead of the cloud's clock the time of an event may be."""
 
 
 def utc_ms() -> int:
@@ -20,7 +20,7 @@ def utc_ms() -> int:
 
 
 def too_far_ahead(at_ms: int, now_ms: int) -> bool:
-    """Say whether a time lies more than five minutes in the future: its clock is wrong."""
+    """Say whether a time is more than five minutes in the future: its clock is wrong."""
     return at_ms > now_ms + AHEAD_MS
 
 
@@ -33,7 +33,7 @@ def format_ms(at_ms: int) -> str:
 def parse_ms(text: str) -> int:
     """Return UTC ms from whole milliseconds or RFC 3339 with a zone.
 
-    Raises InvalidQueryError; a time without a zone is refused, since it could mean any.
+    Raises InvalidQueryError. A time without a zone is an error, since it is ambiguous.
     """
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return int(text)

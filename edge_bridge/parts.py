@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from domain.events import Detection
 from domain.events.registry import encode
-from domain.unset_clock import is_held
+from domain.unset_clock import is_undated
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.heartbeat import HeartbeatSender
@@ -64,7 +64,7 @@ def make_inference(spool: SpoolThread, recorders: RecorderManager) -> InferenceM
     """Return local inference, which stores its detections in the spool's outbox."""
 
     async def on_detection(detection: Detection) -> None:
-        prefix = UNDATED_PREFIX if is_held(detection.run) else ""
+        prefix = UNDATED_PREFIX if is_undated(detection.run) else ""
         spool.message(prefix + detection.type, encode(recorders.corrected(detection)))
 
     return InferenceManager(on_detection)

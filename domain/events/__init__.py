@@ -1,6 +1,6 @@
 """The events: a public contract, one model each, with a version, units and bounds.
 
-Any recorder that PUTs a fragment and sends its notice takes part.
+Any recorder can take part: it PUTs a fragment into S3 and sends its notice.
 """
 
 from domain.events.base import Event, Ranges

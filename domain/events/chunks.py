@@ -1,4 +1,4 @@
-"""A chunk: decided (due), and made (complete)."""
+"""A chunk: due, complete, or lost."""
 
 from typing import Literal
 
@@ -7,9 +7,9 @@ from pydantic import Field
 from domain.events.base import (
     DurationMs,
     Event,
+    EventPart,
     FragmentBytes,
     Ms,
-    Part,
     Pixels,
     Pts,
     Reason,
@@ -21,13 +21,13 @@ from domain.events.fragments import AudioCodec, Keyframe, VideoCodec
 from domain.identity import CameraId, RunId
 
 Digest = Field(
-    pattern=r"^[0-9a-f]{32}$", description="of the joined fragments' ids and hashes, hex"
+    pattern=r"^[0-9a-f]{32}$", description="digest of the joined fragments' ids and hashes, hex"
 )
 DueReason = Literal["complete", "run-ended", "grace", "idle", "late"]
 
 
-class FragmentRef(Part):
-    """A fragment as the assembler remembers it: enough to find and verify its bytes."""
+class FragmentRef(EventPart):
+    """A fragment, as much as is needed to find and verify its bytes."""
 
     seq: Seq = Field(description="place in the run")
     start_ms: Ms = Field(description="when the first picture was taken, on the run's clock")
@@ -37,7 +37,7 @@ class FragmentRef(Part):
     sha256: Sha256 = Field(description="SHA-256 of the fragment's bytes, hex")
 
 
-class Gap(Part):
+class Gap(EventPart):
     """Missing time inside a run, and why."""
 
     from_ms: Ms = Field(description="end of the footage before it")
@@ -47,8 +47,8 @@ class Gap(Part):
     reason: Reason
 
 
-class VideoForm(Part):
-    """What a run's video is like; a camera that changes it starts a new run."""
+class VideoForm(EventPart):
+    """The format of a run's video; if the camera changes it, a new run starts."""
 
     video_codec: VideoCodec = Field(description="codec of the video stream")
     audio_codec: AudioCodec | None = Field(
@@ -59,20 +59,24 @@ class VideoForm(Part):
 
 
 class ChunkDue(Event):
-    """A window of a run is to be joined now. For `late`, only the late fragments are named."""
+    """A window of a run is to be joined now. With reason `late` it has only the late fragments."""
 
     type: Literal["chunk-due"] = "chunk-due"
     camera: CameraId
     run: RunId
     window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
     window_ms: WindowMs
-    reason: DueReason = Field(description="which rule made it due; complete, run-ended: proof")
-    form: VideoForm = Field(description="what the run's video is like")
+    reason: DueReason = Field(
+        description="which rule made it due; complete and run-ended are proof"
+    )
+    form: VideoForm = Field(description="format of the run's video")
     fragments: list[FragmentRef] = Field(
-        min_length=1, max_length=5_000, description="what is to be joined, ascending by seq"
+        min_length=1, max_length=5_000, description="fragments to join, ascending by seq"
     )
     gaps: list[Gap] = Field(
-        default_factory=list, max_length=5_000, description="what is missing, each seq told once"
+        default_factory=list,
+        max_length=5_000,
+        description="missing fragments, each seq reported once",
     )
 
     @property
@@ -82,12 +86,12 @@ class ChunkDue(Event):
 
 
 class ManifestFragment(FragmentRef):
-    """A fragment's place inside a chunk."""
+    """A fragment inside a chunk."""
 
     offset: int = Field(
         ge=0,
         le=1 << 42,
-        description="from the chunk's start",
+        description="distance from the chunk's start",
         json_schema_extra={"unit": "bytes"},
     )
     frames: int | None = Field(
@@ -101,14 +105,18 @@ class ManifestFragment(FragmentRef):
 
 
 class ChunkComplete(Event):
-    """A chunk stands in S3. The same JSON is the chunk's manifest."""
+    """A chunk is stored in S3. The same JSON is the chunk's manifest."""
 
     type: Literal["chunk-complete"] = "chunk-complete"
     camera: CameraId
     run: RunId
     window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
     window_ms: WindowMs
-    revision: int = Field(ge=1, le=1_000_000, description="1 for the first making; newest counts")
+    revision: int = Field(
+        ge=1,
+        le=1_000_000,
+        description="1 for the first version of the chunk; the highest is current",
+    )
     digest: str = Digest
     object_key: str = Field(min_length=1, max_length=1_024, description="S3 key of the bytes")
     size_bytes: int = Field(
@@ -128,10 +136,14 @@ class ChunkComplete(Event):
     width: Pixels = Field(description="width of the pictures")
     height: Pixels = Field(description="height of the pictures")
     fragments: list[ManifestFragment] = Field(
-        min_length=1, max_length=5_000, description="what it is made of, in the order of its bytes"
+        min_length=1,
+        max_length=5_000,
+        description="fragments that it holds, in the order of its bytes",
     )
     gaps: list[Gap] = Field(
-        default_factory=list, max_length=5_000, description="what it lacks, each seq told once"
+        default_factory=list,
+        max_length=5_000,
+        description="fragments that it lacks, each seq reported once",
     )
     joined_ms: Ms = Field(description="when it was first joined")
 
@@ -142,9 +154,9 @@ class ChunkComplete(Event):
 
 
 class WindowLost(Event):
-    """None of a window's fragments could be joined: they cannot be played, and no chunk stands.
+    """None of a window's fragments could be joined: they cannot be played, and there is no chunk.
 
-    What arrives later, or is asked for again once its bytes stand, still becomes a chunk.
+    A fragment that arrives later, or is readable later, still becomes a chunk.
     """
 
     type: Literal["window-lost"] = "window-lost"
@@ -153,9 +165,9 @@ class WindowLost(Event):
     window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
     window_ms: WindowMs
     gaps: list[Gap] = Field(
-        min_length=1, max_length=5_000, description="what is lost and why, each seq told once"
+        min_length=1, max_length=5_000, description="lost fragments and why, each seq reported once"
     )
-    lost_ms: Ms = Field(description="when it was found out")
+    lost_ms: Ms = Field(description="when the joiner found it")
 
     @property
     def key(self) -> str:

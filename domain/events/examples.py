@@ -1,4 +1,4 @@
-"""One event of each type, as it may pass: shown in the reference, read back by the tests.
+"""One valid event of each type: shown in the reference, read back by the tests.
 
 acme/berlin/gate-1 recorded one run of 2026-11-22T17:33:00Z: fragments 0, 1 and 3, and lost 2.
 """

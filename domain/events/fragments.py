@@ -1,4 +1,4 @@
-"""What a recorder says: a run started, a fragment stands in S3, a run ended."""
+"""The events of a recorder: a run started, a fragment is stored in S3, a run ended."""
 
 from typing import Literal, Self
 
@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from domain.events.base import (
     DurationMs,
     Event,
+    EventPart,
     FragmentBytes,
     Ms,
-    Part,
     Pixels,
     Pts,
     Ranges,
@@ -23,26 +23,26 @@ VideoCodec = Literal["h264", "hevc"]
 AudioCodec = Literal["aac", "mp2", "mp3", "ac3", "eac3", "opus"]
 
 
-class Keyframe(Part):
+class Keyframe(EventPart):
     """Where a decoder can start inside a fragment."""
 
     pts: Pts = Field(description="presentation time of the picture")
     offset: int = Field(
         ge=0,
         le=1 << 40,
-        description="from the fragment's start to the picture's first TS packet",
+        description="distance from the fragment's start to the picture's first TS packet",
         json_schema_extra={"unit": "bytes"},
     )
     size: int = Field(
         ge=0,
         le=1 << 32,
-        description="from there to the end of the picture's packets",
+        description="distance from there to the end of the picture's packets",
         json_schema_extra={"unit": "bytes"},
     )
 
 
 class FragmentArrived(Event):
-    """A fragment stands in S3, complete, under the key that camera, run and seq give."""
+    """A fragment is stored in S3, complete, under the key of its camera, run and seq."""
 
     type: Literal["fragment-arrived"] = "fragment-arrived"
     camera: CameraId
@@ -65,7 +65,7 @@ class FragmentArrived(Event):
     keyframes: list[Keyframe] | None = Field(
         None,
         max_length=1_000,
-        description="where decoding can start; null where unknown: the bytes tell it too",
+        description="where decoding can start; null: unknown, the bytes show it too",
     )
 
     @property
@@ -79,13 +79,13 @@ class FragmentArrived(Event):
         return self.start_ms + self.duration_ms
 
     def metadata(self) -> dict[str, str]:
-        """Return the object's user metadata: all that the event says but the keyframes."""
+        """Return the object's user metadata: all fields of the event but the keyframes."""
         fields = self.model_dump(exclude={"keyframes", "type"}, exclude_none=True)
         return {name.replace("_", "-"): str(value) for name, value in fields.items()}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> Self:
-        """Rebuild the event from an object's metadata; pydantic's error where it does not fit."""
+        """Rebuild the event from an object's metadata; raises pydantic's error if it is invalid."""
         fields: dict[str, object] = {k.replace("-", "_"): v for k, v in metadata.items()}
         if fields.get("version") == "1":
             fields["version"] = 1
@@ -109,7 +109,7 @@ class RunStarted(Event):
 
 
 class RunEnded(Event):
-    """A capture session ended; also stands in S3 as the run's end.json, written before."""
+    """A capture session ended; stored before in S3 as the run's end.json."""
 
     type: Literal["run-ended"] = "run-ended"
     camera: CameraId
@@ -121,7 +121,7 @@ class RunEnded(Event):
     reason: Reason = Field(description="why, in words fit for the timeline")
     given_up: Ranges = Field(
         default_factory=list,
-        description="(first, last) of the seqs that the spool gave up: nobody will send them",
+        description="(first, last) of the seqs that the spool gave up: they will never be sent",
     )
 
     @property

@@ -45,7 +45,7 @@ _ANY: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminato
 
 
 def parse(data: bytes) -> AnyEvent:
-    """Return the event that `data` (JSON, UTF-8) is; raise InvalidEventError saying why not."""
+    """Return the event in `data` (JSON, UTF-8); raise InvalidEventError with the reason."""
     try:
         return _ANY.validate_json(data, strict=True)
     except ValidationError as error:
@@ -54,22 +54,23 @@ def parse(data: bytes) -> AnyEvent:
 
 
 def _sentence(fault: ErrorDetails) -> str:
-    """Say in words what is wrong, and where: `fragment-arrived.seq: Field required`."""
+    """Return what is wrong, and where: `fragment-arrived.seq: Field required`."""
     where = ".".join(str(part) for part in fault["loc"]) or "message"
     field = str(fault["loc"][-1]) if fault["loc"] else ""
     context = fault.get("ctx", {})
     match fault["type"]:
         case "union_tag_not_found":
-            return "type: it is missing; every event names its type"
+            return "type: it is missing; every event needs one"
         case "union_tag_invalid":
-            return f"type: {str(context['tag'])[:100]!r} is no event that this program knows"
+            return f"type: {str(context['tag'])[:100]!r} is not an event that this program knows"
         case "literal_error" if field == "version":
             given = str(fault["input"])[:100]
             return f"{where}: version {given} is not known, this program reads version 1"
         case "extra_forbidden":
             return f"{where}: no such field in this event and version"
         case "string_pattern_mismatch":
-            return f"{where}: {str(fault['input'])[:100]!r} has not the form {context['pattern']}"
+            given = str(fault["input"])[:100]
+            return f"{where}: {given!r} does not match {context['pattern']}"
     return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
 
 

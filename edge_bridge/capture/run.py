@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from domain.clock import RunClock
 from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
-from domain.unset_clock import is_held, is_provisional
+from domain.unset_clock import is_provisional, is_undated
 from edge_bridge import metrics
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
@@ -78,7 +78,7 @@ class RunRecorder:
         self.fragments = 0
         self._next_ms = 0
         self._audio_dropped = 0
-        self._clock_unset = is_held(self.id)
+        self._clock_unset = is_undated(self.id)
         self._started: RunStarted | None = None
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> None:
@@ -112,7 +112,7 @@ class RunRecorder:
         pts = packet.pts or 0
         if self._clock_unset and not is_provisional(arrived_ms):
             raise TimesBrokenError("this device's clock was wrong and has been set")
-        if not self._clock.see(pts, arrived_ms):
+        if not self._clock.observe(pts, arrived_ms):
             raise TimesBrokenError(
                 "the camera's clock and this device's clock drifted apart by more than 5 s"
             )

@@ -160,7 +160,7 @@ class SubStream:
                     continue
                 for ready in normalizer.video(packet):
                     pts = ready.pts or 0
-                    if not clock.see(pts, arrived_ms):
+                    if not clock.observe(pts, arrived_ms):
                         raise TimesBrokenError(
                             "its clock and this device's clock drifted apart by more than 5 s"
                         )

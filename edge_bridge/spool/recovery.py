@@ -27,7 +27,7 @@ from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId, parse_fragment_key, run_started_ms
-from domain.unset_clock import is_held
+from domain.unset_clock import is_undated
 from edge_bridge import metrics
 from edge_bridge.spool.files import FragmentFile, FragmentFiles
 from edge_bridge.spool.journal import Journal
@@ -231,7 +231,7 @@ class SpoolRecovery:
             return
         with journal.transaction():
             if journal.put_run(event.run, event.camera):
-                kind = UNDATED_PREFIX + "run-started" if is_held(event.run) else "run-started"
+                kind = UNDATED_PREFIX + "run-started" if is_undated(event.run) else "run-started"
                 journal.put_message(kind, encode(_started(event, self._edge)))
                 self.messages += 1
             row = SpooledFragment.of(event, FragmentState.STORED)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from domain.events import RunEnded
-from domain.events.base import MOST_RANGES
+from domain.events.base import MAX_RANGES
 from domain.events.registry import encode
 from edge_bridge.spool.journal import Journal
 from edge_bridge.spool.rows import EndState, SpooledRun
@@ -60,5 +60,5 @@ def _event(journal: Journal, run: SpooledRun) -> RunEnded:
         last_seq=run.last_seq,
         reason=run.reason or "unknown",
         # There may be more than an event may list: the cloud then waits for those in vain.
-        given_up=list(journal.given_up(run.run).ranges)[:MOST_RANGES],
+        given_up=list(journal.given_up(run.run).ranges)[:MAX_RANGES],
     )

@@ -21,7 +21,7 @@ from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
 from domain.identity import FragmentId
 from domain.times import utc_ms
-from domain.unset_clock import is_held
+from domain.unset_clock import is_undated
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config.spool import SpoolLimits
@@ -325,7 +325,7 @@ class Spool:
         if self.journal.put_run(started.run, started.camera):
             self._recovery.run_started(started.run)
             body = encode(started)
-            kind = UNDATED_PREFIX + started.type if is_held(started.run) else started.type
+            kind = UNDATED_PREFIX + started.type if is_undated(started.run) else started.type
             self._outbox.put_start(kind, body, self._limits.outbox_max_bytes)
 
 

@@ -12,7 +12,7 @@ import logging
 from domain.errors import MediaError
 from domain.events import Detection, RunStarted
 from domain.events.registry import encode
-from domain.unset_clock import boot_of, stamped, true_ms, true_run
+from domain.unset_clock import boot_mark_of, true_ms, true_run, with_true_time
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
 from edge_bridge.spool.files import FragmentFiles
@@ -59,14 +59,14 @@ class UndatedFootage:
         messages = self._stamp_messages(shifts)
         fragments = self._rows.fragments(_FRAGMENTS_AT_ONCE)
         for camera, run, seq in fragments:
-            self._stamp_fragment(camera, run, seq, shifts[boot_of(run)])
+            self._stamp_fragment(camera, run, seq, shifts[boot_mark_of(run)])
         if messages or fragments:
             return True
         if not recovered:
             return False
         self._rows.drop_without_shift(self._clock.boot)
         for run, camera, ended_ms, reason in self._rows.empty_runs():
-            self._move_end(run, camera, ended_ms, reason, shifts.get(boot_of(run)))
+            self._move_end(run, camera, ended_ms, reason, shifts.get(boot_mark_of(run)))
         self._rows.drop_shifts(self._clock.boot)
         return False
 
@@ -86,11 +86,11 @@ class UndatedFootage:
                     log.error("an undated message is damaged and dropped")
                     metrics.MESSAGES_DROPPED.inc()
                     continue
-                shift = shifts.get(boot_of(event.run))
+                shift = shifts.get(boot_mark_of(event.run))
                 if shift is None:  # from an earlier boot whose time was never known
                     metrics.MESSAGES_DROPPED.inc()
                     continue
-                self._journal.put_message(event.type, encode(stamped(event, shift)))
+                self._journal.put_message(event.type, encode(with_true_time(event, shift)))
             self._journal.drop_messages(number for number, _, _ in undated)
         self._moved_messages += len(undated)
         return len(undated)
@@ -104,7 +104,7 @@ class UndatedFootage:
         state = row.state
         if state is FragmentState.STORED:
             try:
-                event = stamped(self._files.event_in(row), shift)
+                event = with_true_time(self._files.event_in(row), shift)
                 data = self._files.read(camera, run, seq, row.size)
             except (FileNotFoundError, MediaError) as error:
                 state = FragmentState.GIVEN_UP

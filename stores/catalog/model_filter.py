@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from domain.models import MINUTE_MS, Replayed, Shown, Version, shown
+from domain.models import MINUTE_MS, ReplayedModel, ShownModels, Version, shown_models
 from domain.spans import Spans
 from stores.catalog.intervals import multirange, parse_multirange
 from stores.catalog.pool import Catalog, Row
@@ -30,7 +30,7 @@ class ResolvedModelFilter:
     """The same for one camera and time, as the statements take it."""
 
     model_filter: ModelFilter
-    shown: Shown | None
+    shown: ShownModels | None
     """Which versions show when; None: the filter alone decides."""
 
     @property
@@ -50,7 +50,7 @@ class ResolvedModelFilter:
 
     def cut_minutes(self, from_ms: int, to_ms: int) -> list[int]:
         """Return the minutes of [from, to) in which the choice changes, by their start."""
-        return [] if self.shown is None else self.shown.cut_minutes(from_ms, to_ms)
+        return [] if self.shown is None else self.shown.changing_minutes(from_ms, to_ms)
 
 
 async def resolve_filter(
@@ -64,10 +64,10 @@ async def resolve_filter(
     if not model_filter.current:
         return ResolvedModelFilter(model_filter, None)
     rows = await catalog.rows("model_shown", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
-    return ResolvedModelFilter(model_filter, shown(map(_replayed, rows)) if rows else None)
+    return ResolvedModelFilter(model_filter, shown_models(map(_replayed, rows)) if rows else None)
 
 
-def _replayed(row: Row) -> Replayed:
+def _replayed(row: Row) -> ReplayedModel:
     version: Version = (row["model"], row["model_version"])
     covered = Spans(parse_multirange(row["covered"]))
-    return Replayed(version, row["from_ms"], row["to_ms"], covered, row["turn"])
+    return ReplayedModel(version, row["from_ms"], row["to_ms"], covered, row["turn"])

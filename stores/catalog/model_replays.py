@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import ConfigError
-from domain.models import State, Version
+from domain.models import ReplayState, Version
 from domain.spans import Spans
 from domain.times import format_ms
 from stores.catalog.intervals import multirange, parse_multirange
@@ -18,7 +18,7 @@ from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql
 
 DETECTIONS = "detections"
 FIRST_RUN = UUID(int=0)
-_BEFORE: dict[State, tuple[State, ...]] = {
+_BEFORE: dict[ReplayState, tuple[ReplayState, ...]] = {
     "running": (),
     "done": ("running", "current"),
     "current": ("done", "current"),
@@ -39,7 +39,7 @@ class Replay:
     rate_mfps: int | None
     """Pictures in 1000 s, None: keyframes only."""
     gated: bool
-    state: State
+    state: ReplayState
     covered: Spans
     chunks: int
     pictures: int
@@ -242,7 +242,7 @@ async def recent_versions(catalog: Catalog, cameras: Sequence[str]) -> list[Rece
 
 
 async def set_state(
-    catalog: Catalog, which: Sequence[Replay], state: State, who: str, now_ms: int
+    catalog: Catalog, which: Sequence[Replay], state: ReplayState, who: str, now_ms: int
 ) -> None:
     """Bring replays into a state, all or none, with nobody adding to their cameras meanwhile.
 
@@ -259,7 +259,7 @@ async def set_state(
 
 
 async def write_state(
-    connection: Connection, which: Sequence[int], state: State, who: str, now_ms: int
+    connection: Connection, which: Sequence[int], state: ReplayState, who: str, now_ms: int
 ) -> set[int]:
     """Bring replays into a state, in the transaction in hand; return which of them it became."""
     rows = await connection.fetch(

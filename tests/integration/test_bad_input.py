@@ -40,14 +40,14 @@ def poison(event: FragmentArrived) -> dict[str, tuple[bytes, str]]:
         "unknown field": (but(colour="red"), "colour: no such field"),
         "negative duration": (but(duration_ms=-1), "duration_ms"),
         "oversized": (but(width="9" * 900_000), "width"),
-        "1970": (but(start_ms=86_400_000), f"before 2015: set the clock of the device that "
+        "1970": (but(start_ms=86_400_000), f"before 2015. Set the clock of the device that "
                  f"records {event.camera}"),
-        "2200": (but(start_ms=YEAR_2200_MS), "5 minutes ahead"),
-        "the last moment": (but(start_ms=LAST_MS), "5 minutes ahead"),
+        "2200": (but(start_ms=YEAR_2200_MS), "5 minutes in the future"),
+        "the last moment": (but(start_ms=LAST_MS), "5 minutes in the future"),
         "an end in 2200": (
             json.dumps({"type": "run-ended", "camera": event.camera, "run": event.run,
                         "ended_ms": YEAR_2200_MS, "last_seq": 3, "reason": "x"}).encode(),
-            "5 minutes ahead",
+            "5 minutes in the future",
         ),
         "another camera's key": (but(camera="acme/else/where"), "key: the message's is"),
         "other bytes": (but(sha256=hashlib.sha256(b"other").hexdigest()), "the first counts"),
@@ -95,7 +95,7 @@ async def test_each_makes_one_dead_letter_and_other_cameras_go_on(
     for name, (message, reason) in wrong.items():
         assert reason in said[message], name
     (far,) = await wait_for_letter(cloud, detections, recorder.camera)
-    assert "5 minutes ahead" in far.letter.reason
+    assert "5 minutes in the future" in far.letter.reason
     assert recorder.camera in far.letter.reason
     assert AHEAD_MS == 300_000
     assert all(cloud.running().values())

@@ -113,5 +113,5 @@ async def test_keys_and_cameras_by_command(services) -> None:
         assert (await vigil(dsn, "camera", "add", "acme/hq/gate", "--name", "Gate"))[0] == 0
         code, _, err = await vigil(dsn, "camera", "add", "Acme/hq")
         assert code == 1
-        assert "is no camera id" in err
+        assert "is not a camera id" in err
         assert "acme/hq/gate" in (await vigil(dsn, "camera", "list"))[1]

@@ -61,7 +61,7 @@ async def test_what_is_wrong_is_said_in_words_and_by_the_status(at: Place) -> No
     ("arguments", "says"),
     [
         (("fsck", "--camera", "no/such/camera"), "is not registered"),
-        (("fsck", "--camera", "Nonsense"), "is no camera id"),
+        (("fsck", "--camera", "Nonsense"), "is not a camera id"),
         (("fsck", "--from", "2026-11-22T10:00:00"), "has no zone"),
         (("fsck", "--from", "20", "--to", "10"), "--from must be before --to"),
         (("reconcile", "--every", "5s"), "a minute at least"),

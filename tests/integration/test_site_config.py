@@ -140,9 +140,9 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
         ({"cameras": [{**CAMERAS[0], "password_file": "a/../../b"}]}, "must be a path inside"),
         (
             {"cameras": [{"id": "a", "url": "rtsp://192.0.2.1/x?user=a&password=b"}]},
-            "holds a password",
+            "contains a password",
         ),
-        ({"cameras": [{"id": "a", "url": "rtsp://u:p@192.0.2.1/x"}]}, "holds a password"),
+        ({"cameras": [{"id": "a", "url": "rtsp://u:p@192.0.2.1/x"}]}, "contains a password"),
         (
             {
                 "cameras": [

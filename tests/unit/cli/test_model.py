@@ -10,15 +10,15 @@ from cli.main import main
     [
         (("replay", "detections", "--from", "1", "--to", "1"), "--from must be before --to"),
         (("replay", "detections", "--from", "1", "--to", "99999999999999"), "in the future"),
-        (("replay", "detections", "--from", "1", "--to", "2", "--version", "A b"), "no version"),
+        (("replay", "detections", "--from", "1", "--to", "2", "--version", "A b"), "not a version"),
         (("replay", "detections", "--from", "1", "--to", "2", "--model", "no.yaml"), "no.yaml"),
         (("replay", "detections", "--from", "1", "--to", "2", "--model", "no.onnx"), "no card"),
         (("replay", "detections", "--from", "1", "--to", "2", "--threads", "0"), "--threads"),
         (("replay", "detections", "--from", "1", "--to", "2", "--who", " "), "--who"),
         (("model", "current"), "Give a model"),
         (("model", "current", "hog", "1", "--live"), "not both"),
-        (("model", "current", "Hog", "1"), "is no model"),
-        (("model", "drop", "hog", "*"), "is no version"),
+        (("model", "current", "Hog", "1"), "is not a model"),
+        (("model", "drop", "hog", "*"), "is not a version"),
     ],
 )
 def test_wrong_words_are_refused(

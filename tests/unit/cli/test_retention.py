@@ -14,7 +14,7 @@ FAR = "2026-11-22T17:00:00Z"
         (["retention", "set", "acme", "--days", "0"], "--days must be 1"),
         (["retention", "clear", "a/b/c/d"], "names no footage"),
         (["retention", "show", "a//b"], "names no footage"),
-        (["retention", "enforce", "--camera", "acme/hq"], "is no camera id"),
+        (["retention", "enforce", "--camera", "acme/hq"], "is not a camera id"),
         (["retention", "enforce", "--every", "59s"], "a minute"),
         (["hold", "add", "acme/hq/", "--from", FAR, "--why", "7"], "names no footage"),
         (["hold", "add", "acme", "--from", "2026-11-22T17:00:00", "--why", "7"], "no zone"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import PARTED_MS, SLEW_PPM, RunClock
+from domain.clock import DIVERGED_MS, SLEW_PPM, RunClock
 
 T0_MS = 1_760_000_000_000
 FRAME_MS = 40
@@ -45,7 +45,9 @@ class Simulation:
                     self._border(*first)
                     first = None
                 self._border(pts, true_ms)
-            if not self.clock.see(pts, true_ms + stepped + self.delays_ms[n % len(self.delays_ms)]):
+            if not self.clock.observe(
+                pts, true_ms + stepped + self.delays_ms[n % len(self.delays_ms)]
+            ):
                 return n
         return None
 
@@ -119,19 +121,19 @@ def test_a_stall_of_the_network_is_no_parting() -> None:
     # 8 s without a picture, then all of them at once; true time never jumped.
     clock = RunClock()
     for n in range(250):
-        assert clock.see(n * 3_600, T0_MS + n * 40)
+        assert clock.observe(n * 3_600, T0_MS + n * 40)
     start = clock.advance(0)
     for n in range(250, 450):
-        assert clock.see(n * 3_600, T0_MS + 450 * 40)
+        assert clock.observe(n * 3_600, T0_MS + 450 * 40)
     for n in range(450, 900):
-        assert clock.see(n * 3_600, T0_MS + n * 40)
+        assert clock.observe(n * 3_600, T0_MS + n * 40)
     assert abs(clock.advance(800 * 3_600) - start - 32_000) <= 16
 
 
 def test_a_jump_in_pts_parts_before_the_first_border_too() -> None:
     clock = RunClock()
-    assert clock.see(0, T0_MS)
-    assert not clock.see(90 * (PARTED_MS + 100), T0_MS + 40)
+    assert clock.observe(0, T0_MS)
+    assert not clock.observe(90 * (DIVERGED_MS + 100), T0_MS + 40)
 
 
 def test_a_seeded_day_stays_true() -> None:
@@ -153,10 +155,10 @@ def test_steps_that_come_again_and_again_part_each_time() -> None:
         if n % 300 == 150:
             now_ms += 7_000 if (n // 300) % 2 else -7_000
         now_ms += 40
-        if not clock.see(n * 3_600, now_ms):
+        if not clock.observe(n * 3_600, now_ms):
             parted.append(n)
             clock = RunClock()
-            assert clock.see(n * 3_600, now_ms)
+            assert clock.observe(n * 3_600, now_ms)
         if n % 100 == 99:
             clock.advance(n * 3_600)
     assert [n for n in range(150, 3_000, 600) if n not in parted] == []

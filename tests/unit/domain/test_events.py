@@ -174,9 +174,9 @@ def test_scores_and_boxes_are_fractions(score: float, box: list[float]) -> None:
         (b"\xff\xfe", "message: Invalid JSON: expected value at line 1 column 1"),
         (b"[]", "message: Input should be an object"),
         (b"null", "message: Input should be an object"),
-        (b"{}", "type: it is missing; every event names its type"),
-        (b'{"type": "lost"}', "type: 'lost' is no event that this program knows"),
-        (b'{"type": null}', "type: 'None' is no event that this program knows"),
+        (b"{}", "type: it is missing; every event needs one"),
+        (b'{"type": "lost"}', "type: 'lost' is not an event that this program knows"),
+        (b'{"type": null}', "type: 'None' is not an event that this program knows"),
         (b'{"type": "healed"', "message: Invalid JSON: EOF while parsing an object at line 1"),
     ],
 )

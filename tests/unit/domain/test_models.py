@@ -5,19 +5,21 @@ import random
 import pytest
 
 from domain.errors import ConfigError
-from domain.models import MINUTE_MS, Replayed, check_version, shown, whole_minutes
+from domain.models import MINUTE_MS, ReplayedModel, check_version, shown_models, whole_minutes
 from domain.spans import FOREVER_MS, Spans
 
 V1, V2, V3, V4 = (("people", str(number)) for number in range(1, 5))
 
 
-def replay(version, from_ms: int, to_ms: int, current: int | None = None, *covered) -> Replayed:
-    return Replayed(version, from_ms, to_ms, Spans(covered or [(from_ms, to_ms)]), current)
+def replay(
+    version, from_ms: int, to_ms: int, current: int | None = None, *covered
+) -> ReplayedModel:
+    return ReplayedModel(version, from_ms, to_ms, Spans(covered or [(from_ms, to_ms)]), current)
 
 
 def drawn(replays, version, until: int = 10) -> str:
     """Draw when a version is shown, a character a moment."""
-    rule = shown(replays)
+    rule = shown_models(replays)
     return "".join("#" if rule.shows(version, at) else "." for at in range(until))
 
 
@@ -57,7 +59,7 @@ def test_at_each_moment_one_replay_or_the_live_ones() -> None:
             replays.append(
                 replay(draw.choice([V2, V3, V4]), from_ms, to_ms, current, (at[0], at[1]))
             )
-        rule = shown(replays)
+        rule = shown_models(replays)
         for at_ms in range(40):
             over = [r for r in replays if r.current is not None and at_ms in r.covered]
             if over:
@@ -75,10 +77,10 @@ def test_at_each_moment_one_replay_or_the_live_ones() -> None:
 
 def test_minutes_that_are_cut() -> None:
     at = 10 * MINUTE_MS
-    rule = shown([replay(V2, at, at + 5 * MINUTE_MS, 1, (at + 10, at + 2 * MINUTE_MS))])
-    assert rule.cut_minutes(0, FOREVER_MS) == [at]
-    assert rule.cut_minutes(at + MINUTE_MS, FOREVER_MS) == []
-    assert rule.cut_minutes(at + 59_999, FOREVER_MS) == [at], "a minute counts whole"
+    rule = shown_models([replay(V2, at, at + 5 * MINUTE_MS, 1, (at + 10, at + 2 * MINUTE_MS))])
+    assert rule.changing_minutes(0, FOREVER_MS) == [at]
+    assert rule.changing_minutes(at + MINUTE_MS, FOREVER_MS) == []
+    assert rule.changing_minutes(at + 59_999, FOREVER_MS) == [at], "a minute counts whole"
 
 
 @pytest.mark.parametrize(

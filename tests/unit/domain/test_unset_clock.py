@@ -47,10 +47,10 @@ def test_a_true_run_differs_in_its_time_alone_and_true_ones_stay() -> None:
     assert check_run(true) == true
     assert true == new_run_id(61_000 + SHIFT_MS, seed)
     assert true[14:] == held[14:]
-    assert (unset_clock.is_held(held), unset_clock.is_held(true)) == (True, False)
+    assert (unset_clock.is_undated(held), unset_clock.is_undated(true)) == (True, False)
     assert unset_clock.true_run(true, SHIFT_MS) == true
-    assert unset_clock.boot_of(held) == seed[-4:].hex()
-    assert not unset_clock.is_held(RUN)
+    assert unset_clock.boot_mark_of(held) == seed[-4:].hex()
+    assert not unset_clock.is_undated(RUN)
 
 
 def test_each_event_is_stamped_where_it_is_provisional() -> None:
@@ -59,16 +59,16 @@ def test_each_event_is_stamped_where_it_is_provisional() -> None:
     event = fragment(3, run=held)[0].model_copy(
         update={"start_ms": 61_000, "arrived_ms": 61_040, "closed_ms": SHIFT_MS + 70_000}
     )
-    out = unset_clock.stamped(event, SHIFT_MS)
+    out = unset_clock.with_true_time(event, SHIFT_MS)
     assert isinstance(out, FragmentArrived)
     times = (out.run, out.start_ms, out.arrived_ms, out.closed_ms)
     assert times == (true, SHIFT_MS + 61_000, SHIFT_MS + 61_040, SHIFT_MS + 70_000)
-    assert unset_clock.stamped(out, SHIFT_MS) == out  # twice is once
+    assert unset_clock.with_true_time(out, SHIFT_MS) == out  # twice is once
     start = RunStarted(camera=CAMERA, run=held, started_ms=61_000, edge="e1")
-    assert unset_clock.stamped(start, SHIFT_MS).started_ms == SHIFT_MS + 61_000
+    assert unset_clock.with_true_time(start, SHIFT_MS).started_ms == SHIFT_MS + 61_000
     frames = [DetectionFrame(pts=one, at_ms=61_000 + one, objects=[]) for one in range(3)]
     seen = Detection(camera=CAMERA, run=held, model="m", model_version="1", frames=frames)
-    stamped = unset_clock.stamped(seen, SHIFT_MS)
+    stamped = unset_clock.with_true_time(seen, SHIFT_MS)
     assert stamped.run == true
     assert [one.at_ms for one in stamped.frames] == [SHIFT_MS + 61_000 + one for one in range(3)]
     assert run_started_ms(true) == SHIFT_MS + 61_000

@@ -175,8 +175,11 @@ def test_a_document_lies_over_the_device_s_own_file(tmp_path: Path) -> None:
         ({"cameras": [{**CAMERA, "trasport": "udp"}]}, "did you mean `transport`"),
         ({"cameras": [CAMERA, CAMERA]}, "two cameras"),
         ({"cameras": 5}, "`cameras`"),
-        ({"cameras": [{**CAMERA, "url": "rtsp://a/x&pwd=b"}]}, "holds a password"),
-        ({"cameras": [{**CAMERA, "sub_url": "rtsp://a/x?pwd=b"}]}, "its sub_url holds a password"),
+        ({"cameras": [{**CAMERA, "url": "rtsp://a/x&pwd=b"}]}, "contains a password"),
+        (
+            {"cameras": [{**CAMERA, "sub_url": "rtsp://a/x?pwd=b"}]},
+            "its sub_url contains a password",
+        ),
         ({"cameras": [{**CAMERA, "username": "u", "password_file": "/x"}]}, "path inside"),
         ({"cameras": [{**CAMERA, "username": "u", "password_file": "../x"}]}, "path inside"),
         ({"cameras": [{**CAMERA, "username": "u", "password_env": "PATH"}]}, "begin with CAMERA_"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ConfigError
-from domain.events.base import MOST_RANGES
+from domain.events.base import MAX_RANGES
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.files import FragmentFiles
 from edge_bridge.spool.rows import EndState, FragmentState, SpooledFragment
@@ -287,7 +287,7 @@ def test_an_end_with_more_gaps_than_an_event_may_list_is_still_sent(
     tmp_path: Path,
 ) -> None:
     spool = reopened(tmp_path)
-    last = 2 * MOST_RANGES + 2
+    last = 2 * MAX_RANGES + 2
     with spool.journal.transaction():
         spool.journal.put_run(RUN, CAMERA)
         for seq in range(0, last + 1, 2):
@@ -295,7 +295,7 @@ def test_an_end_with_more_gaps_than_an_event_may_list_is_still_sent(
             spool.journal.put_fragment(row, T0_MS)
     spool.end_run(RUN, T0_MS + 1, "over")
     [(_, event)] = spool.ends_to_write(10)
-    assert (event.last_seq, len(event.given_up)) == (last, MOST_RANGES)
+    assert (event.last_seq, len(event.given_up)) == (last, MAX_RANGES)
     spool.close()
 
 

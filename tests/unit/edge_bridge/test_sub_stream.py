@@ -56,7 +56,7 @@ class Main:
     def play(self, stream: SubStream, first: int, count: int, run: str = "run") -> None:
         for n in range(first, first + count):
             pts = 900_000 + n * TICKS
-            assert self.clock.see(pts, T0_MS + n * 40 + self.delay_ms)
+            assert self.clock.observe(pts, T0_MS + n * 40 + self.delay_ms)
             if n % FPS == 0:
                 self.clock.advance(pts)
             at_ms, parameters = self.clock.utc_ms(pts), CodecParameters("h264", b"", 192, 128)

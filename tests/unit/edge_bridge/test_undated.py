@@ -14,7 +14,7 @@ import pytest
 from domain.events import Detection, FragmentArrived, RunEnded, RunStarted
 from domain.events.detections import DetectionFrame
 from domain.events.registry import encode
-from domain.unset_clock import is_held, true_run
+from domain.unset_clock import is_undated, true_run
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import RecordingContext
 from edge_bridge.clock import EdgeClock
@@ -114,7 +114,7 @@ def check_all_true(
 def test_nothing_is_sent_before_the_time_is_known(tmp_path: Path) -> None:
     device = Device(tmp_path)
     spool, run = device.spool(), device.clock.new_run(device.clock.now_ms())
-    assert is_held(run)
+    assert is_undated(run)
     record(spool, run, range(10))
     spool.end_run(run, UP_MS + 40_000, "camera closed")
     stamp_all(spool)
@@ -260,8 +260,8 @@ async def test_a_camera_is_recorded_through_the_setting_of_the_clock(tmp_path: P
     )
     await finished(recorder, kept, 2)
     (held, held_end_ms, why), (true, _, _) = kept.ends
-    assert is_held(held) and not is_held(true)
-    assert "is set now" in why
+    assert is_undated(held) and not is_undated(true)
+    assert "has been set" in why
     assert held_end_ms < UP_MS + 10_000
     assert sum(event.frames for event in kept.of(held)) == 120
     assert all(event.start_ms >= TRUE_MS for event in kept.of(true))
