@@ -1,63 +1,79 @@
-"""Who may see the page: one password, exchanged for a cookie."""
+"""Who may see the page: one password, exchanged for a signed cookie."""
 
 import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
 
+from itsdangerous import BadData, TimestampSigner
+
 from domain.errors import ConfigError
 
 COOKIE = "vigil_edge"
 LIFETIME_S = 12 * 3_600
 MIN_PASSWORD = 8
+MAX_COOKIE = 200
 FREE_TRIES = 5
-"""Wrong passwords that are answered at once; each further one takes a second."""
+"""Wrong passwords that are answered at once; each further one takes a second (rate limit)."""
+_SIGNED = b"signed-in"
 
 
 class TooManyTriesError(Exception):
-    """Passwords are being guessed: nobody is heard for a second."""
+    """Someone is guessing passwords: no password is checked for a second."""
 
 
 class PageAccess:
     """Checks passwords and cookies. `now_s` is a steady clock in seconds."""
 
     def __init__(self, password: str, now_s: Callable[[], float]) -> None:
-        """Raise ConfigError for a password that is easily guessed."""
+        """Raise ConfigError for a password that is too short."""
         if len(password) < MIN_PASSWORD:
             raise ConfigError(
-                f"The page's password has {len(password)} characters: take at least {MIN_PASSWORD}."
+                f"The page's password has {len(password)} characters: use at least {MIN_PASSWORD}."
             )
+        # A new key at each start: a restart signs everyone out.
         self._key = secrets.token_bytes(32)
-        self._password = self._hashed(password)
+        self._signer = _SteadySigner(self._key, now_s)
+        self._password_hash = self._hash(password)
         self._now_s = now_s
-        self._tries = float(FREE_TRIES)
-        self._tried_s = now_s()
+        self._tries_left = float(FREE_TRIES)
+        self._refilled_s = now_s()
 
     def cookie_for(self, password: str) -> str | None:
         """Return a cookie's value, None for a wrong password; raises TooManyTriesError.
 
-        Right ones do not count, but while others guess they wait like everybody.
+        Correct passwords are not counted, but they also wait while someone is guessing.
         """
         now_s = self._now_s()
-        self._tries = min(self._tries + now_s - self._tried_s, float(FREE_TRIES))
-        self._tried_s = now_s
-        if self._tries < 1:
+        self._tries_left = min(self._tries_left + now_s - self._refilled_s, float(FREE_TRIES))
+        self._refilled_s = now_s
+        if self._tries_left < 1:
             raise TooManyTriesError
-        if not hmac.compare_digest(self._hashed(password), self._password):
-            self._tries -= 1
+        if not hmac.compare_digest(self._hash(password), self._password_hash):
+            self._tries_left -= 1
             return None
-        until = str(int(now_s + LIFETIME_S))
-        return f"{until}.{self._sign(until)}"
+        return self._signer.sign(_SIGNED).decode()
 
-    def knows(self, cookie: str) -> bool:
-        """Return whether this cookie was made here and is still good."""
-        until, _, signature = cookie[:200].partition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(until).encode()):
+    def accepts(self, cookie: str) -> bool:
+        """Return whether this process made the cookie and it has not expired."""
+        if len(cookie) > MAX_COOKIE:
             return False
-        return self._now_s() < int(until)
+        try:
+            return self._signer.unsign(cookie, max_age=LIFETIME_S) == _SIGNED
+        except (BadData, UnicodeError):  # UnicodeError: bytes that are not text
+            return False
 
-    def _sign(self, until: str) -> str:
-        return hmac.new(self._key, until.encode(), hashlib.sha256).hexdigest()
-
-    def _hashed(self, password: str) -> bytes:
+    def _hash(self, password: str) -> bytes:
         return hmac.digest(self._key, password.encode(), "sha256")
+
+
+class _SteadySigner(TimestampSigner):
+    """Signs with the seconds of a steady clock: setting the device's clock ends no session."""
+
+    def __init__(self, key: bytes, now_s: Callable[[], float]) -> None:
+        super().__init__(key, salt=COOKIE, digest_method=hashlib.sha256)
+        self._now_s = now_s
+
+    def get_timestamp(self) -> int:
+        """Return the steady clock's seconds."""
+        return int(self._now_s())

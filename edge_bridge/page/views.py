@@ -111,7 +111,7 @@ class Page:
         return answer
 
     def _check(self, request: web.Request) -> None:
-        if not self._access.knows(request.cookies.get(COOKIE, "")):
+        if not self._access.accepts(request.cookies.get(COOKIE, "")):
             raise web.HTTPUnauthorized(text="Sign in first.")
 
     def _camera(self, request: web.Request) -> str:
