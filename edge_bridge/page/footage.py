@@ -1,7 +1,7 @@
-"""What the spool holds, read beside it: pictures, stretches of time, bytes. Blocking, no locks.
+"""The footage in the spool, read alongside the spool's thread. Blocking, no locks.
 
-The journal is opened read-only for each question: SQLite lets readers be beside the spool's own
-thread, and a disk that was swapped is simply opened anew.
+The journal is opened read-only for each question. SQLite's WAL lets readers work in parallel with
+the spool's thread. A disk that was swapped is simply opened again.
 """
 
 import contextlib
@@ -18,12 +18,13 @@ from media.remux import mp4
 from media.thumbnail import jpeg
 from vision.privacy import black_out
 
-MOST_SPAN_MS = 86_400_000
-"""Longest time that is told at once."""
-MOST_PLAY_MS = 600_000
-"""Longest stretch that is played at once."""
+MAX_SPAN_MS = 86_400_000
+"""Longest time that `spans` covers."""
+MAX_CLIP_MS = 600_000
+"""Longest clip that is played at once."""
 JOIN_MS = 1_000
-"""Fragments nearer to each other than this are one stretch."""
+"""Fragments with a smaller gap than this are one span."""
+_MAX_FRAGMENT_MS = 60_000
 _ON_DISK = "state IN (0, 1, 2) AND camera = ? AND size > 0 AND run >= ?"
 
 
@@ -45,19 +46,19 @@ class SpoolFootage:
     def __init__(
         self, folder: Path, masks_of: Callable[[str], Sequence[Mask]] = lambda _: ()
     ) -> None:
-        """`masks_of`: what nobody may look at, of a camera by its whole id; black in pictures."""
+        """`masks_of`: the privacy masks of a camera, by its full id; black in pictures."""
         self._masks_of = masks_of
         self._journal = folder / "journal.db"
         self._files = FragmentFiles(folder / "fragments")
 
     def newest(self, camera: str) -> StoredFragment | None:
         """Return a camera's newest fragment, None where there is none. Raises MediaError."""
-        found = self._ask(f"{_ON_DISK} ORDER BY start_ms DESC LIMIT 1", camera)
+        found = self._query(f"{_ON_DISK} ORDER BY start_ms DESC LIMIT 1", camera)
         return found[0] if found else None
 
     def spans(self, camera: str, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
-        """Return the stretches (start, end; UTC ms) held of that time, oldest first."""
-        from_ms = max(from_ms, to_ms - MOST_SPAN_MS)
+        """Return the spans (start, end; UTC ms) with footage in that time, oldest first."""
+        from_ms = max(from_ms, to_ms - MAX_SPAN_MS)
         spans: list[tuple[int, int]] = []
         for each in self._between(camera, from_ms, to_ms):
             if spans and each.start_ms <= spans[-1][1] + JOIN_MS:
@@ -66,55 +67,60 @@ class SpoolFootage:
                 spans.append((each.start_ms, each.end_ms))
         return spans
 
-    def stretch(self, camera: str, at_ms: int, for_ms: int) -> list[StoredFragment]:
-        """Return the fragments of one run from `at_ms` on, or from the next one held after it.
+    def clip(self, camera: str, at_ms: int, for_ms: int) -> list[StoredFragment]:
+        """Return the fragments of one run from `at_ms` on, or from the next one after it.
 
-        Empty where nothing is held from then on.
+        Empty where there is no footage from then on.
         """
-        following = self._ask(
+        following = self._query(
             f"{_ON_DISK} AND start_ms + json_extract(event, '$.duration_ms') > ? "
             "AND start_ms > ? ORDER BY start_ms LIMIT 1",
-            camera, at_ms, at_ms - 60_000,
-        )  # fmt: skip
+            camera,
+            at_ms,
+            at_ms - _MAX_FRAGMENT_MS,
+        )
         if not following:
             return []
-        begin = max(at_ms, following[0].start_ms)
-        wanted = self._between(camera, begin, begin + min(for_ms, MOST_PLAY_MS))
+        start = max(at_ms, following[0].start_ms)
+        found = self._between(camera, start, start + min(for_ms, MAX_CLIP_MS))
         run = following[0].run
-        return sorted((each for each in wanted if each.run == run), key=lambda each: each.seq)
+        return sorted((each for each in found if each.run == run), key=lambda each: each.seq)
 
-    def picture(self, held: StoredFragment, width: int) -> bytes:
-        """Return a fragment's first picture as JPEG, masked. Raises MediaError."""
-        masks = self._masks_of(held.camera)
-        return jpeg(self._bytes(held), width, lambda picture: black_out(picture, masks))
+    def thumbnail(self, fragment: StoredFragment, width: int) -> bytes:
+        """Return a fragment's first frame as JPEG, masked. Raises MediaError."""
+        masks = self._masks_of(fragment.camera)
+        return jpeg(self._read(fragment), width, lambda frame: black_out(frame, masks))
 
-    def play(self, stretch: list[StoredFragment]) -> Iterator[bytes]:
-        """Yield MP4 of a stretch; what is deleted meanwhile ends it. Raises MediaError."""
+    def play(self, clip: list[StoredFragment]) -> Iterator[bytes]:
+        """Yield a clip as MP4; it ends early where a fragment was evicted. Raises MediaError."""
 
         def fragments() -> Iterator[bytes]:
-            for held in stretch:
+            for fragment in clip:
                 try:
-                    yield self._bytes(held)
+                    yield self._read(fragment)
                 except MediaError:
                     return
 
         return mp4(fragments())
 
-    def _bytes(self, held: StoredFragment) -> bytes:
+    def _read(self, fragment: StoredFragment) -> bytes:
         try:
-            return self._files.read(held.camera, held.run, held.seq, held.size)
+            return self._files.read(fragment.camera, fragment.run, fragment.seq, fragment.size)
         except OSError as error:
             raise MediaError(f"The fragment cannot be read: {error.strerror}.") from error
 
     def _between(self, camera: str, from_ms: int, to_ms: int) -> list[StoredFragment]:
-        # a fragment may begin before the time asked for, by no more than a minute
-        return self._ask(
+        # A fragment may start before the requested time, by no more than its longest duration.
+        return self._query(
             f"{_ON_DISK} AND start_ms >= ? AND start_ms < ? "
             "AND start_ms + json_extract(event, '$.duration_ms') > ? ORDER BY start_ms",
-            camera, from_ms - 60_000, to_ms, from_ms,
-        )  # fmt: skip
+            camera,
+            from_ms - _MAX_FRAGMENT_MS,
+            to_ms,
+            from_ms,
+        )
 
-    def _ask(self, where: str, camera: str, *more: int) -> list[StoredFragment]:
+    def _query(self, where: str, camera: str, *more: int) -> list[StoredFragment]:
         try:
             with contextlib.closing(
                 sqlite3.connect(f"{self._journal.as_uri()}?mode=ro", uri=True, timeout=2)

@@ -1,6 +1,6 @@
-// The edge's page: signing in, and a wall of newest pictures. No library.
+// The edge's page: sign-in, and a wall of the newest pictures. No library.
 import { close, initPlayer, open, shown } from "./player.js";
-import { moment, span, STATES, told } from "./text.js";
+import { deviceRows, moment, span, STATES } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURE_MS = 2000, STATE_MS = 2000;
@@ -18,7 +18,7 @@ async function ask(url, options) {
   return answer;
 }
 
-// -- signing in
+// -- sign-in
 
 function signedOut() {
   if (state === null && !$("signin").hidden) return;
@@ -36,7 +36,7 @@ $("signin").addEventListener("submit", async (event) => {
     $("refused").textContent = answer.ok ? "" : await answer.text();
     if (!answer.ok) { $("password").select(); return; }
   } catch {
-    $("refused").textContent = "This device does not answer: try again.";
+    $("refused").textContent = "This device does not answer. Try again.";
     return;
   }
   $("password").value = "";
@@ -53,34 +53,35 @@ $("out").addEventListener("click", async () => {
 
 function row(kind, text) {
   const item = document.createElement("li");
-  const dot = document.createElement("i"), words = document.createElement("span");
+  const dot = document.createElement("i"), label = document.createElement("span");
   item.className = kind;
   dot.className = "dot";
-  words.textContent = text;
-  item.append(dot, words);
+  label.textContent = text;
+  item.append(dot, label);
   return item;
 }
 
-function tellDevice(parts) {
+function showDevice(parts) {
   const rows = parts.map(([kind, text]) => row(kind, text));
-  // A narrow screen shows what is wrong alone.
-  if (parts.every(([kind]) => kind === "good" || kind === "idle")) rows.push(row("good all", "Device well"));
+  // A narrow screen shows only what is wrong.
+  if (parts.every(([kind]) => kind === "good" || kind === "idle")) rows.push(row("good all", "Device OK"));
   $("chips").replaceChildren(...rows);
-  const why = parts.filter(([, , detail]) => detail).map(([, text, detail]) => {
+  const problems = parts.filter(([, , detail]) => detail).map(([, text, detail]) => {
     const item = document.createElement("li"), head = document.createElement("b");
     head.textContent = `${text}: `;
     item.append(head, detail);
     return item;
   });
-  const words = why.map((item) => item.textContent).join("\n");
-  if (words !== $("troubles").textContent) $("troubles").replaceChildren(...why);
+  // Replaced only on a change: a screen reader reads each replacement.
+  const text = problems.map((item) => item.textContent).join("");
+  if (text !== $("problems").textContent) $("problems").replaceChildren(...problems);
 }
 
 async function refresh() {
   try {
     state = await (await ask("api/state", { cache: "no-store" })).json();
   } catch (error) {
-    if (error.message !== "signed out" && state) tellDevice([["bad", "This device does not answer", "What is shown is old. This page tries again."]]);
+    if (error.message !== "signed out" && state) showDevice([["bad", "This device does not answer", "This page shows the last known state and tries again."]]);
     return;
   }
   skew = state.now_ms - Date.now();
@@ -89,7 +90,7 @@ async function refresh() {
   $("name").textContent = state.site;
   $("edge").textContent = state.edge;
   document.title = `${state.site} · Vigil edge`;
-  tellDevice(told(state, now()));
+  showDevice(deviceRows(state, now()));
   if (shown() === null) $("wall").hidden = false;
   arrange();
 }
@@ -108,30 +109,30 @@ function tile(camera) {
   return entry;
 }
 
-/** Problems first; a tile changes place only where a state has changed. */
+/** Problems first; a tile moves only where a state has changed. */
 function arrange() {
   const known = new Set(state.cameras.map(({ camera }) => camera));
   for (const [camera, { button }] of tiles) {
     if (!known.has(camera)) { button.remove(); tiles.delete(camera); }
   }
   const sorted = [...state.cameras].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.camera.localeCompare(b.camera, undefined, { numeric: true }));
-  const buttons = sorted.map((one) => tell(tiles.get(one.camera) || tile(one.camera), one));
+  const buttons = sorted.map((one) => updateTile(tiles.get(one.camera) || tile(one.camera), one));
   if (buttons.length === 0) {
     const none = document.createElement("p");
     none.className = "empty";
     none.textContent = "No camera is configured on this device.";
     buttons.push(none);
   }
-  const stands = $("wall").children;
-  if (buttons.length !== stands.length || buttons.some((button, i) => button !== stands[i])) $("wall").replaceChildren(...buttons);
+  const shownNow = $("wall").children;
+  if (buttons.length !== shownNow.length || buttons.some((button, i) => button !== shownNow[i])) $("wall").replaceChildren(...buttons);
 }
 
-function tell(entry, { state: how, since_ms, detail }) {
-  const [words, kind] = STATES[how];
+function updateTile(entry, { state: how, since_ms, detail }) {
+  const [label, kind] = STATES[how];
   const { button } = entry;
   button.classList.toggle("bad-tile", kind === "bad");
   button.querySelector(".how").className = `how ${kind}`;
-  button.querySelector(".how span").textContent = words;
+  button.querySelector(".how span").textContent = label;
   button.querySelector(".age").textContent = entry.at ? `${span(now() - entry.at)} ago` : "";
   button.querySelector(".age").title = entry.at ? moment(entry.at) : "";
   button.querySelector(".why").textContent = how === "recording" ? "" : `Since ${moment(since_ms)}${detail ? `: ${detail}` : ""}`;
@@ -161,9 +162,9 @@ async function pictures() {
 }
 
 initPlayer(ask, () => { if (state) $("wall").hidden = false; void pictures(); });
-/** The next look begins once the last one has ended, however slow the device is. */
-function every(ms, look) {
-  const again = async () => { await look(); setTimeout(again, ms); };
+/** Repeats a task: each run starts `ms` after the last one ended, however slow the device is. */
+function every(ms, task) {
+  const again = async () => { await task(); setTimeout(again, ms); };
   void again();
 }
 every(STATE_MS, async () => { if (!document.hidden && $("signin").hidden) await refresh(); });

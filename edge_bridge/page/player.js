@@ -1,38 +1,42 @@
-// One camera's footage: a stretch of MP4 at a time, and a line of what is on the device.
+// One camera's footage: an MP4 clip at a time, and a timeline of what is on the device.
 import { hourMinute, moment, zoneName } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
-const STRETCH_S = 120, JUMP_MS = 10000, HOUR_MS = 3600000, LOOK_MS = 5000;
+const CLIP_S = 120, JUMP_MS = 10000, HOUR_MS = 3600000, REFRESH_MS = 5000;
 
 let ask = null, closed = null, now = Date.now;
-let camera = null, hours = 1, spans = [], from = 0, to = 0, playFrom = null, turn = 0;
+let camera = null, hours = 1, spans = [], from = 0, to = 0, playFrom = null, lastRequest = 0;
 
 const path = () => camera.split("/").map(encodeURIComponent).join("/");
 const video = $("video"), line = $("timeline");
 const at = () => playFrom + video.currentTime * 1000;
 
-/** `asks`: fetch that notices a lost session; `onClose`: called when all cameras are wanted. */
-export function initPlayer(asks, onClose) { [ask, closed] = [asks, onClose]; }
+/** `fetcher`: a fetch that shows the sign-in on 401; `onClose`: called when the player closes. */
+export function initPlayer(fetcher, onClose) {
+  ask = fetcher;
+  closed = onClose;
+}
 
 /** The camera that is open, or null. */
 export const shown = () => camera;
 
-/** Opens a camera on its newest footage; `clock` gives the device's time (UTC ms). */
+/** Opens a camera at its newest footage; `clock` returns the device's time (UTC ms). */
 export async function open(id, clock) {
-  [camera, now] = [id, clock];
+  camera = id;
+  now = clock;
   $("camera").textContent = id.split("/").pop();
   $("clock").textContent = "";
   $("note").textContent = "";
   spans = [];
   $("player").hidden = false;
   scrollTo(0, 0);
-  await look();
+  await refreshSpans();
   newest();
 }
 
 export function close() {
   camera = playFrom = null;
-  turn++;
+  lastRequest++;
   video.removeAttribute("src");
   video.load();
   $("player").hidden = true;
@@ -40,7 +44,7 @@ export function close() {
 
 function back() { close(); closed(); }
 
-async function look() {
+async function refreshSpans() {
   const asked = camera;
   const until = Math.ceil(now()), since = until - hours * HOUR_MS;
   try {
@@ -56,35 +60,35 @@ async function look() {
 function newest() {
   const last = spans[spans.length - 1];
   if (last) void play(Math.max(last[0], last[1] - JUMP_MS));
-  else if (camera !== null) $("note").textContent = "This device holds nothing of this time.";
+  else if (camera !== null) $("note").textContent = "This device has no footage of this time.";
 }
 
-/** Plays from the fragment that shows a moment, or from the next one held. */
+/** Plays from the fragment that contains a moment, or from the next one on the device. */
 async function play(ms) {
-  const mine = ++turn;
-  const query = `at=${Math.round(ms)}&for_s=${STRETCH_S}`;
-  let answer, said;
+  const request = ++lastRequest;
+  const query = `at=${Math.round(ms)}&for_s=${CLIP_S}`;
+  let answer, body;
   try {
     answer = await ask(`api/cameras/${path()}/stretch?${query}`);
-    said = answer.ok ? await answer.json() : await answer.text();
+    body = answer.ok ? await answer.json() : await answer.text();
   } catch (error) {
-    if (mine === turn && error.message !== "signed out") $("note").textContent = "This device does not answer.";
+    if (request === lastRequest && error.message !== "signed out") $("note").textContent = "This device does not answer.";
     return;
   }
-  if (mine !== turn) return;
-  if (!answer.ok) { $("note").textContent = said; return; }
-  playFrom = said.start_ms;
+  if (request !== lastRequest) return;
+  if (!answer.ok) { $("note").textContent = body; return; }
+  playFrom = body.start_ms;
   video.src = `api/cameras/${path()}/play.mp4?${query}`;
-  $("note").textContent = playFrom > ms + 1000 ? `Nothing is held of that time: played from ${moment(playFrom)}.` : "";
+  $("note").textContent = playFrom > ms + 1000 ? `No footage of that time. Playing from ${moment(playFrom)}.` : "";
   video.play().catch(() => {});
 }
 
-async function goOn() {
+async function playNext() {
   const ended = playFrom + video.duration * 1000;
-  await look();
+  await refreshSpans();
   const next = spans.find(([, end]) => end > ended + 500);
   if (next) void play(Math.max(ended, next[0]));
-  else $("note").textContent = "This is the newest on this device.";
+  else $("note").textContent = "This is the newest footage on this device.";
 }
 
 function draw() {
@@ -123,7 +127,7 @@ function key(event) {
   const plain = event.target === document.body || event.target === line || event.target === video;
   switch (event.key) {
     case "Escape": back(); break;
-    case "n": case "N": void look().then(newest); break;
+    case "n": case "N": void refreshSpans().then(newest); break;
     case "ArrowLeft": if (!plain) return; jump(-JUMP_MS); break;
     case "ArrowRight": if (!plain) return; jump(JUMP_MS); break;
     case " ":
@@ -136,14 +140,14 @@ function key(event) {
 }
 
 $("back").addEventListener("click", back);
-$("newest").addEventListener("click", () => void look().then(newest));
+$("newest").addEventListener("click", () => void refreshSpans().then(newest));
 for (const button of document.querySelectorAll(".range")) {
-  button.addEventListener("click", () => { hours = Number(button.dataset.hours); void look(); });
+  button.addEventListener("click", () => { hours = Number(button.dataset.hours); void refreshSpans(); });
 }
 video.addEventListener("error", () => {
-  if (video.getAttribute("src")) $("note").textContent = "This browser cannot play it, or it is no longer held.";
+  if (video.getAttribute("src")) $("note").textContent = "This browser cannot play this footage, or the footage was deleted.";
 });
-video.addEventListener("ended", () => void goOn());
+video.addEventListener("ended", () => void playNext());
 video.addEventListener("timeupdate", () => {
   if (playFrom === null) return;
   $("clock").textContent = moment(at());
@@ -156,5 +160,5 @@ line.addEventListener("mouseleave", () => { $("hover").textContent = ""; });
 window.addEventListener("keydown", key);
 window.addEventListener("resize", () => { if (camera !== null) draw(); });
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { if (camera !== null) draw(); });
-setInterval(() => { if (camera !== null && !document.hidden) void look(); }, LOOK_MS);
+setInterval(() => { if (camera !== null && !document.hidden) void refreshSpans(); }, REFRESH_MS);
 $("zone").textContent = zoneName;

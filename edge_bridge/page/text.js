@@ -1,4 +1,4 @@
-// Times, sizes and the device's state in words.
+// Times, sizes and the device's state as text.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 const form = (options) => new Intl.DateTimeFormat("en-GB", { ...options, hourCycle: "h23" });
@@ -40,40 +40,40 @@ const LINKS = { s3: "S3", sqs: "SQS", central: "Catalog" };
 const INFERENCE = { working: "good", loading: "warn", stopped: "warn", waiting: "bad" };
 const CONFIG = { current: "good", trying: "warn", none: "warn", refused: "bad", "out-of-reach": "warn" };
 
-/** What there is to say of the device: [kind, words, why or nothing], one each. */
-export function told(said, nowMs) {
-  const parts = [];
-  for (const [name, link] of Object.entries(said.links)) {
+/** The device's state for people: rows of [kind, text, detail or ""]. */
+export function deviceRows(report, nowMs) {
+  const rows = [];
+  for (const [name, link] of Object.entries(report.links)) {
     const title = LINKS[name] || name;
-    if (link.down_since_s === null) parts.push(["good", `${title} reached`, ""]);
-    else parts.push(["bad", `${title} out of reach for ${span(nowMs - link.down_since_s * 1000)}`, link.detail]);
+    if (link.down_since_s === null) rows.push(["good", `${title} reachable`, ""]);
+    else rows.push(["bad", `${title} unreachable for ${span(nowMs - link.down_since_s * 1000)}`, link.detail]);
   }
-  if (said.disk) {
-    const { state, detail } = said.disk;
-    parts.push([state === "good" ? "good" : "bad", `Disk ${state}`, state === "good" ? "" : detail]);
+  if (report.disk) {
+    const { state, detail } = report.disk;
+    rows.push([state === "good" ? "good" : "bad", `Disk ${state}`, state === "good" ? "" : detail]);
   }
-  if (said.spool) {
-    const { bytes, waiting, oldest_ms, given_up } = said.spool;
-    parts.push(["idle", `${size(bytes)} on this device`, ""]);
-    if (!waiting) parts.push(["good", "All uploaded", ""]);
+  if (report.spool) {
+    const { bytes, waiting, oldest_ms, given_up } = report.spool;
+    rows.push(["idle", `${size(bytes)} on this device`, ""]);
+    if (!waiting) rows.push(["good", "All uploaded", ""]);
     else {
       const late = oldest_ms !== null && nowMs - oldest_ms > 60000;
       const oldest = oldest_ms === null ? "" : `, oldest ${span(nowMs - oldest_ms)}`;
-      parts.push([late ? "warn" : "good", `${waiting} to upload${oldest}`, ""]);
+      rows.push([late ? "warn" : "good", `${waiting} to upload${oldest}`, ""]);
     }
-    if (given_up) parts.push(["bad", `${given_up} fragments given up`, "They were deleted before they could be uploaded; `vigil edge given-up` lists them."]);
+    if (given_up) rows.push(["bad", `${given_up} fragments given up`, "They were deleted before they were uploaded. `vigil edge given-up` lists them."]);
   }
-  if (said.clock !== "right") parts.push(["bad", "Clock not set", "Footage is held back and stamped once the time is known: let NTP run."]);
-  else if (said.clock_sync?.state === "unsynchronised") parts.push(["warn", "Clock not synchronised", "Nobody keeps it, so the times of footage may be wrong: let chrony or systemd-timesyncd run, and let NTP (UDP 123) through."]);
-  else if (said.clock_sync?.state === "unknown") parts.push(["idle", "Clock: not known whether it is synchronised", ""]);
-  if (said.inference !== "off") {
-    const kind = INFERENCE[said.inference] || "warn";
-    parts.push([kind, `Inference ${said.inference}`, kind === "good" ? "" : said.inference_detail]);
+  if (report.clock !== "right") rows.push(["bad", "Clock not set", "Footage waits on this device until the clock is set. Allow NTP (UDP 123)."]);
+  else if (report.clock_sync?.state === "unsynchronised") rows.push(["warn", "Clock not synchronised", "The times of footage may be wrong. Start chrony or systemd-timesyncd, and allow NTP (UDP 123)."]);
+  else if (report.clock_sync?.state === "unknown") rows.push(["idle", "Clock synchronisation unknown", ""]);
+  if (report.inference !== "off") {
+    const kind = INFERENCE[report.inference] || "warn";
+    rows.push([kind, `Inference ${report.inference}`, kind === "good" ? "" : report.inference_detail]);
   }
-  if (said.config) {
-    const { version, state, detail } = said.config;
-    const which = version === null ? "Own configuration" : `Configuration ${version}`;
-    parts.push([CONFIG[state] || "warn", state === "current" ? which : `${which}, ${state.replaceAll("-", " ")}`, state === "current" ? "" : detail]);
+  if (report.config) {
+    const { version, state, detail } = report.config;
+    const which = version === null ? "Local configuration" : `Configuration ${version}`;
+    rows.push([CONFIG[state] || "warn", state === "current" ? which : `${which}, ${state.replaceAll("-", " ")}`, state === "current" ? "" : detail]);
   }
-  return parts;
+  return rows;
 }

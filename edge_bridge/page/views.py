@@ -1,7 +1,6 @@
-"""The page's addresses. Everything but the empty page itself asks for the cookie."""
+"""The page's HTTP addresses. All but the empty page itself require the cookie."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -9,11 +8,12 @@ from importlib import resources
 from typing import Any, ParamSpec, TypeVar
 
 from aiohttp import web
+from cachetools import LRUCache
 
 from domain.errors import MediaError
 from domain.times import utc_ms
 from edge_bridge.page.access import COOKIE, LIFETIME_S, PageAccess, TooManyTriesError
-from edge_bridge.page.footage import MOST_PLAY_MS, SpoolFootage, StoredFragment
+from edge_bridge.page.footage import MAX_CLIP_MS, SpoolFootage, StoredFragment
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,11 +31,11 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_ANSWER_WITHIN_S = 5.0
-_PICTURES_KEPT = 256
+_DISK_TIMEOUT_S = 5.0
+_CACHED_THUMBNAILS = 256
 _WIDTH = 640
-_PLAYERS = 8
-"""Stretches played at once; one more is refused, for the disk belongs to recording."""
+_MAX_PLAYERS = 8
+"""Concurrency limit: clips played at once. One more is rejected: recording needs the disk."""
 _DAY_MS = 86_400_000
 
 
@@ -51,43 +51,46 @@ class Page:
         *,
         secure: bool,
     ) -> None:
-        """`report` tells the device's state; `secure`: the page is served by HTTPS."""
-        self._access, self._footage = access, footage
-        self._cameras, self._report, self._secure = cameras, report, secure
+        """`report` returns the device's state; `secure`: the page is served by HTTPS."""
+        self._access = access
+        self._footage = footage
+        self._cameras = cameras
+        self._report = report
+        self._secure = secure
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
-        self._players = ThreadPoolExecutor(max_workers=_PLAYERS, thread_name_prefix="play")
+        self._players = ThreadPoolExecutor(max_workers=_MAX_PLAYERS, thread_name_prefix="play")
         self._playing = 0
-        self._pictures: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._thumbnails: LRUCache[tuple[str, int], bytes] = LRUCache(maxsize=_CACHED_THUMBNAILS)
 
     def add_to(self, app: web.Application) -> None:
         """Add the page's addresses to an application."""
         for path in _FILES:
-            app.router.add_get(path, self._file)
+            app.router.add_get(path, self._get_file)
         app.router.add_post("/session", self._sign_in)
         app.router.add_delete("/session", self._sign_out)
-        app.router.add_get("/api/state", self._state)
+        app.router.add_get("/api/state", self._get_state)
         camera = "/api/cameras/{tenant}/{site}/{camera}"
-        app.router.add_get(camera + "/picture.jpg", self._picture)
-        app.router.add_get(camera + "/spans", self._spans)
-        app.router.add_get(camera + "/stretch", self._stretch)
-        app.router.add_get(camera + "/play.mp4", self._play)
+        app.router.add_get(camera + "/picture.jpg", self._get_picture)
+        app.router.add_get(camera + "/spans", self._get_spans)
+        app.router.add_get(camera + "/stretch", self._get_stretch)
+        app.router.add_get(camera + "/play.mp4", self._get_mp4)
 
     def close(self) -> None:
-        """Let the threads go; one that hangs on the disk is not waited for."""
+        """Shut the threads down; does not wait for one that hangs on the disk."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._players.shutdown(wait=False, cancel_futures=True)
 
     # -- signing in
 
-    async def _file(self, request: web.Request) -> web.Response:
+    async def _get_file(self, request: web.Request) -> web.Response:
         name, kind = _FILES[request.path]
         text = resources.files(__package__).joinpath(name).read_text()
         return web.Response(text=text, content_type=kind, headers=_HEADERS)
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         try:
-            said = await request.json()
-            password = said["password"]
+            body = await request.json()
+            password = body["password"]
             if not isinstance(password, str):
                 raise TypeError
         except (ValueError, KeyError, TypeError):
@@ -95,132 +98,138 @@ class Page:
         try:
             cookie = self._access.cookie_for(password)
         except TooManyTriesError:
-            return _problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many tries: wait a few seconds.")
+            return _problem(
+                HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait a few seconds."
+            )
         if cookie is None:
-            return _problem(HTTPStatus.UNAUTHORIZED, "This is not the password.")
-        answer = web.Response(status=HTTPStatus.NO_CONTENT)
-        answer.set_cookie(
-            COOKIE, cookie, max_age=LIFETIME_S, httponly=True, samesite="Strict",
+            return _problem(HTTPStatus.UNAUTHORIZED, "Wrong password.")
+        response = web.Response(status=HTTPStatus.NO_CONTENT)
+        response.set_cookie(
+            COOKIE,
+            cookie,
+            max_age=LIFETIME_S,
+            httponly=True,
+            samesite="Strict",
             secure=self._secure,
-        )  # fmt: skip
-        return answer
+        )
+        return response
 
     async def _sign_out(self, _: web.Request) -> web.Response:
-        answer = web.Response(status=HTTPStatus.NO_CONTENT)
-        answer.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._secure)
-        return answer
+        response = web.Response(status=HTTPStatus.NO_CONTENT)
+        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._secure)
+        return response
 
-    def _check(self, request: web.Request) -> None:
+    def _require_session(self, request: web.Request) -> None:
         if not self._access.accepts(request.cookies.get(COOKIE, "")):
             raise web.HTTPUnauthorized(text="Sign in first.")
 
-    def _camera(self, request: web.Request) -> str:
-        self._check(request)
+    def _camera_of(self, request: web.Request) -> str:
+        """Return the camera of the path; 401 without a session, 404 for an unknown camera."""
+        self._require_session(request)
         camera = "/".join(request.match_info[part] for part in ("tenant", "site", "camera"))
         if camera not in self._cameras():
-            raise web.HTTPNotFound(text=f"No camera {camera} here.")
+            raise web.HTTPNotFound(text=f"This device has no camera {camera}.")
         return camera
 
-    # -- what is seen
+    # -- state and footage
 
-    async def _state(self, request: web.Request) -> web.Response:
-        self._check(request)
+    async def _get_state(self, request: web.Request) -> web.Response:
+        self._require_session(request)
         state = self._report() | {"now_ms": utc_ms()}
         return web.json_response(state, headers={"Cache-Control": "no-store"})
 
-    async def _picture(self, request: web.Request) -> web.Response:
-        camera = self._camera(request)
-        held = await self._asked(self._footage.newest, camera)
-        if held is None:
+    async def _get_picture(self, request: web.Request) -> web.Response:
+        camera = self._camera_of(request)
+        newest = await self._in_thread(self._footage.newest, camera)
+        if newest is None:
             return _problem(HTTPStatus.NOT_FOUND, "Nothing is recorded yet.")
-        tag = f'"{held.run}-{held.seq}"'
+        tag = f'"{newest.run}-{newest.seq}"'
         headers = {
             "ETag": tag,
             "Cache-Control": "private, no-cache",
-            "Vigil-Picture-Ms": str(held.start_ms),
+            "Vigil-Picture-Ms": str(newest.start_ms),
         }
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        picture = self._pictures.get((held.run, held.seq))
-        if picture is None:
-            picture = await self._asked(self._footage.picture, held, _WIDTH)
-            self._pictures[held.run, held.seq] = picture
-            while len(self._pictures) > _PICTURES_KEPT:
-                self._pictures.popitem(last=False)
-        return web.Response(body=picture, content_type="image/jpeg", headers=headers)
+        thumbnail = self._thumbnails.get((newest.run, newest.seq))
+        if thumbnail is None:
+            thumbnail = await self._in_thread(self._footage.thumbnail, newest, _WIDTH)
+            self._thumbnails[newest.run, newest.seq] = thumbnail
+        return web.Response(body=thumbnail, content_type="image/jpeg", headers=headers)
 
-    async def _spans(self, request: web.Request) -> web.Response:
-        camera = self._camera(request)
-        now_ms = utc_ms()
-        to_ms = _whole(request, "to", now_ms)
-        from_ms = _whole(request, "from", to_ms - _DAY_MS)
-        spans = await self._asked(self._footage.spans, camera, from_ms, to_ms)
+    async def _get_spans(self, request: web.Request) -> web.Response:
+        camera = self._camera_of(request)
+        to_ms = _integer(request, "to", utc_ms())
+        from_ms = _integer(request, "from", to_ms - _DAY_MS)
+        spans = await self._in_thread(self._footage.spans, camera, from_ms, to_ms)
         return web.json_response({"from_ms": from_ms, "to_ms": to_ms, "spans": spans})
 
-    async def _stretch(self, request: web.Request) -> web.Response:
-        """Say what play.mp4 with the same query begins and ends with: a script sees no headers
-        of what a video element fetches.
+    async def _get_stretch(self, request: web.Request) -> web.Response:
+        """Return start and end of what play.mp4 plays for the same query.
+
+        A script cannot read the headers of what a video element fetches.
         """
-        stretch = await self._wanted(request)
-        if not stretch:
-            return _problem(HTTPStatus.NOT_FOUND, "Nothing is held from then on.")
-        said = {"start_ms": stretch[0].start_ms, "end_ms": stretch[-1].end_ms}
-        return web.json_response(said, headers={"Cache-Control": "no-store"})
+        clip = await self._requested_clip(request)
+        if not clip:
+            return _problem(HTTPStatus.NOT_FOUND, "No footage from this time on.")
+        body = {"start_ms": clip[0].start_ms, "end_ms": clip[-1].end_ms}
+        return web.json_response(body, headers={"Cache-Control": "no-store"})
 
-    async def _wanted(self, request: web.Request) -> list[StoredFragment]:
-        camera = self._camera(request)
-        at_ms = _whole(request, "at", None)
-        for_ms = _whole(request, "for_s", 60) * 1_000
-        if not 0 < for_ms <= MOST_PLAY_MS:
-            raise web.HTTPBadRequest(text="for_s: 1 to 600 seconds.")
-        return await self._asked(self._footage.stretch, camera, at_ms, for_ms)
+    async def _requested_clip(self, request: web.Request) -> list[StoredFragment]:
+        camera = self._camera_of(request)
+        at_ms = _integer(request, "at", None)
+        for_ms = _integer(request, "for_s", 60) * 1_000
+        if not 0 < for_ms <= MAX_CLIP_MS:
+            raise web.HTTPBadRequest(text="for_s must be 1 to 600 seconds.")
+        return await self._in_thread(self._footage.clip, camera, at_ms, for_ms)
 
-    async def _play(self, request: web.Request) -> web.StreamResponse:
-        stretch = await self._wanted(request)
-        if not stretch:
-            return _problem(HTTPStatus.NOT_FOUND, "Nothing is held from then on.")
-        if self._playing >= _PLAYERS:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many play already: try again.")
+    async def _get_mp4(self, request: web.Request) -> web.StreamResponse:
+        clip = await self._requested_clip(request)
+        if not clip:
+            return _problem(HTTPStatus.NOT_FOUND, "No footage from this time on.")
+        if self._playing >= _MAX_PLAYERS:
+            return _problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{_MAX_PLAYERS} clips are playing already. Close one, or try again later.",
+            )
         self._playing += 1
         try:
-            return await self._streamed(request, stretch)
+            return await self._stream(request, clip)
         finally:
             self._playing -= 1
 
-    async def _streamed(
-        self, request: web.Request, stretch: list[StoredFragment]
-    ) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, clip: list[StoredFragment]) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
-        parts = self._footage.play(stretch)
-        answer = web.StreamResponse(
+        parts = self._footage.play(clip)
+        response = web.StreamResponse(
             headers={
                 "Content-Type": "video/mp4",
                 "Cache-Control": "no-store",
-                "Vigil-Start-Ms": str(stretch[0].start_ms),
-                "Vigil-End-Ms": str(stretch[-1].end_ms),
+                "Vigil-Start-Ms": str(clip[0].start_ms),
+                "Vigil-End-Ms": str(clip[-1].end_ms),
             }
         )
         try:
             first = await loop.run_in_executor(self._players, _next, parts)
         except MediaError as error:
             return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-        await answer.prepare(request)
+        await response.prepare(request)
         part = first
         while part is not None:
-            await answer.write(part)
+            await response.write(part)
             try:
                 part = await loop.run_in_executor(self._players, _next, parts)
             except MediaError:
                 break  # what was sent stays playable
-        await answer.write_eof()
-        return answer
+        await response.write_eof()
+        return response
 
-    async def _asked(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the page's thread; 503 where the disk does not answer."""
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run work on the page's thread; 503 where the disk does not answer."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                return await loop.run_in_executor(self._thread, lambda: ask(*args, **kwargs))
+            async with asyncio.timeout(_DISK_TIMEOUT_S):
+                return await loop.run_in_executor(self._thread, lambda: work(*args, **kwargs))
         except TimeoutError:
             raise web.HTTPServiceUnavailable(text="The spool's disk does not answer.") from None
         except MediaError as error:
@@ -231,16 +240,16 @@ def _next(parts: Iterator[bytes]) -> bytes | None:
     return next(parts, None)
 
 
-def _whole(request: web.Request, name: str, default: int | None) -> int:
+def _integer(request: web.Request, name: str, default: int | None) -> int:
     text = request.query.get(name)
     if text is None and default is not None:
         return default
     try:
         value = int(text or "")
     except ValueError:
-        raise web.HTTPBadRequest(text=f"{name}: give a whole number.") from None
+        raise web.HTTPBadRequest(text=f"{name} must be a whole number.") from None
     if not 0 <= value < 1 << 48:
-        raise web.HTTPBadRequest(text=f"{name}: out of range.")
+        raise web.HTTPBadRequest(text=f"{name} is out of range.")
     return value
 
 

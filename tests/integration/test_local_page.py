@@ -46,8 +46,8 @@ class Alone:
         async with self.session.post(f"{self.url}/session", json={"password": PASSWORD}) as answer:
             assert answer.status == 204, await answer.text()
 
-    async def held_ms(self) -> int:
-        """Return how much footage of the last hour the page tells of."""
+    async def footage_ms(self) -> int:
+        """Return how much footage of the last hour the page reports, ms."""
         async with self.session.get(f"{self.url}/api/cameras/{CAMERA}/spans") as answer:
             spans = (await answer.json())["spans"] if answer.status == 200 else []
         return sum(end - start for start, end in spans)
@@ -58,8 +58,8 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 120 * FPS)
     folder = DataFolder(tmp_path / "ports")
     folder.open(fresh=False)
-    port, nobody = Ports(folder).take("page"), Ports(folder).take("nobody")
-    nowhere = f"http://{HOST}:{nobody}"
+    port, unused = Ports(folder).take("page"), Ports(folder).take("unused")
+    nowhere = f"http://{HOST}:{unused}"
     settings = Settings(
         s3_endpoint=nowhere, sqs_endpoint=nowhere, sqs_queue_url=f"{nowhere}/0/none"
     )
@@ -71,7 +71,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
             "audio": False,
             "privacy_masks": [[[0.5, 0], [1, 0], [1, 1], [0.5, 1]]],
         },
-        {"id": "dead", "url": f"rtsp://{HOST}:{nobody}/none"},
+        {"id": "dead", "url": f"rtsp://{HOST}:{unused}/none"},
     ]
     http = {"port": port, "password_env": "PAGE_WORD"}
     async with (
@@ -109,10 +109,10 @@ async def test_state_pictures_and_footage_without_any_cloud(alone: Alone) -> Non
     assert (await alone.get(f"api/cameras/{CAMERA}/play.mp4?at=later"))[0] == 400
     assert (await alone.get(f"api/cameras/{CAMERA}/stretch?at=0&for_s=601"))[0] == 400
 
-    async def held() -> bool:
-        return await alone.held_ms() >= 6_000
+    async def recorded() -> bool:
+        return await alone.footage_ms() >= 6_000
 
-    await wait_for(held, within_s=60, what=lambda: f"6 s of footage\n{alone.edge.tail()}")
+    await wait_for(recorded, within_s=60, what=lambda: f"6 s of footage\n{alone.edge.tail()}")
     async with alone.session.get(f"{alone.url}/api/state") as answer:
         state = await answer.json()
     assert {one["camera"]: one["state"] for one in state["cameras"]}[CAMERA] == "recording"
@@ -154,11 +154,11 @@ async def test_a_person_signs_in_sees_the_cameras_and_plays(alone: Alone) -> Non
         await page.goto(alone.url)
         await page.get_by_label("Password of this device").fill("not this one")
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("alert")).to_have_text("This is not the password.")
+        await expect(page.get_by_role("alert")).to_have_text("Wrong password.")
         await page.get_by_label("Password of this device").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.locator(".tile")).to_have_count(2)
-        await expect(page.locator("#device")).to_contain_text("S3 out of reach")
+        await expect(page.locator("#device")).to_contain_text("S3 unreachable")
         await expect(page.get_by_alt_text(f"Newest picture of {CAMERA}")).to_be_visible()
         await page.locator(".tile", has_text="gate").click()
         video = page.locator("#video")
