@@ -28,7 +28,7 @@ from domain.errors import VigilError
 from edge_bridge.spool.files import FragmentFiles
 from harness import noise_footage as reel
 from harness.usage import Usage, usage
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from local.program import Program, vigil
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             {"name": name, "file": str(clip), "offset_ms": 600 * number % (CLIP_S * 1_000)}
             for number, name in enumerate(names)
         ]
-        with Cameras.start(folder / "cameras", cameras) as served:  # type: ignore[arg-type]
+        with CameraServer.start(folder / "cameras", cameras) as served:  # type: ignore[arg-type]
             edge, served_edge = _edge(folder / "edge", served, arguments.seconds)
             frames, lost, runs = _recorded(folder / "edge")
             shutil.rmtree(folder / "edge")
@@ -110,7 +110,7 @@ def _filmed(folder: Path, megabits: float) -> Path:
     return clip
 
 
-def _edge(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
+def _edge(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", float]:
     data = DataFolder(folder)
     data.open(fresh=True)
     nowhere = f"http://{HOST}:{Ports(data).take('unused')}"
@@ -154,7 +154,7 @@ def _pid(program: Program) -> int:
     return program.process.pid
 
 
-def _bare(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
+def _bare(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", float]:
     folder.mkdir()
     command = [
         sys.executable, "-m", "bench.capture_bare", str(folder), str(FRAGMENT_S),
@@ -175,7 +175,7 @@ def _bare(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
         program.wait()
 
 
-def _ffmpegs(folder: Path, served: Cameras, seconds: int) -> tuple["Cost", float]:
+def _ffmpegs(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", float]:
     folder.mkdir()
     running = []
     try:
@@ -211,7 +211,9 @@ class Cost:
     rss_mib: float
 
 
-def _measured(who: str, pids: Sequence[int], served: Cameras, seconds: int) -> tuple[Cost, float]:
+def _measured(
+    who: str, pids: Sequence[int], served: CameraServer, seconds: int
+) -> tuple[Cost, float]:
     """Return the processes' cost, and cores of the RTSP server."""
     time.sleep(SETTLE_S)
     began_s = time.monotonic()

@@ -14,7 +14,7 @@ from local.aws import CREDENTIALS, REGION
 from local.folder import DataFolder
 from local.ports import Ports
 from local.service import Report, Service
-from local.sqs import Queues
+from local.sqs import ElasticMq
 from stores.objects import ObjectStore
 from stores.queue import MAX_BATCH, Queue
 
@@ -26,7 +26,7 @@ class EdgeCloud:
         self._folder = DataFolder(data)
         ports = Ports(self._folder)
         self._services: list[Service] = [
-            kind(self._folder, ports, report) for kind in (s3.ObjectStore, Queues)
+            kind(self._folder, ports, report) for kind in (s3.S3Proxy, ElasticMq)
         ]
 
     def __enter__(self) -> Self:

@@ -23,7 +23,7 @@ from local.ports import parse_ports
 from local.process import record_of, recorded_process
 from local.service import Report
 from local.stack import SERVICES, Stack
-from local.supervise import Supervisor
+from local.supervisor import Supervisor
 
 RECORD = "run/supervisor.json"
 STOP_WITHIN_S = 60
@@ -130,7 +130,7 @@ def _main() -> None:
             with (stack.folder.logs / "supervisor.log").open("ab") as log:
                 os.dup2(log.fileno(), sys.stdout.fileno())
             while not ended.wait(1):
-                supervisor.look()
+                supervisor.check()
             (stack.folder.path / RECORD).unlink(missing_ok=True)
     except VigilError as error:
         say(f"error: {error}")

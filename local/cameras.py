@@ -26,7 +26,7 @@ _NEEDED = (
 )
 
 
-class Camera(TypedDict):
+class ServedCamera(TypedDict):
     """A camera to serve at `/name`: a `file` (H.264 or H.265, with or without audio) or a `launch`.
 
     `launch` is a GStreamer pipeline in parentheses whose payloaders are named pay0, pay1. A file
@@ -59,13 +59,13 @@ def rtsp_python() -> str | None:
     return None
 
 
-class Cameras:
+class CameraServer:
     """One RTSP server. Blocking: call it from a thread where an event loop runs."""
 
     def __init__(
         self,
         data: Path,
-        cameras: Sequence[Camera],
+        cameras: Sequence[ServedCamera],
         *,
         name: str = "cameras",
         ports: Ports | None = None,
@@ -79,14 +79,16 @@ class Cameras:
         self._port = self._locked_port = 0
 
     @classmethod
-    def start(cls, data: Path, cameras: Sequence[Camera], *, name: str = "cameras") -> "Cameras":
+    def start(
+        cls, data: Path, cameras: Sequence[ServedCamera], *, name: str = "cameras"
+    ) -> "CameraServer":
         """Return cameras that answer; raises VigilError where they cannot."""
         started = cls(data, cameras, name=name)
         started.launch()
         started.wait()
         return started
 
-    def __enter__(self) -> "Cameras":
+    def __enter__(self) -> "CameraServer":
         return self
 
     def __exit__(
@@ -147,7 +149,7 @@ class Cameras:
         """End the server with SIGKILL."""
         self._process.kill()
 
-    def _url(self, camera: Camera) -> str:
+    def _url(self, camera: ServedCamera) -> str:
         if not camera.get("user"):
             return f"rtsp://{HOST}:{self._port}/{camera['name']}"
         user = f"{quote(camera['user'], '')}:{quote(camera.get('password', ''), '')}"

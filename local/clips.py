@@ -28,7 +28,7 @@ _FORMAT = 2  # raise when clips must be made anew
 
 
 @dataclass(frozen=True)
-class Clip:
+class DemoClip:
     """A view to prepare: what of a sample is shown, how fast, and with which sound codec."""
 
     name: str
@@ -42,14 +42,14 @@ class Clip:
 
 
 CLIPS = (
-    Clip("courtyard", "Courtyard", "vtest.avi", 10, sound="pcm_alaw"),
-    Clip("walkway", "Walkway", "vtest.avi", 10, crop=(256, 96, 512, 384)),
-    Clip("gate", "North gate", "vtest.avi", 10, mirrored=True, sound="aac"),
-    Clip("garden", "Garden", "tree.avi", 15, bounced=True),
+    DemoClip("courtyard", "Courtyard", "vtest.avi", 10, sound="pcm_alaw"),
+    DemoClip("walkway", "Walkway", "vtest.avi", 10, crop=(256, 96, 512, 384)),
+    DemoClip("gate", "North gate", "vtest.avi", 10, mirrored=True, sound="aac"),
+    DemoClip("garden", "Garden", "tree.avi", 15, bounced=True),
 )
 
 
-def prepare(clip: Clip, report: Callable[[str], None]) -> Path:
+def prepare(clip: DemoClip, report: Callable[[str], None]) -> Path:
     """Return the clip's file (MOV), made now where it is not in the cache."""
     sample = _SAMPLES / clip.sample
     source = "drawn" if not sample.exists() else str(sample.stat().st_size)
@@ -73,7 +73,7 @@ def prepare(clip: Clip, report: Callable[[str], None]) -> Path:
     return path
 
 
-def _pictures(clip: Clip, sample: Path) -> Iterator[Picture]:
+def _pictures(clip: DemoClip, sample: Path) -> Iterator[Picture]:
     shown: list[Picture] = []
     with av.open(str(sample)) as container:
         for frame in container.decode(video=0):
@@ -91,7 +91,7 @@ def _pictures(clip: Clip, sample: Path) -> Iterator[Picture]:
     yield from reversed(shown)
 
 
-def _drawn(clip: Clip) -> Iterator[Picture]:
+def _drawn(clip: DemoClip) -> Iterator[Picture]:
     """Yield a minute of figures that walk over a lawn."""
     seed = int(hashlib.sha256(clip.name.encode()).hexdigest()[:4], 16)
     random = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def _drawn(clip: Clip) -> Iterator[Picture]:
         yield picture
 
 
-def _encode(clip: Clip, pictures: Iterator[Picture], path: Path) -> None:
+def _encode(clip: DemoClip, pictures: Iterator[Picture], path: Path) -> None:
     with av.open(str(path), "w", format="mov") as container:
         video: Any = container.add_stream("libx264", rate=clip.rate)
         video.pix_fmt = "yuv420p"

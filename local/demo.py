@@ -23,7 +23,7 @@ from local.ports import HOST
 from local.program import Program, vigil, worker
 from local.service import Report
 from local.stack import Stack
-from local.supervise import Child, Supervisor
+from local.supervisor import SupervisedChild, Supervisor
 
 SITE = "demo/campus"
 WORKERS = ("assemble", "heal", "join", "index")
@@ -89,12 +89,12 @@ class Demo:
 
     def watch(self) -> None:
         """Start again what ends, until SIGTERM or Ctrl-C."""
-        children: list[Child] = [*self._stack.services.values(), *self._programs]
+        children: list[SupervisedChild] = [*self._stack.services.values(), *self._programs]
         if self._cameras.server:
             children.append(self._cameras.server)
         supervisor = Supervisor(children, self._report)
         while not self._ended.wait(1):
-            supervisor.look()
+            supervisor.check()
 
     def stop(self) -> None:
         """Stop everything that was started: the edge and the cameras first, the stores last."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from local import clips
-from local.cameras import Camera, Cameras, rtsp_python
+from local.cameras import CameraServer, ServedCamera, rtsp_python
 from local.ports import Ports
 from local.service import Report
 
@@ -16,7 +16,7 @@ class DemoCameras:
 
     def __init__(self, count: int) -> None:
         self._rounds = [divmod(number, len(clips.CLIPS)) for number in range(count)]
-        self.server: Cameras | None = None
+        self.server: CameraServer | None = None
         """What plays them over RTSP, from when it is started."""
 
     @property
@@ -46,11 +46,11 @@ class DemoCameras:
                 "GStreamer's RTSP server is not installed: the clips are played as files instead"
             )
             return [f"{file.as_uri()}?offset_ms={offset}&loop=1" for file, offset in plays]
-        cameras: list[Camera] = [
+        cameras: list[ServedCamera] = [
             {"name": name, "file": str(file), "offset_ms": offset}
             for name, (file, offset) in zip(self.names, plays, strict=True)
         ]
-        self.server = Cameras(folder, cameras, ports=ports)
+        self.server = CameraServer(folder, cameras, ports=ports)
         self.server.launch()
         self.server.wait()
         urls = list(self.server.urls.values())

@@ -50,7 +50,7 @@ class Packet:
 
 
 @dataclass
-class Track:
+class ClipTrack:
     """All coded frames of one stream of a clip."""
 
     caps: Any
@@ -59,7 +59,7 @@ class Track:
     length: int
 
 
-def read_clip(path: str) -> list[Track]:
+def read_clip(path: str) -> list[ClipTrack]:
     """Read the coded frames of a clip's streams, video first; exits where it has none."""
     pipeline = Gst.Pipeline()
     source = Gst.ElementFactory.make("filesrc")
@@ -68,7 +68,7 @@ def read_clip(path: str) -> list[Track]:
     pipeline.add(source)
     pipeline.add(parse)
     source.link(parse)
-    tracks: list[Track] = []
+    tracks: list[ClipTrack] = []
     lock = threading.Lock()
 
     def on_pad(_parse: Any, pad: Any) -> None:
@@ -79,7 +79,7 @@ def read_clip(path: str) -> list[Track]:
         branch = Gst.parse_bin_from_description(
             f"{normalise} ! appsink name=out sync=false async=false emit-signals=true", True
         )
-        track = Track(None, payloader, [], 0)
+        track = ClipTrack(None, payloader, [], 0)
         with lock:
             tracks.append(track)
 
@@ -115,7 +115,7 @@ def read_clip(path: str) -> list[Track]:
     return tracks
 
 
-def _normalise(path: str, track: Track) -> None:
+def _normalise(path: str, track: ClipTrack) -> None:
     """Let time begin at the earliest decode time; fill in durations; cut G.711 into 40 ms."""
     if any(packet.pts == Gst.CLOCK_TIME_NONE for packet in track.packets):
         sys.exit(f"a frame of {path} has no time stamp")
@@ -145,7 +145,7 @@ def _cut(packet: Packet, rate: int) -> list[Packet]:
     return pieces
 
 
-class Clip:
+class ClipMedia:
     """A camera's clip: where each new session of it begins, and its endless frames."""
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -168,7 +168,7 @@ class Clip:
         over = threading.Event()
         media.connect("unprepared", lambda _media: over.set())
         begin = self._session_begin()
-        base = _Base()
+        base = _StartTime()
         for number, track in enumerate(self.tracks):
             source = media.get_element().get_by_name(f"track{number}")
             source.set_property("caps", track.caps)
@@ -185,7 +185,9 @@ class Clip:
         keys = [packet.dts for packet in track.packets if packet.key and packet.dts <= inside]
         return rounds * track.length + max(keys, default=0)
 
-    def _feed(self, source: Any, track: Track, begin: int, base: "_Base", over: Any) -> None:
+    def _feed(
+        self, source: Any, track: ClipTrack, begin: int, base: "_StartTime", over: Any
+    ) -> None:
         # A track that is a little shorter than the first one repeats by its own length, lest
         # its time have gaps.
         rounds, inside = divmod(begin, track.length)
@@ -216,7 +218,7 @@ class Clip:
                     return
 
 
-class _Base:
+class _StartTime:
     """The running time at which a session's tracks all begin."""
 
     def __init__(self) -> None:
@@ -246,7 +248,7 @@ def _factory(camera: dict[str, Any]) -> Any:
     if "launch" in camera:
         factory.set_launch(camera["launch"])
     else:
-        clip = Clip(camera)
+        clip = ClipMedia(camera)
         factory.set_launch(clip.description())
         factory.connect("media-configure", clip.configure)
     factory.set_shared(True)

@@ -22,7 +22,7 @@ jclouds.filesystem.basedir={objects}
 """
 
 
-class ObjectStore(Service):
+class S3Proxy(Service):
     """The bucket of fragments and chunks. It checks signatures, hashes and If-None-Match."""
 
     name = "s3"

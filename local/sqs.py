@@ -27,7 +27,7 @@ aws {{ region = "eu-central-1", accountId = "{account}" }}
 """
 
 
-class Queues(Service):
+class ElasticMq(Service):
     """The queue of events and the one of messages that nobody could read."""
 
     name = "sqs"

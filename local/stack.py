@@ -13,12 +13,12 @@ from local.folder import DataFolder
 from local.kafka import Kafka
 from local.ports import Ports
 from local.postgres import Postgres
-from local.s3 import ObjectStore
+from local.s3 import S3Proxy
 from local.service import Report, Service
-from local.sqs import Queues
+from local.sqs import ElasticMq
 from local.tls_front import TlsFront
 
-SERVICES: tuple[type[Service], ...] = (Kafka, Queues, Postgres, ObjectStore)
+SERVICES: tuple[type[Service], ...] = (Kafka, ElasticMq, Postgres, S3Proxy)
 
 
 def _quiet(_line: str) -> None:

@@ -30,7 +30,7 @@ _WEB = "web"
 _ANSWERS_WITHIN_S = 180.0
 
 
-class _OpenStore(s3.ObjectStore):
+class _OpenStore(s3.S3Proxy):
     """S3 that believes every access key: who may be in is for the proxy before it to say."""
 
     def prepare(self) -> None:

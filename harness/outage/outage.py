@@ -36,7 +36,7 @@ from harness.numbered_edge import FPS, NumberedEdge, started, write_clip
 from harness.outage.aftermath import Afterwards
 from harness.outage.cloud import OutageCloud, open_stack
 from harness.outage.faults import CALM_S, OTHERS, Failing
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from media.fragmenter import FragmentLimits
 from stores.objects import ObjectStore
 from streams.settings import Settings
@@ -155,9 +155,9 @@ class _Site:
             await task
         return edge, failing
 
-    def _serve(self, clip: Path) -> Cameras:
+    def _serve(self, clip: Path) -> CameraServer:
         served = [{"name": name, "file": str(clip), "loop": False} for name in self._cameras]
-        return Cameras.start(self._folder / "rtsp", served)  # type: ignore[arg-type]
+        return CameraServer.start(self._folder / "rtsp", served)  # type: ignore[arg-type]
 
     def _config(
         self, clip: Path, urls: Mapping[str, str], s3: str, sqs: str, seconds: float

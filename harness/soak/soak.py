@@ -39,7 +39,7 @@ from harness.environment import environment, say
 from harness.fault_proxy import FaultProxy
 from harness.soak.figures import UsageSample, figures
 from harness.usage import Usage, usage
-from local.cameras import Camera, Cameras
+from local.cameras import CameraServer, ServedCamera
 from local.clips import CLIPS, prepare
 from local.folder import DataFolder
 from local.ports import HOST, Ports
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"cam-{number}" for number in range(arguments.cameras)]
     clips = itertools.cycle([str(prepare(clip, say)) for clip in CLIPS])
-    cameras: list[Camera] = [
+    cameras: list[ServedCamera] = [
         {"name": name, "file": next(clips), "offset_ms": 1_700 * number}
         for number, name in enumerate(names)
     ]
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         with (
             EdgeCloud(folder / "cloud", say) as cloud,
             environment(cloud.env),
-            Cameras.start(folder / "cameras", cameras) as served,
+            CameraServer.start(folder / "cameras", cameras) as served,
         ):
             soak = _Soak(folder / "edge", dict(cloud.env), dict(served.urls), inference)
             found = asyncio.run(soak.run(arguments.minutes * 60))

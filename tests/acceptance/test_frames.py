@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from domain.events import ChunkComplete
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from stores.catalog.keys import create_key
 from stores.objects import ObjectStore
 from streams.storage import make_object_store
@@ -34,7 +34,7 @@ async def test_every_frame_once_and_in_order(
         write_clip, tmp_path / "clip.mp4", SECONDS * FPS, fps=FPS, gop=GOP, codec=codec, audio=audio
     )
     served = await asyncio.to_thread(
-        Cameras.start, tmp_path / "rtsp", [{"name": "gate", "file": str(clip), "loop": False}]
+        CameraServer.start, tmp_path / "rtsp", [{"name": "gate", "file": str(clip), "loop": False}]
     )
     try:
         async with (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.events import ChunkComplete
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from stores.objects import ObjectStore
 from streams.storage import make_object_store
 from tests.cloud import Cloud, quick
@@ -34,7 +34,7 @@ async def test_a_killed_edge_loses_only_the_fragment_being_written(
     camera = f"acme/{name}/door"
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 25 * 60, gop=25)
     served = await asyncio.to_thread(
-        Cameras.start, tmp_path / "rtsp", [{"name": "door", "file": str(clip), "loop": False}]
+        CameraServer.start, tmp_path / "rtsp", [{"name": "door", "file": str(clip), "loop": False}]
     )
     on_disk: set[tuple[str, int]] = set()
     try:

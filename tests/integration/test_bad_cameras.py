@@ -14,7 +14,7 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig
 from edge_bridge.recorders import RecorderManager
 from edge_bridge.rtsp.errors import CameraError
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from media import keyframes
 from tests.footage import write_clip
 from tests.hostile_rtsp import BEHAVIOURS, Hostile
@@ -89,12 +89,12 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
     monkeypatch.setattr(error_text, "OPEN_TIMEOUT_S", 4)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 120 * FPS)
     steady = await asyncio.to_thread(
-        Cameras.start,
+        CameraServer.start,
         tmp_path / "a",
         [{"name": "good", "file": str(clip)}, {"name": "better", "file": str(clip)}],
     )
     flapping = await asyncio.to_thread(
-        Cameras.start, tmp_path / "b", [{"name": "flaps", "file": str(clip)}]
+        CameraServer.start, tmp_path / "b", [{"name": "flaps", "file": str(clip)}]
     )
     keeps = Keeps()
     recorded = RecorderManager(keeps, EdgeClock())

@@ -19,7 +19,7 @@ import yaml
 from domain.events import FragmentArrived, RunEnded
 from domain.identity import parse_fragment_key
 from domain.seqs import SeqRanges
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from local.folder import DataFolder
 from local.ports import Ports
 from local.program import vigil
@@ -113,7 +113,7 @@ async def test_a_camera_is_recorded_frame_by_frame(
     site = f"acme/{uuid.uuid4().hex[:8]}"
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 12 * FPS, **footage)
     served = await asyncio.to_thread(
-        Cameras.start, tmp_path / "rtsp", [{"name": "gate", "file": str(clip), "loop": False}]
+        CameraServer.start, tmp_path / "rtsp", [{"name": "gate", "file": str(clip), "loop": False}]
     )
     try:
         cameras = [{"id": "gate", "url": served.urls["gate"]}]
@@ -184,7 +184,7 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 60 * FPS)
     test_source = "videotestsrc is-live=true ! video/x-raw,width=64,height=64,framerate=25/1"
     served = await asyncio.to_thread(
-        Cameras.start,
+        CameraServer.start,
         tmp_path / "rtsp",
         [
             {"name": "good", "file": str(clip)},

@@ -17,7 +17,7 @@ from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.source import Source
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from tests.footage import write_clip
 from tests.locked_rtsp import PASSWORD, USER, Locked
 from tests.odd_rtsp import alaw
@@ -89,7 +89,7 @@ def test_pictures_and_sound_share_a_time_line(clip: Path) -> None:
 
 def test_a_session_is_kept_alive_where_nobody_looks(clip: Path, tmp_path: Path) -> None:
     served = [{"name": "one", "file": str(clip)}]
-    with Cameras.start(tmp_path / "data", served) as cameras:  # type: ignore[arg-type]
+    with CameraServer.start(tmp_path / "data", served) as cameras:  # type: ignore[arg-type]
         source = opened(cameras.urls["one"])
         assert isinstance(source, NativeRtspSource)
         source.low_latency = False

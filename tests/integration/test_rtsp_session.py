@@ -7,7 +7,7 @@ import pytest
 
 from edge_bridge.rtsp.errors import CameraRefusedError
 from edge_bridge.rtsp.session import RtspStream, open_stream
-from local.cameras import Camera, Cameras
+from local.cameras import CameraServer, ServedCamera
 from tests.footage import write_clip
 
 USER, PASSWORD = "guard", "p w"
@@ -15,18 +15,18 @@ WITHIN_S = 20
 
 
 @pytest.fixture(scope="module")
-def cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cameras]:
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CameraServer]:
     folder = tmp_path_factory.mktemp("cameras")
     clip = str(write_clip(folder / "clip.mp4", 30))
     served = [
-        Camera(name="open", file=clip),
-        Camera(name="locked", file=clip, user=USER, password=PASSWORD),
+        ServedCamera(name="open", file=clip),
+        ServedCamera(name="locked", file=clip, user=USER, password=PASSWORD),
     ]
-    with Cameras.start(folder / "data", served) as started:
+    with CameraServer.start(folder / "data", served) as started:
         yield started
 
 
-def address(cameras: Cameras, name: str) -> str:
+def address(cameras: CameraServer, name: str) -> str:
     parts = urlsplit(cameras.urls[name])
     return f"rtsp://{parts.hostname}:{parts.port}{parts.path}"
 
@@ -47,7 +47,7 @@ def frames(playing: RtspStream) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("name", ["open", "locked"])
-def test_a_camera_sends_and_takes_signs_of_life(cameras: Cameras, name: str) -> None:
+def test_a_camera_sends_and_takes_signs_of_life(cameras: CameraServer, name: str) -> None:
     playing = open_stream(address(cameras, name), USER, PASSWORD, audio=True, within_s=WITHIN_S)
     try:
         (video,) = playing.media
@@ -68,7 +68,7 @@ def test_a_camera_sends_and_takes_signs_of_life(cameras: Cameras, name: str) -> 
         playing.teardown()
 
 
-def test_a_wrong_password_and_none(cameras: Cameras) -> None:
+def test_a_wrong_password_and_none(cameras: CameraServer) -> None:
     url = address(cameras, "locked")
     for user, password, words in (
         (USER, "wrong", "rejected the user name or password"),

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from domain.errors import VigilError
 from local import background
 from local.aws import client
-from local.cameras import Cameras, rtsp_python
+from local.cameras import CameraServer, rtsp_python
 from local.ports import HOST, is_free
 from local.stack import Stack, read_env
 from tests.conftest import Services
@@ -242,7 +242,7 @@ def test_a_clip_loops_without_a_gap_and_passwords_are_asked_for(tmp_path: Path) 
             picture = np.full((64, 64, 3), shade * 15, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
-    cameras = Cameras.start(
+    cameras = CameraServer.start(
         tmp_path / "data",
         [
             {"name": "open", "file": str(clip)},

@@ -22,7 +22,7 @@ from edge_bridge.check import check_camera, streams_of
 from edge_bridge.config import CameraConfig
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.rtsp.errors import CameraError
-from local.cameras import Cameras
+from local.cameras import CameraServer
 from media.fragmenter import FragmentLimits
 from tests.footage import numbers_in, read_number, write_clip
 from tests.waiting import wait_for
@@ -246,12 +246,12 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
     main = write_clip(tmp_path / "main.mp4", 60 * FPS, gop=5)
     small = write_clip(tmp_path / "sub.mp4", 60 * FPS, gop=5, width=96, height=64)
     of_main = await asyncio.to_thread(
-        Cameras.start,
+        CameraServer.start,
         tmp_path / "a",
         [{"name": "main", "file": str(main)}, {"name": "sub", "file": str(small)}],
     )
     of_sub = await asyncio.to_thread(
-        Cameras.start, tmp_path / "b", [{"name": "sub", "file": str(small)}]
+        CameraServer.start, tmp_path / "b", [{"name": "sub", "file": str(small)}]
     )
     kept, feed = Kept(), Feed()
     recording = RecordingContext(

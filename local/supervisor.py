@@ -16,7 +16,7 @@ RESTARTS = Backoff(first_s=1.0, longest_s=30.0, jitter=EQUAL_JITTER)
 STABLE_S = 60.0
 
 
-class Child(Protocol):
+class SupervisedChild(Protocol):
     """What a supervisor needs of a child."""
 
     name: str
@@ -30,19 +30,19 @@ class Child(Protocol):
 
 
 @dataclass
-class _Watched:
-    child: Child
+class _ChildState:
+    child: SupervisedChild
     ends: int = 0
     started_s: float = 0.0
     due_s: float | None = field(default=None)
 
 
 class Supervisor:
-    """Watches children; call `look` every second or so."""
+    """Watches children; call `check` every second or so."""
 
     def __init__(
         self,
-        children: Iterable[Child],
+        children: Iterable[SupervisedChild],
         report: Report,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -51,9 +51,9 @@ class Supervisor:
         self._clock = clock
         self._spread = spread
         self._report = report
-        self._watched = [_Watched(child, started_s=clock()) for child in children]
+        self._watched = [_ChildState(child, started_s=clock()) for child in children]
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Note which children have ended, and start again those whose wait is over."""
         now = self._clock()
         for watched in self._watched:
@@ -65,13 +65,13 @@ class Supervisor:
                     watched.ends = 0
                 self._plan(watched, now, "ended")
 
-    def _plan(self, watched: _Watched, now: float, what: str) -> None:
+    def _plan(self, watched: _ChildState, now: float, what: str) -> None:
         wait = RESTARTS.delay_s(watched.ends, self._spread())
         watched.ends += 1
         watched.due_s = now + wait
         self._report(f"{watched.child.name} {what}; starting it again in {wait:.1f} s")
 
-    def _restart(self, watched: _Watched, now: float) -> None:
+    def _restart(self, watched: _ChildState, now: float) -> None:
         watched.due_s = None
         watched.started_s = now
         try:

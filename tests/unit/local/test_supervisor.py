@@ -4,10 +4,10 @@ ended       | 1 s | started, ended | 2 s | started, ended | 4 s | ... 30 s at mo
 """
 
 from domain.errors import VigilError
-from local.supervise import STABLE_S, Supervisor
+from local.supervisor import STABLE_S, Supervisor
 
 
-class Child:
+class SupervisedChild:
     name = "worker"
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Child:
 class Scene:
     def __init__(self, spread: float = 1.0) -> None:
         self.now = 0.0
-        self.child = Child()
+        self.child = SupervisedChild()
         self.said: list[str] = []
         self.supervisor = Supervisor(
             [self.child], self.said.append, clock=lambda: self.now, spread=lambda: spread
@@ -34,11 +34,11 @@ class Scene:
     def wait(self) -> float:
         """End the child and return after how long it is started again."""
         self.child.running = False
-        self.supervisor.look()
+        self.supervisor.check()
         before, began = self.child.launches, self.now
         while self.child.launches == before:
             self.now += 0.25
-            self.supervisor.look()
+            self.supervisor.check()
         return self.now - began
 
 
@@ -68,7 +68,7 @@ def test_a_start_that_fails_is_said_and_tried_again() -> None:
     assert scene.said[-1] == ("worker cannot start: its port is busy; starting it again in 2.0 s")
     scene.child.fails = False
     scene.now += 2
-    scene.supervisor.look()
+    scene.supervisor.check()
     assert scene.child.running
 
 
@@ -76,6 +76,6 @@ def test_who_runs_is_left_alone() -> None:
     scene = Scene()
     for _ in range(100):
         scene.now += 1
-        scene.supervisor.look()
+        scene.supervisor.check()
     assert scene.child.launches == 0
     assert scene.said == []
