@@ -51,7 +51,7 @@ def run_list(_args: argparse.Namespace) -> int:
                 said = cut.get(camera.id) or CameraWindows(camera.id, plain)
                 print(
                     f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
-                    f"{camera_windows.in_words(said, settings)}"
+                    f"{camera_windows.describe(said, settings)}"
                 )
         return 0
 

@@ -1,4 +1,4 @@
-"""`vigil dlq`: dead letters of Kafka and SQS: look at them, send them again, drop them."""
+"""`vigil dlq`: list, show, retry and drop the dead letters of Kafka and SQS."""
 
 import argparse
 import asyncio
@@ -24,24 +24,26 @@ QUEUE = "sqs"
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `dlq list|show|retry|drop`."""
-    parser = commands.add_parser("dlq", help="look at dead letters, send them again or drop them")
+    parser = commands.add_parser("dlq", help="list, show, retry or drop dead letters")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     listing = verbs.add_parser("list", help="list dead letters: name, source, time, reason")
-    listing.add_argument("--source", metavar="TOPIC", help="only of this topic, or of sqs")
-    listing.add_argument("--done", action="store_true", help="those retried or dropped too")
-    listing.add_argument("--json", action="store_true", help="a JSON line each, bytes in base64")
+    listing.add_argument("--source", metavar="TOPIC", help="only those of this topic, or sqs")
+    listing.add_argument(
+        "--done", action="store_true", help="also those already retried or dropped"
+    )
+    listing.add_argument("--json", action="store_true", help="one JSON line each, bytes in base64")
     listing.set_defaults(run=run_list)
-    showing = verbs.add_parser("show", help="show one with its original bytes")
-    showing.add_argument("id", help="as `vigil dlq list` names it")
-    showing.add_argument("--raw", action="store_true", help="the original bytes alone")
+    showing = verbs.add_parser("show", help="show one, with its original bytes")
+    showing.add_argument("id", help="its id in `vigil dlq list`")
+    showing.add_argument("--raw", action="store_true", help="only the original bytes")
     showing.set_defaults(run=run_show)
     for did, says in (
-        ("retry", "send the original bytes to where they came from again"),
-        ("drop", "mark as done with, without sending"),
+        ("retry", "send the original bytes to their source again"),
+        ("drop", "mark as dropped, send nothing"),
     ):
         verb = verbs.add_parser(did, help=says)
-        verb.add_argument("id", nargs="*", help="as `vigil dlq list` names them")
-        verb.add_argument("--source", metavar="TOPIC", help="all of this topic, or of sqs")
+        verb.add_argument("id", nargs="*", help="their ids in `vigil dlq list`")
+        verb.add_argument("--source", metavar="TOPIC", help="all of this topic, or sqs")
         verb.set_defaults(run=run_settle, did="retried" if did == "retry" else "dropped")
 
 
@@ -65,18 +67,18 @@ async def _stores() -> AsyncIterator[_Stores]:
 
 
 def _topic(source: str | None) -> str | None:
-    """Return a topic's full name; ConfigError where none has this name."""
+    """Return a topic's full name. Raises ConfigError if no topic has this name."""
     if source is None or source == QUEUE:
         return source
     for topic in topics.TOPICS:
         if source in (topic.name, topic.full_name):
             return topic.full_name
     names = ", ".join(topic.name for topic in topics.TOPICS)
-    raise ConfigError(f"{source!r} is no source: there are {QUEUE}, {names}.")
+    raise ConfigError(f"{source!r} is not a source; choose one of {QUEUE}, {names}.")
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """List; always 0."""
+    """List; return 0."""
     asyncio.run(_list(_topic(args.source), done=args.done, as_json=args.json))
     return 0
 
@@ -84,10 +86,11 @@ def run_list(args: argparse.Namespace) -> int:
 async def _list(source: str | None, *, done: bool, as_json: bool) -> None:
     count = 0
     async with _stores() as stores:
-        kept = source  # what was in the queue is kept in Kafka once it is done with
+        # Messages of the queue that were retried or dropped are stored in Kafka.
+        letter_source = source
         if source == QUEUE:
-            kept = stores.dead.url[-250:] if stores.dead is not None else QUEUE
-        async for letter in stores.letters.letters(source=kept, done=done):
+            letter_source = stores.dead.url[-250:] if stores.dead is not None else QUEUE
+        async for letter in stores.letters.letters(source=letter_source, done=done):
             count += 1
             print(json.dumps(_letter_json(letter)) if as_json else _letter_line(letter))
         if source in (None, QUEUE) and stores.dead is not None:
@@ -100,7 +103,7 @@ async def _list(source: str | None, *, done: bool, as_json: bool) -> None:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Show; the original bytes go to standard output as they are."""
+    """Show; the original bytes are written to standard output unchanged."""
     asyncio.run(_show(args.id, raw=args.raw))
     return 0
 
@@ -126,9 +129,9 @@ async def _show(name: str, *, raw: bool) -> None:
 
 
 def run_settle(args: argparse.Namespace) -> int:
-    """Retry or drop; 1 where one of them could not be."""
+    """Retry or drop; return 1 if one of them failed."""
     if bool(args.id) == bool(args.source):
-        raise ConfigError("Name dead letters, or all of a source with --source; not both.")
+        raise ConfigError("Give ids of dead letters, or --source for all of a source; not both.")
     return asyncio.run(_settle(args.id, _topic(args.source), args.did))
 
 
@@ -137,7 +140,7 @@ async def _settle(ids: list[str], source: str | None, did: Literal["retried", "d
     async with _stores() as stores:
         async for letter in _chosen(stores, ids, source):
             if letter.mark is not None:
-                print(f"{letter.id} was {letter.mark.did} already.")
+                print(f"{letter.id} was already {letter.mark.did}.")
                 continue
             try:
                 if did == "retried":
@@ -150,19 +153,19 @@ async def _settle(ids: list[str], source: str | None, did: Literal["retried", "d
             else:
                 done += 1
                 print(f"{letter.id} {did}.")
-        of_queue = [name for name in ids if name.startswith(ID_PREFIX)]
-        if of_queue or source == QUEUE:
+        queue_ids = [name for name in ids if name.startswith(ID_PREFIX)]
+        if queue_ids or source == QUEUE:
             dead = _dead(stores)
             async with received_messages(dead) as messages:
-                chosen = select(messages, of_queue) if of_queue else messages
+                chosen = select(messages, queue_ids) if queue_ids else messages
                 to = stores.queue if did == "retried" else None
                 if did == "retried" and to is None:
-                    raise ConfigError("VIGIL_SQS_QUEUE_URL must be set: it goes back there.")
+                    raise ConfigError("Set VIGIL_SQS_QUEUE_URL: a retried message is sent there.")
                 for message in chosen:
                     await resolve(dead, [message], did, stores.letters, to=to)
                     done += 1
                     print(f"{ID_PREFIX}{message.id} {did}.")
-    print(f"{done} {did}" + (f", {failed} could not be." if failed else "."))
+    print(f"{done} {did}" + (f", {failed} failed." if failed else "."))
     return 1 if failed else 0
 
 
@@ -177,7 +180,9 @@ async def _chosen(stores: _Stores, ids: list[str], source: str | None) -> AsyncI
 
 def _dead(stores: _Stores) -> Queue:
     if stores.dead is None:
-        raise VigilError("VIGIL_SQS_DEAD_LETTER_URL is not set: no queue of dead letters is known.")
+        raise VigilError(
+            "VIGIL_SQS_DEAD_LETTER_URL is not set: set the URL of the dead-letter queue."
+        )
     return stores.dead
 
 
@@ -198,10 +203,14 @@ def _message_json(message: QueueMessage) -> dict[str, Any]:
 
 
 def _letter_line(letter: Letter) -> str:
-    said = letter.letter
-    where = f"{said.source} {said.partition}@{said.offset}" if said.offset is not None else QUEUE
+    details = letter.letter
+    where = (
+        f"{details.source} {details.partition}@{details.offset}"
+        if details.offset is not None
+        else QUEUE
+    )
     became = f" [{letter.mark.did}]" if letter.mark is not None else ""
-    return f"{letter.id:<12} {format_ms(said.at_ms)} {where}: {said.reason}{became}"
+    return f"{letter.id:<12} {format_ms(details.at_ms)} {where}: {details.reason}{became}"
 
 
 def _line(message: QueueMessage) -> str:

@@ -1,4 +1,4 @@
-"""`vigil fsck`: fragments, chunks and the catalog against each other."""
+"""`vigil fsck`: check fragments and chunks in S3 against the catalog."""
 
 import argparse
 import asyncio
@@ -24,29 +24,31 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add `fsck`."""
     parser = commands.add_parser(
         "fsck",
-        help="check S3's fragments and chunks and the catalog against each other",
-        description="Exit status 0: all is well, or all that was wrong is mended; 1: it is not.",
+        help="check fragments and chunks in S3 against the catalog",
+        description="Exit status 0: no problem, or all problems repaired. 1: problems are left.",
     )
     parser.add_argument(
         "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
     )
-    parser.add_argument("--from", dest="from_", metavar="T", help="windows that start from T on")
-    parser.add_argument("--to", metavar="T", help="windows that start before T")
+    parser.add_argument(
+        "--from", dest="from_", metavar="T", help="only windows that start at T or later"
+    )
+    parser.add_argument("--to", metavar="T", help="only windows that start before T")
     parser.add_argument("--bytes", action="store_true", help="read and verify every byte")
-    parser.add_argument("--json", action="store_true", help="a JSON line each, the summary last")
-    parser.add_argument("--repair", action="store_true", help="mend what is wrong")
+    parser.add_argument("--json", action="store_true", help="one JSON line each, the summary last")
+    parser.add_argument("--repair", action="store_true", help="repair what can be repaired")
     parser.add_argument(
         "--margin",
         type=duration_ms,
         default=MARGIN_MS,
         metavar="TIME",
-        help="patience beyond window, grace, idle and late, such as 10m (default 2m)",
+        help="time to wait beyond window, grace, idle and late, such as 10m (default 2m)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check; 1 where something is wrong and not mended."""
+    """Check; return 1 if a problem is not repaired."""
     scope = CheckScope(
         from_ms=parse_ms(args.from_) if args.from_ else 0,
         to_ms=parse_ms(args.to) if args.to else 1 << 47,
@@ -70,43 +72,44 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
                 raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
         patience = GracePeriods(now_ms, settle_ms(settings, args.margin))
         fsck = Fsck(store, catalog, scope, patience, settings.window_ms, sender)
-        wrong = mended = 0
+        wrong = 0
+        repaired = 0
         async for outcome in fsck.run(known, args.camera):
             wrong += 1
-            mended += outcome.repaired
-            print(_json(outcome) if args.json else _words(outcome), flush=True)
-    summary = asdict(fsck.counts) | {"wrong": wrong, "mended": mended}
+            repaired += outcome.repaired
+            print(_json(outcome) if args.json else _line(outcome), flush=True)
+    summary = asdict(fsck.counts) | {"wrong": wrong, "mended": repaired}
     if args.json:
         print(json.dumps({"summary": summary}))
     else:
         print(
-            "Looked at {cameras} cameras, {days} days, {chunks} chunks and {fragments} fragments "
-            "({bytes_read} bytes read); {in_work} are in work.".format(**summary)
+            "Checked {cameras} cameras, {days} days, {chunks} chunks and {fragments} fragments "
+            "({bytes_read} bytes read); {in_work} are in progress.".format(**summary)
         )
-        print(_verdict(wrong, mended, repair=args.repair))
-    return 0 if wrong == mended else 1
+        print(_summary(wrong, repaired, repair=args.repair))
+    return 0 if wrong == repaired else 1
 
 
-def _verdict(wrong: int, mended: int, *, repair: bool) -> str:
+def _summary(wrong: int, repaired: int, *, repair: bool) -> str:
     if not wrong:
-        return "All is well."
-    things = "1 thing" if wrong == 1 else f"{wrong} things"
+        return "No problems found."
+    problems = "1 problem" if wrong == 1 else f"{wrong} problems"
     if not repair:
-        return f"Wrong: {things}; --repair mends what can be mended."
-    if mended == wrong:
-        return f"Mended: {things}; check again when the stream is through."
-    return f"Wrong: {things}, of which {mended} mended."
+        return f"Found {problems}; --repair repairs what can be repaired."
+    if repaired == wrong:
+        return f"Repaired {problems}; check again when the workers have caught up."
+    return f"Found {problems}, repaired {repaired}."
 
 
-def _words(outcome: RepairOutcome) -> str:
+def _line(outcome: RepairOutcome) -> str:
     finding = outcome.finding
     at = f" {format_ms(finding.at_ms)}" if finding.at_ms is not None else ""
     which = f" run {finding.run}" if finding.run else ""
     which += f" fragment {finding.seq}" if finding.seq is not None else ""
-    became = f" [{'mended: ' if outcome.repaired else ''}{outcome.text}]" if outcome.text else ""
-    return f"{finding.kind}: {finding.camera}{at}{which}: {finding.text}{became}"
+    action = f" [{'repaired: ' if outcome.repaired else ''}{outcome.text}]" if outcome.text else ""
+    return f"{finding.kind}: {finding.camera}{at}{which}: {finding.text}{action}"
 
 
 def _json(outcome: RepairOutcome) -> str:
-    became = {"mended": outcome.repaired, "became": outcome.text} if outcome.text else {}
-    return json.dumps(outcome.finding.as_json() | became)
+    action = {"mended": outcome.repaired, "became": outcome.text} if outcome.text else {}
+    return json.dumps(outcome.finding.as_json() | action)

@@ -1,4 +1,4 @@
-"""`vigil hold`: suspend the deletion of footage, and lift it again."""
+"""`vigil hold`: add, list and lift legal holds, which suspend the deletion of footage."""
 
 import argparse
 import asyncio
@@ -16,22 +16,30 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add `hold add`, `hold list` and `hold lift`."""
     parser = commands.add_parser("hold", help="suspend the deletion of footage")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    adding = verbs.add_parser("add", help="hold footage of a camera, a site or a tenant")
-    adding.add_argument("scope", help="tenant/site/camera, tenant/site or tenant")
-    adding.add_argument("--from", dest="from_", required=True, metavar="T", help="from when on")
-    adding.add_argument("--to", metavar="T", help="up to when (without it: without end)")
-    adding.add_argument("--why", required=True, help="the reason, such as the case's number")
-    adding.add_argument("--who", default=current_user(), help="who orders it (default: you)")
-    adding.set_defaults(run=run_add)
-    listing = verbs.add_parser("list", help="list the holds that stand")
-    listing.add_argument("--all", action="store_true", help="the lifted ones too")
-    listing.set_defaults(run=run_list)
-    lifting = verbs.add_parser("lift", help="let deletion go on")
-    lifting.add_argument(
-        "number", type=int, help="the hold's number, as `vigil hold list` shows it"
+    add_parser = verbs.add_parser("add", help="hold footage of a camera, a site or a tenant")
+    add_parser.add_argument("scope", help="tenant/site/camera, tenant/site or tenant")
+    add_parser.add_argument(
+        "--from",
+        dest="from_",
+        required=True,
+        metavar="T",
+        help="start of the footage to hold (RFC 3339)",
     )
-    lifting.add_argument("--who", default=current_user(), help="who lifts it (default: you)")
-    lifting.set_defaults(run=run_lift)
+    add_parser.add_argument(
+        "--to", metavar="T", help="end of the footage to hold (default: no end)"
+    )
+    add_parser.add_argument("--why", required=True, help="the reason, such as a case number")
+    add_parser.add_argument("--who", default=current_user(), help="who orders it (default: you)")
+    add_parser.set_defaults(run=run_add)
+    list_parser = verbs.add_parser("list", help="list the current holds")
+    list_parser.add_argument("--all", action="store_true", help="also lifted holds")
+    list_parser.set_defaults(run=run_list)
+    lift_parser = verbs.add_parser(
+        "lift", help="lift a hold: retention may delete its footage again"
+    )
+    lift_parser.add_argument("number", type=int, help="the hold's number in `vigil hold list`")
+    lift_parser.add_argument("--who", default=current_user(), help="who lifts it (default: you)")
+    lift_parser.set_defaults(run=run_lift)
 
 
 def _catalog() -> Catalog:
@@ -39,7 +47,7 @@ def _catalog() -> Catalog:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Add; once it returns, nothing of what is held will be deleted."""
+    """Add a hold. When it returns, retention deletes nothing that the hold covers."""
     if not 1 <= len(args.why.strip()) <= 500 or not 1 <= len(args.who.strip()) <= 100:
         raise ConfigError("--why has 1 to 500 characters, --who 1 to 100.")
     to_ms = parse_ms(args.to) if args.to else None
@@ -47,51 +55,51 @@ def run_add(args: argparse.Namespace) -> int:
     if to_ms is not None and to_ms <= hold.from_ms:
         raise ConfigError("--from must be before --to.")
 
-    async def adding() -> tuple[int, int]:
+    async def add_it() -> tuple[int, int]:
         async with _catalog() as catalog:
             return await add_hold(catalog, hold, args.who.strip(), args.why.strip(), utc_ms())
 
-    number, under_way = asyncio.run(adding())
-    print(f"Hold {number} stands on {hold.scope}.")
-    if under_way:
+    number, pending = asyncio.run(add_it())
+    print(f"Added hold {number} on {hold.scope}.")
+    if pending:
         print(
-            f"{under_way} deletions in its range were decided before: what of their objects still "
-            "stands now stays, but is no longer in the catalog."
+            f"{pending} deletions in its range were already decided. Their remaining objects are "
+            "kept in S3, but they are no longer in the catalog."
         )
     print(
-        "If the bucket expires footage by a lifecycle, print it anew with `vigil retention "
-        "lifecycle` and apply it: S3 does not know of holds."
+        "If the bucket has a lifecycle rule, print it again with `vigil retention lifecycle` and "
+        "apply it: S3 does not know holds."
     )
     return 0
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """List; one line each."""
+    """List holds, one line each."""
 
-    async def listing() -> None:
+    async def list_them() -> None:
         async with _catalog() as catalog:
             for known in await list_holds(catalog, lifted=args.all):
                 hold = known.hold
-                to = format_ms(hold.to_ms) if hold.to_ms is not None else "without end"
+                to = format_ms(hold.to_ms) if hold.to_ms is not None else "no end"
                 state = f"since {format_ms(known.added_ms)} by {known.added_by}"
                 if known.lifted_ms is not None:
                     state += f", lifted {format_ms(known.lifted_ms)} by {known.lifted_by}"
                 print(f"{known.id:>4}  {hold.scope}  {format_ms(hold.from_ms)} to {to}  {state}: "
                       f"{known.why}")  # fmt: skip
 
-    asyncio.run(listing())
+    asyncio.run(list_them())
     return 0
 
 
 def run_lift(args: argparse.Namespace) -> int:
-    """Lift; the next pass of retention may delete."""
+    """Lift a hold. The next retention pass may delete its footage."""
 
-    async def lifting() -> str | None:
+    async def lift_it() -> str | None:
         async with _catalog() as catalog:
             return await lift_hold(catalog, args.number, args.who.strip(), utc_ms())
 
-    scope = asyncio.run(lifting())
+    scope = asyncio.run(lift_it())
     if scope is None:
-        raise ConfigError(f"No hold {args.number} stands; `vigil hold list` shows them.")
+        raise ConfigError(f"There is no hold {args.number}; `vigil hold list` shows all.")
     print(f"Lifted hold {args.number} on {scope}.")
     return 0

@@ -1,15 +1,14 @@
-"""`vigil model`: which model's detections are shown."""
+"""`vigil model`: choose which model's detections are shown."""
 
 import argparse
 import asyncio
 
-from cli.replay_options import add_cameras, chosen
+from cli.replay_options import add_cameras, select_cameras
 from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.models import Version, check_version
 from domain.times import format_ms, utc_ms
-from stores.catalog import Catalog
-from stores.catalog import model_replays as book
+from stores.catalog import Catalog, model_replays
 from stores.catalog.detection_retention import drop_replay
 from stores.catalog.model_replays import Replay
 from streams.settings import get_settings
@@ -17,27 +16,29 @@ from streams.settings import get_settings
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `model list`, `current` and `drop`."""
-    parser = commands.add_parser("model", help="choose whose detections are shown")
+    parser = commands.add_parser("model", help="choose which model's detections are shown")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = verbs.add_parser(
-        "list", help="list replays; with --camera also the versions seen live of late"
+        "list", help="list replays; with --camera also the live versions seen recently"
     )
     add_cameras(listing)
     listing.set_defaults(run=run_list)
     choosing = verbs.add_parser(
         "current",
-        help="show a replayed version in the time that it covered",
-        description="With --live, what is current is shown no more: the edge's own is, again.",
+        help="show a replayed version in the time that it covers",
+        description="With --live, the edge's own detections are shown again.",
     )
-    choosing.add_argument("model", nargs="?", help="name of the model")
-    choosing.add_argument("version", nargs="?", help="its version")
-    choosing.add_argument("--live", action="store_true", help="go back to the edge's own")
+    choosing.add_argument("model", nargs="?", help="the model's name")
+    choosing.add_argument("version", nargs="?", help="the model's version")
+    choosing.add_argument(
+        "--live", action="store_true", help="show the edge's own detections again"
+    )
     dropping = verbs.add_parser(
         "drop",
-        help="delete what a replayed version found; what a hold touches stays until it is lifted",
+        help="delete the detections of a replayed version, except those under a legal hold",
     )
-    dropping.add_argument("model", help="name of the model")
-    dropping.add_argument("version", help="its version")
+    dropping.add_argument("model", help="the model's name")
+    dropping.add_argument("version", help="the model's version")
     for each, function in ((choosing, run_current), (dropping, run_drop)):
         add_cameras(each)
         each.add_argument("--who", default=current_user(), help="who does it (default: you)")
@@ -56,18 +57,18 @@ def _who(args: argparse.Namespace) -> str:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """List; a line each."""
+    """List, one line each."""
 
     async def listing() -> None:
         async with _catalog() as catalog:
-            cameras = await chosen(catalog, args.camera) if args.camera else []
-            for each in await book.recent_versions(catalog, cameras):
+            cameras = await select_cameras(catalog, args.camera) if args.camera else []
+            for each in await model_replays.recent_versions(catalog, cameras):
                 print(
                     f"{each.camera:<40} {' '.join(each.version):<30} seen     "
                     f"{format_ms(each.first_ms)} to {format_ms(each.last_ms)}  "
                     f"{each.objects} objects in the last day of footage"
                 )
-            for replay in await book.list_replays(catalog, cameras):
+            for replay in await model_replays.list_replays(catalog, cameras):
                 print(_line(replay))
 
     asyncio.run(listing())
@@ -88,58 +89,62 @@ def _line(replay: Replay) -> str:
 async def _replays(
     catalog: Catalog, args: argparse.Namespace, version: Version | None
 ) -> list[Replay]:
-    """Return the replays asked for that are not dropped; ConfigError without any."""
-    cameras = await chosen(catalog, args.camera) if args.camera else []
+    """Return the selected replays that are not dropped. Raises ConfigError if there are none."""
+    cameras = await select_cameras(catalog, args.camera) if args.camera else []
     found = [
         each
-        for each in await book.list_replays(catalog, cameras, version)
+        for each in await model_replays.list_replays(catalog, cameras, version)
         if each.state != "dropped"
     ]
     if not found and version is not None:
         raise ConfigError(
-            f"There is no replay of {' '.join(version)} here; `vigil model list` shows all. What "
-            "an edge saw live is neither chosen nor dropped: it is current where no replay is."
+            f"There is no replay of {' '.join(version)}; `vigil model list` shows all. Live "
+            "detections of an edge cannot be chosen or dropped: they are shown where no replay is "
+            "current."
         )
     return found
 
 
 def run_current(args: argparse.Namespace) -> int:
-    """Make a version current, or what was seen live."""
+    """Make a version current, or the live detections."""
     who = _who(args)
     if args.live:
         if args.version is not None:
             raise ConfigError("Give a model and version, or --live, not both.")
-        changed, said = asyncio.run(_back(args, who)), "The edge's own detections are"
+        changed = asyncio.run(_show_live(args, who))
+        subject = "The edge's own detections are"
     else:
         if args.model is None or args.version is None:
             raise ConfigError("Give a model and its version, or --live.")
         version = check_version(args.model, args.version)
-        changed, said = asyncio.run(_choose(args, version, who)), f"{' '.join(version)} is"
-    print(f"{said} current now: {changed} replays changed.")
+        changed = asyncio.run(_make_current(args, version, who))
+        subject = f"{' '.join(version)} is"
+    print(f"{subject} current now: {changed} replays changed.")
     return 0
 
 
-async def _back(args: argparse.Namespace, who: str) -> int:
+async def _show_live(args: argparse.Namespace, who: str) -> int:
     async with _catalog() as catalog:
         found = await _replays(catalog, args, None)
         shown = [each for each in found if each.state == "current"]
-        await book.set_state(catalog, shown, "done", who, utc_ms())
+        await model_replays.set_state(catalog, shown, "done", who, utc_ms())
         return len(shown)
 
 
-async def _choose(args: argparse.Namespace, version: Version, who: str) -> int:
+async def _make_current(args: argparse.Namespace, version: Version, who: str) -> int:
     async with _catalog() as catalog:
         found = await _replays(catalog, args, version)
         for each in found:
             if each.state == "running":
-                raise ConfigError(f"{each} is not through: repeat its `vigil replay detections`.")
-        await book.set_state(catalog, found, "current", who, utc_ms())
+                raise ConfigError(f"{each} is not finished: repeat its `vigil replay detections`.")
+        await model_replays.set_state(catalog, found, "current", who, utc_ms())
         return len(found)
 
 
 def run_drop(args: argparse.Namespace) -> int:
-    """Drop a version; 1 where a hold keeps some of it."""
-    version, who = check_version(args.model, args.version), _who(args)
+    """Drop a version; return 1 if a legal hold covers some of it."""
+    version = check_version(args.model, args.version)
+    who = _who(args)
     return asyncio.run(_drop(args, version, who))
 
 
@@ -149,14 +154,18 @@ async def _drop(args: argparse.Namespace, version: Version, who: str) -> int:
         for each in found:
             if each.state == "current":
                 raise ConfigError(
-                    f"{each} is current: `vigil model current` another one, or --live, first."
+                    f"{each} is current: make another version current first, or use --live."
                 )
-        await book.set_state(catalog, found, "dropping", who, utc_ms())
-        gone = held = 0
+        await model_replays.set_state(catalog, found, "dropping", who, utc_ms())
+        deleted = 0
+        held = 0
         for each in found:
-            went, whole = await drop_replay(catalog, each, who, utc_ms())
-            gone, held = gone + went, held + (not whole)
-    print(f"{gone} detections of {len(found)} replays are gone.")
+            count, complete = await drop_replay(catalog, each, who, utc_ms())
+            deleted += count
+            held += not complete
+    print(f"Deleted {deleted} detections of {len(found)} replays.")
     if held:
-        print(f"Holds keep some of {held} replays: drop again once they are lifted.")
+        print(
+            f"Legal holds cover some of {held} replays: drop them again when the holds are lifted."
+        )
     return 1 if held else 0

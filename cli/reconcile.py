@@ -1,4 +1,4 @@
-"""`vigil reconcile`: announce what stands in S3 and nobody announced."""
+"""`vigil reconcile`: announce fragments and run ends that are in S3, but have no event."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from agents.configuration.publish import publish_all
 from agents.consistency.fsck import MARGIN_MS, settle_ms
 from agents.healing.reconciler import DAY_MS, MAX_FRAGMENTS, ReconcileOptions, Reconciler
 from cli.durations import duration_ms
-from cli.passes import check_every, passes
+from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError
 from domain.events import FragmentArrived
 from domain.identity import check_camera
@@ -21,44 +21,46 @@ from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
 
-LOOKS_BACK_MS = 30 * DAY_MS
-"""As far as an edge can spool."""
+DEFAULT_SINCE_MS = 30 * DAY_MS
+"""The longest time that an edge can spool."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `reconcile`."""
     parser = commands.add_parser(
-        "reconcile", help="announce fragments and runs' ends that stand in S3 unannounced"
+        "reconcile", help="announce fragments and run ends that are in S3, but have no event"
     )
     parser.add_argument(
         "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
     )
-    parser.add_argument("--since", metavar="T", help="how far back (default 30 days)")
-    parser.add_argument("--every", type=duration_ms, metavar="TIME", help="again and again: 1h")
+    parser.add_argument("--since", metavar="T", help="check footage since T (default: 30 days ago)")
+    parser.add_argument(
+        "--every", type=duration_ms, metavar="TIME", help="repeat at this interval: 1h"
+    )
     parser.add_argument(
         "--margin",
         type=duration_ms,
         default=MARGIN_MS,
         metavar="TIME",
-        help="what is younger may still be announced by itself (default 2m, beyond the window)",
+        help="skip objects younger than window, grace, idle, late and this (default 2m)",
     )
     parser.add_argument(
         "--most",
         type=int,
         default=MAX_FRAGMENTS,
         metavar="N",
-        help=f"fragments of one camera in one pass (default {MAX_FRAGMENTS})",
+        help=f"most fragments of one camera in one pass (default {MAX_FRAGMENTS})",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reconcile once (a JSON line tells what was sent), or until SIGTERM with --every."""
-    check_every(args.every)
+    """Reconcile once, or until SIGTERM with --every. Prints a JSON line for each pass."""
+    check_interval(args.every)
     if args.most < 1:
-        raise ConfigError("--most must be 1 at least.")
+        raise ConfigError("--most must be at least 1.")
     logs.set_up(get_settings())
-    asyncio.run(passes(lambda: _once(args), args.every))
+    asyncio.run(run_periodically(lambda: _once(args), args.every))
     return 0
 
 
@@ -83,29 +85,32 @@ async def _pass(
 ) -> None:
     store, catalog, sender = opened
     now_ms = utc_ms()
-    since_ms = parse_ms(args.since) if args.since else now_ms - LOOKS_BACK_MS
-    what = ReconcileOptions(
+    since_ms = parse_ms(args.since) if args.since else now_ms - DEFAULT_SINCE_MS
+    options = ReconcileOptions(
         since_ms,
         now_ms,
         settle_ms(settings, args.margin),
         settings.window_ms,
         max_fragments=args.most,
     )
-    reconciler = Reconciler(store, catalog, what)
-    fragments = ends = 0
-    told = await publish_all(catalog, sender, now_ms, cameras)
+    reconciler = Reconciler(store, catalog, options)
+    fragments = 0
+    ends = 0
+    published = await publish_all(catalog, sender, now_ms, cameras)
     for camera in cameras:
         async for event in reconciler.events_to_send(camera):
             await sender.send(event)
-            found = isinstance(event, FragmentArrived)
-            fragments, ends = fragments + found, ends + (not found)
+            if isinstance(event, FragmentArrived):
+                fragments += 1
+            else:
+                ends += 1
     print(
         json.dumps(
             {
                 "cameras": len(cameras),
                 "fragments": fragments,
                 "ends": ends,
-                "told": len(told),
+                "told": len(published),
                 "in_work": reconciler.in_progress,
                 "unreadable": reconciler.unreadable,
             }

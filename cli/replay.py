@@ -1,4 +1,4 @@
-"""`vigil replay`: the past once more, beside the live workers. One module for each sub-command."""
+"""`vigil replay`: process the past again. One module for each sub-command."""
 
 import argparse
 
@@ -9,11 +9,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add `replay` with its sub-commands."""
     parser = commands.add_parser(
         "replay",
-        help="rebuild the catalog, or make chunks or detections again, from the past",
-        description="Runs beside the live workers. Stopped by Ctrl-C or a crash, the same command "
-        "goes on where it stopped; done twice, it changes nothing.",
+        help="rebuild the catalog, or make chunks or detections again",
+        description="Live workers can run at the same time. After Ctrl-C or a crash, the same "
+        "command continues where it stopped. Running it twice changes nothing.",
     )
-    whats = parser.add_subparsers(metavar="WHAT", required=True)
-    replay_catalog.add(whats)
-    replay_chunks.add(whats)
-    replay_detections.add(whats)
+    subcommands = parser.add_subparsers(metavar="WHAT", required=True)
+    replay_catalog.add(subcommands)
+    replay_chunks.add(subcommands)
+    replay_detections.add(subcommands)

@@ -26,31 +26,34 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `replay catalog`."""
     parser = verbs.add_parser(
         "catalog",
-        help="rebuild the catalog from Kafka, and from S3 where Kafka no longer reaches",
-        description="Writes what is missing, and removes what tombstones name; what stands as it "
-        "should is not touched. The last line, JSON, tells what was read and what it changed.",
+        help="rebuild the catalog from Kafka, and from S3 where Kafka has deleted events",
+        description="Writes missing rows, and deletes rows that have a tombstone. Correct rows "
+        "are not changed. The last line is JSON: what was read and what was changed.",
     )
     parser.add_argument(
         "--schema",
         metavar="NAME",
-        help="into this schema, made if absent (default: in use)",
+        help="the schema to write, created if missing (default: the one in use)",
     )
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument(
-        "--from", dest="from_", metavar="T", help="events sent from T on (RFC 3339; default: all)"
+        "--from",
+        dest="from_",
+        metavar="T",
+        help="events sent at T or later (RFC 3339; default: all)",
     )
     begin.add_argument(
-        "--from-offset", type=int, metavar="N", help="from this offset of every partition on"
+        "--from-offset", type=int, metavar="N", help="from this offset of every partition"
     )
     add_cameras(parser)
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew where an earlier run stopped halfway"
+        "--restart", action="store_true", help="start again, even if an earlier run can continue"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Rebuild; 0 when all that was asked for was read."""
+    """Rebuild; return 0 when everything was read."""
     result = asyncio.run(rebuild(args))
     summary = {
         "read": result.read,
@@ -63,51 +66,59 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _begin(args: argparse.Namespace) -> StartPosition:
-    begin = StartPosition(parse_ms(args.from_) if args.from_ else None, args.from_offset)
-    if begin.from_ms is not None and begin.from_ms > utc_ms():
-        raise ConfigError("--from lies in the future.")
-    if begin.from_offset is not None and begin.from_offset < 0:
-        raise ConfigError("--from-offset must be 0 at least.")
+def _start(args: argparse.Namespace) -> StartPosition:
+    start = StartPosition(parse_ms(args.from_) if args.from_ else None, args.from_offset)
+    if start.from_ms is not None and start.from_ms > utc_ms():
+        raise ConfigError("--from is in the future.")
+    if start.from_offset is not None and start.from_offset < 0:
+        raise ConfigError("--from-offset must be at least 0.")
     if args.schema is not None and not SCHEMA.fullmatch(args.schema):
         raise ConfigError(
-            f"{args.schema!r} is no name for a schema: write lower-case letters, digits and _, at "
-            "most 63, not beginning with a digit or pg_."
+            f"{args.schema!r} is not a schema name: use at most 63 lower-case letters, digits "
+            "and _, not beginning with a digit or pg_."
         )
-    return begin
+    return start
 
 
 async def rebuild(args: argparse.Namespace) -> CatalogReplayResult:
-    """Rebuild as the arguments say; ConfigError and StoreError tell what is wrong."""
-    begin, cameras, of = _begin(args), check_cameras(args.camera), get_settings()
+    """Rebuild as the arguments say. Raises ConfigError or StoreError."""
+    start = _start(args)
+    cameras = check_cameras(args.camera)
+    settings = get_settings()
     async with AsyncExitStack() as stack:
-        kafka_source = await stack.enter_async_context(KafkaSource(of))
-        store = await stack.enter_async_context(make_object_store(of))
-        copy_from = await _prepare(of, args.schema)
-        dsn = of.database_url.get_secret_value()
+        kafka_source = await stack.enter_async_context(KafkaSource(settings))
+        store = await stack.enter_async_context(make_object_store(settings))
+        copy_from = await _prepare(settings, args.schema)
+        dsn = settings.database_url.get_secret_value()
         catalog = await stack.enter_async_context(Catalog(dsn, schema=args.schema))
         if not await stack.enter_async_context(catalog.try_advisory_lock("replay catalog")):
-            raise ConfigError("Another replay writes this catalog; wait for its end, or stop it.")
+            raise ConfigError("Another replay writes this catalog. Wait until it ends, or stop it.")
         progress = stack.enter_context(ProgressDisplay("catalog", "events"))
         if args.schema is not None and copy_from is None:
-            progress.say("No other catalog is in use: cameras, keys, rules, holds: none copied.")
-        rebuilding = CatalogJob(begin, cameras, of.window_ms, copy_from)
-        s3_source = S3Source(store, begin.from_ms or 0)
-        replay = CatalogReplay(kafka_source, s3_source, catalog, rebuilding, progress)
+            progress.say(
+                "No other catalog is in use: no cameras, keys, rules or holds were copied."
+            )
+        job = CatalogJob(start, cameras, settings.window_ms, copy_from)
+        s3_source = S3Source(store, start.from_ms or 0)
+        replay = CatalogReplay(kafka_source, s3_source, catalog, job, progress)
         return await replay.run(restart=args.restart)
 
 
 async def _prepare(settings: Settings, schema: str | None) -> str | None:
-    """Make and migrate what is written; return the schema in use where that is another one."""
+    """Create and migrate the schema; return the schema in use if that is another one."""
     dsn = settings.database_url.get_secret_value()
     status = await schema_status(dsn)
     if schema is None:
         if not status.up_to_date:
-            raise ConfigError("The catalog's schema is not up to date: `vigil catalog migrate`.")
+            raise ConfigError(
+                "The catalog's schema is not up to date: run `vigil catalog migrate`."
+            )
         return None
     async with Catalog(dsn, size=1) as catalog:
         in_use = await schema_in_use(catalog)
     if in_use is not None and in_use != schema and not status.up_to_date:
-        raise ConfigError("The catalog in use is not up to date: `vigil catalog migrate` first.")
+        raise ConfigError(
+            "The catalog in use is not up to date: run `vigil catalog migrate` first."
+        )
     await migrate(dsn, schema)
     return in_use if in_use != schema else None

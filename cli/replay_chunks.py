@@ -9,7 +9,7 @@ from agents.consistency.fsck import settle_ms
 from agents.replay.chunks import ChunksReplay, RechunkJob, RechunkResult
 from agents.replay.progress import ProgressDisplay
 from cli.durations import duration_ms
-from cli.replay_options import add_cameras, add_span, chosen, span_ms
+from cli.replay_options import add_cameras, add_span, select_cameras, span_ms
 from domain.errors import ConfigError
 from domain.times import utc_ms
 from stores.catalog import Catalog
@@ -26,9 +26,9 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = verbs.add_parser(
         "chunks",
         help="make chunks again with another window length",
-        description="The new chunks take the place of the old ones a stretch at a time; the old "
-        "objects are deleted later by `vigil retention enforce`. The last line, JSON, tells what "
-        "became of them. Exit status 1: something was left as it was.",
+        description="The new chunks replace the old ones, one section at a time. `vigil retention "
+        "enforce` deletes the old objects later. The last line is JSON: what was done. Exit "
+        "status 1: some sections were not changed.",
     )
     parser.add_argument(
         "--window", type=duration_ms, required=True, metavar="TIME", help="such as 30s, 2m"
@@ -39,7 +39,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make them; 0 when all are of the length that was asked for."""
+    """Make the chunks; return 0 if all have the new length."""
     result = asyncio.run(remake(args))
     print(
         json.dumps(
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def remake(args: argparse.Namespace) -> RechunkResult:
-    """Make chunks again as the arguments say; ConfigError and StoreError tell what is wrong."""
+    """Make chunks again as the arguments say. Raises ConfigError or StoreError."""
     settings = get_settings()
     if not 1_000 <= args.window <= LONGEST_MS:
         raise ConfigError("--window must be 1s to 1h.")
@@ -67,18 +67,18 @@ async def remake(args: argparse.Namespace) -> RechunkResult:
         catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
         sender = await stack.enter_async_context(KafkaSender(settings))
         if not await stack.enter_async_context(catalog.try_advisory_lock("replay chunks")):
-            raise ConfigError("Another `vigil replay chunks` is at work; wait for its end.")
-        cameras = await chosen(catalog, args.camera)
+            raise ConfigError("Another `vigil replay chunks` is running. Wait until it ends.")
+        cameras = await select_cameras(catalog, args.camera)
         now_ms = utc_ms()
-        latest_ms = {each: now_ms - await _reach_ms(settings, catalog, each) for each in cameras}
-        recutting = RechunkJob(
+        latest_ms = {each: now_ms - await _open_for_ms(settings, catalog, each) for each in cameras}
+        job = RechunkJob(
             *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, settings.superseded_margin_ms)
         )
         progress = stack.enter_context(ProgressDisplay("chunks", "chunks"))
-        return await ChunksReplay(store, catalog, sender, recutting, progress=progress).run()
+        return await ChunksReplay(store, catalog, sender, job, progress=progress).run()
 
 
-async def _reach_ms(settings: Settings, catalog: Catalog, camera: str) -> int:
-    """Return how far back from now a window of the camera may still be open."""
-    cut = await camera_windows(catalog, camera, settings.window_ms)
-    return settle_ms(settings) + cut.extra_wait_ms(settings.window_ms)
+async def _open_for_ms(settings: Settings, catalog: Catalog, camera: str) -> int:
+    """Return how long ago (ms) a window of the camera may have started and still be open."""
+    windows = await camera_windows(catalog, camera, settings.window_ms)
+    return settle_ms(settings) + windows.extra_wait_ms(settings.window_ms)

@@ -1,4 +1,4 @@
-"""Options and words that all of `vigil replay` share."""
+"""Options that all sub-commands of `vigil replay` share."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,13 +19,17 @@ def add_cameras(parser: argparse.ArgumentParser) -> None:
 def add_span(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add `--from` and `--to`, RFC 3339."""
     parser.add_argument(
-        "--from", dest="from_", metavar="T", required=required, help="from T on (RFC 3339)"
+        "--from",
+        dest="from_",
+        metavar="T",
+        required=required,
+        help="footage at T or later (RFC 3339)",
     )
-    parser.add_argument("--to", metavar="T", required=required, help="before T (RFC 3339)")
+    parser.add_argument("--to", metavar="T", required=required, help="footage before T (RFC 3339)")
 
 
 def span_ms(args: argparse.Namespace) -> tuple[int, int]:
-    """Return --from and --to in UTC ms; ConfigError where they are no stretch of time."""
+    """Return --from and --to in UTC ms. Raises ConfigError if --from is not before --to."""
     from_ms = parse_ms(args.from_) if args.from_ else 0
     to_ms = parse_ms(args.to) if args.to else 1 << 47
     if from_ms >= to_ms:
@@ -34,12 +38,12 @@ def span_ms(args: argparse.Namespace) -> tuple[int, int]:
 
 
 def check_cameras(cameras: Sequence[str]) -> frozenset[str]:
-    """Return the cameras asked for; InvalidIdError where one is no camera's id."""
+    """Return the cameras of the options. Raises InvalidIdError if one is not a camera id."""
     return frozenset(check_camera(camera) for camera in cameras)
 
 
-async def chosen(catalog: Catalog, cameras: Sequence[str]) -> list[str]:
-    """Return the cameras asked for, or all known ones, by id; ConfigError for an unknown one."""
+async def select_cameras(catalog: Catalog, cameras: Sequence[str]) -> list[str]:
+    """Return these cameras, or all registered ones, sorted. Raises ConfigError if one is not."""
     known = await known_cameras(catalog)
     for camera in cameras:
         if check_camera(camera) not in known:

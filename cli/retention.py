@@ -1,4 +1,4 @@
-"""`vigil retention`: how long footage is kept; deleting what is older."""
+"""`vigil retention`: set how long footage is kept, and delete what is older."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from prometheus_client import start_http_server
 
 from agents.retention.retention_pass import RetentionPass
 from cli.durations import duration_ms
-from cli.passes import check_every, passes
+from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.lifecycle import lifecycle
@@ -36,29 +36,37 @@ def current_user() -> str:
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `retention set`, `show`, `clear`, `enforce` and `lifecycle`."""
-    parser = commands.add_parser("retention", help="say how long footage is kept, and delete")
+    parser = commands.add_parser(
+        "retention", help="set how long footage is kept, and delete old footage"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    scope = "tenant, tenant/site or tenant/site/camera; the most specific rule counts"
-    setting = verbs.add_parser("set", help="say how long footage is kept")
-    setting.add_argument("scope", help=scope)
-    setting.add_argument("--days", type=int, required=True, help=f"1 to {MAX_DAYS}")
-    setting.add_argument("--who", default=current_user(), help="who decides it (default: you)")
-    setting.set_defaults(run=run_set)
-    showing = verbs.add_parser("show", help="list the rules")
-    showing.add_argument("scope", nargs="?", help="only what counts for this one")
-    showing.set_defaults(run=run_show)
-    clearing = verbs.add_parser("clear", help="remove a rule: without any, footage stays for ever")
-    clearing.add_argument("scope", help=scope)
-    clearing.set_defaults(run=run_clear)
-    enforcing = verbs.add_parser("enforce", help="delete what may go")
-    enforcing.add_argument(
+    scope = "tenant, tenant/site or tenant/site/camera; the most specific rule is used"
+    set_parser = verbs.add_parser("set", help="set how long footage is kept")
+    set_parser.add_argument("scope", help=scope)
+    set_parser.add_argument("--days", type=int, required=True, help=f"1 to {MAX_DAYS}")
+    set_parser.add_argument("--who", default=current_user(), help="who decides this (default: you)")
+    set_parser.set_defaults(run=run_set)
+    show_parser = verbs.add_parser("show", help="list the rules")
+    show_parser.add_argument("scope", nargs="?", help="only the rules for this one")
+    show_parser.set_defaults(run=run_show)
+    clear_parser = verbs.add_parser(
+        "clear", help="remove a rule; without a rule, footage is kept for ever"
+    )
+    clear_parser.add_argument("scope", help=scope)
+    clear_parser.set_defaults(run=run_clear)
+    enforce_parser = verbs.add_parser("enforce", help="delete what the rules allow")
+    enforce_parser.add_argument(
         "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
     )
-    enforcing.add_argument("--every", type=duration_ms, metavar="TIME", help="again and again: 1h")
-    enforcing.add_argument("--dry-run", action="store_true", help="delete nothing, only count")
-    enforcing.set_defaults(run=run_enforce)
-    printing = verbs.add_parser("lifecycle", help="print the lifecycle that backs retention up")
-    printing.set_defaults(run=run_lifecycle)
+    enforce_parser.add_argument(
+        "--every", type=duration_ms, metavar="TIME", help="repeat at this interval: 1h"
+    )
+    enforce_parser.add_argument("--dry-run", action="store_true", help="delete nothing, only count")
+    enforce_parser.set_defaults(run=run_enforce)
+    lifecycle_parser = verbs.add_parser(
+        "lifecycle", help="print a lifecycle for the bucket, as a second safeguard"
+    )
+    lifecycle_parser.set_defaults(run=run_lifecycle)
 
 
 def _catalog() -> Catalog:
@@ -72,25 +80,25 @@ def _margins(settings: Settings) -> Margins:
 def run_set(args: argparse.Namespace) -> int:
     """Set a rule."""
     if not 1 <= len(args.who.strip()) <= 100:
-        raise ConfigError("--who has 1 to 100 characters.")
+        raise ConfigError("--who must have 1 to 100 characters.")
     if not 1 <= args.days <= MAX_DAYS:
         raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
     rule = RetentionRule(check_scope(args.scope), args.days)
 
-    async def setting() -> None:
+    async def set_it() -> None:
         async with _catalog() as catalog:
             await retention_rules.set_rule(catalog, rule, args.who.strip(), utc_ms())
 
-    asyncio.run(setting())
+    asyncio.run(set_it())
     print(f"Footage of {rule.scope} is kept for {rule.days} days.")
     return 0
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """List rules; one line each."""
+    """List rules, one line each."""
     scope = check_scope(args.scope) if args.scope else None
 
-    async def showing() -> None:
+    async def show_them() -> None:
         async with _catalog() as catalog:
             for known in await retention_rules.list_rules(catalog):
                 rule = known.rule
@@ -98,7 +106,7 @@ def run_show(args: argparse.Namespace) -> int:
                     print(f"{rule.scope:<60} {rule.days:>6} days  set "
                           f"{format_ms(known.set_ms)} by {known.set_by}")  # fmt: skip
 
-    asyncio.run(showing())
+    asyncio.run(show_them())
     return 0
 
 
@@ -106,38 +114,38 @@ def run_clear(args: argparse.Namespace) -> int:
     """Remove a rule."""
     check_scope(args.scope)
 
-    async def clearing() -> int | None:
+    async def clear_it() -> int | None:
         async with _catalog() as catalog:
             return await retention_rules.clear_rule(catalog, args.scope)
 
-    if asyncio.run(clearing()) is None:
+    if asyncio.run(clear_it()) is None:
         raise ConfigError(f"{args.scope} has no rule; `vigil retention show` lists them.")
-    print(f"{args.scope} has no rule of its own any more.")
+    print(f"Removed the rule of {args.scope}.")
     return 0
 
 
 def run_lifecycle(_args: argparse.Namespace) -> int:
     """Print the bucket's lifecycle as JSON."""
 
-    async def printing() -> None:
+    async def print_it() -> None:
         async with _catalog() as catalog:
             policy = await retention_rules.load_policy(catalog, _margins(get_settings()))
             print(json.dumps(lifecycle(await known_cameras(catalog), policy), indent=2))
 
-    asyncio.run(printing())
+    asyncio.run(print_it())
     return 0
 
 
 def run_enforce(args: argparse.Namespace) -> int:
-    """Delete once (a JSON line tells what was deleted), or until SIGTERM with --every."""
-    check_every(args.every)
+    """Delete once, or until SIGTERM with --every. Prints a JSON line for each pass."""
+    check_interval(args.every)
     for camera in args.camera:
         check_camera(camera)
     settings = get_settings()
     logs.set_up(settings)
     if args.every and settings.metrics_port:
         start_http_server(settings.metrics_port, settings.metrics_host, REGISTRY)
-    asyncio.run(passes(lambda: _once(args, settings), args.every))
+    asyncio.run(run_periodically(lambda: _once(args, settings), args.every))
     return 0
 
 
@@ -146,11 +154,11 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         store = await stack.enter_async_context(make_object_store(settings))
         catalog = await stack.enter_async_context(_catalog())
         sender = None if args.dry_run else await stack.enter_async_context(KafkaSender(settings))
-        retain = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
+        retention_pass = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
         cameras = sorted(args.camera) or await book.cameras_with_footage(catalog)
-        stats = await retain.run(cameras)
+        stats = await retention_pass.run(cameras)
         days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
-    said = {
+    result = {
         "cameras": len(cameras),
         "objects": dict(stats.objects),
         "bytes": dict(stats.bytes),
@@ -159,4 +167,4 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         "held": stats.held,
         "unchecked": stats.unchecked,
     }
-    print(json.dumps(said | ({"dry_run": True} if args.dry_run else {})), flush=True)
+    print(json.dumps(result | ({"dry_run": True} if args.dry_run else {})), flush=True)

@@ -2,7 +2,7 @@
 
 All deletions of a camera are collected first. If they are more than half of a category, they are
 refused. Each object is checked again under the advisory locks of the camera and of the legal
-holds, so that no new row refers to it and no new hold covers it. Rows are deleted before objects.
+holds. So no new row refers to it, and no new hold covers it. Rows are deleted before objects.
 """
 
 from collections import Counter

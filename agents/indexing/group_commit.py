@@ -53,7 +53,7 @@ class GroupWriter(Generic[T]):
         """Return when `items` are written. Raises what writing one of them raised.
 
         An error other than StoreError is the fault of one item. Then the group is split in halves
-        and written again, down to that item, so that the other items are written.
+        and written again, down to that item. The other items are written.
         """
         if not items:
             return

@@ -1,7 +1,7 @@
 """The joiner: the fragments of one run in one window become one object, with its manifest.
 
-Memory is bounded, however long the chunk is (docs/design/join.md): a few fragments are read ahead,
-one part of at least 5 MiB is being uploaded to S3, and the next part fills up.
+Memory is bounded, however long the chunk is (docs/design/join.md). A few fragments are read ahead.
+One part of at least 5 MiB is uploaded to S3 while the next part fills up (double buffering).
 The object's name follows from its fragments, so joining twice writes the same object.
 """
 
@@ -73,9 +73,10 @@ class Joiner:
     async def join(self, due: ChunkDue) -> ChunkComplete:
         """Write the chunk and its manifest to S3; return the `chunk-complete` event.
 
-        A fragment that is missing or fails its hash is left out and becomes a gap. Raises
-        StoreError if S3 or the catalog fails (try again), NothingToJoinError if no fragment can
-        be read, WindowDeletedError if retention deleted the window.
+        A fragment that is missing or fails its hash is left out and becomes a gap.
+        Raises StoreError if S3 or the catalog fails: try again.
+        Raises NothingToJoinError if no fragment can be read.
+        Raises WindowDeletedError if retention deleted the window.
         """
         if await self._is_deleted(due):
             raise WindowDeletedError(f"{due.camera} {due.run} {due.window_start_ms} was deleted.")

@@ -48,13 +48,13 @@ async def test_what_is_wrong_is_said_in_words_and_by_the_status(at: Place) -> No
     chunks = await at.film()
     arguments = ("fsck", "--camera", at.camera, "--margin", "0s")
     code, said, _ = await ran(at, *arguments)
-    assert (code, said.splitlines()[-1]) == (0, "All is well.")
+    assert (code, said.splitlines()[-1]) == (0, "No problems found.")
     await at.store.delete([chunks[1].object_key])
     code, said, _ = await ran(at, *arguments)
     first, *_, last = said.splitlines()
     assert code == 1
     assert first.startswith(f"manifest-without-object: {at.camera} 2026-09-21T14:13:30.000Z run ")
-    assert last == "Wrong: 1 thing; --repair mends what can be mended."
+    assert last == "Found 1 problem; --repair repairs what can be repaired."
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     assert third.chunks < half.chunks < CHUNKS, "killed in the middle"
     model = half.version[0]
     _, err = await run("model", "current", model, "b", code=1)
-    assert "is not through: repeat" in err
+    assert "is not finished: repeat" in err
 
     said, err = await run(*replay)
     tally = json.loads(said.splitlines()[-1])
@@ -152,7 +152,7 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     said, _ = await run("model", "current", "--live")
     assert "1 replays changed" in said
     said, _ = await run("model", "drop", model, "b", "--who", "Ann")
-    assert said == f"{len(mine)} detections of 1 replays are gone.\n"
+    assert said == f"Deleted {len(mine)} detections of 1 replays.\n"
     assert await found(at, (model, "b")) == []
     assert len(await found(at, (model, "twin"))) == len(mine)
     _, err = await run("model", "drop", model, "b", code=1)

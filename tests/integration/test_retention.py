@@ -322,7 +322,7 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(json.loads((await vigil(dsn, "retention", "lifecycle"))[1])["Rules"]) == 1
     assert (await vigil(dsn, "hold", "lift", "1"))[0] == 0
     code, _, err = await vigil(dsn, "hold", "lift", "1")
-    assert (code, err) == (1, "vigil: No hold 1 stands; `vigil hold list` shows them.\n")
+    assert (code, err) == (1, "vigil: There is no hold 1; `vigil hold list` shows all.\n")
     assert len(json.loads((await vigil(dsn, "retention", "lifecycle"))[1])["Rules"]) == 3
     said = json.loads((await vigil(dsn, "retention", "enforce"))[1])
     assert said["objects"] == {"age": 25}

@@ -34,4 +34,4 @@ def test_wrong_words_are_refused(
 def test_rates_that_are_none(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["replay", "detections", "--from", "1", "--to", "2", "--rate", rate])
-    assert "is no rate" in capsys.readouterr().err
+    assert "is not a rate" in capsys.readouterr().err

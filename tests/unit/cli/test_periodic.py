@@ -1,4 +1,4 @@
-"""Passes: one that fails is told and the next goes on; SIGTERM ends them, also in the middle."""
+"""Passes: a failed one is logged and the next continues. SIGTERM ends them at any point."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from cli.passes import check_every, passes
+from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError, StoreError
 
 
@@ -16,10 +16,10 @@ async def test_a_single_pass_that_fails_is_raised() -> None:
         raise StoreError("away")
 
     with pytest.raises(StoreError, match="away"):
-        await passes(once, None)
+        await run_periodically(once, None)
 
 
-async def test_a_pass_that_fails_is_told_and_the_next_goes_on(
+async def test_a_pass_that_fails_is_logged_and_the_next_continues(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     begun: list[int] = []
@@ -35,10 +35,10 @@ async def test_a_pass_that_fails_is_told_and_the_next_goes_on(
         ended.append(begun[-1])
 
     with caplog.at_level(logging.WARNING):
-        await asyncio.wait_for(passes(once, 1), 30)
+        await asyncio.wait_for(run_periodically(once, 1), 30)
     assert (begun, ended) == ([0, 1, 2], [0])
     assert [record.getMessage() for record in caplog.records] == [
-        "the pass failed, the next one goes on: away"
+        "the pass failed, the next one continues: away"
     ]
 
 
@@ -49,12 +49,12 @@ async def test_sigterm_ends_the_rest_between_two_passes() -> None:
         begun.append(True)
         asyncio.get_running_loop().call_later(0, os.kill, os.getpid(), signal.SIGTERM)
 
-    await asyncio.wait_for(passes(once, 3_600_000), 30)
+    await asyncio.wait_for(run_periodically(once, 3_600_000), 30)
     assert begun == [True]
 
 
 def test_passes_that_follow_too_closely_are_refused() -> None:
-    check_every(None)
-    check_every(60_000)
+    check_interval(None)
+    check_interval(60_000)
     with pytest.raises(ConfigError, match="a minute at least"):
-        check_every(59_999)
+        check_interval(59_999)
