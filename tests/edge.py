@@ -41,7 +41,7 @@ class Edge:
             },
             "spool": {"dir": str(folder / "spool"), "free_floor_bytes": 0},
             "fragment_s": 2,
-            # What a test looks for in the cloud is there when `stop` returns, on any machine.
+            # When `stop` returns, everything is in the cloud, on a slow machine too.
             "upload": {"flush_s": FLUSH_S},
             "cameras": [dict(camera) for camera in cameras],
             **options,

@@ -42,7 +42,7 @@ async def store(services: Services) -> AsyncIterator[ObjectStore]:
 
 
 async def runs_of(store: ObjectStore, camera: str) -> dict[str, dict[int, FragmentArrived]]:
-    """Return what stands in S3 of a camera: run -> seq -> the event that metadata tell."""
+    """Return the fragments of a camera in S3: run -> seq -> the event in the metadata."""
     runs: dict[str, dict[int, FragmentArrived]] = {}
     async for info in store.list(f"fragments/{camera}/"):
         run = runs.setdefault(info.key.split("/")[-2], {})
@@ -177,7 +177,7 @@ async def test_kill_9_at_random_moments_loses_only_what_was_being_written(
 
 
 @pytest.mark.slow
-async def test_bad_cameras_are_named_and_stop_nobody_else(
+async def test_bad_cameras_are_named_and_stop_no_other_camera(
     services: Services, store: ObjectStore, tmp_path: Path
 ) -> None:
     site = f"acme/{uuid.uuid4().hex[:8]}"
@@ -269,18 +269,18 @@ async def test_bad_cameras_are_named_and_stop_nobody_else(
 
 
 async def _shown(pid: int, address: str) -> dict[str, str]:
-    """Return what an edge shows to others: its page's data, health, metrics, and in `ps`."""
-    said = {}
+    """Return what others can see of an edge: its page's data, health, metrics, and `ps`."""
+    shown = {}
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         async with session.post(f"{address}/session", json={"password": "page word"}) as answer:
             assert answer.status < 300
         for path in ("/", "/api/state", "/healthz", "/metrics"):
             async with session.get(address + path) as answer:
-                said[path] = await answer.text()
+                shown[path] = await answer.text()
     edge = psutil.Process(pid)
     for process in (edge, *edge.children(recursive=True)):
-        said[f"ps {process.pid}"] = " ".join(process.cmdline())
-    return said
+        shown[f"ps {process.pid}"] = " ".join(process.cmdline())
+    return shown
 
 
 async def _both_recorded(store: ObjectStore, site: str) -> bool:
@@ -298,10 +298,10 @@ async def test_a_second_edge_on_one_spool_gets_one_sentence(
     cameras = [{"id": "gate", "url": f"{clip.as_uri()}?loop=1"}]
     async with Edge(tmp_path, services.settings, "acme/twice", cameras, env=services.env) as edge:
         await wait_for((tmp_path / "spool" / "journal.db").exists, within_s=20, what="it runs")
-        code, said = await command(services, "run", edge.config)
+        code, output = await command(services, "run", edge.config)
     assert code == 1
-    assert said.count("\n") == 1
-    assert "another process uses the spool" in said
+    assert output.count("\n") == 1
+    assert "another process uses the spool" in output
 
 
 async def command(services: Services, verb: str, config: Path) -> tuple[int | None, str]:
@@ -312,8 +312,8 @@ async def command(services: Services, verb: str, config: Path) -> tuple[int | No
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 90)
-    return process.returncode, said.decode()
+    output, _ = await asyncio.wait_for(process.communicate(), 90)
+    return process.returncode, output.decode()
 
 
 async def test_check_names_what_is_wrong_and_what_to_do(services: Services, tmp_path: Path) -> None:
@@ -321,22 +321,22 @@ async def test_check_names_what_is_wrong_and_what_to_do(services: Services, tmp_
     good = {"id": "gate", "url": clip.as_uri()}
     bad = {"id": "dead", "url": "rtsp://127.0.0.1:9/x"}
     edge = Edge(tmp_path, services.settings, "acme/checked", [good], env=services.env)
-    code, said = await command(services, "check", edge.config)
-    assert code == 0, said
-    assert "h264 192x128, no sound, keyframe every 1.0 s" in said
+    code, output = await command(services, "check", edge.config)
+    assert code == 0, output
+    assert "h264 192x128, no sound, keyframe every 1.0 s" in output
     for what in ("disk", "clock", "S3", "SQS", "model"):
-        assert f" {what}" in said
+        assert f" {what}" in output
     config = yaml.safe_load(edge.config.read_text())
     config["cameras"].append(bad)
     config["cloud"]["bucket"] = "no-such-bucket"
     config["cloud"]["queue_url"] += "-none"
     edge.config.write_text(yaml.safe_dump(config))
-    code, said = await command(services, "check", edge.config)
-    assert code == 1, said
-    lines = said.splitlines()
+    code, output = await command(services, "check", edge.config)
+    assert code == 1, output
+    lines = output.splitlines()
     for what in ("camera dead", "S3 no-such-bucket", "SQS "):
-        assert any(line.startswith("bad") and what in line for line in lines), said
-    assert "Traceback" not in said
+        assert any(line.startswith("bad") and what in line for line in lines), output
+    assert "Traceback" not in output
 
 
 async def test_health_and_metrics_answer_on_the_local_port(
@@ -366,9 +366,9 @@ async def test_health_and_metrics_answer_on_the_local_port(
         await wait_for(recording, within_s=30, what=f"it records\n{edge.tail()}")
         async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
             assert 'vigil_edge_recording{camera="acme/health/gate"} 1.0' in await answer.text()
-        code, said = await command(services, "health", edge.config)
-        # That nobody keeps this machine's clock is said in a line after it.
-        assert (code, said.splitlines()[0]) == (0, "acme/health/gate: recording")
-    code, said = await command(services, "health", edge.config)
+        code, output = await command(services, "health", edge.config)
+        # If this machine's clock is not synchronised, a line after it reports that.
+        assert (code, output.splitlines()[0]) == (0, "acme/health/gate: recording")
+    code, output = await command(services, "health", edge.config)
     assert code == 1
-    assert "does not answer" in said and "Traceback" not in said
+    assert "does not answer" in output and "Traceback" not in output

@@ -1,7 +1,7 @@
 """A real edge process that follows its site's configuration in a real catalog.
 
 versions    1 a, b       2 b changed    3 b broken      4 as 3      (key revoked)
-edge        boots empty, applies, applies, goes back, remembers; boots from what it kept
+edge        boots empty, applies, applies, rolls back, remembers; boots from its store
 """
 
 import asyncio
@@ -51,7 +51,7 @@ async def store(services: Services, web: Web) -> AsyncIterator[ObjectStore]:
 
 @dataclass
 class Site:
-    """One site: its catalog, its edge, what its edge says."""
+    """One site: its catalog, its edge, the health of its edge."""
 
     name: str
     web: Web
@@ -71,8 +71,8 @@ class Site:
         )
         return made.version
 
-    async def told(self) -> dict[str, Any]:
-        """Return what the edge's health says; nothing while it does not answer."""
+    async def report(self) -> dict[str, Any]:
+        """Return the edge's health report; empty while it does not answer."""
         try:
             async with aiohttp.request("GET", self.health) as answer:
                 return dict(await answer.json())
@@ -82,12 +82,12 @@ class Site:
     async def until(
         self, version: int | None, state: str, detail: str = "", *recording: str
     ) -> dict[str, Any]:
-        """Wait until the edge says so and records these cameras and no other."""
+        """Wait until the edge reports this and records these cameras and no other."""
         last: dict[str, Any] = {}
 
         async def so() -> bool:
             last.clear()
-            last.update(await self.told())
+            last.update(await self.report())
             config = last.get("config", {})
             cameras = {one["camera"]: one["state"] for one in last.get("cameras", [])}
             return (
@@ -144,18 +144,18 @@ async def numbers_of(store: ObjectStore, camera: str, run: str, folder: Path) ->
 
 
 @pytest.mark.slow
-async def test_changes_are_applied_tried_and_taken_back(
+async def test_changes_are_applied_tried_and_rolled_back(
     site: Site, store: ObjectStore, tmp_path: Path
 ) -> None:
     await site.until(None, "none", "vigil site config set")
     v1 = await site.set(site.camera("gate"), site.camera("yard", 2_000))
     await site.until(v1, "current", "", "gate", "yard")
 
-    # One camera changes: its run ends, the other's goes on.
+    # One camera changes: its run ends, the other's run continues.
     v2 = await site.set(site.camera("gate"), site.camera("yard", 4_000))
     await site.until(v2, "current", "", "gate", "yard")
 
-    # One is broken: all is as before, and it is said; the version is not tried again.
+    # One is broken: rollback, with a reason; the version is not tried again.
     broken = {"id": "yard", "url": f"rtsp://{HOST}:1/none"}
     v3 = await site.set(site.camera("gate"), broken)
     await site.until(v2, "trying", f"version {v3} is on trial")
@@ -165,7 +165,7 @@ async def test_changes_are_applied_tried_and_taken_back(
     v4 = (await roll_back(site.web.catalog, site.name, v2, now_ms=T0, by="Ann", note="")).version
     before = await site.until(v4, "current", "", "gate", "yard")
 
-    # What this device may not do is refused before anything is touched.
+    # What this device must not do is rejected before anything changes.
     v5 = await site.set(
         site.camera("gate"),
         {"id": "yard", "url": "rtsp://192.0.2.1/x", "username": "u", "password_env": "HOME"},
@@ -175,7 +175,7 @@ async def test_changes_are_applied_tried_and_taken_back(
         one["since_ms"] for one in after["cameras"]
     ]
 
-    # A camera goes and another comes.
+    # One camera is removed, another one is added.
     v6 = await site.set(site.camera("gate"), site.camera("door", 6_000))
     await site.until(v6, "current", "", "gate", "door")
     assert await site.edge.stop() == 0, site.edge.tail()
@@ -195,7 +195,9 @@ async def test_changes_are_applied_tried_and_taken_back(
 
 
 @pytest.mark.slow
-async def test_without_the_catalog_it_goes_on_with_what_it_kept(site: Site, tmp_path: Path) -> None:
+async def test_without_the_catalog_it_continues_with_the_stored_version(
+    site: Site, tmp_path: Path
+) -> None:
     v1 = await site.set(site.camera("gate"))
     before = await site.until(v1, "current", "", "gate")
     own = load(site.edge.config)
@@ -226,7 +228,7 @@ async def test_without_the_catalog_it_goes_on_with_what_it_kept(site: Site, tmp_
 
 
 @pytest.mark.slow
-async def test_a_version_during_whose_trial_the_program_ends_twice_is_refused(site: Site) -> None:
+async def test_a_version_during_whose_trial_the_program_ends_twice_is_rejected(site: Site) -> None:
     v1 = await site.set(site.camera("gate"))
     await site.until(v1, "current", "", "gate")
     v2 = await site.set({"id": "gate", "url": f"rtsp://{HOST}:1/none"})
@@ -238,19 +240,19 @@ async def test_a_version_during_whose_trial_the_program_ends_twice_is_refused(si
 
 
 @pytest.mark.slow
-async def test_the_model_and_the_uploads_change_while_recording_goes_on(
+async def test_the_model_and_the_uploads_change_while_recording_continues(
     site: Site, store: ObjectStore
 ) -> None:
     gate = site.camera("gate")
     v1 = await site.set(gate)
     await site.until(v1, "current", "", "gate")
-    looks = {"inference": {"model": "hog", "start_s": 60, "rate_fps": 1}}
-    v2 = await site.set(gate, **looks)
+    inference = {"inference": {"model": "hog", "start_s": 60, "rate_fps": 1}}
+    v2 = await site.set(gate, **inference)
     last = await site.until(v2, "current", "", "gate")
     assert last["inference"] == "working"
     v3 = await site.set(gate, inference={"model": "none/card.yaml", "start_s": 60})
     await site.until(v2, "refused", f"version {v3} was rejected: Not taken over", "gate")
-    v4 = await site.set({**gate, "priority": 9}, **looks, upload={"concurrency": 2})
+    v4 = await site.set({**gate, "priority": 9}, **inference, upload={"concurrency": 2})
     last = await site.until(v4, "current", "", "gate")
     assert last["inference"] == "working"
     v5 = await site.set({**gate, "priority": 9})

@@ -117,13 +117,13 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
         file.write_text(yaml.safe_dump({"cameras": CAMERAS, **changes}))
 
     write(site=SITE, spool={"dir": "x"})
-    said = await run("set", SITE, "--file", str(file), "--note", "first")
-    assert "Left out" in said
-    assert "site, spool" in said
-    assert "version 1 now (cameras: 1)" in said
+    output = await run("set", SITE, "--file", str(file), "--note", "first")
+    assert "Left out" in output
+    assert "site, spool" in output
+    assert "version 1 now (cameras: 1)" in output
     write(cameras=[*CAMERAS, {"id": "yard", "url": "rtsp://192.0.2.2/x"}])
-    said = await run("set", SITE, "--file", str(file))
-    assert "Made known to the catalog: yard." in said
+    output = await run("set", SITE, "--file", str(file))
+    assert "Made known to the catalog: yard." in output
     assert f"{SITE}/yard" in await known_cameras(web.catalog)
     assert "Nothing has changed" in await run("set", SITE, "--file", str(file))
     assert "version 3 now" in await run("rollback", SITE)
@@ -162,22 +162,22 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
     assert len(await config_history(web.catalog, SITE)) == 3
 
 
-async def test_what_edges_say_is_shown(web: Web, tmp_path: Path, capsys) -> None:
+async def test_reports_of_edges_are_shown(web: Web, tmp_path: Path, capsys) -> None:
     await placed(web, {"cameras": CAMERAS})
 
-    def beat(edge: str, **more: object) -> Heartbeat:
+    def heartbeat(edge: str, **more: object) -> Heartbeat:
         return Heartbeat(
             site=SITE, edge=edge, sent_ms=T0, spool_bytes=0, spool_waiting=0, disk_free_bytes=0,
             **more,
         )  # fmt: skip
 
     why = "version 2 is refused: gate: no route"
-    told = beat("edge-1", config_version=1, config_state="refused", config_detail=why)
-    await index_heartbeats(web.catalog, [told, beat("edge-2")], T0)
+    rejecting = heartbeat("edge-1", config_version=1, config_state="refused", config_detail=why)
+    await index_heartbeats(web.catalog, [rejecting, heartbeat("edge-2")], T0)
     with pytest.raises(SystemExit) as left:
         await asyncio.to_thread(main, ["site", "config", "show", SITE])
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert left.value.code == 0
-    assert f"version 1, refused. {why}" in said
-    assert "edge-2" in said
-    assert "asks for no configuration" in said
+    assert f"version 1, refused. {why}" in output
+    assert "edge-2" in output
+    assert "asks for no configuration" in output

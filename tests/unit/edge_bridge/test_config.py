@@ -133,7 +133,9 @@ def test_a_wrong_key_or_value_gets_one_sentence(
         (None, "cannot be read: No such file"),
     ],
 )
-def test_a_file_that_is_no_configuration(text: str | None, sentence: str, tmp_path: Path) -> None:
+def test_a_file_without_a_valid_configuration(
+    text: str | None, sentence: str, tmp_path: Path
+) -> None:
     path = tmp_path / "edge.yaml"
     if text is not None:
         path.write_text(text)

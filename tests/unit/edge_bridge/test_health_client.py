@@ -1,4 +1,4 @@
-"""`vigil edge health` asks the edge that runs here, by HTTP or HTTPS, and tells what is wrong."""
+"""`vigil edge health` asks the running edge by HTTP or HTTPS, and prints what is wrong."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from local.certificates import make_pair
 
 GATE = {"camera": "acme/berlin/gate", "state": "recording", "since_ms": 1, "detail": ""}
 YARD = {"camera": "acme/berlin/yard", "state": "failing", "since_ms": 1, "detail": "no data"}
-WELL: dict[str, Any] = {
+HEALTHY: dict[str, Any] = {
     "cameras": [GATE],
     "links": {"s3": {"down_since_s": None, "detail": ""}},
     "disk": {"state": "good", "detail": "", "since_ms": 1},
@@ -24,7 +24,7 @@ WELL: dict[str, Any] = {
 }
 
 
-async def asked(config: HttpConfig, report: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
+async def health_of(config: HttpConfig, report: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
     async with HealthServer(config, lambda: report) as health:
         here = config.model_copy(update={"port": health.port})
         state = await asyncio.to_thread(fetch_health, here)
@@ -32,20 +32,20 @@ async def asked(config: HttpConfig, report: dict[str, Any]) -> tuple[bool, tuple
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
-async def test_each_address_that_it_may_listen_at(host: str) -> None:
-    said = await asked(HttpConfig(host=host, port=0), WELL)
-    assert said == (True, ("acme/berlin/gate: recording",))
+async def test_each_address_that_the_port_can_be_on(host: str) -> None:
+    summary = await health_of(HttpConfig(host=host, port=0), HEALTHY)
+    assert summary == (True, ("acme/berlin/gate: recording",))
 
 
 async def test_https_with_a_certificate_for_another_name(tmp_path: Path) -> None:
     _, both = make_pair("192.0.2.77")
     (tmp_path / "page.pem").write_bytes(both)
     config = HttpConfig(host="127.0.0.1", port=0, certificate_file=tmp_path / "page.pem")
-    assert (await asked(config, WELL))[0]
+    assert (await health_of(config, HEALTHY))[0]
 
 
-async def test_it_is_not_well_where_all_fail_and_says_what_else_is_wrong() -> None:
-    ill = {
+async def test_it_is_unhealthy_if_all_cameras_fail_and_other_problems_are_listed() -> None:
+    unhealthy = {
         "cameras": [YARD],
         "links": {"s3": {"down_since_s": 5.0, "detail": "no answer."}},
         "disk": {"state": "full", "detail": "0 bytes are free", "since_ms": 1},
@@ -54,7 +54,7 @@ async def test_it_is_not_well_where_all_fail_and_says_what_else_is_wrong() -> No
         "clock": "wrong",
         "config": {"version": 3, "state": "refused", "detail": "version 4 is refused."},
     }
-    assert await asked(HttpConfig(port=0), ill) == (
+    assert await health_of(HttpConfig(port=0), unhealthy) == (
         False,
         (
             "acme/berlin/yard: failing no data",
@@ -65,15 +65,15 @@ async def test_it_is_not_well_where_all_fail_and_says_what_else_is_wrong() -> No
             "clock: not set. Footage is not uploaded until it is set. Allow NTP (UDP 123).",
         ),
     )
-    assert (await asked(HttpConfig(port=0), ill | {"cameras": [YARD, GATE]}))[0]
+    assert (await health_of(HttpConfig(port=0), unhealthy | {"cameras": [YARD, GATE]}))[0]
 
 
-async def test_nobody_and_somebody_else() -> None:
+async def test_no_program_and_another_program() -> None:
     async with HealthServer(HttpConfig(port=0), lambda: {"cameras": []}) as health:
-        nobody = HttpConfig(port=health.port)
+        closed = HttpConfig(port=health.port)
     with pytest.raises(ConfigError, match=r"does not answer at .*\(Connection refused\)"):
-        fetch_health(nobody)
+        fetch_health(closed)
     with pytest.raises(ConfigError, match=r"http\.port is not set"):
         fetch_health(None)
     with pytest.raises(ConfigError, match="is not an edge"):
-        await asked(HttpConfig(port=0), {"cameras": "none"})
+        await health_of(HttpConfig(port=0), {"cameras": "none"})

@@ -12,7 +12,7 @@ UNITS = {
     "_fps": r"a second",
 }
 FEW = {"camera", "stream", "to", "why", "outcome", "reason", "label"}
-"""What series are told apart by: cameras are at most 256, all else is a short list."""
+"""What series are reported apart by: cameras are at most 256, all else is a short list."""
 
 
 def described() -> list[tuple[str, str, tuple[str, ...]]]:

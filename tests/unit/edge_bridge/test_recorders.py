@@ -1,4 +1,4 @@
-"""Which cameras are touched when the configuration changes."""
+"""Which cameras restart when the configuration changes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +70,8 @@ def made(tmp_path: Path) -> Made:
     return make
 
 
-def looked_at(camera: str) -> dict[str, float | None]:
-    """Return what metrics say of a camera's streams."""
+def analysed(camera: str) -> dict[str, float | None]:
+    """Return the metrics of a camera's streams."""
     labels = ({"camera": camera, "stream": stream} for stream in ("main", "sub"))
     return {one["stream"]: REGISTRY.get_sample_value("vigil_edge_looked_at", one) for one in labels}
 
@@ -81,7 +81,7 @@ def named(name: str) -> str:
 
 
 @pytest.mark.slow
-async def test_what_does_not_change_goes_on(made: Made) -> None:
+async def test_cameras_that_do_not_change_continue(made: Made) -> None:
     keeps, feed = Keeps(), Feed()
     cameras = RecorderManager(keeps, EdgeClock())
 
@@ -98,7 +98,7 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
         first = await recording("a", "b", "c")
         assert not feed.offered
 
-        # a: nothing that its recorder uses; b: another stream; c goes, d comes; inference begins
+        # a: nothing that its recorder uses; b: another stream; c removed, d added; inference starts
         other = {"priority": 9, "privacy_masks": [mask], "sub_url": "file:///none.mp4"}
         changed = made({"a": other, "b": {"stream": "sub"}, "d": {}})
         await cameras.apply(changed, feed)
@@ -106,15 +106,15 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
         second = await recording("a", "b", "d")
         assert second["a"] == first["a"]
         assert keeps.ends == {first["b"]: CHANGED, first["c"]: CHANGED}
-        await wait_for(lambda: feed.offered.get(named("a")), within_s=60, what="a is looked at")
+        await wait_for(lambda: feed.offered.get(named("a")), within_s=60, what="a is analysed")
 
-        def told() -> bool:
+        def explained() -> bool:
             (detail,) = [one.detail for one in cameras.statuses if one.camera == named("a")]
             return detail.startswith("the main stream is analysed; the sub stream: the clip")
 
-        await wait_for(told, within_s=60, what="why it is not the sub stream")
+        await wait_for(explained, within_s=60, what="why it is not the sub stream")
 
-        # all record by fragment_s
+        # fragment_s concerns all cameras
         await cameras.apply(
             made({"a": {"priority": 9}, "b": {"stream": "sub"}, "d": {}}, fragment_s=3), feed
         )
@@ -127,7 +127,7 @@ async def test_what_does_not_change_goes_on(made: Made) -> None:
         assert [each.seq for each in events] == list(range(len(events)))
 
 
-async def test_the_same_again_touches_nothing(made: Made) -> None:
+async def test_the_same_configuration_again_restarts_nothing(made: Made) -> None:
     keeps = Keeps()
     cameras = RecorderManager(keeps, EdgeClock())
     try:
@@ -141,15 +141,15 @@ async def test_the_same_again_touches_nothing(made: Made) -> None:
     assert keeps.ends == {run: "edge stopped"}
 
 
-async def test_which_stream_is_looked_at_is_told_as_long_as_one_is(made: Made) -> None:
+async def test_the_analysed_stream_is_a_metric_while_there_is_one(made: Made) -> None:
     feed, cameras = Feed(), RecorderManager(Keeps(), EdgeClock())
     by_main, by_none = {"main": 1, "sub": 0}, {"main": None, "sub": None}
     try:
         await cameras.apply(made({"e": {}, "f": {}}), feed)
-        assert [looked_at(named(name)) for name in "ef"] == [by_main, by_main]
+        assert [analysed(named(name)) for name in "ef"] == [by_main, by_main]
         await cameras.apply(made({"e": {}}), feed)
-        assert [looked_at(named(name)) for name in "ef"] == [by_main, by_none]
+        assert [analysed(named(name)) for name in "ef"] == [by_main, by_none]
         await cameras.apply(made({"e": {}}), None)
-        assert looked_at(named("e")) == by_none
+        assert analysed(named("e")) == by_none
     finally:
         await cameras.stop()

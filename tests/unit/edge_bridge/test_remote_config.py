@@ -1,4 +1,4 @@
-"""The site's configuration at the edge: which version counts, what is kept, what may be in it."""
+"""The site's configuration at the edge: the rollout, the store, what a document may contain."""
 
 import json
 from pathlib import Path
@@ -21,14 +21,14 @@ CAMERA = {"id": "gate", "url": "rtsp://192.0.2.9/x"}
 
 
 def version(number: int, content: int | None = None) -> SiteVersion:
-    said = number if content is None else content
-    text = canonical({"cameras": [CAMERA], "no_data_s": 10 + said})
+    content = number if content is None else content
+    text = canonical({"cameras": [CAMERA], "no_data_s": 10 + content})
     return SiteVersion(number, digest_of(text), text)
 
 
-# What may come, in any order: a version is offered and does well, badly, or the program ends.
+# Any order of events: a version is offered, and its trial passes, fails or is interrupted.
 STEPS = st.lists(
-    st.tuples(st.integers(1, 5), st.sampled_from(["well", "badly", "killed", "stopped"])),
+    st.tuples(st.integers(1, 5), st.sampled_from(["passed", "failed", "killed", "stopped"])),
     max_size=40,
 )
 
@@ -51,12 +51,12 @@ def test_any_order_of_offers_verdicts_and_ends(steps: list[tuple[int, str]]) -> 
         assert 1 <= started.attempts <= MAX_ATTEMPTS
         assert started.accepted == was  # a crash at any time boots what was in force
         match outcome:
-            case "well":
+            case "passed":
                 state = started.accept(offer)
                 accepted.add(name)
                 assert state.accepted == offer
                 assert state.previous is None or state.previous.digest != offer.digest or was
-            case "badly":
+            case "failed":
                 state = started.reject(offer, "no picture")
                 assert not state.should_try(offer)
             case "stopped":
@@ -66,7 +66,7 @@ def test_any_order_of_offers_verdicts_and_ends(steps: list[tuple[int, str]]) -> 
                 cut_short[name] = started.attempts
                 state = started.on_restart()
                 assert state.should_try(offer) == (started.attempts < MAX_ATTEMPTS)
-        if outcome != "well":
+        if outcome != "passed":
             assert state.accepted == was
         assert state.accepted is None or VersionId.of(state.accepted) in accepted
         assert state.previous is None or VersionId.of(state.previous) in accepted
@@ -74,74 +74,74 @@ def test_any_order_of_offers_verdicts_and_ends(steps: list[tuple[int, str]]) -> 
 
 #        0    4    8    12   16   20   24 s      until 20, steady 5
 CASES = {
-    "well from the start": (["", "", "", ""], ["pending", "pending", "passed"]),
-    "comes late": (["x", "x", "x", "", "", ""], ["pending"] * 5 + ["passed"]),
-    "never comes": (["x"] * 8, ["pending"] * 5 + ["failed"]),
+    "healthy from the start": (["", "", "", ""], ["pending", "pending", "passed"]),
+    "healthy late": (["x", "x", "x", "", "", ""], ["pending"] * 5 + ["passed"]),
+    "never healthy": (["x"] * 8, ["pending"] * 5 + ["failed"]),
     "flaps": (["", "x", "", "x", "", "x"], ["pending"] * 5 + ["failed"]),
-    "well at last, and given the time to prove it": (
+    "healthy just in time, and given the time to prove it": (
         ["x"] * 5 + [""] * 3,
         ["pending"] * 7 + ["passed"],
     ),
 }
 
 
-@pytest.mark.parametrize(("ails", "verdicts"), CASES.values(), ids=CASES.keys())
-def test_a_trial(ails: list[str], verdicts: list[str]) -> None:
-    trial, said = Trial(until_s=20, healthy_for_s=5), []
-    for step, ail in enumerate(ails):
-        trial, verdict, why = trial.judge(step * 4, {"gate": "no route"} if ail else {})
-        said.append(verdict)
-        assert bool(why) == bool(ail)
+@pytest.mark.parametrize(("faults", "verdicts"), CASES.values(), ids=CASES.keys())
+def test_a_trial(faults: list[str], verdicts: list[str]) -> None:
+    trial, seen = Trial(until_s=20, healthy_for_s=5), []
+    for step, fault in enumerate(faults):
+        trial, verdict, why = trial.judge(step * 4, {"gate": "no route"} if fault else {})
+        seen.append(verdict)
+        assert bool(why) == bool(fault)
         if verdict != "pending":
             break
-    assert said == verdicts
+    assert seen == verdicts
 
 
-def test_a_model_has_longer_but_a_camera_has_not() -> None:
+def test_a_model_has_more_time_but_a_camera_has_not() -> None:
     trial = Trial(until_s=20, healthy_for_s=5, inference_extra_s=100)
     assert trial.judge(119, {"inference": "loading"})[1] == "pending"
     assert trial.judge(120, {"inference": "loading"})[1] == "failed"
     assert trial.judge(20, {"inference": "loading", "gate": "no route"})[1] == "failed"
 
 
-def test_a_hopeless_trial_ends_at_once() -> None:
+def test_a_fatal_fault_ends_a_trial_at_once() -> None:
     assert Trial(20, 5).judge(0, {}, "no model")[1:] == ("failed", "no model")
 
 
-def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
-    kept = ConfigStore(tmp_path / "central")
-    assert kept.load() == RolloutState()
+def test_a_stored_state_is_read_again(tmp_path: Path) -> None:
+    store = ConfigStore(tmp_path / "central")
+    assert store.load() == RolloutState()
     state = RolloutState().start_trial(version(1)).accept(version(1)).accept(version(2))
     for each in (
         state, state.start_trial(version(3)), state.reject(version(3), "ö\n\"'"),
     ):  # fmt: skip
-        kept.save(each)
-        assert kept.load() == each
+        store.save(each)
+        assert store.load() == each
     assert not list((tmp_path / "central").glob("*.new"))
 
 
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"[]", b"null", b'{"version": 2}', b"\xff", b"[" * 90_000]
 )
-def test_what_is_damaged_falls_back(damage: bytes, tmp_path: Path) -> None:
-    kept = ConfigStore(tmp_path)
-    kept.save(RolloutState().accept(version(1)).accept(version(2)).reject(version(3), "x"))
+def test_a_damaged_file_falls_back(damage: bytes, tmp_path: Path) -> None:
+    store = ConfigStore(tmp_path)
+    store.save(RolloutState().accept(version(1)).accept(version(2)).reject(version(3), "x"))
     (tmp_path / "notes.json").write_bytes(damage)
-    loaded = kept.load()
+    loaded = store.load()
     assert (loaded.accepted, loaded.previous) == (version(2), version(1))
     (tmp_path / "good.json").write_bytes(damage)
-    assert kept.load().accepted == version(1)
+    assert store.load().accepted == version(1)
     (tmp_path / "before.json").write_bytes(damage)
-    assert kept.load().accepted is None
+    assert store.load().accepted is None
 
 
-def test_a_byte_that_turned_is_noticed(tmp_path: Path) -> None:
-    kept = ConfigStore(tmp_path)
-    kept.save(RolloutState().accept(version(1)).accept(version(2)))
-    said = json.loads((tmp_path / "good.json").read_text())
-    said["text"] = said["text"].replace("192.0.2.9", "192.0.2.8")
-    (tmp_path / "good.json").write_text(json.dumps(said))
-    assert kept.load().accepted == version(1)
+def test_a_changed_byte_is_detected(tmp_path: Path) -> None:
+    store = ConfigStore(tmp_path)
+    store.save(RolloutState().accept(version(1)).accept(version(2)))
+    fields = json.loads((tmp_path / "good.json").read_text())
+    fields["text"] = fields["text"].replace("192.0.2.9", "192.0.2.8")
+    (tmp_path / "good.json").write_text(json.dumps(fields))
+    assert store.load().accepted == version(1)
 
 
 def own(tmp_path: Path) -> EdgeConfig:
@@ -151,7 +151,7 @@ def own(tmp_path: Path) -> EdgeConfig:
     return load(path)
 
 
-def test_a_document_lies_over_the_device_s_own_file(tmp_path: Path) -> None:
+def test_a_document_is_merged_into_the_own_file(tmp_path: Path) -> None:
     mine = own(tmp_path)
     assert mine.cameras == []
     camera = {**CAMERA, "username": "u", "password_file": "a/gate.pw", "priority": 8}
@@ -186,7 +186,7 @@ def test_a_document_lies_over_the_device_s_own_file(tmp_path: Path) -> None:
         ({"cameras": [{**CAMERA, "username": "u", "password_file": "out/x"}]}, "leads out of"),
     ],
 )
-def test_a_document_that_does_not_do_is_refused_in_a_sentence(
+def test_a_document_that_is_not_valid_is_rejected_in_a_sentence(
     document: dict[str, object], sentence: str, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
@@ -200,15 +200,15 @@ def test_a_document_that_does_not_do_is_refused_in_a_sentence(
 @given(st.recursive(st.none() | st.text() | st.integers() | st.floats(), lambda inner: (
     st.lists(inner) | st.dictionaries(st.sampled_from(["cameras", "id", "url", "x"]), inner)
 )))  # fmt: skip
-def test_whatever_a_document_holds_it_is_a_sentence(said: object) -> None:
+def test_whatever_a_document_holds_it_is_a_sentence(cameras: object) -> None:
     try:
-        check_secrets({"cameras": said})
-        SiteVersion(1, digest_of(canonical({"x": said})), canonical({"x": said})).document()
+        check_secrets({"cameras": cameras})
+        SiteVersion(1, digest_of(canonical({"x": cameras})), canonical({"x": cameras})).document()
     except ConfigError:
         pass
 
 
-def test_documents_have_a_bound() -> None:
+def test_documents_have_a_maximum_size() -> None:
     with pytest.raises(ConfigError, match="KiB"):
         canonical({"x": "y" * MAX_BYTES})
 
@@ -231,7 +231,7 @@ def test_how_the_catalog_is_reached(
         load(changed(tmp_path, central={**CENTRAL, **central}))
 
 
-def test_the_key_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_the_key_is_read_again_each_time(tmp_path: Path) -> None:
     config = load(changed(tmp_path, central={**CENTRAL, "url": "http://127.0.0.1:1/"})).central
     assert isinstance(config, CentralConfig)
     assert config.url == "http://127.0.0.1:1"

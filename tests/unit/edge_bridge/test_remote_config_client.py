@@ -1,4 +1,4 @@
-"""What answers at central.url may be anything; and a disk that takes nothing."""
+"""Any answer at central.url, and a disk that cannot be written."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Catalog:
-    """A server that answers what it is told to."""
+    """A server with prepared answers."""
 
     def __init__(self) -> None:
         self.status, self.body = 404, b""
@@ -38,8 +38,8 @@ class Catalog:
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
     def give(self, offered: SiteVersion) -> None:
-        said = {"version": offered.version, "digest": offered.digest, "document": offered.text}
-        self.status, self.body = 200, json.dumps(said).encode()
+        body = {"version": offered.version, "digest": offered.digest, "document": offered.text}
+        self.status, self.body = 200, json.dumps(body).encode()
         self.headers = {"ETag": f'"{offered.version}"'}
 
 
@@ -109,7 +109,9 @@ async def test_strange_answers(
     assert KEY not in str(caught.value)
 
 
-async def test_what_cannot_be_read_is_a_sentence(own: EdgeConfig, tmp_path: Path) -> None:
+async def test_an_unreadable_file_is_reported_in_a_sentence(
+    own: EdgeConfig, tmp_path: Path
+) -> None:
     assert own.central is not None
     nowhere = own.central.model_copy(update={"ca_file": tmp_path / "none.pem"})
     async with ConfigClient(nowhere, own.site) as client:
@@ -141,7 +143,7 @@ class HealthyTarget:
         return {}, ""
 
 
-async def test_a_disk_that_takes_nothing_is_said_and_nothing_is_tried(
+async def test_a_disk_that_cannot_be_written_is_reported_and_nothing_is_tried(
     catalog: Catalog, own: EdgeConfig
 ) -> None:
     assert own.central is not None
@@ -154,11 +156,11 @@ async def test_a_disk_that_takes_nothing_is_said_and_nothing_is_tried(
     running = asyncio.create_task(manager.run(target))
     try:
         await wait_for(
-            lambda: "cannot be written" in manager.status.detail, within_s=20, what="it is said"
+            lambda: "cannot be written" in manager.status.detail, within_s=20, what="it is reported"
         )
         assert (manager.status.version, target.applied) == (None, [])
         (own.spool.dir / "central").unlink()
-        await wait_for(lambda: manager.status.version == 1, within_s=30, what="it is tried then")
+        await wait_for(lambda: manager.status.version == 1, within_s=30, what="then it is tried")
         assert target.applied == [[CAMERA["url"]]]
     finally:
         running.cancel()
