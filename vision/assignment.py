@@ -11,12 +11,12 @@ MAX_EXACT = 64
 """Rows and columns of one component for the exact method; a larger one is paired greedily."""
 
 
-def assign(similarity: Floats, least: float) -> list[tuple[int, int]]:
+def assign(similarity: Floats, minimum: float) -> list[tuple[int, int]]:
     """Return pairs (row, column) that make the sum of `similarity` [R, C] largest.
 
-    Each row and column is in one pair at most. No pair is less similar than `least` (> 0).
+    Each row and column is in one pair at most. No pair is less similar than `minimum` (> 0).
     """
-    allowed = similarity >= least
+    allowed = similarity >= minimum
     pairs = []
     for rows, columns in _components(allowed):
         value = np.where(allowed, similarity, 0.0)[np.ix_(rows, columns)]

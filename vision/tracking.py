@@ -98,7 +98,7 @@ class Tracker:
         chosen: NDArray[np.intp],
         found: Sequence[DetectedObject],
         boxes: Floats,
-        least: float,
+        min_iou: float,
     ) -> dict[int, int]:
         """Return box -> track for the best pairs of `rows` (tracks) and `chosen` (boxes)."""
         if not len(rows) or not len(chosen):
@@ -110,7 +110,7 @@ class Tracker:
         labels = np.array([self._tracks[row].label for row in rows])
         others = np.array([found[one].label for one in chosen])
         similarity[labels[:, None] != others[None, :]] = 0.0
-        return {int(chosen[c]): int(rows[r]) for r, c in assign(similarity, least)}
+        return {int(chosen[c]): int(rows[r]) for r, c in assign(similarity, min_iou)}
 
     def _start_tracks(
         self,

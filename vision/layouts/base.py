@@ -16,7 +16,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Boxes of a whole batch with at least the least score, before NMS; row k is one box."""
+    """Boxes of a whole batch whose score is high enough, before NMS; row k is one box."""
 
     picture: Ints
     """[K]: which picture of the batch."""
@@ -46,7 +46,7 @@ class Layout(Protocol):
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
         """Return the values of the extra inputs for a batch."""
 
-    def decode(self, tensors: Tensors, least_score: float) -> Candidates:
+    def decode(self, tensors: Tensors, min_score: float) -> Candidates:
         """Return the candidates; raises ModelError when a tensor does not fit the card."""
 
 
@@ -70,13 +70,13 @@ def corners(cx: Floats, cy: Floats, w: Floats, h: Floats) -> Floats:
 
 
 def best_class(
-    class_scores: Floats, boxes: Floats, least_score: float, objectness: Floats | None = None
+    class_scores: Floats, boxes: Floats, min_score: float, objectness: Floats | None = None
 ) -> Candidates:
     """Return the best class of each cell: [N, cells, classes] scores, [N, cells, 4] corners."""
     scores = class_scores.max(axis=-1)
     if objectness is not None:
         scores = scores * objectness
-    picture, cell = np.nonzero(scores >= least_score)
+    picture, cell = np.nonzero(scores >= min_score)
     return Candidates(
         picture.astype(np.int64),
         boxes[picture, cell],

@@ -19,8 +19,10 @@ class Detr:
 
     overlapping = False
 
-    def __init__(self, spec: DetrOutput, source: InputSpec, classes: int) -> None:
-        self._spec, self._source, self._classes = spec, source, classes
+    def __init__(self, spec: DetrOutput, input_spec: InputSpec, classes: int) -> None:
+        self._spec = spec
+        self._input = input_spec
+        self._classes = classes
         self._sized = spec.form == "sized"
         self.extra_inputs = (spec.sizes,) if self._sized else ()
         self.outputs = (
@@ -33,27 +35,27 @@ class Detr:
         """Return the input's size for each picture, where the model takes it."""
         if not self._sized:
             return {}
-        size = [self._source.width, self._source.height]
+        size = [self._input.width, self._input.height]
         ordered = size if self._spec.sizes_order == "wh" else size[::-1]
         return {self._spec.sizes: np.tile(np.asarray(ordered, np.int64), (pictures, 1))}
 
-    def decode(self, tensors: Tensors, least_score: float) -> Candidates:
-        """Return the objects with at least the least score."""
+    def decode(self, tensors: Tensors, min_score: float) -> Candidates:
+        """Return the objects whose score is high enough."""
         name = self._spec.boxes_name
         boxes = tensors[name].astype(np.float32, copy=False)
         if boxes.ndim != 3 or boxes.shape[2] != 4:
             raise misfit(name, "[N, objects, 4]", boxes.shape, "detr")
         if self._sized:
-            return self._decode_sized(tensors, boxes, least_score)
-        return self._decode_raw(tensors, boxes, least_score)
+            return self._decode_sized(tensors, boxes, min_score)
+        return self._decode_raw(tensors, boxes, min_score)
 
-    def _decode_sized(self, tensors: Tensors, boxes: Floats, least: float) -> Candidates:
+    def _decode_sized(self, tensors: Tensors, boxes: Floats, min_score: float) -> Candidates:
         for name in (self._spec.labels, self._spec.scores):
             if tensors[name].shape != boxes.shape[:2]:
                 expected = f"[N, objects] like the boxes' {list(boxes.shape[:2])}"
                 raise misfit(name, expected, tensors[name].shape, "detr")
         scores = tensors[self._spec.scores].astype(np.float32, copy=False)
-        picture, row = np.nonzero(scores >= least)
+        picture, row = np.nonzero(scores >= min_score)
         labels = tensors[self._spec.labels].astype(np.int64, copy=False)
         return Candidates(
             picture.astype(np.int64),
@@ -62,7 +64,7 @@ class Detr:
             labels[picture, row],
         )
 
-    def _decode_raw(self, tensors: Tensors, boxes: Floats, least: float) -> Candidates:
+    def _decode_raw(self, tensors: Tensors, boxes: Floats, min_score: float) -> Candidates:
         softmax = self._spec.activation == "softmax"
         logits = tensors[self._spec.logits].astype(np.float32, copy=False)
         columns = self._classes + (1 if softmax else 0)
@@ -76,14 +78,14 @@ class Detr:
         else:
             scores = sigmoid(logits)
         flat = scores.reshape(len(scores), -1)
-        keep = flat >= least
+        keep = flat >= min_score
         if flat.shape[1] > self._spec.top:
             lowest = np.partition(flat, -self._spec.top, axis=1)[:, -self._spec.top, None]
             keep &= flat >= lowest
         picture, pair = np.nonzero(keep)
         query, label = np.divmod(pair, self._classes)
         chosen = boxes[picture, query] * np.tile(
-            np.asarray([self._source.width, self._source.height], np.float32), 2
+            np.asarray([self._input.width, self._input.height], np.float32), 2
         )
         return Candidates(
             picture.astype(np.int64),

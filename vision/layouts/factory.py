@@ -20,17 +20,17 @@ from vision.layouts.yolox import Yolox
 
 def layout_for(card: ModelCard) -> Layout:
     """Return the layout of the card's output."""
-    source, classes = card.input, len(card.names)
+    input_spec, classes = card.input, len(card.names)
     match card.output:
         case FastestDetOutput() as spec:
-            return FastestDet(spec, source, classes)
+            return FastestDet(spec, input_spec, classes)
         case YoloxOutput() as spec:
-            return Yolox(spec, source, classes)
+            return Yolox(spec, input_spec, classes)
         case Yolov8Output() as spec:
-            return Yolov8(spec, source, classes)
+            return Yolov8(spec, input_spec, classes)
         case DetrOutput() as spec:
-            return Detr(spec, source, classes)
+            return Detr(spec, input_spec, classes)
         case NmsOutput() as spec:
-            return EndToEnd(spec, source, classes)
+            return EndToEnd(spec, input_spec, classes)
         case other:
             assert_never(other)

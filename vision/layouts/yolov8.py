@@ -15,18 +15,19 @@ class Yolov8:
     overlapping = True
     extra_inputs = ()
 
-    def __init__(self, spec: Yolov8Output, source: InputSpec, classes: int) -> None:
-        self._spec, self._classes = spec, classes
+    def __init__(self, spec: Yolov8Output, input_spec: InputSpec, classes: int) -> None:
+        self._spec = spec
+        self._classes = classes
         self.outputs = (spec.name,) if spec.name else ()
         fractions = spec.units == "fractions"
-        self._across = np.float32(source.width if fractions else 1)
-        self._down = np.float32(source.height if fractions else 1)
+        self._across = np.float32(input_spec.width if fractions else 1)
+        self._down = np.float32(input_spec.height if fractions else 1)
 
     def feed(self, pictures: int) -> dict[str, NDArray[Any]]:
         """Return nothing: the pictures are the only input."""
         return {}
 
-    def decode(self, tensors: Tensors, least_score: float) -> Candidates:
+    def decode(self, tensors: Tensors, min_score: float) -> Candidates:
         """Return one candidate for each cell whose best class scores enough."""
         name, raw = output_of(tensors, self._spec.name)
         columns = 4 + self._classes
@@ -43,4 +44,4 @@ class Yolov8:
             cells[..., 2] * self._across,
             cells[..., 3] * self._down,
         )
-        return best_class(cells[..., 4:], boxes, least_score)
+        return best_class(cells[..., 4:], boxes, min_score)

@@ -19,12 +19,13 @@ class Yolox:
     overlapping = True
     extra_inputs = ()
 
-    def __init__(self, spec: YoloxOutput, source: InputSpec, classes: int) -> None:
-        self._spec, self._classes = spec, classes
+    def __init__(self, spec: YoloxOutput, input_spec: InputSpec, classes: int) -> None:
+        self._spec = spec
+        self._classes = classes
         self.outputs = (spec.name,) if spec.name else ()
         cells, strides = [], []
         for stride in spec.strides:
-            rows, columns = source.height // stride, source.width // stride
+            rows, columns = input_spec.height // stride, input_spec.width // stride
             down, across = np.mgrid[0:rows, 0:columns].astype(np.float32)
             cells.append(np.stack((across.ravel(), down.ravel()), axis=-1))
             strides.append(np.full((rows * columns, 1), stride, np.float32))
@@ -35,7 +36,7 @@ class Yolox:
         """Return nothing: the pictures are the only input."""
         return {}
 
-    def decode(self, tensors: Tensors, least_score: float) -> Candidates:
+    def decode(self, tensors: Tensors, min_score: float) -> Candidates:
         """Return one candidate for each cell whose best class scores enough."""
         name, raw = output_of(tensors, self._spec.name)
         columns = 5 + self._classes
@@ -50,4 +51,4 @@ class Yolox:
             # Larger than e^20 strides cannot be a box; the bound keeps exp from overflowing.
             size = np.exp(np.minimum(size, 20)) * self._strides
         boxes = corners(centre[..., 0], centre[..., 1], size[..., 0], size[..., 1])
-        return best_class(raw[..., 5:], boxes, least_score, raw[..., 4])
+        return best_class(raw[..., 5:], boxes, min_score, raw[..., 4])
