@@ -99,23 +99,23 @@ def write_clip(
         video = out.add_stream(codec, rate=fps, options=options)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.time_base = Fraction(1, fps)
-        sound = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
+        tone_stream = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
         heard = 0
         for number in range(frames):
             picture = av.VideoFrame.from_ndarray(draw_number(number, width, height), format="rgb24")
             picture.pts, picture.time_base = number, Fraction(1, fps)
             out.mux(video.encode(picture))
-            while sound is not None and heard * fps < (number + 1) * 48_000:
+            while tone_stream is not None and heard * fps < (number + 1) * 48_000:
                 wave = np.sin(np.arange(heard, heard + 1024) * (2 * np.pi * 440 / 48_000))
                 tone = av.AudioFrame.from_ndarray(
                     wave.astype(np.float32)[None, :], format="fltp", layout="mono"
                 )
                 tone.sample_rate, tone.pts, tone.time_base = 48_000, heard, Fraction(1, 48_000)
                 heard += 1024
-                out.mux(sound.encode(tone))
+                out.mux(tone_stream.encode(tone))
         out.mux(video.encode(None))
-        if sound is not None:
-            out.mux(sound.encode(None))
+        if tone_stream is not None:
+            out.mux(tone_stream.encode(None))
     return path
 
 

@@ -11,8 +11,8 @@ from tests.rtsp_camera import H264, Packet, RtspCamera, Track, access_units, int
 _FLOOD = b"\x00" * 65_536
 
 BEHAVIOURS = (
-    "garbage",  # bytes of chance instead of RTSP
-    "hang",  # accepts, and never says a word
+    "garbage",  # random bytes instead of RTSP
+    "hang",  # accepts, and never sends a byte
     "drip",  # an answer of which a byte comes every tenth of a second, without end
     "headers",  # an answer whose headers never end
     "line",  # a header line that never ends
@@ -20,20 +20,20 @@ BEHAVIOURS = (
     "sdp",  # an SDP that is none
     "long",  # an SDP of 40 MB, all its lines in order
     "tracks",  # an SDP of 200,000 streams
-    "redirect",  # sends to another address, which is its own, for ever
-    "elsewhere",  # promises its pictures to another host
+    "redirect",  # redirects to itself without end
+    "elsewhere",  # sends its video to another host
     "refuses",  # wants a password, and takes none
-    "sha",  # wants a password hashed in a way that is not spoken here
+    "sha",  # wants a password hashed in a way that is not supported
     "blind",  # pictures without parameter sets
-    "packets",  # interleaved packets of the greatest size, and of channels that nobody asked for
+    "packets",  # interleaved packets of the greatest size, and of channels that were not set up
     "lies",  # interleaved packets that are shorter than they say
     "extension",  # RTP packets whose own fields say more than they hold
     "jpeg",  # pictures that are not recorded
-    "unknown",  # pictures of a kind that nobody knows
-    "deaf",  # sound only
-    "still",  # pictures whose time stands still
-    "jumps",  # pictures whose time jumps to and fro
-    "zero",  # 0 fps: all is promised and nothing comes
+    "unknown",  # video of an unknown codec
+    "deaf",  # audio only
+    "still",  # video whose time does not advance
+    "jumps",  # video whose time jumps back and forth
+    "zero",  # 0 fps: offers video and sends none
 )
 
 _CHALLENGES = {
@@ -43,7 +43,7 @@ _CHALLENGES = {
 
 
 class Hostile(RtspCamera):
-    """One such camera."""
+    """One of these cameras."""
 
     def __init__(self, behaviour: str, clip: Path) -> None:
         """`clip` (H.264) is what it would send if it behaved."""
@@ -56,7 +56,7 @@ class Hostile(RtspCamera):
         elif behaviour == "unknown":
             video = Track("m=video 0 RTP/AVP {pt}\na=rtpmap:{pt} FOO/90000", self._bad_pictures)
         elif behaviour == "deaf":
-            video = Track("m=audio 0 RTP/AVP {pt}", self._sound, pt=8)
+            video = Track("m=audio 0 RTP/AVP {pt}", self._audio, pt=8)
         super().__init__([video])
 
     def talk(self, connection: socket.socket) -> None:
@@ -158,7 +158,7 @@ class Hostile(RtspCamera):
             head = struct.pack(">IBBBB", 0, 1, 255, 24, 16) + struct.pack(">BBH", 0, 0, 128)
             yield Packet(number * 0.04, number * 3_600, True, head + bytes(128 + 300))
 
-    def _sound(self) -> Iterator[Packet]:
+    def _audio(self) -> Iterator[Packet]:
         for number in range(1 << 30):
             yield Packet(number * 0.04, number * 320, False, bytes([0xD5]) * 320)
 

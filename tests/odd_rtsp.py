@@ -1,4 +1,4 @@
-"""Odd cameras that must be recorded all the same: bad SDP, times that jump, crooked sound."""
+"""Odd cameras that must be recorded nevertheless: bad SDP, times that jump, wrong audio."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -31,7 +31,7 @@ def jumping(clip: Path, by: int, at: int) -> RtspCamera:
 
 
 class Changing(RtspCamera):
-    """Begins with one clip, and goes over to another in the midst of it, for good."""
+    """Starts with one clip and continues with another in the middle of it."""
 
     def __init__(self, first: Path, then: Path, at: int) -> None:
         self._first, self._then, self._at = first, then, at
@@ -59,7 +59,7 @@ def other_vps(clip: Path, with_vps_of: Path, at: int) -> Iterator[Packet]:
 
 
 def alaw(seconds: float, *, from_s: float = 0) -> Track:
-    """Return G.711 in pieces of 40 ms: a tone of chance."""
+    """Return G.711 in pieces of 40 ms: a tone."""
 
     def sent() -> Iterator[Packet]:
         for number in range(int(from_s * 25), int(seconds * 25)):
@@ -69,7 +69,7 @@ def alaw(seconds: float, *, from_s: float = 0) -> Track:
 
 
 def aac(seconds: float, config: str, rate: str = "48000/1") -> Track:
-    """Return AAC of 48 kHz mono; `config` is the SDP's word about it, true or not."""
+    """Return AAC of 48 kHz mono; `config` is what the SDP says about it, true or not."""
     frames = _aac_frames(seconds)
 
     def sent() -> Iterator[Packet]:

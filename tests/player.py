@@ -51,7 +51,7 @@ async def download(session: aiohttp.ClientSession, part: PlaylistPart) -> bytes:
 
 async def complaints(path: Path) -> str:
     """Return all that ffprobe and ffmpeg warn of when they read the whole of a file."""
-    said = ""
+    output = ""
     for command in (
         ["ffprobe", "-v", "warning", "-show_packets", str(path)],
         ["ffmpeg", "-nostdin", "-v", "warning", "-i", str(path), "-f", "null", "-"],
@@ -60,6 +60,6 @@ async def complaints(path: Path) -> str:
             *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
         )
         _, stderr = await process.communicate()
-        said += stderr.decode()
+        output += stderr.decode()
         assert process.returncode == 0, stderr.decode()
-    return said
+    return output

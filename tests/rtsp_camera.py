@@ -1,4 +1,4 @@
-"""A small RTSP camera in a thread, whose every word and packet a test decides."""
+"""A small RTSP camera in a thread, of which a test decides every message and packet."""
 
 import contextlib
 import heapq
@@ -41,7 +41,7 @@ class Track:
 
 
 class RtspCamera:
-    """Speaks RTSP over TCP, as politely as its subclass. Use as a context manager."""
+    """Speaks RTSP over TCP, correctly unless a subclass changes that. Use as a context manager."""
 
     def __init__(self, tracks: Sequence[Track]) -> None:
         self.tracks = list(tracks)
@@ -70,7 +70,7 @@ class RtspCamera:
         return lines
 
     def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
-        """Answer a request otherwise than is right; True: the conversation is over."""
+        """Answer a request wrongly; return True if the session is over."""
         del connection, verb, headers
         return False
 
@@ -90,7 +90,7 @@ class RtspCamera:
         self.over.wait(20)
 
     def send(self, connection: socket.socket) -> None:
-        """Send the tracks' packets, each when its time has come."""
+        """Send the tracks' packets, each at its time."""
         timed = [_numbered(number, track) for number, track in enumerate(self.tracks)]
         passed_s = 0.0
         for at_s, _, _, packet in heapq.merge(*timed):
@@ -114,7 +114,7 @@ class RtspCamera:
             self.talk(connection)
 
     def talk(self, connection: socket.socket) -> None:
-        """Answer requests until the other side goes or PLAY is over."""
+        """Answer requests until the other side closes or PLAY is over."""
         asked = connection.makefile("rb")
         while not self.over.is_set():
             request = asked.readline().split()
@@ -140,8 +140,8 @@ class RtspCamera:
                 answer += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
             elif verb == "SETUP":
                 number = int(request[1].rsplit(b"track", 1)[-1])
-                said = self.transport(number, headers.get("transport", ""))
-                answer += f"Transport: {said}\r\n"
+                transport = self.transport(number, headers.get("transport", ""))
+                answer += f"Transport: {transport}\r\n"
             elif verb == "OPTIONS":
                 answer += "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
             connection.sendall(f"{answer}\r\n{body}".encode())
@@ -151,7 +151,7 @@ class RtspCamera:
 
 
 class EncryptedCamera(RtspCamera):
-    """Speaks TLS, with a certificate that nobody knows."""
+    """Speaks TLS, with a certificate that is not trusted."""
 
     def __init__(self, tracks: Sequence[Track], folder: Path) -> None:
         super().__init__(tracks)
@@ -192,7 +192,7 @@ def pictures(
     begin_s: float = 0,
     most: int | None = None,
 ) -> Iterator[Packet]:
-    """Yield a clip's pictures; `ticks` tells the n-th one's time, `sets` sends parameter sets."""
+    """Yield a clip's pictures; `ticks` returns the n-th one's time, `sets` sends parameter sets."""
     for number, nals in enumerate(access_units(clip, sets=sets)):
         if number == most:
             return

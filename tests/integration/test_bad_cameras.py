@@ -1,4 +1,4 @@
-"""Cameras that flap, hang, send garbage and worse, beside good ones: nobody else loses a frame."""
+"""Cameras that flap, hang, send garbage and worse: the good ones next to them lose no frame."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
+async def test_an_endless_camera_is_closed_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(error_text, "OPEN_TIMEOUT_S", 1)
@@ -65,18 +65,18 @@ async def test_a_camera_that_never_comes_to_the_point_is_left_in_time(
 
         redirecting = RecentUrls()
 
-        def said(one: Hostile) -> str:
+        def problem_of(one: Hostile) -> str:
             camera = CameraConfig(id="one", url=one.url)
             with pytest.raises(CameraError) as refused:
                 ffmpeg_source.FfmpegSource(camera, 1, lambda: 0, redirecting)
             return str(refused.value)
 
-        opened = [asyncio.to_thread(said, hostile[name]) for name in names]
-        for name, told in zip(names, await asyncio.gather(*opened), strict=True):
-            assert any(text in told for text in SAYS[name]), (name, told)
-        # FFmpeg would follow a redirect for ever: the second time it is not let loose on it.
+        opened = [asyncio.to_thread(problem_of, hostile[name]) for name in names]
+        for name, problem in zip(names, await asyncio.gather(*opened), strict=True):
+            assert any(text in problem for text in SAYS[name]), (name, problem)
+        # FFmpeg would follow a redirect without end: the second time it does not open it.
         redirected = hostile["redirect"].connections
-        assert "another address" in await asyncio.to_thread(said, hostile["redirect"])
+        assert "another address" in await asyncio.to_thread(problem_of, hostile["redirect"])
         assert hostile["redirect"].connections == redirected + 1
     memory.look()
     assert memory.growth < MOST_GROWTH
@@ -113,16 +113,16 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
     process = psutil.Process()
     udp_before = len(process.net_connections("udp"))
     memory = Memory()
-    said: dict[str, set[str]] = {name: set() for name in urls}
+    details: dict[str, set[str]] = {name: set() for name in urls}
 
     def look() -> None:
         memory.look()
         for status in recorded.statuses:
-            said.setdefault(status.camera.split("/")[-1], set()).add(status.detail)
+            details.setdefault(status.camera.split("/")[-1], set()).add(status.detail)
 
-    def told(name: str) -> bool:
+    def is_reported(name: str) -> bool:
         look()
-        return any(any(text in one for text in SAYS[name]) for one in said[name])
+        return any(any(text in one for text in SAYS[name]) for one in details[name])
 
     with contextlib.ExitStack() as stack:
         for one in hostile.values():
@@ -146,13 +146,15 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
             assert len(process.net_connections("udp")) > udp_before, "the better one sends by UDP"
             for name in SAYS:
                 await wait_for(
-                    lambda name=name: told(name), within_s=30, what=lambda: f"what is wrong: {said}"
+                    lambda name=name: is_reported(name),
+                    within_s=30,
+                    what=lambda: f"what is wrong: {details}",
                 )
         finally:
             await recorded.stop()
             await asyncio.to_thread(steady.stop)
             await asyncio.to_thread(flapping.stop)
-    print({name: sorted(texts) for name, texts in said.items()})
+    print({name: sorted(texts) for name, texts in details.items()})
     print(f"{memory.growth >> 20} MiB more at most")
     assert memory.growth < MOST_GROWTH
     for name in ("good", "better"):
@@ -163,7 +165,7 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
     for run in keeps.runs("flaps"):
         assert follow(await asyncio.to_thread(keeps.numbers, run, tmp_path))
     for name in BEHAVIOURS:
-        assert not any("unforeseen" in text for text in said[name]), said[name]
+        assert not any("unexpected" in text for text in details[name]), details[name]
         for run in keeps.runs(name):
             assert name in ("still", "jumps", "long"), "nothing else of it can be recorded"
             for event, data in keeps.fragments[run]:

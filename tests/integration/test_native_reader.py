@@ -1,4 +1,4 @@
-"""Our own reader of cameras, and FFmpeg's where one is not plain: who reads, and what comes."""
+"""The own RTSP client, and FFmpeg for other streams: which reads, and what comes."""
 
 import itertools
 import socket
@@ -72,7 +72,7 @@ def test_a_password_hashed_with_sha_256_opens_a_camera(
     assert locked.wrong == 0
 
 
-def test_pictures_and_sound_share_a_time_line(clip: Path) -> None:
+def test_video_and_audio_share_a_timeline(clip: Path) -> None:
     with camera(lambda: pictures(clip), alaw(2)) as one:
         source = opened(one.url)
         assert isinstance(source, NativeRtspSource) and source.audio is not None
@@ -87,7 +87,7 @@ def test_pictures_and_sound_share_a_time_line(clip: Path) -> None:
     assert steps == pytest.approx([40] * len(steps), abs=0.2)
 
 
-def test_a_session_is_kept_alive_where_nobody_looks(clip: Path, tmp_path: Path) -> None:
+def test_a_session_is_kept_alive_without_low_latency(clip: Path, tmp_path: Path) -> None:
     served = [{"name": "one", "file": str(clip)}]
     with CameraServer.start(tmp_path / "data", served) as cameras:  # type: ignore[arg-type]
         source = opened(cameras.urls["one"])
@@ -161,8 +161,8 @@ def test_reordered_pictures_are_ffmpegs(tmp_path: Path) -> None:
         source.close()
 
 
-def test_a_camera_that_turns_out_odd_is_ffmpegs_next_time(clip: Path) -> None:
-    # Nothing told of it: picture 20 is shown before picture 19.
+def test_a_camera_found_unsupported_later_is_read_by_ffmpeg(clip: Path) -> None:
+    # The SDP does not say it: picture 20 is shown before picture 19.
     def ticks(number: int) -> int:
         return {19: 20, 20: 19}.get(number, number) * 3_600
 
@@ -180,14 +180,14 @@ def test_a_camera_that_turns_out_odd_is_ffmpegs_next_time(clip: Path) -> None:
         source.close()
 
 
-def test_who_wants_ffmpegs_reader_gets_it(clip: Path) -> None:
+def test_reader_ffmpeg_uses_ffmpeg(clip: Path) -> None:
     with camera(lambda: pictures(clip)) as one:
         source = opened(one.url, reader="ffmpeg")
         assert isinstance(source, FfmpegSource)
         source.close()
 
 
-def test_a_camera_that_falls_silent_is_left(clip: Path) -> None:
+def test_a_silent_camera_is_closed(clip: Path) -> None:
     with camera(lambda: pictures(clip, most=30)) as one:
         source = choice.open(
             CameraConfig(id="one", url=one.url), 4, threading.Event(), lambda: 1_700_000_000_000

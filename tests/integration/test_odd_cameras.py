@@ -1,4 +1,4 @@
-"""Odd cameras, all at once beside a plain one: what they send is recorded frame by frame."""
+"""Odd cameras, all at once with a normal one: what they send is recorded frame by frame."""
 
 import asyncio
 import contextlib
@@ -29,10 +29,10 @@ FPS = 25
 SECONDS = 8
 FRAMES = SECONDS * FPS
 MOST_MISSING = 3 * FPS
-"""Of a camera's last run: what stands in the fragment that is being written."""
+"""Of a camera's last run: the frames in the fragment that is being written."""
 MOST_GROWTH = 250 << 20
-SOUND_S = {"alaw": 5, "sound-stops": 2, "sound-late": 1.5, "aac": 5, "aac-other": 1}
-"""Seconds of sound that can be decoded, at least."""
+AUDIO_S = {"alaw": 5, "audio-stops": 2, "audio-late": 1.5, "aac": 5, "aac-other": 1}
+"""Seconds of audio that can be decoded, at least."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Expected:
     """What must be recorded of a camera."""
 
     runs: tuple[range, ...] = (range(FRAMES),)
-    """The numbers of each run's pictures; fewer may stand at the end."""
+    """The numbers of each run's pictures; fewer may be there at the end."""
     why: str = ""
     """Why the first run ends, where another follows."""
-    sound: str | None = None
+    audio: str | None = None
 
 
 @pytest.mark.slow
@@ -78,20 +78,20 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
             Expected((range(75), whole), "changed its video's size"),
         ),
         "hevc-vps": (camera(H265, lambda: other_vps(hevc, hevc2, 100)), Expected()),
-        "alaw": (camera(H264, lambda: pictures(plain), alaw(SECONDS)), Expected(sound="aac")),
-        "sound-stops": (camera(H264, lambda: pictures(plain), alaw(3)), Expected(sound="aac")),
-        "sound-late": (
+        "alaw": (camera(H264, lambda: pictures(plain), alaw(SECONDS)), Expected(audio="aac")),
+        "audio-stops": (camera(H264, lambda: pictures(plain), alaw(3)), Expected(audio="aac")),
+        "audio-late": (
             camera(H264, lambda: pictures(plain), alaw(SECONDS, from_s=4)),
-            Expected(sound="aac"),
+            Expected(audio="aac"),
         ),
-        "no-sound": (camera(H264, lambda: pictures(plain), alaw(0)), Expected(sound="aac")),
+        "no-audio": (camera(H264, lambda: pictures(plain), alaw(0)), Expected(audio="aac")),
         "aac": (
             camera(H264, lambda: pictures(plain), aac(SECONDS, ";config=1188")),
-            Expected(sound="aac"),
+            Expected(audio="aac"),
         ),
         "aac-other": (
             camera(H264, lambda: pictures(plain), aac(SECONDS, ";config=1210", "44100/2")),
-            Expected(sound="aac"),
+            Expected(audio="aac"),
         ),
         "aac-rubbish": (
             camera(H264, lambda: pictures(plain), aac(SECONDS, ";config=ffffffff")),
@@ -135,10 +135,10 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
             if run != runs[-1]:
                 assert len(numbers) == len(wanted), f"{name} lost pictures where a run ends"
                 assert expected.why in keeps.ends[run]
-            sound = keeps.fragments[run][0][0].audio_codec
-            assert sound == expected.sound, name
-            if name in SOUND_S:
-                assert heard_s(keeps.joined(run, tmp_path)) > SOUND_S[name], name
+            audio = keeps.fragments[run][0][0].audio_codec
+            assert audio == expected.audio, name
+            if name in AUDIO_S:
+                assert heard_s(keeps.joined(run, tmp_path)) > AUDIO_S[name], name
 
 
 def heard_s(path: Path) -> float:

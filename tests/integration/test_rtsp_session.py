@@ -1,4 +1,4 @@
-"""The dialog against a server that others wrote: GStreamer's, open and with a password."""
+"""Sessions with a server that others wrote: GStreamer's, open and with a password."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -47,7 +47,7 @@ def frames(playing: RtspStream) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("name", ["open", "locked"])
-def test_a_camera_sends_and_takes_signs_of_life(cameras: CameraServer, name: str) -> None:
+def test_a_camera_sends_and_takes_keep_alives(cameras: CameraServer, name: str) -> None:
     playing = open_stream(address(cameras, name), USER, PASSWORD, audio=True, within_s=WITHIN_S)
     try:
         (video,) = playing.media
@@ -57,9 +57,9 @@ def test_a_camera_sends_and_takes_signs_of_life(cameras: CameraServer, name: str
         first = next(stream)
         assert first.startswith(b"$") and PASSWORD.encode() not in playing.keep_alive()
         for _ in range(2):
-            sign = playing.keep_alive()
-            assert (b"Authorization: Digest " in sign) == (name == "locked")
-            playing.socket.sendall(sign)
+            request = playing.keep_alive()
+            assert (b"Authorization: Digest " in request) == (name == "locked")
+            playing.socket.sendall(request)
             answer = next(one for one in stream if not one.startswith(b"$"))
             assert answer.startswith(b"RTSP/1.0 200 ")
             playing.handle_response(answer)

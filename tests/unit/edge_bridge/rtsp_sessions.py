@@ -1,4 +1,4 @@
-"""Small cameras that are spoken to, and how."""
+"""Small RTSP cameras, and sessions with them."""
 
 import socket
 import threading
@@ -9,19 +9,19 @@ from tests.locked_rtsp import PASSWORD, USER, Locked
 from tests.rtsp_camera import H264, Packet, RtspCamera, Track
 
 WITHIN_S = 20
-"""Much for a slow machine; only what must wait to the end has less."""
-PICTURES = Track(H264, lambda: [Packet(0, 0, True, b"\x65abc")])
-SOUND = Track("m=audio 0 RTP/AVP {pt}", lambda: [Packet(0, 0, True, b"\xd5" * 8)], pt=8)
+"""Enough for a slow machine; only tests that wait to the end have less."""
+VIDEO = Track(H264, lambda: [Packet(0, 0, True, b"\x65abc")])
+AUDIO = Track("m=audio 0 RTP/AVP {pt}", lambda: [Packet(0, 0, True, b"\xd5" * 8)], pt=8)
 
 
 class Odd(RtspCamera):
-    """Sends `said` instead of an answer to `verb`; `{cseq}` is the request's number."""
+    """Sends `response` instead of the right one to `verb`; `{cseq}` is the request's number."""
 
-    def __init__(self, verb: str, said: bytes | str, *, then: bool = False) -> None:
-        """`then`: it answers as is right, too."""
-        super().__init__([PICTURES, SOUND])
+    def __init__(self, verb: str, response: bytes | str, *, then: bool = False) -> None:
+        """`then`: the right response follows."""
+        super().__init__([VIDEO, AUDIO])
         self._verb, self._then = verb, then
-        self._said = said.encode() if isinstance(said, str) else said
+        self._response = response.encode() if isinstance(response, str) else response
         self.left = threading.Event()
         self.asked: list[tuple[str, Mapping[str, str]]] = []
 
@@ -30,7 +30,7 @@ class Odd(RtspCamera):
         if verb == "TEARDOWN":
             self.left.set()
         if verb == self._verb:
-            connection.sendall(self._said.replace(b"{cseq}", headers["cseq"].encode()))
+            connection.sendall(self._response.replace(b"{cseq}", headers["cseq"].encode()))
             if not self._then:
                 self.talk(connection)
                 return True

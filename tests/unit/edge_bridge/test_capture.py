@@ -199,7 +199,7 @@ async def test_broken_times_begin_a_new_run_on_the_same_connection(
     assert kept.of(second)[0].start_ms == T0_MS + (again + 1) * 40  # stamped by its own arrival
 
 
-async def test_time_stamps_that_stand_still_end_the_run_and_are_told(tmp_path: Path) -> None:
+async def test_time_stamps_that_do_not_advance_end_the_run_and_are_reported(tmp_path: Path) -> None:
     def still(n: int, packet: Any) -> Any:
         if n >= 100:
             packet.pts = packet.dts = 100 * 512
@@ -215,7 +215,7 @@ async def test_time_stamps_that_stand_still_end_the_run_and_are_told(tmp_path: P
     assert 300 < sum(event.frames for event in events) < 400  # bounded, and nothing thrown away
 
 
-async def test_an_unforeseen_fault_is_survived(clip: Path) -> None:
+async def test_an_unexpected_error_is_survived(clip: Path) -> None:
     kept, clock = Kept(), [T0_MS]
     openers = [lambda: raising(RuntimeError("?")), lambda: Film(clip, clock)]
     await finished(made(openers, kept, clock), kept, 1)
@@ -229,8 +229,8 @@ async def test_a_state_is_logged_once(clip: Path, caplog: pytest.LogCaptureFixtu
     with caplog.at_level("INFO", logger="edge_bridge"):
         recorder = made(openers, kept, clock)
         await finished(recorder, kept, 1)
-    said = [record.getMessage() for record in caplog.records]
-    assert said[:3] == [
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[:3] == [
         "refused; the recorder tries again",
         "recording",
         "the camera closed the stream; the recorder tries again",
@@ -255,7 +255,7 @@ async def test_stopping_closes_the_fragment_and_says_so(clip: Path) -> None:
     assert sum(event.frames for event, _ in kept.fragments) == 60
 
 
-async def test_a_run_without_any_fragment_is_not_told(clip: Path) -> None:
+async def test_a_run_without_any_fragment_is_not_reported(clip: Path) -> None:
     kept, clock = Kept(), [T0_MS]
     no_keys = [lambda: Film(clip, clock, lambda _, packet: _not_key(packet))]
     recorder = made(no_keys, kept, clock)
@@ -329,7 +329,7 @@ class Steady:
 
 
 async def test_pictures_that_never_make_a_fragment_are_noticed(tmp_path: Path) -> None:
-    """One picture every 8 s, the camera's time nearly standing: never silent, never recorded."""
+    """One picture every 8 s, the camera's time hardly advancing: never silent, never recorded."""
     kept, clock = Kept(), [T0_MS]
     path = write_clip(tmp_path / "clip.mp4", 250)
 

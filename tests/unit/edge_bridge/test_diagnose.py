@@ -1,4 +1,4 @@
-"""What a camera is asked when FFmpeg could not say what is wrong."""
+"""Asking a camera what is wrong, after FFmpeg could not say it."""
 
 import socket
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ WITHIN_S = 20
 
 
 class Answering(RtspCamera):
-    """Answers DESCRIBE as it is told."""
+    """Answers DESCRIBE with a given response."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, response: str) -> None:
         super().__init__([TRACK])
-        self._said = said
+        self._response = response
 
     def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
-        connection.sendall(self._said.encode())
+        connection.sendall(self._response.encode())
         self.over.wait(WITHIN_S)
         return True
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("response", "words"),
     [
         ("RTSP/1.0 404 No\r\n\r\n", r"the camera has no stream at this address (404)"),
         ("RTSP/1.0 461 No\r\n\r\n", "does not offer this transport (461): choose the other one"),
@@ -41,10 +41,10 @@ class Answering(RtspCamera):
         ("SSH-2.0-x\r\n", "does not speak RTSP: correct the port"),
     ],
 )
-def test_what_it_answers_is_told(said: str, words: str) -> None:
-    with Answering(said) as camera:
-        told = diagnose(camera.url, WITHIN_S)
-    assert told is not None and words in told and "s3cret" not in told
+def test_a_response_is_explained(response: str, words: str) -> None:
+    with Answering(response) as camera:
+        problem = diagnose(camera.url, WITHIN_S)
+    assert problem is not None and words in problem and "s3cret" not in problem
 
 
 def test_nothing_is_wrong_with_a_camera_that_answers() -> None:
@@ -64,6 +64,6 @@ def test_nothing_is_wrong_with_a_camera_that_answers() -> None:
 )  # fmt: skip
 def test_a_hash_that_ffmpeg_does_not_know_is_named(offers: list[str], words: str | None) -> None:
     with Locked([TRACK], [DIGEST + one for one in offers]) as camera:
-        told = diagnose(camera.url, WITHIN_S)
-    assert told is None if words is None else words in str(told)
-    assert camera.shown == [], "nothing was signed"
+        problem = diagnose(camera.url, WITHIN_S)
+    assert problem is None if words is None else words in str(problem)
+    assert camera.shown == [], "no password was sent"

@@ -1,4 +1,4 @@
-"""Pictures out of RTP: each as the encoder made it, however a camera packs and marks them."""
+"""The H.264 and H.265 depacketizer: the encoder's access units, however they are packed."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
 from edge_bridge.rtsp.nal import NAL_TYPES, has_recovery_point, parameter_sets
 from tests.footage import write_clip
 from tests.rtsp_camera import Packet, access_units
-from tests.unit.edge_bridge.rtp_packets import annex_b, in_pieces, packets, together, video
+from tests.unit.edge_bridge.rtp_packets import aggregated, annex_b, in_fragments, packets, video
 
 CODINGS = {"H264": "libx264", "H265": "libx265"}
 COUNT = 30
@@ -26,23 +26,23 @@ def coding(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def units(coding: str, tmp_path_factory: pytest.TempPathFactory) -> list[list[bytes]]:
-    """Each picture's NAL units, parameter sets before keyframes."""
+    """Each access unit's NAL units, parameter sets before keyframes."""
     clip = tmp_path_factory.mktemp("clip") / "clip.mp4"
     return list(access_units(write_clip(clip, COUNT, codec=CODINGS[coding], gop=10)))
 
 
 def taken(sent: list[bytes], coding: str) -> list[AccessUnit]:
     """What comes out of packets; the last picture, too."""
-    pictures = H26xDepacketizer(video(coding))
+    depacketizer = H26xDepacketizer(video(coding))
     for packet in sent:
-        take(pictures, packet)
-    pictures.finish()
-    return pictures.ready
+        take(depacketizer, packet)
+    depacketizer.finish()
+    return depacketizer.ready
 
 
-def take(pictures: H26xDepacketizer, packet: bytes) -> None:
-    # In the midst of other bytes, as in a buffer.
-    pictures.push(bytearray(b"\xff" * 7 + packet + b"\xff" * 9), 7, 7 + len(packet))
+def take(depacketizer: H26xDepacketizer, packet: bytes) -> None:
+    # Among other bytes, as in a buffer.
+    depacketizer.push(bytearray(b"\xff" * 7 + packet + b"\xff" * 9), 7, 7 + len(packet))
 
 
 def one_by_one(units: list[list[bytes]]) -> Iterator[Packet]:
@@ -54,7 +54,7 @@ def one_by_one(units: list[list[bytes]]) -> Iterator[Packet]:
 def in_small_pieces(coding: str, most: int) -> Callable[[list[list[bytes]]], Iterator[Packet]]:
     def sent(units: list[list[bytes]]) -> Iterator[Packet]:
         for packet in one_by_one(units):
-            pieces = list(in_pieces(packet.payload, coding, most))
+            pieces = list(in_fragments(packet.payload, coding, most))
             if len(pieces) < 2:
                 yield packet
                 continue
@@ -70,7 +70,7 @@ def test_every_way_of_packing_gives_the_same_pictures(
 ) -> None:
     def all_together(units: list[list[bytes]]) -> Iterator[Packet]:
         for number, picture in enumerate(units):
-            yield Packet(0, 0xFFFF0000 + number * STEP, True, together(picture, coding))
+            yield Packet(0, 0xFFFF0000 + number * STEP, True, aggregated(picture, coding))
 
     ways = [one_by_one, in_small_pieces(coding, 50), in_small_pieces(coding, 7), all_together]
     for way in ways:
@@ -89,11 +89,11 @@ def test_markers_that_are_missing_or_everywhere_change_nothing(
     sent = [packet._replace(last=marks == "all") for packet in one_by_one(units)]
     done = taken(packets(sent), coding)
     whole = [annex_b(each) for each in units]
-    # Without a marker nobody knows whether the last one was whole.
+    # Without a marker it is unknown whether the last one was whole.
     assert [picture.data for picture in done] == (whole if marks == "all" else whole[:-1])
 
 
-def test_pictures_of_one_time_are_told_apart_by_their_markers(
+def test_access_units_with_one_timestamp_are_separated_by_markers(
     units: list[list[bytes]], coding: str
 ) -> None:
     sent = [packet._replace(ticks=7) for packet in one_by_one(units)]
@@ -113,7 +113,7 @@ def test_several_slices_are_one_picture(tmp_path: Path) -> None:
     ]
 
 
-def test_sets_with_a_time_of_their_own_go_with_the_next_picture(
+def test_parameter_sets_with_their_own_timestamp_belong_to_the_next_access_unit(
     units: list[list[bytes]], coding: str
 ) -> None:
     kinds = NAL_TYPES[coding]
@@ -128,23 +128,21 @@ def test_sets_with_a_time_of_their_own_go_with_the_next_picture(
     assert [picture.ticks for picture in done] == [STEP * at for at in range(COUNT)]
 
 
-def test_a_packet_that_is_missing_costs_its_unit_alone(
-    units: list[list[bytes]], coding: str
-) -> None:
+def test_a_lost_packet_costs_only_its_nal_unit(units: list[list[bytes]], coding: str) -> None:
     sent = packets(in_small_pieces(coding, 20)(units))
     stamps = [packet[4:8] for packet in sent]
     gone = stamps.index(stamps[-1]) - 2  # in the last picture but one
-    pictures = H26xDepacketizer(video(coding))
+    depacketizer = H26xDepacketizer(video(coding))
     for packet in sent[:gone] + sent[gone + 1 :]:
-        take(pictures, packet)
-    pictures.finish()
-    assert pictures.sequence.lost == 1
+        take(depacketizer, packet)
+    depacketizer.finish()
+    assert depacketizer.sequence.lost == 1
     whole = [annex_b(each) for each in units]
     expected = {STEP * at: data for at, data in enumerate(whole)}
-    for picture in pictures.ready:
+    for picture in depacketizer.ready:
         if picture.ticks != STEP * (COUNT - 2):
             assert expected.pop(picture.ticks) == picture.data
-        else:  # its other slice may stand
+        else:  # its other slice may be there
             assert len(picture.data) < len(whole[-2])
     assert set(expected) == {STEP * (COUNT - 2)}
 
@@ -155,9 +153,7 @@ def test_what_is_cut_off_at_the_end_is_left_out(units: list[list[bytes]], coding
     assert len(taken(sent, coding)) == COUNT
 
 
-def test_other_payload_types_and_rubbish_are_passed_over(
-    units: list[list[bytes]], coding: str
-) -> None:
+def test_other_payload_types_and_garbage_are_skipped(units: list[list[bytes]], coding: str) -> None:
     sent = []
     for packet in packets(one_by_one(units)):
         other = bytes([packet[0], packet[1] & 0x80 | 97]) + packet[2:]
@@ -176,7 +172,7 @@ def test_padding_contributors_and_extensions_are_no_payload(
     assert [p.data for p in taken(sent, coding)] == [annex_b(each) for each in units]
 
 
-def test_rare_packings_are_left_to_ffmpeg() -> None:
+def test_rare_packings_are_unsupported() -> None:
     with pytest.raises(UnsupportedStreamError, match="type 29"):
         taken(packets([Packet(0, 0, False, b"\x7d\x85\x00\x00\x01")]), "H264")
     with pytest.raises(UnsupportedStreamError, match="type 50"):
@@ -185,7 +181,7 @@ def test_rare_packings_are_left_to_ffmpeg() -> None:
         H26xDepacketizer(video("H265", sprop_max_don_diff="2"))
 
 
-def test_a_picture_without_end_is_not_gathered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_access_unit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ACCESS_UNIT_BYTES", 100_000)
     endless = (Packet(0, 0, False, b"\x41\x9a" + bytes(1_000)) for _ in range(10_000))
     with pytest.raises(UnsupportedStreamError, match="more than"):
@@ -195,27 +191,27 @@ def test_a_picture_without_end_is_not_gathered_for_ever(monkeypatch: pytest.Monk
         taken(packets(tiny), "H264")
 
 
-def test_rubbish_raises_nothing_else() -> None:
+def test_garbage_raises_nothing_else() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    pictures = H26xDepacketizer(video())
+    depacketizer = H26xDepacketizer(video())
     for number in range(20_000):
         packet = bytearray(chance.randbytes(chance.randrange(60)))
         packet[:4] = (0x80, 96, number >> 8 & 255, number & 255)[: len(packet)]
         try:
-            take(pictures, bytes(packet))
+            take(depacketizer, bytes(packet))
         except UnsupportedStreamError:
-            pictures = H26xDepacketizer(video())
-        pictures.ready.clear()
+            depacketizer = H26xDepacketizer(video())
+        depacketizer.ready.clear()
 
 
 def test_parameter_sets_are_read_from_the_sdp() -> None:
     assert parameter_sets({"sprop-parameter-sets": "Z0IA,aM4="}) == (
         b"\0\0\0\1\x67\x42\x00" + b"\0\0\0\1\x68\xce"
     )
-    told = {"sprop-pps": "RAE=", "sprop-vps": "QAE=", "sprop-sps": "QgE="}
-    assert parameter_sets(told) == b"".join(
+    fmtp = {"sprop-pps": "RAE=", "sprop-vps": "QAE=", "sprop-sps": "QgE="}
+    assert parameter_sets(fmtp) == b"".join(
         b"\0\0\0\1" + x for x in (b"\x40\1", b"\x42\1", b"\x44\1")
     )
     assert parameter_sets({"sprop-parameter-sets": "no base64!,"}) == b""

@@ -11,7 +11,7 @@ OLD = 'Digest realm="a", nonce="3"'
 BASIC = 'Basic realm="a"'
 
 
-def signing(
+def authenticator(
     *headers: str, password: str = "p", encrypted: bool = False, name: str | None = "u"
 ) -> Authenticator:
     made = Authenticator(name, password, encrypted=encrypted)
@@ -20,9 +20,9 @@ def signing(
 
 
 def header(made: Authenticator) -> str:
-    said = made.authorization("DESCRIBE", "rtsp://x/y")
-    assert said is not None
-    return said
+    text = made.authorization("DESCRIBE", "rtsp://x/y")
+    assert text is not None
+    return text
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_the_examples_of_the_standards(
     given: str, password: str, client_nonce: str, response: str
 ) -> None:
     (challenge,) = challenges(f"Digest {given}")
-    said = digest(
+    text = digest(
         challenge, username="Mufasa", password=password, method="GET", url="/dir/index.html",
         nonce_count=1, client_nonce=client_nonce,
     )  # fmt: skip
-    (back,) = challenges(said)
+    (back,) = challenges(text)
     assert back.parameters["response"] == response
     assert back.parameters["username"] == "Mufasa" and back.parameters["uri"] == "/dir/index.html"
     for name in ("realm", "nonce", "opaque", "algorithm"):
@@ -89,25 +89,25 @@ def test_the_examples_of_the_standards(
     ],
 )
 def test_the_strongest_that_is_offered_is_taken(offered: list[str], begin: str, holds: str) -> None:
-    said = header(signing(*offered))
-    assert said.startswith(begin) and holds in said
+    text = header(authenticator(*offered))
+    assert text.startswith(begin) and holds in text
 
 
 def test_nonces_are_counted_and_a_session_keeps_its_own() -> None:
-    made = signing('Digest realm="a", nonce="1", qop="auth", algorithm=MD5-sess')
-    said = [next(challenges(header(made))).parameters for _ in range(3)]
-    assert [one["nc"] for one in said] == ["00000001", "00000002", "00000003"]
-    assert len({one["cnonce"] for one in said}) == 1
-    assert len({one["response"] for one in said}) == 3
+    made = authenticator('Digest realm="a", nonce="1", qop="auth", algorithm=MD5-sess')
+    text = [next(challenges(header(made))).parameters for _ in range(3)]
+    assert [one["nc"] for one in text] == ["00000001", "00000002", "00000003"]
+    assert len({one["cnonce"] for one in text}) == 1
+    assert len({one["response"] for one in text}) == 3
 
 
 def test_a_name_with_a_quote_stays_within_its_own() -> None:
-    said = header(signing(OLD, name='u", uri="x'))
-    assert 'username="u\\", uri=\\"x"' in said
+    text = header(authenticator(OLD, name='u", uri="x'))
+    assert 'username="u\\", uri=\\"x"' in text
 
 
 def test_a_password_is_refused_once_and_not_shown_again() -> None:
-    made = signing(OLD)
+    made = authenticator(OLD)
     header(made)
     with pytest.raises(CameraRefusedError, match="rejected the user name or password"):
         made.challenged(['Digest realm="a", nonce="other"'])
@@ -117,7 +117,7 @@ def test_a_password_is_refused_once_and_not_shown_again() -> None:
 
 
 def test_a_nonce_that_was_stale_is_renewed_once() -> None:
-    made = signing(OLD)
+    made = authenticator(OLD)
     made.challenged(['Digest realm="a", nonce="4", stale=TRUE'])
     assert 'nonce="4"' in header(made)
     with pytest.raises(CameraRefusedError):
@@ -125,7 +125,7 @@ def test_a_nonce_that_was_stale_is_renewed_once() -> None:
 
 
 def test_a_password_that_was_taken_is_shown_again_for_a_new_nonce() -> None:
-    made = signing(OLD)
+    made = authenticator(OLD)
     for nonce in ("4", "5"):
         made.accepted()
         made.challenged([f'Digest realm="a", nonce="{nonce}"'])
@@ -135,7 +135,7 @@ def test_a_password_that_was_taken_is_shown_again_for_a_new_nonce() -> None:
         made.challenged(['Digest realm="a", nonce="5"'])
 
 
-def test_without_a_user_nothing_is_signed() -> None:
+def test_without_a_user_no_password_is_sent() -> None:
     made = Authenticator(None, None, encrypted=False)
     assert made.authorization("OPTIONS", "rtsp://x/y") is None
     with pytest.raises(CameraRefusedError, match="requires a user name and a password"):
@@ -146,7 +146,7 @@ def test_without_a_user_nothing_is_signed() -> None:
     ("offered", "encrypted", "kind", "words"),
     [
         ([OLD + ", algorithm=SHA-512-256"], False, CameraRefusedError, "SHA-512-256, which is not"),
-        # Whoever listens would have the password, though the camera can hash it.
+        # In clear text a listener would get the password, though the camera can hash it.
         ([OLD + ", algorithm=SHA-512-256", BASIC], False, CameraRefusedError, "SHA-512-256"),
         ([OLD + ", algorithm=SHA-512-256", BASIC], True, None, ""),
         ([OLD + ', qop="auth-int"'], False, UnsupportedStreamError, "scheme is not supported"),
@@ -154,23 +154,23 @@ def test_without_a_user_nothing_is_signed() -> None:
         ([], False, UnsupportedStreamError, "scheme is not supported"),
     ],
 )
-def test_what_is_not_spoken(
+def test_unsupported_schemes(
     offered: list[str], encrypted: bool, kind: type[Exception] | None, words: str
 ) -> None:
     if kind is None:
-        assert header(signing(*offered, encrypted=encrypted)).startswith("Basic")
+        assert header(authenticator(*offered, encrypted=encrypted)).startswith("Basic")
         return
     with pytest.raises(kind, match=words):
-        signing(*offered, encrypted=encrypted)
+        authenticator(*offered, encrypted=encrypted)
 
 
 def test_the_password_is_in_nothing_that_is_shown() -> None:
-    made = signing(MD5, password="s3cret")
+    made = authenticator(MD5, password="s3cret")
     assert "s3cret" not in repr(made) + str(made) + header(made)
 
 
 @given(st.text(alphabet='Digestbac ,="\\-x\t', max_size=200))
-def test_a_challenge_of_chance_is_read_to_its_end(text: str) -> None:
+def test_a_random_challenge_is_read_to_its_end(text: str) -> None:
     for challenge in challenges(text):
         assert isinstance(challenge, Challenge) and challenge.scheme
 

@@ -1,4 +1,4 @@
-"""The dialog with cameras that refuse, fall silent, go away, or want a password first."""
+"""Sessions with cameras that refuse, fall silent, close, or require a password."""
 
 import socket
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from edge_bridge.rtsp.errors import CameraError, CameraRefusedError, Unsupported
 from edge_bridge.rtsp.session import open_stream
 from tests.locked_rtsp import USER, Locked
 from tests.rtsp_camera import RtspCamera, interleaved
-from tests.unit.edge_bridge.rtsp_sessions import PICTURES, SOUND, WITHIN_S, Odd, playing, received
+from tests.unit.edge_bridge.rtsp_sessions import AUDIO, VIDEO, WITHIN_S, Odd, playing, received
 
 DIGEST = 'Digest realm="a, b", nonce="{nonce}"'
 
 
 @pytest.mark.parametrize(
-    ("verb", "said", "kind", "words"),
+    ("verb", "response", "kind", "words"),
     [
         ("DESCRIBE", "403 No", CameraRefusedError, r"forbids this user the stream \(403\)"),
         ("DESCRIBE", "404 No", CameraError, r"no stream at this address \(404\): correct the path"),
@@ -30,18 +30,16 @@ DIGEST = 'Digest realm="a, b", nonce="{nonce}"'
         ("OPTIONS", "401 No", CameraRefusedError, "requires a user name and a password"),
     ],
 )  # fmt: skip
-def test_what_the_camera_answers_is_told(
-    verb: str, said: str, kind: type[Exception], words: str
-) -> None:
+def test_a_status_is_reported(verb: str, response: str, kind: type[Exception], words: str) -> None:
     with (
-        Odd(verb, f"RTSP/1.0 {said}\r\nCSeq: {{cseq}}\r\n\r\n") as camera,
+        Odd(verb, f"RTSP/1.0 {response}\r\nCSeq: {{cseq}}\r\n\r\n") as camera,
         pytest.raises(kind, match=words),
     ):
         playing(camera)
 
 
 @pytest.mark.parametrize(
-    ("verb", "said", "within_s", "kind", "words"),
+    ("verb", "response", "within_s", "kind", "words"),
     [
         ("OPTIONS", b"\0" * 99, WITHIN_S, CameraError, "does not speak RTSP: correct the port"),
         ("OPTIONS", b"HTTP/1.1 400 Bad\r\n\r\n", WITHIN_S, CameraError, "does not speak RTSP"),
@@ -54,18 +52,18 @@ def test_what_the_camera_answers_is_told(
         ("PLAY", b"RTSP/1.0 200 OK\r\n", 2, CameraError, "never ends"),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_is_told_in_time(
-    verb: str, said: bytes, within_s: float, kind: type[Exception], words: str
+def test_a_bad_response_is_reported_in_time(
+    verb: str, response: bytes, within_s: float, kind: type[Exception], words: str
 ) -> None:
-    with Odd(verb, said) as camera, pytest.raises(kind, match=words):
+    with Odd(verb, response) as camera, pytest.raises(kind, match=words):
         playing(camera, within_s=within_s)
 
 
 class Going(RtspCamera):
-    """Hangs up instead of answering `verb`."""
+    """Closes instead of answering `verb`."""
 
     def __init__(self, verb: str) -> None:
-        super().__init__([PICTURES])
+        super().__init__([VIDEO])
         self._verb = verb
 
     def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
@@ -75,12 +73,12 @@ class Going(RtspCamera):
 @pytest.mark.parametrize(
     ("verb", "words"), [("OPTIONS", "does not answer"), ("SETUP", "the camera closed the stream")]
 )
-def test_a_camera_that_goes_away_is_told(verb: str, words: str) -> None:
+def test_a_camera_that_closes_is_reported(verb: str, words: str) -> None:
     with Going(verb) as camera, pytest.raises(CameraError, match=words):
         playing(camera)
 
 
-def test_who_does_not_listen_is_told() -> None:
+def test_a_closed_port_is_reported() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"rtsp://127.0.0.1:{free.getsockname()[1]}/x"
@@ -103,9 +101,9 @@ OFFERS: Mapping[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("name", OFFERS)
-def test_user_and_password_are_shown_as_the_camera_wants(name: str) -> None:
+def test_user_and_password_are_sent_as_the_camera_requires(name: str) -> None:
     offers, holds = OFFERS[name]
-    with Locked([PICTURES, SOUND], offers) as camera:
+    with Locked([VIDEO, AUDIO], offers) as camera:
         one = playing(camera)
         assert received(one, 1).startswith(b"$")
         one.teardown()
@@ -114,8 +112,8 @@ def test_user_and_password_are_shown_as_the_camera_wants(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OFFERS)
-def test_a_wrong_password_is_shown_once(name: str) -> None:
-    with Locked([PICTURES], OFFERS[name][0]) as camera:
+def test_a_wrong_password_is_sent_once(name: str) -> None:
+    with Locked([VIDEO], OFFERS[name][0]) as camera:
         with pytest.raises(
             CameraRefusedError, match=r"rejected the user name or password \(401\)"
         ) as e:
@@ -124,22 +122,22 @@ def test_a_wrong_password_is_shown_once(name: str) -> None:
         assert "wr0ng" not in str(e.value) and camera.connections == 1
 
 
-def test_a_nonce_that_grows_stale_is_renewed() -> None:
-    with Locked([PICTURES, SOUND], [DIGEST + ', qop="auth"'], uses=1) as camera:
+def test_a_stale_nonce_is_replaced() -> None:
+    with Locked([VIDEO, AUDIO], [DIGEST + ', qop="auth"'], uses=1) as camera:
         one = playing(camera)
         assert received(one, 1).startswith(b"$")
         one.teardown()
     assert camera.wrong == 0
 
 
-def test_a_new_nonce_within_the_stream_signs_the_next_sign_of_life() -> None:
-    with Locked([PICTURES], [DIGEST + ', qop="auth"']) as camera:
+def test_a_new_nonce_within_the_stream_is_used_by_the_next_keep_alive() -> None:
+    with Locked([VIDEO], [DIGEST + ', qop="auth"']) as camera:
         one = playing(camera)
         one.teardown()
     assert b'nonce="n0"' in one.keep_alive()
     for head in (b"", b"rubbish", b"RTSP/1.0 200 OK", b"RTSP/1.0 500 Oh\r\nA: b"):
         one.handle_response(head)
-    said = 'WWW-Authenticate: Digest realm="a", nonce="n9", qop="auth", stale=true'
-    one.handle_response(f"RTSP/1.0 401 Unauthorized\r\nCSeq: 9\r\n{said}".encode())
+    response = 'WWW-Authenticate: Digest realm="a", nonce="n9", qop="auth", stale=true'
+    one.handle_response(f"RTSP/1.0 401 Unauthorized\r\nCSeq: 9\r\n{response}".encode())
     assert b'nonce="n9"' in one.keep_alive()
     assert b"nc=00000002" in one.keep_alive()

@@ -1,4 +1,4 @@
-"""Reading RTSP's own connection: whole packets out of pieces of chance, and nothing else."""
+"""The interleaved reader: whole packets out of random pieces, and nothing else."""
 
 import random
 import socket
@@ -13,10 +13,10 @@ from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
 from edge_bridge.rtsp.interleaved import InterleavedReader
 from edge_bridge.rtsp.rtp import SequenceTracker, TimestampUnwrapper, sender_report
 from tests.rtsp_camera import Packet, interleaved
-from tests.unit.edge_bridge.rtp_packets import cut, in_pieces, packets, video
+from tests.unit.edge_bridge.rtp_packets import cut, in_fragments, packets, video
 
 ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 5\r\n\r\n$body"
-ASKED = b"GET_PARAMETER rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+REQUEST = b"GET_PARAMETER rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
 
 
 class Read:
@@ -24,15 +24,15 @@ class Read:
 
     def __init__(self, pieces: Iterable[bytes], begun: bytes = b"") -> None:
         self.packets: list[tuple[int, bytes]] = []
-        self.said: list[bytes] = []
+        self.messages: list[bytes] = []
         ours, theirs = socket.socketpair()
         with ours, theirs:
             stream = InterleavedReader(
                 ours,
                 begun,
-                {channel: self.taker(channel) for channel in (0, 1)},
+                {channel: self.handler(channel) for channel in (0, 1)},
                 {},
-                self.said.append,
+                self.messages.append,
             )
             stream.dispatch()
             for piece in pieces:
@@ -42,11 +42,11 @@ class Read:
             theirs.close()
             assert not stream.receive()
 
-    def taker(self, channel: int) -> module.PacketHandler:
-        def take(data: bytearray, at: int, end: int) -> None:
+    def handler(self, channel: int) -> module.PacketHandler:
+        def handle(data: bytearray, at: int, end: int) -> None:
             self.packets.append((channel, bytes(data[at:end])))
 
-        return take
+        return handle
 
 
 def sent_packets(chance: random.Random, count: int) -> list[tuple[int, bytes]]:
@@ -54,13 +54,13 @@ def sent_packets(chance: random.Random, count: int) -> list[tuple[int, bytes]]:
     return [(chance.randrange(2), chance.randbytes(size)) for size in sizes]
 
 
-def test_packets_and_words_are_told_apart_however_they_are_cut() -> None:
+def test_packets_and_messages_are_separated_however_they_are_cut() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
     packets = sent_packets(chance, 60)
     stream = b"".join(
-        interleaved(channel, data) + chance.choice((b"", b"", ANSWER, ASKED))
+        interleaved(channel, data) + chance.choice((b"", b"", ANSWER, REQUEST))
         for channel, data in packets
     )
     for most in (2, 50, 3_000, 60_000):
@@ -70,22 +70,22 @@ def test_packets_and_words_are_told_apart_however_they_are_cut() -> None:
         assert read.packets == packets[: len(read.packets)]
         if most > 50:
             assert len(read.packets) == len(packets)
-        assert len(read.said) == part.count(ANSWER) + part.count(ASKED)
-        assert set(read.said) <= {ANSWER.partition(b"\r\n\r\n")[0], ASKED[:-4]}
+        assert len(read.messages) == part.count(ANSWER) + part.count(REQUEST)
+        assert set(read.messages) <= {ANSWER.partition(b"\r\n\r\n")[0], REQUEST[:-4]}
 
 
-def test_rubbish_between_packets_is_passed_over() -> None:
+def test_garbage_between_packets_is_skipped() -> None:
     read = Read([b"\x00\x01" + interleaved(0, b"one"), b"AB\x00" + interleaved(1, b"two")])
     assert read.packets == [(0, b"one"), (1, b"two")]
 
 
-def test_channels_that_nobody_asked_for_are_passed_over() -> None:
+def test_channels_that_were_not_set_up_are_skipped() -> None:
     read = Read([interleaved(7, b"what") + interleaved(0, b"one")])
     assert read.packets == [(0, b"one")]
 
 
 @pytest.mark.parametrize(
-    "rubbish",
+    "garbage",
     [
         b"\x00" * 70_000,
         interleaved(9, b"a" * 65_000),
@@ -93,12 +93,12 @@ def test_channels_that_nobody_asked_for_are_passed_over() -> None:
         b"A" * 70_000,
     ],
 )
-def test_a_stream_of_anything_else_is_left(rubbish: bytes) -> None:
+def test_a_stream_of_anything_else_is_unsupported(garbage: bytes) -> None:
     with pytest.raises(UnsupportedStreamError, match="no RTP packets of its streams"):
-        Read([rubbish] * 40)
+        Read([garbage] * 40)
 
 
-def test_time_runs_over_32_bits_and_back() -> None:
+def test_time_wraps_at_32_bits_and_back() -> None:
     time = TimestampUnwrapper()
     assert [time.ticks(stamp) for stamp in (0xFFFFFFF0, 0x10, 0xFFFFFFF8, 0x20)] == [0, 32, 8, 48]
     assert (time.peek(0x30), time.peek(0xFFFFFFF0)) == (64, 0)
@@ -118,31 +118,31 @@ def report(utc_s: float, stamp: int) -> bytes:
     return b"\x80\xc8\x00\x06\x00\x00\x00\x07" + ntp.to_bytes(8, "big") + stamp.to_bytes(4, "big")
 
 
-def test_a_sender_report_tells_a_moment() -> None:
-    told = sender_report(report(1_700_000_000.25, 77))
-    assert told is not None
-    assert (told.utc_us, told.rtp_timestamp) == (1_700_000_000_250_000, 77)
+def test_a_sender_report_gives_the_time() -> None:
+    parsed = sender_report(report(1_700_000_000.25, 77))
+    assert parsed is not None
+    assert (parsed.utc_us, parsed.rtp_timestamp) == (1_700_000_000_250_000, 77)
     assert sender_report(report(1_700_000_000, 77)[:19]) is None
     assert sender_report(b"\x80\xc9" + bytes(30)) is None
     assert sender_report(report(-2_208_988_800, 77)) is None  # it has no clock
 
 
-def test_sound_goes_by_its_arrival_until_the_camera_tells_better() -> None:
-    pictures, sound = TimestampUnwrapper(), TimestampUnwrapper()
-    sync = AvSync(pictures, sound, 8_000)
-    pictures.ticks(1_000)
-    sound.ticks(500_000)
-    pictures.ticks(1_000 + 90_000)
-    # The newest picture is of second 1 and came 40 ms before this sound.
+def test_audio_follows_its_arrival_until_there_are_sender_reports() -> None:
+    depacketizer, audio = TimestampUnwrapper(), TimestampUnwrapper()
+    sync = AvSync(depacketizer, audio, 8_000)
+    depacketizer.ticks(1_000)
+    audio.ticks(500_000)
+    depacketizer.ticks(1_000 + 90_000)
+    # The newest picture is of second 1 and came 40 ms before this audio.
     assert sync.offset((90_000, 10_000), (0, 10_040)) == 8_000 + 320
     assert sync.offset((180_000, 11_000), (8_000, 11_900)) == 8_000 + 320  # it stays so
     first = sender_report(report(1_000, 1_000 + 90_000))
     assert first is not None
     sync.report(False, first)
-    assert sync.offset((90_000, 0), (0, 0)) == 8_320  # one alone tells nothing
+    assert sync.offset((90_000, 0), (0, 0)) == 8_320  # one report alone changes nothing
     late = sender_report(report(1_000.5, 500_000))
     assert late is not None
-    sync.report(True, late)  # this sound is of second 1.5 of the pictures
+    sync.report(True, late)  # this audio is of second 1.5 of the depacketizer
     assert sync.offset((90_000, 0), (0, 0)) == 12_000
     wrong = sender_report(report(2_000, 500_000))
     assert wrong is not None
@@ -151,7 +151,7 @@ def test_sound_goes_by_its_arrival_until_the_camera_tells_better() -> None:
 
 
 @pytest.mark.parametrize("coding", ["H264", "H265"])
-def test_going_on_takes_what_taking_one_by_one_takes(coding: str) -> None:
+def test_push_fragments_gives_the_same_as_push(coding: str) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -159,7 +159,7 @@ def test_going_on_takes_what_taking_one_by_one_takes(coding: str) -> None:
     sent = []
     for number in range(300):
         unit = (second if number % 10 else first) + chance.randbytes(chance.randrange(1, 9_000))
-        pieces = list(in_pieces(unit, coding, chance.randrange(20, 1_400)))
+        pieces = list(in_fragments(unit, coding, chance.randrange(20, 1_400)))
         for place, piece in enumerate(pieces):
             sent.append(Packet(0, number * 3_600, place == len(pieces) - 1, piece))
     stream = b""
@@ -169,17 +169,19 @@ def test_going_on_takes_what_taking_one_by_one_takes(coding: str) -> None:
         stream += interleaved(chance.choice((0,) * 50 + (1,)), packet)
         stream += chance.choice((b"",) * 50 + (ANSWER,))
     outcomes = []
-    for goes_on in (True, False):
-        pictures = H26xDepacketizer(video(coding), 0)
+    for in_bulk in (True, False):
+        depacketizer = H26xDepacketizer(video(coding), 0)
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            goes = {0: pictures.push_fragments} if goes_on else {}
-            reader = InterleavedReader(ours, b"", {0: pictures.push}, goes, lambda _: None)
+            fragment_handlers = {0: depacketizer.push_fragments} if in_bulk else {}
+            reader = InterleavedReader(
+                ours, b"", {0: depacketizer.push}, fragment_handlers, lambda _: None
+            )
             for piece in cut(stream, random.Random(seed)):
                 theirs.sendall(piece)
                 assert reader.receive()
                 reader.dispatch()
-        pictures.finish()
-        outcomes.append((pictures.ready, pictures.sequence.lost))
+        depacketizer.finish()
+        outcomes.append((depacketizer.ready, depacketizer.sequence.lost))
     assert outcomes[0] == outcomes[1]
     assert len(outcomes[0][0]) > 100

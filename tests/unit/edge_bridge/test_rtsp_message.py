@@ -36,11 +36,11 @@ def frame(payload: bytes, channel: int = 0) -> bytes:
 
 def test_an_answer_with_a_body_and_what_follows_it() -> None:
     data = answer(b"v=0\r\n", "Session: 12;timeout=60\r\n") + frame(b"abc") + b"$\0\0"
-    (said, sent), rest = taken(data)
-    assert isinstance(said, Message)
-    assert (said.status, said.reason, said.body) == (200, "OK", b"v=0\r\n")
-    assert said.first("session") == "12;timeout=60"
-    assert said.first("public") is None
+    (message, sent), rest = taken(data)
+    assert isinstance(message, Message)
+    assert (message.status, message.reason, message.body) == (200, "OK", b"v=0\r\n")
+    assert message.first("session") == "12;timeout=60"
+    assert message.first("public") is None
     assert sent == frame(b"abc") and rest == b"$\0\0"
 
 
@@ -56,7 +56,7 @@ def test_an_answer_with_a_body_and_what_follows_it() -> None:
         (b"ANNOUNCE rtsp://x/y RTSP/1.0\r\nCSeq: 7", None, (("cseq", "7"),)),
     ],
 )
-def test_heads_as_cameras_write_them(
+def test_headers_as_cameras_write_them(
     head: bytes, code: int | None, headers: tuple[tuple[str, str], ...]
 ) -> None:
     message = parse_header(head)
@@ -81,7 +81,7 @@ def test_a_head_of_short_lines_and_empty_lines_before_it() -> None:
         b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n",
     ],
 )
-def test_what_is_no_rtsp(data: bytes) -> None:
+def test_what_is_not_rtsp(data: bytes) -> None:
     with pytest.raises(UnsupportedStreamError):
         taken(data)
 
@@ -102,8 +102,8 @@ def test_what_is_too_long(data: bytes) -> None:
 
 
 def test_the_greatest_answer_is_taken() -> None:
-    (said,), _ = taken(answer(b"a" * MAX_BODY), [100, 70_000])
-    assert isinstance(said, Message) and len(said.body) == MAX_BODY
+    (message,), _ = taken(answer(b"a" * MAX_BODY), [100, 70_000])
+    assert isinstance(message, Message) and len(message.body) == MAX_BODY
 
 
 _items = st.one_of(
@@ -120,7 +120,7 @@ def test_however_the_bytes_are_cut_the_same_comes_out(items: list[bytes], cuts: 
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
-def test_chance_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
+def test_random_bytes_are_refused_or_incomplete(data: bytes, cuts: list[int]) -> None:
     for begin in (b"", b"$", b"RTSP/1.0 200 OK\r\n", b"RTSP/1.0 401 \r\nContent-Length: 3\r\n\r\n"):
         try:
             items, rest = taken(begin + data, cuts)
@@ -131,9 +131,10 @@ def test_chance_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
 
 
 def test_a_request() -> None:
-    said = encode_request("SETUP", "rtsp://x/y", 3, (("Session", "7"),))
+    message = encode_request("SETUP", "rtsp://x/y", 3, (("Session", "7"),))
     assert (
-        said == b"SETUP rtsp://x/y RTSP/1.0\r\nCSeq: 3\r\nUser-Agent: Vigil\r\nSession: 7\r\n\r\n"
+        message
+        == b"SETUP rtsp://x/y RTSP/1.0\r\nCSeq: 3\r\nUser-Agent: Vigil\r\nSession: 7\r\n\r\n"
     )
 
 

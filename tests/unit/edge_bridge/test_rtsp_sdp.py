@@ -30,18 +30,19 @@ ABSOLUTE = (
 # Names behind a base that has a question in it; H.265, AAC and a third stream of ONVIF's.
 RELATIVE = (
     BEGIN + "a=control:*\r\na=packetization-supported:DH\r\n"
-    "m=video 0 RTP/AVP 98\r\na=control:trackID=0\r\na=framerate:25.000000\r\n"
+    "m=video 0 RTP/AVP 98\r\na=control:trackID=0\r\n" + "a=framerate:25.000000\r\n"
     "a=rtpmap:98 H265/90000\r\na=fmtp:98 profile-space=0;profile-id=1;sprop-sps=QgEB;sprop-vps\r\n"
     "a=recvonly\r\n"
-    "m=audio 0 RTP/AVP 97\r\na=control:trackID=1\r\na=rtpmap:97 mpeg4-generic/48000/2\r\n"
+    + "m=audio 0 RTP/AVP 97\r\na=control:trackID=1\r\na=rtpmap:97 mpeg4-generic/48000/2\r\n"
     "a=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;Config=1190\r\n"
     "m=application 0 RTP/AVP 107\r\na=control:trackID=4\r\n"
     "a=rtpmap:107 vnd.onvif.metadata/90000\r\n"
 )
 # The loudspeaker before the microphone, unix line ends, attributes of another payload type.
 TALKING = (
-    BEGIN + "m=audio 0 RTP/AVP 0\r\na=sendonly\r\na=control:back\r\n"
-    "m=video 49170 RTP/AVP 97 98\r\na=rtpmap:98 VP8/90000\r\na=rtpmap:97 h264/90000\r\n"
+    BEGIN
+    + "m=audio 0 RTP/AVP 0\r\na=sendonly\r\na=control:back\r\n"
+    + "m=video 49170 RTP/AVP 97 98\r\na=rtpmap:98 VP8/90000\r\na=rtpmap:97 h264/90000\r\n"
     "a=fmtp:98 a=b\r\na=fmtp:97\r\n"
     "m=video 0 RTP/AVP 26\r\na=control:second\r\n"
     "m=audio 0 RTP/AVP 0\r\na=control:/ear\r\n"
@@ -131,7 +132,7 @@ def test_what_names_are_relative_to(headers: tuple[tuple[str, str], ...], base: 
         (ABSOLUTE.replace("AVP 8\r", "AVP 97\r"), "does not say how the audio"),
     ],
 )
-def test_what_is_not_plain(sdp: str, why: str) -> None:
+def test_unsupported_descriptions(sdp: str, why: str) -> None:
     with pytest.raises(UnsupportedStreamError, match=why):
         media_of(sdp, BASE, audio=True)
 

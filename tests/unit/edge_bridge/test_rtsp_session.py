@@ -1,4 +1,4 @@
-"""The dialog against small cameras on the loopback, polite and odd ones."""
+"""Sessions with small cameras on the loopback, correct and odd ones."""
 
 import re
 import socket
@@ -10,8 +10,8 @@ import pytest
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from tests.rtsp_camera import EncryptedCamera, Packet, RtspCamera, interleaved, rtp
 from tests.unit.edge_bridge.rtsp_sessions import (
-    PICTURES,
-    SOUND,
+    AUDIO,
+    VIDEO,
     WITHIN_S,
     Odd,
     ok,
@@ -21,7 +21,7 @@ from tests.unit.edge_bridge.rtsp_sessions import (
 
 
 def test_a_camera_is_played() -> None:
-    with RtspCamera([PICTURES, SOUND]) as camera:
+    with RtspCamera([VIDEO, AUDIO]) as camera:
         one = playing(camera)
         try:
             video, audio = one.media
@@ -42,7 +42,7 @@ def test_a_camera_is_played() -> None:
             one.teardown()
 
 
-def test_sound_that_nobody_wants_is_not_set_up() -> None:
+def test_unwanted_audio_is_not_set_up() -> None:
     with Odd("", "") as camera:
         one = playing(camera, audio=False)
         one.teardown()
@@ -79,10 +79,10 @@ def test_the_channels_are_those_that_the_camera_names(
         assert list(one.rtp_channels) == channels and list(one.rtcp_channels) == reports
 
 
-def test_two_streams_in_one_channel_are_not_plain() -> None:
-    said = ok("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 5\r\n")
+def test_two_streams_in_one_channel_are_unsupported() -> None:
+    response = ok("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 5\r\n")
     with (
-        Odd("SETUP", said) as camera,
+        Odd("SETUP", response) as camera,
         pytest.raises(UnsupportedStreamError, match="in the same channel"),
     ):
         playing(camera)
@@ -91,8 +91,8 @@ def test_two_streams_in_one_channel_are_not_plain() -> None:
 def test_what_comes_before_the_answer_to_play_is_kept_in_order() -> None:
     early = [interleaved(0, b"a" * 30), interleaved(2, b"$RTSP/1.0"), interleaved(1, b"")]
     asked = b"OPTIONS rtsp://x RTSP/1.0\r\nCSeq: 1\r\n\r\n"
-    said = early[0] + asked + early[1] + b"\r\n" + early[2]
-    with Odd("PLAY", said, then=True) as camera:
+    response = early[0] + asked + early[1] + b"\r\n" + early[2]
+    with Odd("PLAY", response, then=True) as camera:
         one = playing(camera)
         data = received(one, len(b"".join(early)) + 1)
         one.teardown()
@@ -106,11 +106,9 @@ def test_what_comes_before_the_answer_to_play_is_kept_in_order() -> None:
         ("7;timeout=86400", 30), ("7;timeout=soon", 30),
     ],
 )  # fmt: skip
-def test_signs_of_life_are_given_as_often_as_the_session_needs(
-    session: str, keep_alive_s: float
-) -> None:
-    said = ok(f"Session: {session}\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n")
-    with Odd("SETUP", said) as camera:
+def test_keep_alive_follows_the_session_timeout(session: str, keep_alive_s: float) -> None:
+    response = ok(f"Session: {session}\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n")
+    with Odd("SETUP", response) as camera:
         one = playing(camera, audio=False)
         one.teardown()
     assert one.keep_alive_s == keep_alive_s
@@ -118,15 +116,15 @@ def test_signs_of_life_are_given_as_often_as_the_session_needs(
 
 
 @pytest.mark.parametrize(
-    ("said", "verb"),
+    ("response", "verb"),
     [
         (ok("Public: OPTIONS, DESCRIBE, GET_PARAMETER\r\n"), b"GET_PARAMETER"),
         (ok("Public: OPTIONS, DESCRIBE\r\n"), b"OPTIONS"),
         ("RTSP/1.0 501 Not Implemented\r\nCSeq: {cseq}\r\n\r\n", b"OPTIONS"),
     ],
 )
-def test_the_sign_of_life_is_one_that_the_camera_knows(said: str, verb: bytes) -> None:
-    with Odd("OPTIONS", said) as camera:
+def test_the_keep_alive_method_is_one_that_the_camera_supports(response: str, verb: bytes) -> None:
+    with Odd("OPTIONS", response) as camera:
         one = playing(camera, audio=False)
         first, second = one.keep_alive(), one.keep_alive()
         one.teardown()
@@ -135,7 +133,7 @@ def test_the_sign_of_life_is_one_that_the_camera_knows(said: str, verb: bytes) -
     assert numbers == [5, 6], "after OPTIONS, DESCRIBE, SETUP and PLAY"
 
 
-def test_hanging_up_is_said() -> None:
+def test_teardown_is_sent() -> None:
     with Odd("", "") as camera:
         one = playing(camera)
         one.teardown()
@@ -154,7 +152,7 @@ def test_an_address_with_a_password_is_asked_without_it() -> None:
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
 def test_ipv6() -> None:
-    camera = RtspCamera([PICTURES])
+    camera = RtspCamera([VIDEO])
     camera._listening.close()
     try:
         camera._listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
@@ -176,13 +174,13 @@ class Blunt(RtspCamera):
 
 
 def test_rtsps_with_a_certificate_of_its_own(tmp_path: Path) -> None:
-    with EncryptedCamera([PICTURES], tmp_path) as camera:
+    with EncryptedCamera([VIDEO], tmp_path) as camera:
         one = playing(camera)
         assert isinstance(one.socket, ssl.SSLSocket)
         assert received(one, 1).startswith(b"$")
         one.teardown()
     with (
-        Blunt([PICTURES]) as blunt,
+        Blunt([VIDEO]) as blunt,
         pytest.raises(UnsupportedStreamError, match="the TLS handshake failed"),
     ):
         playing(blunt, url=blunt.url.replace("rtsp:", "rtsps:"))

@@ -1,4 +1,4 @@
-"""The sub stream, looked at in the main run's time; on simulated clocks and a real server."""
+"""The sub stream, analysed in the main run's time; on simulated clocks and a real server."""
 
 import asyncio
 import threading
@@ -130,8 +130,8 @@ def made(clip: Path) -> Iterator[Made]:
         stream.stop()
 
 
-def looked_at() -> str:
-    """Return the stream that metrics say is looked at."""
+def analysed() -> str:
+    """Return the stream that metrics say is analysed."""
     values = {
         stream: REGISTRY.get_sample_value(
             "vigil_edge_looked_at", {"camera": CAMERA, "stream": stream}
@@ -143,11 +143,11 @@ def looked_at() -> str:
 
 
 async def next_turn(turns: Turns) -> None:
-    """Let the sub stream go on by a second; return once that is looked at."""
+    """Let the sub stream go on by a second; return once that is analysed."""
     await wait_for(lambda: turns.asked > 0, within_s=20, what="it is opened")
     before = turns.asked
     turns.release()
-    await wait_for(lambda: turns.asked > before, within_s=20, what="it went on")
+    await wait_for(lambda: turns.asked > before, within_s=20, what="it advanced")
 
 
 async def together(stream: SubStream, main: Main, turns: Turns, seconds: range) -> None:
@@ -175,13 +175,13 @@ async def test_a_sub_picture_has_the_main_runs_time(made: Made, main_ms: int, su
     assert all(one.at_ms == main.clock.utc_ms(one.pts) for one in found[-FPS:])
 
 
-async def test_main_is_looked_at_before_and_after_from_a_keyframe(
+async def test_main_is_analysed_before_and_after_from_a_keyframe(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, feed, main, turns = made()
     await together(stream, main, turns, range(6))
     await wait_for(lambda: len(feed.of(96)) >= FPS, within_s=20, what="the sub stream is used")
-    assert (stream.detail, looked_at()) == ("", "sub")
+    assert (stream.detail, analysed()) == ("", "sub")
     assert feed.offered[0].codec_parameters.width == 192 and feed.offered[0].keyframe
     before = len(feed.of(192))
     monkeypatch.setattr(sub_module, "LOST_S", -1.0)  # silence for so long
@@ -190,18 +190,18 @@ async def test_main_is_looked_at_before_and_after_from_a_keyframe(
     assert after and after[0].keyframe, "from main's next keyframe"
     assert after[0].pts == 900_000 + 7 * FPS * TICKS
     assert "the main stream is analysed; the sub stream: no video for" in stream.detail
-    assert looked_at() == "main"
+    assert analysed() == "main"
     monkeypatch.setattr(sub_module, "LOST_S", 60.0)
     for second in range(8, 12):
         main.play(stream, second * FPS, FPS)
-    turns.release(7)  # seconds 6 to 12; the last alone is newer than what was looked at
+    turns.release(7)  # seconds 6 to 12; the last alone is newer than what was analysed
     await wait_for(lambda: stream.detail == "", within_s=20, what="it is used again")
-    assert looked_at() == "sub"
+    assert analysed() == "sub"
     times = [one.pts for one in feed.offered]
     assert times == sorted(set(times)), "no picture's time comes twice or goes back"
 
 
-async def test_a_new_run_is_looked_at_by_main_until_its_clock_has_started(made: Made) -> None:
+async def test_a_new_run_is_analysed_by_main_until_its_clock_has_started(made: Made) -> None:
     stream, feed, main, turns = made()
     await together(stream, main, turns, range(5))
     await wait_for(lambda: feed.of(96), within_s=20, what="the sub stream is used")
@@ -209,7 +209,7 @@ async def test_a_new_run_is_looked_at_by_main_until_its_clock_has_started(made: 
     main.play(stream, 5 * FPS, FPS, run="next")
     await next_turn(turns)
     assert [one.run for one in feed.offered[-FPS:]] == ["next"] * FPS
-    assert looked_at() == "main"
+    assert analysed() == "main"
     assert {one.run for one in feed.of(96)[seen:]} <= {"run"}
 
 
@@ -239,7 +239,7 @@ class Kept:
 
 
 @pytest.mark.slow
-async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_other(
+async def test_a_real_camera_is_recorded_by_one_stream_and_analysed_by_the_other(
     tmp_path: Path,
 ) -> None:
     """A server begins a session at most a group of pictures (0.2 s) behind its own time."""
@@ -262,7 +262,7 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
     recorder = Recorder(config, recording, 3, opener=ReaderChoice().open)
     recorder.start()
     try:
-        await wait_for(lambda: len(feed.of(96)) >= 3 * FPS, within_s=60, what="sub is looked at")
+        await wait_for(lambda: len(feed.of(96)) >= 3 * FPS, within_s=60, what="sub is analysed")
         assert recorder.status.state == "recording" and recorder.status.detail == ""
         pictures = decoded(feed.of(96))
         seen = len(feed.of(96))
@@ -270,10 +270,10 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_looked_at_by_the_othe
         await wait_for(lambda: len(feed.of(96)) >= seen + FPS, within_s=60, what="another sub")
         seen = len(feed.offered)
         await asyncio.to_thread(of_sub.kill)
-        await wait_for(lambda: recorder.status.detail, within_s=30, what="it is told")
+        await wait_for(lambda: recorder.status.detail, within_s=30, what="it is reported")
         await wait_for(
             lambda: any(one.codec_parameters.width == 192 for one in feed.offered[seen:]),
-            within_s=30, what="main is looked at",
+            within_s=30, what="main is analysed",
         )  # fmt: skip
         again = len(feed.of(96))
         await asyncio.to_thread(of_sub.restart)

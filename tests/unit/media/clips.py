@@ -19,7 +19,7 @@ def make_clip(
     options: dict[str, str] | None = None,
     size: tuple[int, int] = (160, 120),
 ) -> Path:
-    """Write a clip of moving noise-free pictures; the container is told by the name."""
+    """Write a clip of moving noise-free pictures; the name gives the container."""
     container = av.open(str(path), "w")
     video = container.add_stream(codec, rate=fps)
     video.width, video.height = size
@@ -40,7 +40,7 @@ def make_clip(
             **(options or {}),
         }
     rate = 8_000 if audio and audio.startswith("pcm") else 44_100
-    sound = container.add_stream(audio, rate=rate, layout="mono") if audio else None
+    audio_stream = container.add_stream(audio, rate=rate, layout="mono") if audio else None
     width, height = size
     sent = 0
     for n in range(pictures):
@@ -49,14 +49,14 @@ def make_clip(
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts, frame.time_base = n, Fraction(1, fps)
         container.mux(video.encode(frame))
-        while sound is not None and sent * fps <= (n + 1) * rate:
+        while audio_stream is not None and sent * fps <= (n + 1) * rate:
             tone = (np.sin(np.arange(sent, sent + 1_024) / 10) * 8_000).astype(np.int16)
             wave = av.AudioFrame.from_ndarray(tone.reshape(1, -1), format="s16", layout="mono")
             wave.sample_rate, wave.pts, wave.time_base = rate, sent, Fraction(1, rate)
-            container.mux(sound.encode(wave))
+            container.mux(audio_stream.encode(wave))
             sent += 1_024
     container.mux(video.encode(None))
-    if sound is not None:
-        container.mux(sound.encode(None))
+    if audio_stream is not None:
+        container.mux(audio_stream.encode(None))
     container.close()
     return path

@@ -25,10 +25,10 @@ def cut(
     """Fragment a whole clip; `shift` seconds are added to all its times."""
     with av.open(str(path)) as source:
         video = source.streams.video[0]
-        sound = source.streams.audio[0] if audio and source.streams.audio else None
-        fragmenter = Fragmenter(video, sound, limits or FragmentLimits(target_ms=2_000))
+        audio_stream = source.streams.audio[0] if audio and source.streams.audio else None
+        fragmenter = Fragmenter(video, audio_stream, limits or FragmentLimits(target_ms=2_000))
         out: list[Fragment] = []
-        for packet in source.demux(video, *([sound] if sound else [])):
+        for packet in source.demux(video, *([audio_stream] if audio_stream else [])):
             out += fragmenter.push(packet, T0_MS)
         out += fragmenter.finish()
     return out
@@ -93,7 +93,7 @@ CASES = [
 def test_joined_fragments_are_one_clean_stream(
     clip: dict[str, object], pictures: int, tmp_path: Path
 ) -> None:
-    # Matroska tells no DTS: that of its first pictures is unknown.
+    # Matroska has no DTS: that of its first pictures is unknown.
     name = "clip.mkv" if clip == {"bframes": 2} else "clip.mov"
     path = make_clip(tmp_path / name, pictures=pictures, **clip)  # type: ignore[arg-type]
     fragments = cut(path)
@@ -109,7 +109,7 @@ def test_joined_fragments_are_one_clean_stream(
 
 
 @pytest.mark.parametrize(("clip", "pictures"), CASES)
-def test_a_fragment_tells_its_times_and_keyframes(
+def test_a_fragment_has_its_times_and_keyframes(
     clip: dict[str, object], pictures: int, tmp_path: Path
 ) -> None:
     path = make_clip(tmp_path / "clip.mov", pictures=pictures, **clip)  # type: ignore[arg-type]
@@ -128,18 +128,18 @@ def test_a_fragment_tells_its_times_and_keyframes(
         ) or (clip.get("audio") == "mp2" and found.audio_codec == "mp3")
 
 
-def test_sound_before_a_cut_lies_in_the_earlier_fragment(tmp_path: Path) -> None:
+def test_audio_before_a_cut_lies_in_the_earlier_fragment(tmp_path: Path) -> None:
     fragments = cut(make_clip(tmp_path / "clip.mp4", audio="aac"))
     for fragment, following in pairwise(fragments):
         border = following.keyframes[0].pts
-        sound = sound_times(fragment.data)
-        assert sound
-        assert max(sound) <= border
-        assert min(sound_times(following.data)) > max(sound)
+        audio_stream = audio_times(fragment.data)
+        assert audio_stream
+        assert max(audio_stream) <= border
+        assert min(audio_times(following.data)) > max(audio_stream)
 
 
-def sound_times(data: bytes) -> list[int]:
-    """Return the PTS of all sound packets, which here stand on the PID after the pictures'."""
+def audio_times(data: bytes) -> list[int]:
+    """Return the PTS of all audio packets, which have the PID after the video's."""
     return [
         pts
         for packet in mpegts.packets(data)
@@ -245,7 +245,7 @@ def test_time_goes_on_when_33_bits_wrap(tmp_path: Path) -> None:
         assert keyframes.index(fragment.data, fragment.start_pts).keyframes == fragment.keyframes
 
 
-def test_sound_goes_on_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> None:
+def test_audio_continues_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=500, bframes=2, audio="aac")
     hours = ((1 << 33) - 900_000) // 90_000 - 12
     out: list[Fragment] = []
@@ -266,8 +266,10 @@ def test_sound_goes_on_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> No
     assert warnings_of(after, tmp_path) == ""
     lasted_s = sum(one.end_pts - one.start_pts for one in out if one.start_pts > 12 * 90_000) / HZ
     with av.open(str(tmp_path / "joined.ts")) as joined:
-        sound = joined.streams.audio[0]
-        seconds = sum(frame.samples for frame in joined.decode(sound)) / sound.sample_rate
+        audio_stream = joined.streams.audio[0]
+        seconds = (
+            sum(frame.samples for frame in joined.decode(audio_stream)) / audio_stream.sample_rate
+        )
     assert abs(seconds - lasted_s) < 0.2
     assert fragmenter.audio_dropped < 10  # those between one stream's jump and the other's
 
@@ -313,13 +315,13 @@ def test_lengths_of_mp4_are_not_taken_for_start_codes(tmp_path: Path) -> None:
         assert sum(fragment.frames for fragment in fragmenter.finish()) == 3
 
 
-def test_sound_that_stops_does_not_stop_pictures(tmp_path: Path) -> None:
+def test_audio_that_stops_does_not_stop_video(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=300, audio="aac")
     with av.open(str(path)) as source:
-        video, sound = source.streams.video[0], source.streams.audio[0]
-        fragmenter = Fragmenter(video, sound, FragmentLimits(target_ms=2_000))
+        video, audio_stream = source.streams.video[0], source.streams.audio[0]
+        fragmenter = Fragmenter(video, audio_stream, FragmentLimits(target_ms=2_000))
         out: list[Fragment] = []
-        for packet in source.demux(video, sound):
+        for packet in source.demux(video, audio_stream):
             if packet.size and (packet.stream is video or float(packet.pts * packet.time_base) < 3):
                 out += fragmenter.push(packet, T0_MS)
         assert len(out) == 5  # the sixth is open

@@ -60,7 +60,7 @@ def test_times_are_unwrapped_near_what_was_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "text"),
     [
         (lambda data: b"", "cut short"),
         (lambda data: data[:-1], "cut short"),
@@ -69,12 +69,12 @@ def test_times_are_unwrapped_near_what_was_asked() -> None:
         (lambda data: bytes(188), "at byte 0"),
     ],
 )
-def test_damage_is_said(damage: Callable[[bytes], bytes], said: str) -> None:
-    with pytest.raises(MediaError, match=said):
+def test_damage_is_reported(damage: Callable[[bytes], bytes], text: str) -> None:
+    with pytest.raises(MediaError, match=text):
         index(damage(fragment()))
 
 
-def test_whatever_stands_in_tables_and_pictures_is_said_or_read() -> None:
+def test_damaged_tables_and_frames_are_reported_or_read() -> None:
     """Bytes with the right hash may be anything: no other error may come of them."""
     print(f"seed {SEED}")
     dice, whole, unreadable = random.Random(SEED), fragment(), 0

@@ -92,7 +92,7 @@ def test_a_new_run_waits_while_the_old_one_may_go_on() -> None:
     assert uri(RUNS[1], 0) in live(parts, runs, 24_000 + HOLD_MS, uri)
 
 
-def test_a_long_hole_starts_the_list_anew_with_the_same_numbers() -> None:
+def test_a_long_hole_starts_the_list_again_with_the_same_numbers() -> None:
     after = MAX_MISSING + 2
     parts = segments(RUNS[0], [0], 0) + segments(RUNS[0], [after, after + 1], after * 4_000)
     text = live(parts, [RunNumbers(RUNS[0], after + 1, None)], 10_000_000, uri)

@@ -44,7 +44,7 @@ def test_every_picture_once_and_in_order(tmp_path: Path, codec: str, audio: str 
     assert first_s is not None and first_s < 1
 
 
-def test_rubbish_is_said() -> None:
+def test_garbage_is_reported() -> None:
     with pytest.raises(MediaError):
         list(mp4([b"\x47" + bytes(187)] * 20))
     with pytest.raises(MediaError):

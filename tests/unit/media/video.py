@@ -1,4 +1,4 @@
-"""Small real MPEG-TS clips whose pictures tell their number by how bright they are."""
+"""Small real MPEG-TS clips whose frames give their number by their brightness."""
 
 import io
 from fractions import Fraction
