@@ -1,4 +1,4 @@
-"""`vigil edge check`: tries all that recording needs, and says what to do about what fails."""
+"""`vigil edge check`: checks all that recording needs, and says how to correct what fails."""
 
 from edge_bridge.check.camera import check_camera, streams_of
 from edge_bridge.check.check import check

@@ -1,4 +1,4 @@
-"""All tries of `vigil edge check`."""
+"""Runs all checks of `vigil edge check`."""
 
 import asyncio
 from typing import Literal
@@ -14,26 +14,26 @@ _AT_ONCE = 4
 
 
 async def check(config: EdgeConfig) -> list[CheckResult]:
-    """Try everything; faults are findings, nothing is raised."""
+    """Check everything; problems are results, nothing is raised."""
     preflight = await fetch_config(config)
     config = preflight.config
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def camera(one: CameraConfig) -> CheckResult:
+    async def check_stream(stream: CameraConfig) -> CheckResult:
         async with limit:
-            return await asyncio.to_thread(check_camera, one, config.no_data_s)
+            return await asyncio.to_thread(check_camera, stream, config.no_data_s)
 
-    streams = [stream for one in config.cameras for stream in streams_of(one)]
-    cameras = await asyncio.gather(*(camera(one) for one in streams))
+    streams = [stream for camera in config.cameras for stream in streams_of(camera)]
+    cameras = await asyncio.gather(*(check_stream(stream) for stream in streams))
     disk = await asyncio.to_thread(check_disk, config)
     clock, *cloud = await asyncio.gather(
         check_clock(config.cloud), check_store(config), check_queue(config)
     )
     model = await asyncio.to_thread(check_model, config.inference)
-    findings = [*cameras, disk, clock, *cloud, model]
+    results = [*cameras, disk, clock, *cloud, model]
     if config.central is not None:
         error = preflight.error
-        remedy = "mend central.*, its key, or the site's configuration" if error else ""
+        remedy = "correct central.*, its key, or the site's configuration" if error else ""
         state: Literal["good", "bad"] = "bad" if error else "good"
-        findings.append(CheckResult("configuration", state, error or preflight.summary, remedy))
-    return findings
+        results.append(CheckResult("configuration", state, error or preflight.summary, remedy))
+    return results

@@ -1,4 +1,4 @@
-"""Tries this device: the spool's disk, the clock, the model."""
+"""Checks this device: the spool's disk, the clock, the model."""
 
 import os
 import shutil
@@ -20,15 +20,15 @@ from edge_bridge.spool.disk import check_own_disk
 from stores import tls
 
 _GIB = 1 << 30
-_NTP = "let chrony or systemd-timesyncd run, and let NTP (UDP 123) through"
-_ASK_HOST = "ask for NTP on the host itself: timedatectl, or chronyc tracking"
+_NTP = "start chrony or systemd-timesyncd, and allow NTP (UDP 123)"
+_ASK_HOST = "check NTP on the host itself: timedatectl, or chronyc tracking"
 _CLOCK_FAIR_S, _CLOCK_BAD_S = 5, 120
-"""The cloud refuses what is more than 5 minutes ahead, and S3 what is 15 minutes apart."""
+"""The cloud rejects events more than 5 minutes ahead, and S3 requests 15 minutes off."""
 _ANSWER_S = 5
 
 
 def check_disk(config: EdgeConfig) -> CheckResult:
-    """Write, force to disk and read back; compare space with the limits."""
+    """Write, sync and read back; compare the free space with the limits."""
     spool = config.spool
     folder, what = spool.dir, f"disk {spool.dir}"
     try:
@@ -37,13 +37,15 @@ def check_disk(config: EdgeConfig) -> CheckResult:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as file:
             data = os.urandom(1 << 20)
-            began_s = time.monotonic()
+            started_s = time.monotonic()
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            took_s = time.monotonic() - began_s
+            took_s = time.monotonic() - started_s
             if Path(file.name).read_bytes() != data:
-                return CheckResult(what, "bad", "reads other bytes than were written", "replace it")
+                return CheckResult(
+                    what, "bad", "reads back other bytes than were written", "replace it"
+                )
         free = shutil.disk_usage(folder).free
     except ConfigError as error:
         found, _, remedy = str(error).rstrip(".").partition(": ")
@@ -54,53 +56,53 @@ def check_disk(config: EdgeConfig) -> CheckResult:
             "mount it writable for this user, or choose another spool.dir",
         )  # fmt: skip
     text = f"{free / _GIB:.1f} GiB free, 1 MiB durable in {took_s * 1_000:.0f} ms"
-    floor = spool.free_floor_bytes
-    if free < floor:
-        text += f"; {floor / _GIB:.1f} GiB are to stay free"
+    min_free = spool.free_floor_bytes
+    if free < min_free:
+        text += f"; {min_free / _GIB:.1f} GiB must stay free"
         return CheckResult(what, "bad", text, "free space on it, or lower spool.free_floor_bytes")
-    if free - floor < spool.max_bytes:
+    if free - min_free < spool.max_bytes:
         text += f"; the spool may take {spool.max_bytes / _GIB:.1f} GiB"
-        most = max((free - floor) * 9 // 10, 1)
-        return CheckResult(what, "fair", text, f"lower spool.max_bytes to {_size(most)}")
+        fitting = max((free - min_free) * 9 // 10, 1)
+        return CheckResult(what, "fair", text, f"lower spool.max_bytes to {_size(fitting)}")
     return CheckResult(what, "good", text)
 
 
 async def check_clock(cloud: CloudConfig) -> CheckResult:
-    """Compare the clock with that of S3, and ask the kernel whether it is kept."""
+    """Compare the clock with that of S3; ask the kernel whether it is synchronised."""
     if plainly_wrong(utc_ms()):
-        return CheckResult("clock", "bad", time.strftime("it says %Y-%m-%d", time.gmtime()), _NTP)
-    apart_s = await _ahead_s(cloud)
-    if apart_s is not None and abs(apart_s) > _CLOCK_FAIR_S:
-        side = "ahead of" if apart_s > 0 else "behind"
-        text = f"{abs(apart_s):.0f} s {side} the clock of S3"
-        return CheckResult("clock", "bad" if abs(apart_s) > _CLOCK_BAD_S else "fair", text, _NTP)
-    beside = "" if apart_s is None else ", and agrees with S3's"
+        return CheckResult("clock", "bad", time.strftime("set to %Y-%m-%d", time.gmtime()), _NTP)
+    ahead_s = await _ahead_s(cloud)
+    if ahead_s is not None and abs(ahead_s) > _CLOCK_FAIR_S:
+        side = "ahead of" if ahead_s > 0 else "behind"
+        text = f"{abs(ahead_s):.0f} s {side} the clock of S3"
+        return CheckResult("clock", "bad" if abs(ahead_s) > _CLOCK_BAD_S else "fair", text, _NTP)
+    agrees = "" if ahead_s is None else ", and agrees with S3's"
     sync = clock_sync()
     if sync.state == "synchronised":
-        return CheckResult("clock", "good", f"synchronised, within {sync.error_ms} ms{beside}")
+        return CheckResult("clock", "good", f"synchronised, within {sync.error_ms} ms{agrees}")
     detail, remedy = {
-        "unsynchronised": ("not synchronised: nobody keeps it", _NTP),
+        "unsynchronised": ("not synchronised", _NTP),
         "unknown": ("the kernel does not say whether it is synchronised", _ASK_HOST),
     }[sync.state]
-    return CheckResult("clock", "fair", detail + beside.replace(", and", ", but it"), remedy)
+    return CheckResult("clock", "fair", detail + agrees.replace(", and", ", but it"), remedy)
 
 
 def check_model(config: InferenceConfig) -> CheckResult:
-    """Load the model as local inference will."""
+    """Load the model as local inference does."""
     if not config.enabled:
         return CheckResult("model", "good", "off: this device records only")
     from edge_bridge.inference.detectors import describe_configured as load  # noqa: PLC0415 - slow to load
 
     try:
-        said = load(config)
+        text = load(config)
     except VigilError as error:
-        remedy = "mend inference.model or inference.providers"
+        remedy = "correct inference.model or inference.providers"
         return CheckResult("model", "bad", str(error).rstrip("."), remedy)
-    return CheckResult("model", "good", said)
+    return CheckResult("model", "good", text)
 
 
 async def _ahead_s(cloud: CloudConfig) -> float | None:
-    """Return how far this device's clock is ahead of S3's, None where that does not answer."""
+    """Return how far this device's clock is ahead of S3's, None where S3 does not answer."""
     url = cloud.s3_endpoint or f"https://s3.{cloud.region}.amazonaws.com"
     try:
         async with (

@@ -40,7 +40,7 @@ def config(folder: Path, s3: str = DEAD, **changes: Any) -> EdgeConfig:
 
 @asynccontextmanager
 async def s3_that(answers: Any) -> AsyncIterator[str]:
-    """Serve what stands for S3; yield its address."""
+    """Serve in place of S3; yield the address."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answers)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -59,7 +59,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
 
 
-async def test_all_that_can_be_wrong_is_told_with_its_remedy_in_80_columns(
+async def test_each_problem_is_listed_with_its_remedy_in_80_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cloud_module, "_WITHIN_S", 1)
@@ -95,12 +95,12 @@ async def test_all_that_can_be_wrong_is_told_with_its_remedy_in_80_columns(
     assert {one.what for one in by.values() if one.state == "bad"} == set(by), found
     assert all(one.remedy for one in by.values()), found
     assert by["camera unknown"].detail == "the name camera.invalid is not known"
-    assert by["camera unknown"].remedy.startswith("mend the address")
+    assert by["camera unknown"].remedy.startswith("correct the address")
     assert "restart it" in by["camera endless"].remedy
     assert by["camera jpeg"].remedy == "set it to H.264 or H.265"
-    assert by["camera no-file"].remedy == "mend its password_file or password_env"
+    assert by["camera no-file"].remedy == "correct its password_file or password_env"
     assert "900.0" in by[f"disk {tmp_path}"].detail or "921600.0" in by[f"disk {tmp_path}"].detail
-    assert by["S3 acme-vigil"].detail == "takes the connection, but does not answer within 1 s"
+    assert by["S3 acme-vigil"].detail == "accepts the connection, but does not answer within 1 s"
     assert "firewall" in by["S3 acme-vigil"].remedy and "firewall" in by["SQS events"].remedy
     assert "inference.model" in by["model"].remedy
     monkeypatch.setenv("COLUMNS", "80")
@@ -115,16 +115,16 @@ async def test_all_that_can_be_wrong_is_told_with_its_remedy_in_80_columns(
 @pytest.mark.parametrize(
     ("status", "code", "remedy"),
     [
-        (404, "NoSuchBucket", "mend cloud.bucket"),
+        (404, "NoSuchBucket", "correct cloud.bucket"),
         (403, "AccessDenied", "s3:PutObject and s3:GetObject under fragments/acme/berlin/"),
         (403, "RequestTimeTooSkewed", "set this device's clock"),
         (403, "InvalidAccessKeyId", "valid AWS credentials"),
         (301, "PermanentRedirect", "cloud.region"),
-        (500, "InternalError", "mend cloud.*"),
-        (200, "", "mend cloud.s3_endpoint"),
+        (500, "InternalError", "correct cloud.*"),
+        (200, "", "correct cloud.s3_endpoint"),
     ],
 )
-async def test_what_s3_refuses_is_told_with_its_remedy(
+async def test_each_refusal_of_s3_has_its_remedy(
     tmp_path: Path, status: int, code: str, remedy: str
 ) -> None:
     async def refuses(_: web.Request) -> web.Response:
@@ -138,7 +138,7 @@ async def test_what_s3_refuses_is_told_with_its_remedy(
     assert ".check" not in found.detail
 
 
-async def test_without_credentials_check_says_whose_they_are(
+async def test_without_credentials_the_remedy_says_where_to_put_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -163,11 +163,11 @@ async def test_without_credentials_check_says_whose_they_are(
 async def test_the_clock_is_compared_with_that_of_s3(
     ahead_s: int, state: str | None, says: str
 ) -> None:
-    async def tells(_: web.Request) -> web.Response:
+    async def answers(_: web.Request) -> web.Response:
         there = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead_s), usegmt=True)
         return web.Response(status=403, headers={"Date": there})
 
-    async with s3_that(tells) as s3:
+    async with s3_that(answers) as s3:
         cloud = CloudConfig(bucket="acme", queue_url=f"{DEAD}/0/events", s3_endpoint=s3)
         found = await check_clock(cloud)
     about = [f"{abs(ahead_s) + by} s" for by in (-1, 0, 1)]
