@@ -32,10 +32,11 @@ class EdgeClock:
     def __init__(
         self,
         wall_ms: Callable[[], int] = utc_ms,
-        steady_ms: Callable[[], int] = _boottime_ms,
+        boottime_ms: Callable[[], int] = _boottime_ms,
         boot: str | None = None,
     ) -> None:
-        self._wall_ms, self._boottime_ms = wall_ms, steady_ms
+        self._wall_ms = wall_ms
+        self._boottime_ms = boottime_ms
         self.boot = boot_id() if boot is None else boot
 
     def now_ms(self) -> int:

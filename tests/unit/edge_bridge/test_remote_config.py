@@ -12,7 +12,13 @@ from domain.site_config import MAX_BYTES, SiteVersion, canonical, check_secrets,
 from edge_bridge.config import EdgeConfig, load
 from edge_bridge.config.remote import CentralConfig
 from edge_bridge.remote_config.merge import merge
-from edge_bridge.remote_config.rollout import MAX_ATTEMPTS, RolloutState, Trial, VersionId
+from edge_bridge.remote_config.rollout import (
+    MAX_ATTEMPTS,
+    Rejection,
+    RolloutState,
+    Trial,
+    VersionId,
+)
 from edge_bridge.remote_config.store import ConfigStore
 from tests.unit.edge_bridge.test_config import MINIMAL, changed
 
@@ -118,6 +124,29 @@ def test_a_stored_state_is_read_again(tmp_path: Path) -> None:
         store.save(each)
         assert store.load() == each
     assert not list((tmp_path / "central").glob("*.new"))
+
+
+def test_the_files_keep_their_format(tmp_path: Path) -> None:
+    """An older program wrote them, and a newer one may have to be replaced by it."""
+    text = canonical({"cameras": [CAMERA]})
+    first, second = (SiteVersion(number, digest_of(text), text) for number in (1, 2))
+    name = {"version": 3, "digest": "3d"}
+    files = {
+        "good.json": {"version": 2, "digest": first.digest, "text": text},
+        "before.json": {"version": 1, "digest": first.digest, "text": text},
+        "notes.json": {
+            "trying": name, "tries": 1, "refused": {"what": {**name, "version": 4}, "why": "x"},
+        },
+    }  # fmt: skip
+    for file, content in files.items():
+        (tmp_path / file).write_text(json.dumps(content))
+    state = ConfigStore(tmp_path).load()
+    assert (state.accepted, state.previous) == (second, first)
+    assert (state.on_trial, state.attempts) == (VersionId(3, "3d"), 1)
+    assert state.rejected == Rejection(VersionId(4, "3d"), "x")
+    ConfigStore(tmp_path / "again").save(state)
+    for file, content in files.items():
+        assert json.loads((tmp_path / "again" / file).read_text()) == content
 
 
 @pytest.mark.parametrize(
