@@ -96,7 +96,7 @@ async def test_each_problem_is_listed_with_its_remedy_in_80_columns(
     assert all(one.remedy for one in by.values()), found
     assert by["camera unknown"].detail == "the name camera.invalid is not known"
     assert by["camera unknown"].remedy.startswith("correct the address")
-    assert "restart it" in by["camera endless"].remedy
+    assert "restart the camera" in by["camera endless"].remedy
     assert by["camera jpeg"].remedy == "set it to H.264 or H.265"
     assert by["camera no-file"].remedy == "correct its password_file or password_env"
     assert "900.0" in by[f"disk {tmp_path}"].detail or "921600.0" in by[f"disk {tmp_path}"].detail
