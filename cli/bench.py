@@ -12,26 +12,26 @@ from typing import Any, Protocol, cast
 
 # Each module has `add_arguments(parser)` and `run(arguments) -> figures`.
 BENCHES = {
-    "latency": "from a closed fragment to playable, from a picture shown to its detection",
-    "fleet": "what a fleet of cameras costs, events only, at its real rate",
-    "stream": "events a second through one assembler, of Quix Streams and of a bare loop",
-    "recovery": "from the kill of an assembler to its first event, and to no lag",
-    "join": "how fast fragments become chunks, and how much memory a long one takes",
-    "detect": "pictures a second of local inference, against a bare loop; what decoding costs",
-    "capture": "what recording costs, against one ffmpeg for each camera",
-    "start": "an edge starts with a large backlog: how long until it records, in how much memory?",
-    "drain": "an outage is over: how long does live footage wait while the backlog drains?",
+    "latency": "time from a closed fragment to playable, and from a picture to its detection",
+    "fleet": "cost of a fleet of cameras, events only, at the real rate",
+    "stream": "events a second through one assembler, Quix Streams and a bare loop",
+    "recovery": "time from the kill of an assembler to its first event, and to no lag",
+    "join": "how fast fragments are joined, and how much memory a long chunk takes",
+    "detect": "pictures a second of local inference, compared with a bare loop; cost of decoding",
+    "capture": "cost of recording, compared with one ffmpeg for each camera",
+    "start": "an edge starts with a large backlog: when does it record, with how much memory?",
+    "drain": "after an outage: how long does live footage wait while the backlog drains?",
 }
 """What is measured, each by a module of bench/."""
 
 VERIFICATIONS = {
-    "delivery": "what is lost or handled twice when workers are killed, replaced, come and go",
-    "soak": "does a long-running edge keep its memory, threads and open files?",
-    "outage": "the line, S3 and SQS fail in turn: is any frame or detection lost, or doubled?",
-    "kill": "kill -9 of the edge at random moments: is anything lost but what was being written?",
-    "chaos": "everything goes wrong: is anything lost, doubled? how long do deployments pause?",
+    "delivery": "is any event lost or handled twice when workers are killed or replaced?",
+    "soak": "do memory, threads or open files of a long-running edge grow?",
+    "outage": "network, S3 and SQS fail in turn: is any frame or detection lost or duplicated?",
+    "kill": "kill -9 of the edge at random: is anything lost but the fragment in progress?",
+    "chaos": "all faults at once: is anything lost or duplicated? how long do deployments pause?",
 }
-"""What is proved by breaking things, each by a room of harness/."""
+"""What is proved by fault injection, each by a package of harness/."""
 
 MODULES = {name: f"bench.{name}" for name in BENCHES} | {
     name: f"harness.{name}.{name}" for name in VERIFICATIONS
@@ -39,7 +39,7 @@ MODULES = {name: f"bench.{name}" for name in BENCHES} | {
 
 
 class Bench(Protocol):
-    """What each of these modules has."""
+    """The interface of each of these modules."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the bench's own options."""
@@ -49,8 +49,8 @@ class Bench(Protocol):
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add a command for each bench; its module is imported with its extras when it is named."""
-    parser = commands.add_parser("bench", help="measure, or prove by breaking things")
+    """Add a command for each bench; they need the packages of the extra `dev`."""
+    parser = commands.add_parser("bench", help="measure, or prove by fault injection")
     verbs = parser.add_subparsers(metavar="NAME", required=True)
     for name, what in (BENCHES | VERIFICATIONS).items():
         bench = cast(Bench, importlib.import_module(MODULES[name]))
@@ -61,7 +61,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _runner(name: str, bench: Bench) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
-        # Ended like by Ctrl-C: what it started ends with it.
+        # As by Ctrl-C: the processes that it started end with it.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         figures = bench.run(arguments)
         head = {

@@ -1,4 +1,4 @@
-"""`vigil camera`: make cameras known, so that their events are believed, and list them."""
+"""`vigil camera`: register cameras, so that their events are accepted, and list them."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from domain.identity import check_camera
 from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
-from stores.catalog.camera_windows import CameraWindows, cameras_with_windows
+from stores.catalog.camera_windows import CameraWindowSettings, cameras_with_windows
 from streams.settings import get_settings
 
 
@@ -16,17 +16,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add `camera add`, `camera list` and `camera windows`."""
     parser = commands.add_parser("camera", help="register and list cameras")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    adding = verbs.add_parser("add", help="make a camera known, or rename a known one")
+    adding = verbs.add_parser("add", help="register a camera, or rename a registered one")
     adding.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="three slugs")
     adding.add_argument("--name", help="name shown to people (default: the id's last part)")
     adding.set_defaults(run=run_add)
-    listing = verbs.add_parser("list", help="list the known cameras")
+    listing = verbs.add_parser("list", help="list the registered cameras")
     listing.set_defaults(run=run_list)
     camera_windows.add(verbs)
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Add; prints what was done."""
+    """Register or rename; prints what was done."""
     camera = check_camera(args.camera)
     name = (args.name or camera.rsplit("/", 1)[1]).strip()[:200]
 
@@ -34,24 +34,24 @@ def run_add(args: argparse.Namespace) -> int:
         async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
             return await add_camera(catalog, camera, name, utc_ms())
 
-    print(f"{'Added' if asyncio.run(adding()) else 'Known already, now named'} {camera} ({name}).")
+    print(f"{'Added' if asyncio.run(adding()) else 'Renamed'} {camera} ({name}).")
     return 0
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: id, name, UTC ms of the newest footage's end, how it is cut."""
+    """List; one line each: id, name, end of the newest footage (UTC ms), windows."""
     settings = get_settings()
-    plain = WindowLengths.always(settings.window_ms)
+    default = WindowLengths.always(settings.window_ms)
 
     async def listing() -> int:
         async with Catalog(settings.database_url.get_secret_value(), size=1) as catalog:
-            cut = {each.camera: each for each in await cameras_with_windows(catalog)}
+            known = {each.camera: each for each in await cameras_with_windows(catalog)}
             for camera in await list_cameras(catalog, utc_ms()):
                 newest = camera.last_ms if camera.last_ms is not None else "no footage"
-                said = cut.get(camera.id) or CameraWindows(camera.id, plain)
+                windows = known.get(camera.id) or CameraWindowSettings(camera.id, default)
                 print(
                     f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
-                    f"{camera_windows.describe(said, settings)}"
+                    f"{camera_windows.describe(windows, settings)}"
                 )
         return 0
 

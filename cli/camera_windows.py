@@ -12,7 +12,7 @@ from domain.identity import check_camera
 from domain.times import format_ms, utc_ms
 from domain.window_lengths import HOUR_MS, LEAD_MS, WindowLengths
 from stores.catalog import Catalog, known_cameras
-from stores.catalog.camera_windows import CameraWindows, camera_windows, set_camera_windows
+from stores.catalog.camera_windows import CameraWindowSettings, camera_windows, set_camera_windows
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 
@@ -110,7 +110,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
     print(_line(current, settings))
 
 
-def _lengths(current: CameraWindows, window_ms: int | None, now_ms: int) -> WindowLengths:
+def _lengths(current: CameraWindowSettings, window_ms: int | None, now_ms: int) -> WindowLengths:
     lengths = current.with_future_boundary(now_ms).lengths
     return lengths if window_ms is None else lengths.changed(window_ms, now_ms + LEAD_MS)
 
@@ -121,11 +121,11 @@ def _changed(option: int | str | None, current: int | None) -> int | None:
     return option if isinstance(option, int) else None
 
 
-def _line(windows: CameraWindows, defaults: Settings) -> str:
+def _line(windows: CameraWindowSettings, defaults: Settings) -> str:
     return f"{windows.camera}: {describe(windows, defaults)}"
 
 
-def describe(windows: CameraWindows, defaults: Settings) -> str:
+def describe(windows: CameraWindowSettings, defaults: Settings) -> str:
     """Return a camera's settings: `windows of 60 s, of 30 s from …; grace 30 s, idle 60 s`."""
     now_ms = utc_ms()
     lengths = [f"windows of {_seconds(windows.lengths.at(now_ms))}"]

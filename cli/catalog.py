@@ -1,4 +1,4 @@
-"""`vigil catalog`: bring PostgreSQL's schema up to date, or show where it stands."""
+"""`vigil catalog`: bring PostgreSQL's schema up to date, or show its version."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     verbs = parser.add_subparsers(dest="verb", required=True)
     migrating = verbs.add_parser("migrate", help="bring the schema up to date")
     migrating.set_defaults(run=run_migrate)
-    showing = verbs.add_parser("status", help="show the schema's version; 1 unless up to date")
+    showing = verbs.add_parser("status", help="show the schema's version; exits 1 if it is old")
     showing.set_defaults(run=run_status)
 
 
@@ -25,7 +25,7 @@ def run_migrate(_args: argparse.Namespace) -> int:
 
 
 def run_status(_args: argparse.Namespace) -> int:
-    """Show; 1 where there is something to migrate."""
+    """Show; returns 1 if there is something to migrate."""
     status = asyncio.run(schema_status(get_settings().database_url.get_secret_value()))
     if status.up_to_date:
         print(f"The catalog's schema is at version {status.current}, as needed.")

@@ -9,7 +9,7 @@ from domain.errors import ConfigError
 from local import demo
 from local.ports import parse_ports
 
-MOST_CAMERAS = 64
+MAX_CAMERAS = 64
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,7 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser("demo", help="run everything on this machine")
     add_data(parser)
     parser.add_argument("--cameras", type=int, default=4, help="how many cameras (default 4)")
-    parser.add_argument("--fresh", action="store_true", help="wipe the data folder first")
+    parser.add_argument("--fresh", action="store_true", help="delete the data first")
     parser.add_argument(
         "--port",
         action="append",
@@ -29,18 +29,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--ready-file",
         type=Path,
         metavar="FILE",
-        help="write address, API key and camera ids there as JSON once the page answers",
+        help="when the page answers, write its address, API key and camera ids to FILE as JSON",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> None:
-    if not 1 <= given.cameras <= MOST_CAMERAS:
-        raise ConfigError(f"--cameras {given.cameras}: there can be 1 to {MOST_CAMERAS}.")
+    if not 1 <= given.cameras <= MAX_CAMERAS:
+        raise ConfigError(f"--cameras {given.cameras}: write a number from 1 to {MAX_CAMERAS}.")
     ports = parse_ports([port if "=" in port else f"web={port}" for port in given.port])
 
     def say(line: str) -> None:
-        with contextlib.suppress(OSError):  # a terminal that was closed must not hinder stopping
+        with contextlib.suppress(OSError):  # a closed terminal must not prevent the stop
             print(line, flush=True)
 
     demo.run(

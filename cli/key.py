@@ -1,4 +1,4 @@
-"""`vigil key`: make, list and revoke API keys."""
+"""`vigil key`: create, list and revoke API keys."""
 
 import argparse
 import asyncio
@@ -16,17 +16,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add `key create`, `key list` and `key revoke`."""
     parser = commands.add_parser("key", help="create and revoke API keys")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    making = verbs.add_parser("create", help="make a key and print it, this once")
-    making.add_argument("--name", required=True, help="whose key it is")
+    making = verbs.add_parser("create", help="create a key and print it; it is not shown again")
+    making.add_argument("--name", required=True, help="name of its owner")
     making.add_argument(
         "--edge-of",
         metavar="TENANT/SITE",
-        help="for this site's edge: reads its configuration alone",
+        help="for this site's edge: the key may only read its configuration",
     )
     making.set_defaults(run=run_create)
     listing = verbs.add_parser("list", help="list the keys, without the keys themselves")
     listing.set_defaults(run=run_list)
-    revoking = verbs.add_parser("revoke", help="refuse a key from now on")
+    revoking = verbs.add_parser("revoke", help="reject a key from now on")
     revoking.add_argument("number", type=int, help="the key's number, as `vigil key list` shows it")
     revoking.set_defaults(run=run_revoke)
 
@@ -36,10 +36,10 @@ def _catalog() -> Catalog:
 
 
 def run_create(args: argparse.Namespace) -> int:
-    """Create; prints the key alone, for scripts."""
+    """Create; prints only the key, for scripts."""
     name = args.name.strip()
     if not 1 <= len(name) <= 100:
-        raise ConfigError("A key's name has 1 to 100 characters.")
+        raise ConfigError("A key's name must have 1 to 100 characters.")
     edge_of = None if args.edge_of is None else check_site(args.edge_of)
 
     async def creating() -> str:
@@ -51,7 +51,7 @@ def run_create(args: argparse.Namespace) -> int:
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: number, how it begins, name, since when, whether revoked, whose edge."""
+    """List; one line each: number, first characters, name, creation, state, the edge's site."""
 
     async def listing() -> None:
         async with _catalog() as catalog:
@@ -66,7 +66,7 @@ def run_list(_args: argparse.Namespace) -> int:
 
 
 def run_revoke(args: argparse.Namespace) -> int:
-    """Revoke; sessions made with the key end within seconds."""
+    """Revoke; sessions with the key end within seconds."""
 
     async def revoking() -> str | None:
         async with _catalog() as catalog:

@@ -21,19 +21,19 @@ GROUPS = {
     "camera": "register and list cameras",
     "site": "keep a site's configuration in the catalog",
     "key": "create and revoke API keys",
-    "fsck": "check S3 and the catalog against each other, and mend them",
-    "reconcile": "announce what stands in S3 and nobody announced",
-    "replay": "rebuild the catalog, or make chunks or detections again, from the past",
-    "retention": "say how long footage is kept, and delete what is older",
+    "fsck": "compare S3 with the catalog, and repair them",
+    "reconcile": "announce fragments in S3 that were never announced",
+    "replay": "rebuild the catalog, or make chunks or detections of the past again",
+    "retention": "set how long footage is kept, and delete older footage",
     "hold": "suspend the deletion of footage",
-    "model": "choose whose detections are shown",
-    "dlq": "look at dead letters, send them again or drop them",
-    "bench": "measure",
+    "model": "choose the model whose detections are shown",
+    "dlq": "list dead letters, send them again or drop them",
+    "bench": "measure, or prove by fault injection",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; exits 1 with one sentence on an expected fault, 130 on Ctrl-C."""
+    """Run the command; exits 1 with one sentence on an expected error, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given)
@@ -62,7 +62,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _overview() -> argparse.ArgumentParser:
-    """Return a parser that knows the groups by name alone, for `--help` and misspelt names."""
+    """Return a parser that has only the groups' names, for `--help` and wrong names."""
     parser = argparse.ArgumentParser(
         prog="vigil", description="Video analytics for enterprises with many sites."
     )
@@ -72,21 +72,21 @@ def _overview() -> argparse.ArgumentParser:
     return parser
 
 
-def _module(group: str) -> "_Group":
-    """Import a group's module, and no other: the edge does not have the cloud's packages."""
+def _module(group: str) -> "_CommandGroup":
+    """Import only this group's module: the edge does not have the cloud's packages."""
     try:
-        return cast(_Group, importlib.import_module(f"cli.{group}"))
+        return cast(_CommandGroup, importlib.import_module(f"cli.{group}"))
     except ModuleNotFoundError as error:
         if error.name == f"cli.{group}":
             raise VigilError(f"`vigil {group}` is not part of this installation.") from error
         raise VigilError(
-            f"`vigil {group}` needs the package {error.name}, which is not installed here; install "
-            "vigil with the extra that this machine's work needs (edge, cloud or dev)."
+            f"`vigil {group}` needs the package {error.name}, which is not installed. Install "
+            "vigil with the extra that this machine needs: edge, cloud or dev."
         ) from error
 
 
-class _Group(Protocol):
-    """What is used of a group's module."""
+class _CommandGroup(Protocol):
+    """The interface of a group's module."""
 
     def add(self, commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         """Add the group's parser; each leaf sets `run`, a function of the parsed arguments."""

@@ -1,4 +1,4 @@
-"""`vigil services start|stop|status`: Kafka, SQS, PostgreSQL and S3 on this machine."""
+"""`vigil services`: start, stop and list Kafka, SQS, PostgreSQL and S3 on this machine."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
     start = verbs.add_parser("start", help="start the services in the background")
     add_data(start)
-    start.add_argument("--fresh", action="store_true", help="wipe the data folder first")
+    start.add_argument("--fresh", action="store_true", help="delete the data first")
     start.add_argument(
         "--port",
         action="append",
@@ -30,7 +30,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_data(stop)
     stop.set_defaults(run=_stop)
 
-    status = verbs.add_parser("status", help="list the services; exits 1 if one does not run")
+    status = verbs.add_parser("status", help="list the services; exits 1 if one is down")
     add_data(status)
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_status)
@@ -49,7 +49,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def _start(given: argparse.Namespace) -> None:
     background.start(given.data, fresh=given.fresh, ports=given.port, report=print)
-    print(f"The settings for programs stand in {given.data / 'vigil.env'}.")
+    print(f"The settings for programs are in {given.data / 'vigil.env'}.")
 
 
 def _stop(given: argparse.Namespace) -> None:

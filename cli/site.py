@@ -1,4 +1,4 @@
-"""`vigil site config`: what a site's edge records and how, kept in the catalog."""
+"""`vigil site config`: store a site's edge configuration in the catalog."""
 
 import argparse
 import asyncio
@@ -27,31 +27,33 @@ from streams.settings import get_settings
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `site config set`, `show`, `history` and `rollback`."""
-    site = commands.add_parser("site", help="keep a site's configuration in the catalog")
+    site = commands.add_parser("site", help="store a site's configuration in the catalog")
     config = site.add_subparsers(metavar="THING", required=True).add_parser(
         "config", help="cameras, rules and model of a site"
     )
     verbs = config.add_subparsers(metavar="COMMAND", required=True)
-    setting = verbs.add_parser("set", help="make the next version; the edge fetches it by itself")
+    setting = verbs.add_parser("set", help="store the next version, which the edge then fetches")
     setting.add_argument(
         "--file", type=Path, required=True,
-        help="YAML like the edge's own; what belongs to the device alone is left out",
+        help="YAML like the edge's own; keys of the device itself are left out",
     )  # fmt: skip
-    setting.add_argument("--again", action="store_true", help="also where nothing has changed")
-    showing = verbs.add_parser("show", help="print a version, and what the edge says of it")
+    setting.add_argument("--again", action="store_true", help="also if nothing has changed")
+    showing = verbs.add_parser("show", help="print a version, and what the edge reports about it")
     showing.add_argument("--version", type=int, help="which one (default: the newest)")
     listing = verbs.add_parser("history", help="list the versions, newest first")
-    listing.add_argument("--limit", type=int, default=20, help="at most so many (20)")
-    going_back = verbs.add_parser("rollback", help="make a new version that equals an old one")
-    going_back.add_argument("--to", type=int, metavar="VERSION", help="default: the one before")
+    listing.add_argument("--limit", type=int, default=20, help="at most this many (default: 20)")
+    rollback = verbs.add_parser("rollback", help="store an old version again as the newest")
+    rollback.add_argument("--to", type=int, metavar="VERSION", help="default: the previous one")
     for each, run in (
-        (setting, run_set), (showing, run_show), (listing, run_history), (going_back, run_rollback),
+        (setting, run_set), (showing, run_show), (listing, run_history), (rollback, run_rollback),
     ):  # fmt: skip
         each.add_argument("site", metavar="TENANT/SITE", type=str)
         each.set_defaults(run=run)
-    for each in (setting, going_back):
+    for each in (setting, rollback):
         each.add_argument("--note", default="", help="why, for the history")
-        each.add_argument("--who", default=current_user(), help="who does it (default: you)")
+        each.add_argument(
+            "--who", default=current_user(), help="author of the change (default: you)"
+        )
 
 
 def _catalog() -> Catalog:
@@ -59,21 +61,21 @@ def _catalog() -> Catalog:
 
 
 def _by(args: argparse.Namespace) -> tuple[str, str]:
-    """Return who does it, and why."""
+    """Return who makes the change, and why."""
     who, note = args.who.strip(), args.note.strip()
     if not 1 <= len(who) <= 100 or len(note) > 500:
-        raise ConfigError("--who has 1 to 100 characters, --note at most 500.")
+        raise ConfigError("--who must have 1 to 100 characters, --note at most 500.")
     return who, note
 
 
 def document_of(path: Path, site: str) -> tuple[str, EdgeConfig, list[str]]:
-    """Return a file's canonical text, what it comes to, and the keys that are left out of it.
+    """Return a file's canonical text, the edge's configuration by it, and the keys left out.
 
-    Raises ConfigError as the edge itself would.
+    Raises the edge's own ConfigError if it is invalid.
     """
     data = read(path)
     if data.get("site", site) != site:
-        raise ConfigError(f"{path} is of the site {data['site']}, not of {site}.")
+        raise ConfigError(f"{path} is for the site {data['site']}, not for {site}.")
     left_out = sorted(set(data) & (set(EdgeConfig.model_fields) - set(SITE_KEYS)))
     document = {name: value for name, value in data.items() if name not in left_out}
     own = EdgeConfig.model_construct(
@@ -86,7 +88,7 @@ def document_of(path: Path, site: str) -> tuple[str, EdgeConfig, list[str]]:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    """Set; cameras that the catalog does not know become known."""
+    """Store a version; register the cameras that are not in the catalog yet."""
     site = check_site(args.site)
     who, note = _by(args)
     text, config, left_out = document_of(args.file, site)
@@ -104,9 +106,9 @@ def run_set(args: argparse.Namespace) -> int:
 
     made, changed, new = asyncio.run(setting())
     if left_out:
-        print(f"Left out, for they stay in the device's own file: {', '.join(left_out)}.")
+        print(f"Left out, since they belong in the device's own file: {', '.join(left_out)}.")
     if new:
-        print(f"Made known to the catalog: {', '.join(new)}.")
+        print(f"Registered in the catalog: {', '.join(new)}.")
     if changed:
         print(f"{site} has version {made.version} now (cameras: {len(config.cameras)}).")
     else:
@@ -115,7 +117,7 @@ def run_set(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Show; the document as YAML, then a line of comment for each edge."""
+    """Show the document as YAML, then a comment line for each edge."""
     site = check_site(args.site)
 
     async def showing() -> tuple[SiteVersion | None, list[EdgeConfigReport]]:
@@ -124,30 +126,30 @@ def run_show(args: argparse.Namespace) -> int:
                 catalog, site
             )
 
-    found, told = asyncio.run(showing())
+    found, reports = asyncio.run(showing())
     if found is None:
         which = f"version {args.version}" if args.version else "configuration in the catalog"
         raise ConfigError(f"{site} has no {which}; `vigil site config history` lists what it has.")
     print(f"# {site}, version {found.version}, {found.digest[:12]}")
     print(yaml.safe_dump(found.document(), sort_keys=False, allow_unicode=True), end="")
-    for edge in told:
+    for edge in reports:
         print(f"# {edge.edge}, {format_ms(edge.heard_ms)}: {in_words(edge)}")
     return 0
 
 
-def in_words(told: EdgeConfigReport) -> str:
-    """Return what an edge said of its configuration, in words."""
-    if told.state is None:
-        return "asks for no configuration, or runs an older program"
-    version = "its own file" if told.version is None else f"version {told.version}"
-    return f"{version}, {told.state}{'. ' if told.detail else ''}{told.detail or ''}"
+def in_words(report: EdgeConfigReport) -> str:
+    """Return what an edge reported about its configuration, as text."""
+    if report.state is None:
+        return "does not use a stored configuration, or runs an older program"
+    version = "its own file" if report.version is None else f"version {report.version}"
+    return f"{version}, {report.state}{'. ' if report.detail else ''}{report.detail or ''}"
 
 
 def run_history(args: argparse.Namespace) -> int:
-    """List; one line each: version, digest, when, by whom, note."""
+    """List; one line each: version, digest, time, author, note."""
     site = check_site(args.site)
     if not 1 <= args.limit <= 10_000:
-        raise ConfigError("--limit is 1 to 10000.")
+        raise ConfigError("--limit must be 1 to 10000.")
 
     async def listing() -> None:
         async with _catalog() as catalog:
@@ -166,10 +168,10 @@ def run_rollback(args: argparse.Namespace) -> int:
     site = check_site(args.site)
     who, note = _by(args)
 
-    async def going_back() -> SiteVersion:
+    async def rollback() -> SiteVersion:
         async with _catalog() as catalog:
             return await roll_back(catalog, site, args.to, now_ms=utc_ms(), by=who, note=note)
 
-    made = asyncio.run(going_back())
+    made = asyncio.run(rollback())
     print(f"{site} has version {made.version} now.")
     return 0

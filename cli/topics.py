@@ -1,4 +1,4 @@
-"""`vigil topics`: make and show the topics, before any worker starts."""
+"""`vigil topics`: create and check the topics, before any worker starts."""
 
 import argparse
 import asyncio
@@ -14,14 +14,14 @@ WORKERS = ("agents.assemble", "agents.heal", "agents.join", "agents.index")
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `topics ensure` and `topics list`."""
-    parser = commands.add_parser("topics", help="make and show the Kafka topics")
+    parser = commands.add_parser("topics", help="create and check the Kafka topics")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    making = verbs.add_parser("ensure", help="create what is missing, correct what drifted")
+    making = verbs.add_parser("ensure", help="create missing topics, correct changed ones")
     making.add_argument(
         "--wait-s", type=float, default=60.0, help="how long to wait for a broker (default 60)"
     )
     making.set_defaults(run=run_ensure)
-    showing = verbs.add_parser("list", help="show each topic as it should be and as it stands")
+    showing = verbs.add_parser("list", help="show each topic, and what is wrong with it")
     showing.set_defaults(run=run_list)
 
 
@@ -45,7 +45,7 @@ def run_ensure(args: argparse.Namespace) -> int:
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """Show; 1 where a topic is missing or differs."""
+    """Show; returns 1 if a topic is missing or differs."""
     return asyncio.run(_list())
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import (
-    CameraWindows,
+    CameraWindowSettings,
     cameras_with_windows,
     mark_published,
     set_camera_windows,
@@ -19,8 +19,8 @@ from streams.sender import EventSender
 
 
 async def publish(
-    catalog: Catalog, sender: EventSender, decided: CameraWindows, now_ms: int
-) -> CameraWindows:
+    catalog: Catalog, sender: EventSender, decided: CameraWindowSettings, now_ms: int
+) -> CameraWindowSettings:
     """Publish one camera's settings; return them. The last boundary may have moved to later."""
     in_time = decided.with_future_boundary(now_ms)
     if in_time != decided:
@@ -32,7 +32,7 @@ async def publish(
 
 async def publish_all(
     catalog: Catalog, sender: EventSender, now_ms: int, only: Sequence[str] = ()
-) -> list[CameraWindows]:
+) -> list[CameraWindowSettings]:
     """Publish the settings of all cameras that have their own, or of `only` these."""
     return [
         await publish(catalog, sender, decided, now_ms)

@@ -10,7 +10,7 @@ from stores.catalog.pool import Catalog, Row
 
 
 @dataclass(frozen=True, slots=True)
-class CameraWindows:
+class CameraWindowSettings:
     """What a camera was set to; grace and idle None: as the settings say. Times: UTC ms."""
 
     camera: str
@@ -36,7 +36,7 @@ class CameraWindows:
             changed_ms=self.changed_ms,
         )
 
-    def with_future_boundary(self, now_ms: int) -> "CameraWindows":
+    def with_future_boundary(self, now_ms: int) -> "CameraWindowSettings":
         """Return it with its last border moved ahead, where nobody was told of it in time."""
         steps = self.lengths.steps
         if self.published or len(steps) == 1 or steps[-1][0] >= now_ms + LEAD_MS // 2:
@@ -53,20 +53,22 @@ class CameraWindows:
         return max(0, longest_ms - window_ms) + (self.grace_ms or 0) + (self.idle_ms or 0)
 
 
-async def camera_windows(catalog: Catalog, camera: str, window_ms: int) -> CameraWindows:
+async def camera_windows(catalog: Catalog, camera: str, window_ms: int) -> CameraWindowSettings:
     """Return what counts for a camera; always `window_ms` where nothing was decided."""
     row = await catalog.row("camera_windows", check_camera(camera))
     if row is None:
-        return CameraWindows(camera, WindowLengths.always(window_ms))
+        return CameraWindowSettings(camera, WindowLengths.always(window_ms))
     return _set(row)
 
 
-async def cameras_with_windows(catalog: Catalog) -> list[CameraWindows]:
+async def cameras_with_windows(catalog: Catalog) -> list[CameraWindowSettings]:
     """Return the cameras of which something was decided, by id."""
     return [_set(row) for row in await catalog.rows("camera_windows", None)]
 
 
-async def set_camera_windows(catalog: Catalog, now: CameraWindows, before: CameraWindows) -> None:
+async def set_camera_windows(
+    catalog: Catalog, now: CameraWindowSettings, before: CameraWindowSettings
+) -> None:
     """Keep a decision in the place of `before`, not yet told.
 
     ConfigError where the camera is not registered, or somebody else decided meanwhile.
@@ -80,13 +82,13 @@ async def set_camera_windows(catalog: Catalog, now: CameraWindows, before: Camer
         )
 
 
-async def mark_published(catalog: Catalog, told: CameraWindows) -> None:
+async def mark_published(catalog: Catalog, told: CameraWindowSettings) -> None:
     """Note that the stream was told of a decision."""
     await catalog.rows("camera_windows_told", told.camera, told.changed_ms)
 
 
-def _set(row: Row) -> CameraWindows:
-    return CameraWindows(
+def _set(row: Row) -> CameraWindowSettings:
+    return CameraWindowSettings(
         row["id"],
         WindowLengths(tuple((from_ms, window_ms) for from_ms, window_ms in row["windows"])),
         row["grace_ms"],

@@ -16,7 +16,7 @@ from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from local.program import vigil
 from stores.catalog.camera_windows import (
-    CameraWindows,
+    CameraWindowSettings,
     camera_windows,
     mark_published,
     set_camera_windows,
@@ -74,7 +74,7 @@ async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
     camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/cut")
     lengths = WindowLengths.always(10_000).changed(5_000, BORDER_MS)
     assert lengths.steps[-1][0] == BORDER_MS
-    now = CameraWindows(camera, lengths, changed_ms=utc_ms())
+    now = CameraWindowSettings(camera, lengths, changed_ms=utc_ms())
     async with cloud.catalog() as catalog:  # as if it had been decided, and told, back then
         await set_camera_windows(catalog, now, await camera_windows(catalog, camera, 10_000))
         await mark_published(catalog, now)
@@ -129,8 +129,8 @@ async def test_an_operator_changes_and_sees_it(cloud: Cloud) -> None:
     [
         (("--window", "7m"), "must divide an hour"),
         (("--idle", "2d"), "1s to 24h"),
-        (("--window", "soon"), "no length of time"),
-        (("--all", "--window", "1m"), "stands alone"),
+        (("--window", "soon"), "is not a duration"),
+        (("--all", "--window", "1m"), "cannot be combined"),
     ],
 )
 async def test_what_cannot_be_is_refused_in_a_sentence(

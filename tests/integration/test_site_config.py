@@ -123,7 +123,7 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
     assert "version 1 now (cameras: 1)" in output
     write(cameras=[*CAMERAS, {"id": "yard", "url": "rtsp://192.0.2.2/x"}])
     output = await run("set", SITE, "--file", str(file))
-    assert "Made known to the catalog: yard." in output
+    assert "Registered in the catalog: yard." in output
     assert f"{SITE}/yard" in await known_cameras(web.catalog)
     assert "Nothing has changed" in await run("set", SITE, "--file", str(file))
     assert "version 3 now" in await run("rollback", SITE)
@@ -132,7 +132,7 @@ async def test_the_command(web: Web, tmp_path: Path, capsys) -> None:
     assert "first" in await run("history", SITE)
     assert "has no configuration" in await run("show", "acme/none")
     for changes, sentence in (
-        ({"site": "acme/other"}, "is of the site acme/other"),
+        ({"site": "acme/other"}, "is for the site acme/other"),
         ({"camera": []}, "`camera` is not kept in the catalog"),
         ({"cameras": []}, "`cameras` is missing"),
         ({"inference": {"modle": "hog"}}, "did you mean `model`?"),
@@ -180,4 +180,4 @@ async def test_reports_of_edges_are_shown(web: Web, tmp_path: Path, capsys) -> N
     assert left.value.code == 0
     assert f"version 1, refused. {why}" in output
     assert "edge-2" in output
-    assert "asks for no configuration" in output
+    assert "does not use a stored configuration" in output

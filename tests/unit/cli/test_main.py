@@ -69,7 +69,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError("No module named 'faust'", name="faust")
 
     monkeypatch.setattr(command.importlib, "import_module", missing)
-    assert "needs the package faust, which is not installed here" in exit_of(["topics"])
+    assert "needs the package faust, which is not installed" in exit_of(["topics"])
 
 
 @pytest.mark.parametrize("name", command.GROUPS)

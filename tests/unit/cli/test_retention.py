@@ -15,7 +15,7 @@ FAR = "2026-11-22T17:00:00Z"
         (["retention", "clear", "a/b/c/d"], "names no footage"),
         (["retention", "show", "a//b"], "names no footage"),
         (["retention", "enforce", "--camera", "acme/hq"], "is not a camera id"),
-        (["retention", "enforce", "--every", "59s"], "a minute"),
+        (["retention", "enforce", "--every", "59s"], "at least 1m"),
         (["hold", "add", "acme/hq/", "--from", FAR, "--why", "7"], "names no footage"),
         (["hold", "add", "acme", "--from", "2026-11-22T17:00:00", "--why", "7"], "no zone"),
         (["hold", "add", "acme", "--from", FAR, "--to", FAR, "--why", "7"], "before --to"),
