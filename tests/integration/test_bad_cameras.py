@@ -18,7 +18,7 @@ from local.cameras import CameraServer
 from media import keyframes
 from tests.footage import write_clip
 from tests.hostile_rtsp import BEHAVIOURS, Hostile
-from tests.kept import Keeps, Memory, follow, recording
+from tests.recording_sink import MemoryGrowth, MemorySink, follow, recording
 from tests.waiting import wait_for
 
 FPS = 25
@@ -59,7 +59,7 @@ async def test_an_endless_camera_is_closed_in_time(
     monkeypatch.setattr(error_text, "OPEN_TIMEOUT_S", 1)
     clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", FPS)
     names = ("garbage", "hang", "drip", "headers", "line", "length", "sdp", "tracks", "redirect")
-    memory = Memory()
+    memory = MemoryGrowth()
     with contextlib.ExitStack() as stack:
         hostile = {name: stack.enter_context(Hostile(name, clip)) for name in names}
 
@@ -78,7 +78,7 @@ async def test_an_endless_camera_is_closed_in_time(
         redirected = hostile["redirect"].connections
         assert "another address" in await asyncio.to_thread(problem_of, hostile["redirect"])
         assert hostile["redirect"].connections == redirected + 1
-    memory.look()
+    memory.measure()
     assert memory.growth < MOST_GROWTH
 
 
@@ -96,8 +96,8 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
     flapping = await asyncio.to_thread(
         CameraServer.start, tmp_path / "b", [{"name": "flaps", "file": str(clip)}]
     )
-    keeps = Keeps()
-    recorded = RecorderManager(keeps, EdgeClock())
+    sink = MemorySink()
+    recorded = RecorderManager(sink, EdgeClock())
     hostile = {name: Hostile(name, clip) for name in BEHAVIOURS}
     urls = {
         "good": steady.urls["good"], "flaps": flapping.urls["flaps"],
@@ -112,11 +112,11 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
     cameras.append({"id": "better", "url": steady.urls["better"], "transport": "udp"})
     process = psutil.Process()
     udp_before = len(process.net_connections("udp"))
-    memory = Memory()
+    memory = MemoryGrowth()
     details: dict[str, set[str]] = {name: set() for name in urls}
 
     def look() -> None:
-        memory.look()
+        memory.measure()
         for status in recorded.statuses:
             details.setdefault(status.camera.split("/")[-1], set()).add(status.detail)
 
@@ -131,13 +131,13 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
             await recorded.apply(recording(tmp_path, cameras), None)
             for flap in range(3):
                 await wait_for(
-                    lambda flap=flap: look() or len(keeps.runs("flaps")) > flap,
+                    lambda flap=flap: look() or len(sink.runs("flaps")) > flap,
                     within_s=60,
                     what=f"run {flap} of the camera that flaps",
                 )
                 await asyncio.to_thread(flapping.kill)
                 await wait_for(
-                    lambda flap=flap: look() or keeps.runs("flaps")[flap] in keeps.ends,
+                    lambda flap=flap: look() or sink.runs("flaps")[flap] in sink.ends,
                     within_s=30,
                     what="its run ends",
                 )
@@ -158,15 +158,15 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
     print(f"{memory.growth >> 20} MiB more at most")
     assert memory.growth < MOST_GROWTH
     for name in ("good", "better"):
-        (run,) = keeps.runs(name)
-        numbers = await asyncio.to_thread(keeps.numbers, run, tmp_path)
+        (run,) = sink.runs(name)
+        numbers = await asyncio.to_thread(sink.numbers, run, tmp_path)
         assert follow(numbers) and len(numbers) > 5 * FPS, name
-    assert len(keeps.runs("flaps")) == 3
-    for run in keeps.runs("flaps"):
-        assert follow(await asyncio.to_thread(keeps.numbers, run, tmp_path))
+    assert len(sink.runs("flaps")) == 3
+    for run in sink.runs("flaps"):
+        assert follow(await asyncio.to_thread(sink.numbers, run, tmp_path))
     for name in BEHAVIOURS:
         assert not any("unexpected" in text for text in details[name]), details[name]
-        for run in keeps.runs(name):
+        for run in sink.runs(name):
             assert name in ("still", "jumps", "long"), "nothing else of it can be recorded"
-            for event, data in keeps.fragments[run]:
+            for event, data in sink.fragments[run]:
                 assert keyframes.index(data, event.start_pts).frames == event.frames > 0

@@ -12,8 +12,8 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.recorders import RecorderManager
 from media import keyframes
 from tests.footage import numbers_in, write_clip
-from tests.kept import Keeps, Memory, recording
 from tests.odd_rtsp import H265, camera
+from tests.recording_sink import MemoryGrowth, MemorySink, recording
 from tests.rtsp_camera import H264, Packet, RtspCamera, access_units
 from tests.waiting import wait_for
 
@@ -53,13 +53,13 @@ async def test_4k_at_60_is_recorded_frame_by_frame(tmp_path: Path) -> None:
         "h264": camera(H264, lambda: full(h264, 12)),
         "hevc": camera(H265, lambda: full(h265, 38)),
     }
-    keeps, memory = Keeps(), Memory()
-    recorded = RecorderManager(keeps, EdgeClock())
+    sink, memory = MemorySink(), MemoryGrowth()
+    recorded = RecorderManager(sink, EdgeClock())
 
     def enough() -> bool:
-        memory.look()
-        runs = [keeps.runs(name) for name in large]
-        return all(run and len(keeps.fragments[run[0]]) >= FRAGMENTS for run in runs)
+        memory.measure()
+        runs = [sink.runs(name) for name in large]
+        return all(run and len(sink.fragments[run[0]]) >= FRAGMENTS for run in runs)
 
     with contextlib.ExitStack() as stack:
         cameras = [{"id": name, "url": stack.enter_context(one).url} for name, one in large.items()]
@@ -71,8 +71,8 @@ async def test_4k_at_60_is_recorded_frame_by_frame(tmp_path: Path) -> None:
     print(f"{memory.growth >> 20} MiB more at most")
     assert memory.growth < MOST_GROWTH
     for name in large:
-        (run,) = keeps.runs(name)
-        kept = keeps.fragments[run]
+        (run,) = sink.runs(name)
+        kept = sink.fragments[run]
         for event, data in kept[:-1]:
             assert (event.width, event.height, event.video_codec) == (3_840, 2_160, name)
             assert event.frames == 2 * FPS and abs(event.duration_ms - 2_000) <= 2
@@ -80,6 +80,6 @@ async def test_4k_at_60_is_recorded_frame_by_frame(tmp_path: Path) -> None:
             assert event.keyframes[0].size > 8 * _PIECE
             assert keyframes.index(data, event.start_pts).frames == event.frames
             assert 4 << 20 < event.size_bytes == len(data) < 6 << 20
-        path = keeps.joined(run, tmp_path)
+        path = sink.joined(run, tmp_path)
         numbers = await asyncio.to_thread(lambda path=path: list(islice(numbers_in(path), 2 * GOP)))
         assert numbers == [*range(GOP)] * 2

@@ -11,7 +11,6 @@ import pytest
 from edge_bridge.clock import EdgeClock
 from edge_bridge.recorders import RecorderManager
 from tests.footage import write_clip
-from tests.kept import Keeps, Memory, recording
 from tests.odd_rtsp import (
     H265,
     HOUR,
@@ -22,6 +21,7 @@ from tests.odd_rtsp import (
     jumping,
     other_vps,
 )
+from tests.recording_sink import MemoryGrowth, MemorySink, recording
 from tests.rtsp_camera import H264, RtspCamera, pictures
 from tests.waiting import wait_for
 
@@ -99,17 +99,17 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
         ),
         "aac-none": (camera(H264, lambda: pictures(plain), aac(SECONDS, "")), Expected()),
     }
-    keeps = Keeps()
-    recorded = RecorderManager(keeps, EdgeClock())
-    memory = Memory()
+    sink = MemorySink()
+    recorded = RecorderManager(sink, EdgeClock())
+    memory = MemoryGrowth()
     cameras = [{"id": name, "url": one.url} for name, (one, _) in odd.items()]
 
     def recorded_whole(name: str) -> bool:
-        memory.look()
-        wanted, runs = odd[name][1].runs, keeps.runs(name)
+        memory.measure()
+        wanted, runs = odd[name][1].runs, sink.runs(name)
         if len(runs) < len(wanted):
             return False
-        last = keeps.fragments[runs[len(wanted) - 1]]
+        last = sink.fragments[runs[len(wanted) - 1]]
         return sum(event.frames for event, _ in last) >= len(wanted[-1]) - MOST_MISSING
 
     with contextlib.ExitStack() as stack:
@@ -128,17 +128,17 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
     print(f"{memory.growth >> 20} MiB more at most")
     assert memory.growth < MOST_GROWTH
     for name, (_, expected) in odd.items():
-        runs = keeps.runs(name)[: len(expected.runs)]
+        runs = sink.runs(name)[: len(expected.runs)]
         for run, wanted in zip(runs, expected.runs, strict=True):
-            numbers = await asyncio.to_thread(keeps.numbers, run, tmp_path)
+            numbers = await asyncio.to_thread(sink.numbers, run, tmp_path)
             assert numbers == list(wanted)[: len(numbers)], name
             if run != runs[-1]:
                 assert len(numbers) == len(wanted), f"{name} lost pictures where a run ends"
-                assert expected.why in keeps.ends[run]
-            audio = keeps.fragments[run][0][0].audio_codec
+                assert expected.why in sink.ends[run]
+            audio = sink.fragments[run][0][0].audio_codec
             assert audio == expected.audio, name
             if name in AUDIO_S:
-                assert heard_s(keeps.joined(run, tmp_path)) > AUDIO_S[name], name
+                assert heard_s(sink.joined(run, tmp_path)) > AUDIO_S[name], name
 
 
 def heard_s(path: Path) -> float:

@@ -1,4 +1,4 @@
-"""Recording cameras in this process, and what was kept of them."""
+"""A recording sink in memory, and what the tests of cameras need besides."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,8 +14,8 @@ from tests.footage import numbers_in
 SITE = "acme/berlin"
 
 
-class Keeps:
-    """What became of runs."""
+class MemorySink:
+    """Keeps the fragments and ends of runs in memory."""
 
     def __init__(self) -> None:
         self.fragments: dict[str, list[tuple[FragmentArrived, bytes]]] = {}
@@ -31,11 +31,11 @@ class Keeps:
 
     def runs(self, name: str) -> list[str]:
         """The runs of a camera, oldest first."""
-        of = f"{SITE}/{name}"
-        return sorted(run for run, kept in self.fragments.items() if kept[0][0].camera == of)
+        camera_id = f"{SITE}/{name}"
+        return sorted(run for run, kept in self.fragments.items() if kept[0][0].camera == camera_id)
 
     def frames(self, name: str) -> int:
-        """How many pictures of a camera are kept so far."""
+        """How many frames of a camera are recorded so far."""
         return sum(event.frames for run in self.runs(name) for event, _ in self.fragments[run])
 
     def joined(self, run: str, folder: Path) -> Path:
@@ -49,14 +49,14 @@ class Keeps:
         return path
 
     def numbers(self, run: str, folder: Path) -> list[int | None]:
-        """The numbers of a run's pictures."""
+        """The numbers of a run's frames."""
         numbers = list(numbers_in(self.joined(run, folder)))
         assert len(numbers) == sum(event.frames for event, _ in self.fragments[run])
         return numbers
 
 
 def follow(numbers: list[int | None]) -> bool:
-    """Whether each picture is the one after the one before."""
+    """Whether each frame follows the previous one."""
     first = numbers[0]
     return first is not None and numbers == list(range(first, first + len(numbers)))
 
@@ -77,14 +77,14 @@ def recording(folder: Path, cameras: Sequence[Mapping[str, object]]) -> EdgeConf
     return load(path)
 
 
-class Memory:
-    """How much memory this process takes more than at first, at most."""
+class MemoryGrowth:
+    """The largest growth of this process's memory."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._before = self._most = self._process.memory_info().rss
 
-    def look(self) -> None:
+    def measure(self) -> None:
         """Measure."""
         self._most = max(self._most, self._process.memory_info().rss)
 
