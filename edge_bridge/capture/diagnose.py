@@ -42,7 +42,7 @@ def _problem(response: Message) -> str | None:
 
 
 def _unsupported_algorithm(response: Message) -> str | None:
-    """Return what to do if FFmpeg does not know the hash algorithm that the camera wants.
+    """Return what to do if FFmpeg does not know the hash algorithm that the camera requires.
 
     FFmpeg takes the last Digest challenge.
     """

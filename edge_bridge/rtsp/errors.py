@@ -87,8 +87,8 @@ def timeout(within_s: float) -> str:
 
 
 def unsupported_algorithm(algorithm: str, remedy: str) -> str:
-    """Say that the camera wants a hash algorithm that is not supported."""
-    return f"the camera wants its password as Digest with {printable(algorithm)[:20]}, {remedy}"
+    """Say that the camera requires a hash algorithm that is not supported."""
+    return f"the camera requires its password as Digest with {printable(algorithm)[:20]}, {remedy}"
 
 
 def printable(text: str) -> str:
