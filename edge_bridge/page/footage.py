@@ -14,6 +14,7 @@ from domain.errors import MediaError
 from domain.unset_clock import FIRST_TRUE_RUN
 from edge_bridge.config.inference import Mask
 from edge_bridge.spool.files import FragmentFiles
+from edge_bridge.spool.journal_file import JOURNAL_ERRORS
 from media.remux import mp4
 from media.thumbnail import jpeg
 from vision.privacy import black_out
@@ -131,6 +132,6 @@ class SpoolFootage:
                     f"FROM fragments WHERE {where}",
                     (camera, FIRST_TRUE_RUN, *more),
                 ).fetchall()
-        except sqlite3.Error as error:
+        except JOURNAL_ERRORS as error:
             raise MediaError(f"The spool's journal cannot be read: {error}.") from error
         return [StoredFragment(*row) for row in rows]

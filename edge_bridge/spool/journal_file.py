@@ -19,6 +19,8 @@ _COLUMNS = {
     "losses": "id, camera, run, first_seq, last_seq, from_ms, to_ms, bytes, why, at_ms",
     "totals": "name, bytes",
 }
+JOURNAL_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement raises. Python raises the second where a message of SQLite quotes damage."""
 _DISK_ERRORS = {
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
@@ -73,6 +75,10 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
     for table, columns in _COLUMNS.items():
         db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608
+        # Compiled, not run: a damaged definition of an index or a constraint fails here already.
+        values = [None] * len(columns.split(", "))
+        marks = ", ".join("?" for _ in values)
+        db.execute(f"EXPLAIN INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
     if not version:
         db.execute(f"PRAGMA user_version = {VERSION}")
 

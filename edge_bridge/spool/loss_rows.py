@@ -8,6 +8,7 @@ from pathlib import Path
 
 from domain.errors import ConfigError
 from domain.events import FragmentArrived
+from edge_bridge.spool.journal_file import JOURNAL_ERRORS
 from edge_bridge.spool.rows import SpooledFragment
 
 MAX_ROWS = 10_000
@@ -88,7 +89,7 @@ def read_losses(folder: Path) -> list[Loss]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
             return [Loss(*row) for row in _rows(db)]
-    except sqlite3.Error as error:
+    except JOURNAL_ERRORS as error:
         raise ConfigError(
             f"{path} cannot be read ({error}): run this command as the user of the edge."
         ) from error

@@ -29,6 +29,7 @@ from edge_bridge.spool import run_ends
 from edge_bridge.spool.discard import Discarder, QuarantineReason
 from edge_bridge.spool.disk import SpoolDisk, check_own_disk
 from edge_bridge.spool.eviction import Evictor
+from edge_bridge.spool.journal_file import JOURNAL_ERRORS
 from edge_bridge.spool.open import OpenedSpool, SpoolOpener
 from edge_bridge.spool.outbox import Outbox
 from edge_bridge.spool.rows import (
@@ -85,7 +86,7 @@ class Spool:
         `live` runs continue. Raises ConfigError.
         """
         self._recovery.stop()
-        with contextlib.suppress(sqlite3.Error, OSError):
+        with contextlib.suppress(*JOURNAL_ERRORS, OSError):
             self.journal.close()
         with contextlib.suppress(OSError):
             self._lock.close()
@@ -187,7 +188,7 @@ class Spool:
         """Return whether a fragment has a row."""
         try:
             return self.journal.fragment(event.run, event.seq) is not None
-        except sqlite3.Error:
+        except JOURNAL_ERRORS:
             return False
 
     def remove_file(self, event: FragmentArrived) -> None:

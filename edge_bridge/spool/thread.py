@@ -26,6 +26,7 @@ from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import journal_file
 from edge_bridge.spool.discard import QuarantineReason
 from edge_bridge.spool.disk import DiskError, DiskState
+from edge_bridge.spool.journal_file import JOURNAL_ERRORS
 from edge_bridge.spool.rows import OutboxMessage, SpoolCounts, SpooledFragment, SpooledRun
 from edge_bridge.spool.spool import Spool
 from edge_bridge.spool.unwritten import UnwrittenRecords
@@ -204,7 +205,7 @@ class SpoolThread:
                 raise DiskError(f"the spool's disk {disk.folder} is {disk.state}: {disk.remedy}.")
             try:
                 return work(self._spool, *args, **kwargs)
-            except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+            except (OSError, *JOURNAL_ERRORS) as error:
                 raise self._spool.disk.failed(error) from error
 
         return self._submit(run)
@@ -289,7 +290,7 @@ class SpoolThread:
                 self._spool.store(event, data, started)
             else:
                 self._unwritten.fragment(event, started, f"disk {disk.state}")
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *JOURNAL_ERRORS) as error:
             disk.failed(error)
             if self._spool.has(event):
                 return  # the fragment is stored; only the eviction after it failed

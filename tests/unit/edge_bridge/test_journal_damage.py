@@ -83,6 +83,14 @@ def folder_instead(name: str) -> Callable[[Path], object]:
     return make
 
 
+def damaged_index(folder: Path) -> None:
+    """Flip a byte in the text of an index's definition: SQLite's message then quotes it."""
+    data = (folder / "journal.db").read_bytes()
+    assert data.count(b"WHERE state < 2") == 1
+    damaged = data.replace(b"WHERE state < 2", b"WHERE st\x8ate < 2")
+    (folder / "journal.db").write_bytes(damaged)
+
+
 DAMAGE = {
     "gone": lambda folder: (folder / "journal.db").unlink(),
     "empty": lambda folder: (folder / "journal.db").write_bytes(b""),
@@ -94,6 +102,7 @@ DAMAGE = {
     "another table": sql("ALTER TABLE fragments RENAME COLUMN event TO happening"),
     "a table missing": sql("DROP TABLE losses"),
     "no text": sql("UPDATE fragments SET camera = CAST(x'fffe' AS TEXT) WHERE seq = 3"),
+    "an index of no text": damaged_index,
     "no state": sql("UPDATE fragments SET state = 77 WHERE seq = 3"),
     "no event": sql("UPDATE fragments SET event = '{' WHERE seq = 3"),
     "another log": lambda folder: (folder / "journal.db-wal").write_bytes(os.urandom(9_000)),
