@@ -20,7 +20,7 @@ from edge_bridge.spool.rows import EndState, FragmentState
 from edge_bridge.spool.spool import Spool, open_spool
 from tests.unit.edge_bridge.cloud import MemoryCloud
 from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, T0_MS, fragment, started
-from tests.unit.edge_bridge.test_upload import Uploading, drained
+from tests.unit.edge_bridge.test_upload import UploadProcess, drained
 from tests.waiting import wait_for
 
 PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0)
@@ -230,7 +230,7 @@ async def test_a_run_end_that_cannot_be_read_stops_no_other(tmp_path: Path) -> N
     record(tmp_path)
     sql(f"UPDATE runs SET end_event = '{{', end_state = 1 WHERE run = '{RUN}'")(tmp_path)
     cloud = MemoryCloud()
-    async with Uploading(tmp_path, cloud) as uploading:
+    async with UploadProcess(tmp_path, cloud) as uploading:
         await wait_for(uploading.idle, within_s=20, what="everything is sent")
     assert any(SECOND_RUN.encode() in body and b"run-ended" in body for body in cloud.messages)
 

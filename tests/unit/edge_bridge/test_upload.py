@@ -32,13 +32,13 @@ PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0)
 FRAGMENTS = 4
 
 
-class Uploading:
+class UploadProcess:
     """The half of an edge process that uploads; leaving it ends the process."""
 
     def __init__(self, folder: Path, cloud: MemoryCloud, order: Any = "live") -> None:
         self.folder, self.cloud, self.order = folder, cloud, order
 
-    async def __aenter__(self) -> "Uploading":
+    async def __aenter__(self) -> "UploadProcess":
         work, stored = Wakeup(), Wakeup()
 
         def changed() -> None:
@@ -116,7 +116,7 @@ def check(cloud: MemoryCloud) -> None:
 
 
 async def drained(folder: Path, cloud: MemoryCloud, order: Any = "live") -> None:
-    async with Uploading(folder, cloud, order) as uploading:
+    async with UploadProcess(folder, cloud, order) as uploading:
         await wait_for(uploading.idle, within_s=20, what="everything is sent")
 
 
@@ -140,7 +140,7 @@ async def test_a_crash_at_any_request_loses_nothing(after: bool, tmp_path: Path)
         record(folder)
         cloud = MemoryCloud()
         cloud.crash_at = (operation, after)
-        async with Uploading(folder, cloud) as uploading:
+        async with UploadProcess(folder, cloud) as uploading:
             # Messages go in batches: there may be fewer requests than in the reference run.
             await wait_for(
                 lambda uploading=uploading, cloud=cloud: cloud.crashed.is_set() or uploading.idle(),
@@ -157,7 +157,7 @@ async def test_a_dead_link_never_ends_it(tmp_path: Path, monkeypatch: pytest.Mon
     record(tmp_path)
     cloud = MemoryCloud()
     cloud.failing = True
-    async with Uploading(tmp_path, cloud) as uploading:
+    async with UploadProcess(tmp_path, cloud) as uploading:
         await wait_for(lambda: cloud.operations > 20, within_s=20, what="further tries")
         assert not cloud.objects
         cloud.failing = False
@@ -242,7 +242,7 @@ async def test_detections_are_kept_in_order_and_batched(tmp_path: Path) -> None:
 async def test_only_the_newest_heartbeat_is_kept(tmp_path: Path) -> None:
     cloud = MemoryCloud()
     cloud.failing = True
-    async with Uploading(tmp_path, cloud) as uploading:
+    async with UploadProcess(tmp_path, cloud) as uploading:
         for number in range(50):
             uploading.sender.heartbeat(b"beat %d" % number)
             await asyncio.sleep(0)
@@ -267,7 +267,7 @@ async def test_fragments_that_always_fail_block_no_other(
     good = {fragment_key(CAMERA, RUN, seq) for seq in range(30)} - bad
     cloud = MemoryCloud()
     cloud.failing_keys = bad
-    async with Uploading(tmp_path, cloud, order) as uploading:
+    async with UploadProcess(tmp_path, cloud, order) as uploading:
         await wait_for(
             lambda: good <= {*cloud.objects}, within_s=20, what="all others are uploaded"
         )

@@ -20,7 +20,7 @@ from tests.unit.edge_bridge.material import CAMERA, RUN, T0_MS
 from tests.unit.edge_bridge.test_upload import (
     FRAGMENTS,
     PLENTY,
-    Uploading,
+    UploadProcess,
     check,
     drained,
     record,
@@ -63,7 +63,7 @@ async def test_only_poisoned_messages_are_discarded(
     cloud.poison_refuses_batch = whole
     cloud.poisoned = lambda body: any(b'"pts":%d,' % number in body for number in bad)
     before = dropped()
-    async with Uploading(tmp_path, cloud) as uploading:
+    async with UploadProcess(tmp_path, cloud) as uploading:
         # A heartbeat now and then proves that the queue is not at fault.
         def idle_with_heartbeats() -> object:
             uploading.sender.heartbeat(BEAT)
@@ -84,7 +84,7 @@ async def test_a_poisoned_notice_or_end_blocks_nothing(
     cloud = MemoryCloud()
     cloud.poison_refuses_batch = whole
     cloud.poisoned = lambda body: poison in body.replace(b": ", b":")
-    async with Uploading(tmp_path, cloud) as uploading:
+    async with UploadProcess(tmp_path, cloud) as uploading:
 
         def idle_with_heartbeats() -> object:
             uploading.sender.heartbeat(BEAT)
@@ -104,7 +104,7 @@ async def test_a_queue_that_rejects_everything_loses_nothing(tmp_path: Path) -> 
     cloud = MemoryCloud()
     cloud.poisoned = lambda body: True
     before = dropped()
-    async with Uploading(tmp_path, cloud) as uploading:
+    async with UploadProcess(tmp_path, cloud) as uploading:
         uploading.sender.heartbeat(BEAT)
         await wait_for(lambda: cloud.operations > 100, within_s=20, what="further tries")
         assert uploading.sender._to_sqs.down_since_s is not None

@@ -1,4 +1,4 @@
-"""Tiny ONNX models for tests: constant answers, or answers that follow the picture."""
+"""Tiny ONNX models for tests: constant output, or output that depends on the picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def write_constant(
     dtype: str = "float32",
     sizes: str | None = None,
 ) -> Path:
-    """Write a model that answers `answers` whatever it sees; one without N is repeated N times."""
+    """Write a model with constant output `answers`; a single row is repeated for each picture."""
     inputs = [helper.make_tensor_value_info("images", _TYPES[dtype], [batch, *shape])]
     nodes, values, outputs = [], [], []
     nodes.append(helper.make_node("Shape", ["images"], ["n"], start=0, end=1))
@@ -52,7 +52,10 @@ def write_constant(
 
 
 def write_seeing(path: Path, *, batch: int | str = "N", dtype: str = "float32") -> Path:
-    """Write a yolov8 model with one cell: box 32 x 32 in the middle, its scores the mean planes."""
+    """Write a yolov8 model with one cell: a box of 32 x 32 in the middle.
+
+    Its scores are the means of the colour planes.
+    """
     inputs = [helper.make_tensor_value_info("images", _TYPES[dtype], [batch, 3, HEIGHT, WIDTH])]
     values = [
         numpy_helper.from_array(np.asarray([[[32], [32], [32], [32]]], np.float32), "box"),
@@ -74,7 +77,7 @@ def write_seeing(path: Path, *, batch: int | str = "N", dtype: str = "float32") 
 
 
 def write_hanging(path: Path) -> Path:
-    """Write a model like `write_seeing` that never ends with any picture but an even grey."""
+    """Write a model like `write_seeing` that hangs at every picture but an even grey."""
     write_seeing(path)
     model = onnx.load(str(path))
     graph = model.graph
@@ -128,7 +131,7 @@ def _save(path: Path, nodes: Any, inputs: Any, outputs: Any, values: Any) -> Pat
 
 
 def write_card(folder: Path, output: Mapping[str, Any] | None, **changes: Any) -> Path:
-    """Write a card for `model.onnx` in `folder`; `changes` replace whole keys, None drops one."""
+    """Write a card for `model.onnx` in `folder`; `changes` replace keys, None removes a key."""
     card: dict[str, Any] = {
         "name": "tiny",
         "version": "1",

@@ -39,7 +39,7 @@ UPRIGHT = {
 
 
 @pytest.mark.parametrize("number", UPRIGHT)
-def test_boxes_sit_on_the_people(number: int) -> None:
+def test_boxes_match_the_people(number: int) -> None:
     found = HogPeopleDetector().detect(frames(number))[0]
     assert {one.label for one in found} == {"person"}
     assert all(0.5 < one.score <= 1 for one in found)
@@ -77,8 +77,8 @@ def test_a_large_picture_gives_the_same_people() -> None:
     assert matched >= len(of_large) - 1
 
 
-def test_grouping_needs_several_answers() -> None:
-    """Three answers around one place make a person; one elsewhere, though strong, does not."""
+def test_grouping_needs_several_hits() -> None:
+    """Three hits around one place make a person; a single strong hit elsewhere does not."""
     boxes = np.asarray(
         [[100, 100, 64, 128], [104, 100, 64, 128], [108, 96, 64, 128], [400, 100, 64, 128]],
         np.float64,

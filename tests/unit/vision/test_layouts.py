@@ -69,7 +69,7 @@ def test_yolox_reads_the_cells_of_every_stride(tmp_path: Path) -> None:
     assert_found(detect(tmp_path, {"layout": "yolox"}), ("car", 0.72, BOX), ("dog", 0.5, SMALL_BOX))
 
 
-def test_yolox_decoded_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_yolox_decoded_is_not_decoded_again(tmp_path: Path) -> None:
     raw = np.zeros((1, 5, 8), np.float32)
     raw[0, 3] = [*CENTRE, 0.9, 0.1, 0.8, 0]
     write_constant(tmp_path / "model.onnx", {"output": raw})
@@ -164,7 +164,7 @@ def test_detr_raw_keeps_the_best(tmp_path: Path) -> None:
     assert [one.label for one in found] == ["dog", "car", "person", "dog"]
 
 
-def test_nms_rows_are_filled_up_with_zeros(tmp_path: Path) -> None:
+def test_nms_rows_are_padded_with_zeros(tmp_path: Path) -> None:
     rows = np.zeros((1, 300, 6), np.float32)
     rows[0, 0] = [*PIXELS, 0.9, 2]
     rows[0, 1] = [*SMALL, 0.2, 1]  # below the threshold

@@ -1,4 +1,4 @@
-"""What only a GPU shows: its providers are got, find what the CPU finds, and keep their engines."""
+"""Tests for a GPU: its providers compute, find what the CPU finds, and keep their engines."""
 
 import ctypes
 from pathlib import Path
@@ -30,7 +30,7 @@ def asked(provider: str) -> str:
     return provider
 
 
-def assert_alike(ones: list[list[DetectedObject]], others: list[list[DetectedObject]]) -> None:
+def assert_similar(ones: list[list[DetectedObject]], others: list[list[DetectedObject]]) -> None:
     assert sum(map(len, ones)) > 0
     for one, other in zip(ones, others, strict=True):
         assert [each.label for each in one] == [each.label for each in other]
@@ -44,7 +44,7 @@ def test_it_computes_there_and_finds_what_the_cpu_finds(tmp_path: Path, provider
     gpu = GpuOptions(engine_cache=tmp_path / "engines")
     detector = load(write_model(tmp_path), providers=[asked(provider)], gpu=gpu)
     assert detector.provider == NAMES[provider]
-    assert_alike(detector.detect(pictures()), load(write_model(tmp_path)).detect(pictures()))
+    assert_similar(detector.detect(pictures()), load(write_model(tmp_path)).detect(pictures()))
 
 
 def test_engines_are_built_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ONNX detector: what it feeds, which provider it got, and what it refuses."""
+"""The ONNX detector: the input it makes, the provider that computes, and what it rejects."""
 
 import logging
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_colour_scale_mean_and_std_reach_the_model(
 
 
 @pytest.mark.parametrize("batch", ["N", 2, 3])
-def test_each_picture_gets_its_own_answer(tmp_path: Path, batch: int | str) -> None:
+def test_each_picture_gets_its_own_result(tmp_path: Path, batch: int | str) -> None:
     write_seeing(tmp_path / "model.onnx", batch=batch)
     spec = {"width": 64, "height": 64, "scale": 1 / 255, "resize": "stretch"}
     detector = load(write_card(tmp_path, YOLOV8, input=spec), batch=4)
@@ -95,7 +95,7 @@ def test_the_provider_is_asserted_logged_and_exported(
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA is here")
-def test_a_provider_that_is_not_there_is_refused_unless_another_will_do(
+def test_a_missing_provider_is_rejected_without_fallback(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_constant(tmp_path / "model.onnx", {"a": NO_BOX})
@@ -117,7 +117,7 @@ def test_a_provider_that_takes_no_node_does_not_count(tmp_path: Path) -> None:
     assert load(card, providers=[idle], fallback=True).provider == "CPUExecutionProvider"
 
 
-def test_an_unknown_provider_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_provider_is_rejected(tmp_path: Path) -> None:
     write_constant(tmp_path / "model.onnx", {"a": NO_BOX})
     with pytest.raises(ModelError, match=r"'gpu' is unknown\. Choose one of cpu, cuda"):
         load(write_card(tmp_path, YOLOV8), providers=["gpu"])
@@ -129,7 +129,7 @@ def test_a_file_that_is_not_onnx_is_rejected(tmp_path: Path) -> None:
         load(write_card(tmp_path, YOLOV8))
 
 
-def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_model_is_rejected(tmp_path: Path) -> None:
     path = write_constant(tmp_path / "model.onnx", {"a": NO_BOX})
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ModelError, match="cannot be loaded as ONNX"):
@@ -175,7 +175,7 @@ def test_missing_inputs_and_outputs_are_named(
         load(write_card(tmp_path, output))
 
 
-def test_an_unexpected_second_input_is_refused(tmp_path: Path) -> None:
+def test_an_unexpected_second_input_is_rejected(tmp_path: Path) -> None:
     write_constant(tmp_path / "model.onnx", {"a": NO_BOX}, sizes="sizes")
     with pytest.raises(ModelError, match=r"expects the inputs images; .* has images.*sizes"):
         load(write_card(tmp_path, YOLOV8))

@@ -1,4 +1,4 @@
-"""From picture to input and back."""
+"""From a picture to the input tensor and back."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ RESIZES = [("letterbox", "centre"), ("letterbox", "top-left"), ("stretch", "cent
     st.sampled_from(RESIZES),
     st.tuples(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.1, 0.5), st.floats(0.1, 0.5)),
 )
-def test_a_box_comes_back_to_where_it_was(
+def test_a_box_returns_to_its_place_in_the_picture(
     picture: tuple[int, int],
     target: tuple[int, int],
     how: tuple[str, str],
@@ -51,7 +51,7 @@ def test_a_box_comes_back_to_where_it_was(
         ("stretch", "centre", (0, 0, 64, 64)),
     ],
 )
-def test_where_a_wide_picture_lies(
+def test_where_a_wide_picture_is_placed(
     resize: str, align: str, expected: tuple[int, int, int, int]
 ) -> None:
     spec = InputSpec.model_validate({"width": 64, "height": 64, "resize": resize, "align": align})
@@ -59,7 +59,7 @@ def test_where_a_wide_picture_lies(
     assert (at.left, at.top, at.width, at.height) == expected
 
 
-def test_the_bars_are_filled_and_the_picture_is_whole() -> None:
+def test_the_bars_are_filled_and_the_picture_is_complete() -> None:
     spec = InputSpec(width=64, height=64, fill=7)
     picture = np.full((100, 200, 3), (10, 20, 30), np.uint8)
     tensor, _ = Preprocessor(spec).to_tensor([picture])
@@ -97,7 +97,7 @@ def test_values_are_scaled_and_ordered_as_the_card_says(layout: str, dtype: str)
     assert tensor[0] == pytest.approx(expected, abs=2e-3 if dtype == "float16" else 1e-5)
 
 
-def test_buffers_that_are_used_again_remember_nothing() -> None:
+def test_reused_buffers_keep_nothing() -> None:
     """Wide after high: the bars of one must not show in the other."""
     spec = InputSpec(width=64, height=64)
     rng = np.random.default_rng(6)

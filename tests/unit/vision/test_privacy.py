@@ -1,4 +1,4 @@
-"""Privacy masks: what is hidden is black, what is not stays as it was."""
+"""Privacy masks: what is masked is black, the rest does not change."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ SQUARE = [(0.25, 0.5), (0.75, 0.5), (0.75, 1.0), (0.25, 1.0)]
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (1920, 1080), (7, 5)])
-def test_the_place_is_black_and_the_rest_is_as_it_was(width: int, height: int) -> None:
+def test_the_mask_is_black_and_the_rest_does_not_change(width: int, height: int) -> None:
     rng = np.random.default_rng(1)
     before = rng.integers(1, 255, (height, width, 3)).astype(np.uint8)
     picture = before.copy()
@@ -21,7 +21,7 @@ def test_the_place_is_black_and_the_rest_is_as_it_was(width: int, height: int) -
     assert (picture[rest] == before[rest]).all()
 
 
-def test_several_places_and_none() -> None:
+def test_several_masks_and_none() -> None:
     picture = np.full((100, 100, 3), 200, np.uint8)
     black_out(picture, [])
     assert (picture == 200).all()

@@ -1,4 +1,4 @@
-"""Straight from the decoded picture to the small one: as good as by way of a large one."""
+"""From the decoded frame to a small image in one step: as good as with a large image between."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ SEED = 11
 
 
 def street(number: int, width: int = 1280, height: int = 720) -> np.ndarray:
-    """Return a coloured ground with a bright block that moves, blue green red."""
+    """Return a coloured ground with a bright block that moves (BGR)."""
     random = np.random.default_rng(SEED)
     rough = random.integers(60, 200, (height // 40, width // 40, 3)).astype(np.uint8)
     picture = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC))
@@ -40,9 +40,7 @@ def differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(352, 352), (640, 360), (320, 180), (416, 234)])
 @pytest.mark.parametrize("form", ["yuv420p", "yuvj420p", "yuv422p", "nv12", "yuv420p10le"])
-def test_the_small_picture_is_that_of_the_large_one_shrunk(
-    size: tuple[int, int], form: str
-) -> None:
+def test_the_small_image_equals_the_large_one_resized(size: tuple[int, int], form: str) -> None:
     frame = decoded(street(3), form)
     large = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     expected = np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA))
@@ -64,8 +62,8 @@ def test_black_and_white_are_0_and_255_whatever_range_the_camera_uses() -> None:
         assert (int(grey[16, 4]), int(grey[16, 28])) == pytest.approx((0, 255), abs=1)
 
 
-def test_what_is_drawn_on_never_reaches_the_decoders_picture() -> None:
-    """A monochrome camera in the very size: nothing is to be scaled, yet it is a copy."""
+def test_drawing_never_changes_the_decoders_frame() -> None:
+    """A monochrome camera in exactly the size: nothing is scaled, but it is a copy."""
     frame = av.VideoFrame.from_ndarray(np.full((180, 320), 77, np.uint8), format="gray")
     resizer = FrameResizer()
     for _ in range(2):
@@ -87,7 +85,7 @@ def test_one_resizer_follows_a_camera_that_changes_its_size() -> None:
     st.tuples(st.integers(16, 1280), st.integers(16, 1280)),
     st.sampled_from([("letterbox", "centre"), ("letterbox", "top-left"), ("stretch", "centre")]),
 )
-def test_a_picture_brought_to_its_place_before_lies_where_it_would_have_lain(
+def test_a_picture_resized_before_has_the_same_placement(
     picture: tuple[int, int], target: tuple[int, int], how: tuple[str, str]
 ) -> None:
     spec = InputSpec.model_validate(
@@ -101,13 +99,13 @@ def test_a_picture_brought_to_its_place_before_lies_where_it_would_have_lain(
     ("picture", "expected"),
     [((768, 576), (768, 576)), ((1306, 10), (1306, 10)), ((2612, 1000), (1306, 500))],
 )
-def test_the_built_in_detector_wants_large_pictures_only_shrunk(
+def test_the_built_in_detector_takes_small_pictures_as_they_are(
     picture: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert HogPeopleDetector().input_size(*picture) == expected
 
 
-def test_the_gate_opens_on_the_small_grey_picture_as_on_the_large_one() -> None:
+def test_the_gate_opens_on_the_small_grey_image_as_on_the_large_one() -> None:
     """6 s still, a block that crosses for 2 s, 4 s still; five pictures a second."""
     large, small, resizer = MotionGate(), MotionGate(), FrameResizer()
     answers = []
@@ -125,7 +123,7 @@ def test_the_gate_opens_on_the_small_grey_picture_as_on_the_large_one() -> None:
     assert {one for one, _ in answers} == {True, False}
 
 
-def test_times_of_the_frame_are_left_alone() -> None:
+def test_times_of_the_frame_do_not_change() -> None:
     frame = decoded(street(0))
     frame.pts, frame.time_base = 7, Fraction(1, 5)
     FrameResizer().to_bgr(frame, 64, 36)
