@@ -116,7 +116,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         print_table,
         write_draft,
     )
-    from edge_bridge.discovery.draft import Secrets, cameras  # noqa: PLC0415 - as above
+    from edge_bridge.discovery.draft import Secrets, cameras_of  # noqa: PLC0415 - as above
 
     if arguments.out.exists():
         raise ConfigError(f"{arguments.out} already exists: choose another name with --out.")
@@ -132,7 +132,7 @@ def _discover(arguments: argparse.Namespace) -> int:
             "no ONVIF device answered. Set --interface to this device's address on the camera "
             "network, enable ONVIF in the cameras, or name them with --device."
         )
-    found = cameras(devices)
+    found = cameras_of(devices)
     print_table(devices, found)
     if not found:
         raise ConfigError("no device reports a stream: see the table. Nothing was written.")

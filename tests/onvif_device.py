@@ -47,7 +47,7 @@ def unfolding() -> bytes:
 
 @dataclass
 class OnvifDevice:
-    """Answers as it is told; `asked` names the questions it got."""
+    """Answers as configured; `asked` lists the operations that were called."""
 
     name: str = "Front Gate"
     manner: Manner = "good"
@@ -128,31 +128,31 @@ class OnvifDevice:
                 return web.Response(status=401, headers={"WWW-Authenticate": challenge})
             if self.auth == "message" and not self._message_digest(body):
                 return web.Response(text=_FAULT % ("NotAuthorized", "no"), status=400)
-        return self._said(question[1], body)
+        return self._response(question[1], body)
 
-    def _said(self, question: str, body: str) -> web.Response:
+    def _response(self, question: str, body: str) -> web.Response:
         here = f"http://{self.xaddr_host}:{self.port}/onvif"
         match question:
             case "GetSystemDateAndTime":
                 at = datetime.fromtimestamp(datetime.now(UTC).timestamp() + self.clock_ahead_s, UTC)
-                said = (
+                content = (
                     f"<UTCDateTime><Time><Hour>{at.hour}</Hour><Minute>{at.minute}</Minute>"
                     f"<Second>{at.second}</Second></Time><Date><Year>{at.year}</Year>"
                     f"<Month>{at.month}</Month><Day>{at.day}</Day></Date></UTCDateTime>"
                 )
             case "GetDeviceInformation":
-                said = "<Manufacturer>Acme</Manufacturer><Model>Dome [red]7[/]</Model>"
+                content = "<Manufacturer>Acme</Manufacturer><Model>Dome [red]7[/]</Model>"
             case "GetServices" if self.media2:
-                said = "".join(
+                content = "".join(
                     f"<Service><Namespace>http://www.onvif.org/{space}/wsdl</Namespace>"
                     f"<XAddr>{here}/{path}</XAddr></Service>"
                     for space, path in (("ver10/media", "media"), ("ver20/media", "media2"))
                 )
             case "GetCapabilities":
-                said = f"<Capabilities><Media><XAddr>{here}/media</XAddr></Media></Capabilities>"
+                content = f"<Capabilities><Media><XAddr>{here}/media</XAddr></Media></Capabilities>"
             case "GetProfiles":
                 wrap = "{}" if self.media2 else "{}Configuration"
-                said = "".join(
+                content = "".join(
                     f'<Profiles token="{token}"><Name>{token}</Name>'
                     f"<{wrap.format('VideoSource')}><SourceToken>{source}</SourceToken>"
                     f"</{wrap.format('VideoSource')}><{wrap.format('VideoEncoder')}>"
@@ -164,10 +164,10 @@ class OnvifDevice:
             case "GetStreamUri":
                 token = re.search(r"<ProfileToken>(\w+)<", body)
                 assert token is not None
-                said = f"<Uri>{(self.uri % token[1]).replace('&', '&amp;')}</Uri>"
+                content = f"<Uri>{(self.uri % token[1]).replace('&', '&amp;')}</Uri>"
             case _:
                 return web.Response(text=_FAULT % ("ActionNotSupported", "unknown"), status=500)
-        answer = _SOAP % f"<{question}Response>{said}</{question}Response>"
+        answer = _SOAP % f"<{question}Response>{content}</{question}Response>"
         kind = "image/jpeg" if self.manner == "typed" else "text/plain"
         return web.Response(text=answer, content_type=kind)
 
@@ -187,9 +187,9 @@ class OnvifDevice:
         return user == self.username and digest == wanted
 
     def _http_digest(self, request: web.Request) -> bool:
-        said = request.headers.get("Authorization", "")
-        parts = dict(re.findall(r'(\w+)="?([^",]+)"?', said))
-        if not said.startswith("Digest ") or parts.get("username") != self.username:
+        header = request.headers.get("Authorization", "")
+        parts = dict(re.findall(r'(\w+)="?([^",]+)"?', header))
+        if not header.startswith("Digest ") or parts.get("username") != self.username:
             return False
 
         def md5(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A draft of edge.yaml from the devices that were found; no password is ever in it."""
+"""Drafts edge.yaml from the devices that were found; it never contains a password."""
 
 import json
 import re
@@ -8,17 +8,17 @@ from itertools import groupby
 
 from domain.identity import SLUG
 from edge_bridge.discovery.onvif import Device, Profile
-from edge_bridge.discovery.xml import plain
+from edge_bridge.discovery.xml import printable
 
-_MOST_CAMERAS = 256
-_LONGEST_ID = 40
-_LEAST_WIDTH = 320
-"""Of a sub stream; less shows too little to a model."""
+_MAX_CAMERAS = 256
+_MAX_ID = 40
+_MIN_SUB_WIDTH = 320
+"""Least width of a sub stream; a smaller one shows too little to a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """How the cameras' password is to be found by the edge."""
+    """Where the edge reads the cameras' password."""
 
     username: str | None = None
     password_env: str | None = None
@@ -27,7 +27,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class DraftCamera:
-    """One picture source of a device: its best profile is recorded."""
+    """One video source of a device: its best profile is recorded."""
 
     id: str
     device: Device
@@ -35,8 +35,8 @@ class DraftCamera:
     others: tuple[Profile, ...]
 
 
-def cameras(devices: Sequence[Device]) -> list[DraftCamera]:
-    """Return the cameras of all devices, each with an id of its own; no address comes twice."""
+def cameras_of(devices: Sequence[Device]) -> list[DraftCamera]:
+    """Return the cameras of all devices, each with a unique id; no stream occurs twice."""
     out: list[DraftCamera] = []
     ids: set[str] = set()
     urls: set[str] = set()
@@ -46,36 +46,36 @@ def cameras(devices: Sequence[Device]) -> list[DraftCamera]:
         sources = [list(group) for _, group in groupby(usable, key=lambda one: one.source)]
         for place, profiles in enumerate(sources):
             main, *others = profiles
-            if main.url in urls or len(out) >= _MOST_CAMERAS:
+            if main.url in urls or len(out) >= _MAX_CAMERAS:
                 continue
             urls.add(main.url)
             wanted = _slug(device.name) or f"camera-{_slug(device.host)}"
             if len(sources) > 1:
                 wanted = f"{wanted}-{place + 1}"
-            one = _free(wanted, device.host, ids)
+            one = _unused_id(wanted, device.host, ids)
             ids.add(one)
             out.append(DraftCamera(one, device, main, tuple(others)))
     return out
 
 
-def text(found: Sequence[DraftCamera], site: str, edge: str, secrets: Secrets) -> str:
-    """Return the file, fit to be loaded once `cloud` names the site's own bucket and queue."""
+def render(found: Sequence[DraftCamera], site: str, edge: str, secrets: Secrets) -> str:
+    """Return edge.yaml; it can be loaded once `cloud` names the site's bucket and queue."""
     lines = [
-        "# Drafted by `vigil edge discover`. Mend what is marked, give the cameras the ids that",
-        "# people know them by, and try it: vigil edge check --config THIS FILE",
+        "# Drafted by `vigil edge discover`. Correct the lines marked `edit`. Give the cameras ids",
+        "# that people know. Then check it: vigil edge check --config THIS FILE",
         "",
-        f"{f'site: {_yaml(site)}':<28} # tenant/site: mend",
-        f"{f'edge: {_yaml(edge)}':<28} # this device's name: mend",
+        f"{f'site: {_yaml(site)}':<28} # tenant/site: edit",
+        f"{f'edge: {_yaml(edge)}':<28} # this device's name: edit",
         "",
-        "cloud:                       # mend; see edge.example.yaml",
+        "cloud:                       # edit; see edge.example.yaml",
         "  bucket: acme-vigil",
         "  queue_url: https://sqs.eu-central-1.amazonaws.com/123456789012/vigil-events",
         "  region: eu-central-1",
         "",
         "spool:",
-        "  dir: spool                 # on a disk that outlives a reboot",
+        "  dir: spool                 # on a disk that keeps its data over a reboot",
         "",
-        "http:                        # health and metrics, on this device alone",
+        "http:                        # health and metrics, on this device only",
         "  port: 9500",
         "  # password_file: page.password   # with it: the device's own page",
         "",
@@ -83,22 +83,25 @@ def text(found: Sequence[DraftCamera], site: str, edge: str, secrets: Secrets) -
     ]
     taken = {camera.main.url for camera in found}
     for camera in found:
-        sub = _sub(camera, taken)
+        sub = _sub_stream(camera, taken)
         if sub is not None:
             taken.add(sub.url)
         lines += _entry(camera, sub, secrets)
     return "\n".join(lines) + "\n"
 
 
-def described(profile: Profile) -> str:
-    """Return codec and size of a profile, for people."""
+def profile_label(profile: Profile) -> str:
+    """Return codec and size of a profile as text."""
     size = f"{profile.width}x{profile.height}" if profile.width and profile.height else "size?"
     return f"{profile.codec or 'codec?'} {size}"
 
 
 def _entry(camera: DraftCamera, sub: Profile | None, secrets: Secrets) -> list[str]:
-    about = ", ".join(part for part in (camera.device.model, described(camera.main)) if part)
-    lines = [f"  - id: {_yaml(camera.id)}  # {plain(about)}", f"    url: {_yaml(camera.main.url)}"]
+    about = ", ".join(part for part in (camera.device.model, profile_label(camera.main)) if part)
+    lines = [
+        f"  - id: {_yaml(camera.id)}  # {printable(about)}",
+        f"    url: {_yaml(camera.main.url)}",
+    ]
     if secrets.username:
         lines.append(f"    username: {_yaml(secrets.username)}")
         if secrets.password_env:
@@ -106,46 +109,46 @@ def _entry(camera: DraftCamera, sub: Profile | None, secrets: Secrets) -> list[s
         elif secrets.password_file:
             lines.append(f"    password_file: {_yaml(secrets.password_file)}")
     if sub is not None:
-        about = plain(described(sub))
-        lines.insert(2, f"    sub_url: {_yaml(sub.url)}  # {about}: what inference looks at")
+        about = printable(profile_label(sub))
+        lines.insert(2, f"    sub_url: {_yaml(sub.url)}  # {about}: for inference")
     for other in camera.others:
         if other is sub:
             continue
-        lines.append(f"    # also: {plain(other.url)}  {plain(described(other))}")
+        lines.append(f"    # also: {printable(other.url)}  {printable(profile_label(other))}")
     return lines
 
 
-def _sub(camera: DraftCamera, taken: set[str]) -> Profile | None:
-    """Return the smallest other profile fit to be looked at, at an address that is not taken."""
-    most = camera.main.width * camera.main.height
-    fit = [
+def _sub_stream(camera: DraftCamera, taken: set[str]) -> Profile | None:
+    """Return the smallest other profile that inference can use, at an unused address."""
+    area = camera.main.width * camera.main.height
+    usable = [
         one
         for one in camera.others
-        if 0 < one.width * one.height < most
-        and one.width >= _LEAST_WIDTH
+        if 0 < one.width * one.height < area
+        and one.width >= _MIN_SUB_WIDTH
         and one.codec.upper().replace(".", "") in ("H264", "H265", "HEVC")
         and one.url not in taken
     ]
-    return min(fit, key=lambda one: one.width * one.height, default=None)
+    return min(usable, key=lambda one: one.width * one.height, default=None)
 
 
 def _yaml(value: str) -> str:
-    """Return a value as YAML, quoted where it needs it; JSON's strings are YAML's."""
+    """Return a value as YAML, quoted where it needs it; a JSON string is valid YAML."""
     bare = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)
     reserved = value.lower() in ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
     return value if bare and not reserved else json.dumps(value)
 
 
 def _slug(name: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_LONGEST_ID].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_MAX_ID].strip("-")
     return slug if re.fullmatch(SLUG, slug) else ""
 
 
-def _free(wanted: str, host: str, taken: set[str]) -> str:
+def _unused_id(wanted: str, host: str, taken: set[str]) -> str:
     if wanted not in taken:
         return wanted
-    named = f"{wanted}-{_slug(host)}"[:60].strip("-")
-    at, number = named, 2
+    with_host = f"{wanted}-{_slug(host)}"[:60].strip("-")
+    at, number = with_host, 2
     while at in taken:
-        at, number = f"{named[:56]}-{number}", number + 1
+        at, number = f"{with_host[:56]}-{number}", number + 1
     return at

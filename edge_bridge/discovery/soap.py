@@ -1,8 +1,8 @@
-"""One question to one ONVIF device: SOAP 1.2 over HTTP, bounded in bytes and time.
+"""A SOAP 1.2 call to one ONVIF device over HTTP, bounded in bytes and time.
 
-A password travels as a digest only: WS-Security's UsernameToken in the message, and HTTP Digest
-where the device asks for it. Redirects are not followed and compressed answers are not asked for,
-so that a device can neither send us elsewhere nor unfold a small answer into a large one.
+A password is sent as a digest only: WS-Security's UsernameToken in the message, and HTTP Digest
+where the device requires it. Redirects are not followed, so that a device cannot send us to
+another host. Compressed answers are not accepted: a small one could decompress to a huge one.
 """
 
 import asyncio
@@ -18,28 +18,30 @@ from xml.sax.saxutils import escape
 import aiohttp
 from pydantic import SecretStr
 
-from edge_bridge.discovery.xml import DeviceError, every, first, parse, plain, text
+from edge_bridge.discovery.xml import DeviceError, find, find_all, parse, printable, text_of
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 _ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"
 _WSS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss"
 _DIGEST = f"{_WSS}-username-token-profile-1.0#PasswordDigest"
 _BASE64 = f"{_WSS}-soap-message-security-1.0#Base64Binary"
-_REFUSED = "asks for a user and password: give --username and --password-env or --password-file"
-_WRONG = "refuses user name or password: mend them; too many tries may lock the account"
+_NO_LOGIN = "requires a login: set --username and --password-env or --password-file"
+_WRONG_LOGIN = (
+    "rejects the user name or password: correct them; too many tries may lock the account"
+)
 
 
 class NotAuthorizedError(DeviceError):
-    """The device does not know us; asking on could lock the account."""
+    """The device rejects the login; further calls could lock the account."""
 
 
 class SoapFaultError(DeviceError):
-    """The device answered in SOAP that it does not answer this question."""
+    """The device answered with a SOAP fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """User and password of the cameras."""
+    """User name and password of the cameras."""
 
     username: str
     password: SecretStr
@@ -47,18 +49,20 @@ class Login:
 
 @dataclass(slots=True)
 class SoapClient:
-    """Asks one device; `skew` is how far its clock is ahead of ours."""
+    """Calls one device; `clock_skew` is how far its clock is ahead of ours."""
 
     session: aiohttp.ClientSession
     login: Login | None
-    skew: timedelta = field(default=timedelta())
+    clock_skew: timedelta = field(default=timedelta())
 
-    async def ask(self, url: str, body: str, *, signed: bool = True) -> Element:
-        """Return the body of the answer; raises DeviceError for everything that goes wrong.
+    async def call(self, url: str, body: str, *, authenticated: bool = True) -> Element:
+        """Return the body of the answer; raises DeviceError for every failure.
 
-        `body` is XML of ours; what a device said has been escaped in it.
+        `body` is our own XML; values that came from a device are escaped in it.
         """
-        message = _message(body, self.login if signed else None, datetime.now(UTC) + self.skew)
+        message = _message(
+            body, self.login if authenticated else None, datetime.now(UTC) + self.clock_skew
+        )
         try:
             async with self.session.post(
                 url,
@@ -72,41 +76,45 @@ class SoapClient:
                 data = await _read(response)
                 status = response.status
         except TimeoutError:
-            raise DeviceError("does not answer in time") from None
+            raise DeviceError(
+                "does not answer in time: check that it is on and reachable"
+            ) from None
         except aiohttp.ClientConnectorError:
-            raise DeviceError("refuses the connection: is ONVIF on?") from None
+            raise DeviceError("refuses the connection: switch ONVIF on in its settings") from None
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise DeviceError(f"does not speak HTTP ({type(error).__name__})") from None
         if status in (401, 403):
-            raise NotAuthorizedError(_WRONG if self.login else _REFUSED)
+            raise NotAuthorizedError(_WRONG_LOGIN if self.login else _NO_LOGIN)
         if 300 <= status < 400:
-            raise DeviceError("sends us to another address, which is not followed")
+            raise DeviceError(
+                "redirects to another address, which is not followed: use that address"
+            )
         if status >= 400 and not data.lstrip().startswith(b"<"):
-            raise DeviceError(f"answers HTTP {status}: is this its ONVIF address?")
-        # A megabyte of XML made to be slow takes a while: other devices are not to wait for it.
+            raise DeviceError(f"answers HTTP {status}: check its ONVIF address")
+        # In a thread: malicious XML of 1 MiB is slow to parse, and other devices must not wait.
         return await asyncio.to_thread(self._body_of, data)
 
     def _body_of(self, data: bytes) -> Element:
         root = parse(data)
-        self._refuse(root)
-        found = first(root, "Body")
+        self._raise_fault(root)
+        found = find(root, "Body")
         if found is None:
-            raise DeviceError("answers XML that is no SOAP: is this its ONVIF address?")
+            raise DeviceError("answers XML that is not SOAP: check its ONVIF address")
         return found
 
-    def _refuse(self, root: Element) -> None:
-        fault = first(root, "Fault")
+    def _raise_fault(self, root: Element) -> None:
+        fault = find(root, "Fault")
         if fault is None:
             return
-        codes = " ".join(text(one) for one in every(fault, "Value"))
+        codes = " ".join(text_of(one) for one in find_all(fault, "Value"))
         if "NotAuthorized" in codes or "FailedAuthentication" in codes:
-            raise NotAuthorizedError(_WRONG if self.login else _REFUSED)
-        said = text(first(fault, "Text")) or text(first(fault, "faultstring")) or codes
-        raise SoapFaultError(f"refuses the question: {plain(said)[:200] or 'no reason given'}")
+            raise NotAuthorizedError(_WRONG_LOGIN if self.login else _NO_LOGIN)
+        reason = text_of(find(fault, "Text")) or text_of(find(fault, "faultstring")) or codes
+        raise SoapFaultError(f"rejects the call: {printable(reason)[:200] or 'no reason given'}")
 
 
 def session(login: Login | None, answer_s: float) -> aiohttp.ClientSession:
-    """Return a session for one device; cameras' certificates are their own, so none is checked."""
+    """Return a session for one device. Certificates are not checked: cameras sign their own."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -128,9 +136,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     data = bytearray()
     async for part in response.content.iter_chunked(64 << 10):
         data += part
-        if len(data) > MOST_BYTES:
+        if len(data) > MAX_BYTES:
             response.close()
-            raise DeviceError("answers without end (more than 1 MiB)")
+            raise DeviceError("answers more than 1 MiB: check its ONVIF address")
     return bytes(data)
 
 
@@ -151,11 +159,13 @@ def _token(login: Login, at: datetime) -> str:
     created = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     secret = nonce + created.encode() + login.password.get_secret_value().encode()
     digest = base64.b64encode(hashlib.sha1(secret).digest()).decode()  # noqa: S324 - see above
-    return (
-        f'<w:Security s:mustUnderstand="1" xmlns:w="{_WSS}-wssecurity-secext-1.0.xsd" '
-        f'xmlns:u="{_WSS}-wssecurity-utility-1.0.xsd"><w:UsernameToken>'
-        f"<w:Username>{escape(login.username)}</w:Username>"
-        f'<w:Password Type="{_DIGEST}">{digest}</w:Password>'
-        f'<w:Nonce EncodingType="{_BASE64}">{base64.b64encode(nonce).decode()}</w:Nonce>'
-        f"<u:Created>{created}</u:Created></w:UsernameToken></w:Security>"
+    return "".join(
+        (
+            f'<w:Security s:mustUnderstand="1" xmlns:w="{_WSS}-wssecurity-secext-1.0.xsd" ',
+            f'xmlns:u="{_WSS}-wssecurity-utility-1.0.xsd"><w:UsernameToken>',
+            f"<w:Username>{escape(login.username)}</w:Username>",
+            f'<w:Password Type="{_DIGEST}">{digest}</w:Password>',
+            f'<w:Nonce EncodingType="{_BASE64}">{base64.b64encode(nonce).decode()}</w:Nonce>',
+            f"<u:Created>{created}</u:Created></w:UsernameToken></w:Security>",
+        )
     )

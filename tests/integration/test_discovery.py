@@ -13,7 +13,7 @@ from domain.errors import ConfigError
 from edge_bridge.check import check_camera
 from edge_bridge.config import load
 from edge_bridge.discovery.discover import DiscoveryRequest, discover, print_table, write_draft
-from edge_bridge.discovery.draft import Secrets, cameras
+from edge_bridge.discovery.draft import Secrets, cameras_of
 from edge_bridge.discovery.onvif import Device
 from edge_bridge.discovery.soap import Login
 from tests.footage import write_clip
@@ -39,10 +39,10 @@ async def test_a_device_is_found_read_and_drafted(tmp_path: Path) -> None:
     good = [one for one in devices if not one.fault]
     assert [one.name for one in good] == ["Front Gate"]
     assert good[0].model == "Acme Dome [red]7[/]"
-    assert [one.fault for one in devices if one.fault]  # the rubbish is told
+    assert [one.fault for one in devices if one.fault]  # the invalid answers are listed
     path = tmp_path / "edge.yaml"
     secrets = Secrets("vigil", "CAMERA_PASSWORD")
-    write_draft(path, cameras(devices), "acme/berlin", "berlin-1", secrets)
+    write_draft(path, cameras_of(devices), "acme/berlin", "berlin-1", secrets)
     (camera,) = load(path).cameras
     assert camera.id == "front-gate"
     assert camera.url == "rtsp://127.0.0.1:8554/main?x=1&y=2"  # largest; neither user nor elsewhere
@@ -51,8 +51,8 @@ async def test_a_device_is_found_read_and_drafted(tmp_path: Path) -> None:
     assert camera.sub_url.startswith("rtsp://127.0.0.1:8554/sub")
     drafted = path.read_text()
     assert "shown" not in drafted and "s3cret" not in drafted
-    with pytest.raises(ConfigError, match="stands already"):
-        write_draft(path, cameras(devices), "acme/berlin", "berlin-1", secrets)
+    with pytest.raises(ConfigError, match="already exists"):
+        write_draft(path, cameras_of(devices), "acme/berlin", "berlin-1", secrets)
 
 
 @pytest.mark.parametrize("auth", ["none", "message", "http"])
@@ -78,14 +78,14 @@ async def test_a_camera_whose_clock_is_wrong_is_logged_in_to() -> None:
 async def test_a_wrong_password_is_tried_once(auth: Auth) -> None:
     device = OnvifDevice(auth=auth)
     out = await read(device, Login("vigil", SecretStr("other")))
-    assert "refuses user name or password" in out.fault
+    assert "rejects the user name or password" in out.fault
     assert device.asked.count("GetDeviceInformation") <= 2  # the challenge, and one answer
     assert set(device.asked) == {"GetSystemDateAndTime", "GetDeviceInformation"}
 
 
 async def test_a_device_that_asks_for_a_password() -> None:
     out = await read(OnvifDevice(), None)
-    assert "asks for a user and password" in out.fault
+    assert "requires a login" in out.fault
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ async def test_a_device_that_asks_for_a_password() -> None:
     [
         ("rubbish", "XML"),
         ("hang", "time"),
-        ("endless", "without end"),
+        ("endless", "more than 1 MiB"),
         ("headers", "HTTP"),
         ("bomb", "DTD"),
         ("file", "DTD"),
         ("redirect", "not followed"),
         ("drip", "time"),
-        ("fault", "refuses the question: "),
+        ("fault", "rejects the call: "),
         ("gzip", "XML"),
-        ("deep", "no SOAP"),
-        ("attributes", "no SOAP"),
-        ("empty", "no XML"),
+        ("deep", "not SOAP"),
+        ("attributes", "not SOAP"),
+        ("empty", "not XML"),
     ],
 )
-async def test_bad_manners_are_told_and_the_others_go_on(manner: Manner, says: str) -> None:
+async def test_a_bad_device_is_listed_and_the_others_are_read(manner: Manner, says: str) -> None:
     good, bad = OnvifDevice(), OnvifDevice(manner=manner)
     patience_s = (
         6 if manner in ("hang", "drip") else 20
@@ -116,13 +116,13 @@ async def test_bad_manners_are_told_and_the_others_go_on(manner: Manner, says: s
         async with good.running(), bad.running(), asyncio.timeout(60):
             addresses = (f"127.0.0.1:{bad.port}", f"127.0.0.1:{good.port}")
             wanted = DiscoveryRequest(devices=addresses, device_s=patience_s)
-            told, found = await discover(wanted, LOGIN)
+            failed, found = await discover(wanted, LOGIN)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert says in told.fault
-    assert told.fault.isprintable()
-    assert not told.profiles
+    assert says in failed.fault
+    assert failed.fault.isprintable()
+    assert not failed.profiles
     assert found.fault == "" and len(found.profiles) == 2
     assert peak < 64 << 20
 
@@ -147,12 +147,14 @@ async def test_several_devices_answer_twice_from_wrong_addresses(tmp_path: Path)
         group = await stack.enter_async_context(answering(gate, yard, odd))
         devices = await discover(DiscoveryRequest("127.0.0.1", search_s=3, group=group), LOGIN)
     assert sorted((one.name, one.fault) for one in devices) == [
-        ("Gate", ""), ("Odd", "profile main: tells no RTSP address"), ("Yard", ""),
+        ("Gate", ""), ("Odd", "profile main: reports no RTSP address"), ("Yard", ""),
     ]  # fmt: skip
     for one in (gate, yard, odd):
         assert one.asked.count("GetProfiles") == 1, "however often it answers the search"
     path = tmp_path / "edge.yaml"
-    write_draft(path, cameras(devices), "acme/berlin", "berlin-1", Secrets("vigil", "CAM_PASSWORD"))
+    write_draft(
+        path, cameras_of(devices), "acme/berlin", "berlin-1", Secrets("vigil", "CAM_PASSWORD")
+    )
     # devices of one address come in the order of their ports, which are chance
     drafted = sorted(load(path).cameras, key=lambda one: one.id)
     assert [(one.id, one.url) for one in drafted] == [
@@ -183,7 +185,7 @@ async def test_many_sources_are_many_cameras_and_one_address_is_one(tmp_path: Pa
             await stack.enter_async_context(one.running())
         addresses = tuple(f"127.0.0.1:{one.port}" for one in (recorder, same, nameless))
         devices = await discover(DiscoveryRequest(devices=addresses), LOGIN)
-    found = cameras([*devices, devices[0]])
+    found = cameras_of([*devices, devices[0]])
     assert [(one.id, one.main.token) for one in found] == [
         ("camera-127-0-0-1-1", "a2"),
         ("camera-127-0-0-1-2", "b1"),
@@ -208,7 +210,7 @@ async def test_the_command(
         for wrong, says in (
             ([*given, *password], "already exists"),
             (given, "together"),
-            (["edge", "discover", "--device", "x:y", "--out", "z"], "is no address"),
+            (["edge", "discover", "--device", "x:y", "--out", "z"], "is not an address"),
             (["edge", "discover", "--interface", "203.0.113.77", "--out", "z"], "camera network"),
         ):
             with pytest.raises(SystemExit) as ended:
@@ -216,5 +218,5 @@ async def test_the_command(
             assert says in str(ended.value.code)
     printed = capsys.readouterr().out
     assert "rtsp://127.0.0.1:8554/main" in printed
-    assert "no XML" in printed
+    assert "not XML" in printed
     assert len(load(out).cameras) == 1
