@@ -15,9 +15,9 @@ from media import mpegts
 
 _STARTS = 0x40  # byte 1: payload unit start indicator
 _ADAPTATION = 0x20  # byte 3: an adaptation field follows the header
-_LONGEST_ADAPTATION = mpegts.PACKET - 5
+_MAX_ADAPTATION = mpegts.PACKET - 5
 
-Numbers = npt.NDArray[np.int64]
+Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class VideoIndex:
     keyframes: tuple[Keyframe, ...]
 
 
-def index(data: bytes, near_pts: int = 0) -> VideoIndex:
+def index_video(data: bytes, near_pts: int = 0) -> VideoIndex:
     """Read a fragment or chunk; times are unwrapped to be close to `near_pts`.
 
     A frame is a keyframe if its first packet has the random access indicator. Raises MediaError if
@@ -47,17 +47,17 @@ def index(data: bytes, near_pts: int = 0) -> VideoIndex:
 
 
 def _index(data: bytes, near_pts: int) -> VideoIndex:
-    heads = _heads(data)
-    pids = (heads[:, 1].astype(np.int64) & 0x1F) << 8 | heads[:, 2]
-    starts = (heads[:, 1] & _STARTS) != 0
+    headers = _headers(data)
+    pids = (headers[:, 1].astype(np.int64) & 0x1F) << 8 | headers[:, 2]
+    starts = (headers[:, 1] & _STARTS) != 0
     pmt_index, codecs = _program_map(data, pids, starts)
     video = next((pid for pid, name in codecs.items() if name in ("h264", "hevc")), None)
-    of_video = pids == video
-    of_video[: pmt_index + 1] = False  # packets before the PMT cannot be decoded
-    frame_starts = np.flatnonzero(of_video & starts)
+    is_video = pids == video
+    is_video[: pmt_index + 1] = False  # packets before the PMT cannot be decoded
+    frame_starts = np.flatnonzero(is_video & starts)
     if video is None or not len(frame_starts):
         raise MediaError("the file holds no H.264 or H.265 video.")
-    ends = _ends(np.flatnonzero(of_video), frame_starts)
+    ends = _ends(np.flatnonzero(is_video), frame_starts)
     times: list[int] = []
     keyframes: list[Keyframe] = []
     near = near_pts
@@ -75,19 +75,19 @@ def _index(data: bytes, near_pts: int) -> VideoIndex:
     return VideoIndex(codecs[video], audio, len(times), min(times), max(times), tuple(keyframes))
 
 
-def _heads(data: bytes) -> npt.NDArray[np.uint8]:
+def _headers(data: bytes) -> npt.NDArray[np.uint8]:
     """Return the packets as rows of bytes; raises MediaError if one is damaged."""
     mpegts.check_whole(data)
     packets = np.frombuffer(data, np.uint8).reshape(-1, mpegts.PACKET)
     damaged = packets[:, 0] != mpegts.SYNC
-    damaged |= (packets[:, 3] & _ADAPTATION != 0) & (packets[:, 4] > _LONGEST_ADAPTATION)
-    if damaged.any():  # it raises, saying what is wrong
+    damaged |= (packets[:, 3] & _ADAPTATION != 0) & (packets[:, 4] > _MAX_ADAPTATION)
+    if damaged.any():  # mpegts.packet raises, with the reason
         mpegts.packet(data, int(damaged.argmax()) * mpegts.PACKET)
     return packets
 
 
 def _program_map(
-    data: bytes, pids: Numbers, starts: npt.NDArray[np.bool_]
+    data: bytes, pids: Int64Array, starts: npt.NDArray[np.bool_]
 ) -> tuple[int, dict[int, str]]:
     """Return the index of the first PMT that lists video, and its streams (PID to codec)."""
     tables = np.flatnonzero((pids == mpegts.PAT_PID) & starts)
@@ -104,8 +104,8 @@ def _program_map(
     return 0, codecs
 
 
-def _ends(of_video: Numbers, frame_starts: Numbers) -> Numbers:
+def _ends(video: Int64Array, frame_starts: Int64Array) -> Int64Array:
     """Return the index after each frame's last packet, given the indexes of video packets."""
-    following = np.append(frame_starts[1:], of_video[-1] + 1)
-    ends: Numbers = of_video[np.searchsorted(of_video, following) - 1] + 1
+    following = np.append(frame_starts[1:], video[-1] + 1)
+    ends: Int64Array = video[np.searchsorted(video, following) - 1] + 1
     return ends

@@ -70,8 +70,8 @@ def live(
         return render([], set(), ended=False)
     first = numbered[listed[0].run]
     breaks = {
-        place
-        for place, (before, after) in enumerate(pairwise(listed), 1)
+        index
+        for index, (before, after) in enumerate(pairwise(listed), 1)
         if before.run != after.run
     }
     return render(
@@ -124,11 +124,11 @@ def _missing(
     return [
         Segment(
             before.run,
-            before.seq + place + 1,
-            before.end_ms + place * share,
+            before.seq + offset + 1,
+            before.end_ms + offset * share,
             share,
-            uri_of(before.run, before.seq + place + 1),
+            uri_of(before.run, before.seq + offset + 1),
             missing=True,
         )
-        for place in range(count)
+        for offset in range(count)
     ]

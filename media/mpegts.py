@@ -49,12 +49,12 @@ class TsPacket:
 
 @dataclass(frozen=True, slots=True)
 class Pes:
-    """The head of one PES packet."""
+    """The header of one PES packet."""
 
     pts: int | None
     """33 bits, 90 kHz."""
     dts: int | None
-    """33 bits, 90 kHz; the PTS where the packet has none of its own."""
+    """33 bits, 90 kHz; the PTS if the packet has no DTS."""
 
 
 def pid_of(packet: bytes, at: int = 0) -> int:
@@ -115,7 +115,7 @@ def packet(data: bytes, at: int) -> TsPacket:
 
 
 def pes(payload: bytes) -> Pes:
-    """Return the times at the head of a PES packet; raises MediaError where it is none."""
+    """Return the times in the header of a PES packet; raises MediaError if it is not one."""
     if payload[:3] != b"\x00\x00\x01" or len(payload) < 9:
         raise MediaError("a PES packet does not begin as one: the file is damaged.")
     flags = payload[7] >> 6
@@ -137,14 +137,14 @@ def _time(field: bytes) -> int:
 
 
 def pmt_pid(pat_payload: bytes) -> int:
-    """Return the PID of the first programme's map from a PAT packet's payload."""
+    """Return the PID of the first program's PMT from a PAT packet's payload."""
     at = 1 + pat_payload[0] + 8
     end = 1 + pat_payload[0] + 3 + _section_length(pat_payload) - 4
     while at + 4 <= end:
         if pat_payload[at] << 8 | pat_payload[at + 1]:
             return (pat_payload[at + 2] & 0x1F) << 8 | pat_payload[at + 3]
         at += 4
-    raise MediaError("the PAT names no programme: the file is damaged.")
+    raise MediaError("the PAT lists no program: the file is damaged.")
 
 
 def streams(pmt_payload: bytes) -> dict[int, str]:
@@ -154,9 +154,9 @@ def streams(pmt_payload: bytes) -> dict[int, str]:
     at = start + 12 + ((pmt_payload[start + 10] & 0x0F) << 8 | pmt_payload[start + 11])
     found: dict[int, str] = {}
     while at + 5 <= end:
-        kind = pmt_payload[at]
+        stream_type = pmt_payload[at]
         pid = (pmt_payload[at + 1] & 0x1F) << 8 | pmt_payload[at + 2]
-        found[pid] = STREAM_TYPES.get(kind, f"0x{kind:02x}")
+        found[pid] = STREAM_TYPES.get(stream_type, f"0x{stream_type:02x}")
         at += 5 + ((pmt_payload[at + 3] & 0x0F) << 8 | pmt_payload[at + 4])
     return found
 

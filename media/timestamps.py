@@ -24,7 +24,7 @@ _MAX_FRAMES_PER_SECOND = 250
 """Frames in a second of their own time. With more, that time does not advance."""
 
 
-class TimesBrokenError(MediaError):
+class DiscontinuityError(MediaError):
     """The run's time cannot continue; the same connection can begin a new run."""
 
 
@@ -33,11 +33,14 @@ class TimestampNormalizer:
 
     def __init__(self) -> None:
         self._shift: int | None = None
+        """From the camera's ticks to the run's."""
         self._base: tuple[int, int] | None = None
         """The video's time base as ticks of 90 kHz, numerator and denominator."""
         self._held: list[AnyPacket] = []
+        """Video frames without DTS."""
         self._video_dts: int | None = None
         self._second_dts = 0
+        """DTS at which the current second began."""
         self._frames_in_second = 0
         self._video_delta = HZ // 25
         self._audio_dts: int | None = None
@@ -48,7 +51,7 @@ class TimestampNormalizer:
         """Return the video packets that now have their times, in decode order.
 
         A frame without DTS waits for one that has it. Raises MediaError if the frames have no PTS,
-        TimesBrokenError if their times jump back. An iterator computes each packet when asked.
+        DiscontinuityError if their times jump back. An iterator computes each packet when asked.
         """
         dts = packet.dts
         if dts is None or self._held:
@@ -121,6 +124,10 @@ class TimestampNormalizer:
         return [known - step * (count - at) for at in range(count)]
 
     def _place(self, packet: AnyPacket, pts: int, dts: int) -> AnyPacket:
+        """Set a video packet's times, given in ticks of the camera.
+
+        Raises DiscontinuityError, MediaError.
+        """
         dts = min(dts, pts)
         if self._shift is None:
             self._shift = START_TICKS - dts
@@ -128,7 +135,10 @@ class TimestampNormalizer:
         if self._video_dts is not None and dts <= self._video_dts:
             back = self._video_dts - dts
             if back > _MAX_JITTER_TICKS:
-                raise TimesBrokenError(f"the camera's time stamps jumped back by {back / HZ:.1f} s")
+                raise DiscontinuityError(
+                    f"the camera's time stamps jumped back by {back / HZ:.1f} s"
+                )
+            # The muxer needs a DTS that grows: jitter moves the frame by one tick.
             dts = self._video_dts + 1
             pts = max(pts, dts)
         self._video_dts = dts

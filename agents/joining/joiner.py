@@ -35,7 +35,7 @@ from domain.events import (
 )
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from domain.retention import SHORTEST_AGE_MS
-from media.keyframes import index
+from media.keyframes import index_video
 from stores.catalog import Catalog
 from stores.catalog.tombstones import window_deleted
 from stores.objects import HASH_IN_THREAD_BYTES, ObjectStore
@@ -216,7 +216,7 @@ class Joiner:
         data = await self._store.get_verified(
             key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
         )
-        frame_index = index(data, near_pts=fragment.start_pts)
+        frame_index = index_video(data, near_pts=fragment.start_pts)
         return data, ManifestFragment(
             **fragment.model_dump(include=set(FragmentRef.model_fields)),
             offset=0,

@@ -24,7 +24,7 @@ from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
 from media.packet import AnyPacket
-from media.timestamps import TimesBrokenError
+from media.timestamps import DiscontinuityError
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class Recorder:
         while not self._stop.is_set():
             began_s = time.monotonic()
             try:
-                recorded = self._connection()
+                recorded = self._record_connection()
             except Exception as error:
                 # An unexpected error must never end the camera's thread: it tries again.
                 log.exception("unexpected error", extra={"camera": self._recording.camera})
@@ -177,15 +177,15 @@ class Recorder:
         if self._state[0] != "stopped":
             self._set_state("stopped", "")
 
-    def _connection(self) -> bool:
+    def _record_connection(self) -> bool:
         """Record one connection; return whether it gave any fragment."""
         self._watchdog.fed()
         try:
-            return self._watched_connection()
+            return self._record_watched()
         finally:
             self._watchdog.disarm()
 
-    def _watched_connection(self) -> bool:
+    def _record_watched(self) -> bool:
         try:
             source = self._opener(self._config, self._no_data_s, self._stop, self._recording.now_ms)
         except (CameraError, ConfigError) as error:
@@ -239,13 +239,13 @@ class Recorder:
                     )
         except MediaError as error:
             reason = error
-            if isinstance(error, TimesBrokenError):
+            if isinstance(error, DiscontinuityError):
                 packets.put_back()  # it may be the keyframe at which the next run begins
         try:
             run.end(self._stop_reason if reason is None else str(reason))
         except MediaError as error:
             log.warning("%s", error, extra={"camera": self._recording.camera, "run": run.id})
-        return run.fragments > 0, reason, isinstance(reason, TimesBrokenError)
+        return run.fragments > 0, reason, isinstance(reason, DiscontinuityError)
 
     def _set_ended(self, reason: VigilError | None) -> None:
         if isinstance(reason, ClipEndedError):
@@ -299,7 +299,10 @@ class _PacketReader:
         return packet, arrived_ms
 
     def put_back(self) -> None:
-        """Return the last packet once more, once only, with the times that the camera gave it."""
+        """Let the next read return the last packet again, with the times that the camera gave it.
+
+        A packet is put back once at most.
+        """
         if self._last is None or self._last[0].stream is not self._video:
             return
         packet, _ = self._last

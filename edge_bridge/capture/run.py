@@ -16,7 +16,7 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from media.fragmenter import Fragment, Fragmenter, FragmentLimits
 from media.packet import AnyPacket
-from media.timestamps import TimesBrokenError
+from media.timestamps import DiscontinuityError
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +77,11 @@ class RunRecorder:
         self.id = recording.clock.new_run(recording.now_ms())
         self.fragments = 0
         self._next_ms = 0
+        """UTC at which the next fragment starts."""
         self._audio_dropped = 0
         self._clock_unset = is_undated(self.id)
         self._started: RunStarted | None = None
+        """The run's first event; it exists from the first fragment on."""
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> None:
         """Record one packet, given the UTC of its arrival."""
@@ -90,7 +92,7 @@ class RunRecorder:
         """Close the last fragment and record why the run ended."""
         try:
             last = self._fragmenter.finish()
-        except MediaError as error:
+        except MediaError as error:  # only the muxer's end is lost; the fragments are there
             log.warning("%s", error, extra={"camera": self._recording.camera, "run": self.id})
             last = self._fragmenter.finish()
         for fragment in last:
@@ -111,9 +113,9 @@ class RunRecorder:
     def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
         pts = packet.pts or 0
         if self._clock_unset and not is_provisional(arrived_ms):
-            raise TimesBrokenError("this device's clock was wrong and has been set")
+            raise DiscontinuityError("this device's clock was wrong and has been set")
         if not self._clock.observe(pts, arrived_ms):
-            raise TimesBrokenError(
+            raise DiscontinuityError(
                 "the camera's clock and this device's clock drifted apart by more than 5 s"
             )
         recording = self._recording

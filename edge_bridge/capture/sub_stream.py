@@ -21,7 +21,7 @@ from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
 from media.fragmenter import VIDEO_CODECS
 from media.packet import AnyPacket
-from media.timestamps import HZ, TimesBrokenError, TimestampNormalizer
+from media.timestamps import HZ, DiscontinuityError, TimestampNormalizer
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class SubStream:
                 for ready in normalizer.video(packet):
                     pts = ready.pts or 0
                     if not clock.observe(pts, arrived_ms):
-                        raise TimesBrokenError(
+                        raise DiscontinuityError(
                             "its clock and this device's clock drifted apart by more than 5 s"
                         )
                     first_pts = pts if first_pts is None else first_pts
@@ -186,7 +186,7 @@ class SubStream:
             ahead = pts - self._main_pts
             if abs(ahead) > _MAX_APART_TICKS and self._uses_sub:
                 self._use_sub(False)
-                raise TimesBrokenError("its time and the main stream's drifted apart")
+                raise DiscontinuityError("its time and the main stream's drifted apart")
             if ahead > _MAX_AHEAD_TICKS:
                 self._use_sub(False)
                 return

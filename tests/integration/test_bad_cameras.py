@@ -169,4 +169,4 @@ async def test_bad_cameras_cost_the_good_ones_no_frame(
         for run in sink.runs(name):
             assert name in ("still", "jumps", "long"), "nothing else of it can be recorded"
             for event, data in sink.fragments[run]:
-                assert keyframes.index(data, event.start_pts).frames == event.frames > 0
+                assert keyframes.index_video(data, event.start_pts).frames == event.frames > 0

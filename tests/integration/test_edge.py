@@ -89,7 +89,7 @@ async def check_run(
     numbers = await asyncio.to_thread(lambda: list(numbers_in(path)))
     assert len(numbers) == sum(one.frames for one in ordered)
     index = await asyncio.to_thread(
-        lambda: keyframes.index(path.read_bytes(), ordered[0].start_pts)
+        lambda: keyframes.index_video(path.read_bytes(), ordered[0].start_pts)
     )
     assert index.frames == len(numbers)
     return numbers, end

@@ -78,7 +78,7 @@ async def test_4k_at_60_is_recorded_frame_by_frame(tmp_path: Path) -> None:
             assert event.frames == 2 * FPS and abs(event.duration_ms - 2_000) <= 2
             assert len(event.keyframes) == 2 * FPS // GOP
             assert event.keyframes[0].size > 8 * _PIECE
-            assert keyframes.index(data, event.start_pts).frames == event.frames
+            assert keyframes.index_video(data, event.start_pts).frames == event.frames
             assert 4 << 20 < event.size_bytes == len(data) < 6 << 20
         path = sink.joined(run, tmp_path)
         numbers = await asyncio.to_thread(lambda path=path: list(islice(numbers_in(path), 2 * GOP)))

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from domain.events import ChunkComplete, FragmentArrived, ManifestFragment
 from domain.identity import fragment_key
-from media.keyframes import index
+from media.keyframes import index_video
 from stores.catalog import Catalog, add_camera
 from stores.catalog.keys import create_key
 from stores.objects import ObjectStore
@@ -83,7 +83,7 @@ _CLIP = clip(40, keyframe_every=20)
 
 async def store_fragment(store: ObjectStore, run: str, seq: int) -> FragmentArrived:
     """PUT a real fragment of 4 s (keyframes at 0 and 2 s) and return its event."""
-    found = index(_CLIP)
+    found = index_video(_CLIP)
     event = fragment(
         run,
         seq,

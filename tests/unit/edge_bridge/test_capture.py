@@ -140,7 +140,7 @@ async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
     assert kept.ends == [(events[0].run, events[-1].end_ms, "the camera closed the stream")]
     assert [start.started_ms for start in kept.starts] == [events[0].start_ms]
     for event, data in kept.fragments:
-        assert list(keyframes.index(data, event.start_pts).keyframes) == event.keyframes
+        assert list(keyframes.index_video(data, event.start_pts).keyframes) == event.keyframes
         assert FragmentArrived.from_metadata(event.metadata()).sha256 == event.sha256
     assert len(feed.offered) == 250
     first = feed.offered[0]

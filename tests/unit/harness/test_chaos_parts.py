@@ -5,7 +5,7 @@ import random
 
 from harness.chaos.fault_plan import plan
 from harness.footage import FPS, film, numbers
-from media.keyframes import index
+from media.keyframes import index_video
 
 WORKERS = ["relay", "assemble-0", "assemble-1", "heal-0", "join-0", "index-0"]
 RUN = "01931111-1111-7111-8111-111111111111"
@@ -36,7 +36,7 @@ def test_a_fragment_is_readable_and_its_pictures_are_numbered_on_through_the_run
     for seq in (3, 4):
         event, data = film("a/b/c", RUN, seq, start_ms=1_000_000 + seq * 2_000, duration_ms=2_000)
         assert (event.size_bytes, len(data) % 188) == (len(data), 0)
-        assert index(data, near_pts=event.start_pts).frames == event.frames == 2 * FPS
+        assert index_video(data, near_pts=event.start_pts).frames == event.frames == 2 * FPS
         joined += data
     assert numbers(joined) == list(range(30, 50))
 

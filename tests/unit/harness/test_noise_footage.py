@@ -7,7 +7,7 @@ import pytest
 from bench.recovery import Kill, _summed
 from bench.recovery_watch import value
 from harness import noise_footage as reel
-from media.keyframes import index
+from media.keyframes import index_video
 
 
 @pytest.mark.parametrize("megabits", [1, 4])
@@ -18,7 +18,7 @@ def test_a_reel_has_its_bit_rate_and_is_cut_at_keyframes(tmp_path: Path, megabit
     cuts = reel.cut(path)
     assert [each.seq for each in cuts] == [0, 1, 2]
     assert [each.duration_ms for each in cuts] == [4_000, 4_000, 1_000]
-    assert sum(index(each.data, each.start_pts).frames for each in cuts) == 9 * reel.FPS
+    assert sum(index_video(each.data, each.start_pts).frames for each in cuts) == 9 * reel.FPS
     assert b"".join(each.data for each in cuts)[0] == 0x47
 
 

@@ -118,7 +118,7 @@ def test_a_fragment_has_its_times_and_keyframes(
         assert fragment.end_pts == following.start_pts
     assert fragments[-1].end_pts - fragments[0].start_pts == pytest.approx(pictures * 3_600, abs=90)
     for fragment in fragments:
-        found = keyframes.index(fragment.data, fragment.start_pts)
+        found = keyframes.index_video(fragment.data, fragment.start_pts)
         assert found.frames == fragment.frames
         assert found.first_pts == fragment.start_pts
         assert found.keyframes == fragment.keyframes
@@ -242,7 +242,9 @@ def test_time_goes_on_when_33_bits_wrap(tmp_path: Path) -> None:
     joined = b"".join(fragment.data for fragment in fragments[1:])
     assert warnings_of(joined, tmp_path) == ""
     for fragment in fragments[1:]:
-        assert keyframes.index(fragment.data, fragment.start_pts).keyframes == fragment.keyframes
+        assert (
+            keyframes.index_video(fragment.data, fragment.start_pts).keyframes == fragment.keyframes
+        )
 
 
 def test_audio_continues_when_33_bits_wrap_within_a_fragment(tmp_path: Path) -> None:

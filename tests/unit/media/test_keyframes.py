@@ -9,7 +9,7 @@ import pytest
 from domain.errors import MediaError
 from harness.footage import film
 from media import mpegts
-from media.keyframes import index
+from media.keyframes import index_video
 
 RUN = "01929f3e-0000-7000-8000-000000000000"
 SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 32)
@@ -35,7 +35,7 @@ def one_by_one(data: bytes) -> list[tuple[int, int, int]]:
 
 def test_it_says_what_a_reading_packet_by_packet_says() -> None:
     data = fragment()
-    found = index(data)
+    found = index_video(data)
     assert [(each.pts, each.offset, each.size) for each in found.keyframes] == one_by_one(data)
     assert (found.frames, found.video_codec, found.audio_codec) == (20, "h264", None)
     assert found.keyframes[0].pts == found.first_pts == 90_000
@@ -44,19 +44,19 @@ def test_it_says_what_a_reading_packet_by_packet_says() -> None:
 def test_fragments_one_after_another_are_read_as_one_file() -> None:
     """Each has its own PAT and PMT; offsets go on."""
     parts = [fragment(0), fragment(1)]
-    found = index(b"".join(parts))
+    found = index_video(b"".join(parts))
     assert found.frames == 40
     assert [each.offset >= len(parts[0]) for each in found.keyframes] == [False, True]
     assert found.keyframes == tuple(
         each.model_copy(update={"offset": each.offset + shift})
         for part, shift in zip(parts, (0, len(parts[0])), strict=True)
-        for each in index(part).keyframes
+        for each in index_video(part).keyframes
     )
 
 
 def test_times_are_unwrapped_near_what_was_asked() -> None:
     near = 3 * mpegts.PTS_WRAP
-    assert index(fragment(), near).first_pts == near + 90_000
+    assert index_video(fragment(), near).first_pts == near + 90_000
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_times_are_unwrapped_near_what_was_asked() -> None:
 )
 def test_damage_is_reported(damage: Callable[[bytes], bytes], text: str) -> None:
     with pytest.raises(MediaError, match=text):
-        index(damage(fragment()))
+        index_video(damage(fragment()))
 
 
 def test_damaged_tables_and_frames_are_reported_or_read() -> None:
@@ -83,7 +83,7 @@ def test_damaged_tables_and_frames_are_reported_or_read() -> None:
         for _ in range(dice.choice((1, 3, 20))):
             data[dice.randrange(188 * 4)] = dice.randrange(256)
         try:
-            index(bytes(data))
+            index_video(bytes(data))
         except MediaError:
             unreadable += 1
     assert 0 < unreadable < 2_000

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from domain.errors import MediaError
-from media.keyframes import index
+from media.keyframes import index_video
 from media.thumbnail import HEAD_BYTES, assemble, jpeg, ranges_for
 from tests.unit.media.video import STEP, clip
 
@@ -42,7 +42,7 @@ def brightness(picture: bytes) -> float:
 @pytest.mark.parametrize(("at_ms", "frame"), [(0, 0), (950, 0), (1_000, 10), (1_900, 10)])
 def test_the_picture_from_its_bytes_alone(at_ms: int, frame: int) -> None:
     data = clip(20, keyframe_every=10)
-    found = index(data)
+    found = index_video(data)
     keyframes = [(each.pts, each.offset, each.size) for each in found.keyframes]
     assert len(keyframes) == 2
     cut = ranges_for(
