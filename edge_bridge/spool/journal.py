@@ -110,7 +110,7 @@ class Journal:
         return [(FragmentId(*row[:3]), FragmentState(row[3]), row[4]) for row in rows]
 
     def runs_with_fragments(self) -> Iterator[str]:
-        """Yield the runs of all fragments, one index look-up each."""
+        """Yield the runs of all fragments, one index lookup each."""
         at = ""
         while True:
             row = self._db.execute(

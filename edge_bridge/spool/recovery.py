@@ -83,8 +83,8 @@ class SpoolRecovery:
     def run_for(self, for_s: float) -> bool:
         """Recover for about this long; True: there is more.
 
-        Raises ValueError or sqlite3.Error where the journal cannot be read. Then it is stopped:
-        go on with `restart`.
+        Raises ValueError or sqlite3.Error where the journal cannot be read. Then it is stopped,
+        and `restart` continues.
         """
         if self.stopped:
             return False

@@ -28,7 +28,7 @@ class WaitingRows:
     def cameras(self) -> list[str]:
         """Return the cameras of which anything waits, undated or not."""
         found: list[str] = []
-        while True:  # one index look-up for each camera, however much waits
+        while True:  # one index lookup for each camera, however much waits
             row = self._db.execute(
                 "SELECT camera FROM fragments WHERE state = ? AND camera > ? "
                 "ORDER BY camera LIMIT 1",
