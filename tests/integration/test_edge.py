@@ -220,7 +220,7 @@ async def test_bad_cameras_are_named_and_stop_no_other_camera(
     words = {
         "wrong": "rejected the user name or password (401)",
         "open": "requires a user name and a password (401)",
-        "nowhere": "knows no stream at this address (404)",
+        "nowhere": "has no stream at this address (404)",
         "dead": "refuses the connection",
         "unknown": "the name camera.invalid is not known",
         "mpeg4": "sends mpeg4, which Vigil does not record",
@@ -323,7 +323,7 @@ async def test_check_names_what_is_wrong_and_what_to_do(services: Services, tmp_
     edge = Edge(tmp_path, services.settings, "acme/checked", [good], env=services.env)
     code, output = await command(services, "check", edge.config)
     assert code == 0, output
-    assert "h264 192x128, no sound, keyframe every 1.0 s" in output
+    assert "h264 192x128, no audio, keyframe every 1.0 s" in output
     for what in ("disk", "clock", "S3", "SQS", "model"):
         assert f" {what}" in output
     config = yaml.safe_load(edge.config.read_text())
