@@ -64,8 +64,8 @@ async def test_what_is_wrong_is_said_in_words_and_by_the_status(at: Place) -> No
         (("fsck", "--camera", "Nonsense"), "is not a camera id"),
         (("fsck", "--from", "2026-11-22T10:00:00"), "has no zone"),
         (("fsck", "--from", "20", "--to", "10"), "--from must be before --to"),
-        (("reconcile", "--every", "5s"), "a minute at least"),
-        (("reconcile", "--most", "0"), "1 at least"),
+        (("reconcile", "--every", "5s"), "at least 1m"),
+        (("reconcile", "--most", "0"), "at least 1"),
     ],
 )
 async def test_faults_are_said_in_one_sentence(

@@ -148,7 +148,7 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     said, _ = await run("model", "current", model, "b", "--who", "Ann")
     assert said == f"{model} b is current now: 1 replays changed.\n"
     _, err = await run("model", "drop", model, "b", code=1)
-    assert "is current: `vigil model current`" in err
+    assert "is current: make another version current first" in err
     said, _ = await run("model", "current", "--live")
     assert "1 replays changed" in said
     said, _ = await run("model", "drop", model, "b", "--who", "Ann")

@@ -205,8 +205,8 @@ async def test_it_goes_on_where_it_stopped(at: Stage, monkeypatch: pytest.Monkey
 
 async def test_bad_arguments_are_told_in_a_sentence(at: Stage) -> None:
     for given, says in (
-        (["--schema", "Bad-Name"], "no name for a schema"),
-        (["--from-offset", "-1"], "0 at least"),
+        (["--schema", "Bad-Name"], "is not a schema name"),
+        (["--from-offset", "-1"], "at least 0"),
         (["--from", format_ms(now_ms() + DAY_MS)], "future"),
     ):
         with pytest.raises(ConfigError, match=says):
