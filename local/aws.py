@@ -1,4 +1,4 @@
-"""Clients and credentials for the local stand-ins of S3 and SQS."""
+"""Clients and credentials for the local substitutes of S3 and SQS."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ REGION = "eu-central-1"
 
 
 def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
-    """Return a boto3 client that gives up after 20 s; `ca_file` vouches for what speaks TLS."""
+    """Return a boto3 client with a timeout of 20 s; `ca_file` has the authority for TLS."""
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.config import Config  # noqa: PLC0415
 

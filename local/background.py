@@ -1,7 +1,7 @@
 """The stack in a process of its own, for `vigil services start`, `stop` and `status`.
 
-Run as a module it is that process: it starts the stack, says so on its standard output, then
-watches it until SIGTERM.
+As a module it is that process: it starts the stack, reports that on its standard output, and
+supervises it until SIGTERM.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _READY = "ready\n"
 
 @dataclass(frozen=True)
 class ServiceState:
-    """What `status` says of one service."""
+    """The state of one service."""
 
     name: str
     title: str
@@ -41,15 +41,15 @@ class ServiceState:
 
 
 def record_owner(folder: DataFolder) -> None:
-    """Note this process as the one that `stop` has to signal."""
+    """Record this process as the one that `stop` must signal."""
     folder.write_json(RECORD, record_of(os.getpid()))
 
 
 def start(data: Path, *, fresh: bool, ports: Sequence[str], report: Report) -> None:
     """Start the stack in the background; returns once it is ready, raises VigilError if not."""
-    parse_ports(list(ports))  # complain here, not in the other process
+    parse_ports(list(ports))  # report errors here, not in the other process
     folder = DataFolder(data)
-    folder.open()  # likewise for a folder that cannot be used
+    folder.open()  # the same for a folder that cannot be used
     folder.close()
     command = [sys.executable, "-m", "local.background", "--data", str(folder.path)]
     command += ["--fresh"] * fresh + [f"--port={port}" for port in ports]
@@ -65,7 +65,7 @@ def start(data: Path, *, fresh: bool, ports: Sequence[str], report: Report) -> N
         )
     assert process.stdout
     try:
-        last = "it said nothing"
+        last = "it printed nothing"
         for line in process.stdout:
             if line == _READY:
                 return
@@ -80,7 +80,7 @@ def start(data: Path, *, fresh: bool, ports: Sequence[str], report: Report) -> N
 
 
 def stop(data: Path) -> bool:
-    """Stop the owner of a data folder and all it started; returns whether there was one."""
+    """Stop the owner of a data folder and its children; returns whether there was one."""
     folder = DataFolder(data)
     owner = recorded_process(folder.read_json(RECORD))
     if owner is None:
@@ -96,7 +96,7 @@ def stop(data: Path) -> bool:
 
 
 def status(data: Path) -> list[ServiceState]:
-    """Return what runs in a data folder."""
+    """Return the state of each service of a data folder."""
     folder = DataFolder(data)
     ports = folder.read_json("ports.json")
     states = []
@@ -126,7 +126,7 @@ def _main() -> None:
             record_owner(stack.folder)
             supervisor = Supervisor(stack.services.values(), say)
             say(_READY.strip())
-            # Nobody reads from here on.
+            # The reader stops here: from now on print to the log.
             with (stack.folder.logs / "supervisor.log").open("ab") as log:
                 os.dup2(log.fileno(), sys.stdout.fileno())
             while not ended.wait(1):

@@ -1,4 +1,4 @@
-"""RTSP cameras in a process of their own, for the demo and the tests."""
+"""RTSP cameras for the demo and the tests, served by one process of their own."""
 
 import contextlib
 import os
@@ -30,8 +30,8 @@ class ServedCamera(TypedDict):
     """A camera to serve at `/name`: a `file` (H.264 or H.265, with or without audio) or a `launch`.
 
     `launch` is a GStreamer pipeline in parentheses whose payloaders are named pay0, pay1. A file
-    is repeated for ever unless `loop` is false; then each new session plays it once from its start.
-    `offset_ms` is where in the file a camera that loops is at first.
+    is repeated forever. With `loop` false each new session plays it once from its start.
+    `offset_ms` is the position in the file at which a camera that loops starts.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ServedCamera(TypedDict):
 
 @lru_cache
 def rtsp_python() -> str | None:
-    """Return the Python that has GStreamer's RTSP server, None where there is none."""
+    """Return the Python that has GStreamer's RTSP server, or None if there is none."""
     for python in dict.fromkeys(("/usr/bin/python3", shutil.which("python3") or "")):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             probe = [python, "-c", _NEEDED]
@@ -60,7 +60,7 @@ def rtsp_python() -> str | None:
 
 
 class CameraServer:
-    """One RTSP server. Blocking: call it from a thread where an event loop runs."""
+    """One RTSP server. Its methods block: with an event loop, call them from a thread."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class CameraServer:
         name: str = "cameras",
         ports: Ports | None = None,
     ) -> None:
-        """Serve `cameras`; `name` is that of the log and the port in the data folder."""
+        """Serve `cameras`; log and port in the data folder have this `name`."""
         self.name = name
         self._folder = DataFolder(data)
         self._cameras = list(cameras)
@@ -82,7 +82,7 @@ class CameraServer:
     def start(
         cls, data: Path, cameras: Sequence[ServedCamera], *, name: str = "cameras"
     ) -> "CameraServer":
-        """Return cameras that answer; raises VigilError where they cannot."""
+        """Return a server that answers; raises VigilError if it does not start."""
         started = cls(data, cameras, name=name)
         started.launch()
         started.wait()
@@ -115,12 +115,12 @@ class CameraServer:
         return self._process.pid
 
     def launch(self) -> None:
-        """Start the server (on the port it had) without waiting for it."""
+        """Start the server, on the port that it had, without waiting for it."""
         python = rtsp_python()
         if python is None:
             raise VigilError(
-                "GStreamer's RTSP server is not installed; run `make setup` where apt is there, or "
-                "install gir1.2-gst-rtsp-server-1.0, python3-gi and GStreamer's plugins."
+                "GStreamer's RTSP server is not installed. Run `make setup` on a system with apt, "
+                "or install gir1.2-gst-rtsp-server-1.0, python3-gi and GStreamer's plugins."
             )
         self._port = self._ports.take(self.name)
         self._locked_port = self._ports.take(f"{self.name}-locked")

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own for the local services, with a user and a password."""
+"""A private certificate authority for the local services, with a user and a password."""
 
 import datetime
 import ipaddress
@@ -13,9 +13,9 @@ _DAYS = 3_650
 
 
 class Certificates:
-    """Files below one folder, made once: authority, server certificate, password.
+    """Files in one folder, created once: authority, server certificate, password.
 
-    The certificate is for 127.0.0.1 alone: called by any other name, the server is not believed.
+    The certificate is valid only for 127.0.0.1, and for no other name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class Certificates:
         return self.password_file.read_text()
 
     def make(self) -> None:
-        """Make what is missing."""
+        """Create the files that are missing."""
         if self.server_file.exists():
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ class Certificates:
 
 
 def make_pair(address: str) -> tuple[bytes, bytes]:
-    """Return (PEM of a new authority, PEM of key and certificate that it gave to an address)."""
+    """Return the PEM of a new authority, and the PEM of a key and its certificate for `address`."""
     from cryptography import x509  # noqa: PLC0415 - slow to import, needed once
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -56,7 +56,7 @@ def make_pair(address: str) -> tuple[bytes, bytes]:
         for each in ("Vigil's local authority", "Vigil's local services")
     )
 
-    def begun(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -74,9 +74,9 @@ def make_pair(address: str) -> tuple[bytes, bytes]:
         )
 
     ca_use = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    ca = begun(ca_name, ca_key.public_key()).add_extension(ca_use, critical=True)
+    ca = builder(ca_name, ca_key.public_key()).add_extension(ca_use, critical=True)
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-    server = begun(name, key.public_key()).add_extension(names, critical=False)
+    server = builder(name, key.public_key()).add_extension(names, critical=False)
     pem = serialization.Encoding.PEM
     return (
         ca.sign(ca_key, hashes.SHA256()).public_bytes(pem),

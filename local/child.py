@@ -1,7 +1,7 @@
 """Start a program that dies with its parent: `child.py SIGNAL PARENT PROGRAM ARGUMENT...`.
 
-Run as a script, so that it needs nothing but the standard library. Linux tells the program of its
-parent's death by the signal; elsewhere the program is started as it is.
+It runs as a script, and needs only the standard library. Linux sends the program the signal when
+its parent dies (PR_SET_PDEATHSIG). On other systems the program starts without that.
 """
 
 import ctypes
@@ -12,12 +12,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Ask for the signal, make sure that the parent still lives, become the program."""
+    """Request the signal, make sure that the parent still lives, then exec the program."""
     death_signal, parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != int(parent):
-            sys.exit("the parent is gone")
+            sys.exit("the parent has ended")
     try:
         os.execvp(command[0], command)  # noqa: S606 - the command is the project's own
     except OSError as error:

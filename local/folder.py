@@ -1,4 +1,4 @@
-"""The folder that holds everything local: data, logs, process records, downloads."""
+"""The folder of the local services: data, logs, process records, downloads."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ MARKER = ".vigil-data"
 CACHE = "cache"
 FREE_BYTES_NEEDED = 2 * 1024**3
 _ENDING_S = 10.0
-"""A process that was killed holds its files until the last of its threads is gone."""
+"""How long a killed process may keep its lock: until the last of its threads has ended."""
 
 
 def project_root() -> Path:
@@ -41,7 +41,7 @@ def cache_dir() -> Path:
 
 
 class DataFolder:
-    """One stack's folder. `open` takes it for this process until `close`."""
+    """One stack's folder. `open` locks it for this process until `close`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -65,21 +65,21 @@ class DataFolder:
     def open(self, *, fresh: bool = False) -> None:
         """Make the folder and take its lock.
 
-        Raises ConfigError where the folder holds something else, and VigilError where another
-        process uses it or the disk is (nearly) full.
+        Raises ConfigError if the folder has other files. Raises VigilError if another process
+        uses it, or the disk is nearly full.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             others = [entry for entry in self.path.iterdir() if entry.name != CACHE]
             if others and not (self.path / MARKER).exists():
                 raise ConfigError(
-                    f"{self.path} holds files that are not Vigil's; name another folder with "
+                    f"{self.path} contains files that are not Vigil's. Name another folder with "
                     "--data or VIGIL_DATA_DIR."
                 )
             (self.path / MARKER).write_text("Data of Vigil's local services.\n")
             for folder in (self.logs, self.records):
                 folder.mkdir(exist_ok=True)
-            self._take()
+            self._acquire()
             if fresh:
                 self._wipe()
             self._check_space()
@@ -91,13 +91,13 @@ class DataFolder:
             raise
 
     def close(self) -> None:
-        """Give the folder's lock back."""
+        """Release the folder's lock."""
         if self._lock:
             self._lock.close()
             self._lock = None
 
     def secret(self) -> str:
-        """Return the secret that signs session cookies, made once per folder."""
+        """Return the secret that signs session cookies; each folder has its own."""
         path = self.path / "session-secret"
         if not path.exists():
             with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
@@ -105,7 +105,7 @@ class DataFolder:
         return path.read_text()
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return a JSON file's object, empty where the file is missing or cut off."""
+        """Return a JSON file's object, empty if the file is missing or incomplete."""
         try:
             value = json.loads((self.path / name).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -113,14 +113,14 @@ class DataFolder:
         return value if isinstance(value, dict) else {}
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Replace a JSON file at once."""
+        """Replace a JSON file atomically."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
         partial.write_text(json.dumps(value, indent=1) + "\n")
         partial.replace(path)
 
-    def _take(self) -> None:
+    def _acquire(self) -> None:
         # Not in run/: the lock outlives a wipe.
         lock = (self.path / ".lock").open("a+")
         until_s = time.monotonic() + _ENDING_S
@@ -132,7 +132,7 @@ class DataFolder:
                 continue
             lock.close()
             raise VigilError(
-                f"{self.path} is in use by process {owner}; stop it with "
+                f"{self.path} is in use by process {owner}. Stop it with "
                 f"`vigil services stop --data {self.path}` or name another folder with --data."
             )
         lock.seek(0)
@@ -157,8 +157,8 @@ class DataFolder:
         if free < FREE_BYTES_NEEDED:
             raise VigilError(
                 f"The disk of {self.path} is nearly full: {free / 1024**3:.1f} GiB are free and "
-                f"{FREE_BYTES_NEEDED // 1024**3} GiB are needed; free some, or name a folder on "
-                "another disk with --data."
+                f"{FREE_BYTES_NEEDED // 1024**3} GiB are needed. Free some space, or name a "
+                "folder on another disk with --data."
             )
 
 
@@ -171,11 +171,11 @@ def _locked(lock: IO[str]) -> bool:
 
 
 def _has_ended(pid: str) -> bool:
-    """Return whether a process is gone, or a zombie by now."""
+    """Return whether a process has ended, or is a zombie."""
     if not pid.isdecimal():
         return False
     try:
-        said = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return said.rpartition(")")[2].split()[0] in ("Z", "X")
+    return stat.rpartition(")")[2].split()[0] in ("Z", "X")

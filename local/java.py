@@ -1,7 +1,7 @@
 """A Java runtime and the jars of the services that need one.
 
-What a service needs is listed in `jars/NAME.txt`, one `group:artifact:version sha256` per line:
-nothing is resolved at run time, and a jar with another hash is refused.
+The jars of a service are listed in `jars/NAME.txt`, one `group:artifact:version sha256` a line.
+Nothing is resolved at run time, and a jar with another hash is rejected.
 """
 
 import contextlib
@@ -36,29 +36,29 @@ def java() -> Path:
         return Path(JAVA)
     found = shutil.which("java")
     if found:
-        said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
-        version = re.search(r'version "(\d+)', said.stderr)
+        output = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
+        version = re.search(r'version "(\d+)', output.stderr)
         if version and int(version[1]) >= OLDEST_JAVA:
             return Path(found)
     raise VigilError(
-        f"No Java {OLDEST_JAVA} or newer is found; run `make setup`, which installs one into .venv."
+        f"No Java {OLDEST_JAVA} or newer was found. Run `make setup`: it installs one into .venv."
     )
 
 
 def jars(name: str, report: Callable[[str], None]) -> list[Path]:
-    """Return the jars of a service, downloaded and checked; raises VigilError where that fails."""
+    """Return the jars of a service, downloaded and checked; raises VigilError if that fails."""
     wanted = read_list(Path(__file__).parent / "jars" / f"{name}.txt")
     folder = cache_dir() / "maven"
     (folder / "checked").mkdir(parents=True, exist_ok=True)
     if any(not _stamp(folder, *entry).exists() for entry in wanted):
         with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another data folder's stack may fetch, too
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another data folder's stack may download too
             _fetch(name, wanted, folder, report)
     return [folder / _stamp(folder, *entry).read_text() for entry in wanted]
 
 
 def command(arguments_file: Path, options: list[str], classpath: list[Path]) -> list[str]:
-    """Return a Java command but for the class; options and jars go to a file, as they are long."""
+    """Return a Java command without the class; a file has the options and jars: they are long."""
     lines = [*options, "-cp", os.pathsep.join(str(jar) for jar in classpath)]
     quoted = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     arguments_file.write_text("".join(f'"{line}"\n' for line in quoted))
@@ -89,17 +89,17 @@ def _fetch(
     missing = [entry for entry in wanted if not _stamp(folder, *entry).exists()]
     for done, (coordinate, sha256) in enumerate(missing, start=1):
         if done % 10 == 1:
-            report(f"{name}: fetching its packages ({done} of {len(missing)})")
+            report(f"{name}: downloading its packages ({done} of {len(missing)})")
         path = _download(coordinate, folder)
-        if _sha256(path) != sha256:  # perhaps what an earlier, interrupted download left
+        if _sha256(path) != sha256:  # perhaps an earlier download was interrupted
             path.unlink()
             path = _download(coordinate, folder)
         found = _sha256(path)
         if found != sha256:
             path.unlink()
             raise VigilError(
-                f"{coordinate} has the SHA-256 {found}, not {sha256}: it was tampered with or cut "
-                "off on the way, and has been deleted. Run the command again."
+                f"{coordinate} has the SHA-256 {found}, not {sha256}: the download is "
+                "incomplete or was changed. It is deleted: run the command again."
             )
         _stamp(folder, coordinate, sha256).write_text(str(path.relative_to(folder)))
 
@@ -109,7 +109,7 @@ def _sha256(path: Path) -> str:
 
 
 def _stamp(folder: Path, coordinate: str, sha256: str) -> Path:
-    """Name the note that says where the checked jar is; it stands only where the jar does."""
+    """Return the file that has the path of a verified jar; it exists only with the jar."""
     return folder / "checked" / f"{coordinate.replace(':', '_')}-{sha256[:16]}"
 
 
@@ -123,14 +123,14 @@ def _download(coordinate: str, folder: Path) -> Path:
     context = MavenContext(repo_cache=folder, remote_repos=repositories, timeout=60)
     try:
         found = context.project(group, artifact).at_version(version).artifact().resolve()
-    except OSError as error:  # of the disk, or of requests, whose errors derive from it
+    except OSError as error:  # of the disk, or of requests, whose errors are subclasses
         raise VigilError(
-            f"Cannot fetch {coordinate}: {_reason(error)}. Check the network and the disk, "
+            f"Cannot download {coordinate}: {_reason(error)}. Check the network and the disk, "
             "then run the command again."
         ) from error
     except RuntimeError as error:
         raise VigilError(
-            f"Cannot fetch {coordinate}: the Maven repository does not answer with it. Check the "
+            f"Cannot download {coordinate}: the Maven repository does not have it. Check the "
             "network, or name a mirror in the [repositories] section of ~/.config/jgo.conf."
         ) from error
     return Path(found)

@@ -17,15 +17,19 @@ from local.service import Service, ask
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
+
 controller.quorum.voters=1@{host}:{controller}
 listeners={protocol}://{host}:{broker},CONTROLLER://{host}:{controller}
+
 advertised.listeners={protocol}://{host}:{broker}
 inter.broker.listener.name={protocol}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map={protocol}:{protocol},CONTROLLER:PLAINTEXT
+
 log.dirs={logs}
 auto.create.topics.enable=false
 num.partitions=8
+
 default.replication.factor=1
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -112,11 +116,11 @@ class Kafka(Service):
         return self._java("kafka.Kafka", str(self._properties))
 
     def answers(self) -> bool:
-        """Ask for the cluster's metadata: true once the controller leads and the broker serves."""
+        """Read the cluster's metadata: true once there is a controller and the broker serves."""
         return bool(ask(self._described))
 
     def settings(self) -> dict[str, str]:
-        """Return the brokers' address, and how they let in."""
+        """Return the broker's address, and how to authenticate."""
         address = {"VIGIL_KAFKA_BROKERS": self.address}
         if self.certificates is None:
             return address
@@ -152,7 +156,7 @@ class Kafka(Service):
             logger.setLevel(level)
 
     def _secure(self) -> str:
-        """Return the properties of TLS and SCRAM, nothing where they are not used."""
+        """Return the properties of TLS and SCRAM, or nothing if they are not used."""
         files = self.certificates
         if files is None:
             return ""
@@ -194,7 +198,7 @@ class Kafka(Service):
         done = subprocess.run(
             self._java(
                 "kafka.tools.StorageTool",
-                # With "=": one id in 64 starts with a hyphen and would be taken for an option.
+                # With "=": one id in 64 starts with a hyphen and would look like an option.
                 *("format", f"--cluster-id={cluster}", "--config", str(self._properties)),
                 *users,
             ),

@@ -1,4 +1,4 @@
-"""Ports that stay with a data folder, found free or configured."""
+"""The ports of a data folder: found free, or configured."""
 
 import contextlib
 import random
@@ -9,8 +9,8 @@ from domain.errors import ConfigError, VigilError
 from local.folder import DataFolder
 
 HOST = "127.0.0.1"
-# Below the range from which the system takes ports for outgoing connections: a service that is
-# down for a moment finds its port free again.
+# Below the range of ephemeral ports for outgoing connections: so the port of a service that is
+# down for a moment stays free.
 RANGE = range(20_000, 32_000)
 _FILE = "ports.json"
 
@@ -26,16 +26,16 @@ class Ports:
     def take(self, name: str) -> int:
         """Return the port for a service that is about to start, free at this moment.
 
-        Raises VigilError where a configured port is busy, or one that others already know. A
-        remembered one that is busy by now is replaced.
+        Raises VigilError if a configured port is in use, or one that this process gave before.
+        A remembered port that is in use is replaced.
         """
         remembered = self._folder.read_json(_FILE)
         port = self._configured.get(name, self._taken.get(name))
         if port is not None:
             if not is_free(port):
                 raise VigilError(
-                    f"Port {port}, which is to be {name}'s, is in use by another program; stop "
-                    f"that program or configure another port with --port {name}=NUMBER."
+                    f"Port {port} of {name} is in use by another program. Stop that program, or "
+                    f"configure another port with --port {name}=NUMBER."
                 )
         else:
             port = remembered.get(name)
@@ -48,7 +48,7 @@ class Ports:
 
 
 def parse_ports(texts: list[str]) -> dict[str, int]:
-    """Read `NAME=NUMBER` texts; raises ConfigError where one is not in that form."""
+    """Read `NAME=NUMBER` texts; raises ConfigError if one has another form."""
     ports = {}
     for text in texts:
         name, _, number = text.partition("=")
@@ -61,7 +61,7 @@ def parse_ports(texts: list[str]) -> dict[str, int]:
 def is_free(port: int) -> bool:
     """Return whether a server could listen on the loopback port now."""
     with contextlib.closing(socket.socket()) as probe:
-        # As servers do: connections of an earlier server that linger are no hindrance.
+        # As servers do: connections of an earlier server in TIME_WAIT do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -72,8 +72,8 @@ def is_free(port: int) -> bool:
 
 
 def find_free(avoid: Collection[int] = ()) -> int:
-    """Return a port of the loopback on which nobody listens, none of `avoid`."""
+    """Return a free loopback port that is not in `avoid`."""
     for port in random.SystemRandom().sample(RANGE, 500):
         if port not in avoid and is_free(port):
             return port
-    raise VigilError(f"No free port between {RANGE.start} and {RANGE.stop}; stop some programs.")
+    raise VigilError(f"No free port between {RANGE.start} and {RANGE.stop}. Stop some programs.")

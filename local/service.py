@@ -1,4 +1,4 @@
-"""What a local service is to the stack that runs it."""
+"""The interface of a local service to the stack that runs it."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,17 @@ Report = Callable[[str], None]
 
 
 class Service(ABC):
-    """One server of the stack: how it is prepared, started, asked whether it answers, stopped."""
+    """One server of the stack: how it is prepared, started, probed and stopped."""
 
     name: str
     title: str
     ready_within_s: float = 180
-    """A JVM on a slow, busy machine needs a minute; who fails says so at once all the same."""
+    """A JVM on a slow, busy machine needs a minute. A failure is reported at once anyway."""
     stop_signal = signal.SIGTERM
     stop_within_s: float = 15
     death_signal = signal.SIGKILL
     certificates: Certificates | None = None
-    """Set where clients have to use TLS and a password."""
+    """Set if clients must use TLS and a password."""
 
     def __init__(self, folder: DataFolder, ports: Ports, report: Report) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Service(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Take the ports, make what the server needs on disk; raises VigilError."""
+        """Take the ports, create the server's files; raises VigilError."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -54,16 +54,16 @@ class Service(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Ask the server in its own protocol; makes what must exist in it. Raises nothing."""
+        """Probe the server in its own protocol; creates what must exist in it. Raises nothing."""
 
     @abstractmethod
     def settings(self) -> dict[str, str]:
-        """Return the VIGIL_* settings by which programs reach the server."""
+        """Return the VIGIL_* settings with which programs reach the server."""
 
     @property
     @abstractmethod
     def address(self) -> str:
-        """Return where the server listens, for people."""
+        """Return the server's address, for people."""
 
     @property
     def running(self) -> bool:
@@ -80,12 +80,12 @@ class Service(ABC):
         return dict(os.environ)
 
     def wait(self) -> None:
-        """Wait until the server answers; raises VigilError where it does not."""
+        """Wait until the server answers; raises VigilError if it does not."""
         self.process.wait_ready(self.answers, self.ready_within_s)
 
 
 def ask(question: Callable[[], Coroutine[Any, Any, T]], within_s: float = 10) -> T | None:
-    """Run a coroutine in a thread of its own (the caller may have a loop); None where it fails."""
+    """Run a coroutine in a thread of its own (the caller may have a loop); None if it fails."""
     answer: list[T] = []
 
     def run() -> None:

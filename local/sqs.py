@@ -1,4 +1,4 @@
-"""ElasticMQ: a queue that speaks SQS. Messages stand on disk and outlive a restart."""
+"""ElasticMQ: a queue with the SQS protocol. Messages are on disk, and survive a restart."""
 
 from local import java
 from local.aws import client
@@ -12,23 +12,27 @@ _ACCOUNT = "000000000000"
 _CONFIGURATION = """\
 include classpath("application.conf")
 node-address {{ protocol = http, host = "{host}", port = {port}, context-path = "" }}
+
 rest-sqs {{ enabled = true, bind-hostname = "{host}", bind-port = {port}, sqs-limits = strict }}
 rest-stats {{ enabled = false }}
 generate-node-address = false
+
 messages-storage {{
   enabled = true
   uri = "jdbc:h2:file:{home}/messages;DB_CLOSE_ON_EXIT=FALSE"
 }}
+
 queues {{
   {queue} {{ defaultVisibilityTimeout = 30 seconds, receiveMessageWait = 0 seconds }}
   {dead} {{ defaultVisibilityTimeout = 30 seconds }}
 }}
+
 aws {{ region = "eu-central-1", accountId = "{account}" }}
 """
 
 
 class ElasticMq(Service):
-    """The queue of events and the one of messages that nobody could read."""
+    """The queue of events, and its dead-letter queue."""
 
     name = "sqs"
     title = "SQS (ElasticMQ)"
@@ -61,7 +65,7 @@ class ElasticMq(Service):
         ]
 
     def answers(self) -> bool:
-        """Ask for both queues."""
+        """Request the URLs of both queues."""
         try:
             sqs = client("sqs", self.endpoint)
             for queue in (QUEUE, DEAD_LETTERS):

@@ -28,7 +28,7 @@ def _quiet(_line: str) -> None:
 class Stack:
     """Kafka, PostgreSQL, S3 and SQS on loopback ports; a context manager that stops them.
 
-    Blocking: call it from a thread where an event loop runs.
+    Its methods block: with an event loop, call them from a thread.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Stack:
         report: Report = _quiet,
         tls: bool = False,
     ) -> None:
-        """`tls`: all servers ask for TLS, Kafka and PostgreSQL for a password too."""
+        """`tls`: all servers require TLS; Kafka and PostgreSQL require a password too."""
         self.folder = DataFolder(data)
         self._fresh = fresh
         self._report = report
@@ -69,7 +69,7 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Start all services and wait until each answers; raises VigilError, nothing then runs."""
+        """Start all services and wait until each answers. After a VigilError none runs."""
         self.folder.open(fresh=self._fresh)
         try:
             began = time.monotonic()
@@ -87,7 +87,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """Stop all services and give the data folder back."""
+        """Stop all services and release the data folder."""
         for service in self.services.values():
             service.process.ask_to_stop()
         for service in self.services.values():
@@ -107,7 +107,7 @@ class Stack:
 
     @property
     def env(self) -> dict[str, str]:
-        """The settings for programs that use the stack (to be laid over `os.environ`)."""
+        """The settings for programs that use the stack, to be added to `os.environ`."""
         env = {
             **CREDENTIALS,
             "AWS_DEFAULT_REGION": REGION,
@@ -120,10 +120,10 @@ class Stack:
         }
         for service in self.services.values():
             env.update(service.settings())
-        return self._front.over(env) if self._front is not None else env
+        return self._front.override(env) if self._front is not None else env
 
     def write_env(self, extra: Mapping[str, str] | None = None) -> None:
-        """Write `vigil.env`: one NAME=VALUE per line, readable for its owner alone."""
+        """Write `vigil.env`: one NAME=VALUE per line, readable only by its owner."""
         path = self.folder.env_file
         with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
             for name, value in sorted({**self.env, **(extra or {})}.items()):
@@ -131,14 +131,14 @@ class Stack:
 
     def _service(self, name: str) -> Service:
         if name not in self.services:
-            raise ConfigError(f"No service {name}; there are {', '.join(self.services)}.")
+            raise ConfigError(f"There is no service {name}; there are {', '.join(self.services)}.")
         return self.services[name]
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """Return the settings in an env file; raises ConfigError where it is missing."""
+    """Return the settings in an env file; raises ConfigError if it is missing."""
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
-        raise ConfigError(f"{path} is missing; run `vigil services start` first.") from None
+        raise ConfigError(f"{path} is missing. Run `vigil services start` first.") from None
     return dict(line.split("=", 1) for line in lines if "=" in line)

@@ -1,4 +1,4 @@
-"""Starts again what ends by itself, ever more slowly while it keeps ending."""
+"""Restarts processes that end, with a back-off while they keep ending."""
 
 import random
 import time
@@ -12,12 +12,12 @@ from local.service import Report
 
 RESTARTS = Backoff(first_s=1.0, longest_s=30.0, jitter=EQUAL_JITTER)
 """Jitter: children that failed at the same moment restart at different ones."""
-# A child that ran this long has recovered: its next end is a first one again.
+# A child that ran this long has recovered: its next end counts as the first one.
 STABLE_S = 60.0
 
 
 class SupervisedChild(Protocol):
-    """What a supervisor needs of a child."""
+    """The interface of a child to its supervisor."""
 
     name: str
 
@@ -26,7 +26,7 @@ class SupervisedChild(Protocol):
         """Whether it runs."""
 
     def launch(self) -> None:
-        """Start it (again)."""
+        """Start it, or start it again."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class _ChildState:
 
 
 class Supervisor:
-    """Watches children; call `check` every second or so."""
+    """Supervises children; call `check` about every second."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Supervisor:
         self._watched = [_ChildState(child, started_s=clock()) for child in children]
 
     def check(self) -> None:
-        """Note which children have ended, and start again those whose wait is over."""
+        """Note which children have ended, and restart those whose delay is over."""
         now = self._clock()
         for watched in self._watched:
             if watched.due_s is not None:
@@ -69,7 +69,7 @@ class Supervisor:
         wait = RESTARTS.delay_s(watched.ends, self._spread())
         watched.ends += 1
         watched.due_s = now + wait
-        self._report(f"{watched.child.name} {what}; starting it again in {wait:.1f} s")
+        self._report(f"{watched.child.name} {what}; restarting it in {wait:.1f} s")
 
     def _restart(self, watched: _ChildState, now: float) -> None:
         watched.due_s = None

@@ -1,8 +1,8 @@
-"""TLS for local servers that speak none: PostgreSQL (as it is packaged for Python), S3 and SQS.
+"""A TLS proxy for local servers without TLS: PostgreSQL (the Python package), S3 and SQS.
 
-`python -m local.tls_front CERTIFICATE NAME=PORT:SERVER_PORT...` takes connections on loopback,
-speaks TLS with them, and passes their bytes on to the server. Of the name `postgres` it first
-answers PostgreSQL's request for TLS, and refuses who does not ask.
+`python -m local.tls_front CERTIFICATE NAME=PORT:SERVER_PORT...` accepts TLS connections on
+loopback and forwards their bytes to the server. For the name `postgres` it first answers
+PostgreSQL's SSLRequest, and closes connections without one.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from local.service import Report, Service
 NAMES = ("postgres", "sqs", "s3")
 _REQUEST = bytes.fromhex("0000000804d2162f")
 """PostgreSQL's SSLRequest: length 8, code 80877103."""
-_PIECE = 1 << 16
+_BUFFER_BYTES = 1 << 16
 
 
 class TlsFront(Service):
-    """One process for all three. `certificates` has been made when it starts."""
+    """One proxy process for all three. The certificates must exist when it starts."""
 
     name = "tls-front"
     title = "TLS"
@@ -36,7 +36,7 @@ class TlsFront(Service):
         self._servers: dict[str, int] = {}
 
     def prepare(self) -> None:
-        """Take a port for each server; call it when the servers have taken theirs."""
+        """Take a port for each server. The servers must have taken theirs before."""
         self.home.mkdir(exist_ok=True)
         self._own = {name: self.ports.take(f"{name}-tls") for name in NAMES}
         known = self.folder.read_json("ports.json")
@@ -54,11 +54,11 @@ class TlsFront(Service):
         return not any(is_free(port) for port in self._own.values())
 
     def settings(self) -> dict[str, str]:
-        """Return nothing: `over` changes the servers' own settings."""
+        """Return nothing: `override` changes the servers' own settings."""
         return {}
 
-    def over(self, env: dict[str, str]) -> dict[str, str]:
-        """Return the settings with the addresses of the servers replaced by ours."""
+    def override(self, env: dict[str, str]) -> dict[str, str]:
+        """Return the settings with the servers' addresses replaced by those of the proxy."""
         changed = {}
         for name, value in env.items():
             if name.startswith(("VIGIL_S3_", "VIGIL_SQS_", "VIGIL_DATABASE_URL")):
@@ -84,21 +84,21 @@ async def _serve(certificate: str, routes: list[str]) -> None:
     for route in routes:
         name, _, numbers = route.partition("=")
         own, _, server = numbers.partition(":")
-        front = _Front(int(server), context if name == "postgres" else None)
+        route_ = _Route(int(server), context if name == "postgres" else None)
         await asyncio.start_server(
-            front.take, HOST, int(own), ssl=None if name == "postgres" else context
+            route_.forward, HOST, int(own), ssl=None if name == "postgres" else context
         )
     await asyncio.Event().wait()
 
 
-class _Front:
-    """The way to one server. `on_request`: TLS begins only after PostgreSQL's request for it."""
+class _Route:
+    """The route to one server. `on_request`: TLS starts only after PostgreSQL's SSLRequest."""
 
     def __init__(self, port: int, on_request: ssl.SSLContext | None) -> None:
         self._port, self._on_request = port, on_request
 
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass the bytes of one connection on, both ways, until one side ends."""
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward the bytes of one connection, both directions, until one side ends."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             try:
                 if self._on_request is not None:
@@ -109,24 +109,24 @@ class _Front:
                     await writer.start_tls(self._on_request)
                 server_reader, server_writer = await asyncio.open_connection(HOST, self._port)
                 try:
-                    ways = [
-                        asyncio.create_task(_pass(reader, server_writer)),
-                        asyncio.create_task(_pass(server_reader, writer)),
+                    directions = [
+                        asyncio.create_task(_copy(reader, server_writer)),
+                        asyncio.create_task(_copy(server_reader, writer)),
                     ]
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                    for way in ways:
-                        way.cancel()
-                    await asyncio.gather(*ways, return_exceptions=True)
+                    await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+                    for direction in directions:
+                        direction.cancel()
+                    await asyncio.gather(*directions, return_exceptions=True)
                 finally:
                     server_writer.close()
             finally:
                 writer.close()
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while piece := await reader.read(_PIECE):
-            writer.write(piece)
+        while data := await reader.read(_BUFFER_BYTES):
+            writer.write(data)
             await writer.drain()
 
 

@@ -207,7 +207,7 @@ def test_a_busy_configured_port_gets_a_sentence(data: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"vigil: Port {port}, which is to be postgres's, is in use")
+    assert done.stderr.startswith(f"vigil: Port {port} of postgres is in use")
     assert len(done.stderr.splitlines()) == 1
     assert not any(state.pid for state in background.status(data))
 

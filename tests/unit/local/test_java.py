@@ -53,7 +53,7 @@ def test_a_jar_is_fetched_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(2):
         assert [path.read_bytes() for path in java.jars("thing", said.append)] == [b"jar"]
     assert asked == ["org.example:thing:1.0"]
-    assert said == ["thing: fetching its packages (1 of 1)"]
+    assert said == ["thing: downloading its packages (1 of 1)"]
 
 
 def test_a_jar_cut_off_earlier_is_fetched_again(
@@ -68,7 +68,7 @@ def test_a_tampered_jar_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch)
     listed(monkeypatch, hashlib.sha256(b"jar").hexdigest())
     downloads(monkeypatch, b"bad", b"bad", b"bad", b"bad")
     for _ in range(2):
-        with pytest.raises(VigilError, match="tampered with or cut off"):
+        with pytest.raises(VigilError, match="incomplete or was changed"):
             java.jars("thing", lambda _: None)
     assert not list(cache.glob("*.jar"))
 
@@ -79,7 +79,7 @@ def test_a_registry_that_is_away_gets_a_sentence(
     listed(monkeypatch, "0" * 64)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(VigilError, match=r"Cannot fetch org\.example:thing:1\.0: .*network"):
+    with pytest.raises(VigilError, match=r"Cannot download org\.example:thing:1\.0: .*network"):
         java.jars("thing", lambda _: None)
 
 

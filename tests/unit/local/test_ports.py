@@ -30,7 +30,7 @@ def test_a_port_that_others_know_already_is_not_replaced(tmp_path: Path) -> None
     port = ports.take("kafka")
     with (
         socket.create_server((HOST, port)),
-        pytest.raises(VigilError, match=f"Port {port}, which is to be kafka's, is in use"),
+        pytest.raises(VigilError, match=f"Port {port} of kafka is in use"),
     ):
         ports.take("kafka")
     assert ports.take("kafka") == port

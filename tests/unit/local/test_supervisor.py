@@ -45,7 +45,7 @@ class Scene:
 def test_waits_double_up_to_the_longest() -> None:
     scene = Scene()
     assert [scene.wait() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
-    assert scene.said[0] == "worker ended; starting it again in 1.0 s"
+    assert scene.said[0] == "worker ended; restarting it in 1.0 s"
 
 
 def test_waits_are_spread_over_half_of_their_length() -> None:
@@ -65,7 +65,7 @@ def test_a_start_that_fails_is_said_and_tried_again() -> None:
     scene = Scene()
     scene.child.fails = True
     scene.wait()
-    assert scene.said[-1] == ("worker cannot start: its port is busy; starting it again in 2.0 s")
+    assert scene.said[-1] == ("worker cannot start: its port is busy; restarting it in 2.0 s")
     scene.child.fails = False
     scene.now += 2
     scene.supervisor.check()
