@@ -5,8 +5,8 @@
 
 Once for each order of uploads, live first and oldest first, with a spool and cameras of its own.
 The line is a proxy that carries so many bytes a second, all connections together; or (`--by limit`)
-the edge's own cap. Once the last of the backlog is in S3 the cameras go on for a while, and
-the edge is stopped. Then S3 is listed: all that the spool was given must be there, byte for
+the edge's own cap. Once the last of the backlog is in S3 the cameras go on for a while.
+Then the edge is stopped. Then S3 is listed: all that the spool was given must be there, byte for
 byte, and be noticed once the queue is read.
 """
 
@@ -145,23 +145,32 @@ class _Drain:
     """One order's turn."""
 
     def __init__(
-        self, folder: Path, env: Mapping[str, str], clip: Path, of: argparse.Namespace, order: Order
+        self,
+        folder: Path,
+        env: Mapping[str, str],
+        clip: Path,
+        arguments: argparse.Namespace,
+        order: Order,
     ) -> None:
-        self._folder, self._env, self._clip, self._of, self._order = folder, env, clip, of, order
+        self._folder = folder
+        self._env = env
+        self._clip = clip
+        self._arguments = arguments
+        self._order = order
         self._site = f"bench/drain-{order}"
-        self._live_bytes_s = clip.stat().st_size / CLIP_S * of.cameras
+        self._live_bytes_s = clip.stat().st_size / CLIP_S * arguments.cameras
         self._watch = Watch()
 
     async def run(self) -> dict[str, Any]:
         """Fill, drain, compare."""
         size = await asyncio.to_thread(self._fill)
-        line_bytes_s = self._live_bytes_s * self._of.times
+        line_bytes_s = self._live_bytes_s * self._arguments.times
         s3 = urlsplit(need(self._env, "VIGIL_S3_ENDPOINT"))
         watch = self._watch
         async with FaultProxy(
             s3.hostname or "", s3.port or 0, random.Random(1), slow_bytes_s=line_bytes_s
         ) as line:
-            if self._of.by == "line":
+            if self._arguments.by == "line":
                 line.begin("slow", 1.0)
             watch.began_ms = utc_ms()
             config = self._config(line.url, line_bytes_s)
@@ -170,7 +179,7 @@ class _Drain:
             await self._until_drained(task, within_s)
             drained_s = (watch.drained_ms - watch.began_ms) / 1_000
             say(f"{self._order} first: drained after {drained_s:.1f} s")
-            await asyncio.sleep(self._of.after_s)
+            await asyncio.sleep(self._arguments.after_s)
             edge.stop()
             await task
         faults, found = await self._compare()
@@ -187,19 +196,19 @@ class _Drain:
             "line_alone_s": round(size / (line_bytes_s - live_share), 1),
             **_spread("live_ms_while_draining", while_),
             **_spread("live_ms_after", after),
-            "in_s3": sum(len(of.fragments) for of in found.values()),
+            "in_s3": sum(len(stored_run.fragments) for stored_run in found.values()),
             "faults_found": len(faults),
             "clean": not faults,
         }
 
     def _fill(self) -> int:
-        cameras = [f"{self._site}/cam-{at}" for at in range(self._of.cameras)]
-        cuts = reel.cut(self._clip, FragmentLimits(target_ms=self._of.fragment_s * 1_000))
+        cameras = [f"{self._site}/cam-{at}" for at in range(self._arguments.cameras)]
+        cuts = reel.cut(self._clip, FragmentLimits(target_ms=self._arguments.fragment_s * 1_000))
         self._folder.mkdir(parents=True)
         spool = open_spool(self._folder / "spool", "bench", self._config("", 0).spool_limits())
         end_ms = utc_ms() - 2 * LIVE_S * 1_000
         try:
-            made = fill(spool, waiting(cameras, cuts, self._of.backlog, end_ms), "bench")
+            made = fill(spool, waiting(cameras, cuts, self._arguments.backlog, end_ms), "bench")
         finally:
             spool.close()
         self._watch.backlog = {id_of(event): event for event in made}
@@ -210,7 +219,7 @@ class _Drain:
 
     def _config(self, s3: str, line_bytes_s: float) -> EdgeConfig:
         upload: dict[str, Any] = {"order": self._order, "live_s": LIVE_S, "flush_s": 60}
-        if self._of.by == "limit" and line_bytes_s:
+        if self._arguments.by == "limit" and line_bytes_s:
             upload["limit_kbit"] = round(line_bytes_s * 8 / 1_000)
         return EdgeConfig.model_validate(
             {
@@ -224,7 +233,7 @@ class _Drain:
                     "sqs_endpoint": need(self._env, "VIGIL_SQS_ENDPOINT"),
                 },
                 "spool": {"dir": str(self._folder / "spool"), "free_floor_bytes": 0},
-                "fragment_s": self._of.fragment_s,
+                "fragment_s": self._arguments.fragment_s,
                 "upload": upload,
                 "cameras": [
                     {
@@ -232,7 +241,7 @@ class _Drain:
                         # Two cameras may not have one address, nor close all at one moment.
                         "url": f"{self._clip.as_uri()}?loop=1&offset_ms={at * 1_300}#cam-{at}",
                     }
-                    for at in range(self._of.cameras)
+                    for at in range(self._arguments.cameras)
                 ],
             }
         )
@@ -271,8 +280,8 @@ def compare(given: Mapping[FragmentId, FragmentArrived], found: StoredRuns) -> l
     """Compare what the spool was given with what is in S3; return what differs, in words."""
     present = {
         FragmentId(camera, run, seq): event
-        for (camera, run), of in found.items()
-        for seq, event in of.fragments.items()
+        for (camera, run), stored_run in found.items()
+        for seq, event in stored_run.fragments.items()
     }
     faults = [f"lost: {one}" for one in given if one not in present]
     faults += [f"it was never recorded: {one}" for one in present if one not in given]
@@ -282,8 +291,8 @@ def compare(given: Mapping[FragmentId, FragmentArrived], found: StoredRuns) -> l
         if one in present and present[one].sha256 != event.sha256
     ]
     faults += [
-        f"{of} gave up {run.end.given_up}"
-        for of, run in found.items()
+        f"{run_key} gave up {run.end.given_up}"
+        for run_key, run in found.items()
         if run.end is not None and run.end.given_up
     ]
     return faults if given else ["nothing was recorded"]

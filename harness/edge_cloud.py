@@ -107,20 +107,20 @@ async def drained(queue: Queue) -> list[AnyEvent]:
 def differences(events: list[AnyEvent], stored: StoredRuns) -> list[str]:
     """Compare notices and ends in the queue with what S3 holds; return what differs."""
     noticed = {(e.camera, e.run, e.seq) for e in events if isinstance(e, FragmentArrived)}
-    put = {(*of, seq) for of, run in stored.items() for seq in run.fragments}
+    put = {(*run_key, seq) for run_key, run in stored.items() for seq in run.fragments}
     faults = [f"is in S3, never announced: {one}" for one in sorted(put - noticed)]
     faults += [f"noticed, not in S3: {one}" for one in sorted(noticed - put)]
     ends: dict[tuple[str, str], RunEnded] = {}
     for event in events:
         if isinstance(event, RunEnded):
-            of = (event.camera, event.run)
-            if ends.setdefault(of, event) != event:
-                faults.append(f"two different ends of {of}")
-    for of, run in stored.items():
+            run_key = (event.camera, event.run)
+            if ends.setdefault(run_key, event) != event:
+                faults.append(f"two different ends of {run_key}")
+    for run_key, run in stored.items():
         if run.end is None:
-            faults.append(f"no end of {of}")
-        elif ends.get(of) != run.end:
-            faults.append(f"the end of {of} in the queue is not the one in S3")
+            faults.append(f"no end of {run_key}")
+        elif ends.get(run_key) != run.end:
+            faults.append(f"the end of {run_key} in the queue is not the one in S3")
     return faults
 
 

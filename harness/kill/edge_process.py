@@ -97,13 +97,13 @@ async def _run(orders: Orders, reports: Connection) -> None:
     with marks.at("mending"):
         owner = SpoolThread(opened, changed)
     to_s3, to_sqs = Link("s3"), Link("sqs")
-    of = UploadConfig()
+    config = UploadConfig()
     async with store, queue:
         uploads = FragmentUploader(
             owner, store, to_s3, stored=stored, uploaded=work,
-            scheduler=UploadScheduler.from_config(of),
-            bandwidth=BandwidthLimiter.from_config(of),
-            concurrency=ConcurrencyLimit.from_config(of),
+            scheduler=UploadScheduler.from_config(config),
+            bandwidth=BandwidthLimiter.from_config(config),
+            concurrency=ConcurrencyLimit.from_config(config),
         )  # fmt: skip
         sender = OutboxSender(owner, store, queue, to_s3=to_s3, to_sqs=to_sqs, work=work)
         tasks = [asyncio.create_task(uploads.run()), asyncio.create_task(sender.run())]
@@ -147,8 +147,8 @@ def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
         (store, "put_once", put),
         (queue, "send", sent),
     ]
-    for of, name, method in laid:
-        setattr(of, name, method)
+    for target, name, method in laid:
+        setattr(target, name, method)
 
 
 class _Reporter:
@@ -214,10 +214,10 @@ class _WatchedSpool:
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
         """Have a fragment stored, and wait for that."""
-        of = event.camera, event.run
-        self._reporter.report(("handed", *of, event.seq, event.sha256))
+        run_key = event.camera, event.run
+        self._reporter.report(("handed", *run_key, event.seq, event.sha256))
         self._owner.fragment(event, data, started)
-        self._then(("kept", *of, event.seq, "")).result()
+        self._then(("kept", *run_key, event.seq, "")).result()
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """Have a run ended."""
@@ -227,15 +227,15 @@ class _WatchedSpool:
         """Count a picture; the first of a fragment has a detection."""
         number = self._shown.get(picture.run, 0)
         self._shown[picture.run] = number + 1
-        of = picture.camera, picture.run
-        self._reporter.report(("shown", *of, number, ""))
+        run_key = picture.camera, picture.run
+        self._reporter.report(("shown", *run_key, number, ""))
         if number % PICTURES == 0:
             frames = [DetectionFrame(pts=picture.pts, at_ms=picture.at_ms, objects=[])]
             found = Detection(
-                camera=of[0], run=of[1], model="bench", model_version="1", frames=frames
+                camera=run_key[0], run=run_key[1], model="bench", model_version="1", frames=frames
             )
             self._owner.message(found.type, encode(found))
-            self._then(("noted", *of, picture.pts, ""))
+            self._then(("noted", *run_key, picture.pts, ""))
         return True
 
     def _then(self, word: Word) -> "Future[None]":

@@ -15,7 +15,7 @@ from domain.seqs import SeqRanges
 from harness.edge_cloud import StoredRuns, differences
 from harness.kill.edge_process import PICTURES, Word
 
-Of = tuple[str, str]
+RunKey = tuple[str, str]
 """Camera and run."""
 BEING_WRITTEN = 2 * PICTURES
 """Pictures that a run may lose at a kill: a fragment that is not durable yet, and what was shown of
@@ -26,28 +26,28 @@ the one after it."""
 class Reported:
     """What the processes reported before they died."""
 
-    shown: dict[Of, int] = field(default_factory=dict)
+    shown: dict[RunKey, int] = field(default_factory=dict)
     """How many pictures the camera showed."""
-    handed: dict[Of, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    handed: dict[RunKey, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     """Seq -> SHA-256 of the fragments that the spool was given."""
-    kept: dict[Of, int] = field(default_factory=lambda: defaultdict(int))
+    kept: dict[RunKey, int] = field(default_factory=lambda: defaultdict(int))
     """How many of them are known to be durable."""
-    noted: dict[Of, set[int]] = field(default_factory=lambda: defaultdict(set))
+    noted: dict[RunKey, set[int]] = field(default_factory=lambda: defaultdict(set))
     """PTS of the detections that are known to be durable."""
 
     def hear(self, word: Word) -> None:
         """Take one message."""
         what, camera, run, number, sha256 = word
-        of = camera, run
+        run_key = camera, run
         match what:
             case "shown":
-                self.shown[of] = number + 1
+                self.shown[run_key] = number + 1
             case "handed":
-                self.handed[of][number] = sha256
+                self.handed[run_key][number] = sha256
             case "kept":
-                self.kept[of] = number + 1
+                self.kept[run_key] = number + 1
             case "noted":
-                self.noted[of].add(number)
+                self.noted[run_key].add(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,20 @@ class Stored:
 
 
 def compare(
-    reported: Reported, found: StoredRuns, events: Sequence[AnyEvent], stored: Mapping[Of, Stored]
+    reported: Reported,
+    found: StoredRuns,
+    events: Sequence[AnyEvent],
+    stored: Mapping[RunKey, Stored],
 ) -> dict[str, Any]:
     """Compare what was reported with S3 and queue; `faults` says in words what is wrong."""
     faults = differences(list(events), found)
     lost = doubled = being_written = wrong = fragments_lost = 0
-    for of in sorted(set(reported.shown) | set(reported.handed) | set(stored)):
-        present = stored.get(of, Stored([], {}))
-        handed = reported.handed.get(of, {})
-        fragments_lost += len(set(range(reported.kept.get(of, 0))) - set(present.sha256))
+    for run_key in sorted(set(reported.shown) | set(reported.handed) | set(stored)):
+        present = stored.get(run_key, Stored([], {}))
+        handed = reported.handed.get(run_key, {})
+        fragments_lost += len(set(range(reported.kept.get(run_key, 0))) - set(present.sha256))
         wrong += sum(handed.get(seq) != sha256 for seq, sha256 in present.sha256.items())
-        shown, sure = reported.shown.get(of, 0), reported.kept.get(of, 0) * PICTURES
+        shown, sure = reported.shown.get(run_key, 0), reported.kept.get(run_key, 0) * PICTURES
         times = Counter(present.pictures)
         reached = max(times, default=-1) + 1
         # A hole is a loss wherever it is; the end is one only where it was durable.
@@ -81,9 +84,9 @@ def compare(
         tail = max(shown - max(reached, sure), 0)
         being_written += tail
         if tail > BEING_WRITTEN:
-            faults.append(f"{tail} pictures of {of} are gone, more than a fragment being written")
+            faults.append(f"{tail} pictures of {run_key} are lost, more than one fragment")
         if not twice and list(present.pictures) != sorted(present.pictures):
-            faults.append(f"pictures of {of} are out of order")
+            faults.append(f"pictures of {run_key} are out of order")
     faults += [
         f"{count} {what}"
         for count, what in (
@@ -96,7 +99,7 @@ def compare(
     ]
     faults += _ends(found)
     seen = [(e.camera, e.run, e.frames[0].pts) for e in events if isinstance(e, Detection)]
-    wanted = {(*of, pts) for of, noted in reported.noted.items() for pts in noted}
+    wanted = {(*run_key, pts) for run_key, noted in reported.noted.items() for pts in noted}
     missing = len(wanted - set(seen))
     if missing:
         faults.append(f"{missing} detections are lost")
@@ -109,7 +112,7 @@ def compare(
         "lost": fragments_lost,
         "wrong_bytes": wrong,
         "frames_shown": sum(reported.shown.values()),
-        "frames": sum(len(of.pictures) for of in stored.values()),
+        "frames": sum(len(stored_run.pictures) for stored_run in stored.values()),
         "frames_lost": lost,
         "frames_doubled": doubled,
         "frames_being_written": being_written,
@@ -122,10 +125,10 @@ def compare(
 
 def _ends(found: StoredRuns) -> list[str]:
     faults = []
-    for of, run in found.items():
+    for run_key, run in found.items():
         seqs = SeqRanges.of(run.fragments)
         if len(seqs.ranges) != 1 or (run.end and run.end.last_seq != len(seqs) - 1):
-            faults.append(f"{of} has holes: {seqs}, its end says {run.end}")
+            faults.append(f"{run_key} has holes: {seqs}, its end says {run.end}")
         if run.end is not None and run.end.given_up:
-            faults.append(f"{of} gave up {run.end.given_up}")
+            faults.append(f"{run_key} gave up {run.end.given_up}")
     return faults

@@ -33,7 +33,7 @@ from harness.edge_cloud import EdgeCloud, StoredRuns, drained, stored_runs
 from harness.environment import environment, say
 from harness.footage import numbers
 from harness.kill.edge_process import CLIP_PICTURES, FPS, PICTURES, Orders, main
-from harness.kill.invariants import Of, Reported, Stored, compare
+from harness.kill.invariants import Reported, RunKey, Stored, compare
 from harness.kill.marks import PHASES, Marks, Phase
 from harness.numbered_edge import write_clip
 from stores.aws import AwsEndpoint
@@ -216,13 +216,13 @@ async def _collect(env: dict[str, str], site: str) -> tuple[StoredRuns, list[Any
         return await stored_runs(store, site), events
 
 
-async def _read(env: Mapping[str, str], found: StoredRuns) -> dict[Of, Stored]:
+async def _read(env: Mapping[str, str], found: StoredRuns) -> dict[RunKey, Stored]:
     """Read and decode all that is in S3."""
     endpoint = AwsEndpoint(env["AWS_DEFAULT_REGION"], env["VIGIL_S3_ENDPOINT"])
     stored = {}
     async with ObjectStore(endpoint, env["VIGIL_S3_BUCKET"]) as store:
-        for (camera, run), of in found.items():
-            seqs = sorted(of.fragments)
+        for (camera, run), stored_run in found.items():
+            seqs = sorted(stored_run.fragments)
             data = [await store.get(fragment_key(camera, run, seq)) for seq in seqs]
             sha256 = {
                 seq: hashlib.sha256(each).hexdigest() for seq, each in zip(seqs, data, strict=True)

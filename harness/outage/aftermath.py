@@ -92,7 +92,10 @@ class Afterwards:
         self, catalog: Catalog, queue: Queue, api: Api, found: StoredRuns
     ) -> verdict.Verdict:
         """Wait until all is in chunks and all detections are answered, at most _GIVE_UP_S."""
-        runs = [Run(camera, run, 0, set(of.fragments)) for (camera, run), of in found.items()]
+        runs = [
+            Run(camera, run, 0, set(stored_run.fragments))
+            for (camera, run), stored_run in found.items()
+        ]
         deadline_s = time.monotonic() + _GIVE_UP_S
         while True:
             held = await verdict.counted(catalog, runs)

@@ -70,8 +70,8 @@ class Api:
         gaps = (await self._listed(camera, recorded))["gaps"]
         return [f"{camera} has a gap: {gap}" for gap in gaps]
 
-    async def _listed(self, camera: str, of: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return await self._json(f"/api/v1/cameras/{camera}/chunks", of or self._range)
+    async def _listed(self, camera: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        return await self._json(f"/api/v1/cameras/{camera}/chunks", query or self._range)
 
     async def _json(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         async with self._session.get(self._url + path, params=query) as answer:
@@ -84,10 +84,10 @@ class Api:
 async def in_fragments(store: ObjectStore, found: StoredRuns) -> dict[str, list[list[int]]]:
     """Return the numbers of the pictures in S3: camera -> run, in order of time -> numbers."""
     shown: dict[str, list[list[int]]] = {}
-    for (camera, run), of in sorted(found.items()):
+    for (camera, run), stored_run in sorted(found.items()):
         data = [
             await store.get(f"fragments/{camera}/{run}/{seq:08d}.ts")
-            for seq in sorted(of.fragments)
+            for seq in sorted(stored_run.fragments)
         ]
         pictures = await asyncio.to_thread(numbers, b"".join(data))
         shown.setdefault(camera, []).append(pictures)
@@ -126,8 +126,8 @@ def count_underway(events: Sequence[AnyEvent], reported: Reported) -> dict[str, 
         if isinstance(event, Detection):
             arrived.setdefault((event.camera, event.run), []).append(event.frames[0].pts)
     lost = again = disordered = 0
-    for of in set(arrived) | set(reported):
-        here, wanted = arrived.get(of, []), {pts for pts, _ in reported.get(of, [])}
+    for run_key in set(arrived) | set(reported):
+        here, wanted = arrived.get(run_key, []), {pts for pts, _ in reported.get(run_key, [])}
         first = list(dict.fromkeys(here))
         lost += len(wanted - set(here))
         again += len(here) - len(first)
@@ -144,8 +144,8 @@ def count_answered(answered: Mapping[str, Sequence[Seen]], reported: Reported) -
     A detection whose time differs from what was reported is both lost and unknown.
     """
     wanted: dict[str, set[Seen]] = {camera: set() for camera in answered}
-    for (camera, run), of in reported.items():
-        wanted.setdefault(camera, set()).update((run, pts, at_ms) for pts, at_ms in of)
+    for (camera, run), seen in reported.items():
+        wanted.setdefault(camera, set()).update((run, pts, at_ms) for pts, at_ms in seen)
     lost = unknown = doubled = disordered = 0
     for camera, of_camera in wanted.items():
         here = answered.get(camera, [])

@@ -260,8 +260,8 @@ async def _live_lags(
     """Return closed -> in S3, ms, of what was closed in a stretch. S3 reports whole seconds."""
     closed = {
         fragment_key(camera, run, seq): event.closed_ms
-        for (camera, run), of in found.items()
-        for seq, event in of.fragments.items()
+        for (camera, run), stored_run in found.items()
+        for seq, event in stored_run.fragments.items()
         if from_ms <= event.closed_ms < to_ms
     }
     return [

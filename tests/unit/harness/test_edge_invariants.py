@@ -6,7 +6,7 @@ from domain.events import AnyEvent, Detection, DetectionFrame, FragmentArrived, 
 from harness.edge_cloud import StoredRun, StoredRuns, differences
 from harness.footage import film
 from harness.kill.edge_process import PICTURES
-from harness.kill.invariants import BEING_WRITTEN, Of, Reported, Stored, compare
+from harness.kill.invariants import BEING_WRITTEN, Reported, RunKey, Stored, compare
 from harness.outage.invariants import Seen, count_answered, count_frames, count_underway
 
 CAMERA = "bench/kill/cam-0"
@@ -25,7 +25,7 @@ def detection(pts: int) -> Detection:
     return Detection(camera=CAMERA, run=RUN, model="bench", model_version="1", frames=frames)
 
 
-def world(seqs: list[int], last: int) -> tuple[StoredRuns, list[AnyEvent], dict[Of, Stored]]:
+def world(seqs: list[int], last: int) -> tuple[StoredRuns, list[AnyEvent], dict[RunKey, Stored]]:
     end = RunEnded(camera=CAMERA, run=RUN, ended_ms=9_000, last_seq=last, reason="edge restarted")
     fragments = {seq: fragment(seq) for seq in seqs}
     events: list[AnyEvent] = [*fragments.values(), end]
