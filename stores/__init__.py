@@ -1,1 +1,1 @@
-"""Outside systems, one file each: object store, queue, catalog."""
+"""Adapters of external systems: object store (S3), queue (SQS), catalog (PostgreSQL)."""

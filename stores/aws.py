@@ -1,4 +1,4 @@
-"""How a client of S3 or SQS is made: time limits, certificates, retries, timing."""
+"""Clients of S3 and SQS: timeouts, certificates, retries, credentials, call metrics."""
 
 import asyncio
 import ssl
@@ -23,32 +23,32 @@ from stores import tls
 from stores.timing import record_call
 
 ENDPOINT_NEUTRAL_PARAMETERS = ("Key", "Prefix", "CopySource")
-"""Parameters of S3's requests on which no address depends."""
+"""Parameters of S3 requests that have no influence on the endpoint."""
 
 RENEW_INTERVAL_S = 5.0
-"""Credentials that are refused are read again at most so often."""
+"""Rejected credentials are read again at most once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwsEndpoint:
-    """Where S3 or SQS answers. Credentials come from AWS's usual environment or role."""
+    """The endpoint of S3 or SQS. Credentials come from AWS's usual environment or role."""
 
     region: str
     url: str | None = None
-    """Only for services that are not AWS's own."""
+    """Only for services that are not AWS."""
     ca_file: str | None = None
-    """PEM file of a certificate authority of one's own."""
+    """PEM file of a private certificate authority."""
     read_timeout_s: int = 30
-    """How long an answer may take once the request is handed to the system."""
+    """How long a response may take after the request is sent."""
     max_attempts: int = 3
-    """Attempts of each request; 1 for whoever tries again by itself."""
+    """Attempts of each request; 1 where the caller retries."""
 
 
 class _Session(aioboto3.Session):  # type: ignore[misc]
-    """aioboto3's session without the helpers that it adds to each client.
+    """aioboto3's session without the file transfer helpers that it adds to each client.
 
-    They move whole files, which nothing here does, and importing them is more than aioboto3 itself
-    (docs/design/join.md). Were this no longer asked, they would be back and nothing else.
+    We do not use them, and importing them costs more than aioboto3 itself (docs/design/join.md).
+    If aioboto3 stops calling this method, they come back; nothing else changes.
     """
 
     def _register_default_handlers(self) -> None:
@@ -56,10 +56,10 @@ class _Session(aioboto3.Session):  # type: ignore[misc]
 
 
 class _HttpSession(AIOHTTPSession):  # type: ignore[misc]
-    """aiobotocore's HTTP session, which also asks whether the certificate is for this host.
+    """aiobotocore's HTTP session, which also checks the host name in the certificate.
 
-    botocore turns that off because urllib3 does it by itself; aiohttp does not, so that any
-    valid certificate would do.
+    botocore turns that check off because urllib3 has its own. aiohttp has none, so it would accept
+    any valid certificate.
     """
 
     def _get_ssl_context(self) -> ssl.SSLContext:
@@ -74,36 +74,39 @@ _CREDENTIAL_ERROR_CODES = {
     "SignatureDoesNotMatch", "InvalidSignatureException", "MissingAuthenticationToken",
     "RequestExpired", "AuthFailure",
 }  # fmt: skip
-"""Codes with which AWS says that it does not take the credentials."""
+"""Codes with which AWS rejects credentials."""
 
 
 def credentials_error_text(error: Exception) -> str | None:
-    """Return what is wrong with the credentials and what to do, for the end of a sentence; None
-    where it is something else.
+    """Return what is wrong with the credentials and what to do, for the end of a sentence.
+
+    None where the error is another one.
     """
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code not in _CREDENTIAL_ERROR_CODES:
             return None
-        said = f"the credentials are refused ({code})"
+        fault = f"the credentials are rejected ({code})"
     elif isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
-        said = f"there are no credentials ({error})"
+        fault = f"there are no credentials ({error})"
     else:
         return None
-    return f"{said}: renew them in AWS's credentials file or provider; they are read again"
+    return f"{fault}: renew them in AWS's credentials file or provider; they are read again"
 
 
 def connection_error_text(error: Exception) -> str:
-    """Return why no answer came, and what to do about it, for the end of a sentence."""
+    """Return why there was no response, and what to do, for the end of a sentence."""
     if (fault := tls.certificate_error_text(error)) is not None:
-        return f"the server is not believed: {fault}; check its address and the CA file"
+        return (
+            f"the server's certificate is not trusted: {fault}; check its address and the CA file"
+        )
     return f"it cannot be reached ({error})"
 
 
 def open_client(
     service: str, endpoint: AwsEndpoint, *, connections: int
 ) -> AbstractAsyncContextManager[Any]:
-    """Return a client context for `service`; it retries three times by itself.
+    """Return a client context for `service`; it retries by `endpoint.max_attempts`.
 
     Raises ConfigError where the CA file cannot be used.
     """
@@ -115,13 +118,13 @@ def open_client(
         max_pool_connections=connections,
         tcp_keepalive=True,
         s3={"addressing_style": "path" if endpoint.url else "auto"},
-        # Fragments carry a SHA-256 of their own, checked at every reading.
+        # Fragments have their own SHA-256, which every reader checks.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         http_session_cls=_HttpSession,
     )
     if endpoint.ca_file:
-        tls.client_context(endpoint.ca_file)  # to say so at once, rather than at the first request
+        tls.client_context(endpoint.ca_file)  # fail now, not at the first request
     return _client(service, endpoint, config)
 
 
@@ -129,58 +132,60 @@ def open_client(
 async def _client(service: str, endpoint: AwsEndpoint, config: AioConfig) -> AsyncIterator[Any]:
     async with _Session().client(
         service, endpoint_url=endpoint.url, config=config, verify=endpoint.ca_file
-    ) as made:
-        _time_calls(service, made)
-        _cache_endpoints(made)
-        yield made
+    ) as opened:
+        _time_calls(service, opened)
+        _cache_endpoints(opened)
+        yield opened
 
 
-def _cache_endpoints(made: Any) -> None:
-    """Let the rules that find a request's address be asked once a bucket, not once a key.
+def _cache_endpoints(client: Any) -> None:
+    """Let botocore cache endpoints by bucket, not by key.
 
-    botocore remembers their answers by all parameters that they may name. S3's declare these, but
-    name them nowhere (tests/unit/stores/test_aws.py looks), so that no answer was found again: a
-    fifth of the time of a request.
+    botocore caches an endpoint by all parameters that its rules declare. S3's rules declare these
+    but do not use them (tests/unit/stores/test_aws.py checks that). With them no cached endpoint
+    is ever found again, which costs a fifth of a request's time.
     """
-    resolver = getattr(made, "_ruleset_resolver", None)
+    resolver = getattr(client, "_ruleset_resolver", None)
     for name in ENDPOINT_NEUTRAL_PARAMETERS:
         getattr(resolver, "_param_definitions", {}).pop(name, None)
 
 
-def _time_calls(service: str, made: Any) -> None:
-    """Tell how long each call takes, its retries included; of a reading, up to the first byte."""
+def _time_calls(service: str, client: Any) -> None:
+    """Record how long each call takes, with its retries; of a download, up to the first byte."""
 
-    def began(context: dict[str, Any], **_: Any) -> None:
-        context["vigil_began"] = time.monotonic()
+    def on_start(context: dict[str, Any], **_: Any) -> None:
+        context["vigil_start_s"] = time.monotonic()
 
-    def ended(context: dict[str, Any], model: Any, http_response: Any, **_: Any) -> None:
+    def on_response(context: dict[str, Any], model: Any, http_response: Any, **_: Any) -> None:
         status = http_response.status_code
-        # 404 and 412 are answers to questions that we ask on purpose.
+        # 404 and 412 are expected: we ask whether an object exists.
         failed = status >= 500 or status in (400, 403, 429)
-        say(context, model.name, "failed" if failed else "ok")
+        record(context, model.name, "failed" if failed else "ok")
 
-    def broke(context: dict[str, Any], event_name: str, **_: Any) -> None:
-        say(context, event_name.rsplit(".", 1)[-1], "failed")
+    def on_error(context: dict[str, Any], event_name: str, **_: Any) -> None:
+        record(context, event_name.rsplit(".", 1)[-1], "failed")
 
-    def say(context: dict[str, Any], operation: str, outcome: str) -> None:
-        if (at := context.pop("vigil_began", None)) is not None:
-            record_call(service, operation, outcome, time.monotonic() - at)
+    def record(context: dict[str, Any], operation: str, outcome: str) -> None:
+        if (start_s := context.pop("vigil_start_s", None)) is not None:
+            record_call(service, operation, outcome, time.monotonic() - start_s)
 
-    events = made.meta.events
-    events.register("before-call", began)
-    events.register("after-call", ended)
-    events.register("after-call-error", broke)
+    events = client.meta.events
+    events.register("before-call", on_start)
+    events.register("after-call", on_response)
+    events.register("after-call-error", on_error)
 
 
 class AwsService:
-    """An opened client of one service, as an async context manager safe for many tasks at once."""
+    """A client of one service: an async context manager, safe for many tasks at once."""
 
     def __init__(self, service: str, endpoint: AwsEndpoint, connections: int) -> None:
-        self._service, self._endpoint, self._connections = service, endpoint, connections
+        self._service = service
+        self._endpoint = endpoint
+        self._connections = connections
         self._stack = AsyncExitStack()
-        self._before: AsyncExitStack | None = None
-        self._renewing = asyncio.Lock()
-        self._renewed_s = 0.0
+        self._previous: AsyncExitStack | None = None
+        self._reload_lock = asyncio.Lock()
+        self._reloaded_s = 0.0
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
@@ -194,15 +199,17 @@ class AwsService:
     async def reload_credentials(self) -> None:
         """Read credentials again from their files or provider, at most every few seconds.
 
-        Requests on their way end on the client that they began with.
+        Requests in flight finish on the previous client.
         """
-        async with self._renewing:
-            if time.monotonic() - self._renewed_s < RENEW_INTERVAL_S:
+        async with self._reload_lock:
+            if time.monotonic() - self._reloaded_s < RENEW_INTERVAL_S:
                 return
-            self._renewed_s = time.monotonic()
-            older, self._before = self._before, self._stack
-            if older is not None:
-                await older.aclose()
+            self._reloaded_s = time.monotonic()
+            # Two clients: the previous one still serves requests in flight. Close the one before.
+            oldest = self._previous
+            self._previous = self._stack
+            if oldest is not None:
+                await oldest.aclose()
             self._stack = AsyncExitStack()
             await self._open()
 
@@ -212,6 +219,6 @@ class AwsService:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            await self._before.aclose()
+        if self._previous is not None:
+            await self._previous.aclose()
         await self._stack.aclose()

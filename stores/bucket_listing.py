@@ -1,4 +1,4 @@
-"""What stands in the bucket, camera by camera, day by day, run by run: listings as streams."""
+"""Listings of the bucket as streams: by camera, by day, by run."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 
 
 async def cameras(store: ObjectStore) -> AsyncIterator[str]:
-    """Yield the cameras that have objects: a request per level, tenant and site."""
+    """Yield the cameras that have objects: one request for each tenant and site."""
     seen: set[str] = set()
     for kind in ("fragments/", "chunks/"):
         async for tenant in store.folders(kind):
@@ -28,7 +28,7 @@ async def cameras(store: ObjectStore) -> AsyncIterator[str]:
 
 
 async def chunk_days(store: ObjectStore, camera: str, from_ms: int, to_ms: int) -> list[int]:
-    """Return the UTC days (start, ms) in [from, to) that have chunks: a request per year, month."""
+    """Return the UTC days (start, ms) in [from, to) with chunks: one request for each month."""
     days = []
     async for year in store.folders(f"chunks/{camera}/"):
         async for month in store.folders(year):
@@ -44,7 +44,7 @@ async def chunk_days(store: ObjectStore, camera: str, from_ms: int, to_ms: int) 
 async def objects_by_window(
     store: ObjectStore, camera: str, day_ms: int
 ) -> AsyncIterator[list[ObjectInfo]]:
-    """Yield what stands of each window's start on a day, all runs together, in order of time."""
+    """Yield the chunk objects of a day, grouped by window start, all runs together, in order."""
     prefix = chunk_day_prefix(camera, day_ms)
     group: list[ObjectInfo] = []
     async for info in store.list(prefix):
@@ -63,7 +63,7 @@ def _same_start(left: str, right: str, at: int) -> bool:
 async def objects_of_window(
     store: ObjectStore, camera: str, run: str, window_start_ms: int
 ) -> AsyncIterator[ObjectInfo]:
-    """Yield what stands of one run's window, whatever its length."""
+    """Yield the objects of a run's window, of any length."""
     day = chunk_day_prefix(camera, window_start_ms)
     clock = datetime.fromtimestamp(window_start_ms // 1000, UTC).strftime("%H%M%S")
     async for info in store.list(f"{day}{clock}Z-"):
@@ -73,7 +73,7 @@ async def objects_of_window(
 
 
 async def runs(store: ObjectStore, camera: str) -> AsyncIterator[str]:
-    """Yield the names below a camera's fragments, oldest run first: a request per 1,000."""
+    """Yield the runs with fragment objects, oldest first: one request for each 1,000."""
     async for folder in store.folders(f"fragments/{camera}/"):
         yield folder.rstrip("/").rsplit("/", 1)[1]
 
@@ -81,12 +81,12 @@ async def runs(store: ObjectStore, camera: str) -> AsyncIterator[str]:
 async def fragments(
     store: ObjectStore, camera: str, run: str, after: str = ""
 ) -> AsyncIterator[tuple[int | None, ObjectInfo]]:
-    """Yield a run's objects in order, with the seq of those that are fragments."""
+    """Yield a run's objects in order, each with its seq; None where it is not a fragment."""
     async for info in store.list(run_prefix(camera, run), after):
         name = parse_fragment_key(info.key)
         yield (name.seq if name is not None else None), info
 
 
 def is_run_end(camera: str, run: str, key: str) -> bool:
-    """Say whether a key is that of the run's end."""
+    """Return whether a key is that of the run's end."""
     return key == run_end_key(camera, run)

@@ -1,7 +1,7 @@
-"""The object store: S3, or anything that speaks it.
+"""The object store: S3, or a compatible service.
 
-An object is written once: `put_once` lets the store arbitrate with If-None-Match, and takes
-"stands already" for success only where the same bytes stand there.
+An object is written once: `put_once` uses If-None-Match, so the store decides which writer wins.
+"Already exists" is a success only where the object has the same bytes.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ from stores.s3_errors import http_status, translate_errors
 
 READ_SIZE = 1 << 18
 HASH_IN_THREAD_BYTES = 1 << 18
-"""Bytes from which on hashing takes long enough to be worth a thread."""
+"""From this size on (bytes), hashing takes so long that a thread is worth it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What the store says of an object without its bytes."""
+    """An object's properties, without its bytes."""
 
     key: str
     size_bytes: int
     metadata: Mapping[str, str]
     """User metadata, names in lower case; empty in listings."""
     modified_ms: int = 0
-    """When it was last written, on the store's clock (UTC, whole seconds as a rule)."""
+    """When it was last written, by the store's clock (UTC ms, usually whole seconds)."""
 
 
 def _modified_ms(answer: Mapping[str, Any]) -> int:
@@ -44,7 +44,7 @@ def _modified_ms(answer: Mapping[str, Any]) -> int:
 
 
 async def sha256_of(data: bytes) -> str:
-    """Return the SHA-256 in hex; of much data in a thread, so that the loop goes on."""
+    """Return the SHA-256 in hex; large data is hashed in a thread, to not block the loop."""
     if len(data) < HASH_IN_THREAD_BYTES:
         return hashlib.sha256(data).hexdigest()
     return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
@@ -66,10 +66,10 @@ class ObjectStore(AwsService):
         metadata: Mapping[str, str],
         content_type: str = "video/mp2t",
     ) -> bool:
-        """Write an object unless it stands. True: created; False: the same stood there.
+        """Write an object unless it exists. True: created. False: it exists with the same bytes.
 
-        Raises ObjectExistsError where other bytes stand, StoreError where the store failed (a
-        409, two writers at once, among them: try again).
+        Raises ObjectExistsError where it exists with other bytes. Raises StoreError where the store
+        fails, also for a 409 (two writers at once): try again.
         """
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
         async with translate_errors(f"writing {key}"):
@@ -87,36 +87,36 @@ class ObjectStore(AwsService):
             except ClientError as error:
                 if http_status(error) != 412:
                     raise
-        standing = (await self.head(key)).metadata.get("sha256")
-        if standing != sha256:
-            raise ObjectExistsError(f"{key} stands already with other bytes ({standing}).")
+        existing = (await self.head(key)).metadata.get("sha256")
+        if existing != sha256:
+            raise ObjectExistsError(f"{key} already exists with different content ({existing}).")
         return False
 
     async def put_stream(
         self,
         key: str,
-        parts: AsyncIterator[bytes],
+        blocks: AsyncIterator[bytes],
         *,
         metadata: Mapping[str, str] | None = None,
         content_type: str = "video/mp2t",
     ) -> int:
-        """Write an object from pieces of any size with flat memory; return its size in bytes.
+        """Write an object from blocks of any size with constant memory; return its size in bytes.
 
-        Small objects are one PUT; larger ones are parts of at least 5 MiB. An upload that fails
-        is aborted. Whoever calls names the object by its content, so that overwriting is harmless.
+        Small objects are one PUT, larger ones a multipart upload. An upload that fails is aborted.
+        The key must depend on the content, so that overwriting is harmless.
         """
         headers = {"ContentType": content_type, "Metadata": dict(metadata or {})}
-        return await MultipartUpload(self._client, self.bucket, key, headers).write(parts)
+        return await MultipartUpload(self._client, self.bucket, key, headers).write(blocks)
 
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
-        async with translate_errors(f"looking at {key}"):
+        async with translate_errors(f"reading the metadata of {key}"):
             answer = await self._client.head_object(Bucket=self.bucket, Key=key)
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
 
     async def is_reachable(self) -> bool:
-        """Return whether the store answers anything at all, be it a refusal."""
+        """Return whether the store responds at all, even with an error."""
         try:
             await self._client.head_bucket(Bucket=self.bucket)
         except ClientError:
@@ -128,45 +128,45 @@ class ObjectStore(AwsService):
     async def stream(
         self, key: str, first: int | None = None, last: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Yield an object's bytes first..last (inclusive) in pieces; raises as `head` does."""
+        """Yield an object's bytes first..last (inclusive) in blocks; raises as `head` does."""
         wanted = {}
         if first is not None or last is not None:
             wanted["Range"] = f"bytes={first or 0}-{'' if last is None else last}"
         async with translate_errors(f"reading {key}"):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key, **wanted)
             async with answer["Body"] as body:
-                async for piece in body.content.iter_chunked(READ_SIZE):
-                    yield piece
+                async for block in body.content.iter_chunked(READ_SIZE):
+                    yield block
 
     async def get(self, key: str, first: int | None = None, last: int | None = None) -> bytes:
         """Return an object's bytes first..last (inclusive), or all of them."""
-        return b"".join([piece async for piece in self.stream(key, first, last)])
+        return b"".join([block async for block in self.stream(key, first, last)])
 
     async def get_verified(
         self, key: str, *, size_bytes: int, sha256: str, first: int | None = None
     ) -> bytes:
         """Return an object's bytes, or the `size_bytes` from `first` on.
 
-        Raises IntegrityError where size or SHA-256 differ from what was promised.
+        Raises IntegrityError where size or SHA-256 are not the expected ones.
         """
         last = None if first is None else first + size_bytes - 1
-        pieces: list[bytes] = []
+        blocks: list[bytes] = []
         size = 0
         async with aclosing(self.stream(key, first, last)) as stream:
-            async for piece in stream:
-                pieces.append(piece)
-                size += len(piece)
-                if size > size_bytes:  # whatever stands there, no more of it is taken in
-                    raise IntegrityError(f"{key} has more than the {size_bytes} bytes promised.")
+            async for block in stream:
+                blocks.append(block)
+                size += len(block)
+                if size > size_bytes:  # stop here: a larger object must not fill the memory
+                    raise IntegrityError(f"{key} has more than the expected {size_bytes} bytes.")
         if size != size_bytes:
-            raise IntegrityError(f"{key} has {size} bytes where {size_bytes} were promised.")
-        data = b"".join(pieces)
+            raise IntegrityError(f"{key} has {size} bytes instead of {size_bytes}.")
+        data = b"".join(blocks)
         if await sha256_of(data) != sha256:
-            raise IntegrityError(f"{key} does not have the SHA-256 that was promised.")
+            raise IntegrityError(f"{key} does not have the expected SHA-256.")
         return data
 
     async def list(self, prefix: str, start_after: str = "") -> AsyncIterator[ObjectInfo]:
-        """Yield what stands below `prefix` in the order of keys, a request per 1,000 keys."""
+        """Yield the objects below `prefix` in the order of keys, one request for each 1,000."""
         token: str | None = None
         while True:
             wanted = {"ContinuationToken": token} if token else {}
@@ -198,20 +198,20 @@ class ObjectStore(AwsService):
                 return
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects, 1,000 a request; what is gone already is no error."""
+        """Delete objects, 1,000 in one request. An object that does not exist is not an error."""
         batch = list(keys)
         while batch:
-            now, batch = batch[:1_000], batch[1_000:]
-            async with translate_errors(f"deleting {len(now)} objects"):
+            page, batch = batch[:1_000], batch[1_000:]
+            async with translate_errors(f"deleting {len(page)} objects"):
                 answer = await self._client.delete_objects(
                     Bucket=self.bucket,
-                    Delete={"Objects": [{"Key": key} for key in now], "Quiet": True},
+                    Delete={"Objects": [{"Key": key} for key in page], "Quiet": True},
                 )
             if failed := answer.get("Errors"):
                 raise StoreError(f"{len(failed)} objects could not be deleted: {failed[0]}")
 
     async def presign(self, key: str, *, expires_s: int) -> str:
-        """Return an address that reads the object without credentials for `expires_s`."""
+        """Return a presigned URL that reads the object without credentials for `expires_s`."""
         url: str = await self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s
         )

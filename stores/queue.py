@@ -1,4 +1,4 @@
-"""The queue between sites and cloud: SQS, or anything that speaks it."""
+"""The queue between sites and cloud: SQS, or a compatible service."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ _SENDER_FAULT_CODES = {
     "InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue",
     "InvalidAttributeValue", "InvalidBatchEntryId", "RequestEntityTooLarge", "413",
 }  # fmt: skip
-"""Codes with which SQS says that what was sent is at fault, not the queue or the sender."""
+"""Codes with which SQS rejects the content of a request: sending it again is useless."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """One message of a batch that the queue did not take, while it may have taken others."""
+    """A message of a batch that the queue rejected; it may have accepted the others."""
 
     index: int
-    """Its place in the batch."""
+    """Its index in the batch."""
     sender_fault: bool
-    """Whether sending it again is of no use; else the queue was at fault."""
+    """SQS's SenderFault. True: sending it again is useless. False: the queue failed, try again."""
     reason: str
 
 
@@ -40,12 +40,12 @@ class QueueMessage:
 
     body: bytes
     receipt: str
-    received: int
-    """How many times it was handed out, this time included."""
+    receive_count: int
+    """How many times it was received, including this time."""
     reason: str | None = None
-    """Why it was put aside, in a dead-letter queue."""
+    """Why it is in the dead-letter queue."""
     id: str = ""
-    """The queue's own name for it, the same each time it is handed out."""
+    """SQS's message id, the same each time it is received."""
 
 
 class Queue(AwsService):
@@ -61,16 +61,16 @@ class Queue(AwsService):
                 QueueUrl=self.url, **arguments
             )
         except ClientError as error:
-            if (refused := credentials_error_text(error)) is not None:
+            if (rejected := credentials_error_text(error)) is not None:
                 raise CredentialsError(
-                    f"{operation} on the queue {self.url}: {refused}."
+                    f"{operation} on the queue {self.url}: {rejected}."
                 ) from error
             kind = RefusedError if _is_sender_fault(error) else StoreError
             raise kind(f"{operation} on the queue {self.url} failed: {error}") from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            if (refused := credentials_error_text(error)) is not None:
+            if (rejected := credentials_error_text(error)) is not None:
                 raise CredentialsError(
-                    f"{operation} on the queue {self.url}: {refused}."
+                    f"{operation} on the queue {self.url}: {rejected}."
                 ) from error
             raise StoreError(
                 f"{operation} on the queue {self.url} failed: {connection_error_text(error)}."
@@ -80,10 +80,11 @@ class Queue(AwsService):
     async def send(
         self, bodies: Sequence[bytes], *, reason: str | None = None
     ) -> list[RejectedMessage]:
-        """Send up to 10 messages (256 KiB together); return which of them were refused.
+        """Send up to 10 messages (256 KiB together); return those that were rejected.
 
-        `reason` goes along as a message attribute. Raises StoreError where the request as a
-        whole failed; then any of them may have arrived. RefusedError: something in it is at fault.
+        `reason` is sent as a message attribute. Raises StoreError where the whole request fails;
+        then any of the messages may have arrived. Raises RefusedError where its content is at
+        fault.
         """
         attributes: dict[str, Any] = {}
         if reason is not None:
@@ -131,7 +132,7 @@ class Queue(AwsService):
         ]
 
     async def delete(self, receipts: Sequence[str]) -> None:
-        """Delete received messages; one that fails comes again, which is harmless."""
+        """Delete received messages. One that fails is received again, which is harmless."""
         for start in range(0, len(receipts), MAX_BATCH):
             entries = [
                 {"Id": str(at), "ReceiptHandle": receipt}
@@ -140,13 +141,13 @@ class Queue(AwsService):
             await self._call("delete_message_batch", Entries=entries)
 
     async def message_count(self) -> int:
-        """Return how many messages there are, those being handled included; an estimate."""
+        """Return about how many messages there are, including those in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = await self._call("get_queue_attributes", AttributeNames=names)
         return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in names)
 
     async def make_visible(self, receipts: Sequence[str]) -> None:
-        """Let received messages be received again at once; one that fails waits its time."""
+        """Make received messages visible again at once. One that fails waits for its timeout."""
         for start in range(0, len(receipts), MAX_BATCH):
             entries = [
                 {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": 0}

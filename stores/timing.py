@@ -1,6 +1,7 @@
-"""How long calls of outside systems take: told to whom it may concern, by nobody's import.
+"""Durations of calls to external systems.
 
-Whoever counts sets `told` once (streams/metrics.py does); until then nobody is told.
+This package must not import the metrics. So the process that counts registers a listener once
+(streams/metrics.py does).
 """
 
 from collections.abc import Callable
@@ -17,11 +18,11 @@ _listener: CallListener = _no_listener
 
 
 def record_call(system: str, operation: str, outcome: str, seconds: float) -> None:
-    """Tell of one call."""
+    """Pass one call to the listener."""
     _listener(system, operation, outcome, seconds)
 
 
-def set_listener(told: CallListener) -> None:
-    """Let `told` be called after each call from now on; it must be quick and raise nothing."""
-    global _listener  # noqa: PLW0603 - one listener a process, as the metrics are
-    _listener = told
+def set_listener(listener: CallListener) -> None:
+    """Call `listener` after each call from now on; it must be fast and must not raise."""
+    global _listener  # noqa: PLW0603 - one listener in a process, as for the metrics
+    _listener = listener

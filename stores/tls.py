@@ -1,7 +1,7 @@
-"""Who is believed to be whom: the one place where certificates are judged.
+"""TLS: the only place that decides which certificates we trust.
 
-A peer has to show a certificate for the very host name it was called by, signed by an authority
-that we trust: the system's ones, or those in a PEM file of one's own. Nothing turns that off.
+A server needs a certificate for the host name that we connect to. A trusted authority must have
+signed it: one of the system's, or one in a configured PEM file. No setting turns that off.
 """
 
 import ssl
@@ -18,35 +18,37 @@ EXPIRED = 10
 
 
 def client_context(ca_file: Path | str | None) -> ssl.SSLContext:
-    """Return what a client of TLS 1.2 or newer checks its peers with.
+    """Return the TLS context of a client: TLS 1.2 or newer, with all checks.
 
-    Raises ConfigError where `ca_file` cannot be read or holds no certificate.
+    Raises ConfigError where `ca_file` cannot be read or contains no certificate.
     """
     try:
-        made = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        created = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except ssl.SSLError as error:
         raise ConfigError(
-            f"{ca_file} holds no certificate: name a PEM file of certificate authorities."
+            f"{ca_file} contains no certificate. Configure a PEM file of certificate authorities."
         ) from error
     except OSError as error:
         raise ConfigError(f"The CA file {ca_file} cannot be read: {error.strerror}.") from error
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    return made
+    created.minimum_version = ssl.TLSVersion.TLSv1_2
+    return created
 
 
 def certificate_error_text(error: BaseException | None) -> str | None:
-    """Return what is wrong with a peer's certificate in words, or None for any other error.
+    """Return what is wrong with a server's certificate; None for any other error.
 
-    Looks through the causes too: clients wrap what OpenSSL said.
+    Checks the causes too: clients wrap OpenSSL's error.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        wraps = getattr(error, "certificate_error", None)  # aiohttp's own error is one of these too
+        wraps = getattr(
+            error, "certificate_error", None
+        )  # aiohttp's wrapper is a subclass of these
         if isinstance(error, ssl.SSLCertVerificationError) and wraps is None:
             return _verification_text(error)
         if isinstance(error, ssl.SSLError) and wraps is None:
-            return f"it speaks no TLS that we accept ({error.reason or error})"
+            return f"it does not offer TLS that we accept ({error.reason or error})"
         error = _cause_of(error)
     return None
 
@@ -65,7 +67,7 @@ def _verification_text(error: ssl.SSLCertVerificationError) -> str:
 def _cause_of(error: BaseException) -> BaseException | None:
     for name in ("__cause__", "certificate_error", "os_error", "kwargs"):
         inner = getattr(error, name, None)
-        if isinstance(inner, dict):  # botocore keeps what it wraps there
+        if isinstance(inner, dict):  # botocore stores the wrapped error there
             inner = inner.get("error")
         if isinstance(inner, BaseException):
             return inner

@@ -1,1 +1,1 @@
-"""Faust views: what people and programs can ask."""
+"""The web worker: Faust views with the HTTP API and the dashboard's files."""

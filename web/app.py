@@ -1,8 +1,8 @@
-"""What people and programs can ask, over HTTP: `faust -A web.app worker`.
+"""The HTTP API and the dashboard: `faust -A web.app worker`.
 
-Faust's own pages are off; every address but health and the page itself asks for a key. The views
-read no topic: without a consumer group, any number of these workers stand beside each other, and
-no rebalance disturbs them.
+Faust's own pages are off. Every address except the health probes and the dashboard's files needs a
+key. The views read no topic, so the worker has no consumer group: any number of workers can run in
+parallel, and no rebalance interrupts them.
 """
 
 import sys

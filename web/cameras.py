@@ -24,12 +24,12 @@ def state_of(camera: RegisteredCamera, now_ms: int) -> tuple[str, int]:
 
 def camera_json(camera: RegisteredCamera, now_ms: int) -> dict[str, Any]:
     """Return a camera as the API shows it."""
-    tenant, site, name = camera.id.split("/")
+    tenant, services, name = camera.id.split("/")
     state, since_ms = state_of(camera, now_ms)
     return {
         "id": camera.id,
         "tenant": tenant,
-        "site": site,
+        "site": services,
         "camera": name,
         "name": camera.name,
         "state": state,
@@ -49,9 +49,9 @@ class CamerasView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return all cameras by id."""
-        site = request.app[SERVICES]
-        now_ms = site.clock_ms()
-        cameras = await list_cameras(await site.catalog.get(), now_ms)
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
+        cameras = await list_cameras(await services.catalog.get(), now_ms)
         body = {"now_ms": now_ms, "cameras": [camera_json(camera, now_ms) for camera in cameras]}
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 

@@ -1,4 +1,4 @@
-"""…/chunks: the chunks and newest fragments of a range, with the addresses of their bytes."""
+"""…/chunks: the chunks and newest fragments of a range, with the URLs of their bytes."""
 
 from typing import Any
 
@@ -12,25 +12,26 @@ from web.timeline import coverage, gap_json
 
 
 class ChunksView(View):
-    """What stands in the store for a range."""
+    """The objects of a range."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/chunks"
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return chunks, the fragments that no chunk holds yet, and gaps."""
-        here = request.app[SERVICES]
-        now_ms = here.clock_ms()
-        stretch = parse_time_range(request, now_ms, longest_ms=DAY_MS)
+        """Return chunks, fragments without a chunk, and gaps."""
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
+        span = parse_time_range(request, now_ms, longest_ms=DAY_MS)
         found = await require_camera(request)
-        catalog = await here.catalog.get()
-        # Fragments first: one that moves into its chunk meanwhile is then seen twice, not missed.
-        fragments = await list_fragments(catalog, found.id, stretch.from_ms, stretch.to_ms)
-        chunks = await list_chunks(catalog, found.id, stretch.from_ms, stretch.to_ms)
-        _, gaps = await coverage(catalog, found, stretch, now_ms)
+        catalog = await services.catalog.get()
+        # Fragments first: one that moves into its chunk between the queries is in both lists then,
+        # and never in none.
+        fragments = await list_fragments(catalog, found.id, span.from_ms, span.to_ms)
+        chunks = await list_chunks(catalog, found.id, span.from_ms, span.to_ms)
+        _, gaps = await coverage(catalog, found, span, now_ms)
         base = f"/api/v1/cameras/{found.id}"
         body = {
-            "from_ms": stretch.from_ms,
-            "to_ms": stretch.to_ms,
+            "from_ms": span.from_ms,
+            "to_ms": span.to_ms,
             "chunks": [chunk | {"url": f"{base}/{chunk_path(chunk)}"} for chunk in chunks],
             "fragments": [
                 each | {"url": f"{base}/{fragment_path(each['run'], each['seq'])}"}
@@ -44,10 +45,10 @@ class ChunksView(View):
 
 
 def chunk_path(chunk: dict[str, Any]) -> str:
-    """Return a chunk's address below its camera's."""
+    """Return a chunk's path below its camera's URL."""
     return f"chunks/{chunk['run']}/{chunk['window_start_ms']}/{chunk['digest']}.ts"
 
 
 def fragment_path(run: str, seq: int) -> str:
-    """Return a fragment's address below its camera's."""
+    """Return a fragment's path below its camera's URL."""
     return f"fragments/{run}/{seq}.ts"

@@ -1,4 +1,4 @@
-"""…/detections: the objects found in a range, page by page."""
+"""…/detections: the objects detected in a range, page by page."""
 
 import base64
 import binascii
@@ -18,42 +18,42 @@ MAX_LIMIT = 5_000
 
 
 class DetectionsView(View):
-    """What was seen, by time."""
+    """Detected objects, by time."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/detections"
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return a page; `next` asks for the one after it."""
-        here = request.app[SERVICES]
-        stretch = parse_time_range(request, here.clock_ms(), longest_ms=DAY_MS)
+        """Return a page; its `next` is the cursor of the next page."""
+        services = request.app[SERVICES]
+        span = parse_time_range(request, services.clock_ms(), longest_ms=DAY_MS)
         limit = parse_int(request, "limit", 1_000, 1, MAX_LIMIT)
-        least = parse_fraction(request, "min_score", 0.0)
+        min_score = parse_fraction(request, "min_score", 0.0)
         cursor = request.query.get("cursor")
-        after = None if cursor is None else _place(cursor)
+        after = None if cursor is None else _parse_cursor(cursor)
         model_filter = parse_model_filter(request)
         found = await require_camera(request)
         rows = await find_detections(
-            await here.catalog.get(),
+            await services.catalog.get(),
             found.id,
-            stretch.from_ms,
-            stretch.to_ms,
+            span.from_ms,
+            span.to_ms,
             labels=request.query.getall("label", []),
-            min_score=least,
+            min_score=min_score,
             after=after,
             limit=limit + 1,
             model_filter=model_filter,
         )
         more = len(rows) > limit
         body = {
-            "detections": [_described(row) for row in rows[:limit]],
-            "next": _cursor(rows[limit - 1].cursor) if more else None,
+            "detections": [_detection_json(row) for row in rows[:limit]],
+            "next": _encode_cursor(rows[limit - 1].cursor) if more else None,
         }
         response = web.json_response(body, headers={"Cache-Control": "no-store"})
         response.enable_compression()
         return response
 
 
-def _described(row: DetectionRow) -> dict[str, Any]:
+def _detection_json(row: DetectionRow) -> dict[str, Any]:
     return {
         "at_ms": row.at_ms,
         "run": row.run,
@@ -68,16 +68,16 @@ def _described(row: DetectionRow) -> dict[str, Any]:
     }
 
 
-def _cursor(place: PageCursor) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+def _encode_cursor(cursor: PageCursor) -> str:
+    return base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode()
 
 
-def _place(cursor: str) -> PageCursor:
+def _parse_cursor(cursor: str) -> PageCursor:
     try:
-        said = json.loads(base64.urlsafe_b64decode(cursor[:2_000]))
-        at_ms, run, pts, model, version, index = said
+        fields = json.loads(base64.urlsafe_b64decode(cursor[:2_000]))
+        at_ms, run, pts, model, version, index = fields
         if abs(int(at_ms)) < 1 << 62 and abs(int(pts)) < 1 << 62 and 0 <= int(index) < 1 << 15:
             return int(at_ms), check_run(run), int(pts), str(model), str(version), int(index)
     except (ValueError, TypeError, binascii.Error):
         pass
-    raise bad_request("cursor: send `next` of the page before, unchanged.")
+    raise bad_request("cursor: send the `next` of the previous page, unchanged.")

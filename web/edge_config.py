@@ -1,4 +1,4 @@
-"""/api/v1/sites/{tenant}/{site}/config: what an edge is to record, for the edge of that site."""
+"""/api/v1/sites/{tenant}/{site}/config: the configuration of a site, for its edge."""
 
 from http import HTTPStatus
 
@@ -12,26 +12,26 @@ from web.services import SERVICES
 
 
 class EdgeConfigView(View):
-    """The newest version of a site's configuration."""
+    """A site's newest configuration."""
 
     view_path = EDGE_CONFIG_PATH
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return {"version", "digest", "document"}; 304 where the edge has it, 404 without any.
+        """Return {"version", "digest", "document"}; 304: the edge has it, 404: none is set.
 
-        `document` is a text, canonical JSON, and `digest` its SHA-256.
+        `document` is canonical JSON as a string, and `digest` is its SHA-256.
         """
-        wanted = "{tenant}/{site}".format(**request.match_info)
-        if request[PRINCIPAL].edge_of != wanted:
+        site = "{tenant}/{site}".format(**request.match_info)
+        if request[PRINCIPAL].edge_of != site:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
-                "This key does not read this site's configuration; "
-                "`vigil key create --edge-of TENANT/SITE` makes one that does.",
+                "This key cannot read this site's configuration. "
+                "Create one that can: `vigil key create --edge-of TENANT/SITE`.",
             )
-        here = request.app[SERVICES]
-        found = await get_config(await here.catalog.get(), wanted)
+        services = request.app[SERVICES]
+        found = await get_config(await services.catalog.get(), site)
         if found is None:
-            raise not_found(f"No configuration was set for {wanted}.")
+            raise not_found(f"No configuration is set for {site}.")
         tag = f"{found.version}-{found.digest[:32]}"
         headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
         known = request.if_none_match or ()

@@ -1,4 +1,4 @@
-"""/api/v1/edges: the devices at the sites, as their newest heartbeats tell."""
+"""/api/v1/edges: the devices at the sites, by their newest heartbeats."""
 
 from dataclasses import asdict
 
@@ -16,7 +16,7 @@ class EdgesView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return all devices by site and name."""
-        site = request.app[SERVICES]
-        found = await list_edges(await site.catalog.get())
-        body = {"now_ms": site.clock_ms(), "edges": [asdict(each) for each in found]}
+        services = request.app[SERVICES]
+        found = await list_edges(await services.catalog.get())
+        body = {"now_ms": services.clock_ms(), "edges": [asdict(each) for each in found]}
         return web.json_response(body, headers={"Cache-Control": "no-store"})

@@ -1,9 +1,9 @@
-"""Why is there no footage? Pure rules.
+"""Why footage is missing. Pure rules.
 
 footage    ████████░░░░░░░░░░░░████████
-manifests          ▒▒▒▒                  what a manifest reports is believed first
-run ends           ·       ↑             the rest: why the run before it ended
-                                         else: not yet explained
+manifests          ▒▒▒▒                  a reason in a manifest comes first
+run ends           ·       ↑             for the rest: why the previous run ended
+                                         otherwise: not yet explained
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from stores.catalog.timeline import EndedRun, FootageGap
 
 UNEXPLAINED = "not yet explained"
 END_SLACK_MS = 5_000
-"""A run's end may be told this much after its last fragment's."""
+"""A run may end at most this much later than its last fragment."""
 
 
 def uncovered_intervals(covered: Sequence[Interval], from_ms: int, to_ms: int) -> list[Interval]:
-    """Return the intervals of [from, to) outside `covered` (ascending), small ones left out."""
+    """Return the intervals of [from, to) outside `covered` (ascending), without small ones."""
     found: list[Interval] = []
     at = from_ms
     for start, end in covered:
@@ -37,8 +37,8 @@ def explain_gaps(
 ) -> list[FootageGap]:
     """Return the missing intervals with their reasons, split where the reason changes.
 
-    `reported` and `ends` ascend by time. `began_ms`: where the footage before the first hole
-    ended, which may be before the range asked for.
+    `reported` and `ends` are in order of time. `began_ms` is when the footage before the first
+    missing interval ended; this may be before the requested range.
     """
     explained: list[FootageGap] = []
     for number, (start, end) in enumerate(missing):
@@ -50,23 +50,23 @@ def explain_gaps(
             if high <= low:
                 continue
             if low - at >= TOLERANCE_MS:
-                explained.append(FootageGap(at, low, _ended(at, within)))
+                explained.append(FootageGap(at, low, _end_reason(at, within)))
             explained.append(FootageGap(low, high, gap.reason))
             at = high
         if end - at >= TOLERANCE_MS:
-            explained.append(FootageGap(at, end, _ended(at, within)))
-    return _joined(explained)
+            explained.append(FootageGap(at, end, _end_reason(at, within)))
+    return _merge(explained)
 
 
-def _ended(at_ms: int, ends: Sequence[EndedRun]) -> str:
-    """Return why the last run before `at_ms` ended, else the first one in the hole."""
+def _end_reason(at_ms: int, ends: Sequence[EndedRun]) -> str:
+    """Return why the last run before `at_ms` ended, else why the first one after it did."""
     before = [each for each in ends if each.ended_ms <= at_ms + END_SLACK_MS]
     if before:
         return before[-1].reason
     return ends[0].reason if ends else UNEXPLAINED
 
 
-def _joined(gaps: list[FootageGap]) -> list[FootageGap]:
+def _merge(gaps: list[FootageGap]) -> list[FootageGap]:
     joined: list[FootageGap] = []
     for gap in gaps:
         last = joined[-1] if joined else None

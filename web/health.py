@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: for what supervises the process."""
+"""/healthz, /readyz and /metrics: health probes and metrics."""
 
 import logging
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class HealthView(View):
-    """Does the process run?"""
+    """Liveness probe: the process runs."""
 
     view_path = "/healthz"
 
@@ -24,14 +24,14 @@ class HealthView(View):
 
 
 class ReadyView(View):
-    """Can it answer?"""
+    """Readiness probe: the worker can answer requests."""
 
     view_path = "/readyz"
 
     async def get(self, request: web.Request) -> web.Response:
-        """Return 200 where Kafka and the catalog answer, else 503 and which of them does not."""
-        site = request.app[SERVICES]
-        checks = {"stream": site.is_ready(), "catalog": await _catalog_answers(request)}
+        """Return 200 where Kafka and the catalog answer, else 503 with the one that does not."""
+        services = request.app[SERVICES]
+        checks = {"stream": services.is_ready(), "catalog": await _catalog_is_ready(request)}
         ready = all(checks.values())
         return web.json_response(
             {"status": "ready" if ready else "not ready", "checks": checks},
@@ -40,22 +40,22 @@ class ReadyView(View):
         )
 
 
-async def _catalog_answers(request: web.Request) -> bool:
+async def _catalog_is_ready(request: web.Request) -> bool:
     try:
         catalog = await request.app[SERVICES].catalog.get()
-        return await catalog.row("answers") is not None
+        return await catalog.schema_exists()
     except StoreError as error:
         log.warning("not ready: %s", error)
         return False
 
 
 class MetricsView(View):
-    """What the process counts."""
+    """Metrics of the process."""
 
     view_path = "/metrics"
 
     async def get(self, _request: web.Request) -> web.Response:
-        """Return the metrics in Prometheus's text form."""
+        """Return the metrics in Prometheus's text format."""
         return web.Response(
             body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

@@ -1,4 +1,4 @@
-"""…/fragments and …/chunks: the bytes that playlists point at."""
+"""…/fragments and …/chunks: the media segments of playlists."""
 
 import re
 
@@ -14,33 +14,33 @@ from web.services import SERVICES
 
 
 class FragmentView(View):
-    """One fragment; its address works on after it moved into a chunk."""
+    """One fragment. Its URL stays valid when it has moved into a chunk."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/fragments/{run}/{seq}.ts"
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the fragment's bytes."""
-        name, run, number = (
+        camera, run, seq = (
             parse_camera_id(path),
             parse_run_id(path["run"]),
             parse_path_number(path["seq"]),
         )
-        place = await self._place(request, name, run, number)
+        location = await self._locate(request, camera, run, seq)
         try:
-            return await send_object(request, place)
+            return await send_object(request, location)
         except ObjectMissingError:
-            # Its chunk took over just now.
-            moved = await self._place(request, name, run, number)
-            if moved == place:
+            # Its chunk has just replaced it.
+            moved = await self._locate(request, camera, run, seq)
+            if moved == location:
                 raise
             return await send_object(request, moved)
 
-    async def _place(self, request: web.Request, camera: str, run: str, seq: int) -> ObjectRange:
+    async def _locate(self, request: web.Request, camera: str, run: str, seq: int) -> ObjectRange:
         catalog = await request.app[SERVICES].catalog.get()
-        place = await locate_fragment(catalog, camera, run, seq)
-        if place is None:
+        location = await locate_fragment(catalog, camera, run, seq)
+        if location is None:
             raise not_found(f"There is no fragment {seq} of run {run} of {camera}.")
-        return place
+        return location
 
 
 class ChunkView(View):
@@ -52,12 +52,12 @@ class ChunkView(View):
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the chunk's bytes, or a range of them."""
-        name, run, digest = parse_camera_id(path), parse_run_id(path["run"]), path["digest"]
+        camera, run, digest = parse_camera_id(path), parse_run_id(path["run"]), path["digest"]
         window = parse_path_number(path["window_start_ms"], MAX_MS)
-        place = None
+        location = None
         if re.fullmatch(r"[0-9a-f]{32}", digest):
             catalog = await request.app[SERVICES].catalog.get()
-            place = await locate_chunk(catalog, name, run, window, digest)
-        if place is None:
-            raise not_found(f"There is no such chunk of {name}.")
-        return await send_object(request, place)
+            location = await locate_chunk(catalog, camera, run, window, digest)
+        if location is None:
+            raise not_found(f"There is no such chunk of {camera}.")
+        return await send_object(request, location)

@@ -1,4 +1,4 @@
-"""What surrounds every view: who may ask, how errors look, headers, access log, metrics."""
+"""The middleware of all views: authentication, error responses, headers, access log, metrics."""
 
 import logging
 import time
@@ -21,12 +21,12 @@ from web.sessions import COOKIE
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
-"""Whose key or session a request came with."""
+"""The key of a request, given directly or by its session."""
 
 PROTECTED_PREFIXES = ("/api/", "/metrics")
 SESSION_PATH = "/api/v1/session"
 EDGE_CONFIG_PATH = "/api/v1/sites/{tenant}/{site}/config"
-"""The one address that answers to keys of edges, and to no other key."""
+"""The only path for keys of edges; it accepts no other keys."""
 
 log = logging.getLogger("web.access")
 REQUESTS = Counter(
@@ -37,7 +37,7 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram(
     "vigil_http_seconds",
-    "From a request's headers to the end of its answer",
+    "From a request's headers to the end of its response",
     ("route",),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=REGISTRY,
@@ -46,7 +46,10 @@ SECONDS = Histogram(
 
 @web.middleware
 async def report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every fault into a problem, count the request and log it: never its query or key."""
+    """Turn every error into a problem response; count and log the request.
+
+    The log never contains the query or the key.
+    """
     began = time.monotonic()
     status = HTTPStatus.INTERNAL_SERVER_ERROR.value
     try:
@@ -54,7 +57,7 @@ async def report_errors(request: web.Request, handler: Handler) -> web.StreamRes
         status = response.status
         return response
     except (ConnectionResetError, ClientConnectionResetError):
-        status = 499  # the client went away; nobody is left to be told
+        status = 499  # the client has closed the connection
         raise
     finally:
         seconds = time.monotonic() - began
@@ -81,60 +84,61 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem_response(ProblemError(error.status, _sentence(error), headers))
     except ObjectMissingError as error:
         detail = (
-            f"{error} The catalog has this footage and the store has not: retention may be "
-            "deleting it just now; else `vigil fsck --repair` makes it again from its fragments."
+            f"{error} The catalog has this footage, but the object store does not. Retention may "
+            "be deleting it now. Otherwise `vigil fsck --repair` restores it from its fragments."
         )
         return problem_response(ProblemError(HTTPStatus.NOT_FOUND, detail))
     except StoreError as error:
         log.error("%s %s: %s", request.method, request.path, error)
-        detail = "A store behind this page does not answer just now; try again."
+        detail = "The catalog or the object store does not answer. Try again."
         status, wait = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "2"}
         return problem_response(ProblemError(status, detail, wait))
     except (ConnectionResetError, ClientConnectionResetError):
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        detail = "This should not have happened; the server's log says more."
+        detail = "Internal error. The server's log has the details."
         return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
 
 
 def _sentence(error: web.HTTPException) -> str:
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return "That method is not answered here."
+        return "This address does not support that method."
     if error.status == HTTPStatus.NOT_FOUND:
         return "There is nothing at this address."
     return f"{error.reason}."
 
 
 def _route(request: web.Request) -> str:
-    """Return the pattern of the address, so that metrics stay few."""
+    """Return the pattern of the path: metrics by pattern are few."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "none"
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let pass who has a valid key or session; everyone, where nothing is guarded."""
-    signing = request.path == SESSION_PATH and request.method in {"POST", "DELETE"}
-    if request.path.startswith(PROTECTED_PREFIXES) and not signing:
-        who = request[PRINCIPAL] = await _principal(request)
-        if who.edge_of is not None and _route(request) != EDGE_CONFIG_PATH:
+    """Require a valid key or session, except where the path needs none."""
+    is_sign_in = request.path == SESSION_PATH and request.method in {"POST", "DELETE"}
+    if request.path.startswith(PROTECTED_PREFIXES) and not is_sign_in:
+        principal = await _principal(request)
+        request[PRINCIPAL] = principal
+        if principal.edge_of is not None and _route(request) != EDGE_CONFIG_PATH:
             raise ProblemError(
-                HTTPStatus.FORBIDDEN, "This key reads a site's configuration and nothing else."
+                HTTPStatus.FORBIDDEN, "This key can read only a site's configuration."
             )
     return await handler(request)
 
 
 async def _principal(request: web.Request) -> ApiKey:
-    site = request.app[SERVICES]
-    now_ms = site.clock_ms()
+    services = request.app[SERVICES]
+    now_ms = services.clock_ms()
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
     found = None
     if kind:
         if kind.lower() == "bearer":
-            found = await site.sessions.of_key(await site.catalog.get(), key.strip(), now_ms)
+            found = await services.sessions.of_key(await services.catalog.get(), key.strip())
     elif cookie := request.cookies.get(COOKIE):
-        found = await site.sessions.of_cookie(await site.catalog.get(), cookie, now_ms)
+        found = await services.sessions.of_cookie(await services.catalog.get(), cookie, now_ms)
     if found is None:
         raise ProblemError(
             HTTPStatus.UNAUTHORIZED,
@@ -145,20 +149,20 @@ async def _principal(request: web.Request) -> ApiKey:
 
 
 def security_headers(settings: Settings) -> dict[str, str]:
-    """Return the headers that every answer carries."""
-    elsewhere = ""
+    """Return the headers of every response."""
+    store_origin = ""
     if settings.media_delivery == "redirect":
-        elsewhere = (
+        store_origin = (
             f" {_origin(settings.s3_endpoint)}"
             if settings.s3_endpoint
             else " https://*.amazonaws.com"
         )
     policy = {
         "default-src": "'self'",
-        # hls.js runs its worker from, and plays, blobs; signed addresses lie elsewhere.
+        # hls.js needs blobs for its worker and its media. Presigned URLs are on another host.
         "worker-src": "'self' blob:",
-        "media-src": f"'self' blob:{elsewhere}",
-        "connect-src": f"'self'{elsewhere}",
+        "media-src": f"'self' blob:{store_origin}",
+        "connect-src": f"'self'{store_origin}",
         "img-src": "'self' blob: data:",
         "style-src": "'self' 'unsafe-inline'",
         "object-src": "'none'",
@@ -179,12 +183,12 @@ def security_headers(settings: Settings) -> dict[str, str]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     if not parts.scheme or not parts.netloc:
-        raise ConfigError(f"VIGIL_S3_ENDPOINT {url!r} is no address; write http(s)://host:port.")
+        raise ConfigError(f"VIGIL_S3_ENDPOINT {url!r} is not a URL. Use http(s)://host:port.")
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def install(application: web.Application, settings: Settings) -> None:
-    """Put the guard round an application's views."""
+    """Install the middleware and the headers on an application."""
     fixed = security_headers(settings)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -199,5 +203,5 @@ def install(application: web.Application, settings: Settings) -> None:
 
 
 def is_https(request: web.Request) -> bool:
-    """Return whether the browser speaks HTTPS, to us or to the proxy before us."""
+    """Return whether the browser uses HTTPS, to us or to a proxy in front of us."""
     return request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"

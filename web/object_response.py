@@ -1,4 +1,4 @@
-"""Handing out an object's bytes, or a part of it: streamed (with ranges) or by redirect."""
+"""Responses with an object's bytes: streamed (with ranges), or a redirect to a signed URL."""
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -12,16 +12,16 @@ from web.problems import ProblemError
 from web.services import SERVICES
 
 PRESIGNED_URL_TTL_S = 300
-"""How long a signed address works; the playlist's own addresses give a fresh one each time."""
+"""How long a presigned URL is valid. Each request to the API gets a new one."""
 MEDIA_TYPE = "video/mp2t"
 
 
-async def send_object(request: web.Request, place: ObjectRange) -> web.StreamResponse:
-    """Answer with the bytes at `place`, which never change under their address.
+async def send_object(request: web.Request, location: ObjectRange) -> web.StreamResponse:
+    """Respond with the bytes of `location`; they never change, so clients may cache them.
 
-    Raises ObjectMissingError before anything was sent, ProblemError (416) for a range outside.
+    Raises ObjectMissingError before anything is sent, ProblemError (416) for a range outside.
     """
-    etag = f'"{place.etag}"'
+    etag = f'"{location.etag}"'
     headers = {
         "ETag": etag,
         "Cache-Control": "private, max-age=86400, immutable",
@@ -29,14 +29,18 @@ async def send_object(request: web.Request, place: ObjectRange) -> web.StreamRes
     }
     if etag in (each.strip() for each in request.headers.get("If-None-Match", "").split(",")):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    here = request.app[SERVICES]
-    store = await here.store.get()
-    by_redirect = here.settings.media_delivery == "redirect" and place.whole
+    services = request.app[SERVICES]
+    store = await services.store.get()
+    by_redirect = services.settings.media_delivery == "redirect" and location.is_whole
     if by_redirect and request.method != "HEAD":
-        address = await store.presign(place.key, expires_s=PRESIGNED_URL_TTL_S)
-        raise_to = {"Location": address, "Cache-Control": "no-store"}
-        return web.Response(status=HTTPStatus.FOUND, headers=raise_to)
-    size = place.size_bytes if place.size_bytes >= 0 else (await store.head(place.key)).size_bytes
+        url = await store.presign(location.key, expires_s=PRESIGNED_URL_TTL_S)
+        redirect = {"Location": url, "Cache-Control": "no-store"}
+        return web.Response(status=HTTPStatus.FOUND, headers=redirect)
+    size = (
+        location.size_bytes
+        if location.size_bytes >= 0
+        else (await store.head(location.key)).size_bytes
+    )
     first, last, partial = _range(request, size)
     response = web.StreamResponse(
         status=HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, headers=headers
@@ -48,7 +52,7 @@ async def send_object(request: web.Request, place: ObjectRange) -> web.StreamRes
     if request.method == "HEAD":
         await response.prepare(request)
         return response
-    await _stream(request, response, store, place, (first, last))
+    await _stream(request, response, store, location, (first, last))
     return response
 
 
@@ -56,41 +60,42 @@ async def _stream(
     request: web.Request,
     response: web.StreamResponse,
     store: ObjectStore,
-    place: ObjectRange,
-    wanted: tuple[int, int],
+    location: ObjectRange,
+    span: tuple[int, int],
 ) -> None:
-    first, last = wanted
-    pieces: AsyncIterator[bytes] = store.stream(
-        place.key, place.offset + first, place.offset + last
+    first, last = span
+    blocks: AsyncIterator[bytes] = store.stream(
+        location.key, location.offset + first, location.offset + last
     )
-    piece = await anext(pieces, b"")  # a missing object is told before the headers are sent
+    block = await anext(blocks, b"")  # a missing object raises here, before the headers are sent
     await response.prepare(request)
     left = last - first + 1
     try:
-        while piece:
-            await response.write(piece[:left])
-            left -= len(piece)
-            piece = await anext(pieces, b"")
+        while block:
+            await response.write(block[:left])
+            left -= len(block)
+            block = await anext(blocks, b"")
     except StoreError:
         left = max(left, 1)
     if left > 0:
-        # Too late for an error: what was promised is cut off, so that nobody takes it for whole.
+        # Too late for an error status: abort the connection, so that the client sees that it is
+        # incomplete.
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError(f"{place.key} ended early")
+        raise ConnectionResetError(f"{location.key} ended early")
     await response.write_eof()
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
-    """Return first, last and whether a part was asked for; one range only, others count as none."""
+    """Return first, last, and whether it is a part. Several ranges in one request: all bytes."""
     try:
-        wanted = request.http_range
+        requested = request.http_range
     except ValueError:
         return 0, size - 1, False
-    first, stop = wanted.start, wanted.stop
+    first, stop = requested.start, requested.stop
     if first is None and stop is None:
         return 0, size - 1, False
-    if first is not None and first < 0:  # the last so many bytes
+    if first is not None and first < 0:  # a suffix range: the last bytes
         first, stop = max(0, size + first), size
     first = first or 0
     last = min(stop if stop is not None else size, size) - 1

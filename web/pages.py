@@ -1,4 +1,4 @@
-"""/: the dashboard's files, and its first page for every route that the page itself handles."""
+"""/: the dashboard's files. Unknown paths get index.html: the page handles its own routes."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -23,12 +23,12 @@ class PagesView(View):
     view_path = "/{path:.*}"
 
     async def get(self, _request: web.Request, path: str) -> web.StreamResponse:
-        """Return a file, or the first page."""
+        """Return a file, or index.html."""
         if path.startswith("api/"):
             raise not_found("There is nothing at this address of the API.")
         found = _file(path)
         if found is not None:
-            fixed = path.startswith("assets/")  # their names carry a hash of their content
+            fixed = path.startswith("assets/")  # their names contain a hash of their content
             cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
             return web.FileResponse(found, headers={"Cache-Control": cache})
         if "." in path.rsplit("/", 1)[-1]:

@@ -1,4 +1,4 @@
-"""…/playlist.m3u8: HLS of any range up to now, or of what is being recorded."""
+"""…/playlist.m3u8: an HLS playlist of a time range, or of the live edge."""
 
 from aiohttp import web
 from faust.web import View
@@ -14,32 +14,30 @@ from web.services import SERVICES, require_camera
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 LIVE_MS = HOUR_MS
-"""How far back a live playlist reaches; an earlier `from` slides along."""
+"""How far back a live playlist reaches. An earlier `from` is moved up to it."""
 LIVE_START_MS = 60_000
 AHEAD_MS = 60_000
-"""Edges' clocks may be this much ahead of ours."""
+"""How far an edge's clock may be ahead of ours."""
 
 
 class PlaylistView(View):
-    """A playlist; its addresses are relative to its own."""
+    """A playlist; its URLs are relative to its own."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/playlist.m3u8"
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return the playlist; 404 where the range holds no footage."""
-        here = request.app[SERVICES]
-        now_ms = here.clock_ms()
-        stretch, growing = _stretch(request, now_ms)
-        found = await require_camera(request)
-        catalog = await here.catalog.get()
-        parts = await playback_segments(catalog, found.id, stretch.from_ms, stretch.to_ms)
-        if not parts:
-            raise not_found(
-                f"{found.id} has no footage between {stretch.from_ms} and {stretch.to_ms}."
-            )
-        segments = [_segment(piece) for piece in parts]
+        """Return the playlist; 404 where the range has no footage."""
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
+        span, growing = _span(request, now_ms)
+        camera = await require_camera(request)
+        catalog = await services.catalog.get()
+        found = await playback_segments(catalog, camera.id, span.from_ms, span.to_ms)
+        if not found:
+            raise not_found(f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}.")
+        segments = [_segment(each) for each in found]
         if growing:
-            runs = await _runs(catalog, found.id, parts)
+            runs = await _runs(catalog, camera.id, found)
             text = live(segments, runs, now_ms, fragment_path)
         else:
             text = recorded(segments)
@@ -50,13 +48,13 @@ class PlaylistView(View):
         return response
 
 
-def _stretch(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
-    """Return the range asked for, and whether it still grows."""
+def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
+    """Return the requested range, and whether it still grows."""
     if not parse_flag(request, "live"):
-        stretch = parse_time_range(request, now_ms, longest_ms=DAY_MS)
-        return stretch, stretch.to_ms > now_ms
+        span = parse_time_range(request, now_ms, longest_ms=DAY_MS)
+        return span, span.to_ms > now_ms
     if "to" in request.query:
-        raise bad_request("to: a live playlist has no end; leave `to` or `live` out.")
+        raise bad_request("to: a live playlist has no end. Omit `to` or `live`.")
     until = now_ms + AHEAD_MS
     if "from" not in request.query:
         return TimeRange(now_ms - LIVE_START_MS, until), True
@@ -64,15 +62,15 @@ def _stretch(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     return TimeRange(max(given.from_ms, now_ms - LIVE_MS), until), True
 
 
-def _segment(piece: PlaybackSegment) -> Segment:
-    if piece.offset is None:
-        uri, part = fragment_path(piece.run, piece.seq), None
+def _segment(found: PlaybackSegment) -> Segment:
+    if found.offset is None:
+        uri, part = fragment_path(found.run, found.seq), None
     else:
-        uri = f"chunks/{piece.run}/{piece.window_start_ms}/{piece.digest}.ts"
-        part = (piece.size_bytes, piece.offset)
-    return Segment(piece.run, piece.seq, piece.start_ms, piece.duration_ms, uri, part)
+        uri = f"chunks/{found.run}/{found.window_start_ms}/{found.digest}.ts"
+        part = (found.size_bytes, found.offset)
+    return Segment(found.run, found.seq, found.start_ms, found.duration_ms, uri, part)
 
 
-async def _runs(catalog: Catalog, camera: str, parts: list[PlaybackSegment]) -> list[RunNumbers]:
-    reached = await runs_until(catalog, camera, max(piece.run for piece in parts))
-    return [RunNumbers(each.run, each.last_seq, each.ended_ms) for each in reached]
+async def _runs(catalog: Catalog, camera: str, found: list[PlaybackSegment]) -> list[RunNumbers]:
+    runs = await runs_until(catalog, camera, max(each.run for each in found))
+    return [RunNumbers(each.run, each.last_seq, each.ended_ms) for each in runs]

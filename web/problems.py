@@ -1,4 +1,4 @@
-"""Errors as people and programs get them: application/problem+json (RFC 9457)."""
+"""Error responses: problem details, application/problem+json (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class ProblemError(VigilError):
-    """A request cannot be answered; `detail` says why, in words for whoever asked."""
+    """A request that gets an error response; `detail` says why, for the person who sent it."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -22,12 +22,12 @@ class ProblemError(VigilError):
 
 
 def bad_request(detail: str) -> ProblemError:
-    """The request is wrong in itself."""
+    """Return the problem of an invalid request (400)."""
     return ProblemError(HTTPStatus.BAD_REQUEST, detail)
 
 
 def not_found(detail: str) -> ProblemError:
-    """What is asked for is not there."""
+    """Return the problem of something that does not exist (404)."""
     return ProblemError(HTTPStatus.NOT_FOUND, detail)
 
 

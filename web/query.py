@@ -1,4 +1,4 @@
-"""Reading what a request asks for: times, ranges, numbers. What does not fit is a 400."""
+"""Parse query parameters: times, ranges, numbers. Invalid ones are a 400, in a path a 404."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _RFC3339 = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A stretch of time, [from_ms, to_ms) in UTC ms."""
+    """A range of time, [from_ms, to_ms) in UTC ms."""
 
     from_ms: int
     to_ms: int
@@ -41,17 +41,17 @@ def parse_time(text: str, name: str) -> int:
         match = _RFC3339.fullmatch(written)
         if match is None:
             raise bad_request(
-                f"{name}: {text[:60]!r} is no time; write milliseconds since 1970 (UTC) or "
+                f"{name}: {text[:60]!r} is not a time. Use milliseconds since 1970 (UTC) or "
                 "RFC 3339 with a zone, such as 2026-03-01T12:00:00Z."
             )
         if match["zone"] is None:
             raise bad_request(
-                f"{name}: {text[:60]!r} has no time zone; add Z or an offset such as +01:00."
+                f"{name}: {text[:60]!r} has no time zone. Add Z or an offset such as +01:00."
             )
         try:
             moment = datetime.fromisoformat(written.upper())
         except ValueError as error:
-            raise bad_request(f"{name}: {text[:60]!r} is no time: {error}.") from None
+            raise bad_request(f"{name}: {text[:60]!r} is not a time: {error}.") from None
         value = (moment - _EPOCH) // timedelta(milliseconds=1)
     if not 0 <= value < MAX_MS:
         raise bad_request(f"{name}: {text[:60]!r} is out of range.")
@@ -59,17 +59,17 @@ def parse_time(text: str, name: str) -> int:
 
 
 def parse_time_range(request: web.Request, now_ms: int, *, longest_ms: int) -> TimeRange:
-    """Return the range that `from` and `to` give; `to` is now where it is left out."""
+    """Return the range of `from` and `to`; without `to` it ends now."""
     if "from" not in request.query:
-        raise bad_request("from: say from when on, in milliseconds (UTC) or RFC 3339.")
+        raise bad_request("from: missing. Use milliseconds since 1970 (UTC) or RFC 3339.")
     from_ms = parse_time(request.query["from"], "from")
     to_ms = parse_time(request.query["to"], "to") if "to" in request.query else now_ms
     if from_ms >= to_ms:
         raise bad_request(f"from ({from_ms}) must be before to ({to_ms}).")
     if to_ms - from_ms > longest_ms:
         raise bad_request(
-            f"The range is {(to_ms - from_ms) / HOUR_MS:.1f} h long; at most "
-            f"{longest_ms // HOUR_MS} h are answered at once."
+            f"The range is {(to_ms - from_ms) / HOUR_MS:.1f} h long. Request at most "
+            f"{longest_ms // HOUR_MS} h at once."
         )
     return TimeRange(from_ms, to_ms)
 
@@ -80,7 +80,7 @@ def parse_int(request: web.Request, name: str, default: int, low: int, high: int
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-        raise bad_request(f"{name}: {text[:60]!r} is no whole number from {low} to {high}.")
+        raise bad_request(f"{name}: {text[:60]!r} is not a whole number from {low} to {high}.")
     return int(text)
 
 
@@ -90,28 +90,28 @@ def parse_fraction(request: web.Request, name: str, default: float) -> float:
     if text is None:
         return default
     if not re.fullmatch(r"[0-9](\.[0-9]{0,15})?", text) or float(text) > 1:
-        raise bad_request(f"{name}: {text[:60]!r} is no number from 0 to 1.")
+        raise bad_request(f"{name}: {text[:60]!r} is not a number from 0 to 1.")
     return float(text)
 
 
 def parse_flag(request: web.Request, name: str) -> bool:
-    """Return whether `name` is 1; 0 and absence mean no."""
+    """Return whether `name` is 1. 0, or no such parameter: False."""
     text = request.query.get(name, "0")
     if text not in {"0", "1"}:
-        raise bad_request(f"{name}: write 1 or 0, not {text[:60]!r}.")
+        raise bad_request(f"{name}: use 1 or 0, not {text[:60]!r}.")
     return text == "1"
 
 
 def parse_model_filter(request: web.Request) -> ModelFilter:
-    """Return which models are asked for: `model`, `version` of it; `model=all`: all of them."""
+    """Return the filter of `model` and its `version`; `model=all`: all models."""
     model, version = request.query.get("model"), request.query.get("version")
     if model is None:
         if version is not None:
-            raise bad_request("version: say of which model, such as model=people&version=2.")
+            raise bad_request("version: also name the model, such as model=people&version=2.")
         return CURRENT_MODELS
     if model == "all":
         if version is not None:
-            raise bad_request("version: model=all takes none; name one model.")
+            raise bad_request("version: not with model=all. Name one model.")
         return ModelFilter(all_models=True)
     try:
         check_version(model, version if version is not None else "0")
@@ -121,7 +121,7 @@ def parse_model_filter(request: web.Request) -> ModelFilter:
 
 
 def parse_camera_id(path: Mapping[str, str]) -> str:
-    """Return the id that a path's tenant, site and camera make; 404 where no camera can have it."""
+    """Return the camera id of a path's tenant, site and camera; 404 for an impossible id."""
     try:
         return check_camera("{tenant}/{site}/{camera}".format(**path))
     except InvalidIdError as error:
@@ -129,7 +129,7 @@ def parse_camera_id(path: Mapping[str, str]) -> str:
 
 
 def parse_run_id(run: str) -> str:
-    """Return the run's id; 404 where no run can have it."""
+    """Return the run's id; 404 for an impossible id."""
     try:
         return check_run(run)
     except InvalidIdError as error:
@@ -137,7 +137,7 @@ def parse_run_id(run: str) -> str:
 
 
 def parse_path_number(text: str, high: int = MAX_SEQ) -> int:
-    """Return a whole number of the path; 404 where it is none."""
+    """Return a whole number of a path; 404 where it is not one."""
     if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) > high:
-        raise not_found(f"{text[:60]!r} is no number that anything here has.")
+        raise not_found(f"Nothing here has the number {text[:60]!r}.")
     return int(text)

@@ -1,9 +1,10 @@
-"""What all views share: the catalog, the object store, the settings, the clock."""
+"""The services that all views share: catalog, object store, sessions, settings, clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from cachetools import TTLCache
 
 from domain.times import utc_ms
 from stores.catalog import Catalog, RegisteredCamera
@@ -13,8 +14,15 @@ from streams.settings import Settings
 from streams.storage import LazyStore, catalog, object_store
 from web.problems import not_found
 from web.query import parse_camera_id
-from web.recent import Recent
 from web.sessions import Sessions
+
+THUMBNAIL_BYTES = 64 << 20
+THUMBNAIL_TTL_MS = 3_600_000
+
+
+def thumbnail_cache(clock_ms: Callable[[], int]) -> TTLCache[str, bytes]:
+    """Return an LRU cache of JPEG images by name, limited in bytes and in age."""
+    return TTLCache(THUMBNAIL_BYTES, THUMBNAIL_TTL_MS, timer=clock_ms, getsizeof=len)
 
 
 @dataclass
@@ -24,35 +32,35 @@ class Services:
     settings: Settings
     catalog: LazyStore[Catalog]
     store: LazyStore[ObjectStore]
-    sessions: Sessions
     is_ready: Callable[[], bool]
-    """Whether Faust runs and has its brokers."""
+    """Whether Faust runs and is connected to its brokers."""
     clock_ms: Callable[[], int] = utc_ms
-    thumbnails: Recent[str, bytes] = field(
-        default_factory=lambda: Recent(64 << 20, weigh=len, live_ms=3_600_000)
-    )
+    sessions: Sessions = field(init=False)
+    thumbnails: TTLCache[str, bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where the session secret is too short."""
+
+        def now_ms() -> int:
+            return self.clock_ms()  # at each call: a test may replace the clock
+
+        self.sessions = Sessions(self.settings.session_secret.get_secret_value(), now_ms)
+        self.thumbnails = thumbnail_cache(now_ms)
 
 
-SERVICES: web.AppKey[Services] = web.AppKey("site", Services)
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
 def make_services(settings: Settings, is_ready: Callable[[], bool]) -> Services:
-    """Return the site that the settings describe, nothing opened yet; ConfigError."""
-    opened = catalog(settings)
-    return Services(
-        settings,
-        opened,
-        object_store(settings),
-        Sessions(settings.session_secret.get_secret_value()),
-        is_ready,
-    )
+    """Return the services by the settings; nothing is opened yet. Raises ConfigError."""
+    return Services(settings, catalog(settings), object_store(settings), is_ready)
 
 
 async def require_camera(request: web.Request) -> RegisteredCamera:
-    """Return the camera that the path names; 404 where it is unknown."""
+    """Return the camera of the path; 404 where it is not registered."""
     name = parse_camera_id(request.match_info)
-    here = request.app[SERVICES]
-    found = await get_camera(await here.catalog.get(), name, here.clock_ms())
+    services = request.app[SERVICES]
+    found = await get_camera(await services.catalog.get(), name, services.clock_ms())
     if found is None:
         raise not_found(f"There is no camera {name}.")
     return found

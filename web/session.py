@@ -1,4 +1,4 @@
-"""/api/v1/session: a key is exchanged for a cookie that scripts in the page cannot read."""
+"""/api/v1/session: exchange a key for a cookie that scripts in the page cannot read."""
 
 import json
 from http import HTTPStatus
@@ -16,30 +16,32 @@ MAX_BODY = 4_096
 
 
 class SessionView(View):
-    """Sign in, ask who is signed in, sign out."""
+    """Sign in, get who is signed in, sign out."""
 
     view_path = SESSION_PATH
 
     async def get(self, request: web.Request) -> web.Response:
-        """Return whose session it is."""
+        """Return the name of the signed-in key."""
         return web.json_response(
             {"name": request[PRINCIPAL].name}, headers={"Cache-Control": "no-store"}
         )
 
     async def post(self, request: web.Request) -> web.Response:
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""
-        site = request.app[SERVICES]
-        now_ms = site.clock_ms()
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
         given = _key(await request.content.read(MAX_BODY + 1))
-        key = await site.sessions.of_key(await site.catalog.get(), given, now_ms)
+        key = await services.sessions.of_key(await services.catalog.get(), given)
         if key is None:
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or was revoked.")
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or it was revoked.")
         if key.edge_of is not None:
-            raise ProblemError(HTTPStatus.FORBIDDEN, "This is an edge's key: it opens no session.")
+            raise ProblemError(
+                HTTPStatus.FORBIDDEN, "This is a key of an edge. Sign in with a key of a person."
+            )
         response = web.Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             COOKIE,
-            site.sessions.cookie_for(key, now_ms),
+            services.sessions.cookie_for(key, now_ms),
             max_age=LIFETIME_MS // 1_000,
             path="/",
             httponly=True,
@@ -49,7 +51,7 @@ class SessionView(View):
         return response
 
     async def delete(self, _request: web.Request) -> web.Response:
-        """Forget the cookie."""
+        """Delete the cookie."""
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
@@ -57,9 +59,9 @@ class SessionView(View):
 
 def _key(body: bytes) -> str:
     try:
-        said: Any = json.loads(body) if len(body) <= MAX_BODY else None
+        given: Any = json.loads(body) if len(body) <= MAX_BODY else None
     except ValueError:
-        said = None
-    if not isinstance(said, dict) or not isinstance(said.get("key"), str):
+        given = None
+    if not isinstance(given, dict) or not isinstance(given.get("key"), str):
         raise bad_request('Send {"key": "…"} as JSON.')
-    return str(said["key"]).strip()
+    return str(given["key"]).strip()

@@ -1,6 +1,7 @@
-"""…/thumbnail.jpg: the picture at any time, as small as asked for."""
+"""…/thumbnail.jpg: the frame at any time, in any width."""
 
 import asyncio
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,31 +18,31 @@ from web.query import parse_int, parse_time
 from web.services import SERVICES, Services, require_camera
 
 SETTLED_MS = 120_000
-"""Pictures older than this stay what they are; newer ones are asked for again."""
+"""Frames older than this never change, so clients may cache them."""
 
-DRAWN = Counter(
+RENDERED = Counter(
     "vigil_thumbnails", "Thumbnails answered. from: memory, store", ("source",), registry=REGISTRY
 )
 _decoders = ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1), thread_name_prefix="jpeg")
 
 
 class ThumbnailView(View):
-    """The last keyframe at or before a time."""
+    """The last keyframe at or before a time, as JPEG."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/thumbnail.jpg"
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return the picture at `at`, the newest one without `at`; 404 where there is none."""
-        here = request.app[SERVICES]
-        now_ms = here.clock_ms()
+        """Return the frame at `at`, without `at` the newest one; 404 where there is none."""
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
         width = parse_int(request, "width", 320, 16, MAX_WIDTH)
-        asked = request.query.get("at")
-        at_ms = None if asked is None else parse_time(asked, "at")
+        at = request.query.get("at")
+        at_ms = None if at is None else parse_time(at, "at")
         found = await require_camera(request)
         if found.last_ms is None:
             raise not_found(f"{found.id} has no footage yet.")
         wanted_ms = found.last_ms - 1 if at_ms is None else at_ms
-        picture, cut = await _picture(here, found.id, wanted_ms)
+        picture, cut = await _picture(services, found.id, wanted_ms)
         settled = at_ms is not None and at_ms < now_ms - SETTLED_MS
         name = f"{picture.run}-{picture.seq}-{cut.keyframe}-{width}"
         headers = {
@@ -51,67 +52,70 @@ class ThumbnailView(View):
         }
         if f'"{name}"' in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
-        data = here.thumbnails.get(name, now_ms)
-        DRAWN.labels("store" if data is None else "memory").inc()
+        data = services.thumbnails.get(name)
+        RENDERED.labels("store" if data is None else "memory").inc()
         if data is None:
-            data = await _drawn(here, found.id, wanted_ms, width)
-            here.thumbnails.put(name, data, now_ms)
+            data = await _render(services, found.id, wanted_ms, width)
+            with contextlib.suppress(ValueError):  # larger than the whole cache
+                services.thumbnails[name] = data
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
 
-async def _picture(here: Services, camera: str, at_ms: int) -> tuple[FrameSource, ByteRanges]:
-    picture = await frame_at(await here.catalog.get(), camera, at_ms)
+async def _picture(services: Services, camera: str, at_ms: int) -> tuple[FrameSource, ByteRanges]:
+    picture = await frame_at(await services.catalog.get(), camera, at_ms)
     if picture is None:
         raise not_found(f"{camera} has no footage at {at_ms}.")
     cut = ranges_for(
         at_ms,
         start_ms=picture.start_ms,
         start_pts=picture.start_pts,
-        size_bytes=picture.place.size_bytes,
+        size_bytes=picture.location.size_bytes,
         keyframes=picture.keyframes,
     )
     return picture, cut
 
 
 def _shown_ms(picture: FrameSource, cut: ByteRanges) -> int:
-    """Return when the picture was shown (UTC ms)."""
+    """Return when the frame was recorded (UTC ms)."""
     return picture.start_ms + (0 if cut.pts is None else (cut.pts - picture.start_pts) // 90)
 
 
-async def _drawn(here: Services, camera: str, at_ms: int, width: int) -> bytes:
+async def _render(services: Services, camera: str, at_ms: int, width: int) -> bytes:
     for whole_fragment in (False, True):
-        parts = await _bytes(here, camera, at_ms, whole_fragment=whole_fragment)
+        parts = await _bytes(services, camera, at_ms, whole_fragment=whole_fragment)
         try:
             return await asyncio.get_running_loop().run_in_executor(_decoders, _jpeg, parts, width)
         except MediaError as error:
-            # Some cameras tell how to decode only once a fragment.
+            # Some cameras send the parameter sets only once in a fragment.
             if whole_fragment:
-                raise not_found(f"The picture cannot be shown: {error}") from error
-    raise AssertionError("the second round answers or raises")
+                raise not_found(f"The frame cannot be decoded: {error}") from error
+    raise AssertionError("the second attempt returns or raises")
 
 
 def _jpeg(parts: list[bytes], width: int) -> bytes:
     return jpeg(assemble(parts), width)
 
 
-async def _bytes(here: Services, camera: str, at_ms: int, *, whole_fragment: bool) -> list[bytes]:
-    picture, cut = await _picture(here, camera, at_ms)
+async def _bytes(
+    services: Services, camera: str, at_ms: int, *, whole_fragment: bool
+) -> list[bytes]:
+    picture, cut = await _picture(services, camera, at_ms)
     try:
-        return await _read(here, picture, cut, whole_fragment=whole_fragment)
+        return await _read(services, picture, cut, whole_fragment=whole_fragment)
     except ObjectMissingError:
-        # Its chunk took over just now.
-        moved, cut = await _picture(here, camera, at_ms)
-        if moved.place == picture.place:
+        # Its chunk has just replaced it.
+        moved, cut = await _picture(services, camera, at_ms)
+        if moved.location == picture.location:
             raise
-        return await _read(here, moved, cut, whole_fragment=whole_fragment)
+        return await _read(services, moved, cut, whole_fragment=whole_fragment)
 
 
 async def _read(
-    here: Services, picture: FrameSource, cut: ByteRanges, *, whole_fragment: bool
+    services: Services, picture: FrameSource, cut: ByteRanges, *, whole_fragment: bool
 ) -> list[bytes]:
-    store = await here.store.get()
-    at, size = picture.place.offset, picture.place.size_bytes
+    store = await services.store.get()
+    at, size = picture.location.offset, picture.location.size_bytes
     ranges = ((0, size - 1),) if whole_fragment else cut.ranges
     return await asyncio.gather(
-        *(store.get(picture.place.key, at + first, at + last) for first, last in ranges)
+        *(store.get(picture.location.key, at + first, at + last) for first, last in ranges)
     )

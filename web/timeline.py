@@ -1,4 +1,4 @@
-"""…/timeline: recorded time, gaps with their reasons and detections, for drawing."""
+"""…/timeline: recorded time, gaps with their reasons, and counts of detections."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ MAX_BUCKETS = 2_000
 
 
 async def coverage(
-    catalog: Catalog, camera: RegisteredCamera, stretch: TimeRange, now_ms: int
+    catalog: Catalog, camera: RegisteredCamera, span: TimeRange, now_ms: int
 ) -> tuple[list[Interval], list[FootageGap]]:
-    """Return where a camera has footage in a range, and why it has none elsewhere."""
-    from_ms, to_ms = stretch.from_ms, stretch.to_ms
+    """Return where a camera has footage in a range, and the gaps with their reasons."""
+    from_ms, to_ms = span.from_ms, span.to_ms
     if camera.first_ms is None or camera.last_ms is None:
         return [], []
     footage = await covered(catalog, camera.id, from_ms, to_ms)
@@ -38,7 +38,7 @@ async def coverage(
     if not missing:
         return footage, []
     first, last = missing[0][0], missing[-1][1]
-    # A hole at the range's start may have begun before it.
+    # A gap at the start of the range may have begun before it.
     began_ms = await footage_before(catalog, camera.id, first) or first
     reported = await reported_gaps(catalog, camera.id, first, last)
     ends = await run_ends(catalog, camera.id, began_ms - END_SLACK_MS, last + END_SLACK_MS)
@@ -46,7 +46,7 @@ async def coverage(
 
 
 def _known_until(camera: RegisteredCamera, now_ms: int) -> int:
-    """Return up to when missing footage is a gap: at the live edge it is only on its way."""
+    """Return up to when missing footage is a gap. At the live edge it may still be uploading."""
     assert camera.last_ms is not None
     ended = camera.run_ended_ms is not None and camera.run_ended_ms >= camera.last_ms - TOLERANCE_MS
     patience = RECORDING_MS if ended else LATE_MS
@@ -59,32 +59,32 @@ def gap_json(gap: FootageGap) -> dict[str, Any]:
 
 
 class TimelineView(View):
-    """One camera's time at a glance."""
+    """Footage, gaps and detections of one camera."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/timeline"
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return footage, gaps, and the most objects a label had in one picture by bucket."""
-        here = request.app[SERVICES]
-        now_ms = here.clock_ms()
-        stretch = parse_time_range(request, now_ms, longest_ms=LONGEST_MS)
+        """Return footage, gaps, and for each bucket the most objects of a label in one frame."""
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
+        span = parse_time_range(request, now_ms, longest_ms=LONGEST_MS)
         buckets = parse_int(request, "buckets", 600, 1, MAX_BUCKETS)
         model_filter = parse_model_filter(request)
         found = await require_camera(request)
-        catalog = await here.catalog.get()
-        footage, gaps = await coverage(catalog, found, stretch, now_ms)
-        bucket_ms = bucket_length(stretch.from_ms, stretch.to_ms, buckets)
-        seen = await detection_buckets(
-            catalog, found.id, stretch.from_ms, stretch.to_ms, bucket_ms, model_filter=model_filter
+        catalog = await services.catalog.get()
+        footage, gaps = await coverage(catalog, found, span, now_ms)
+        bucket_ms = bucket_length(span.from_ms, span.to_ms, buckets)
+        counts = await detection_buckets(
+            catalog, found.id, span.from_ms, span.to_ms, bucket_ms, model_filter=model_filter
         )
         body = {
-            "from_ms": stretch.from_ms,
-            "to_ms": stretch.to_ms,
+            "from_ms": span.from_ms,
+            "to_ms": span.to_ms,
             "bucket_ms": bucket_ms,
             "covered": footage,
             "gaps": [gap_json(gap) for gap in gaps],
             "detections": [
-                {"at_ms": each.at_ms, "label": each.label, "count": each.count} for each in seen
+                {"at_ms": each.at_ms, "label": each.label, "count": each.count} for each in counts
             ],
         }
         response = web.json_response(body, headers={"Cache-Control": "no-store"})

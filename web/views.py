@@ -1,4 +1,4 @@
-"""Which views there are, and putting them on an app."""
+"""All views, and their installation on a Faust app."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
 from web.health import HealthView, MetricsView, ReadyView
 from web.media import ChunkView, FragmentView
-from web.middleware import install
+from web.middleware import install as install_middleware
 from web.pages import PagesView
 from web.playlist import PlaylistView
 from web.services import SERVICES, Services, make_services
@@ -37,16 +37,16 @@ VIEWS: tuple[type[View], ...] = (
     ChunkView,
     ThumbnailView,
     EdgeConfigView,
-    PagesView,  # last: it answers whatever is left
+    PagesView,  # last: it matches every path
 )
 
 
 def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Services:
-    """Put all views, guarded, on a Faust app's web server; raises ConfigError."""
-    site = make_services(settings, is_ready)
+    """Install all views and the middleware on a Faust app's web server; raises ConfigError."""
+    services = make_services(settings, is_ready)
     application = app.web.web_app
-    application[SERVICES] = site
-    install(application, settings)
+    application[SERVICES] = services
+    install_middleware(application, settings)
     for view in VIEWS:
         app.page(view.view_path)(view)
-    return site
+    return services

@@ -66,7 +66,7 @@ class RunChecker:
         scope = self.scope
         elsewhere = (
             await inventory.seqs_in_chunks(
-                self.catalog, self.camera, [run], but=(scope.from_ms, scope.to_ms)
+                self.catalog, self.camera, [run], excluding=(scope.from_ms, scope.to_ms)
             )
         ).get(run)
         until_ms = self.patience.now_ms - self.patience.settle_ms

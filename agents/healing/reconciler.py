@@ -97,7 +97,7 @@ class Reconciler:
         chunks = await inventory.seqs_in_chunks(self._catalog, camera, runs)
         since_window_ms = self._lengths.window(options.since_ms)[0]
         before = await inventory.seqs_in_chunks(
-            self._catalog, camera, runs, but=(since_window_ms, 1 << 47)
+            self._catalog, camera, runs, excluding=(since_window_ms, 1 << 47)
         )
         rows = await inventory.seqs_with_rows(self._catalog, camera, runs)
         buried = await inventory.deleted_fragments(self._catalog, camera, runs, options.now_ms)

@@ -290,5 +290,5 @@ class CatalogReplay:
         for camera in await cameras_with_footage(self._catalog):
             if not self._job.cameras or camera in self._job.cameras:
                 known = self._job.copy_from is not None
-                await restore_deletion_marks(self._catalog, camera, under_way_known=known)
+                await restore_deletion_marks(self._catalog, camera, pending_known=known)
         await self._retry(lambda: delete_bookmark(self._catalog, self._job.job))

@@ -83,7 +83,7 @@ class DetectionReplay:
         self._progress.resume(sum(each.done for each in workloads))
         for replay, workload in zip(replays, workloads, strict=True):
             self.result.already += workload.done
-            self.result.loose += workload.loose
+            self.result.loose += workload.fragments
             await self._replay_camera(replay)
 
     async def _workload(self, replay: Replay) -> ReplayWorkload:

@@ -1,7 +1,7 @@
 """The catalog: PostgreSQL's index of footage and detections.
 
-Functions take an open `Catalog` (`async with Catalog(dsn) as catalog`); all writes are batches,
-one transaction each, and writing the same again changes nothing.
+Functions take an open `Catalog` (`async with Catalog(dsn) as catalog`). All writes are batches, one
+transaction each, and idempotent: writing the same again changes nothing.
 """
 
 from stores.catalog.cameras import RegisteredCamera, add_camera, known_cameras, list_cameras

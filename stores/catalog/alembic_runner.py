@@ -1,6 +1,6 @@
-"""Bringing the database's schema to the version this program needs, by Alembic.
+"""Migrate the database's schema with Alembic.
 
-stores/catalog/migrate.py is how others come here: importing this takes as long as a worker.
+Importing this module is slow: other modules use stores/catalog/migrate.py.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from stores.catalog.errors import error_text
 from stores.catalog.migrate import SchemaStatus
 from stores.catalog.pool import search_path
 
-_REFUSED = (
+_DATABASE_ERRORS = (
     OSError,
     TimeoutError,
     SQLAlchemyError,
@@ -38,7 +38,7 @@ def _config() -> Config:
 
 
 def _engine(dsn: str, schema: str | None = None) -> AsyncEngine:
-    # asyncpg reads the address itself, so that it means the same here as for the pool.
+    # asyncpg parses the DSN here too, so it means the same as in the pool.
     return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: asyncpg.connect(dsn, timeout=10, server_settings=search_path(schema)),
@@ -58,23 +58,23 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
 
 async def schema_status(dsn: str) -> SchemaStatus:
-    """Return the schema's version; StoreError where the database cannot be asked."""
+    """Return the schema's version; StoreError where the database does not answer."""
     engine = _engine(dsn)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
-    except _REFUSED as error:
+    except _DATABASE_ERRORS as error:
         raise StoreError(_unreachable(error)) from error
     finally:
         await engine.dispose()
 
 
 async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -> SchemaStatus:
-    """Bring the schema up to date, in one transaction, and return its version.
+    """Migrate the schema to the newest version in one transaction; return its version.
 
-    Without a `schema`, that of the address; one that is named is made where it is absent.
+    Without `schema`, the DSN decides which one. A named schema is created where it is missing.
     `revision` is an earlier version for a test of upgrades.
-    StoreError where the database cannot be reached, or has a version this program does not know.
+    Raises StoreError where the database does not answer, or has an unknown version.
     """
     engine = _engine(dsn, schema)
     try:
@@ -86,9 +86,9 @@ async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -
             return await connection.run_sync(_current)
     except CommandError as error:
         raise StoreError(
-            f"The catalog cannot be migrated: {error}. Is a newer program in use?"
+            f"The catalog cannot be migrated: {error}. Check whether a newer program is in use."
         ) from error
-    except _REFUSED as error:
+    except _DATABASE_ERRORS as error:
         raise StoreError(_unreachable(error)) from error
     finally:
         await engine.dispose()

@@ -1,7 +1,7 @@
-"""How far replays came: a row for each unfinished one, beside the rows that it writes.
+"""Bookmarks of replays: the progress of each unfinished one, next to the rows that it writes.
 
-The bookmark stands in the schema that is written: whoever drops the schema drops it too, and
-nobody can go on in the middle of what is no longer there.
+The bookmark is in the schema that the replay writes. Dropping the schema drops it too, so a replay
+cannot continue in the middle of data that no longer exists.
 """
 
 from typing import Any
@@ -11,23 +11,23 @@ from stores.catalog.pool import Catalog, Connection, sql
 
 
 async def load_bookmark(catalog: Catalog, job: str) -> dict[str, Any] | None:
-    """Return how far an unfinished replay came, None where none was begun."""
-    row = await catalog.row("replay_load", job)
+    """Return the progress of an unfinished replay; None where there is none."""
+    row = await catalog.row("load_bookmark", job)
     return None if row is None else dict(row["state"])
 
 
 async def save_bookmark(catalog: Catalog, job: str, state: dict[str, Any]) -> None:
-    """Note how far a replay came."""
+    """Save the progress of a replay."""
     async with catalog.transaction() as connection:
         await write_bookmark(connection, job, state)
 
 
 async def write_bookmark(connection: Connection, job: str, state: dict[str, Any]) -> None:
-    """Note it in the transaction in hand: it stands if and only if the rest does."""
-    await connection.execute(sql("replay_save"), job, state, utc_ms())
+    """Save it in the open transaction: it is committed if and only if the rest is."""
+    await connection.execute(sql("save_bookmark"), job, state, utc_ms())
 
 
 async def delete_bookmark(catalog: Catalog, job: str) -> None:
-    """Forget a replay that is done: the same one begins anew."""
+    """Delete the bookmark of a finished replay: the same replay starts at the beginning again."""
     async with catalog.transaction() as connection:
-        await connection.execute(sql("replay_done"), job)
+        await connection.execute(sql("delete_bookmark"), job)

@@ -1,4 +1,4 @@
-"""How long each camera's windows are, as it was decided; the stream is told by an event."""
+"""The window settings of each camera. An event publishes them to the stream."""
 
 from dataclasses import dataclass, replace
 
@@ -11,19 +11,19 @@ from stores.catalog.pool import Catalog, Row
 
 @dataclass(frozen=True, slots=True)
 class CameraWindowSettings:
-    """What a camera was set to; grace and idle None: as the settings say. Times: UTC ms."""
+    """A camera's window settings; grace and idle None: the worker's settings. Times: UTC ms."""
 
     camera: str
     lengths: WindowLengths
     grace_ms: int | None = None
     idle_ms: int | None = None
     changed_ms: int | None = None
-    """When it was decided; None: nothing ever was."""
+    """When they were set; None: never."""
     published: bool = False
-    """Whether the stream was told."""
+    """Whether an event published them."""
 
     def event(self) -> CameraConfigured:
-        """Return what the stream is told."""
+        """Return the event that publishes the settings."""
         assert self.changed_ms is not None
         return CameraConfigured(
             camera=self.camera,
@@ -37,7 +37,10 @@ class CameraWindowSettings:
         )
 
     def with_future_boundary(self, now_ms: int) -> "CameraWindowSettings":
-        """Return it with its last border moved ahead, where nobody was told of it in time."""
+        """Return the settings with the last change of length in the future.
+
+        A change that is not published early enough moves LEAD_MS ahead of `now_ms`.
+        """
         steps = self.lengths.steps
         if self.published or len(steps) == 1 or steps[-1][0] >= now_ms + LEAD_MS // 2:
             return self
@@ -45,16 +48,16 @@ class CameraWindowSettings:
         return replace(self, lengths=lengths, changed_ms=now_ms)
 
     def extra_wait_ms(self, window_ms: int) -> int:
-        """Return how much longer than by the settings a fragment may wait for its chunk, at most.
+        """Return how much longer (ms) than the worker's settings a fragment may wait for its chunk.
 
-        `window_ms` is the length that the settings say.
+        `window_ms` is the window length of the worker's settings.
         """
         longest_ms = max(length_ms for _, length_ms in self.lengths.steps)
         return max(0, longest_ms - window_ms) + (self.grace_ms or 0) + (self.idle_ms or 0)
 
 
 async def camera_windows(catalog: Catalog, camera: str, window_ms: int) -> CameraWindowSettings:
-    """Return what counts for a camera; always `window_ms` where nothing was decided."""
+    """Return a camera's window settings; windows of `window_ms` where none were set."""
     row = await catalog.row("camera_windows", check_camera(camera))
     if row is None:
         return CameraWindowSettings(camera, WindowLengths.always(window_ms))
@@ -62,29 +65,27 @@ async def camera_windows(catalog: Catalog, camera: str, window_ms: int) -> Camer
 
 
 async def cameras_with_windows(catalog: Catalog) -> list[CameraWindowSettings]:
-    """Return the cameras of which something was decided, by id."""
+    """Return the settings of all cameras that have some, by id."""
     return [_set(row) for row in await catalog.rows("camera_windows", None)]
 
 
-async def set_camera_windows(
-    catalog: Catalog, now: CameraWindowSettings, before: CameraWindowSettings
-) -> None:
-    """Keep a decision in the place of `before`, not yet told.
+async def set_camera_windows(catalog: Catalog, now: CameraWindowSettings, before: CameraWindowSettings) -> None:
+    """Replace the settings `before` by `now`, which are not published yet.
 
-    ConfigError where the camera is not registered, or somebody else decided meanwhile.
+    Raises ConfigError where the camera is not registered, or another process changed the settings.
     """
     values = (now.grace_ms, now.idle_ms, now.changed_ms, before.changed_ms)
     steps = [list(step) for step in now.lengths.steps]
-    if await catalog.row("camera_windows_set", now.camera, steps, *values) is None:
+    if await catalog.row("set_camera_windows", now.camera, steps, *values) is None:
         raise ConfigError(
-            f"{now.camera} is not registered, or its windows were changed just now; see "
+            f"{now.camera} is not registered, or its windows were just changed. Check with "
             "`vigil camera list`, then try again."
         )
 
 
-async def mark_published(catalog: Catalog, told: CameraWindowSettings) -> None:
-    """Note that the stream was told of a decision."""
-    await catalog.rows("camera_windows_told", told.camera, told.changed_ms)
+async def mark_published(catalog: Catalog, settings: CameraWindowSettings) -> None:
+    """Record that an event published these settings."""
+    await catalog.rows("mark_windows_published", settings.camera, settings.changed_ms)
 
 
 def _set(row: Row) -> CameraWindowSettings:
@@ -94,5 +95,5 @@ def _set(row: Row) -> CameraWindowSettings:
         row["grace_ms"],
         row["idle_ms"],
         row["changed_ms"],
-        row["told"],
+        row["published"],
     )

@@ -1,4 +1,4 @@
-"""Which cameras there are and how far their footage reaches."""
+"""The registered cameras and the extent of their footage."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from stores.catalog.pool import Catalog, Row, sql
 
 @dataclass(frozen=True, slots=True)
 class RegisteredCamera:
-    """A known camera; first_ms to width are None before its first footage. Times: UTC ms."""
+    """A registered camera; first_ms to height are None before its first footage. Times: UTC ms."""
 
     id: str
     name: str
@@ -18,15 +18,15 @@ class RegisteredCamera:
     width: int | None
     height: int | None
     recent: tuple[tuple[str, int], ...]
-    """(label, most in one picture) of the last minutes, most first."""
+    """(label, most in one frame) of the last minutes, most first."""
     run_started_ms: int | None
     run_ended_ms: int | None
-    """End of the newest run, None while it goes on."""
+    """End of the newest run; None while it records."""
     run_reason: str | None
 
 
 async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> bool:
-    """Make a camera known, with its site and tenant; False where it was, and is renamed."""
+    """Register a camera, its site and tenant. False: it was registered and gets the new name."""
     check_camera(camera)
     site = site_of(camera)
     tenant = site.split("/", maxsplit=1)[0]
@@ -37,12 +37,12 @@ async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> b
 
 
 async def known_cameras(catalog: Catalog) -> set[str]:
-    """Return the ids of all cameras; events of others are refused."""
+    """Return the ids of all registered cameras; events of others are rejected."""
     return {row["id"] for row in await catalog.rows("known_cameras")}
 
 
 async def get_camera(catalog: Catalog, camera: str, now_ms: int) -> RegisteredCamera | None:
-    """Return one camera, or None where it is not known."""
+    """Return one camera, or None where it is not registered."""
     found = await list_cameras(catalog, now_ms, only=camera)
     return found[0] if found else None
 
@@ -51,7 +51,7 @@ async def list_cameras(
     catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
 ) -> list[RegisteredCamera]:
     """Return all cameras (or `only` that one) by id, with the labels of the last `recent_ms`."""
-    rows = await catalog.rows("cameras", only, now_ms - recent_ms, now_ms + recent_ms)
+    rows = await catalog.rows("list_cameras", only, now_ms - recent_ms, now_ms + recent_ms)
     return [_camera(row) for row in rows]
 
 

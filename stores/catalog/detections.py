@@ -1,4 +1,4 @@
-"""The objects found in a stretch of time, page by page."""
+"""The objects detected in a time range, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter, resolve_fil
 from stores.catalog.pool import Catalog, Row
 
 PageCursor = tuple[int, str, int, str, str, int]
-"""at_ms, run, pts, model, model version, index: where a page ends."""
+"""at_ms, run, pts, model, model version, index: the last row of a page."""
 
 _START: PageCursor = (-1, "00000000-0000-0000-0000-000000000000", 0, "", "", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionRow:
-    """One object in one picture; x, y, w, h are fractions of the picture. at_ms: UTC."""
+    """One object in one frame; x, y, w, h are fractions of the frame. at_ms: UTC."""
 
     at_ms: int
     run: str
@@ -33,7 +33,7 @@ class DetectionRow:
 
     @property
     def cursor(self) -> PageCursor:
-        """Where it stands in the order of pages."""
+        """Its place in the order of pages."""
         return self.at_ms, self.run, self.pts, self.model, self.model_version, self.index
 
 
@@ -49,12 +49,12 @@ async def find_detections(
     limit: int = 1_000,
     model_filter: ModelFilter = CURRENT_MODELS,
 ) -> list[DetectionRow]:
-    """Return at most `limit` objects seen in [from, to), by time, those after `after`."""
-    choice = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
+    """Return at most `limit` objects detected in [from, to) after the cursor `after`, by time."""
+    resolved = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
     at_ms, run, pts, model, version, index = after or _START
     rows = await catalog.rows(
-        "detections",
-        *(camera, from_ms, to_ms, *choice.values, list(labels) or None, min_score),
+        "find_detections",
+        *(camera, from_ms, to_ms, *resolved.values, list(labels) or None, min_score),
         *(at_ms, UUID(run), pts, model, version, index, limit),
     )
     return [_row(row) for row in rows]
@@ -64,5 +64,5 @@ def _row(row: Row) -> DetectionRow:
     fields = dict(row)
     fields["run"] = str(fields["run"])
     for name in ("score", "x", "y", "w", "h"):
-        fields[name] = round(fields[name], 6)  # as precise as its four bytes are
+        fields[name] = round(fields[name], 6)  # the precision of a real
     return DetectionRow(**fields)

@@ -1,4 +1,4 @@
-"""The edge devices, as their newest heartbeats tell."""
+"""The edge devices, by their newest heartbeats."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,9 @@ from stores.catalog.pool import Catalog
 class EdgeDevice:
     """One device. `sent_ms`: its own clock, `heard_ms`: the cloud's (UTC ms); sizes in bytes.
 
-    `cameras`: list of {camera, state, since_ms, detail}, at most 256. `config_version` None: its
-    own file; `config_state` None: it asks for no configuration. `clock_state` None: not told;
-    `clock_error_ms` (0 to 3,600,000) is there while the clock is synchronised.
+    `cameras`: list of {camera, state, since_ms, detail}, at most 256. `config_version` None: it
+    uses its own file. `config_state` None: it requests no configuration. `clock_state` None: not
+    reported. `clock_error_ms` (0 to 3,600,000) is set while the clock is synchronised.
     """
 
     site: str
@@ -33,5 +33,5 @@ class EdgeDevice:
 
 
 async def list_edges(catalog: Catalog) -> list[EdgeDevice]:
-    """Return all devices that were ever heard, by site and name."""
-    return [EdgeDevice(**dict(row)) for row in await catalog.rows("edges")]
+    """Return all devices that ever sent a heartbeat, by site and name."""
+    return [EdgeDevice(**dict(row)) for row in await catalog.rows("list_edges")]

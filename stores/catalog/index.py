@@ -1,7 +1,7 @@
-"""What the index agent writes. Every function is one transaction, and doing it again is nothing.
+"""The writes of the index agent. Each function is one transaction, and all are idempotent.
 
-fragment-arrived ──► fragments ┐  a fragment is in one of the two, never both: both writers
-chunk-complete ────► chunks ◄──┘  hold the camera's footage lock for their transaction
+fragment-arrived ──► fragments ┐  A fragment is in one of the two tables, never in both: both
+chunk-complete ────► chunks ◄──┘  writers hold the camera's footage lock during a transaction.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _FOOTAGE = "footage"
 
 
 async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], now_ms: int) -> int:
-    """Make fragments playable unless a chunk holds them or they were deleted; return how many."""
+    """Make fragments playable, except those in a chunk and deleted ones; return how many."""
     if not events:
         return 0
     async with catalog.transaction() as connection:
@@ -41,18 +41,22 @@ def _json_list(events: Sequence[FragmentArrived]) -> str:
 
 
 async def index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_ms: int) -> int:
-    """Let chunks take over from their fragments and lower revisions; return how many did.
+    """Let chunks replace their fragments and lower revisions; return how many are stored.
 
-    One whose fragments stand in windows of another length does not: see docs/design/replay.md.
+    A chunk whose fragments are in windows of another length is not stored: see
+    docs/design/replay.md.
     """
     stored = 0
-    for given in _of_one_length(events):
-        stored += await _index_chunks(catalog, given, now_ms)
+    for batch in _batches_of_one_length(events):
+        stored += await _index_chunks(catalog, batch, now_ms)
     return stored
 
 
-def _of_one_length(events: Sequence[ChunkComplete]) -> Iterator[list[ChunkComplete]]:
-    """Yield them in their order, no run with windows of two lengths: those judge each other."""
+def _batches_of_one_length(events: Sequence[ChunkComplete]) -> Iterator[list[ChunkComplete]]:
+    """Yield batches in order. In a batch, all windows of a run have the same length.
+
+    One statement cannot see the rows that it writes, so two lengths need two statements.
+    """
     batch: list[ChunkComplete] = []
     lengths: dict[tuple[str, str], int] = {}
     for event in events:
@@ -81,7 +85,7 @@ async def _index_chunks(catalog: Catalog, events: Sequence[ChunkComplete], now_m
 async def upsert_chunks(
     connection: Connection, events: Sequence[ChunkComplete], now_ms: int
 ) -> int:
-    """Write chunks, one of each run and window, under the lock in hand; return how many."""
+    """Write chunks, one for each run and window; return how many. The caller holds the lock."""
     given = [_chunk_row(event) for event in events]
     return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
 
@@ -91,7 +95,7 @@ def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
 
 
 def derived_columns(event: ChunkComplete) -> dict[str, Any]:
-    """Return what a chunk's row says beyond the event: multiranges as PostgreSQL's text."""
+    """Return the columns that a chunk's row has beyond the event; multiranges as text."""
     covered = merge((f.start_ms, f.start_ms + f.duration_ms) for f in event.fragments)
     seqs = SeqRanges.of(fragment.seq for fragment in event.fragments)
     gaps = SeqRanges(
@@ -110,9 +114,9 @@ def _seq_multirange(seqs: SeqRanges) -> str:
 
 
 async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) -> int:
-    """Note when runs started and how they ended; either may come first or alone.
+    """Store when runs started and how they ended. Either event may come first or alone.
 
-    Returns how many said something new.
+    Returns how many rows changed.
     """
     starts = {(e.camera, e.run): e for e in events if isinstance(e, RunStarted)}
     ends = {(e.camera, e.run): e for e in events if isinstance(e, RunEnded)}
@@ -129,20 +133,20 @@ async def index_runs(catalog: Catalog, events: Sequence[RunStarted | RunEnded]) 
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (camera for camera, _ in starts | ends))
         given = to_json(list(starts.values()))
-        begun = await connection.execute(sql("index_run_starts"), given)
-        over = await connection.execute(sql("index_run_ends"), ended)
-        return _written(begun) + _written(over)
+        started = await connection.execute(sql("index_run_starts"), given)
+        finished = await connection.execute(sql("index_run_ends"), ended)
+        return _written(started) + _written(finished)
 
 
 def _written(status: str) -> int:
-    """Return how many rows a statement wrote, by what PostgreSQL says of it: INSERT 0 7."""
+    """Return the number of rows in PostgreSQL's command tag, such as `INSERT 0 7`."""
     return int(status.rsplit(" ", 1)[1])
 
 
 async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int:
-    """Add the objects found and count them into their minutes; return how many were new.
+    """Add detected objects and their counts by minute; return how many were new.
 
-    What a replay found that was dropped, or what retention deleted, is passed over.
+    Skips objects of a dropped replay, and objects that retention deleted.
     """
     rows = [
         (
@@ -168,12 +172,12 @@ async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int
 
 
 def _text(given: str) -> str:
-    """Return text as PostgreSQL stores it: without NUL characters."""
+    """Return text without NUL characters: PostgreSQL cannot store them."""
     return given.replace("\0", "")
 
 
 async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms: int) -> int:
-    """Keep the newest heartbeat of each edge; return of how many edges it is a newer one."""
+    """Keep the newest heartbeat of each edge; return how many edges have a newer one now."""
     newest: dict[tuple[str, str], Heartbeat] = {}
     for event in sorted(events, key=lambda heartbeat: heartbeat.sent_ms):
         newest[event.site, event.edge] = event
@@ -185,7 +189,7 @@ async def index_heartbeats(catalog: Catalog, events: Sequence[Heartbeat], now_ms
 
 
 async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
-    """Remove what was deleted on purpose and keep it from coming back.
+    """Add tombstones and delete the rows that they name. Tombstones keep them from coming back.
 
     Returns how many tombstones are new.
     """
@@ -193,7 +197,7 @@ async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        return _written(await connection.execute(sql("index_deleted"), to_json(events)))
+        return _written(await connection.execute(sql("index_tombstones"), to_json(events)))
 
 
 async def index_lost(catalog: Catalog, events: Sequence[WindowLost], now_ms: int) -> int:

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable
 
 TOLERANCE_MS = 150
-"""Holes shorter than this are none: the last picture simply stands a little longer."""
+"""Shorter holes do not count as gaps: the player shows the last frame a little longer."""
 
 Interval = tuple[int, int]
 _RANGE = re.compile(r"\[(\d+),(\d+)\)")
 
 
 def merge(intervals: Iterable[Interval], tolerance_ms: int = TOLERANCE_MS) -> list[Interval]:
-    """Return half-open [from, to) intervals, UTC ms, ascending, joined over small holes."""
+    """Return half-open [from, to) intervals, UTC ms, ascending, merged across small holes."""
     merged: list[Interval] = []
     for start, end in sorted(intervals):
         if merged and start <= merged[-1][1] + tolerance_ms:

@@ -1,4 +1,4 @@
-"""What the catalog says there is, for the consistency check and the reconciler."""
+"""The contents of the catalog, for the consistency check and the reconciler."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ _DERIVED = ("seqs", "settled", "covered", "whole")
 
 @dataclass(frozen=True, slots=True)
 class KnownRun:
-    """A run that the catalog has heard of."""
+    """A run that the catalog knows."""
 
     run: str
     ended_before: bool
-    """It ended before the time that was asked about."""
+    """It ended before the time in the query."""
     ended: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RunSeqs:
-    """The seqs of one run: in chunks, settled by chunks, left out for unusable bytes."""
+    """The seqs of one run: in chunks, settled by chunks, left out because of bad bytes."""
 
     seqs: SeqRanges
     settled: SeqRanges
@@ -40,7 +40,7 @@ class RunSeqs:
 
 @dataclass(frozen=True, slots=True)
 class ChunkTombstone:
-    """A chunk's tombstone; no window means all of the run, no digest any content."""
+    """A chunk's tombstone. Without window: the whole run. Without digest: any content."""
 
     run: str
     window_start_ms: int | None
@@ -49,7 +49,7 @@ class ChunkTombstone:
 
 
 def derived(chunk: ChunkComplete) -> DerivedColumns:
-    """Return what the chunk's row must say beyond the manifest."""
+    """Return the columns that the chunk's row must have beyond the manifest."""
     return _derived(derived_columns(chunk))
 
 
@@ -63,21 +63,19 @@ def _derived(row: dict[str, Any] | Row) -> DerivedColumns:
 
 
 def seqs_of(multirange: str) -> SeqRanges:
-    """Return the seqs of a multirange in PostgreSQL's text."""
+    """Return the seqs of a PostgreSQL multirange, given as text."""
     return SeqRanges((first, end - 1) for first, end in parse_multirange(multirange))
 
 
 async def chunk_days(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[int]:
     """Return the UTC days (start, ms) that have chunk rows in [from, to)."""
-    rows = await catalog.rows("inventory_days", camera, from_ms, to_ms)
+    rows = await catalog.rows("chunk_days", camera, from_ms, to_ms)
     return [row["day_ms"] for row in rows]
 
 
 async def chunk_rows(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[IndexedChunk]:
     """Return the rows of chunks whose window starts in [from, to)."""
-    return [
-        _chunk_row(row) for row in await catalog.rows("inventory_chunks", camera, from_ms, to_ms)
-    ]
+    return [_chunk_row(row) for row in await catalog.rows("chunk_rows", camera, from_ms, to_ms)]
 
 
 def _chunk_row(row: Row) -> IndexedChunk:
@@ -94,7 +92,7 @@ async def fragment_rows(catalog: Catalog, camera: str, run: str) -> AsyncIterato
     """Yield the rows of a run's fragments by seq, a page at a time."""
     after = -1
     while True:
-        rows = await catalog.rows("inventory_fragments", camera, UUID(run), after, PAGE)
+        rows = await catalog.rows("fragment_rows", camera, UUID(run), after, PAGE)
         for row in rows:
             yield IndexedFragment(row["seq"], row["start_ms"], row["indexed_ms"])
         if len(rows) < PAGE:
@@ -103,17 +101,20 @@ async def fragment_rows(catalog: Catalog, camera: str, run: str) -> AsyncIterato
 
 
 async def known_runs(catalog: Catalog, camera: str, since_ms: int = 0) -> dict[str, KnownRun]:
-    """Return the runs that the catalog has heard of."""
-    rows = await catalog.rows("inventory_runs", camera, since_ms)
-    return {row["run"]: KnownRun(row["run"], row["over"], row["ended"]) for row in rows}
+    """Return the runs that the catalog knows, by id; see KnownRun for `since_ms`."""
+    rows = await catalog.rows("known_runs", camera, since_ms)
+    return {row["run"]: KnownRun(row["run"], row["ended_before"], row["ended"]) for row in rows}
 
 
 async def seqs_in_chunks(
-    catalog: Catalog, camera: str, runs: Sequence[str], *, but: tuple[int, int] = (0, 0)
+    catalog: Catalog, camera: str, runs: Sequence[str], *, excluding: tuple[int, int] = (0, 0)
 ) -> dict[str, RunSeqs]:
-    """Return what chunks hold of runs; those whose window starts in `but` (UTC ms) do not count."""
+    """Return the seqs of runs in chunks, by run.
+
+    Chunks whose window starts in `excluding` ([from, to), UTC ms) do not count.
+    """
     rows = await catalog.rows(
-        "inventory_held", camera, [UUID(run) for run in runs], *but, sorted(NO_OBJECT)
+        "seqs_in_chunks", camera, [UUID(run) for run in runs], *excluding, sorted(NO_OBJECT)
     )
     return {
         row["run"]: RunSeqs(seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"]))
@@ -124,38 +125,36 @@ async def seqs_in_chunks(
 async def seqs_with_rows(
     catalog: Catalog, camera: str, runs: Sequence[str]
 ) -> dict[str, SeqRanges]:
-    """Return of each run the seqs that have rows of their own."""
-    rows = await catalog.rows("inventory_rows_of_runs", camera, [UUID(run) for run in runs])
+    """Return for each run the seqs that have a fragment row."""
+    rows = await catalog.rows("fragment_seqs_of_runs", camera, [UUID(run) for run in runs])
     return {row["run"]: seqs_of(row["seqs"]) for row in rows}
 
 
 async def chunk_tombstones(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
 ) -> list[ChunkTombstone]:
-    """Return the tombstones of chunks whose window starts in [from, to), or may."""
-    rows = await catalog.rows("inventory_buried_chunks", camera, from_ms, to_ms)
+    """Return the tombstones of chunks whose window starts in [from, to), or is not named."""
+    rows = await catalog.rows("chunk_tombstones", camera, from_ms, to_ms)
     return [ChunkTombstone(**dict(row)) for row in rows]
 
 
 async def deleted_fragments(
     catalog: Catalog, camera: str, runs: Sequence[str], until_ms: int
 ) -> dict[str, tuple[SeqRanges, SeqRanges]]:
-    """Return of each run the seqs deleted up to `until_ms`, and those deleted since."""
-    rows = await catalog.rows(
-        "inventory_buried_fragments", camera, [UUID(run) for run in runs], until_ms
-    )
-    return {row["run"]: (seqs_of(row["buried"]), seqs_of(row["dying"])) for row in rows}
+    """Return for each run the seqs deleted up to `until_ms`, and those deleted later or pending."""
+    rows = await catalog.rows("fragment_tombstones", camera, [UUID(run) for run in runs], until_ms)
+    return {row["run"]: (seqs_of(row["deleted"]), seqs_of(row["pending"])) for row in rows}
 
 
 async def covering_chunk_deleted(
     catalog: Catalog, camera: str, run: str, start_ms: int, window_ms: int
 ) -> bool:
-    """Say whether the chunk that held a fragment's time was deleted, and none took its place."""
-    row = await catalog.row("inventory_window", camera, UUID(run), start_ms, window_ms)
-    return bool(row and row["buried"])
+    """Return whether the chunk of a fragment's time was deleted, and no other replaced it."""
+    row = await catalog.row("covering_chunk_deleted", camera, UUID(run), start_ms, window_ms)
+    return bool(row and row["deleted"])
 
 
 async def footage_extent(catalog: Catalog, camera: str) -> tuple[int, int] | None:
-    """Return from when to when the camera has footage, by the catalog."""
-    row = await catalog.row("reach", camera)
+    """Return start and end (UTC ms) of the camera's footage; None without any."""
+    row = await catalog.row("footage_extent", camera)
     return None if row is None else (row["first_ms"], row["last_ms"])

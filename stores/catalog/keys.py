@@ -1,4 +1,4 @@
-"""API keys: 256 random bits, of which only the hash is kept."""
+"""API keys: 256 random bits. The catalog stores only their hash."""
 
 import hashlib
 import hmac
@@ -13,17 +13,17 @@ HINT_LENGTH = len(PREFIX) + 4
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Whose key it is."""
+    """A valid key: its number and the name of its owner."""
 
     id: int
     name: str
     edge_of: str | None = None
-    """tenant/site whose configuration it reads, and nothing else; None: all but configurations."""
+    """tenant/site whose configuration is all it can read. None: everything but configurations."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """A key as lists show it; `hint` is how it begins. Times: UTC ms."""
+    """A key as lists show it; `hint`: its first characters. Times: UTC ms."""
 
     id: int
     name: str
@@ -34,29 +34,29 @@ class ListedKey:
 
 
 def _hash(key: str) -> bytes:
-    # The key is random and long: nothing is gained by a slow hash.
+    # The key is long and random, so a fast hash is safe.
     return hashlib.sha256(key.encode()).digest()
 
 
 async def create_key(catalog: Catalog, name: str, now_ms: int, edge_of: str | None = None) -> str:
-    """Make a key and return it: it cannot be read again. `edge_of`: see ApiKey."""
+    """Create a key and return it: it cannot be read later. `edge_of`: see ApiKey."""
     key = PREFIX + secrets.token_urlsafe(32)
     async with catalog.transaction() as connection:
         await connection.execute(
-            sql("add_key"), name, _hash(key), key[:HINT_LENGTH], now_ms, edge_of
+            sql("add_api_key"), name, _hash(key), key[:HINT_LENGTH], now_ms, edge_of
         )
     return key
 
 
 async def list_keys(catalog: Catalog) -> list[ListedKey]:
     """Return all keys, revoked ones too, oldest first."""
-    return [ListedKey(**dict(row)) for row in await catalog.rows("keys")]
+    return [ListedKey(**dict(row)) for row in await catalog.rows("list_api_keys")]
 
 
 async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
-    """Return whose valid key this is, or None."""
+    """Return the valid key, or None."""
     hashed = _hash(key)
-    row = await catalog.row("key_by_hash", hashed)
+    row = await catalog.row("api_key_by_hash", hashed)
     if row is None or not hmac.compare_digest(row["hash"], hashed):
         return None
     return ApiKey(row["id"], row["name"], row["edge_of"])
@@ -64,11 +64,11 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
 
 async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
     """Return the key with this number while it is valid, or None."""
-    row = await catalog.row("key_by_id", number)
+    row = await catalog.row("api_key_by_id", number)
     return None if row is None else ApiKey(row["id"], row["name"], row["edge_of"])
 
 
 async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:
-    """Refuse a key from now on; return its name, None where there is no such key."""
-    row = await catalog.row("revoke_key", number, now_ms)
+    """Revoke a key; return its name, None where there is no such key."""
+    row = await catalog.row("revoke_api_key", number, now_ms)
     return None if row is None else str(row["name"])

@@ -1,36 +1,36 @@
-"""Asking for the version of the database's schema, and bringing it to the one that is needed."""
+"""The version of the database's schema, and its migration to the version that is needed."""
 
 from dataclasses import dataclass
 
-# Alembic and SQLAlchemy take longer to import than all else of a worker, and no worker migrates:
-# they are imported when they are needed (stores/catalog/alembic_runner.py).
+# Importing Alembic and SQLAlchemy takes longer than all other imports of a worker, and no worker
+# migrates. So alembic_runner.py is imported only when it is needed.
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """Which version the database has (None: none yet) and which one the program needs."""
+    """The version that the database has (None: no schema yet) and the one the program needs."""
 
     current: str | None
     needed: str
 
     @property
     def up_to_date(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether no migration is needed."""
         return self.current == self.needed
 
 
 async def schema_status(dsn: str) -> SchemaStatus:
-    """Return the schema's version; StoreError where the database cannot be asked."""
+    """Return the schema's version; StoreError where the database does not answer."""
     from stores.catalog import alembic_runner  # noqa: PLC0415
 
     return await alembic_runner.schema_status(dsn)
 
 
 async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
-    """Bring the schema up to date, in one transaction, and return its version.
+    """Migrate the schema to the newest version in one transaction; return its version.
 
-    Without a `schema`, that of the address; one that is named is made where it is absent.
-    StoreError where the database cannot be reached, or has a version this program does not know.
+    Without `schema`, the DSN decides which one. A named schema is created where it is missing.
+    Raises StoreError where the database does not answer, or has an unknown version.
     """
     from stores.catalog import alembic_runner  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Which models' detections a query is about: what is current, one model's, or all."""
+"""Which models' detections a query returns: the current ones, one model's, or all."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from stores.catalog.pool import Catalog, Row
 
 @dataclass(frozen=True, slots=True)
 class ModelFilter:
-    """What is asked for. Nothing said: what is current; else a model's, of any version or one."""
+    """A filter by model. Default: what is current. Else one model, of any version or of one."""
 
     model: str | None = None
     version: str | None = None
@@ -18,7 +18,7 @@ class ModelFilter:
 
     @property
     def current(self) -> bool:
-        """Whether what is current decides."""
+        """Whether it selects what is current."""
         return self.model is None and not self.all_models
 
 
@@ -27,7 +27,7 @@ CURRENT_MODELS = ModelFilter()
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModelFilter:
-    """The same for one camera and time, as the statements take it."""
+    """The filter for one camera and time range, as the statements need it."""
 
     model_filter: ModelFilter
     shown: ShownModels | None
@@ -35,7 +35,7 @@ class ResolvedModelFilter:
 
     @property
     def values(self) -> tuple[object, ...]:
-        """$4 .. $9 of part_shown.sql."""
+        """$4 .. $9 of the statement visible_models."""
         if self.shown is None:
             return self.model_filter.model, self.model_filter.version, None, [], [], []
         versions = sorted(self.shown.versions)
@@ -49,7 +49,7 @@ class ResolvedModelFilter:
         )
 
     def cut_minutes(self, from_ms: int, to_ms: int) -> list[int]:
-        """Return the minutes of [from, to) in which the choice changes, by their start."""
+        """Return the minutes (their starts) of [from, to) in which the shown version changes."""
         return [] if self.shown is None else self.shown.changing_minutes(from_ms, to_ms)
 
 
@@ -63,8 +63,8 @@ async def resolve_filter(
     """Return which detections of a camera in [from, to), by whole minutes, pass the filter."""
     if not model_filter.current:
         return ResolvedModelFilter(model_filter, None)
-    rows = await catalog.rows("model_shown", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
-    return ResolvedModelFilter(model_filter, shown_models(map(_replayed, rows)) if rows else None)
+    rows = await catalog.rows("shown_model_replays", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
+    return ResolvedModelFilter(model_filter, shown(map(_replayed, rows)) if rows else None)
 
 
 def _replayed(row: Row) -> ReplayedModel:

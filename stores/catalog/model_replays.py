@@ -1,4 +1,4 @@
-"""Replays of detectors: begun, looked at chunk by chunk, done, made current, dropped.
+"""Replays of detectors: begun, analysed chunk by chunk, done, made current, dropped.
 
 begin ──► running ──► done ◄──► current      dropping ──► dropped
              └─────────┴───────────────────────▲
@@ -37,7 +37,7 @@ class Replay:
     from_ms: int
     to_ms: int
     rate_mfps: int | None
-    """Pictures in 1000 s, None: keyframes only."""
+    """Frames in 1000 s; None: keyframes only."""
     gated: bool
     state: ReplayState
     covered: Spans
@@ -56,7 +56,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class ModelReplaySpec:
-    """What a replay is to look for, and how: the same for all cameras."""
+    """What a replay analyses, and how: the same for all cameras."""
 
     version: Version
     from_ms: int
@@ -67,7 +67,7 @@ class ModelReplaySpec:
 
 @dataclass(frozen=True, slots=True)
 class ReplayChunk:
-    """A chunk to look at; `fragments` as in its manifest."""
+    """A chunk to analyse; `fragments` as in its manifest."""
 
     window_start_ms: int
     run: str
@@ -78,11 +78,11 @@ class ReplayChunk:
 
 @dataclass(frozen=True, slots=True)
 class ReplayWorkload:
-    """How much there is to look at: chunks, those that are done, fragments without chunk."""
+    """How much there is to analyse: chunks, those that are done, fragments without a chunk."""
 
     chunks: int
     done: int
-    loose: int
+    fragments: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,89 +97,92 @@ class RecentVersion:
 
 
 def _replay(row: Row) -> Replay:
-    same = {
+    columns = {
         name: row[name]
         for name in Replay.__dataclass_fields__
         if name not in ("version", "covered")
     }
     version = row["model"], row["model_version"]
-    return Replay(**same, version=version, covered=Spans(parse_multirange(row["looked"])))
+    return Replay(**columns, version=version, covered=Spans(parse_multirange(row["covered_text"])))
 
 
 async def begin(
-    catalog: Catalog, cameras: Sequence[str], look: ModelReplaySpec, who: str, now_ms: int
+    catalog: Catalog, cameras: Sequence[str], spec: ModelReplaySpec, who: str, now_ms: int
 ) -> list[Replay]:
-    """Return the replay of this look of each camera, begun now or before; all or none.
+    """Return the replay with this spec for each camera, begun now or before; all or none.
 
-    Raises ConfigError where the version's detections would meet others of the same version: the
-    edge's own, or those of another replay.
+    Raises ConfigError where there are other detections of the same version in the range: the edge's
+    own, or those of another replay.
     """
     async with catalog.transaction() as connection:
         await lock_cameras(connection, DETECTIONS, cameras)
-        return [await _begin(connection, camera, look, who, now_ms) for camera in cameras]
+        return [await _begin(connection, camera, spec, who, now_ms) for camera in cameras]
 
 
 async def _begin(
-    connection: Connection, camera: str, look: ModelReplaySpec, who: str, now_ms: int
+    connection: Connection, camera: str, spec: ModelReplaySpec, who: str, now_ms: int
 ) -> Replay:
-    asked = camera, *look.version, look.from_ms, look.to_ms
-    known = [_replay(row) for row in await connection.fetch(sql("model_overlapping"), *asked)]
+    key = camera, *spec.version, spec.from_ms, spec.to_ms
+    known = [_replay(row) for row in await connection.fetch(sql("overlapping_model_replays"), *key)]
     for each in known:
-        if _same(each, look) and each.state != "dropping":
+        if _matches(each, spec) and each.state != "dropping":
             return each
     if known:
         raise ConfigError(_conflict_text(known[0]))
-    seen = await connection.fetchrow(sql("model_seen"), *asked)
+    seen = await connection.fetchrow(sql("version_detections"), *key)
     if seen is not None and seen["first_ms"] is not None:
         raise ConfigError(
-            f"{' '.join(look.version)} has detections of {camera} already, recorded live at "
+            f"{' '.join(spec.version)} has detections of {camera} already, recorded live at "
             f"{format_ms(seen['first_ms'])}: give the replay a version of its own (--version)."
         )
     row = await connection.fetchrow(
-        sql("model_begin"), *asked, look.rate_mfps, look.gated, who, now_ms
+        sql("begin_model_replay"), *key, spec.rate_mfps, spec.gated, who, now_ms
     )
     assert row is not None
     return _replay(row)
 
 
-def _same(replay: Replay, look: ModelReplaySpec) -> bool:
+def _matches(replay: Replay, spec: ModelReplaySpec) -> bool:
     return (replay.version, replay.from_ms, replay.to_ms, replay.rate_mfps, replay.gated) == (
-        look.version,
-        look.from_ms,
-        look.to_ms,
-        look.rate_mfps,
-        look.gated,
+        spec.version,
+        spec.from_ms,
+        spec.to_ms,
+        spec.rate_mfps,
+        spec.gated,
     )
 
 
 def _conflict_text(replay: Replay) -> str:
     if replay.state == "dropping":
-        return f"{replay} is being dropped: end that first, with `vigil model drop`."
+        return f"{replay} is being dropped. Finish that first with `vigil model drop`."
     how = "keyframes" if replay.rate_mfps is None else f"{replay.rate_mfps / 1000:g} a second"
-    gated = ", with motion only" if replay.gated else ""
+    gated = ", only with motion" if replay.gated else ""
     return (
-        f"{replay} stands already, over another stretch or with other pictures ({how}{gated}): "
-        "repeat it as it was, give another version, or drop it with `vigil model drop`."
+        f"{replay} already exists with another time range or frame rate ({how}{gated}). "
+        "Repeat it unchanged, choose another version, or drop it with `vigil model drop`."
     )
 
 
 async def next_chunks(
     catalog: Catalog, replay: Replay, after: ReplayChunk | None, page: int
 ) -> list[ReplayChunk]:
-    """Return the next `page` chunks that are left to look at, by window and run."""
+    """Return the next `page` chunks to analyse, by window and run."""
     last = (-(1 << 62), FIRST_RUN) if after is None else (after.window_start_ms, UUID(after.run))
-    of = replay
-    rows = await catalog.rows("model_footage", of.camera, of.from_ms, of.to_ms, of.id, *last, page)
+    rows = await catalog.rows(
+        "next_replay_chunks",
+        *(replay.camera, replay.from_ms, replay.to_ms, replay.id),
+        *(*last, page),
+    )
     return [ReplayChunk(**{**dict(row), "run": str(row["run"])}) for row in rows]
 
 
 async def workload(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int, replay: int = 0
 ) -> ReplayWorkload:
-    """Return how much footage touches [from, to), and how much of it a replay has looked at."""
-    row = await catalog.row("model_footage_count", camera, from_ms, to_ms, replay)
+    """Return how much footage is in [from, to), and how much of it a replay has analysed."""
+    row = await catalog.row("replay_workload", camera, from_ms, to_ms, replay)
     assert row is not None
-    return ReplayWorkload(row["chunks"], row["done"], row["loose"])
+    return ReplayWorkload(row["chunks"], row["done"], row["fragments"])
 
 
 async def mark_analysed(
@@ -192,38 +195,39 @@ async def mark_analysed(
     covered: Spans,
     fault: str | None,
 ) -> None:
-    """Note that a chunk was looked at; ConfigError where the replay is being dropped."""
+    """Mark a chunk as analysed; ConfigError where the replay is being dropped."""
     async with catalog.transaction() as connection:
-        state = await connection.fetchval(sql("model_lock"), replay.id)
+        state = await connection.fetchval(sql("lock_model_replay"), replay.id)
         if state in ("dropping", "dropped"):
-            raise ConfigError(f"{replay} was dropped meanwhile; nothing more is looked at.")
+            raise ConfigError(f"{replay} was dropped during the analysis, which stops here.")
         await connection.execute(
-            sql("model_mark"),
+            sql("mark_chunk_analysed"),
             *(replay.id, chunk.window_start_ms, UUID(chunk.run), chunk.digest, pictures, objects),
             *(fault, multirange(covered.spans)),
         )
 
 
 async def finish(catalog: Catalog, replay: Replay, who: str, now_ms: int) -> None:
-    """Note that all is looked at; a replay that is current stays so."""
+    """Set a running replay to `done`; a current one stays current."""
     async with catalog.transaction() as connection:
-        if await connection.fetchval(sql("model_lock"), replay.id) == "running":
+        if await connection.fetchval(sql("lock_model_replay"), replay.id) == "running":
             await write_state(connection, [replay.id], "done", who, now_ms)
 
 
 async def indexed_objects(catalog: Catalog, replay: Replay) -> int:
     """Return how many of a replay's objects the catalog has."""
-    of = replay
-    row = await catalog.row("model_seen", of.camera, *of.version, of.from_ms, of.to_ms)
+    row = await catalog.row(
+        "version_detections", replay.camera, *replay.version, replay.from_ms, replay.to_ms
+    )
     return 0 if row is None else int(row["objects"])
 
 
 async def list_replays(
     catalog: Catalog, cameras: Sequence[str] = (), version: Version | None = None
 ) -> list[Replay]:
-    """Return the replays of cameras (none named: of all), of one version or all."""
+    """Return the replays of cameras (empty: all), of one version or of all."""
     model, number = version or (None, None)
-    rows = await catalog.rows("model_list", list(cameras) or None, model, number)
+    rows = await catalog.rows("list_model_replays", list(cameras) or None, model, number)
     return [_replay(row) for row in rows]
 
 
@@ -237,16 +241,16 @@ async def recent_versions(catalog: Catalog, cameras: Sequence[str]) -> list[Rece
             row["last_ms"],
             row["objects"],
         )
-        for row in await catalog.rows("model_live", list(cameras))
+        for row in await catalog.rows("recent_versions", list(cameras))
     ]
 
 
 async def set_state(
     catalog: Catalog, which: Sequence[Replay], state: ReplayState, who: str, now_ms: int
 ) -> None:
-    """Bring replays into a state, all or none, with nobody adding to their cameras meanwhile.
+    """Bring replays into a state, all or none, under their cameras' detections lock.
 
-    Raises ConfigError where one is in a state from which that does not follow.
+    Raises ConfigError where one is in a state that does not allow it.
     """
     async with catalog.transaction() as connection:
         await lock_cameras(connection, DETECTIONS, (each.camera for each in which))
@@ -254,15 +258,15 @@ async def set_state(
         for each in which:
             if each.id not in done:
                 raise ConfigError(
-                    f"{each} cannot become {state} just now; look at `vigil model list`."
+                    f"{each} cannot become {state} now. Check its state with `vigil model list`."
                 )
 
 
 async def write_state(
     connection: Connection, which: Sequence[int], state: ReplayState, who: str, now_ms: int
 ) -> set[int]:
-    """Bring replays into a state, in the transaction in hand; return which of them it became."""
+    """Bring replays into a state in the open transaction; return the ids that changed."""
     rows = await connection.fetch(
-        sql("model_state"), list(which), state, list(_BEFORE[state]), who, now_ms
+        sql("set_model_replay_state"), list(which), state, list(_BEFORE[state]), who, now_ms
     )
     return {row["id"] for row in rows}

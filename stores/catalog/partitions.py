@@ -1,6 +1,6 @@
-"""Removing the partitions of days of which nothing is left.
+"""Drop the empty partitions of past days.
 
-A day that is written to once more is made again (Catalog.write_days).
+A partition that is needed again is created again (Catalog.write_days).
 """
 
 import re
@@ -11,28 +11,28 @@ from stores.catalog.pool import Catalog
 
 _PART = re.compile(r"(chunks|detections|detection_minutes)_\d{8}")
 LOCK_TIMEOUT_MS = 2_000
-"""Nobody waits longer than that for a partition to go; it goes another time then."""
+"""Dropping a partition waits at most this long for its lock. The next call tries again."""
 
 
 async def drop_empty_partitions(catalog: Catalog, before_ms: int) -> int:
-    """Drop the empty partitions of days before `before_ms` (UTC); return how many went.
+    """Drop the empty partitions of days before `before_ms` (UTC); return how many were dropped.
 
-    Where somebody works on a table for long, what is left goes at the next call.
+    Stops where a table is locked for long; the next call drops the rest.
     """
     day = datetime.fromtimestamp(before_ms / 1000, UTC).strftime("%Y%m%d")
-    gone = 0
-    for row in await catalog.rows("days", day):
+    dropped = 0
+    for row in await catalog.rows("partitions_before", day):
         try:
-            gone += await _drop(catalog, row["whole"], row["part"])
+            dropped += await _drop(catalog, row["whole"], row["part"])
         except StoreError:
-            return gone
-    return gone
+            return dropped
+    return dropped
 
 
 async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
     if not _PART.fullmatch(part):
         return False
-    empty = f"SELECT NOT EXISTS (SELECT FROM {part})"  # noqa: S608 - its name was checked
+    empty = f"SELECT NOT EXISTS (SELECT FROM {part})"  # noqa: S608 - the pattern has checked its name
     async with catalog.transaction() as connection:
         if not await connection.fetchval(empty):
             return False

@@ -1,4 +1,4 @@
-"""Where the bytes of a stretch of time are."""
+"""Where the bytes of a time range are stored."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +19,14 @@ class PlaybackSegment:
     duration_ms: int
     size_bytes: int
     offset: int | None
-    """Bytes from the start of its chunk, None while it stands alone."""
+    """Bytes from the start of its chunk; None while it is an object of its own."""
     window_start_ms: int | None
     digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RunExtent:
-    """A run of a camera: its last seq (the newest indexed while it goes on, -1 for none)."""
+    """A run and its last seq: the newest indexed one while it records, -1 for none."""
 
     run: str
     last_seq: int
@@ -35,33 +35,33 @@ class RunExtent:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRange:
-    """Where bytes stand: `size_bytes` from `offset` on in the object `key`."""
+    """A part of an object: `size_bytes` from `offset` on in the object `key`."""
 
     key: str
     offset: int
     size_bytes: int
     etag: str
-    whole: bool
-    """The object holds nothing else."""
+    is_whole: bool
+    """Whether it is the whole object."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameSource:
-    """A fragment to take a picture from. keyframes: (pts, offset, size) or None."""
+    """A fragment to decode a frame from. keyframes: (pts, offset, size) or None."""
 
     run: str
     seq: int
     start_ms: int
     start_pts: int
-    place: ObjectRange
+    location: ObjectRange
     keyframes: list[tuple[int, int, int]] | None
 
 
 async def playback_segments(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
 ) -> list[PlaybackSegment]:
-    """Return the fragments that touch [from, to), by run and seq, each once."""
-    rows = await catalog.rows("pieces", camera, from_ms, to_ms)
+    """Return the fragments that overlap [from, to), by run and seq, each once."""
+    rows = await catalog.rows("playback_segments", camera, from_ms, to_ms)
     found: dict[tuple[str, int], PlaybackSegment] = {}
     for row in rows:
         run = str(row["run"])
@@ -71,14 +71,14 @@ async def playback_segments(
 
 
 async def runs_until(catalog: Catalog, camera: str, run: str) -> list[RunExtent]:
-    """Return all of a camera's runs up to and with `run`, oldest first."""
+    """Return all runs of a camera up to and including `run`, oldest first."""
     rows = await catalog.rows("runs_until", camera, UUID(run))
     return [RunExtent(str(row["run"]), row["last_seq"], row["ended_ms"]) for row in rows]
 
 
 async def locate_fragment(catalog: Catalog, camera: str, run: str, seq: int) -> ObjectRange | None:
-    """Return where a fragment's bytes are: its own object, or its part of a chunk."""
-    row = await catalog.row("fragment", camera, UUID(run), seq)
+    """Return where a fragment's bytes are: its own object, or a part of a chunk."""
+    row = await catalog.row("locate_fragment", camera, UUID(run), seq)
     if row is None:
         return None
     key = row["object_key"] or fragment_key(camera, run, seq)
@@ -91,10 +91,10 @@ async def locate_chunk(
 ) -> ObjectRange | None:
     """Return where a chunk's bytes are.
 
-    What is no longer current keeps its address until its object is deleted; its size is then -1:
+    A chunk that was replaced keeps its address until its object is deleted. Its size is -1 then:
     unknown.
     """
-    row = await catalog.row("chunk", camera, UUID(run), window_start_ms, digest)
+    row = await catalog.row("locate_chunk", camera, UUID(run), window_start_ms, digest)
     if row is None:
         return None
     if row["digest"] == digest:
@@ -105,13 +105,13 @@ async def locate_chunk(
 
 async def frame_at(catalog: Catalog, camera: str, at_ms: int) -> FrameSource | None:
     """Return the fragment that shows `at_ms`, or None where there is no footage."""
-    row = await catalog.row("picture", camera, at_ms, TOLERANCE_MS)
+    row = await catalog.row("frame_at", camera, at_ms, TOLERANCE_MS)
     if row is None:
         return None
     run = str(row["run"])
     key = row["object_key"] or fragment_key(camera, run, row["seq"])
     alone = row["object_key"] is None
-    place = ObjectRange(key, row["offset"], row["size_bytes"], "", alone)
+    location = ObjectRange(key, row["offset"], row["size_bytes"], "", alone)
     given: list[dict[str, Any]] = row["keyframes"] or []
     keyframes = [(each["pts"], each["offset"], each["size"]) for each in given] or None
-    return FrameSource(run, row["seq"], row["start_ms"], row["start_pts"], place, keyframes)
+    return FrameSource(run, row["seq"], row["start_ms"], row["start_pts"], location, keyframes)

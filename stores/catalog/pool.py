@@ -1,4 +1,8 @@
-"""The catalog's connections: transactions, days of partitions, errors in Vigil's words."""
+"""The catalog's connection pool: transactions, advisory locks, daily partitions, and its SQL.
+
+The statements are in sql/, one file for each noun. `-- name: x` starts statement x. A line
+`-- include: y` is replaced by statement y, which several others share.
+"""
 
 import asyncio
 import contextlib
@@ -6,7 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,37 +23,43 @@ from stores.timing import record_call
 
 DAY_MS = 86_400_000
 CLOSE_TIMEOUT_S = 5.0
-"""How long connections may take to end: a server that is not heard does not keep us."""
+"""How long to wait for connections to close. A server that does not answer must not block us."""
 
 Connection = asyncpg.pool.PoolConnectionProxy
 Row = asyncpg.Record
 T = TypeVar("T")
 
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
-_PART = re.compile(r"^-- part: (part_\w+)$", re.MULTILINE)
+
+@cache
+def statements() -> dict[str, str]:
+    """Return all statements by name, as they are written: includes are not replaced."""
+    found: dict[str, str] = {}
+    for file in files("stores.catalog.sql").iterdir():
+        if file.name.endswith(".sql"):
+            _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
+            for name, text in zip(parts[::2], parts[1::2], strict=True):
+                assert name not in found, f"sql/{file.name}: {name} is defined twice"
+                found[name] = text.rstrip()
+    return found
 
 
-@lru_cache
+@cache
 def sql(name: str) -> str:
-    """Return the statement that stands in sql/<name>.sql.
-
-    A line `-- part: part_x` stands for what sql/part_x.sql says, which several statements share.
-    """
-    text = _PART.sub(lambda found: _text(found[1]), _text(name))
+    """Return the statement with this name; KeyError where there is none."""
+    text = _INCLUDE.sub(lambda include: statements()[include[1]], statements()[name])
     _names[text] = name
     return text
 
 
-def _text(name: str) -> str:
-    return files("stores.catalog.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8").rstrip()
-
-
 _names: dict[str, str] = {}
-"""Statement -> name of its file, for the timing."""
+"""Text of a statement -> its name, for the call metrics."""
 
 
-def _timed(query: Any) -> None:
-    """Tell how long a statement took, under its file's name or its first word."""
+def _record_query(query: Any) -> None:
+    """Record how long a statement took, under its name or, without one, its first word."""
     name = _names.get(query.query) or query.query.split(None, 1)[0].strip(";").lower()[:20]
     outcome = "ok" if query.exception is None else "failed"
     record_call("postgresql", name, outcome, query.elapsed)
@@ -59,12 +69,12 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def _json(value: object) -> str:
-    """Return JSON without NUL characters, which PostgreSQL does not store."""
+    """Return JSON without NUL characters: PostgreSQL cannot store them."""
     return _NUL.sub(r"\1", json.dumps(value))
 
 
-async def _prepare(connection: asyncpg.Connection) -> None:
-    connection.add_query_logger(_timed)
+async def _init_connection(connection: asyncpg.Connection) -> None:
+    connection.add_query_logger(_record_query)
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
             kind, schema="pg_catalog", encoder=_json, decoder=json.loads
@@ -72,29 +82,31 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 
 def search_path(schema: str | None) -> dict[str, str]:
-    """Return what a connection is told so that it finds the tables of a schema."""
+    """Return the server settings that make a connection use a schema's tables."""
     return {} if schema is None else {"search_path": schema}
 
 
 class Catalog:
-    """A pool of at most `size` connections to the catalog. Use as an async context manager.
+    """A pool of at most `size` connections to the catalog. Use it as an async context manager.
 
-    With a `schema`, the catalog is the one that stands in it, else that of the address.
+    With `schema`, it uses the catalog in that schema. Without it, the DSN decides.
     """
 
     def __init__(self, dsn: str, *, size: int = 4, schema: str | None = None) -> None:
-        self._dsn, self._size, self._schema = dsn, size, schema
+        self._dsn = dsn
+        self._size = size
+        self._schema = schema
         self._pool: asyncpg.Pool | None = None
         self._days: set[tuple[str, int]] = set()
 
     async def __aenter__(self) -> Self:
-        """Connect; StoreError where that fails."""
+        """Connect. Raises StoreError where that fails."""
         try:
             self._pool = await asyncpg.create_pool(
                 self._dsn,
                 min_size=1,
                 max_size=self._size,
-                init=_prepare,
+                init=_init_connection,
                 timeout=10,
                 command_timeout=60,
                 server_settings=search_path(self._schema),
@@ -111,16 +123,17 @@ class Catalog:
     ) -> None:
         if self._pool is None:
             return
-        with contextlib.suppress(*CONNECTION_ERRORS):  # whom it cannot bid farewell to it leaves
+        # A server that is gone cannot confirm: the connections are dropped then.
+        with contextlib.suppress(*CONNECTION_ERRORS):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._pool.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Yield a connection inside a transaction.
+        """Yield a connection inside a transaction; an exception rolls it back.
 
-        Raises StoreError where PostgreSQL does not answer (try again), InvalidEventError where it
-        refuses what is written: that would fail again.
+        Raises StoreError where PostgreSQL does not answer: try again. Raises InvalidEventError
+        where PostgreSQL rejects a row: another try would fail too.
         """
         if self._pool is None:
             raise StoreError("The catalog is not open.")
@@ -130,57 +143,65 @@ class Catalog:
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
                 raise StoreError(
-                    f"The catalog has no place for a row. {error_text(error)}"
+                    f"The catalog has no partition for a row. {error_text(error)}"
                 ) from error
-            raise InvalidEventError(f"catalog: a row is refused: {str(error)[:400]}") from error
+            raise InvalidEventError(f"catalog: a row was rejected: {str(error)[:400]}") from error
         except CONNECTION_ERRORS as error:
             raise StoreError(f"The catalog did not answer. {error_text(error)}") from error
 
     @asynccontextmanager
-    async def try_advisory_lock(self, what: str) -> AsyncIterator[bool]:
-        """Hold `what` of this catalog for as long as it takes; yields False where another does."""
+    async def try_advisory_lock(self, name: str) -> AsyncIterator[bool]:
+        """Take the session-level advisory lock `name` of this catalog; yield whether we have it.
+
+        Does not wait: yields False where another session has it.
+        """
         if self._pool is None:
             raise StoreError("The catalog is not open.")
         try:
-            async with self._pool.acquire(timeout=30) as connection:  # what it holds goes with it
-                yield bool(await connection.fetchval(sql("alone"), what))
+            # The lock belongs to the session. asyncpg releases it with the connection.
+            async with self._pool.acquire(timeout=30) as connection:
+                yield bool(await connection.fetchval(sql("advisory_lock"), name))
         except CONNECTION_ERRORS as error:
             raise StoreError(f"The catalog did not answer. {error_text(error)}") from error
 
     async def rows(self, name: str, *values: object) -> list[Row]:
-        """Return all rows of the statement in sql/<name>.sql."""
+        """Return all rows of the statement `name`."""
         async with self.transaction() as connection:
             found: list[Row] = await connection.fetch(sql(name), *values)
             return found
 
     async def row(self, name: str, *values: object) -> Row | None:
-        """Return the first row of the statement in sql/<name>.sql, or None."""
+        """Return the first row of the statement `name`, or None."""
         async with self.transaction() as connection:
             return await connection.fetchrow(sql(name), *values)
+
+    async def schema_exists(self) -> bool:
+        """Return whether the catalog's tables exist. Raises StoreError where it does not answer."""
+        return await self.row("schema_exists") is not None
 
     async def write_days(
         self,
         days: dict[str, Iterable[int]],
         work: Callable[[Connection], Awaitable[T]],
     ) -> T:
-        """Run `work` in one transaction once the partitions for `days` exist.
+        """Run `work` in one transaction, once the partitions for `days` exist.
 
-        `days` names, by table, any times (UTC ms) that fall in the days needed. A day that was
-        dropped after it was made here is made again.
+        `days` lists, by table, times (UTC ms) that are in the days needed. Where a partition was
+        dropped since, it is created again and `work` runs a second time.
         """
         wanted = {(table, ms - ms % DAY_MS) for table, times in days.items() for ms in times}
-        await self._ensure(wanted - self._days)
+        await self._ensure_partitions(wanted - self._days)
         try:
             async with self.transaction() as connection:
                 return await work(connection)
         except StoreError as error:
             if not isinstance(error.__cause__, asyncpg.CheckViolationError):
                 raise
-        await self._ensure(wanted)
+        await self._ensure_partitions(wanted)
         async with self.transaction() as connection:
             return await work(connection)
 
-    async def _ensure(self, wanted: set[tuple[str, int]]) -> None:
+    async def _ensure_partitions(self, wanted: set[tuple[str, int]]) -> None:
         for table, day in sorted(wanted):
             async with self.transaction() as connection:
                 await connection.execute("SELECT ensure_day($1, $2)", table, day)
@@ -188,7 +209,10 @@ class Catalog:
 
 
 async def lock_cameras(connection: Connection, what: str, cameras: Iterable[str]) -> None:
-    """Hold `what` of the cameras for this transaction, in one order, so that nobody deadlocks."""
+    """Take the advisory locks for `what` ("footage", "detections") of cameras.
+
+    The transaction's end releases them. They are taken in one order, so there is no deadlock.
+    """
     await connection.execute(sql("lock_cameras"), what, sorted(set(cameras)))
 
 

@@ -1,8 +1,8 @@
-"""Replacing the chunks of a stretch by others that hold the same fragments: all at once.
+"""Replace the chunks of a time range by others with the same fragments, in one transaction.
 
-The old rows go, their tombstones stand, their objects' deletion is noted for later, the new rows
-come, and the replay's bookmark moves, in one transaction under the camera's lock: nobody sees a
-fragment twice or not at all.
+Under the camera's lock it deletes the old rows and adds their tombstones and pending deletions.
+It also adds the new rows and saves the replay's bookmark. So no reader sees a fragment twice or
+not at all.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ ChunkName = tuple[str, int, int, str]
 
 
 async def window_lengths(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> set[int]:
-    """Return the lengths (ms) of the windows that have chunks in a stretch of time."""
-    rows = await catalog.rows("recut_lengths", camera, from_ms, to_ms)
+    """Return the lengths (ms) of the windows that have chunks in a time range."""
+    rows = await catalog.rows("window_lengths", camera, from_ms, to_ms)
     return {row["window_ms"] for row in rows}
 
 
@@ -34,21 +34,21 @@ async def first_window(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
 ) -> tuple[int | None, int]:
     """Return the start of the first window with a chunk in [from, to), and how many there are."""
-    row = await catalog.row("recut_next", camera, from_ms, to_ms)
+    row = await catalog.row("first_window", camera, from_ms, to_ms)
     assert row is not None
     return row["first_ms"], row["chunks"]
 
 
 async def has_waiting_fragments(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> bool:
-    """Say whether a fragment of [from, to) waits for its chunk: the stream has it in hand."""
-    row = await catalog.row("recut_waiting", camera, from_ms, to_ms)
+    """Return whether a fragment of [from, to) waits for its chunk: the stream will join it."""
+    row = await catalog.row("waiting_fragments", camera, from_ms, to_ms)
     return bool(row and row["waiting"])
 
 
 async def chunks_of_other_length(catalog: Catalog, due: ChunkDue) -> list[ExistingWindow]:
-    """Return the run's current chunks that overlap a window and are of another length."""
+    """Return the run's current chunks that overlap a window and have another length."""
     window = due.window_start_ms, due.window_ms
-    rows = await catalog.rows("recut_of_run", due.camera, UUID(due.run), *window)
+    rows = await catalog.rows("chunks_of_other_length", due.camera, UUID(due.run), *window)
     return [
         ExistingWindow(row["window_start_ms"], row["window_ms"], seqs_of(row["seqs"]))
         for row in rows
@@ -56,7 +56,7 @@ async def chunks_of_other_length(catalog: Catalog, due: ChunkDue) -> list[Existi
 
 
 async def any_deleted(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) -> bool:
-    """Say whether one of these chunks was deleted before: then it cannot come back."""
+    """Return whether one of these chunks was deleted before: then it cannot come back."""
     given = [
         {
             "run": due.run,
@@ -65,18 +65,18 @@ async def any_deleted(catalog: Catalog, camera: str, made: Sequence[ChunkDue]) -
         }
         for due in made
     ]
-    row = await catalog.row("recut_buried", camera, given)
-    return bool(row and row["buried"])
+    row = await catalog.row("any_chunk_deleted", camera, given)
+    return bool(row and row["deleted"])
 
 
 def chunk_name(chunk: ChunkComplete) -> ChunkName:
-    """Return what a chunk is called in the catalog."""
+    """Return what identifies a chunk in the catalog."""
     return chunk.run, chunk.window_start_ms, chunk.revision, chunk.digest
 
 
 async def replace_chunks(
     catalog: Catalog,
-    stretch: tuple[str, int, int],
+    span: tuple[str, int, int],
     seen: Sequence[ChunkComplete],
     old: Sequence[ChunkComplete],
     new: Sequence[ChunkComplete],
@@ -85,29 +85,30 @@ async def replace_chunks(
     not_before_ms: int,
     bookmark: tuple[str, dict[str, Any]],
 ) -> list[Deletion] | None:
-    """Let `new` take the place of `old` in a stretch (camera, from, to), whose chunks were `seen`.
+    """Replace the chunks `old` by `new` in a span (camera, from, to) whose chunks were `seen`.
 
-    Returns the deletions that were decided; None, and nothing is changed, where the stretch is
-    not as it was seen any more, or a fragment in it waits for its chunk. Objects stay at least
+    Returns the deletions of the old chunks. Returns None and changes nothing where the chunks are
+    no longer those `seen`, or a fragment of the span waits for its chunk. Objects are kept at least
     until `not_before_ms` (UTC).
     """
-    camera, from_ms, to_ms = stretch
+    camera, from_ms, to_ms = span
     deletions = [_deletion(chunk, now_ms, not_before_ms) for chunk in old]
 
     async def work(connection: Connection) -> list[Deletion] | None:
         await lock_cameras(connection, "footage", [camera])
-        rows = await connection.fetch(sql("recut_standing"), camera, from_ms, to_ms)
-        standing = {(r["run"], r["window_start_ms"], r["revision"], r["digest"]) for r in rows}
-        waiting = await connection.fetchval(sql("recut_waiting"), camera, from_ms, to_ms)
-        if waiting or standing != {chunk_name(chunk) for chunk in seen}:
+        rows = await connection.fetch(sql("current_chunks"), camera, from_ms, to_ms)
+        current = {(r["run"], r["window_start_ms"], r["revision"], r["digest"]) for r in rows}
+        waiting = await connection.fetchval(sql("waiting_fragments"), camera, from_ms, to_ms)
+        if waiting or current != {chunk_name(chunk) for chunk in seen}:
             return None
-        await connection.execute(sql("retention_decide"), deletion_rows(deletions))
-        gone = to_json([each.event() for each in deletions])
-        await connection.execute(sql("index_deleted"), gone)
+        await connection.execute(sql("add_deletions"), deletion_rows(deletions))
+        tombstones = to_json([each.event() for each in deletions])
+        await connection.execute(sql("index_tombstones"), tombstones)
         stored = await upsert_chunks(connection, new, now_ms)
         if stored != len(new):
             raise StoreError(
-                f"{camera}: only {stored} of {len(new)} new chunks fit; nothing is changed."
+                f"{camera}: only {stored} of {len(new)} new chunks can be stored. "
+                "Nothing was changed; try again."
             )
         await write_bookmark(connection, *bookmark)
         return deletions

@@ -1,8 +1,8 @@
-"""What may go, and what is going: `deletions` is the list of work that outlives a crash.
+"""What may be deleted, and what is being deleted. The table `deletions` survives a crash.
 
-bury      one transaction: rows go, tombstones stand, the deletion is noted as under way
-under_way what of it is still to be told and whose objects may still stand
-standing  under the holds' lock: which of it no hold touches; its objects go meanwhile
+record_tombstones  in one transaction: delete rows, add tombstones and pending deletions
+pending_deletions  deletions to publish, whose objects may still exist
+without_hold       under the holds' lock: those under no hold. Their objects are deleted now.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -28,25 +28,25 @@ from stores.catalog.retention_rules import read_policy
 FIRST_RUN = UUID(int=0)
 
 
-# -- what may go
+# -- what may be deleted
 
 
 async def cameras_with_footage(catalog: Catalog) -> list[str]:
-    """Return the cameras that have footage or deletions under way, registered or not."""
-    return [row["camera"] for row in await catalog.rows("deletions_cameras")]
+    """Return the cameras that have footage or pending deletions, registered or not."""
+    return [row["camera"] for row in await catalog.rows("cameras_with_footage")]
 
 
 async def deletable_chunks(
-    catalog: Catalog, camera: str, of: RetentionPolicy, now_ms: int, page: int
+    catalog: Catalog, camera: str, policy: RetentionPolicy, now_ms: int, page: int
 ) -> AsyncIterator[list[RetainedChunk]]:
-    """Yield pages of chunks of which something may go, oldest first; `of` judges them."""
-    age_ms = of.age_ms(check_camera(camera))
+    """Yield pages of chunks that may have objects to delete, oldest first, by the policy."""
+    age_ms = policy.age_ms(check_camera(camera))
     after: tuple[int, UUID] = (-1, FIRST_RUN)
     while True:
         rows = await catalog.rows(
-            "retention_chunks",
+            "deletable_chunks",
             *(camera, None if age_ms is None else now_ms - age_ms),
-            *(now_ms - of.margins.joined_ms, now_ms - of.margins.superseded_ms),
+            *(now_ms - policy.margins.joined_ms, now_ms - policy.margins.superseded_ms),
             *(*after, page),
         )
         if rows:
@@ -82,10 +82,10 @@ def _chunk(row: Row) -> RetainedChunk:
 async def deletable_fragments(
     catalog: Catalog, camera: str, until_ms: int, page: int
 ) -> AsyncIterator[list[RetainedFragment]]:
-    """Yield pages of the fragments without chunk that end up to `until_ms`, oldest first."""
+    """Yield pages of fragments without a chunk that end at or before `until_ms`, oldest first."""
     after: tuple[int, UUID, int] = (-1, FIRST_RUN, -1)
     while True:
-        rows = await catalog.rows("retention_fragments", camera, until_ms, *after, page)
+        rows = await catalog.rows("deletable_fragments", camera, until_ms, *after, page)
         if rows:
             yield [
                 RetainedFragment(
@@ -101,16 +101,16 @@ async def deletable_fragments(
         after = rows[-1]["start_ms"], UUID(rows[-1]["run"]), rows[-1]["seq"]
 
 
-# -- deciding and carrying out
+# -- decide and delete
 
 
 @asynccontextmanager
 async def locked_policy(
     catalog: Catalog, camera: str, margins: Margins
 ) -> AsyncIterator[tuple[Connection, RetentionPolicy]]:
-    """Hold the holds and the camera's footage; yield the rules and holds as they are now."""
+    """Lock the holds (shared) and the camera's footage; yield the current rules and holds."""
     async with catalog.transaction() as connection:
-        await connection.execute(sql("holds_share"))
+        await connection.execute(sql("share_holds"))
         await lock_cameras(connection, "footage", [camera])
         yield connection, await read_policy(connection, margins)
 
@@ -118,12 +118,12 @@ async def locked_policy(
 async def unchanged_chunks(
     connection: Connection, camera: str, chunks: Iterable[RetainedChunk]
 ) -> set[tuple[int, str]]:
-    """Return (window's start, run) of those chunks that are still current as they were read."""
+    """Return (window's start, run) of those chunks that are still the current revision."""
     given = [
         {name: getattr(each, name) for name in ("window_start_ms", "run", "revision", "digest")}
         for each in chunks
     ]
-    rows = await connection.fetch(sql("retention_still"), camera, given)
+    rows = await connection.fetch(sql("unchanged_chunks"), camera, given)
     return {(row["window_start_ms"], row["run"]) for row in rows}
 
 
@@ -133,16 +133,16 @@ async def record_tombstones(
     deletions: Sequence[Deletion],
     marks: Sequence[RevisionMark],
 ) -> None:
-    """Remove rows, write tombstones, note what is under way: all in the transaction in hand."""
-    await connection.execute(sql("retention_decide"), deletion_rows(deletions))
-    await connection.execute(sql("index_deleted"), to_json([each.event() for each in deletions]))
-    await connection.execute(sql("retention_mark"), camera, [asdict(each) for each in marks])
+    """Delete rows, add tombstones and pending deletions, all in the open transaction."""
+    await connection.execute(sql("add_deletions"), deletion_rows(deletions))
+    await connection.execute(sql("index_tombstones"), to_json([each.event() for each in deletions]))
+    await connection.execute(sql("mark_objects_gone"), camera, [asdict(each) for each in marks])
     if any(each.cause == "age" for each in deletions):
-        await connection.execute(sql("retention_reach"), camera)
+        await connection.execute(sql("advance_footage_start"), camera)
 
 
 def deletion_rows(deletions: Iterable[Deletion]) -> list[dict[str, Any]]:
-    """Return decided deletions as rows of the table `deletions`."""
+    """Return deletions as rows of the table `deletions`."""
     return [
         {"not_before_ms": 0, **asdict(each)}
         | {"what": "fragments" if isinstance(each, FragmentsDeletion) else "chunk"}
@@ -151,7 +151,7 @@ def deletion_rows(deletions: Iterable[Deletion]) -> list[dict[str, Any]]:
 
 
 def _deletion(row: Row) -> Deletion:
-    """Return the deletion of a row; each kind leaves the other's columns empty."""
+    """Return the deletion of a row. Each kind leaves the columns of the other empty."""
     values = dict(row)
     kind = FragmentsDeletion if values["what"] == "fragments" else ChunkDeletion
     return kind(**{each.name: values[each.name] for each in fields(kind)})
@@ -160,11 +160,11 @@ def _deletion(row: Row) -> Deletion:
 async def pending_deletions(
     catalog: Catalog, camera: str, now_ms: int, after: int = 0, most: int = 100
 ) -> list[Deletion]:
-    """Return deletions that are decided and not carried out, in order, those after a number.
+    """Return pending deletions with numbers above `after`, in order, at most `most`.
 
-    Those whose objects stay for a while yet are not among them.
+    Without those whose objects must be kept for some time yet.
     """
-    rows = await catalog.rows("deletions", camera, after, most, now_ms)
+    rows = await catalog.rows("pending_deletions", camera, after, most, now_ms)
     return [_deletion(row) for row in rows]
 
 
@@ -172,26 +172,30 @@ async def pending_deletions(
 async def without_hold(
     catalog: Catalog, deletions: Sequence[Deletion]
 ) -> AsyncIterator[tuple[Connection, list[Deletion]]]:
-    """Yield those deletions that no hold touches; no hold is added while they are carried out."""
+    """Yield the deletions that are under no hold. No hold can be added until the caller is done."""
     async with catalog.transaction() as connection:
-        await connection.execute(sql("holds_share"))
-        of = await read_policy(connection, Margins(0, 0))
+        await connection.execute(sql("share_holds"))
+        policy = await read_policy(connection, Margins(0, 0))
         yield (
             connection,
-            [each for each in deletions if not of.is_held(each.camera, each.from_ms, each.to_ms)],
+            [
+                each
+                for each in deletions
+                if not policy.is_held(each.camera, each.from_ms, each.to_ms)
+            ],
         )
 
 
 async def remove_completed(connection: Connection, deletions: Sequence[Deletion]) -> None:
-    """Forget deletions whose objects are gone."""
-    await connection.execute(sql("deletions_done"), [each.id for each in deletions])
+    """Remove deletions whose objects are deleted."""
+    await connection.execute(sql("remove_deletions"), [each.id for each in deletions])
 
 
 async def emptied_runs(
     connection: Connection, camera: str, runs: Sequence[str], until_ms: int
 ) -> list[tuple[str, int, int]]:
-    """Return those runs that ended before `until_ms` and have nothing left, with start and end."""
+    """Return the runs that ended before `until_ms` and have no footage left, with start and end."""
     rows = await connection.fetch(
-        sql("retention_ends"), camera, [UUID(run) for run in runs], until_ms
+        sql("emptied_runs"), camera, [UUID(run) for run in runs], until_ms
     )
     return [(row["run"], row["started_ms"], row["ended_ms"]) for row in rows]

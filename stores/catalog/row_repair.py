@@ -1,4 +1,4 @@
-"""Removing single rows that are wrong. All else is mended by indexing again (index.py)."""
+"""Delete single wrong rows. Everything else is repaired by indexing again (index.py)."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,17 +10,17 @@ from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 
 @asynccontextmanager
 async def lock_camera(catalog: Catalog, camera: str) -> AsyncIterator[Connection]:
-    """Hold the camera's footage: no index agent writes rows of it meanwhile."""
+    """Take the camera's footage lock: no index agent writes its rows during this."""
     async with catalog.transaction() as connection:
         await lock_cameras(connection, "footage", [camera])
         yield connection
 
 
 async def delete_chunk_row(catalog: Catalog, camera: str, row: RowId) -> bool:
-    """Remove a chunk's row while it is still this revision; return whether it was."""
+    """Delete a chunk's row if it is still this revision; return whether it was."""
     async with lock_camera(catalog, camera) as connection:
         done = await connection.execute(
-            sql("drop_chunk_row"),
+            sql("delete_chunk_row"),
             *(camera, row.window_start_ms, UUID(row.run), row.revision, row.digest),
         )
         return bool(done == "DELETE 1")
@@ -29,12 +29,12 @@ async def delete_chunk_row(catalog: Catalog, camera: str, row: RowId) -> bool:
 async def delete_fragment_rows(
     catalog: Catalog, camera: str, run: str, seqs: Sequence[int]
 ) -> None:
-    """Remove fragments' rows."""
+    """Delete the rows of fragments."""
     async with lock_camera(catalog, camera) as connection:
-        await connection.execute(sql("drop_fragment_rows"), camera, UUID(run), list(seqs))
+        await connection.execute(sql("delete_fragment_rows"), camera, UUID(run), list(seqs))
 
 
 async def referenced_keys(connection: Connection, camera: str, keys: Sequence[str]) -> set[str]:
-    """Return those of the chunk objects' keys that rows name, under the lock in hand."""
-    rows = await connection.fetch(sql("inventory_named"), camera, list(keys))
+    """Return the keys of chunk objects that rows reference. The caller holds the lock."""
+    rows = await connection.fetch(sql("referenced_keys"), camera, list(keys))
     return {row["object_key"] for row in rows}

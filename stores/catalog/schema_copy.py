@@ -1,7 +1,7 @@
-"""What another schema's catalog is given from the one in use, because no event tells of it.
+"""Copy to another schema's catalog what no event contains, from the schema in use.
 
-Tenants to keys are people's decisions; tombstones and deletions are, until they were told to
-Kafka, known to the catalog in use alone. What stands in use counts.
+Cameras, keys, rules and holds are decisions of people. Tombstones and deletions are only in the
+catalog in use until they are published to Kafka. Where both have a row, the schema in use wins.
 """
 
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
@@ -23,28 +23,28 @@ COPIED_TABLES = (
 
 
 async def schema_in_use(catalog: Catalog) -> str | None:
-    """Return the schema that this catalog's tables stand in, None where they are nowhere."""
+    """Return the schema of this catalog's tables; None where there are none."""
     row = await catalog.row("schema_in_use")
     return None if row is None else row["schema"]
 
 
 async def copy_decisions(catalog: Catalog, source: str) -> int:
-    """Take over from schema `source` what no event tells; return how many rows changed."""
+    """Copy the rows that no event contains from schema `source`; return how many changed."""
     async with catalog.transaction() as connection:
         changed = 0
         for table in COPIED_TABLES:
             changed += await _copy(connection, source, table)
         copied = await connection.execute(_from(sql("copy_tombstones"), source))
-        await connection.execute(_from(sql("copy_turns"), source))
+        await connection.execute(_from(sql("copy_model_turns"), source))
         return changed + _rows(copied)
 
 
 async def _copy(connection: Connection, source: str, table: str) -> int:
     row = await connection.fetchrow(sql("copy_statement"), table, source)
     assert row is not None, table
-    done = await connection.execute(row["copying"])
-    if row["numbered"]:
-        await connection.execute(row["numbering"])
+    done = await connection.execute(row["copy_rows"])
+    if row["has_sequence"]:
+        await connection.execute(row["set_sequence"])
     return _rows(done)
 
 
@@ -56,16 +56,16 @@ def _rows(status: str) -> int:
     return int(status.rsplit(" ", 1)[1])
 
 
-async def restore_deletion_marks(catalog: Catalog, camera: str, *, under_way_known: bool) -> None:
-    """Let the rebuilt rows of a camera know again what retention deleted of its footage.
+async def restore_deletion_marks(catalog: Catalog, camera: str, *, pending_known: bool) -> None:
+    """Mark in a camera's rebuilt rows which objects retention deleted.
 
-    That its fragments and older revisions went is only noted where the deletions under way are
-    known: else retention looks once more, so that what still stands of them goes.
+    Deleted fragments and older revisions are marked only where all pending deletions are known.
+    Otherwise retention checks them again and deletes what still exists.
     """
     async with catalog.transaction() as connection:
         await lock_cameras(connection, "footage", [camera])
-        if await connection.fetchval(sql("tombstones_any"), camera):
-            await connection.execute(sql("retention_reach"), camera)
-            if under_way_known:
-                await connection.execute(sql("remember_joined"), camera)
-                await connection.execute(sql("remember_older"), camera)
+        if await connection.fetchval(sql("has_tombstones"), camera):
+            await connection.execute(sql("advance_footage_start"), camera)
+            if pending_known:
+                await connection.execute(sql("restore_joined_gone"), camera)
+                await connection.execute(sql("restore_older_gone"), camera)

@@ -1,4 +1,4 @@
-"""What edges are to record and how: versions of each site's configuration, only ever added to."""
+"""The configuration of each site's edges: numbered versions, which are never changed."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from stores.catalog.pool import Catalog, sql
 
 @dataclass(frozen=True, slots=True)
 class ConfigVersion:
-    """When (UTC ms), by whom and why a version was set."""
+    """Who set a version, when (UTC ms) and why."""
 
     version: int
     digest: str
@@ -20,7 +20,7 @@ class ConfigVersion:
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfigReport:
-    """What an edge said last of its configuration; heard_ms: UTC ms of the cloud."""
+    """An edge's newest report about its configuration; heard_ms: UTC ms of the cloud."""
 
     edge: str
     heard_ms: int
@@ -32,35 +32,35 @@ class EdgeConfigReport:
 async def set_config(
     catalog: Catalog, site: str, text: str, *, now_ms: int, by: str, note: str, again: bool = False
 ) -> tuple[SiteVersion, bool]:
-    """Make a site's next version of a canonical text; return it, and whether it was made.
+    """Add a canonical text as a site's next version; return it, and whether it was added.
 
-    One that equals the newest is not made, unless `again`.
+    A text that equals the newest version is not added, unless `again`.
     """
     tenant = site.split("/", maxsplit=1)[0]
     digest = digest_of(text)
     async with catalog.transaction() as connection:
         await connection.execute(sql("add_tenant"), tenant, now_ms)
         await connection.execute(sql("add_site"), site, tenant, now_ms)
-        await connection.execute(sql("site_config_lock"), site)
-        newest = await connection.fetchrow(sql("site_config"), site, None)
+        await connection.execute(sql("lock_site"), site)
+        newest = await connection.fetchrow(sql("get_site_config"), site, None)
         if newest is not None and newest["digest"] == digest and not again:
             return SiteVersion(**dict(newest)), False
         version = await connection.fetchval(
-            sql("site_config_add"), site, text, digest, now_ms, by, note
+            sql("add_site_config"), site, text, digest, now_ms, by, note
         )
     return SiteVersion(int(version), digest, text), True
 
 
 async def get_config(catalog: Catalog, site: str, version: int | None = None) -> SiteVersion | None:
-    """Return a site's newest version, or the one asked for; None where there is none."""
-    row = await catalog.row("site_config", site, version)
+    """Return a site's newest version, or the given one; None where there is none."""
+    row = await catalog.row("get_site_config", site, version)
     return None if row is None else SiteVersion(**dict(row))
 
 
 async def roll_back(
     catalog: Catalog, site: str, to: int | None, *, now_ms: int, by: str, note: str
 ) -> SiteVersion:
-    """Make a new version that equals an old one (None: the one before); ConfigError."""
+    """Add a version that equals an old one (rollback). None: the previous one. ConfigError."""
     newest = await get_config(catalog, site)
     if newest is None:
         raise ConfigError(f"{site} has no configuration in the catalog.")
@@ -70,16 +70,22 @@ async def roll_back(
         raise ConfigError(
             f"{site} has no version {number}; `vigil site config history` lists them."
         )
-    said = note or f"back to version {old.version}"
-    made, _ = await set_config(catalog, site, old.text, now_ms=now_ms, by=by, note=said, again=True)
-    return made
+    reason = note or f"back to version {old.version}"
+    added, _ = await set_config(
+        catalog, site, old.text, now_ms=now_ms, by=by, note=reason, again=True
+    )
+    return added
 
 
 async def config_history(catalog: Catalog, site: str, limit: int = 50) -> list[ConfigVersion]:
     """Return a site's versions, newest first."""
-    return [ConfigVersion(**dict(row)) for row in await catalog.rows("site_configs", site, limit)]
+    return [
+        ConfigVersion(**dict(row)) for row in await catalog.rows("list_site_configs", site, limit)
+    ]
 
 
 async def edge_config_reports(catalog: Catalog, site: str) -> list[EdgeConfigReport]:
-    """Return what the site's edges said last of theirs."""
-    return [EdgeConfigReport(**dict(row)) for row in await catalog.rows("site_config_told", site)]
+    """Return the newest report of each of the site's edges."""
+    return [
+        EdgeConfigReport(**dict(row)) for row in await catalog.rows("edge_config_reports", site)
+    ]

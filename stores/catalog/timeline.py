@@ -1,4 +1,4 @@
-"""What there is at a glance: footage, why it is missing, what was seen."""
+"""Data of the timeline: footage, gaps with their reasons, counts of detections."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,12 @@ from stores.catalog.pool import Catalog
 
 MINUTE_MS = 60_000
 RAW_RANGE_MS = 6 * 3_600_000
-"""Longer ranges are counted by minutes, which are few however many objects were seen."""
+"""Longer ranges use the counts by minute: their number does not grow with the detections."""
 
 
 @dataclass(frozen=True, slots=True)
 class FootageGap:
-    """Missing time, [from, to) in UTC ms, and why."""
+    """Time without footage, [from, to) in UTC ms, and its reason."""
 
     from_ms: int
     to_ms: int
@@ -31,7 +31,7 @@ class EndedRun:
 
 @dataclass(frozen=True, slots=True)
 class DetectionBucket:
-    """Most objects of a label seen in one picture within a bucket that starts at `at_ms`."""
+    """The most objects of a label in one frame, in a bucket that starts at `at_ms` (UTC ms)."""
 
     at_ms: int
     label: str
@@ -39,7 +39,7 @@ class DetectionBucket:
 
 
 async def covered(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[Interval]:
-    """Return the intervals of [from, to) that have footage, holes below the tolerance closed."""
+    """Return the intervals of [from, to) with footage; holes below the tolerance are closed."""
     rows = await catalog.rows("covered", camera, from_ms, to_ms, TOLERANCE_MS)
     return [(row["from_ms"], row["to_ms"]) for row in rows]
 
@@ -59,15 +59,15 @@ async def run_ends(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> l
 
 
 async def footage_before(catalog: Catalog, camera: str, at_ms: int) -> int | None:
-    """Return where the footage before a hole ends, `at_ms` being in the hole; None without any."""
+    """Return when the footage before `at_ms`, which is in a gap, ends; None without any."""
     row = await catalog.row("footage_before", camera, at_ms)
     return None if row is None else row["end_ms"]
 
 
 def bucket_length(from_ms: int, to_ms: int, buckets: int) -> int:
-    """Return how long a bucket is (ms) so that at most about `buckets` make up the range.
+    """Return the length of a bucket (ms), so that about `buckets` at most cover the range.
 
-    From a minute on they are whole minutes; a range above RAW_RANGE_MS has no shorter ones.
+    Lengths from one minute on are whole minutes. Ranges above RAW_RANGE_MS have no shorter ones.
     """
     length = max(1, -(-(to_ms - from_ms) // buckets))
     if length < MINUTE_MS and to_ms - from_ms <= RAW_RANGE_MS:
@@ -84,22 +84,22 @@ async def detection_buckets(
     *,
     model_filter: ModelFilter = CURRENT_MODELS,
 ) -> list[DetectionBucket]:
-    """Return the buckets in which something was seen; they start at multiples of `bucket_ms`."""
-    choice = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
-    asked = (camera, from_ms, to_ms, *choice.values, bucket_ms)
+    """Return the buckets with detections; they start at multiples of `bucket_ms`."""
+    resolved = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
+    values = (camera, from_ms, to_ms, *resolved.values, bucket_ms)
     if bucket_ms % MINUTE_MS == 0:
-        cut = choice.cut_minutes(from_ms, to_ms)
-        rows = await catalog.rows("detection_minute_buckets", *asked, cut)
+        cut = resolved.cut_minutes(from_ms, to_ms)
+        rows = await catalog.rows("detection_minute_buckets", *values, cut)
     else:
-        rows = await catalog.rows("detection_buckets", *asked)
+        rows = await catalog.rows("detection_buckets", *values)
     return [DetectionBucket(row["bucket_ms"], row["label"], row["count"]) for row in rows]
 
 
 async def list_chunks(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
 ) -> list[dict[str, Any]]:
-    """Return the chunks that touch [from, to), by window and run, without their manifests."""
-    rows = await catalog.rows("chunk_list", camera, from_ms, to_ms)
+    """Return the chunks that overlap [from, to), by window and run, without their manifests."""
+    rows = await catalog.rows("list_chunks", camera, from_ms, to_ms)
     return [dict(row) | {"run": str(row["run"])} for row in rows]
 
 
@@ -107,5 +107,5 @@ async def list_fragments(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
 ) -> list[dict[str, Any]]:
     """Return the fragments of [from, to) that no chunk holds yet, by start."""
-    rows = await catalog.rows("fragment_list", camera, from_ms, to_ms)
+    rows = await catalog.rows("list_fragments", camera, from_ms, to_ms)
     return [dict(row) | {"run": str(row["run"])} for row in rows]

@@ -1,4 +1,4 @@
-"""What the catalog remembers of footage that was deleted on purpose."""
+"""Tombstones of footage that was deleted on purpose, and fragments that chunks hold."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -16,12 +16,12 @@ FOREVER_MS = 1 << 48
 async def deleted_seqs(catalog: Catalog, camera: str, run: str) -> SeqRanges:
     """Return the seqs of a run that were deleted on purpose."""
     found = await deleted_fragments(catalog, camera, [run], FOREVER_MS)
-    long_ago, just_now = found.get(run, (SeqRanges(), SeqRanges()))
-    return long_ago | just_now
+    deleted, pending = found.get(run, (SeqRanges(), SeqRanges()))
+    return deleted | pending
 
 
 async def window_deleted(catalog: Catalog, camera: str, run: str, window_start_ms: int) -> bool:
-    """Say whether a run's chunk of a window was deleted, whatever it held."""
+    """Return whether a run's chunk of a window was deleted in all revisions."""
     row = await catalog.row("window_deleted", camera, UUID(run), window_start_ms)
     return bool(row and row["deleted"])
 
@@ -29,23 +29,23 @@ async def window_deleted(catalog: Catalog, camera: str, run: str, window_start_m
 async def fragments_in_chunks(
     catalog: Catalog, camera: str, run: str, seqs: SeqRanges
 ) -> AsyncIterator[FragmentArrived]:
-    """Yield those of the seqs that current chunks hold, as their fragments' notices told them.
+    """Yield those of the seqs that current chunks hold, as events of their fragments.
 
-    The times of arrival are not remembered: they say start and end instead.
+    The catalog does not store when they arrived: the events have start and end instead.
     """
     if not seqs:
         return
-    asked = multirange((first, last + 1) for first, last in seqs.ranges)
+    wanted = multirange((first, last + 1) for first, last in seqs.ranges)
     after = -1
     while True:
-        rows = await catalog.rows("heal_held", camera, UUID(run), asked, after, PAGE)
+        rows = await catalog.rows("fragments_in_chunks", camera, UUID(run), wanted, after, PAGE)
         for row in rows:
             fields = dict(row)
             fields |= {
                 "arrived_ms": row["start_ms"],
                 "closed_ms": row["start_ms"] + row["duration_ms"],
             }
-            if row["seq"] > after:  # a seq that stands in two chunks is told once
+            if row["seq"] > after:  # a seq in two chunks is yielded once
                 after = row["seq"]
                 yield FragmentArrived(camera=camera, run=run, **fields)
         if len(rows) < PAGE:

@@ -94,7 +94,7 @@ async def test_ranges_against_plain_python(catalog: Catalog) -> None:
         place = await locate_fragment(catalog, CAMERA, event.run, event.seq)
         assert place is not None
         assert (place.size_bytes, place.etag) == (event.size_bytes, event.sha256)
-        assert (place.offset == 0 and place.whole) or not place.whole
+        assert (place.offset == 0 and place.is_whole) or not place.is_whole
     assert await locate_fragment(catalog, CAMERA, everything[0].run, 9_999) is None
 
 
@@ -194,10 +194,10 @@ async def test_a_day_of_one_camera_among_1000_uses_the_index(catalog: Catalog) -
             await connection.execute(FILL, start, 144, 1_000)
         await connection.execute("ANALYZE chunks")
     statements = {
-        "pieces": ("acme/hq/cam-500", day, day + DAY_MS),
+        "playback_segments": ("acme/hq/cam-500", day, day + DAY_MS),
         "covered": ("acme/hq/cam-500", day, day + DAY_MS, 150),
-        "chunk_list": ("acme/hq/cam-500", day, day + DAY_MS),
-        "picture": ("acme/hq/cam-500", day + 5_000_000, 150),
+        "list_chunks": ("acme/hq/cam-500", day, day + DAY_MS),
+        "frame_at": ("acme/hq/cam-500", day + 5_000_000, 150),
         "footage_before": ("acme/hq/cam-500", day + 5_000_000),
         "reported_gaps": ("acme/hq/cam-500", day, day + DAY_MS),
     }

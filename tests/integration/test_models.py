@@ -103,15 +103,15 @@ async def _check(catalog: Catalog, camera: str) -> None:
     cut = choice.cut_minutes(*span)
     zero = "00000000-0000-0000-0000-000000000000"
     statements = {
-        "detections": (
+        "find_detections": (
             *(camera, *span, *choice.values),
             *(["person"], 0.0, -1, zero, 0, "", "", 0, 1_000),
         ),
         "detection_buckets": (camera, DAY0, DAY0 + 3_600_000, *choice.values, 1_000),
         "detection_minute_buckets": (camera, *span, *choice.values, 5 * MINUTE_MS, cut),
-        "model_shown": (camera, *span),
-        "model_seen": (camera, "hog", "2", *span),
-        "forget_until": (camera, *span, "hog", "2", 5_000),
+        "shown_model_replays": (camera, *span),
+        "version_detections": (camera, "hog", "2", *span),
+        "end_of_batch": (camera, *span, "hog", "2", 5_000),
     }
     async with catalog.transaction() as connection:
         for name, values in statements.items():
@@ -128,7 +128,7 @@ async def _check(catalog: Catalog, camera: str) -> None:
             assert read <= 2 * 4_321, (name, read)
     rows = await catalog.rows("detection_minute_buckets", *statements["detection_minute_buckets"])
     assert len(rows) == 288
-    rows = await catalog.rows("detections", *statements["detections"])
+    rows = await catalog.rows("find_detections", *statements["find_detections"])
     shown = choice.shown
     assert shown is not None
     assert [row["at_ms"] for row in rows] == [

@@ -122,7 +122,7 @@ async def test_any_order_and_again_gives_the_same_rows(at: Stage, seed: int) -> 
                     ]
                     changed[-1] += await kind.write(mixed, some, now_ms()) if some else 0
         for camera in await cameras_with_footage(mixed):
-            await restore_deletion_marks(mixed, camera, under_way_known=True)
+            await restore_deletion_marks(mixed, camera, pending_known=True)
     assert await rows(at.dsn, "mixed") == before, f"seed {seed}"
     assert changed[1] > 0
     assert changed[2] == 0, f"seed {seed}"

@@ -91,7 +91,7 @@ async def test_only_what_is_older_goes(at: Place) -> None:
     await enforce(at, later_ms=end_ms + DAY_MS - now_ms())
     assert await at.count("chunks") == 1
     assert await at.count("fragments") == 2
-    reach = await at.catalog.row("reach", at.camera)
+    reach = await at.catalog.row("footage_extent", at.camera)
     assert reach and reach["first_ms"] == chunks[3].start_ms
 
 

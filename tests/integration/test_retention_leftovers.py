@@ -71,7 +71,7 @@ async def test_a_hold_keeps_a_runs_end(at: Place, lifted: bool) -> None:
 
 
 async def parts(at: Place) -> list[str]:
-    rows = await at.catalog.rows("days", "99999999")
+    rows = await at.catalog.rows("partitions_before", "99999999")
     return [row["part"] for row in rows]
 
 

@@ -282,7 +282,7 @@ async def test_a_picture_without_keyframes_known_or_with_wrong_ones(web: Web, ru
     for keyframes in ("NULL", '\'[{"pts": 0, "offset": 3760, "size": 188}]\''):
         async with web.catalog.transaction() as connection:
             await connection.execute(f"UPDATE fragments SET keyframes = {keyframes}")
-        web.services.thumbnails._kept.clear()
+        web.services.thumbnails.clear()
         answer = await web.client.get(f"{BASE}/thumbnail.jpg?at={T0}")
         assert answer.status == 200
         assert brightness(await answer.read()) < 6

@@ -1,7 +1,34 @@
--- $1 text: only this camera, null for all; $2, $3 bigint: labels seen from and to, UTC ms.
+-- name: add_tenant
+-- $1 text: tenant; $2 bigint: now, UTC ms.
+INSERT INTO tenants (id, name, created_ms) VALUES ($1, $1, $2) ON CONFLICT DO NOTHING
+
+
+-- name: add_site
+-- $1 text: tenant/site; $2 text: tenant; $3 bigint: now, UTC ms.
+INSERT INTO sites (id, tenant, name, created_ms)
+VALUES ($1, $2, split_part($1, '/', 2), $3)
+ON CONFLICT DO NOTHING
+
+
+-- name: add_camera
+-- $1 text: camera; $2 text: site; $3 text: name; $4 bigint: now, UTC ms.
+-- Returns whether the camera is new. A known camera gets the new name.
+INSERT INTO cameras (id, site, name, created_ms)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name
+RETURNING xmax = 0 AS added
+
+
+-- name: known_cameras
+-- The ids of all registered cameras.
+SELECT id FROM cameras ORDER BY id
+
+
+-- name: list_cameras
+-- $1 text: only this camera, null for all; $2, $3 bigint: labels detected from and to, UTC ms.
 SELECT
     cameras.id, cameras.name, cameras.created_ms, footage.first_ms, footage.last_ms,
-    footage.width, footage.height, seen.recent, newest.started_ms AS run_started_ms,
+    footage.width, footage.height, detected.recent, newest.started_ms AS run_started_ms,
     newest.ended_ms AS run_ended_ms, newest.reason AS run_reason
 FROM cameras
 LEFT JOIN footage ON footage.camera = cameras.id
@@ -20,7 +47,7 @@ LEFT JOIN LATERAL (
         FROM detection_minutes
         WHERE detection_minutes.camera = cameras.id
           AND minute_ms > $2::bigint - 60000 AND minute_ms < $3::bigint
-          AND NOT EXISTS (  -- not what a replay made and nobody made current
+          AND NOT EXISTS (  -- detections of a replay count once it is current
               SELECT FROM model_replays
               WHERE model_replays.camera = cameras.id
                 AND model_replays.to_ms > minute_ms AND model_replays.from_ms <= minute_ms
@@ -30,6 +57,16 @@ LEFT JOIN LATERAL (
           )
         GROUP BY label
     ) AS labels
-) AS seen ON true
+) AS detected ON true
 WHERE $1::text IS NULL OR cameras.id = $1
 ORDER BY cameras.id
+
+
+-- name: lock_cameras
+-- $1 text: what to lock; $2 text[]: cameras. Advisory locks until the end of the transaction.
+SELECT pg_advisory_xact_lock(lock)
+FROM (
+    SELECT DISTINCT hashtextextended($1 || ' ' || camera, 0) AS lock
+    FROM unnest($2::text[]) AS camera
+    ORDER BY lock
+) AS locks

@@ -1,3 +1,30 @@
+-- name: index_heartbeats
+-- $1 jsonb: list of heartbeats, one of each edge; $2 bigint: now, UTC ms.
+INSERT INTO edges AS known (
+    site, edge, sent_ms, heard_ms, software, spool_bytes, spool_waiting, spool_oldest_ms,
+    disk_free_bytes, cameras, config_version, config_state, config_detail,
+    clock_state, clock_error_ms)
+SELECT
+    site, edge, sent_ms, $2, software, spool_bytes, spool_waiting, spool_oldest_ms,
+    disk_free_bytes, cameras, config_version, config_state, config_detail,
+    clock_state, clock_error_ms
+FROM jsonb_to_recordset($1::jsonb) AS h (
+    site text, edge text, sent_ms bigint, software text, spool_bytes bigint,
+    spool_waiting bigint, spool_oldest_ms bigint, disk_free_bytes bigint, cameras jsonb,
+    config_version integer, config_state text, config_detail text,
+    clock_state text, clock_error_ms integer)
+ORDER BY site, edge
+ON CONFLICT (site, edge) DO UPDATE SET
+    sent_ms = excluded.sent_ms, heard_ms = excluded.heard_ms, software = excluded.software,
+    spool_bytes = excluded.spool_bytes, spool_waiting = excluded.spool_waiting,
+    spool_oldest_ms = excluded.spool_oldest_ms, disk_free_bytes = excluded.disk_free_bytes,
+    cameras = excluded.cameras, config_version = excluded.config_version,
+    config_state = excluded.config_state, config_detail = excluded.config_detail,
+    clock_state = excluded.clock_state, clock_error_ms = excluded.clock_error_ms
+WHERE excluded.sent_ms > known.sent_ms
+
+
+-- name: list_edges
 -- The newest heartbeat of each edge device.
 SELECT site, edge, sent_ms, heard_ms, software, spool_bytes, spool_waiting, spool_oldest_ms,
     disk_free_bytes, cameras, config_version, config_state, config_detail,

@@ -1,5 +1,43 @@
--- $1 boolean: the lifted ones too. Oldest first.
+-- name: list_holds
+-- $1 boolean: with the lifted ones. Oldest first.
 SELECT id, scope, from_ms, to_ms, added_by, why, added_ms, lifted_by, lifted_ms
 FROM legal_holds
 WHERE $1 OR lifted_ms IS NULL
 ORDER BY id
+
+
+-- name: add_hold
+-- $1 text: scope; $2, $3 bigint: from and to, UTC ms, to may be null; $4 text: who; $5 text: why;
+-- $6 bigint: now, UTC ms. The caller has the exclusive lock of the holds. Returns the hold's number,
+-- and how many pending deletions are in its range: they wait for it now.
+WITH added AS (
+    INSERT INTO legal_holds (scope, from_ms, to_ms, added_by, why, added_ms)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    RETURNING id
+)
+SELECT
+    id,
+    (SELECT count(*) FROM deletions
+     WHERE starts_with(camera || '/', $1 || '/') AND to_ms > $2
+       AND ($3::bigint IS NULL OR from_ms < $3)) AS pending
+FROM added
+
+
+-- name: lift_hold
+-- $1 bigint: number; $2 text: who; $3 bigint: now, UTC ms. Returns the scope; no row where it was
+-- lifted before.
+UPDATE legal_holds SET lifted_by = $2, lifted_ms = $3
+WHERE id = $1 AND lifted_ms IS NULL
+RETURNING scope
+
+
+-- name: lock_holds
+-- Exclusive advisory lock until the end of the transaction. Adding a hold waits for deletions in
+-- progress, and deletions wait for the new hold.
+SELECT pg_advisory_xact_lock(hashtextextended('legal-holds', 0))
+
+
+-- name: share_holds
+-- Shared advisory lock until the end of the transaction. No hold can be added during this; other
+-- deletions can run.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('legal-holds', 0))

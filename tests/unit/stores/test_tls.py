@@ -122,7 +122,7 @@ async def test_a_database_that_speaks_no_tls_is_refused() -> None:
 def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"notes\.txt holds no certificate"):
+    with pytest.raises(ConfigError, match=r"notes\.txt contains no certificate"):
         tls.client_context(text)
     with pytest.raises(ConfigError, match=r"gone\.pem cannot be read: No such file"):
         tls.client_context(tmp_path / "gone.pem")

@@ -2,8 +2,8 @@ import pytest
 
 from domain.errors import ConfigError
 from stores.catalog.keys import ApiKey
+from web import services
 from web import sessions as module
-from web.recent import Recent
 from web.sessions import LIFETIME_MS, RECHECK_MS, Sessions
 
 SECRET = "s" * 32
@@ -11,21 +11,36 @@ KEY = ApiKey(7, "Ann")
 
 
 class Keys:
-    """Stands for the catalog's keys."""
+    """Fakes the catalog's keys."""
 
     def __init__(self, monkeypatch) -> None:
         self.valid = {"secret": KEY}
-        self.asked = 0
+        self.queries = 0
         monkeypatch.setattr(module, "find_key", self.find)
         monkeypatch.setattr(module, "get_key", self.get)
 
     async def find(self, _catalog, key):
-        self.asked += 1
+        self.queries += 1
         return self.valid.get(key)
 
     async def get(self, _catalog, number):
-        self.asked += 1
+        self.queries += 1
         return next((key for key in self.valid.values() if key.id == number), None)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -33,32 +48,37 @@ def keys(monkeypatch) -> Keys:
     return Keys(monkeypatch)
 
 
-async def test_a_key_is_asked_for_once_in_a_while(keys: Keys) -> None:
-    sessions = Sessions(SECRET)
-    for at_ms in (0, 1, RECHECK_MS - 1):
-        assert await sessions.of_key(None, "secret", at_ms) == KEY
-    assert keys.asked == 1
+async def test_a_key_is_checked_again_after_a_while(keys: Keys, clock: Clock) -> None:
+    sessions = Sessions(SECRET, clock)
+    for clock.now_ms in (0, 1, RECHECK_MS - 1):
+        assert await sessions.of_key(None, "secret") == KEY
+    assert keys.queries == 1
     keys.valid.clear()
-    assert await sessions.of_key(None, "secret", RECHECK_MS) is None
-    assert await sessions.of_key(None, "", 0) is None
-    assert await sessions.of_key(None, "x" * 1_000, 0) is None
-    assert keys.asked == 2
+    clock.now_ms = RECHECK_MS
+    assert await sessions.of_key(None, "secret") is None
+    assert await sessions.of_key(None, "") is None
+    assert await sessions.of_key(None, "x" * 1_000) is None
+    assert keys.queries == 2
 
 
-async def test_a_cookie_stands_for_its_key_until_it_is_over_or_revoked(keys: Keys) -> None:
-    sessions = Sessions(SECRET)
+async def test_a_cookie_is_valid_until_it_expires_or_its_key_is_revoked(
+    keys: Keys, clock: Clock
+) -> None:
+    sessions = Sessions(SECRET, clock)
     cookie = sessions.cookie_for(KEY, 1_000)
     assert "secret" not in cookie
     assert await sessions.of_cookie(None, cookie, 2_000) == KEY
-    assert await Sessions(SECRET).of_cookie(None, cookie, 2_000) == KEY, "another worker agrees"
+    other = Sessions(SECRET, clock)
+    assert await other.of_cookie(None, cookie, 2_000) == KEY, "another worker agrees"
     assert await sessions.of_cookie(None, cookie, 1_000 + LIFETIME_MS) is None
     keys.valid.clear()
-    assert await sessions.of_cookie(None, cookie, 2_000 + RECHECK_MS) is None
+    clock.now_ms = 2_000 + RECHECK_MS
+    assert await sessions.of_cookie(None, cookie, clock.now_ms) is None
 
 
-async def test_forged_cookies(keys: Keys) -> None:
-    cookie = Sessions(SECRET).cookie_for(KEY, 1_000)
-    assert await Sessions("t" * 32).of_cookie(None, cookie, 2_000) is None
+async def test_forged_cookies(keys: Keys, clock: Clock) -> None:
+    cookie = Sessions(SECRET, clock).cookie_for(KEY, 1_000)
+    assert await Sessions("t" * 32, clock).of_cookie(None, cookie, 2_000) is None
     payload, signature = cookie.split(".")
     forged = [
         "",
@@ -75,27 +95,33 @@ async def test_forged_cookies(keys: Keys) -> None:
         "x" * 100_000,
     ]
     for each in forged:
-        assert await Sessions(SECRET).of_cookie(None, each, 2_000) is None, each
-    assert keys.asked == 0
+        assert await Sessions(SECRET, clock).of_cookie(None, each, 2_000) is None, each
+    assert keys.queries == 0
 
 
-def test_a_short_secret_is_refused() -> None:
+def test_a_short_secret_is_rejected(clock: Clock) -> None:
     with pytest.raises(ConfigError, match="VIGIL_SESSION_SECRET has 31 characters"):
-        Sessions("s" * 31)
+        Sessions("s" * 31, clock)
 
 
-def test_recent_is_bounded_by_weight_and_age() -> None:
-    kept: Recent[str, bytes] = Recent(10, weigh=len, live_ms=100)
-    kept.put("a", b"1234", 0)
-    kept.put("b", b"1234", 0)
-    assert kept.get("a", 1) == b"1234"
-    kept.put("c", b"1234", 1)
-    assert kept.get("b", 1) is None, "used longest ago"
-    assert kept.get("a", 1) == b"1234"
-    kept.put("d", b"x" * 11, 1)
-    assert kept.get("d", 1) is None
-    assert kept.get("a", 99) == b"1234"
-    assert kept.get("a", 100) is None
-    kept.put("c", b"1", 1)
-    kept.put("e", b"123456789", 1)
-    assert kept.get("c", 1) == b"1"
+def test_cached_thumbnails_are_bounded_by_bytes_and_age(clock: Clock, monkeypatch) -> None:
+    monkeypatch.setattr(services, "THUMBNAIL_BYTES", 10)
+    monkeypatch.setattr(services, "THUMBNAIL_TTL_MS", 100)
+    cache = services.thumbnail_cache(clock)
+    cache["a"] = b"1234"
+    cache["b"] = b"1234"
+    clock.now_ms = 1
+    assert cache.get("a") == b"1234"
+    cache["c"] = b"1234"
+    assert cache.get("b") is None, "used longest ago"
+    assert cache.get("a") == b"1234"
+    with pytest.raises(ValueError, match="too large"):
+        cache["d"] = b"x" * 11
+    clock.now_ms = 99
+    assert cache.get("a") == b"1234"
+    clock.now_ms = 100
+    assert cache.get("a") is None
+    clock.now_ms = 1
+    cache["c"] = b"1"
+    cache["e"] = b"123456789"
+    assert cache.get("c") == b"1"

@@ -1,0 +1,25 @@
+-- name: add_api_key
+-- $1 text: name; $2 bytea: SHA-256 of the key; $3 text: hint; $4 bigint: now, UTC ms; $5 text: the
+-- site whose configuration it reads, null for a key of people and programs.
+INSERT INTO api_keys (name, hash, hint, created_ms, edge_of) VALUES ($1, $2, $3, $4, $5)
+RETURNING id
+
+
+-- name: list_api_keys
+-- All keys, revoked ones too, oldest first.
+SELECT id, name, edge_of, hint, created_ms, revoked_ms FROM api_keys ORDER BY id
+
+
+-- name: api_key_by_hash
+-- $1 bytea: SHA-256 of the key.
+SELECT id, name, edge_of, hash FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
+
+
+-- name: api_key_by_id
+-- $1 bigint: number of the key.
+SELECT id, name, edge_of FROM api_keys WHERE id = $1 AND revoked_ms IS NULL
+
+
+-- name: revoke_api_key
+-- $1 bigint: number of the key; $2 bigint: now, UTC ms. Returns its name.
+UPDATE api_keys SET revoked_ms = coalesce(revoked_ms, $2) WHERE id = $1 RETURNING name

@@ -1,0 +1,161 @@
+-- name: index_chunks
+-- $1 jsonb: list of chunk-complete with `seqs`, `settled`, `covered` and `whole` added; $2 bigint:
+-- now, UTC ms. The caller holds the cameras' footage lock. Of one run and window, the highest
+-- revision without a tombstone counts: where that one is deleted, a lower one, in windows of another
+-- length, may be current. The same statement deletes the rows of fragments that a chunk holds.
+-- Returns how many chunks are current now.
+WITH given AS (
+    SELECT *
+    FROM jsonb_to_recordset($1::jsonb) AS c (
+        camera text, run uuid, window_start_ms bigint, window_ms integer, revision integer,
+        digest text, object_key text, size_bytes bigint, sha256 text, start_ms bigint,
+        end_ms bigint, reason text, video_codec text, audio_codec text, width integer,
+        height integer, fragments jsonb, gaps jsonb, joined_ms bigint, seqs int4multirange,
+        settled int4multirange, covered int8multirange, whole boolean)
+), alive AS (
+    SELECT DISTINCT ON (camera, window_start_ms, run) *
+    FROM given
+    WHERE NOT EXISTS (
+        SELECT FROM tombstones
+        WHERE tombstones.camera = given.camera
+          AND tombstones.run = given.run
+          AND tombstones.what = 'chunk'
+          AND coalesce(tombstones.window_start_ms, given.window_start_ms) = given.window_start_ms
+          AND coalesce(tombstones.digest, given.digest) = given.digest
+    ) AND NOT EXISTS (
+        -- A fragment is in one chunk only. Just a replay may replace windows of another length.
+        SELECT FROM chunks
+        WHERE chunks.camera = given.camera
+          AND chunks.run = given.run
+          AND chunks.window_ms <> given.window_ms
+          AND chunks.window_start_ms > given.window_start_ms - 3600000
+          AND chunks.window_start_ms < given.window_start_ms + given.window_ms
+          AND chunks.window_start_ms + chunks.window_ms > given.window_start_ms
+          AND (chunks.seqs && given.seqs OR chunks.window_start_ms = given.window_start_ms)
+    )
+    ORDER BY camera, window_start_ms, run, revision DESC, joined_ms
+), stored AS (
+    INSERT INTO chunks AS known (
+        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes, sha256,
+        start_ms, end_ms, reason, video_codec, audio_codec, width, height, seqs, settled, covered,
+        whole, fragments, gaps, joined_ms, indexed_ms)
+    SELECT
+        camera, window_start_ms, run, window_ms, revision, digest, object_key, size_bytes,
+        decode(sha256, 'hex'), start_ms, end_ms, reason, video_codec, audio_codec, width, height,
+        seqs, settled, covered, whole, fragments, gaps, joined_ms, $2
+    FROM alive
+    ON CONFLICT (camera, window_start_ms, run) DO UPDATE SET
+        window_ms = excluded.window_ms, revision = excluded.revision, digest = excluded.digest,
+        object_key = excluded.object_key, size_bytes = excluded.size_bytes,
+        sha256 = excluded.sha256, start_ms = excluded.start_ms, end_ms = excluded.end_ms,
+        reason = excluded.reason, video_codec = excluded.video_codec,
+        audio_codec = excluded.audio_codec, width = excluded.width, height = excluded.height,
+        seqs = excluded.seqs, settled = excluded.settled, covered = excluded.covered, whole = excluded.whole,
+        fragments = excluded.fragments, gaps = excluded.gaps, joined_ms = excluded.joined_ms,
+        indexed_ms = excluded.indexed_ms
+    WHERE excluded.revision > known.revision
+    RETURNING camera, start_ms, end_ms, width, height, video_codec
+), replaced_fragments AS (
+    DELETE FROM fragments
+    USING alive
+    WHERE fragments.camera = alive.camera
+      AND fragments.run = alive.run
+      AND alive.settled @> fragments.seq
+), extents AS (
+    SELECT camera, start_ms, end_ms, width, height, video_codec FROM stored
+    UNION ALL
+    SELECT camera, NULL, end_ms, width, height, video_codec FROM given
+),
+-- include: upsert_footage_and_runs
+SELECT count(*) AS stored FROM stored
+
+
+-- name: list_chunks
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms. Chunks that overlap the range.
+SELECT run, window_start_ms, window_ms, revision, start_ms, end_ms, size_bytes, digest, reason
+FROM chunks
+WHERE camera = $1
+  AND window_start_ms > $2::bigint - 7200000 AND window_start_ms < $3::bigint
+  AND end_ms > $2 AND start_ms < $3
+ORDER BY window_start_ms, run
+
+
+-- name: delete_chunk_row
+-- $1 text: camera; $2 bigint: window's start; $3 uuid: run; $4 integer: revision; $5 text: digest.
+-- Deletes the row only while it is still this revision. The caller holds the footage lock.
+DELETE FROM chunks
+WHERE camera = $1 AND window_start_ms = $2 AND run = $3 AND revision = $4 AND digest = $5
+
+
+-- name: chunk_rows
+-- $1 text: camera; $2, $3 bigint: first and last window's start, UTC ms, the last exclusive.
+-- Whole rows, multiranges as text: what the consistency check compares with S3.
+SELECT
+    camera, run::text AS run, window_start_ms, window_ms, revision, digest, object_key, size_bytes,
+    encode(sha256, 'hex') AS sha256, start_ms, end_ms, reason, video_codec, audio_codec, width,
+    height, fragments, gaps, joined_ms, indexed_ms, seqs::text AS seqs, settled::text AS settled,
+    covered::text AS covered, whole
+FROM chunks
+WHERE camera = $1 AND window_start_ms >= $2 AND window_start_ms < $3
+ORDER BY window_start_ms, run
+
+
+-- name: chunk_days
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms. The days with chunk rows: start, UTC ms.
+SELECT DISTINCT window_start_ms - window_start_ms % 86400000 AS day_ms
+FROM chunks
+WHERE camera = $1 AND window_start_ms >= $2 AND window_start_ms < $3
+ORDER BY day_ms
+
+
+-- name: referenced_keys
+-- $1 text: camera; $2 text[]: keys of chunk objects. Returns those that a chunk's row references.
+SELECT object_key FROM chunks WHERE camera = $1 AND object_key = ANY($2)
+
+
+-- name: seqs_in_chunks
+-- $1 text: camera; $2 uuid[]: runs; $3, $4 bigint: only chunks whose window does not start in
+-- [$3, $4), UTC ms; $5 text[]: gap reasons that are true only while no object exists.
+-- For each run: the seqs in chunks, the settled seqs, and the seqs left out for another reason. Lost
+-- windows count as chunks without content.
+WITH joined AS (
+    SELECT run, seqs, settled, gaps
+    FROM chunks
+    WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
+    UNION ALL
+    SELECT run, '{}'::int4multirange, seqs, gaps
+    FROM lost_windows
+    WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
+), left_out AS (
+    SELECT joined.run, range_agg(int4range(gap.first_seq, gap.last_seq, '[]')) AS seqs
+    FROM joined
+    CROSS JOIN LATERAL jsonb_to_recordset(joined.gaps) AS gap (
+        first_seq integer, last_seq integer, reason text)
+    WHERE joined.gaps <> '[]' AND gap.first_seq <= gap.last_seq AND gap.reason <> ALL($5)
+    GROUP BY joined.run
+), merged AS (
+    SELECT run, range_agg(seqs) AS seqs, range_agg(settled) AS settled FROM joined GROUP BY run
+)
+SELECT
+    merged.run::text AS run, merged.seqs::text AS seqs, merged.settled::text AS settled,
+    coalesce(left_out.seqs, '{}')::text AS left_out
+FROM merged
+LEFT JOIN left_out USING (run)
+
+
+-- name: fragments_in_chunks
+-- $1 text: camera; $2 uuid: run; $3 int4multirange as text: seqs; $4 integer: only above this seq;
+-- $5 integer: limit. The manifest entries of these fragments in current chunks, by seq.
+SELECT
+    part.seq, part.start_ms, part.duration_ms, part.start_pts, part.size_bytes, part.sha256,
+    greatest(coalesce(part.frames, 1), 1) AS frames, part.keyframes, chunks.video_codec,
+    chunks.audio_codec, chunks.width, chunks.height
+FROM chunks
+CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
+    seq integer, start_ms bigint, duration_ms integer, start_pts bigint, size_bytes bigint,
+    sha256 text, frames integer, keyframes jsonb)
+WHERE chunks.run = $2 AND chunks.last_seq > $4 AND chunks.camera = $1
+  AND chunks.seqs && $3::text::int4multirange
+  AND $3::text::int4multirange @> part.seq AND part.seq > $4
+ORDER BY part.seq
+LIMIT $5

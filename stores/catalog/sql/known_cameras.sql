@@ -1,1 +1,0 @@
-SELECT id FROM cameras ORDER BY id

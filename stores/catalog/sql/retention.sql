@@ -1,0 +1,92 @@
+-- name: list_retention_rules
+-- All rules, by scope.
+SELECT scope, days, set_by, set_ms FROM retention_rules ORDER BY scope
+
+
+-- name: set_retention_rule
+-- $1 text: scope; $2 integer: days; $3 text: who; $4 bigint: now, UTC ms.
+INSERT INTO retention_rules (scope, days, set_by, set_ms)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (scope) DO UPDATE SET
+    days = excluded.days, set_by = excluded.set_by, set_ms = excluded.set_ms
+
+
+-- name: clear_retention_rule
+-- $1 text: scope. Deletes its rule and returns the rule's days.
+DELETE FROM retention_rules WHERE scope = $1 RETURNING days
+
+
+-- name: deletable_chunks
+-- $1 text: camera; $2 bigint: windows that start before this may be too old, UTC ms, null: none is;
+-- $3, $4 bigint: chunks indexed up to these may lose the objects of their fragments ($3) and of older
+-- revisions ($4); $5 bigint, $6 uuid: only rows after this window and run; $7 integer: limit. These
+-- are candidates: the rules in domain/ decide.
+SELECT
+    window_start_ms, run::text AS run, window_ms, revision, digest, object_key, size_bytes,
+    start_ms, end_ms, indexed_ms, joined_gone, older_gone, gaps,
+    (SELECT jsonb_agg(jsonb_build_array(lower(part), upper(part) - 1)) FROM unnest(seqs) AS part) AS seqs
+FROM chunks
+WHERE camera = $1
+  AND (window_start_ms < $2
+       OR joined_gone < revision AND indexed_ms <= $3
+       OR older_gone < revision AND indexed_ms <= $4)
+  AND (window_start_ms, run) > ($5, $6)
+ORDER BY window_start_ms, run
+LIMIT $7
+
+
+-- name: deletable_fragments
+-- $1 text: camera; $2 bigint: fragments that end at or before this, UTC ms; $3 bigint, $4 uuid,
+-- $5 integer: only rows after this start, run and seq; $6 integer: limit.
+SELECT run::text AS run, seq, start_ms, end_ms, size_bytes
+FROM fragments
+WHERE camera = $1 AND end_ms <= $2 AND start_ms <= $2 AND (start_ms, run, seq) > ($3, $4, $5)
+ORDER BY start_ms, run, seq
+LIMIT $6
+
+
+-- name: unchanged_chunks
+-- $1 text: camera; $2 jsonb: list of {window_start_ms, run, revision, digest}. Returns those that are
+-- still current. The caller holds the camera's footage lock.
+SELECT chunks.window_start_ms, chunks.run::text AS run
+FROM jsonb_to_recordset($2::jsonb) AS g (
+    window_start_ms bigint, run uuid, revision integer, digest text)
+JOIN chunks ON chunks.camera = $1 AND chunks.window_start_ms = g.window_start_ms
+    AND chunks.run = g.run AND chunks.revision = g.revision AND chunks.digest = g.digest
+
+
+-- name: mark_objects_gone
+-- $1 text: camera; $2 jsonb: list of {window_start_ms, run, joined, older}: which objects of the
+-- current revision are deleted. The caller holds the camera's footage lock.
+UPDATE chunks SET
+    joined_gone = CASE WHEN g.joined THEN revision ELSE joined_gone END,
+    older_gone = CASE WHEN g.older THEN revision ELSE older_gone END
+FROM jsonb_to_recordset($2::jsonb) AS g (
+    window_start_ms bigint, run uuid, joined boolean, older boolean)
+WHERE chunks.camera = $1 AND chunks.window_start_ms = g.window_start_ms AND chunks.run = g.run
+
+
+-- name: advance_footage_start
+-- $1 text: camera. Moves the start of the footage to the oldest row left. Windows of different lengths
+-- may start out of order, by an hour at most. The caller holds the camera's footage lock.
+UPDATE footage SET first_ms = greatest(first_ms, coalesce(least(
+    (SELECT min(start_ms) FROM (
+        SELECT start_ms FROM chunks WHERE camera = $1 ORDER BY window_start_ms LIMIT 4000) AS oldest),
+    (SELECT min(start_ms) FROM fragments WHERE camera = $1)), last_ms))
+WHERE camera = $1
+
+
+-- name: emptied_runs
+-- $1 text: camera; $2 uuid[]: runs; $3 bigint: UTC ms. Runs that ended before $3 and have no chunk,
+-- fragment or deletion left, each with its start and end.
+SELECT run::text, started_ms, ended_ms
+FROM runs
+WHERE camera = $1 AND run = ANY ($2::uuid[]) AND ended_ms < $3
+  AND NOT EXISTS (
+      SELECT FROM chunks
+      WHERE chunks.camera = runs.camera AND chunks.run = runs.run
+        AND chunks.window_start_ms BETWEEN runs.started_ms - 7200000 AND runs.ended_ms + 7200000)
+  AND NOT EXISTS (
+      SELECT FROM fragments WHERE fragments.camera = runs.camera AND fragments.run = runs.run)
+  AND NOT EXISTS (
+      SELECT FROM deletions WHERE deletions.camera = runs.camera AND deletions.run = runs.run)
