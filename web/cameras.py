@@ -1,35 +1,29 @@
-"""/api/v1/cameras: which cameras there are and how they fare."""
+"""/api/v1/cameras: the registered cameras and their states."""
 
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 from faust.web import View
 
+from domain.camera_state import STATE_LIMITS, camera_state
 from stores.catalog import RegisteredCamera, list_cameras
 from web.services import SERVICES, require_camera
-
-RECORDING_MS = 15_000
-LATE_MS = 120_000
-
-
-def state_of(camera: RegisteredCamera, now_ms: int) -> tuple[str, int]:
-    """Return a camera's state by the age of its newest footage, and since when (UTC ms)."""
-    if camera.last_ms is None:
-        return "new", camera.created_ms
-    age_ms = now_ms - camera.last_ms
-    if age_ms <= RECORDING_MS:
-        return "recording", min(camera.run_started_ms or camera.last_ms, camera.last_ms)
-    return ("late" if age_ms <= LATE_MS else "offline"), camera.last_ms
 
 
 def camera_json(camera: RegisteredCamera, now_ms: int) -> dict[str, Any]:
     """Return a camera as the API shows it."""
-    tenant, services, name = camera.id.split("/")
-    state, since_ms = state_of(camera, now_ms)
+    tenant, site, name = camera.id.split("/")
+    state, since_ms = camera_state(
+        now_ms=now_ms,
+        created_ms=camera.created_ms,
+        last_ms=camera.last_ms,
+        run_started_ms=camera.run_started_ms,
+    )
     return {
         "id": camera.id,
         "tenant": tenant,
-        "site": services,
+        "site": site,
         "camera": name,
         "name": camera.name,
         "state": state,
@@ -52,7 +46,11 @@ class CamerasView(View):
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
         cameras = await list_cameras(await services.catalog.get(), now_ms)
-        body = {"now_ms": now_ms, "cameras": [camera_json(camera, now_ms) for camera in cameras]}
+        body = {
+            "now_ms": now_ms,
+            "limits": asdict(STATE_LIMITS),
+            "cameras": [camera_json(camera, now_ms) for camera in cameras],
+        }
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
 

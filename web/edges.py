@@ -5,6 +5,7 @@ from dataclasses import asdict
 from aiohttp import web
 from faust.web import View
 
+from domain.camera_state import STATE_LIMITS
 from stores.catalog.edges import list_edges
 from web.services import SERVICES
 
@@ -18,5 +19,9 @@ class EdgesView(View):
         """Return all devices by site and name."""
         services = request.app[SERVICES]
         found = await list_edges(await services.catalog.get())
-        body = {"now_ms": services.clock_ms(), "edges": [asdict(each) for each in found]}
+        body = {
+            "now_ms": services.clock_ms(),
+            "limits": asdict(STATE_LIMITS),
+            "edges": [asdict(each) for each in found],
+        }
         return web.json_response(body, headers={"Cache-Control": "no-store"})

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
+from domain.camera_state import STATE_LIMITS
 from stores.catalog import Catalog, RegisteredCamera
 from stores.catalog.intervals import TOLERANCE_MS, Interval
 from stores.catalog.timeline import (
@@ -16,7 +17,6 @@ from stores.catalog.timeline import (
     reported_gaps,
     run_ends,
 )
-from web.cameras import LATE_MS, RECORDING_MS
 from web.gaps import END_SLACK_MS, explain_gaps, uncovered_intervals
 from web.query import DAY_MS, TimeRange, parse_int, parse_model_filter, parse_time_range
 from web.services import SERVICES, require_camera
@@ -49,8 +49,8 @@ def _known_until(camera: RegisteredCamera, now_ms: int) -> int:
     """Return up to when missing footage is a gap. At the live edge it may still be uploading."""
     assert camera.last_ms is not None
     ended = camera.run_ended_ms is not None and camera.run_ended_ms >= camera.last_ms - TOLERANCE_MS
-    patience = RECORDING_MS if ended else LATE_MS
-    return now_ms if now_ms - camera.last_ms > patience else camera.last_ms
+    limit_ms = STATE_LIMITS.recording_ms if ended else STATE_LIMITS.late_ms
+    return now_ms if now_ms - camera.last_ms > limit_ms else camera.last_ms
 
 
 def gap_json(gap: FootageGap) -> dict[str, Any]:

@@ -190,11 +190,11 @@ async def test_find_a_moment_and_see_boxes_in_step(demo: Demo, page: Page) -> No
         await expect(picture).to_be_visible()
         await expect(picture).not_to_have_js_property("naturalWidth", 0)
 
-    # The sites: the device tells that all is well with it, but for this machine's clock perhaps.
+    # The sites: the device has no problems, except perhaps this machine's clock.
     await page.get_by_role("link", name="Sites").click()
     device = page.locator("[data-edge='demo/campus/demo-edge']")
     kept = clock_sync().state != "unsynchronised"
-    await expect(device).to_contain_text("Well" if kept else "Nobody keeps its clock")
+    await expect(device).to_contain_text("OK" if kept else "Clock not synchronised")
     await expect(device).to_contain_text(f"{CAMERAS} of {CAMERAS}")
     await page.get_by_role("link", name="Cameras").click()
 

@@ -1,9 +1,11 @@
-"""What the edge devices said last, over HTTP."""
+"""The newest reports of the edge devices, over HTTP."""
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 import pytest
 
+from domain.camera_state import STATE_LIMITS
 from domain.events import CameraStatus, Heartbeat
 from stores.catalog import index_heartbeats
 from stores.catalog.keys import create_key
@@ -24,9 +26,13 @@ def beat(edge: str, sent_ms: int, **more: object) -> Heartbeat:
     return Heartbeat(site="acme/hq", edge=edge, sent_ms=sent_ms, **given)
 
 
-async def test_the_newest_word_of_each_device_counts(web: Web) -> None:
+async def test_the_newest_heartbeat_of_each_device_counts(web: Web) -> None:
     web.set_now(T0 + 60_000)
-    assert await (await web.client.get(PATH)).json() == {"now_ms": T0 + 60_000, "edges": []}
+    assert await (await web.client.get(PATH)).json() == {
+        "now_ms": T0 + 60_000,
+        "limits": asdict(STATE_LIMITS),
+        "edges": [],
+    }
     failing = CameraStatus(camera=CAMERA, state="failing", since_ms=T0, detail="no data for 10 s")
     await index_heartbeats(web.catalog, [beat("two", T0), beat("one", T0)], T0 + 1)
     newer = beat("one", T0 + 10_000, spool_oldest_ms=T0 - 5, cameras=[failing], config_version=3,

@@ -64,9 +64,9 @@ async def test_expired_credentials_are_read_again(
         ObjectStore(endpoint, "bucket") as store,
         Queue(endpoint, f"{endpoint.url}/0/queue") as queue,
     ):
-        with pytest.raises(CredentialsError, match=r"refused \(ExpiredToken\): renew them"):
+        with pytest.raises(CredentialsError, match=r"rejected \(ExpiredToken\): renew them"):
             await put(store)
-        with pytest.raises(CredentialsError, match=r"refused \(.*ExpiredToken\): renew them"):
+        with pytest.raises(CredentialsError, match=r"rejected \(.*ExpiredToken\): renew them"):
             await queue.send([b"message"])
         await store.reload_credentials()
         with pytest.raises(CredentialsError):  # the file says the same as before

@@ -5,8 +5,8 @@ import { wasSignedIn } from "./prefs";
 import { cameraPath, follow, useRoute } from "./router";
 import { SignIn } from "./sign-in";
 import { Sites } from "./sites/sites";
+import { Problem } from "./ui/problem";
 import { Shell } from "./ui/shell";
-import { Trouble } from "./ui/trouble";
 import { Wall } from "./wall/wall";
 
 type Session = "asking" | "none" | "open" | "unreachable";
@@ -25,7 +25,7 @@ export function App() {
 
   useEffect(() => {
     whenSignedOut(() => setSession("none"));
-    // With a session at hand the first request tells whether it still holds.
+    // With a remembered session, the first request shows whether it is still valid.
     if (!wasSignedIn.get()) void ask();
   }, [ask]);
 
@@ -44,9 +44,9 @@ export function App() {
   if (session === "unreachable") {
     return (
       <main class="centre">
-        <Trouble
+        <Problem
           title="The server does not answer"
-          detail="Check that Vigil runs and that this device is on its network. This page tries again every few seconds."
+          detail="Check that Vigil runs and that this device is connected to its network. This page tries again every few seconds."
           action="Try now"
           onAction={() => void ask()}
         />
@@ -76,11 +76,11 @@ export function App() {
   return (
     <Shell onSignedOut={signedOut}>
       <main class="centre">
-        <Trouble title="There is no such page" detail="The address may have been mistyped.">
+        <Problem title="Page not found" detail="Check the address.">
           <a class="button" href="/" onClick={follow}>
             To the wall
           </a>
-        </Trouble>
+        </Problem>
       </main>
     </Shell>
   );

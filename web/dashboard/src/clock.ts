@@ -1,19 +1,19 @@
-/** The server's clock: the one that footage is stamped by. */
+/** The server's clock: the API compares footage with it. */
 import { useEffect, useState } from "preact/hooks";
 
 let offsetMs = 0;
 
-/** Learns from an answer's `now_ms` how far this browser's clock is off. */
+/** Computes from a response's `now_ms` how wrong this browser's clock is. */
 function learnServerTime(nowMs: number): void {
   offsetMs = nowMs - Date.now();
 }
 
-/** Returns `ask`, learning the server's time from each of its answers. */
-export function dated<T extends { readonly now_ms: number }>(
-  ask: (signal: AbortSignal) => Promise<T>,
+/** Wraps `request`: each response updates the server's time. */
+export function withServerTime<T extends { readonly now_ms: number }>(
+  request: (signal: AbortSignal) => Promise<T>,
 ): (signal: AbortSignal) => Promise<T> {
   return async (signal) => {
-    const answer = await ask(signal);
+    const answer = await request(signal);
     learnServerTime(answer.now_ms);
     return answer;
   };
@@ -23,7 +23,7 @@ export function serverNow(): number {
   return Date.now() + offsetMs;
 }
 
-/** The server's time, drawn again every `everyMs`. */
+/** The server's time, updated every `everyMs`. */
 export function useServerNow(everyMs = 1000): number {
   const [now, setNow] = useState(serverNow());
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** Times and spans in words. A time is never shown without its zone. */
+/** Times and durations as text. A time is never shown without its zone. */
 
 export interface Zone {
   /** IANA name that Intl understands. */
@@ -82,13 +82,13 @@ export function zoneOffsetMinutes(ms: number, zone: Zone): number {
   return Math.round((there - Math.floor(ms / 1000) * 1000) / 60_000);
 }
 
-/** The value of a date-and-time field (2026-11-22T14:03:22) for a moment in a zone. */
+/** The value of a date-and-time field (2026-11-22T14:03:22) for a time in a zone. */
 export function fieldValue(ms: number, zone: Zone): string {
   const shifted = ms + zoneOffsetMinutes(ms, zone) * 60_000;
   return new Date(shifted).toISOString().slice(0, 19);
 }
 
-/** The moment that a date-and-time field names in a zone; null when it names none. */
+/** The time of a date-and-time field in a zone; null when it has none. */
 export function fieldMoment(value: string, zone: Zone): number | null {
   const asUtc = Date.parse(`${value}Z`);
   if (Number.isNaN(asUtc)) return null;
@@ -96,7 +96,7 @@ export function fieldMoment(value: string, zone: Zone): number | null {
   return asUtc - zoneOffsetMinutes(guess, zone) * 60_000;
 }
 
-/** 4 s, 3 min, 2 h 5 min, 3 days: a length of time, rounded as people say it. */
+/** 4 s, 3 min, 2 h 5 min, 3 days: a duration, rounded. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds}\u00a0s`;
@@ -119,7 +119,7 @@ export function roughSpan(ms: number): string {
 }
 
 /** 5.1 MiB */
-export function bytesInWords(bytes: number): string {
+export function bytesText(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let size = bytes;
   let unit = 0;

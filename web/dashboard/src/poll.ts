@@ -2,16 +2,16 @@ import { useEffect, useState } from "preact/hooks";
 
 export interface Polled<T> {
   readonly value: T | null;
-  /** The newest request's failure; the value then is the last that was known. */
+  /** The newest request's error. `value` is then the last known one. */
   readonly error: Error | null;
 }
 
 /**
- * Asks again and again while the page is visible, and only while it is `wanted`; keeps the last
- * answer through failures.
+ * Polls while the page is visible and `wanted` is true. Keeps the last value when a request
+ * fails.
  */
-export function usePolled<T>(
-  ask: (signal: AbortSignal) => Promise<T>,
+export function usePolling<T>(
+  request: (signal: AbortSignal) => Promise<T>,
   everyMs: number,
   key: string,
   wanted = true,
@@ -20,29 +20,29 @@ export function usePolled<T>(
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     if (!wanted) return;
-    const leave = new AbortController();
+    const controller = new AbortController();
     let timer = 0;
     const again = async (): Promise<void> => {
       clearTimeout(timer);
       if (!document.hidden) {
         try {
-          const value = await ask(leave.signal);
-          if (!leave.signal.aborted) setPolled({ value, error: null });
+          const value = await request(controller.signal);
+          if (!controller.signal.aborted) setPolled({ value, error: null });
         } catch (error) {
-          if (leave.signal.aborted) return;
+          if (controller.signal.aborted) return;
           const failure = error instanceof Error ? error : new Error(String(error));
           setPolled((last) => ({ value: last.value, error: failure }));
         }
       }
-      if (!leave.signal.aborted) timer = window.setTimeout(again, everyMs);
+      if (!controller.signal.aborted) timer = window.setTimeout(again, everyMs);
     };
     const seen = (): void => {
       if (!document.hidden) void again();
     };
-    document.addEventListener("visibilitychange", seen, { signal: leave.signal });
+    document.addEventListener("visibilitychange", seen, { signal: controller.signal });
     void again();
     return () => {
-      leave.abort();
+      controller.abort();
       clearTimeout(timer);
     };
   }, [everyMs, key, wanted, attempt]);

@@ -22,7 +22,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
     event.preventDefault();
     const given = key.trim();
     if (!given) {
-      setError("Type or paste your API key.");
+      setError("Enter your API key.");
       field.current?.focus();
       return;
     }
@@ -33,7 +33,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
       onSignedIn();
     } catch (failure) {
       setBusy(false);
-      setError(wordsFor(failure));
+      setError(errorText(failure));
       field.current?.select();
     }
   };
@@ -64,7 +64,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
           </button>
         </div>
         <p id="key-help" class={error ? "help error" : "help"} role={error ? "alert" : undefined}>
-          {error ?? "Whoever runs your Vigil gives you the key. The demo prints one."}
+          {error ?? "Ask your administrator for a key. The demo prints one."}
         </p>
         <button type="submit" class="button primary" disabled={busy}>
           {busy ? "Signing in…" : "Sign in"}
@@ -74,10 +74,10 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
   );
 }
 
-function wordsFor(failure: unknown): string {
-  if (!(failure instanceof ApiError)) return "Signing in failed. Try again.";
+function errorText(failure: unknown): string {
+  if (!(failure instanceof ApiError)) return "Sign-in failed. Try again.";
   if (failure.status === 401 || failure.status === 403) {
-    return "This key is not accepted. Check that it was copied whole.";
+    return "This key is not accepted. Check that you copied all of it.";
   }
   return failure.message;
 }

@@ -32,7 +32,7 @@ export function createSaved<T>(name: string, initial: T, valid: (value: unknown)
     const saved: unknown = JSON.parse(localStorage.getItem(key) ?? "null");
     if (valid(saved)) start = saved;
   } catch {
-    // Storage may be forbidden or hold something old; the default then stands.
+    // Storage may be forbidden or have an old value: use the default then.
   }
   const store = createStore(start);
   store.subscribe((value) => {

@@ -45,7 +45,7 @@ describe("landing", () => {
 });
 
 describe("a jump while playing", () => {
-  it("is seen when wall time moves on further than the film", () => {
+  it("is seen when wall time moves on further than media time", () => {
     const before = { wallMs: 5000, mediaS: 4 };
     expect(jumped(before, { wallMs: 5100, mediaS: 4.1 })).toBeNull();
     expect(jumped(before, { wallMs: 9100, mediaS: 4.1 })).toEqual({ fromMs: 5100, toMs: 9100 });

@@ -41,7 +41,7 @@ describe("boxes of a frame", () => {
     expect(boxesAt(longGone, 500, 2500).map(({ track }) => track)).toEqual(["b"]);
   });
 
-  it("stand still when the track may be two things", () => {
+  it("do not move when the track may be two objects", () => {
     const jump = toSamples([seen(1000, LEFT), seen(1500, FAR)]);
     expect(boxesAt(jump, 500, 1200).map((shown) => shown.box)).toEqual([LEFT]);
     expect(boxesAt(jump, 500, 1300).map((shown) => shown.box)).toEqual([FAR]);
@@ -116,7 +116,7 @@ describe("sightings", () => {
     expect(found.map(({ label }) => label)).toEqual(["car", "person"]);
   });
 
-  it("tell a scene that is never empty in pieces", () => {
+  it("split a scene that is never empty", () => {
     const all = Array.from({ length: 150 }, (_, i) => count(i * 2000));
     const found = toSightings(all, 2000);
     expect(found).toHaveLength(5);

@@ -1,40 +1,40 @@
 import { describe, expect, it } from "vitest";
-import { mediaAtOrAfter, mediaOf, type Piece, wallEnd, wallOf } from "../src/player/mediaclock";
+import { mediaAtOrAfter, mediaOf, type Segment, wallEnd, wallOf } from "../src/player/mediaclock";
 import { nextRate, RATES, windowAround } from "../src/player/window";
 
-/** Two pieces, a gap of 10 s, one more piece; the film itself has no gap. */
-const pieces: Piece[] = [
+/** Two segments, a gap of 10 s, one more segment; the media time has no gap. */
+const segments: Segment[] = [
   { mediaStartS: 0, durationS: 4, wallStartMs: 100_000 },
   { mediaStartS: 4, durationS: 4, wallStartMs: 104_000 },
   { mediaStartS: 8, durationS: 2, wallStartMs: 118_000 },
 ];
 
-describe("film and wall time", () => {
-  it("agree within each piece", () => {
-    expect(wallOf(pieces, 0)).toBe(100_000);
-    expect(wallOf(pieces, 5.5)).toBe(105_500);
-    expect(wallOf(pieces, 8)).toBe(118_000);
-    expect(wallOf(pieces, 7.99)).toBeCloseTo(107_990);
+describe("media time and wall time", () => {
+  it("agree within each segment", () => {
+    expect(wallOf(segments, 0)).toBe(100_000);
+    expect(wallOf(segments, 5.5)).toBe(105_500);
+    expect(wallOf(segments, 8)).toBe(118_000);
+    expect(wallOf(segments, 7.99)).toBeCloseTo(107_990);
     for (const wall of [100_000, 103_999, 107_500, 119_000]) {
-      const media = mediaOf(pieces, wall);
+      const media = mediaOf(segments, wall);
       expect(media).not.toBeNull();
-      expect(wallOf(pieces, media ?? -1)).toBeCloseTo(wall);
+      expect(wallOf(segments, media ?? -1)).toBeCloseTo(wall);
     }
   });
 
-  it("have nothing to say outside the pieces", () => {
+  it("have nothing to say outside the segments", () => {
     expect(wallOf([], 3)).toBeNull();
-    expect(wallOf(pieces, 30)).toBeNull();
-    expect(wallOf(pieces, -2)).toBeNull();
-    expect(mediaOf(pieces, 110_000)).toBeNull();
-    expect(mediaOf(pieces, 99_999)).toBeNull();
+    expect(wallOf(segments, 30)).toBeNull();
+    expect(wallOf(segments, -2)).toBeNull();
+    expect(mediaOf(segments, 110_000)).toBeNull();
+    expect(mediaOf(segments, 99_999)).toBeNull();
   });
 
-  it("cross a gap to the later piece", () => {
-    expect(mediaAtOrAfter(pieces, 110_000)).toBe(8);
-    expect(mediaAtOrAfter(pieces, 90_000)).toBe(0);
-    expect(mediaAtOrAfter(pieces, 130_000)).toBeNull();
-    expect(wallEnd(pieces)).toBe(120_000);
+  it("cross a gap to the later segment", () => {
+    expect(mediaAtOrAfter(segments, 110_000)).toBe(8);
+    expect(mediaAtOrAfter(segments, 90_000)).toBe(0);
+    expect(mediaAtOrAfter(segments, 130_000)).toBeNull();
+    expect(wallEnd(segments)).toBe(120_000);
   });
 });
 

@@ -52,7 +52,7 @@ describe("keys", () => {
     expect(KEY_HELP.length).toBeGreaterThan(8);
   });
 
-  it("leave the browser its own", () => {
+  it("controller the browser its own", () => {
     const held = { key: "f", shiftKey: false, ctrlKey: true, metaKey: false, altKey: false };
     expect(commandOf(held)).toBeNull();
   });

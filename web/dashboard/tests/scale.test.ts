@@ -40,9 +40,9 @@ describe("scale", () => {
   });
 
   it("never leaves its bounds", () => {
-    const late = pan(view, 100 * HOUR, bounds);
-    expect(late.toMs).toBe(bounds.maxMs);
-    expect(spanOf(late)).toBe(HOUR);
+    const later = pan(view, 100 * HOUR, bounds);
+    expect(later.toMs).toBe(bounds.maxMs);
+    expect(spanOf(later)).toBe(HOUR);
     const early = pan(view, -10_000 * HOUR, bounds);
     expect(early.fromMs).toBe(bounds.minMs);
     expect(spanOf(early)).toBe(HOUR);

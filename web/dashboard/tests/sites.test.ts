@@ -1,10 +1,16 @@
 import { describe, expect, it } from "vitest";
-import type { Camera, CameraStatus, Edge } from "../src/api/types";
+import type { Camera, CameraStatus, Edge, StateLimits } from "../src/api/types";
 import { trackName } from "../src/detections/track-name";
-import { bytesInWords } from "../src/format";
-import { isSilent, SILENT_MS, troublesOf, whyOf } from "../src/sites/health";
+import { bytesText } from "../src/format";
+import { isSilent, missingReason, problemsOf } from "../src/sites/health";
 
 const NOW = 1_800_000_000_000;
+const LIMITS: StateLimits = {
+  recording_ms: 15_000,
+  late_ms: 120_000,
+  edge_silent_ms: 90_000,
+  disk_low_bytes: 2 ** 30,
+};
 
 function edge(more: Partial<Edge> = {}): Edge {
   return {
@@ -50,67 +56,82 @@ function gate(state: Camera["state"]): Camera {
 describe("a site", () => {
   const cases: [string, Partial<Edge>, RegExp | null, boolean][] = [
     ["well", { cameras: [status("recording")], config_state: "current" }, null, false],
-    ["silent", { heard_ms: NOW - SILENT_MS - 1 }, /Not heard/, true],
+    ["silent", { heard_ms: NOW - LIMITS.edge_silent_ms - 1 }, /No heartbeat/, true],
     ["stopped", { heard_ms: 0, cameras: [status("stopped")] }, /was stopped/, true],
-    ["a camera fails", { cameras: [status("failing", "refused")] }, /1 camera is not/, true],
-    ["no room", { disk_free_bytes: 5 }, /nearly full/, true],
-    ["uploads late", { spool_oldest_ms: NOW - 600_000 }, /waits on it for 9\u00a0min/, false],
+    [
+      "a camera fails",
+      { cameras: [status("failing", "refused")] },
+      /1 camera is not recording/,
+      true,
+    ],
+    ["no disk space", { disk_free_bytes: 5 }, /nearly full/, true],
+    [
+      "uploads late",
+      { spool_oldest_ms: NOW - 600_000 },
+      /waiting for upload for 9\u00a0min/,
+      false,
+    ],
     ["uploads on their way", { spool_oldest_ms: NOW - 20_000, spool_waiting: 2 }, null, false],
     [
-      "refuses",
+      "rejects its configuration",
       { config_state: "refused", config_detail: "gate: no." },
       /newest.*gate: no\./,
       false,
     ],
-    ["its clock is kept by nobody", { clock_state: "unsynchronised" }, /Nobody keeps/, false],
-    ["its clock is not known of", { clock_state: "unknown" }, null, false],
-    ["older than that", { clock_state: null }, null, false],
+    ["its clock is wrong", { clock_state: "unsynchronised" }, /Allow NTP/, false],
+    ["the state of its clock is unknown", { clock_state: "unknown" }, null, false],
+    ["an older version reports no clock", { clock_state: null }, null, false],
     ["on trial", { config_state: "trying", config_detail: "x" }, null, false],
   ];
-  it.each(cases)("%s", (_, more, words, grave) => {
-    const found = troublesOf(edge(more), NOW);
-    if (words === null) expect(found).toEqual([]);
+  it.each(cases)("%s", (_, more, text, severe) => {
+    const found = problemsOf(edge(more), NOW, LIMITS);
+    if (text === null) expect(found).toEqual([]);
     else {
       expect(found).toHaveLength(1);
-      expect(found[0]?.words).toMatch(words);
-      expect(found[0]?.grave).toBe(grave);
+      expect(found[0]?.text).toMatch(text);
+      expect(found[0]?.severe).toBe(severe);
     }
   });
 
   it("is silent only after a while", () => {
-    expect(isSilent(edge({ heard_ms: NOW - SILENT_MS }), NOW)).toBe(false);
+    expect(isSilent(edge({ heard_ms: NOW - LIMITS.edge_silent_ms }), NOW, LIMITS)).toBe(false);
   });
 });
 
-describe("why a camera brings nothing", () => {
+describe("why a camera has no footage", () => {
   const cases: [string, Camera["state"], Edge[], RegExp | null][] = [
-    ["it brings something", "recording", [edge({ cameras: [status("failing", "no")] })], null],
-    ["nobody knows it", "offline", [edge()], null],
+    ["it has footage", "recording", [edge({ cameras: [status("failing", "no")] })], null],
+    ["no device reports it", "offline", [edge()], null],
     [
-      "its device says",
+      "its device reports it",
       "offline",
       [edge({ cameras: [status("failing", "no data")] })],
       /^no data$/,
     ],
-    ["it waits there", "late", [edge({ cameras: [status("recording")] })], /waits on the device/],
+    [
+      "it waits on the device",
+      "late",
+      [edge({ cameras: [status("recording")] })],
+      /waiting for upload/,
+    ],
     [
       "its device is silent",
       "offline",
       [edge({ heard_ms: 0, cameras: [status("recording")] })],
-      /hall-1 is not heard/,
+      /No heartbeat from hall-1/,
     ],
-    ["just begun", "new", [edge({ cameras: [status("connecting")] })], /connecting/],
+    ["it has just started", "new", [edge({ cameras: [status("connecting")] })], /Connecting/],
   ];
-  it.each(cases)("%s", (_, state, edges, words) => {
-    const why = whyOf(gate(state), edges, NOW);
-    if (words === null) expect(why).toBeNull();
-    else expect(why).toMatch(words);
+  it.each(cases)("%s", (_, state, edges, text) => {
+    const why = missingReason(gate(state), { now_ms: NOW, limits: LIMITS, edges }, NOW);
+    if (text === null) expect(why).toBeNull();
+    else expect(why).toMatch(text);
   });
 });
 
-describe("in words", () => {
+describe("in text", () => {
   it("says sizes", () => {
-    expect([0, 1023, 1536, 20 * 2 ** 30].map(bytesInWords)).toEqual([
+    expect([0, 1023, 1536, 20 * 2 ** 30].map(bytesText)).toEqual([
       "0\u00a0B",
       "1023\u00a0B",
       "1.5\u00a0KiB",

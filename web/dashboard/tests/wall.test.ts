@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Camera, CameraState } from "../src/api/types";
-import { arrange, commonAspect, matches, troubled } from "../src/wall/order";
+import { arrange, commonAspect, matches, problemCount } from "../src/wall/order";
 
 function camera(name: string, state: CameraState, more: Partial<Camera> = {}): Camera {
   return {
@@ -36,7 +36,7 @@ describe("the wall", () => {
       "door 2",
       "door 10",
     ]);
-    expect(troubled(all)).toBe(2);
+    expect(problemCount(all)).toBe(2);
     expect(all[0]?.name).toBe("door 10");
   });
 

@@ -1,6 +1,6 @@
 import type { Camera, Cameras, Detection, DetectionPage, Edges, TimelineAnswer } from "./types";
 
-/** A request that failed: `message` says what happened in words for the person at the screen. */
+/** A failed request; `message` is for the person at the screen. */
 export class ApiError extends Error {
   constructor(
     /** HTTP status; 0 when the server could not be reached. */
@@ -11,12 +11,12 @@ export class ApiError extends Error {
   }
 }
 
-const UNREACHABLE = "The server does not answer. Check the connection; this page tries again.";
+const UNREACHABLE = "The server does not answer. Check the network. This page tries again.";
 const MAX_PAGES = 8;
 
 let onSignedOut: () => void = () => {};
 
-/** Called whenever the API says that the session is over. */
+/** `callback` runs whenever the API rejects the session. */
 export function whenSignedOut(callback: () => void): void {
   onSignedOut = callback;
 }
@@ -74,7 +74,7 @@ export async function signOut(): Promise<void> {
   await request("/api/v1/session", { method: "DELETE" });
 }
 
-/** Whether the browser holds a session that the API accepts. */
+/** Whether the browser has a valid session. */
 export async function hasSession(): Promise<boolean> {
   try {
     await request("/api/v1/session");
@@ -122,14 +122,14 @@ export async function getDetections(
   return found;
 }
 
-/** Address of the picture at `atMs`, or of the newest one; `version` makes a new picture a new address. */
+/** URL of the frame at `atMs`, or of the newest one. A new `version` avoids the browser's cache. */
 export function thumbnailUrl(id: string, width: number, atMs?: number, version?: number): string {
   return `${cameraPath(id)}/thumbnail.jpg?${query({ at: atMs, width, v: version })}`;
 }
 
 export interface Picture {
   readonly bytes: Blob;
-  /** When it was filmed: pictures are keyframes, the last one at or before the wished moment. */
+  /** When it was recorded: it is the last keyframe at or before the requested time. */
   readonly shownMs: number;
 }
 

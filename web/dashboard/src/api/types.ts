@@ -1,4 +1,4 @@
-/** What the API answers. Times are integer milliseconds of UTC wall time. */
+/** The API's responses. Times are integer milliseconds of UTC wall time. */
 
 export type CameraState = "recording" | "late" | "offline" | "new";
 
@@ -15,7 +15,7 @@ export interface Camera {
   camera: string;
   name: string;
   state: CameraState;
-  /** When the camera came into this state. */
+  /** Since when the camera is in this state. */
   since_ms: number | null;
   /** End of the newest footage. */
   last_ms: number | null;
@@ -25,8 +25,17 @@ export interface Camera {
   labels_recent: LabelCount[];
 }
 
+/** From which age (ms) or size (bytes) on something is late, silent or nearly full. */
+export interface StateLimits {
+  recording_ms: number;
+  late_ms: number;
+  edge_silent_ms: number;
+  disk_low_bytes: number;
+}
+
 export interface Cameras {
   now_ms: number;
+  limits: StateLimits;
   cameras: Camera[];
 }
 
@@ -36,7 +45,7 @@ export interface Gap {
   reason: string;
 }
 
-/** The most of one label in one picture, within the bucket that starts at `at_ms`. */
+/** The most objects of a label in one frame, in the bucket that starts at `at_ms`. */
 export interface DetectionCount {
   at_ms: number;
   label: string;
@@ -52,7 +61,7 @@ export interface TimelineAnswer {
   detections: DetectionCount[];
 }
 
-/** Left, top, width and height, as fractions of the picture. */
+/** Left, top, width and height, as fractions of the frame. */
 export type Box = [number, number, number, number];
 
 export interface Detection {
@@ -77,7 +86,7 @@ export interface CameraStatus {
   detail: string;
 }
 
-/** What an edge device said last. */
+/** The newest report of an edge device. */
 export interface Edge {
   /** tenant/site */
   site: string;
@@ -93,11 +102,12 @@ export interface Edge {
   config_state: "current" | "trying" | "refused" | "out-of-reach" | "none" | null;
   config_detail: string | null;
   clock_state: "synchronised" | "unsynchronised" | "unknown" | null;
-  /** The most that a synchronised clock is wrong by. */
+  /** The largest error of a synchronised clock. */
   clock_error_ms: number | null;
 }
 
 export interface Edges {
   now_ms: number;
+  limits: StateLimits;
   edges: Edge[];
 }

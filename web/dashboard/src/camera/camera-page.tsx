@@ -2,13 +2,13 @@ import { useCallback, useEffect } from "preact/hooks";
 import { ApiError, getCamera } from "../api/client";
 import type { Camera } from "../api/types";
 import { useServerNow } from "../clock";
-import { usePolled } from "../poll";
+import { usePolling } from "../poll";
 import { follow } from "../router";
-import { whyOf } from "../sites/health";
+import { missingReason } from "../sites/health";
 import { useEdges } from "../sites/use-edges";
+import { Problem } from "../ui/problem";
 import { Shell } from "../ui/shell";
 import { Age, StateBadge } from "../ui/state";
-import { Trouble } from "../ui/trouble";
 import { useZone } from "../zone";
 import { CameraView } from "./camera-view";
 
@@ -21,7 +21,7 @@ interface Props {
 
 export function CameraPage({ id, onSignedOut }: Props) {
   const ask = useCallback((signal: AbortSignal) => getCamera(id, signal), [id]);
-  const { value: camera, error, retry } = usePolled(ask, POLL_MS, id);
+  const { value: camera, error, retry } = usePolling(ask, POLL_MS, id);
 
   useEffect(() => {
     document.title = `${camera?.name ?? id} · Vigil`;
@@ -53,7 +53,7 @@ function Place({ camera }: { camera: Camera }) {
   const nowMs = useServerNow();
   const zone = useZone();
   const { tenant, site, name, last_ms } = camera;
-  const why = whyOf(camera, useEdges(camera.state !== "recording"), nowMs);
+  const reason = missingReason(camera, useEdges(camera.state !== "recording"), nowMs);
   return (
     <>
       <span class="crumb">
@@ -64,9 +64,9 @@ function Place({ camera }: { camera: Camera }) {
       {camera.state !== "recording" && last_ms !== null && (
         <Age ms={last_ms} nowMs={nowMs} zone={zone} />
       )}
-      {why && (
-        <span class="place-why" title={why}>
-          {why}
+      {reason && (
+        <span class="place-reason" title={reason}>
+          {reason}
         </span>
       )}
     </>
@@ -77,8 +77,8 @@ function Missing({ id, error, retry }: { id: string; error: Error; retry: () => 
   const known = error instanceof ApiError && error.status === 404;
   if (!known) {
     return (
-      <Trouble
-        title="The camera could not be fetched"
+      <Problem
+        title="The camera cannot be loaded"
         detail={error.message}
         action="Try now"
         onAction={retry}
@@ -86,10 +86,10 @@ function Missing({ id, error, retry }: { id: string; error: Error; retry: () => 
     );
   }
   return (
-    <Trouble title="There is no such camera" detail={`Nothing is known of “${id}”.`}>
+    <Problem title="Camera not found" detail={`No camera “${id}” is registered.`}>
       <a class="button" href="/" onClick={follow}>
         To the wall
       </a>
-    </Trouble>
+    </Problem>
   );
 }

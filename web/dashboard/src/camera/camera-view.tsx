@@ -7,7 +7,7 @@ import { Player } from "../player/player";
 import { boxesShown, hiddenLabels } from "../prefs";
 import { createStore, useStore } from "../store";
 import { Timeline } from "../timeline/timeline";
-import { Trouble } from "../ui/trouble";
+import { Problem } from "../ui/problem";
 import { useZone } from "../zone";
 import { Controls } from "./controls";
 import { Help } from "./help";
@@ -17,16 +17,16 @@ import { useSightings } from "./sighting-list";
 import { Sightings } from "./sightings";
 import { Stage } from "./stage";
 
-/** Playing of an offline camera begins this long before its last picture. */
-const LAST_STRETCH_MS = 20_000;
-/** A sighting is played from a little before it begins. */
+/** Playback of an offline camera starts this long before its last frame. */
+const LAST_FOOTAGE_MS = 20_000;
+/** Playback of a sighting starts a little before it. */
 const LEAD_MS = 1000;
 
 export function CameraView({ camera }: { camera: Camera }) {
   const { id, first_ms: firstMs, last_ms: lastMs } = camera;
   const zone = useZone();
   const video = useRef<HTMLVideoElement>(null);
-  const cover = useRef<HTMLCanvasElement>(null);
+  const poster = useRef<HTMLCanvasElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const [player, setPlayer] = useState<Player | null>(null);
   const [unplayable, setUnplayable] = useState(false);
@@ -49,15 +49,15 @@ export function CameraView({ camera }: { camera: Camera }) {
     let made: Player | null = null;
     let left = false;
     void import("hls.js").then(({ default: HlsJs }) => {
-      if (left || !video.current || !cover.current) return;
+      if (left || !video.current || !poster.current) return;
       if (!HlsJs.isSupported()) {
         setUnplayable(true);
         return;
       }
-      made = new Player(HlsJs, video.current, cover.current, id);
+      made = new Player(HlsJs, video.current, poster.current, id);
       setPlayer(made);
       const { state, last_ms } = opening.current;
-      if (state === "offline" && last_ms !== null) void made.seek(last_ms - LAST_STRETCH_MS);
+      if (state === "offline" && last_ms !== null) void made.seek(last_ms - LAST_FOOTAGE_MS);
       else made.goLive();
     });
     return () => {
@@ -135,7 +135,7 @@ export function CameraView({ camera }: { camera: Camera }) {
       if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
       const command = commandOf(event);
       if (!command) return;
-      // Space on a focused button presses the button, as everywhere.
+      // Space on a focused button presses that button, as usual.
       if (event.key === " " && event.target instanceof HTMLButtonElement) return;
       event.preventDefault();
       latestRun.current(command);
@@ -152,9 +152,9 @@ export function CameraView({ camera }: { camera: Camera }) {
   if (!recorded) {
     return (
       <main class="centre">
-        <Trouble
-          title="Nothing has been recorded yet"
-          detail="This camera is known, but none of its footage has arrived. The page shows it as soon as it does; if that takes long, run “vigil edge check” on the edge device."
+        <Problem
+          title="No footage yet"
+          detail="This camera is registered, but no footage has arrived. It appears here as soon as it does. If that takes long, run “vigil edge check” on the edge device."
         />
       </main>
     );
@@ -165,8 +165,8 @@ export function CameraView({ camera }: { camera: Camera }) {
         {unplayable ? (
           <div class="stage">
             <p class="stage-note big">
-              This browser cannot play the footage: it lacks Media Source Extensions. A current
-              Chrome, Edge, Firefox or Safari can.
+              This browser cannot play the footage: it has no Media Source Extensions. Use a current
+              Chrome, Edge, Firefox or Safari.
             </p>
           </div>
         ) : (
@@ -174,7 +174,7 @@ export function CameraView({ camera }: { camera: Camera }) {
             player={player}
             cameraId={id}
             video={video}
-            cover={cover}
+            poster={poster}
             hidden={hidden}
             aspect={aspect}
             zone={zone}

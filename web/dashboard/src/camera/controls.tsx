@@ -6,7 +6,17 @@ import type { Player, PlayerState } from "../player/player";
 import { RATES } from "../player/window";
 import { boxesShown } from "../prefs";
 import { type Store, useStore } from "../store";
-import { Back, Boxes, Forward, FullScreen, Next, Pause, Play, Previous, Sound } from "../ui/icons";
+import {
+  AudioIcon,
+  Back,
+  Boxes,
+  Forward,
+  FullScreen,
+  Next,
+  Pause,
+  Play,
+  Previous,
+} from "../ui/icons";
 import type { Command } from "./keys";
 
 interface Props {
@@ -58,10 +68,10 @@ export function Controls({ player, camera, run }: Props) {
       </label>
       {state.hasAudio && (
         <Tool
-          name={state.muted ? "Sound on" : "Sound off"}
+          name={state.muted ? "Audio on" : "Audio off"}
           onClick={() => player.setMuted(!state.muted)}
         >
-          <Sound off={state.muted} />
+          <AudioIcon off={state.muted} />
         </Tool>
       )}
       <Tool
@@ -113,7 +123,7 @@ interface PillProps {
 
 const LIVE_WITHIN_MS = 30_000;
 
-/** Says how far behind the camera the picture is; when it is far, takes one there. */
+/** Shows how far playback is behind live; when it is far behind, a button to go live. */
 function LivePill({ player, state, camera }: PillProps) {
   const now = useServerNow();
   const at = useStore(player.playhead as Store<number | null>);
@@ -129,17 +139,17 @@ function LivePill({ player, state, camera }: PillProps) {
     );
   }
   const canGoLive = camera.state === "recording" || camera.state === "late";
-  const words = behind === null ? "" : `${roughSpan(behind)} behind`;
-  if (!canGoLive) return words ? <span class="pill">{words}</span> : null;
+  const text = behind === null ? "" : `${roughSpan(behind)} behind`;
+  if (!canGoLive) return text ? <span class="pill">{text}</span> : null;
   return (
     <button
       type="button"
       class="pill"
       data-testid="live-pill"
-      title="To the live picture (N)"
+      title="Go to live (N)"
       onClick={() => player.goLive()}
     >
-      {words && <span class="pill-by">{words}</span>} Go live
+      {text && <span class="pill-by">{text}</span>} Go live
     </button>
   );
 }

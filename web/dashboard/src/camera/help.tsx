@@ -9,15 +9,15 @@ export function Help({ onClose }: { onClose: () => void }) {
     <dialog ref={dialog} class="help-dialog" onClose={onClose} aria-labelledby="help-title">
       <h2 id="help-title">Keys</h2>
       <dl>
-        {KEY_HELP.map(([keys, words]) => (
+        {KEY_HELP.map(([keys, text]) => (
           <div key={keys}>
             <dt>{keys}</dt>
-            <dd>{words}</dd>
+            <dd>{text}</dd>
           </div>
         ))}
       </dl>
       <p class="help-note">
-        On the timeline: wheel or pinch zooms, drag moves, click plays from there.
+        On the timeline: wheel or pinch to zoom, drag to move, click to play from there.
       </p>
       <form method="dialog">
         <button type="submit" class="button">

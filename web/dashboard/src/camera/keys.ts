@@ -71,14 +71,14 @@ export function commandOf(press: Press): Command | null {
 
 /** For the list behind the question mark. */
 export const KEY_HELP: readonly (readonly [string, string])[] = [
-  ["Space, K", "Play or stop"],
+  ["Space, K", "Play or pause"],
   ["J, L", "10 seconds back, on"],
   ["←, →", "5 seconds back, on"],
   ["Shift ←, Shift →", "Previous, next sighting"],
-  [", and .", "One frame back, on"],
+  [", and .", "One frame back, forward"],
   ["[ and ]", "Slower, faster"],
   ["+ and −", "Zoom the timeline"],
-  ["N", "Now: to the live picture"],
+  ["N", "Go to live"],
   ["B", "Boxes on or off"],
   ["F", "Full screen"],
   ["?", "This list"],

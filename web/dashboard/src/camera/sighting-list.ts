@@ -53,25 +53,25 @@ export function useSightings(
     setSightings(all);
   }, []);
 
-  // The newest hour, and older ones until there is something to look at.
+  // The newest hour, and older ones until there are enough sightings.
   useEffect(() => {
     if (endHour === null || floorHour === null) {
       setLoading(false);
       return;
     }
-    const leave = new AbortController();
+    const controller = new AbortController();
     let timer = 0;
     const refresh = async (): Promise<void> => {
       const current = Math.floor(serverNow() / HOUR_MS);
       const start = Math.max(newest.current, endHour);
       try {
         for (let hour = start; hour <= Math.min(current, start + 1); hour++) {
-          await fetchHour(hour, leave.signal);
+          await fetchHour(hour, controller.signal);
         }
         setFailed(false);
         publish();
       } catch {
-        if (!leave.signal.aborted) setFailed(true);
+        if (!controller.signal.aborted) setFailed(true);
       }
     };
     const fill = async (): Promise<void> => {
@@ -79,29 +79,29 @@ export function useSightings(
       let hour = endHour;
       let found = hours.current.get(hour)?.length ?? 0;
       const stop = Math.max(floorHour, endHour - MOST_EMPTY_HOURS);
-      while (found < ENOUGH && hour > stop && !leave.signal.aborted) {
+      while (found < ENOUGH && hour > stop && !controller.signal.aborted) {
         hour--;
         try {
-          await fetchHour(hour, leave.signal);
+          await fetchHour(hour, controller.signal);
         } catch {
           hour++;
           break;
         }
         found += hours.current.get(hour)?.length ?? 0;
       }
-      if (leave.signal.aborted) return;
+      if (controller.signal.aborted) return;
       publish();
       setOldest(hour);
       setLoading(false);
       const again = async (): Promise<void> => {
         if (!document.hidden) await refresh();
-        if (!leave.signal.aborted) timer = window.setTimeout(again, REFRESH_MS);
+        if (!controller.signal.aborted) timer = window.setTimeout(again, REFRESH_MS);
       };
       timer = window.setTimeout(again, REFRESH_MS);
     };
     void fill();
     return () => {
-      leave.abort();
+      controller.abort();
       clearTimeout(timer);
     };
   }, [endHour, floorHour, fetchHour, publish]);
@@ -109,11 +109,11 @@ export function useSightings(
   const loadTo = async (hour: number): Promise<void> => {
     if (oldest === null || floorHour === null || loading) return;
     setLoading(true);
-    const leave = new AbortController();
+    const controller = new AbortController();
     let at = oldest;
     try {
       while (at > Math.max(floorHour, hour)) {
-        await fetchHour(at - 1, leave.signal);
+        await fetchHour(at - 1, controller.signal);
         at--;
       }
       setFailed(false);

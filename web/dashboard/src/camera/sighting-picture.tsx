@@ -7,9 +7,9 @@ const SHOWN_ASPECT = 4 / 3;
 const PICTURE_WIDTH = 640;
 const RETRY_MS = 4000;
 const MOST_TRIES = 5;
-/** A box this far from the picture's own moment still shows where to look. */
+/** A box this far from the frame's own time still shows where the object is. */
 const AROUND_MS = 800;
-/** Wished a little late, so that the keyframe before it lies within the sighting. */
+/** Requested a little later, so that the keyframe before it is within the sighting. */
 const LATER_MS = 1000;
 
 interface Cut {
@@ -17,7 +17,7 @@ interface Cut {
   readonly style: Record<string, string>;
 }
 
-/** What was seen, cut out of the clearest frame near the sighting's busiest moment. */
+/** The object, cut out of the clearest frame near the sighting's peak. */
 export function SightingPicture(props: { id: string; sighting: Sighting; aspect: number }) {
   const { id, sighting, aspect } = props;
   const frame = useRef<HTMLSpanElement>(null);
@@ -28,18 +28,18 @@ export function SightingPicture(props: { id: string; sighting: Sighting; aspect:
   useEffect(() => {
     const element = frame.current;
     if (!element) return;
-    const leave = new AbortController();
+    const controller = new AbortController();
     let made: Cut | null = null;
     let timer = 0;
     let tries = 0;
     const make = async (): Promise<void> => {
       try {
-        made = await cutOut(id, label, peakMs, aspect, leave.signal);
-        if (leave.signal.aborted) URL.revokeObjectURL(made.url);
+        made = await cutOut(id, label, peakMs, aspect, controller.signal);
+        if (controller.signal.aborted) URL.revokeObjectURL(made.url);
         else setCut(made);
       } catch {
-        // Footage may arrive later than what was seen in it.
-        if (leave.signal.aborted) return;
+        // Footage may arrive later than its detections.
+        if (controller.signal.aborted) return;
         if (++tries < MOST_TRIES) timer = window.setTimeout(make, RETRY_MS);
         else setFailed(true);
       }
@@ -54,7 +54,7 @@ export function SightingPicture(props: { id: string; sighting: Sighting; aspect:
     );
     watcher.observe(element);
     return () => {
-      leave.abort();
+      controller.abort();
       watcher.disconnect();
       clearTimeout(timer);
       if (made) URL.revokeObjectURL(made.url);
@@ -73,7 +73,7 @@ async function pictureNear(id: string, peakMs: number, signal: AbortSignal): Pro
   try {
     return await getPicture(id, PICTURE_WIDTH, peakMs + LATER_MS, signal);
   } catch (error) {
-    // Just past the end of the footage there is none.
+    // Just after the end of the footage there is no frame.
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
     return getPicture(id, PICTURE_WIDTH, peakMs, signal);
   }

@@ -3,7 +3,7 @@ import type { Sighting } from "../detections/sightings";
 import { clockTime, hourMinute, shortDate, span, type Zone, zoneLabel } from "../format";
 import { type Store, useStore } from "../store";
 import { Label } from "../ui/label";
-import { countInWords } from "../ui/words";
+import { countText } from "../ui/text";
 import type { SightingList } from "./sighting-list";
 import { SightingPicture } from "./sighting-picture";
 
@@ -22,16 +22,16 @@ export function Sightings({ cameraId, list, hidden, playing, zone, aspect, onPla
   const now = useStore(playing);
   let day = "";
   return (
-    <aside class="sightings" aria-label="Sightings">
+    <section class="sightings" aria-label="Sightings">
       <h2>
         Sightings <span class="zone">{zoneLabel(list.sinceMs, zone)}</span>
       </h2>
-      {list.failed && <p class="side-note">The sightings could not be fetched. Trying again.</p>}
+      {list.failed && <p class="side-note">Sightings cannot be loaded. Trying again.</p>}
       {!list.loading && !list.failed && shown.length === 0 && (
         <p class="side-note">
           {list.sightings.length > 0
-            ? "All sightings are of labels that are switched off."
-            : `Nothing seen since ${hourMinute(list.sinceMs, zone)} ${zoneLabel(list.sinceMs, zone)}.`}
+            ? "All sightings have labels that are hidden."
+            : `No sightings since ${hourMinute(list.sinceMs, zone)} ${zoneLabel(list.sinceMs, zone)}.`}
         </p>
       )}
       <ul>
@@ -68,7 +68,7 @@ export function Sightings({ cameraId, list, hidden, playing, zone, aspect, onPla
           {list.loading ? "Loading…" : `Before ${hourMinute(list.sinceMs, zone)}`}
         </button>
       )}
-    </aside>
+    </section>
   );
 }
 
@@ -95,18 +95,18 @@ const Row = memo(function Row(props: RowProps) {
         onClick={() => onPlay(sighting)}
       >
         <SightingPicture id={cameraId} sighting={sighting} aspect={aspect} />
-        <span class="sighting-words">
-          <Label name={sighting.label} words={countInWords(sighting.label, sighting.most)} />
+        <span class="sighting-text">
+          <Label name={sighting.label} text={countText(sighting.label, sighting.most)} />
           <time dateTime={new Date(sighting.fromMs).toISOString()}>
             {clockTime(sighting.fromMs, zone)}
           </time>
-          <span class="sighting-length">{lengthInWords(sighting.toMs - sighting.fromMs)}</span>
+          <span class="sighting-length">{durationText(sighting.toMs - sighting.fromMs)}</span>
         </span>
       </button>
     </li>
   );
 });
 
-function lengthInWords(ms: number): string {
+function durationText(ms: number): string {
   return ms <= 2000 ? "briefly" : `for ${span(ms)}`;
 }

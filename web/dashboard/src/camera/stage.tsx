@@ -6,20 +6,20 @@ import { drawBoxes } from "../player/overlay";
 import type { Player } from "../player/player";
 import { boxesShown } from "../prefs";
 import { useStore } from "../store";
-import { reasonInWords } from "../ui/words";
+import { reasonText } from "../ui/text";
 
 interface Props {
   readonly player: Player | null;
   readonly cameraId: string;
   readonly video: RefObject<HTMLVideoElement | null>;
-  readonly cover: RefObject<HTMLCanvasElement | null>;
+  readonly poster: RefObject<HTMLCanvasElement | null>;
   readonly hidden: ReadonlySet<string>;
   readonly aspect: number;
   readonly zone: Zone;
 }
 
-/** The picture with its boxes, and what there is to say about it. */
-export function Stage({ player, cameraId, video, cover, hidden, aspect, zone }: Props) {
+/** The video with its boxes and notes. */
+export function Stage({ player, cameraId, video, poster, hidden, aspect, zone }: Props) {
   const overlay = useRef<HTMLCanvasElement>(null);
   const boxes = useStore(boxesShown);
   const choice = useRef({ hidden, boxes });
@@ -31,15 +31,15 @@ export function Stage({ player, cameraId, video, cover, hidden, aspect, zone }: 
     if (!player || !canvas) return;
     let lastMs: number | null = null;
     const draw = (): void => {
-      const film = video.current;
-      if (!film) return;
+      const element = video.current;
+      if (!element) return;
       const shown =
         lastMs === null || !choice.current.boxes
           ? []
           : store
               .at(lastMs, player.state.get().rate)
               .filter(({ label }) => !choice.current.hidden.has(label));
-      drawBoxes(canvas, film, shown, lastMs);
+      drawBoxes(canvas, element, shown, lastMs);
     };
     const store = new DetectionStore(cameraId, draw);
     redraw.current = draw;
@@ -48,14 +48,14 @@ export function Stage({ player, cameraId, video, cover, hidden, aspect, zone }: 
       draw();
     };
     const covered = new MutationObserver(() => {
-      // While a still picture covers the video, boxes of another moment would lie.
-      if (cover.current && !cover.current.hidden) {
+      // While a still image covers the video, boxes would belong to another time.
+      if (poster.current && !poster.current.hidden) {
         lastMs = null;
         draw();
       }
     });
-    if (cover.current) {
-      covered.observe(cover.current, { attributes: true, attributeFilter: ["hidden"] });
+    if (poster.current) {
+      covered.observe(poster.current, { attributes: true, attributeFilter: ["hidden"] });
     }
     const resized = new ResizeObserver(draw);
     resized.observe(canvas);
@@ -65,7 +65,7 @@ export function Stage({ player, cameraId, video, cover, hidden, aspect, zone }: 
       store.destroy();
       player.onFrame = () => {};
     };
-  }, [player, cameraId, video, cover]);
+  }, [player, cameraId, video, poster]);
 
   useEffect(() => redraw.current(), [hidden, boxes]);
 
@@ -78,7 +78,7 @@ export function Stage({ player, cameraId, video, cover, hidden, aspect, zone }: 
         disablePictureInPicture={false}
         onClick={() => player?.toggle()}
       />
-      <canvas ref={cover} class="cover" hidden />
+      <canvas ref={poster} class="poster" hidden />
       <canvas ref={overlay} class="overlay" data-testid="overlay" data-boxes="0" />
       {player && <Notes player={player} zone={zone} />}
     </div>
@@ -99,7 +99,7 @@ function Notes({ player, zone }: { player: Player; zone: Zone }) {
         {crossing && (
           <p class="stage-note" data-testid="crossing">
             Skipped {span(crossing.toMs - crossing.fromMs)} without footage:{" "}
-            {reasonInWords(crossing.reason)}. Now at {clockTime(crossing.toMs, zone)}{" "}
+            {reasonText(crossing.reason)}. Now at {clockTime(crossing.toMs, zone)}{" "}
             {zoneLabel(crossing.toMs, zone)}.
           </p>
         )}

@@ -4,7 +4,7 @@ export type Family = "person" | "vehicle" | "animal" | "bag" | "other";
 
 export const FAMILIES: readonly Family[] = ["person", "vehicle", "animal", "bag", "other"];
 
-/** Told apart with every common kind of colour blindness; words stand beside them all the same. */
+/** Distinguishable with all common kinds of colour blindness. Text is always shown next to them. */
 export const FAMILY_COLOUR: Record<Family, string> = {
   person: "#e69f00",
   vehicle: "#56b4e9",

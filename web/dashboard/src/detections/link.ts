@@ -13,7 +13,7 @@ const UNTRACKED_MS = 1600;
  */
 const CLEARLY = 1.3;
 const CLEARLY_PER_S = 2.4;
-/** Boxes jitter: this far (in heights) counts as standing still. */
+/** Boxes jitter: this far (in heights) counts as not moving. */
 const JITTER = 0.25;
 const MOST_GROWTH = 1.7;
 /** Fractions are of a picture about this much wider than high. */

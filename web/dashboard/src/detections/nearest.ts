@@ -1,8 +1,8 @@
-/** Which boxes belong on the frame shown at a moment, when only some frames were looked at. */
+/** Which boxes belong on the frame shown at a moment, when only some frames were analysed. */
 import type { Box, Detection } from "../api/types";
 import { link } from "./link";
 
-/** All that was found in one looked-at frame. */
+/** All detections in one analysed frame. */
 export interface Sample {
   readonly atMs: number;
   readonly found: readonly Detection[];
@@ -20,7 +20,7 @@ const SAME_FRAME_MS = 40;
 /** Samples further apart than this are never joined by movement, whatever the sampling rate. */
 const LONGEST_INTERVAL_MS = 3000;
 const DEFAULT_INTERVAL_MS = 500;
-/** A box is never shown standing still longer than this: people walk off. */
+/** A box without movement is never shown longer than this: people walk away. */
 const LONGEST_HOLD_MS = 300;
 
 /** Detections in any order -> samples in order of time. */
@@ -63,8 +63,9 @@ export function indexAt(samples: readonly Sample[], atMs: number): number {
 /**
  * The boxes to draw on the frame at `atMs`.
  *
- * What is surely the same thing in two neighbouring samples moves in a straight line between them;
- * what has a track does so too where samples between have missed it. All else stands still where it was seen, near its own sample and for at most one interval.
+ * What is surely the same object in two neighbouring samples moves in a straight line between them.
+ * An object with a track does so too where samples in between have missed it. Everything else stays
+ * where it was detected, near its own sample, for at most one interval.
  */
 export function boxesAt(samples: readonly Sample[], intervalMs: number, atMs: number): Shown[] {
   const index = indexAt(samples, atMs + SAME_FRAME_MS);

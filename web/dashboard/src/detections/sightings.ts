@@ -1,4 +1,4 @@
-/** Detections told as sightings: one label, seen without a longer pause. */
+/** Groups detections into sightings: one label, without a longer pause. */
 import type { DetectionCount } from "../api/types";
 
 export interface Sighting {
@@ -12,7 +12,7 @@ export interface Sighting {
 }
 
 export const PAUSE_MS = 10_000;
-/** A scene that is never empty is told in pieces of this length, each with its own picture. */
+/** A sighting that never ends is split after this time; each part has its own picture. */
 export const LONGEST_MS = 60_000;
 
 interface Open {

@@ -20,7 +20,7 @@ interface Block {
 
 export class DetectionStore {
   private readonly blocks = new Map<number, Block>();
-  private readonly leave = new AbortController();
+  private readonly controller = new AbortController();
   private joined: { index: number; version: number; samples: Sample[]; intervalMs: number } | null =
     null;
   private version = 0;
@@ -31,7 +31,7 @@ export class DetectionStore {
   ) {}
 
   destroy(): void {
-    this.leave.abort();
+    this.controller.abort();
   }
 
   /** The boxes for the frame at `atMs`; starts fetching what is missing here and ahead. */
@@ -73,7 +73,7 @@ export class DetectionStore {
         this.cameraId,
         startMs,
         startMs + BLOCK_MS,
-        this.leave.signal,
+        this.controller.signal,
       );
       block.fetchedAt = serverNow();
       block.settled = startMs + BLOCK_MS < block.fetchedAt - SETTLING_MS;

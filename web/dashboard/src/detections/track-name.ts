@@ -1,9 +1,9 @@
-/** A track's name for people: short, and the same wherever and whenever it is shown. Pure. */
+/** A track's short name, the same wherever it is shown. Pure. */
 
 const SHORT = 4;
 const NAMES = 1000;
 
-/** Ids of trackers are long; three digits made of all of it tell apart what is in one picture. */
+/** Trackers' ids are long. Three digits from its hash are enough to distinguish tracks in a frame. */
 export function trackName(track: string | number): string {
   const text = String(track);
   if (text.length <= SHORT) return text;

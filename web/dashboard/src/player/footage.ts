@@ -1,12 +1,12 @@
-/** Asks the timeline where footage lies. */
+/** Finds footage with the timeline API. */
 import { getTimeline } from "../api/client";
 import { type Landing, land, reasonAt } from "../timeline/coverage";
 
 const HOUR_MS = 3_600_000;
-/** Looked through one after the other, so that the usual case stays small. */
+/** Searched one after the other, so that the usual case is a small request. */
 const REACHES_MS = [HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS];
 
-/** The first footage at or after `wishMs`, with the gap before it; null when none has been recorded. */
+/** The first footage at or after `wishMs`, with the gap before it; null when there is none. */
 export async function findFootage(
   cameraId: string,
   wishMs: number,
@@ -22,8 +22,8 @@ export async function findFootage(
   return null;
 }
 
-/** Why nothing was recorded between two moments; empty when nobody knows. */
-export async function whyMissing(cameraId: string, fromMs: number, toMs: number): Promise<string> {
+/** Why nothing was recorded between two moments; empty when it is not known. */
+export async function gapReason(cameraId: string, fromMs: number, toMs: number): Promise<string> {
   try {
     const answer = await getTimeline(cameraId, Math.floor(fromMs), Math.ceil(toMs), 1);
     return reasonAt(answer.gaps, fromMs, toMs);

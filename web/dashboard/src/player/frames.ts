@@ -1,4 +1,4 @@
-/** Tells the film time of every frame that the browser puts on the screen. */
+/** Reports the media time of every frame that the browser shows. */
 
 export function watchFrames(
   video: HTMLVideoElement,
@@ -14,11 +14,11 @@ export function watchFrames(
     video.requestVideoFrameCallback(again);
     return;
   }
-  // Older browsers do not say which frame is shown: the clock of the film is near enough.
-  const film: HTMLVideoElement = video;
+  // Older browsers do not report frames: the element's current time is close enough.
+  const element: HTMLVideoElement = video;
   const tick = (): void => {
     if (signal.aborted) return;
-    if (film.readyState >= 2) onFrame(film.currentTime);
+    if (element.readyState >= 2) onFrame(element.currentTime);
     requestAnimationFrame(tick);
   };
   requestAnimationFrame(tick);

@@ -1,58 +1,58 @@
-/** Between the film's own seconds and the wall time at which it was recorded. Pure. */
+/** Converts between media time (seconds in the video element) and wall time. Pure. */
 
-/** One piece of the playlist that is loaded. */
-export interface Piece {
+/** One segment of the loaded playlist. */
+export interface Segment {
   readonly mediaStartS: number;
   readonly durationS: number;
   readonly wallStartMs: number;
 }
 
-/** A moment may miss its piece by this much, from rounding of durations. */
+/** A time may be outside its segment by this much, because durations are rounded. */
 const SLACK_S = 0.15;
 
-/** Wall time of a moment of the film; null when no piece is near it. */
-export function wallOf(pieces: readonly Piece[], mediaS: number): number | null {
-  const piece = pieces[indexByMedia(pieces, mediaS)] ?? pieces[0];
-  if (!piece) return null;
-  const into = mediaS - piece.mediaStartS;
-  if (into < -SLACK_S || into > piece.durationS + SLACK_S) return null;
-  return piece.wallStartMs + into * 1000;
+/** Wall time of a media time; null when no segment is near it. */
+export function wallOf(segments: readonly Segment[], mediaS: number): number | null {
+  const segment = segments[indexByMedia(segments, mediaS)] ?? segments[0];
+  if (!segment) return null;
+  const into = mediaS - segment.mediaStartS;
+  if (into < -SLACK_S || into > segment.durationS + SLACK_S) return null;
+  return segment.wallStartMs + into * 1000;
 }
 
-/** Moment of the film recorded at a wall time; null when it is not among the pieces. */
-export function mediaOf(pieces: readonly Piece[], wallMs: number): number | null {
-  for (const piece of pieces) {
-    const into = (wallMs - piece.wallStartMs) / 1000;
-    if (into >= 0 && into < piece.durationS) return piece.mediaStartS + into;
+/** Media time of a wall time; null when no segment contains it. */
+export function mediaOf(segments: readonly Segment[], wallMs: number): number | null {
+  for (const segment of segments) {
+    const into = (wallMs - segment.wallStartMs) / 1000;
+    if (into >= 0 && into < segment.durationS) return segment.mediaStartS + into;
   }
   return null;
 }
 
-/** Like `mediaOf`, but a moment between two pieces becomes the start of the later one. */
-export function mediaAtOrAfter(pieces: readonly Piece[], wallMs: number): number | null {
-  const exact = mediaOf(pieces, wallMs);
+/** Like `mediaOf`, but a moment between two segments becomes the start of the later one. */
+export function mediaAtOrAfter(segments: readonly Segment[], wallMs: number): number | null {
+  const exact = mediaOf(segments, wallMs);
   if (exact !== null) return exact;
-  let next: Piece | null = null;
-  for (const piece of pieces) {
-    if (piece.wallStartMs < wallMs) continue;
-    if (!next || piece.wallStartMs < next.wallStartMs) next = piece;
+  let next: Segment | null = null;
+  for (const segment of segments) {
+    if (segment.wallStartMs < wallMs) continue;
+    if (!next || segment.wallStartMs < next.wallStartMs) next = segment;
   }
   return next ? next.mediaStartS : null;
 }
 
-/** Last wall time that the pieces reach. */
-export function wallEnd(pieces: readonly Piece[]): number | null {
-  const last = pieces[pieces.length - 1];
+/** The end of the last segment in wall time. */
+export function wallEnd(segments: readonly Segment[]): number | null {
+  const last = segments[segments.length - 1];
   return last ? last.wallStartMs + last.durationS * 1000 : null;
 }
 
-function indexByMedia(pieces: readonly Piece[], mediaS: number): number {
+function indexByMedia(segments: readonly Segment[], mediaS: number): number {
   let low = 0;
-  let high = pieces.length;
+  let high = segments.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    // A touch of slack: the first frame of a piece may be stamped a hair before it.
-    if ((pieces[middle]?.mediaStartS ?? 0) <= mediaS + 0.001) low = middle + 1;
+    // Some tolerance: the first frame's time may be slightly before its segment.
+    if ((segments[middle]?.mediaStartS ?? 0) <= mediaS + 0.001) low = middle + 1;
     else high = middle;
   }
   return low - 1;

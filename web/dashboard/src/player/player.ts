@@ -1,13 +1,13 @@
-/** Plays one camera: live or any recorded moment, across gaps and from window to window. */
+/** Plays one camera: live or from any recorded time, across gaps and time windows. */
 import { playlistUrl } from "../api/client";
 import { serverNow } from "../clock";
 import { createStore } from "../store";
 import { jumped } from "../timeline/coverage";
-import { Cover } from "./cover";
-import { type Failure, Film, type HlsClass } from "./film";
-import { findFootage, whyMissing } from "./footage";
+import { findFootage, gapReason } from "./footage";
 import { watchFrames } from "./frames";
+import { type Failure, type HlsClass, HlsSession } from "./hls-session";
 import { mediaOf, wallEnd, wallOf } from "./mediaclock";
+import { Poster } from "./poster";
 import { liveWindow, nextRate, type PlayWindow, windowAround } from "./window";
 
 export type Status = "loading" | "playing" | "paused" | "waiting" | "empty" | "error";
@@ -47,100 +47,100 @@ export class Player {
   readonly crossing = createStore<Crossing | null>(null);
   onFrame: (wallMs: number) => void = () => {};
 
-  private film: Film | null = null;
-  private readonly cover: Cover;
+  private session: HlsSession | null = null;
+  private readonly poster: Poster;
   private window: PlayWindow | null = null;
   private wantPlay = true;
-  private turn = 0;
+  private requestId = 0;
   private lastFrame: { wallMs: number; mediaS: number } | null = null;
-  /** Film time of the last frame that the browser showed, whether it was wanted or not. */
+  /** Media time of the last frame that the browser showed, also of an unwanted one. */
   private shownS: number | null = null;
   private frameS = 0.04;
   private playheadSetAt = 0;
   private retryTimer = 0;
   private crossingTimer = 0;
-  private awaited: number | null = null;
-  private readonly leave = new AbortController();
+  private pendingSeekMs: number | null = null;
+  private readonly controller = new AbortController();
 
   constructor(
     private readonly HlsJs: HlsClass,
     private readonly video: HTMLVideoElement,
-    /** Lies over the video and shows a still picture while the video is not ready. */
-    cover: HTMLCanvasElement,
+    /** Covers the video with a still image while the video is not ready. */
+    poster: HTMLCanvasElement,
     private readonly cameraId: string,
   ) {
-    this.cover = new Cover(cover, video, cameraId);
+    this.poster = new Poster(poster, video, cameraId);
     const on = (name: string, listener: () => void): void =>
-      video.addEventListener(name, listener, { signal: this.leave.signal });
+      video.addEventListener(name, listener, { signal: this.controller.signal });
     on("playing", () => this.patch({ status: "playing", message: null }));
     on("pause", () => {
       if (!video.ended && !video.seeking) this.patch({ status: "paused" });
     });
     on("waiting", () => this.onWaiting());
-    on("ended", () => void this.goOn());
+    on("ended", () => void this.playNextWindow());
     on("seeking", () => {
       this.lastFrame = null;
     });
     on("seeked", () => this.onSeeked());
     video.muted = true;
-    watchFrames(video, (mediaS) => this.frame(mediaS), this.leave.signal);
+    watchFrames(video, (mediaS) => this.frame(mediaS), this.controller.signal);
   }
 
   destroy(): void {
-    this.turn++;
-    this.leave.abort();
+    this.requestId++;
+    this.controller.abort();
     clearTimeout(this.retryTimer);
     clearTimeout(this.crossingTimer);
-    this.film?.destroy();
-    this.film = null;
+    this.session?.destroy();
+    this.session = null;
   }
 
-  /** Plays what is being recorded now, as near to it as the playlist allows. */
+  /** Plays the live edge, as near to it as the playlist allows. */
   goLive(): void {
     this.wantPlay = true;
     this.setRate(1);
-    this.noteCrossing(null);
-    this.awaited = null;
-    this.cover.freeze();
+    this.showCrossing(null);
+    this.pendingSeekMs = null;
+    this.poster.freeze();
     this.load(liveWindow(serverNow()), null);
-    this.showThumbnail(null, this.turn);
+    this.showThumbnail(null, this.requestId);
   }
 
-  /** Shows the picture of `wishMs` at once and plays on from there, or from the next footage. */
-  async seek(wishMs: number): Promise<void> {
-    const turn = ++this.turn;
+  /** Shows the frame of `targetMs` at once and plays from there, or from the next footage. */
+  async seek(targetMs: number): Promise<void> {
+    const requestId = ++this.requestId;
     clearTimeout(this.retryTimer);
-    this.noteCrossing(null);
-    this.awaited = wishMs;
+    this.showCrossing(null);
+    this.pendingSeekMs = targetMs;
     this.lastFrame = null;
-    this.playhead.set(wishMs);
-    const media = mediaOf(this.pieces(), wishMs);
+    this.playhead.set(targetMs);
+    const media = mediaOf(this.segments(), targetMs);
     if (media !== null) {
-      if (!this.isBuffered(media)) this.showThumbnail(wishMs, turn);
+      if (!this.isBuffered(media)) this.showThumbnail(targetMs, requestId);
       this.video.currentTime = media;
       this.resume();
       return;
     }
-    this.showThumbnail(wishMs, turn);
+    this.showThumbnail(targetMs, requestId);
     this.patch({ status: "loading", message: null });
     try {
-      const found = await findFootage(this.cameraId, wishMs, serverNow());
-      if (turn !== this.turn) return;
+      const found = await findFootage(this.cameraId, targetMs, serverNow());
+      if (requestId !== this.requestId) return;
       if (found === null) {
         this.goLive();
         return;
       }
       if (found.skipped) {
         const { from_ms, to_ms, reason } = found.skipped;
-        this.noteCrossing({ fromMs: from_ms, toMs: to_ms, reason });
+        this.showCrossing({ fromMs: from_ms, toMs: to_ms, reason });
         this.playhead.set(found.atMs);
-        this.showThumbnail(found.atMs, turn);
+        this.showThumbnail(found.atMs, requestId);
       }
-      this.awaited = found.atMs;
+      this.pendingSeekMs = found.atMs;
       this.load(windowAround(found.atMs, this.state.get().rate), found.atMs);
     } catch (error) {
-      if (turn !== this.turn) return;
-      this.fail(error instanceof Error ? error.message : String(error), () => this.seek(wishMs));
+      if (requestId !== this.requestId) return;
+      this.fail(error instanceof Error ? error.message : String(error), () => this.seek(targetMs));
     }
   }
 
@@ -149,7 +149,7 @@ export class Player {
     if (at !== null) void this.seek(Math.min(at + byMs, serverNow()));
   }
 
-  /** One frame on or back; playing stops. */
+  /** One frame forward or back; playback stops. */
   step(direction: 1 | -1): void {
     this.pause();
     const from = this.lastFrame?.mediaS ?? this.video.currentTime;
@@ -170,8 +170,8 @@ export class Player {
   play(): void {
     this.wantPlay = true;
     const at = this.playhead.get();
-    const first = this.pieces()[0];
-    // After a long pause a live playlist has moved on and no longer holds this moment.
+    const first = this.segments()[0];
+    // After a long pause, a live playlist no longer contains this time.
     if (at !== null && first && at < first.wallStartMs - 1000) void this.seek(at);
     else this.resume();
   }
@@ -179,7 +179,7 @@ export class Player {
   setRate(rate: number): void {
     this.video.defaultPlaybackRate = rate;
     this.video.playbackRate = rate;
-    this.film?.prepareFor(rate);
+    this.session?.prepareFor(rate);
     this.patch({ rate });
   }
 
@@ -196,20 +196,20 @@ export class Player {
     this.state.set({ ...this.state.get(), ...change });
   }
 
-  private pieces() {
-    return this.film?.pieces ?? [];
+  private segments() {
+    return this.session?.segments ?? [];
   }
 
   private load(window: PlayWindow, startMs: number | null): void {
-    this.turn++;
+    this.requestId++;
     clearTimeout(this.retryTimer);
-    this.film?.destroy();
+    this.session?.destroy();
     this.lastFrame = null;
     this.window = window;
     this.patch({ live: window.toMs === null, status: "loading", message: null });
     const address = playlistUrl(this.cameraId, window.fromMs, window.toMs);
     const { rate } = this.state.get();
-    this.film = new Film(this.HlsJs, this.video, address, startMs, rate, {
+    this.session = new HlsSession(this.HlsJs, this.video, address, startMs, rate, {
       onEmpty: () => this.onEmpty(),
       onFailure: (failure) => this.onFailure(failure),
       onAudio: (hasAudio) => this.patch({ hasAudio }),
@@ -221,7 +221,7 @@ export class Player {
   private resume(): void {
     if (!this.wantPlay) return;
     this.video.play().catch((error: unknown) => {
-      // A newer load interrupts this play by itself; only a browser's refusal is final.
+      // A newer load also interrupts play(). Stop only where the browser forbids playback.
       if (error instanceof DOMException && error.name === "NotAllowedError") this.pause();
     });
   }
@@ -242,16 +242,16 @@ export class Player {
     };
     this.fail(
       failure === "network"
-        ? "The footage could not be fetched. Trying again."
-        : "This browser could not play the footage. Trying again.",
+        ? "Footage cannot be loaded. Trying again."
+        : "This browser cannot play the footage. Trying again.",
       again,
     );
   }
 
   private fail(message: string, again: () => void): void {
     this.patch({ status: "error", message });
-    this.film?.destroy();
-    this.film = null;
+    this.session?.destroy();
+    this.session = null;
     clearTimeout(this.retryTimer);
     this.retryTimer = window.setTimeout(again, RETRY_MS);
   }
@@ -260,7 +260,7 @@ export class Player {
     const live = this.window?.toMs === null;
     this.patch({
       status: "empty",
-      message: live ? "Nothing has arrived in the last minute." : "There is no footage here.",
+      message: live ? "No footage in the last minute." : "No footage at this time.",
     });
     if (live) {
       clearTimeout(this.retryTimer);
@@ -268,11 +268,11 @@ export class Player {
     }
   }
 
-  /** The window has been played to its end: what comes after it? */
-  private async goOn(): Promise<void> {
-    const end = wallEnd(this.pieces()) ?? this.window?.toMs;
+  /** Playback reached the end of the window: continue after it. */
+  private async playNextWindow(): Promise<void> {
+    const end = wallEnd(this.segments()) ?? this.window?.toMs;
     if (end === null || end === undefined) return;
-    this.cover.freeze();
+    this.poster.freeze();
     await this.seek(end + 1);
   }
 
@@ -284,7 +284,7 @@ export class Player {
     return false;
   }
 
-  /** While stopped, the frame of the new place may have come by before the seek counted as done. */
+  /** While paused, the browser may show the new frame before it reports the end of the seek. */
   private onSeeked(): void {
     if (this.video.readyState < 2 || this.lastFrame !== null) return;
     const now = this.video.currentTime;
@@ -294,14 +294,14 @@ export class Player {
 
   private frame(mediaS: number): void {
     this.shownS = mediaS;
-    const wallMs = wallOf(this.pieces(), mediaS);
+    const wallMs = wallOf(this.segments(), mediaS);
     if (wallMs === null) return;
-    // Frames of the old place may still come by while a new one is being fetched.
-    if (this.awaited !== null) {
-      if (this.video.seeking || Math.abs(wallMs - this.awaited) > 5000) return;
-      this.awaited = null;
+    // Frames of the old position may still arrive while the new one is loading.
+    if (this.pendingSeekMs !== null) {
+      if (this.video.seeking || Math.abs(wallMs - this.pendingSeekMs) > 5000) return;
+      this.pendingSeekMs = null;
     }
-    this.cover.hide();
+    this.poster.hide();
     const before = this.lastFrame;
     const frame = { wallMs, mediaS };
     this.lastFrame = frame;
@@ -309,7 +309,7 @@ export class Player {
       const stepS = mediaS - before.mediaS;
       if (stepS > 0.005 && stepS < 0.5 && this.state.get().rate <= 1) this.frameS = stepS;
       const jump = jumped(before, frame);
-      if (jump) void this.tellJump(jump.fromMs, jump.toMs);
+      if (jump) void this.reportJump(jump.fromMs, jump.toMs);
     }
     this.onFrame(wallMs);
     const now = performance.now();
@@ -319,19 +319,20 @@ export class Player {
     }
   }
 
-  private async tellJump(fromMs: number, toMs: number): Promise<void> {
-    this.noteCrossing({ fromMs, toMs, reason: await whyMissing(this.cameraId, fromMs, toMs) });
+  private async reportJump(fromMs: number, toMs: number): Promise<void> {
+    this.showCrossing({ fromMs, toMs, reason: await gapReason(this.cameraId, fromMs, toMs) });
   }
 
-  private noteCrossing(crossing: Crossing | null): void {
+  private showCrossing(crossing: Crossing | null): void {
     clearTimeout(this.crossingTimer);
     this.crossing.set(crossing);
     if (crossing) this.crossingTimer = window.setTimeout(() => this.crossing.set(null), 6000);
   }
 
-  private showThumbnail(atMs: number | null, turn: number): void {
-    this.cover.showMoment(atMs, () => {
-      const isWanted = turn === this.turn || (atMs !== null && this.awaited === atMs);
+  private showThumbnail(atMs: number | null, requestId: number): void {
+    this.poster.showMoment(atMs, () => {
+      const isWanted =
+        requestId === this.requestId || (atMs !== null && this.pendingSeekMs === atMs);
       return isWanted && this.lastFrame === null;
     });
   }

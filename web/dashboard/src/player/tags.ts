@@ -1,4 +1,4 @@
-/** Where the tags of boxes go, so that none hides another. Pure. */
+/** Positions of the boxes' tags, so that none hides another. Pure. */
 
 export interface Area {
   readonly x: number;

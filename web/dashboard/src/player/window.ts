@@ -1,8 +1,8 @@
-/** How much of the recording a player asks for at once. Pure. */
+/** Which time range a player requests at once. Pure. */
 
 export interface PlayWindow {
   readonly fromMs: number;
-  /** null: live, the playlist goes on. */
+  /** null: live, the playlist grows. */
   readonly toMs: number | null;
 }
 
@@ -11,7 +11,7 @@ const AFTER_MS = 10 * 60_000;
 const MOST_AFTER_MS = 60 * 60_000;
 const LIVE_BEFORE_MS = 60_000;
 
-/** A bounded stretch around `atMs`, longer ahead when it is played faster. */
+/** A range around `atMs`, longer ahead for faster playback. */
 export function windowAround(atMs: number, rate: number): PlayWindow {
   const after = Math.min(MOST_AFTER_MS, AFTER_MS * Math.max(1, rate / 2));
   return { fromMs: Math.floor(atMs - BEFORE_MS), toMs: Math.ceil(atMs + after) };

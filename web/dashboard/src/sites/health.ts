@@ -1,28 +1,24 @@
-/** What edge devices say, judged: is a site well, and why does a camera bring nothing? Pure. */
-import type { Camera, CameraStatus, Edge } from "../api/types";
+/** Problems of edge devices, and why a camera's footage is missing, by the devices' reports. Pure. */
+import type { Camera, CameraStatus, Edge, Edges, StateLimits } from "../api/types";
 import { roughSpan } from "../format";
 
-/** A device says something every few seconds; after this it counts as silent. */
-export const SILENT_MS = 90_000;
-/** Footage that waits longer on the device is late. */
-const LATE_MS = 120_000;
-const LITTLE_FREE = 1 << 30;
-
-export interface Trouble {
-  readonly grave: boolean;
-  readonly words: string;
+export interface EdgeProblem {
+  /** Footage is missing or will be soon. */
+  readonly severe: boolean;
+  /** What is wrong and what to do. */
+  readonly text: string;
 }
 
-export function isSilent(edge: Edge, nowMs: number): boolean {
-  return nowMs - edge.heard_ms > SILENT_MS;
+export function isSilent(edge: Edge, nowMs: number, limits: StateLimits): boolean {
+  return nowMs - edge.heard_ms > limits.edge_silent_ms;
 }
 
-/** Whether the last that it said was that it ends. */
+/** Whether its last report was that it stops. */
 function wasStopped({ cameras }: Edge): boolean {
   return cameras.length > 0 && cameras.every(({ state }) => state === "stopped");
 }
 
-/** How long the oldest fragment that waits on the device has waited, when it was last heard. */
+/** How long the oldest fragment on the device waited, at the time of the last heartbeat. */
 export function waitingMs(edge: Edge): number {
   return edge.spool_oldest_ms === null ? 0 : Math.max(0, edge.heard_ms - edge.spool_oldest_ms);
 }
@@ -32,61 +28,59 @@ export function notRecorded(edge: Edge): CameraStatus[] {
   return edge.cameras.filter(({ state }) => state !== "recording");
 }
 
-/** What needs a look, gravest first; empty where all is well. */
-export function troublesOf(edge: Edge, nowMs: number): Trouble[] {
-  const found: Trouble[] = [];
-  if (isSilent(edge, nowMs)) {
+/** A device's problems, severe ones first; empty where there are none. */
+export function problemsOf(edge: Edge, nowMs: number, limits: StateLimits): EdgeProblem[] {
+  const found: EdgeProblem[] = [];
+  if (isSilent(edge, nowMs, limits)) {
     const since = roughSpan(nowMs - edge.heard_ms);
-    const words = wasStopped(edge)
-      ? `Its program was stopped ${since} ago: start it again where that was not meant.`
-      : `Not heard for ${since}: check its power, its network and the VPN. It may be recording by itself.`;
-    return [{ grave: true, words }]; // all else that it said is old
+    const text = wasStopped(edge)
+      ? `Vigil was stopped on this device ${since} ago. Start it again.`
+      : `No heartbeat for ${since}. Check power, network and VPN. It may still be recording.`;
+    return [{ severe: true, text }]; // everything else in its report is old
   }
   const failing = notRecorded(edge).length;
   if (failing > 0) {
     const cameras = failing === 1 ? "1 camera is" : `${failing} cameras are`;
-    found.push({ grave: true, words: `${cameras} not recorded.` });
+    found.push({ severe: true, text: `${cameras} not recording.` });
   }
-  if (edge.disk_free_bytes < LITTLE_FREE) {
-    found.push({ grave: true, words: "Its disk is nearly full." });
+  if (edge.disk_free_bytes < limits.disk_low_bytes) {
+    found.push({ severe: true, text: "Disk nearly full. Free some space." });
   }
-  if (waitingMs(edge) > LATE_MS) {
-    found.push({
-      grave: false,
-      words: `Footage waits on it for ${roughSpan(waitingMs(edge))}: its uplink is down or too narrow.`,
-    });
+  if (waitingMs(edge) > limits.late_ms) {
+    const text = `Footage has been waiting for upload for ${roughSpan(waitingMs(edge))}. Check the uplink.`;
+    found.push({ severe: false, text });
   }
   if (edge.clock_state === "unsynchronised") {
-    const words = "Nobody keeps its clock, so times may be wrong: let NTP reach it.";
-    found.push({ grave: false, words });
+    found.push({ severe: false, text: "Clock not synchronised. Allow NTP (UDP 123)." });
   }
-  const configuration = configurationTrouble(edge);
-  if (configuration) found.push({ grave: false, words: configuration });
+  const configuration = configurationProblem(edge);
+  if (configuration) found.push({ severe: false, text: configuration });
   return found;
 }
 
-function configurationTrouble({ config_state: state, config_detail: detail }: Edge): string | null {
+function configurationProblem({ config_state: state, config_detail: detail }: Edge): string | null {
   if (state === null || state === "current" || state === "trying") return null;
-  const words = {
-    refused: "It refuses the newest configuration",
-    "out-of-reach": "It cannot fetch its configuration",
-    none: "No configuration was set for it",
+  const text = {
+    refused: "The newest configuration was rejected",
+    "out-of-reach": "The configuration cannot be fetched",
+    none: "No configuration is set for this site",
   }[state];
-  return detail ? `${words}: ${detail}` : `${words}.`;
+  return detail ? `${text}: ${detail}` : `${text}.`;
 }
 
-/** Why a camera's footage is missing or late, as its device tells; null where nobody knows. */
-export function whyOf(camera: Camera, edges: readonly Edge[], nowMs: number): string | null {
-  if (camera.state === "recording") return null;
+/** Why a camera's footage is missing or late, by its device's report; null where not known. */
+export function missingReason(camera: Camera, report: Edges | null, nowMs: number): string | null {
+  if (camera.state === "recording" || report === null) return null;
+  const { edges, limits } = report;
   const edge = edges.find(({ cameras }) => cameras.some((one) => one.camera === camera.id));
   const status = edge?.cameras.find((one) => one.camera === camera.id);
   if (!edge || !status) return null;
-  if (isSilent(edge, nowMs)) {
+  if (isSilent(edge, nowMs, limits)) {
     return wasStopped(edge)
-      ? `${edge.edge} was stopped`
-      : `${edge.edge} is not heard: it may be recording by itself`;
+      ? `Vigil was stopped on ${edge.edge}`
+      : `No heartbeat from ${edge.edge}; it may still be recording`;
   }
-  if (status.state === "recording") return "Recorded; waits on the device to be uploaded";
+  if (status.state === "recording") return "Recorded; waiting for upload";
   if (status.detail) return status.detail;
-  return status.state === "connecting" ? "The device is connecting to it" : null;
+  return status.state === "connecting" ? "Connecting to the camera" : null;
 }

@@ -1,22 +1,22 @@
 import { useEffect } from "preact/hooks";
 import { getEdges } from "../api/client";
-import type { Edge } from "../api/types";
-import { dated, useServerNow } from "../clock";
-import { bytesInWords, roughSpan, type Zone } from "../format";
-import { usePolled } from "../poll";
+import type { Edge, Edges, StateLimits } from "../api/types";
+import { useServerNow, withServerTime } from "../clock";
+import { bytesText, roughSpan, type Zone } from "../format";
+import { usePolling } from "../poll";
 import { cameraPath, follow } from "../router";
-import { momentWords } from "../ui/state";
-import { Outdated, Trouble } from "../ui/trouble";
+import { Outdated, Problem } from "../ui/problem";
+import { momentText } from "../ui/state";
 import { useZone } from "../zone";
-import { isSilent, notRecorded, troublesOf, waitingMs } from "./health";
+import { isSilent, notRecorded, problemsOf, waitingMs } from "./health";
 
 const POLL_MS = 3000;
 
-const askEdges = dated(getEdges);
+const fetchEdges = withServerTime(getEdges);
 
-/** Is the installation well? */
+/** The edge devices and their problems. */
 export function Sites() {
-  const { value, error, retry } = usePolled(askEdges, POLL_MS, "edges");
+  const { value, error, retry } = usePolling(fetchEdges, POLL_MS, "edges");
   const zone = useZone();
   const nowMs = useServerNow();
 
@@ -24,13 +24,10 @@ export function Sites() {
     document.title = "Sites · Vigil";
   }, []);
 
-  const edges = [...(value?.edges ?? [])].sort(
-    (a, b) =>
-      rank(a, nowMs) - rank(b, nowMs) ||
-      a.site.localeCompare(b.site) ||
-      a.edge.localeCompare(b.edge, undefined, { numeric: true }),
-  );
-  const ill = edges.filter((edge) => troublesOf(edge, nowMs).length > 0).length;
+  const edges = value === null ? [] : arrange(value, nowMs);
+  const withProblems = value
+    ? edges.filter((edge) => problemsOf(edge, nowMs, value.limits).length > 0).length
+    : 0;
   return (
     <main class="wall">
       <div class="wall-head">
@@ -39,18 +36,20 @@ export function Sites() {
           {edges.length > 0 && (
             <>
               {edges.length === 1 ? "1 edge device" : `${edges.length} edge devices`},{" "}
-              {ill === 0 ? (
-                "all well"
+              {withProblems === 0 ? (
+                "no problems"
               ) : (
-                <b class="warn">{ill === 1 ? "1 needs a look" : `${ill} need a look`}</b>
+                <b class="warn">
+                  {withProblems === 1 ? "1 with problems" : `${withProblems} with problems`}
+                </b>
               )}
             </>
           )}
         </p>
       </div>
       {value === null && error && (
-        <Trouble
-          title="The sites could not be fetched"
+        <Problem
+          title="Sites cannot be loaded"
           detail={error.message}
           action="Try now"
           onAction={retry}
@@ -65,37 +64,63 @@ export function Sites() {
         </div>
       )}
       {value && edges.length === 0 && (
-        <Trouble
-          title="No site has been heard yet"
-          detail="An edge device appears here by itself with its first heartbeat. Check on the device with “vigil edge check”."
+        <Problem
+          title="No edge devices yet"
+          detail="An edge device appears here with its first heartbeat. To check the device, run “vigil edge check” on it."
         />
       )}
       <div class="edges">
-        {edges.map((edge) => (
-          <Device key={`${edge.site} ${edge.edge}`} edge={edge} nowMs={nowMs} zone={zone} />
-        ))}
+        {value &&
+          edges.map((edge) => (
+            <Device
+              key={`${edge.site} ${edge.edge}`}
+              edge={edge}
+              nowMs={nowMs}
+              limits={value.limits}
+              zone={zone}
+            />
+          ))}
       </div>
       {value && error && <Outdated error={error} knownMs={value.now_ms} zone={zone} />}
     </main>
   );
 }
 
-function rank(edge: Edge, nowMs: number): number {
-  const troubles = troublesOf(edge, nowMs);
-  if (troubles.some(({ grave }) => grave)) return 0;
-  return troubles.length > 0 ? 1 : 2;
+/** Devices with problems first, then by site and name. */
+function arrange({ edges, limits }: Edges, nowMs: number): Edge[] {
+  return [...edges].sort(
+    (a, b) =>
+      rank(a, nowMs, limits) - rank(b, nowMs, limits) ||
+      a.site.localeCompare(b.site) ||
+      a.edge.localeCompare(b.edge, undefined, { numeric: true }),
+  );
+}
+
+const WELL = 2;
+
+function rank(edge: Edge, nowMs: number, limits: StateLimits): number {
+  const problems = problemsOf(edge, nowMs, limits);
+  if (problems.some(({ severe }) => severe)) return 0;
+  return problems.length > 0 ? 1 : WELL;
 }
 
 const RANKS = [
-  ["offline", "Needs a look"],
-  ["late", "Needs a look"],
-  ["recording", "Well"],
+  ["offline", "Problem"],
+  ["late", "Warning"],
+  ["recording", "OK"],
 ] as const;
 
-function Device({ edge, nowMs, zone }: { edge: Edge; nowMs: number; zone: Zone }) {
-  const troubles = troublesOf(edge, nowMs);
-  const [colour, words] = RANKS[rank(edge, nowMs)] ?? RANKS[2];
-  const silent = isSilent(edge, nowMs);
+interface DeviceProps {
+  readonly edge: Edge;
+  readonly nowMs: number;
+  readonly limits: StateLimits;
+  readonly zone: Zone;
+}
+
+function Device({ edge, nowMs, limits, zone }: DeviceProps) {
+  const problems = problemsOf(edge, nowMs, limits);
+  const [colour, text] = RANKS[rank(edge, nowMs, limits)] ?? RANKS[WELL];
+  const silent = isSilent(edge, nowMs, limits);
   const off = notRecorded(edge);
   const recorded = edge.cameras.length - off.length;
   return (
@@ -105,13 +130,13 @@ function Device({ edge, nowMs, zone }: { edge: Edge; nowMs: number; zone: Zone }
         <span class="tile-site">{edge.edge}</span>
         <span class={`state ${colour}`}>
           <i class="dot" aria-hidden="true" />
-          {silent ? `Silent since ${momentWords(edge.heard_ms, nowMs, zone)}` : words}
+          {silent ? `Silent since ${momentText(edge.heard_ms, nowMs, zone)}` : text}
         </span>
       </header>
-      {troubles.length > 0 && (
-        <ul class="edge-troubles">
-          {troubles.map(({ words: trouble }) => (
-            <li key={trouble}>{trouble}</li>
+      {problems.length > 0 && (
+        <ul class="edge-problems">
+          {problems.map(({ text: problem }) => (
+            <li key={problem}>{problem}</li>
           ))}
         </ul>
       )}
@@ -122,21 +147,21 @@ function Device({ edge, nowMs, zone }: { edge: Edge; nowMs: number; zone: Zone }
               <a href={cameraPath(camera)} onClick={follow}>
                 {camera.split("/").pop()}
               </a>{" "}
-              {state} since {momentWords(since_ms, nowMs, zone)}
+              {state} since {momentText(since_ms, nowMs, zone)}
               {detail && `: ${detail}`}
             </li>
           ))}
         </ul>
       )}
       <dl class={silent ? "edge-facts old" : "edge-facts"}>
-        <Fact name="Last heard" value={`${roughSpan(nowMs - edge.heard_ms)} ago`} />
-        <Fact name="Cameras recorded" value={`${recorded} of ${edge.cameras.length}`} />
-        <Fact name="Not yet uploaded" value={waitingWords(edge)} />
-        <Fact name="Footage on it" value={bytesInWords(edge.spool_bytes)} />
-        <Fact name="Free on its disk" value={bytesInWords(edge.disk_free_bytes)} />
-        <Fact name="Clock" value={clockWords(edge)} />
-        <Fact name="Configuration" value={configurationWords(edge)} />
-        <Fact name="Program" value={edge.software || "not told"} />
+        <Fact name="Last heartbeat" value={`${roughSpan(nowMs - edge.heard_ms)} ago`} />
+        <Fact name="Cameras recording" value={`${recorded} of ${edge.cameras.length}`} />
+        <Fact name="Waiting for upload" value={waitingText(edge)} />
+        <Fact name="Footage on device" value={bytesText(edge.spool_bytes)} />
+        <Fact name="Free disk space" value={bytesText(edge.disk_free_bytes)} />
+        <Fact name="Clock" value={clockText(edge)} />
+        <Fact name="Configuration" value={configurationText(edge)} />
+        <Fact name="Software" value={edge.software || "not reported"} />
       </dl>
     </article>
   );
@@ -151,22 +176,22 @@ function Fact({ name, value }: { name: string; value: string }) {
   );
 }
 
-function waitingWords(edge: Edge): string {
-  if (edge.spool_waiting === 0) return "nothing";
+function waitingText(edge: Edge): string {
+  if (edge.spool_waiting === 0) return "none";
   const fragments = edge.spool_waiting === 1 ? "1 fragment" : `${edge.spool_waiting} fragments`;
   return edge.spool_oldest_ms === null
     ? fragments
     : `${fragments}, for ${roughSpan(waitingMs(edge))}`;
 }
 
-function clockWords({ clock_state: state, clock_error_ms: errorMs }: Edge): string {
+function clockText({ clock_state: state, clock_error_ms: errorMs }: Edge): string {
   if (state === "synchronised") return `synchronised, within ${errorMs ?? 0}\u00a0ms`;
   if (state === "unsynchronised") return "not synchronised";
-  return state === "unknown" ? "unknown to its system" : "not told";
+  return state === "unknown" ? "unknown" : "not reported";
 }
 
-function configurationWords({ config_state: state, config_version: version }: Edge): string {
-  const which = version === null ? "its own file" : `version ${version}`;
+function configurationText({ config_state: state, config_version: version }: Edge): string {
+  const which = version === null ? "local file" : `version ${version}`;
   if (state === null || state === "current") return which;
   return `${which}, ${state.replaceAll("-", " ")}`;
 }

@@ -1,14 +1,13 @@
 import { getEdges } from "../api/client";
-import type { Edge } from "../api/types";
-import { usePolled } from "../poll";
+import type { Edges } from "../api/types";
+import { usePolling } from "../poll";
 
 const REFRESH_MS = 5000;
-const NONE: readonly Edge[] = [];
 
 /**
- * What the edge devices say, asked only while it is `wanted`; empty until they have answered. The
- * reasons are an extra: the page says by itself when the server does not answer.
+ * The newest reports of the edge devices, polled only while `wanted` is true; null until the first
+ * response. Errors are not shown: the page itself reports when the server does not answer.
  */
-export function useEdges(wanted: boolean): readonly Edge[] {
-  return usePolled(getEdges, REFRESH_MS, "edges", wanted).value?.edges ?? NONE;
+export function useEdges(wanted: boolean): Edges | null {
+  return usePolling(getEdges, REFRESH_MS, "edges", wanted).value;
 }

@@ -26,7 +26,7 @@ export function land(
   };
 }
 
-/** Why there is no footage between two moments, in the words of the gap that covers most of it. */
+/** Why there is no footage between two times: the reason of the gap that covers most of it. */
 export function reasonAt(gaps: readonly Gap[], fromMs: number, toMs: number): string {
   let reason = "";
   let most = 0;
@@ -40,7 +40,7 @@ export function reasonAt(gaps: readonly Gap[], fromMs: number, toMs: number): st
   return reason;
 }
 
-/** Time that a step of playing jumped over: wall time moved on further than the film did. */
+/** Time that playback jumped over: wall time moved further than media time. */
 export function jumped(
   before: { readonly wallMs: number; readonly mediaS: number },
   now: { readonly wallMs: number; readonly mediaS: number },

@@ -1,4 +1,4 @@
-/** What a timeline draws, fetched in tiles of time at the fineness that the zoom needs. */
+/** The timeline's data, fetched in tiles of time at the resolution that the zoom needs. */
 import { getTimeline } from "../api/client";
 import type { Gap, TimelineAnswer } from "../api/types";
 import { serverNow } from "../clock";
@@ -16,7 +16,7 @@ interface Tile {
   readonly fromMs: number;
   readonly toMs: number;
   answer: TimelineAnswer | null;
-  askedAt: number;
+  requestedAt: number;
   failed: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface Slice {
 
 export class TimelineData {
   private readonly tiles = new Map<string, Tile>();
-  private readonly leave = new AbortController();
+  private readonly controller = new AbortController();
   private running = 0;
   private wanted: Tile[] = [];
 
@@ -39,10 +39,10 @@ export class TimelineData {
   ) {}
 
   destroy(): void {
-    this.leave.abort();
+    this.controller.abort();
   }
 
-  /** What to draw now for the view, the finest that is at hand; asks for what is missing or old. */
+  /** What to draw now for the view, in the best loaded resolution; requests what is missing or old. */
   slices(view: View, width: number): Slice[] {
     const bucketMs = bucketFor(view, width);
     const lengthMs = bucketMs * BUCKETS_PER_TILE;
@@ -54,11 +54,11 @@ export class TimelineData {
       if (index * lengthMs > now) break;
       const tile = this.tile(bucketMs, index * lengthMs, lengthMs);
       const recent = tile.toMs > now - RECENT_MS;
-      if (now - tile.askedAt > (recent || tile.failed ? HOT_MS : COOL_MS)) wanted.push(tile);
+      if (now - tile.requestedAt > (recent || tile.failed ? HOT_MS : COOL_MS)) wanted.push(tile);
       slices.push({
         fromMs: tile.fromMs,
         toMs: tile.toMs,
-        answer: tile.answer ?? this.standIn(tile),
+        answer: tile.answer ?? this.placeholder(tile),
       });
     }
     this.wanted = wanted;
@@ -75,7 +75,7 @@ export class TimelineData {
     return undefined;
   }
 
-  /** Whether a moment is recorded: null while nobody has asked. */
+  /** Whether a moment is recorded: null while it is not loaded. */
   isRecorded(atMs: number): boolean | null {
     for (const tile of [...this.tiles.values()].reverse()) {
       if (!tile.answer || atMs < tile.fromMs || atMs >= tile.toMs) continue;
@@ -103,7 +103,7 @@ export class TimelineData {
         fromMs,
         toMs: fromMs + lengthMs,
         answer: null,
-        askedAt: 0,
+        requestedAt: 0,
         failed: false,
       };
     }
@@ -116,7 +116,7 @@ export class TimelineData {
   }
 
   /** Data of another zoom level for the same time, until the right one is there. */
-  private standIn(wanted: Tile): TimelineAnswer | null {
+  private placeholder(wanted: Tile): TimelineAnswer | null {
     const rank = BUCKET_LADDER.indexOf(wanted.bucketMs);
     let best: Tile | null = null;
     let bestRank = Number.POSITIVE_INFINITY;
@@ -136,7 +136,7 @@ export class TimelineData {
     while (this.running < MOST_AT_ONCE) {
       const tile = this.wanted.shift();
       if (!tile) return;
-      tile.askedAt = serverNow();
+      tile.requestedAt = serverNow();
       this.running++;
       void this.fetch(tile).finally(() => {
         this.running--;
@@ -152,12 +152,12 @@ export class TimelineData {
         tile.fromMs,
         tile.toMs,
         BUCKETS_PER_TILE,
-        this.leave.signal,
+        this.controller.signal,
       );
       tile.failed = false;
       this.onChange();
     } catch {
-      // What is on the screen stays; the tile is asked for again soon.
+      // The screen keeps its data; the tile is requested again soon.
       tile.failed = true;
     }
   }

@@ -1,4 +1,4 @@
-/** Wheel, drag, pinch and click on a timeline, told as what they mean. */
+/** Translates wheel, drag, pinch and click on a timeline into commands. */
 
 export interface Gestures {
   zoom(factor: number, x: number): void;
@@ -11,8 +11,8 @@ export interface Gestures {
 const CLICK_SLACK_PX = 5;
 
 export function attachGestures(element: HTMLElement, gestures: Gestures): () => void {
-  const leave = new AbortController();
-  const { signal } = leave;
+  const controller = new AbortController();
+  const { signal } = controller;
   const fingers = new Map<number, number>();
   let moved = 0;
   let pinched = false;
@@ -88,5 +88,5 @@ export function attachGestures(element: HTMLElement, gestures: Gestures): () => 
   element.addEventListener("pointerup", (event) => lift(event, true), { signal });
   element.addEventListener("pointercancel", (event) => lift(event, false), { signal });
   element.addEventListener("pointerleave", () => gestures.hover(null), { signal });
-  return () => leave.abort();
+  return () => controller.abort();
 }

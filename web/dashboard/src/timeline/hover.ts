@@ -1,12 +1,12 @@
-/** Fetches the picture under the cursor: one at a time, the newest wish first, neighbours ahead. */
+/** Fetches the frame under the cursor: one at a time, the newest request first, then neighbours. */
 import { thumbnailUrl } from "../api/client";
 
 const WIDTH = 240;
-const MOST_KEPT = 400;
+const MAX_CACHED = 400;
 const FAILED_FOR_MS = 5000;
 
 export class HoverPictures {
-  private readonly kept = new Map<number, HTMLImageElement>();
+  private readonly cache = new Map<number, HTMLImageElement>();
   private readonly failed = new Map<number, number>();
   private queue: number[] = [];
   private busy = false;
@@ -16,17 +16,17 @@ export class HoverPictures {
     private readonly onPicture: () => void,
   ) {}
 
-  /** The picture nearest to `atMs` that is at hand; asks for it and for its neighbours. */
+  /** The loaded picture for `atMs`, or null; requests it and its neighbours. */
   at(atMs: number, stepMs: number, isRecorded: (ms: number) => boolean): string | null {
     const snap = Math.floor(atMs / stepMs) * stepMs;
     const wishes = [snap, snap + stepMs, snap - stepMs, snap + 2 * stepMs, snap - 2 * stepMs];
     const now = Date.now();
     this.queue = wishes.filter(
       (ms) =>
-        !this.kept.has(ms) && isRecorded(ms) && now - (this.failed.get(ms) ?? 0) > FAILED_FOR_MS,
+        !this.cache.has(ms) && isRecorded(ms) && now - (this.failed.get(ms) ?? 0) > FAILED_FOR_MS,
     );
     this.pump();
-    return this.kept.get(snap)?.src ?? null;
+    return this.cache.get(snap)?.src ?? null;
   }
 
   private pump(): void {
@@ -41,9 +41,9 @@ export class HoverPictures {
       this.pump();
     };
     picture.onload = () => {
-      this.kept.set(ms, picture);
-      const oldest = this.kept.keys().next().value;
-      if (this.kept.size > MOST_KEPT && oldest !== undefined) this.kept.delete(oldest);
+      this.cache.set(ms, picture);
+      const oldest = this.cache.keys().next().value;
+      if (this.cache.size > MAX_CACHED && oldest !== undefined) this.cache.delete(oldest);
       done();
     };
     picture.onerror = () => {

@@ -1,4 +1,4 @@
-/** Which stretch of time a timeline shows, and how it zooms and pans. Pure. */
+/** Which time range a timeline shows, and how it zooms and pans. Pure. */
 
 export interface View {
   readonly fromMs: number;

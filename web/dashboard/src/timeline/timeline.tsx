@@ -3,7 +3,7 @@ import { serverNow } from "../clock";
 import { clockTime, preciseTime, shortDate, span, type Zone, zoneLabel } from "../format";
 import { theme } from "../prefs";
 import { type Store, useStore } from "../store";
-import { reasonInWords } from "../ui/words";
+import { reasonText } from "../ui/text";
 import { TimelineData } from "./data";
 import { drawTimeline, type Palette, paletteOf, TIMELINE_HEIGHT } from "./draw";
 import { attachGestures } from "./gestures";
@@ -197,7 +197,7 @@ export function Timeline(props: Props) {
           class="timeline-canvas"
           style={{ height: `${TIMELINE_HEIGHT}px` }}
           role="img"
-          aria-label="Recorded time, gaps and detections. Click to play there; keys are listed under the question mark."
+          aria-label="Recorded time, gaps and detections. Click to play from there. Press ? for the keys."
           data-testid="timeline"
         />
         {hover && (
@@ -233,13 +233,13 @@ function HoverCard({ hover, width, zone, aspect, spanMs, data, pictures, firstMs
   const last = useRef<string | null>(null);
   const recorded = data.isRecorded(ms);
   const gap = recorded === false ? data.gapAt(ms) : undefined;
-  let words: string | null = null;
-  if (ms > serverNow()) words = "Not yet recorded";
+  let text: string | null = null;
+  if (ms > serverNow()) text = "Not yet recorded";
   else if (gap) {
-    words = `No footage for ${span(gap.to_ms - gap.from_ms)}: ${reasonInWords(gap.reason)}`;
-  } else if (firstMs !== null && ms < firstMs) words = "Before the first recording";
-  else if (recorded === false) words = "No footage";
-  const source = words
+    text = `No footage for ${span(gap.to_ms - gap.from_ms)}: ${reasonText(gap.reason)}`;
+  } else if (firstMs !== null && ms < firstMs) text = "Before the first recording";
+  else if (recorded === false) text = "No footage";
+  const source = text
     ? null
     : pictures.at(ms, pictureStep(spanMs, width), (at) => data.isRecorded(at) !== false);
   if (source) last.current = source;
@@ -248,8 +248,8 @@ function HoverCard({ hover, width, zone, aspect, spanMs, data, pictures, firstMs
   return (
     <div class="hover-card" style={{ left: `${left}px`, width: `${POPOVER_WIDTH}px` }}>
       <div class="hover-picture" style={{ aspectRatio: String(aspect) }}>
-        {words ? (
-          <p class={gap ? "hover-words hatched" : "hover-words"}>{words}</p>
+        {text ? (
+          <p class={gap ? "hover-text hatched" : "hover-text"}>{text}</p>
         ) : (
           (source ?? last.current) && (
             <img src={source ?? last.current ?? ""} alt="" class={source ? "" : "old"} />

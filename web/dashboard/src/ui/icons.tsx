@@ -64,7 +64,7 @@ export const FullScreen = () => (
     <path d="M3.5 7.500v-4h4M12.5 3.500h4v4M16.5 12.500v4h-4M7.5 16.500h-4v-4" />
   </Icon>
 );
-export const Sound = ({ off }: { off: boolean }) => (
+export const AudioIcon = ({ off }: { off: boolean }) => (
   <Icon>
     <path d="M3 8v4h2.500L9.5 15V5L5.5 8z" />
     {off ? (

@@ -10,7 +10,7 @@ import { Clock, HalfMoon, Leave, Mark, Moon, Sun } from "./icons";
 
 interface Props {
   readonly children: ComponentChildren;
-  /** What stands in the header beside the name. */
+  /** What the header shows next to the name. */
   readonly place?: ComponentChildren;
   readonly fill?: boolean;
   onSignedOut(): void;
@@ -51,14 +51,14 @@ function Pages() {
   const { page } = useRoute();
   return (
     <nav class="pages" aria-label="Pages">
-      {PAGES.map(([name, path, words]) => (
+      {PAGES.map(([name, path, text]) => (
         <a
           key={name}
           href={path}
           onClick={follow}
           aria-current={page === name ? "page" : undefined}
         >
-          {words}
+          {text}
         </a>
       ))}
     </nav>
@@ -96,13 +96,13 @@ const THEME_WORDS: Record<Theme, string> = { auto: "as the system", light: "ligh
 
 function ThemeSwitch() {
   const choice = useStore(theme);
-  const words = `Theme: ${THEME_WORDS[choice]}. Change to ${THEME_WORDS[NEXT_THEME[choice]]}.`;
+  const text = `Theme: ${THEME_WORDS[choice]}. Change to ${THEME_WORDS[NEXT_THEME[choice]]}.`;
   return (
     <button
       type="button"
       class="quiet icon-button"
-      title={words}
-      aria-label={words}
+      title={text}
+      aria-label={text}
       onClick={() => theme.set(NEXT_THEME[choice])}
     >
       {choice === "light" ? <Sun /> : choice === "dark" ? <Moon /> : <HalfMoon />}

@@ -1,6 +1,6 @@
 /** Which cameras a wall shows, and in which order. Pure. */
 import type { Camera } from "../api/types";
-import { STATE_ORDER, STATE_WORDS } from "../ui/words";
+import { STATE_ORDER, STATE_TEXT } from "../ui/text";
 
 /** Problems first, then by site and name, so that nothing changes place without a reason. */
 export function arrange(cameras: readonly Camera[]): Camera[] {
@@ -19,7 +19,7 @@ export function matches(camera: Camera, filter: string): boolean {
   const text = [
     camera.name,
     camera.id,
-    STATE_WORDS[camera.state],
+    STATE_TEXT[camera.state],
     ...camera.labels_recent.map(({ label }) => label),
   ]
     .join(" ")
@@ -30,7 +30,7 @@ export function matches(camera: Camera, filter: string): boolean {
     .every((word) => text.includes(word));
 }
 
-/** The shape of picture that most cameras have, so that most tiles need no border. */
+/** The aspect ratio that most cameras have, so that most tiles need no border. */
 export function commonAspect(cameras: readonly Camera[]): number {
   const counts = new Map<number, number>();
   let best = 16 / 9;
@@ -48,7 +48,7 @@ export function commonAspect(cameras: readonly Camera[]): number {
   return best;
 }
 
-/** How many cameras need a look. */
-export function troubled(cameras: readonly Camera[]): number {
+/** How many cameras are late or offline. */
+export function problemCount(cameras: readonly Camera[]): number {
   return cameras.filter(({ state }) => state === "offline" || state === "late").length;
 }

@@ -55,7 +55,7 @@ export function NewestPicture({ id, width, lastMs, alt }: Props) {
       {!shown && (lastMs === null || failed) && (
         <p class="no-picture">
           <NoPicture />
-          {lastMs === null ? "No footage yet" : "The picture could not be made"}
+          {lastMs === null ? "No footage yet" : "The picture cannot be loaded"}
         </p>
       )}
     </div>

@@ -5,7 +5,7 @@ import type { Zone } from "../format";
 import { cameraPath, follow } from "../router";
 import { Label } from "../ui/label";
 import { Age, StateBadge } from "../ui/state";
-import { STATE_WORDS } from "../ui/words";
+import { STATE_TEXT } from "../ui/text";
 import { NewestPicture } from "./picture";
 
 interface Props {
@@ -13,13 +13,13 @@ interface Props {
   readonly nowMs: number;
   readonly zone: Zone;
   readonly pictureWidth: number;
-  /** Why nothing comes from it, where its device tells. */
-  readonly why: string | null;
+  /** Why its footage is missing, where its device reports it. */
+  readonly reason: string | null;
 }
 
 const MOST_LABELS = 3;
 
-export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth, why }: Props) {
+export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth, reason }: Props) {
   const labels = camera.labels_recent.map(({ label }) => label).sort(compareLabels);
   const more = labels.length - MOST_LABELS;
   return (
@@ -27,7 +27,7 @@ export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth, why 
       class={`tile ${camera.state}`}
       href={cameraPath(camera.id)}
       onClick={follow}
-      aria-label={`${camera.name}, ${camera.site}: ${STATE_WORDS[camera.state]}`}
+      aria-label={`${camera.name}, ${camera.site}: ${STATE_TEXT[camera.state]}`}
       data-camera={camera.id}
     >
       <div class="tile-picture">
@@ -49,9 +49,9 @@ export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth, why 
         <span class="tile-site">{camera.site}</span>
         <StateBadge camera={camera} nowMs={nowMs} zone={zone} />
         {camera.last_ms !== null && <Age ms={camera.last_ms} nowMs={nowMs} zone={zone} />}
-        {why && (
-          <span class="tile-why" title={why}>
-            {why}
+        {reason && (
+          <span class="tile-reason" title={reason}>
+            {reason}
           </span>
         )}
       </div>

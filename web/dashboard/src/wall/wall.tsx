@@ -1,15 +1,15 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { getCameras } from "../api/client";
-import { dated, useServerNow } from "../clock";
-import { usePolled } from "../poll";
+import { useServerNow, withServerTime } from "../clock";
+import { usePolling } from "../poll";
 import { type Density, density } from "../prefs";
-import { whyOf } from "../sites/health";
+import { missingReason } from "../sites/health";
 import { useEdges } from "../sites/use-edges";
 import { useStore } from "../store";
 import { Search } from "../ui/icons";
-import { Outdated, Trouble } from "../ui/trouble";
+import { Outdated, Problem } from "../ui/problem";
 import { useZone } from "../zone";
-import { arrange, commonAspect, matches, troubled } from "./order";
+import { arrange, commonAspect, matches, problemCount } from "./order";
 import { Tile } from "./tile";
 
 const POLL_MS = 2000;
@@ -20,10 +20,10 @@ const DENSITIES: readonly [Density, string][] = [
   ["small", "Small"],
 ];
 
-const askCameras = dated(getCameras);
+const fetchCameras = withServerTime(getCameras);
 
 export function Wall() {
-  const { value, error, retry } = usePolled(askCameras, POLL_MS, "cameras");
+  const { value, error, retry } = usePolling(fetchCameras, POLL_MS, "cameras");
   const [filter, setFilter] = useState("");
   const size = useStore(density);
   const zone = useZone();
@@ -36,7 +36,7 @@ export function Wall() {
   const cameras = useMemo(() => arrange(value?.cameras ?? []), [value]);
   const shown = cameras.filter((camera) => matches(camera, filter));
   const aspect = commonAspect(cameras);
-  const problems = troubled(cameras);
+  const problems = problemCount(cameras);
   const edges = useEdges(cameras.some(({ state }) => state !== "recording"));
 
   return (
@@ -52,7 +52,7 @@ export function Wall() {
           <input
             type="search"
             placeholder="Filter"
-            title="By name, site, state or what was seen"
+            title="By name, site, state or label"
             value={filter}
             onInput={(event) => setFilter(event.currentTarget.value)}
           />
@@ -73,8 +73,8 @@ export function Wall() {
       </div>
 
       {value === null && error && (
-        <Trouble
-          title="The cameras could not be fetched"
+        <Problem
+          title="Cameras cannot be loaded"
           detail={error.message}
           action="Try now"
           onAction={retry}
@@ -82,16 +82,16 @@ export function Wall() {
       )}
       {value === null && !error && <Skeletons size={size} />}
       {value && cameras.length === 0 && (
-        <Trouble
+        <Problem
           title="No cameras yet"
-          detail="A camera appears here by itself as soon as its edge device has sent the first footage. Check on the device with “vigil edge check”."
+          detail="A camera appears here when its edge device has sent the first footage. To check the device, run “vigil edge check” on it."
         />
       )}
       {cameras.length > 0 && shown.length === 0 && (
-        <Trouble
-          title={`Nothing matches “${filter.trim()}”`}
-          detail={`${cameras.length} cameras are hidden by the filter.`}
-          action="Clear the filter"
+        <Problem
+          title={`No camera matches “${filter.trim()}”`}
+          detail={`The filter hides ${cameras.length} cameras.`}
+          action="Clear filter"
           onAction={() => setFilter("")}
         />
       )}
@@ -103,7 +103,7 @@ export function Wall() {
             nowMs={nowMs}
             zone={zone}
             pictureWidth={PICTURE_WIDTH[size]}
-            why={whyOf(camera, edges, nowMs)}
+            reason={missingReason(camera, edges, nowMs)}
           />
         ))}
       </div>
@@ -114,10 +114,10 @@ export function Wall() {
 
 function Summary({ all, problems }: { all: number; problems: number }) {
   const cameras = all === 1 ? "1 camera" : `${all} cameras`;
-  if (problems === 0) return <>{cameras}, all well</>;
+  if (problems === 0) return <>{cameras}, no problems</>;
   return (
     <>
-      {cameras}, <b class="warn">{problems === 1 ? "1 needs" : `${problems} need`} a look</b>
+      {cameras}, <b class="warn">{problems === 1 ? "1 problem" : `${problems} problems`}</b>
     </>
   );
 }

@@ -10,9 +10,9 @@ interface Props {
 }
 
 /** What happened, and what to do about it. */
-export function Trouble({ title, detail, action, onAction, children }: Props) {
+export function Problem({ title, detail, action, onAction, children }: Props) {
   return (
-    <div class="trouble" role="status">
+    <div class="problem" role="status">
       <h2>{title}</h2>
       <p>{detail}</p>
       {action && (
@@ -25,11 +25,11 @@ export function Trouble({ title, detail, action, onAction, children }: Props) {
   );
 }
 
-/** Says that what is shown is the last that was known, and why. */
+/** Says that the page shows old data, and why. */
 export function Outdated({ error, knownMs, zone }: { error: Error; knownMs: number; zone: Zone }) {
   return (
     <p class="banner" role="alert">
-      <b>Not up to date.</b> {error.message} Shown is what was known at {clockTime(knownMs, zone)}{" "}
+      <b>Not up to date.</b> {error.message} This data is from {clockTime(knownMs, zone)}{" "}
       {zoneLabel(knownMs, zone)}.
     </p>
   );

@@ -1,7 +1,7 @@
-/** States, reasons and labels in words. */
+/** Texts of states, reasons and labels. */
 import type { CameraState } from "../api/types";
 
-export const STATE_WORDS: Record<CameraState, string> = {
+export const STATE_TEXT: Record<CameraState, string> = {
   recording: "Recording",
   late: "Late",
   offline: "Offline",
@@ -16,14 +16,14 @@ export const STATE_ORDER: Record<CameraState, number> = {
   recording: 3,
 };
 
-/** A gap's reason as the API gives it -> as one says it. */
-export function reasonInWords(reason: string): string {
-  const words = reason.replaceAll(/[_-]+/g, " ").trim();
-  return words || "the reason is not known";
+/** A gap's reason as the API sends it -> as readable text. */
+export function reasonText(reason: string): string {
+  const text = reason.replaceAll(/[_-]+/g, " ").trim();
+  return text || "reason unknown";
 }
 
 /** `1 person`, `3 people`, `2 cars`. */
-export function countInWords(label: string, count: number): string {
+export function countText(label: string, count: number): string {
   if (count === 1) return `1 ${label}`;
   if (label === "person") return `${count} people`;
   return /(s|x|ch|sh)$/.test(label) ? `${count} ${label}es` : `${count} ${label}s`;

@@ -1,14 +1,14 @@
-/** One playlist in the video element, by hls.js: what is loaded, where it begins, what fails. */
+/** Plays one playlist in the video element with hls.js: loading, start position, errors. */
 import type Hls from "hls.js";
 import type { ErrorData, LevelDetails } from "hls.js";
-import { mediaAtOrAfter, type Piece } from "./mediaclock";
+import { mediaAtOrAfter, type Segment } from "./mediaclock";
 
 export type HlsClass = typeof Hls;
 
 export type Failure = "network" | "media";
 
-export interface FilmEvents {
-  /** The playlist holds no footage. */
+export interface HlsSessionEvents {
+  /** The playlist has no footage. */
   onEmpty(): void;
   onFailure(failure: Failure): void;
   onAudio(hasAudio: boolean): void;
@@ -16,22 +16,22 @@ export interface FilmEvents {
 
 const MOST_RECOVERIES = 2;
 
-export class Film {
-  /** The playlist's pieces, where the browser has put them. */
-  pieces: readonly Piece[] = [];
+export class HlsSession {
+  /** The playlist's segments with their media times. */
+  segments: readonly Segment[] = [];
 
   private readonly hls: Hls;
   private gone = false;
   private recoveries = 0;
 
-  /** Plays from `startMs` or the first footage after it; null: as near to live as is safe. */
+  /** Plays from `startMs` or the first footage after it; null: near the live edge. */
   constructor(
     private readonly HlsJs: HlsClass,
     video: HTMLVideoElement,
     address: string,
     startMs: number | null,
     rate: number,
-    private readonly events: FilmEvents,
+    private readonly events: HlsSessionEvents,
   ) {
     const { Events } = HlsJs;
     const hls = new HlsJs({
@@ -48,12 +48,12 @@ export class Film {
     hls.on(Events.LEVEL_LOADED, (_event, { details }) => {
       this.take(details);
       if (started || this.gone) return;
-      if (this.pieces.length === 0) {
+      if (this.segments.length === 0) {
         events.onEmpty();
         return;
       }
       started = true;
-      hls.startLoad(startMs === null ? -1 : (mediaAtOrAfter(this.pieces, startMs) ?? -1));
+      hls.startLoad(startMs === null ? -1 : (mediaAtOrAfter(this.segments, startMs) ?? -1));
     });
     hls.on(Events.LEVEL_UPDATED, (_event, { details }) => this.take(details));
     hls.on(Events.LEVEL_PTS_UPDATED, (_event, { details }) => this.take(details));
@@ -71,19 +71,19 @@ export class Film {
     this.hls.destroy();
   }
 
-  /** Loads further ahead when it is played faster. */
+  /** Buffers further ahead for faster playback. */
   prepareFor(rate: number): void {
     this.hls.config.maxBufferLength = bufferSeconds(rate);
   }
 
   private take(details: LevelDetails | null): void {
-    if (details && !this.gone) this.pieces = piecesOf(details);
+    if (details && !this.gone) this.segments = segmentsOf(details);
   }
 
   private onError(data: ErrorData): void {
     const { ErrorDetails, ErrorTypes } = this.HlsJs;
     if (this.gone) return;
-    // The API answers 404 where a range holds no footage.
+    // The API answers 404 for a range without footage.
     if (data.details === ErrorDetails.LEVEL_EMPTY_ERROR || isMissingPlaylist(data)) {
       this.events.onEmpty();
       return;
@@ -106,11 +106,11 @@ function isMissingPlaylist({ details, response }: ErrorData): boolean {
   return response?.code === 404 && /^(manifest|level)Load/.test(details);
 }
 
-function piecesOf(details: LevelDetails): Piece[] {
-  const pieces: Piece[] = [];
+function segmentsOf(details: LevelDetails): Segment[] {
+  const segments: Segment[] = [];
   for (const { start, duration, programDateTime } of details.fragments) {
     if (programDateTime === null || programDateTime === undefined) continue;
-    pieces.push({ mediaStartS: start, durationS: duration, wallStartMs: programDateTime });
+    segments.push({ mediaStartS: start, durationS: duration, wallStartMs: programDateTime });
   }
-  return pieces;
+  return segments;
 }

@@ -12,7 +12,7 @@ import {
   zoneLabel,
   zoneOffsetMinutes,
 } from "../src/format";
-import { countInWords, reasonInWords } from "../src/ui/words";
+import { countText, reasonText } from "../src/ui/text";
 
 const BERLIN = { name: "Europe/Berlin" };
 const KOLKATA = { name: "Asia/Kolkata" };
@@ -20,7 +20,7 @@ const SUMMER = Date.UTC(2026, 6, 1, 22, 30, 5, 678);
 const WINTER = Date.UTC(2026, 10, 22, 23, 30, 5);
 
 describe("times", () => {
-  it("are told in their zone", () => {
+  it("are shown in their zone", () => {
     expect(clockTime(SUMMER, UTC)).toBe("22:30:05");
     expect(clockTime(SUMMER, BERLIN)).toBe("00:30:05");
     expect(hourMinute(WINTER, KOLKATA)).toBe("05:00");
@@ -50,7 +50,7 @@ describe("times", () => {
 
 describe("spans", () => {
   const plain = (text: string): string => text.replaceAll("\u00a0", " ");
-  it("are said as people say them", () => {
+  it("are rounded", () => {
     expect(plain(span(4200))).toBe("4 s");
     expect(plain(span(72_000))).toBe("1 min 12 s");
     expect(plain(span(20 * 60_000))).toBe("20 min");
@@ -61,15 +61,15 @@ describe("spans", () => {
   });
 });
 
-describe("words", () => {
+describe("texts", () => {
   it("count things", () => {
-    expect(countInWords("person", 1)).toBe("1 person");
-    expect(countInWords("person", 3)).toBe("3 people");
-    expect(countInWords("bus", 2)).toBe("2 buses");
-    expect(countInWords("car", 2)).toBe("2 cars");
+    expect(countText("person", 1)).toBe("1 person");
+    expect(countText("person", 3)).toBe("3 people");
+    expect(countText("bus", 2)).toBe("2 buses");
+    expect(countText("car", 2)).toBe("2 cars");
   });
   it("read reasons", () => {
-    expect(reasonInWords("camera_lost")).toBe("camera lost");
-    expect(reasonInWords("")).toBe("the reason is not known");
+    expect(reasonText("camera_lost")).toBe("camera lost");
+    expect(reasonText("")).toBe("reason unknown");
   });
 });

@@ -1,9 +1,9 @@
-/** A still picture over the video, for as long as the video has none of its own to show. */
+/** A still image over the video, until the video can show its own frame. */
 import { thumbnailUrl } from "../api/client";
 
 const WIDTH = 960;
 
-export class Cover {
+export class Poster {
   constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly video: HTMLVideoElement,
@@ -14,13 +14,13 @@ export class Cover {
     this.canvas.hidden = true;
   }
 
-  /** Keeps the frame that is on the screen. */
+  /** Keeps showing the current frame. */
   freeze(): void {
     if (this.video.readyState < 2 || !this.canvas.hidden) return;
     this.paint(this.video, this.video.videoWidth, this.video.videoHeight);
   }
 
-  /** Shows the picture of a moment, or the newest one, if it is still wanted when it arrives. */
+  /** Shows the frame at a time (null: the newest), if it is still wanted when it is loaded. */
   showMoment(atMs: number | null, isWanted: () => boolean): void {
     this.freeze();
     const picture = new Image();
