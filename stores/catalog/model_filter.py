@@ -48,7 +48,7 @@ class ResolvedModelFilter:
             [multirange(self.shown.versions[each].spans) for each in versions],
         )
 
-    def cut_minutes(self, from_ms: int, to_ms: int) -> list[int]:
+    def changing_minutes(self, from_ms: int, to_ms: int) -> list[int]:
         """Return the minutes (their starts) of [from, to) in which the shown version changes."""
         return [] if self.shown is None else self.shown.changing_minutes(from_ms, to_ms)
 
@@ -64,7 +64,7 @@ async def resolve_filter(
     if not model_filter.current:
         return ResolvedModelFilter(model_filter, None)
     rows = await catalog.rows("shown_model_replays", camera, from_ms - MINUTE_MS, to_ms + MINUTE_MS)
-    return ResolvedModelFilter(model_filter, shown(map(_replayed, rows)) if rows else None)
+    return ResolvedModelFilter(model_filter, shown_models(map(_replayed, rows)) if rows else None)
 
 
 def _replayed(row: Row) -> ReplayedModel:

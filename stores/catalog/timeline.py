@@ -88,7 +88,7 @@ async def detection_buckets(
     resolved = await resolve_filter(catalog, camera, from_ms, to_ms, model_filter)
     values = (camera, from_ms, to_ms, *resolved.values, bucket_ms)
     if bucket_ms % MINUTE_MS == 0:
-        cut = resolved.cut_minutes(from_ms, to_ms)
+        cut = resolved.changing_minutes(from_ms, to_ms)
         rows = await catalog.rows("detection_minute_buckets", *values, cut)
     else:
         rows = await catalog.rows("detection_buckets", *values)

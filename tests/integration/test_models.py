@@ -100,7 +100,7 @@ async def test_what_is_shown_is_found_by_index(services) -> None:
 async def _check(catalog: Catalog, camera: str) -> None:
     span = DAY0, DAY0 + DAY_MS
     choice = await resolve_filter(catalog, camera, *span)
-    cut = choice.cut_minutes(*span)
+    cut = choice.changing_minutes(*span)
     zero = "00000000-0000-0000-0000-000000000000"
     statements = {
         "find_detections": (
