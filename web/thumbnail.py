@@ -88,7 +88,7 @@ async def _render(services: Services, camera: str, at_ms: int, width: int) -> by
         except MediaError as error:
             # Some cameras send the parameter sets only once in a fragment.
             if whole_fragment:
-                raise not_found(f"The frame cannot be decoded: {error}") from error
+                raise not_found(f"The frame cannot be shown: {error}") from error
     raise AssertionError("the second attempt returns or raises")
 
 

@@ -30,7 +30,7 @@ class KnownRun:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSeqs:
+class SeqsInChunks:
     """The seqs of one run: in chunks, settled by chunks, left out because of bad bytes."""
 
     seqs: SeqRanges
@@ -108,7 +108,7 @@ async def known_runs(catalog: Catalog, camera: str, since_ms: int = 0) -> dict[s
 
 async def seqs_in_chunks(
     catalog: Catalog, camera: str, runs: Sequence[str], *, excluding: tuple[int, int] = (0, 0)
-) -> dict[str, RunSeqs]:
+) -> dict[str, SeqsInChunks]:
     """Return the seqs of runs in chunks, by run.
 
     Chunks whose window starts in `excluding` ([from, to), UTC ms) do not count.
@@ -117,7 +117,9 @@ async def seqs_in_chunks(
         "seqs_in_chunks", camera, [UUID(run) for run in runs], *excluding, sorted(NO_OBJECT)
     )
     return {
-        row["run"]: RunSeqs(seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"]))
+        row["run"]: SeqsInChunks(
+            seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"])
+        )
         for row in rows
     }
 

@@ -308,7 +308,7 @@ async def test_what_is_refused(at: Place) -> None:
         look_of(NEW, START_MS, END_MS, gated=True),
         look_of(NEW, START_MS - 60_000, END_MS),
     ):
-        with pytest.raises(ConfigError, match="stands already"):
+        with pytest.raises(ConfigError, match="already exists"):
             await replayed(at, other)
     stranger = live(at, chunks[0].run, START_MS, 1, "2").model_copy(update={"replay": 1 << 40})
     assert await index_detections(at.catalog, [stranger]) == 0, "no such replay"
