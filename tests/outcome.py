@@ -23,14 +23,14 @@ async def newest_chunks(store: ObjectStore, camera: str, run: str) -> list[Chunk
     async for info in store.list(f"chunks/{camera}/"):
         if info.key.endswith(".json") and run in info.key:
             chunk = ChunkComplete.model_validate_json(await store.get(info.key))
-            standing = newest.get(chunk.window_start_ms)
-            if standing is None or chunk.revision > standing.revision:
+            known = newest.get(chunk.window_start_ms)
+            if known is None or chunk.revision > known.revision:
                 newest[chunk.window_start_ms] = chunk
     return [newest[start_ms] for start_ms in sorted(newest)]
 
 
 async def in_catalog(cloud: Cloud, camera: str) -> dict[str, int]:
-    """Return how many fragment rows wait and how many fragments stand in chunk rows."""
+    """Return how many fragment rows wait and how many fragments are in chunk rows."""
     async with cloud.catalog() as catalog, catalog.transaction() as connection:
         waiting = await connection.fetchval(
             "SELECT count(*) FROM fragments WHERE camera = $1", camera
@@ -45,7 +45,7 @@ async def in_catalog(cloud: Cloud, camera: str) -> dict[str, int]:
 async def all_in_chunks(
     cloud: Cloud, store: ObjectStore, recorder: Recorder, *, within_s: float = 60
 ) -> list[ChunkComplete]:
-    """Wait until exactly the fragments PUT stand in the chunks, once each, and byte for byte."""
+    """Wait until the chunks contain exactly the fragments PUT, once each, byte for byte."""
 
     async def whole() -> list[ChunkComplete] | None:
         chunks = await newest_chunks(store, recorder.camera, recorder.run)

@@ -123,5 +123,5 @@ async def _read_fragment(
                 raise
     raise LostBytesError(
         f"the bytes of fragment {fragment.seq} of {chunk.camera} {chunk.run} no longer exist; "
-        "restore the object from a copy or from an older version in the bucket_listing."
+        "restore the object from a copy or from an older version in the bucket."
     )

@@ -69,7 +69,9 @@ async def cameras_with_windows(catalog: Catalog) -> list[CameraWindowSettings]:
     return [_set(row) for row in await catalog.rows("camera_windows", None)]
 
 
-async def set_camera_windows(catalog: Catalog, now: CameraWindowSettings, before: CameraWindowSettings) -> None:
+async def set_camera_windows(
+    catalog: Catalog, now: CameraWindowSettings, before: CameraWindowSettings
+) -> None:
     """Replace the settings `before` by `now`, which are not published yet.
 
     Raises ConfigError where the camera is not registered, or another process changed the settings.

@@ -143,7 +143,7 @@ async def sign_in(page: Page, demo: Demo) -> None:
 
 
 async def overlay(page: Page) -> Json:
-    """Return what the player shows: film seconds, boxes said and pixels really painted."""
+    """Return what the player shows: media seconds, reported boxes and painted pixels."""
     state: Json = await page.evaluate(
         """() => {
             const video = document.querySelector("video");

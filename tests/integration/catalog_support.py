@@ -51,7 +51,7 @@ def run_id(started_ms: int = T0, seed: int = 0) -> str:
 
 
 def fragment(run: str, seq: int, **more: object) -> FragmentArrived:
-    """Return a fragment of 4 s; seq n starts 4 n s after T0 unless said otherwise."""
+    """Return a fragment of 4 s; by default, seq n starts 4 n s after T0."""
     given = {
         "camera": CAMERA,
         "run": run,

@@ -21,7 +21,7 @@ def log_of(cloud: Cloud, name: str) -> str:
     return cloud.programs[name].process.log.read_text(errors="replace")
 
 
-async def test_it_is_told_in_sentences_and_nothing_is_lost(
+async def test_the_log_has_sentences_and_nothing_is_lost(
     services: Services, tmp_path: Path
 ) -> None:
     async with (
@@ -44,7 +44,7 @@ async def test_it_is_told_in_sentences_and_nothing_is_lost(
             await wait_for(
                 lambda: log_of(cloud, "index").count("index fragments failed") >= 2,
                 within_s=40,
-                what=lambda: f"the indexer tells of it\n{cloud.tails()}",
+                what=lambda: f"the indexer logs it\n{cloud.tails()}",
             )
         finally:
             await asyncio.to_thread(services.restart, "postgres")

@@ -50,7 +50,7 @@ async def catalog(services) -> AsyncIterator[Catalog]:
 
 
 async def seqs_of(catalog: Catalog) -> tuple[list[int], list[int]]:
-    """Return the seqs that stand alone, and those that chunks hold."""
+    """Return the seqs with fragment rows, and those in chunks."""
     async with catalog.transaction() as connection:
         alone = await connection.fetch("SELECT seq FROM fragments ORDER BY seq")
         held = await connection.fetch(
@@ -149,7 +149,7 @@ async def test_the_first_writers_of_a_day_race_for_its_partition(services) -> No
         assert done == [1] * 6
 
 
-async def test_a_day_dropped_meanwhile_is_made_again(catalog: Catalog) -> None:
+async def test_a_dropped_partition_is_created_again(catalog: Catalog) -> None:
     await index_chunks(catalog, [chunk([fragment(RUN, 0)])], T0)
     async with catalog.transaction() as connection:
         await connection.execute("DROP TABLE chunks_20261122")

@@ -110,7 +110,7 @@ async def test_a_catalog_whose_server_is_not_heard_closes_nevertheless(
     async with relay.open() as dsn:
         async with Catalog(dsn, size=1) as catalog, catalog.transaction() as connection:
             assert await connection.fetchval("SELECT 1") == 1
-        await wait_for(lambda: relay.ended, within_s=10, what="it said farewell, and had no answer")
+        await wait_for(lambda: relay.ended, within_s=10, what="it closed, and got no answer")
 
 
 async def rows(catalog: Catalog) -> int:

@@ -80,7 +80,7 @@ async def test_every_column_says_what_it_is(services) -> None:
         assert [tuple(row) for row in silent] == []
 
 
-async def test_nobody_home_is_one_sentence() -> None:
+async def test_an_unreachable_database_is_one_sentence() -> None:
     dsn = "postgresql://vigil@127.0.0.1:9/vigil"
     for arguments in (("catalog", "migrate"), ("catalog", "status"), ("camera", "list")):
         code, _, err = await vigil(dsn, *arguments)

@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses for good is told apart from what another try may mend."""
+"""Rows that PostgreSQL rejects always, and errors where another try may succeed."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.conftest import Services
         ("SELECT no_such_column", StoreError),
     ],
 )
-async def test_a_refused_row_is_not_tried_again(
+async def test_a_rejected_row_is_not_retried(
     services: Services, statement: str, error: type[Exception]
 ) -> None:
     async with Catalog(services.settings.database_url.get_secret_value()) as catalog:
@@ -24,8 +24,8 @@ async def test_a_refused_row_is_not_tried_again(
                 await connection.execute(statement)
 
 
-async def test_a_value_that_fits_no_column_is_refused(services: Services) -> None:
+async def test_a_value_that_fits_no_column_is_rejected(services: Services) -> None:
     async with Catalog(services.settings.database_url.get_secret_value()) as catalog:
-        with pytest.raises(InvalidEventError, match="refused"):
+        with pytest.raises(InvalidEventError, match="rejected"):
             async with catalog.transaction() as connection:
                 await connection.fetchval("SELECT $1::smallint", 1 << 40)

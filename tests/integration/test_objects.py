@@ -131,7 +131,7 @@ async def test_listing_is_in_order_and_starts_after(store: ObjectStore, prefix: 
     assert [info.key async for info in store.list(prefix)] == names[11:]
 
 
-async def test_a_store_out_of_reach_is_said(prefix: str) -> None:
+async def test_an_unreachable_store_is_reported(prefix: str) -> None:
     async with ObjectStore(AwsEndpoint("us-east-1", "http://127.0.0.1:9"), "vigil") as nowhere:
         with pytest.raises(StoreError, match="cannot be reached"):
             await nowhere.get(prefix + "x")

@@ -186,7 +186,7 @@ async def test_ranges_of_a_chunk(web: Web, run: str) -> None:
     assert (again.status, await again.read()) == (304, b"")
 
 
-async def test_only_known_digests_are_looked_for(web: Web, run: str) -> None:
+async def test_only_valid_digests_are_queried(web: Web, run: str) -> None:
     joined = await store_chunk(web.store, await footage(web, run, 1))
     await index_chunks(web.catalog, [joined], T0)
     base = f"{BASE}/chunks/{run}/{joined.window_start_ms}"

@@ -188,7 +188,7 @@ async def test_the_same_range_in_any_zone(web: Web) -> None:
 
 
 async def test_detections_of_the_model_that_is_asked_for(web: Web) -> None:
-    """A replay's detections stand beside the edge's; the addresses say whose are wanted."""
+    """A replay's detections exist next to the edge's; the query selects whose are returned."""
     look = ModelReplaySpec(("hog", "3"), T0 - T0 % 60_000, T0 - T0 % 60_000 + 120_000, None, False)
     (replay,) = await begin(web.catalog, [CAMERA], look, "tests", T0)
     frames = [frame(T0, ("person", 0.9)), frame(T0 + 70_000, ("person", 0.8))]
@@ -228,7 +228,7 @@ async def test_detections_of_the_model_that_is_asked_for(web: Web) -> None:
         assert sorted(labels) == ["dog"] * 3 + ["person"] * 2
         assert coarse == ["dog 2", "person 1", "dog 1", "person 1"]
     assert (await get(web, BASE))["labels_recent"] == [{"label": "person", "count": 1}]
-    # All is looked at, as it turned out, up to the second picture.
+    # The replay covers everything up to the second frame.
     async with web.catalog.transaction() as connection:
         await connection.execute(
             "UPDATE model_replays SET state = 'done', covered = int8multirange(int8range($1, $2))",

@@ -6,7 +6,7 @@ from alembic import op
 
 
 def run_script(step: str) -> None:
-    """Execute the .sql file beside the step's Python file; any error undoes the whole step.
+    """Execute the .sql file next to the step's Python file; an error rolls back the whole step.
 
     asyncpg takes many statements at once only without parameters and without preparing, which
     SQLAlchemy's cursor always does: so the driver's own connection is asked.

@@ -63,7 +63,7 @@ def made() -> Iterator[str]:
                     yield name
                 else:
                     yield from (f"{name}_{part}" for part in ("bucket", "sum", "count"))
-    # told when they are read, by a collector
+    # exported by a collector at each scrape
     yield from ("vigil_commit_lag", "vigil_event_lag_seconds", "vigil_log_lag_seconds")
 
 
@@ -148,7 +148,7 @@ def test_the_rules_fire_when_they_should(promtool: str) -> None:
 
 def test_every_rule_is_tested() -> None:
     tests = yaml.safe_load(TESTS.read_text())["tests"]
-    told = {
+    expected = {
         case["alertname"]
         for test in tests
         for case in test["alert_rule_test"]
@@ -157,7 +157,7 @@ def test_every_rule_is_tested() -> None:
     by_query = {query["expr"] for test in tests for query in test.get("promql_expr_test", ())}
     for rule in rules():
         name = rule["alert"]
-        assert name in told or any(f'alertname="{name}"' in query for query in by_query)
+        assert name in expected or any(f'alertname="{name}"' in query for query in by_query)
 
 
 def test_the_dashboards_queries_can_be_asked(promtool: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Credentials that expire: said plainly, and read again from their file without a restart."""
+"""Expired credentials: the error says so, and they are read again without a restart."""
 
 import hashlib
 from collections.abc import AsyncIterator

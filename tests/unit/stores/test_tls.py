@@ -63,14 +63,14 @@ async def head(port: int, ca_file: Path | None, host: str = HOST) -> int:
 async def test_a_store_with_a_certificate_of_our_authority_is_believed(
     certificates: Certificates,
 ) -> None:
-    told: list[tuple[str, str, str]] = []
-    timing.set_listener(lambda *call: told.append(call[:3]))
+    calls: list[tuple[str, str, str]] = []
+    timing.set_listener(lambda *call: calls.append(call[:3]))
     try:
         async with https(certificates) as port:
             assert await head(port, certificates.ca_file) == 7
     finally:
         timing.set_listener(timing._no_listener)
-    assert told == [("s3", "HeadObject", "ok")]
+    assert calls == [("s3", "HeadObject", "ok")]
 
 
 async def test_a_store_that_is_called_by_another_name_is_not(certificates: Certificates) -> None:

@@ -20,9 +20,9 @@ MISSING = [(10_000, 30_000)]
 @pytest.mark.parametrize(
     ("reported", "ends", "expected", "why"),
     [
-        ([], [], [(10, 30, UNEXPLAINED)], "nobody knows"),
+        ([], [], [(10, 30, UNEXPLAINED)], "not known"),
         ([], [(10, "cable")], [(10, 30, "cable")], "the run ended there"),
-        ([], [(11, "cable")], [(10, 30, "cable")], "told a little later"),
+        ([], [(11, "cable")], [(10, 30, "cable")], "reported a little later"),
         ([], [(20, "no keyframes")], [(10, 30, "no keyframes")], "a run without footage"),
         ([], [(10, "cable"), (20, "retry")], [(10, 30, "cable")], "the first is why it began"),
         ([], [(2, "restart")], [(10, 30, UNEXPLAINED)], "an end with footage after it"),
@@ -81,9 +81,11 @@ def test_footage_and_holes_make_up_the_range(pieces) -> None:
 
 
 @given(intervals, intervals, st.lists(st.integers(0, 60_000), max_size=4))
-def test_every_missing_moment_has_one_reason(pieces, told, ended) -> None:
+def test_every_missing_moment_has_one_reason(pieces, reports, ended) -> None:
     missing = uncovered_intervals(merge(pieces), 0, 70_000)
-    reported = [FootageGap(a, b, f"told {n}") for n, (a, b) in enumerate(sorted(told)) if b > a]
+    reported = [
+        FootageGap(a, b, f"reported {n}") for n, (a, b) in enumerate(sorted(reports)) if b > a
+    ]
     ends = [EndedRun(at, f"ended {at}") for at in sorted(ended)]
     found = explain_gaps(missing, reported, ends, missing[0][0] if missing else 0)
     for before, after in pairwise(found):

@@ -1,1 +1,1 @@
-"""One file a step, its SQL beside it under the same name."""
+"""One file for each step, its SQL next to it under the same name."""

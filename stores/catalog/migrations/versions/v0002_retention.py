@@ -1,4 +1,4 @@
-"""Retention: rules, legal holds, and deletions under way."""
+"""Retention: rules, legal holds, and pending deletions."""
 
 from stores.catalog.migrations.script import run_script
 

@@ -9,5 +9,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what a camera is told of its windows."""
+    """Add the window settings of cameras."""
     run_script(__file__)

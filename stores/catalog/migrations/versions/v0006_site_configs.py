@@ -9,5 +9,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the sites' configurations, what edges tell of them, and the scope of keys."""
+    """Add the sites' configurations, the edges' reports about them, and the scope of keys."""
     run_script(__file__)
