@@ -82,7 +82,7 @@ async def test_bytes_that_do_not_fit_their_hash_are_refused(
     assert good == data
     part = await store.get_verified(prefix + "c", first=3, size_bytes=9, sha256=sha256(data[3:]))
     assert part == data[3:]
-    with pytest.raises(IntegrityError, match="bytes where"):
+    with pytest.raises(IntegrityError, match="bytes instead of"):
         await store.get_verified(prefix + "c", size_bytes=99, sha256=sha256(data))
     with pytest.raises(IntegrityError, match="SHA-256"):
         await store.get_verified(prefix + "c", size_bytes=len(data), sha256="0" * 64)

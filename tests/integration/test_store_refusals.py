@@ -89,8 +89,8 @@ REFUSALS = {
 }
 
 REMEDIES = {
-    "clock": "let NTP set it",
-    "denied": "allow these credentials",
+    "clock": "set it by NTP",
+    "denied": "these credentials need access",
     "region": "another region",
     "region, in words": "another region",
     "key": "renew them",

@@ -190,8 +190,15 @@ function clockText({ clock_state: state, clock_error_ms: errorMs }: Edge): strin
   return state === "unknown" ? "unknown" : "not reported";
 }
 
+const CONFIGURATION_STATE = {
+  trying: "on trial",
+  refused: "newest rejected",
+  "out-of-reach": "newest cannot be fetched",
+  none: "none set",
+} as const;
+
 function configurationText({ config_state: state, config_version: version }: Edge): string {
   const which = version === null ? "local file" : `version ${version}`;
   if (state === null || state === "current") return which;
-  return `${which}, ${state.replaceAll("-", " ")}`;
+  return `${which}, ${CONFIGURATION_STATE[state]}`;
 }
