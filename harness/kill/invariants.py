@@ -84,7 +84,7 @@ def compare(
         tail = max(shown - max(reached, sure), 0)
         being_written += tail
         if tail > BEING_WRITTEN:
-            faults.append(f"{tail} pictures of {run_key} are lost, more than one fragment")
+            faults.append(f"{tail} pictures of {run_key} are gone: more than a fragment")
         if not twice and list(present.pictures) != sorted(present.pictures):
             faults.append(f"pictures of {run_key} are out of order")
     faults += [
