@@ -69,8 +69,8 @@ async def test_footage_waits_for_the_clock(services: Services, tmp_path: Path) -
         fragments, ends = await _fragments(store), await _ends(store)
     now_ms = utc_ms()
     assert all(began_ms - 5_000 < one.start_ms < now_ms for one in fragments)
-    (held, *_) = ends
-    assert held.reason == "this device's clock was wrong, and is set now"
+    (undated, *_) = ends
+    assert undated.reason == "this device's clock was wrong and has been set"
     for end in ends:
         seqs = SeqRanges.of(one.seq for one in fragments if one.run == end.run)
         assert seqs == SeqRanges([(0, end.last_seq)])
