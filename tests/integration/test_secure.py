@@ -87,13 +87,13 @@ async def test_fragments_become_chunks_and_no_secret_is_logged(
     }
     logs = [*folder.rglob("*.log"), *secure.folder.logs.glob("*.log")]
     assert {log.stem for log in logs} >= {"relay", "assemble", "join", "kafka", "postgres"}
-    said = "".join(log.read_text(errors="replace") for log in logs)
-    assert f"camera={camera}" in said and "msg=joined" in said
+    output = "".join(log.read_text(errors="replace") for log in logs)
+    assert f"camera={camera}" in output and "msg=joined" in output
     for secret in secrets:
-        assert secret not in said
+        assert secret not in output
 
 
-def told(env: dict[str, str], command: list[str]) -> str:
+def error_line(env: dict[str, str], command: list[str]) -> str:
     """Run a command that must fail; return the one line that it says."""
     done = subprocess.run(
         [sys.executable, *command],
@@ -151,10 +151,10 @@ COMMANDS = {
 
 @pytest.mark.parametrize("fault", SENTENCES)
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_what_is_wrong_is_said_in_one_sentence(
+async def test_what_is_wrong_is_reported_in_one_sentence(
     wrong: dict[str, dict[str, str]], fault: str, command: str
 ) -> None:
-    line = await asyncio.to_thread(told, wrong[fault], COMMANDS[command])
+    line = await asyncio.to_thread(error_line, wrong[fault], COMMANDS[command])
     assert line.startswith("vigil: ")
     assert SENTENCES[fault] in line
     assert "VIGIL_" in line, "the remedy is named"
@@ -166,6 +166,6 @@ async def test_a_worker_that_is_not_let_in_ends_and_says_why(
     wrong: dict[str, dict[str, str]], fault: str, tmp_path: Path
 ) -> None:
     env = wrong[fault] | {"VIGIL_DATA_DIR": str(tmp_path), "VIGIL_LOG_FORMAT": "logfmt"}
-    line = await asyncio.to_thread(told, env, worker("agents.heal"))
+    line = await asyncio.to_thread(error_line, env, worker("agents.heal"))
     assert "level=critical" in line and SENTENCES[fault] in line
     assert "wrong-password-42" not in line

@@ -56,7 +56,7 @@ async def ready(cloud: Cloud, name: str) -> None:
     await wait_for(answers, within_s=60, what=lambda: f"{name} is ready\n{cloud.tails()}")
 
 
-async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
+async def test_the_stream_has_metrics(cloud: Cloud) -> None:
     for name in (*WORKERS, "relay"):
         await ready(cloud, name)
     camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/gate")
@@ -89,8 +89,8 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
     assert assembler["vigil_data_free_bytes"] > 0
 
     async def none_open() -> bool:
-        told = await metrics(cloud, "assemble")
-        return sum(v for name, v in told.items() if name.startswith("vigil_windows_open{")) == 0
+        samples = await metrics(cloud, "assemble")
+        return sum(v for name, v in samples.items() if name.startswith("vigil_windows_open{")) == 0
 
     await wait_for(none_open, within_s=30, what="no window is open")
     assert (await metrics(cloud, "heal"))["vigil_fragments_healed_total"] >= 1
@@ -100,8 +100,12 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
     assert joiner[put] >= 3
 
     async def indexed() -> dict[str, float] | None:
-        told = await metrics(cloud, "index")
-        return told if any(name.startswith("vigil_edge_heard_seconds") for name in told) else None
+        samples = await metrics(cloud, "index")
+        return (
+            samples
+            if any(name.startswith("vigil_edge_heard_seconds") for name in samples)
+            else None
+        )
 
     indexer = await wait_for(indexed, within_s=30, what=lambda: f"a heartbeat\n{cloud.tails()}")
     assert indexer[f'vigil_camera_newest_seconds{{camera="{camera}"}}'] == (
@@ -125,14 +129,16 @@ async def test_the_stream_is_told_in_numbers(cloud: Cloud) -> None:
     await wait_for(counted, within_s=30, what="what the relay sent is counted")
 
     async def caught_up() -> bool:
-        told = await metrics(cloud, "assemble")
-        lags = [v for name, v in told.items() if re.match(r"vigil_(event|log)_lag_seconds", name)]
+        samples = await metrics(cloud, "assemble")
+        lags = [
+            v for name, v in samples.items() if re.match(r"vigil_(event|log)_lag_seconds", name)
+        ]
         return len(lags) >= 4 and max(lags) < 3_600
 
     await wait_for(caught_up, within_s=30, what="ticks or nothing are all that is left")
 
 
-async def test_every_line_is_a_record_and_tells_of_its_camera(cloud: Cloud) -> None:
+async def test_every_line_is_a_record_with_its_camera(cloud: Cloud) -> None:
     recorder = Recorder(await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/line"), START_MS)
     settings = cloud.settings
     async with (
@@ -169,5 +175,5 @@ async def test_a_worker_is_not_ready_while_it_recovers(cloud: Cloud) -> None:
 
     await wait_for(recovered, within_s=60, every_s=0.005, what=cloud.tails)
     assert 503 in seen, seen
-    told = await metrics(cloud, "assemble")
-    assert told["vigil_ready"] == 1 and told["vigil_recovery_seconds"] > 0
+    samples = await metrics(cloud, "assemble")
+    assert samples["vigil_ready"] == 1 and samples["vigil_recovery_seconds"] > 0

@@ -61,7 +61,7 @@ def run_ended(
     run: str = RUN,
     ended_ms: int | None = None,
     given_up: list[tuple[int, int]] | None = None,
-    reason: str = "camera went away",
+    reason: str = "the camera closed the connection",
 ) -> RunEnded:
     """Return a run's end; by default at the end of its last fragment."""
     return RunEnded(

@@ -27,7 +27,9 @@ def recordings(draw: st.DrawFn, number: int, *, faultless: bool = False) -> Reco
     durations = DURATIONS.filter(lambda ms: ms < RULES.idle_ms) if faultless else DURATIONS
     steady = draw(st.one_of(st.none(), durations))
     shots: list[Shot] = []
-    end_known = faultless or draw(st.sampled_from(["told", "told", "twice", "unheard", "never"]))
+    end_known = faultless or draw(
+        st.sampled_from(["reported", "reported", "twice", "unheard", "never"])
+    )
     for seq in range(draw(st.integers(0 if end_known != "never" else 1, 24))):
         duration_ms = steady or draw(durations)
         event = fragment(seq, run=run, start_ms=at_ms, duration_ms=duration_ms)
@@ -53,8 +55,8 @@ def recordings(draw: st.DrawFn, number: int, *, faultless: bool = False) -> Reco
         ended_ms=at_ms,
         given_up=[(each.event.seq,) * 2 for each in shots if each.given_up],
     )
-    told = {"told": 1, "twice": 2, "unheard": 0, True: 1}[end_known]
-    notices_ms = tuple(at_ms + 60 + (120 if faultless else draw(DELAYS)) for _ in range(told))
+    notices = {"reported": 1, "twice": 2, "unheard": 0, True: 1}[end_known]
+    notices_ms = tuple(at_ms + 60 + (120 if faultless else draw(DELAYS)) for _ in range(notices))
     return Recording(run, tuple(shots), end, at_ms + 60, notices_ms)
 
 
@@ -62,7 +64,7 @@ def recordings(draw: st.DrawFn, number: int, *, faultless: bool = False) -> Reco
 def words_to_the_camera(draw: st.DrawFn) -> tuple[tuple[int, CameraConfigured], ...]:
     """Draw changes of the window's length: in time, too late, more than once, out of order."""
     lengths = WindowLengths.always(draw(st.sampled_from([RULES.window_ms, 4_000])))
-    told = []
+    events = []
     for number in range(draw(st.integers(1, 4))):
         border_ms = T0_MS + draw(st.integers(-50_000, 250_000))
         lengths = lengths.changed(
@@ -70,8 +72,8 @@ def words_to_the_camera(draw: st.DrawFn) -> tuple[tuple[int, CameraConfigured], 
         )
         word = configured(lengths, T0_MS + number, idle_ms=draw(st.sampled_from([5_000, 40_000])))
         for _ in range(draw(st.integers(1, 2))):
-            told.append((T0_MS + draw(st.integers(0, 200_000)), word))
-    return tuple(told)
+            events.append((T0_MS + draw(st.integers(0, 200_000)), word))
+    return tuple(events)
 
 
 @st.composite
@@ -93,9 +95,9 @@ def test_nothing_is_lost_doubled_or_left_open(world: World) -> None:
 
 @given(worlds(), words_to_the_camera())
 def test_nothing_is_lost_or_doubled_where_the_length_of_windows_changes(
-    world: World, told: tuple[tuple[int, CameraConfigured], ...]
+    world: World, configured: tuple[tuple[int, CameraConfigured], ...]
 ) -> None:
-    replace(world, told=told).play().check()
+    replace(world, configured=configured).play().check()
 
 
 @given(
@@ -138,7 +140,7 @@ def test_any_order_duplication_and_delay_gives_the_chunks_of_the_sorted_set(
 
 @settings(max_examples=60)
 @given(worlds(replace(RULES, max_runs=1), evicts=True))
-def test_eviction_for_want_of_runs_loses_nothing(world: World) -> None:
+def test_eviction_over_the_limit_of_runs_loses_nothing(world: World) -> None:
     world.play().check()
 
 

@@ -1,6 +1,6 @@
 """What a chunk is made of.
 
-standing   0  1  .  .  4      gap 2..3
+current    0  1  .  .  4      gap 2..3
 late                3         the revision holds 0 1 3 4, and lacks 2
 """
 
@@ -44,7 +44,7 @@ def placed(*seqs: int) -> list[ManifestFragment]:
     ]
 
 
-def standing(*seqs: int, gaps: list[Gap] | None = None) -> ChunkComplete:
+def current(*seqs: int, gaps: list[Gap] | None = None) -> ChunkComplete:
     digest = digest_of(CAMERA, RUN, [ref(seq) for seq in seqs])
     return ChunkComplete(
         camera=CAMERA,
@@ -94,29 +94,29 @@ class TestMerged:
     def test_first_making(self) -> None:
         assert [each.seq for each in merged_fragments(None, due(2, 0))] == [0, 2]
 
-    def test_late_ones_join_those_that_stand(self) -> None:
-        assert [each.seq for each in merged_fragments(standing(0, 3), due(1))] == [0, 1, 3]
+    def test_late_ones_join_the_current_ones(self) -> None:
+        assert [each.seq for each in merged_fragments(current(0, 3), due(1))] == [0, 1, 3]
 
-    def test_one_that_stands_counts_more(self) -> None:
+    def test_a_fragment_of_the_current_chunk_is_kept(self) -> None:
         other = due(0).model_copy(update={"fragments": [ref(0, sha256="f" * 64)]})
-        assert merged_fragments(standing(0), other)[0].sha256 == ref(0).sha256
+        assert merged_fragments(current(0), other)[0].sha256 == ref(0).sha256
 
 
 class TestRemainingGaps:
     def test_all_stay_where_nothing_came(self) -> None:
-        told = [gap(1, 1), gap(3, 4)]
-        assert remaining_gaps(None, due(0, 2, 5, gaps=told), placed(0, 2, 5), []) == told
+        reported = [gap(1, 1), gap(3, 4)]
+        assert remaining_gaps(None, due(0, 2, 5, gaps=reported), placed(0, 2, 5), []) == reported
 
     def test_one_that_was_filled_goes(self) -> None:
-        assert remaining_gaps(standing(0, 2, gaps=[gap(1, 1)]), due(1), placed(0, 1, 2), []) == []
+        assert remaining_gaps(current(0, 2, gaps=[gap(1, 1)]), due(1), placed(0, 1, 2), []) == []
 
     def test_one_that_was_filled_in_part_is_cut(self) -> None:
-        old = standing(0, 5, gaps=[gap(1, 4)])
+        old = current(0, 5, gaps=[gap(1, 4)])
         assert remaining_gaps(old, due(2), placed(0, 2, 5), []) == [gap(1, 1), gap(3, 4)]
 
-    def test_one_left_out_is_told_by_its_own_reason(self) -> None:
-        corrupt = gap(2, 2, "its bytes are not those told")
-        old = standing(0, 3, gaps=[gap(1, 2)])
+    def test_one_left_out_is_reported_with_its_own_reason(self) -> None:
+        corrupt = gap(2, 2, "its bytes do not match")
+        old = current(0, 3, gaps=[gap(1, 2)])
         assert remaining_gaps(old, due(2), placed(0, 3), [corrupt]) == [
             gap(1, 1).model_copy(update={"to_ms": gap(1, 2).to_ms}),
             corrupt,
@@ -127,14 +127,14 @@ class TestRemainingGaps:
         st.lists(st.tuples(st.integers(0, 20), st.integers(0, 4)), max_size=6),
         st.sets(st.integers(0, 20), max_size=3),
     )
-    def test_each_missing_seq_is_told_once(
-        self, have: set[int], told: list[tuple[int, int]], left: set[int]
+    def test_each_missing_seq_is_reported_once(
+        self, have: set[int], reported: list[tuple[int, int]], left: set[int]
     ) -> None:
         joined = sorted(have - left) or [30]
-        gaps = [gap(first, first + more) for first, more in told]
+        gaps = [gap(first, first + more) for first, more in reported]
         left_out = [gap(seq, seq, "left out") for seq in sorted(left)]
         remaining = remaining_gaps(
-            standing(*joined, gaps=gaps[::2]),
+            current(*joined, gaps=gaps[::2]),
             due(*have, gaps=gaps[1::2]),
             placed(*joined),
             left_out,

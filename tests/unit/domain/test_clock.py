@@ -32,7 +32,7 @@ class Simulation:
     """(pts, UTC the clock gave, UTC that was true) of each fragment's first picture."""
 
     def run(self, pictures: int) -> int | None:
-        """Feed the clock; return the picture at which it said that the two had parted."""
+        """Feed the clock; return the picture at which it reported that the clocks have diverged."""
         stepped = 0
         first: tuple[int, int] | None = (900_000, T0_MS)
         for n in range(pictures):
@@ -71,9 +71,9 @@ def test_a_run_starts_at_its_least_delayed_picture() -> None:
 def test_follows_a_drifting_camera_within_its_jitter(drift: int, delays: list[int]) -> None:
     simulation = Simulation(drift_ppm=drift, delays_ms=delays)
     assert simulation.run(15_000) is None
-    for _, said, true in simulation.borders:
+    for _, clock_ms, true in simulation.borders:
         # Never further off than the jitter, and what drifts within one window.
-        assert -12 <= said - true <= 400 + 12
+        assert -12 <= clock_ms - true <= 400 + 12
 
 
 @settings(deadline=None, max_examples=60)
@@ -88,11 +88,12 @@ def test_slews_by_at_most_500_ppm_and_never_goes_back(
     simulation = Simulation(drift_ppm=drift, delays_ms=delays, steps=steps)
     simulation.run(6_000)
     pairs = zip(simulation.borders, simulation.borders[1:], strict=False)
-    for (pts, said, _), (next_pts, next_said, _) in pairs:
+    for (pts, clock_ms, _), (next_pts, next_clock_ms, _) in pairs:
         media_us = (next_pts - pts) * 100 // 9
-        assert next_said >= said
+        assert next_clock_ms >= clock_ms
         assert (
-            abs((next_said - said) * 1_000 - media_us) <= media_us * SLEW_PPM // 1_000_000 + 1_001
+            abs((next_clock_ms - clock_ms) * 1_000 - media_us)
+            <= media_us * SLEW_PPM // 1_000_000 + 1_001
         )
 
 
@@ -117,7 +118,7 @@ def test_a_step_of_the_wall_clock(step_ms: int, parts_within: int | None) -> Non
         assert at <= parted <= at + parts_within
 
 
-def test_a_stall_of_the_network_is_no_parting() -> None:
+def test_a_stall_of_the_network_is_not_a_divergence() -> None:
     # 8 s without a picture, then all of them at once; true time never jumped.
     clock = RunClock()
     for n in range(250):
@@ -144,7 +145,7 @@ def test_a_seeded_day_stays_true() -> None:
         drift_ppm=80, delays_ms=[int(random.expovariate(1 / 30)) for _ in range(997)]
     )
     assert simulation.run(25 * 3_600 * 24) is None
-    assert max(abs(said - true) for _, said, true in simulation.borders) <= 20
+    assert max(abs(clock_ms - true) for _, clock_ms, true in simulation.borders) <= 20
     assert len(simulation.borders) == 24 * 3_600 * 25 // FRAGMENT_FRAMES
 
 

@@ -111,10 +111,10 @@ def test_a_tombstone_names_at_most_so_many_and_every_seq_once() -> None:
 @pytest.mark.parametrize(
     ("gap", "goes"),
     [
-        ({"reason": "its bytes are not those told"}, True),
-        ({"reason": NEVER_ARRIVED}, False),  # no object stands
-        ({"reason": "its bytes are not those told", "last_seq": 6}, False),  # not one fragment's
-        ({"reason": "its bytes are not those told", "from_ms": MINUTE_MS}, False),  # the next's
+        ({"reason": "its bytes do not match"}, True),
+        ({"reason": NEVER_ARRIVED}, False),  # there is no object
+        ({"reason": "its bytes do not match", "last_seq": 6}, False),  # not one fragment's
+        ({"reason": "its bytes do not match", "from_ms": MINUTE_MS}, False),  # the next's
     ],
 )
 def test_what_was_left_out_goes_with_the_chunk_of_its_window(
@@ -132,7 +132,7 @@ def test_what_was_left_out_goes_with_the_chunk_of_its_window(
     assert gone == set(seqs) | ({5} if goes else set())
 
 
-def test_fragments_that_went_as_joined_are_not_named_again_for_their_age() -> None:
+def test_fragments_that_were_deleted_as_joined_are_not_named_again_for_their_age() -> None:
     footage = RetainedFootage(0, MINUTE_MS, revision=1, joined_gone=1)
     deletions = chunk_deletions(CAMERA, [candidate(chunk(0, 14, footage=footage), "age")], NOW_MS)
     assert named(deletions) == [(RUN, "chunk", "age", None, None)]
@@ -146,7 +146,7 @@ def test_only_what_is_current_and_still_may_go_is_agreed() -> None:
         [RetentionRule("acme", 1)],
         [LegalHold(CAMERA, second.window_start_ms, second.window_start_ms + 1)],
     )
-    # the first's last millisecond is not the hold's; the third was made again meanwhile
+    # the first's last millisecond is not the hold's; the third has a new revision
     current = {(each.window_start_ms, each.run) for each in (first, second)}
     left = still_deletable(CAMERA, found, current, policy, NOW_MS)
     assert [each.chunk for each in left] == [first]

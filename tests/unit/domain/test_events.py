@@ -48,21 +48,21 @@ class TestEachEvent:
 
     def test_other_versions_are_refused(self, name: str) -> None:
         for version in (0, 2, "1", 1.5, None):
-            said = refused(message(name, version=version))
-            assert said == (
+            text = refused(message(name, version=version))
+            assert text == (
                 f"{name}.version: version {version} is not known, this program reads version 1"
             )
 
     def test_unknown_fields_are_refused(self, name: str) -> None:
-        said = refused(message(name, colour="red"))
-        assert said == f"{name}.colour: no such field in this event and version"
+        text = refused(message(name, colour="red"))
+        assert text == f"{name}.colour: no such field in this event and version"
 
     def test_every_needed_field_is_missed(self, name: str) -> None:
         for field in EVENTS[name].model_json_schema()["required"]:
             fields = message(name)
             del fields[field]
-            said = refused(fields)
-            assert said.startswith(
+            text = refused(fields)
+            assert text.startswith(
                 "type: it is missing" if field == "type" else f"{name}.{field}: "
             )
 
@@ -180,7 +180,7 @@ def test_scores_and_boxes_are_fractions(score: float, box: list[float]) -> None:
         (b'{"type": "healed"', "message: Invalid JSON: EOF while parsing an object at line 1"),
     ],
 )
-def test_what_is_no_event_is_refused_in_one_sentence(data: bytes, sentence: str) -> None:
+def test_an_invalid_message_is_rejected_in_one_sentence(data: bytes, sentence: str) -> None:
     assert refused(data).startswith(sentence)
 
 

@@ -161,7 +161,7 @@ def test_other_keys_name_no_fragment(key: str) -> None:
 
 
 def test_keys_are_as_documented() -> None:
-    """Written out: what stands in S3 may not move."""
+    """Written out: a change would lose the objects in S3."""
     run = "01a3185c-5000-7000-8000-000000000000"
     assert fragment_key("a/b/c", run, 7) == f"fragments/a/b/c/{run}/00000007.ts"
     assert run_end_key("a/b/c", run) == f"fragments/a/b/c/{run}/end.json"

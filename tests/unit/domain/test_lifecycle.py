@@ -1,4 +1,4 @@
-"""The bucket's lifecycle: behind retention, never before it, and never where a hold stands."""
+"""The bucket's lifecycle: later than retention, and never where there is a legal hold."""
 
 import json
 from typing import Any

@@ -26,7 +26,7 @@ def drawn(replays, version, until: int = 10) -> str:
 CASES = [
     # replays, then when V1 (live), V2 and V3 are shown
     ([], "##########", "##########", "##########"),
-    # done, not current: hidden where it looked; a live V2 before or after is live
+    # done, not current: hidden in the time it was given; a live V2 before or after is live
     ([replay(V2, 2, 5)], "##########", "##...#####", "##########"),
     # current: takes the place of all others in what it covered
     ([replay(V2, 2, 5, 1)], "##...#####", "##########", "##...#####"),

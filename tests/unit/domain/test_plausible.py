@@ -41,7 +41,7 @@ def test_old_footage_and_clocks_that_are_a_little_fast_are_believed(at_ms: int) 
         check_times(event, T0_MS)
 
 
-def test_what_tells_no_time_is_not_judged() -> None:
+def test_an_event_without_a_time_is_not_checked() -> None:
     check_times(Tick(partition=0, at_ms=1), T0_MS)
     assert event_time_ms(Tick(partition=0, at_ms=1)) is None
     assert event_time_ms(detection(T0_MS + 5, T0_MS)) == T0_MS + 5

@@ -1,4 +1,4 @@
-"""Cutting footage anew: each fragment once, gaps with it, and the same cut twice is none.
+"""Other windows: each fragment once, its gaps with it, and no change the second time.
 
 60 s   [---------- 0 .. 14 ----------)[--------- 15 .. 29 ---------)
 20 s   [- 0..4 -)[- 5..9 -)[- 10..14 )[ …
@@ -97,11 +97,11 @@ def test_what_would_hold_the_same_stays() -> None:
     assert {each.run for each in plan_rechunk(both, 30_000).replaced} == {RUNS[1]}
 
 
-def test_a_gap_is_told_with_the_footage_after_it() -> None:
+def test_a_gap_is_reported_with_the_footage_after_it() -> None:
     old = cut(RUNS[0], [0, 1, 8, 9, 14], 60_000)
     now = plan_rechunk(old, 20_000)
-    told = {due.fragments[0].seq: [gap.first_seq for gap in due.gaps] for due in now.made}
-    assert told == {0: [], 8: [2, 3, 4, 5, 6, 7], 14: [10, 11, 12, 13]}
+    reported = {due.fragments[0].seq: [gap.first_seq for gap in due.gaps] for due in now.made}
+    assert reported == {0: [], 8: [2, 3, 4, 5, 6, 7], 14: [10, 11, 12, 13]}
 
 
 @given(
@@ -110,7 +110,7 @@ def test_a_gap_is_told_with_the_footage_after_it() -> None:
     new=st.sampled_from([10_000, 20_000, 30_000, 40_000, 60_000, 120_000]),
     third=st.sampled_from([20_000, 30_000, 60_000]),
 )
-def test_each_fragment_stands_once_and_again_is_nothing(
+def test_each_fragment_is_in_one_chunk_and_again_changes_nothing(
     held: list[set[int]], old: int, new: int, third: int
 ) -> None:
     chunks = [
@@ -143,23 +143,23 @@ def test_borders_are_shared_by_all_lengths() -> None:
 
 
 def test_what_comes_late_goes_where_the_replay_has_cut() -> None:
-    """60 s are asked for, 20 s stand; 3 and 14 are late, the others stand already."""
+    """60 s is due, 20 s exists; 3 and 14 are late, the others are in chunks already."""
     now = plan_rechunk(cut(RUNS[0], [*range(3), *range(4, 14)], 60_000), 20_000)
-    standing = [
+    existing = [
         ExistingWindow(
             due.window_start_ms, due.window_ms, SeqRanges.of(f.seq for f in due.fragments)
         )
         for due in now.made
     ]
     (whole,) = plan_rechunk(cut(RUNS[0], list(range(15)), 20_000), 60_000).made
-    late = in_existing_windows(whole, standing)
+    late = in_existing_windows(whole, existing)
     assert [(due.window_start_ms - T0, due.window_ms) for due in late] == [
         (0, 20_000),
         (40_000, 20_000),
     ]
     assert [[each.seq for each in due.fragments] for due in late] == [[3], [14]]
     assert in_existing_windows(
-        late[0], [each for each in standing if each.window_ms != 20_000]
+        late[0], [each for each in existing if each.window_ms != 20_000]
     ) == [late[0]]
     all_there = whole.model_copy(update={"fragments": whole.fragments[4:14]})
-    assert in_existing_windows(all_there, standing) == []
+    assert in_existing_windows(all_there, existing) == []

@@ -1,4 +1,4 @@
-"""A clock that is plainly wrong, and times that tell by themselves which they are."""
+"""A clock that is plainly wrong, and times that show whether they are provisional."""
 
 import os
 

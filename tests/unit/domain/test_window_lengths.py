@@ -58,14 +58,14 @@ def test_windows_are_the_same_or_apart(made: WindowLengths, moments: list[int]) 
     st.lists(st.integers(0, 1 << 33), min_size=1),
 )
 def test_what_was_cut_stays_and_far_from_it_the_word_counts(
-    cut: WindowLengths, told: WindowLengths, from_ms: int, span_ms: int, moments: list[int]
+    cut: WindowLengths, wanted: WindowLengths, from_ms: int, span_ms: int, moments: list[int]
 ) -> None:
     to_ms = from_ms + span_ms
-    made = cut.changed_outside(told, from_ms, to_ms)
+    made = cut.changed_outside(wanted, from_ms, to_ms)
     for moment in moments:
         inside = from_ms + moment % span_ms
         assert made.window(inside) == cut.window(inside)
-    assert made.at(1 << 60) == told.at(1 << 60)
+    assert made.at(1 << 60) == wanted.at(1 << 60)
     assert WindowLengths(made.steps) == made
 
 
@@ -139,9 +139,9 @@ def test_what_is_open_when_the_word_comes_too_late_stays_as_it_was_cut() -> None
 
 
 def test_a_forgotten_run_that_comes_late_is_cut_as_it_was_then() -> None:
-    told = WindowLengths.always(12_000).changed(8_000, T0_MS + 1)
+    wanted = WindowLengths.always(12_000).changed(8_000, T0_MS + 1)
     windows = CameraWindows(CAMERA, RULES)
-    windows.on_configured(configured(told))
+    windows.on_configured(configured(wanted))
     again = CameraWindows.restore(CAMERA, RULES, windows.snapshot())
     again.on_fragment(fragment(2), T0_MS + 10**9)
     again.on_fragment(fragment(9, run=run_id(1)), T0_MS + 10**9)
@@ -169,7 +169,7 @@ def test_waits_of_a_camera_are_its_own_and_go_back_to_the_settings() -> None:
     assert (again.rules.grace_ms, again.rules.idle_ms) == (0, 5_000)
     again.on_configured(configured(always, 2))
     assert again.rules == RULES
-    assert not again, "nothing is open: no tick has to look at it"
+    assert not again, "nothing is open: no tick has to check it"
     assert again.snapshot(), "yet it is remembered"
 
 

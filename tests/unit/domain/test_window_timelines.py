@@ -86,18 +86,18 @@ PROOF = [
     ("the end may come first", "end1 1 0", ["w0 run-ended 0-1"]),
     ("the end may come before the middle", "0 end2 2 1", ["w0 run-ended 0-2"]),
     (
-        "what was given up is a gap, and nobody waits for it",
+        "what was given up is a gap, and no window waits for it",
         "0 2 3 4 end4-1",
         ["w0 complete 0,2 gap 1", "w1 run-ended 3-4"],
     ),
     (
-        "a whole window given up is told by the next",
+        "the next window reports a whole window given up",
         "0 1 2 6 end6-3,4,5",
         ["w0 complete 0-2", "w2 run-ended 6 gap 3-5"],
     ),
     ("given up at the end", "0 1 end2-2", ["w0 run-ended 0-1 gap 2"]),
     ("an end that is wrong proves nothing", "0 1 2 3 5 end3", ["w0 complete 0-2"]),
-    ("all given up: no chunk tells it, the run's end does", "end0-0 +20", []),
+    ("all given up: no chunk reports it, only the run's end", "end0-0 +20", []),
 ]
 GRACE = [
     (
@@ -122,7 +122,7 @@ GRACE = [
         ["w1 complete 3-5", "heal w0 -1<..<3", "heal w0 -1<..<3"],
     ),
     (
-        "a hole between two windows is told once, by the later; then nobody need be asked",
+        "the later window reports a hole between two; then the healer is not asked",
         "0 1 3 4 5 6 7 8 9 10 +3 ok",
         [
             "w2 complete 6-8",
@@ -144,7 +144,7 @@ GRACE = [
     ),
 ]
 IDLE = [
-    ("silence: the healer looks up to the end", "0 1 +20", ["heal w0 -1<.."]),
+    ("silence: the healer lists up to the end", "0 1 +20", ["heal w0 -1<.."]),
     ("its answer seals", "0 1 +20 ok", ["heal w0 -1<..", "w0 idle 0-1"]),
     ("a missing start is a gap", "2 +20 ok", ["heal w0 -1<..", "w0 idle 2 gap 0-1"]),
     ("ended, with a hole", "0 2 end2 +20 ok", ["heal w0 -1<..", "w0 idle 0,2 gap 1"]),
@@ -168,7 +168,7 @@ THE_END_ALONE = [
     ),
     ("asked again until answered", "end1 +20 +9", ["heal w0 -1<..", "heal w0 -1<.."]),
     (
-        "the end tells of more than was sealed",
+        "the end has more seqs than were sealed",
         "0 1 +20 ok end3 +20 ok +9",
         ["heal w0 -1<..", "w0 idle 0-1", "heal w1 1<.."],
     ),
@@ -186,7 +186,7 @@ LATE = [
         ["heal w0 -1<..", "w0 idle 0", "w0 late 1-2"],
     ),
     (
-        "where more is missing the healer is asked, and the gap told",
+        "if more is missing the healer is asked, and the gap reported",
         "0 +20 ok 2 3 4 5 6 +3 ok",
         ["heal w0 -1<..", "w0 idle 0", "w1 complete 3-5", "heal w0 0<..<3", "w0 late 2 gap 1"],
     ),
@@ -334,7 +334,9 @@ def test_what_was_let_go_is_asked_for_where_nothing_else_is_open() -> None:
     windows.on_tick(T0_MS + 20_000)
     (sealed, *_), asked = windows.on_healed(RUN, T0_MS + 12_000, T0_MS + 20_000), []
     assert line_of(sealed) == "w1 idle 3 gap 0-2"
-    assert windows.on_tick(T0_MS + 40_000) == asked, "it was told as missing: nobody waits for it"
+    assert windows.on_tick(T0_MS + 40_000) == asked, (
+        "it was reported as missing: no window waits for it"
+    )
 
 
 def test_a_run_that_let_go_too_often_seals_its_longest_quiet_window_as_it_is() -> None:
@@ -375,17 +377,17 @@ def test_old_ranges_are_folded_but_never_beyond_what_is_waited_for() -> None:
     now_ms = T0_MS
     for seq in (0, 3, 4, 6, 9, 10, 12, 15, 16, 18):  # one hole in each window
         windows.on_fragment(fragment(seq), now_ms)
-    told: list[str] = []
+    lines: list[str] = []
     for _ in range(12):
         now_ms += 4_000
         for event in windows.on_tick(now_ms):
             if isinstance(event, HealRequested):
                 answer = windows.on_healed(RUN, event.window_start_ms, now_ms)
-                told += [line_of(each) for each in answer]
+                lines += [line_of(each) for each in answer]
     state = windows.runs[RUN]
     assert windows.open_windows == 0
     assert len(state.joined.ranges) <= 2
-    gaps = [seq for line in told for seq in re.findall(r"gap (.*)", line)]
+    gaps = [seq for line in lines for seq in re.findall(r"gap (.*)", line)]
     assert " ".join(gaps).split() == ["1-2", "5", "7-8", "11", "13-14", "17"]
     assert windows.on_fragment(fragment(0), now_ms)[0] == "late", "forgotten: S3 knows better"
     assert windows.on_fragment(fragment(18), now_ms)[0] == "duplicate"

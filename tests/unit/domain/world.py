@@ -5,8 +5,8 @@
                                                        ▲  └ ticks
     the oracle knows what was recorded, what was handed over, and what must follow from it
 
-The state goes through JSON at each step, as it does in the table, and each step is done twice
-from the same state: a crash between the decision and the table must not change the decision.
+The state goes through JSON at each step, as it does in the table. Each step is done twice from
+the same state: a crash between the decision and the table must not change the decision.
 """
 
 import heapq
@@ -48,7 +48,7 @@ class Shot:
 
     event: FragmentArrived
     put_ms: int | None
-    """When it stood in S3; None: it never did."""
+    """When it was stored in S3; None: never."""
     notices_ms: tuple[int, ...]
     """When its notice came out of the queue: not once, once or more often."""
     given_up: bool = False
@@ -71,15 +71,15 @@ class World:
 
     recordings: list[Recording]
     rules: WindowRules = RULES
-    told: tuple[tuple[int, CameraConfigured], ...] = ()
-    """When the camera is told how to cut, and what."""
+    configured: tuple[tuple[int, CameraConfigured], ...] = ()
+    """When the camera is configured, and how."""
     heal_ms: int = 1_000
     """How long the healer takes."""
     heal_twice: bool = False
     """Whether the healer crashes after each answer, and gives it again."""
     snapshot: Any = None
     arrived: dict[str, set[int]] = field(default_factory=dict)
-    ends_told: set[str] = field(default_factory=set)
+    ends_reported: set[str] = field(default_factory=set)
     firsts: Counter[tuple[str, int]] = field(default_factory=Counter)
     lates: Counter[tuple[str, int]] = field(default_factory=Counter)
     gaps: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -88,7 +88,7 @@ class World:
     folds: bool = False
     """Whether the rules make a run forget old ranges: a duplicate may then come late."""
     evicts: bool = False
-    """Whether the rules make windows be sealed early: gaps may then be told too soon."""
+    """Whether the rules seal windows early: then gaps may be reported too soon."""
     _queue: list[tuple[int, int, Any]] = field(default_factory=list)
     _count: int = 0
 
@@ -98,7 +98,7 @@ class World:
 
     def play(self) -> "World":
         """Play everything, then let time pass until all must be settled."""
-        for at_ms, configured in self.told:
+        for at_ms, configured in self.configured:
             self._put(at_ms, configured)
         for each in self.recordings:
             for shot in each.shots:
@@ -161,7 +161,7 @@ class World:
                 assert was in {"new", "late"}
                 seen.add(event.seq)
         if isinstance(event, RunEnded):
-            self.ends_told.add(event.run)
+            self.ends_reported.add(event.run)
         self.snapshot = after
         for each in decided:
             assert parse(encode(each)) == each, "what is sent can be read"
@@ -176,7 +176,7 @@ class World:
             self._check_bounds()
 
     def _answer(self, request: HealRequested, at_ms: int) -> None:
-        """List S3 as it stands at `at_ms`, and send what the request does not know."""
+        """List S3 at `at_ms`, and send the fragments that the request does not know."""
         (recording,) = (each for each in self.recordings if each.run == request.run)
         known = SeqRanges(request.known)
         state = self.windows().runs.get(request.run)
@@ -208,9 +208,9 @@ class World:
         seqs = [each.seq for each in due.fragments]
         assert seqs == sorted(set(seqs))
         (recording,) = (each for each in self.recordings if each.run == due.run)
-        told = {shot.event.seq: shot for shot in recording.shots}
+        sent = {shot.event.seq: shot for shot in recording.shots}
         for each in due.fragments:
-            event = told[each.seq].event
+            event = sent[each.seq].event
             assert each.seq in self.arrived[due.run], "only what arrived is joined"
             assert each.model_dump() == {
                 name: getattr(event, name) for name in type(each).model_fields
@@ -250,7 +250,7 @@ class World:
     # -- what must hold at the end
 
     def check(self) -> None:
-        """Compare what came out with what went in."""
+        """Compare the output with the input."""
         assert self.windows().open_windows == 0, "after enough silence nothing stays open"
         for recording in self.recordings:
             self._check_run(recording)
@@ -268,20 +268,20 @@ class World:
         if self.evicts:
             return
         for seq in arrived if not self.folds else ():
-            assert self.firsts[run, seq] + self.lates[run, seq] == 1, f"{seq} stands in one chunk"
+            assert self.firsts[run, seq] + self.lates[run, seq] == 1, f"{seq} is in one chunk"
         in_s3 = {shot.event.seq for shot in recording.shots if shot.put_ms is not None}
-        if arrived or run in self.ends_told:
+        if arrived or run in self.ends_reported:
             heard = {shot.event.seq for shot in recording.shots if shot.notices_ms}
             assert heard <= arrived
         top = max(arrived, default=-1)
-        if run in self.ends_told and recording.end is not None:
-            assert in_s3 <= arrived, "what stands in S3 is healed"
+        if run in self.ends_reported and recording.end is not None:
+            assert in_s3 <= arrived, "what is in S3 is healed"
         else:
             assert {seq for seq in in_s3 if seq < top} <= arrived
         for seq in range(top):
-            told = self.gaps[run, seq]
-            assert told <= 1, f"{seq} is told missing once"
-            assert seq in arrived or told == 1, f"{seq} is missing and nobody told"
+            reports = self.gaps[run, seq]
+            assert reports <= 1, f"{seq} is reported missing once"
+            assert seq in arrived or reports == 1, f"{seq} is missing without a report"
         beyond = [self.gaps[run, seq] for seq in range(top + 1, len(recording.shots))]
-        assert len(set(beyond)) <= 1, "what is missing at the end is told as one"
+        assert len(set(beyond)) <= 1, "what is missing at the end is one gap"
         assert set(beyond) <= {0, 1}

@@ -68,7 +68,7 @@ EDGE = ROOT / "edge_bridge" / "container" / "compose.yaml"
 
 @pytest.mark.parametrize("file", [ROOT / "compose.yaml", EDGE], ids=["services", "edge"])
 def test_it_starts_with_no_variable_set(file: Path) -> None:
-    """Each variable has a default, and each file that is named stands there."""
+    """Each variable has a default, and each named file exists."""
     text = file.read_text()
     named = re.findall(r"\$\{?(\w+)", text)
     assert named and len(named) == len(re.findall(r"\$\{VIGIL_\w+:-[^}]+\}", text)), named

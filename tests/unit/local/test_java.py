@@ -49,11 +49,11 @@ def test_every_list_pins_each_jar_once(path: Path) -> None:
 def test_a_jar_is_fetched_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed(monkeypatch, hashlib.sha256(b"jar").hexdigest())
     asked = downloads(monkeypatch, b"jar")
-    said: list[str] = []
+    reports: list[str] = []
     for _ in range(2):
-        assert [path.read_bytes() for path in java.jars("thing", said.append)] == [b"jar"]
+        assert [path.read_bytes() for path in java.jars("thing", reports.append)] == [b"jar"]
     assert asked == ["org.example:thing:1.0"]
-    assert said == ["thing: downloading its packages (1 of 1)"]
+    assert reports == ["thing: downloading its packages (1 of 1)"]
 
 
 def test_a_jar_cut_off_earlier_is_fetched_again(

@@ -98,14 +98,14 @@ def test_a_child_outlives_the_thread_that_asked_for_it(folder: DataFolder) -> No
     process.stop()
 
 
-def test_a_child_that_ends_at_once_is_told_with_its_code(folder: DataFolder) -> None:
+def test_a_child_that_ends_at_once_is_reported_with_its_code(folder: DataFolder) -> None:
     process = Process("child", folder)
     process.start(python("raise SystemExit(7)"), env=os.environ)
     with pytest.raises(VigilError, match=r"child ended at start \(code 7\); see .*child\.log"):
         process.wait_ready(lambda: False, 30)
 
 
-def test_a_program_that_is_missing_is_told_in_the_log(folder: DataFolder) -> None:
+def test_a_missing_program_is_reported_in_the_log(folder: DataFolder) -> None:
     process = Process("child", folder)
     process.start(["/nowhere/at/all"], env=os.environ)
     with pytest.raises(VigilError, match="code 1"):

@@ -1,4 +1,4 @@
-"""What ends is started again, ever later while it keeps ending.
+"""A child that ends is restarted, with longer delays while it keeps ending.
 
 ended       | 1 s | started, ended | 2 s | started, ended | 4 s | ... 30 s at most
 """
@@ -26,9 +26,9 @@ class Scene:
     def __init__(self, spread: float = 1.0) -> None:
         self.now = 0.0
         self.child = SupervisedChild()
-        self.said: list[str] = []
+        self.reports: list[str] = []
         self.supervisor = Supervisor(
-            [self.child], self.said.append, clock=lambda: self.now, spread=lambda: spread
+            [self.child], self.reports.append, clock=lambda: self.now, spread=lambda: spread
         )
 
     def wait(self) -> float:
@@ -45,7 +45,7 @@ class Scene:
 def test_waits_double_up_to_the_longest() -> None:
     scene = Scene()
     assert [scene.wait() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
-    assert scene.said[0] == "worker ended; restarting it in 1.0 s"
+    assert scene.reports[0] == "worker ended; restarting it in 1.0 s"
 
 
 def test_waits_are_spread_over_half_of_their_length() -> None:
@@ -53,7 +53,7 @@ def test_waits_are_spread_over_half_of_their_length() -> None:
     assert [scene.wait() for _ in range(3)] == [0.5, 1, 2]
 
 
-def test_who_ran_long_enough_starts_anew() -> None:
+def test_a_child_that_ran_long_enough_starts_with_the_first_delay() -> None:
     scene = Scene()
     scene.wait()
     scene.wait()
@@ -61,21 +61,21 @@ def test_who_ran_long_enough_starts_anew() -> None:
     assert scene.wait() == 1
 
 
-def test_a_start_that_fails_is_said_and_tried_again() -> None:
+def test_a_failed_start_is_reported_and_retried() -> None:
     scene = Scene()
     scene.child.fails = True
     scene.wait()
-    assert scene.said[-1] == ("worker cannot start: its port is busy; restarting it in 2.0 s")
+    assert scene.reports[-1] == ("worker cannot start: its port is busy; restarting it in 2.0 s")
     scene.child.fails = False
     scene.now += 2
     scene.supervisor.check()
     assert scene.child.running
 
 
-def test_who_runs_is_left_alone() -> None:
+def test_a_running_child_is_not_restarted() -> None:
     scene = Scene()
     for _ in range(100):
         scene.now += 1
         scene.supervisor.check()
     assert scene.child.launches == 0
-    assert scene.said == []
+    assert scene.reports == []
