@@ -73,7 +73,7 @@ class Edge:
                 if (http := parts.config.http) is not None:
                     server = HealthServer(http, self.report, self._page(http))
                     self.health_port = (await stack.enter_async_context(server)).port
-                await parts.recorders.apply(parts.config, parts.inference.feed)
+                await parts.recorders.apply(parts.config, parts.inference.frame_sink)
                 remote_config = _follow_remote_config(parts)
                 ready()
                 await self._until_stopped()

@@ -26,7 +26,7 @@ class InferenceManager:
         """The worker to replace, until another one has taken over."""
 
     @property
-    def feed(self) -> FrameSink | None:
+    def frame_sink(self) -> FrameSink | None:
         """Where to offer frames; None while inference is off."""
         return self._inference.frames if self._inference else None
 

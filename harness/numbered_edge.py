@@ -53,7 +53,7 @@ class NumberedInference(InferenceManager):
         """(camera, run) -> PTS and UTC ms of what was reported, in order."""
 
     @property
-    def feed(self) -> "NumberedInference":
+    def frame_sink(self) -> "NumberedInference":
         """What pictures are offered to."""
         return self
 

@@ -26,7 +26,7 @@ class EdgeRuntime:
     async def apply(self, config: EdgeConfig) -> None:
         """Use another configuration. What it does not change continues without interruption."""
         await self._inference.apply(config)
-        await self._recorders.apply(config, self._inference.feed)
+        await self._recorders.apply(config, self._inference.frame_sink)
         await self._uploads.apply(config.upload)
         self._spool.set_limits(config.spool_limits())
 
