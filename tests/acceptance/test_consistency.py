@@ -1,4 +1,4 @@
-"""fsck and reconcile beside a running cloud: what they send goes through the workers."""
+"""fsck and reconcile with a running cloud: the workers process what they send."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.recorder import Recorder
 from tests.waiting import wait_for
 
 
-async def told(cloud: Cloud, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+async def run_json(cloud: Cloud, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Run a vigil command; return its status and its JSON lines."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *vigil(*arguments), env=cloud.env, stdout=asyncio.subprocess.PIPE
@@ -34,14 +34,14 @@ async def whole(cloud: Cloud, camera: str, *, repair: bool, seen: list[str]) -> 
     """Check; True where all is well and nothing is in work. The kinds found go into `seen`."""
     more = ["--repair"] if repair else ["--bytes"]
     arguments = ["fsck", "--camera", camera, "--json", "--margin", "0s", *more]
-    code, lines = await told(cloud, *arguments)
+    code, lines = await run_json(cloud, *arguments)
     seen += [line["kind"] for line in lines[:-1]]
     assert repair or code == 0, lines
     return len(lines) == 1 and not lines[0]["summary"]["in_work"]
 
 
 @pytest.mark.slow
-async def test_what_nobody_announced_and_what_was_lost_becomes_whole(
+async def test_unannounced_and_lost_objects_are_repaired(
     services: Services, tmp_path: Path
 ) -> None:
     name = uuid.uuid4().hex[:8]
@@ -73,7 +73,7 @@ async def test_what_nobody_announced_and_what_was_lost_becomes_whole(
 
         async def announced() -> bool:
             arguments = ("reconcile", "--camera", mute, "--margin", "0s")
-            code, (sent,) = await told(cloud, *arguments, "--since", "0")
+            code, (sent,) = await run_json(cloud, *arguments, "--since", "0")
             assert code == 0
             for what in total:
                 total[what] += sent[what]
@@ -104,7 +104,7 @@ async def test_what_nobody_announced_and_what_was_lost_becomes_whole(
         await wait_for(
             lambda: whole(cloud, camera, repair=True, seen=seen),
             within_s=150,
-            what=lambda: f"mended, found so far: {seen}\n{cloud.tails()}",
+            what=lambda: f"repaired, found so far: {seen}\n{cloud.tails()}",
             every_s=2,
         )
         assert set(seen) == {"row-missing", "fragment-unjoined", "fragment-stuck"}

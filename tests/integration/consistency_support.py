@@ -1,4 +1,4 @@
-"""Footage that stands as it should in S3 and the catalog, made without workers, to be broken."""
+"""Consistent footage in S3 and the catalog, made without workers, for tests that break it."""
 
 import random
 import uuid
@@ -31,7 +31,7 @@ LATER_MS = 2 * DAY_MS
 
 @dataclass
 class Sent:
-    """Stands in for the sender to Kafka: keeps what was sent."""
+    """A fake of the sender to Kafka: keeps what was sent."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -108,7 +108,7 @@ class Place:
             )
 
     async def overwrite(self, key: str, data: bytes) -> None:
-        """Put other bytes under a key, as nobody of ours would."""
+        """Put other bytes under a key, which no program of ours does."""
 
         async def once() -> AsyncIterator[bytes]:
             yield data

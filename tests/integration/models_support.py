@@ -91,7 +91,7 @@ class Died(BaseException):
 
 @dataclass
 class Stream:
-    """Stands in for Kafka and the index agent: what is sent is indexed at once, or kept."""
+    """A fake of Kafka and the index agent: what is sent is indexed at once, or kept."""
 
     at: Place
     dies_at: int = -1
@@ -126,7 +126,7 @@ async def replayed(
     detector: Detector | None = None,
     stream: Stream | None = None,
 ) -> tuple[Replay, DetectionReplay]:
-    """Replay the camera as the command does; return the replay as it stands then."""
+    """Replay the camera as the command does; return the replay as it is then."""
     begun = await book.begin(at.catalog, [at.camera], look, "tests", now_ms())
     with ProgressDisplay("detections", "chunks", stream=io.StringIO()) as progress:
         replayer = DetectionReplay(

@@ -1,4 +1,4 @@
-"""A small cloud whose every event stands in Kafka too, and what rows its catalog has."""
+"""A small cloud with all its events in Kafka, and the rows of its catalog."""
 
 import argparse
 import json
@@ -46,7 +46,7 @@ OWN = frozenset({"indexed_ms", "heard_ms"})
 
 
 @dataclass
-class Told:
+class RecordingSender:
     """Sends to Kafka, and keeps what was sent."""
 
     sender: KafkaSender
@@ -131,7 +131,7 @@ class Stage(Place):
 
 @dataclass
 class _Queue:
-    """Stands in for SQS: keeps the one event."""
+    """A fake of SQS: keeps the one event."""
 
     event: RunEnded = None  # type: ignore[assignment]
 
@@ -179,7 +179,7 @@ async def stage(monkeypatch: Any, partitions: int = 2) -> AsyncIterator[Stage]:
                 KafkaSender(settings) as sender,
             ):
                 await add_camera(catalog, camera, "Gate", 0)
-                yield Stage(store, catalog, camera, settings, Told(sender), dsn)  # type: ignore[arg-type]
+                yield Stage(store, catalog, camera, settings, RecordingSender(sender), dsn)  # type: ignore[arg-type]
         finally:
             monkeypatch.undo()
             get_settings.cache_clear()

@@ -114,7 +114,7 @@ async def filmed(at: Place) -> tuple[Recorder, list[ChunkComplete]]:
     return recorder, [chunks[0], chunks[1], await at.join(recorder, [7]), chunks[2]]
 
 
-def told(at: Place) -> list[Deleted]:
+def sent_tombstones(at: Place) -> list[Deleted]:
     return [event for event in at.sent.events if isinstance(event, Deleted)]
 
 

@@ -34,7 +34,7 @@ BORDER_MS = START_MS + 20_000
 
 
 async def say(cloud: Cloud, *arguments: str) -> tuple[int, str]:
-    """Run a command as an operator does; return how it ended and what it said."""
+    """Run a command as an operator does; return its exit status and its output."""
     command = await asyncio.create_subprocess_exec(
         sys.executable,
         *vigil(*arguments),
@@ -42,15 +42,15 @@ async def say(cloud: Cloud, *arguments: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await command.communicate()
+    output, _ = await command.communicate()
     assert command.returncode is not None
-    return command.returncode, said.decode()
+    return command.returncode, output.decode()
 
 
 async def spans(
     cloud: Cloud, store: ObjectStore, queue: Queue, number: int, camera: str
 ) -> list[tuple[int, int]]:
-    """Record 20 fragments of 2 s; return (start, length) of the windows they came to stand in."""
+    """Record 20 fragments of 2 s; return (start, length) of the windows of their chunks."""
     recorder = Recorder(camera, START_MS, entropy=number.to_bytes(10, "big"))
     for seq in range(20):
         await recorder.record(store, queue, seq)
@@ -68,19 +68,19 @@ async def spans(
 CUT = [(0, 10_000), (10_000, 10_000)] + [(at, 5_000) for at in range(20_000, 40_000, 5_000)]
 
 
-async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
+async def test_windows_follow_the_camera_settings_and_the_check_knows(
     cloud: Cloud, store: ObjectStore, queue: Queue, folder: Path
 ) -> None:
     camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/cut")
     lengths = WindowLengths.always(10_000).changed(5_000, BORDER_MS)
     assert lengths.steps[-1][0] == BORDER_MS
     now = CameraWindowSettings(camera, lengths, changed_ms=utc_ms())
-    async with cloud.catalog() as catalog:  # as if it had been decided, and told, back then
+    async with cloud.catalog() as catalog:  # as if it had been decided and published then
         await set_camera_windows(catalog, now, await camera_windows(catalog, camera, 10_000))
         await mark_published(catalog, now)
-    code, said = await say(cloud, "camera", "windows", "--all")
-    assert code == 0, said
-    assert f"{camera}: windows of 5 s; grace 4 s, idle 4 s\n" in said
+    code, output = await say(cloud, "camera", "windows", "--all")
+    assert code == 0, output
+    assert f"{camera}: windows of 5 s; grace 4 s, idle 4 s\n" in output
 
     assert await spans(cloud, store, queue, 1, camera) == CUT
 
@@ -89,7 +89,7 @@ async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
     (table,) = [each for each in tables.iterdir() if "assemble" in each.name]
     shutil.rmtree(table)
     await asyncio.to_thread(cloud.start, "assemble")
-    assert await spans(cloud, store, queue, 2, camera) == CUT, "the changelog tells it"
+    assert await spans(cloud, store, queue, 2, camera) == CUT, "the changelog has it"
 
     async with cloud.catalog() as catalog:
         later = GracePeriods(utc_ms() + 3_600_000, 60_000)
@@ -104,22 +104,22 @@ async def test_footage_is_cut_as_the_camera_was_told_and_the_check_knows(
 
 
 async def test_an_operator_changes_and_sees_it(cloud: Cloud) -> None:
-    camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/said")
-    code, said = await say(
+    camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/option")
+    code, output = await say(
         cloud, "camera", "windows", camera, "--window", "30s", "--grace", "0s", "--idle", "2m"
     )
-    assert code == 0, said
-    assert said.startswith(f"{camera}: windows of 10 s, of 30 s from 2")
-    assert said.endswith("on; grace 0 s, idle 120 s\n")
+    assert code == 0, output
+    assert output.startswith(f"{camera}: windows of 10 s, of 30 s from 2")
+    assert output.endswith("on; grace 0 s, idle 120 s\n")
     _, listed = await say(cloud, "camera", "list")
     (line,) = [each for each in listed.splitlines() if each.startswith(camera)]
     assert "of 30 s from" in line
-    code, said = await say(cloud, "camera", "windows", camera, "--grace", "settings")
-    assert (code, said.endswith("on; grace 4 s, idle 120 s\n")) == (0, True), said
+    code, output = await say(cloud, "camera", "windows", camera, "--grace", "settings")
+    assert (code, output.endswith("on; grace 4 s, idle 120 s\n")) == (0, True), output
     async with cloud.catalog() as catalog:
-        stands = await camera_windows(catalog, camera, 10_000)
-    assert stands.published
-    from_ms, window_ms = stands.lengths.steps[-1]
+        current = await camera_windows(catalog, camera, 10_000)
+    assert current.published
+    from_ms, window_ms = current.lengths.steps[-1]
     assert (from_ms % 30_000, window_ms) == (0, 30_000)
     assert from_ms > utc_ms()
 
@@ -136,12 +136,12 @@ async def test_an_operator_changes_and_sees_it(cloud: Cloud) -> None:
 async def test_what_cannot_be_is_refused_in_a_sentence(
     cloud: Cloud, arguments: tuple[str, ...], says: str
 ) -> None:
-    code, said = await say(cloud, "camera", "windows", "acme/nowhere/cam", *arguments)
+    code, output = await say(cloud, "camera", "windows", "acme/nowhere/cam", *arguments)
     assert code != 0
-    assert says in said
-    assert "Traceback" not in said
+    assert says in output
+    assert "Traceback" not in output
 
 
 async def test_an_unknown_camera_is_refused(cloud: Cloud) -> None:
-    code, said = await say(cloud, "camera", "windows", "acme/nowhere/cam", "--window", "1m")
-    assert (code != 0, "is not registered" in said) == (True, True), said
+    code, output = await say(cloud, "camera", "windows", "acme/nowhere/cam", "--window", "1m")
+    assert (code != 0, "is not registered" in output) == (True, True), output

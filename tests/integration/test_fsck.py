@@ -1,4 +1,4 @@
-"""`vigil fsck` on real servers: things are broken on purpose, named, mended, and then clean."""
+"""`vigil fsck` on real servers: objects and rows are broken, reported, repaired, and then clean."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ async def at(services: Services) -> AsyncIterator[Place]:
         yield made
 
 
-async def test_what_stands_as_it_should_is_clean(at: Place) -> None:
+async def test_consistent_footage_has_no_findings(at: Place) -> None:
     await at.film()
     outcomes, counts = await at.check(bytes=True, all_=False)
     assert outcomes == []
@@ -129,7 +129,7 @@ async def fragment_tampered(at: Place, chunks: list[ChunkComplete]) -> None:
 
 
 async def row_twice(at: Place, chunks: list[ChunkComplete]) -> None:
-    """A row of another window, without an object, tells of fragments that a chunk holds."""
+    """A row of another window, without an object, names fragments that are in a chunk."""
     old = chunks[1].model_copy(
         update={
             "window_start_ms": START_MS,
@@ -166,7 +166,7 @@ async def row_twice(at: Place, chunks: list[ChunkComplete]) -> None:
         (row_twice, "row-without-object", 1),
     ],
 )
-async def test_what_is_broken_is_named_and_mended(
+async def test_what_is_broken_is_reported_and_repaired(
     at: Place, breaks: Break, kind: str, count: int
 ) -> None:
     chunks = await at.film()
@@ -183,7 +183,7 @@ async def test_what_is_broken_is_named_and_mended(
     assert after.keys() == before.keys()
 
 
-async def test_bytes_that_stand_nowhere_are_told_and_nothing_is_written(at: Place) -> None:
+async def test_lost_bytes_are_reported_and_nothing_is_written(at: Place) -> None:
     chunks = await at.film()
     await at.store.delete([chunks[1].object_key, fragment_key(at.camera, chunks[1].run, 6)])
     outcomes, _ = await at.check(repair=True)
@@ -192,7 +192,7 @@ async def test_bytes_that_stand_nowhere_are_told_and_nothing_is_written(at: Plac
     assert chunks[1].object_key not in await at.keys()
 
 
-async def test_a_damaged_chunk_is_mended_from_what_is_sound_of_it(at: Place) -> None:
+async def test_a_damaged_chunk_is_repaired_from_its_undamaged_ranges(at: Place) -> None:
     chunks = await at.film()
     whole = await at.store.get(chunks[1].object_key)
     gone = [fragment_key(at.camera, chunks[1].run, seq) for seq in (5, 6, 8, 9)]
@@ -203,7 +203,7 @@ async def test_a_damaged_chunk_is_mended_from_what_is_sound_of_it(at: Place) -> 
     assert await at.store.get(chunks[1].object_key) == whole
 
 
-async def test_a_fragment_nobody_joined_is_announced(at: Place) -> None:
+async def test_an_unjoined_fragment_is_announced(at: Place) -> None:
     await at.film()
     recorder = at.recorder()
     event = await recorder.put(at.store, 15)
@@ -231,7 +231,7 @@ async def test_what_the_assembler_takes_for_joined_is_asked_of_the_joiner(at: Pl
     assert await at.kinds(bytes=True) == []
 
 
-async def test_a_fragment_left_out_for_its_bytes_is_no_finding(at: Place) -> None:
+async def test_a_fragment_left_out_for_its_bytes_is_not_a_finding(at: Place) -> None:
     chunks = await at.film()
     recorder = at.recorder()
     for seq in (15, 16):
@@ -343,7 +343,7 @@ async def test_an_orphan_goes_after_a_day_and_not_before(at: Place) -> None:
     assert await at.kinds(later_ms=LATER_MS, bytes=True) == []
 
 
-async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> None:
+async def test_it_checks_again_under_the_lock_before_it_deletes(at: Place) -> None:
     chunks = await at.film()
     check = CameraCheck(
         at.store,
@@ -355,17 +355,17 @@ async def test_it_looks_again_under_the_lock_before_it_deletes(at: Place) -> Non
     )
     young = replace(check, patience=GracePeriods(now_ms(), 0))
     _, counts = await at.check()
-    said = []
+    texts = []
     for each, key in (
         (check, chunks[0].object_key),
         (check, manifest_key(chunks[0].object_key)),
         (young, fragment_key(at.camera, chunks[0].run, 0)),
     ):
         remover = Remover(each, at.sent)  # type: ignore[arg-type]
-        mend = Delete(key, tombstoned=False)
-        assert remover.accept(Inconsistency("object-unknown", at.camera, "", repair=mend))
-        said += [outcome.text for outcome in await remover.delete_collected(counts)]
-    assert said == ["a row refers to it", "a row refers to it", "it was written again"]
+        repair = Delete(key, tombstoned=False)
+        assert remover.accept(Inconsistency("object-unknown", at.camera, "", repair=repair))
+        texts += [outcome.text for outcome in await remover.delete_collected(counts)]
+    assert texts == ["a row refers to it", "a row refers to it", "it was written again"]
     assert len(await at.keys()) == 15 + 6
 
 
@@ -383,7 +383,7 @@ async def test_a_row_without_object_of_a_fragment_goes_after_a_day(at: Place) ->
     assert await at.count("fragments") == 2
 
 
-async def test_only_what_was_asked_for_is_looked_at(at: Place) -> None:
+async def test_only_the_scope_is_checked(at: Place) -> None:
     chunks = await at.film()
     await object_gone(at, chunks)
     after = {"from_ms": START_MS + 2 * WINDOW_MS}
@@ -398,16 +398,16 @@ async def test_only_what_was_asked_for_is_looked_at(at: Place) -> None:
 async def test_strangers_are_named(at: Place) -> None:
     await at.film()
     await at.execute("DELETE FROM cameras WHERE id = $1", at.camera)
-    said = {each.finding.camera: each for each in (await at.check(all_=True))[0]}
-    assert said[at.camera].finding.kind == "camera-unknown"
+    reported = {each.finding.camera: each for each in (await at.check(all_=True))[0]}
+    assert reported[at.camera].finding.kind == "camera-unknown"
 
 
 async def test_findings_as_json(at: Place) -> None:
     await object_gone(at, await at.film())
     ((outcome,), _) = await at.check()
-    told = json.loads(json.dumps(outcome.finding.as_json()))
-    assert (told["kind"], told["camera"]) == ("manifest-without-object", at.camera)
-    assert told["mend"] == "Restore" and told["at_ms"] == START_MS + WINDOW_MS
+    line = json.loads(json.dumps(outcome.finding.as_json()))
+    assert (line["kind"], line["camera"]) == ("manifest-without-object", at.camera)
+    assert line["mend"] == "Restore" and line["at_ms"] == START_MS + WINDOW_MS
 
 
 def _buried(chunk: ChunkComplete) -> Deleted:

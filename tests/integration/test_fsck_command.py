@@ -44,14 +44,14 @@ async def ran(at: Place, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-async def test_what_is_wrong_is_said_in_words_and_by_the_status(at: Place) -> None:
+async def test_findings_are_reported_in_words_and_by_the_status(at: Place) -> None:
     chunks = await at.film()
     arguments = ("fsck", "--camera", at.camera, "--margin", "0s")
-    code, said, _ = await ran(at, *arguments)
-    assert (code, said.splitlines()[-1]) == (0, "No problems found.")
+    code, output, _ = await ran(at, *arguments)
+    assert (code, output.splitlines()[-1]) == (0, "No problems found.")
     await at.store.delete([chunks[1].object_key])
-    code, said, _ = await ran(at, *arguments)
-    first, *_, last = said.splitlines()
+    code, output, _ = await ran(at, *arguments)
+    first, *_, last = output.splitlines()
     assert code == 1
     assert first.startswith(f"manifest-without-object: {at.camera} 2026-09-21T14:13:30.000Z run ")
     assert last == "Found 1 problem; --repair repairs what can be repaired."
@@ -68,7 +68,7 @@ async def test_what_is_wrong_is_said_in_words_and_by_the_status(at: Place) -> No
         (("reconcile", "--most", "0"), "at least 1"),
     ],
 )
-async def test_faults_are_said_in_one_sentence(
+async def test_errors_are_reported_in_one_sentence(
     at: Place, arguments: tuple[str, ...], says: str
 ) -> None:
     code, out, error = await ran(at, *arguments)
@@ -76,7 +76,7 @@ async def test_faults_are_said_in_one_sentence(
     assert error.startswith("vigil: ") and says in error and error.count("\n") == 1
 
 
-async def test_it_reconciles_again_and_again_until_it_is_told_to_stop(services: Services) -> None:
+async def test_it_reconciles_again_and_again_until_it_is_stopped(services: Services) -> None:
     async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
         await migrate(dsn)
         async with Catalog(dsn) as catalog:
@@ -88,8 +88,8 @@ async def test_it_reconciles_again_and_again_until_it_is_told_to_stop(services: 
             stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
-        assert (told["cameras"], told["fragments"]) == (1, 0)
+        line = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        assert (line["cameras"], line["fragments"]) == (1, 0)
         assert process.returncode is None
         process.send_signal(signal.SIGTERM)
         await wait_for(lambda: process.returncode is not None, within_s=30, what="it ended")

@@ -78,8 +78,8 @@ async def test_the_chunk_is_its_fragments_in_order(store: ObjectStore, put: Put)
         part = data[placed.offset : placed.offset + placed.size_bytes]
         assert hashlib.sha256(part).hexdigest() == event.sha256
         assert placed.keyframes[0].pts == event.start_pts
-    standing = await store.get(manifest_key(chunk.object_key))
-    assert ChunkComplete.model_validate_json(standing) == chunk
+    stored = await store.get(manifest_key(chunk.object_key))
+    assert ChunkComplete.model_validate_json(stored) == chunk
 
 
 async def test_all_that_is_missing_is_found_in_one_pass(store: ObjectStore, put: Put) -> None:
@@ -97,7 +97,7 @@ async def test_all_that_is_missing_is_found_in_one_pass(store: ObjectStore, put:
     [b"\x47" + bytes(187), b"no video at all" * 40, bytes(188)],
     ids=["a packet", "text", "zeros"],
 )
-async def test_bytes_as_told_that_are_no_video_are_left_out(
+async def test_expected_bytes_that_are_not_video_are_left_out(
     store: ObjectStore, put: Put, bad: bytes
 ) -> None:
     chunk = await Joiner(store, now_ms).join(due_of(await put(3, bad={1: bad}), 60_000))
@@ -105,7 +105,9 @@ async def test_bytes_as_told_that_are_no_video_are_left_out(
     assert "not a readable video" in chunk.gaps[0].reason
 
 
-async def test_an_object_larger_than_told_is_left_out(store: ObjectStore, put: Put) -> None:
+async def test_an_object_larger_than_its_event_says_is_left_out(
+    store: ObjectStore, put: Put
+) -> None:
     events = await put(3)
     shorter = events[1].size_bytes - 188
     events[1] = events[1].model_copy(update={"size_bytes": shorter})
@@ -113,9 +115,11 @@ async def test_an_object_larger_than_told_is_left_out(store: ObjectStore, put: P
     assert f"more than the {shorter} bytes" in chunk.gaps[0].reason
 
 
-async def test_nothing_readable_is_told_with_all_reasons(store: ObjectStore, put: Put) -> None:
+async def test_nothing_readable_is_reported_with_all_reasons(store: ObjectStore, put: Put) -> None:
     events = await put(3, missing=(0, 2), bad={1: bytes(188)})
-    with pytest.raises(NothingToJoinError, match=r"0: its object.*1: it is no.*2: its object"):
+    with pytest.raises(
+        NothingToJoinError, match=r"0: its object.*1: it is not a readable.*2: its object"
+    ):
         await Joiner(store, now_ms).join(due_of(events, 60_000))
     prefix = f"chunks/{events[0].camera}/"
     assert [info.key async for info in store.list(prefix)] == []

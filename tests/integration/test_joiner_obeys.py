@@ -61,7 +61,7 @@ async def test_a_deleted_revision_keeps_nothing_from_being_joined(at: Place) -> 
     assert await _join(at, recorder, [5, 6, 8, 9]) == chunks[2]
 
 
-async def test_nobody_is_asked_of_a_young_window(at: Place) -> None:
+async def test_the_catalog_is_not_asked_for_a_young_window(at: Place) -> None:
     """What cannot have been deleted for its age is joined without the catalog."""
     recorder = Recorder(at.camera, START_MS)
     await recorder.put(at.store, 0)

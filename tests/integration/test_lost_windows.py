@@ -1,4 +1,4 @@
-"""A window of which nothing can be joined: not played, told as a gap, not brought back."""
+"""A window of which nothing can be joined: not played, shown as a gap, not brought back."""
 
 from collections.abc import AsyncIterator
 
@@ -30,26 +30,26 @@ async def at(services: Services) -> AsyncIterator[Place]:
 
 
 async def _lost(at: Place) -> tuple[list[FragmentArrived], WindowLost]:
-    """Announce five fragments: three have no object, two have other bytes than they tell."""
+    """Announce five fragments: three have no object, two have other bytes than their events say."""
     recorder = at.recorder()
     events = []
     for seq in SEQS:
         event = await recorder.put(at.store, seq)
         key = fragment_key(event.camera, event.run, seq)
         if seq % 2:
-            await at.overwrite(key, b"not what was told")
+            await at.overwrite(key, b"not the announced bytes")
         else:
             await at.store.delete([key])
         events.append(event)
     await at.announce(*events)
-    with pytest.raises(NothingToJoinError) as told:
+    with pytest.raises(NothingToJoinError) as raised:
         await Joiner(at.store, now_ms).join(due_of(events))
-    lost = parse(encode(told.value.lost))
+    lost = parse(encode(raised.value.lost))
     assert isinstance(lost, WindowLost)
     return events, lost
 
 
-async def test_it_is_told_as_a_gap_and_no_longer_played(at: Place) -> None:
+async def test_it_is_shown_as_a_gap_and_no_longer_played(at: Place) -> None:
     events, lost = await _lost(at)
     assert await covered(at.catalog, at.camera, START_MS, END_MS) == [(START_MS, events[-1].end_ms)]
     assert (kind := row_writer_for(lost, now_ms())) is not None
@@ -65,7 +65,7 @@ async def test_it_is_told_as_a_gap_and_no_longer_played(at: Place) -> None:
 
 
 async def test_it_may_come_before_its_fragments_notices(at: Place) -> None:
-    """Topics are read beside each other, and again in a replay."""
+    """Topics are read in parallel, and again in a replay."""
     events, lost = await _lost(at)
     await index_lost(at.catalog, [lost], now_ms())
     assert await index_fragments(at.catalog, events, now_ms()) == 0
@@ -74,7 +74,7 @@ async def test_it_may_come_before_its_fragments_notices(at: Place) -> None:
 
 
 async def test_the_reconciler_announces_it_no_more(at: Place) -> None:
-    """But what was missing and stands again is announced."""
+    """But what was missing and exists again is announced."""
     events, lost = await _lost(at)
     await index_lost(at.catalog, [lost], now_ms())
     what = ReconcileOptions(0, now_ms() + 3_600_000, 1, WINDOW_MS)

@@ -112,14 +112,14 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     _, err = await run("model", "current", model, "b", code=1)
     assert "is not finished: repeat" in err
 
-    said, err = await run(*replay)
-    tally = json.loads(said.splitlines()[-1])
-    assert (tally["model"], tally["version"], tally["provider"]) == (
+    output, err = await run(*replay)
+    result = json.loads(output.splitlines()[-1])
+    assert (result["model"], result["version"], result["provider"]) == (
         *(model, "b", "CPUExecutionProvider"),
     )
-    assert tally["already"] >= half.chunks
-    assert tally["already"] + tally["chunks"] == CHUNKS
-    assert (tally["faults"], tally["loose"], tally["waiting"]) == (0, 0, 0)
+    assert result["already"] >= half.chunks
+    assert result["already"] + result["chunks"] == CHUNKS
+    assert (result["faults"], result["loose"], result["waiting"]) == (0, 0, 0)
     assert f"{CHUNKS} chunks" in err
     # What one in this process finds without any hindrance, under another version.
     twin, _ = await replayed(
@@ -129,9 +129,9 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
     assert mine == await found(at, (model, "twin"))
     assert len(mine) == twin.objects == CHUNKS * 50
 
-    said, _ = await run(*replay[:-2])  # of all cameras with footage of that time
-    assert json.loads(said.splitlines()[-1]) | {"already": CHUNKS, "chunks": 0, "objects": 0} == (
-        json.loads(said.splitlines()[-1])
+    output, _ = await run(*replay[:-2])  # of all cameras with footage of that time
+    assert json.loads(output.splitlines()[-1]) | {"already": CHUNKS, "chunks": 0, "objects": 0} == (
+        json.loads(output.splitlines()[-1])
     )
     assert await found(at, (model, "b")) == mine
 
@@ -145,14 +145,14 @@ async def _story(at: Place, run: Commands, card: Path) -> None:
         [model, "b", "done"],
         [model, "twin", "done"],
     ]
-    said, _ = await run("model", "current", model, "b", "--who", "Ann")
-    assert said == f"{model} b is current now: 1 replays changed.\n"
+    output, _ = await run("model", "current", model, "b", "--who", "Ann")
+    assert output == f"{model} b is current now: 1 replays changed.\n"
     _, err = await run("model", "drop", model, "b", code=1)
     assert "is current: make another version current first" in err
-    said, _ = await run("model", "current", "--live")
-    assert "1 replays changed" in said
-    said, _ = await run("model", "drop", model, "b", "--who", "Ann")
-    assert said == f"Deleted {len(mine)} detections of 1 replays.\n"
+    output, _ = await run("model", "current", "--live")
+    assert "1 replays changed" in output
+    output, _ = await run("model", "drop", model, "b", "--who", "Ann")
+    assert output == f"Deleted {len(mine)} detections of 1 replays.\n"
     assert await found(at, (model, "b")) == []
     assert len(await found(at, (model, "twin"))) == len(mine)
     _, err = await run("model", "drop", model, "b", code=1)

@@ -1,4 +1,4 @@
-"""By which plans the catalog finds what is shown; and minutes counted anew by the migration."""
+"""The query plans that find what is shown, and minutes that the migration counts again."""
 
 import json
 from collections.abc import Iterator
@@ -136,7 +136,7 @@ async def _check(catalog: Catalog, camera: str) -> None:
     ][:1_000]
 
 
-async def test_minutes_are_counted_anew(services, monkeypatch) -> None:
+async def test_minutes_are_counted_again(services, monkeypatch) -> None:
     """A catalog of before, with detections of two versions on two days, is brought up to date."""
     async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
         full = command.upgrade

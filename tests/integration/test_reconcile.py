@@ -73,7 +73,7 @@ def requests(store: ObjectStore) -> Counter[str]:
     return made
 
 
-async def test_a_run_that_nobody_announced_is_sent_with_its_end(at: Place) -> None:
+async def test_an_unannounced_run_is_sent_with_its_end(at: Place) -> None:
     await at.film()
     recorder = at.recorder(1, START_MS + 3_600_000)
     events = [await recorder.put(at.store, seq) for seq in range(4)]

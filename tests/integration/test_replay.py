@@ -1,4 +1,4 @@
-"""`vigil replay` beside live workers: killed, gone on with, and the same footage at the end."""
+"""`vigil replay` with live workers: killed, continued, and the same footage at the end."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ async def killed(cloud: Cloud, *arguments: str) -> None:
         if process.returncode is not None:
             return True
         async with cloud.catalog() as catalog, catalog.transaction() as connection:
-            tables = ("replays", "anew.replays")
+            tables = ("replays", "rebuilt.replays")
             for table in tables:
                 if await connection.fetchval("SELECT to_regclass($1)", table) is not None and (
                     await connection.fetchval(f"SELECT count(*) FROM {table}")
@@ -67,7 +67,7 @@ async def killed(cloud: Cloud, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-async def test_beside_live_workers(services: Services, tmp_path: Path) -> None:
+async def test_with_live_workers(services: Services, tmp_path: Path) -> None:
     name = uuid.uuid4().hex[:8]
     async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
         env = quick(name) | {"VIGIL_DATABASE_URL": dsn}
@@ -83,9 +83,9 @@ async def test_beside_live_workers(services: Services, tmp_path: Path) -> None:
             await recorder.end(store, queue, FRAGMENTS - 1)
             await all_in_chunks(cloud, store, recorder)
 
-            await killed(cloud, "catalog", "--schema", "anew")
-            assert '"unreadable": 0' in await ended(cloud, "catalog", "--schema", "anew")
-            assert await rows(dsn, "anew") == await rows(dsn)
+            await killed(cloud, "catalog", "--schema", "rebuilt")
+            assert '"unreadable": 0' in await ended(cloud, "catalog", "--schema", "rebuilt")
+            assert await rows(dsn, "rebuilt") == await rows(dsn)
             assert '"changes": 0,' in await ended(cloud, "catalog")
 
             before = await _played(cloud, camera)

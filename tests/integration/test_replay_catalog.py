@@ -23,7 +23,14 @@ from stores.catalog.schema_copy import copy_decisions, restore_deletion_marks
 from streams import topics
 from tests.conftest import Services
 from tests.integration.consistency_support import START_MS, now_ms
-from tests.integration.replay_support import Stage, Told, arguments, heartbeat, rows, stage
+from tests.integration.replay_support import (
+    RecordingSender,
+    Stage,
+    arguments,
+    heartbeat,
+    rows,
+    stage,
+)
 from tests.integration.retention_support import aged
 
 
@@ -57,12 +64,12 @@ async def test_another_schema_gets_the_same_rows(at: Stage) -> None:
     await at.enforce()  # joined fragments and the older revision go
     before = await rows(at.dsn)
     assert all(before[table] for table in ("footage", "runs", "fragments", "chunks", "detections"))
-    tally = await rebuild(arguments("catalog", "--schema", "anew"))
-    assert await rows(at.dsn, "anew") == before
+    tally = await rebuild(arguments("catalog", "--schema", "rebuilt"))
+    assert await rows(at.dsn, "rebuilt") == before
     assert await rows(at.dsn) == before
     assert tally.changes["chunks"] == 6
     assert tally.unreadable == 0
-    again = await rebuild(arguments("catalog", "--schema", "anew"))
+    again = await rebuild(arguments("catalog", "--schema", "rebuilt"))
     assert (again.changes, again.read) == ({}, tally.read)
     in_place = await rebuild(arguments("catalog"))
     assert in_place.changes == {}
@@ -90,8 +97,8 @@ async def test_what_retention_deleted_does_not_come_back(at: Stage) -> None:
     await other.enforce(0)
     before = await rows(at.dsn)
     assert not any(other.camera in row for row in before["chunks"] + before["fragments"])
-    await rebuild(arguments("catalog", "--schema", "anew"))
-    after = await rows(at.dsn, "anew")
+    await rebuild(arguments("catalog", "--schema", "rebuilt"))
+    after = await rows(at.dsn, "rebuilt")
     assert after == before
     assert (await rebuild(arguments("catalog"))).changes == {}
 
@@ -102,16 +109,16 @@ async def test_any_order_and_again_gives_the_same_rows(at: Stage, seed: int) -> 
     await lived(at)
     await at.enforce()
     before = await rows(at.dsn)
-    told = cast(Told, at.sent).events
+    sent = cast(RecordingSender, at.sent).events
     draw = random.Random(seed)
-    rest = [each for each in told if not isinstance(each, Deleted)]
+    rest = [each for each in sent if not isinstance(each, Deleted)]
     rest += draw.sample(rest, len(rest) // 3)
     draw.shuffle(rest)
     await migrate(at.dsn, "mixed")
     async with Catalog(at.dsn, schema="mixed") as mixed:
         await copy_decisions(mixed, "public")
         changed = []
-        for events in ([each for each in told if isinstance(each, Deleted)], rest, rest):
+        for events in ([each for each in sent if isinstance(each, Deleted)], rest, rest):
             changed.append(0)
             for start in range(0, len(events), 7):
                 for kind in ROW_WRITERS:
@@ -135,15 +142,15 @@ async def test_without_a_catalog_in_use_tombstones_come_from_kafka(at: Stage) ->
     for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
         async with at.catalog.transaction() as connection:
             await connection.execute(statement)
-    await rebuild(arguments("catalog", "--schema", "anew"))
-    after = await rows(at.dsn, "anew")
+    await rebuild(arguments("catalog", "--schema", "rebuilt"))
+    after = await rows(at.dsn, "rebuilt")
     for table in ("footage", "runs", "fragments", "tombstones"):
         assert after[table] == before[table], table
     assert len(after["chunks"]) == 3
     assert recorder.run in after["runs"][0]
 
 
-async def test_where_kafka_no_longer_reaches_s3_tells(
+async def test_what_kafka_has_deleted_is_read_from_s3(
     at: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder = await at.record()
@@ -153,17 +160,17 @@ async def test_where_kafka_no_longer_reaches_s3_tells(
     late = at.recorder(3, START_MS + DAY_MS)
     await at.announce(await late.put(at.store, 0))  # Kafka still has this one
     before = await rows(at.dsn)
-    tally = await rebuild(arguments("catalog", "--schema", "anew"))
-    said = capsys.readouterr().err
-    assert "Kafka has deleted events after the beginning" in said
-    assert "S3 is read first" in said
+    tally = await rebuild(arguments("catalog", "--schema", "rebuilt"))
+    output = capsys.readouterr().err
+    assert "Kafka has deleted events after the beginning" in output
+    assert "S3 is read first" in output
     assert tally.from_s3 >= 6
-    after = await rows(at.dsn, "anew")
-    told = ('"edge": "edge-1"', '"edge": null'), ('"stream": "main"', '"stream": null')
-    for word, nothing in told:  # by run-started alone, which is gone
+    after = await rows(at.dsn, "rebuilt")
+    known_from_start = ('"edge": "edge-1"', '"edge": null'), ('"stream": "main"', '"stream": null')
+    for word, nothing in known_from_start:  # only run-started has it, and it is deleted
         before["runs"] = [row.replace(word, nothing) for row in before["runs"]]
     assert after == before
-    again = await rebuild(arguments("catalog", "--schema", "anew"))
+    again = await rebuild(arguments("catalog", "--schema", "rebuilt"))
     assert again.changes == {}
     since = await rebuild(arguments("catalog", "--from", format_ms(now_ms() - 1)))
     assert since.changes == {}
@@ -203,7 +210,7 @@ async def test_it_goes_on_where_it_stopped(at: Stage, monkeypatch: pytest.Monkey
     assert steps >= 3
 
 
-async def test_bad_arguments_are_told_in_a_sentence(at: Stage) -> None:
+async def test_bad_arguments_are_reported_in_a_sentence(at: Stage) -> None:
     for given, says in (
         (["--schema", "Bad-Name"], "is not a schema name"),
         (["--from-offset", "-1"], "at least 0"),

@@ -100,10 +100,10 @@ async def test_the_same_footage_in_longer_windows(at: Stage) -> None:
         assert place is not None and place.key == chunk.object_key
         await at.store.head(place.key)
     assert await at.kinds(bytes=True) == []
-    standing = await rows(at.dsn)
+    rows_before = await rows(at.dsn)
     twice = await remake(arguments(*again("20s")))
     assert (twice.made, twice.replaced, twice.checked) == (0, 0, 2)
-    assert await rows(at.dsn) == standing
+    assert await rows(at.dsn) == rows_before
 
     await at.enforce(0)
     assert old[0].object_key in await at.keys(), "it has its grace"
@@ -124,34 +124,34 @@ async def test_shorter_windows_and_a_rebuild_agree(at: Stage) -> None:
     assert outcome.left == {}
     assert {window for _, window, _ in await lengths(at)} == {4}
     assert await played(at) == before
-    await rebuild(arguments("catalog", "--schema", "anew"))
-    assert await rows(at.dsn, "anew") == await rows(at.dsn)
+    await rebuild(arguments("catalog", "--schema", "rebuilt"))
+    assert await rows(at.dsn, "rebuilt") == await rows(at.dsn)
     assert (await rebuild(arguments("catalog"))).changes == {}
     assert await at.kinds(bytes=True) == []
 
 
-async def test_what_is_told_again_of_the_old_changes_nothing(at: Stage) -> None:
-    """The stream may tell of old windows for long: a late fragment, a run that was forgotten."""
+async def test_old_events_that_come_again_change_nothing(at: Stage) -> None:
+    """Old windows may stay in the stream for long: a late fragment, a run that was forgotten."""
     recorder, old = await filmed(at)
     before = await played(at)
     await remake(arguments(*again("20s")))
-    standing = await rows(at.dsn)
+    rows_before = await rows(at.dsn)
     await index_chunks(at.catalog, old, now_ms())
     late = await at.join(recorder, range(10), window_ms=WINDOW_MS)
     assert late.window_ms == WINDOW_MS
-    assert await rows(at.dsn) == standing
+    assert await rows(at.dsn) == rows_before
     assert await played(at) == before
 
 
-@pytest.mark.parametrize("old_stand", [True, False])
-async def test_what_comes_late_joins_the_new_windows(at: Stage, old_stand: bool) -> None:
+@pytest.mark.parametrize("old_exist", [True, False])
+async def test_what_comes_late_joins_the_new_windows(at: Stage, old_exist: bool) -> None:
     recorder = at.recorder()
     for seq in (each for each in range(10) if each != 7):
         await at.announce(await recorder.put(at.store, seq))
     await at.join(recorder, range(5))
     await at.join(recorder, [5, 6, 8, 9])
     await remake(arguments(*again("20s")))
-    if not old_stand:
+    if not old_exist:
         await at.enforce(BEYOND_MS)
     event = await recorder.put(at.store, 7)
     await at.announce(event)
@@ -178,7 +178,7 @@ async def test_a_hold_keeps_the_old_objects(at: Stage) -> None:
 async def test_it_dies_and_goes_on(
     at: Stage, monkeypatch: pytest.MonkeyPatch, dies_at: int
 ) -> None:
-    """Killed before or after any of its steps: each fragment stands once, then and at the end."""
+    """Killed at any step: each fragment is in one chunk, then and at the end."""
     await filmed(at)
     before = await played(at)
     left = dies_at
@@ -208,8 +208,8 @@ async def test_it_dies_and_goes_on(
     assert outcome.left == {}
     assert await played(at) == before
     assert await lengths(at) == [(0, 20, list(range(10))), (20, 20, list(range(10, 20)))]
-    await rebuild(arguments("catalog", "--schema", "anew"))
-    assert await rows(at.dsn, "anew") == await rows(at.dsn)
+    await rebuild(arguments("catalog", "--schema", "rebuilt"))
+    assert await rows(at.dsn, "rebuilt") == await rows(at.dsn)
     assert await at.kinds(bytes=True) == []
 
 
@@ -232,10 +232,10 @@ async def test_what_is_in_work_or_lost_is_left(at: Stage) -> None:
 async def test_going_back_is_refused_whole(at: Stage) -> None:
     await filmed(at)
     await remake(arguments(*again("20s")))
-    standing = await rows(at.dsn)
+    rows_before = await rows(at.dsn)
     outcome = await remake(arguments(*again("10s")))
     assert outcome.made == 0 and sum(outcome.left.values()) == 2
-    assert await rows(at.dsn) == standing
+    assert await rows(at.dsn) == rows_before
 
 
 async def test_borders_and_bad_arguments(at: Stage, capsys: pytest.CaptureFixture[str]) -> None:

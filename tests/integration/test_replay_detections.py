@@ -115,7 +115,7 @@ async def test_people_in_real_footage(at: Place) -> None:
     assert (replayer.result.chunks, replayer.result.already) == (0, 2)
 
 
-async def test_beside_the_old_current_and_dropped(at: Place) -> None:
+async def test_stored_next_to_the_old_current_and_dropped(at: Place) -> None:
     chunks = await at.film(start_ms=START_MS)
     run = chunks[0].run
     # What the edge saw each 500 ms: 4 things in the footage, 1 half a minute before and after.
@@ -133,7 +133,7 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     assert replay.pictures == 60
     assert replay.objects == len(fresh) > 20
     assert replay.covered == Spans([(START_MS, END_MS)])
-    assert await versions(at, *span) == before, "nobody made it current"
+    assert await versions(at, *span) == before, "no one made it current"
     assert await versions(at, *span, model_filter=ModelFilter(*NEW)) == {"2": len(fresh)}
     assert await versions(at, *span, model_filter=ModelFilter("counting")) == before | {
         "2": len(fresh)
@@ -173,7 +173,7 @@ async def test_beside_the_old_current_and_dropped(at: Place) -> None:
     both = await versions(at, *span)
     newer = len(await found(at, NEWER))
     assert both["3"] == newer > 0, "the later one counts, in what it covered"
-    # It looked at whole minutes, so at all that is there.
+    # It analysed whole minutes, so at all that is there.
     assert ("2" in both) == (M0 + MINUTE_MS < END_MS)
 
     await choose(at, NEW, "current")
@@ -214,7 +214,7 @@ async def test_dying_at_any_step_changes_nothing(at: Place) -> None:
             *("done", whole.pictures, whole.objects, whole.covered),
         )
         assert replayer.result.already + replayer.result.chunks == 3
-        assert detector.seen == 20 * replayer.result.chunks, "what is done is not looked at again"
+        assert detector.seen == 20 * replayer.result.chunks, "what is done is not analysed again"
         step += 1
     assert deaths >= 6, "two steps for each chunk"
     async with at.catalog.transaction() as connection:
@@ -284,7 +284,7 @@ async def test_a_chunk_that_cannot_be_read(at: Place) -> None:
     )
     old = {row.at_ms for row in shown if row.model_version == "1"}
     assert old == {*range(*hole, 1_000), *range(START_MS + 20_000, END_MS, 1_000)}
-    # Repeated once the footage is there again, it looks at what it could not.
+    # Repeated once the footage is there again, it analyses what it could not.
     recorder = at.recorder(start_ms=START_MS)
     for chunk in chunks[1:]:
         data = b"".join([recorder.film(each.seq)[1] for each in chunk.fragments])
@@ -336,8 +336,8 @@ async def test_dropped_stays_dropped_and_holds_win(at: Place) -> None:
     # The topic is read again, as by a rebuild of the catalog.
     assert await index_detections(at.catalog, stream.events) == 0
     assert await at.count("detections") == 0
-    anew, _ = await replayed(at, look)
-    assert (anew.id > replay.id, anew.objects) == (True, count), "under a number of its own"
+    repeated, _ = await replayed(at, look)
+    assert (repeated.id > replay.id, repeated.objects) == (True, count), "under a number of its own"
     assert await index_detections(at.catalog, stream.events) == 0
 
 
@@ -386,5 +386,5 @@ async def test_a_pass_of_retention_takes_detections_along(at: Place) -> None:
     assert (await enforce(at, later_ms=0)).detections == count
     assert await at.count("detections") == await at.count("detection_minutes") == 0
     again, _ = await replayed(at, look_of(NEW, START_MS, END_MS))
-    assert again.state == "done", "and there is nothing left to look at"
+    assert again.state == "done", "and there is nothing left to analyse"
     assert await at.count("detections") == 0

@@ -35,7 +35,7 @@ from tests.integration.retention_support import (
     enforce,
     filmed,
     kinds,
-    told,
+    sent_tombstones,
 )
 from tests.integration.test_catalog_migrate import vigil
 
@@ -50,7 +50,7 @@ async def test_without_a_rule_the_footage_stays(at: Place) -> None:
     recorder, chunks = await filmed(at)
     assert kinds(await at.keys()) == (17, 8)
     before = await enforce(at, later_ms=0)
-    assert (before.objects, told(at)) == ({}, []), "nothing is old enough"
+    assert (before.objects, sent_tombstones(at)) == ({}, []), "nothing is old enough"
 
     done = await enforce(at)
     assert done.objects == {"joined": 15, "superseded": 2}
@@ -61,12 +61,14 @@ async def test_without_a_rule_the_footage_stays(at: Place) -> None:
     assert await at.count("chunks") == 3
     assert await at.count("fragments") == 2
     assert await at.count("deletions") == 0
-    assert {(each.what, each.first_seq, each.last_seq, each.digest) for each in told(at)} == {
+    assert {
+        (each.what, each.first_seq, each.last_seq, each.digest) for each in sent_tombstones(at)
+    } == {
         ("fragments", 0, 14, None),
         ("chunk", None, None, chunks[1].digest),
     }
     again = await enforce(at, later_ms=100 * DAY_MS)
-    assert (again.objects, len(told(at))) == ({}, 2)
+    assert (again.objects, len(sent_tombstones(at))) == ({}, 2)
     outcomes, counts = await at.check(bytes=True)
     assert [each.finding.kind for each in outcomes] == ["fragment-stuck", "fragment-stuck"]
     assert counts.chunks == 3
@@ -122,7 +124,7 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
     await filmed(at)
     await aged(at)
     with pytest.raises(Died):
-        await enforce(at, mortal=Mortal(0))  # decided, not told, nothing deleted
+        await enforce(at, mortal=Mortal(0))  # decided, not published, nothing deleted
     assert kinds(await at.keys()) == (17, 8)
     number, under_way = await add_hold(at.catalog, LegalHold("acme", 0), "Ann", "7", 0)
     assert under_way > 0
@@ -143,9 +145,9 @@ async def fsck_deletes(at: Place, keys: list[str]) -> list[RepairOutcome]:
     check = CameraCheck(at.store, at.catalog, at.camera, CheckScope(), patience, lengths)
     remover = Remover(check, Never())  # type: ignore[arg-type]
     for key in keys:
-        mend = Delete(key, tombstoned=True)
+        repair = Delete(key, tombstoned=True)
         assert remover.accept(
-            Inconsistency("tombstoned-stands", at.camera, "", key=key, repair=mend)
+            Inconsistency("tombstoned-stands", at.camera, "", key=key, repair=repair)
         )
     return await remover.delete_collected(
         CheckCounts(fragments=1_000, chunk_objects=1_000, manifests=1_000)
@@ -167,7 +169,7 @@ async def test_the_consistency_check_obeys_the_holds_times(at: Place) -> None:
     assert chunks[3].object_key not in await at.keys()
 
 
-async def test_adding_a_hold_waits_for_the_deletion_in_hand(
+async def test_adding_a_hold_waits_for_the_deletion_in_progress(
     at: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filmed(at)
@@ -214,7 +216,7 @@ async def test_a_dry_run_counts_and_changes_nothing(at: Place) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by_age", [True, False])
-async def test_whoever_dies_anywhere_is_taken_up(
+async def test_after_a_crash_at_any_step_the_next_pass_finishes(
     at: Place, monkeypatch: pytest.MonkeyPatch, by_age: bool
 ) -> None:
     """Die at each step of a pass in turn; the next pass ends where one alone would have."""
@@ -232,15 +234,15 @@ async def test_whoever_dies_anywhere_is_taken_up(
             keys = await camera.keys()
             gone = 17 + 8 - len(keys)
             if gone:
-                assert told(camera), "the tombstone stands before an object goes"
+                assert sent_tombstones(camera), "the tombstone is sent before an object is deleted"
                 assert rows == (0 if by_age else 3)
             for chunk in [chunks[0], *chunks[2:]][: rows and 3]:
-                assert chunk.object_key in keys, "a row's object stands"
+                assert chunk.object_key in keys, "a row has its object"
         await enforce(camera, monkeypatch=monkeypatch)
         assert kinds(await camera.keys()) == ((0, 0) if by_age else (2, 6)), number
         assert await camera.count("deletions") == 0
-        events = told(camera)
-        assert len(set(map(str, events))) == (5 if by_age else 2), "told again word for word"
+        events = sent_tombstones(camera)
+        assert len(set(map(str, events))) == (5 if by_age else 2), "published again, byte for byte"
         if mortal.steps < number:
             break
     else:
@@ -249,7 +251,7 @@ async def test_whoever_dies_anywhere_is_taken_up(
 
 
 async def test_nothing_brings_it_back(at: Place) -> None:
-    """A replay of all events, the healer and the reconciler, while the objects still stand."""
+    """A replay of all events, the healer and the reconciler, while the objects still exist."""
     recorder, chunks = await filmed(at)
     await aged(at)
     with pytest.raises(Died):
@@ -271,14 +273,14 @@ async def test_nothing_brings_it_back(at: Place) -> None:
     assert [getattr(each, "seq", None) for each in healed] == [15, 16, None]
 
     await enforce(at)
-    await index_deleted(at.catalog, told(at))  # the index agent reads them too
+    await index_deleted(at.catalog, sent_tombstones(at))  # the index agent reads them too
     await index_chunks(at.catalog, chunks, now_ms())
     assert kinds(await at.keys()) == (0, 0)
     assert await at.count("chunks") == 0
 
 
-async def test_the_healer_tells_of_deleted_fragments_that_chunks_hold(at: Place) -> None:
-    """A run that the assembler has forgotten: what chunks hold is no gap."""
+async def test_the_healer_announces_deleted_fragments_that_are_in_chunks(at: Place) -> None:
+    """A run that the assembler has forgotten: what is in chunks is not a gap."""
     recorder, _ = await filmed(at)
     await enforce(at)
     healer = Healer(at.store, now_ms, at.catalog)
@@ -315,7 +317,7 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "by Ann" in (await vigil(dsn, "retention", "show", at.camera))[1]
     since = format_ms(START_MS)
     held = await vigil(dsn, "hold", "add", at.camera, "--from", since, "--why", "case 7")
-    assert (held[0], "Hold 1 stands" in held[1]) == (0, True)
+    assert (held[0], "Added hold 1 on" in held[1]) == (0, True)
     assert "case 7" in (await vigil(dsn, "hold", "list"))[1]
     assert json.loads((await vigil(dsn, "retention", "enforce"))[1])["held"] == 5
     assert kinds(await at.keys()) == (17, 8)
@@ -324,8 +326,8 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = await vigil(dsn, "hold", "lift", "1")
     assert (code, err) == (1, "vigil: There is no hold 1; `vigil hold list` shows all.\n")
     assert len(json.loads((await vigil(dsn, "retention", "lifecycle"))[1])["Rules"]) == 3
-    said = json.loads((await vigil(dsn, "retention", "enforce"))[1])
-    assert said["objects"] == {"age": 25}
+    output = json.loads((await vigil(dsn, "retention", "enforce"))[1])
+    assert output["objects"] == {"age": 25}
     assert kinds(await at.keys()) == (0, 0)
     assert (await vigil(dsn, "retention", "clear", site))[0] == 0
     assert (await vigil(dsn, "retention", "clear", site))[0] == 1

@@ -46,7 +46,7 @@ async def ended(at: Place) -> str:
 async def test_a_runs_end_goes_after_its_footage_and_its_row_stays(at: Place) -> None:
     key = await ended(at)
     await enforce(at)
-    assert key in await at.keys(), "its chunks stand"
+    assert key in await at.keys(), "its chunks exist"
     await aged(at)
     done = await enforce(at, later_ms=0)
     assert await at.keys() == []
@@ -79,7 +79,7 @@ async def test_days_of_which_nothing_is_left_go_and_come_again(at: Place) -> Non
     await filmed(at)
     before = await parts(at)
     assert [each for each in before if each.startswith("chunks_")]
-    assert await drop_empty_partitions(at.catalog, now_ms()) == 0, "their chunks stand"
+    assert await drop_empty_partitions(at.catalog, now_ms()) == 0, "their chunks exist"
     await aged(at)
     await enforce(at, later_ms=0)
     assert await drop_empty_partitions(at.catalog, START_MS - 2 * DAY_MS) == 0, (

@@ -1,4 +1,4 @@
-"""Work beside each other: all of it ends, and the worst failure is told."""
+"""Coroutines in parallel: all of them end, and the worst failure is raised."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ async def _fail(error: BaseException) -> None:
     raise error
 
 
-async def test_all_ends_before_a_failure_is_told() -> None:
+async def test_all_end_before_a_failure_is_raised() -> None:
     done: list[int] = []
 
     async def work(number: int) -> None:

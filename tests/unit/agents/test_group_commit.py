@@ -34,7 +34,7 @@ async def started(writer: GroupWriter[int], *items: int) -> list["asyncio.Task[N
     return tasks
 
 
-async def test_what_comes_meanwhile_is_one_write() -> None:
+async def test_what_comes_during_a_write_is_one_write() -> None:
     store = Store()
     writer = GroupWriter(store.write, max_weight=10)
     first = await started(writer, 1)
@@ -102,7 +102,7 @@ async def test_several_of_one_caller_are_done_together() -> None:
     assert store.writes == [[1, 2], [3, 4, 5], [6, 7]]
 
 
-async def test_nobody_is_told_before_the_last_of_his_is_written() -> None:
+async def test_no_caller_returns_before_its_last_item_is_written() -> None:
     store = Store()
     writer = GroupWriter(store.write, max_weight=2)
     putting = asyncio.ensure_future(writer.put([1, 2, 3]))

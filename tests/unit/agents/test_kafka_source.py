@@ -30,9 +30,9 @@ PLACE = TopicPartition("chunk-complete", 3)
             7,
             True,
         ),  # the oldest is younger than asked
-        (0, 90, StartPosition(from_ms=1_000), (0, 1_005), 0, False),  # nothing ever went
+        (0, 90, StartPosition(from_ms=1_000), (0, 1_005), 0, False),  # nothing was deleted
         (7, 90, StartPosition(from_ms=1_000), None, 90, False),  # all are older
-        (90, 90, StartPosition(from_ms=1_000), None, 90, True),  # emptied: nobody knows
+        (90, 90, StartPosition(from_ms=1_000), None, 90, True),  # emptied: unknown
     ],
 )
 def test_where_it_begins(

@@ -1,4 +1,4 @@
-"""Reading ahead: order, bounds, errors and what is left when nobody wants more."""
+"""Reading ahead: order, bounds, errors, and what is left when it is closed."""
 
 import asyncio
 from contextlib import aclosing

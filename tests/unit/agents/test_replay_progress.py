@@ -1,4 +1,4 @@
-"""How far a replay is, told on a clock of the test's own."""
+"""The progress of a replay, with a simulated clock."""
 
 import io
 
@@ -46,7 +46,7 @@ def test_on_a_terminal_one_line_is_written_over() -> None:
     assert out.getvalue().endswith("chunks: done, 2,001 windows in 1 s\n")
 
 
-def test_what_an_earlier_run_did_counts_but_is_no_speed() -> None:
+def test_what_an_earlier_run_did_counts_but_not_for_the_rate() -> None:
     clock = Clock()
     progress = ProgressDisplay("catalog", "events", 1_000, stream=io.StringIO(), clock_s=clock)
     progress.resume(900)
@@ -78,7 +78,7 @@ def test_what_stops_says_so() -> None:
     assert out.getvalue().startswith("catalog: stopped, 0 events in ")
 
 
-def test_nothing_to_do_is_no_division() -> None:
+def test_nothing_to_do_does_not_divide_by_zero() -> None:
     progress = ProgressDisplay("catalog", "events", 0, stream=io.StringIO())
     assert progress.line() == "catalog: 0 of 0 events (100 %), 0/s"
 
