@@ -33,10 +33,10 @@ $("signin").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const answer = await fetch("session", { method: "POST", body: JSON.stringify({ password: $("password").value }) });
-    $("refused").textContent = answer.ok ? "" : await answer.text();
+    $("signin-error").textContent = answer.ok ? "" : await answer.text();
     if (!answer.ok) { $("password").select(); return; }
   } catch {
-    $("refused").textContent = "This device does not answer. Try again.";
+    $("signin-error").textContent = "This device does not answer. Try again.";
     return;
   }
   $("password").value = "";

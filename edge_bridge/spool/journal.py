@@ -240,7 +240,7 @@ class Journal:
         row = self._db.execute("SELECT bytes FROM totals WHERE name = 'fragments'").fetchone()
         return int(row[0])
 
-    def drop_oldest_messages(self, kind: str, least_bytes: int) -> tuple[int, int]:
+    def drop_oldest_messages(self, kind: str, min_bytes: int) -> tuple[int, int]:
         """Delete the oldest messages of a type until that many bytes are free, or none is left.
 
         Returns how many, and their bytes.
@@ -249,7 +249,7 @@ class Journal:
         for one, size in self._db.execute(
             "SELECT id, size FROM messages WHERE type = ? ORDER BY id", (kind,)
         ):
-            if freed >= least_bytes:
+            if freed >= min_bytes:
                 break
             freed += size
             ids.append(one)

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST_PENDING_BYTES = 256 << 20
+MAX_PENDING_BYTES = 256 << 20
 """Bytes of fragments that may wait for the disk. More are given up, because memory is bounded."""
 HANGS_S = 20.0
 """A call that takes longer: the disk hangs."""
@@ -216,7 +216,7 @@ class SpoolThread:
         """Store a fragment; never waits. Where too many wait already, this one is given up."""
         with self._lock:
             self._live.add(event.run)
-            full = self._pending_bytes + len(data) > MOST_PENDING_BYTES
+            full = self._pending_bytes + len(data) > MAX_PENDING_BYTES
             if not full:
                 self._pending_bytes += len(data)
         if full:

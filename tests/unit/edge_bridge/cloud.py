@@ -54,13 +54,13 @@ class MemoryCloud:
         if self.failing or key in self.failing_keys:
             raise StoreError("the store cannot be reached.")
         assert hashlib.sha256(data).hexdigest() == sha256
-        standing = self.objects.get(key)
-        if standing is not None and standing[0] != data:
-            raise ObjectExistsError(f"{key} stands already with other bytes.")
+        existing = self.objects.get(key)
+        if existing is not None and existing[0] != data:
+            raise ObjectExistsError(f"{key} already exists with other bytes.")
         self.objects[key] = (data, dict(metadata))
         self.log.append(key)
         await self._operation(True)
-        return standing is None
+        return existing is None
 
     async def is_reachable(self) -> bool:
         """As stores.objects.ObjectStore, but that it waits for the answer."""
