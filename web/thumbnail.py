@@ -17,7 +17,7 @@ from web.problems import not_found
 from web.query import parse_int, parse_time
 from web.services import SERVICES, Services, require_camera
 
-SETTLED_MS = 120_000
+IMMUTABLE_AFTER_MS = 120_000
 """Frames older than this never change, so clients may cache them."""
 
 RENDERED = Counter(
@@ -42,13 +42,13 @@ class ThumbnailView(View):
         if found.last_ms is None:
             raise not_found(f"{found.id} has no footage yet.")
         wanted_ms = found.last_ms - 1 if at_ms is None else at_ms
-        picture, cut = await _picture(services, found.id, wanted_ms)
-        settled = at_ms is not None and at_ms < now_ms - SETTLED_MS
-        name = f"{picture.run}-{picture.seq}-{cut.keyframe}-{width}"
+        source, ranges = await _frame_source(services, found.id, wanted_ms)
+        is_immutable = at_ms is not None and at_ms < now_ms - IMMUTABLE_AFTER_MS
+        name = f"{source.run}-{source.seq}-{ranges.keyframe}-{width}"
         headers = {
             "ETag": f'"{name}"',
-            "Cache-Control": "private, max-age=86400" if settled else "private, no-cache",
-            "Vigil-Picture-Ms": str(_shown_ms(picture, cut)),
+            "Cache-Control": "private, max-age=86400" if is_immutable else "private, no-cache",
+            "Vigil-Picture-Ms": str(_shown_ms(source, ranges)),
         }
         if f'"{name}"' in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
@@ -61,28 +61,30 @@ class ThumbnailView(View):
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
 
 
-async def _picture(services: Services, camera: str, at_ms: int) -> tuple[FrameSource, ByteRanges]:
-    picture = await frame_at(await services.catalog.get(), camera, at_ms)
-    if picture is None:
+async def _frame_source(
+    services: Services, camera: str, at_ms: int
+) -> tuple[FrameSource, ByteRanges]:
+    source = await frame_at(await services.catalog.get(), camera, at_ms)
+    if source is None:
         raise not_found(f"{camera} has no footage at {at_ms}.")
-    cut = ranges_for(
+    ranges = ranges_for(
         at_ms,
-        start_ms=picture.start_ms,
-        start_pts=picture.start_pts,
-        size_bytes=picture.location.size_bytes,
-        keyframes=picture.keyframes,
+        start_ms=source.start_ms,
+        start_pts=source.start_pts,
+        size_bytes=source.location.size_bytes,
+        keyframes=source.keyframes,
     )
-    return picture, cut
+    return source, ranges
 
 
-def _shown_ms(picture: FrameSource, cut: ByteRanges) -> int:
+def _shown_ms(source: FrameSource, ranges: ByteRanges) -> int:
     """Return when the frame was recorded (UTC ms)."""
-    return picture.start_ms + (0 if cut.pts is None else (cut.pts - picture.start_pts) // 90)
+    return source.start_ms + (0 if ranges.pts is None else (ranges.pts - source.start_pts) // 90)
 
 
 async def _render(services: Services, camera: str, at_ms: int, width: int) -> bytes:
     for whole_fragment in (False, True):
-        parts = await _bytes(services, camera, at_ms, whole_fragment=whole_fragment)
+        parts = await _read_parts(services, camera, at_ms, whole_fragment=whole_fragment)
         try:
             return await asyncio.get_running_loop().run_in_executor(_decoders, _jpeg, parts, width)
         except MediaError as error:
@@ -96,26 +98,26 @@ def _jpeg(parts: list[bytes], width: int) -> bytes:
     return jpeg(assemble(parts), width)
 
 
-async def _bytes(
+async def _read_parts(
     services: Services, camera: str, at_ms: int, *, whole_fragment: bool
 ) -> list[bytes]:
-    picture, cut = await _picture(services, camera, at_ms)
+    source, ranges = await _frame_source(services, camera, at_ms)
     try:
-        return await _read(services, picture, cut, whole_fragment=whole_fragment)
+        return await _read(services, source, ranges, whole_fragment=whole_fragment)
     except ObjectMissingError:
         # Its chunk has just replaced it.
-        moved, cut = await _picture(services, camera, at_ms)
-        if moved.location == picture.location:
+        moved, ranges = await _frame_source(services, camera, at_ms)
+        if moved.location == source.location:
             raise
-        return await _read(services, moved, cut, whole_fragment=whole_fragment)
+        return await _read(services, moved, ranges, whole_fragment=whole_fragment)
 
 
 async def _read(
-    services: Services, picture: FrameSource, cut: ByteRanges, *, whole_fragment: bool
+    services: Services, source: FrameSource, ranges: ByteRanges, *, whole_fragment: bool
 ) -> list[bytes]:
     store = await services.store.get()
-    at, size = picture.location.offset, picture.location.size_bytes
-    ranges = ((0, size - 1),) if whole_fragment else cut.ranges
+    at, size = source.location.offset, source.location.size_bytes
+    byte_ranges = ((0, size - 1),) if whole_fragment else ranges.ranges
     return await asyncio.gather(
-        *(store.get(picture.location.key, at + first, at + last) for first, last in ranges)
+        *(store.get(source.location.key, at + first, at + last) for first, last in byte_ranges)
     )
