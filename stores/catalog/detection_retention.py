@@ -33,18 +33,18 @@ async def drop_replay(catalog: Catalog, replay: Replay, who: str, now_ms: int) -
     Returns how many were deleted, and whether none is left. Where a hold keeps some, the replay
     stays in its state: drop it again after the hold is lifted.
     """
-    gone = await _delete(catalog, replay.camera, replay.from_ms, replay.to_ms, replay.version)
+    deleted = await _delete(catalog, replay.camera, replay.from_ms, replay.to_ms, replay.version)
     async with locked_policy(catalog, replay.camera, _NO_MARGINS) as (connection, policy):
         span = Spans([(replay.from_ms, replay.to_ms)])
         left = minutes_on_hold(policy, replay.camera) & span
         for from_ms, to_ms in left.spans:
-            asked = replay.camera, *replay.version, from_ms, to_ms
-            row = await connection.fetchrow(sql("version_detections"), *asked)
+            key = replay.camera, *replay.version, from_ms, to_ms
+            row = await connection.fetchrow(sql("version_detections"), *key)
             if row is not None and row["objects"]:
-                return gone, False
+                return deleted, False
         await connection.execute(sql("delete_replay_marks"), replay.id)
         await write_state(connection, [replay.id], "dropped", who, now_ms)
-    return gone, True
+    return deleted, True
 
 
 async def delete_old_detections(catalog: Catalog, camera: str, until_ms: int) -> int:
@@ -97,8 +97,8 @@ async def _delete_batch(
     """
     from_ms, to_ms = span
     model, number = version or (None, None)
-    asked = camera, from_ms, to_ms, model, number
-    cut_ms = await connection.fetchval(sql("end_of_batch"), *asked, BATCH)
+    scope = camera, from_ms, to_ms, model, number
+    cut_ms = await connection.fetchval(sql("end_of_batch"), *scope, BATCH)
     if cut_ms is not None:
         to_ms = cut_ms - cut_ms % MINUTE_MS + MINUTE_MS
     deleted = await connection.fetchval(

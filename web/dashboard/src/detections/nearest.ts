@@ -104,7 +104,7 @@ export function boxesAt(samples: readonly Sample[], intervalMs: number, atMs: nu
   return shown;
 }
 
-/** Pairs of one track's sights before and after a moment, at most the longest interval apart. */
+/** Pairs of one track's detections before and after a time, at most the longest interval apart. */
 function trackedAround(
   samples: readonly Sample[],
   index: number,

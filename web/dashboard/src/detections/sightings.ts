@@ -5,7 +5,7 @@ export interface Sighting {
   readonly label: string;
   readonly fromMs: number;
   readonly toMs: number;
-  /** The busiest moment: the one worth a picture. */
+  /** The time with the most objects: its frame is the picture. */
   readonly peakMs: number;
   /** Most of them in one picture. */
   readonly most: number;

@@ -5,7 +5,7 @@ import { serverNow } from "../clock";
 import { boxesAt, type Sample, type Shown, samplingInterval, toSamples } from "./nearest";
 
 const BLOCK_MS = 20_000;
-/** Detections of this last stretch may still be on their way. */
+/** Detections of this last time may still be in flight. */
 const SETTLING_MS = 30_000;
 const REFRESH_MS = 1500;
 const RETRY_MS = 3000;
@@ -81,7 +81,7 @@ export class DetectionStore {
       this.version++;
       this.onChange();
     } catch {
-      // The boxes of this stretch come later; the picture goes on without them.
+      // The boxes of this range come later; playback continues without them.
       block.fetchedAt = serverNow() + RETRY_MS;
     } finally {
       block.busy = false;

@@ -6,13 +6,13 @@ const HOUR_MS = 3_600_000;
 /** Searched one after the other, so that the usual case is a small request. */
 const REACHES_MS = [HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS];
 
-/** The first footage at or after `wishMs`, with the gap before it; null when there is none. */
+/** The first footage at or after `targetMs`, with the gap before it; null when there is none. */
 export async function findFootage(
   cameraId: string,
-  wishMs: number,
+  targetMs: number,
   nowMs: number,
 ): Promise<Landing | null> {
-  const wish = Math.floor(wishMs);
+  const wish = Math.floor(targetMs);
   for (const reach of REACHES_MS) {
     const answer = await getTimeline(cameraId, wish, wish + reach, 1);
     const landing = land(wish, answer.covered, answer.gaps);

@@ -1,28 +1,28 @@
-/** Where playing goes on when the wished moment, or the next one, was not recorded. Pure. */
+/** Where playback continues when the requested time was not recorded. Pure. */
 import type { Gap } from "../api/types";
 
 export interface Landing {
   /** Where playing really starts. */
   readonly atMs: number;
-  /** The gap that was jumped over; null when the wished moment is recorded. */
+  /** The skipped gap; null when the requested time is recorded. */
   readonly skipped: Gap | null;
 }
 
-/** The first recorded moment at or after `wishMs`; null when nothing follows. */
+/** The first recorded time at or after `targetMs`; null when nothing follows. */
 export function land(
-  wishMs: number,
+  targetMs: number,
   covered: readonly (readonly [number, number])[],
   gaps: readonly Gap[],
 ): Landing | null {
   let next: number | null = null;
   for (const [fromMs, toMs] of covered) {
-    if (wishMs >= fromMs && wishMs < toMs) return { atMs: wishMs, skipped: null };
-    if (fromMs > wishMs && (next === null || fromMs < next)) next = fromMs;
+    if (targetMs >= fromMs && targetMs < toMs) return { atMs: targetMs, skipped: null };
+    if (fromMs > targetMs && (next === null || fromMs < next)) next = fromMs;
   }
   if (next === null) return null;
   return {
     atMs: next,
-    skipped: { from_ms: wishMs, to_ms: next, reason: reasonAt(gaps, wishMs, next) },
+    skipped: { from_ms: targetMs, to_ms: next, reason: reasonAt(gaps, targetMs, next) },
   };
 }
 

@@ -5,7 +5,7 @@ export interface View {
   readonly toMs: number;
 }
 
-/** The outermost moments that a view may reach. */
+/** The limits of a view. */
 export interface Bounds {
   readonly minMs: number;
   readonly maxMs: number;
