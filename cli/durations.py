@@ -10,7 +10,5 @@ def duration_ms(text: str) -> int:
     """Return milliseconds; for argparse, whose error it raises."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if match is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a length of time: write 90s, 15m, 1h or 3d"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write 90s, 15m, 1h or 3d")
     return int(match[1]) * _UNITS[match[2]]
