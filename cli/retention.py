@@ -50,7 +50,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     show_parser.add_argument("scope", nargs="?", help="only the rules for this one")
     show_parser.set_defaults(run=run_show)
     clear_parser = verbs.add_parser(
-        "clear", help="remove a rule; without a rule, footage is kept for ever"
+        "clear", help="remove a rule; without a rule, footage is kept forever"
     )
     clear_parser.add_argument("scope", help=scope)
     clear_parser.set_defaults(run=run_clear)

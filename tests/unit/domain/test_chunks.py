@@ -85,7 +85,7 @@ class TestDigest:
         }
         assert len(digests) == 7
 
-    def test_is_the_same_for_ever(self) -> None:
+    def test_never_changes(self) -> None:
         """Keys in S3 carry it: it may not change from release to release."""
         assert digest_of("a/b/c", RUN, [ref(0)]) == "8014306b8d501e599837f74bb9a0f939"
 

@@ -57,8 +57,8 @@ def chunk(first: int, last: int, run: str = RUN, **more: Any) -> RetainedChunk:
     return RetainedChunk(**{**fields, **more})
 
 
-def candidate(of: RetainedChunk, *may_go: Reason) -> DeletionCandidate:
-    return DeletionCandidate(of, Judgement(frozenset(may_go)))
+def candidate(chunk_: RetainedChunk, *deletable: Reason) -> DeletionCandidate:
+    return DeletionCandidate(chunk_, Judgement(frozenset(deletable)))
 
 
 def named(deletions: list[Deletion]) -> list[tuple[str, str, str, int | None, int | None]]:
@@ -139,7 +139,7 @@ def test_fragments_that_were_deleted_as_joined_are_not_named_again_for_their_age
     assert deletions[0].event().digest is None, "whatever its revision"
 
 
-def test_only_what_is_current_and_still_may_go_is_agreed() -> None:
+def test_only_current_chunks_that_are_still_deletable_are_left() -> None:
     first, second, third = chunk(0, 14), chunk(15, 29), chunk(30, 44)
     found = [candidate(each, "age") for each in (first, second, third)]
     policy = RetentionPolicy(

@@ -1,4 +1,4 @@
-"""Which rule counts, what may go, and that a hold always wins."""
+"""Which rule is used, what is deletable, and that a legal hold always wins."""
 
 import pytest
 from hypothesis import given
@@ -100,7 +100,7 @@ def test_a_hold_keeps_an_instant_too() -> None:
         (RetainedFootage(0, NOW_MS - 30 * DAY_MS), {"age"}),
     ],
 )
-def test_what_may_go(footage: RetainedFootage, reasons: set[str]) -> None:
+def test_what_is_deletable(footage: RetainedFootage, reasons: set[str]) -> None:
     policy = RetentionPolicy([RetentionRule("acme", 30)], (), MARGINS)
     assert policy.judge(CAMERA, footage, NOW_MS) == Judgement(frozenset(reasons))
 
@@ -126,7 +126,7 @@ def test_a_hold_always_wins(
 
 
 @given(rules, footages, st.integers(0, 90 * DAY_MS))
-def test_what_may_go_for_its_age_may_go_later_too(
+def test_what_is_deletable_for_its_age_stays_deletable(
     given_rules: list[RetentionRule], footage: RetainedFootage, later_ms: int
 ) -> None:
     policy = RetentionPolicy(given_rules, (), MARGINS)

@@ -326,7 +326,7 @@ def test_too_many_open_fragments_let_the_longest_quiet_window_go_and_ask_for_it_
     assert windows.on_fragment(fragment(1), T0_MS + 2 * RULES.late_ms)[0] == "new"
 
 
-def test_what_was_let_go_is_asked_for_where_nothing_else_is_open() -> None:
+def test_the_healer_is_asked_for_evicted_fragments_without_open_windows() -> None:
     windows = CameraWindows(CAMERA, replace(RULES, max_open_fragments=1, max_window_fragments=1))
     for seq in (2, 3):
         assert windows.on_fragment(fragment(seq), T0_MS) == ("new", [])
@@ -339,7 +339,7 @@ def test_what_was_let_go_is_asked_for_where_nothing_else_is_open() -> None:
     )
 
 
-def test_a_run_that_let_go_too_often_seals_its_longest_quiet_window_as_it_is() -> None:
+def test_a_run_with_too_many_evictions_seals_its_longest_quiet_window_as_it_is() -> None:
     windows = CameraWindows(
         CAMERA, replace(RULES, max_open_fragments=3, max_window_fragments=3, max_rounds=0)
     )
@@ -360,7 +360,7 @@ def test_too_many_runs_seal_the_longest_silent_one_that_ended_first() -> None:
     assert set(windows.runs) == {run_id(2), run_id(3)}
 
 
-def test_a_run_that_ended_is_forgotten_before_one_that_may_go_on() -> None:
+def test_a_run_that_ended_is_forgotten_before_one_that_may_continue() -> None:
     windows = CameraWindows(CAMERA, replace(RULES, max_runs=2))
     windows.on_fragment(fragment(0, run=run_id(1)), T0_MS)
     windows.on_tick(T0_MS + 20_000)
