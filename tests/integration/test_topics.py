@@ -19,16 +19,16 @@ NUMBER = itertools.count()
 
 
 @pytest.fixture
-def of(services: Services, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(services: Services, monkeypatch: pytest.MonkeyPatch) -> Settings:
     prefix = f"topics{next(NUMBER)}-"
-    settings = services.settings.model_copy(update={"topic_prefix": prefix, "partitions": 3})
+    own = services.settings.model_copy(update={"topic_prefix": prefix, "partitions": 3})
     for module in (
-        "streams.topics.settings",
-        "cli.topics.settings",
-        "streams.topic_admin.settings",
+        "streams.topics.get_settings",
+        "cli.topics.get_settings",
+        "streams.topic_admin.get_settings",
     ):
-        monkeypatch.setattr(module, lambda: settings)
-    return settings
+        monkeypatch.setattr(module, lambda: own)
+    return own
 
 
 async def test_missing_topics_are_made_and_then_fine(settings: Settings) -> None:
