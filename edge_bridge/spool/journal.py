@@ -74,15 +74,12 @@ class Journal:
         """Delete a fragment's row."""
         self._db.execute("DELETE FROM fragments WHERE run = ? AND seq = ?", (one.run, one.seq))
 
-    def fragments(
-        self, state: FragmentState, limit: int, *, newest_first: bool = False, undated: bool = False
-    ) -> list[SpooledFragment]:
-        """Return fragments in a state, oldest first by default; `undated`: those, too."""
-        order = "DESC" if newest_first else "ASC"
+    def fragments(self, state: FragmentState, limit: int) -> list[SpooledFragment]:
+        """Return fragments in a state, oldest first, none undated."""
         return fragments(
             self._db,
-            f"WHERE state = ? AND +run >= ? ORDER BY start_ms {order} LIMIT ?",
-            (state, "" if undated else FIRST_TRUE_RUN, limit),
+            "WHERE state = ? AND +run >= ? ORDER BY start_ms LIMIT ?",
+            (state, FIRST_TRUE_RUN, limit),
         )
 
     def fragment(self, run: str, seq: int) -> SpooledFragment | None:

@@ -137,10 +137,6 @@ class Spool:
         """Bytes of the fragments on the disk."""
         return self._evictor.bytes
 
-    def free_bytes(self) -> int:
-        """Return the free bytes of the disk."""
-        return self._evictor.free_bytes()
-
     def hour_bytes(self) -> int:
         """Return what all cameras bring in an hour, as measured; 0: not known yet."""
         return self._evictor.hour_bytes()
