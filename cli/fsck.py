@@ -70,8 +70,8 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
         for camera in args.camera:
             if check_camera(camera) not in known:
                 raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
-        patience = GracePeriods(now_ms, settle_ms(settings, args.margin))
-        fsck = Fsck(store, catalog, scope, patience, settings.window_ms, sender)
+        grace = GracePeriods(now_ms, settle_ms(settings, args.margin))
+        fsck = Fsck(store, catalog, scope, grace, settings.window_ms, sender)
         wrong = 0
         repaired = 0
         async for outcome in fsck.run(known, args.camera):

@@ -16,8 +16,7 @@ from domain.identity import check_camera
 from domain.lifecycle import lifecycle
 from domain.retention import DAY_MS, MAX_DAYS, Margins, RetentionRule, check_scope, covers
 from domain.times import format_ms, utc_ms
-from stores.catalog import Catalog, known_cameras, retention_rules
-from stores.catalog import retention as book
+from stores.catalog import Catalog, known_cameras, retention, retention_rules
 from stores.catalog.partitions import drop_empty_partitions
 from streams import logs
 from streams.metrics import REGISTRY
@@ -155,7 +154,7 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         catalog = await stack.enter_async_context(_catalog())
         sender = None if args.dry_run else await stack.enter_async_context(KafkaSender(settings))
         retention_pass = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
-        cameras = sorted(args.camera) or await book.cameras_with_footage(catalog)
+        cameras = sorted(args.camera) or await retention.cameras_with_footage(catalog)
         stats = await retention_pass.run(cameras)
         days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
     result = {

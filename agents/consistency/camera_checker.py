@@ -52,7 +52,7 @@ class CameraChecker:
         self.catalog = check.catalog
         self.camera = check.camera
         self.scope = check.scope
-        self.patience = check.patience
+        self.grace = check.grace
         self.counts = CheckCounts(cameras=1)
         self.runs: dict[str, RunSeqs] = {}
         self._recent: list[CurrentChunk] = []
@@ -182,7 +182,7 @@ class CameraChecker:
             {each.key: await self._read_manifest(each) for each in infos if not _is_chunk(each)},
             row,
         )
-        return check_window(view, lambda digest: deleted_ms(run, start_ms, digest), self.patience)
+        return check_window(view, lambda digest: deleted_ms(run, start_ms, digest), self.grace)
 
     async def _read_manifest(self, info: ObjectInfo) -> StoredManifest:
         try:
@@ -256,7 +256,7 @@ class CameraChecker:
         """Compare the footage extent in the catalog with the first and the last chunk."""
         if self._first is None or self._last is None:
             return []
-        if self.patience.is_recent(self._last.joined_ms):
+        if self.grace.is_recent(self._last.joined_ms):
             return []
         extent = await inventory.footage_extent(self.catalog, self.camera)
         if extent and extent[0] <= self._first.start_ms and extent[1] >= self._last.end_ms:
@@ -276,7 +276,7 @@ class CameraChecker:
         ]
 
     def _unknown_object(self, info: ObjectInfo) -> Inconsistency:
-        old = self.patience.is_abandoned(info.modified_ms)
+        old = self.grace.is_abandoned(info.modified_ms)
         return Inconsistency(
             "object-unknown",
             self.camera,

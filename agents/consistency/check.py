@@ -27,7 +27,7 @@ class CameraCheck:
     catalog: Catalog
     camera: str
     scope: CheckScope
-    patience: GracePeriods
+    grace: GracePeriods
     lengths: WindowLengths
     """The camera's window lengths."""
 

@@ -33,7 +33,7 @@ class Fsck:
     store: ObjectStore
     catalog: Catalog
     scope: CheckScope
-    patience: GracePeriods
+    grace: GracePeriods
     window_ms: int
     """The default of the settings. A camera's own window lengths are read from the catalog."""
     sender: EventSender | None = None
@@ -53,9 +53,9 @@ class Fsck:
 
     async def _check_camera(self, camera: str) -> AsyncIterator[RepairOutcome]:
         windows = await camera_windows(self.catalog, camera, self.window_ms)
-        settle_ms = self.patience.settle_ms + windows.extra_wait_ms(self.window_ms)
-        patience = replace(self.patience, settle_ms=settle_ms)
-        check = CameraCheck(self.store, self.catalog, camera, self.scope, patience, windows.lengths)
+        settle_ms = self.grace.settle_ms + windows.extra_wait_ms(self.window_ms)
+        grace = replace(self.grace, settle_ms=settle_ms)
+        check = CameraCheck(self.store, self.catalog, camera, self.scope, grace, windows.lengths)
         checker = CameraChecker(check)
         repairer = Repairer(check, self.sender) if self.sender is not None else None
         async for finding in checker.findings():

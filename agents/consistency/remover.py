@@ -158,7 +158,7 @@ class Remover:
             return ON_LEGAL_HOLD
         if repair.tombstoned:
             return None
-        if not self._check.patience.is_abandoned(info.modified_ms):
+        if not self._check.grace.is_abandoned(info.modified_ms):
             return "it was written again"
         if parse_chunk_key(repair.key) is not None:
             other = (

@@ -34,10 +34,10 @@ class RunChecker:
         self.catalog = check.catalog
         self.camera = check.camera
         self.scope = check.scope
-        self.patience = check.patience
+        self.grace = check.grace
         self.lengths = check.lengths
         self._checked = checked
-        self._healer = Healer(self.store, lambda: check.patience.now_ms)
+        self._healer = Healer(self.store, lambda: check.grace.now_ms)
         self.fragments = 0
         self.rows = 0
         self.in_work = 0
@@ -69,10 +69,10 @@ class RunChecker:
                 self.catalog, self.camera, [run], excluding=(scope.from_ms, scope.to_ms)
             )
         ).get(run)
-        until_ms = self.patience.now_ms - self.patience.settle_ms
+        until_ms = self.grace.now_ms - self.grace.settle_ms
         tombstones = await inventory.deleted_fragments(self.catalog, self.camera, [run], until_ms)
-        buried, dying = tombstones.get(run, (SeqRanges(), SeqRanges()))
-        view = RunView(self.camera, run, tombstoned=buried, just_tombstoned=dying)
+        deleted, just_deleted = tombstones.get(run, (SeqRanges(), SeqRanges()))
+        view = RunView(self.camera, run, tombstoned=deleted, just_tombstoned=just_deleted)
         for each in (self._checked.get(run), elsewhere):
             if each is None:
                 continue
@@ -92,7 +92,7 @@ class RunChecker:
         if row is not None and not self.scope.from_ms <= row.start_ms < self.scope.to_ms:
             return
         modified_ms = info.modified_ms if info is not None else None
-        findings, in_work = check_fragment(view, seq, modified_ms, row, self.patience)
+        findings, in_work = check_fragment(view, seq, modified_ms, row, self.grace)
         self.in_work += in_work
         for finding in findings:
             if info is not None and isinstance(finding.repair, Announce | AskJoiner):
@@ -147,7 +147,7 @@ class RunChecker:
             row = await anext(rows, None)
 
     def _unknown_object(self, key: str, info: ObjectInfo | None) -> Inconsistency:
-        old = info is not None and self.patience.is_abandoned(info.modified_ms)
+        old = info is not None and self.grace.is_abandoned(info.modified_ms)
         return Inconsistency(
             "object-unknown",
             self.camera,

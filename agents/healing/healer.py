@@ -65,15 +65,15 @@ class Healer:
         known = SeqRanges(request.known)
         if self._catalog is not None:
             # Retention deleted these fragments' own objects: the listing cannot find them.
-            buried = await tombstones.deleted_seqs(self._catalog, request.camera, request.run)
+            deleted = await tombstones.deleted_seqs(self._catalog, request.camera, request.run)
             last = MAX_SEQ if request.before_seq is None else request.before_seq - 1
-            asked = buried.within(request.after_seq + 1, last)
-            deleted = SeqRanges(hole for pair in asked.ranges for hole in known.missing(*pair))
+            requested = deleted.within(request.after_seq + 1, last)
+            unknown = SeqRanges(hole for pair in requested.ranges for hole in known.missing(*pair))
             async for fragment in tombstones.fragments_in_chunks(
-                self._catalog, request.camera, request.run, deleted
+                self._catalog, request.camera, request.run, unknown
             ):
                 yield fragment
-            known |= buried
+            known |= deleted
         prefix = run_prefix(request.camera, request.run)
         start_after = (
             fragment_key(request.camera, request.run, request.after_seq)

@@ -100,13 +100,13 @@ class Reconciler:
             self._catalog, camera, runs, excluding=(since_window_ms, 1 << 47)
         )
         rows = await inventory.seqs_with_rows(self._catalog, camera, runs)
-        buried = await inventory.deleted_fragments(self._catalog, camera, runs, options.now_ms)
+        deleted = await inventory.deleted_fragments(self._catalog, camera, runs, options.now_ms)
         found = {}
         for run in runs:
             known = rows.get(run, SeqRanges())
             if run in chunks:
                 known |= chunks[run].seqs | chunks[run].left_out
-            for each in buried.get(run, ()):
+            for each in deleted.get(run, ()):
                 known |= each
             found[run] = _KnownSeqs(known, before[run].seqs if run in before else SeqRanges())
         return found

@@ -189,8 +189,8 @@ class Joiner:
                 if (reason := await unreadable_reason(reading)) is not None:
                     unreadable[fragment.seq] = reason
                 if unreadable:
-                    # This object will not be completed. Go on only to find what else is unreadable,
-                    # so that the next attempt leaves out all of them at once.
+                    # This object will not be completed. Continue only to find all unreadable
+                    # fragments, so that the next attempt leaves them out at once.
                     continue
                 data, entry = await reading
                 contents.fragments.append(entry.model_copy(update={"offset": contents.size_bytes}))
@@ -226,7 +226,7 @@ class Joiner:
 
 
 async def _update_hash(sha256: "hashlib._Hash", data: bytes) -> None:
-    """Hash more bytes. Large data is hashed in a thread, so that the event loop goes on."""
+    """Hash more bytes. Large data is hashed in a thread, so that the event loop is not blocked."""
     if len(data) < HASH_IN_THREAD_BYTES:
         sha256.update(data)
     else:

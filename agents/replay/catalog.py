@@ -111,7 +111,7 @@ class CatalogReplay:
         await self._save(now=True)
 
     async def _resume(self) -> bool:
-        state = await load_bookmark(self._catalog, self._job.job)
+        state = await load_bookmark(self._catalog, self._job.name)
         if state is None:
             return False
         self._ranges = [PartitionRange(*each) for each in state["parts"]]
@@ -139,7 +139,7 @@ class CatalogReplay:
             "unreadable": self.result.unreadable,
             "changes": dict(self.result.changes),
         }
-        await self._retry(lambda: save_bookmark(self._catalog, self._job.job, state))
+        await self._retry(lambda: save_bookmark(self._catalog, self._job.name, state))
         self._saved_s = time.monotonic()
 
     # -- rows that no event contains
@@ -291,4 +291,4 @@ class CatalogReplay:
             if not self._job.cameras or camera in self._job.cameras:
                 known = self._job.copy_from is not None
                 await restore_deletion_marks(self._catalog, camera, pending_known=known)
-        await self._retry(lambda: delete_bookmark(self._catalog, self._job.job))
+        await self._retry(lambda: delete_bookmark(self._catalog, self._job.name))

@@ -27,7 +27,7 @@ class CatalogJob:
     """The schema in use, if another schema is rebuilt."""
 
     @property
-    def job(self) -> str:
+    def name(self) -> str:
         """The job's name, under which its bookmark is found again. It must not change."""
         start = self.start
         at = start.from_ms if start.from_offset is None else start.from_offset

@@ -52,7 +52,7 @@ class RechunkJob:
     """How long the objects of replaced chunks are kept (ms)."""
 
     @property
-    def job(self) -> str:
+    def name(self) -> str:
         """The job's name, under which its bookmark is found again. It must not change."""
         span = f"{self.from_ms} to {self.to_ms}"
         return f"chunks of {self.window_ms} ms from {span} of {' '.join(self.cameras)}"[:1000]
@@ -102,7 +102,7 @@ class ChunksReplay:
         for camera, (from_ms, to_ms, border) in sorted(spans.items()):
             if camera >= self._state["camera"]:
                 await self._rechunk(camera, from_ms, to_ms, border)
-        await self._retry(lambda: delete_bookmark(self._catalog, self._job.job))
+        await self._retry(lambda: delete_bookmark(self._catalog, self._job.name))
         return self.result
 
     async def _align(self, camera: str) -> tuple[int, int, int]:
@@ -134,7 +134,7 @@ class ChunksReplay:
         return *span, border
 
     async def _resume(self) -> None:
-        state = await load_bookmark(self._catalog, self._job.job)
+        state = await load_bookmark(self._catalog, self._job.name)
         if state is None:
             return
         self._progress.say("Continuing where this replay stopped.")
@@ -166,7 +166,7 @@ class ChunksReplay:
             at_ms += border
             self._state = {"camera": camera, "at_ms": at_ms, "untold": None}
             state = self._state
-            await self._retry(lambda: save_bookmark(self._catalog, self._job.job, state))  # noqa: B023
+            await self._retry(lambda: save_bookmark(self._catalog, self._job.name, state))  # noqa: B023
 
     async def _replace_section(self, section: tuple[str, int, int]) -> str | None:
         """Replace one section. Return why it was left unchanged, or None on success."""
@@ -262,7 +262,7 @@ class ChunksReplay:
                 new,
                 now_ms=now_ms,
                 not_before_ms=now_ms + self._job.margin_ms,
-                bookmark=(self._job.job, state),
+                bookmark=(self._job.name, state),
             )
         )
         if deletions is None:

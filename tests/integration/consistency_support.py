@@ -83,9 +83,9 @@ class Place:
     async def check(
         self, *, repair: bool = False, later_ms: int = SOON_MS, all_: bool = False, **scope: Any
     ) -> tuple[list[RepairOutcome], CheckCounts]:
-        patience = GracePeriods(now_ms() + later_ms, settle_ms(self.settings))
+        grace = GracePeriods(now_ms() + later_ms, settle_ms(self.settings))
         sender: Any = self.sent if repair else None
-        fsck = Fsck(self.store, self.catalog, CheckScope(**scope), patience, WINDOW_MS, sender)
+        fsck = Fsck(self.store, self.catalog, CheckScope(**scope), grace, WINDOW_MS, sender)
         only = [] if all_ else [self.camera]
         return [
             each async for each in fsck.run(await known_cameras(self.catalog), only)

@@ -353,7 +353,7 @@ async def test_it_checks_again_under_the_lock_before_it_deletes(at: Place) -> No
         GracePeriods(now_ms() + LATER_MS, settle_ms(at.settings)),
         WindowLengths.always(WINDOW_MS),
     )
-    young = replace(check, patience=GracePeriods(now_ms(), 0))
+    young = replace(check, grace=GracePeriods(now_ms(), 0))
     _, counts = await at.check()
     texts = []
     for each, key in (

@@ -141,8 +141,8 @@ async def test_a_hold_keeps_the_bytes_of_what_was_decided_before(at: Place) -> N
 
 async def fsck_deletes(at: Place, keys: list[str]) -> list[RepairOutcome]:
     """Let the consistency check delete objects as tombstoned ones."""
-    patience, lengths = GracePeriods(now_ms() + SOON_MS, 1), WindowLengths.always(WINDOW_MS)
-    check = CameraCheck(at.store, at.catalog, at.camera, CheckScope(), patience, lengths)
+    grace, lengths = GracePeriods(now_ms() + SOON_MS, 1), WindowLengths.always(WINDOW_MS)
+    check = CameraCheck(at.store, at.catalog, at.camera, CheckScope(), grace, lengths)
     remover = Remover(check, Never())  # type: ignore[arg-type]
     for key in keys:
         repair = Delete(key, tombstoned=True)
