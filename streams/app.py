@@ -151,10 +151,10 @@ class App(DeliveryApp):
             exit_process(table_disk.disk_error_text(reason, self.conf.datadir))
         await super().crash(reason)
 
-    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
-        # Faust would restart the agent and acknowledge what it had in hand.
-        log.error("Agent %s failed", agent, exc_info=exc)
-        exit_process(f"Agent {agent} failed with {exc!r}.")
+    def agent_failed(self, agent: Any, error: BaseException) -> None:
+        """End the process: Faust would acknowledge the agent's event and restart the agent."""
+        log.error("Agent %s failed", agent, exc_info=error)
+        exit_process(f"Agent {agent} failed with {error!r}.")
 
 
 def make_app(name: str, *, web: bool = False) -> App:
@@ -230,7 +230,7 @@ def worker_app(name: str) -> App:
 
 
 def _lags(app: App) -> dict[tuple[str, int], int]:
-    if not app.started or app._consumer is None:
+    if not app.started or not app.has_consumer:
         return {}
     return {(tp.topic, tp.partition): lag for tp, lag in app.consumer.lags().items()}
 

@@ -1,8 +1,8 @@
 """From a topic's messages to calls of a handler, without losing one.
 
-Records come in batches of one partition (streams/delivery/batching.py), but each is acknowledged by
-itself, and only when its work is done or when it stands in the dead-letter topic. One that is given
-back comes again. Any other failure ends the process.
+Records come in batches of one partition (streams/delivery/record_batch.py). Each is acknowledged by
+itself, when its work is done or when it is in the dead-letter topic. One that is given back comes
+again. Any other failure ends the process.
 """
 
 import asyncio

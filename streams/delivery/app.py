@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import faust
 from mode.utils.objects import cached_property
 
 from streams.delivery.consumer import Consumer
+from streams.delivery.faust_private import AppBase
 from streams.delivery.fence import Fence
 from streams.delivery.fence_hooks import Producer
 from streams.delivery.flow import FlowControl
@@ -14,12 +14,11 @@ from streams.delivery.send_errors import SendErrors
 from streams.delivery.table_manager import TableManager
 
 
-class DeliveryApp(faust.App):
-    """A Faust app whose consumer loses nothing, at least once, with or without tables.
+class DeliveryApp(AppBase):
+    """A Faust app whose consumer loses nothing, at least once, with or without tables."""
 
-    Private parts this stands on: `_new_transport` is where Faust picks the consumer's class,
-    `flow_control` is cached before anything else asks for it.
-    """
+    consumer_class = Consumer
+    producer_class = Producer
 
     compacted_topics: frozenset[str] = frozenset()
     """Source topics whose logs have holes by nature; in the others a hole is reported."""
@@ -31,7 +30,7 @@ class DeliveryApp(faust.App):
         self.before_commit: list[Callable[[], Awaitable[None]]] = []
         """Called before each commit: what is held back in memory is written then."""
         self.batched_topics: set[str] = set()
-        """Source topics whose records are handed over many at a time (delivery/batching.py)."""
+        """Source topics whose records are handed over many at a time (record_batch.py)."""
         self.on_positioned: list[Callable[[], None]] = []
         """Called where positions move or partitions go: what is in memory alone is void."""
 
@@ -44,9 +43,3 @@ class DeliveryApp(faust.App):
     def fence(self) -> Fence:
         """Whether this worker may write, as its consumer group sees it."""
         return Fence(self.conf.broker_session_timeout, self.conf.broker_rebalance_timeout)
-
-    def _new_transport(self) -> Any:
-        transport = super()._new_transport()
-        transport.Consumer = Consumer
-        transport.Producer = Producer
-        return transport

@@ -1,62 +1,59 @@
-"""Faust's consumer on aiokafka, with the faults mended that lose events.
+"""Faust's consumer, which loses no record: at-least-once delivery.
 
-One lock, the gate: a position moves only while nothing is fetched or delivered. What is
-fetched is delivered or gone back to. Sources are delivered only after they were positioned
-in this generation of the group.
+One lock, the gate: a position moves only while nothing is fetched or delivered. What is fetched is
+delivered, or the position goes back to it. Sources are delivered only after they were positioned in
+this generation of the group. Commits pass nothing that was not processed, and wait for the table
+updates before them.
 
-Private parts of Faust 0.15.3 this stands on, and why:
-  _thread, _thread._ensure_consumer   positions must be set in the client's own thread
-  _getmany                            the fetch itself, with a set of our own
-  _active_partitions, _paused_partitions, _buffered_partitions, _get_active_partitions
-                                      who is fetched just now
-  _read_offset                        told before each record, so that the loop around getmany
-                                      finds neither a gap to count as processed nor a repeat
-  app.flow_control._queues            to empty them where positions move
-  wait_first                          under which the base loop hands each record over
-  aiokafka's _coordinator._stop_heartbeat_task    to leave, which static members otherwise do not
+What follows for one partition from what happened to it is partition_state.py's. This class asks,
+and does the I/O. docs/design/delivery.md describes the faults of Faust that this replaces.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 from faust.types import TP, Message
-from faust.types.tuples import ack_lock
 from mode.services import WaitResults
 
 from streams import metrics
-from streams.delivery.batch import FetchedBatch
-from streams.delivery.batching import BatchingConsumer
+from streams.delivery.barrier import all_sent
 from streams.delivery.eager import run_eagerly
+from streams.delivery.faust_private import ConsumerBase, ack_lock
 from streams.delivery.fence_hooks import ConsumerThread
-from streams.delivery.ledger import Ledger
+from streams.delivery.partition_state import (
+    Expired,
+    Finding,
+    Hold,
+    JumpRecovered,
+    LogRestarted,
+    PartitionState,
+    Rewind,
+)
+from streams.delivery.record_batch import RecordBatch, stretches
 from streams.interruption import Interruption
+from streams.process_exit import exit_process
 
 
-class Consumer(BatchingConsumer):
-    """At-least-once delivery of every record of the partitions that are ours."""
+class Consumer(ConsumerBase):
+    """Delivers every record of the partitions that are ours at least once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._states: dict[TP, PartitionState] = {}
         super().__init__(*args, **kwargs)
         self._gate = asyncio.Lock()
-        self._seek_due = True  # sources not yet positioned in this generation
-        self._next: dict[TP, int] = {}  # offset that the next record should have
-        self._doubted: dict[TP, tuple[int, int]] = {}  # hole seen once: (wanted, found)
+        self._seek_due = True  # sources are not yet positioned in this generation
         self.interrupted = Interruption()  # set while the flow is stopped
 
-    def _new_consumer_thread(self) -> ConsumerThread:
+    def make_thread(self) -> ConsumerThread:
+        """Return the client's thread, which keeps the fence informed."""
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    def _forget(self, tp: TP) -> None:
-        super()._forget(tp)
-        for state in (self._read_offset, self._next, self._doubted):
-            state.pop(tp, None)
-
     def stop_flow(self) -> None:
-        """Block delivery, and give back what is only being tried again."""
+        """Block delivery, and give back what only waits to be tried again."""
         super().stop_flow()
         self.interrupted.set()
 
@@ -65,39 +62,40 @@ class Consumer(BatchingConsumer):
         self.interrupted.clear()
         super().resume_flow()
 
-    # -- positions: only ever moved while nothing is fetched or delivered
+    def lags(self) -> dict[TP, int]:
+        """Return how many offsets of each source are above what is committed."""
+        lags = {}
+        for tp, state in list(self._states.items()):
+            end = self.highwater(tp) if tp in self.assignment() else None
+            if end is not None and state.ledger is not None:
+                lags[tp] = max(0, end - (state.ledger.committed or 0))
+        return lags
+
+    # -- positions: they only move while nothing is fetched or delivered
 
     async def perform_seek(self) -> None:
         """Go back to what is committed; the caller resumes both flows."""
         self._seek_due = True
-        self.stop_flow()  # interrupts the delivery in hand
+        self.stop_flow()  # interrupts the delivery in progress
         self.app.flow_control.suspend()  # nothing that is queued is begun
         async with self._gate:
             await self._position_sources()
 
     async def _position_sources(self) -> None:
         generation = self.app.consumer_generation_id
-        tps = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
-        offsets = await self._thread.call_thread(self._seek_sources, tps)
+        tps = {tp for tp in self.assignment() if not self.is_changelog(tp)}
+        offsets = await self.in_client_thread(self._seek_sources, tps)
         if generation != self.app.consumer_generation_id:
-            return  # rebalanced meanwhile: still due
-        for queue in list(self.app.flow_control._queues):
-            if queue is not self.app.tables.changelog_queue:
-                queue.clear()
+            return  # a rebalance came in between: still due
+        self.clear_source_queues()
         with ack_lock:
-            self._abandon_in_hand(tps)
-            self._void_memory()
+            self._abandon_unfinished(tps)
+            self._invalidate_memory()
             for tp in tps:
                 self._forget(tp)
-                offset = offsets[tp]
-                self._ledgers[tp] = Ledger.at(offset)
-                if offset is not None:
-                    self._next[tp] = self._committed_offset[tp] = offset
+                self._states[tp] = PartitionState.positioned(offsets[tp])
+                self.note_committed(tp, offsets[tp])
         self._seek_due = False
-
-    def _void_memory(self) -> None:
-        for void in self.app.on_positioned:
-            void()
 
     async def _seek_sources(self, tps: Set[TP]) -> dict[TP, int | None]:
         """Seek to what is committed, else to the log's beginning; return where that is.
@@ -105,17 +103,17 @@ class Consumer(BatchingConsumer):
         Runs in the consumer's thread. None is a partition that starts wherever its client does,
         because the group wants only what is new.
         """
-        consumer = self._thread._ensure_consumer()
+        client = self.client()
         names = {tp: TopicPartition(*tp) for tp in tps}
-        found = await asyncio.gather(*(consumer.committed(name) for name in names.values()))
+        found = await asyncio.gather(*(client.committed(name) for name in names.values()))
         offsets: dict[TP, int | None] = dict(zip(names, found, strict=True))
         fresh = [tp for tp, offset in offsets.items() if offset is None]
         if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
-            begins = await consumer.beginning_offsets([names[tp] for tp in fresh])
+            begins = await client.beginning_offsets([names[tp] for tp in fresh])
             offsets.update({tp: begins[names[tp]] for tp in fresh})
         for tp, offset in offsets.items():
             if offset is not None:
-                consumer.seek(names[tp], offset)
+                client.seek(names[tp], offset)
         return offsets
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
@@ -123,11 +121,26 @@ class Consumer(BatchingConsumer):
         async with self._gate:
             await super().seek_wait(partitions)
 
-    async def _rewind(self, offsets: Mapping[TP, int]) -> None:
+    async def _seek_back(self, offsets: Mapping[TP, int]) -> None:
         """Go back (runs in the consumer's thread)."""
         for tp, offset in offsets.items():
             with suppress(IllegalStateError):  # no longer ours
-                self._thread._ensure_consumer().seek(TopicPartition(*tp), offset)
+                self.client().seek(TopicPartition(*tp), offset)
+
+    def _forget(self, tp: TP) -> None:
+        if (state := self._states.pop(tp, None)) is not None:
+            state.revoked()
+        self.forget_offsets(tp)
+
+    def _invalidate_memory(self) -> None:
+        for invalidate in self.app.on_positioned:
+            invalidate()
+
+    def _abandon_unfinished(self, tps: Set[TP]) -> None:
+        # Work that outlived its partition's positioning is delivered again. When it ends now, that
+        # says nothing about the delivery to come.
+        for message in self.unacked(tps):
+            self.abandon(message)
 
     # -- delivery: what is fetched is handed over, or the position goes back to it
 
@@ -139,14 +152,14 @@ class Consumer(BatchingConsumer):
             return
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        if not self._get_active_partitions():  # soon again where batches only wait to be begun
-            await self.sleep(0.02 if self._buffered_partitions else 0.2)
+        if not self.fetchable():  # check soon again where batches only wait to be begun
+            await self.sleep(0.02 if self.buffers_full() else 0.2)
         async with self._gate:
             # a copy, never empty: aiokafka takes an empty set for "all partitions"
-            active = frozenset(self._get_active_partitions())
+            active = frozenset(self.fetchable())
             if not active or not self.flow_active or self.should_stop:
                 return
-            if self._seek_due and not all(map(self._is_changelog_tp, active)):
+            if self._seek_due and not all(map(self.is_changelog, active)):
                 await self._try_to_position()
                 return
             try:
@@ -156,105 +169,99 @@ class Consumer(BatchingConsumer):
                 self._seek_due = True  # what was fetched and not handed over is fetched again
                 raise
 
-    async def _deliver(
-        self,
-        active: frozenset[TP],
-        timeout: float,
-    ) -> AsyncIterator[tuple[TP, Message]]:
-        """Fetch one batch and yield it; the gate is held all the while."""
-        generation = self.app.consumer_generation_id
-        records = await self._getmany(active, timeout)
-        batch = FetchedBatch.of(
-            {tp: (got[0].offset, got[-1].offset) for tp, got in records.items()}
-        )
-        for tp, some, whole in self._portions(records):
-            first = some[0].offset
-            if tp in batch.held or tp in self._paused_partitions:
-                batch.hold(tp)
-                continue
-            if self._jumped(tp, first):
-                batch.go_back(tp, self._next[tp])
-                continue
-            gone = await self._gone_before(tp, first)
-            if not self.flow_active or generation != self.app.consumer_generation_id:
-                break
-            self._expect(tp, first, some[-1].offset, gone)
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            if not (whole and self._grow(tp, some)):
-                message = self._batch(tp, some) if whole else self._to_message(tp, some[0])
-                # the base loop sees no gap and no repeat
-                self._read_offset[tp] = None if whole else first - 1
-                yield tp, message
-                if not self.flow_active or (whole and not self._taken(message)):
-                    break  # delivery may have been interrupted
-            batch.delivered(tp, some[-1].offset)
-        if back := batch.rewind():
-            for tp, offset in back.items():
-                metrics.REWINDS.labels(tp.topic).inc(batch.last[tp] - offset + 1)
-            await self._thread.call_thread(self._rewind, back)
-            self._next.update(back)
-
     async def _try_to_position(self) -> None:
         try:
             await self._position_sources()
-        except IllegalStateError as exc:
-            self.log.warning("Cannot position sources: %r", exc)
+        except IllegalStateError as error:
+            self.log.warning("Cannot position sources: %r", error)
             await self.sleep(0.2)
 
-    def _jumped(self, tp: TP, offset: int) -> bool:
-        """Return True once for each hole: the position goes back before it is believed.
+    async def _deliver(
+        self, active: frozenset[TP], timeout: float
+    ) -> AsyncIterator[tuple[TP, Message]]:
+        """Fetch once and yield what came; the gate is held all the time."""
+        generation = self.app.consumer_generation_id
+        records = await self.fetch(active, timeout)
+        # These stay the fetch's own: a partition that is revoked meanwhile loses its entry in
+        # `_states`, and what of it was fetched must still be accounted for here.
+        states = {tp: self._begin_fetch(tp, got) for tp, got in records.items()}
+        tracked = self.app.topics.acks_enabled_for
+        for tp, some, whole in self._portions(records):
+            state = states[tp]
+            first, last = some[0].offset, some[-1].offset
+            answer = state.fetched(first, paused=tp in self.paused())
+            if isinstance(answer, Rewind | Hold):
+                continue
+            log_start = 0
+            if answer.hole is not None:  # it is in the log itself: was it retention?
+                log_start = (await self.earliest_offsets(tp))[tp]
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                break
+            finding = state.start(first, last, tracked=tracked(tp.topic), log_start=log_start)
+            if finding is not None:
+                self._report(tp, finding)
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            if whole:
+                if not self._grow(state, some):
+                    batch = RecordBatch(tp, some, self.app.consumer_generation_id)
+                    self.set_read_offset(tp, None)
+                    yield tp, batch
+                    if not self.flow_active or not self._queued(state, batch):
+                        break  # delivery may have been interrupted
+            else:
+                self.set_read_offset(tp, first - 1)
+                yield tp, self.message_of(tp, some[0])
+                if not self.flow_active:
+                    break
+            state.delivered(last)
+        await self._rewind_undelivered(states)
 
-        Whatever moved the client past records that it was to deliver, they are fetched again.
-        A hole that is still there then is one in the log.
-        """
-        want = self._next.get(tp)
-        if want is None or offset <= want or self._may_have_holes(tp):
-            return False
-        if self._doubted.get(tp) == (want, offset):
-            return False
-        self._doubted[tp] = (want, offset)
-        return True
+    def _begin_fetch(self, tp: TP, records: Sequence[Any]) -> PartitionState:
+        state = self._states.get(tp)
+        if state is None:  # a changelog, or a source that starts wherever its client does
+            state = self._states[TP(*tp)] = PartitionState()
+        has_holes = tp.topic in self.app.compacted_topics or self.is_changelog(tp)
+        state.begin_fetch(records[0].offset, records[-1].offset, has_holes=has_holes)
+        return state
 
-    def _may_have_holes(self, tp: TP) -> bool:
-        return tp.topic in self.app.compacted_topics or self._is_changelog_tp(tp)
+    async def _rewind_undelivered(self, states: Mapping[TP, PartitionState]) -> None:
+        back = {tp: to for tp, state in states.items() if (to := state.end_fetch()) is not None}
+        if not back:
+            return
+        await self.in_client_thread(self._seek_back, {tp: to.offset for tp, to in back.items()})
+        for tp, to in back.items():
+            metrics.REWINDS.labels(tp.topic).inc(states[tp].rewound(to))
 
-    async def _gone_before(self, tp: TP, offset: int) -> int:
-        """Return how many offsets before this one retention has removed from the log unread."""
-        want = self._next.get(tp)
-        if want is None or offset <= want or self._may_have_holes(tp):
-            return 0
-        start = (await self.earliest_offsets(tp))[tp]
-        return min(max(start - want, 0), offset - want)
+    def _portions(
+        self, records: Mapping[TP, Sequence[Any]]
+    ) -> Iterator[tuple[TP, Sequence[Any], bool]]:
+        """Yield what is handed over at a time: stretches (True) or single records (False)."""
+        batched = self.app.batched_topics
+        for tp, got in records.items():
+            if tp.topic in batched:
+                for stretch in stretches(got):
+                    yield TP(*tp), stretch, True
+        rest = {tp: got for tp, got in records.items() if tp.topic not in batched}
+        for tp, record in self.scheduler.iterate(rest):
+            yield tp, (record,), False
 
-    def _expect(self, tp: TP, offset: int, last: int, gone: int) -> None:
-        """Note records that are about to be delivered, and what is missing before them."""
-        want = self._next.get(tp)
-        doubted = self._doubted.pop(tp, None)
-        if self.app.topics.acks_enabled_for(tp.topic):
-            if want is None:
-                self._ledgers.of(tp).first(offset)
-            elif offset > want:
-                self._ledgers.of(tp).skip(want, offset)
-                if gone:
-                    self._report_expired(tp, want, gone)
-            elif offset < want:
-                self.log.warning("%s: the log begins anew at %s: was it deleted?", tp, offset)
-                self._committed_offset.pop(tp, None)
-                self._ledgers[tp] = Ledger.at(offset)
-            elif doubted is not None:  # the records were there after all
-                metrics.OFFSET_JUMPS.labels(tp.topic).inc(doubted[1] - want)
-                self.log.error("%s: jumped from %s to %s, and went back", tp, want, doubted[1])
-        self._next[tp] = last + 1
-
-    def _report_expired(self, tp: TP, want: int, gone: int) -> None:
-        metrics.EXPIRED.labels(tp.topic).inc(gone)
-        self.log.error(
-            "%s: retention removed offsets %s to %s before this group had read them. "
-            "Let `vigil reconcile` look in S3, and raise VIGIL_RETENTION_HOURS.",
-            tp,
-            want,
-            want + gone - 1,
-        )
+    def _report(self, tp: TP, finding: Finding) -> None:
+        match finding:
+            case Expired(first, count):
+                metrics.EXPIRED.labels(tp.topic).inc(count)
+                self.log.error(
+                    "%s: retention removed offsets %s to %s before this group had read them. "
+                    "Run `vigil reconcile`, which reads S3, and raise VIGIL_RETENTION_HOURS.",
+                    tp,
+                    first,
+                    first + count - 1,
+                )
+            case LogRestarted(offset):
+                self.log.warning("%s: the log starts again at %s: was it deleted?", tp, offset)
+                self.note_committed(tp, None)
+            case JumpRecovered(expected, found):
+                metrics.OFFSET_JUMPS.labels(tp.topic).inc(found - expected)
+                self.log.error("%s: jumped from %s to %s, and went back", tp, expected, found)
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
         """Wait for the first of several, and for nothing where the first is done at once."""
@@ -270,35 +277,169 @@ class Consumer(BatchingConsumer):
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch a partition again whose queue was full, unless it waits for another reason."""
-        if tp in self._paused_partitions or tp not in self.assignment():
-            self._buffered_partitions.discard(tp)
+        if tp in self.paused() or tp not in self.assignment():
+            self.forget_full_buffer(tp)
         else:
             super().on_buffer_drop(tp)
+
+    # -- batches
+
+    def _grow(self, state: PartitionState, records: Sequence[Any]) -> bool:
+        """Add records to the batch that waits, where there is one."""
+        batch = state.grow(records, self.app.consumer_generation_id)
+        if batch is None:
+            return False
+        self._limit(batch)
+        return True
+
+    def _queued(self, state: PartitionState, batch: RecordBatch) -> bool:
+        """Let a batch grow that a stream has in its queue; False where none has it."""
+        if not batch.refcount:
+            return False
+        if not batch.begun:
+            state.waiting = batch
+            self._limit(batch)
+        return True
+
+    def _limit(self, batch: Any) -> None:
+        if batch.full:
+            self.on_buffer_full(batch.tp)
+
+    def begin(self, batch: RecordBatch) -> list[Any]:
+        """Return the records of a batch, in order; what is fetched from now on makes another."""
+        batch.begun = True
+        state = self._states.get(batch.tp)
+        if state is not None and state.waiting is batch:
+            state.waiting = None
+        self.on_buffer_drop(batch.tp)
+        return batch.records
+
+    def processed(self, batch: RecordBatch, offsets: Iterable[int]) -> None:
+        """Note records of a batch in progress as processed; of a void one it means nothing."""
+        with ack_lock:
+            state = self._states.get(batch.tp)
+            if state is not None and not batch.acked:
+                self.count_acked(state.acked(offsets))
+
+    def end(self, batch: RecordBatch) -> None:
+        """Finish a batch: what of it was not processed holds the floor down, and comes again."""
+        self.abandon(batch)
+        self.wake_ack_waiters()
+
+    # -- acknowledgement
+
+    def acked_offsets(self, tp: TP) -> set[int] | None:
+        """Return the set that takes a partition's processed offsets."""
+        state = self._states.get(tp)
+        return None if state is None or state.ledger is None else state.ledger.acked
+
+    def ack(self, message: Message) -> bool:
+        """Note a record as processed, unless the stream only skipped it."""
+        if not message.tracked and (
+            message.generation_id != self.app.consumer_generation_id
+            or not self.app.flow_control.is_active()
+        ):
+            self.abandon(message)
+            return False
+        return super().ack(message)
+
+    def abandon(self, message: Message) -> None:
+        """Release a delivered record that was not processed: it holds the floor down."""
+        with ack_lock:
+            message.acked = True  # later acknowledgements of it count for nothing
+            self.discard_unacked(message)
+
+    def hold_commit(self, tp: TP, offset: int) -> Callable[[], None]:
+        """Let no commit pass an offset until the returned function is called.
+
+        For an event whose effects are written together with others'. Once positions have moved
+        the hold is void: the event comes again.
+        """
+        with ack_lock:
+            state = self._states.get(tp)
+            ledger = None if state is None else state.ledger  # None: not ours any more
+            if ledger is not None:
+                ledger.hold(offset)
+
+        def release() -> None:
+            with ack_lock:
+                if ledger is not None:
+                    ledger.release(offset)
+
+        return release
+
+    # -- committing
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Let what is in memory be written, then commit."""
+        for write in self.app.before_commit:
+            await write()
+        return await super().commit(topics, start_new_transaction)
+
+    def partitions_to_commit(self) -> list[TP]:
+        """Return the sources that are ours and positioned."""
+        return [tp for tp, state in list(self._states.items()) if state.ledger is not None]
+
+    def offset_to_commit(self, tp: TP) -> int | None:
+        """Return the floor of a partition, if the broker does not have it."""
+        with ack_lock:
+            state = self._states.get(tp)
+            return None if state is None else state.committable()
+
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit after the table updates; what the broker does not take is offered again."""
+        if not await self._table_updates_sent():
+            return False
+        assignment = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assignment}
+        if not ours or not await self.send_commit(ours):
+            return False
+        with ack_lock:
+            for tp, offset in ours.items():
+                state = self._states.get(tp)
+                if state is not None and state.ledger is not None:
+                    state.committed(offset)
+                    self.note_committed(tp, offset)
+        return True
+
+    async def _table_updates_sent(self) -> bool:
+        """Wait for the broker to take all table updates; commits without them would lose them.
+
+        Only for those there are now: Faust's own flush waits until there are none, which
+        under a backlog never comes.
+        """
+        if not await all_sent(self.producer_buffer(), self.app.conf.broker_request_timeout):
+            self.log.warning("Table updates are not being sent: nothing is committed")
+            return False
+        await self.flush_producer()
+        if lost := self.app.send_errors.first:
+            exit_process(f"A table update was not taken by Kafka: {lost!r}.")
+            return False
+        return True
 
     # -- rebalancing
 
     async def leave_group_by_timeout(self, seconds: float) -> None:
-        """Take nothing more and let the session end, so that the group deals out anew."""
+        """Take nothing more and let the session end, so that the group assigns again."""
         self.stop_flow()
         self.app.flow_control.suspend()
         self._seek_due = True
-        coordinator = self._thread._ensure_consumer()._coordinator
-        await self._thread.call_thread(coordinator._stop_heartbeat_task)
+        await self.stop_heartbeats()
         await asyncio.sleep(seconds)
 
     async def on_partitions_revoked(self, revoked: Set[TP]) -> None:
-        """End work in hand and commit it, and only then forget what was acknowledged."""
+        """End work in progress and commit it, and only then forget what was acknowledged."""
         self._seek_due = True
         self.interrupted.set()
-        self._get_active_partitions().difference_update(revoked)
-        self._paused_partitions.difference_update(revoked)
-        await self._on_partitions_revoked(revoked)
+        self.stop_fetching(revoked)
+        await self.end_work_of(revoked)
         with ack_lock:
-            self._abandon_in_hand(revoked)
-            self._void_memory()
+            self._abandon_unfinished(revoked)
+            self._invalidate_memory()
             for tp in revoked:
                 self._forget(tp)
-        await self._updates_stand()  # also of what is not committed: later it would be too late
+        # also of what is not committed: later it would be too late
+        await self._table_updates_sent()
         self.app.fence.release()
 
     async def on_partitions_assigned(self, assigned: Set[TP], generation_id: int = 0) -> None:

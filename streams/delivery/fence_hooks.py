@@ -1,65 +1,68 @@
-"""The fence's wiring: heartbeats tell it, and each request to write asks it.
-
-Private parts of aiokafka 0.14.0 and Faust 0.15.3 this stands on, and why:
-  AIOKafkaConsumer._coordinator        the member of the group
-  GroupCoordinator._send_req           heartbeats and joins pass through it, with their answers
-  GroupCoordinator.reset_generation    called wherever the group has refused the member
-  GroupCoordinator._closing            the same call at a regular end means nothing
-  AIOKafkaProducer.client.send         the last step before bytes are written to the socket
-  Consumer._new_consumer_thread, AIOKafkaConsumerThread.on_start, ._create_worker_consumer,
-  Producer._new_producer               where Faust makes them
-"""
+"""The fence's wiring: heartbeats inform it, and each request to write asks it."""
 
 import asyncio
 from typing import Any
 
-from aiokafka.consumer.group_coordinator import HeartbeatRequest, SyncGroupRequest
 from aiokafka.errors import NodeNotReadyError, NoError, RebalanceInProgressError, for_code
-from aiokafka.protocol.produce import ProduceRequest
-from faust.transport.drivers import aiokafka as driver
 
+from streams.delivery.faust_private import (
+    ConsumerThreadBase,
+    HeartbeatRequest,
+    ProducerBase,
+    ProduceRequest,
+    Send,
+    SyncGroupRequest,
+    on_generation_reset,
+    set_fetch_wait_ms,
+    wrap_client_send,
+    wrap_group_requests,
+)
 from streams.delivery.fence import WAITING_WRITES, Fence
-from streams.delivery.table_manager import shorten_fetch_wait
 
 ASK_AGAIN_S = 0.05
 HOLD_S = 5.0
 """How long one request waits before the client takes its batches back and tries again."""
+FETCH_WAIT_MS = 100
+"""How long the broker holds a fetch back for which nothing has come yet.
+
+Other questions to the same broker wait behind it on the same connection: where logs end and begin,
+two of which a recovery asks. Faust says 1,500.
+"""
 
 
 def watch_coordinator(coordinator: Any, fence: Fence) -> None:
-    """Let a group's coordinator tell the fence what the group answers."""
-    send, reset = coordinator._send_req, coordinator.reset_generation
+    """Let a group's coordinator inform the fence of the group's answers."""
 
-    async def send_req(request: Any) -> Any:
-        asked_s = fence.now_s()
-        response = await send(request)
-        if isinstance(request, HeartbeatRequest | SyncGroupRequest):
-            answer = for_code(response.error_code)
-            if answer is NoError:
-                fence.confirmed(asked_s)
-            elif answer is RebalanceInProgressError and isinstance(request, HeartbeatRequest):
-                fence.rebalancing(asked_s)
-        return response
+    def wrap(send: Send) -> Send:
+        async def send_and_note(request: Any) -> Any:
+            asked_s = fence.now_s()
+            response = await send(request)
+            if isinstance(request, HeartbeatRequest | SyncGroupRequest):
+                answer = for_code(response.error_code)
+                if answer is NoError:
+                    fence.confirmed(asked_s)
+                elif answer is RebalanceInProgressError and isinstance(request, HeartbeatRequest):
+                    fence.rebalancing(asked_s)
+            return response
 
-    def reset_generation() -> None:
-        if not coordinator._closing.done():
-            fence.refused()
-        reset()
+        return send_and_note
 
-    coordinator._send_req = send_req
-    coordinator.reset_generation = reset_generation
+    wrap_group_requests(coordinator, wrap)
+    on_generation_reset(coordinator, fence.refused)
 
 
 def guard_client(client: Any, fence: Fence) -> None:
     """Let a producer's client write only while the fence allows it."""
-    send = client.send
 
-    async def fenced(node_id: Any, request: Any, **options: Any) -> Any:
-        if isinstance(request, ProduceRequest):
-            await _allowed(client, node_id, fence, **options)
-        return await send(node_id, request, **options)  # connected: writes without waiting
+    def wrap(send: Send) -> Send:
+        async def send_if_allowed(node_id: Any, request: Any, **options: Any) -> Any:
+            if isinstance(request, ProduceRequest):
+                await _allowed(client, node_id, fence, **options)
+            return await send(node_id, request, **options)  # connected: writes without waiting
 
-    client.send = fenced
+        return send_if_allowed
+
+    wrap_client_send(client, wrap)
 
 
 async def _allowed(client: Any, node_id: Any, fence: Fence, **options: Any) -> None:
@@ -79,30 +82,23 @@ async def _allowed(client: Any, node_id: Any, fence: Fence, **options: Any) -> N
         await asyncio.sleep(ASK_AGAIN_S)
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
+class ConsumerThread(ConsumerThreadBase):
     """Faust's thread of the client, whose group membership is watched."""
 
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        shorten_fetch_wait(consumer)
-        return consumer
+    def client_made(self, client: Any) -> None:
+        """Let no question to the broker wait long behind a fetch."""
+        set_fetch_wait_ms(client, FETCH_WAIT_MS)
 
-    async def on_start(self) -> None:
-        """Start the client; it joins the group only later, when it is given topics."""
-        await super().on_start()
-        coordinator = getattr(self._consumer, "_coordinator", None)
-        if coordinator is not None and not self.app_of().client_only:
-            watch_coordinator(coordinator, self.app_of().fence)
-
-    def app_of(self) -> Any:
-        """Return the app this client belongs to."""
-        return self.consumer.app
+    def client_started(self, client: Any, coordinator: Any) -> None:
+        """Watch the group; the client joins it only later, when it is given topics."""
+        app = self.consumer.app
+        if not app.client_only:
+            watch_coordinator(coordinator, app.fence)
 
 
-class Producer(driver.Producer):
+class Producer(ProducerBase):
     """Faust's producer, which writes only while the fence allows it."""
 
-    def _new_producer(self, transactional_id: str | None = None) -> Any:
-        producer = super()._new_producer(transactional_id)
-        guard_client(producer.client, self.app.fence)
-        return producer
+    def client_made(self, client: Any) -> None:
+        """Let each request to write ask the fence."""
+        guard_client(client, self.app.fence)

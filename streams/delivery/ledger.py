@@ -9,7 +9,7 @@ class Ledger:
 
     floor      every offset below it is processed or not in the log
     committed  what the broker knows, or where the log began when nothing was committed yet
-    done       processed offsets at or above the floor
+    acked       processed offsets at or above the floor
     skips      first absent offset -> next present offset
     held       processed offsets whose effects are still in memory alone
 
@@ -19,7 +19,7 @@ class Ledger:
 
     floor: int | None = None
     committed: int | None = None
-    done: set[int] = field(default_factory=set)
+    acked: set[int] = field(default_factory=set)
     skips: dict[int, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
 
@@ -39,9 +39,9 @@ class Ledger:
 
     def ack(self, offset: int) -> bool:
         """Note an offset as processed; False where that was known or it is below the floor."""
-        if self.floor is None or offset < self.floor or offset in self.done:
+        if self.floor is None or offset < self.floor or offset in self.acked:
             return False
-        self.done.add(offset)
+        self.acked.add(offset)
         return True
 
     def hold(self, offset: int) -> None:
@@ -59,8 +59,8 @@ class Ledger:
         if floor is None:
             return None
         while floor not in self.held:
-            if floor in self.done:
-                self.done.discard(floor)
+            if floor in self.acked:
+                self.acked.discard(floor)
                 floor += 1
             elif floor in self.skips:
                 floor = self.skips.pop(floor)

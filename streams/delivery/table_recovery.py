@@ -4,20 +4,16 @@ A changelog is compacted and never deleted by age, so its log begins at 0. One t
 emptied: by an age limit that somebody set, or by hand. Faust takes its beginning for the whole, and
 a worker without the table on its disk starts from nothing without a word. A changelog that ends
 before what the disk has was made anew; Faust ends with a stack trace, at each start again.
-
-Private parts of Faust 0.15.3 this stands on, and why:
-  Recovery._build_offsets     where recovery decides from which offset it reads
-  Recovery.active_highwaters  where the changelogs end, less one: known by then
 """
 
 from collections import defaultdict
-from collections.abc import MutableMapping, Set
+from collections.abc import Mapping
 from typing import Any
 
-from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from streams import metrics, table_disk
+from streams.delivery.faust_private import RecoveryBase
 from streams.process_exit import exit_process
 
 REMEDY = (
@@ -26,28 +22,32 @@ REMEDY = (
 )
 
 
-class CheckedRecovery(Recovery):
+class CheckedRecovery(RecoveryBase):
     """Faust's recovery, which says what a changelog lacks, counts it and goes on."""
 
-    async def _build_offsets(
-        self, consumer: Any, tps: Set[TP], destination: MutableMapping[TP, Any], title: str
-    ) -> None:
-        begins = await consumer.earliest_offsets(*tps)
+    async def recover_from(
+        self, consumer: Any, known: Mapping[TP, int | None], ends: Mapping[TP, int]
+    ) -> Mapping[TP, int]:
+        """Return the offset after which each changelog is read; report what a changelog lacks."""
+        begins = await consumer.earliest_offsets(*known)
         gone: dict[str, list[int]] = defaultdict(list)
         ahead: dict[str, list[int]] = defaultdict(list)
-        for tp in sorted(tps):
-            begin, known = begins.get(tp) or 0, destination[tp]
-            end = (self.active_highwaters if title == "active" else {}).get(tp)
-            if known is None and begin > 0:
+        offsets: dict[TP, int] = {}
+        for tp, on_disk in known.items():
+            begin = begins.get(tp) or 0
+            end = ends.get(tp)
+            offset = -1 if on_disk is None else on_disk
+            if on_disk is None and begin > 0:
                 gone[tp.topic].append(tp.partition)
-            if known is not None and end is not None and known > end:
+            if on_disk is not None and end is not None and on_disk > end:
                 ahead[tp.topic].append(tp.partition)
-                known = end
-            destination[tp] = max(-1 if known is None else known, begin - 1)
+                offset = end
+            offsets[tp] = max(offset, begin - 1)
         for topic, partitions in gone.items():
             self._report(topic, partitions, "emptied")
         for topic, partitions in ahead.items():
             self._report(topic, partitions, "made anew")
+        return offsets
 
     async def crash(self, reason: BaseException) -> None:
         """End with one sentence where the tables' disk is at fault."""

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.delivery import batching
-from streams.delivery.batching import stretches
+from streams.delivery import record_batch
+from streams.delivery.record_batch import stretches
 from tests.unit.streams.fakes import OTHER, SOURCE, Client, drain, in_hand, make, resume
 
 
@@ -81,7 +81,7 @@ async def test_a_batch_grows_while_it_waits_and_not_when_it_is_begun() -> None:
 async def test_a_full_batch_keeps_its_partition_from_being_fetched_until_it_is_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batching, "FULL", 4)
+    monkeypatch.setattr(record_batch, "FULL", 4)
     client = Client({SOURCE: range(3), OTHER: []})
     consumer = await ready(client)
     (batch,) = await fetch(consumer)

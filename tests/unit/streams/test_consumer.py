@@ -264,7 +264,7 @@ async def test_nothing_is_committed_after_a_table_update_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr("streams.delivery.committing.exit_process", ended.append)
+    monkeypatch.setattr("streams.delivery.consumer.exit_process", ended.append)
     client = Client({SOURCE: range(2)})
     consumer = await ready(client)
     app = consumer.app

@@ -5,7 +5,6 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.delivery.batch import FetchedBatch
 from streams.delivery.ledger import Ledger
 
 
@@ -74,19 +73,7 @@ def test_the_floor_equals_the_oracles(steps: list[int], start: int, data: st.Dat
         expected = undone[0] if undone else offsets[-1] + 1
         assert ledger.advance() == (expected if processed_before else start)
     assert ledger.due() == offsets[-1] + 1
-    assert not ledger.done and not ledger.skips
-
-
-def test_a_batch_rewinds_to_the_first_record_that_was_not_delivered() -> None:
-    batch = FetchedBatch.of({"a": (0, 2), "b": (5, 9), "c": (1, 1)})
-    for offset in range(3):
-        batch.delivered("a", offset)
-    batch.delivered("b", 5)
-    batch.hold("c")
-    assert batch.rewind() == {"b": 6, "c": 1}
-    batch.go_back("b", 4)
-    assert batch.rewind() == {"b": 4, "c": 1}
-    assert batch.held == {"b", "c"}
+    assert not ledger.acked and not ledger.skips
 
 
 def test_no_commit_passes_an_offset_that_is_held_though_it_is_processed() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from streams.delivery import table_manager
+from streams.delivery import fence_hooks, table_manager
 from streams.delivery.app import DeliveryApp
 from streams.delivery.table_manager import TableManager
 from tests.waiting import wait_for
@@ -62,8 +62,8 @@ def test_questions_to_the_broker_do_not_wait_behind_a_long_fetch() -> None:
     class Client:
         _fetch_max_wait_ms = 1_500
 
-    table_manager.shorten_fetch_wait(Client)
-    assert Client._fetch_max_wait_ms == table_manager.FETCH_WAIT_MS < 500
+    fence_hooks.ConsumerThread.client_made(None, Client)  # type: ignore[arg-type]
+    assert Client._fetch_max_wait_ms == fence_hooks.FETCH_WAIT_MS < 500
 
 
 class _Recovery:

@@ -246,6 +246,7 @@ async def test_a_full_disk_is_not_damage(small_disk: Path, monkeypatch: pytest.M
             refused()
         assert not caught.value.damaged
         assert "The disk of the tables is full" in disk_error_text(caught.value, small_disk)
+    del caught  # its traceback keeps the files open
     table.close()
     with pytest.raises(TableDiskError, match="No space left") as caught:
         await table.assign()
