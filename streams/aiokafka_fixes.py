@@ -1,20 +1,20 @@
-"""What a broken connection does to requests, mended for every Kafka client of this process.
+"""Two faults of aiokafka with broken connections, corrected for every Kafka client of this process.
 
 Both were found by killing the broker under a worker, which then committed nothing any more.
 
-On uvloop, writing to a connection whose end aiokafka has not noticed yet raises RuntimeError ("the
-handler is closed"), where asyncio's own loop would drop the bytes. No one expects it: the task that
-keeps the cluster's metadata dies of it, silently. From then on a lost coordinator is looked for and
-never found. Here it is what it means: KafkaConnectionError.
+1. On uvloop, a write to a closed connection raises RuntimeError ("the handler is closed") until
+   aiokafka notices the end. asyncio's own loop drops the bytes. aiokafka does not expect this
+   error: it kills the task that keeps the cluster's metadata, without a log line. After that, a
+   lost coordinator is never found again. Here the error becomes KafkaConnectionError.
 
-A connection at whose end of file aiokafka looks before that connection's reader has noticed is
-dropped (`connected()` is False then, and so it is not closed). Nobody answers the requests that
-were on their way: each waits for its time-out, 90 s in our workers. Here it is closed, which ends
-them.
+2. aiokafka may find a connection at its end of file before that connection's reader does. It drops
+   the connection without closing it, because `connected()` is False. Requests in flight then wait
+   for their time-out, 90 s in our workers. Here the connection is closed, which ends them.
 
-Private parts of aiokafka 0.14.0 this stands on, and why:
+Private names of aiokafka 0.14.0 used here, and why. They are here and not in faust_private.py,
+because programs without Faust need them too:
   AIOKafkaConnection.send              writes a request
-  AIOKafkaClient._get_conn, _conns     where a connection is looked at, and dropped
+  AIOKafkaClient._get_conn, _conns     where a connection is found, and dropped
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ _look_up = AIOKafkaClient._get_conn
 _send = AIOKafkaConnection.send
 
 
-async def _closing_the_broken(
+async def _close_if_broken(
     client: AIOKafkaClient, node_id: Any, *, group: Any = ConnectionGroup.DEFAULT, **options: Any
 ) -> Any:
     """Look a connection up; one that broke is closed, which ends its requests with an error."""
@@ -37,7 +37,7 @@ async def _closing_the_broken(
     return await _look_up(client, node_id, group=group, **options)
 
 
-def _raising_what_is_expected(
+def _send_or_connection_error(
     connection: AIOKafkaConnection, request: Any, expect_response: bool = True
 ) -> Any:
     """Send; raises KafkaConnectionError where the connection is closed already."""
@@ -51,9 +51,9 @@ def _raising_what_is_expected(
 
 
 def install() -> None:
-    """Mend all clients; once, before any is made."""
-    AIOKafkaClient._get_conn = _closing_the_broken
-    AIOKafkaConnection.send = _raising_what_is_expected
+    """Correct all clients; once, before any is made."""
+    AIOKafkaClient._get_conn = _close_if_broken
+    AIOKafkaConnection.send = _send_or_connection_error
 
 
 def uninstall() -> None:

@@ -5,7 +5,7 @@
     @handles(app, topics.FRAGMENT_ARRIVED)
     async def assemble(event: AnyEvent, record: Record) -> None: ...
 
-Run it as `faust -A agents.assemble worker`. The handlers' rules stand in streams/handlers.py.
+Run it as `faust -A agents.assemble worker`. The handlers' rules are in streams/handlers.py.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 NOISY_LOGGERS = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.producer",
          "aiokafka.consumer", "faust.topics", "faust.tables.recovery")  # fmt: skip
-"""Loggers that make records per message or per recovery, which nobody reads: warnings only."""
+"""Loggers that make records per message or per recovery, which no one reads: warnings only."""
 
 PRODUCER_TIMEOUT_S = 120.0
 """How long a broker may be away before sends fail; a lost table update then ends the worker."""
@@ -85,7 +85,7 @@ class App(DeliveryApp):
     settings: Settings
 
     def needed_topics(self) -> list[TopicSpec]:
-        """Return the topics that must stand before the worker starts."""
+        """Return the topics that must exist before the worker starts."""
         tables = [topics.changelog(self.conf.id, str(name)) for name in self.tables]
         return [*topics.TOPICS, *tables]
 
@@ -121,7 +121,7 @@ class App(DeliveryApp):
         super().on_rebalance_start()
         self._assigned_at = time.monotonic()
         metrics.REBALANCES.inc()
-        metrics.OPEN_WINDOWS.clear()  # the next ticks tell of those that are ours then
+        metrics.OPEN_WINDOWS.clear()  # the next ticks report those that are ours then
         if self.started and not self.is_web and self._topic_check is None:
             self._topic_check = self.add_future(self._check_topics())
 
@@ -179,7 +179,7 @@ def make_app(name: str, *, web: bool = False) -> App:
         broker_heartbeat_interval=settings.session_timeout_s / 4,
         broker_request_timeout=max(90.0, settings.session_timeout_s * 2.0),
         consumer_auto_offset_reset="earliest",
-        consumer_metadata_max_age_ms=10_000,  # a topic made anew at once causes no error: ask
+        consumer_metadata_max_age_ms=10_000,  # a topic made again at once causes no error: ask
         consumer_group_instance_id=member,  # a restart takes its partitions up again, undisturbed
         producer_max_request_size=topics.MAX_REQUEST_BYTES,
         producer_acks=-1,

@@ -1,9 +1,12 @@
 """Many events of a partition for one call of a handler: for stages that write to a database.
 
 batch       0 1 2 3 4 5 6 7 8      as it was fetched
-decoded     0 1 2 ✗ 4 5 6 7 8      what cannot be read goes to the dead letters by itself
+
+decoded     0 1 2 ✗ 4 5 6 7 8      what cannot be read goes to the dead-letter topic by itself
+
 handed      [0 1 2 4] [5 6 7 8]    at most so many at a time, the next when these are durable
-refused           [5 6] [7 8]      halves, until what is at fault stands alone
+
+rejected          [5 6] [7 8]      halves, until the one at fault is alone
 """
 
 import asyncio

@@ -24,7 +24,7 @@ MAX_ORIGINAL_BYTES = 1_000_000
 
 
 class Record(NamedTuple):
-    """Where a message stands in Kafka, and what it holds."""
+    """Where a message is in Kafka, and what it holds."""
 
     topic: str
     partition: int
@@ -41,8 +41,8 @@ class Record(NamedTuple):
 def decode(record: Record, expected: TopicSpec) -> AnyEvent:
     """Return the event in a message; raise InvalidEventError saying why there is none.
 
-    An event under a key that is not its own, or in a topic it does not belong to, is refused:
-    its camera's order would not be kept.
+    An event must be under its own key and in a topic it belongs to: otherwise its camera's order
+    would be lost.
     """
     if not record.value:
         raise InvalidEventError("message: it is empty")
@@ -139,6 +139,6 @@ def make_dead_letter(record: Record, reason: str, *, now_ms: int | None = None) 
 
 
 async def send_dead_letter(app: "App", record: Record, reason: str) -> None:
-    """Put a message aside; returns once the broker has it. Errors as `send`."""
+    """Send a message to the dead-letter topic; return once the broker has it. Errors as `send`."""
     await send(app, make_dead_letter(record, reason))
     metrics.DEAD_LETTERS.labels(record.topic).inc()

@@ -1,7 +1,7 @@
 """Dead letters in Kafka: read with what became of them, sent again, dropped.
 
-A letter's mark stands behind it in the same partition of the same topic. Retention removes a
-partition from its front, so that no mark goes before its letter, and one reading tells all.
+A letter's mark comes after it, in the same partition of the same topic. Retention removes a
+partition from its front: no mark is removed before its letter. One pass reads everything.
 
     dead-letter, partition 3   … letter 17 | letter 18 | mark of 17: retried | letter 21 …
 """
@@ -34,7 +34,7 @@ READ_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter, where it stands, and what became of it."""
+    """A dead letter, its position, and what became of it."""
 
     position: Position
     letter: DeadLetter
@@ -53,7 +53,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """A record as it stands in Kafka."""
+    """A record as it is in Kafka."""
 
     partition: int
     offset: int
@@ -114,12 +114,12 @@ class DeadLetters:
         """Send the original message to where it came from, under its key; then mark the letter.
 
         After a crash in between it is sent twice, which is harmless. Raises ConfigError where
-        the message cannot be had whole.
+        the message is no longer complete.
         """
         source = letter.letter.source
         if source not in {topic.full_name for topic in topics.TOPICS}:
             raise ConfigError(
-                f"Dead letter {letter.id} came from {source}, which is no topic of this Vigil."
+                f"Dead letter {letter.id} came from {source}, which is not a topic of this Vigil."
             )
         key, value = await self._message(letter)
         partition = letter.letter.partition if key is None else None
@@ -131,7 +131,7 @@ class DeadLetters:
         await self._mark(letter.position, "dropped")
 
     async def keep(self, letter: DeadLetter, did: Literal["retried", "dropped"]) -> None:
-        """Keep a letter that stood elsewhere, with what became of it."""
+        """Keep a letter from another place, with what became of it."""
         position = await self._sender.send(letter)
         await self._mark(position, did)
 
@@ -198,7 +198,7 @@ class DeadLetters:
     async def _read(
         self, topic: str, ends: dict[int, int], starts: dict[int, int] | None = None
     ) -> AsyncGenerator[_Raw, None]:
-        """Yield what stands before `ends`; from `starts` on, or from where retention left it."""
+        """Yield the records before `ends`; from `starts` on, or from where retention left it."""
         async with self._consumer(topic) as consumer:
             for partition, end in ends.items():
                 position = TopicPartition(topic, partition)
@@ -228,5 +228,7 @@ def _event(raw: _Raw) -> object:
 def _position(name: str) -> Position:
     partition, _, offset = name.partition("@")
     if not (partition.isdigit() and offset.isdigit()):
-        raise ConfigError(f"{name!r} names no dead letter: write PARTITION@OFFSET, such as 3@17.")
+        raise ConfigError(
+            f"{name!r} is not the name of a dead letter: write PARTITION@OFFSET, such as 3@17."
+        )
     return int(partition), int(offset)

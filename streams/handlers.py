@@ -37,7 +37,7 @@ def handles(
     It is called with (event, record) and returns when its work is durable. It may raise
     InvalidEventError (the message becomes a dead letter) and let Interrupted of `app.retry`
     pass (the message comes again); whatever else it raises ends the process.
-    `isolated`: the partitions of a worker are worked on beside each other, for slow work.
+    `isolated`: the partitions of a worker are worked on in parallel, for slow work.
     """
 
     def decorate(handler: Handler) -> Handler:
@@ -137,7 +137,7 @@ def count_handled(topic: TopicSpec, outcome: str, record: Record, event: AnyEven
 
 async def dead_letter(app: "App", record: Record, reason: str) -> None:
     """Send a dead letter, for as long as it takes."""
-    log.warning("goes to the dead letters: %s", reason)
+    log.warning("sent to the dead-letter topic: %s", reason)
     await app.retry(lambda: codec.send_dead_letter(app, record, reason), what="dead-letter")
 
 

@@ -1,4 +1,4 @@
-"""Telling what is in hand that its partitions are being taken away."""
+"""The signal to work in progress that its partitions are being revoked."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,14 +8,14 @@ GRACE_S = 5.0
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the event simply comes again
-    """The partitions are being taken away, or the worker stops, before an action was done."""
+    """The partitions are being revoked, or the worker stops, before an action was done."""
 
 
 class Interruption:
-    """Set while no event may be worked on; an action in hand gets a last while to end.
+    """Set while no event may be worked on; an action in progress gets `grace_s` to end.
 
-    A rebalance waits for all work in hand, and the whole group waits for the rebalance: an
-    action that hangs must not hold everybody up. All methods are for the event loop's thread.
+    A rebalance waits for all work in progress, and the whole group waits for the rebalance. An
+    action that hangs must not stop everybody. All methods are for the event loop's thread.
     """
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
@@ -24,7 +24,7 @@ class Interruption:
         self._grace_s = grace_s
 
     def is_set(self) -> bool:
-        """Return whether partitions are being taken away."""
+        """Return whether partitions are being revoked."""
         return self._event.is_set()
 
     async def wait(self) -> bool:
@@ -32,7 +32,7 @@ class Interruption:
         return await self._event.wait()
 
     def set(self) -> None:
-        """Begin: what is in hand has `grace_s` left."""
+        """Begin: work in progress has `grace_s` left."""
         if not self._event.is_set():
             self._event.set()
             for deadline in self._deadlines:
@@ -56,7 +56,7 @@ class Interruption:
                     self._deadlines.discard(deadline)
         except TimeoutError:
             if deadline.expired():
-                raise Interrupted(f"{what}: given up, its partitions are taken away") from None
+                raise Interrupted(f"{what}: stopped, its partitions are revoked") from None
             raise
 
     def _give_up_at(self) -> float:

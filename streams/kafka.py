@@ -1,7 +1,7 @@
-"""How every client of Kafka is let in: TLS and SCRAM, from the settings, in one place.
+"""How every client of Kafka authenticates: TLS and SCRAM, from the settings, in one place.
 
-SCRAM and no tokens: aiokafka does not prove itself again when a token's time is over, and the
-broker then ends the connection.
+SCRAM and no tokens: aiokafka does not authenticate again when a token expires, and the broker then
+ends the connection.
 """
 
 import asyncio
@@ -70,10 +70,10 @@ def _security(settings: Settings) -> dict[str, Any]:
 
 
 async def check_admission(settings: Settings, *, within_s: float = 5.0) -> None:
-    """Raise ConfigError where a broker answers and does not let us in, or is not to be believed.
+    """Raise ConfigError where a broker answers but refuses us, or its certificate is not valid.
 
-    aiokafka tells of that in its log alone and says "unable to bootstrap", as it does for a
-    broker that is down: which is no matter of this function, it returns then.
+    aiokafka reports that only in its log, and raises "unable to bootstrap", as for a broker that
+    is down. If the broker is down, this function returns.
     """
     for broker in settings.kafka_brokers.split(","):
         host, _, port = broker.strip().rpartition(":")
@@ -96,12 +96,13 @@ async def check_admission(settings: Settings, *, within_s: float = 5.0) -> None:
 def _refusal(error: BaseException, settings: Settings) -> str | None:
     if (fault := tls.certificate_error_text(error)) is not None:
         return (
-            f"the broker is not believed: {fault}. Check the host name in VIGIL_KAFKA_BROKERS, "
+            f"the broker is not trusted: {fault}. Check the host name in VIGIL_KAFKA_BROKERS, "
             "VIGIL_KAFKA_CA_FILE and VIGIL_KAFKA_SECURITY."
         )
     if isinstance(error, _REFUSED):
         return (
-            f"the broker refuses the user {settings.kafka_username!r}. Check VIGIL_KAFKA_USERNAME, "
-            "VIGIL_KAFKA_PASSWORD or its file, and VIGIL_KAFKA_SASL_MECHANISM."
+            f"the broker refuses the user {settings.kafka_username!r}. Check "
+            "VIGIL_KAFKA_USERNAME, VIGIL_KAFKA_PASSWORD or its file, and "
+            "VIGIL_KAFKA_SASL_MECHANISM."
         )
     return None

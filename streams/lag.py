@@ -1,6 +1,7 @@
 """How far a worker is: what it has handled, on the clock of the events and of the log.
 
-event lag   now minus the newest event time handled: how old the footage is that is worked on
+event lag   now minus the newest event time handled: how old the footage in progress is
+
 log lag     now minus the log time of the newest message handled: how long messages wait in Kafka
 
 Both are 0 for a partition where nothing is left to do, whatever was handled last. A site that
@@ -47,7 +48,7 @@ def event_time_ms(event: object) -> int | None:
 
 
 class LagCollector(Collector):
-    """Notes what is handled; tells the lags when the metrics are read."""
+    """Notes what is handled; returns the lags when the metrics are read."""
 
     def __init__(self, now_ms: Callable[[], int] = utc_ms) -> None:
         self._now_ms = now_ms

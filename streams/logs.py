@@ -3,8 +3,8 @@
     time=2026-11-22T10:00:00.123Z level=info logger=agents.join msg=joined camera=acme/berlin/gate
     run=01976a3b-… chunk=1790000010000 at=chunk-due/3@512 revision=1
 
-What a record is about (camera, run, chunk, where the message stands) is taken from the event in
-hand, so that every line that is written while it is handled tells of it; `extra` adds fields.
+Camera, run, chunk and the message's offset are taken from the event in progress. Every line that is
+written while it is handled has them. `extra` adds fields.
 Secrets have no place in a message or a field.
 """
 
@@ -33,7 +33,7 @@ _PLAIN = frozenset(string.ascii_letters + string.digits + "_-.,:;/@%+#*()<>[]{}"
 
 
 class LogContext(Generic[T]):
-    """`with LogContext(record) as subject`: log records that are written inside tell of a message.
+    """`with LogContext(record) as subject`: log records that are written inside name a message.
 
     Set `subject.event` once it is read. Nothing is computed until a record is written.
     """

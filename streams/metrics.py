@@ -31,13 +31,13 @@ events = cache(EVENTS.labels)
 """`EVENTS.labels`, remembered: topics and outcomes are few."""
 DEAD_LETTERS = Counter(
     "vigil_dead_letters",
-    "Messages that nobody could read, kept with the reason",
+    "Messages that could not be read, kept with the reason",
     ("source",),
     registry=REGISTRY,
 )
 OFFSET_JUMPS = Counter(
     "vigil_offset_jumps",
-    "Offsets that the client jumped over and that were gone back to: must stay 0",
+    "Offsets that the client jumped over and that were fetched again: must stay 0",
     ("topic",),
     registry=REGISTRY,
 )
@@ -55,7 +55,7 @@ CHANGELOGS_CUT = Counter(
 )
 REWINDS = Counter(
     "vigil_offsets_rewound",
-    "Offsets fetched, not delivered, and gone back to",
+    "Offsets fetched, not delivered, and fetched again",
     ("topic",),
     registry=REGISTRY,
 )
@@ -74,7 +74,7 @@ RECOVERY_SECONDS = Gauge(
     registry=REGISTRY,
 )
 REBALANCES = Counter(
-    "vigil_rebalances", "Times the partitions were dealt out anew", registry=REGISTRY
+    "vigil_rebalances", "Times the partitions were assigned again", registry=REGISTRY
 )
 
 

@@ -14,7 +14,7 @@ from streams import metrics
 
 @asynccontextmanager
 async def serve_probe(ready: Callable[[], bool], host: str, port: int) -> AsyncIterator[None]:
-    """Serve /metrics, /healthz (the process runs) and /readyz (it handles events) meanwhile.
+    """Serve /metrics, /healthz (the process runs) and /readyz (it handles events) inside the block.
 
     Raises ConfigError where the port is taken.
     """

@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 def exit_process(reason: str, *, leave: Callable[[int], object] = os._exit) -> None:
     """Say why, and end at once, non-zero, without any clean-up that could acknowledge events.
 
-    What was in hand is not committed and comes again; that is the same as after a kill -9,
-    which everything here must survive anyway.
+    Work in progress is not committed and comes again. It is the same as after a kill -9, which
+    everything here must survive anyway.
     """
-    log.critical("%s The process ends; what it had in hand comes again.", reason)
+    log.critical("%s The process ends; its work in progress comes again.", reason)
     for handler in logging.getLogger().handlers:
         handler.flush()
     sys.stdout.flush()

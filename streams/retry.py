@@ -1,9 +1,9 @@
-"""Trying again: bounded, jittered, never giving up by itself, and seen in the metrics.
+"""Retries: with a limit on the delay, with jitter, without end, and visible in the metrics.
 
-A worker that cannot reach S3 or PostgreSQL must neither skip the event in hand nor hold up
-the whole consumer group. So it tries again for as long as its partitions stay with it; when
-they are taken away, or the worker stops, Interrupted is raised, the event counts as not done
-and comes again, here or elsewhere.
+A worker that cannot reach S3 or PostgreSQL must not skip the event in progress. It must not stop
+the whole consumer group either. So it tries again for as long as its partitions are its own. When
+they are revoked, or the worker stops, Interrupted is raised. The event then counts as not done, and
+comes again, here or elsewhere.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ __all__ = ["FINAL", "Interrupted", "RetryDelays", "retry"]
 T = TypeVar("T")
 
 FINAL: tuple[type[StoreError], ...] = (ObjectMissingError, ObjectExistsError, IntegrityError)
-"""StoreErrors which another try does not mend: the caller decides."""
+"""StoreErrors that another try does not solve: the caller decides."""
 
 
 @dataclass
@@ -55,8 +55,8 @@ async def retry(
     """Return what `action` returns, trying again after each of `errors` that is not `final`.
 
     `what` names the action in the metrics, a few words from a fixed list. Raises Interrupted
-    when `interrupted` is set and the action does not end soon, and every other exception of
-    `action` as it is. An action may be cancelled at any await: it must bear being done again.
+    when `interrupted` is set and the action does not end soon. Every other exception of `action`
+    passes as it is. An action may be cancelled at any await: it must be safe to repeat.
     """
     backoff = backoff or RetryDelays()
     waiting = False

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from domain.errors import ConfigError
 
 SECRETS = ("kafka_password", "database_url", "database_password", "session_secret")
-"""Settings that may stand in a file: VIGIL_<NAME>_FILE."""
+"""Settings that may be in a file: VIGIL_<NAME>_FILE."""
 
 
 def from_files(given: dict[str, Any]) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def _text(path: Path, variable: str) -> str:
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"{variable}: {path} cannot be read: {said}.") from None
+        cause = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise ConfigError(f"{variable}: {path} cannot be read: {cause}.") from None
     if not text:
         raise ConfigError(f"{variable}: {path} is empty.")
     return text
@@ -49,7 +49,9 @@ def complete_database_url(url: str, *, password: str, verify: bool, ca_file: Pat
         parts = urlsplit(url)
         netloc = _with_password(parts.netloc, password) if password else parts.netloc
     except ValueError:
-        raise ConfigError("VIGIL_DATABASE_URL is no address: postgresql://user@host/db.") from None
+        raise ConfigError(
+            "VIGIL_DATABASE_URL is not an address such as postgresql://user@host/db."
+        ) from None
     query = dict(parse_qsl(parts.query))
     if verify:
         if query.get("sslmode", "verify-full") != "verify-full":

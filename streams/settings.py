@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     s3_bucket: str = Field("vigil", description="bucket of fragments and chunks")
     sqs_endpoint: str | None = Field(None, description="only for queues that are not AWS SQS")
     sqs_queue_url: str = Field("", description="queue that edges send their events to")
-    sqs_dead_letter_url: str = Field("", description="queue for messages nobody could read")
+    sqs_dead_letter_url: str = Field("", description="queue for messages that could not be read")
     aws_ca_file: Path | None = Field(
         None, description="PEM file of the authorities of S3 and SQS; else the system's"
     )
@@ -99,13 +99,13 @@ class Settings(BaseSettings):
         3_600_000,
         ge=600_000,
         le=30 * 86_400_000,
-        description="how long fragments still stand after their chunk was indexed, ms",
+        description="how long fragments are kept after their chunk was indexed, ms",
     )
     superseded_margin_ms: int = Field(
         3_600_000,
         ge=600_000,
         le=30 * 86_400_000,
-        description="how long an older revision still stands after the newer was indexed, ms",
+        description="how long an older revision is kept after the newer was indexed, ms",
     )
     log_format: Literal["logfmt", "json"] = Field("logfmt", description="form of a log line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
             verify=self.database_tls == "verify-full" or self.database_ca_file is not None,
             ca_file=self.database_ca_file,
         )
-        object.__setattr__(self, "database_url", SecretStr(url))  # frozen for everybody else
+        object.__setattr__(self, "database_url", SecretStr(url))  # frozen for all others
         return self
 
 

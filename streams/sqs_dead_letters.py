@@ -1,6 +1,6 @@
-"""Dead letters in SQS: what the relay put aside. Receiving is the only way to see them.
+"""Dead letters in SQS: what the relay rejected. Receiving is the only way to see them.
 
-A message that was received is hidden from others for a while; whoever looks shows it again.
+A message that was received is hidden from others for a while; the reader makes it visible again.
 """
 
 import base64
@@ -23,7 +23,7 @@ MOST = 10_000
 
 @asynccontextmanager
 async def received_messages(queue: Queue, *, most: int = MOST) -> AsyncIterator[list[QueueMessage]]:
-    """Receive all (at most `most`) messages; those that still stand are shown again afterwards.
+    """Receive all (at most `most`) messages; those that are left become visible again afterwards.
 
     Raises StoreError where the queue fails; what was received then shows by itself.
     """
@@ -76,7 +76,7 @@ def select(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueMe
     for name in ids:
         if name not in by_id:
             raise ConfigError(
-                f"There is no dead letter {name} in the queue now (somebody else may be looking "
+                f"There is no dead letter {name} in the queue now (somebody else may be reading "
                 "at it): `vigil dlq list` shows all."
             )
     return [by_id[name] for name in dict.fromkeys(ids)]

@@ -22,7 +22,7 @@ class LazyStore(Generic[T]):
         self._opening: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        """Return the opened store; raises what opening raises, and then opens anew."""
+        """Return the opened store; raises what opening raises, and then opens again."""
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self._make().__aenter__())
         opening = self._opening

@@ -21,7 +21,7 @@ SET_ON_TOPIC = 1
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it stands on the broker."""
+    """A topic as it is on the broker."""
 
     name: str
     partitions: int

@@ -1,7 +1,7 @@
-"""Noticing that a topic was deleted or made anew with other settings while a worker runs.
+"""Notices that a topic was deleted, or made again with other settings, while a worker runs.
 
-Faust goes on without a topic that is gone and says it is ready. Whenever partitions are dealt out
-anew, which a topic that comes or goes causes, the broker is asked what stands.
+Faust goes on without a topic that is gone and reports that it is ready. A topic that comes or goes
+causes a rebalance. After each rebalance the broker is asked which topics exist.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 async def topic_problem(specs: Iterable[TopicSpec], settings: Settings) -> str:
     """Return what is wrong with the topics, in a sentence or two; empty where nothing is.
 
-    Tries for as long as no broker answers; that is told by others.
+    Tries for as long as no broker answers; others report that.
     """
     wanted = [spec.name_for(settings) for spec in specs]
     problem = ""
@@ -42,7 +42,7 @@ async def _check_until_answered(wanted: list[str], settings: Settings) -> str:
         try:
             return await _check(wanted, settings)
         except (StoreError, KafkaError, OSError) as error:
-            log.debug("Cannot look at the topics: %s", error)
+            log.debug("Cannot read the topics: %s", error)
         await asyncio.sleep(CHECK_EVERY_S)
 
 

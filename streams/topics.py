@@ -1,8 +1,8 @@
 """The topics: what flows where, under which key, and how long it is kept.
 
-All have the same number of partitions, so that one camera's events keep one partition
-number from topic to topic and a table's changelog matches its source.
-streams/topic_admin.py makes the broker agree with what stands here.
+All have the same number of partitions. So one camera's events have the same partition number in
+each topic, and a table's changelog matches its source. streams/topic_admin.py makes the broker
+agree with this file.
 """
 
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ DEAD_LETTERS_KEPT = 4  # times the retention of the events: somebody has to look
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic as it must stand on the broker."""
+    """One topic as it must be on the broker."""
 
     name: str
     """Without the prefix of VIGIL_TOPIC_PREFIX."""
     key: str
     """What the Kafka key is, in words."""
     events: tuple[type[Event], ...] = ()
-    """Which events may stand in it; empty for changelogs."""
+    """Which events may be in it; empty for changelogs."""
     cleanup: Literal["delete", "compact", "keep"] = "delete"
     """delete: by age; compact: the newest of each key stays; keep: all stays."""
     retention_factor: int = 1
@@ -90,7 +90,7 @@ DELETED = TopicSpec(  # under the camera's key compaction would keep one tombsto
 )
 DEAD_LETTER = TopicSpec(
     "dead-letter",
-    "key of the message that could not be read; marks stand in their letter's partition",
+    "key of the message that could not be read; marks are in their letter's partition",
     (events.DeadLetter, events.DeadLetterMarked),
     retention_factor=DEAD_LETTERS_KEPT,
     max_message_bytes=2 * MIB,

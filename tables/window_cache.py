@@ -1,15 +1,15 @@
-"""The windows of the cameras at work: in memory, written to their table before each commit.
+"""A write-back cache of the table of open windows: written to the table before each commit.
 
-A table write per event is most of what an event costs: the whole of a camera's windows, as JSON,
-to RocksDB and to the changelog. Within one commit interval only the last of them counts.
+A table write per event is most of what an event costs: all of a camera's windows, as JSON, to
+RocksDB and to the changelog. Within one commit interval only the last of them counts.
 
     events      a0  b0  a1  a2  b1 │ commit: a and b are written once, then the offsets
     memory      ●───●───●───●───●──│  each event holds the commit back until its camera is written
-    decisions       ▲       ▲      │  are on their way meanwhile, and are waited for
+    decisions       ▲       ▲      │  are in flight, and are waited for
 
-What stands before an offset is committed: its decisions are acknowledged, then its table entry
-is, then the offset. Where positions move (a rebalance, a recovery), the memory is void: the events
-since the last commit come again and find the table as it was then, or newer, which they bear.
+The order before an offset is committed: its decisions are acknowledged, then its table entry, then
+the offset. Where positions move (a rebalance, a recovery), the cache is invalid. The events since
+the last commit come again, and find the table as it was then, or newer; both are correct.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class WindowCache:
         """
         camera = windows.camera
         if self._cameras.get(camera) is not windows:
-            return  # positions have moved meanwhile: the event comes again
+            return  # positions have moved since: the event comes again
         self._changed[camera] = record.partition
         self.hold_commit(record)
         decisions = [_Decision(event) for event in decided]

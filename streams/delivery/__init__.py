@@ -1,6 +1,6 @@
 """Loss-free delivery for Faust: at least once, with tables, whatever happens to workers.
 
-docs/design/delivery.md tells which faults of Faust are mended here, and how.
+docs/design/delivery.md describes the faults of Faust that are corrected here, and how.
 """
 
 from streams.delivery import pins

@@ -7,12 +7,12 @@ from typing import Any
 class Barrier:
     """Goes through the producer's buffer like a message; done once all before it were sent.
 
-    Faust's own flush of that buffer gives up after 0.1 s without a message sent, so that
-    offsets could be committed before the changelog that belongs to them.
+    Faust's own flush of that buffer gives up after 0.1 s without a message sent. Offsets could
+    then be committed before the changelog that belongs to them.
     """
 
     def __init__(self) -> None:
-        self.message = self.channel = self  # what the buffer looks for in a message
+        self.message = self.channel = self  # what the buffer reads of a message
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def publish_message(self, fut: Any, wait: bool = False) -> None:
@@ -25,7 +25,7 @@ async def all_sent(buffer: Any, timeout_s: float) -> bool:
     """Return once what the producer's buffer holds now was handed to the client.
 
     False when that takes longer than `timeout_s`: then nothing may be committed.
-    A buffer that does not run has nobody to send it, and is left to its own flush.
+    A buffer that does not run sends nothing, and is left to its own flush.
     """
     if buffer.state != "running":
         return True

@@ -27,11 +27,11 @@ from streams.delivery.fence_hooks import ConsumerThread
 from streams.delivery.partition_state import (
     Expired,
     Finding,
-    Hold,
     JumpRecovered,
     LogRestarted,
     PartitionState,
     Rewind,
+    Wait,
 )
 from streams.delivery.record_batch import RecordBatch, stretches
 from streams.interruption import Interruption
@@ -182,15 +182,15 @@ class Consumer(ConsumerBase):
         """Fetch once and yield what came; the gate is held all the time."""
         generation = self.app.consumer_generation_id
         records = await self.fetch(active, timeout)
-        # These stay the fetch's own: a partition that is revoked meanwhile loses its entry in
-        # `_states`, and what of it was fetched must still be accounted for here.
+        # Kept here: a partition that is revoked during the fetch loses its entry in `_states`, and
+        # what of it was fetched must still be accounted for.
         states = {tp: self._begin_fetch(tp, got) for tp, got in records.items()}
         tracked = self.app.topics.acks_enabled_for
         for tp, some, whole in self._portions(records):
             state = states[tp]
             first, last = some[0].offset, some[-1].offset
             answer = state.fetched(first, paused=tp in self.paused())
-            if isinstance(answer, Rewind | Hold):
+            if isinstance(answer, Rewind | Wait):
                 continue
             log_start = 0
             if answer.hole is not None:  # it is in the log itself: was it retention?
@@ -261,7 +261,12 @@ class Consumer(ConsumerBase):
                 self.note_committed(tp, None)
             case JumpRecovered(expected, found):
                 metrics.OFFSET_JUMPS.labels(tp.topic).inc(found - expected)
-                self.log.error("%s: jumped from %s to %s, and went back", tp, expected, found)
+                self.log.error(
+                    "%s: the position jumped from %s to %s; the records were fetched again",
+                    tp,
+                    expected,
+                    found,
+                )
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
         """Wait for the first of several, and for nothing where the first is done at once."""

@@ -49,8 +49,8 @@ __all__ = [
 
 # -- acknowledgements
 
-# Faust's compiled stream iterator does what Consumer.ack does by itself: it looks an offset up in
-# `_acked_index[tp]`, adds it there and appends it to `_acked[tp]`. So the first gives it our own
+# Faust's compiled stream iterator does what Consumer.ack does by itself. It searches for an offset
+# in `_acked_index[tp]`, adds it there and appends it to `_acked[tp]`. So the first gives it our own
 # set of processed offsets, and the second takes the offset and forgets it.
 
 
@@ -199,7 +199,7 @@ class ConsumerBase(driver.Consumer):
         self._n_acked += count
 
     def wake_ack_waiters(self) -> None:
-        """Let whoever waits for work in progress check again."""
+        """Let those that wait for work in progress check again."""
         notify(self._waiting_for_ack)
 
     def fetchable(self) -> set[TP]:

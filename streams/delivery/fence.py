@@ -1,11 +1,11 @@
-"""The fence against a stalled worker: no writing for partitions that may be another's by now.
+"""The fence against a stalled worker: no write for partitions that another worker may own now.
 
-A worker that is stopped (a debugger, a paused virtual machine, a disk that hangs) for longer than
-its session loses its partitions without noticing. When it wakes, it has updates in hand which
-are older than what the new owner has written since.
+A worker may be stopped for longer than its session: a debugger, a paused virtual machine, a disk
+that hangs. It loses its partitions without noticing. When it wakes, it has updates in progress
+that are older than what the new owner has written since.
 
     heartbeats   ✓  ✓  ✓                      ✗ unknown member
-    this worker  ──────│ stopped ............ │ wakes: holds its writes, is told, ends
+    this worker  ──────│ stopped ............ │ wakes: holds its writes, is refused, ends
     lease        ━━━━━━━━━━━━━━━━┥            │
     the group                    └ session over, another owns the partitions and writes
 
@@ -35,7 +35,7 @@ def now_s() -> float:
 
 
 class Fence:
-    """Whether this process may write. Told by the consumer's thread, asked by the producer."""
+    """Whether this process may write. The consumer's thread informs it, the producer asks it."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Fence:
         self._until_s = max(self._until_s, until_s)
 
     def refused(self) -> None:
-        """The group knows this member no more: what it has in hand must not be written."""
+        """The group knows this member no more: what it has in progress must not be written."""
         if self._owning and self.enforced:
             self._end("The consumer group gave this worker's partitions away while it was stalled.")
 
@@ -80,9 +80,9 @@ class Fence:
         self._owning = True
 
     def release(self) -> None:
-        """All partitions were given back, and what was in hand is done or dropped."""
+        """All partitions were given back, and work in progress is done or dropped."""
         self._owning = False
 
     def may_write(self) -> bool:
-        """Say whether nobody else can own the partitions of this worker yet."""
+        """Say whether no other worker can own the partitions of this worker yet."""
         return not (self._owning and self.enforced) or self._clock() < self._until_s

@@ -39,7 +39,7 @@ def watch_coordinator(coordinator: Any, fence: Fence) -> None:
             response = await send(request)
             if isinstance(request, HeartbeatRequest | SyncGroupRequest):
                 answer = for_code(response.error_code)
-                if answer is NoError:
+                if answer == NoError:
                     fence.confirmed(asked_s)
                 elif answer is RebalanceInProgressError and isinstance(request, HeartbeatRequest):
                     fence.rebalancing(asked_s)

@@ -8,13 +8,17 @@ class Ledger:
     """Floor, acknowledgements above it, and stretches that are not in the log.
 
     floor      every offset below it is processed or not in the log
-    committed  what the broker knows, or where the log began when nothing was committed yet
-    acked       processed offsets at or above the floor
-    skips      first absent offset -> next present offset
-    held       processed offsets whose effects are still in memory alone
 
-    Only the floor is ever committed, so an offset that was delivered and not acknowledged
-    is never passed, however many above it are; nor is one that is held.
+    committed  what the broker has, or where the log began when nothing was committed yet
+
+    acked      processed offsets at or above the floor
+
+    skips      first absent offset -> next present offset
+
+    held       processed offsets whose effects are still only in memory
+
+    Only the floor is committed. So no commit passes an offset that was delivered and not
+    acknowledged, however many above it are. No commit passes one that is held.
     """
 
     floor: int | None = None
@@ -29,7 +33,7 @@ class Ledger:
         return cls(floor=offset, committed=offset)
 
     def first(self, offset: int) -> None:
-        """Note the first record of a partition whose position nobody knew."""
+        """Note the first record of a partition whose position was not known."""
         if self.floor is None:
             self.floor = self.committed = offset
 

@@ -34,14 +34,14 @@ class Rewind:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Wait:
     """Deliver nothing more of this partition now: its order would break."""
 
 
-Answer = Deliver | Rewind | Hold
+Answer = Deliver | Rewind | Wait
 
 DELIVER = Deliver()
-HOLD = Hold()
+WAIT = Wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,11 @@ class PartitionState:
     """One partition of this worker, from its positioning until it is positioned again or revoked.
 
     ledger      what was processed, and so what may be committed; None: nothing is (a changelog)
+
     expected    offset that the next record should have; None: not known yet
+
     unverified  a hole that was seen once; it is believed when the next fetch shows it again
+
     waiting     the batch that a stream has in its queue and did not begin: it still grows
     """
 
@@ -118,7 +121,7 @@ class PartitionState:
         """Say what to do with the next records of this fetch, which begin at `first`."""
         if self._held or paused:
             self._held = True
-            return HOLD
+            return WAIT
         expected = self.expected
         if expected is None or first <= expected or self._has_holes:
             return DELIVER

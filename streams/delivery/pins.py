@@ -1,4 +1,4 @@
-"""The exact versions this package stands on: it uses private parts of all three."""
+"""The exact versions this package needs: faust_private.py uses private parts of all three."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -20,6 +20,6 @@ def check(pins: dict[str, str] = PINS) -> None:
             found = "none"
         if found != wanted:
             raise ConfigError(
-                f"{name} {wanted} is needed, {found} is installed: nothing would guard against "
-                "lost events. Install requirements/cloud.txt."
+                f"{name} {wanted} is needed, {found} is installed: events could be lost. "
+                "Install requirements/cloud.txt."
             )

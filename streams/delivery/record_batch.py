@@ -1,7 +1,7 @@
 """Consecutive records of one partition, handed over as one message.
 
-What Faust does for each message (a callback, a queue, a turn of the stream's iterator) costs more
-than most handlers. For the topics in `app.batched_topics` it is done once for many records:
+Faust's work for each message costs more than most handlers: a callback, a queue, a turn of the
+stream's iterator. For the topics in `app.batched_topics` it is done once for many records:
 
     fetched      0 1 2 │ 3 4 │ 5 6 7 8 │ 9
     the stream   [0 1 2] in progress   │ [3 … 9] is one batch: it grew while it waited

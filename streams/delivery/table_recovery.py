@@ -1,9 +1,10 @@
-"""Recovery of tables that tells when their changelog no longer holds all of them.
+"""Recovery of tables that reports when a changelog no longer holds all of its table.
 
-A changelog is compacted and never deleted by age, so its log begins at 0. One that begins later was
-emptied: by an age limit that somebody set, or by hand. Faust takes its beginning for the whole, and
-a worker without the table on its disk starts from nothing without a word. A changelog that ends
-before what the disk has was made anew; Faust ends with a stack trace, at each start again.
+A changelog is compacted and never deleted by age, so its log begins at 0. If it begins later, it
+was emptied: by an age limit that somebody set, or by hand. Faust takes what is left for all of it.
+A worker without the table on its disk then starts from nothing, without a log line. A changelog
+that ends before what the disk has was deleted and made again. Faust then ends with a stack trace,
+at each start.
 """
 
 from collections import defaultdict
@@ -17,8 +18,8 @@ from streams.delivery.faust_private import RecoveryBase
 from streams.process_exit import exit_process
 
 REMEDY = (
-    "Run `vigil reconcile`, which brings in from S3 what was in hand, and `vigil camera windows "
-    "--all`."
+    "Run `vigil reconcile`, which brings in from S3 what was in progress, and "
+    "`vigil camera windows --all`."
 )
 
 
@@ -70,8 +71,8 @@ class CheckedRecovery(RecoveryBase):
         else:
             self.log.error(
                 "The changelog %s ends before what this worker's disk has (partitions %s): it was "
-                "deleted and made anew, or lost its end. The worker goes on with its disk; another "
-                "worker would lack those entries. Once it takes over: %s",
+                "deleted and made again, or lost its end. The worker goes on with its disk. "
+                "Another worker would lack those entries. Once it takes over: %s",
                 topic,
                 shown,
                 REMEDY,

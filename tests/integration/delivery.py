@@ -78,7 +78,7 @@ class Worker:
         self.process.wait()
 
     def stall(self) -> None:
-        """SIGSTOP: it stands still and knows nothing of it."""
+        """SIGSTOP: it is stopped and does not notice."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -113,7 +113,7 @@ class Stage:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a worker's environment says beside the test's own."""
+        """What a worker's environment has besides the test's own."""
         return {
             **os.environ,
             "VIGIL_KAFKA_BROKERS": self.settings.kafka_brokers,
@@ -199,12 +199,12 @@ class Stage:
         return dict(await self.updates(name))
 
     async def updates(self, name: str = "counts") -> list[tuple[str, list[int]]]:
-        """The table's updates as they stand in its changelog, a key's in order."""
+        """The table's updates as they are in its changelog, a key's in order."""
         records = await self.records(f"{self.app_id}-{name}-changelog")
         return [(json.loads(each.key), json.loads(each.value)) for each in records]
 
     async def records(self, topic: str) -> list[ConsumerRecord]:
-        """All that stands in a topic now, a partition's in order."""
+        """All that is in a topic now, a partition's in order."""
         ends = await self._ends(topic)
         found: list[ConsumerRecord] = []
         consumer = AIOKafkaConsumer(
@@ -245,8 +245,8 @@ class Stage:
         wrong = {camera: (table.get(camera), due[camera]) for camera in due}
         assert {camera: both for camera, both in wrong.items() if both[0] != both[1]} == {}
         for worker in self.workers.values():
-            said = (self.folder / f"{worker.name}.log").read_text(errors="replace")
-            assert "and went back" not in said, f"{worker.name} saw an offset jump"
+            log = (self.folder / f"{worker.name}.log").read_text(errors="replace")
+            assert "the position jumped" not in log, f"{worker.name} saw an offset jump"
         return len(rows) - len(seen)
 
     def stop_all(self) -> None:

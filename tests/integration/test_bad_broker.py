@@ -1,4 +1,4 @@
-"""What is wrong with the broker's topics or the disk is said in one sentence."""
+"""What is wrong with the broker's topics or the disk is text in one sentence."""
 
 import contextlib
 import re
@@ -64,7 +64,7 @@ async def emptied(stage: Stage, topic: str) -> None:
         await admin.close()
 
 
-async def test_an_emptied_changelog_is_told_and_the_worker_goes_on(
+async def test_an_emptied_changelog_is_reported_and_the_worker_goes_on(
     stage: Stage, free_port: int
 ) -> None:
     await stage.prepare()
@@ -78,9 +78,9 @@ async def test_an_emptied_changelog_is_told_and_the_worker_goes_on(
     worker.start()  # its disk has the table
     await handled_again(stage, 1)
     await stage.drained()
-    said = log_of(stage)
-    assert f"Topic {changelog} was corrected: cleanup.policy was delete, is compact" in said
-    assert "was emptied" not in said
+    text = log_of(stage)
+    assert f"Topic {changelog} was corrected: cleanup.policy was delete, is compact" in text
+    assert "was emptied" not in text
     assert await worker.stop() == 0
 
     await emptied(stage, changelog)
@@ -88,17 +88,17 @@ async def test_an_emptied_changelog_is_told_and_the_worker_goes_on(
     worker.start()
     await handled_again(stage, 1)
     await stage.drained()
-    (said,) = [line for line in log_of(stage).splitlines() if "was emptied" in line]
-    assert changelog in said
-    assert "partitions 0, 1" in said
-    assert "vigil reconcile" in said
+    (text,) = [line for line in log_of(stage).splitlines() if "was emptied" in line]
+    assert changelog in text
+    assert "partitions 0, 1" in text
+    assert "vigil reconcile" in text
     assert metric(free_port, "vigil_changelogs_cut_total") == 2
     table = await stage.table()
-    assert set(table) == set(stage.sent), "the table begins anew and goes on"
+    assert set(table) == set(stage.sent), "the table begins again and goes on"
     assert {holes for _, holes in table.values()} == {6}, "what was in the table is missing"
 
 
-async def test_a_changelog_made_anew_does_not_stop_a_worker_with_its_disk(stage: Stage) -> None:
+async def test_a_changelog_made_again_does_not_stop_a_worker_with_its_disk(stage: Stage) -> None:
     await stage.prepare()
     worker = stage.worker("one")
     await handled_again(stage, 5)
@@ -115,14 +115,14 @@ async def test_a_changelog_made_anew_does_not_stop_a_worker_with_its_disk(stage:
     worker.start()
     await handled_again(stage, 1)
     await stage.drained()
-    said = log_of(stage)
-    assert re.search(f"{changelog} ends before what this worker's disk has", said)
-    assert "Traceback" not in said
+    text = log_of(stage)
+    assert re.search(f"{changelog} ends before what this worker's disk has", text)
+    assert "Traceback" not in text
     assert await stage.check() == 0, "the disk had it all"
 
 
 async def topics(stage: Stage, *, delete: str, partitions: int = 0) -> None:
-    """Delete a topic, and make it anew where `partitions` says with how many."""
+    """Delete a topic, and make it again where `partitions` says with how many."""
     admin = AIOKafkaAdminClient(bootstrap_servers=stage.settings.kafka_brokers)
     await admin.start()
     try:
@@ -138,7 +138,7 @@ async def topics(stage: Stage, *, delete: str, partitions: int = 0) -> None:
         await admin.close()
 
 
-async def test_a_topic_deleted_under_a_worker_ends_it_and_the_next_start_makes_it_anew(
+async def test_a_topic_deleted_under_a_worker_ends_it_and_the_next_start_makes_it_again(
     stage: Stage,
 ) -> None:
     await stage.prepare()
@@ -166,7 +166,7 @@ async def topics_made_by_start(stage: Stage) -> None:
     assert await worker.stop() == 0
 
 
-async def test_a_topic_made_anew_with_other_partitions_ends_the_worker_until_it_is_mended(
+async def test_a_topic_made_again_with_other_partitions_ends_the_worker_until_it_is_corrected(
     stage: Stage,
 ) -> None:
     await stage.prepare()
@@ -224,18 +224,18 @@ async def test_a_full_disk_under_the_tables_ends_the_worker_and_loses_nothing(
             await feed.send(5, pause_s=0.05)
             assert sum(stage.sent.values()) < 40_000, tail(stage)
     assert await worker.ended() == 70
-    said = log_of(stage)
-    assert "Traceback" not in said, said[-3_000:]
-    assert f"The disk of the tables is full ({small_disk}/" in said
-    assert "Make room there" in said
+    text = log_of(stage)
+    assert "Traceback" not in text, text[-3_000:]
+    assert f"The disk of the tables is full ({small_disk}/" in text
+    assert "Make room there" in text
 
     (stage.folder / "one.log").rename(stage.folder / "before.log")
     fill_up(small_disk / "rest")
     worker.start()  # on the full disk
     assert await worker.ended() == 70
-    said = log_of(stage)
-    assert "Traceback" not in said, said[-3_000:]
-    assert "The disk of the tables is full" in said
+    text = log_of(stage)
+    assert "Traceback" not in text, text[-3_000:]
+    assert "The disk of the tables is full" in text
     (small_disk / "rest").unlink()
     (small_disk / "others").unlink()
     (small_disk / "more").unlink()

@@ -140,14 +140,14 @@ async def test_the_broker_is_killed_and_comes_back(stage: Stage, services: Servi
 async def test_a_stalled_worker_writes_nothing_once_another_has_its_partitions(
     stage: Stage, fenced: bool
 ) -> None:
-    """Its table update in hand is older than what the new owner wrote: without the fence it
+    """Its table update in progress is older than what the new owner wrote: without the fence it
     goes back behind the newer ones. With it, the worker ends, and says why.
     """
     await stage.prepare()
     env = {} if fenced else {"VIGIL_TEST_UNFENCED": "1"}
     stalled = stage.worker("one", VIGIL_TEST_WORK_S="0.05", **env)
     async with stage.feed() as feed:
-        await feed.send(20)  # so many that what is in hand is not the last of its camera
+        await feed.send(20)  # so many that what is in progress is not the last of its camera
         await wait_for(lambda: len(stage.handled()) > 40, within_s=120, what="a start")
         stalled.stall()  # in the middle of an event: it is always in the middle of one
         other = stage.worker("two", VIGIL_TEST_WORK_S="0")
@@ -155,17 +155,17 @@ async def test_a_stalled_worker_writes_nothing_once_another_has_its_partitions(
         stalled.wake()
         if fenced:
             assert await stalled.ended() == 70
-            said = (stage.folder / "one.log").read_text()
-            assert "gave this worker's partitions away while it was stalled" in said
+            log = (stage.folder / "one.log").read_text()
+            assert "gave this worker's partitions away while it was stalled" in log
         else:
-            await wait_for(lambda: went_back(stage), within_s=60, what="an older update")
+            await wait_for(lambda: older_updates(stage), within_s=60, what="an older update")
             return
-    assert not await went_back(stage)
+    assert not await older_updates(stage)
     await stage.check()
     assert await other.stop() == 0
 
 
-async def went_back(stage: Stage) -> list[tuple[str, list[int]]]:
+async def older_updates(stage: Stage) -> list[tuple[str, list[int]]]:
     """Return the updates that say less than one before them."""
     newest: dict[str, int] = {}
     older = []
@@ -199,8 +199,8 @@ async def test_a_failing_handler_ends_the_worker_and_its_event_comes_again(stage
     async with stage.feed() as feed:
         await feed.send(20)
         assert await worker.ended() == 70
-        said = (stage.folder / "one.log").read_text()
-        assert "told to fail" in said and "camera test/site/cam" in said and "seq 5" in said
+        log = (stage.folder / "one.log").read_text()
+        assert "failed on request" in log and "camera test/site/cam" in log and "seq 5" in log
         worker.start()
         await stage.drained()
     await stage.check()
@@ -240,6 +240,6 @@ async def test_a_worker_without_a_broker_says_so_in_one_sentence(
 ) -> None:
     worker = stage.worker("one", VIGIL_KAFKA_BROKERS=f"{HOST}:{free_port}", VIGIL_KAFKA_WAIT_S="1")
     assert await worker.ended() != 0
-    said = (stage.folder / "one.log").read_text()
-    assert f"No Kafka broker answers at {HOST}:{free_port}" in said
-    assert "Traceback" not in said
+    log = (stage.folder / "one.log").read_text()
+    assert f"No Kafka broker answers at {HOST}:{free_port}" in log
+    assert "Traceback" not in log

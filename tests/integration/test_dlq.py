@@ -61,7 +61,7 @@ async def put(key: bytes | None, value: bytes, reason: str, *, keep: int | None 
         await sender.send(letter)
 
 
-async def stands(topic: str) -> list[tuple[int, bytes | None, bytes]]:
+async def records_in(topic: str) -> list[tuple[int, bytes | None, bytes]]:
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=get_settings().kafka_brokers, auto_offset_reset="earliest"
     )
@@ -96,12 +96,12 @@ def test_letters_are_listed_shown_retried_and_dropped(vigil: Vigil) -> None:
     assert b"reason: message: it is no JSON" in shown and POISON in shown
 
     assert vigil("retry", first)[0] == 0
-    source = asyncio.run(stands(topics.FRAGMENT_ARRIVED.full_name))
+    source = asyncio.run(records_in(topics.FRAGMENT_ARRIVED.full_name))
     sent = [each for each in source if each[2] == POISON]
     assert len(sent) == 2 and sent[0] == sent[1]  # same key, same bytes, same partition
     assert [each["id"] for each in listed(vigil)] == [second]
     assert b"already" in vigil("retry", first)[1]
-    assert len(asyncio.run(stands(topics.FRAGMENT_ARRIVED.full_name))) == len(source)
+    assert len(asyncio.run(records_in(topics.FRAGMENT_ARRIVED.full_name))) == len(source)
 
     assert vigil("drop", "--source", "fragment-arrived")[0] == 0
     assert listed(vigil) == []
@@ -115,7 +115,7 @@ def test_a_message_too_large_for_its_letter_is_had_from_its_topic(vigil: Vigil) 
     asyncio.run(put(b"\xff\xfe key", large, "message: too large"))
     (letter,) = listed(vigil)
     assert vigil("retry", letter["id"])[0] == 0
-    sent = asyncio.run(stands(topics.FRAGMENT_ARRIVED.full_name))
+    sent = asyncio.run(records_in(topics.FRAGMENT_ARRIVED.full_name))
     assert [(key, value) for _, key, value in sent] == [(b"\xff\xfe key", large)] * 2
 
 
@@ -132,7 +132,7 @@ def test_a_part_of_a_message_is_not_sent(vigil: Vigil) -> None:
     (letter,) = listed(vigil)
     assert vigil("retry", letter["id"])[0] == 1
     assert len(listed(vigil)) == 1
-    assert asyncio.run(stands(topics.FRAGMENT_ARRIVED.full_name)) == []
+    assert asyncio.run(records_in(topics.FRAGMENT_ARRIVED.full_name)) == []
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_the_queues_letters_are_listed_retried_and_dropped(vigil: Vigil) -> None
     asyncio.run(poison())
     letters = {each["reason"]: each["id"] for each in listed(vigil, "--source", "sqs")}
     assert sorted(letters) == ["reason 0", "reason 1", "reason 2"]
-    assert len(listed(vigil)) == 3  # looking hides nothing
+    assert len(listed(vigil)) == 3  # reading hides nothing
     assert vigil("show", "--raw", letters["reason 0"]) == (0, bodies[0])
     assert vigil("retry", letters["reason 0"])[0] == 0
     assert asyncio.run(queued()) == [bodies[0]]
@@ -170,10 +170,12 @@ def test_the_queues_letters_are_listed_retried_and_dropped(vigil: Vigil) -> None
         ("retry",),
         ("retry", "0@1", "--source", "detection"),
         ("list", "--source", "no-such-topic"),
-        ("drop", "sqs:nobody"),
+        ("drop", "sqs:missing"),
     ],
 )
-def test_what_is_not_there_is_said_in_a_sentence(vigil: Vigil, arguments: tuple[str, ...]) -> None:
+def test_what_is_not_there_is_reported_in_a_sentence(
+    vigil: Vigil, arguments: tuple[str, ...]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["dlq", *arguments])
     assert str(ended.value.code).startswith("vigil: ")

@@ -137,7 +137,7 @@ async def test_poison_goes_to_the_dead_letter_queue(
     body = {
         "garbage": b"\xc3\xa4 {",
         "unknown version": _json(good | {"version": 9}),
-        "unknown camera": _json(good | {"camera": f"nobody/{names}/cam"}),
+        "unknown camera": _json(good | {"camera": f"unknown/{names}/cam"}),
         "the future": _json(good | {"start_ms": 4_000_000_000_000}),
         "the cloud's own": _json({"type": "tick", "version": 1, "partition": 0, "at_ms": 1}),
     }[case]

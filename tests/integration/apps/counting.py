@@ -29,14 +29,14 @@ async def count(event: AnyEvent, record: Record) -> None:
     assert isinstance(event, FragmentArrived)
     if work_s:
         await asyncio.sleep(work_s)
-    if told_to_fail(event.seq):
-        raise RuntimeError("told to fail")
+    if must_fail(event.seq):
+        raise RuntimeError("failed on request")
     following, holes = counts[event.camera]
     counts[event.camera] = [max(following, event.seq + 1), holes + max(0, event.seq - following)]
     os.write(handled, f"{record.partition} {record.offset} {event.camera} {event.seq}\n".encode())
 
 
-def told_to_fail(seq: int) -> bool:
+def must_fail(seq: int) -> bool:
     """Return True for one event with the seq that the file names."""
     if not fail_once.exists() or seq != int(fail_once.read_text()):
         return False

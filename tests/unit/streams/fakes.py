@@ -135,7 +135,7 @@ def resume(consumer: Any) -> None:
     consumer.resume_flow()
 
 
-def in_hand(consumer: Any, message: Message) -> Message:
+def in_progress(consumer: Any, message: Message) -> Message:
     """Do with a delivered message what a stream does before its loop's body runs."""
     message.incref(1)
     message.tracked = True
@@ -148,7 +148,7 @@ async def deliver(consumer: Any, fetches: int = 1) -> list[Message]:
     messages = []
     for _ in range(fetches):
         async for _tp, message in consumer.getmany(timeout=0.01):
-            messages.append(in_hand(consumer, message))
+            messages.append(in_progress(consumer, message))
     return messages
 
 

@@ -61,7 +61,7 @@ async def test_a_request_on_a_connection_that_broke_ends_at_once(
     asking = asyncio.ensure_future(client.send(NODE, ApiVersionRequest()))
     await wait_for(partial(len, connection._requests), within_s=10, what="a request on its way")
     reading = connection._read_task
-    connection._reader.feed_eof()  # the broker is gone, and the reader has not looked yet
+    connection._reader.feed_eof()  # the broker is gone, and the reader has not noticed yet
     del connection
     assert await client._get_conn(NODE) is None
     await asyncio.wait([reading])
@@ -69,7 +69,7 @@ async def test_a_request_on_a_connection_that_broke_ends_at_once(
     for _ in range(10):
         await asyncio.sleep(0)
     if stock:
-        assert not asking.done()  # nobody is left to answer it but its time-out
+        assert not asking.done()  # nothing ends it but its time-out
         asking.cancel()
     else:
         with pytest.raises(KafkaConnectionError):
@@ -90,7 +90,7 @@ def test_writing_to_a_closed_connection_is_an_error_that_clients_expect(stock: b
             expected = RuntimeError if stock else KafkaConnectionError
             with pytest.raises(expected, match="closed"):
                 connection.send(ApiVersionRequest())
-            assert (connection._writer is None) == (not stock)  # nobody takes it for a good one
+            assert (connection._writer is None) == (not stock)  # no one takes it for a good one
             connection.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -101,7 +101,7 @@ async def test_many_that_were_not_done_are_all_given_back(how: str, ended: list[
 async def test_only_what_is_refused_becomes_a_dead_letter(
     poison: set[int], unread: set[int], early: set[int], most: int
 ) -> None:
-    """Whatever is refused, by whom: it alone is put aside, all else is done, in order, once."""
+    """Whatever is rejected: only that becomes a dead letter, all else is done, in order, once."""
     stored: dict[int, None] = {}
 
     async def handler(arrivals: Sequence[Arrival]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.delivery import record_batch
 from streams.delivery.record_batch import stretches
-from tests.unit.streams.fakes import OTHER, SOURCE, Client, drain, in_hand, make, resume
+from tests.unit.streams.fakes import OTHER, SOURCE, Client, drain, in_progress, make, resume
 
 
 async def ready(client: Client, **hooks: Any) -> Any:
@@ -34,7 +34,7 @@ async def fetch(consumer: Any) -> list[Any]:
 
 
 def begin(consumer: Any, batch: Any) -> list[int]:
-    return [got.offset for got in consumer.begin(in_hand(consumer, batch))]
+    return [got.offset for got in consumer.begin(in_progress(consumer, batch))]
 
 
 async def committed(client: Client, consumer: Any) -> int:
@@ -99,7 +99,7 @@ async def test_what_no_stream_took_is_fetched_again() -> None:
     client = Client({SOURCE: range(3)})
     consumer = await ready(client)
     async for _tp, _batch in consumer.getmany(timeout=0.01):
-        pass  # and nobody counts a reference
+        pass  # and nothing counts a reference
     assert client.positions[SOURCE] == 0
     (batch,) = await fetch(consumer)
     assert begin(consumer, batch) == [0, 1, 2]
@@ -160,7 +160,7 @@ async def test_partitions_that_go_take_their_batches_with_them() -> None:
     assert await committed(client, consumer) == 0
 
 
-async def test_work_in_hand_is_waited_for_until_its_batch_ends() -> None:
+async def test_work_in_progress_is_waited_for_until_its_batch_ends() -> None:
     client = Client({SOURCE: range(3)})
     consumer = await ready(client)
     (batch,) = await fetch(consumer)
@@ -189,7 +189,7 @@ async def test_a_hole_in_the_log_is_passed_once_it_stayed() -> None:
     consumer = await ready(client)
     (batch,) = await fetch(consumer)
     assert [got.offset for got in batch.records] == [0, 1, 2]
-    await fetch(consumer)  # 7 stands there the second time too
+    await fetch(consumer)  # 7 is there the second time too
     assert begin(consumer, batch) == [0, 1, 2, 7, 8]
     consumer.processed(batch, [0, 1, 2, 7, 8])
     assert await committed(client, consumer) == 9
@@ -279,7 +279,7 @@ class Worker:
                     self.batch = None
             case "commit":
                 await consumer.commit()
-            case "move":  # a rebalance: what is queued is emptied, what is in hand is void
+            case "move":  # a rebalance: what is queued is emptied, what is in progress is void
                 await consumer.perform_seek()
                 self.queue.clear()
                 self.newest = -1

@@ -1,6 +1,6 @@
 """The faults of Faust 0.15.3 that lose events, each forced; Faust as it is, then ours.
 
-Where a test of the stock consumer fails, Faust has changed: look whether ours is still needed.
+Where a test of the stock consumer fails, Faust has changed: check whether ours is still needed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.unit.streams.fakes import (
     Client,
     deliver,
     drain,
-    in_hand,
+    in_progress,
     make,
     resume,
 )
@@ -79,16 +79,16 @@ async def test_our_app_and_its_consumer_are_the_ones_faust_uses() -> None:
     )
 
 
-# 3. After the seek to what is committed, records that went missing in between look like a hole
+# 3. After the seek to what is committed, records that were lost in between look like a hole
 #    in the log, which counts as processed.
 
 
 @pytest.mark.parametrize("stock", [True, False])
-async def test_records_that_went_missing_are_not_committed(stock: bool) -> None:
+async def test_records_that_were_lost_are_not_committed(stock: bool) -> None:
     handled: list[int] = []
 
     async def handle(message: Any) -> None:
-        in_hand(consumer, message).ack(consumer)
+        in_progress(consumer, message).ack(consumer)
         handled.append(message.offset)
 
     client = Client({SOURCE: range(20)})
@@ -123,13 +123,13 @@ async def test_one_unacknowledged_record_holds_commits_back(stock: bool, committ
     assert client.commits[SOURCE] == committed
 
 
-# 5. Acknowledgements are forgotten before the work in hand has ended and was committed.
+# 5. Acknowledgements are forgotten before the work in progress has ended and was committed.
 
 
 @pytest.mark.parametrize(("stock", "committed"), [(True, 1), (False, 4)])
 async def test_what_was_done_is_committed_when_partitions_go(stock: bool, committed: int) -> None:
     async def as_the_app_does(_revoked: Any) -> None:
-        messages[-1].ack(consumer)  # the work in hand ends
+        messages[-1].ack(consumer)  # the work in progress ends
         await consumer.commit()
 
     client = Client({SOURCE: range(4)})

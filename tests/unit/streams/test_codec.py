@@ -25,7 +25,7 @@ def test_an_event_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "key", "said"),
+    ("value", "key", "reason"),
     [
         (None, b"k", "empty"),
         (b"", b"k", "empty"),
@@ -36,10 +36,10 @@ def test_an_event_comes_back_as_it_was() -> None:
         (encode(fragment(CAMERA, 1)).replace(b'"version":1', b'"version":2'), None, "version"),
     ],
 )
-def test_what_is_no_event_is_refused_with_the_reason(
-    value: bytes | None, key: bytes | None, said: str
+def test_what_is_not_an_event_is_refused_with_the_reason(
+    value: bytes | None, key: bytes | None, reason: str
 ) -> None:
-    with pytest.raises(InvalidEventError, match=said):
+    with pytest.raises(InvalidEventError, match=reason):
         codec.decode(record(value, key), topics.FRAGMENT_ARRIVED)
 
 

@@ -14,7 +14,7 @@ from tests.unit.streams.fakes import (
     SOURCE,
     Client,
     deliver,
-    in_hand,
+    in_progress,
     make,
     resume,
 )
@@ -73,7 +73,7 @@ async def test_a_rebalance_during_the_fetch_delivers_nothing_of_the_old_generati
     assert client.positions[SOURCE] == 0
 
 
-async def test_a_position_moves_only_when_the_delivery_in_hand_has_ended() -> None:
+async def test_a_position_moves_only_when_the_delivery_in_progress_has_ended() -> None:
     client = Client({SOURCE: range(10)})
     consumer = await ready(client)
     delivery = consumer.getmany(timeout=0.01)
@@ -99,7 +99,7 @@ async def test_a_paused_partition_keeps_its_order() -> None:
     assert client.positions[OTHER] == len(delivered)
 
 
-async def test_a_cancelled_delivery_is_positioned_anew() -> None:
+async def test_a_cancelled_delivery_is_positioned_again() -> None:
     client = Client({SOURCE: range(3)})
     consumer = await ready(client)
     delivery = consumer.getmany(timeout=0.01)
@@ -143,7 +143,7 @@ async def test_what_retention_took_is_counted_and_passed() -> None:
     assert value("vigil_offsets_expired_total", topic=SOURCE.topic) == before + 4
 
 
-async def test_a_topic_made_anew_is_committed_from_its_beginning() -> None:
+async def test_a_topic_made_again_is_committed_from_its_beginning() -> None:
     client = Client({SOURCE: range(3)})
     client.commits[SOURCE] = 500
     consumer = await ready(client)
@@ -184,7 +184,7 @@ async def test_work_that_outlives_its_positioning_counts_for_nothing() -> None:
     assert client.commits[SOURCE] == 3
 
 
-async def test_a_message_that_was_given_back_holds_commits_back_and_nobody_up() -> None:
+async def test_a_message_that_was_given_back_holds_commits_back_and_nothing_else() -> None:
     client = Client({SOURCE: range(3)})
     consumer = await ready(client)
     first, second, third = await deliver(consumer)
@@ -226,7 +226,7 @@ async def test_acknowledgements_of_partitions_that_are_gone_count_for_nothing() 
     messages = await deliver(consumer)
     await consumer.on_partitions_revoked({SOURCE})
     for message in messages:
-        in_hand(consumer, message).ack(consumer)
+        in_progress(consumer, message).ack(consumer)
     await consumer.commit()
     assert client.commits == {}
 
@@ -272,7 +272,7 @@ async def test_nothing_is_committed_after_a_table_update_was_lost(
         message.ack(consumer)
 
     class GivesUp:
-        async def flush(self) -> None:  # and Faust tells its sensors
+        async def flush(self) -> None:  # and Faust informs its sensors
             state = app.sensors.on_send_initiated(app.producer, "changelog", None, 1, 1)
             app.sensors.on_send_error(app.producer, TimeoutError("no broker"), state)
 

@@ -1,4 +1,4 @@
-"""A worker writes only while nobody else can own its partitions; cases as timelines.
+"""A worker writes only while no other worker can own its partitions; cases as timelines.
 
 session 10 s, rebalance 60 s; the fence's clock is the test's.
 """

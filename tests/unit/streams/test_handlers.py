@@ -1,4 +1,4 @@
-"""A batch of messages: done, put aside, given back, or the end of the process."""
+"""A batch of messages: done, dead-lettered, given back, or the end of the process."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ async def handle(app: App, handler: Handler, work: Any = None) -> None:
     assert app.ended == [work]
 
 
-async def test_a_handler_gets_the_event_and_where_it_stands(ended: list[str]) -> None:
+async def test_a_handler_gets_the_event_and_where_it_is(ended: list[str]) -> None:
     seen = []
 
     async def handler(event: Any, record: Any) -> None:
@@ -39,7 +39,9 @@ async def test_a_handler_gets_the_event_and_where_it_stands(ended: list[str]) ->
     assert app.done == [5] and not app.sent and not ended
 
 
-async def test_the_unreadable_is_put_aside_for_as_long_as_it_takes(ended: list[str]) -> None:
+async def test_the_unreadable_becomes_a_dead_letter_for_as_long_as_it_takes(
+    ended: list[str],
+) -> None:
     async def handler(_event: Any, _record: Any) -> None:
         raise AssertionError("must not be called")
 
@@ -131,7 +133,7 @@ async def test_the_rest_of_a_void_batch_is_not_begun(ended: list[str]) -> None:
 
     async def handler(event: Any, _record: Any) -> None:
         seen.append(event.seq)
-        work.acked = True  # what positioning does with work in hand
+        work.acked = True  # what positioning does with work in progress
 
     await handle(App(), handler, work)
     assert seen == [0]

@@ -33,7 +33,7 @@ def test_older_footage_does_not_lower_what_was_reached() -> None:
     assert collector.lags_s()[TOPIC, 0] == (1, 1.0, 0.5)
 
 
-def test_a_partition_that_went_to_another_worker_is_forgotten() -> None:
+def test_a_partition_that_moved_to_another_worker_is_forgotten() -> None:
     event = fragment("test/site/cam1", 0)
     left = {(TOPIC, 0): 1}
     collector = LagCollector(lambda: event.end_ms + 1_000)

@@ -1,4 +1,4 @@
-"""One line a record, whatever is in it; the event in hand gives it camera, run and chunk."""
+"""One line a record, whatever is in it; the event in progress gives it camera, run and chunk."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def line(form: str, message: str, *args: object, **more: object) -> str:
     return logs.LineFormatter(form).format(record)
 
 
-def test_a_line_tells_of_the_event_in_hand() -> None:
+def test_a_line_names_the_event_in_progress() -> None:
     with logs.LogContext(RECORD) as subject:
         unread = line("logfmt", "joined")
         subject.event = EVENT
@@ -40,10 +40,12 @@ def test_a_line_tells_of_the_event_in_hand() -> None:
     assert line("logfmt", "joined") == begin
 
 
-def test_what_is_given_wins_over_the_event_in_hand() -> None:
+def test_what_is_given_wins_over_the_event_in_progress() -> None:
     with logs.LogContext(RECORD, EVENT):
-        told = json.loads(line("json", "sealed", extra={"chunk": 5, "msg_no": 1}))
-    assert told["chunk"] == 5 and told["camera"] == "acme/berlin/gate" and told["msg_no"] == 1
+        written = json.loads(line("json", "sealed", extra={"chunk": 5, "msg_no": 1}))
+    assert (
+        written["chunk"] == 5 and written["camera"] == "acme/berlin/gate" and written["msg_no"] == 1
+    )
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
@@ -52,13 +54,13 @@ def test_nothing_breaks_the_line(form: str) -> None:
     try:
         raise ValueError(nasty)
     except ValueError:
-        told = line(form, "%s", nasty, exc_info=sys.exc_info())
-    assert "\n" not in told and "\r" not in told and "\x1b" not in told
+        written = line(form, "%s", nasty, exc_info=sys.exc_info())
+    assert "\n" not in written and "\r" not in written and "\x1b" not in written
     if form == "json":
-        assert json.loads(told)["msg"] == nasty
-        assert "ValueError" in json.loads(told)["exception"]
+        assert json.loads(written)["msg"] == nasty
+        assert "ValueError" in json.loads(written)["exception"]
     else:
-        assert r"\"quoted\"\nsecond line" in told and "Traceback" in told
+        assert r"\"quoted\"\nsecond line" in written and "Traceback" in written
 
 
 @pytest.fixture
@@ -81,5 +83,5 @@ def test_ours_are_written_from_the_level_set_and_libraries_when_they_warn(
     logging.getLogger("streams.app").debug("ours")
     logging.getLogger("aiokafka.conn").info("theirs")
     logging.getLogger("aiokafka.conn").warning("their warning")
-    said = [json.loads(each)["msg"] for each in capsys.readouterr().err.splitlines()]
-    assert said == ["ours", "their warning"]
+    messages = [json.loads(each)["msg"] for each in capsys.readouterr().err.splitlines()]
+    assert messages == ["ours", "their warning"]

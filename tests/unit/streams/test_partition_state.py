@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streams.delivery.partition_state import (
     DELIVER,
-    HOLD,
+    WAIT,
     Deliver,
     Expired,
     JumpRecovered,
@@ -39,7 +39,7 @@ def fetch(state: PartitionState, *offsets: int, **options: Any) -> list[int]:
     return delivered
 
 
-# 1. A fetch drained what was paused meanwhile.
+# 1. A fetch drained what was paused during it.
 
 
 def test_cause_1_what_a_pause_kept_back_is_fetched_again() -> None:
@@ -48,8 +48,8 @@ def test_cause_1_what_a_pause_kept_back_is_fetched_again() -> None:
     assert state.fetched(0) == DELIVER
     assert state.start(0, 3) is None
     state.delivered(3)
-    assert state.fetched(4, paused=True) == HOLD
-    assert state.fetched(5) == HOLD, "not before 4: its order would break"
+    assert state.fetched(4, paused=True) == WAIT
+    assert state.fetched(5) == WAIT, "not before 4: its order would break"
     assert state.end_fetch() == Rewind(4)
     assert state.rewound(Rewind(4)) == 6
     assert state.expected == 4
@@ -68,14 +68,14 @@ def test_cause_2_what_no_stream_took_is_fetched_again() -> None:
     assert fetch(state, 0, 1, 2) == [0, 1, 2]
 
 
-# 3. A stretch that went missing is not taken for processed.
+# 3. A stretch that was lost is not taken for processed.
 
 
 def test_cause_3_a_jump_is_gone_back_to_before_it_is_believed() -> None:
     state = PartitionState.positioned(5)
     state.begin_fetch(12, 19)
     assert state.fetched(12) == Rewind(5)
-    assert state.fetched(13) == HOLD
+    assert state.fetched(13) == WAIT
     back = state.end_fetch()
     assert back == Rewind(5)
     assert state.rewound(back) == 15
@@ -114,7 +114,7 @@ def test_another_hole_is_checked_again() -> None:
         (3, None),
         (5, Expired(3, 2)),  # a part of it was removed by retention
         (7, Expired(3, 4)),
-        (9, Expired(3, 4)),  # retention went on in between
+        (9, Expired(3, 4)),  # retention moved on in between
     ],
 )
 def test_what_retention_took_is_reported(log_start: int, finding: Expired | None) -> None:
@@ -204,7 +204,7 @@ def test_each_partition_rewinds_to_its_first_record_that_was_not_delivered() -> 
     for offset in range(3):
         whole.delivered(offset)
     cut.delivered(5)
-    assert held.fetched(1, paused=True) == HOLD
+    assert held.fetched(1, paused=True) == WAIT
     assert [state.end_fetch() for state in (whole, cut, held)] == [None, Rewind(6), Rewind(1)]
 
 

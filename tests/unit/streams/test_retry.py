@@ -31,7 +31,7 @@ def quick() -> RetryDelays:
 
 async def test_it_goes_on_until_it_works() -> None:
     tries = 0
-    said: list[str] = []
+    errors: list[str] = []
 
     async def action() -> str:
         nonlocal tries
@@ -47,9 +47,9 @@ async def test_it_goes_on_until_it_works() -> None:
         what="test",
         interrupted=Interruption(),
         backoff=quick(),
-        on_failure=lambda error, _: said.append(str(error)),
+        on_failure=lambda error, _: errors.append(str(error)),
     )
-    assert result == "done" and tries == 40 and said[0] == "try 1"
+    assert result == "done" and tries == 40 and errors[0] == "try 1"
     assert sample("vigil_retries_total", "test") == before + 39
     assert sample("vigil_retrying", "test") == 0
 
@@ -67,7 +67,7 @@ async def test_it_gives_back_when_the_partitions_go() -> None:
 
 
 @pytest.mark.parametrize("error", [ObjectMissingError("no such object"), ValueError("a mistake")])
-async def test_what_another_try_does_not_mend_is_raised_at_once(error: Exception) -> None:
+async def test_what_another_try_does_not_solve_is_raised_at_once(error: Exception) -> None:
     async def action() -> None:
         raise error
 

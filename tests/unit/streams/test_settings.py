@@ -24,7 +24,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.delenv(name)
     get_settings.cache_clear()
     yield
-    get_settings.cache_clear()  # nobody else is to have what these tests set
+    get_settings.cache_clear()  # no other test is to have what these set
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What stands before an offset is committed: decisions, then the table, then the offset."""
+"""The order before an offset is committed: decisions, then the table, then the offset."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -134,7 +134,7 @@ async def test_a_table_entry_waits_for_its_decisions(app: App) -> None:
     assert [event.type for event in app.sent] == ["chunk-due"]
     writing = asyncio.create_task(window_cache.flush())
     await asyncio.sleep(0)
-    await arrive(window_cache, app, 4)  # goes on meanwhile
+    await arrive(window_cache, app, 4)  # goes on during the flush
     assert (table, app.ledger.due()) == ({}, None)
     app.waiting[0].set_result(None)
     await writing
