@@ -85,15 +85,15 @@ def listed(vigil: Vigil, *arguments: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_letters_are_listed_shown_retried_and_dropped(vigil: Vigil) -> None:
-    asyncio.run(put(b"acme/hq/gate", POISON, "message: it is no JSON"))
+    asyncio.run(put(b"acme/hq/gate", POISON, "message: it is not JSON"))
     asyncio.run(put(None, b"", "message: it is empty"))
     letters = {each["reason"]: each for each in listed(vigil)}
-    assert set(letters) == {"message: it is no JSON", "message: it is empty"}
-    first = letters["message: it is no JSON"]["id"]
+    assert set(letters) == {"message: it is not JSON", "message: it is empty"}
+    first = letters["message: it is not JSON"]["id"]
     second = letters["message: it is empty"]["id"]
     assert vigil("show", "--raw", first) == (0, POISON)
     _, shown = vigil("show", first)
-    assert b"reason: message: it is no JSON" in shown and POISON in shown
+    assert b"reason: message: it is not JSON" in shown and POISON in shown
 
     assert vigil("retry", first)[0] == 0
     source = asyncio.run(records_in(topics.FRAGMENT_ARRIVED.full_name))

@@ -98,7 +98,7 @@ async def test_a_damaged_fragment_is_a_gap_with_its_reason(
     assert reason in gap.reason
 
 
-async def test_a_window_of_nothing_readable_is_no_longer_played(
+async def test_a_window_of_nothing_readable_is_not_played_any_more(
     cloud: Cloud, store: ObjectStore, queue: Queue, names: str
 ) -> None:
     recorder = Recorder(await registered(cloud, f"acme/{names}/nothing"), START_MS)
