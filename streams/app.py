@@ -60,7 +60,7 @@ class App(DeliveryApp):
         )
 
     async def retry(self, action: Callable[[], Awaitable[T]], *, what: str, **options: Any) -> T:
-        """Try until it works or the partitions are taken away; see streams.retry.retry."""
+        """Try until it works or the partitions are revoked; see streams.retry.retry."""
 
         def say(error: Exception, pause_s: float) -> None:
             log.warning("%s failed, next try in %.1f s: %s", what, pause_s, error)

@@ -151,7 +151,7 @@ async def test_what_cannot_be_sent_holds_everything_back_and_is_sent_later(app: 
     app.away = True
     for seq in range(4):
         await arrive(window_cache, app, seq)
-    await window_cache.flush()  # given up: the partitions are being taken away
+    await window_cache.flush()  # given up: the partitions are being revoked
     assert (table, app.ledger.due(), app.sent) == ({}, None, [])
     app.away = False
     await window_cache.flush()
