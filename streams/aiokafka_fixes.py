@@ -23,7 +23,7 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-_look_up = AIOKafkaClient._get_conn
+_get_connection = AIOKafkaClient._get_conn
 _send = AIOKafkaConnection.send
 
 
@@ -34,7 +34,7 @@ async def _close_if_broken(
     connection = client._conns.get((node_id, group))
     if connection is not None and not connection.connected():
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
-    return await _look_up(client, node_id, group=group, **options)
+    return await _get_connection(client, node_id, group=group, **options)
 
 
 def _send_or_connection_error(
@@ -58,5 +58,5 @@ def install() -> None:
 
 def uninstall() -> None:
     """Leave aiokafka as it is, for the tests that show why."""
-    AIOKafkaClient._get_conn = _look_up
+    AIOKafkaClient._get_conn = _get_connection
     AIOKafkaConnection.send = _send

@@ -62,14 +62,14 @@ class App(DeliveryApp):
     async def retry(self, action: Callable[[], Awaitable[T]], *, what: str, **options: Any) -> T:
         """Try until it works or the partitions are revoked; see streams.retry.retry."""
 
-        def say(error: Exception, pause_s: float) -> None:
+        def log_failure(error: Exception, pause_s: float) -> None:
             log.warning("%s failed, next try in %.1f s: %s", what, pause_s, error)
 
         return await retry(
             action,
             what=what,
             interrupted=self.consumer.interrupted,
-            on_failure=say,
+            on_failure=log_failure,
             backoff=options.pop("backoff", None) or RetryDelays(),
             **options,
         )

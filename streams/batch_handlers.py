@@ -58,7 +58,7 @@ def handles_batch(
     It is called with arrivals in their order and returns when the work of all is durable; the next
     ones of that partition wait for it, other partitions do not. What it may raise is the same as
     for `handles`; where it refuses several with InvalidEventError, they are offered again in
-    halves, down to the one at fault: it must bear being called again with what it has done.
+    halves, down to the one at fault: it must be safe to call again with what it has done.
     `check` raises InvalidEventError for a single event that must not come to it at all.
     `dead_lettered_by`: another worker that reads the topic too. It sends what cannot be read, or
     does not pass `check`, to the dead-letter topic. Here such a message is skipped, so that there

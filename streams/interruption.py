@@ -44,7 +44,7 @@ class Interruption:
 
     @asynccontextmanager
     async def bounded(self, what: str) -> AsyncIterator[None]:
-        """Run an action; raise Interrupted where it had to be given up."""
+        """Run an action; raise Interrupted if it was stopped."""
         try:
             async with asyncio.timeout(None) as deadline:
                 if self._event.is_set():

@@ -41,7 +41,8 @@ class LogContext(Generic[T]):
     __slots__ = ("_token", "event", "record")
 
     def __init__(self, record: T, event: object = None) -> None:
-        self.record, self.event = record, event
+        self.record = record
+        self.event = event
 
     def __enter__(self) -> "LogContext[T]":
         self._token = _current.set(self)

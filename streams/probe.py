@@ -60,7 +60,9 @@ class ProbeService(Service):
 
     def __init__(self, app: Any, host: str, port: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._app, self._host, self._port = app, host, port
+        self._app = app
+        self._host = host
+        self._port = port
         self._stack = AsyncExitStack()
 
     async def on_start(self) -> None:

@@ -1,4 +1,4 @@
-"""Ending the process when going on could lose an event: a supervisor starts it again."""
+"""Ends the process when going on could lose an event; a supervisor starts it again."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Sending to Kafka from a command: no Faust app, no group, each message acknowledged."""
+"""Sends to Kafka from a command: no Faust app, no group, each message acknowledged."""
 
 from types import TracebackType
 from typing import Any, Protocol, Self

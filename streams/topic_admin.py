@@ -1,4 +1,4 @@
-"""Making the broker's topics agree with streams/topics.py, before any worker starts."""
+"""Makes the broker's topics agree with streams/topics.py, before any worker starts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -68,7 +68,7 @@ def check_partitions(state: TopicState, wanted: int) -> None:
 async def ensure(
     specs: Iterable[TopicSpec], *, within_s: float = 60.0, settings: Settings | None = None
 ) -> list[TopicChange]:
-    """Create what is missing, correct what drifted, and say so; nothing is ever deleted.
+    """Create what is missing, correct what drifted, and report it; nothing is ever deleted.
 
     Raises ConfigError where a topic has another number of partitions, StoreError where no
     broker answers within `within_s` or it refuses.
@@ -119,7 +119,7 @@ async def admin(settings: Settings, within_s: float) -> AsyncIterator[AIOKafkaAd
     """
     deadline = asyncio.get_running_loop().time() + within_s
     while True:
-        await check_admission(settings)  # first: it says why, and aiokafka logs what it makes of it
+        await check_admission(settings)  # first: it gives the reason, which aiokafka only logs
         client = AIOKafkaAdminClient(client_id="vigil-topics", **client_options(settings))
         try:
             await client.start()

@@ -16,7 +16,7 @@ from streams.settings import Settings, get_settings
 
 MIB = 1 << 20
 HOUR_MS = 3_600_000
-DEAD_LETTERS_KEPT = 4  # times the retention of the events: somebody has to look first
+DEAD_LETTERS_KEPT = 4  # times the retention of the events: somebody has to read them first
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Waiting until the table updates of what is to be committed were sent."""
+"""Waits until the table updates of what is to be committed were sent."""
 
 import asyncio
 from typing import Any

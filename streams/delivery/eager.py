@@ -1,8 +1,8 @@
-"""Doing at once what need not wait: most coroutines on an event's way never suspend.
+"""Runs a coroutine without a task until it waits: most coroutines for an event never do.
 
-Faust hands each record over under `wait_first`, which makes four tasks, three of them to be
-cancelled. Here the coroutine's first step is taken directly; the tasks are made only for what
-is left when it has to wait, for room in a queue.
+Faust hands each record over under `wait_first`, which makes four tasks and cancels three of them.
+Here the coroutine's first step is taken directly. Tasks are made only for the rest, when it has to
+wait for space in a queue.
 """
 
 import types

@@ -24,7 +24,7 @@ from streams.process_exit import exit_process
 
 WAITING_WRITES = Counter(
     "vigil_writes_held",
-    "Requests to write that waited because the group had not confirmed the worker in time",
+    "Requests to write that waited because the group did not confirm the worker in time",
     registry=REGISTRY,
 )
 
@@ -45,8 +45,10 @@ class Fence:
         clock: Callable[[], float] = now_s,
         end: Callable[[str], object] = exit_process,
     ) -> None:
-        self._session_s, self._rebalance_s = session_s, rebalance_s
-        self._clock, self._end = clock, end
+        self._session_s = session_s
+        self._rebalance_s = rebalance_s
+        self._clock = clock
+        self._end = end
         self._until_s = float("-inf")
         self._confirmed_s = float("-inf")
         self._owning = False
@@ -56,7 +58,7 @@ class Fence:
         """Return the fence's time, to be noted before the group is asked."""
         return self._clock()
 
-    # -- what the group says
+    # -- the group's answers
 
     def confirmed(self, asked_s: float) -> None:
         """The group, asked at `asked_s`, knows this member and its generation."""

@@ -26,7 +26,7 @@ FETCH_WAIT_MS = 100
 """How long the broker holds a fetch back for which nothing has come yet.
 
 Other questions to the same broker wait behind it on the same connection: where logs end and begin,
-two of which a recovery asks. Faust says 1,500.
+two of which a recovery asks. Faust's own value is 1,500.
 """
 
 

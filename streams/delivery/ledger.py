@@ -1,4 +1,4 @@
-"""Bookkeeping of one partition: what was processed, and so what may be committed. No I/O."""
+"""The ledger of one partition: what was processed, and so what may be committed. No I/O."""
 
 from dataclasses import dataclass, field
 

@@ -61,7 +61,7 @@ class LogRestarted:
 
 @dataclass(frozen=True, slots=True)
 class JumpRecovered:
-    """The client had jumped from `expected` to `found`; the rewind brought the records."""
+    """The client jumped from `expected` to `found`; the rewind brought the records."""
 
     expected: int
     found: int

@@ -1,4 +1,4 @@
-"""Noticing a table update that the broker did not take: Faust only logs it."""
+"""Notices a table update that the broker did not take: Faust only logs it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from faust.sensors.base import Sensor
 class SendErrors(Sensor):
     """Remembers the first message sent in the background that was lost.
 
-    Whatever was processed since may lack its table update, so nothing may be committed any
+    What was processed since then may lack its table update, so nothing may be committed any
     more. Messages whose sending is awaited raise where they are awaited, and do not count.
     """
 

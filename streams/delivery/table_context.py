@@ -1,4 +1,4 @@
-"""Writing a table outside of its stream, before a commit.
+"""Lets a table be written outside of its stream, before a commit.
 
 Faust takes the partition of a table's entry from the event that its stream works on now. Here
 another object takes the place of that event. Only for tables that are written before each commit

@@ -24,7 +24,7 @@ REMEDY = (
 
 
 class CheckedRecovery(RecoveryBase):
-    """Faust's recovery, which says what a changelog lacks, counts it and goes on."""
+    """Faust's recovery, which reports what a changelog lacks, counts it and goes on."""
 
     async def recover_from(
         self, consumer: Any, known: Mapping[TP, int | None], ends: Mapping[TP, int]
