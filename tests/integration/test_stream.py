@@ -124,8 +124,8 @@ async def _rows(cloud: Cloud, camera: str, count: int) -> bool:
         ("garbage", "message"),
         ("unknown version", "version"),
         ("unknown camera", "not registered"),
-        ("the future", "ahead"),
-        ("the cloud's own", "not for sites"),
+        ("the future", "in the future"),
+        ("the cloud's own", "sites may not send tick"),
     ],
 )
 async def test_poison_goes_to_the_dead_letter_queue(

@@ -232,7 +232,10 @@ STEPS = st.lists(
 def test_whatever_happens_nothing_is_committed_that_was_not_acknowledged(
     steps: Sequence[tuple[str, int]],
 ) -> None:
-    """The client's position against the state: jumps of the client, stops, pauses, rebalances."""
+    """The client's position against the state: jumps of the client, stops, pauses, rebalances.
+
+    A jump over the same records twice in a row is taken for a hole in the log: see the design note.
+    """
     log = 40
     position = committed = 0
     state = PartitionState.positioned(0)
@@ -256,7 +259,7 @@ def test_whatever_happens_nothing_is_committed_that_was_not_acknowledged(
                 if (to := state.end_fetch()) is not None:
                     position = to.offset
                     state.rewound(to)
-            case "jump":
+            case "jump" if state.unverified is None:  # not twice over the same records
                 position = min(log, position + count)
             case "ack":
                 for _ in range(min(count, len(in_progress))):
