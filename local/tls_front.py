@@ -95,7 +95,8 @@ class _Route:
     """The route to one server. `on_request`: TLS starts only after PostgreSQL's SSLRequest."""
 
     def __init__(self, port: int, on_request: ssl.SSLContext | None) -> None:
-        self._port, self._on_request = port, on_request
+        self._port = port
+        self._on_request = on_request
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward the bytes of one connection, both directions, until one side ends."""

@@ -50,7 +50,9 @@ def poison(event: FragmentArrived) -> dict[str, tuple[bytes, str]]:
             "5 minutes in the future",
         ),
         "another camera's key": (but(camera="acme/else/where"), "key: the message's is"),
-        "other bytes": (but(sha256=hashlib.sha256(b"other").hexdigest()), "the first counts"),
+        "other bytes": (
+            but(sha256=hashlib.sha256(b"other").hexdigest()), "the first report is kept",
+        ),
     }  # fmt: skip
 
 
