@@ -32,7 +32,7 @@ T0_MS = 1_760_000_000_000
 CAMERA = "acme/berlin/gate"
 
 
-class Kept:
+class RecordingCollector:
     """What capture hands over."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Kept:
         return [event for event, _ in self.fragments if event.run == run]
 
 
-class Feed:
+class FrameCollector:
     """Counts what inference is offered."""
 
     def __init__(self) -> None:
@@ -91,7 +91,10 @@ class Film:
 
 
 def made(
-    openers: list[Callable[[], Any]], kept: Kept, clock: list[int], feed: Feed | None = None
+    openers: list[Callable[[], Any]],
+    kept: RecordingCollector,
+    clock: list[int],
+    frames: FrameCollector | None = None,
 ) -> Recorder:
     """Return a recorder whose n-th connection is made by the n-th opener; then none is made."""
     left = iter(openers)
@@ -101,7 +104,7 @@ def made(
 
     config = CameraConfig(id="gate", url="rtsp://192.0.2.1/x")
     recording = RecordingContext(
-        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, feed, lambda: clock[0]
+        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, frames, lambda: clock[0]
     )
     return Recorder(config, recording, 10, opener=opener)
 
@@ -120,7 +123,7 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", 250)
 
 
-async def finished(recorder: Recorder, kept: Kept, ends: int) -> None:
+async def finished(recorder: Recorder, kept: RecordingCollector, ends: int) -> None:
     recorder.start()
     await wait_for(lambda: len(kept.ends) >= ends, within_s=20, what="runs end")
     recorder.stop()
@@ -128,8 +131,8 @@ async def finished(recorder: Recorder, kept: Kept, ends: int) -> None:
 
 
 async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
-    kept, clock, feed = Kept(), [T0_MS], Feed()
-    await finished(made([lambda: Film(clip, clock)], kept, clock, feed), kept, 1)
+    kept, clock, frames = RecordingCollector(), [T0_MS], FrameCollector()
+    await finished(made([lambda: Film(clip, clock)], kept, clock, frames), kept, 1)
     events = [event for event, _ in kept.fragments]
     assert [event.seq for event in events] == [0, 1, 2, 3, 4]
     assert [event.frames for event in events] == [50] * 5
@@ -142,8 +145,8 @@ async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
     for event, data in kept.fragments:
         assert list(keyframes.index_video(data, event.start_pts).keyframes) == event.keyframes
         assert FragmentArrived.from_metadata(event.metadata()).sha256 == event.sha256
-    assert len(feed.offered) == 250
-    first = feed.offered[0]
+    assert len(frames.offered) == 250
+    first = frames.offered[0]
     assert first.keyframe and first.pts == events[0].start_pts
     assert first.codec_parameters.extradata and (
         first.codec_parameters.codec,
@@ -152,7 +155,7 @@ async def test_fragments_of_a_run_adjoin_and_say_all(clip: Path) -> None:
 
 
 async def test_a_broken_connection_is_followed_by_a_new_run(clip: Path) -> None:
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     lost = CameraError("no data for 10 s")
     openers = [
         lambda: raising(CameraError("refused")),
@@ -190,7 +193,7 @@ def later(seconds: int, since: int) -> Callable[[int, Any], Any]:
 async def test_broken_times_begin_a_new_run_on_the_same_connection(
     seconds: int, at: int, again: int, reason: str, clip: Path
 ) -> None:
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     await finished(made([lambda: Film(clip, clock, later(seconds, at))], kept, clock), kept, 2)
     (first, _, why), (second, _, _) = kept.ends
     assert reason in why
@@ -206,7 +209,7 @@ async def test_time_stamps_that_do_not_advance_end_the_run_and_are_reported(tmp_
         return packet
 
     clip = write_clip(tmp_path / "long.mp4", 500)
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     await finished(made([lambda: Film(clip, clock, still)], kept, clock), kept, 1)
     ((run, _, why),) = kept.ends
     assert "time stamps do not advance" in why
@@ -216,14 +219,14 @@ async def test_time_stamps_that_do_not_advance_end_the_run_and_are_reported(tmp_
 
 
 async def test_an_unexpected_error_is_survived(clip: Path) -> None:
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     openers = [lambda: raising(RuntimeError("?")), lambda: Film(clip, clock)]
     await finished(made(openers, kept, clock), kept, 1)
     assert len(kept.fragments) == 5
 
 
 async def test_a_state_is_logged_once(clip: Path, caplog: pytest.LogCaptureFixture) -> None:
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     openers: list[Callable[[], Any]] = [lambda: raising(CameraError("refused"))] * 5
     openers.append(lambda: Film(clip, clock))
     with caplog.at_level("INFO", logger="edge_bridge"):
@@ -239,7 +242,7 @@ async def test_a_state_is_logged_once(clip: Path, caplog: pytest.LogCaptureFixtu
 
 
 async def test_stopping_closes_the_fragment_and_says_so(clip: Path) -> None:
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     gate = threading.Event()
 
     def wait_here(n: int, packet: Any) -> Any:
@@ -256,7 +259,7 @@ async def test_stopping_closes_the_fragment_and_says_so(clip: Path) -> None:
 
 
 async def test_a_run_without_any_fragment_is_not_reported(clip: Path) -> None:
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     no_keys = [lambda: Film(clip, clock, lambda _, packet: _not_key(packet))]
     recorder = made(no_keys, kept, clock)
     recorder.start()
@@ -330,7 +333,7 @@ class Steady:
 
 async def test_pictures_that_never_make_a_fragment_are_noticed(tmp_path: Path) -> None:
     """One picture every 8 s, the camera's time hardly advancing: never silent, never recorded."""
-    kept, clock = Kept(), [T0_MS]
+    kept, clock = RecordingCollector(), [T0_MS]
     path = write_clip(tmp_path / "clip.mp4", 250)
 
     def slow(n: int, packet: Any) -> Any:
@@ -349,7 +352,12 @@ async def test_pictures_that_never_make_a_fragment_are_noticed(tmp_path: Path) -
 
 
 async def test_a_thread_that_hangs_is_shown_failing_by_others(clip: Path) -> None:
-    kept, clock, hanging, entered = Kept(), [T0_MS], threading.Event(), threading.Event()
+    kept, clock, hanging, entered = (
+        RecordingCollector(),
+        [T0_MS],
+        threading.Event(),
+        threading.Event(),
+    )
 
     def hang() -> Any:
         entered.set()

@@ -18,7 +18,7 @@ from tests.unit.edge_bridge.test_config import MINIMAL
 from tests.waiting import wait_for
 
 
-class Keeps:
+class RecordingCollector:
     """What became of runs."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Keeps:
         return going[0] if going else None
 
 
-class Feed:
+class FrameCollector:
     """Counts what is offered."""
 
     def __init__(self) -> None:
@@ -82,12 +82,12 @@ def named(name: str) -> str:
 
 @pytest.mark.slow
 async def test_cameras_that_do_not_change_continue(made: Made) -> None:
-    keeps, feed = Keeps(), Feed()
-    cameras = RecorderManager(keeps, EdgeClock())
+    recorded, frames = RecordingCollector(), FrameCollector()
+    cameras = RecorderManager(recorded, EdgeClock())
 
     async def recording(*names: str) -> dict[str, str]:
         def so() -> dict[str, str]:
-            runs = {name: run for name in names if (run := keeps.run_of(named(name)))}
+            runs = {name: run for name in names if (run := recorded.run_of(named(name)))}
             return runs if len(runs) == len(names) else {}
 
         return await wait_for(so, within_s=60, what=f"{names} record")
@@ -96,17 +96,17 @@ async def test_cameras_that_do_not_change_continue(made: Made) -> None:
     try:
         await cameras.apply(made({"a": {}, "b": {}, "c": {}}), None)
         first = await recording("a", "b", "c")
-        assert not feed.offered
+        assert not frames.offered
 
         # a: nothing that its recorder uses; b: another stream; c removed, d added; inference starts
         other = {"priority": 9, "privacy_masks": [mask], "sub_url": "file:///none.mp4"}
         changed = made({"a": other, "b": {"stream": "sub"}, "d": {}})
-        await cameras.apply(changed, feed)
+        await cameras.apply(changed, frames)
         assert sorted(cameras.ids) == [named("a"), named("b"), named("d")]
         second = await recording("a", "b", "d")
         assert second["a"] == first["a"]
-        assert keeps.ends == {first["b"]: CHANGED, first["c"]: CHANGED}
-        await wait_for(lambda: feed.offered.get(named("a")), within_s=60, what="a is analysed")
+        assert recorded.ends == {first["b"]: CHANGED, first["c"]: CHANGED}
+        await wait_for(lambda: frames.offered.get(named("a")), within_s=60, what="a is analysed")
 
         def explained() -> bool:
             (detail,) = [one.detail for one in cameras.statuses if one.camera == named("a")]
@@ -116,38 +116,38 @@ async def test_cameras_that_do_not_change_continue(made: Made) -> None:
 
         # fragment_s concerns all cameras
         await cameras.apply(
-            made({"a": {"priority": 9}, "b": {"stream": "sub"}, "d": {}}, fragment_s=3), feed
+            made({"a": {"priority": 9}, "b": {"stream": "sub"}, "d": {}}, fragment_s=3), frames
         )
         third = await recording("a", "b", "d")
         assert set(third.values()).isdisjoint(second.values())
     finally:
         await cameras.stop()
-    assert {keeps.ends[run] for run in third.values()} == {"edge stopped"}
-    for events in keeps.fragments.values():
+    assert {recorded.ends[run] for run in third.values()} == {"edge stopped"}
+    for events in recorded.fragments.values():
         assert [each.seq for each in events] == list(range(len(events)))
 
 
 async def test_the_same_configuration_again_restarts_nothing(made: Made) -> None:
-    keeps = Keeps()
-    cameras = RecorderManager(keeps, EdgeClock())
+    recorded = RecordingCollector()
+    cameras = RecorderManager(recorded, EdgeClock())
     try:
         await cameras.apply(made({"a": {}}), None)
-        run = await wait_for(lambda: keeps.run_of(named("a")), within_s=60, what="a records")
+        run = await wait_for(lambda: recorded.run_of(named("a")), within_s=60, what="a records")
         for _ in range(3):
             await cameras.apply(made({"a": {}}), None)
-        assert keeps.ends == {}
+        assert recorded.ends == {}
     finally:
         await cameras.stop()
-    assert keeps.ends == {run: "edge stopped"}
+    assert recorded.ends == {run: "edge stopped"}
 
 
 async def test_the_analysed_stream_is_a_metric_while_there_is_one(made: Made) -> None:
-    feed, cameras = Feed(), RecorderManager(Keeps(), EdgeClock())
+    frames, cameras = FrameCollector(), RecorderManager(RecordingCollector(), EdgeClock())
     by_main, by_none = {"main": 1, "sub": 0}, {"main": None, "sub": None}
     try:
-        await cameras.apply(made({"e": {}, "f": {}}), feed)
+        await cameras.apply(made({"e": {}, "f": {}}), frames)
         assert [analysed(named(name)) for name in "ef"] == [by_main, by_main]
-        await cameras.apply(made({"e": {}}), feed)
+        await cameras.apply(made({"e": {}}), frames)
         assert [analysed(named(name)) for name in "ef"] == [by_main, by_none]
         await cameras.apply(made({"e": {}}), None)
         assert analysed(named("e")) == by_none

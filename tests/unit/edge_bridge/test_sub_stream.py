@@ -33,7 +33,7 @@ FPS = 25
 TICKS = 90_000 // FPS
 
 
-class Feed:
+class FrameCollector:
     """Keeps what inference is offered."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "sub.mp4", 400, width=96, height=64)
 
 
-Made = Callable[..., tuple[SubStream, Feed, Main, Turns]]
+Made = Callable[..., tuple[SubStream, FrameCollector, Main, Turns]]
 
 
 @pytest.fixture
@@ -113,17 +113,17 @@ def made(clip: Path) -> Iterator[Made]:
     streams: list[SubStream] = []
 
     def make(main_ms: int = 80, sub_ms: int = 80) -> tuple[Any, ...]:
-        feed, main, turns = Feed(), Main(main_ms), Turns()
+        frames, main, turns = FrameCollector(), Main(main_ms), Turns()
         stream = SubStream(
             CAMERA,
-            feed,
+            frames,
             lambda _: Film(clip, sub_ms, turns, per=FPS),
             lambda run: main.clock if run == "run" else None,
             lambda _: 60,
         )
         streams.append(stream)
         stream.start()
-        return stream, feed, main, turns
+        return stream, frames, main, turns
 
     yield make
     for stream in streams:
@@ -159,10 +159,12 @@ async def together(stream: SubStream, main: Main, turns: Turns, seconds: range) 
 
 @pytest.mark.parametrize(("main_ms", "sub_ms"), [(80, 80), (200, 80), (80, 140)])
 async def test_a_sub_picture_has_the_main_runs_time(made: Made, main_ms: int, sub_ms: int) -> None:
-    stream, feed, main, turns = made(main_ms, sub_ms)
+    stream, frames, main, turns = made(main_ms, sub_ms)
     await together(stream, main, turns, range(8))
-    await wait_for(lambda: len(feed.of(96)) >= 4 * FPS, within_s=20, what="the sub stream is used")
-    found = feed.of(96)
+    await wait_for(
+        lambda: len(frames.of(96)) >= 4 * FPS, within_s=20, what="the sub stream is used"
+    )
+    found = frames.of(96)
     # Picture n of both was taken at the same time: the places differ by the delays' difference.
     first = int(found[0].pts - 900_000) // TICKS // FPS * FPS
     apart = (sub_ms - main_ms) * 90
@@ -178,15 +180,15 @@ async def test_a_sub_picture_has_the_main_runs_time(made: Made, main_ms: int, su
 async def test_main_is_analysed_before_and_after_from_a_keyframe(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream, feed, main, turns = made()
+    stream, frames, main, turns = made()
     await together(stream, main, turns, range(6))
-    await wait_for(lambda: len(feed.of(96)) >= FPS, within_s=20, what="the sub stream is used")
+    await wait_for(lambda: len(frames.of(96)) >= FPS, within_s=20, what="the sub stream is used")
     assert (stream.detail, analysed()) == ("", "sub")
-    assert feed.offered[0].codec_parameters.width == 192 and feed.offered[0].keyframe
-    before = len(feed.of(192))
+    assert frames.offered[0].codec_parameters.width == 192 and frames.offered[0].keyframe
+    before = len(frames.of(192))
     monkeypatch.setattr(sub_module, "LOST_S", -1.0)  # silence for so long
     main.play(stream, 6 * FPS + 3, FPS)
-    after = feed.of(192)[before:]
+    after = frames.of(192)[before:]
     assert after and after[0].keyframe, "from main's next keyframe"
     assert after[0].pts == 900_000 + 7 * FPS * TICKS
     assert "the main stream is analysed; the sub stream: no video for" in stream.detail
@@ -197,33 +199,33 @@ async def test_main_is_analysed_before_and_after_from_a_keyframe(
     turns.release(7)  # seconds 6 to 12; the last alone is newer than what was analysed
     await wait_for(lambda: stream.detail == "", within_s=20, what="it is used again")
     assert analysed() == "sub"
-    times = [one.pts for one in feed.offered]
+    times = [one.pts for one in frames.offered]
     assert times == sorted(set(times)), "no picture's time comes twice or goes back"
 
 
 async def test_a_new_run_is_analysed_by_main_until_its_clock_has_started(made: Made) -> None:
-    stream, feed, main, turns = made()
+    stream, frames, main, turns = made()
     await together(stream, main, turns, range(5))
-    await wait_for(lambda: feed.of(96), within_s=20, what="the sub stream is used")
-    seen = len(feed.of(96))
+    await wait_for(lambda: frames.of(96), within_s=20, what="the sub stream is used")
+    seen = len(frames.of(96))
     main.play(stream, 5 * FPS, FPS, run="next")
     await next_turn(turns)
-    assert [one.run for one in feed.offered[-FPS:]] == ["next"] * FPS
+    assert [one.run for one in frames.offered[-FPS:]] == ["next"] * FPS
     assert analysed() == "main"
-    assert {one.run for one in feed.of(96)[seen:]} <= {"run"}
+    assert {one.run for one in frames.of(96)[seen:]} <= {"run"}
 
 
 async def test_a_sub_stream_does_not_run_ahead_of_a_recording_that_stalls(made: Made) -> None:
-    stream, feed, main, turns = made()
+    stream, frames, main, turns = made()
     await together(stream, main, turns, range(5))
-    await wait_for(lambda: feed.of(96), within_s=20, what="the sub stream is used")
+    await wait_for(lambda: frames.of(96), within_s=20, what="the sub stream is used")
     turns.release(6)  # six seconds more, and nothing of main
     await asyncio.sleep(0.2)
-    assert max(one.pts for one in feed.offered) <= 900_000 + 5 * FPS * TICKS + 180_000
+    assert max(one.pts for one in frames.offered) <= 900_000 + 5 * FPS * TICKS + 180_000
     stream.stop()
 
 
-class Kept:
+class RecordingCollector:
     """What capture hands over."""
 
     def __init__(self) -> None:
@@ -253,31 +255,31 @@ async def test_a_real_camera_is_recorded_by_one_stream_and_analysed_by_the_other
     of_sub = await asyncio.to_thread(
         CameraServer.start, tmp_path / "b", [{"name": "sub", "file": str(small)}]
     )
-    kept, feed = Kept(), Feed()
+    kept, frames = RecordingCollector(), FrameCollector()
     recording = RecordingContext(
-        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, feed,
+        CAMERA, "e1", "main", FragmentLimits(target_ms=2_000), kept, frames,
         utc_ms,
     )  # fmt: skip
     config = CameraConfig(id="gate", url=of_main.urls["main"], sub_url=of_main.urls["sub"])
     recorder = Recorder(config, recording, 3, opener=ReaderChoice().open)
     recorder.start()
     try:
-        await wait_for(lambda: len(feed.of(96)) >= 3 * FPS, within_s=60, what="sub is analysed")
+        await wait_for(lambda: len(frames.of(96)) >= 3 * FPS, within_s=60, what="sub is analysed")
         assert recorder.status.state == "recording" and recorder.status.detail == ""
-        pictures = decoded(feed.of(96))
-        seen = len(feed.of(96))
-        recorder.set_frame_sink(feed, of_sub.urls["sub"])
-        await wait_for(lambda: len(feed.of(96)) >= seen + FPS, within_s=60, what="another sub")
-        seen = len(feed.offered)
+        pictures = decoded(frames.of(96))
+        seen = len(frames.of(96))
+        recorder.set_frame_sink(frames, of_sub.urls["sub"])
+        await wait_for(lambda: len(frames.of(96)) >= seen + FPS, within_s=60, what="another sub")
+        seen = len(frames.offered)
         await asyncio.to_thread(of_sub.kill)
         await wait_for(lambda: recorder.status.detail, within_s=30, what="it is reported")
         await wait_for(
-            lambda: any(one.codec_parameters.width == 192 for one in feed.offered[seen:]),
+            lambda: any(one.codec_parameters.width == 192 for one in frames.offered[seen:]),
             within_s=30, what="main is analysed",
         )  # fmt: skip
-        again = len(feed.of(96))
+        again = len(frames.of(96))
         await asyncio.to_thread(of_sub.restart)
-        await wait_for(lambda: len(feed.of(96)) >= again + FPS, within_s=60, what="sub again")
+        await wait_for(lambda: len(frames.of(96)) >= again + FPS, within_s=60, what="sub again")
         assert recorder.status.detail == ""
     finally:
         recorder.stop()

@@ -27,7 +27,7 @@ from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 from media.fragmenter import FragmentLimits
 from tests.footage import write_clip
 from tests.unit.edge_bridge.material import CAMERA, fragment
-from tests.unit.edge_bridge.test_capture import Film, Kept, finished
+from tests.unit.edge_bridge.test_capture import Film, RecordingCollector, finished
 from tests.unit.edge_bridge.test_spool import CrashError, crash_at
 
 PLENTY = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0)
@@ -228,7 +228,7 @@ def test_the_journal_is_rebuilt_with_undated_footage(tmp_path: Path) -> None:
 async def test_a_camera_is_recorded_through_the_setting_of_the_clock(tmp_path: Path) -> None:
     """The run ends when the clock is set, and the next one has its true time at once."""
     clip = write_clip(tmp_path / "clip.mp4", 250)
-    device, kept = Device(tmp_path / "spool"), Kept()
+    device, kept = Device(tmp_path / "spool"), RecordingCollector()
     clock = [device.clock.now_ms()]
 
     def jump(n: int, packet: Any) -> Any:
