@@ -82,8 +82,8 @@ async def test_each_makes_one_dead_letter_and_other_cameras_go_on(
         detections = topics.DETECTION.name_for(cloud.settings)
         await sender.send_bytes(detections, key, encode(seen))
 
-    beside = Recorder(await registered(cloud, f"{site}/beside"), START_MS)
-    for each in (recorder, beside):
+    neighbour = Recorder(await registered(cloud, f"{site}/neighbour"), START_MS)
+    for each in (recorder, neighbour):
         for seq in range(1 if each is recorder else 0, 12):
             await each.record(store, queue, seq)
         await each.end(store, queue, 11)
@@ -92,10 +92,10 @@ async def test_each_makes_one_dead_letter_and_other_cameras_go_on(
 
     # all were read before what came behind them in the same partition, by assembler and indexer
     found = await letters(cloud, topic, recorder.camera)
-    said = {each.original: each.letter.reason for each in found}
+    reasons = {each.original: each.letter.reason for each in found}
     assert len(found) == len(wrong), "one dead letter each, though two workers read the topic"
     for name, (message, reason) in wrong.items():
-        assert reason in said[message], name
+        assert reason in reasons[message], name
     (far,) = await wait_for_letter(cloud, detections, recorder.camera)
     assert "5 minutes in the future" in far.letter.reason
     assert recorder.camera in far.letter.reason
