@@ -43,14 +43,18 @@ TICKS_PER_FRAME = 90_000 // reel.FPS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument("--cameras", type=int, default=32, help="cameras (default 32)")
-    parser.add_argument("--megabits", type=float, default=4, help="Mbit/s of each (default 4)")
-    parser.add_argument("--seconds", type=int, default=60, help="measured, of each (default 60)")
+    parser.add_argument(
+        "--megabits", type=float, default=4, help="Mbit/s of each camera (default 4)"
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=60, help="seconds to measure each reader (default 60)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one after the other; return both and the ratios."""
     if shutil.which("ffmpeg") is None:
-        raise VigilError("ffmpeg is not installed: run `make setup` where apt is there.")
+        raise VigilError("ffmpeg is not installed: run `make setup` on a system with apt.")
     folder = Path(tempfile.mkdtemp(prefix="vigil-capture-"))
     try:
         say(f"filming {CLIP_S} s at {arguments.megabits} Mbit/s")

@@ -53,19 +53,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model card (default: VIGIL_TEST_MODEL, or a small model made for it)",
     )
     parser.add_argument("--cameras", type=int, default=8, help="cameras (default 8)")
-    parser.add_argument("--seconds", type=float, default=10, help="of each turn (default 10)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each (default 3)")
-    parser.add_argument("--batch", type=int, default=8, help="most pictures at once (default 8)")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="seconds of each round (default 10)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each kind (default 3)")
+    parser.add_argument(
+        "--batch", type=int, default=8, help="largest batch, in pictures (default 8)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of the model (default 1)")
     parser.add_argument(
         "--provider", default="cpu", help="execution provider: cpu (default), cuda, tensorrt"
     )
-    parser.add_argument("--eyes", type=int, help="threads of the eyes (default: as the edge does)")
+    parser.add_argument("--eyes", type=int, help="threads that decode (default: as the edge)")
     parser.add_argument(
-        "--engines", type=Path, help="folder of TensorRT's engines, kept (default: for this run)"
+        "--engines", type=Path, help="folder to keep TensorRT's engines (default: a temporary one)"
     )
     parser.add_argument(
-        "--decode-seconds", type=int, default=20, help="footage to decode (default 20); 0: none"
+        "--decode-seconds",
+        type=int,
+        default=20,
+        help="seconds of footage to decode (default 20); 0: none",
     )
 
 

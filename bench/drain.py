@@ -54,23 +54,40 @@ _MANY = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
-    parser.add_argument("--backlog", type=int, default=900, help="fragments (default 900)")
-    parser.add_argument("--cameras", type=int, default=4, help="cameras (default 4)")
-    parser.add_argument("--megabits", type=float, default=1, help="Mbit/s of each (default 1)")
     parser.add_argument(
-        "--times", type=float, default=3, help="what the line carries, of the live rate (default 3)"
+        "--backlog", type=int, default=900, help="fragments that wait (default 900)"
     )
-    parser.add_argument("--fragment-s", type=int, default=4, help="seconds of each (default 4)")
-    parser.add_argument("--after-s", type=float, default=60, help="live alone (default 60)")
+    parser.add_argument("--cameras", type=int, default=4, help="cameras (default 4)")
     parser.add_argument(
-        "--by", choices=("line", "limit"), default="line", help="what the cap is (default line)"
+        "--megabits", type=float, default=1, help="Mbit/s of each camera (default 1)"
+    )
+    parser.add_argument(
+        "--times",
+        type=float,
+        default=3,
+        help="bandwidth as a multiple of the live rate (default 3)",
+    )
+    parser.add_argument(
+        "--fragment-s", type=int, default=4, help="seconds of each fragment (default 4)"
+    )
+    parser.add_argument(
+        "--after-s",
+        type=float,
+        default=60,
+        help="seconds of live footage after the backlog (default 60)",
+    )
+    parser.add_argument(
+        "--by",
+        choices=("line", "limit"),
+        default="line",
+        help="what limits the bandwidth (default line)",
     )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Drain by each order; return the figures of both."""
     if arguments.times <= 1:
-        raise VigilError("--times must be more than 1: else the backlog grows for ever.")
+        raise VigilError("--times must be more than 1: else the backlog grows forever.")
     folder = Path(tempfile.mkdtemp(prefix="vigil-drain-"))
     try:
         clip = folder / "clip.ts"

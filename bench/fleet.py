@@ -45,8 +45,12 @@ SERVERS = ("kafka", "postgres")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument("--sites", type=int, default=50, help="sites (default 50)")
-    parser.add_argument("--cameras-per-site", type=int, default=32, help="cameras (default 32)")
-    parser.add_argument("--minutes", type=float, default=3, help="at the real rate (default 3)")
+    parser.add_argument(
+        "--cameras-per-site", type=int, default=32, help="cameras of each site (default 32)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=3, help="minutes at the real rate (default 3)"
+    )
     parser.add_argument(
         "--ramp",
         action=argparse.BooleanOptionalAction,

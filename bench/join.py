@@ -46,12 +46,15 @@ WITHIN_S = 600
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
-    parser.add_argument("--rounds", type=int, default=5, help="chunks of each rate (default 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="chunks of each bit rate (default 5)")
     parser.add_argument(
-        "--megabits", type=float, action="append", help="bit rate (repeatable; default 2, 4, 8)"
+        "--megabits",
+        type=float,
+        action="append",
+        help="bit rate in Mbit/s (repeatable; default 2, 4, 8)",
     )
     parser.add_argument(
-        "--long-minutes", type=int, default=10, help="the long chunk's length (default 10)"
+        "--long-minutes", type=int, default=10, help="minutes of the long chunk (default 10)"
     )
 
 

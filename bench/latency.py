@@ -33,7 +33,7 @@ _SEGMENT = re.compile(r"\bfragments/([0-9a-f-]{36})/(\d+)\.ts")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument("--cameras", type=int, default=4, help="cameras (default 4)")
-    parser.add_argument("--minutes", type=float, default=2, help="how long to measure (default 2)")
+    parser.add_argument("--minutes", type=float, default=2, help="minutes to measure (default 2)")
     parser.add_argument("--data", type=Path, help="data folder of the demo (default: a new one)")
 
 

@@ -49,10 +49,18 @@ class Case:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument("--rounds", type=int, default=3, help="kills of each case (default 3)")
-    parser.add_argument("--cameras", type=int, default=1_600, help="of much state (default 1600)")
-    parser.add_argument("--few", type=int, default=64, help="of little state (default 64)")
     parser.add_argument(
-        "--workers", type=int, choices=(1, 2), action="append", help="only so many (repeatable)"
+        "--cameras", type=int, default=1_600, help="cameras of the large state (default 1600)"
+    )
+    parser.add_argument(
+        "--few", type=int, default=64, help="cameras of the small state (default 64)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=(1, 2),
+        action="append",
+        help="only this many workers (repeatable)",
     )
 
 

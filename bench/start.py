@@ -54,11 +54,13 @@ _WITHIN_S = 3_600.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument(
-        "--fragments", type=int, default=100_000, help="that wait (default 100,000)"
+        "--fragments", type=int, default=100_000, help="fragments that wait (default 100,000)"
     )
-    parser.add_argument("--cameras", type=int, default=32, help="of the backlog (default 32)")
-    parser.add_argument("--runs", type=int, default=4, help="of each camera (default 4)")
-    parser.add_argument("--rebuilt", action="store_true", help="also with the journal gone")
+    parser.add_argument(
+        "--cameras", type=int, default=32, help="cameras of the backlog (default 32)"
+    )
+    parser.add_argument("--runs", type=int, default=4, help="runs of each camera (default 4)")
+    parser.add_argument("--rebuilt", action="store_true", help="also start without the journal")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument("--events", type=int, default=60_000, help="events (default 60000)")
     parser.add_argument("--cameras", type=int, default=400, help="cameras (default 400)")
-    parser.add_argument("--rounds", type=int, default=2, help="turns of each arm (default 2)")
-    parser.add_argument("--without-quix", action="store_true", help="leave that arm out")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of each program (default 2)")
+    parser.add_argument("--without-quix", action="store_true", help="do not measure Quix Streams")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

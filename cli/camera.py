@@ -17,7 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser("camera", help="register and list cameras")
     verbs = parser.add_subparsers(dest="verb", required=True)
     adding = verbs.add_parser("add", help="register a camera, or rename a registered one")
-    adding.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="three slugs")
+    adding.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="the camera's id")
     adding.add_argument("--name", help="name shown to people (default: the id's last part)")
     adding.set_defaults(run=run_add)
     listing = verbs.add_parser("list", help="list the registered cameras")

@@ -25,20 +25,20 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = verbs.add_parser(
         "windows", help="show or change the window length of a camera's chunks"
     )
-    parser.add_argument("camera", nargs="?", metavar="TENANT/SITE/CAMERA", help="which one")
+    parser.add_argument("camera", nargs="?", metavar="TENANT/SITE/CAMERA", help="the camera's id")
     parser.add_argument(
         "--window",
         type=duration_ms,
         metavar="TIME",
         help="window length, which must divide an hour: 20s, 1m, 5m; it changes at the next common "
-        "border of the old and the new length",
+        "boundary of the old and the new length",
     )
     for name, text in (
-        ("grace", "how long after a window's end a window with gaps is closed"),
-        ("idle", "time without fragments after which a run's windows are closed"),
+        ("grace", "grace period: time after its end until a window with gaps is sealed"),
+        ("idle", "time without fragments after which a run's windows are sealed"),
     ):
         parser.add_argument(
-            f"--{name}", type=_wait, metavar="TIME", help=f"{text}; `settings`: the default"
+            f"--{name}", type=_wait, metavar="TIME", help=f"{text}; `settings`: use the default"
         )
     parser.add_argument(
         "--all", action="store_true", help="publish the settings of all cameras again"

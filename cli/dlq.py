@@ -25,25 +25,29 @@ QUEUE = "sqs"
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `dlq list|show|retry|drop`."""
     parser = commands.add_parser("dlq", help="list, show, retry or drop dead letters")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = verbs.add_parser("list", help="list dead letters: name, source, time, reason")
     listing.add_argument("--source", metavar="TOPIC", help="only those of this topic, or sqs")
     listing.add_argument(
-        "--done", action="store_true", help="also those already retried or dropped"
+        "--done", action="store_true", help="include those already retried or dropped"
     )
-    listing.add_argument("--json", action="store_true", help="one JSON line each, bytes in base64")
+    listing.add_argument(
+        "--json", action="store_true", help="print one JSON line for each, with its bytes in base64"
+    )
     listing.set_defaults(run=run_list)
-    showing = verbs.add_parser("show", help="show one, with its original bytes")
-    showing.add_argument("id", help="its id in `vigil dlq list`")
-    showing.add_argument("--raw", action="store_true", help="only the original bytes")
+    showing = verbs.add_parser("show", help="show a dead letter with its original bytes")
+    showing.add_argument("id", help="its id, from `vigil dlq list`")
+    showing.add_argument("--raw", action="store_true", help="print only the original bytes")
     showing.set_defaults(run=run_show)
     for did, says in (
         ("retry", "send the original bytes to their source again"),
-        ("drop", "mark as dropped, send nothing"),
+        ("drop", "mark dead letters as dropped; nothing is sent"),
     ):
         verb = verbs.add_parser(did, help=says)
-        verb.add_argument("id", nargs="*", help="their ids in `vigil dlq list`")
-        verb.add_argument("--source", metavar="TOPIC", help="all of this topic, or sqs")
+        verb.add_argument("id", nargs="*", help="their ids, from `vigil dlq list`")
+        verb.add_argument(
+            "--source", metavar="TOPIC", help="all dead letters of this topic, or of sqs"
+        )
         verb.set_defaults(run=run_settle, did="retried" if did == "retry" else "dropped")
 
 

@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Add `edge run`, `edge check`, `edge health`, `edge given-up` and `edge discover`."""
     edge = commands.add_parser("edge", help="record cameras at a site")
-    actions = edge.add_subparsers(metavar="ACTION", required=True)
+    actions = edge.add_subparsers(metavar="COMMAND", required=True)
     run = actions.add_parser("run", help="record, upload and detect objects until stopped")
-    run.add_argument("--config", type=Path, required=True, help="YAML; see edge.example.yaml")
-    run.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    run.add_argument(
+        "--config", type=Path, required=True, help="configuration (YAML); see edge.example.yaml"
+    )
+    run.add_argument(
+        "--log-level",
+        default="INFO",
+        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
+        help="lowest level to log (default INFO)",
+    )
     run.set_defaults(run=_run)
     check = actions.add_parser("check", help="test every camera, the disk, the cloud and the model")
-    check.add_argument("--config", type=Path, required=True, help="YAML; see edge.example.yaml")
+    check.add_argument(
+        "--config", type=Path, required=True, help="configuration (YAML); see edge.example.yaml"
+    )
     check.set_defaults(run=_check)
     health = actions.add_parser(
-        "health", help="ask the running edge for its health; exit code 0 if healthy"
+        "health", help="show the health of the running edge; exits 0 if healthy"
     )
     health.add_argument(
         "--config", type=Path, required=True, help="the configuration of the running edge"
@@ -49,18 +58,21 @@ def _add_discover(actions: Any) -> None:
         help="ask this device instead of searching: host, host:port or URL; may be repeated",
     )  # fmt: skip
     discover.add_argument(
-        "--timeout", type=_seconds, default=4.0, metavar="S", help="how long to search (4)"
+        "--timeout", type=_seconds, default=4.0, metavar="S", help="seconds to search (default 4)"
     )
     discover.add_argument("--username", help="user of the cameras")
     password = discover.add_mutually_exclusive_group()
     password.add_argument(
-        "--password-env", metavar="NAME", help="environment variable with their password"
+        "--password-env", metavar="NAME", help="environment variable that holds their password"
     )
-    password.add_argument("--password-file", type=Path, help="file with their password")
+    password.add_argument("--password-file", type=Path, help="file that holds their password")
     discover.add_argument("--site", default="acme/berlin", help="tenant/site, for the draft")
     discover.add_argument("--edge", default="edge-1", help="this device's name, for the draft")
     discover.add_argument(
-        "--out", type=Path, default=Path("edge.draft.yaml"), help="the draft (edge.draft.yaml)"
+        "--out",
+        type=Path,
+        default=Path("edge.draft.yaml"),
+        help="file to write (default: edge.draft.yaml)",
     )
     discover.set_defaults(run=_discover)
 

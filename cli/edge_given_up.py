@@ -21,7 +21,7 @@ def add(actions: Any) -> None:
     given_up.add_argument(
         "--config", type=Path, required=True, help="the configuration of the edge"
     )
-    given_up.add_argument("--json", action="store_true", help="one JSON object per line")
+    given_up.add_argument("--json", action="store_true", help="print one JSON object per line")
     given_up.set_defaults(run=_run)
 
 

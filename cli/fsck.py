@@ -28,14 +28,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         description="Exit status 0: no problem, or all problems repaired. 1: problems are left.",
     )
     parser.add_argument(
-        "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
+        "--camera", action="append", default=[], metavar="ID", help="only this camera (repeatable)"
     )
     parser.add_argument(
         "--from", dest="from_", metavar="T", help="only windows that start at T or later"
     )
     parser.add_argument("--to", metavar="T", help="only windows that start before T")
     parser.add_argument("--bytes", action="store_true", help="read and verify every byte")
-    parser.add_argument("--json", action="store_true", help="one JSON line each, the summary last")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON line for each problem, the summary last"
+    )
     parser.add_argument("--repair", action="store_true", help="repair what can be repaired")
     parser.add_argument(
         "--margin",

@@ -16,23 +16,23 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add `hold add`, `hold list` and `hold lift`."""
     parser = commands.add_parser("hold", help="suspend the deletion of footage")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    add_parser = verbs.add_parser("add", help="hold footage of a camera, a site or a tenant")
+    add_parser = verbs.add_parser("add", help="suspend deletion for a camera, a site or a tenant")
     add_parser.add_argument("scope", help="tenant/site/camera, tenant/site or tenant")
     add_parser.add_argument(
         "--from",
         dest="from_",
         required=True,
         metavar="T",
-        help="start of the footage to hold (RFC 3339)",
+        help="start of the footage to keep (RFC 3339)",
     )
     add_parser.add_argument(
-        "--to", metavar="T", help="end of the footage to hold (default: no end)"
+        "--to", metavar="T", help="end of the footage to keep (default: no end)"
     )
     add_parser.add_argument("--why", required=True, help="the reason, such as a case number")
     add_parser.add_argument("--who", default=current_user(), help="who orders it (default: you)")
     add_parser.set_defaults(run=run_add)
     list_parser = verbs.add_parser("list", help="list the current holds")
-    list_parser.add_argument("--all", action="store_true", help="also lifted holds")
+    list_parser.add_argument("--all", action="store_true", help="include lifted holds")
     list_parser.set_defaults(run=run_list)
     lift_parser = verbs.add_parser(
         "lift", help="lift a hold: retention may delete its footage again"

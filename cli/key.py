@@ -17,7 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser("key", help="create and revoke API keys")
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("create", help="create a key and print it; it is not shown again")
-    making.add_argument("--name", required=True, help="name of its owner")
+    making.add_argument("--name", required=True, help="name of the key's owner")
     making.add_argument(
         "--edge-of",
         metavar="TENANT/SITE",

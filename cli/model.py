@@ -25,7 +25,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     listing.set_defaults(run=run_list)
     choosing = verbs.add_parser(
         "current",
-        help="show a replayed version in the time that it covers",
+        help="show the detections of a replayed version, for the time that it covers",
         description="With --live, the edge's own detections are shown again.",
     )
     choosing.add_argument("model", nargs="?", help="the model's name")

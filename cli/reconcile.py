@@ -31,7 +31,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "reconcile", help="announce fragments and run ends that are in S3, but have no event"
     )
     parser.add_argument(
-        "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
+        "--camera", action="append", default=[], metavar="ID", help="only this camera (repeatable)"
     )
     parser.add_argument("--since", metavar="T", help="check footage since T (default: 30 days ago)")
     parser.add_argument(
@@ -42,14 +42,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         type=duration_ms,
         default=MARGIN_MS,
         metavar="TIME",
-        help="skip objects younger than window, grace, idle, late and this (default 2m)",
+        help="skip objects younger than window, grace, idle and late plus this (default 2m)",
     )
     parser.add_argument(
         "--most",
         type=int,
         default=MAX_FRAGMENTS,
         metavar="N",
-        help=f"most fragments of one camera in one pass (default {MAX_FRAGMENTS})",
+        help=f"at most this many fragments of a camera in one pass (default {MAX_FRAGMENTS})",
     )
     parser.set_defaults(run=run)
 

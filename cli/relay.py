@@ -12,7 +12,7 @@ from domain.times import utc_ms
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the relay's commands."""
     parser = commands.add_parser("relay", help="carry events from SQS to Kafka")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     verb = verbs.add_parser("run", help="relay until SIGTERM or Ctrl-C")
     verb.set_defaults(run=_run)
 

@@ -13,7 +13,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         description="Live workers can run at the same time. After Ctrl-C or a crash, the same "
         "command continues where it stopped. Running it twice changes nothing.",
     )
-    subcommands = parser.add_subparsers(metavar="WHAT", required=True)
+    subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
     replay_catalog.add(subcommands)
     replay_chunks.add(subcommands)
     replay_detections.add(subcommands)

@@ -33,7 +33,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--schema",
         metavar="NAME",
-        help="the schema to write, created if missing (default: the one in use)",
+        help="PostgreSQL schema to write, created if missing (default: the one in use)",
     )
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument(
@@ -43,11 +43,13 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         help="events sent at T or later (RFC 3339; default: all)",
     )
     begin.add_argument(
-        "--from-offset", type=int, metavar="N", help="from this offset of every partition"
+        "--from-offset", type=int, metavar="N", help="read every partition from this offset"
     )
     add_cameras(parser)
     parser.add_argument(
-        "--restart", action="store_true", help="start again, even if an earlier run can continue"
+        "--restart",
+        action="store_true",
+        help="start from the beginning, even if an interrupted replay can continue",
     )
     parser.set_defaults(run=run)
 

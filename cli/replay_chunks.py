@@ -31,7 +31,11 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "status 1: some sections were not changed.",
     )
     parser.add_argument(
-        "--window", type=duration_ms, required=True, metavar="TIME", help="such as 30s, 2m"
+        "--window",
+        type=duration_ms,
+        required=True,
+        metavar="TIME",
+        help="new window length, such as 30s or 2m",
     )
     add_span(parser, required=True)
     add_cameras(parser)

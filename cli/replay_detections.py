@@ -45,7 +45,7 @@ def add(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         type=_rate,
         default=None,
         metavar="N",
-        help="pictures per second, or keyframes (the default): only keyframes, the cheapest",
+        help="pictures per second, or keyframes (the default), which costs least",
     )
     parser.add_argument(
         "--motion", action="store_true", help="only pictures with motion, and one every 5 s"

@@ -12,7 +12,7 @@ from stores.catalog import Catalog, known_cameras
 def add_cameras(parser: argparse.ArgumentParser) -> None:
     """Add `--camera`, repeatable."""
     parser.add_argument(
-        "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
+        "--camera", action="append", default=[], metavar="ID", help="only this camera (repeatable)"
     )
 
 

@@ -46,16 +46,20 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     set_parser.add_argument("--who", default=current_user(), help="who decides this (default: you)")
     set_parser.set_defaults(run=run_set)
     show_parser = verbs.add_parser("show", help="list the rules")
-    show_parser.add_argument("scope", nargs="?", help="only the rules for this one")
+    show_parser.add_argument(
+        "scope", nargs="?", help="only the rules for this tenant, site or camera"
+    )
     show_parser.set_defaults(run=run_show)
     clear_parser = verbs.add_parser(
         "clear", help="remove a rule; without a rule, footage is kept forever"
     )
     clear_parser.add_argument("scope", help=scope)
     clear_parser.set_defaults(run=run_clear)
-    enforce_parser = verbs.add_parser("enforce", help="delete what the rules allow")
+    enforce_parser = verbs.add_parser(
+        "enforce", help="delete old footage, joined fragments and replaced chunks"
+    )
     enforce_parser.add_argument(
-        "--camera", action="append", default=[], metavar="ID", help="only this one (repeatable)"
+        "--camera", action="append", default=[], metavar="ID", help="only this camera (repeatable)"
     )
     enforce_parser.add_argument(
         "--every", type=duration_ms, metavar="TIME", help="repeat at this interval: 1h"
@@ -63,7 +67,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     enforce_parser.add_argument("--dry-run", action="store_true", help="delete nothing, only count")
     enforce_parser.set_defaults(run=run_enforce)
     lifecycle_parser = verbs.add_parser(
-        "lifecycle", help="print a lifecycle for the bucket, as a second safeguard"
+        "lifecycle",
+        help="print an S3 lifecycle configuration for the bucket, as a second safeguard",
     )
     lifecycle_parser.set_defaults(run=run_lifecycle)
 

@@ -12,7 +12,7 @@ from local.folder import default_data_dir
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the group's parser."""
     group = commands.add_parser("services", help="start, stop and list the local services")
-    verbs = group.add_subparsers(metavar="VERB", required=True)
+    verbs = group.add_subparsers(metavar="COMMAND", required=True)
 
     start = verbs.add_parser("start", help="start the services in the background")
     add_data(start)

@@ -28,8 +28,8 @@ from streams.settings import get_settings
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `site config set`, `show`, `history` and `rollback`."""
     site = commands.add_parser("site", help="store a site's configuration in the catalog")
-    config = site.add_subparsers(metavar="THING", required=True).add_parser(
-        "config", help="cameras, rules and model of a site"
+    config = site.add_subparsers(metavar="COMMAND", required=True).add_parser(
+        "config", help="change or show a site's cameras, rules and model"
     )
     verbs = config.add_subparsers(metavar="COMMAND", required=True)
     setting = verbs.add_parser("set", help="store the next version, which the edge then fetches")
@@ -37,13 +37,22 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--file", type=Path, required=True,
         help="YAML like the edge's own; keys of the device itself are left out",
     )  # fmt: skip
-    setting.add_argument("--again", action="store_true", help="also if nothing has changed")
+    setting.add_argument(
+        "--again", action="store_true", help="store a new version even if nothing has changed"
+    )
     showing = verbs.add_parser("show", help="print a version, and what the edge reports about it")
-    showing.add_argument("--version", type=int, help="which one (default: the newest)")
+    showing.add_argument("--version", type=int, help="version to print (default: the newest)")
     listing = verbs.add_parser("history", help="list the versions, newest first")
-    listing.add_argument("--limit", type=int, default=20, help="at most this many (default: 20)")
+    listing.add_argument(
+        "--limit", type=int, default=20, help="show at most this many versions (default: 20)"
+    )
     rollback = verbs.add_parser("rollback", help="store an old version again as the newest")
-    rollback.add_argument("--to", type=int, metavar="VERSION", help="default: the previous one")
+    rollback.add_argument(
+        "--to",
+        type=int,
+        metavar="VERSION",
+        help="version to store again (default: the previous one)",
+    )
     for each, run in (
         (setting, run_set), (showing, run_show), (listing, run_history), (rollback, run_rollback),
     ):  # fmt: skip

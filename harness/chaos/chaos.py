@@ -55,11 +55,13 @@ ASK_EVERY_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
-    parser.add_argument("--minutes", type=float, default=10, help="how long (default 10)")
+    parser.add_argument("--minutes", type=float, default=10, help="minutes to run (default 10)")
     parser.add_argument("--cameras", type=int, default=64, help="cameras (default 64)")
-    parser.add_argument("--seed", type=int, help="of all that is random (default: a new one)")
     parser.add_argument(
-        "--speed", type=float, default=1, help="times real time that cameras record (default 1)"
+        "--seed", type=int, help="seed of the random faults and times (default: a new one)"
+    )
+    parser.add_argument(
+        "--speed", type=float, default=1, help="speed of the cameras, 1: real time (default 1)"
     )
     parser.add_argument(
         "--every", type=float, default=5, help="seconds between two faults, on average (default 5)"
@@ -73,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="no faults: replace all workers one after another, measure the longest pause",
     )
     parser.add_argument("--settle", type=float, default=SETTLE_S, help=argparse.SUPPRESS)
-    parser.add_argument("--data", type=Path, help="folder of all data, kept (default: a new one)")
+    parser.add_argument("--data", type=Path, help="folder to keep all data (default: a new one)")
 
 
 def _quiet() -> None:

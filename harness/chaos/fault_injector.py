@@ -52,7 +52,7 @@ class Breaker:
     async def _do(self, fault: Planned) -> None:
         lock = self._busy[fault.target]
         if lock.locked():
-            self._say(f"         {fault.target} has not come back yet: left alone")
+            self._say(f"         {fault.target} has not recovered yet: no new fault")
             return
         async with lock:
             await self._do_now(fault)

@@ -44,12 +44,17 @@ GROUP = "counting"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each case (default 5)")
-    parser.add_argument("--seed", type=int, help="of when workers die (default: a new one)")
     parser.add_argument(
-        "--case", choices=sorted(CASES), action="append", help="only this (repeatable)"
+        "--seed", type=int, help="seed of the times when workers are killed (default: a new one)"
     )
     parser.add_argument(
-        "--store", choices=("rocksdb", "memory"), action="append", help="only this (repeatable)"
+        "--case", choices=sorted(CASES), action="append", help="only this case (repeatable)"
+    )
+    parser.add_argument(
+        "--store",
+        choices=("rocksdb", "memory"),
+        action="append",
+        help="only this table store (repeatable)",
     )
 
 

@@ -54,9 +54,11 @@ _EACH_IS_HIT = 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
-    parser.add_argument("--kills", type=int, default=200, help="how often (default 200)")
+    parser.add_argument("--kills", type=int, default=200, help="number of kills (default 200)")
     parser.add_argument("--cameras", type=int, default=2, help="cameras (default 2)")
-    parser.add_argument("--seed", type=int, help="of when it is killed (default: a new one)")
+    parser.add_argument(
+        "--seed", type=int, help="seed of the times of the kills (default: a new one)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -52,12 +52,14 @@ _FRAGMENT_S = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
-    parser.add_argument("--minutes", type=float, default=12, help="of footage (default 12)")
-    parser.add_argument("--cut-s", type=float, default=300, help="length of the cut (default 300)")
+    parser.add_argument("--minutes", type=float, default=12, help="minutes of footage (default 12)")
+    parser.add_argument("--cut-s", type=float, default=300, help="seconds of the cut (default 300)")
     parser.add_argument("--cameras", type=int, default=4, help="cameras (default 4)")
     parser.add_argument("--rtsp", action="store_true", help="serve the clips by RTSP")
-    parser.add_argument("--seed", type=int, help="of the resets (default: a new one)")
-    parser.add_argument("--data", type=Path, help="folder of all data, kept (default: a new one)")
+    parser.add_argument(
+        "--seed", type=int, help="seed of the times of the resets (default: a new one)"
+    )
+    parser.add_argument("--data", type=Path, help="folder to keep all data (default: a new one)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -61,7 +61,7 @@ CUT_PART = 0.25
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
-    parser.add_argument("--minutes", type=float, default=30, help="how long (default 30)")
+    parser.add_argument("--minutes", type=float, default=30, help="minutes to run (default 30)")
     parser.add_argument("--cameras", type=int, default=8, help="cameras (default 8)")
     parser.add_argument(
         "--rate", type=float, default=0.5, help="pictures a second to analyse (default 0.5)"
@@ -69,9 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="",
-        help=f"card of a detector, or {HOG} (default: an ONNX model with made-up weights)",
+        help=f"model card, or {HOG} (default: an ONNX model with random weights)",
     )
-    parser.add_argument("--data", type=Path, help="folder of all data, kept (default: a new one)")
+    parser.add_argument("--data", type=Path, help="folder to keep all data (default: a new one)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
