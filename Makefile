@@ -41,11 +41,12 @@ newest: .venv/.installed ## run the unit tests on the newest Python that is inst
 gpu: ## test and measure local inference on this machine's NVIDIA GPU
 	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
 
-check: .venv/.installed ## lint, format, types, import rules
+check: .venv/.installed ## lint, format, types, import rules, vocabulary
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m checks.vocabulary
 
 format: .venv/.installed ## format the code
 	$(BIN)/ruff check --fix .

@@ -71,5 +71,5 @@ def services() -> Iterator[Services]:
 
 @pytest.fixture
 def free_port() -> int:
-    """Return a port on which nobody listens, and which no outgoing connection gets meanwhile."""
+    """Return a free port that no outgoing connection is given."""
     return find_free()

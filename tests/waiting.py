@@ -21,7 +21,7 @@ async def wait_for(
     """Return the first truthy result of `condition`; fail with `what` where it takes too long.
 
     `within_s` is what a machine of two free cores needs at most: a slow or busy one has longer.
-    Give a function for `what` where it shall tell of the moment of failure, such as logs.
+    Give a function for `what` for a text of the moment of failure, such as logs.
     """
     limit_s = max(within_s, min(SLOWER * within_s, LEAST_S))
     deadline = time.monotonic() + limit_s
@@ -31,6 +31,6 @@ async def wait_for(
         if result:
             return result
         if time.monotonic() > deadline:
-            said = what() if callable(what) else what
-            raise AssertionError(f"not within {limit_s} s: {said} (last: {result!r})")
+            text = what() if callable(what) else what
+            raise AssertionError(f"not within {limit_s} s: {text} (last: {result!r})")
         await asyncio.sleep(every_s)

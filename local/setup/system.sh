@@ -1,6 +1,6 @@
 #!/bin/bash
-# Install the Debian packages that the demo and the browser test use, where apt is there. What
-# cannot be installed is said, with what falls away; it is never an error.
+# Install the Debian packages that the demo and the browser test use, where apt is there. A package
+# that cannot be installed is named, with what does not work without it; it is never an error.
 set -uo pipefail
 
 packages=(
@@ -39,7 +39,7 @@ sudo=()
 if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || without "neither root nor sudo is available for apt"
     sudo=(sudo)
-    # Without a terminal nobody can type a password.
+    # Without a terminal there is no one to type a password.
     [ -t 0 ] || sudo=(sudo -n)
 fi
 echo "setup: installing Debian packages: ${missing[*]}"

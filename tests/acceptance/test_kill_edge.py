@@ -1,4 +1,4 @@
-"""kill -9 of the edge at random: all that was on disk arrives, once, and the gap is told."""
+"""kill -9 of the edge at random: all that was on disk arrives, once, and the gap is reported."""
 
 import asyncio
 import json
