@@ -112,7 +112,7 @@ async def test_an_object_larger_than_its_event_says_is_left_out(
     shorter = events[1].size_bytes - 188
     events[1] = events[1].model_copy(update={"size_bytes": shorter})
     chunk = await Joiner(store, now_ms).join(due_of(events, 60_000))
-    assert f"more than the {shorter} bytes" in chunk.gaps[0].reason
+    assert f"more than the expected {shorter} bytes" in chunk.gaps[0].reason
 
 
 async def test_nothing_readable_is_reported_with_all_reasons(store: ObjectStore, put: Put) -> None:
