@@ -3,15 +3,43 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from faust.sensors.base import Sensor
 from mode.utils.objects import cached_property
+from mode.utils.queues import FlowControlEvent
 
 from streams.delivery.consumer import Consumer
 from streams.delivery.faust_private import AppBase
 from streams.delivery.fence import Fence
 from streams.delivery.fence_hooks import Producer
-from streams.delivery.flow import FlowControl
-from streams.delivery.send_errors import SendErrors
 from streams.delivery.table_manager import TableManager
+
+
+class FlowControl(FlowControlEvent):
+    """Faust's flow control, which empties the queues whenever it is resumed.
+
+    Table recovery resumes it up to three times, also after sources were delivered. Those
+    records were then neither processed nor fetched again. Resuming a running flow does nothing
+    here; the queues are emptied where positions move, in Consumer.
+    """
+
+    def resume(self) -> None:
+        """Let records through, if they are not let through already."""
+        if not self.is_active():
+            super().resume()
+
+
+class SendErrors(Sensor):
+    """Remembers the first message sent in the background that was lost.
+
+    What was processed since then may lack its table update, so nothing may be committed any
+    more. Messages whose sending is awaited raise where they are awaited, and do not count.
+    """
+
+    first: BaseException | None = None
+
+    def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:
+        """Take note; called by Faust when the client has given up."""
+        self.first = self.first or exc
 
 
 class DeliveryApp(AppBase):

@@ -11,9 +11,8 @@ import pytest
 from faust.transport.producer import ProducerBuffer
 from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
-from streams.delivery.app import DeliveryApp
+from streams.delivery.app import DeliveryApp, FlowControl
 from streams.delivery.barrier import Barrier
-from streams.delivery.flow import FlowControl
 from tests.unit.streams.fakes import (
     CHANGELOG,
     SOURCE,
