@@ -94,7 +94,7 @@ class Feeder:
         )  # fmt: skip
 
     async def feed(self) -> None:
-        """Feed for ever."""
+        """Feed forever."""
         slots = round(FRAGMENT_MS / 1_000 / STEP_S)
         step = 0
         due_s = time.monotonic()

@@ -42,7 +42,7 @@ class Feed:
         await self._producer.flush()
 
     async def live(self) -> None:
-        """Go on at the cameras' pace for ever."""
+        """Go on at the cameras' pace forever."""
         began_s, sent = time.monotonic(), 0
         while True:
             due = (time.monotonic() - began_s) * 1_000 / DURATION_MS * self._cameras

@@ -158,9 +158,9 @@ sends them as described here can take part.
   invalid. It goes to the topic `dead-letter` with the reason. A message from a site goes to the
   dead-letter queue of SQS. The other messages are handled as usual.
 - Times are whole milliseconds since 1970 in UTC. Media times are ticks of 90 kHz. They are
-  unwrapped: they go on when the 33 bits of the transport stream wrap. Neither has fractions.
+  unwrapped: they continue when the 33 bits of the transport stream wrap. Neither has fractions.
 - The Kafka key keeps all events of one camera in order on one partition. Every topic has the same
-  number of partitions. A message with another key than its event's goes to `dead-letter`.
+  number of partitions. A message whose key is not that of its event goes to `dead-letter`.
 - Events may arrive twice, late and in any order. Each effect has a name that follows from the
   event.
 - `vigil schema NAME` prints the JSON Schema of one event. `unit` in it is an extension of Vigil.
@@ -172,7 +172,7 @@ def _recorder() -> str:
     assert isinstance(fragment, FragmentArrived)
     metadata = "\n".join(f"x-amz-meta-{k}: {v}" for k, v in fragment.metadata().items())
     return f"""
-## How another recorder takes part
+## How another recorder can take part
 
 A recorder needs two permissions: to PUT into the bucket, and to send to the SQS queue. The camera
 must be registered (`vigil camera`).
@@ -182,12 +182,12 @@ must be registered (`vigil camera`).
    The same is true if the camera changes its codec or picture size.
 2. **A fragment** is a part of the run's transport stream, a few seconds long. It has whole TS
    packets of 188 bytes, and starts with PAT, PMT and a keyframe. Continuity counters and time
-   stamps go on from fragment to fragment, so that joining is copying. `seq` counts from 0 without
-   gaps.
+   stamps continue from fragment to fragment, so that joining is copying. `seq` counts from 0
+   without gaps.
 3. **PUT it** under `fragments/<camera>/<run>/<seq, 8 digits>.ts` with `If-None-Match: *`. Its user
-   metadata are all fields of its event but `type` and `keyframes`: names with `-` for `_`, values
-   as text, absent ones left out. A 412 is success only if HEAD shows the same `sha256`. After a
-   409 or 5xx, try again. If the notice is lost, the metadata replace it:
+   metadata are all fields of its event except `type` and `keyframes`: names with `-` for `_`,
+   values as text, absent ones left out. A 412 is success only if HEAD shows the same `sha256`.
+   After a 409 or 5xx, try again. If the notice is lost, the metadata replace it:
 
    ```
    PUT /{fragment_key(CAMERA, RUN, 0)}
@@ -196,7 +196,7 @@ must be registered (`vigil camera`).
    ```
 4. **Then send the notice**, [fragment-arrived](#fragment-arrived), to the SQS queue: the message's
    body is the JSON of exactly one event, at most 256 KiB. The recorder may delete its copy only
-   when SQS has accepted the notice. To send twice is harmless.
+   when SQS has accepted the notice. Sending twice is harmless.
 5. **When the run has ended**, PUT [run-ended](#run-ended) as
    `{run_end_key(CAMERA, RUN)}`,
    then send it. `last_seq` is the last fragment of the run. `given_up` names those that will never

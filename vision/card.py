@@ -44,7 +44,7 @@ class InputSpec(_Strict):
             raise ValueError("std must not contain a zero")
         unscaled = self.scale == 1 and self.mean == (0, 0, 0) and self.std == (1, 1, 1)
         if self.dtype == "uint8" and not unscaled:
-            raise ValueError("a uint8 input takes neither scale nor mean nor std")
+            raise ValueError("a uint8 input has no scale, mean or std: remove them")
         return self
 
 

@@ -119,9 +119,8 @@ class RunChecker:
         if await inventory.covering_chunk_deleted(
             self.catalog, self.camera, event.run, event.start_ms, window_ms
         ):
-            text = (
-                f"the chunk of its time ({format_ms(event.start_ms)}) was deleted, it still exists"
-            )
+            at = format_ms(event.start_ms)
+            text = f"the chunk of its time ({at}) was deleted, but the fragment exists"
             return replace(finding, kind="tombstoned-stands", text=text, repair=None)
         return finding
 

@@ -37,7 +37,7 @@ from streams.storage import make_queue
 log = logging.getLogger(__name__)
 SECONDS = Histogram(
     "vigil_relay_age_seconds",
-    "From the time of an event until Kafka had it",
+    "From the time of an event until Kafka acknowledged it",
     buckets=(1, 2, 5, 10, 30, 60, 300, 900, 3_600, 6 * 3_600, 86_400, 3 * 86_400),
     registry=REGISTRY,
 )

@@ -136,7 +136,11 @@ class Recorder:
         """The camera's state, since when, and why."""
         state, detail = self._state
         if (age_s := self._watchdog.hung_s()) is not None:
-            state, detail = "failing", f"no fragment for {age_s / 60:.0f} min: its thread hangs"
+            state = "failing"
+            detail = (
+                f"no fragment for {age_s / 60:.0f} min: its thread hangs; "
+                "restart the camera, then the edge"
+            )
         sub = self._sub
         if state == "recording" and sub is not None:
             detail = sub.detail

@@ -54,7 +54,7 @@ async def check_store(config: EdgeConfig) -> CheckResult:
             try:
                 await store.delete([key])
             except StoreError:
-                return f"written in {took_s:.2f} s (it may not delete, which is fine)"
+                return f"written in {took_s:.2f} s (no permission to delete; none is needed)"
         return f"written and read in {took_s:.2f} s"
 
     return await _result(f"S3 {config.cloud.bucket}", attempt, config, "s3")

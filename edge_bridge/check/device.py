@@ -44,7 +44,7 @@ def check_disk(config: EdgeConfig) -> CheckResult:
             took_s = time.monotonic() - started_s
             if Path(file.name).read_bytes() != data:
                 return CheckResult(
-                    what, "bad", "reads back other bytes than were written", "replace it"
+                    what, "bad", "returns other bytes than were written", "replace it"
                 )
         free = shutil.disk_usage(folder).free
     except ConfigError as error:
@@ -55,7 +55,7 @@ def check_disk(config: EdgeConfig) -> CheckResult:
             what, "bad", f"cannot be written ({error.strerror or error})",
             "mount it writable for this user, or choose another spool.dir",
         )  # fmt: skip
-    text = f"{free / _GIB:.1f} GiB free, 1 MiB durable in {took_s * 1_000:.0f} ms"
+    text = f"{free / _GIB:.1f} GiB free, 1 MiB written and synced in {took_s * 1_000:.0f} ms"
     min_free = spool.free_floor_bytes
     if free < min_free:
         text += f"; {min_free / _GIB:.1f} GiB must stay free"

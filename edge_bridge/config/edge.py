@@ -36,7 +36,7 @@ class EdgeConfig(ConfigSection):
     http: HttpConfig | None = None
     central: CentralConfig | None = Field(
         None,
-        description="absent: only this file counts; else the catalog's cameras and rules count",
+        description="absent: only this file is used; else cameras and rules come from the catalog",
     )
     inference: InferenceConfig = Field(
         default_factory=lambda: InferenceConfig.model_validate({"enabled": False}),

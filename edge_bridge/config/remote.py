@@ -20,7 +20,9 @@ class CentralConfig(BaseModel):
     key_file: Path | None = Field(None, description="file that holds this device's key")
     key_env: str | None = Field(None, description="environment variable of that key")
     ca_file: Path | None = Field(None, description="PEM file of a certificate authority")
-    every_s: float = Field(60, ge=1, le=86_400, description="seconds between two fetches, about")
+    every_s: float = Field(
+        60, ge=1, le=86_400, description="seconds between two fetches, approximately"
+    )
     trial_s: float = Field(
         60, ge=5, le=3_600, description="seconds that a new version has to become healthy"
     )

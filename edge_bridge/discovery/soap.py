@@ -80,7 +80,7 @@ class SoapClient:
                 "does not answer in time: check that it is on and reachable"
             ) from None
         except aiohttp.ClientConnectorError:
-            raise DeviceError("refuses the connection: switch ONVIF on in its settings") from None
+            raise DeviceError("refuses the connection: enable ONVIF in its settings") from None
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise DeviceError(f"does not speak HTTP ({type(error).__name__})") from None
         if status in (401, 403):

@@ -165,7 +165,7 @@ class BatchRunner:
                     self._on_objects(batch, self._postprocess(output))
             except BaseException as error:  # the owner reads `error` and raises it
                 self.error = error
-                # Keep taking batches: otherwise the inference thread would wait for ever.
+                # Keep taking batches: otherwise the inference thread would wait forever.
                 failed = True
 
     def _next_batch(self) -> list[SampledFrame]:

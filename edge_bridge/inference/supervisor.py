@@ -190,7 +190,7 @@ class WorkerSupervisor:
         """Start a new worker in parallel to the old one; worker_tasks[0] is the one in use."""
         self._replacement_wanted.clear()
         old = self._worker
-        log.info("A new inference process is to take over: %s.", self._reason)
+        log.info("A new inference process will take over: %s.", self._reason)
         new = WorkerProcess(self._config, self._privacy, self._on_detections)
         worker_tasks.append(asyncio.create_task(new.run(), name="inference-worker"))
         old_task, new_task = worker_tasks

@@ -38,7 +38,13 @@ export const STATES = {
 
 const LINKS = { s3: "S3", sqs: "SQS", central: "Catalog" };
 const INFERENCE = { working: "good", loading: "warn", stopped: "warn", waiting: "bad" };
-const CONFIG = { current: "good", trying: "warn", none: "warn", refused: "bad", "out-of-reach": "warn" };
+const CONFIG = {
+  current: ["good", ""],
+  trying: ["warn", ", on trial"],
+  none: ["warn", ", none set in the catalog"],
+  refused: ["bad", ", newest rejected"],
+  "out-of-reach": ["warn", ", newest cannot be fetched"],
+};
 
 /** The device's state for people: rows of [kind, text, detail or ""]. */
 export function deviceRows(report, nowMs) {
@@ -73,7 +79,8 @@ export function deviceRows(report, nowMs) {
   if (report.config) {
     const { version, state, detail } = report.config;
     const which = version === null ? "Local configuration" : `Configuration ${version}`;
-    rows.push([CONFIG[state] || "warn", state === "current" ? which : `${which}, ${state.replaceAll("-", " ")}`, state === "current" ? "" : detail]);
+    const [kind, text] = CONFIG[state] || ["warn", `, ${state}`];
+    rows.push([kind, `${which}${text}`, state === "current" ? "" : detail]);
   }
   return rows;
 }

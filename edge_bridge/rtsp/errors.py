@@ -28,7 +28,7 @@ CREDENTIALS_REQUIRED = (
     "the camera requires a user name and a password (401): set username, and password_file or "
     "password_env"
 )
-FORBIDDEN = "the camera forbids this user the stream (403): give the user viewing rights"
+FORBIDDEN = "this user is not allowed to view the stream (403): give the user viewing rights"
 NO_STREAM = "the camera has no stream at this address (404): correct the path in the url"
 NOT_LISTENING = "the camera refuses the connection: check that RTSP is on at this port"
 CONNECTION_RESET = "the camera reset the connection"
@@ -42,7 +42,7 @@ _REDIRECTS = (301, 302, 303, 305, 307)
 _STATUS_TEXTS = {
     403: FORBIDDEN,
     404: NO_STREAM,
-    453: "the camera has not enough bandwidth for one more client (453): close other clients",
+    453: "the camera does not have enough bandwidth for one more client (453): close other clients",
     461: "the camera does not offer this transport (461): choose the other one",
     503: "the camera's stream is not available (503): restart the camera",
 }

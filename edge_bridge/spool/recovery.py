@@ -3,7 +3,7 @@
     half-written file           deleted: it was the fragment being written
     file without a row          inserted where it is complete, quarantined and logged where not
     row `stored`, no file       given up
-    row `noticed`, no file      deleted: an eviction was under way
+    row `noticed`, no file      deleted: an eviction was in progress
     row given up, with a file   the file is removed
     open run                    ended: "edge restarted"
 

@@ -59,6 +59,6 @@ def _event(journal: Journal, run: SpooledRun) -> RunEnded:
         ended_ms=run.ended_ms or run.last_ms,
         last_seq=run.last_seq,
         reason=run.reason or "unknown",
-        # There may be more than an event may list: the cloud then waits for those in vain.
+        # There may be more than an event may list: the cloud then waits for those without success.
         given_up=list(journal.given_up(run.run).ranges)[:MAX_RANGES],
     )

@@ -246,7 +246,7 @@ class OutboxSender:
                 self._to_s3.failed(error)
                 return False
             log.warning(
-                "S3 has an end of this run already; the first one counts",
+                "S3 already has an end of this run; the first one is kept",
                 extra={"camera": event.camera, "run": run},
             )
         except StoreError as error:

@@ -3,7 +3,7 @@
     X fails ──► another one is tried ──► it succeeds: X waits 2 s, 4 s … 10 min until its next try
                                      └─► it fails too: the line is at fault, X may be tried again
 
-Something on the way may reject certain bytes for ever (a firewall, a proxy that is full). No
+Something on the way may reject certain bytes forever (a firewall, a proxy that is full). No
 fragment is discarded for it.
 """
 

@@ -166,7 +166,7 @@ class FragmentUploader:
             if strikes == _REPORT_AT_STRIKES:
                 log.error(
                     "a fragment is rejected again and again while others are accepted; it stays in "
-                    "the spool and is tried again. Check what is between this edge and S3.",
+                    "the spool and is tried again. Check proxies and firewalls on the way to S3.",
                     extra={"camera": suspect.camera, "run": suspect.run, "seq": suspect.seq},
                 )
         await self._spool.call(lambda spool: spool.uploaded(row.id))

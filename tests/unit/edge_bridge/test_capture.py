@@ -373,7 +373,7 @@ async def test_a_thread_that_hangs_is_shown_failing_by_others(clip: Path) -> Non
     assert recorder.status.state == "connecting"
     clock[0] += 60_000
     assert (recorder.status.state, recorder.status.detail) == (
-        "failing", "no fragment for 2 min: its thread hangs",
+        "failing", "no fragment for 2 min: its thread hangs; restart the camera, then the edge",
     )  # fmt: skip
     hanging.set()
     await wait_for(lambda: recorder.status.detail != "", within_s=20, what="it goes on")

@@ -17,7 +17,7 @@ DIGEST = 'Digest realm="a, b", nonce="{nonce}"'
 @pytest.mark.parametrize(
     ("verb", "response", "kind", "words"),
     [
-        ("DESCRIBE", "403 No", CameraRefusedError, r"forbids this user the stream \(403\)"),
+        ("DESCRIBE", "403 No", CameraRefusedError, r"not allowed to view the stream \(403\)"),
         ("DESCRIBE", "404 No", CameraError, r"no stream at this address \(404\): correct the path"),
         ("SETUP", "453 No", CameraError, r"not enough bandwidth .* \(453\): close other"),
         ("PLAY", "503 No", CameraError, r"not available \(503\): restart the"),

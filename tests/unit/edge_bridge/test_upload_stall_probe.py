@@ -63,7 +63,7 @@ async def probing(store: Store) -> AsyncIterator[StallProbe]:
 
 
 async def stalls(probe: StallProbe) -> bool:
-    """Upload for ever; return whether it was ended to be restarted."""
+    """Upload forever; return whether it was ended to be restarted."""
     stalled: Any = None
     try:
         async with probe.timeout(3_600) as stalled:

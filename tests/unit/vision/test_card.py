@@ -38,7 +38,10 @@ SIZE = {"width": 64, "height": 64}
         ({"name": "My Model"}, "name: String should match"),
         ({"input": {"width": 0, "height": 64}}, r"input\.width"),
         ({"input": {**SIZE, "std": [1, 0, 1]}}, "std must not contain a zero"),
-        ({"input": {**SIZE, "dtype": "uint8", "scale": 0.5}}, "uint8 input takes neither"),
+        (
+            {"input": {**SIZE, "dtype": "uint8", "scale": 0.5}},
+            "uint8 input has no scale, mean or std",
+        ),
         ({"thresholds": {"score": 40}}, r"thresholds\.score: .*less than or equal to 1"),
         ({"labels": []}, "labels: at least one name"),
         ({"labels": "missing.txt"}, r"labels: .*missing\.txt cannot be read"),

@@ -41,7 +41,7 @@ export function Controls({ player, camera, run }: Props) {
       <Tool name="10 seconds back (J)" onClick={() => run({ do: "nudge", byMs: -10_000 })}>
         <Back />
       </Tool>
-      <Tool name="10 seconds on (L)" onClick={() => run({ do: "nudge", byMs: 10_000 })}>
+      <Tool name="10 seconds forward (L)" onClick={() => run({ do: "nudge", byMs: 10_000 })}>
         <Forward />
       </Tool>
       <Tool name="Previous sighting (Shift ←)" onClick={() => run({ do: "sighting", step: -1 })}>

@@ -72,8 +72,8 @@ export function commandOf(press: Press): Command | null {
 /** For the list behind the question mark. */
 export const KEY_HELP: readonly (readonly [string, string])[] = [
   ["Space, K", "Play or pause"],
-  ["J, L", "10 seconds back, on"],
-  ["←, →", "5 seconds back, on"],
+  ["J, L", "10 seconds back, forward"],
+  ["←, →", "5 seconds back, forward"],
   ["Shift ←, Shift →", "Previous, next sighting"],
   [", and .", "One frame back, forward"],
   ["[ and ]", "Slower, faster"],

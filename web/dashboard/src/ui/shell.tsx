@@ -20,7 +20,7 @@ export function Shell({ children, place, fill, onSignedOut }: Props) {
   return (
     <div class={fill ? "shell fill" : "shell"}>
       <header class="top">
-        <a class="brand" href="/" onClick={follow} aria-label="Vigil, to the wall">
+        <a class="brand" href="/" onClick={follow} aria-label="Vigil: show all cameras">
           <Mark /> <span class="brand-name">Vigil</span>
         </a>
         {place === undefined && <Pages />}
