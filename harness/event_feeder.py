@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from aiokafka import AIOKafkaProducer
@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from domain.errors import StoreError
 from domain.events import Event, encode
+from harness.background_tasks import background_tasks
 from stores.queue import Queue
 from streams import topics
 from streams.settings import Settings
@@ -35,7 +36,6 @@ class Entrance:
         self._use_sqs = sqs
         self._sqs: asyncio.Queue[bytes] = asyncio.Queue()
         self._kafka: asyncio.Queue[tuple[str, bytes | None, bytes]] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
         self.by_sqs = 0
         self.by_kafka = 0
 
@@ -46,25 +46,18 @@ class Entrance:
             linger_ms=5,
             max_request_size=topics.MAX_REQUEST_BYTES,
         )
-        await self._producer.start()
-        self._queue: Queue = await make_queue(
-            self._settings, self._settings.sqs_queue_url
-        ).__aenter__()
-        self._tasks = [asyncio.create_task(self._to_sqs()) for _ in range(SQS_SENDERS)]
-        self._tasks.append(asyncio.create_task(self._to_kafka()))
+        async with AsyncExitStack() as resources:
+            await self._producer.start()
+            resources.push_async_callback(self._producer.stop)
+            queue = make_queue(self._settings, self._settings.sqs_queue_url)
+            self._queue: Queue = await resources.enter_async_context(queue)
+            senders = [self._to_sqs() for _ in range(SQS_SENDERS)]
+            await resources.enter_async_context(background_tasks(*senders, self._to_kafka()))
+            self._resources = resources.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._queue.__aexit__(None, None, None)
-        await self._producer.stop()
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
 
     def send(self, event: Event) -> None:
         """Send an event through the door that is free; returns at once."""

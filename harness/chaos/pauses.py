@@ -6,12 +6,13 @@ playable   for which the catalog knew of no newer footage of one camera
 
 import asyncio
 import time
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from domain.errors import StoreError
+from harness.background_tasks import background_tasks
 from stores.catalog import Catalog
 from streams.settings import Settings
 
@@ -23,7 +24,6 @@ class Pauses:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tasks: list[asyncio.Task[None]] = []
         self._decided: dict[bytes, tuple[int, int]] = {}  # key -> (newest ms, longest ms)
         self._playable: dict[str, tuple[int, float, float]] = {}  # camera -> (last, since, longest)
 
@@ -32,27 +32,21 @@ class Pauses:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_brokers, auto_offset_reset="latest"
         )
-        await self._consumer.start()
-        self._consumer.assign([TopicPartition(name, at) for at in range(self._settings.partitions)])
-        await self._consumer.seek_to_end()
-        self._catalog = await Catalog(self._settings.database_url.get_secret_value()).__aenter__()
-        self._tasks = [
-            asyncio.create_task(self._watch_changelog()),
-            asyncio.create_task(self._watch_catalog()),
-        ]
+        async with AsyncExitStack() as resources:
+            await self._consumer.start()
+            resources.push_async_callback(self._consumer.stop)
+            partitions = range(self._settings.partitions)
+            self._consumer.assign([TopicPartition(name, number) for number in partitions])
+            await self._consumer.seek_to_end()
+            catalog = Catalog(self._settings.database_url.get_secret_value())
+            self._catalog = await resources.enter_async_context(catalog)
+            watching = background_tasks(self._watch_changelog(), self._watch_catalog())
+            await resources.enter_async_context(watching)
+            self._resources = resources.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._catalog.__aexit__(None, None, None)
-        await self._consumer.stop()
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
 
     def longest(self) -> dict[str, float]:
         """Return the longest pause of any camera, decided and playable, in seconds."""
