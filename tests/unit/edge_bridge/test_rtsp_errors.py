@@ -19,7 +19,7 @@ DIGEST = 'Digest realm="a, b", nonce="{nonce}"'
     [
         ("DESCRIBE", "403 No", CameraRefusedError, r"not allowed to view the stream \(403\)"),
         ("DESCRIBE", "404 No", CameraError, r"no stream at this address \(404\): correct the path"),
-        ("SETUP", "453 No", CameraError, r"not enough bandwidth .* \(453\): close other"),
+        ("SETUP", "453 No", CameraError, r"does not have enough bandwidth .* \(453\): close other"),
         ("PLAY", "503 No", CameraError, r"not available \(503\): restart the"),
         ("DESCRIBE", "302 Moved\r\nLocation: rtsp://u:p@h/x", UnsupportedStreamError,
          r"^it redirects to another address \(302\)$"),
