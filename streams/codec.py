@@ -51,7 +51,7 @@ def decode(record: Record, expected: TopicSpec) -> AnyEvent:
         raise InvalidEventError(f"type: {event.type} does not belong in {expected.name}")
     if not isinstance(event, Tick) and record.key != event.key.encode():
         key = None if record.key is None else record.key[:200].decode(errors="replace")
-        raise InvalidEventError(f"key: the message's is {key!r}, the event's is {event.key!r}")
+        raise InvalidEventError(f"key: the message has {key!r}, the event has {event.key!r}")
     return event
 
 
@@ -59,7 +59,7 @@ async def send(app: "App", event: Event, *, partition: int | None = None) -> Non
     """Send an event to its topic and return once the broker has it on all replicas in sync.
 
     The partition follows from the event's key; only ticks name theirs. Raises StoreError when
-    the broker did not take it (try again), InvalidEventError when it is too large to be sent.
+    the broker did not accept it (try again), InvalidEventError when it is too large to be sent.
     """
     topic = topics.topic_of(type(event))
     key = None if isinstance(event, Tick) else event.key.encode()
@@ -107,7 +107,7 @@ def _our_errors(topic: TopicSpec) -> Iterator[None]:
         raise InvalidEventError(f"message: too large for {topic.full_name}: {error}") from error
     except (KafkaError, ProducerSendError) as error:
         raise StoreError(
-            f"Kafka did not take a message for {topic.full_name}: {error!r}. Check the brokers."
+            f"Kafka did not accept a message for {topic.full_name}: {error!r}. Check the brokers."
         ) from error
 
 

@@ -152,7 +152,7 @@ class DeadLetters:
         if raw is None or not (raw.value or b"").startswith(original):
             raise ConfigError(
                 f"Dead letter {letter.id} keeps only a part of its message, and "
-                f"{letter.letter.source} has it no more: it can only be dropped."
+                f"{letter.letter.source} no longer has it: drop it with `vigil dlq drop`."
             )
         return raw.key, raw.value or b""
 
@@ -180,7 +180,7 @@ class DeadLetters:
             await consumer.start()
             yield consumer
         except (KafkaError, OSError) as error:
-            raise StoreError(f"Kafka did not let {topic} be read: {error!r}.") from error
+            raise StoreError(f"{topic} cannot be read: {error!r}. Check the brokers.") from error
         finally:
             await consumer.stop()
 
@@ -215,7 +215,9 @@ class DeadLetters:
                         if record.offset < end:
                             yield _Raw(partition, record.offset, record.key, record.value)
                     if time.monotonic() - quiet_since > READ_TIMEOUT_S:
-                        raise StoreError(f"Kafka did not give all of {topic}. Check the brokers.")
+                        raise StoreError(
+                            f"Kafka did not deliver all of {topic}. Check the brokers."
+                        )
 
 
 def _event(raw: _Raw) -> object:

@@ -61,7 +61,9 @@ def subscribe(
 ) -> None:
     """Let the batches of a topic be worked off by an agent named like its handler."""
     if topic.full_name in app.batched_topics:
-        raise ValueError(f"{topic.full_name} has a handler: a batch can only be worked off once")
+        raise ValueError(
+            f"{topic.full_name} already has a handler: only one can process its batches"
+        )
     app.batched_topics.add(topic.full_name)
 
     async def agent(stream: Any) -> None:

@@ -95,11 +95,11 @@ class LagCollector(Collector):
                 ),
                 (
                     "vigil_event_lag_seconds",
-                    "Age of the newest event time handled; 0 where nothing is left to do",
+                    "Age of the newest event time processed; 0 if nothing is left",
                 ),
                 (
                     "vigil_log_lag_seconds",
-                    "Age in the log of the newest message handled; 0 where nothing is left to do",
+                    "Age in the log of the newest message processed; 0 if nothing is left",
                 ),
             )
         ]

@@ -23,7 +23,7 @@ PlatformCollector(registry=REGISTRY)
 
 EVENTS = Counter(
     "vigil_events",
-    "Events a worker is done with. outcome: done, dead-letter, given-back (comes again)",
+    "Events processed. outcome: done, dead-letter, given-back (delivered again)",
     ("topic", "outcome"),
     registry=REGISTRY,
 )
@@ -49,7 +49,7 @@ EXPIRED = Counter(
 )
 CHANGELOGS_CUT = Counter(
     "vigil_changelogs_cut",
-    "Partitions of changelogs that no longer held all of their table when it was recovered",
+    "Partitions of changelogs that lacked entries of their table at its recovery",
     ("topic", "what"),
     registry=REGISTRY,
 )
@@ -60,17 +60,17 @@ REWINDS = Counter(
     registry=REGISTRY,
 )
 RETRIES = Counter(
-    "vigil_retries", "Failed tries of an action that is tried again", ("what",), registry=REGISTRY
+    "vigil_retries", "Failed attempts of an action that is retried", ("what",), registry=REGISTRY
 )
 RETRYING = Gauge(
-    "vigil_retrying", "Actions being tried again just now", ("what",), registry=REGISTRY
+    "vigil_retrying", "Actions that are being retried now", ("what",), registry=REGISTRY
 )
 READY = Gauge(
-    "vigil_ready", "1 when the worker handles events, 0 while it recovers", registry=REGISTRY
+    "vigil_ready", "1 while the worker processes events, 0 while it recovers", registry=REGISTRY
 )
 RECOVERY_SECONDS = Gauge(
     "vigil_recovery_seconds",
-    "From the newest assignment of partitions until events were handled again",
+    "From the newest assignment of partitions until events were processed again",
     registry=REGISTRY,
 )
 REBALANCES = Counter(
@@ -93,7 +93,7 @@ REVISIONS = Counter(
 )
 CALL_SECONDS = Histogram(
     "vigil_store_call_seconds",
-    "Calls of S3, SQS and PostgreSQL, retries of the client included; of a reading, to its start",
+    "Calls to S3, SQS and PostgreSQL, with the client's retries; a read: until it starts",
     ("system", "operation", "outcome"),
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
     registry=REGISTRY,

@@ -17,7 +17,7 @@ def exit_process(reason: str, *, leave: Callable[[int], object] = os._exit) -> N
     Work in progress is not committed and comes again. It is the same as after a kill -9, which
     everything here must survive anyway.
     """
-    log.critical("%s The process ends; its work in progress comes again.", reason)
+    log.critical("%s The process ends; its work in progress is delivered again.", reason)
     for handler in logging.getLogger().handlers:
         handler.flush()
     sys.stdout.flush()

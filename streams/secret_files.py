@@ -57,7 +57,7 @@ def complete_database_url(url: str, *, password: str, verify: bool, ca_file: Pat
         if query.get("sslmode", "verify-full") != "verify-full":
             raise ConfigError(
                 f"VIGIL_DATABASE_URL says sslmode={query['sslmode']}, but VIGIL_DATABASE_TLS or "
-                "VIGIL_DATABASE_CA_FILE ask for verify-full: take sslmode out of the address."
+                "VIGIL_DATABASE_CA_FILE ask for verify-full: remove sslmode from the address."
             )
         query["sslmode"] = "verify-full"
         authorities = ca_file or query.get("sslrootcert") or _of_the_system()

@@ -20,7 +20,7 @@ class EventSender(Protocol):
     async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
         """Send an event; return (partition, offset) once the brokers have it.
 
-        Raises StoreError where Kafka did not take it.
+        Raises StoreError if Kafka did not accept it.
         """
 
 
@@ -66,9 +66,9 @@ class KafkaSender:
     async def send_bytes(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None = None
     ) -> tuple[int, int]:
-        """Send bytes as they are; StoreError where Kafka did not take them."""
+        """Send bytes as they are; StoreError if Kafka did not accept them."""
         try:
             done = await self._producer.send_and_wait(topic, value, key, partition)
         except (KafkaError, OSError, ValueError, AssertionError) as error:
-            raise StoreError(f"Kafka did not take a message for {topic}: {error!r}.") from error
+            raise StoreError(f"Kafka did not accept a message for {topic}: {error!r}.") from error
         return done.partition, done.offset

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
         None, description="PEM file of the brokers' certificate authority; else the system's"
     )
     kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256"] = Field(
-        "SCRAM-SHA-512", description="how user and password are proven"
+        "SCRAM-SHA-512", description="SASL mechanism"
     )
     kafka_username: str = Field("", max_length=200, description="user of SASL_SSL")
     kafka_password: SecretStr = Field(SecretStr(""), description="password of SASL_SSL")
@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     database_url_file: Path | None = Field(None, description="file that holds it")
     database_password: SecretStr = Field(
-        SecretStr(""), description="password, where the address has none"
+        SecretStr(""), description="password, if the address has none"
     )
     database_password_file: Path | None = Field(None, description="file that holds it")
     database_tls: Literal["as-url", "verify-full"] = Field(
@@ -72,11 +72,15 @@ class Settings(BaseSettings):
     worker_instance: str = Field(
         "0", pattern=r"^[A-Za-z0-9-]{1,60}$", description="static member name of this worker"
     )
-    session_timeout_s: int = Field(10, ge=6, le=300, description="Kafka group session")
+    session_timeout_s: int = Field(
+        10, ge=6, le=300, description="session time-out of the consumer group"
+    )
     commit_interval_ms: int = Field(
         1_000, ge=100, le=60_000, description="how often progress is committed, ms"
     )
-    table_store: Literal["memory", "rocksdb"] = Field("rocksdb", description="where tables live")
+    table_store: Literal["memory", "rocksdb"] = Field(
+        "rocksdb", description="where tables are stored"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of a worker's metrics and health")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of a worker's metrics and health; 0: not served"
@@ -88,13 +92,15 @@ class Settings(BaseSettings):
     )
     session_secret_file: Path | None = Field(None, description="file that holds it")
     media_delivery: Literal["stream", "redirect"] = Field(
-        "redirect", description="redirect: signed S3 address; stream: bytes through the API"
+        "redirect", description="redirect: presigned S3 URL; stream: bytes through the API"
     )
     window_ms: int = Field(60_000, ge=2_000, le=3_600_000, description="chunk window, ms")
-    grace_ms: int = Field(30_000, ge=0, le=3_600_000, description="see design: when a chunk is due")
-    idle_ms: int = Field(60_000, ge=1_000, le=86_400_000, description="silence that closes windows")
-    late_ms: int = Field(15_000, ge=0, le=3_600_000, description="late fragments are gathered, ms")
-    tick_ms: int = Field(5_000, ge=100, le=60_000, description="how often silence is measured")
+    grace_ms: int = Field(30_000, ge=0, le=3_600_000, description="grace period of a window, ms")
+    idle_ms: int = Field(60_000, ge=1_000, le=86_400_000, description="idle time of a run, ms")
+    late_ms: int = Field(
+        15_000, ge=0, le=3_600_000, description="how long late fragments are collected, ms"
+    )
+    tick_ms: int = Field(5_000, ge=100, le=60_000, description="time between two ticks, ms")
     joined_margin_ms: int = Field(
         3_600_000,
         ge=600_000,
@@ -109,7 +115,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["logfmt", "json"] = Field("logfmt", description="form of a log line")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least urgent of Vigil's own log lines; libraries: warning"
+        "info", description="lowest level of Vigil's own log lines; libraries: warning"
     )
 
     @model_validator(mode="before")

@@ -54,7 +54,7 @@ async def resolve(
     """
     for message in messages:
         if to is not None and await to.send([message.body]):
-            raise StoreError(f"{to.url} refused message {message.id}; it stays a dead letter.")
+            raise StoreError(f"{to.url} rejected message {message.id}; it stays a dead letter.")
         await letters.keep(
             DeadLetter(
                 source=dead.url[-250:],
@@ -76,7 +76,7 @@ def select(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueMe
     for name in ids:
         if name not in by_id:
             raise ConfigError(
-                f"There is no dead letter {name} in the queue now (somebody else may be reading "
-                "at it): `vigil dlq list` shows all."
+                f"There is no dead letter {name} in the queue now; another process may be reading "
+                "it. `vigil dlq list` shows all."
             )
     return [by_id[name] for name in dict.fromkeys(ids)]

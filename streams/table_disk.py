@@ -43,7 +43,7 @@ def disk_error_text(error: BaseException | None, folder: Path) -> str:
     text = str(error)
     if isinstance(error, OSError) or any(each in text for each in FULL):
         return (
-            f"The disk of the tables is full ({folder}). Make room there, or delete that folder: "
+            f"The disk of the tables is full ({folder}). Free some space, or delete that folder: "
             "its tables are recovered from Kafka. Nothing is lost."
         )
     if any(each in text for each in LOCKED):

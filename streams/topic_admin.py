@@ -61,7 +61,7 @@ def check_partitions(state: TopicState, wanted: int) -> None:
         raise ConfigError(
             f"Topic {state.name} has {state.partitions} partitions, VIGIL_PARTITIONS says "
             f"{wanted}. Set VIGIL_PARTITIONS={state.partitions} if all topics have that many; "
-            "else delete the topic while all workers are down and run `vigil topics ensure`."
+            "otherwise stop all workers, delete the topic and run `vigil topics ensure`."
         )
 
 
@@ -104,7 +104,7 @@ async def _make(
             return made, states
         if asyncio.get_running_loop().time() > deadline:
             names = ", ".join(spec.name_for(settings) for spec in missing)
-            raise StoreError(f"Kafka does not show these topics, though they were made: {names}.")
+            raise StoreError(f"Kafka does not list these new topics: {names}. Check the brokers.")
         made |= await _create(
             client, [spec for spec in missing if spec.name_for(settings) not in made], settings
         )

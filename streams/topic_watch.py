@@ -1,7 +1,7 @@
 """Notices that a topic was deleted, or made again with other settings, while a worker runs.
 
-Faust goes on without a topic that is gone and reports that it is ready. A topic that comes or goes
-causes a rebalance. After each rebalance the broker is asked which topics exist.
+Faust continues without a topic that was deleted and reports that it is ready. A topic that is
+created or deleted causes a rebalance. After each rebalance the broker is asked which topics exist.
 """
 
 import asyncio
@@ -51,9 +51,9 @@ async def _check(wanted: list[str], settings: Settings) -> str:
         states = await describe(client, wanted)
     if missing := [name for name in wanted if name not in states]:
         return (
-            f"Topic {', '.join(missing)} is gone: somebody deleted it, and what was in it and not "
-            "yet handled is lost. A worker that starts makes it again with the right settings. "
-            "Then run `vigil reconcile`, which brings in from S3 what was not announced."
+            f"Topic {', '.join(missing)} is gone: it was deleted. Messages in it that were not "
+            "processed are lost. The next worker that starts creates it again. Then run "
+            "`vigil reconcile`, which finds the fragments in S3."
         )
     try:
         for state in states.values():

@@ -257,7 +257,9 @@ class Consumer(ConsumerBase):
                     first + count - 1,
                 )
             case LogRestarted(offset):
-                self.log.warning("%s: the log starts again at %s: was it deleted?", tp, offset)
+                self.log.warning(
+                    "%s: the log starts again at %s: check whether it was deleted", tp, offset
+                )
                 self.note_committed(tp, None)
             case JumpRecovered(expected, found):
                 metrics.OFFSET_JUMPS.labels(tp.topic).inc(found - expected)
@@ -414,11 +416,11 @@ class Consumer(ConsumerBase):
         under a backlog never comes.
         """
         if not await all_sent(self.producer_buffer(), self.app.conf.broker_request_timeout):
-            self.log.warning("Table updates are not being sent: nothing is committed")
+            self.log.warning("Table updates cannot be sent now: nothing is committed")
             return False
         await self.flush_producer()
         if lost := self.app.send_errors.first:
-            exit_process(f"A table update was not taken by Kafka: {lost!r}.")
+            exit_process(f"Kafka did not accept a table update: {lost!r}.")
             return False
         return True
 

@@ -73,7 +73,7 @@ class Fence:
     def refused(self) -> None:
         """The group knows this member no more: what it has in progress must not be written."""
         if self._owning and self.enforced:
-            self._end("The consumer group gave this worker's partitions away while it was stalled.")
+            self._end("This worker's partitions were assigned to others while it was stalled.")
 
     # -- what this process has
 

@@ -85,7 +85,7 @@ class PartitionState:
 
     expected    offset that the next record should have; None: not known yet
 
-    unverified  a hole that was seen once; it is believed when the next fetch shows it again
+    unverified  a hole that was seen once; accepted when the next fetch shows it again
 
     waiting     the batch that a stream has in its queue and did not begin: it still grows
     """

@@ -27,7 +27,7 @@ class TableManager(TableManagerBase):
         deadline_s = asyncio.get_running_loop().time() + AGENTS_TIMEOUT_S
         while not self.agents_listen() and not self.should_stop:
             if asyncio.get_running_loop().time() > deadline_s:
-                self.log.warning("Some agents do not listen to their topics yet")
+                self.log.warning("Some agents have not subscribed to their topics yet")
                 break
             await self.sleep(CHECK_EVERY_S)
 

@@ -1,7 +1,7 @@
 """Recovery of tables that reports when a changelog no longer holds all of its table.
 
 A changelog is compacted and never deleted by age, so its log begins at 0. If it begins later, it
-was emptied: by an age limit that somebody set, or by hand. Faust takes what is left for all of it.
+was emptied: by a wrong age limit, or by hand. Faust takes what is left for all of it.
 A worker without the table on its disk then starts from nothing, without a log line. A changelog
 that ends before what the disk has was deleted and made again. Faust then ends with a stack trace,
 at each start.
@@ -18,13 +18,12 @@ from streams.delivery.faust_private import RecoveryBase
 from streams.process_exit import exit_process
 
 REMEDY = (
-    "Run `vigil reconcile`, which brings in from S3 what was in progress, and "
-    "`vigil camera windows --all`."
+    "Run `vigil reconcile`, which finds the fragments in S3, then `vigil camera windows --all`."
 )
 
 
 class CheckedRecovery(RecoveryBase):
-    """Faust's recovery, which reports what a changelog lacks, counts it and goes on."""
+    """Faust's recovery, which reports what a changelog lacks, counts it and continues."""
 
     async def recover_from(
         self, consumer: Any, known: Mapping[TP, int | None], ends: Mapping[TP, int]
@@ -61,9 +60,9 @@ class CheckedRecovery(RecoveryBase):
         shown = ", ".join(map(str, partitions))
         if what == "emptied":
             self.log.error(
-                "The changelog %s was emptied (partitions %s): retention or somebody deleted from "
-                "it, and this worker's disk has no copy. It goes on without those table entries: "
-                "windows that were open come out with gaps. %s",
+                "The changelog %s was emptied (partitions %s): its entries were deleted, by a "
+                "person or by age, and this worker's disk has no copy. The worker continues "
+                "without them: windows that were open get gaps. %s",
                 topic,
                 shown,
                 REMEDY,
@@ -71,8 +70,9 @@ class CheckedRecovery(RecoveryBase):
         else:
             self.log.error(
                 "The changelog %s ends before what this worker's disk has (partitions %s): it was "
-                "deleted and made again, or lost its end. The worker goes on with its disk. "
-                "Another worker would lack those entries. Once it takes over: %s",
+                "deleted and created again, or lost its end. The worker continues with its disk. "
+                "Keep its folder: another worker does not have those entries. "
+                "If another one takes over: %s",
                 topic,
                 shown,
                 REMEDY,

@@ -176,7 +176,7 @@ async def test_a_topic_made_again_with_other_partitions_ends_the_worker_until_it
     assert await worker.ended() == 70
     wrong = f"Topic {stage.topic} has 3 partitions, VIGIL_PARTITIONS says 2"
     assert wrong in tail(stage)
-    assert "delete the topic while all workers are down" in tail(stage)
+    assert "otherwise stop all workers, delete the topic" in tail(stage)
 
     (stage.folder / "one.log").unlink()
     worker.start()
@@ -227,7 +227,7 @@ async def test_a_full_disk_under_the_tables_ends_the_worker_and_loses_nothing(
     text = log_of(stage)
     assert "Traceback" not in text, text[-3_000:]
     assert f"The disk of the tables is full ({small_disk}/" in text
-    assert "Make room there" in text
+    assert "Free some space" in text
 
     (stage.folder / "one.log").rename(stage.folder / "before.log")
     fill_up(small_disk / "rest")

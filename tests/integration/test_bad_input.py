@@ -49,7 +49,7 @@ def poison(event: FragmentArrived) -> dict[str, tuple[bytes, str]]:
                         "ended_ms": YEAR_2200_MS, "last_seq": 3, "reason": "x"}).encode(),
             "5 minutes in the future",
         ),
-        "another camera's key": (but(camera="acme/else/where"), "key: the message's is"),
+        "another camera's key": (but(camera="acme/else/where"), "key: the message has"),
         "other bytes": (
             but(sha256=hashlib.sha256(b"other").hexdigest()), "the first report is kept",
         ),

@@ -156,7 +156,7 @@ async def test_a_stalled_worker_writes_nothing_once_another_has_its_partitions(
         if fenced:
             assert await stalled.ended() == 70
             log = (stage.folder / "one.log").read_text()
-            assert "gave this worker's partitions away while it was stalled" in log
+            assert "worker's partitions were assigned to others while it was stalled" in log
         else:
             await wait_for(lambda: older_updates(stage), within_s=60, what="an older update")
             return
