@@ -6,13 +6,13 @@ chunk; only its address changes.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 TOLERANCE_MS = 150
 """The time between adjoining fragments differs from the sum of lengths by less than this."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,11 @@ class Segment:
     duration_ms: int
     uri: str
     byte_range: tuple[int, int] | None = None
-    """(size, offset) in bytes, if the segment is a part of the object at `uri`."""
+    """(size, offset) in bytes of the object at `uri`. All segments of a list have one, or none.
+
+    FFmpeg keeps a connection alive. After a byte range it requests the next segment without a range
+    with the end of the last one, and waits forever.
+    """
     missing: bool = False
     """Missing (so far): it keeps its number and is not fetched."""
 
@@ -98,4 +102,4 @@ def render(
 def date_time(ms: int) -> str:
     """Return UTC ms in RFC 3339 with milliseconds and Z."""
     moment = _EPOCH + timedelta(milliseconds=ms)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1_000:03d}Z"
+    return moment.isoformat(timespec="milliseconds") + "Z"

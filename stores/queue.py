@@ -1,5 +1,6 @@
 """The queue between sites and cloud: SQS, or a compatible service."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,11 @@ from stores.aws import AwsEndpoint, AwsService, connection_error_text, credentia
 MAX_BATCH = 10
 """The most messages that SQS takes in one request."""
 MAX_BATCH_BYTES = 256 << 10
-"""The most bytes that SQS takes in one request, all messages together."""
+"""The most bytes that SQS takes in one request, all messages and their attributes together."""
+MAX_REASON_BYTES = 1_000
+_ATTRIBUTE_BYTES = len("reason") + len("String")
+_INVALID = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that SQS does not accept."""
 
 
 _SENDER_FAULT_CODES = {
@@ -154,6 +159,26 @@ class Queue(AwsService):
                 for at, receipt in enumerate(receipts[start : start + MAX_BATCH])
             ]
             await self._call("change_message_visibility_batch", Entries=entries)
+
+
+def fit_message(body: bytes, reason: str, max_bytes: int) -> tuple[bytes, str]:
+    """Return body and reason of a message of at most `max_bytes`, as SQS counts them.
+
+    The reason is shortened first, then the body. A cut body's reason says how long it was.
+    """
+    reason = _INVALID.sub("?", reason) or "?"
+    reason = _cut(reason.encode(errors="replace"), min(MAX_REASON_BYTES, max_bytes // 4)).decode()
+    room = max_bytes - _ATTRIBUTE_BYTES - len(reason.encode())
+    if len(body) > room:
+        note = f" (cut from {len(body)} bytes)"
+        body = _cut(body, room - len(note))
+        reason += note
+    return body, reason
+
+
+def _cut(text: bytes, max_bytes: int) -> bytes:
+    """Return the start of UTF-8 text, without a part of a character."""
+    return text if len(text) <= max_bytes else text[:max_bytes].decode(errors="ignore").encode()
 
 
 def _is_sender_fault(error: ClientError) -> bool:

@@ -36,7 +36,6 @@ class KafkaSender:
         producer = AIOKafkaProducer(
             **client_options(self._settings),
             acks="all",
-            enable_idempotence=True,
             max_request_size=topics.MAX_REQUEST_BYTES,
         )
         try:

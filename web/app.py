@@ -12,6 +12,10 @@ from streams.app import make_app
 from streams.settings import get_settings
 from web.views import serve
 
+SWITCH_INTERVAL_S = 0.001
+"""How long a thread that builds a playlist or a thumbnail may keep the event loop waiting."""
+
+sys.setswitchinterval(SWITCH_INTERVAL_S)
 try:
     app = make_app("web", web=True)
     app.producer_only = True

@@ -6,7 +6,7 @@ from aiohttp import web
 from faust.web import View
 
 from stores.catalog.timeline import list_chunks, list_fragments
-from web.query import DAY_MS, parse_time_range
+from web.query import LONGEST_DAY_MS, parse_time_range
 from web.services import SERVICES, require_camera
 from web.timeline import coverage, gap_json
 
@@ -20,7 +20,7 @@ class ChunksView(View):
         """Return chunks, fragments without a chunk, and gaps."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        span = parse_time_range(request, now_ms, longest_ms=DAY_MS)
+        span = parse_time_range(request, now_ms, longest_ms=LONGEST_DAY_MS)
         found = await require_camera(request)
         catalog = await services.catalog.get()
         # Fragments first: one that moves into its chunk between the queries is in both lists then,

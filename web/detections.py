@@ -11,7 +11,13 @@ from faust.web import View
 from domain.identity import check_run
 from stores.catalog.detections import DetectionRow, PageCursor, find_detections
 from web.problems import bad_request
-from web.query import DAY_MS, parse_fraction, parse_int, parse_model_filter, parse_time_range
+from web.query import (
+    LONGEST_DAY_MS,
+    parse_fraction,
+    parse_int,
+    parse_model_filter,
+    parse_time_range,
+)
 from web.services import SERVICES, require_camera
 
 MAX_LIMIT = 5_000
@@ -25,7 +31,7 @@ class DetectionsView(View):
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return a page; its `next` is the cursor of the next page."""
         services = request.app[SERVICES]
-        span = parse_time_range(request, services.clock_ms(), longest_ms=DAY_MS)
+        span = parse_time_range(request, services.clock_ms(), longest_ms=LONGEST_DAY_MS)
         limit = parse_int(request, "limit", 1_000, 1, MAX_LIMIT)
         min_score = parse_fraction(request, "min_score", 0.0)
         cursor = request.query.get("cursor")

@@ -19,7 +19,8 @@ MEDIA_TYPE = "video/mp2t"
 async def send_object(request: web.Request, location: ObjectRange) -> web.StreamResponse:
     """Respond with the bytes of `location`; they never change, so clients may cache them.
 
-    Raises ObjectMissingError before anything is sent, ProblemError (416) for a range outside.
+    Raises ObjectMissingError before anything is sent, ProblemError for a range outside (416) and
+    for an If-Match of other bytes (412).
     """
     etag = f'"{location.etag}"'
     headers = {
@@ -27,7 +28,8 @@ async def send_object(request: web.Request, location: ObjectRange) -> web.Stream
         "Cache-Control": "private, max-age=86400, immutable",
         "Accept-Ranges": "bytes",
     }
-    if etag in (each.strip() for each in request.headers.get("If-None-Match", "").split(",")):
+    _check_if_match(request, etag)
+    if matches(request.headers.get("If-None-Match", ""), etag):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     services = request.app[SERVICES]
     store = await services.store.get()
@@ -41,7 +43,7 @@ async def send_object(request: web.Request, location: ObjectRange) -> web.Stream
         if location.size_bytes >= 0
         else (await store.head(location.key)).size_bytes
     )
-    first, last, partial = _range(request, size)
+    first, last, partial = _range(request, size, etag)
     response = web.StreamResponse(
         status=HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, headers=headers
     )
@@ -86,8 +88,28 @@ async def _stream(
     await response.write_eof()
 
 
-def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
-    """Return first, last, and whether it is a part. Several ranges in one request: all bytes."""
+def matches(header: str, etag: str) -> bool:
+    """Return whether If-None-Match names this entity tag: `*`, or by weak comparison."""
+    names = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return "*" in names or etag in names
+
+
+def _check_if_match(request: web.Request, etag: str) -> None:
+    header = request.headers.get("If-Match")
+    if header is None:
+        return
+    names = [each.strip() for each in header.split(",")]
+    if "*" not in names and etag not in names:
+        raise ProblemError(HTTPStatus.PRECONDITION_FAILED, "The object has another ETag.")
+
+
+def _range(request: web.Request, size: int, etag: str) -> tuple[int, int, bool]:
+    """Return first, last, and whether it is a part.
+
+    All bytes for several ranges in one request, and where If-Range names other bytes.
+    """
+    if request.headers.get("If-Range", etag).strip() != etag:
+        return 0, size - 1, False
     try:
         requested = request.http_range
     except ValueError:
@@ -95,8 +117,8 @@ def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
     first, stop = requested.start, requested.stop
     if first is None and stop is None:
         return 0, size - 1, False
-    if first is not None and first < 0:  # a suffix range: the last bytes
-        first, stop = max(0, size + first), size
+    if first is not None and (first < 0 or _is_suffix(request)):  # the last bytes
+        first, stop = max(0, size + first) if first else size, size
     first = first or 0
     last = min(stop if stop is not None else size, size) - 1
     if first > last:
@@ -106,3 +128,7 @@ def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
             {"Content-Range": f"bytes */{size}"},
         )
     return first, last, True
+
+
+def _is_suffix(request: web.Request) -> bool:
+    return request.headers.get("Range", "").strip().startswith("bytes=-")

@@ -1,15 +1,20 @@
 """…/playlist.m3u8: an HLS playlist of a time range, or of the live edge."""
 
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 from aiohttp import web
 from faust.web import View
 
 from media.live import RunNumbers, live
 from media.playlist import Segment, recorded
 from stores.catalog import Catalog
-from stores.catalog.playback import PlaybackSegment, playback_segments, runs_until
+from stores.catalog.playback import PlaybackSegment, playback_rows, runs_until, segments_of
+from stores.catalog.pool import Row
 from web.chunks import fragment_path
 from web.problems import bad_request, not_found
-from web.query import DAY_MS, HOUR_MS, TimeRange, parse_flag, parse_time_range
+from web.query import DAY_MS, HOUR_MS, LONGEST_DAY_MS, TimeRange, parse_flag, parse_time_range
 from web.services import SERVICES, require_camera
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
@@ -18,6 +23,8 @@ LIVE_MS = HOUR_MS
 LIVE_START_MS = 60_000
 AHEAD_MS = 60_000
 """How far an edge's clock may be ahead of ours."""
+_builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="playlist")
+"""A day's playlist takes seconds. One thread: more would only take the event loop's time."""
 
 
 class PlaylistView(View):
@@ -32,15 +39,19 @@ class PlaylistView(View):
         span, growing = _span(request, now_ms)
         camera = await require_camera(request)
         catalog = await services.catalog.get()
-        found = await playback_segments(catalog, camera.id, span.from_ms, span.to_ms)
-        if not found:
-            raise not_found(f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}.")
-        segments = [_segment(each) for each in found]
-        if growing:
-            runs = await _runs(catalog, camera.id, found)
-            text = live(segments, runs, now_ms, fragment_path)
-        else:
-            text = recorded(segments)
+        async with services.playlists:
+            rows = await playback_rows(catalog, camera.id, span.from_ms, span.to_ms)
+            if not rows:
+                raise not_found(
+                    f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}."
+                )
+            if growing:
+                found = segments_of(rows)
+                runs = await _runs(catalog, camera.id, found)
+                text = live([_live_segment(each) for each in found], runs, now_ms, fragment_path)
+            else:
+                loop = asyncio.get_running_loop()
+                text = await loop.run_in_executor(_builder, _recorded, rows)
         response = web.Response(
             text=text, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}
         )
@@ -51,7 +62,7 @@ class PlaylistView(View):
 def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     """Return the requested range, and whether it still grows."""
     if not parse_flag(request, "live"):
-        span = parse_time_range(request, now_ms, longest_ms=DAY_MS)
+        span = parse_time_range(request, now_ms, longest_ms=LONGEST_DAY_MS)
         return span, span.to_ms > now_ms
     if "to" in request.query:
         raise bad_request("to: a live playlist has no end. Omit `to` or `live`.")
@@ -62,13 +73,27 @@ def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     return TimeRange(max(given.from_ms, now_ms - LIVE_MS), until), True
 
 
-def _segment(found: PlaybackSegment) -> Segment:
+def _recorded(rows: Sequence[Row]) -> str:
+    """Return the recorded playlist. Runs in a thread."""
+    return recorded(_recorded_segment(each) for each in segments_of(rows))
+
+
+def _recorded_segment(found: PlaybackSegment) -> Segment:
+    """Return a segment with its byte range, of its chunk or of its own object."""
     if found.offset is None:
-        uri, part = fragment_path(found.run, found.seq), None
+        uri, offset = fragment_path(found.run, found.seq), 0
     else:
         uri = f"chunks/{found.run}/{found.window_start_ms}/{found.digest}.ts"
-        part = (found.size_bytes, found.offset)
-    return Segment(found.run, found.seq, found.start_ms, found.duration_ms, uri, part)
+        offset = found.offset
+    return Segment(
+        found.run, found.seq, found.start_ms, found.listed_ms, uri, (found.size_bytes, offset)
+    )
+
+
+def _live_segment(found: PlaybackSegment) -> Segment:
+    """Return a segment under the address that it keeps when it moves into its chunk."""
+    uri = fragment_path(found.run, found.seq)
+    return Segment(found.run, found.seq, found.start_ms, found.listed_ms, uri)
 
 
 async def _runs(catalog: Catalog, camera: str, found: list[PlaybackSegment]) -> list[RunNumbers]:

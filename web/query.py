@@ -15,6 +15,8 @@ from web.problems import bad_request, not_found
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+LONGEST_DAY_MS = 25 * HOUR_MS
+"""A local day is this long when clocks are set back."""
 MAX_MS = 1 << 48
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """The services that all views share: catalog, object store, sessions, settings, clock."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ from web.query import parse_camera_id
 from web.sessions import Sessions
 
 THUMBNAIL_BYTES = 64 << 20
+PLAYLISTS = 4
+"""Playlists that are built at the same time. One of a day takes up to 100 MB."""
 THUMBNAIL_TTL_MS = 3_600_000
 
 
@@ -37,6 +40,8 @@ class Services:
     clock_ms: Callable[[], int] = utc_ms
     sessions: Sessions = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
+    playlists: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLAYLISTS))
+    """Bounds the playlists that are built at the same time."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError where the session secret is too short."""

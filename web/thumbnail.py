@@ -13,6 +13,7 @@ from domain.errors import MediaError, ObjectMissingError
 from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, jpeg, ranges_for
 from stores.catalog.playback import FrameSource, frame_at
 from streams.metrics import REGISTRY
+from web.object_response import matches
 from web.problems import not_found
 from web.query import parse_int, parse_time
 from web.services import SERVICES, Services, require_camera
@@ -41,16 +42,16 @@ class ThumbnailView(View):
         found = await require_camera(request)
         if found.last_ms is None:
             raise not_found(f"{found.id} has no footage yet.")
-        wanted_ms = found.last_ms - 1 if at_ms is None else at_ms
+        wanted_ms = found.last_ms if at_ms is None else at_ms
         source, ranges = await _frame_source(services, found.id, wanted_ms)
         is_immutable = at_ms is not None and at_ms < now_ms - IMMUTABLE_AFTER_MS
-        name = f"{source.run}-{source.seq}-{ranges.keyframe}-{width}"
+        name = f"{found.id}/{source.run}-{source.seq}-{ranges.keyframe}-{width}"
         headers = {
             "ETag": f'"{name}"',
             "Cache-Control": "private, max-age=86400" if is_immutable else "private, no-cache",
             "Vigil-Picture-Ms": str(_shown_ms(source, ranges)),
         }
-        if f'"{name}"' in request.headers.get("If-None-Match", ""):
+        if matches(request.headers.get("If-None-Match", ""), f'"{name}"'):
             return web.Response(status=304, headers=headers)
         data = services.thumbnails.get(name)
         RENDERED.labels("store" if data is None else "memory").inc()

@@ -4,6 +4,10 @@
 
 A message is deleted only after Kafka's brokers (acks=all) or the dead-letter queue have it.
 If the relay is killed at any point, the message stays in SQS and is delivered again.
+
+The producer is not idempotent. aiokafka gives a batch its sequence numbers before the broker
+refuses it. Then the partition answers OutOfOrderSequenceNumber until the producer is replaced. An
+event may arrive twice anyway.
 """
 
 import asyncio
@@ -12,10 +16,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError
 from prometheus_client import Counter, Histogram
 
-from domain.errors import InvalidEventError, StoreError
+from domain.errors import InvalidEventError, RefusedError, StoreError
 from domain.events import (
     AnyEvent,
     Detection,
@@ -26,7 +30,7 @@ from domain.events import (
     parse,
 )
 from domain.plausible import check_times, event_time_ms
-from stores.queue import Queue, QueueMessage
+from stores.queue import MAX_BATCH_BYTES, Queue, QueueMessage, fit_message
 from streams import topics
 from streams.kafka import check_admission, client_options
 from streams.metrics import REGISTRY
@@ -48,7 +52,12 @@ POISON = Counter("vigil_relay_poison", "Messages sent to the dead-letter queue",
 
 RECEIVERS = 4
 VISIBILITY_TIMEOUT_S = 30
-"""Messages of a relay that was killed become visible in SQS again after this time."""
+"""Messages of a relay that was killed become visible in SQS again after this time.
+
+So do messages that Kafka refuses for a reason of their topic, such as a missing ACL.
+"""
+DEAD_LETTER_BYTES = (MAX_BATCH_BYTES, MAX_BATCH_BYTES // 2, 16 << 10, 1 << 10)
+"""A dead letter is cut to these sizes in turn until the dead-letter queue accepts it."""
 SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
 """Events that a site may send. Only the cloud sends the others."""
 
@@ -109,7 +118,6 @@ class Relay:
             self._producer = AIOKafkaProducer(
                 **client_options(self._settings),
                 acks="all",
-                enable_idempotence=True,
                 linger_ms=5,
                 max_request_size=topics.MAX_REQUEST_BYTES,
             )
@@ -136,10 +144,10 @@ class Relay:
                 messages = await self._queue.receive(
                     wait_s=2, visibility_timeout_s=VISIBILITY_TIMEOUT_S
                 )
-                if messages:
-                    await self._queue.delete(await self._forward_batch(messages))
+                receipts = await self._forward_batch(messages)
+                await self._queue.delete(receipts)
                 backoff = RetryDelays()
-                self.ready = True
+                self.ready = len(receipts) == len(messages)
             except (StoreError, KafkaError) as error:
                 self.ready = False
                 await self._pause("relaying", error, backoff, stop)
@@ -156,17 +164,28 @@ class Relay:
             return
 
     async def _forward_batch(self, messages: list[QueueMessage]) -> list[str]:
-        """Forward messages; return the receipts of those that are safely stored elsewhere."""
+        """Forward messages; return the receipts of those that are safely stored elsewhere.
+
+        A message that Kafka refuses stays invisible in SQS until its timeout, and the others
+        continue. Raises StoreError or KafkaError where Kafka, SQS or the catalog fails.
+        """
         results = await asyncio.gather(*map(self._forward, messages), return_exceptions=True)
-        failures = [error for error in results if isinstance(error, BaseException)]
-        receipts = [
-            message.receipt
-            for message, error in zip(messages, results, strict=True)
-            if error is None
-        ]
+        receipts = []
+        failed = []
+        failures = []
+        for message, error in zip(messages, results, strict=True):
+            if error is None:
+                receipts.append(message.receipt)
+            elif isinstance(error, BrokerResponseError) and not error.retriable:
+                log.warning(
+                    "Kafka refuses a message, next try in %d s: %r. Check the topic's settings "
+                    "(vigil topics ensure) and its ACLs.", VISIBILITY_TIMEOUT_S, error
+                )  # fmt: skip
+            else:
+                failed.append(message.receipt)
+                failures.append(error)
         if failures:
-            safe = set(receipts)
-            await self._queue.make_visible([m.receipt for m in messages if m.receipt not in safe])
+            await self._queue.make_visible(failed)
             await self._queue.delete(receipts)
             raise failures[0]
         return receipts
@@ -178,6 +197,10 @@ class Relay:
             await self._dead_letter(message, str(error))
             return
         topic = topics.topic_of(type(event))
+        if len(message.body) > topic.max_message_bytes:
+            reason = f"message: {len(message.body)} bytes, {topic.name} takes fewer"
+            await self._dead_letter(message, reason)
+            return
         await self._producer.send_and_wait(
             topic.full_name, value=message.body, key=event.key.encode()
         )
@@ -200,10 +223,17 @@ class Relay:
         return event
 
     async def _dead_letter(self, message: QueueMessage, reason: str) -> None:
-        if await self._dead_letter_queue.send([message.body], reason=reason):
+        for most in DEAD_LETTER_BYTES:
+            body, short = fit_message(message.body, reason, most)
+            try:
+                if not await self._dead_letter_queue.send([body], reason=short):
+                    break
+            except RefusedError as error:
+                log.info("the dead-letter queue refuses %d bytes: %s", len(body), error)
+        else:
             raise StoreError("the dead-letter queue rejected a message; it stays in the queue.")
         POISON.inc()
-        body = message.body[:200].decode(errors="replace")
+        shown = message.body[:200].decode(errors="replace")
         log.warning(
-            "poison message sent to the dead-letter queue: %s", reason, extra={"body": body}
+            "poison message sent to the dead-letter queue: %s", reason, extra={"body": shown}
         )

@@ -1,12 +1,13 @@
 """Where the bytes of a time range are stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from domain.identity import chunk_key, fragment_key
 from stores.catalog.intervals import TOLERANCE_MS
-from stores.catalog.pool import Catalog
+from stores.catalog.pool import Catalog, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class PlaybackSegment:
     """Bytes from the start of its chunk; None while it is an object of its own."""
     window_start_ms: int | None
     digest: str | None
+
+    @property
+    def listed_ms(self) -> int:
+        """Length in a playlist: at least 1 ms. Some players stop at a segment of no length."""
+        return max(1, self.duration_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +63,27 @@ class FrameSource:
     keyframes: list[tuple[int, int, int]] | None
 
 
+async def playback_rows(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[Row]:
+    """Return the rows of the fragments that overlap [from, to), for `segments_of`."""
+    return await catalog.rows("playback_segments", camera, from_ms, to_ms)
+
+
+def segments_of(rows: Sequence[Row]) -> list[PlaybackSegment]:
+    """Return the fragments of rows by run and seq, each once. Slow: 86,400 rows take a second."""
+    found: dict[tuple[str, int], PlaybackSegment] = {}
+    for row in rows:
+        run, seq, *rest = row.values()
+        key = str(run), seq
+        if key not in found or row["offset"] is not None:
+            found[key] = PlaybackSegment(*key, *rest)
+    return list(found.values())
+
+
 async def playback_segments(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int
 ) -> list[PlaybackSegment]:
     """Return the fragments that overlap [from, to), by run and seq, each once."""
-    rows = await catalog.rows("playback_segments", camera, from_ms, to_ms)
-    found: dict[tuple[str, int], PlaybackSegment] = {}
-    for row in rows:
-        run = str(row["run"])
-        if (run, row["seq"]) not in found or row["offset"] is not None:
-            found[run, row["seq"]] = PlaybackSegment(run, *list(row.values())[1:])
-    return list(found.values())
+    return segments_of(await playback_rows(catalog, camera, from_ms, to_ms))
 
 
 async def runs_until(catalog: Catalog, camera: str, run: str) -> list[RunExtent]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import subprocess
 from collections.abc import AsyncIterator
 from urllib.parse import urljoin
 
@@ -69,13 +70,13 @@ async def played(web: Web, playlist: str) -> list[bytes]:
 async def test_footage_plays_the_same_before_and_after_it_is_joined(web: Web, run: str) -> None:
     events = await footage(web, run, 10)
     alone = await text(web, f"playlist.m3u8?{RANGE}")
-    assert "#EXT-X-BYTERANGE" not in alone
+    assert alone.count("#EXT-X-BYTERANGE") == 10
     assert "#EXT-X-ENDLIST" in alone
     before = await played(web, alone)
     joined = await store_chunk(web.store, events[:6])
     await index_chunks(web.catalog, [joined], T0)
     mixed = await text(web, f"playlist.m3u8?{RANGE}")
-    assert mixed.count("#EXT-X-BYTERANGE") == 6
+    assert mixed.count("#EXT-X-BYTERANGE") == 10
     after = await played(web, mixed)
     assert before == after
     assert [len(each) for each in before] == [each.size_bytes for each in events]
@@ -101,6 +102,66 @@ async def test_a_player_opens_the_playlist(web: Web, run: str) -> None:
             return sum(1 for _ in container.decode(video=0))
 
     assert await asyncio.to_thread(frames) == 4 * 40
+
+
+@pytest.mark.parametrize("joined", [0, 2, 4])
+async def test_ffmpeg_plays_over_the_border_of_chunks_and_fragments(
+    web: Web, run: str, joined: int
+) -> None:
+    """The command, with its kept-alive connection: it ends, and shows each frame once."""
+    events = await footage(web, run, 4)
+    if joined:
+        await index_chunks(web.catalog, [await store_chunk(web.store, events[:joined])], T0)
+    url = str(web.client.make_url(f"{BASE}/playlist.m3u8?{RANGE}"))
+    command = [
+        *("ffmpeg", "-nostdin", "-v", "error", "-headers", f"Authorization: Bearer {web.key}\r\n"),
+        *("-i", url, "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"),
+    ]
+    done = await asyncio.to_thread(
+        subprocess.run, command, stdout=subprocess.PIPE, timeout=30, check=True
+    )
+    output = done.stdout
+    frames = [line for line in output.decode().splitlines() if not line.startswith("#")]
+    assert len(frames) == 4 * 40
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Range": "bytes=0-187"}, 206),
+        ({"Range": "bytes=0-187", "If-Range": "{etag}"}, 206),
+        ({"Range": "bytes=0-187", "If-Range": '"other"'}, 200),
+        ({"Range": "bytes=0-187", "If-Range": "W/{etag}"}, 200),
+        ({"Range": "bytes=-0"}, 416),
+        ({"Range": "bytes=-188"}, 206),
+        ({"If-None-Match": "{etag}"}, 304),
+        ({"If-None-Match": "W/{etag}"}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": "{etag}"}, 200),
+    ],
+)
+async def test_conditions(web: Web, run: str, headers: dict[str, str], status: int) -> None:
+    await footage(web, run, 1)
+    path = f"{BASE}/fragments/{run}/0.ts"
+    etag = (await web.client.get(path)).headers["ETag"]
+    sent = {name: value.replace("{etag}", etag) for name, value in headers.items()}
+    assert (await web.client.get(path, headers=sent)).status == status
+
+
+async def test_a_local_day_of_25_hours(web: Web, run: str) -> None:
+    await footage(web, run, 1)
+    until = T0 + 25 * 3_600_000
+    web.set_now(until + 60_000)
+    for what in ("playlist.m3u8", "chunks", "detections", "timeline"):
+        assert (await web.client.get(f"{BASE}/{what}?from={T0}&to={until}")).status == 200, what
+
+
+async def test_a_fragment_of_no_length(web: Web, run: str) -> None:
+    event = await store_fragment(web.store, run, 1)
+    await index_fragments(web.catalog, [event.model_copy(update={"duration_ms": 0})], T0)
+    assert "#EXTINF:0.001," in await text(web, f"playlist.m3u8?{RANGE}")
+    assert (await web.client.get(f"{BASE}/thumbnail.jpg")).status == 200
 
 
 async def test_gaps_and_runs_are_discontinuities(web: Web, run: str) -> None:

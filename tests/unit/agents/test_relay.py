@@ -1,0 +1,125 @@
+"""The relay with a queue and a producer in memory: what is deleted, dead-lettered, tried again."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+
+from agents.relay.relay import KnownCameras, Relay
+from domain.errors import RefusedError
+from domain.events import Detection, DetectionFrame, encode
+from domain.identity import new_run_id
+from stores.queue import MAX_BATCH_BYTES, QueueMessage, RejectedMessage, fit_message
+from streams.settings import Settings
+
+CAMERA = "acme/hq/gate"
+NOW_MS = 1_795_369_409_000
+
+
+def detection(camera: str = CAMERA, model: str = "people") -> bytes:
+    frames = [DetectionFrame(pts=1, at_ms=NOW_MS, objects=[])]
+    run = new_run_id(NOW_MS, b"x" * 10)
+    return encode(Detection(camera=camera, run=run, model=model, model_version="1", frames=frames))
+
+
+@dataclass
+class MemoryQueue:
+    """Holds messages; as a dead-letter queue it accepts `most` bytes, by AWS's count."""
+
+    bodies: list[bytes] = field(default_factory=list)
+    most: int = MAX_BATCH_BYTES
+    deleted: list[str] = field(default_factory=list)
+    visible: list[str] = field(default_factory=list)
+    letters: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def messages(self) -> list[QueueMessage]:
+        return [QueueMessage(body, str(at), 1) for at, body in enumerate(self.bodies)]
+
+    async def delete(self, receipts: list[str]) -> None:
+        self.deleted += receipts
+
+    async def make_visible(self, receipts: list[str]) -> None:
+        self.visible += receipts
+
+    async def send(self, bodies: list[bytes], *, reason: str) -> list[RejectedMessage]:
+        size = len(bodies[0]) + len("reason") + len("String") + len(reason.encode())
+        if size > self.most:
+            raise RefusedError(f"BatchRequestTooLong: {size} bytes")
+        self.letters.append((bodies[0], reason))
+        return []
+
+
+@dataclass
+class FailingProducer:
+    """Fails for values that contain a marker."""
+
+    errors: dict[bytes, Exception] = field(default_factory=dict)
+    sent: list[bytes] = field(default_factory=list)
+
+    async def send_and_wait(self, _topic: str, *, value: bytes, key: bytes) -> None:
+        assert key == CAMERA.encode()
+        for marker, error in self.errors.items():
+            if marker in value:
+                raise error
+        self.sent.append(value)
+
+
+async def registered() -> set[str]:
+    return {CAMERA}
+
+
+def relay_of(queue: MemoryQueue, dead: MemoryQueue, producer: FailingProducer) -> Relay:
+    relay = Relay(Settings(), KnownCameras(registered), lambda: NOW_MS)
+    relay._queue = queue  # type: ignore[assignment]
+    relay._dead_letter_queue = dead  # type: ignore[assignment]
+    relay._producer = producer  # type: ignore[assignment]
+    return relay
+
+
+async def test_a_message_that_kafka_refuses_does_not_stop_the_others() -> None:
+    queue = MemoryQueue([detection(), detection(model="large"), detection()])
+    dead = MemoryQueue()
+    producer = FailingProducer({b"large": MessageSizeTooLargeError("the topic takes 2000 bytes")})
+    receipts = await relay_of(queue, dead, producer)._forward_batch(queue.messages())
+    assert receipts == ["0", "2"]
+    assert (dead.letters, queue.visible) == ([], []), "it waits for its timeout in SQS"
+
+
+async def test_while_kafka_is_away_messages_are_visible_again_at_once() -> None:
+    queue = MemoryQueue([detection(), detection(model="lost")])
+    producer = FailingProducer({b"lost": KafkaConnectionError("no broker")})
+    with pytest.raises(KafkaConnectionError):
+        await relay_of(queue, MemoryQueue(), producer)._forward_batch(queue.messages())
+    assert (queue.visible, queue.deleted) == (["1"], ["0"])
+
+
+async def test_more_than_the_topic_takes_is_a_dead_letter() -> None:
+    queue = MemoryQueue([detection() + b" " * (1 << 20)])
+    dead = MemoryQueue(most=4 << 20)
+    receipts = await relay_of(queue, dead, FailingProducer())._forward_batch(queue.messages())
+    assert receipts == ["0"]
+    assert "bytes" in dead.letters[0][1]
+
+
+@pytest.mark.parametrize("most", [MAX_BATCH_BYTES, 100_000, 2_000])
+async def test_poison_of_the_queue_s_full_size_fits_the_dead_letter_queue(most: int) -> None:
+    body = detection(camera="acme/nowhere/x")
+    poison = body[:-1] + b" " * (MAX_BATCH_BYTES - len(body)) + b"}"
+    queue, dead = MemoryQueue([poison]), MemoryQueue(most=most)
+    receipts = await relay_of(queue, dead, FailingProducer())._forward_batch(queue.messages())
+    assert receipts == ["0"]
+    [(letter, reason)] = dead.letters
+    assert poison.startswith(letter)
+    assert "not registered" in reason
+    assert f"cut from {MAX_BATCH_BYTES} bytes" in reason
+
+
+@pytest.mark.parametrize("max_bytes", [1_024, 5_000, MAX_BATCH_BYTES])
+@pytest.mark.parametrize("reason", ["", "short", "é" * 5_000, "type: \0\x01\ud800\uffff"])
+def test_fit_message(reason: str, max_bytes: int) -> None:
+    body = "ä".encode() * MAX_BATCH_BYTES
+    cut, short = fit_message(body, reason, max_bytes)
+    assert len(cut) + len(short.encode()) + len("reasonString") <= max_bytes
+    assert cut.decode() == "ä" * (len(cut) // 2)
+    assert not set(short) & set("\0\x01\ud800\uffff")
+    assert fit_message(b"{}", "why", max_bytes) == (b"{}", "why")
