@@ -4,7 +4,7 @@
                ├── then ───► a bare loop of PyAV, a thread for each camera (capture_bare.py)
                └── then ───► ffmpeg -rtsp_transport tcp -c copy -f segment, once for each camera
 
-All write segments of 4 s to the same disk. The edge hashes and syncs each fragment besides, and
+All write segments of 4 s to the same disk. The edge also hashes and syncs each fragment, and
 tries to reach a cloud that is not there; what it costs beyond the bare loop is its own. Lost frames
 are found by the fragments' own times: a run's frames must fill its time at the clip's rate
 without a hole.

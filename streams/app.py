@@ -1,4 +1,4 @@
-"""The Faust app of a worker: one per process, all its settings, its life.
+"""The Faust app of a worker: one per process, its settings, start and stop.
 
     app = make_app("assemble")
 
@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 NOISY_LOGGERS = ("aiokafka", "aiokafka.conn", "aiokafka.producer", "aiokafka.producer.producer",
          "aiokafka.consumer", "faust.topics", "faust.tables.recovery")  # fmt: skip
-"""Loggers that make records per message or per recovery, which no one reads: warnings only."""
+"""Loggers that write for each message or recovery: only their warnings are shown."""
 
 PRODUCER_TIMEOUT_S = 120.0
-"""How long a broker may be away before sends fail; a lost table update then ends the worker."""
+"""How long a broker may be down before sends fail. A lost table update then ends the worker."""
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class App(DeliveryApp):
         return [*topics.TOPICS, *tables]
 
     async def on_first_start(self) -> None:
-        """Prepare what Faust takes for granted: quiet loggers, topics, the data folder."""
+        """Prepare what Faust needs: quiet loggers, topics, the data folder."""
         for name in NOISY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         try:
@@ -108,7 +108,7 @@ class App(DeliveryApp):
         await super().on_first_start()
 
     async def on_start(self) -> None:
-        """Start; the probe first, so that a recovery can be watched."""
+        """Start; the probe first, so that the metrics show a recovery."""
         if self.settings.metrics_port and not self.is_web:
             await self.add_runtime_dependency(
                 ProbeService(self, self.settings.metrics_host, self.settings.metrics_port)
@@ -146,7 +146,7 @@ class App(DeliveryApp):
         metrics.RECOVERY_SECONDS.set(time.monotonic() - self._assigned_at)
 
     async def crash(self, reason: BaseException) -> None:
-        """End with one sentence where the tables' disk is at fault."""
+        """End with one sentence if the tables' disk has failed."""
         if table_disk.is_disk_error(reason):
             exit_process(table_disk.disk_error_text(reason, self.conf.datadir))
         await super().crash(reason)

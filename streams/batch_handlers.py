@@ -75,7 +75,7 @@ def handles_batch(
 
 @dataclass(frozen=True, slots=True)
 class BatchProcessor:
-    """One topic's batches, worked off by one handler."""
+    """One topic's batches, processed by one handler."""
 
     app: "App"
     topic: TopicSpec
@@ -85,7 +85,7 @@ class BatchProcessor:
     dead_lettered_by: str | None = None
 
     async def process(self, batch: Any) -> None:
-        """Work a batch off; what is not acknowledged when this returns comes again."""
+        """Process a batch; what is not acknowledged on return is delivered again."""
         consumer = self.app.consumer
         given_back = metrics.events(self.topic.name, "given-back")
         records = consumer.begin(batch)
@@ -133,7 +133,7 @@ class BatchProcessor:
         return done
 
     async def _offer(self, arrivals: Sequence[Arrival], done: list[int]) -> None:
-        """Offer arrivals to the handler, in halves where it refuses them together."""
+        """Call the handler with arrivals; if it rejects them together, with each half."""
         if not arrivals:
             return
         try:

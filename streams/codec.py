@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
 
 def decode(record: Record, expected: TopicSpec) -> AnyEvent:
-    """Return the event in a message; raise InvalidEventError saying why there is none.
+    """Return the event in a message; raise InvalidEventError with the reason if there is none.
 
     An event must be under its own key and in a topic it belongs to: otherwise its camera's order
     would be lost.
@@ -69,7 +69,7 @@ async def send(app: "App", event: Event, *, partition: int | None = None) -> Non
 
 
 async def enqueue(app: Any, event: Event) -> Awaitable[Any]:
-    """Hand an event to the client and return what to await for the broker's word on it.
+    """Hand an event to the client; return what to await for the broker's acknowledgement.
 
     Events are sent in the order in which they were posted. Both this and what it returns raise
     as `send` does.
@@ -100,7 +100,7 @@ def _check_size(topic: TopicSpec, value: bytes) -> None:
 
 @contextmanager
 def _our_errors(topic: TopicSpec) -> Iterator[None]:
-    """Turn the client's errors into ours."""
+    """Convert the client's errors into ours."""
     try:
         yield
     except MessageSizeTooLargeError as error:

@@ -100,7 +100,7 @@ class DeadLetters:
                 yield Letter((raw.partition, raw.offset), event, mark)
 
     async def find(self, ids: Sequence[str]) -> list[Letter]:
-        """Return the letters with these names; ConfigError where one is none."""
+        """Return the letters with these names; ConfigError if one does not exist."""
         wanted = [_position(each) for each in ids]
         found = {
             each.position: each async for each in self.letters(done=True) if each.position in wanted
@@ -127,7 +127,7 @@ class DeadLetters:
         await self._mark(letter.position, "retried")
 
     async def drop(self, letter: Letter) -> None:
-        """Mark a letter as done with; it stays readable until its retention ends."""
+        """Mark a letter as done; it stays readable until its retention ends."""
         await self._mark(letter.position, "dropped")
 
     async def keep(self, letter: DeadLetter, did: Literal["retried", "dropped"]) -> None:
@@ -142,7 +142,7 @@ class DeadLetters:
         await self._sender.send(mark, partition=partition)
 
     async def _message(self, letter: Letter) -> tuple[bytes | None, bytes]:
-        """Return key and bytes: the letter's, or the source's record where it kept not all."""
+        """Return key and bytes: the letter's, or the source's if the letter is incomplete."""
         key_text, original = letter.letter.message_key, letter.original
         whole = len(original) < MAX_ORIGINAL_BYTES
         if whole and (key_text is None or ("\ufffd" not in key_text and len(key_text) < 1_000)):

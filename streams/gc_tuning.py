@@ -1,6 +1,6 @@
 """The garbage collector, tuned for workers that make and drop many objects for each event.
 
-Nothing of an event is in a cycle: counting references frees it. The collector runs all the same,
+Nothing of an event is in a cycle: counting references frees it. The collector still runs,
 after every 700 objects, and sometimes over all that was ever imported (docs/design/delivery.md).
 """
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Handler = Callable[[AnyEvent, Record], Awaitable[None]]
 LAST_COMMIT_S = 5.0
 YIELD_EVERY = 16
-"""Events that need not wait for anything: then others of the event loop have their turn."""
+"""Events that are processed without a wait; then other tasks of the event loop run."""
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def subscribe(
     name: str | None,
     isolated: bool,
 ) -> None:
-    """Let the batches of a topic be worked off by an agent named like its handler."""
+    """Process a topic's batches by an agent with the name of its handler."""
     if topic.full_name in app.batched_topics:
         raise ValueError(
             f"{topic.full_name} already has a handler: only one can process its batches"
@@ -132,7 +132,7 @@ async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record
 
 
 def count_handled(topic: TopicSpec, outcome: str, record: Record, event: AnyEvent | None) -> None:
-    """Count an event that is done with, whatever became of it."""
+    """Count a finished event, with its outcome."""
     metrics.events(topic.name, outcome).inc()
     metrics.LAGS.handled(record.topic, record.partition, record.timestamp_ms, event)
 

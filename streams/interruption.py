@@ -12,10 +12,10 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the event simply com
 
 
 class Interruption:
-    """Set while no event may be worked on; an action in progress gets `grace_s` to end.
+    """Set while no event may be processed; an action in progress gets `grace_s` to end.
 
     A rebalance waits for all work in progress, and the whole group waits for the rebalance. An
-    action that hangs must not stop everybody. All methods are for the event loop's thread.
+    action that hangs must not stop the group. All methods are for the event loop's thread.
     """
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
@@ -39,7 +39,7 @@ class Interruption:
                 deadline.reschedule(self._give_up_at())
 
     def clear(self) -> None:
-        """End: events are worked on again."""
+        """End: events are processed again."""
         self._event.clear()
 
     @asynccontextmanager

@@ -70,7 +70,7 @@ def _security(settings: Settings) -> dict[str, Any]:
 
 
 async def check_admission(settings: Settings, *, within_s: float = 5.0) -> None:
-    """Raise ConfigError where a broker answers but refuses us, or its certificate is not valid.
+    """Raise ConfigError if a broker rejects the login, or its certificate is not valid.
 
     aiokafka reports that only in its log, and raises "unable to bootstrap", as for a broker that
     is down. If the broker is down, this function returns.

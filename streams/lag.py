@@ -60,7 +60,7 @@ class LagCollector(Collector):
         self._left = left
 
     def handled(self, topic: str, partition: int, log_ms: int, event: AnyEvent | None) -> None:
-        """Note a message that is done with, read or not."""
+        """Note a finished message, valid or not."""
         event_ms, newest_ms = self._handled.get((topic, partition), (0, 0))
         at_ms = event_time_ms(event) or 0
         self._handled[topic, partition] = (

@@ -117,5 +117,5 @@ def config(settings: Settings) -> dict[str, Any]:
 
 
 def set_up(settings: Settings) -> None:
-    """Send all records of this process to standard error; for programs that are no Faust worker."""
+    """Send all records of this process to standard error; not for Faust workers."""
     logging.config.dictConfig(config(settings))

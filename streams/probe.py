@@ -72,5 +72,5 @@ class ProbeService(Service):
         )
 
     async def on_stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await self._stack.aclose()

@@ -1,4 +1,4 @@
-"""Ends the process when going on could lose an event; a supervisor starts it again."""
+"""Ends the process if continuing could lose an event; a supervisor starts it again."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def exit_process(reason: str, *, leave: Callable[[int], object] = os._exit) -> None:
-    """Say why, and end at once, non-zero, without any clean-up that could acknowledge events.
+    """Log why, and end at once, non-zero, without any clean-up that could acknowledge events.
 
     Work in progress is not committed and comes again. It is the same as after a kill -9, which
     everything here must survive anyway.

@@ -6,7 +6,7 @@ import faust
 
 
 class QuietWorker(faust.Worker):
-    """Faust's worker without its spinner, and without `-l` deciding over our log lines."""
+    """Faust's worker without its spinner; `-l` has no effect on our log lines."""
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         """Keep the handler as streams/logs.py made it: Faust would raise its level to `-l`."""

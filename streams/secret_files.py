@@ -1,4 +1,4 @@
-"""Secrets from files, and the database's address made whole. Nothing here prints a secret."""
+"""Secrets from files, and the complete address of the database. Nothing here prints a secret."""
 
 import ssl
 from pathlib import Path
@@ -43,7 +43,7 @@ def complete_database_url(url: str, *, password: str, verify: bool, ca_file: Pat
     """Return the address with the password and what TLS has to check.
 
     A password in the address wins over `password`. Raises ConfigError where the address asks
-    for less than is to be checked. Doing it twice is doing it once.
+    for less than is to be checked. It is idempotent.
     """
     try:
         parts = urlsplit(url)

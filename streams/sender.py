@@ -15,7 +15,7 @@ from streams.settings import Settings
 
 
 class EventSender(Protocol):
-    """What events are sent with."""
+    """Sends events."""
 
     async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
         """Send an event; return (partition, offset) once the brokers have it.

@@ -71,7 +71,7 @@ async def resolve(
 
 
 def select(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueMessage]:
-    """Return the messages with these names; ConfigError where one is none."""
+    """Return the messages with these names; ConfigError if one does not exist."""
     by_id = {ID_PREFIX + message.id: message for message in messages}
     for name in ids:
         if name not in by_id:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class LazyStore(Generic[T]):
-    """A store that is opened by the first who asks and stays open until the process ends."""
+    """A store that is opened at first use and stays open until the process ends."""
 
     def __init__(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._make = make

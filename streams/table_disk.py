@@ -14,7 +14,7 @@ from streams.process_exit import exit_process
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 LOCKED = ("lock hold by current process", "While lock file")
 DAMAGED_PREFIXES = ("Corruption:", "Invalid argument:", "Not implemented:")
-"""How RocksDB's own verdicts on its files begin; what the disk refuses begins with `IO error:`."""
+"""How RocksDB's errors about its files begin; errors of the disk begin with `IO error:`."""
 DAMAGED = ("No such file or directory: While open", "File exists (os error 17)")
 """A part of the files is missing, or a file is where the folder should be."""
 
@@ -24,7 +24,7 @@ class TableDiskError(VigilError):
 
     @property
     def damaged(self) -> bool:
-        """Whether the files themselves are at fault, not the disk."""
+        """Whether the files are damaged; else it is the disk."""
         text = str(self)
         return text.startswith(DAMAGED_PREFIXES) or any(each in text for each in DAMAGED)
 

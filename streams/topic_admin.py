@@ -68,7 +68,7 @@ def check_partitions(state: TopicState, wanted: int) -> None:
 async def ensure(
     specs: Iterable[TopicSpec], *, within_s: float = 60.0, settings: Settings | None = None
 ) -> list[TopicChange]:
-    """Create what is missing, correct what drifted, and report it; nothing is ever deleted.
+    """Create what is missing, correct what differs, and report it; nothing is ever deleted.
 
     Raises ConfigError where a topic has another number of partitions, StoreError where no
     broker answers within `within_s` or it refuses.
@@ -115,7 +115,7 @@ async def _make(
 async def admin(settings: Settings, within_s: float) -> AsyncIterator[AIOKafkaAdminClient]:
     """Connect, trying for `within_s`.
 
-    Raises StoreError where no broker answers, ConfigError where one does not let us in.
+    Raises StoreError where no broker answers, ConfigError if one rejects the login.
     """
     deadline = asyncio.get_running_loop().time() + within_s
     while True:

@@ -45,7 +45,7 @@ class TopicSpec:
         return self.name_for(get_settings())
 
     def config(self, settings: Settings) -> dict[str, str]:
-        """Return the topic's configuration in the broker's words."""
+        """Return the topic's configuration by the broker's names."""
         config = {
             "cleanup.policy": "compact" if self.cleanup == "compact" else "delete",
             "max.message.bytes": str(self.max_message_bytes),
@@ -119,7 +119,7 @@ def topic_of(event: type[Event]) -> TopicSpec:
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """Return the partition a key's events go to, as Kafka's clients reckon it (murmur2)."""
+    """Return the partition a key's events go to, as Kafka's clients compute it (murmur2)."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _PROBES = ((3, 5 << 20), (12, 32 << 20))
 """Seconds and bytes in which FFmpeg waits for parameter sets: first, and once again with more.
 
-The second is for cameras that send them with keyframes only, and keyframes seldom. The first is
+The second is for cameras that send them with keyframes only, and keyframes rarely. The first is
 enough for all others. It is also the whole cost if a camera offers audio and never sends it.
 """
 _GENPTS = 0x0001

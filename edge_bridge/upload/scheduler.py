@@ -1,7 +1,7 @@
 """Which fragment is uploaded next.
 
 live     footage of the last minute first, in order; a fixed share of the bytes goes to the backlog
-         all the same, so that it drains
+         even then, so that it drains
 oldest   strictly in order
 
 The backlog drains from its oldest end: where the disk is too small, that end is discarded first.

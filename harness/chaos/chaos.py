@@ -49,7 +49,7 @@ WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 SETTLE_S = 120
 WARM_WITHIN_S = 180
 GIVE_UP_AFTER = 5
-"""How many times the allowed time it waits all the same: late and lost are different faults."""
+"""It waits this many times the allowed time: late and lost are different faults."""
 ASK_EVERY_S = 1.0
 
 

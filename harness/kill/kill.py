@@ -42,7 +42,7 @@ from stores.queue import Queue
 
 _LIFE_S = (0.02, 1.2)
 _START_S = 60.0
-"""A process has kept a fragment within this, or is killed all the same."""
+"""A process has kept a fragment within this time; if not, it is killed anyway."""
 _AIM_S = 1.0
 _LOOK_S = 0.001
 """How often the phase of a process is read, in seconds."""

@@ -18,7 +18,7 @@ CALM_S = 5.0
 _OF_EACH = 0.6
 """The part of its time that a fault lasts; the rest is calm."""
 _HIT_WITHIN_S = 60.0
-"""A fault lasts on until it was felt by S3's and SQS's clients, but no longer than this."""
+"""A fault lasts until the clients of S3 and SQS have noticed it, at most this long."""
 _RENEWED_WITHIN_S = 300.0
 
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     each_s = (seconds - arguments.cut_s - 2 * CALM_S) / len(OTHERS)
     if each_s < 5 or seconds * FPS > 65_536:
         raise VigilError(
-            "--minutes must leave 5 s for each fault besides the cut, and be below 109."
+            "--minutes must leave 5 s for each fault except the cut, and be below 109."
         )
     folder = (arguments.data or Path(tempfile.mkdtemp(prefix="vigil-outage-"))).resolve()
     cameras = [f"cam-{at}" for at in range(arguments.cameras)]

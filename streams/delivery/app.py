@@ -38,7 +38,7 @@ class SendErrors(Sensor):
     first: BaseException | None = None
 
     def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:
-        """Take note; called by Faust when the client has given up."""
+        """Store the error; Faust calls this when the client has given up."""
         self.first = self.first or exc
 
 
@@ -56,11 +56,11 @@ class DeliveryApp(AppBase):
         self.send_errors = SendErrors()
         self.sensors.add(self.send_errors)
         self.before_commit: list[Callable[[], Awaitable[None]]] = []
-        """Called before each commit: what is held back in memory is written then."""
+        """Called before each commit, to write what is still in memory."""
         self.batched_topics: set[str] = set()
-        """Source topics whose records are handed over many at a time (record_batch.py)."""
+        """Source topics whose records are delivered in batches (record_batch.py)."""
         self.on_positioned: list[Callable[[], None]] = []
-        """Called where positions move or partitions go: what is in memory alone is void."""
+        """Called when positions move or partitions are revoked: then memory is invalid."""
 
     @cached_property
     def flow_control(self) -> FlowControl:

@@ -16,7 +16,7 @@ class Barrier:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def publish_message(self, fut: Any, wait: bool = False) -> None:
-        """Be sent: called by the buffer in turn."""
+        """Called by the buffer when its turn comes."""
         if not self.done.done():
             self.done.set_result(None)
 

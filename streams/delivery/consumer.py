@@ -53,7 +53,7 @@ class Consumer(ConsumerBase):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def stop_flow(self) -> None:
-        """Block delivery, and give back what only waits to be tried again."""
+        """Block delivery, and give back events that wait for a retry."""
         super().stop_flow()
         self.interrupted.set()
 
@@ -145,7 +145,7 @@ class Consumer(ConsumerBase):
     # -- delivery: what is fetched is handed over, or the position goes back to it
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Fetch, and yield what the flow lets through."""
+        """Fetch, and yield the records of partitions that are not paused."""
         if self.app.client_only:
             async for item in super().getmany(timeout):
                 yield item
@@ -179,7 +179,7 @@ class Consumer(ConsumerBase):
     async def _deliver(
         self, active: frozenset[TP], timeout: float
     ) -> AsyncIterator[tuple[TP, Message]]:
-        """Fetch once and yield what came; the gate is held all the time."""
+        """Fetch once and yield the records; the gate is locked all the time."""
         generation = self.app.consumer_generation_id
         records = await self.fetch(active, timeout)
         # Kept here: a partition that is revoked during the fetch loses its entry in `_states`, and
@@ -235,7 +235,7 @@ class Consumer(ConsumerBase):
     def _portions(
         self, records: Mapping[TP, Sequence[Any]]
     ) -> Iterator[tuple[TP, Sequence[Any], bool]]:
-        """Yield what is handed over at a time: stretches (True) or single records (False)."""
+        """Yield what is delivered together: batches (True) or single records (False)."""
         batched = self.app.batched_topics
         for tp, got in records.items():
             if tp.topic in batched:
@@ -271,7 +271,7 @@ class Consumer(ConsumerBase):
                 )
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
-        """Wait for the first of several, and for nothing where the first is done at once."""
+        """Wait for the first of several; do not wait if one is done at once."""
         if not asyncio.iscoroutine(coros[0]):
             return await super().wait_first(*coros, timeout=timeout)
         at_once, result = run_eagerly(coros[0])
@@ -300,7 +300,7 @@ class Consumer(ConsumerBase):
         return True
 
     def _queued(self, state: PartitionState, batch: RecordBatch) -> bool:
-        """Let a batch grow that a stream has in its queue; False where none has it."""
+        """Extend a batch that is in a stream's queue; False if no stream has it."""
         if not batch.refcount:
             return False
         if not batch.begun:
@@ -322,14 +322,14 @@ class Consumer(ConsumerBase):
         return batch.records
 
     def processed(self, batch: RecordBatch, offsets: Iterable[int]) -> None:
-        """Note records of a batch in progress as processed; of a void one it means nothing."""
+        """Mark records of a batch in progress as processed; ignored if the batch is void."""
         with ack_lock:
             state = self._states.get(batch.tp)
             if state is not None and not batch.acked:
                 self.count_acked(state.acked(offsets))
 
     def end(self, batch: RecordBatch) -> None:
-        """Finish a batch: what of it was not processed holds the floor down, and comes again."""
+        """Finish a batch. Records that were not processed hold the floor, and come again."""
         self.abandon(batch)
         self.wake_ack_waiters()
 
@@ -341,7 +341,7 @@ class Consumer(ConsumerBase):
         return None if state is None or state.ledger is None else state.ledger.acked
 
     def ack(self, message: Message) -> bool:
-        """Note a record as processed, unless the stream only skipped it."""
+        """Mark a record as processed, unless the stream only skipped it."""
         if not message.tracked and (
             message.generation_id != self.app.consumer_generation_id
             or not self.app.flow_control.is_active()
@@ -351,7 +351,7 @@ class Consumer(ConsumerBase):
         return super().ack(message)
 
     def abandon(self, message: Message) -> None:
-        """Release a delivered record that was not processed: it holds the floor down."""
+        """Release a delivered record that was not processed: it holds the floor."""
         with ack_lock:
             message.acked = True  # later acknowledgements of it count for nothing
             self.discard_unacked(message)
@@ -378,7 +378,7 @@ class Consumer(ConsumerBase):
     # -- committing
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Let what is in memory be written, then commit."""
+        """Write what is in memory, then commit."""
         for write in self.app.before_commit:
             await write()
         return await super().commit(topics, start_new_transaction)
@@ -394,7 +394,7 @@ class Consumer(ConsumerBase):
             return None if state is None else state.committable()
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit after the table updates; what the broker does not take is offered again."""
+        """Commit after the table updates; what the broker does not accept is committed later."""
         if not await self._table_updates_sent():
             return False
         assignment = self.assignment()
@@ -410,7 +410,7 @@ class Consumer(ConsumerBase):
         return True
 
     async def _table_updates_sent(self) -> bool:
-        """Wait for the broker to take all table updates; commits without them would lose them.
+        """Wait until the broker has all table updates; commits without them would lose them.
 
         Only for those there are now: Faust's own flush waits until there are none, which
         under a backlog never comes.
@@ -427,7 +427,7 @@ class Consumer(ConsumerBase):
     # -- rebalancing
 
     async def leave_group_by_timeout(self, seconds: float) -> None:
-        """Take nothing more and let the session end, so that the group assigns again."""
+        """Fetch nothing more and let the session end, so that the group rebalances."""
         self.stop_flow()
         self.app.flow_control.suspend()
         self._seek_due = True
@@ -450,7 +450,7 @@ class Consumer(ConsumerBase):
         self.app.fence.release()
 
     async def on_partitions_assigned(self, assigned: Set[TP], generation_id: int = 0) -> None:
-        """Take partitions; nothing of them is delivered before they are positioned."""
+        """Accept partitions; nothing of them is delivered before they are positioned."""
         self._seek_due = True
         self.stop_flow()  # a worker that had no partitions is still running
         self.app.flow_control.suspend()

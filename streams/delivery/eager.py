@@ -28,7 +28,7 @@ async def _rest(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
 
 @types.coroutine
 def _go_on(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
-    """Be the coroutine, from the future that it waits for after its first step."""
+    """Continue the coroutine, from the future that it awaits after its first step."""
     try:
         while True:
             try:
