@@ -101,7 +101,7 @@ def _refusal(error: BaseException, settings: Settings) -> str | None:
         )
     if isinstance(error, _REFUSED):
         return (
-            f"the broker rejects the user {settings.kafka_username!r}. Check "
+            f"the broker rejected the login of {settings.kafka_username!r}. Check "
             "VIGIL_KAFKA_USERNAME, VIGIL_KAFKA_PASSWORD or its file, and "
             "VIGIL_KAFKA_SASL_MECHANISM."
         )

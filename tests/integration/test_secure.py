@@ -138,7 +138,7 @@ def wrong(secure: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 SENTENCES = {
-    "password": "refuses",
+    "password": "rejected the login",
     "authority": "its certificate is not signed by an authority that we trust",
     "host": "its certificate is for another host",
 }
