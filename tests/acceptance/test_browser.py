@@ -196,7 +196,7 @@ async def test_find_a_moment_and_see_boxes_in_step(demo: Demo, page: Page) -> No
     kept = clock_sync().state != "unsynchronised"
     await expect(device).to_contain_text("OK" if kept else "Clock not synchronised")
     await expect(device).to_contain_text(f"{CAMERAS} of {CAMERAS}")
-    await page.get_by_role("link", name="Cameras").click()
+    await page.get_by_role("link", name="Cameras", exact=True).click()
 
     camera = demo.cameras[0]
     moment = await demo.moment_with_people(camera)
