@@ -6,7 +6,8 @@ picture with the least delay gives the best estimate.
     lead      = arrival - pts                        (both in microseconds)
     UTC (pts) = pts + offset
     offset    = least lead of the first fragment, then slewed towards the least lead of the last
-                WINDOW_S seconds, by at most 500 ppm of the media time that passed
+                WINDOW_S seconds, by at most 500 ppm of the media time that passed;
+                by up to a tenth of it while the error is more than 1 s
 
 The two clocks have diverged if a picture arrives more than 5 s earlier than the offset allows.
 They have also diverged if all pictures of a whole window arrive more than 5 s later. The cause
@@ -17,6 +18,9 @@ is neither: after it, pictures with little delay arrive again. See docs/design/t
 from collections import deque
 
 SLEW_PPM = 500
+FAR_MS = 1_000
+"""With a larger error the time follows faster: the camera's clock runs at a wrong rate."""
+FAR_SLEW_PPM = 100_000
 DIVERGED_MS = 5_000
 WINDOW_S = 10
 """Seconds of media time over which the least delay is taken."""
@@ -91,8 +95,9 @@ class RunClock:
                 raise ValueError("no picture was observed")
             self._offset_us = self._least_us
         else:
-            most = max(at_us - self._border_us, 0) * SLEW_PPM // 1_000_000
             error = self._least_in_window - self._offset_us
+            ppm = SLEW_PPM if abs(error) <= FAR_MS * 1_000 else FAR_SLEW_PPM
+            most = max(at_us - self._border_us, 0) * ppm // 1_000_000
             self._offset_us += max(-most, min(most, error))
         self._border_us = at_us
         return (at_us + self._offset_us) // 1_000

@@ -16,6 +16,9 @@ RUNS_ENDED = Counter("vigil_edge_runs_ended", "Runs that ended", ["camera"])
 PACKETS_LOST = Counter(
     "vigil_edge_packets_lost", "RTP packets missing in the sequence numbers of a camera", ["camera"]
 )
+UNITS_DROPPED = Counter(
+    "vigil_edge_units_dropped", "NAL units left out because a packet of them was lost", ["camera"]
+)
 AUDIO_DROPPED = Counter(
     "vigil_edge_sound_dropped", "Audio packets without a usable time stamp", ["camera"]
 )

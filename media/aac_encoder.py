@@ -10,7 +10,8 @@ from av.container import OutputContainer
 
 from media.packet import AnyPacket
 
-COPIED_CODECS = frozenset({"aac", "mp2", "mp3", "ac3", "eac3", "opus"})
+COPIED_CODECS = frozenset({"aac", "mp2", "mp3", "ac3", "eac3"})
+"""Opus is not among them: browsers (hls.js) do not play it from a transport stream."""
 _BITS_PER_CHANNEL = 48_000
 _SAMPLES_PER_FRAME = 1_024
 
@@ -30,11 +31,12 @@ class AacEncoder:
         self.stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout)
         self.stream.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
         self.stream.codec_context.open()
-        self._resampler = av.AudioResampler("fltp", layout, rate, frame_size=_SAMPLES_PER_FRAME)
+        self._format = (layout, rate)
+        self._resampler = self._new_resampler()
         self._gap_samples = rate // 10
         self._next_pts: int | None = None
         self.failures = 0
-        """Packets that could not be decoded; they become silence."""
+        """Packets that could not be decoded or encoded; they become silence."""
 
     def encode(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """Yield AAC packets on the packet's own timeline, in ticks of 1/rate.
@@ -43,19 +45,32 @@ class AacEncoder:
         """
         try:
             frames = packet.decode()
-            resampled = [
-                part
-                for frame in frames
-                for part in self._resampler.resample(cast(AudioFrame, frame))
-            ]
-        except av.FFmpegError:
+        except (av.FFmpegError, ValueError):
             self.failures += 1
             return
-        for frame in resampled:
-            if frame.pts is None:
+        for frame in frames:
+            yield from self._encode_frame(cast(AudioFrame, frame))
+
+    def _encode_frame(self, frame: AudioFrame) -> Iterator[AnyPacket]:
+        try:
+            resampled = self._resampler.resample(frame)
+        except (av.FFmpegError, ValueError):
+            # The camera changed the audio's sample rate or channels: a resampler has one format.
+            self.failures += 1
+            self._resampler = self._new_resampler()
+            return
+        for part in resampled:
+            if part.pts is None:
                 continue
-            if self._next_pts is None or abs(frame.pts - self._next_pts) > self._gap_samples:
-                self._next_pts = frame.pts
-            frame.pts = self._next_pts
-            self._next_pts += frame.samples
-            yield from self.stream.codec_context.encode(frame)
+            if self._next_pts is None or abs(part.pts - self._next_pts) > self._gap_samples:
+                self._next_pts = part.pts
+            part.pts = self._next_pts
+            self._next_pts += part.samples
+            try:
+                yield from self.stream.codec_context.encode(part)
+            except (av.FFmpegError, ValueError):
+                self.failures += 1
+
+    def _new_resampler(self) -> av.AudioResampler:
+        layout, rate = self._format
+        return av.AudioResampler("fltp", layout, rate, frame_size=_SAMPLES_PER_FRAME)

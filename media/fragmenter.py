@@ -19,9 +19,12 @@ from domain.errors import MediaError
 from domain.events import Keyframe
 from media.mpegts_muxer import MuxedFrame, MuxerOutput, RunMuxer
 from media.packet import AnyPacket
-from media.timestamps import HZ, TimestampNormalizer
+from media.stamp_correction import StampCorrector
+from media.timestamps import HZ, ParametersChangedError, TimestampNormalizer
+from media.video_probe import describe_change, probe_keyframe
 
 VIDEO_CODECS = ("h264", "hevc")
+SET_GOP = "set the camera's keyframe interval (GOP) to a few seconds"
 _PARAMETER_SETS_BYTES = 2_048
 """Parameter sets are at the start of an access unit, before its slices."""
 
@@ -33,9 +36,10 @@ class FragmentLimits:
     target_ms: int = 4_000
     """Cut at the first keyframe this long after the fragment's first, or later."""
     max_ms: int = 60_000
-    """The longest fragment: if it gets longer, the camera sends too few keyframes."""
+    """A longer fragment is cut without a keyframe: the next plays from its first keyframe on."""
     max_bytes: int = 96 << 20
-    first_keyframe_ms: int = 20_000
+    """The same for a larger fragment."""
+    first_keyframe_ms: int = 15 * 60_000
     """A run must begin with a keyframe within this time."""
 
 
@@ -61,7 +65,8 @@ class _FragmentBuilder:
     """The fragment that is written."""
 
     seq: int
-    first_keyframe_pts: int
+    first_pts: int
+    """Of the frame that it begins with."""
     arrived_ms: int
     data: bytearray
     frames: int = 0
@@ -82,7 +87,7 @@ class Fragmenter:
     """Cuts one run: `push` packets, take fragments, `finish` once.
 
     `video` and `audio` are streams of the source. `observe` is called with the packet of every
-    recorded video frame, with its times set, before it is muxed.
+    recorded video frame, with its times set, before it is muxed. `corrector` is the connection's.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Fragmenter:
         audio: AudioStream | None,
         limits: FragmentLimits,
         observe: Callable[[AnyPacket, int], None] | None = None,
+        corrector: StampCorrector | None = None,
     ) -> None:
         codec = str(video.codec_context.codec.canonical_name)
         if codec not in VIDEO_CODECS:
@@ -106,7 +112,8 @@ class Fragmenter:
         self._audio = audio
         self._limits = limits
         self._observe = observe
-        self._normalizer = TimestampNormalizer()
+        self._video = video
+        self._normalizer = TimestampNormalizer(corrector)
         self._sps: bytes | None = None
         # MP4 has lengths instead of start codes, and a length may look like a start code. There the
         # parameter sets never change: they are in the stream's extradata.
@@ -118,11 +125,23 @@ class Fragmenter:
         self._closing: _FragmentBuilder | None = None
         self._ready: list[Fragment] = []
         """Closed fragments that were not returned yet."""
+        self.keyframe_note = ""
+        """That the camera sends too few keyframes, and what to do; empty if it sends enough."""
+
+    @property
+    def waits_for_keyframe(self) -> bool:
+        """Whether frames came, but no keyframe so far."""
+        return self._first_ms is not None and not self._began and self._open is None
+
+    @property
+    def audio_problem(self) -> str:
+        """Why the source's audio is not recorded; empty if it is, or if there is none."""
+        return self._muxer.audio_problem
 
     @property
     def audio_dropped(self) -> int:
-        """Audio packets left out because their times were unusable."""
-        return self._normalizer.audio_dropped
+        """Audio packets left out because they or their times were unusable."""
+        return self._normalizer.audio_dropped + self._muxer.audio_dropped
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> Sequence[Fragment]:
         """Add one packet of the source; return the fragments that it closed.
@@ -132,7 +151,7 @@ class Fragmenter:
         """
         if packet.size:
             if self._audio is not None and packet.stream is self._audio:
-                self._add_audio(packet)
+                self._add_audio(packet, arrived_ms)
             else:
                 self._add_video(packet, arrived_ms)
         return self._take_ready()
@@ -162,24 +181,22 @@ class Fragmenter:
             if not packet.is_keyframe:
                 if arrived_ms - self._first_ms > self._limits.first_keyframe_ms:
                     raise MediaError(
-                        f"no keyframe within {self._limits.first_keyframe_ms // 1_000} s: set the "
-                        "camera's keyframe interval (GOP) to a few seconds"
+                        f"no keyframe within {self._limits.first_keyframe_ms // 1_000} s: {SET_GOP}"
                     )
                 return
             self._began = True
         if packet.is_keyframe and self._in_band:
             self._check_sps(packet)
-        for ready in self._normalizer.video(packet):
+        for ready in self._normalizer.video(packet, arrived_ms):
             if self._observe is not None:
                 self._observe(ready, arrived_ms)
             self._add_output(self._muxer.video(ready, arrived_ms))
-        self._check_limits()
 
-    def _add_audio(self, packet: AnyPacket) -> None:
+    def _add_audio(self, packet: AnyPacket, arrived_ms: int) -> None:
         if not self._began or self.audio_codec is None:
             return
         for encoded in self._muxer.encode_audio(packet):
-            if self._normalizer.audio(encoded):
+            if self._normalizer.audio(encoded, arrived_ms):
                 self._add_output(self._muxer.audio(encoded))
 
     def _check_sps(self, packet: AnyPacket) -> None:
@@ -187,19 +204,12 @@ class Fragmenter:
         if sps is None:
             return
         if self._sps is not None and sps != self._sps:
-            raise MediaError("the camera changed its video's size or encoding")
+            video = probe_keyframe(bytes(packet), self.video_codec)
+            if video is None:
+                raise MediaError("the camera changed its video's encoding")
+            change = describe_change(self._video, video)
+            raise ParametersChangedError(f"the camera changed its video's {change}", video)
         self._sps = sps
-
-    def _check_limits(self) -> None:
-        if self._open is None:
-            return
-        lasted_ms = (self._open.last_pts - self._open.first_keyframe_pts) * 1_000 // HZ
-        size = len(self._open.data)
-        if lasted_ms > self._limits.max_ms or size > self._limits.max_bytes:
-            raise MediaError(
-                f"no keyframe for {lasted_ms // 1_000} s and {size >> 20} MiB: set the "
-                "camera's keyframe interval (GOP) to a few seconds"
-            )
 
     def _take_ready(self) -> Sequence[Fragment]:
         if not self._ready:
@@ -227,10 +237,20 @@ class Fragmenter:
     def _must_cut(self, frame: MuxedFrame) -> bool:
         if self._open is None:
             return True
-        lasted = frame.pts - self._open.first_keyframe_pts
         # A fragment whose start is not certain yet is too short to end. So at most one is closing.
-        is_long_enough = lasted * 1_000 >= self._limits.target_ms * HZ
-        return frame.keyframe and self._closing is None and is_long_enough
+        if self._closing is not None:
+            return False
+        lasted_ms = (frame.pts - self._open.first_pts) * 1_000 // HZ
+        if frame.keyframe:
+            return lasted_ms >= self._limits.target_ms
+        size = len(self._open.data)
+        if lasted_ms < self._limits.max_ms and size < self._limits.max_bytes:
+            return False
+        self.keyframe_note = (
+            f"no keyframe for {lasted_ms // 1_000} s and {size >> 20} MiB: recorded footage plays "
+            f"from the next keyframe on; {SET_GOP}"
+        )
+        return True
 
     def _begin_fragment(self, frame: MuxedFrame) -> None:
         self._closing = self._open

@@ -23,6 +23,8 @@ _PMT_PID = 0x1000
 _TABLES = frozenset({mpegts.PAT_PID, 0x10, 0x11, _PMT_PID})
 """PAT, NIT, SDT and PMT."""
 _BUFFER = 1_024 * mpegts.PACKET
+_MAX_AAC_BYTES = 8_191 - 7
+"""What an ADTS frame can hold, without its header."""
 _OPTIONS = {
     # The times of the stream are ours: FFmpeg adds no offset, and they wrap at 33 bits.
     "mpegts_copyts": "1",
@@ -76,30 +78,57 @@ class RunMuxer:
         self._counters = {mpegts.PAT_PID: 0, _PMT_PID: 0}
         self._last_is_video = False
         self.audio_codec: str | None = None
+        self.audio_problem = ""
+        """Why the audio cannot be muxed; then only the video is."""
+        self.audio_dropped = 0
+        """Audio packets that cannot be muxed."""
         self._encoder: AacEncoder | None = None
         self._audio: AudioStream | None = None
         try:
-            self._container = av.open(
-                self._buffer, "w", format="mpegts", buffer_size=_BUFFER, options=_OPTIONS
-            )
-            self._video = self._container.add_stream_from_template(video, opaque=True)
-            if audio is not None:
-                name = codec_of(audio)
-                if name in COPIED_CODECS:
-                    self._audio = self._container.add_stream_from_template(audio)
-                    self.audio_codec = name
-                else:
-                    self._encoder = AacEncoder(audio, self._container)
-                    self._audio = self._encoder.stream
-                    self.audio_codec = "aac"
+            if audio is not None and not self._open_with_audio(video, audio):
+                audio = None
+            if audio is None:
+                self._open(video)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(
                 f"the stream cannot be put into MPEG-TS ({_error_text(error)})"
             ) from error
 
+    def _open(self, video: VideoStream) -> None:
+        self._container = av.open(
+            self._buffer, "w", format="mpegts", buffer_size=_BUFFER, options=_OPTIONS
+        )
+        self._video = self._container.add_stream_from_template(video, opaque=True)
+
+    def _open_with_audio(self, video: VideoStream, audio: AudioStream) -> bool:
+        """Open the container with video and audio; return False if the audio prevents it."""
+        self._open(video)
+        try:
+            name = codec_of(audio)
+            if name in COPIED_CODECS:
+                self._audio = self._container.add_stream_from_template(audio)
+                self.audio_codec = name
+            else:
+                self._encoder = AacEncoder(audio, self._container)
+                self._audio = self._encoder.stream
+                self.audio_codec = "aac"
+            self._container.start_encoding()
+        except (av.FFmpegError, ValueError, AttributeError) as error:
+            # Audio never costs video.
+            self.audio_problem = f"it cannot be put into MPEG-TS ({_error_text(error)})"
+            self.audio_codec = self._encoder = self._audio = None
+            self._buffer = _WriteBuffer()
+            return False
+        return True
+
     def encode_audio(self, packet: AnyPacket) -> list[AnyPacket]:
         """Return the packets to mux for an audio packet, on its own timeline."""
-        return [packet] if self._encoder is None else list(self._encoder.encode(packet))
+        if self._encoder is not None:
+            return list(self._encoder.encode(packet))
+        if self.audio_codec == "aac" and not 2 <= packet.size <= _MAX_AAC_BYTES:
+            self.audio_dropped += 1  # the muxer would end the whole run
+            return []
+        return [packet]
 
     def video(self, packet: AnyPacket, arrived_ms: int) -> list[MuxerOutput]:
         """Mux a video packet with its times set; return what came out, in order."""

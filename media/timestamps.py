@@ -7,31 +7,46 @@ for the program clock too, which is ahead of the video. Audio is shifted by the 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from av.video.stream import VideoStream
+
 from domain.errors import MediaError
+from media.audio_alignment import AudioAlignment
 from media.packet import AnyPacket
+from media.stamp_correction import StampCorrector
 
 HZ = 90_000
 TIME_BASE = Fraction(1, HZ)
 START_TICKS = 10 * HZ
-_MAX_JITTER_TICKS = HZ // 2
-"""A step back by up to this much is jitter and is corrected; more is a fault of the camera."""
 _MAX_HELD = 60
 """Video frames without DTS that wait for one that has it."""
 _MAX_AUDIO_APART_TICKS = 10 * HZ
 _IN_TICKS = (HZ, HZ)
 """A time base of 1/90000, as in RTSP: nothing must be converted."""
-_MAX_FRAMES_PER_SECOND = 250
-"""Frames in a second of their own time. With more, that time does not advance."""
+_MAX_REORDER_TICKS = 10 * HZ
+"""A frame is shown at most this long after it is decoded; with more its PTS is wrong."""
 
 
 class DiscontinuityError(MediaError):
     """The run's time cannot continue; the same connection can begin a new run."""
 
 
+class ParametersChangedError(DiscontinuityError):
+    """The video's parameter sets changed at a keyframe; it is the first of a new run."""
+
+    def __init__(self, text: str, video: VideoStream) -> None:
+        super().__init__(text)
+        self.video = video
+        """The video as it is from now on."""
+
+
 class TimestampNormalizer:
     """Puts the packets of one run on one timeline."""
 
-    def __init__(self) -> None:
+    def __init__(self, corrector: StampCorrector | None = None) -> None:
+        """`corrector` is the connection's: what it learned holds for the next run too."""
+        self._corrector = corrector or StampCorrector()
+        self._alignment = AudioAlignment()
+        self._arrived_ms = 0
         self._shift: int | None = None
         """From the camera's ticks to the run's."""
         self._base: tuple[int, int] | None = None
@@ -39,20 +54,19 @@ class TimestampNormalizer:
         self._held: list[AnyPacket] = []
         """Video frames without DTS."""
         self._video_dts: int | None = None
-        self._second_dts = 0
-        """DTS at which the current second began."""
-        self._frames_in_second = 0
         self._video_delta = HZ // 25
         self._audio_dts: int | None = None
         self.audio_dropped = 0
         """Audio packets left out: their times go back, or are far from the video's."""
 
-    def video(self, packet: AnyPacket) -> Iterable[AnyPacket]:
+    def video(self, packet: AnyPacket, arrived_ms: int) -> Iterable[AnyPacket]:
         """Return the video packets that now have their times, in decode order.
 
-        A frame without DTS waits for one that has it. Raises MediaError if the frames have no PTS,
-        DiscontinuityError if their times jump back. An iterator computes each packet when asked.
+        A frame without DTS waits for one that has it. Time stamps that cannot be right are
+        corrected. Raises MediaError if the frames have no PTS. An iterator computes each packet
+        when asked.
         """
+        self._arrived_ms = arrived_ms
         dts = packet.dts
         if dts is None or self._held:
             return self._resolve_held(packet)
@@ -99,16 +113,17 @@ class TimestampNormalizer:
         self._base = base.numerator * HZ, base.denominator
         return self._base
 
-    def audio(self, packet: AnyPacket) -> bool:
+    def audio(self, packet: AnyPacket, arrived_ms: int) -> bool:
         """Set an audio packet's times; return False if it is unusable, and count it."""
         if self._shift is None or self._video_dts is None or packet.pts is None:
             return False
+        duration = _ticks(packet.duration, packet) if packet.duration else 0
         pts = _ticks(packet.pts, packet) + self._shift
+        pts += self._alignment.correction(pts, duration, arrived_ms)
         far = abs(pts - self._video_dts) > _MAX_AUDIO_APART_TICKS
         if pts < 0 or far or (self._audio_dts is not None and pts <= self._audio_dts):
             self.audio_dropped += 1
             return False
-        duration = _ticks(packet.duration, packet) if packet.duration else 0
         self._audio_dts = pts
         packet.time_base = TIME_BASE
         packet.pts = packet.dts = pts
@@ -124,33 +139,21 @@ class TimestampNormalizer:
         return [known - step * (count - at) for at in range(count)]
 
     def _place(self, packet: AnyPacket, pts: int, dts: int) -> AnyPacket:
-        """Set a video packet's times, given in ticks of the camera.
-
-        Raises DiscontinuityError, MediaError.
-        """
+        """Set a video packet's times, given in ticks of the camera."""
         dts = min(dts, pts)
+        correction = self._corrector.correction(dts, self._arrived_ms)
+        if pts - dts > _MAX_REORDER_TICKS:
+            pts = dts
+        pts, dts = pts + correction, dts + correction
         if self._shift is None:
             self._shift = START_TICKS - dts
         pts, dts = pts + self._shift, dts + self._shift
         if self._video_dts is not None and dts <= self._video_dts:
-            back = self._video_dts - dts
-            if back > _MAX_JITTER_TICKS:
-                raise DiscontinuityError(
-                    f"the camera's time stamps jumped back by {back / HZ:.1f} s"
-                )
             # The muxer needs a DTS that grows: jitter moves the frame by one tick.
             dts = self._video_dts + 1
             pts = max(pts, dts)
         self._video_dts = dts
-        self._frames_in_second += 1
-        if dts - self._second_dts >= HZ:
-            self._second_dts = dts
-            self._frames_in_second = 0
-        elif self._frames_in_second > _MAX_FRAMES_PER_SECOND:
-            raise MediaError(
-                "the camera's time stamps do not advance: restart the camera, update its firmware "
-                "or choose another stream of it"
-            )
+        self._alignment.note_video(dts, self._arrived_ms)
         if self._base != _IN_TICKS:
             packet.time_base = TIME_BASE
         packet.pts, packet.dts = pts, dts

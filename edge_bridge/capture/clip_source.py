@@ -28,6 +28,7 @@ class ClipSource:
     ) -> None:
         """Open the clip; raises CameraError, and ConfigError if the address is malformed."""
         self.low_latency = True
+        self.audio_problem = ""
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         try:

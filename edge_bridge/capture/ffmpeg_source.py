@@ -43,6 +43,8 @@ _NO_PARAMETER_SETS = (
 
 _REFUSALS = (av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError)
 _TIMEOUTS = (av_error.ExitError, av_error.TimeoutError, TimeoutError)
+_NOT_ABOUT_AUDIO = (*_REFUSALS, *_TIMEOUTS, av_error.ConnectionRefusedError)
+"""After any other error the camera is opened once more without audio: it must not cost video."""
 
 
 class FfmpegSource:
@@ -66,6 +68,8 @@ class FfmpegSource:
         self._no_data_s = no_data_s
         self._redirecting = redirecting
         self.low_latency = True
+        self.audio_problem = ""
+        self._with_audio = camera.audio
         if camera.url in redirecting and (problem := diagnose(camera.url)) is not None:
             raise CameraError(problem)
         began_s = time.monotonic()
@@ -81,18 +85,14 @@ class FfmpegSource:
         audio = self._container.streams.audio
         self.audio = audio[0] if camera.audio and audio else None
         if self.audio is not None and not _is_recordable(self.audio):
-            log.warning(
-                "the camera's audio is not recorded, only its video: its SDP does not say how the "
-                "audio is encoded; set the audio to AAC or G.711 in the camera, or audio to false",
-                extra={"camera": camera.id},
-            )
+            self.audio_problem = "its SDP does not say how the audio is encoded"
             self.audio = None
 
     def _open(self, probe_s: int, probe_bytes: int) -> None:
         options = {
             "rtsp_transport": self._camera.transport,
             "timeout": str(int(max(self._no_data_s, error_text.OPEN_TIMEOUT_S) * 1_000_000)),
-            "allowed_media_types": "video+audio" if self._camera.audio else "video",
+            "allowed_media_types": "video+audio" if self._with_audio else "video",
             "analyzeduration": str(probe_s * 1_000_000),
             "probesize": str(probe_bytes),
             "reorder_queue_size": "500",
@@ -103,6 +103,11 @@ class FfmpegSource:
         try:
             self._container: InputContainer = av.open(url, "r", options=options, timeout=timeout)
         except (av.FFmpegError, OSError, ValueError) as error:
+            if self._with_audio and not isinstance(error, _NOT_ABOUT_AUDIO):
+                self._with_audio = False
+                self._open(probe_s, probe_bytes)
+                self.audio_problem = "the camera's stream can be opened only without it"
+                return
             kind = CameraRefusedError if isinstance(error, _REFUSALS) else CameraError
             raise kind(self._open_error_text(error)) from None
         # FFmpeg would hold packets back to generate PTS; media/ does that itself.

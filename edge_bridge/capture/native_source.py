@@ -8,6 +8,7 @@ streams, and the address is remembered. See docs/design/rtsp.md.
 """
 
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -21,16 +22,23 @@ from edge_bridge import metrics
 from edge_bridge.capture import error_text
 from edge_bridge.capture.coalescing import Arrived
 from edge_bridge.capture.memory_limits import limit_allocations
+from edge_bridge.capture.source import OnWait, ReaderChangedError
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
 from edge_bridge.rtsp.av_sync import VIDEO_CLOCK_HZ, AvSync
-from edge_bridge.rtsp.errors import END_OF_STREAM, CameraError, UnsupportedStreamError
+from edge_bridge.rtsp.errors import (
+    END_OF_STREAM,
+    CameraError,
+    CameraRefusedError,
+    UnsupportedStreamError,
+)
 from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
 from edge_bridge.rtsp.interleaved import FragmentHandler, InterleavedReader, PacketHandler
-from edge_bridge.rtsp.nal import parameter_sets
+from edge_bridge.rtsp.nal import own_parameter_sets, parameter_sets, split_units
 from edge_bridge.rtsp.rtp import sender_report
 from edge_bridge.rtsp.sdp import MediaDescription
 from edge_bridge.rtsp.session import RtspStream, open_stream
+from media.fragmenter import SET_GOP
 from media.packet import AnyPacket
 
 _MAX_DELAY_S = 0.4
@@ -40,7 +48,13 @@ _LOW_LATENCY_DELAY_S = 0.01
 """Delay if inference analyses the stream: the dozen packets of a frame come within this."""
 _SETTLING_S = 3
 """At first arrivals are measured to 10 ms in any case: they fix the run's time."""
-_FIRST_KEYFRAME_S = 20
+_FIRST_KEYFRAME_S = 15 * 60
+_GIVE_UP_S = 1.5
+"""After this time FFmpeg may try a stream of which no frame could be read..."""
+_GIVE_UP_PACKETS = 3
+_GIVE_UP_BYTES = 16 << 10
+"""...if so many packets of its video came, or so many bytes of something else."""
+_POLL_S = 1.0
 _MAX_REORDER_TICKS = VIDEO_CLOCK_HZ
 """Timestamps that go back by no more than this mean B-frames; by more, a fault of the camera."""
 _TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
@@ -53,13 +67,18 @@ class NativeRtspSource:
         self,
         camera: CameraConfig,
         no_data_s: float,
+        stop: threading.Event,
         now_ms: Callable[[], int],
+        *,
+        on_wait: OnWait,
         on_unsupported: Callable[[UnsupportedStreamError], None],
     ) -> None:
         """Connect and wait for a keyframe; raises CameraError, ConfigError, UnsupportedStreamError.
 
         `on_unsupported` is called if the stream turns out to be unsupported only later.
         """
+        self._stop = stop
+        self._on_wait = on_wait
         self._on_unsupported = on_unsupported
         limit_allocations()
         self._camera = camera
@@ -68,15 +87,34 @@ class NativeRtspSource:
         self.low_latency = True
         secret = camera.password() if camera.username is not None else None
         password = None if secret is None else secret.get_secret_value()
+        self.audio_problem = ""
+        try:
+            self._connect(password, camera.audio)
+        except CameraError as error:
+            # A camera may send nothing, or close, because of its audio.
+            if self._tried_audio is None or isinstance(error, CameraRefusedError) or stop.is_set():
+                raise
+            self._connect(password, False)
+            self.audio_problem = "with it the camera sends no video that can be read"
+        self.audio_problem = self.audio_problem or self._rtsp.audio_problem
+        self.video: VideoStream = self._probe.streams.video[0]
+        self.video.time_base = _TIME_BASE
+        self._began_s = time.monotonic()
+
+    def _connect(self, password: str | None, audio: bool) -> None:
+        """Connect and wait for a keyframe; raises as the constructor."""
+        self._tried_audio: AudioDepacketizer | None = None
+        camera = self._camera
         self._rtsp = open_stream(
             camera.url,
             camera.username,
             password,
-            audio=camera.audio,
+            audio=audio,
             within_s=error_text.OPEN_TIMEOUT_S,
         )
         try:
             self._start_reader(self._rtsp)
+            self._tried_audio = self._audio_depacketizer
             self._probe = self._probe_stream()
         except OSError as error:
             self._rtsp.teardown()
@@ -84,10 +122,6 @@ class NativeRtspSource:
         except BaseException:
             self._rtsp.teardown()
             raise
-        self.video: VideoStream = self._probe.streams.video[0]
-        self.video.time_base = _TIME_BASE
-        self._began_s = time.monotonic()
-        self._rtsp.socket.settimeout(no_data_s)
 
     def packets(self) -> Iterator[Arrived]:
         """Yield packets; raises CameraError when the camera closes, resets or sends nothing."""
@@ -102,7 +136,7 @@ class NativeRtspSource:
             reason = error_text.error_text(error)
         except UnsupportedStreamError as why:
             self._on_unsupported(why)
-            raise CameraError(f"the camera is read by FFmpeg from now on: {why}") from None
+            raise ReaderChangedError(f"the camera is read by FFmpeg from now on: {why}") from None
         self._video_depacketizer.finish()
         yield from self._ready_packets()
         raise CameraError(reason)
@@ -120,7 +154,9 @@ class NativeRtspSource:
         for channel, media in rtsp.rtp_channels.items():
             if media.kind == "video":
                 self._video_depacketizer = H26xDepacketizer(media, channel)
-                self._parameter_sets = parameter_sets(media.fmtp)
+                self._parameter_sets = parameter_sets(
+                    media.fmtp, self._video_depacketizer.nal_types
+                )
                 packet_handlers[channel] = self._video_depacketizer.push
                 fragment_handlers[channel] = self._video_depacketizer.push_fragments
             else:
@@ -135,47 +171,83 @@ class NativeRtspSource:
             for channel, media in rtsp.rtcp_channels.items():
                 packet_handlers[channel] = self._report_handler(media, self._sync)
         self._reader = InterleavedReader(
-            rtsp.socket, rtsp.leftover, packet_handlers, fragment_handlers, rtsp.handle_response
+            rtsp.socket, rtsp.leftover, packet_handlers, fragment_handlers, rtsp.handle_message
         )
         now_s = time.monotonic()
         self._began_s = now_s
         self._keep_alive_s = now_s
         self._frame_s = now_s
+        self._received_s = now_s
         self._last_delay = (now_s, 0)
         """When the last delay began, and how many bytes had come until then."""
         self._newest: tuple[int, int] | None = None
         """The newest video frame: ticks, UTC ms of arrival."""
-        self._lost = 0
+        self._lost = self._dropped = 0
+        rtsp.socket.settimeout(min(_POLL_S, rtsp.keep_alive_s))
         self._dispatch()
 
     def _probe_stream(self) -> InputContainer:
-        """Wait for a keyframe and let FFmpeg probe it; earlier frames are dropped."""
-        began_s = time.monotonic()
-        has_video = False
+        """Wait for a keyframe and let FFmpeg probe it; earlier frames are dropped.
+
+        Smart codecs send a keyframe in minutes. While frames come, only a fault that FFmpeg may not
+        have ends the wait.
+        """
+        began_s = waited_s = time.monotonic()
+        frame_s: float | None = None
         while True:
             ready = self._video_depacketizer.ready
-            has_video = has_video or bool(ready)
+            now_s = time.monotonic()
+            if ready and frame_s is None:
+                frame_s = now_s
             while ready and not self._can_start_at(ready[0]):
                 del ready[0]
             if ready:
                 if self._audio_depacketizer is not None:
                     self._audio_depacketizer.ready.clear()
                 return self._probe_keyframe(ready[0])
-            limit_s = _FIRST_KEYFRAME_S if has_video else error_text.OPEN_TIMEOUT_S
-            left_s = limit_s - (time.monotonic() - began_s)
-            if left_s <= 0 and has_video:
+            if frame_s is None:
+                self._check_first_frame(now_s - began_s)
+            elif now_s - frame_s > _FIRST_KEYFRAME_S:
                 raise UnsupportedStreamError("no keyframe came that can be decoded")
-            self._rtsp.socket.settimeout(max(left_s, 0.01))
-            try:
-                if left_s <= 0 or not self._read():
-                    raise TimeoutError
-            except TimeoutError:
-                if not has_video:
-                    text = error_text.NO_VIDEO.format(error_text.OPEN_TIMEOUT_S)
-                    raise CameraError(text) from None
+            elif now_s - waited_s >= _POLL_S and now_s - frame_s >= _GIVE_UP_S:
+                waited_s = now_s
+                self._on_wait(f"frames come, waiting for a keyframe: {SET_GOP}")
+            if self._stop.is_set():
+                raise CameraError("stopped while it waited for a keyframe")
+            self._wait_for_video()
+
+    def _wait_for_video(self) -> None:
+        if self._audio_depacketizer is not None:
+            self._audio_depacketizer.ready.clear()  # no video, so no audio yet
+        try:
+            if not self._read():
+                raise CameraError(END_OF_STREAM)
+        except TimeoutError:
+            text = error_text.NO_VIDEO.format(error_text.OPEN_TIMEOUT_S)
+            raise CameraError(text) from None
+
+    def _check_first_frame(self, waited_s: float) -> None:
+        """Check that what comes becomes frames; raises UnsupportedStreamError, CameraError."""
+        if waited_s >= error_text.OPEN_TIMEOUT_S:
+            raise CameraError(error_text.NO_VIDEO.format(error_text.OPEN_TIMEOUT_S))
+        if waited_s < _GIVE_UP_S:
+            return
+        if self._video_depacketizer.packets >= _GIVE_UP_PACKETS:
+            raise UnsupportedStreamError("its packets become no video frame")
+        if not self._video_depacketizer.packets and self._reader.received >= _GIVE_UP_BYTES:
+            raise UnsupportedStreamError("its packets are not those of its SDP")
 
     def _can_start_at(self, unit: AccessUnit) -> bool:
+        if unit.has_parameter_sets:
+            self._keep_parameter_sets(unit)
         return unit.keyframe and bool(unit.has_parameter_sets or self._parameter_sets)
+
+    def _keep_parameter_sets(self, unit: AccessUnit) -> None:
+        """Keep the stream's own parameter sets: some cameras send them once, after a change."""
+        types = self._video_depacketizer.nal_types
+        sets = own_parameter_sets(unit.data, types)
+        if len(sets) and types.sps in {types.type_of(one[0]) for one in split_units(sets)}:
+            self._parameter_sets = sets
 
     def _probe_keyframe(self, keyframe: AccessUnit) -> InputContainer:
         name = self._video_depacketizer.nal_types.name
@@ -191,6 +263,8 @@ class NativeRtspSource:
         return probe
 
     def _with_parameter_sets(self, unit: AccessUnit) -> bytes:
+        if unit.has_parameter_sets:
+            self._keep_parameter_sets(unit)
         if unit.has_parameter_sets or not unit.keyframe:
             return unit.data
         return self._parameter_sets + unit.data
@@ -207,8 +281,15 @@ class NativeRtspSource:
         if not self._reader.has_more:
             at_once = self.low_latency or now_s - self._began_s < _SETTLING_S
             time.sleep(_LOW_LATENCY_DELAY_S if at_once else self._coalesce_delay_s(now_s))
-        if not self._reader.receive():
-            return False
+        try:
+            if not self._reader.receive():
+                return False
+        except TimeoutError:
+            # The socket waits only until the next keep-alive is due.
+            if time.monotonic() - self._received_s >= self._no_data_s:
+                raise
+            return True
+        self._received_s = now_s
         self._dispatch()
         return True
 
@@ -269,6 +350,9 @@ class NativeRtspSource:
             lost += self._audio_depacketizer.sequence.lost
         metrics.PACKETS_LOST.labels(self._camera.id).inc(lost - self._lost)
         self._lost = lost
+        dropped = self._video_depacketizer.units_dropped
+        metrics.UNITS_DROPPED.labels(self._camera.id).inc(dropped - self._dropped)
+        self._dropped = dropped
 
 
 def _audio_packet(frame: AudioFrame, offset: int, audio: AudioDepacketizer) -> AnyPacket:

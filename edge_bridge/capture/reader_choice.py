@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from edge_bridge.capture.clip_source import ClipSource
 from edge_bridge.capture.ffmpeg_source import FfmpegSource
 from edge_bridge.capture.native_source import NativeRtspSource
-from edge_bridge.capture.recent_urls import RecentUrls
-from edge_bridge.capture.source import Source
+from edge_bridge.capture.recent_urls import RecentTexts, RecentUrls
+from edge_bridge.capture.source import OnWait, Source
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 
@@ -25,6 +25,7 @@ class ReaderChoice:
         """Addresses that the own client cannot read; FFmpeg reads them at once."""
         self._redirecting = RecentUrls()
         """Addresses that redirect, which FFmpeg would follow without end."""
+        self._audio_problems = RecentTexts()
 
     def open(
         self,
@@ -32,15 +33,36 @@ class ReaderChoice:
         no_data_s: float,
         stop: threading.Event,
         now_ms: Callable[[], int],
+        on_wait: OnWait = lambda _: None,
     ) -> Source:
         """Connect to a camera or open a clip; raises CameraError, ConfigError."""
+        source = self._open(camera, no_data_s, stop, now_ms, on_wait)
+        if self._audio_problems.changed(camera.url, source.audio_problem):
+            log.warning(
+                "the camera's audio is not recorded, only its video: %s; set the audio to AAC or "
+                "G.711 in the camera, or audio to false",
+                source.audio_problem,
+                extra={"camera": camera.id},
+            )
+        return source
+
+    def _open(
+        self,
+        camera: CameraConfig,
+        no_data_s: float,
+        stop: threading.Event,
+        now_ms: Callable[[], int],
+        on_wait: OnWait,
+    ) -> Source:
         if urlsplit(camera.url).scheme == "file":
             return ClipSource(camera.url, camera.audio, stop, now_ms)
         own = camera.reader == "auto" and camera.transport == "tcp"
         if own and camera.url not in self._unsupported:
             try:
                 on_unsupported = partial(self._set_unsupported, camera)
-                return NativeRtspSource(camera, no_data_s, now_ms, on_unsupported)
+                return NativeRtspSource(
+                    camera, no_data_s, stop, now_ms, on_wait=on_wait, on_unsupported=on_unsupported
+                )
             except UnsupportedStreamError as error:
                 self._set_unsupported(camera, error)
         return FfmpegSource(camera, no_data_s, now_ms, self._redirecting)

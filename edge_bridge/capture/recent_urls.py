@@ -21,3 +21,20 @@ class RecentUrls:
             self._urls[url] = None
             while len(self._urls) > _MAX_URLS:
                 del self._urls[next(iter(self._urls))]
+
+
+class RecentTexts:
+    """Holds the newest text for each address: so it is logged once. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._texts: dict[str, str] = {}
+
+    def changed(self, url: str, text: str) -> bool:
+        """Keep the text; return whether it is a new one that is not empty."""
+        with self._lock:
+            before = self._texts.pop(url, "")
+            self._texts[url] = text
+            while len(self._texts) > _MAX_URLS:
+                del self._texts[next(iter(self._texts))]
+        return bool(text) and text != before

@@ -12,19 +12,23 @@ import time
 from collections import OrderedDict
 from typing import Literal
 
+from av.video.stream import VideoStream
+
 from domain.backoff import CENTRED_JITTER, Backoff
 from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
 from edge_bridge.capture.run import FrameSink, RecordingContext, RunRecorder
-from edge_bridge.capture.source import ClipEndedError, Source, SourceOpener
+from edge_bridge.capture.source import ClipEndedError, ReaderChangedError, Source, SourceOpener
 from edge_bridge.capture.sub_stream import SubStream
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
+from media.fragmenter import SET_GOP
 from media.packet import AnyPacket
-from media.timestamps import DiscontinuityError
+from media.stamp_correction import StampCorrector
+from media.timestamps import DiscontinuityError, ParametersChangedError
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +89,8 @@ class Recorder:
         self._sub_url: str | None = None
         self._sub: SubStream | None = None
         self._refused = False
+        self._reopen = False
+        """Whether to open the camera again at once, with the other reader."""
         self._source: Source | None = None
         """The connection, while there is one."""
         self.set_frame_sink(recording.frame_sink, config.sub_url)
@@ -118,7 +124,9 @@ class Recorder:
             self._sub = SubStream(
                 self._recording.camera,
                 frame_sink,
-                lambda stop: self._opener(sub, self._no_data_s, stop, self._recording.now_ms),
+                lambda stop: self._opener(
+                    sub, self._no_data_s, stop, self._recording.now_ms, lambda _: None
+                ),
                 self._clock_of,
                 lambda failures, refused: wait_s(failures, random.random(), refused),  # noqa: S311
             )
@@ -143,7 +151,7 @@ class Recorder:
             )
         sub = self._sub
         if state == "recording" and sub is not None:
-            detail = sub.detail
+            detail = sub.detail or detail
         return CameraStatus(
             camera=self._recording.camera, state=state, since_ms=self._since_ms, detail=detail
         )
@@ -171,9 +179,11 @@ class Recorder:
                 # An unexpected error must never end the camera's thread: it tries again.
                 log.exception("unexpected error", extra={"camera": self._recording.camera})
                 self._set_state("failing", f"unexpected error ({type(error).__name__})")
-                recorded = False
+                recorded = self._reopen = False
             if self._stop.is_set() or self._state[0] == "stopped":
                 break
+            if self._reopen:
+                continue
             failures = failures_after(failures, recorded, time.monotonic() - began_s)
             chance = random.random()  # noqa: S311
             self._stop.wait(wait_s(max(failures - 1, 0), chance, self._refused))
@@ -191,39 +201,64 @@ class Recorder:
 
     def _record_watched(self) -> bool:
         try:
-            source = self._opener(self._config, self._no_data_s, self._stop, self._recording.now_ms)
+            source = self._opener(
+                self._config,
+                self._no_data_s,
+                self._stop,
+                self._recording.now_ms,
+                self._wait_for_keyframe,
+            )
         except (CameraError, ConfigError) as error:
+            self._reopen = False
             self._refused = isinstance(error, CameraRefusedError)
             self._set_state("failing", str(error))
             return False
-        recorded = self._refused = False
+        recorded = self._refused = self._reopen = False
         self._source = source
         self._update_latency()
         try:
             self._watchdog.fed()
             packets = _PacketReader(source, self._no_data_s)
+            corrector = StampCorrector()
+            video = source.video
             while True:
-                recorded_now, reason, same_connection = self._record_run(source, packets)
-                recorded = recorded or recorded_now
-                self._set_ended(reason)
-                if not same_connection:
+                run, reason = self._record_run(source, video, packets, corrector)
+                recorded = recorded or (run is not None and run.fragments > 0)
+                if not isinstance(reason, DiscontinuityError):
+                    self._reopen = isinstance(reason, ReaderChangedError)
+                    if not self._reopen:
+                        self._set_ended(reason)
                     return recorded
+                if isinstance(reason, ParametersChangedError):
+                    video = reason.video  # found before the frame's stamps were corrected
+                else:
+                    corrector.repeat()
+                log.info(
+                    "%s: a new run begins with this keyframe",
+                    reason,
+                    extra={"camera": self._recording.camera},
+                )
+                # The frame that ended the run is the keyframe at which the next one begins.
+                packets.put_back()
         finally:
             self._source = None
             source.close()
 
     def _record_run(
-        self, source: Source, packets: "_PacketReader"
-    ) -> tuple[bool, VigilError | None, bool]:
-        """Record one run.
+        self,
+        source: Source,
+        video: VideoStream,
+        packets: "_PacketReader",
+        corrector: StampCorrector,
+    ) -> tuple[RunRecorder | None, VigilError | None]:
+        """Record one run. Return it, and why it ended (None: stopped).
 
-        Returns whether it gave a fragment, why it ended (None: stopped), and whether the next run
-        uses the same connection.
+        After a DiscontinuityError the next run uses the same connection.
         """
         try:
-            run = RunRecorder(self._recording, source)
+            run = RunRecorder(self._recording, source, video, corrector)
         except MediaError as error:
-            return False, error, False
+            return None, error
         self._runs[run.id] = run
         while len(self._runs) > _MAX_RUNS:
             self._runs.popitem(last=False)
@@ -236,20 +271,25 @@ class Recorder:
                 run.push(packet, arrived_ms)
                 if run.fragments > before:
                     self._watchdog.fed()
-                    self._set_state("recording", "")
+                    self._set_state("recording", run.note)
+                elif run.waits_for_keyframe:
+                    self._wait_for_keyframe(f"frames come, waiting for a keyframe: {SET_GOP}")
                 elif (age_s := self._watchdog.overdue_s()) is not None:
                     raise CameraError(
                         f"video comes, but no complete fragment for {age_s:.0f} s: connecting again"
                     )
         except MediaError as error:
             reason = error
-            if isinstance(error, DiscontinuityError):
-                packets.put_back()  # it may be the keyframe at which the next run begins
         try:
             run.end(self._stop_reason if reason is None else str(reason))
         except MediaError as error:
             log.warning("%s", error, extra={"camera": self._recording.camera, "run": run.id})
-        return run.fragments > 0, reason, isinstance(reason, DiscontinuityError)
+        return run, reason
+
+    def _wait_for_keyframe(self, detail: str) -> None:
+        """Wait without a limit of time here: the camera sends frames, and a keyframe will come."""
+        self._watchdog.fed()
+        self._set_state("connecting", detail)
 
     def _set_ended(self, reason: VigilError | None) -> None:
         if isinstance(reason, ClipEndedError):
@@ -267,6 +307,8 @@ class Recorder:
         extra = {"camera": self._recording.camera}
         if state == "failing":
             log.error("%s; the recorder tries again", detail, extra=extra)
+        elif state == "recording" and detail:
+            log.warning("recording: %s", detail, extra=extra)
         else:
             log.info("%s", detail or state, extra=extra)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from av.video.stream import VideoStream
+
 from domain.clock import RunClock
 from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
@@ -16,6 +18,7 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from media.fragmenter import Fragment, Fragmenter, FragmentLimits
 from media.packet import AnyPacket
+from media.stamp_correction import StampCorrector
 from media.timestamps import DiscontinuityError
 
 log = logging.getLogger(__name__)
@@ -64,13 +67,33 @@ class RecordingContext:
 class RunRecorder:
     """Records one run, until `end`. Raises MediaError, as `Fragmenter` does, when it must end."""
 
-    def __init__(self, recording: RecordingContext, source: Source) -> None:
+    def __init__(
+        self,
+        recording: RecordingContext,
+        source: Source,
+        video: VideoStream | None = None,
+        corrector: StampCorrector | None = None,
+    ) -> None:
+        """`video` is the source's video as it is now, after its parameter sets changed.
+
+        `corrector` is the connection's.
+        """
         self._recording = recording
         self._clock = RunClock()
-        self._fragmenter = Fragmenter(source.video, source.audio, recording.limits, self._observe)
+        self._corrector = corrector or StampCorrector()
+        video = video or source.video
+        self._fragmenter = Fragmenter(
+            video, source.audio, recording.limits, self._observe, self._corrector
+        )
+        if self._fragmenter.audio_problem:
+            log.warning(
+                "the camera's audio is not recorded, only its video: %s",
+                self._fragmenter.audio_problem,
+                extra={"camera": recording.camera},
+            )
         self._parameters = CodecParameters(
             self._fragmenter.video_codec,
-            bytes(source.video.codec_context.extradata or b""),
+            bytes(video.codec_context.extradata or b""),
             self._fragmenter.width,
             self._fragmenter.height,
         )
@@ -82,6 +105,8 @@ class RunRecorder:
         self._clock_unset = is_undated(self.id)
         self._started: RunStarted | None = None
         """The run's first event; it exists from the first fragment on."""
+        self._discontinuity: DiscontinuityError | None = None
+        """Why the run ends at the next keyframe."""
 
     def push(self, packet: AnyPacket, arrived_ms: int) -> None:
         """Record one packet, given the UTC of its arrival."""
@@ -102,6 +127,16 @@ class RunRecorder:
         metrics.RUNS_ENDED.labels(self._recording.camera).inc()
 
     @property
+    def note(self) -> str:
+        """What is wrong with a camera that is recorded all the same; empty if nothing is."""
+        return self._fragmenter.keyframe_note or self._corrector.note
+
+    @property
+    def waits_for_keyframe(self) -> bool:
+        """Whether the camera sends frames, but no keyframe so far."""
+        return self._fragmenter.waits_for_keyframe
+
+    @property
     def clock(self) -> RunClock:
         """The run's clock; others only read it."""
         return self._clock
@@ -112,12 +147,11 @@ class RunRecorder:
 
     def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
         pts = packet.pts or 0
-        if self._clock_unset and not is_provisional(arrived_ms):
-            raise DiscontinuityError("this device's clock was wrong and has been set")
-        if not self._clock.observe(pts, arrived_ms):
-            raise DiscontinuityError(
-                "the camera's clock and this device's clock drifted apart by more than 5 s"
-            )
+        # A run ends only where the next one can begin: no frame between them is lost.
+        if self._discontinuity is None:
+            self._discontinuity = self._check_clocks(pts, arrived_ms)
+        if self._discontinuity is not None and packet.is_keyframe:
+            raise self._discontinuity
         recording = self._recording
         frame_sink = recording.frame_sink
         if frame_sink is not None:
@@ -127,6 +161,16 @@ class RunRecorder:
                     recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
                 )
             )
+
+    def _check_clocks(self, pts: int, arrived_ms: int) -> DiscontinuityError | None:
+        """Return why the frame's time cannot be right, if it cannot."""
+        if self._clock_unset and not is_provisional(arrived_ms):
+            return DiscontinuityError("this device's clock was wrong and has been set")
+        if not self._clock.observe(pts, arrived_ms):
+            return DiscontinuityError(
+                "the camera's clock and this device's clock drifted apart by more than 5 s"
+            )
+        return None
 
     def _store(self, fragment: Fragment) -> None:
         recording = self._recording

@@ -16,11 +16,17 @@ class ClipEndedError(CameraError):
     """A clip was played to its end: no more packets will come."""
 
 
+class ReaderChangedError(CameraError):
+    """Another reader can read the camera: it is opened again at once."""
+
+
 class Source(Protocol):
     """An open camera."""
 
     video: VideoStream
     audio: AudioStream | None
+    audio_problem: str
+    """Why offered audio is not recorded; empty if it is, or if there is none."""
     low_latency: bool
     """Whether each packet is wanted at once, as at first: inference analyses the stream. If not,
     several packets may come together, each with its own arrival. May be changed at any time."""
@@ -37,7 +43,10 @@ class Source(Protocol):
         ...
 
 
-SourceOpener = Callable[[CameraConfig, float, threading.Event, Callable[[], int]], Source]
+OnWait = Callable[[str], None]
+"""Called about once a second while a camera sends frames, but no keyframe so far; says that."""
+
+SourceOpener = Callable[[CameraConfig, float, threading.Event, Callable[[], int], OnWait], Source]
 """Opens a camera, given: seconds without data until it counts as lost, a stop event, the clock.
 
 Raises CameraError, ConfigError."""

@@ -158,7 +158,7 @@ class SubStream:
                     continue
                 if first_pts is None and not packet.is_keyframe:
                     continue
-                for ready in normalizer.video(packet):
+                for ready in normalizer.video(packet, arrived_ms):
                     pts = ready.pts or 0
                     if not clock.observe(pts, arrived_ms):
                         raise DiscontinuityError(

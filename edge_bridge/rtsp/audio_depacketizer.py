@@ -13,6 +13,7 @@ from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.rtp import (
     RTP_HEADER_SIZE,
     SequenceTracker,
+    SourceFilter,
     TimestampUnwrapper,
     payload,
     unpack_rtp_header,
@@ -59,6 +60,7 @@ class AudioDepacketizer:
         self.timestamps = TimestampUnwrapper()
         self.clock_hz = media.clock_hz
         self._payload_type = media.payload_type
+        self._source = SourceFilter()
         self._split: Callable[[bytes], Sequence[tuple[bytes, int]]]
         """Splits an RTP payload into frames and their durations."""
         if media.encoding in _G711:
@@ -81,10 +83,17 @@ class AudioDepacketizer:
         """Depacketize the RTP packet in data[at:end]."""
         if end - at < RTP_HEADER_SIZE:
             return
-        _, second, number, timestamp = unpack_rtp_header(data, at)
-        start, end = payload(data, at, end)
-        if start >= end or second & 0x7F != self._payload_type:
+        _, second, number, timestamp, ssrc = unpack_rtp_header(data, at)
+        start, stop = payload(data, at, end)
+        if start >= stop or second & 0x7F != self._payload_type:
             return
+        if not self._source.own(ssrc, self.now_ms):
+            for one in self._source.foreign(ssrc, data[at:end], self.now_ms):
+                if self._source.follow(one):
+                    self.sequence.expected = None  # its numbers are new: nothing is lost
+                self.push(one, 0, len(one))
+            return
+        end = stop
         if number != self.sequence.expected:
             self.sequence.gap(number)
         self.sequence.expected = number + 1 & 0xFFFF

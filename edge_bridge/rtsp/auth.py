@@ -22,6 +22,8 @@ from edge_bridge.rtsp.errors import (
 _HASHES = {"MD5": "md5", "MD5-SESS": "md5", "SHA-256": "sha256", "SHA-256-SESS": "sha256"}
 SUPPORTED_ALGORITHMS = tuple(_HASHES)
 """Digest's algorithms that are supported, the strongest last."""
+_MAX_PROVEN_RETRIES = 2
+"""With a password that was accepted: some nonces are valid for a second only."""
 _MAX_HEADER_VALUE = 4 << 10
 _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 _SCHEME = re.compile(r"[\w-]+")
@@ -55,8 +57,8 @@ class Authenticator:
         self._nonce_count = 0
         self._proven = False
         """Whether the camera accepted the password once."""
-        self._retrying = False
-        """Whether the last request was sent again, with a new nonce."""
+        self._retries = 0
+        """How often the last request was sent again, with a new nonce."""
         self._rejected = False
 
     def authorization(self, method: str, url: str) -> str | None:
@@ -83,7 +85,7 @@ class Authenticator:
     def accepted(self) -> None:
         """Record that a request was not rejected."""
         self._proven = self._proven or self._challenge is not None
-        self._retrying = False
+        self._retries = 0
 
     def challenged(self, headers: Iterable[str]) -> None:
         """Handle a 401 and its WWW-Authenticate headers; then send the request again.
@@ -99,10 +101,11 @@ class Authenticator:
             stale = new.parameters.get("stale", "").lower() == "true"
             new_nonce = new.parameters.get("nonce") != self._challenge.parameters.get("nonce")
             may_retry = stale or (self._proven and new_nonce)
-            if self._rejected or self._retrying or not may_retry:
+            most = _MAX_PROVEN_RETRIES if self._proven else 1
+            if self._rejected or self._retries >= most or not may_retry:
                 self._rejected = True
                 raise CameraRefusedError(REJECTED)
-            self._retrying = True
+            self._retries += 1
         self._challenge = new
         self._nonce_count = 0
         self._client_nonce = secrets.token_urlsafe(24)
@@ -138,11 +141,15 @@ def digest(
     realm = parameters.get("realm", "")
     nonce = parameters.get("nonce", "")
 
+    # A camera's texts hold its bytes as Latin-1; a user's texts are sent as UTF-8.
+    username = username.encode().decode("latin-1")
+    password = password.encode().decode("latin-1")
+
     def hashed(*parts: str) -> str:
-        text = ":".join(parts).encode()
+        text = ":".join(parts).encode("latin-1")
         return hashlib.new(_HASHES[algorithm], text, usedforsecurity=False).hexdigest()
 
-    has_qop = "qop" in parameters
+    has_qop = bool(parameters.get("qop"))
     a1 = hashed(username, realm, password)
     if algorithm.endswith("-SESS"):
         a1 = hashed(a1, nonce, client_nonce)
@@ -187,4 +194,4 @@ def challenges(header: str) -> Iterator[Challenge]:
 def _has_auth_qop(challenge: Challenge) -> bool:
     """Return whether `auth` is a quality of protection (qop) that the camera accepts."""
     qop = challenge.parameters.get("qop")
-    return qop is None or "auth" in [one.strip().lower() for one in qop.split(",")]
+    return not qop or "auth" in [one.strip().lower() for one in qop.split(",")]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
-from edge_bridge.rtsp.message import Message, RtspParser, encode_request
+from edge_bridge.rtsp.message import Message, RtspParser, encode_answer, encode_request
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
 _READ_BYTES = 64 << 10
@@ -58,7 +58,9 @@ class RtspConnection:
             self.socket.sendall(self.next_request(method, url, *headers))
             for _ in range(_MAX_SKIPPED_MESSAGES):
                 message = self._receive_message()
-                if message.status is not None and message.status >= 200:
+                if message.status is None:
+                    self.socket.sendall(encode_answer(message))
+                elif message.status >= 200:
                     self._has_response = True
                     return message
             raise CameraError(errors.TOO_LONG)
@@ -75,6 +77,11 @@ class RtspConnection:
         """Return a request as bytes, with the next CSeq."""
         self._cseq += 1
         return encode_request(method, url, self._cseq, headers)
+
+    @property
+    def cseq(self) -> int:
+        """The number of the last request."""
+        return self._cseq
 
     @property
     def leftover(self) -> bytes:

@@ -23,6 +23,10 @@ class UnsupportedStreamError(MediaError):
     """This client does not support the stream; FFmpeg may. The text is the reason, one clause."""
 
 
+class SetupRefusedError(MediaError):
+    """The camera refuses to set up its audio; the session can go on without it."""
+
+
 REJECTED = "the camera rejected the user name or password (401): correct them"
 CREDENTIALS_REQUIRED = (
     "the camera requires a user name and a password (401): set username, and password_file or "

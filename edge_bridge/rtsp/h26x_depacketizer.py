@@ -20,11 +20,12 @@ from edge_bridge.rtsp.interleaved import (
     RTP_HEADERS_SIZE,
     unpack_rtp_headers,
 )
-from edge_bridge.rtsp.nal import NAL_TYPES, START_CODE, has_recovery_point
+from edge_bridge.rtsp.nal import NAL_TYPES, START_CODE, has_recovery_point, split_units
 from edge_bridge.rtsp.rtp import (
     NO_EXTENSIONS,
     RTP_HEADER_SIZE,
     SequenceTracker,
+    SourceFilter,
     TimestampUnwrapper,
     payload,
     unpack_rtp_header,
@@ -68,6 +69,11 @@ class H26xDepacketizer:
         """UTC of the next packet's arrival; the caller sets it."""
         self.sequence = SequenceTracker()
         self.timestamps = TimestampUnwrapper()
+        self.units_dropped = 0
+        """NAL units of which a packet was lost."""
+        self.packets = 0
+        """Packets of the stream so far, but for middle fragments."""
+        self._source = SourceFilter()
         self.nal_types = NAL_TYPES[media.encoding]
         self._channel = channel
         self._payload_type = media.payload_type
@@ -94,17 +100,30 @@ class H26xDepacketizer:
         """
         if end - at < RTP_HEADER_SIZE:
             return
-        first, second, number, timestamp = unpack_rtp_header(data, at)
+        first, second, number, timestamp, ssrc = unpack_rtp_header(data, at)
         if first == NO_EXTENSIONS:
-            start = at + RTP_HEADER_SIZE
+            start, stop = at + RTP_HEADER_SIZE, end
         else:
-            start, end = payload(data, at, end)
-        if start >= end or second & 0x7F != self._payload_type:
+            start, stop = payload(data, at, end)
+        if start >= stop or second & 0x7F != self._payload_type:
             return
+        if not self._source.own(ssrc, self.now_ms):
+            self._push_foreign(ssrc, data[at:end])
+            return
+        end = stop
         sequence = self.sequence
-        if number != sequence.expected and sequence.gap(number):
-            self._drop_fragments()
+        if number != sequence.expected:
+            if sequence.expected is not None and number == sequence.expected - 1 & 0xFFFF:
+                return  # the same packet again
+            if sequence.gap(number):
+                self._drop_fragments()
         sequence.expected = number + 1 & 0xFFFF
+        self.packets += 1
+        types = self.nal_types
+        if types.type_of(data[start]) in types.skipped and not data.startswith(
+            b"\x00\x00", start, end
+        ):
+            return
         if timestamp != self._timestamp:
             self._end_access_unit()
             self._timestamp = timestamp
@@ -120,6 +139,15 @@ class H26xDepacketizer:
             raise UnsupportedStreamError(
                 f"it sent a video frame of more than {self._bytes >> 20} MiB"
             )
+
+    def _push_foreign(self, ssrc: int, packet: bytearray) -> None:
+        """Handle a packet of another SSRC, and those before it once the stream goes on so."""
+        for one in self._source.foreign(ssrc, packet, self.now_ms):
+            if self._source.follow(one):
+                self.sequence.expected = None  # its numbers are new: nothing is lost
+                if not self._marked:
+                    self._drop_fragments()
+            self.push(one, 0, len(one))
 
     def push_fragments(self, data: bytearray, at: int, end: int) -> int:
         """Depacketize the packets in data[at:end] as long as they are middle fragments of a NAL
@@ -173,15 +201,19 @@ class H26xDepacketizer:
 
     def _push_payload(self, data: bytearray, start: int, end: int) -> None:
         types = self.nal_types
+        if data.startswith(b"\x00\x00", start, end):
+            start = _after_start_code(data, start, end)
+            if start >= end:
+                return
         nal_type = types.type_of(data[start])
         if nal_type == types.fragmentation:
             self._fragmentation_unit(data, start + types.header_size, end)
-        elif nal_type <= types.max_codec_type:
-            self._nal_unit(data[start:end], nal_type)
         elif nal_type == types.aggregation:
             self._aggregation_packet(data, start + types.header_size, end)
-        else:
+        elif nal_type in types.unsupported:
             raise UnsupportedStreamError(f"its video packets are of type {nal_type}")
+        else:
+            self._nal_unit(data[start:end], nal_type)
 
     def _fragmentation_unit(self, data: bytearray, at: int, end: int) -> None:
         """Add a part of a NAL unit (FU-A, FU); its FU header is at `at`."""
@@ -189,7 +221,7 @@ class H26xDepacketizer:
             return
         fu_header = data[at]
         if fu_header & 0x80:  # start bit
-            self._drop_fragments()
+            self._finish_fragments()
             header = self._nal_header(data, at)
             nal_type = self.nal_types.type_of(header[0])
             self._begin_nal_unit(nal_type, data[at + 1] if at + 1 < end else 0)
@@ -204,9 +236,7 @@ class H26xDepacketizer:
         self._parts.append(data[at + 1 : end])
         self._bytes += end - at
         if fu_header & 0x40:  # end bit
-            self._fu_start = None
-            self._fu_prefix = b""
-            self._complete = True
+            self._finish_fragments()
 
     def _nal_header(self, data: bytearray, at: int) -> bytes:
         """Return the header of the NAL unit whose FU header is at `at`."""
@@ -224,16 +254,31 @@ class H26xDepacketizer:
             at += size
 
     def _nal_unit(self, unit: bytearray, nal_type: int) -> None:
-        header_size = self.nal_types.header_size
-        if len(unit) <= header_size:
+        types = self.nal_types
+        if len(unit) <= types.header_size or nal_type in types.skipped:
             return
-        self._drop_fragments()
-        self._begin_nal_unit(nal_type, unit[header_size])
-        if nal_type == self.nal_types.sei and has_recovery_point(bytes(unit)):
-            self._keyframe = True
+        self._finish_fragments()
+        self._begin_nal_unit(nal_type, unit[types.header_size])
         self._parts += (START_CODE, unit)
         self._bytes += len(unit)
-        self._complete = self._complete or nal_type in self.nal_types.slices
+        if nal_type in types.slices:
+            self._complete = True
+        else:
+            self._inspect(bytes(unit))
+
+    def _inspect(self, data: bytes) -> None:
+        """Inspect a unit that is no slice. Some cameras send several units as one.
+
+        There are start codes between them: SPS, PPS and IDR picture.
+        """
+        types = self.nal_types
+        for number, unit in enumerate(split_units(data)):
+            nal_type = types.type_of(unit[0])
+            if nal_type == types.sei and has_recovery_point(unit):
+                self._keyframe = True
+            if number and len(unit) > types.header_size:
+                self._begin_nal_unit(nal_type, unit[types.header_size])
+                self._complete = self._complete or nal_type in types.slices
 
     def _begin_nal_unit(self, nal_type: int, first: int) -> None:
         """Record a NAL unit's type and its first byte after the header."""
@@ -249,15 +294,36 @@ class H26xDepacketizer:
         elif nal_type == types.sps:
             self._has_parameter_sets = True
 
+    def _finish_fragments(self) -> None:
+        """End the NAL unit whose fragments arrive.
+
+        Some cameras never set the end bit. No packet is missing, so the unit is whole.
+        """
+        began = self._fu_start
+        if began is None:
+            return
+        self._fu_start = None
+        self._fu_prefix = b""
+        nal_type = self.nal_types.type_of(self._parts[began][len(START_CODE)])
+        if nal_type in self.nal_types.slices:
+            self._complete = True
+            return
+        unit = b"".join(self._parts[began:])[len(START_CODE) :]
+        if nal_type in self.nal_types.skipped and len(split_units(unit)) < 2:
+            del self._parts[began:]
+        else:
+            self._inspect(unit)
+
     def _drop_fragments(self) -> None:
-        """Drop a NAL unit whose end was lost; the access unit continues without it."""
+        """Drop a NAL unit of which a packet was lost; the access unit continues without it."""
         if self._fu_start is not None:
             del self._parts[self._fu_start :]
             self._fu_start = None
             self._fu_prefix = b""
+            self.units_dropped += 1
 
     def _end_access_unit(self) -> None:
-        self._drop_fragments()
+        self._finish_fragments()
         if not self._has_slices:
             return  # parameter sets with a timestamp of their own belong to the next access unit
         ticks = self.timestamps.ticks(self._timestamp or 0)
@@ -273,3 +339,11 @@ class H26xDepacketizer:
         self._keyframe = False
         self._has_parameter_sets = False
         self._marked = False
+
+
+def _after_start_code(data: bytearray, start: int, end: int) -> int:
+    """Return where a NAL unit begins that has a start code of its own, against the RFC."""
+    at = start
+    while at < end and not data[at]:
+        at += 1
+    return at + 1 if at - start >= 2 and at < end and data[at] == 1 else start

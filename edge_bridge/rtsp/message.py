@@ -17,6 +17,8 @@ _REQUEST_LINE = re.compile(r"[A-Z][A-Z_]* \S+ RTSP/1\.0$")
 _METHOD = re.compile(rb"[A-Z][A-Z_]*(?: .*)?", re.S)
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _MAX_METHOD = 20
+_ANSWERED_METHODS = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER")
+"""Requests of a camera that are answered with 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,14 @@ class Message:
     reason: str
     """The reason phrase after the status code."""
     headers: tuple[tuple[str, str], ...]
-    """Names in lower case, in their order; a name may occur several times."""
+    """Names in lower case, in their order; a name may occur several times.
+
+    A value holds the received bytes as Latin-1: cameras use any encoding, and Digest needs the same
+    bytes again.
+    """
     body: bytes = b""
+    method: str = ""
+    """Of a request."""
 
     def first(self, name: str) -> str | None:
         """Return a header's value; `name` in lower case."""
@@ -110,7 +118,7 @@ class RtspParser:
 
 def parse_header(header: bytes) -> Message:
     """Return a message without its body; raises UnsupportedStreamError if it is not RTSP."""
-    start_line, *lines = header.decode("utf-8", "replace").split("\n")
+    start_line, *lines = header.decode("latin-1").split("\n")
     status = _STATUS_LINE.match(_clean(start_line))
     if status is None and _REQUEST_LINE.match(_clean(start_line)) is None:
         raise UnsupportedStreamError("what it sends is not RTSP")
@@ -118,11 +126,11 @@ def parse_header(header: bytes) -> Message:
     for line in lines:
         name, colon, value = line.partition(":")
         if line[:1] in (" ", "\t") and headers:  # a folded header
-            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {_clean(line)}")
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {_value(line)}")
         elif colon:
-            headers.append((_clean(name).lower(), _clean(value)))
+            headers.append((_clean(name).lower(), _value(value)))
     if status is None:
-        return Message(None, "", tuple(headers))
+        return Message(None, "", tuple(headers), method=_clean(start_line).partition(" ")[0])
     return Message(int(status[1]), status[2] or "", tuple(headers))
 
 
@@ -130,7 +138,19 @@ def encode_request(method: str, url: str, cseq: int, headers: tuple[tuple[str, s
     """Return a request as bytes; `url` as `encode_url` returns it."""
     lines = [f"{method} {url} RTSP/1.0", f"CSeq: {cseq}", "User-Agent: Vigil"]
     lines += [f"{name}: {value}" for name, value in headers]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+def encode_answer(request: Message) -> bytes:
+    """Return the response to a camera's own request: some cameras check so that we are there."""
+    known = request.method in _ANSWERED_METHODS
+    lines = ["RTSP/1.0 200 OK" if known else "RTSP/1.0 501 Not Implemented"]
+    for name in ("cseq", "session"):
+        if (value := request.first(name)) is not None:
+            lines.append(f"{'CSeq' if name == 'cseq' else 'Session'}: {value}")
+    if request.method == "OPTIONS":
+        lines.append(f"Public: {', '.join(_ANSWERED_METHODS)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def encode_url(url: str) -> str:
@@ -154,6 +174,11 @@ def _content_length(message: Message) -> int:
     if len(value) > 19 or int(value) > MAX_BODY:
         raise CameraError(TOO_LONG)
     return int(value)
+
+
+def _value(text: str) -> str:
+    """Return a header's value with all its bytes, but for the white space around it."""
+    return text.replace("\r", " ").strip(" \t")
 
 
 def _clean(text: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 START_CODE = b"\x00\x00\x00\x01"
 _SEI_RECOVERY_POINT = 6
 _MAX_PARAMETER_SETS = 64 << 10
+_MAX_HEAD = 4 << 10
+"""Parameter sets are within so many bytes of an access unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,12 @@ class NalTypes:
     """Aggregation packet, several NAL units in one packet: STAP-A (H.264), AP (H.265)."""
     fragmentation: int
     """Fragmentation unit, one NAL unit in several packets: FU-A (H.264), FU (H.265)."""
-    max_codec_type: int
-    """The largest type that the codec itself defines; RTP defines those above."""
+    skipped: frozenset[int]
+    """Types that no standard defines: cameras use them for data of their own."""
+    unsupported: frozenset[int]
+    """Payload structures that are not supported: STAP-B, MTAP, FU-B (H.264), PACI (H.265)."""
+    parameter_sets: frozenset[int]
+    """SPS and PPS; VPS (H.265)."""
     slices: frozenset[int]
     """Coded slices (VCL NAL units)."""
     irap: frozenset[int]
@@ -44,7 +50,9 @@ H264 = NalTypes(
     header_size=1,
     aggregation=24,
     fragmentation=28,
-    max_codec_type=23,
+    skipped=frozenset({0, 30, 31}),
+    unsupported=frozenset({25, 26, 27, 29}),
+    parameter_sets=frozenset({7, 8, 13, 15}),
     slices=frozenset(range(1, 6)),
     irap=frozenset({5}),
     sps=7,
@@ -56,7 +64,9 @@ H265 = NalTypes(
     header_size=2,
     aggregation=48,
     fragmentation=49,
-    max_codec_type=47,
+    skipped=frozenset({*range(41, 48), *range(51, 64)}),
+    unsupported=frozenset({50}),
+    parameter_sets=frozenset({32, 33, 34}),
     slices=frozenset(range(32)),
     irap=frozenset(range(16, 24)),
     sps=33,
@@ -67,16 +77,41 @@ NAL_TYPES = {"H264": H264, "H265": H265}
 """By the encoding name of the SDP."""
 
 
-def parameter_sets(fmtp: Mapping[str, str]) -> bytes:
-    """Return the parameter sets of an SDP in Annex B form; empty if it holds none."""
+def parameter_sets(fmtp: Mapping[str, str], types: NalTypes) -> bytes:
+    """Return the parameter sets of an SDP in Annex B form; empty if it holds none.
+
+    Some cameras leave out base64's padding, put start codes into it, or add other units.
+    """
     names = ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps")
     sets = b""
     for encoded in ",".join(fmtp.get(name, "") for name in names).split(","):
+        text = encoded.strip().rstrip("=")
         try:
-            unit = base64.b64decode(encoded, validate=True)
+            units = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
             continue
-        if unit and len(sets) < _MAX_PARAMETER_SETS:
+        for unit in split_units(units):
+            is_set = types.type_of(unit[0]) in types.parameter_sets
+            if is_set and len(unit) > types.header_size and len(sets) < _MAX_PARAMETER_SETS:
+                sets += START_CODE + unit
+    return sets
+
+
+def split_units(data: bytes | bytearray) -> list[bytes]:
+    """Return the NAL units in bytes with start codes between them, or the one unit without any."""
+    units = (unit.rstrip(b"\x00") for unit in bytes(data).split(b"\x00\x00\x01"))
+    return [unit for unit in units if unit]
+
+
+def own_parameter_sets(access_unit: bytes, types: NalTypes) -> bytes:
+    """Return the parameter sets before an access unit's first slice, in Annex B form."""
+    sets = b""
+    head = access_unit[:_MAX_HEAD]
+    for unit in split_units(head):
+        nal_type = types.type_of(unit[0])
+        if nal_type in types.slices:
+            break
+        if nal_type in types.parameter_sets:
             sets += START_CODE + unit
     return sets
 

@@ -6,11 +6,16 @@ from typing import NamedTuple
 NO_EXTENSIONS = 0x80
 """The usual first byte: version 2; no padding, no extension, no contributing sources."""
 RTP_HEADER_SIZE = 12
-unpack_rtp_header = Struct(">BBHI").unpack_from
-"""Returns the first byte, the second (marker, payload type), sequence number and timestamp."""
+unpack_rtp_header = Struct(">BBHII").unpack_from
+"""Returns the first byte, the second (marker, payload type), sequence number, timestamp, SSRC."""
 _SENDER_REPORT = 200
 _TIMESTAMP_WRAP = 1 << 32
 _NTP_TO_UNIX_S = 2_208_988_800
+_MAX_DROPOUT = 3_000
+"""Missing sequence numbers; with more, the camera began to count again (RFC 3550, A.1)."""
+_CHANGES = ((8, 200), (2, 1_000))
+"""Foreign packets, and ms of silence of the own source: with both, the stream changed its SSRC."""
+_MAX_FOREIGN_PACKETS = 64
 
 
 def payload(data: bytearray, at: int, end: int) -> tuple[int, int]:
@@ -46,9 +51,63 @@ class SequenceTracker:
         if self.expected is None:
             return False
         missing = number - self.expected & 0xFFFF
-        if missing < 0x8000:  # larger is a reordered packet
+        if missing < _MAX_DROPOUT:
             self.lost += missing
         return True
+
+
+class SourceFilter:
+    """Follows one synchronization source (SSRC) of a stream, and its change to another.
+
+    A camera may send packets of a dead session in the channel of this one. It may also go on with
+    another SSRC. So foreign packets wait until it is clear which of both it is:
+
+        own own foreign own ...                  foreign packets are left out
+        own own foreign foreign foreign ...      the stream goes on with these
+    """
+
+    def __init__(self) -> None:
+        self.ssrc: int | None = None
+        """The stream's own SSRC."""
+        self.waiting: list[bytearray] = []
+        self._waiting_ssrc = 0
+        self._own_ms = 0
+
+    def own(self, ssrc: int, now_ms: int) -> bool:
+        """Return whether a packet belongs to the stream; the first one says what its SSRC is."""
+        if self.ssrc is None:
+            self.ssrc = ssrc
+        if ssrc != self.ssrc:
+            return False
+        self._own_ms = now_ms
+        self.waiting.clear()
+        return True
+
+    def foreign(self, ssrc: int, packet: bytearray, now_ms: int) -> list[bytearray]:
+        """Keep a packet of another SSRC.
+
+        Returns the packets to handle now, because the stream goes on with this SSRC; mostly none.
+        """
+        silent_ms = abs(now_ms - self._own_ms)
+        packets: list[bytearray] = []
+        if ssrc != self._waiting_ssrc:
+            if silent_ms >= _CHANGES[-1][1]:
+                packets = self.waiting  # the SSRC changed twice
+            self.waiting = []
+            self._waiting_ssrc = ssrc
+        self.waiting.append(packet)
+        count = len(self.waiting)
+        changed = any(count >= least and silent_ms >= ms for least, ms in _CHANGES)
+        if changed or count >= _MAX_FOREIGN_PACKETS:
+            packets = packets + self.waiting
+            self.waiting = []
+        return packets
+
+    def follow(self, packet: bytearray) -> bool:
+        """Take a packet's SSRC as the stream's own; return whether it is another one."""
+        before = self.ssrc
+        self.ssrc = unpack_rtp_header(packet, 0)[4]
+        return self.ssrc != before
 
 
 class TimestampUnwrapper:

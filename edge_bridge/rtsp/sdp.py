@@ -10,6 +10,11 @@ from edge_bridge.rtsp.message import Message, encode_url
 
 _STATIC_PAYLOAD_TYPES = {0: ("PCMU", 8_000, 1), 8: ("PCMA", 8_000, 1)}
 """Payload types that need no a=rtpmap (RFC 3551, table 4): encoding, clock rate, channels."""
+_AUDIO_ENCODINGS = re.compile(
+    r"MPEG4-GENERIC|PCM[UA]|MP4A-LATM|OPUS|(AAL2-)?G726-\d\d|G722|L16|L8|MPA|AC3|EAC3|AMR(-WB)?"
+    r"|SPEEX|VORBIS|GSM|ILBC|QCELP"
+)
+"""What this client or FFmpeg can read."""
 _VIDEO_ENCODINGS = (("H264", 90_000), ("H265", 90_000))
 _RTPMAP = re.compile(r"(\d{1,3})\s+([^\s/]{1,40})/(\d{1,9})(?:/(\d{1,3}))?")
 
@@ -45,27 +50,43 @@ class _Section:
         return resolve_control(next(iter(self.all("control")), "*"), base)
 
 
-def media_of(sdp: str, base: str, audio: bool) -> tuple[MediaDescription, ...]:
-    """Return the first video description and, if `audio` is wanted, the first audio description.
+@dataclass(frozen=True, slots=True)
+class MediaChoice:
+    """What is set up of an SDP."""
+
+    media: tuple[MediaDescription, ...]
+    """The video, then the audio if there is one."""
+    audio_problem: str
+    """Why offered audio is left out; empty if it is not."""
+
+
+def media_of(sdp: str, base: str, audio: bool) -> MediaChoice:
+    """Choose the first video description and, if `audio` is wanted, the first audio description.
 
     a=control is relative to `base`. Raises UnsupportedStreamError if there is no video or it is
-    neither H.264 nor H.265 at 90 kHz. So it does if an encoding is not stated.
+    neither H.264 nor H.265 at 90 kHz. Audio that cannot be understood is left out.
     """
     video_media = audio_media = None
+    problem = ""
     for section in _sections(sdp):
         kind = section.media_line[0].lower() if section.media_line else ""
         if kind == "video" and video_media is None:
             video_media = _media("video", section, base)
         elif kind == "audio" and audio and audio_media is None and not section.all("sendonly"):
             # sendonly is the way to the camera's loudspeaker
-            audio_media = _media("audio", section, base)
+            try:
+                audio_media = _audio_media(section, base)
+            except UnsupportedStreamError as error:
+                problem = problem or str(error)
     if video_media is None:
         raise UnsupportedStreamError("it offers no video")
     if (video_media.encoding, video_media.clock_hz) not in _VIDEO_ENCODINGS:
         raise UnsupportedStreamError(
             f"its video is {printable(video_media.encoding)}, not H.264 or H.265"
         )
-    return (video_media,) if audio_media is None else (video_media, audio_media)
+    if audio_media is None:
+        return MediaChoice((video_media,), problem)
+    return MediaChoice((video_media, audio_media), "")
 
 
 def session_url_of(sdp: str, base: str) -> str:
@@ -129,6 +150,13 @@ def _media(kind: Literal["video", "audio"], section: _Section, base: str) -> Med
         fmtp=_fmtp(payload_type, section),
         control=section.control(base),
     )
+
+
+def _audio_media(section: _Section, base: str) -> MediaDescription:
+    media = _media("audio", section, base)
+    if _AUDIO_ENCODINGS.fullmatch(media.encoding) is None:
+        raise UnsupportedStreamError(f"its audio is {printable(media.encoding)}")
+    return media
 
 
 def _rtpmap(kind: str, payload_type: int, section: _Section) -> tuple[str, int, int]:

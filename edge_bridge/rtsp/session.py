@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import secrets
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
@@ -11,14 +13,23 @@ from domain.errors import MediaError
 from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.auth import Authenticator
 from edge_bridge.rtsp.connection import RtspConnection
-from edge_bridge.rtsp.errors import CameraError, CameraRefusedError, UnsupportedStreamError
-from edge_bridge.rtsp.message import Message, encode_url, parse_header
+from edge_bridge.rtsp.errors import (
+    CameraError,
+    CameraRefusedError,
+    SetupRefusedError,
+    UnsupportedStreamError,
+)
+from edge_bridge.rtsp.message import Message, encode_answer, encode_url, parse_header
 from edge_bridge.rtsp.sdp import MediaDescription, base_of, media_of, session_url_of
 
 _DEFAULT_TIMEOUT_S = 60
 """The session timeout of a camera that does not say it (RFC 2326, 12.37)."""
-_MIN_KEEP_ALIVE_S, _MAX_KEEP_ALIVE_S = 5.0, 30.0
+_MIN_KEEP_ALIVE_S, _MAX_KEEP_ALIVE_S = 0.5, 30.0
+_KEEP_ALIVE_METHODS = ("GET_PARAMETER", "OPTIONS", "SET_PARAMETER")
 TEARDOWN_TIMEOUT_S = 0.25
+_METHOD_REFUSED = (400, 404, 405, 451, 454, 455, 500, 501, 551)
+_MAX_PENDING = 16
+_RECEIVER_REPORT = 201
 
 _NOT_INTERLEAVED = "it does not send packets interleaved in the RTSP connection"
 
@@ -51,14 +62,18 @@ class RtspSession:
         response = self.request(method, url, *headers)
         if response.status == 200:
             return response
+        raise self.status_error(method, response)
+
+    def status_error(self, method: str, response: Message) -> MediaError:
+        """Return the exception for a status that is not 200."""
         status = response.status or 0
         if status == 461:
-            raise UnsupportedStreamError(_NOT_INTERLEAVED)
+            return UnsupportedStreamError(_NOT_INTERLEAVED)
         if 300 <= status < 400:
-            raise UnsupportedStreamError(f"it redirects to another address ({status})")
+            return UnsupportedStreamError(f"it redirects to another address ({status})")
         if (text := errors.status_text(status, response.first("location"))) is not None:
-            raise (CameraRefusedError if status == 403 else CameraError)(text)
-        raise UnsupportedStreamError(f"it answers {method} with {status}")
+            return (CameraRefusedError if status == 403 else CameraError)(text)
+        return UnsupportedStreamError(f"it answers {method} with {status}")
 
     def common_headers(self, method: str, url: str) -> list[tuple[str, str]]:
         """Return the headers of every request: Session and Authorization."""
@@ -71,18 +86,23 @@ class RtspSession:
     def set_up(self, media: MediaDescription, channel: int) -> tuple[int, int]:
         """Set up one stream; return the channels of its RTP and its RTCP packets."""
         transport = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
-        response = self.request_ok("SETUP", media.control, ("Transport", transport))
+        response = self.request("SETUP", media.control, ("Transport", transport))
+        if response.status != 200:
+            if media.kind == "audio":
+                raise SetupRefusedError(f"the camera refuses it ({response.status})")
+            raise self.status_error("SETUP", response)
         if session := response.first("session"):
             self._set_session(session)
         self.connection.packets_allowed = True
-        return _channels(response.first("transport") or "")
+        return _channels(response.first("transport") or "", channel)
 
     def _set_session(self, session: str) -> None:
         session_id, _, parameters = session.partition(";")
         self.session_id = session_id.strip() or None
         found = re.search(r"timeout\s*=\s*([0-9]{1,6})", parameters, re.I)
-        half_s = (int(found[1]) if found else _DEFAULT_TIMEOUT_S) / 2
-        self.keep_alive_s = min(max(half_s, _MIN_KEEP_ALIVE_S), _MAX_KEEP_ALIVE_S)
+        # Two methods take turns, and each alone is often enough.
+        third_s = (int(found[1]) if found else _DEFAULT_TIMEOUT_S) / 3
+        self.keep_alive_s = min(max(third_s, _MIN_KEEP_ALIVE_S), _MAX_KEEP_ALIVE_S)
 
 
 class RtspStream:
@@ -93,11 +113,20 @@ class RtspStream:
         session: RtspSession,
         url: str,
         media: Sequence[tuple[MediaDescription, tuple[int, int]]],
-        has_get_parameter: bool,
+        methods: str,
+        audio_problem: str,
     ) -> None:
+        """`methods`: those that the camera names as its own (Public)."""
         self._session = session
         self._url = url
-        self._keep_alive_method = "GET_PARAMETER" if has_get_parameter else "OPTIONS"
+        named = [each for each in _KEEP_ALIVE_METHODS[:2] if each in methods.upper()]
+        self._methods = [*named, *(each for each in _KEEP_ALIVE_METHODS[:2] if each not in named)]
+        """The methods of `keep_alive`, the next one first; refused ones are left out."""
+        self._pending: dict[int, str] = {}
+        """The method of each request that was not answered, by its CSeq."""
+        self._report_ssrc = secrets.randbits(32)
+        self.audio_problem = audio_problem
+        """Why offered audio is not set up; empty if it is."""
         self.socket: socket.socket = session.connection.socket
         """Blocking; an `ssl.SSLSocket` for rtsps."""
         self.media = tuple(one for one, _ in media)
@@ -111,17 +140,65 @@ class RtspStream:
         """How often to send `keep_alive`."""
 
     def keep_alive(self) -> bytes:
-        """Return the next keep-alive request as bytes."""
-        return self._request(self._keep_alive_method)
+        """Return the next keep-alive messages as bytes: a request, and RTCP receiver reports.
 
-    def handle_response(self, header: bytes) -> None:
-        """Handle the header of a response within the stream: a new nonce may be in it."""
+        Cameras differ in what keeps a session alive. So two methods take turns.
+        """
+        method = self._methods[0]
+        self._methods = [*self._methods[1:], method]
+        return self._pending_request(method) + self._receiver_reports()
+
+    def handle_message(self, header: bytes) -> None:
+        """Handle the header of a message within the stream: a response or a camera's request.
+
+        Raises OSError if the answer cannot be sent.
+        """
         with contextlib.suppress(MediaError):
-            response = parse_header(header)
-            if response.status == 401:
-                self._session.authenticator.challenged(response.all("www-authenticate"))
-            elif response.status is not None:
-                self._session.authenticator.accepted()
+            message = parse_header(header)
+            if message.status is None:
+                self._send(encode_answer(message))
+                return
+            cseq = message.first("cseq") or ""
+            number = int(cseq) if cseq.isascii() and cseq.isdigit() else 0
+            method = self._pending.pop(number, None)
+            if message.status == 401:
+                self._session.authenticator.challenged(message.all("www-authenticate"))
+                if method is not None:  # the camera does not count what it refused
+                    self._send(self._pending_request(method))
+                return
+            self._session.authenticator.accepted()
+            if message.status >= 400 and method is not None:
+                self._refused(method, message.status)
+
+    def _refused(self, method: str, status: int) -> None:
+        """Use another method from now on, and at once."""
+        if status not in _METHOD_REFUSED or method not in self._methods:
+            return
+        self._methods.remove(method)
+        if not self._methods:
+            unused = _KEEP_ALIVE_METHODS[2]
+            self._methods.append(unused if method != unused else _KEEP_ALIVE_METHODS[1])
+            if method == unused:
+                return
+        self._send(self._pending_request(self._methods[0]))
+
+    def _pending_request(self, method: str) -> bytes:
+        request = self._request(method)
+        while len(self._pending) >= _MAX_PENDING:
+            del self._pending[next(iter(self._pending))]
+        self._pending[self._session.connection.cseq] = method
+        return request
+
+    def _receiver_reports(self) -> bytes:
+        """Return an empty RTCP receiver report (RFC 3550, 6.4.2) for each stream."""
+        report = struct.pack(">BBHI", 0x80, _RECEIVER_REPORT, 1, self._report_ssrc)
+        return b"".join(
+            struct.pack(">BBH", 0x24, channel, len(report)) + report
+            for channel in self.rtcp_channels
+        )
+
+    def _send(self, data: bytes) -> None:
+        self.socket.sendall(data)
 
     def teardown(self) -> None:
         """Send TEARDOWN, wait a moment until it arrives, and close. Raises nothing."""
@@ -149,43 +226,78 @@ def open_stream(
 
     `url` begins with rtsp:// or rtsps:// and holds no password. Raises CameraError if the camera
     cannot be read. Raises CameraRefusedError if it rejects the user name or password. Raises
-    UnsupportedStreamError if FFmpeg may be able to read it.
+    UnsupportedStreamError if FFmpeg may be able to read it. Audio that cannot be set up is left
+    out: then the camera may be connected twice.
     """
-    connection = RtspConnection(url, within_s)
+    setup = _Setup(url, username, password, within_s)
     try:
+        return setup.start(audio)
+    except (CameraError, UnsupportedStreamError) as error:
+        if not setup.asked_for_audio:
+            raise
+        return _Setup(url, username, password, within_s).start(False, str(error))
+
+
+class _Setup:
+    """Sets up one connection."""
+
+    def __init__(
+        self, url: str, username: str | None, password: str | None, within_s: float
+    ) -> None:
+        self._connection = RtspConnection(url, within_s)
         parts = urlsplit(url)
-        url = encode_url(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
-        authenticator = Authenticator(username, password, encrypted=connection.encrypted)
-        return _start_streams(RtspSession(connection, authenticator), url, audio)
-    except BaseException:
-        connection.close()
-        raise
+        self._url = encode_url(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
+        authenticator = Authenticator(username, password, encrypted=self._connection.encrypted)
+        self._session = RtspSession(self._connection, authenticator)
+        self.asked_for_audio = False
+        """Whether a request about audio was sent: the fault may be the audio's."""
+
+    def start(self, audio: bool, audio_problem: str = "") -> RtspStream:
+        """Start the streams; raises as `open_stream`, and closes the connection then."""
+        try:
+            return self._start(audio, audio_problem)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _start(self, audio: bool, audio_problem: str) -> RtspStream:
+        session, url = self._session, self._url
+        methods = session.request("OPTIONS", url).first("public") or ""
+        described = session.request_ok("DESCRIBE", url, ("Accept", "application/sdp"))
+        sdp = described.body.decode("utf-8", "replace")
+        base = base_of(described, url)
+        choice = media_of(sdp, base, audio)
+        audio_problem = audio_problem or choice.audio_problem
+        media = [(choice.media[0], session.set_up(choice.media[0], 0))]
+        for one in choice.media[1:]:
+            self.asked_for_audio = True
+            try:
+                media.append((one, session.set_up(one, 2)))
+            except SetupRefusedError as error:
+                audio_problem = str(error)  # the session goes on without it
+        channels = [channel for _, pair in media for channel in pair]
+        if len(set(channels)) < len(channels):
+            raise UnsupportedStreamError("it sends video and audio in the same channel")
+        session_url = session_url_of(sdp, base)
+        session.request_ok("PLAY", session_url, ("Range", "npt=0.000-"))
+        session.connection.socket.settimeout(None)
+        return RtspStream(session, session_url, media, methods, audio_problem)
 
 
-def _start_streams(session: RtspSession, url: str, audio: bool) -> RtspStream:
-    methods = session.request("OPTIONS", url).first("public") or ""
-    described = session.request_ok("DESCRIBE", url, ("Accept", "application/sdp"))
-    sdp = described.body.decode("utf-8", "replace")
-    base = base_of(described, url)
-    offered = enumerate(media_of(sdp, base, audio))
-    media = [(one, session.set_up(one, 2 * number)) for number, one in offered]
-    channels = [channel for _, pair in media for channel in pair]
-    if len(set(channels)) < len(channels):
-        raise UnsupportedStreamError("it sends video and audio in the same channel")
-    session_url = session_url_of(sdp, base)
-    session.request_ok("PLAY", session_url, ("Range", "npt=0.000-"))
-    session.connection.socket.settimeout(None)
-    return RtspStream(session, session_url, media, "GET_PARAMETER" in methods.upper())
+def _channels(transport: str, asked: int) -> tuple[int, int]:
+    """Return the channels in SETUP's response (RFC 2326, 12.39).
 
-
-def _channels(transport: str) -> tuple[int, int]:
-    """Return the channels in SETUP's response (RFC 2326, 12.39); UnsupportedStreamError if none."""
+    They are those that were asked for if the camera names none. Raises UnsupportedStreamError if it
+    answers with another transport than TCP.
+    """
     parameters = [each.strip().lower() for each in transport.partition(",")[0].split(";")]
-    for parameter in parameters[1:]:
+    for parameter in parameters:
         found = re.fullmatch(r"interleaved\s*=\s*([0-9]{1,3})(?:\s*-\s*([0-9]{1,3}))?", parameter)
-        if found and parameters[0] == "rtp/avp/tcp":
+        if found:
             rtp = int(found[1])
             rtcp = int(found[2]) if found[2] else rtp + 1
             if rtp <= 255 and rtcp <= 255 and rtp != rtcp:
                 return rtp, rtcp
+    if parameters[0] in ("", "rtp/avp/tcp") or "interleaved" in transport.lower():
+        return asked, asked + 1
     raise UnsupportedStreamError(_NOT_INTERLEAVED)

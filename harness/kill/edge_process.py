@@ -24,7 +24,7 @@ from domain.times import utc_ms
 from edge_bridge.capture.clip_source import ClipSource
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import RecordingContext
-from edge_bridge.capture.source import ClipEndedError
+from edge_bridge.capture.source import ClipEndedError, OnWait
 from edge_bridge.config import CameraConfig
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.config.upload import UploadConfig
@@ -180,7 +180,11 @@ def _record(orders: Orders, owner: SpoolThread, reporter: _Reporter) -> None:
 
 
 def _opened(
-    camera: CameraConfig, _no_data_s: float, stop: threading.Event, now_ms: Callable[[], int]
+    camera: CameraConfig,
+    _no_data_s: float,
+    stop: threading.Event,
+    now_ms: Callable[[], int],
+    _on_wait: OnWait,
 ) -> "_Camera":
     return _Camera(camera.url, False, stop, now_ms)
 

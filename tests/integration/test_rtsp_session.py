@@ -62,7 +62,7 @@ def test_a_camera_sends_and_takes_keep_alives(cameras: CameraServer, name: str) 
             playing.socket.sendall(request)
             answer = next(one for one in stream if not one.startswith(b"$"))
             assert answer.startswith(b"RTSP/1.0 200 ")
-            playing.handle_response(answer)
+            playing.handle_message(answer)
         assert next(stream).startswith(b"$"), "the pictures go on"
     finally:
         playing.teardown()

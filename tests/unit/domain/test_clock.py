@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import DIVERGED_MS, SLEW_PPM, RunClock
+from domain.clock import DIVERGED_MS, FAR_SLEW_PPM, SLEW_PPM, RunClock
 
 T0_MS = 1_760_000_000_000
 FRAME_MS = 40
@@ -81,10 +81,15 @@ def test_follows_a_drifting_camera_within_its_jitter(drift: int, delays: list[in
     drift=st.integers(-3_000, 3_000),
     delays=st.lists(st.integers(0, 2_000), min_size=1, max_size=60),
     steps=st.dictionaries(st.integers(1, 5_000), st.integers(-1_000, 1_000), max_size=3),
+    far=st.booleans(),
 )
-def test_slews_by_at_most_500_ppm_and_never_goes_back(
-    drift: int, delays: list[int], steps: dict[int, int]
+def test_slews_slowly_near_the_truth_and_never_goes_back(
+    drift: int, delays: list[int], steps: dict[int, int], far: bool
 ) -> None:
+    most_ppm = FAR_SLEW_PPM
+    if not far:  # then the error stays below a second
+        drift, most_ppm = drift // 10, SLEW_PPM
+        steps = {at: step // 4 for at, step in steps.items()}
     simulation = Simulation(drift_ppm=drift, delays_ms=delays, steps=steps)
     simulation.run(6_000)
     pairs = zip(simulation.borders, simulation.borders[1:], strict=False)
@@ -93,7 +98,7 @@ def test_slews_by_at_most_500_ppm_and_never_goes_back(
         assert next_clock_ms >= clock_ms
         assert (
             abs((next_clock_ms - clock_ms) * 1_000 - media_us)
-            <= media_us * SLEW_PPM // 1_000_000 + 1_001
+            <= media_us * most_ppm // 1_000_000 + 1_001
         )
 
 
@@ -135,6 +140,14 @@ def test_a_jump_in_pts_parts_before_the_first_border_too() -> None:
     clock = RunClock()
     assert clock.observe(0, T0_MS)
     assert not clock.observe(90 * (DIVERGED_MS + 100), T0_MS + 40)
+
+
+@pytest.mark.parametrize("drift_ppm", [-70_000, -10_000, 10_000, 70_000])
+def test_a_camera_at_a_wrong_rate_is_followed(drift_ppm: int) -> None:
+    """The borders follow the arrival: no new run begins, and fragments adjoin."""
+    simulation = Simulation(drift_ppm=drift_ppm)
+    assert simulation.run(25 * 600) is None
+    assert max(abs(said - true) for _, said, true in simulation.borders) < 2_000
 
 
 def test_a_seeded_day_stays_true() -> None:

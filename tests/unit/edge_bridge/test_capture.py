@@ -1,5 +1,6 @@
 """One camera's thread: runs, their reasons, and faults that stay its own."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -181,28 +182,111 @@ def later(seconds: int, since: int) -> Callable[[int, Any], Any]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "at", "again", "reason"),
+    "change",
     [
-        # The jump comes at a picture; the new run begins with the next keyframe, if it is none.
-        (-30, 110, 125, "time stamps jumped back by 30.0 s"),
-        (3_600, 110, 125, "clock drifted apart by more than 5 s"),
-        (-30, 100, 100, "time stamps jumped back by 30.0 s"),
-        (3_600, 100, 100, "clock drifted apart by more than 5 s"),
+        later(-30, 110),
+        later(3_600, 110),
+        later(-30, 100),
+        lambda n, p: later(37_600, 0)(n, p) if n % 50 == 20 else p,
+        lambda n, p: later(-9_800, 0)(n, p) if n % 50 == 20 else p,
+        lambda n, p: later(2, 0)(n, p) if n % 7 in (3, 4) else p,
+        lambda n, p: later(3, 0)(n, p) if n == 0 else p,
+        lambda n, p: later(-n // 10, 0)(n, p) if n % 10 < 2 else p,
     ],
+    ids=["back", "ahead", "back at a keyframe", "future", "past", "pairs", "first", "any"],
 )
-async def test_broken_times_begin_a_new_run_on_the_same_connection(
-    seconds: int, at: int, again: int, reason: str, clip: Path
+async def test_stamps_that_stray_or_jump_are_corrected(
+    change: Callable[[int, Any], Any], clip: Path
 ) -> None:
     kept, clock = RecordingCollector(), [T0_MS]
-    await finished(made([lambda: Film(clip, clock, later(seconds, at))], kept, clock), kept, 2)
+    await finished(made([lambda: Film(clip, clock, change)], kept, clock), kept, 1)
+    ((run, _, why),) = kept.ends
+    assert why == "the camera closed the stream"
+    assert sum(event.frames for event in kept.of(run)) == 250
+    events = kept.of(run)
+    assert events[-1].end_ms - events[0].start_ms == pytest.approx(10_000, abs=300)
+    for event in events:
+        assert abs(event.closed_ms - event.end_ms) < 2_500
+
+
+@pytest.mark.parametrize("at", [110, 125])
+async def test_a_step_of_the_devices_clock_begins_a_new_run_without_a_gap(
+    at: int, clip: Path
+) -> None:
+    """The run goes on until the keyframe at which the next one begins: no frame is lost."""
+    kept, clock = RecordingCollector(), [T0_MS]
+
+    def step(n: int, packet: Any) -> Any:
+        clock[0] -= 60_000 if n == at else 0
+        return packet
+
+    await finished(made([lambda: Film(clip, clock, step)], kept, clock), kept, 2)
+    (second, _, _), (first, _, why) = sorted(kept.ends)  # ids are sorted by time
+    assert "drifted apart by more than 5 s" in why
+    assert sum(event.frames for event in kept.of(first)) == 125
+    assert sum(event.frames for event in kept.of(second)) == 125
+    assert kept.of(second)[0].start_ms == T0_MS + 126 * 40 - 60_000
+
+
+@pytest.mark.parametrize(
+    ("fps", "words"),
+    [(20, "stamps 25 frames a second and sends 20"), (32, "stamps 25 frames a second and sends")],
+)
+async def test_a_wrong_frame_rate_is_followed_and_reported(
+    fps: int, words: str, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "long.mp4", 1_500)
+    kept, clock = RecordingCollector(), [T0_MS]
+
+    def slower(n: int, packet: Any) -> Any:
+        clock[0] += 1_000 // fps - 40
+        return packet
+
+    recorder = made([lambda: Film(clip, clock, slower)], kept, clock)
+    notes = []
+    set_state = recorder._set_state
+    recorder._set_state = lambda *state: (notes.append(state), set_state(*state))  # type: ignore
+    await finished(recorder, kept, 1)
+    ((run, _, _),) = kept.ends
+    events = kept.of(run)
+    assert sum(event.frames for event in events) == 1_500
+    for one, following in pairwise(events):
+        assert one.end_ms == following.start_ms
+    seconds = 1_500 * (1_000 // fps) / 1_000
+    assert (events[-1].end_ms - events[0].start_ms) / 1_000 == pytest.approx(seconds, abs=2)
+    assert any(state == "recording" and words in detail for state, detail in notes)
+
+
+async def test_changed_parameter_sets_begin_a_new_run_on_the_same_connection(
+    tmp_path: Path,
+) -> None:
+    small, large = tmp_path / "small.ts", tmp_path / "large.ts"
+    write_clip(small, 100)
+    write_clip(large, 100, width=256)
+    kept, clock = RecordingCollector(), [T0_MS]
+
+    class Changes(Film):
+        def packets(self) -> Iterator[tuple[Any, int]]:
+            with contextlib.suppress(CameraError):
+                yield from super().packets()
+            other = Film(large, self._clock)
+            for n, (packet, arrived_ms) in enumerate(other.packets()):
+                packet.stream = self.video
+                packet.pts = packet.dts = 90_000 * 20 + n * 3_600
+                yield packet, arrived_ms
+
+    await finished(made([lambda: Changes(small, clock)], kept, clock), kept, 2)
     (first, _, why), (second, _, _) = kept.ends
-    assert reason in why
-    assert sum(event.frames for event in kept.of(first)) == at
-    assert sum(event.frames for event in kept.of(second)) == 250 - again
-    assert kept.of(second)[0].start_ms == T0_MS + (again + 1) * 40  # stamped by its own arrival
+    assert "size from 192x128 to 256x128" in why
+    assert [(event.width, event.frames) for event in kept.of(first)] == [(192, 50)] * 2
+    assert [(event.width, event.frames) for event in kept.of(second)] == [(256, 50)] * 2
+    (tmp_path / "second.ts").write_bytes(
+        b"".join(data for event, data in kept.fragments if event.run == second)
+    )
+    assert list(numbers_in(tmp_path / "second.ts")) == list(range(100))
 
 
-async def test_time_stamps_that_do_not_advance_end_the_run_and_are_reported(tmp_path: Path) -> None:
+async def test_time_stamps_that_do_not_advance_are_replaced_and_reported(tmp_path: Path) -> None:
     def still(n: int, packet: Any) -> Any:
         if n >= 100:
             packet.pts = packet.dts = 100 * 512
@@ -210,12 +294,16 @@ async def test_time_stamps_that_do_not_advance_end_the_run_and_are_reported(tmp_
 
     clip = write_clip(tmp_path / "long.mp4", 500)
     kept, clock = RecordingCollector(), [T0_MS]
-    await finished(made([lambda: Film(clip, clock, still)], kept, clock), kept, 1)
-    ((run, _, why),) = kept.ends
-    assert "time stamps do not advance" in why
+    recorder = made([lambda: Film(clip, clock, still)], kept, clock)
+    notes = []
+    set_state = recorder._set_state
+    recorder._set_state = lambda *state: (notes.append(state), set_state(*state))  # type: ignore
+    await finished(recorder, kept, 1)
+    ((run, _, _),) = kept.ends
     events = kept.of(run)
-    assert sum(event.frames for event in events[:2]) == 100
-    assert 300 < sum(event.frames for event in events) < 400  # bounded, and nothing thrown away
+    assert sum(event.frames for event in events) == 500
+    assert events[-1].end_ms - events[0].start_ms == pytest.approx(20_000, abs=500)
+    assert any("time stamps do not advance" in detail for _, detail in notes)
 
 
 async def test_an_unexpected_error_is_survived(clip: Path) -> None:

@@ -1,7 +1,8 @@
 """The H.264 and H.265 depacketizer: the encoder's access units, however they are packed."""
 
+import base64
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from edge_bridge.rtsp import h26x_depacketizer as module
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
-from edge_bridge.rtsp.nal import NAL_TYPES, has_recovery_point, parameter_sets
+from edge_bridge.rtsp.nal import H264, H265, NAL_TYPES, has_recovery_point, parameter_sets
 from tests.footage import write_clip
 from tests.rtsp_camera import Packet, access_units
 from tests.unit.edge_bridge.rtp_packets import aggregated, annex_b, in_fragments, packets, video
@@ -206,15 +207,151 @@ def test_garbage_raises_nothing_else() -> None:
         depacketizer.ready.clear()
 
 
-def test_parameter_sets_are_read_from_the_sdp() -> None:
-    assert parameter_sets({"sprop-parameter-sets": "Z0IA,aM4="}) == (
-        b"\0\0\0\1\x67\x42\x00" + b"\0\0\0\1\x68\xce"
-    )
-    fmtp = {"sprop-pps": "RAE=", "sprop-vps": "QAE=", "sprop-sps": "QgE="}
-    assert parameter_sets(fmtp) == b"".join(
-        b"\0\0\0\1" + x for x in (b"\x40\1", b"\x42\1", b"\x44\1")
-    )
-    assert parameter_sets({"sprop-parameter-sets": "no base64!,"}) == b""
+SPS, PPS = b"\x67\x42\x00\x1e", b"\x68\xce\x06"
+
+
+def coded(*units: bytes) -> str:
+    return ",".join(base64.b64encode(unit).decode() for unit in units)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        coded(SPS, PPS),
+        coded(SPS, PPS).replace("=", ""),
+        coded(SPS, PPS, b"\xe9\xf6\x02") + ",no base64!,",
+        coded(b"\0\0\0\1" + SPS, b"\0\0\1" + PPS),
+        coded(SPS + b"\0\0\0\1" + PPS),
+        coded(b"", SPS, b"\x09\xf0", PPS),
+    ],
+    ids=["plain", "unpadded", "rubbish", "start codes", "one", "others"],
+)
+def test_parameter_sets_are_read_from_the_sdp(text: str) -> None:
+    assert parameter_sets({"sprop-parameter-sets": text}, H264) == annex_b([SPS, PPS])
+
+
+def test_parameter_sets_of_h265_are_read_from_the_sdp() -> None:
+    sets = (b"\x40\1\x0c", b"\x42\1\1", b"\x44\1\xc0")
+    vps, sps, pps = (coded(one) for one in sets)
+    fmtp = {"sprop-pps": pps, "sprop-vps": vps, "sprop-sps": sps}
+    assert parameter_sets(fmtp, H265) == annex_b(sets)
+    assert parameter_sets({"sprop-parameter-sets": "no base64!,"}, H264) == b""
+
+
+IDR, SLICE = b"\x65\x88" + b"i" * 90, b"\x41\x9a" + b"s" * 90
+
+
+def frames_of(sent: Iterable[bytes], coding: str = "H264") -> list[bytes]:
+    depacketizer = H26xDepacketizer(video(coding))
+    for packet in sent:
+        take(depacketizer, packet)
+    depacketizer.finish()
+    assert depacketizer.sequence.lost == 0
+    return [unit.data for unit in depacketizer.ready]
+
+
+@pytest.mark.parametrize("size", [1_000, 40], ids=["whole", "in fragments"])
+def test_several_units_in_one_are_one_keyframe(size: int) -> None:
+    """V380: SPS, PPS and IDR travel as one NAL unit, with start codes between them."""
+    joined = b"\0\0\0\1".join((SPS, PPS, IDR))
+    payloads = [joined] if size > len(joined) else list(in_fragments(joined, "H264", size))
+    depacketizer = H26xDepacketizer(video())
+    last = len(payloads) - 1
+    for data in packets([Packet(0, 0, n == last, one) for n, one in enumerate(payloads)]):
+        take(depacketizer, data)
+    depacketizer.finish()
+    (unit,) = depacketizer.ready
+    assert unit.keyframe and unit.has_parameter_sets
+    assert unit.data == annex_b([SPS, PPS, IDR])
+
+
+def test_start_codes_before_units_are_left_out() -> None:
+    sent = packets([Packet(0, 0, False, b"\0\0\0\1" + SPS), Packet(0, 0, True, b"\0\0\1" + IDR)])
+    assert frames_of(sent) == [annex_b([SPS, IDR])]
+
+
+@pytest.mark.parametrize("marker", [True, False], ids=["marker", "no marker"])
+@pytest.mark.parametrize("coding", ["H264", "H265"])
+def test_units_without_their_end_are_whole(coding: str, marker: bool) -> None:
+    first, second = (IDR, SLICE) if coding == "H264" else (b"\x26\1\x88" * 9, b"\2\1\x9a" * 9)
+    sent = []
+    for number in range(6):
+        unit = second if number else first
+        pieces = list(in_fragments(unit, coding, 8))
+        at = 2 if coding == "H265" else 1
+        pieces[-1] = pieces[-1][:at] + bytes([pieces[-1][at] & 0xBF]) + pieces[-1][at + 1 :]
+        for place, piece in enumerate(pieces):
+            sent.append(Packet(0, number * 3_600, marker and place == len(pieces) - 1, piece))
+    got = frames_of(packets(sent), coding)
+    assert got == [annex_b([first]), *[annex_b([second])] * (5 if marker else 4)]
+
+
+def test_a_unit_of_which_a_packet_was_lost_is_dropped_and_counted() -> None:
+    pieces = list(in_fragments(IDR, "H264", 20))
+    sent = packets([Packet(0, 0, False, one) for one in pieces])
+    sent += packets([Packet(0, 3_600, True, SLICE)], first=65_530 + len(pieces))
+    depacketizer = H26xDepacketizer(video())
+    for number, data in enumerate(sent):
+        if number != 2:
+            take(depacketizer, data)
+    depacketizer.finish()
+    assert [unit.data for unit in depacketizer.ready] == [annex_b([SLICE])]
+    assert (depacketizer.sequence.lost, depacketizer.units_dropped) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("coding", "private"),
+    [
+        *(("H264", bytes([0x60 | kind])) for kind in (0, 30, 31)),
+        *(("H265", bytes([kind << 1, 1])) for kind in (41, 47, 51, 63)),
+    ],
+)
+def test_private_units_are_left_out(coding: str, private: bytes) -> None:
+    first, second = (IDR, SLICE) if coding == "H264" else (b"\x26\1\x88", b"\2\1\x9a")
+    data = private + b"private" * 5
+    sent = [
+        Packet(0, 9, True, data), Packet(0, 0, False, data), Packet(0, 0, True, first),
+        Packet(0, 77, False, data), Packet(0, 3_600, True, aggregated([data, second], coding)),
+        *(Packet(0, 7_200, False, one) for one in in_fragments(data, coding, 9)),
+        Packet(0, 7_200, True, second),
+    ]  # fmt: skip
+    assert frames_of(packets(sent), coding) == [annex_b([first]), *[annex_b([second])] * 2]
+
+
+def of_source(ssrc: int, data: bytes) -> bytes:
+    return data[:8] + ssrc.to_bytes(4, "big") + data[12:]
+
+
+def test_packets_of_a_dead_session_are_left_out() -> None:
+    own = packets([Packet(0, n * 3_600, True, SLICE if n else IDR) for n in range(50)])
+    dead = packets([Packet(0, 9_000 + n * 3_600, True, b"\x41\x9adead") for n in range(50)], 300)
+    sent = []
+    for n in range(50):
+        sent += [own[n]] if n % 5 else [own[n], of_source(9, dead[n])]
+    assert frames_of(sent) == [annex_b([IDR]), *[annex_b([SLICE])] * 49]
+
+
+@pytest.mark.parametrize("length", [3, 25, 200])
+def test_a_change_of_the_ssrc_loses_nothing(length: int) -> None:
+    """Uniview: another SSRC, numbering and time with each GOP."""
+    depacketizer = H26xDepacketizer(video())
+    for gop in range(8):
+        made = packets(
+            [Packet(0, gop * 999_999 + n * 3_600, True, SLICE) for n in range(length)], gop * 7_919
+        )
+        for data in made:
+            depacketizer.now_ms += 40 if length > 3 else 700
+            take(depacketizer, of_source(gop + 1, data))
+    depacketizer.finish()
+    # The last packets wait, in case they are foreign.
+    assert len(depacketizer.ready) >= 8 * length - (0 if length > 3 else 3)
+    assert (depacketizer.sequence.lost, depacketizer.units_dropped) == (0, 0)
+
+
+def test_numbers_that_begin_again_are_no_loss_and_repeated_packets_are_left_out() -> None:
+    made = packets([Packet(0, n * 3_600, True, SLICE) for n in range(10)], 40_000)
+    again = packets([Packet(0, 36_000 + n * 3_600, True, SLICE) for n in range(10)], 100)
+    assert len(frames_of([each for one in made for each in (one, one)] + again)) == 20
 
 
 def test_a_recovery_point_is_a_place_to_begin() -> None:

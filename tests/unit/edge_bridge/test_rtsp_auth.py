@@ -1,9 +1,14 @@
+"""Authentication: Digest and Basic, and when a password may be sent."""
+
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_bridge.rtsp.auth import Authenticator, Challenge, challenges, digest
 from edge_bridge.rtsp.errors import CameraRefusedError, UnsupportedStreamError
+from edge_bridge.rtsp.message import encode_request, parse_header
 
 MD5 = 'Digest realm="a, b", nonce="1", qop="auth,auth-int", algorithm=MD5'
 SHA = 'Digest realm="a", nonce="2", qop="auth", algorithm=SHA-256'
@@ -91,6 +96,25 @@ def test_the_examples_of_the_standards(
 def test_the_strongest_that_is_offered_is_taken(offered: list[str], begin: str, holds: str) -> None:
     text = header(authenticator(*offered))
     assert text.startswith(begin) and holds in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "gbk"])
+def test_a_realm_of_any_bytes_is_hashed_and_sent_as_it_came(encoding: str) -> None:
+    realm = ("摄像机" if encoding != "latin-1" else "Türkamera\x85").encode(encoding)
+    head = b'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest realm="' + realm + b'", nonce="1"'
+    (given,) = parse_header(head).all("www-authenticate")
+    made = Authenticator("Jürg", "pässword", encrypted=False)
+    made.challenged([given])
+    text = made.authorization("OPTIONS", "rtsp://x/y")
+    assert text is not None
+    request = encode_request("OPTIONS", "rtsp://x/y", 1, (("Authorization", text),))
+    assert b'realm="' + realm + b'"' in request and 'username="Jürg"'.encode() in request
+
+    def md5(*parts: bytes) -> bytes:
+        return hashlib.md5(b":".join(parts)).hexdigest().encode()
+
+    secret = md5("Jürg".encode(), realm, "pässword".encode())
+    assert md5(secret, b"1", md5(b"OPTIONS", b"rtsp://x/y")) in request
 
 
 def test_nonces_are_counted_and_a_session_keeps_its_own() -> None:

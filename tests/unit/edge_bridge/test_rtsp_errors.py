@@ -1,7 +1,9 @@
 """Sessions with cameras that refuse, fall silent, close, or require a password."""
 
+import re
 import socket
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 
@@ -136,8 +138,23 @@ def test_a_new_nonce_within_the_stream_is_used_by_the_next_keep_alive() -> None:
         one.teardown()
     assert b'nonce="n0"' in one.keep_alive()
     for head in (b"", b"rubbish", b"RTSP/1.0 200 OK", b"RTSP/1.0 500 Oh\r\nA: b"):
-        one.handle_response(head)
+        one.handle_message(head)
     response = 'WWW-Authenticate: Digest realm="a", nonce="n9", qop="auth", stale=true'
-    one.handle_response(f"RTSP/1.0 401 Unauthorized\r\nCSeq: 9\r\n{response}".encode())
+    one.handle_message(f"RTSP/1.0 401 Unauthorized\r\nCSeq: 9\r\n{response}".encode())
     assert b'nonce="n9"' in one.keep_alive()
     assert b"nc=00000002" in one.keep_alive()
+
+
+def test_a_keep_alive_refused_for_its_nonce_is_sent_again_at_once() -> None:
+    with Locked([VIDEO], [DIGEST + ', qop="auth"']) as camera:
+        one = playing(camera)
+        one.teardown()
+    sent: list[bytes] = []
+    one.socket = SimpleNamespace(sendall=sent.append)  # type: ignore[assignment]
+    for number in range(3):
+        cseq = re.search(rb"CSeq: (\d+)", one.keep_alive())[1].decode()  # type: ignore[index]
+        nonce = f'WWW-Authenticate: Digest realm="a", nonce="new{number}", stale=true'
+        one.handle_message(f"RTSP/1.0 401 No\r\nCSeq: {cseq}\r\n{nonce}".encode())
+        assert len(sent) == number + 1 and f'nonce="new{number}"'.encode() in sent[-1]
+        again = re.search(rb"CSeq: (\d+)", sent[-1])[1].decode()  # type: ignore[index]
+        one.handle_message(f"RTSP/1.0 200 OK\r\nCSeq: {again}".encode())

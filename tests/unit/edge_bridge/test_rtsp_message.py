@@ -51,7 +51,8 @@ def test_an_answer_with_a_body_and_what_follows_it() -> None:
         (b"RTSP/1.0  200   OK then", 200, ()),
         (b"RTSP/1.0 200 OK\nA: b\nC:d", 200, (("a", "b"), ("c", "d"))),
         (b"RTSP/1.0 200 OK\r\nA: b\r\n\tgoes on\r\nnothing\r\n", 200, (("a", "b goes on"),)),
-        (b"RTSP/1.0 200 OK\r\nA: b\rX: \x1b[2J\xff", 200, (("a", "b X:  [2J\ufffd"),)),
+        # All bytes stay, for Digest; `printable` cleans what is shown.
+        (b"RTSP/1.0 200 OK\r\nA: b\rX: \x1b[2J\xff", 200, (("a", "b X: \x1b[2J\xff"),)),
         (b"RTSP/1.0 401 No\r\nW: 1\r\nw: 2", 401, (("w", "1"), ("w", "2"))),
         (b"ANNOUNCE rtsp://x/y RTSP/1.0\r\nCSeq: 7", None, (("cseq", "7"),)),
     ],

@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_a_camera_is_played() -> None:
             assert (video.encoding, audio.encoding) == ("H264", "PCMA")
             assert one.rtp_channels == {0: video, 2: audio}
             assert one.rtcp_channels == {1: video, 3: audio}
-            assert one.keep_alive_s == 30
+            assert one.keep_alive_s == 20
             assert one.socket.gettimeout() is None
             assert one.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             sent = {
@@ -61,9 +62,11 @@ def test_unwanted_audio_is_not_set_up() -> None:
         ("RTP/AVP/TCP;interleaved=9-2,RTP/AVP;client_port=1-2", [9], [2]),
         ("RTP/AVP;unicast;client_port=1-2;server_port=3-4", None, None),
         ("RTP/AVP;unicast;destination=203.0.113.9", None, None),
-        ("RTP/AVP/TCP;unicast", None, None),
-        ("RTP/AVP/TCP;unicast;interleaved=300-301", None, None),
-        ("", None, None),
+        # The channels that were asked for are meant.
+        ("RTP/AVP/TCP;unicast", [0], [1]),
+        ("RTP/AVP/TCP;unicast;interleaved=300-301", [0], [1]),
+        ("", [0], [1]),
+        ("RTP/AVP;unicast;interleaved=4-5", [4], [5]),
     ],
 )
 def test_the_channels_are_those_that_the_camera_names(
@@ -79,13 +82,72 @@ def test_the_channels_are_those_that_the_camera_names(
         assert list(one.rtp_channels) == channels and list(one.rtcp_channels) == reports
 
 
-def test_two_streams_in_one_channel_are_unsupported() -> None:
+def test_of_two_streams_in_one_channel_the_video_is_played() -> None:
     response = ok("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 5\r\n")
-    with (
-        Odd("SETUP", response) as camera,
-        pytest.raises(UnsupportedStreamError, match="in the same channel"),
-    ):
-        playing(camera)
+    with Odd("SETUP", response) as camera:
+        one = playing(camera)
+        one.teardown()
+        assert [media.kind for media in one.media] == ["video"]
+        assert "in the same channel" in one.audio_problem
+
+
+class WithoutAudio(RtspCamera):
+    """Answers the second SETUP, that of the audio, with `response`; empty: it closes."""
+
+    def __init__(self, response: str) -> None:
+        super().__init__([VIDEO, AUDIO])
+        self._response = response
+        self._setups = 0
+
+    def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
+        if verb != "SETUP" or "2-3" not in headers["transport"]:
+            return False
+        connection.sendall(self._response.format(cseq=headers["cseq"]).encode())
+        connection.shutdown(socket.SHUT_WR if not self._response else socket.SHUT_RD)
+        return True
+
+    def talk(self, connection: socket.socket) -> None:
+        if not self._response:
+            super().talk(connection)
+            return
+        # The session continues after the refusal.
+        asked = connection.makefile("rb")
+        while request := asked.readline().split():
+            headers = {}
+            while line := asked.readline().strip():
+                name, _, value = line.decode().partition(":")
+                headers[name.lower()] = value.strip()
+            verb, answer, body = request[0].decode(), "RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n", ""
+            if verb == "SETUP" and "2-3" in headers["transport"]:
+                answer = self._response
+            elif verb == "DESCRIBE":
+                body = self.sdp()
+                answer += f"Content-Length: {len(body)}\r\n"
+            connection.sendall((answer.format(cseq=headers["cseq"]) + "\r\n" + body).encode())
+            if verb == "PLAY":
+                self.play(connection)
+                return
+
+
+@pytest.mark.parametrize(
+    ("response", "why", "connections"),
+    [
+        ("RTSP/1.0 404 Not Found\r\nCSeq: {cseq}\r\n", "refuses it (404)", 1),
+        ("RTSP/1.0 461 No\r\nCSeq: {cseq}\r\n", "refuses it (461)", 1),
+        ("RTSP/1.0 500 Oh\r\nCSeq: {cseq}\r\n", "refuses it (500)", 1),
+        ("RTSP/1.0 401 No\r\nCSeq: {cseq}\r\nWWW-Authenticate: x\r\n", "requires a user", 2),
+        ("", "closed the stream", 2),
+    ],
+)
+def test_audio_that_cannot_be_set_up_never_costs_video(
+    response: str, why: str, connections: int
+) -> None:
+    with WithoutAudio(response) as camera:
+        one = playing(camera)
+        one.teardown()
+        assert [media.kind for media in one.media] == ["video"]
+        assert why in one.audio_problem
+        assert camera.connections == connections
 
 
 def test_what_comes_before_the_answer_to_play_is_kept_in_order() -> None:
@@ -102,8 +164,9 @@ def test_what_comes_before_the_answer_to_play_is_kept_in_order() -> None:
 @pytest.mark.parametrize(
     ("session", "keep_alive_s"),
     [
-        ("7", 30), ("7;timeout=60", 30), ("7 ; Timeout = 30", 15), ("7;timeout=1", 5),
-        ("7;timeout=86400", 30), ("7;timeout=soon", 30),
+        ("7", 20), ("7;timeout=60", 20), ("7 ; Timeout = 30", 10), ("7;timeout=1", 0.5),
+        ("7;timeout=2", pytest.approx(0.67, abs=0.01)),
+        ("7;timeout=86400", 30), ("7;timeout=soon", 20),
     ],
 )  # fmt: skip
 def test_keep_alive_follows_the_session_timeout(session: str, keep_alive_s: float) -> None:
@@ -116,21 +179,84 @@ def test_keep_alive_follows_the_session_timeout(session: str, keep_alive_s: floa
 
 
 @pytest.mark.parametrize(
-    ("response", "verb"),
+    ("response", "first", "second"),
     [
-        (ok("Public: OPTIONS, DESCRIBE, GET_PARAMETER\r\n"), b"GET_PARAMETER"),
-        (ok("Public: OPTIONS, DESCRIBE\r\n"), b"OPTIONS"),
-        ("RTSP/1.0 501 Not Implemented\r\nCSeq: {cseq}\r\n\r\n", b"OPTIONS"),
+        (ok("Public: OPTIONS, DESCRIBE, GET_PARAMETER\r\n"), "GET_PARAMETER", "OPTIONS"),
+        (ok("Public: OPTIONS, DESCRIBE\r\n"), "OPTIONS", "GET_PARAMETER"),
+        ("RTSP/1.0 501 Not Implemented\r\nCSeq: {cseq}\r\n\r\n", "GET_PARAMETER", "OPTIONS"),
     ],
 )
-def test_the_keep_alive_method_is_one_that_the_camera_supports(response: str, verb: bytes) -> None:
+def test_keep_alive_methods_take_turns(response: str, first: str, second: str) -> None:
     with Odd("OPTIONS", response) as camera:
         one = playing(camera, audio=False)
-        first, second = one.keep_alive(), one.keep_alive()
+        sent = [one.keep_alive() for _ in range(3)]
         one.teardown()
-    assert first.startswith(verb + b" rtsp://")
-    numbers = [int(re.search(rb"CSeq: (\d+)", each)[1]) for each in (first, second)]  # type: ignore[index]
-    assert numbers == [5, 6], "after OPTIONS, DESCRIBE, SETUP and PLAY"
+    assert [each.split(b" ")[0].decode() for each in sent] == [first, second, first]
+    numbers = [int(re.search(rb"CSeq: (\d+)", each)[1]) for each in sent]  # type: ignore[index]
+    assert numbers == [5, 6, 7], "after OPTIONS, DESCRIBE, SETUP and PLAY"
+    # Each is followed by an empty RTCP receiver report in the channel of the reports.
+    assert sent[0].partition(b"\r\n\r\n")[2][:8] == b"$\x01\x00\x08\x80\xc9\x00\x01"
+
+
+class Sent:
+    """A socket that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.methods: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.methods.append(data.split(b" ")[0])
+        self.last = data
+
+
+@pytest.mark.parametrize(
+    ("refuses", "methods"),
+    [
+        ((), [b"OPTIONS", b"GET_PARAMETER", b"OPTIONS", b"GET_PARAMETER"]),
+        ((b"GET_PARAMETER",), [b"OPTIONS", b"GET_PARAMETER", b"OPTIONS", b"OPTIONS", b"OPTIONS"]),
+        ((b"OPTIONS",), [b"OPTIONS", b"GET_PARAMETER", b"GET_PARAMETER", b"GET_PARAMETER"]),
+        (
+            (b"OPTIONS", b"GET_PARAMETER"),
+            [b"OPTIONS", b"GET_PARAMETER", b"SET_PARAMETER", *[b"SET_PARAMETER"] * 3],
+        ),
+    ],
+)
+def test_a_refused_keep_alive_is_sent_by_another_method_at_once(
+    refuses: tuple[bytes, ...], methods: list[bytes]
+) -> None:
+    with Odd("", "") as camera:
+        one = playing(camera, audio=False)
+        one.teardown()
+    sent = Sent()
+    one.socket = sent  # type: ignore[assignment]
+    for _ in range(4):
+        one.socket.sendall(one.keep_alive())
+        answered = 0
+        while answered < len(sent.methods):
+            answered = len(sent.methods)
+            cseq = re.search(rb"CSeq: (\d+)", sent.last)[1].decode()  # type: ignore[index]
+            status = "405 No" if sent.methods[-1] in refuses else "200 OK"
+            one.handle_message(f"RTSP/1.0 {status}\r\nCSeq: {cseq}".encode())
+    assert sent.methods[: len(methods)] == methods
+
+
+@pytest.mark.parametrize(
+    ("request_line", "answer"),
+    [
+        ("OPTIONS * RTSP/1.0", "RTSP/1.0 200 OK"),
+        ("GET_PARAMETER rtsp://x RTSP/1.0", "RTSP/1.0 200 OK"),
+        ("REDIRECT rtsp://x RTSP/1.0", "RTSP/1.0 501 Not Implemented"),
+    ],
+)
+def test_requests_of_the_camera_are_answered(request_line: str, answer: str) -> None:
+    asked = f"{request_line}\r\nCSeq: 31\r\nSession: 4\r\n\r\n"
+    with Odd("", "") as camera:
+        one = playing(camera, audio=False)
+        one.teardown()
+    sent = Sent()
+    one.socket = sent  # type: ignore[assignment]
+    one.handle_message(asked.encode().rstrip())
+    assert sent.last.startswith(f"{answer}\r\nCSeq: 31\r\nSession: 4\r\n".encode())
 
 
 def test_teardown_is_sent() -> None:
