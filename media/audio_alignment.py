@@ -4,18 +4,18 @@ Time stamps of audio and video may have clocks of their own: the audio's runs sl
 What arrives together belongs together. The least lead of the last seconds says how far the time
 stamps are apart: see domain/clock.py.
 
-    audio's lead - video's lead    up to 0.4 s   nothing is changed: sender reports may say so
-                                   up to 0.8 s   the audio is moved slowly
+    audio's lead - video's lead    up to 0.3 s   nothing is changed: sender reports may say so
+                                   up to 0.6 s   the audio is moved slowly
                                    more          the audio is moved at once
 """
 
 from collections import deque
 
 _HZ = 90_000
-_WINDOW_MS = 3_000
-_MIN_WINDOW_MS = 2_000
-_TOLERANCE_TICKS = _HZ * 4 // 10
-_SLEW_TICKS = _HZ * 8 // 10
+_WINDOW_MS = 2_500
+_MIN_WINDOW_MS = 1_500
+_TOLERANCE_TICKS = _HZ * 3 // 10
+_SLEW_TICKS = _HZ * 6 // 10
 _SLEW_DIVISOR = 16
 """The audio is moved by at most a sixteenth of its duration."""
 
@@ -60,7 +60,7 @@ class _LeastLead:
 
     @property
     def least(self) -> int | None:
-        """The least lead in ticks; None until two seconds have come."""
+        """The least lead in ticks; None until 1.5 s have come."""
         if self._since_ms is None or self._last_ms - self._since_ms < _MIN_WINDOW_MS:
             return None
         return self._leads[0][1]

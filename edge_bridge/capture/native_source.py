@@ -22,7 +22,7 @@ from edge_bridge import metrics
 from edge_bridge.capture import error_text
 from edge_bridge.capture.coalescing import Arrived
 from edge_bridge.capture.memory_limits import limit_allocations
-from edge_bridge.capture.source import OnWait, ReaderChangedError
+from edge_bridge.capture.source import WAITS_FOR_KEYFRAME, OnWait, ReaderChangedError
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
 from edge_bridge.rtsp.av_sync import VIDEO_CLOCK_HZ, AvSync
@@ -38,7 +38,6 @@ from edge_bridge.rtsp.nal import own_parameter_sets, parameter_sets, split_units
 from edge_bridge.rtsp.rtp import sender_report
 from edge_bridge.rtsp.sdp import MediaDescription
 from edge_bridge.rtsp.session import RtspStream, open_stream
-from media.fragmenter import SET_GOP
 from media.packet import AnyPacket
 
 _MAX_DELAY_S = 0.4
@@ -51,9 +50,10 @@ _SETTLING_S = 3
 _FIRST_KEYFRAME_S = 15 * 60
 _GIVE_UP_S = 1.5
 """After this time FFmpeg may try a stream of which no frame could be read..."""
-_GIVE_UP_PACKETS = 3
+_GIVE_UP_EMPTY = 5
 _GIVE_UP_BYTES = 16 << 10
-"""...if so many packets of its video came, or so many bytes of something else."""
+"""...if so many of its packets held no slice, or if so many bytes of something else came."""
+_GIVE_UP_KEYFRAMES = 3
 _POLL_S = 1.0
 _MAX_REORDER_TICKS = VIDEO_CLOCK_HZ
 """Timestamps that go back by no more than this mean B-frames; by more, a fault of the camera."""
@@ -182,7 +182,7 @@ class NativeRtspSource:
         """When the last delay began, and how many bytes had come until then."""
         self._newest: tuple[int, int] | None = None
         """The newest video frame: ticks, UTC ms of arrival."""
-        self._lost = self._dropped = 0
+        self._lost = self._dropped = self._keyframes_without_sets = 0
         rtsp.socket.settimeout(min(_POLL_S, rtsp.keep_alive_s))
         self._dispatch()
 
@@ -211,7 +211,7 @@ class NativeRtspSource:
                 raise UnsupportedStreamError("no keyframe came that can be decoded")
             elif now_s - waited_s >= _POLL_S and now_s - frame_s >= _GIVE_UP_S:
                 waited_s = now_s
-                self._on_wait(f"frames come, waiting for a keyframe: {SET_GOP}")
+                self._on_wait(WAITS_FOR_KEYFRAME)
             if self._stop.is_set():
                 raise CameraError("stopped while it waited for a keyframe")
             self._wait_for_video()
@@ -232,15 +232,24 @@ class NativeRtspSource:
             raise CameraError(error_text.NO_VIDEO.format(error_text.OPEN_TIMEOUT_S))
         if waited_s < _GIVE_UP_S:
             return
-        if self._video_depacketizer.packets >= _GIVE_UP_PACKETS:
+        if self._video_depacketizer.empty >= _GIVE_UP_EMPTY:
             raise UnsupportedStreamError("its packets become no video frame")
         if not self._video_depacketizer.packets and self._reader.received >= _GIVE_UP_BYTES:
             raise UnsupportedStreamError("its packets are not those of its SDP")
 
     def _can_start_at(self, unit: AccessUnit) -> bool:
+        """Return whether the stream can start with a frame.
+
+        Raises UnsupportedStreamError if keyframe after keyframe comes without parameter sets.
+        """
         if unit.has_parameter_sets:
             self._keep_parameter_sets(unit)
-        return unit.keyframe and bool(unit.has_parameter_sets or self._parameter_sets)
+        if not unit.keyframe or unit.has_parameter_sets or self._parameter_sets:
+            return unit.keyframe
+        self._keyframes_without_sets += 1
+        if self._keyframes_without_sets >= _GIVE_UP_KEYFRAMES:
+            raise UnsupportedStreamError("its keyframes come without parameter sets")
+        return False
 
     def _keep_parameter_sets(self, unit: AccessUnit) -> None:
         """Keep the stream's own parameter sets: some cameras send them once, after a change."""

@@ -20,12 +20,17 @@ from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
 from edge_bridge.capture.run import FrameSink, RecordingContext, RunRecorder
-from edge_bridge.capture.source import ClipEndedError, ReaderChangedError, Source, SourceOpener
+from edge_bridge.capture.source import (
+    WAITS_FOR_KEYFRAME,
+    ClipEndedError,
+    ReaderChangedError,
+    Source,
+    SourceOpener,
+)
 from edge_bridge.capture.sub_stream import SubStream
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
-from media.fragmenter import SET_GOP
 from media.packet import AnyPacket
 from media.stamp_correction import StampCorrector
 from media.timestamps import DiscontinuityError, ParametersChangedError
@@ -273,7 +278,9 @@ class Recorder:
                     self._watchdog.fed()
                     self._set_state("recording", run.note)
                 elif run.waits_for_keyframe:
-                    self._wait_for_keyframe(f"frames come, waiting for a keyframe: {SET_GOP}")
+                    self._wait_for_keyframe(WAITS_FOR_KEYFRAME)
+                elif self._state == ("connecting", WAITS_FOR_KEYFRAME):
+                    self._set_state("recording", "")  # its first fragment may take minutes
                 elif (age_s := self._watchdog.overdue_s()) is not None:
                     raise CameraError(
                         f"video comes, but no complete fragment for {age_s:.0f} s: connecting again"

@@ -9,6 +9,7 @@ from av.video.stream import VideoStream
 
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError
+from media.fragmenter import SET_GOP
 from media.packet import AnyPacket
 
 
@@ -43,6 +44,7 @@ class Source(Protocol):
         ...
 
 
+WAITS_FOR_KEYFRAME = f"frames come, waiting for a keyframe: {SET_GOP}"
 OnWait = Callable[[str], None]
 """Called about once a second while a camera sends frames, but no keyframe so far; says that."""
 

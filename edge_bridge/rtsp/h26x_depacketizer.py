@@ -73,6 +73,8 @@ class H26xDepacketizer:
         """NAL units of which a packet was lost."""
         self.packets = 0
         """Packets of the stream so far, but for middle fragments."""
+        self.empty = 0
+        """Packets of private units, and time stamps of which no slice came."""
         self._source = SourceFilter()
         self.nal_types = NAL_TYPES[media.encoding]
         self._channel = channel
@@ -123,6 +125,7 @@ class H26xDepacketizer:
         if types.type_of(data[start]) in types.skipped and not data.startswith(
             b"\x00\x00", start, end
         ):
+            self.empty += 1
             return
         if timestamp != self._timestamp:
             self._end_access_unit()
@@ -325,6 +328,7 @@ class H26xDepacketizer:
     def _end_access_unit(self) -> None:
         self._finish_fragments()
         if not self._has_slices:
+            self.empty += 1
             return  # parameter sets with a timestamp of their own belong to the next access unit
         ticks = self.timestamps.ticks(self._timestamp or 0)
         if self._complete:

@@ -65,14 +65,8 @@ async def test_odd_cameras_are_recorded_frame_by_frame(tmp_path: Path) -> None:
             camera(H264, lambda: (p for p in pictures(seldom) if p.at_s > 0.2)),
             Expected((range(125, FRAMES),)),
         ),
-        "forward": (
-            jumping(plain, HOUR, 75),
-            Expected((range(75), range(75, FRAMES)), "drifted apart by more than 5 s"),
-        ),
-        "back": (
-            jumping(plain, -3 * 90_000, 75),
-            Expected((range(75), range(75, FRAMES)), "jumped back by"),
-        ),
+        "forward": (jumping(plain, HOUR, 75), Expected()),
+        "back": (jumping(plain, -3 * 90_000, 80), Expected()),
         "changes": (
             Changing(plain, larger, 75),
             Expected((range(75), whole), "changed its video's size"),
