@@ -270,7 +270,7 @@ class H26xDepacketizer:
             self._inspect(bytes(unit))
 
     def _inspect(self, data: bytes) -> None:
-        """Inspect a unit that is no slice. Some cameras send several units as one.
+        """Inspect a unit other than a slice. Some cameras send several units as one.
 
         There are start codes between them: SPS, PPS and IDR picture.
         """

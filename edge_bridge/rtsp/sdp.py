@@ -10,9 +10,12 @@ from edge_bridge.rtsp.message import Message, encode_url
 
 _STATIC_PAYLOAD_TYPES = {0: ("PCMU", 8_000, 1), 8: ("PCMA", 8_000, 1)}
 """Payload types that need no a=rtpmap (RFC 3551, table 4): encoding, clock rate, channels."""
-_AUDIO_ENCODINGS = re.compile(
-    r"MPEG4-GENERIC|PCM[UA]|MP4A-LATM|OPUS|(AAL2-)?G726-\d\d|G722|L16|L8|MPA|AC3|EAC3|AMR(-WB)?"
-    r"|SPEEX|VORBIS|GSM|ILBC|QCELP"
+_AUDIO_ENCODINGS = frozenset(
+    {
+        *("AC3", "EAC3", "AMR", "AMR-WB", "G722", "GSM", "ILBC", "L16", "L8", "MP4A-LATM"),
+        *("MPA", "MPEG4-GENERIC", "OPUS", "PCMA", "PCMU", "QCELP", "SPEEX", "VORBIS"),
+        *(f"{name}-{kbits}" for name in ("G726", "AAL2-G726") for kbits in (16, 24, 32, 40)),
+    }
 )
 """What this client or FFmpeg can read."""
 _VIDEO_ENCODINGS = (("H264", 90_000), ("H265", 90_000))
@@ -154,7 +157,7 @@ def _media(kind: Literal["video", "audio"], section: _Section, base: str) -> Med
 
 def _audio_media(section: _Section, base: str) -> MediaDescription:
     media = _media("audio", section, base)
-    if _AUDIO_ENCODINGS.fullmatch(media.encoding) is None:
+    if media.encoding not in _AUDIO_ENCODINGS:
         raise UnsupportedStreamError(f"its audio is {printable(media.encoding)}")
     return media
 

@@ -147,7 +147,7 @@ def test_a_camera_at_a_wrong_rate_is_followed(drift_ppm: int) -> None:
     """The borders follow the arrival: no new run begins, and fragments adjoin."""
     simulation = Simulation(drift_ppm=drift_ppm)
     assert simulation.run(25 * 600) is None
-    assert max(abs(said - true) for _, said, true in simulation.borders) < 2_000
+    assert max(abs(utc - true) for _, utc, true in simulation.borders) < 2_000
 
 
 def test_a_seeded_day_stays_true() -> None:
