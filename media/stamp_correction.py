@@ -32,9 +32,9 @@ _NEWEST_BUCKETS = 3
 _TOO_FAST_US = 1_000_000
 """The lead falls below what it was by this much: more media time comes than real time passes."""
 _TOO_SLOW_US = 2_500_000
-"""The lead rises by this much. It is more than above: a slow network has the same effect for a while."""
+"""The lead rises by this much. It is more, because a slow network has the same effect at first."""
 _MAX_SHARE_OF_ONE_SECOND = 0.6
-"""With more of the change in one second it is a step of a clock, and no wrong rate."""
+"""With more of the change in one second it is a step of a clock, not a wrong rate."""
 _RATE_WINDOW_MS = 10_000
 _TRUE_RATE = (0.97, 1.03)
 _REMEDY = (
