@@ -1,10 +1,11 @@
 """Live playlists with stable numbers: a segment has the same media sequence in each playlist.
 
-A segment's number is its seq plus the number of seqs in the camera's earlier runs. So any two
-playlists agree on it, whatever time they cover and whichever process makes them:
+Numbers come from the camera's live sections (domain/live_sections.py): seqs of one run with
+consecutive numbers, stored once. So any two playlists agree, whatever time they cover and whichever
+process makes them. Fragments without a number are history and are not listed.
 
-    run A: seqs 0 1 2 3 (ended at 3)   run B: seqs 0 1 2 …
-    numbers     0 1 2 3                       4 5 6 …      a discontinuity before 4
+    section A: seqs 0 1 2 3 (number 7)   section B: seqs 0 1 2 … (number 11)
+    numbers        7 8 9 10                         11 12 13 …      a discontinuity before 11
 
 A missing seq holds back all later ones for HOLD_MS: most come late by seconds. After that it is
 listed as a gap (EXT-X-GAP) with its number. It needs no discontinuity, because the time stamps
@@ -12,123 +13,118 @@ continue after it. After a hole of more than MAX_MISSING seqs the list starts ag
 all before had slid out.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-from media.playlist import Segment, render
+from domain.live_sections import LiveSection
+from media.playlist import Segment, render, target_s
 
 HOLD_MS = 15_000
 MAX_MISSING = 60
+HEAD_MS = 60_000
+"""Segments are needed from so long before the list's start: they fix which number is first."""
+TARGETS_S = (6, 12, 30, 60, 120, 300, 600, 1_200, 3_600)
+"""Target durations. A live playlist must not change its own, so they have coarse steps."""
 
-
-@dataclass(frozen=True, slots=True)
-class RunNumbers:
-    """A run of the camera. While it continues (ended_ms None), last_seq is the newest known."""
-
-    run: str
-    last_seq: int
-    ended_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _NumberedRun:
-    base: int
-    """Number of its seq 0."""
-    order: int
-    """How many runs with footage precede it."""
-    known: RunNumbers
+Numbered = tuple[int, Segment]
 
 
 def live(
     segments: Sequence[Segment],
-    runs: Sequence[RunNumbers],
+    sections: Sequence[LiveSection],
+    from_ms: int,
     now_ms: int,
     uri_of: Callable[[str, int], str],
-) -> str:
-    """Return the playlist, without an end.
+) -> str | None:
+    """Return the playlist from `from_ms` on, without an end; None where nothing is listed.
 
-    `runs` are all runs of the camera up to the last segment's, oldest first. `uri_of` returns the
-    address of a missing fragment, given run and seq. Times are UTC ms.
+    `segments` reach back to HEAD_MS before from_ms. `sections` are the camera's, by number.
+    `uri_of` returns the address of a missing fragment, given run and seq. Times are UTC ms.
     """
-    numbered = _number_runs(runs)
-    listed: list[Segment] = []
-    for segment in sorted(segments, key=lambda each: (numbered[each.run].base, each.seq)):
-        if not listed:
-            listed.append(segment)
-            continue
-        before = listed[-1]
-        missing = _number_of(segment, numbered) - _number_of(before, numbered) - 1
-        open_end = before.run != segment.run and numbered[before.run].known.ended_ms is None
-        if (missing or open_end) and now_ms - segment.end_ms < HOLD_MS:
-            break
-        hole = _hole(before, segment, numbered, uri_of) if missing <= MAX_MISSING else []
-        if len(hole) != missing:
-            listed = []
-        listed += [*hole, segment]
+    listed = _contiguous(_numbered(segments, sections), sections, now_ms, uri_of)
+    # What slid out stays out, also where a clock was set back and times are not in order.
+    past = max((at for at, (_, each) in enumerate(listed) if each.end_ms <= from_ms), default=-1)
+    listed = listed[past + 1 :]
     if not listed:
-        return render([], set(), ended=False)
-    first = numbered[listed[0].run]
+        return None
+    first = listed[0][0]
+    longest_ms = max(sections[-1].longest_ms, *(each.duration_ms for _, each in listed))
+    target = TARGETS_S[min(bisect_left(TARGETS_S, target_s(longest_ms)), len(TARGETS_S) - 1)]
     breaks = {
         index
-        for index, (before, after) in enumerate(pairwise(listed), 1)
+        for index, ((_, before), (_, after)) in enumerate(pairwise(listed), 1)
         if before.run != after.run
     }
     return render(
-        listed,
+        [each for _, each in listed],
         breaks,
         ended=False,
-        media_sequence=first.base + listed[0].seq,
-        discontinuity_sequence=first.order,
+        target=target,
+        media_sequence=first,
+        discontinuity_sequence=_section_of(first, sections).discontinuities,
     )
 
 
-def _number_runs(runs: Sequence[RunNumbers]) -> dict[str, _NumberedRun]:
-    numbered: dict[str, _NumberedRun] = {}
-    base = order = 0
-    for run in runs:
-        numbered[run.run] = _NumberedRun(base, order, run)
-        base += run.last_seq + 1
-        order += run.last_seq >= 0
-    return numbered
+def _numbered(segments: Sequence[Segment], sections: Sequence[LiveSection]) -> list[Numbered]:
+    """Return the segments that have a number, in the order of the numbers."""
+    found: list[Numbered] = []
+    for segment in segments:
+        for section in sections:
+            is_open = section is sections[-1]
+            if section.run == segment.run and segment.seq >= section.first_seq and (
+                is_open or segment.seq <= section.last_seq
+            ):  # fmt: skip
+                found.append((section.number + segment.seq - section.first_seq, segment))
+    return sorted(found, key=lambda each: each[0])
 
 
-def _number_of(segment: Segment, runs: dict[str, _NumberedRun]) -> int:
-    return runs[segment.run].base + segment.seq
+def _contiguous(
+    numbered: Sequence[Numbered],
+    sections: Sequence[LiveSection],
+    now_ms: int,
+    uri_of: Callable[[str, int], str],
+) -> list[Numbered]:
+    """Return consecutive numbers up to the newest: gaps where segments are missing."""
+    listed: list[Numbered] = []
+    for number, segment in numbered:
+        missing = number - listed[-1][0] - 1 if listed else 0
+        if missing and now_ms - segment.end_ms < HOLD_MS:
+            break
+        if missing > MAX_MISSING:
+            listed = []
+        elif missing:
+            listed += _hole(listed[-1], (number, segment), sections, uri_of)
+        listed.append((number, segment))
+    return listed
 
 
 def _hole(
-    before: Segment,
-    after: Segment,
-    runs: dict[str, _NumberedRun],
+    before: Numbered,
+    after: Numbered,
+    sections: Sequence[LiveSection],
     uri_of: Callable[[str, int], str],
-) -> list[Segment]:
-    """Return the missing segments between two, without those of the runs between them."""
-    if before.run == after.run:
-        return _missing(before, after.seq - 1, after.start_ms, uri_of)
-    known = runs[before.run].known
-    tail_end_ms = min(known.ended_ms or before.end_ms, after.start_ms)
-    tail = _missing(before, known.last_seq, tail_end_ms, uri_of)
-    ahead = Segment(after.run, -1, after.start_ms, 0, "")
-    return tail + _missing(ahead, after.seq - 1, after.start_ms, uri_of)
+) -> list[Numbered]:
+    """Return gaps for the numbers between two segments.
+
+    Within a run they share the time between. Where a run begins, they end where it is known from.
+    """
+    start_ms, end_ms = before[1].end_ms, after[1].start_ms
+    count = after[0] - before[0] - 1
+    usual_ms = after[1].duration_ms
+    share_ms = max(1, min((end_ms - start_ms) // count, max(usual_ms, before[1].duration_ms)))
+    found: list[Numbered] = []
+    for number in range(before[0] + 1, after[0]):
+        section = _section_of(number, sections)
+        if section.run == before[1].run:
+            gap_ms, at_ms = share_ms, start_ms + share_ms * (number - before[0] - 1)
+        else:
+            gap_ms, at_ms = usual_ms, end_ms - usual_ms * (after[0] - number)
+        seq = section.first_seq + number - section.number
+        uri = uri_of(section.run, seq)
+        found.append((number, Segment(section.run, seq, at_ms, gap_ms, uri, missing=True)))
+    return found
 
 
-def _missing(
-    before: Segment, last_seq: int, end_ms: int, uri_of: Callable[[str, int], str]
-) -> list[Segment]:
-    """Return the segments after `before` up to last_seq, sharing the time up to end_ms."""
-    count = last_seq - before.seq
-    if count <= 0:
-        return []
-    share = max(1, (end_ms - before.end_ms) // count)
-    return [
-        Segment(
-            before.run,
-            before.seq + offset + 1,
-            before.end_ms + offset * share,
-            share,
-            uri_of(before.run, before.seq + offset + 1),
-            missing=True,
-        )
-        for offset in range(count)
-    ]
+def _section_of(number: int, sections: Sequence[LiveSection]) -> LiveSection:
+    return next(each for each in reversed(sections) if each.number <= number)

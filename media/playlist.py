@@ -4,7 +4,7 @@ A segment's length and date are the fragment's own. They stay when the fragment 
 chunk; only its address changes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -48,15 +48,35 @@ def follows(before: Segment, after: Segment) -> bool:
     )
 
 
-def recorded(segments: Iterable[Segment]) -> str:
-    """Return the playlist of recorded footage: by time, without the holes, with an end."""
+def recorded(segments: Iterable[Segment], edges: Mapping[str, str] | None = None) -> str:
+    """Return the playlist of recorded footage: by time, without the holes, with an end.
+
+    Where two recorders recorded the same time, one of them is listed. `edges` names the device of
+    each run, where it is known: one device whose clock was set back recorded both.
+    """
     ordered = sorted(segments, key=lambda each: (each.start_ms, each.run, each.seq))
+    listed = _without_overlap(ordered, edges or {})
     breaks = {
         number
-        for number, (before, after) in enumerate(pairwise(ordered), 1)
+        for number, (before, after) in enumerate(pairwise(listed), 1)
         if not follows(before, after)
     }
-    return render(ordered, breaks, ended=True)
+    return render(listed, breaks, ended=True)
+
+
+def _without_overlap(ordered: Sequence[Segment], edges: Mapping[str, str]) -> list[Segment]:
+    """Leave out segments of which at least half is in another recorder's segments before."""
+    listed: list[Segment] = []
+    for segment in ordered:
+        before = listed[-1] if listed else segment
+        if before.run != segment.run:
+            edge = edges.get(segment.run)
+            is_same_device = edge is not None and edge == edges.get(before.run)
+            middle_ms = (segment.start_ms + segment.end_ms) // 2
+            if middle_ms < before.end_ms and not is_same_device:
+                continue
+        listed.append(segment)
+    return listed
 
 
 def render(
@@ -64,19 +84,21 @@ def render(
     breaks: set[int],
     *,
     ended: bool,
+    target: int | None = None,
     media_sequence: int = 0,
     discontinuity_sequence: int = 0,
 ) -> str:
     """Return a playlist's text; a discontinuity precedes the indexes in `breaks`.
 
-    The target duration is the longest segment's, rounded as section 4.3.3.1 compares it.
+    The target duration (seconds) is the longest segment's where none is given.
     """
-    longest = max((each.duration_ms for each in segments), default=1_000)
+    if target is None:
+        target = target_s(max((each.duration_ms for each in segments), default=1_000))
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:6",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        f"#EXT-X-TARGETDURATION:{max(1, (longest + 500) // 1_000)}",
+        f"#EXT-X-TARGETDURATION:{target}",
         f"#EXT-X-MEDIA-SEQUENCE:{media_sequence}",
     ]
     if discontinuity_sequence:
@@ -97,6 +119,11 @@ def render(
     if ended:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
+
+
+def target_s(duration_ms: int) -> int:
+    """Return the least target duration (s) for a segment, as RFC 8216 4.3.3.1 compares it."""
+    return max(1, (duration_ms + 500) // 1_000)
 
 
 def date_time(ms: int) -> str:

@@ -7,6 +7,7 @@ from aiohttp import web
 from faust.web import View
 
 from domain.camera_state import STATE_LIMITS, camera_state
+from domain.live_sections import OVERLAP_SHOWN_MS
 from stores.catalog import RegisteredCamera, list_cameras
 from web.services import SERVICES, require_camera
 
@@ -28,6 +29,9 @@ def camera_json(camera: RegisteredCamera, now_ms: int) -> dict[str, Any]:
         "name": camera.name,
         "state": state,
         "since_ms": since_ms,
+        "two_recorders": (
+            camera.overlap_ms is not None and now_ms - camera.overlap_ms < OVERLAP_SHOWN_MS
+        ),
         "first_ms": camera.first_ms,
         "last_ms": camera.last_ms,
         "width": camera.width,

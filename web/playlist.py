@@ -1,16 +1,17 @@
 """…/playlist.m3u8: an HLS playlist of a time range, or of the live edge."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 from faust.web import View
 
-from media.live import RunNumbers, live
+from domain.live_sections import LiveSection
+from media.live import HEAD_MS, live
 from media.playlist import Segment, recorded
-from stores.catalog import Catalog
-from stores.catalog.playback import PlaybackSegment, playback_rows, runs_until, segments_of
+from stores.catalog.live_sections import live_sections_of
+from stores.catalog.playback import PlaybackSegment, playback_rows, run_edges, segments_of
 from stores.catalog.pool import Row
 from web.chunks import fragment_path
 from web.problems import bad_request, not_found
@@ -21,8 +22,8 @@ MEDIA_TYPE = "application/vnd.apple.mpegurl"
 LIVE_MS = HOUR_MS
 """How far back a live playlist reaches. An earlier `from` is moved up to it."""
 LIVE_START_MS = 60_000
-AHEAD_MS = 60_000
-"""How far an edge's clock may be ahead of ours."""
+AHEAD_MS = 360_000
+"""A live list shows what a device's clock dates so far ahead. Five minutes are plausible."""
 _builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="playlist")
 """A day's playlist takes seconds. One thread: more would only take the event loop's time."""
 
@@ -40,18 +41,25 @@ class PlaylistView(View):
         camera = await require_camera(request)
         catalog = await services.catalog.get()
         async with services.playlists:
-            rows = await playback_rows(catalog, camera.id, span.from_ms, span.to_ms)
+            # A live list needs what came just before it, to know which number is first.
+            since_ms = span.from_ms - HEAD_MS if growing else span.from_ms
+            rows = await playback_rows(catalog, camera.id, since_ms, span.to_ms)
             if not rows:
                 raise not_found(
                     f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}."
                 )
+            loop = asyncio.get_running_loop()
             if growing:
-                found = segments_of(rows)
-                runs = await _runs(catalog, camera.id, found)
-                text = live([_live_segment(each) for each in found], runs, now_ms, fragment_path)
+                sections = await live_sections_of(catalog, camera.id)
+                text = await loop.run_in_executor(
+                    _builder, _live, rows, sections, span.from_ms, now_ms
+                )
             else:
-                loop = asyncio.get_running_loop()
-                text = await loop.run_in_executor(_builder, _recorded, rows)
+                runs = {str(row["run"]) for row in rows}
+                edges = await run_edges(catalog, camera.id, runs) if len(runs) > 1 else {}
+                text = await loop.run_in_executor(_builder, _recorded, rows, edges)
+        if text is None:
+            raise not_found(f"{camera.id} has no live footage from {span.from_ms} on.")
         response = web.Response(
             text=text, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}
         )
@@ -73,9 +81,17 @@ def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     return TimeRange(max(given.from_ms, now_ms - LIVE_MS), until), True
 
 
-def _recorded(rows: Sequence[Row]) -> str:
+def _recorded(rows: Sequence[Row], edges: Mapping[str, str]) -> str:
     """Return the recorded playlist. Runs in a thread."""
-    return recorded(_recorded_segment(each) for each in segments_of(rows))
+    return recorded((_recorded_segment(each) for each in segments_of(rows)), edges)
+
+
+def _live(
+    rows: Sequence[Row], sections: Sequence[LiveSection], from_ms: int, now_ms: int
+) -> str | None:
+    """Return the live playlist; None where it would be empty. Runs in a thread."""
+    segments = [_live_segment(each) for each in segments_of(rows)]
+    return live(segments, sections, from_ms, now_ms, fragment_path)
 
 
 def _recorded_segment(found: PlaybackSegment) -> Segment:
@@ -94,8 +110,3 @@ def _live_segment(found: PlaybackSegment) -> Segment:
     """Return a segment under the address that it keeps when it moves into its chunk."""
     uri = fragment_path(found.run, found.seq)
     return Segment(found.run, found.seq, found.start_ms, found.listed_ms, uri)
-
-
-async def _runs(catalog: Catalog, camera: str, found: list[PlaybackSegment]) -> list[RunNumbers]:
-    runs = await runs_until(catalog, camera, max(each.run for each in found))
-    return [RunNumbers(each.run, each.last_seq, each.ended_ms) for each in runs]

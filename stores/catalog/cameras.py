@@ -23,6 +23,8 @@ class RegisteredCamera:
     run_ended_ms: int | None
     """End of the newest run; None while it records."""
     run_reason: str | None
+    overlap_ms: int | None = None
+    """When two runs for the same time were last seen."""
 
 
 async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> bool:
@@ -51,7 +53,7 @@ async def list_cameras(
     catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
 ) -> list[RegisteredCamera]:
     """Return all cameras (or `only` that one) by id, with the labels of the last `recent_ms`."""
-    rows = await catalog.rows("list_cameras", only, now_ms - recent_ms, now_ms + recent_ms)
+    rows = await catalog.rows("list_cameras", only, now_ms - recent_ms, now_ms + recent_ms, now_ms)
     return [_camera(row) for row in rows]
 
 

@@ -4,8 +4,9 @@ fragment-arrived ──► fragments ┐  A fragment is in one of the two tables
 chunk-complete ────► chunks ◄──┘  writers hold the camera's footage lock during a transaction.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
 from uuid import UUID
 
 from domain.events import (
@@ -21,8 +22,10 @@ from domain.events import (
 from domain.identity import run_started_ms
 from domain.seqs import SeqRanges
 from stores.catalog.intervals import merge, multirange
-from stores.catalog.pool import Catalog, Connection, lock_cameras, sql, to_json
+from stores.catalog.live_sections import update_live_sections
+from stores.catalog.pool import DAY_MS, Catalog, Connection, lock_cameras, sql, to_json
 
+T = TypeVar("T")
 _FOOTAGE = "footage"
 
 
@@ -32,7 +35,23 @@ async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], n
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        return int(await connection.fetchval(sql("index_fragments"), _json_list(events), now_ms))
+        stored = 0
+        for day in _days(events, lambda event: event.start_ms):
+            first_ms, last_ms = day[0].start_ms, day[-1].start_ms
+            stored += await connection.fetchval(
+                sql("index_fragments"), _json_list(day), now_ms, first_ms, last_ms
+            )
+        await update_live_sections(connection, events, now_ms)
+        return stored
+
+
+def _days(events: Sequence[T], time_of: Callable[[T], int]) -> list[list[T]]:
+    """Return events by UTC day, sorted by time.
+
+    A statement about few days locks few partitions. Without bounds it locks each day that exists.
+    """
+    ordered = sorted(events, key=time_of)
+    return [list(day) for _, day in groupby(ordered, key=lambda event: time_of(event) // DAY_MS)]
 
 
 def _json_list(events: Sequence[FragmentArrived]) -> str:
@@ -86,8 +105,12 @@ async def upsert_chunks(
     connection: Connection, events: Sequence[ChunkComplete], now_ms: int
 ) -> int:
     """Write chunks, one for each run and window; return how many. The caller holds the lock."""
-    given = [_chunk_row(event) for event in events]
-    return int(await connection.fetchval(sql("index_chunks"), given, now_ms))
+    stored = 0
+    for day in _days(events, lambda event: event.window_start_ms):
+        first_ms, last_ms = day[0].window_start_ms, day[-1].window_start_ms
+        given = [_chunk_row(event) for event in day]
+        stored += await connection.fetchval(sql("index_chunks"), given, now_ms, first_ms, last_ms)
+    return stored
 
 
 def _chunk_row(event: ChunkComplete) -> dict[str, Any]:

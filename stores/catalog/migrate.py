@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from stores.catalog.partitions import fill_chunk_days
+from stores.catalog.pool import Catalog
+
 # Importing Alembic and SQLAlchemy takes longer than all other imports of a worker, and no worker
 # migrates. So alembic_runner.py is imported only when it is needed.
 
@@ -34,4 +37,7 @@ async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
     """
     from stores.catalog import alembic_runner  # noqa: PLC0415
 
-    return await alembic_runner.migrate(dsn, schema)
+    status = await alembic_runner.migrate(dsn, schema)
+    async with Catalog(dsn, size=1, schema=schema) as catalog:
+        await fill_chunk_days(catalog)
+    return status

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 
 from domain.errors import StoreError
-from stores.catalog.pool import Catalog
+from stores.catalog.pool import Catalog, sql
 
 _PART = re.compile(r"(chunks|detections|detection_minutes)_\d{8}")
 LOCK_TIMEOUT_MS = 2_000
@@ -29,6 +29,14 @@ async def drop_empty_partitions(catalog: Catalog, before_ms: int) -> int:
     return dropped
 
 
+async def fill_chunk_days(catalog: Catalog) -> None:
+    """Add the days of chunks that an older version wrote. Each partition has its transaction."""
+    for row in await catalog.rows("chunk_days_to_fill"):
+        if _PART.fullmatch(row["part"]):
+            async with catalog.transaction() as connection:
+                await connection.execute(sql("fill_chunk_day").replace(":part", row["part"]))
+
+
 async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
     if not _PART.fullmatch(part):
         return False
@@ -42,4 +50,6 @@ async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
         if not await connection.fetchval(empty):
             return False
         await connection.execute(f"DROP TABLE {part}")
+        if whole == "chunks":
+            await connection.execute(sql("delete_chunk_days"), part.rsplit("_", 1)[1])
         return True

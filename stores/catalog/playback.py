@@ -1,6 +1,6 @@
 """Where the bytes of a time range are stored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,15 +28,6 @@ class PlaybackSegment:
     def listed_ms(self) -> int:
         """Length in a playlist: at least 1 ms. Some players stop at a segment of no length."""
         return max(1, self.duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class RunExtent:
-    """A run and its last seq: the newest indexed one while it records, -1 for none."""
-
-    run: str
-    last_seq: int
-    ended_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +77,26 @@ async def playback_segments(
     return segments_of(await playback_rows(catalog, camera, from_ms, to_ms))
 
 
-async def runs_until(catalog: Catalog, camera: str, run: str) -> list[RunExtent]:
-    """Return all runs of a camera up to and including `run`, oldest first."""
-    rows = await catalog.rows("runs_until", camera, UUID(run))
-    return [RunExtent(str(row["run"]), row["last_seq"], row["ended_ms"]) for row in rows]
+async def run_edges(catalog: Catalog, camera: str, runs: Iterable[str]) -> dict[str, str]:
+    """Return by run which edge recorded it, where that is known."""
+    rows = await catalog.rows("run_edges", camera, [UUID(run) for run in runs])
+    return {str(row["run"]): row["edge"] for row in rows}
 
 
 async def locate_fragment(catalog: Catalog, camera: str, run: str, seq: int) -> ObjectRange | None:
     """Return where a fragment's bytes are: its own object, or a part of a chunk."""
-    row = await catalog.row("locate_fragment", camera, UUID(run), seq)
-    if row is None:
-        return None
-    key = row["object_key"] or fragment_key(camera, run, seq)
-    alone = row["object_key"] is None
-    return ObjectRange(key, row["offset"], row["size_bytes"], row["sha256"], alone)
+    rows = await catalog.rows("locate_fragment", camera, UUID(run), seq)
+    for row in rows:
+        if row["day_ms"] is None:
+            key = fragment_key(camera, run, seq)
+            return ObjectRange(key, 0, row["size_bytes"], row["sha256"], True)
+    for row in rows:
+        found = await catalog.row("locate_in_chunk", camera, UUID(run), seq, row["day_ms"])
+        if found is not None:
+            return ObjectRange(
+                found["object_key"], found["offset"], found["size_bytes"], found["sha256"], False
+            )
+    return None
 
 
 async def locate_chunk(

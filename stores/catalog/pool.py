@@ -109,7 +109,11 @@ class Catalog:
                 init=_init_connection,
                 timeout=10,
                 command_timeout=60,
-                server_settings=search_path(self._schema),
+                # A generic plan locks each day that exists, a custom plan only those it reads.
+                server_settings={
+                    "plan_cache_mode": "force_custom_plan",
+                    **search_path(self._schema),
+                },
             )
         except (ValueError, *CONNECTION_ERRORS) as error:
             raise StoreError(f"The catalog cannot be reached. {error_text(error)}") from error

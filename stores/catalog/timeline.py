@@ -61,7 +61,13 @@ async def run_ends(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> l
 async def footage_before(catalog: Catalog, camera: str, at_ms: int) -> int | None:
     """Return when the footage before `at_ms`, which is in a gap, ends; None without any."""
     row = await catalog.row("footage_before", camera, at_ms)
-    return None if row is None else row["end_ms"]
+    assert row is not None
+    for day_ms in row["days"]:
+        in_day = await catalog.row("footage_before_in_day", camera, at_ms, day_ms)
+        if in_day is not None:
+            return max(int(in_day["end_ms"]), row["end_ms"] or 0)
+    end_ms: int | None = row["end_ms"]
+    return end_ms
 
 
 def bucket_length(from_ms: int, to_ms: int, buckets: int) -> int:

@@ -164,6 +164,34 @@ async def test_a_fragment_of_no_length(web: Web, run: str) -> None:
     assert (await web.client.get(f"{BASE}/thumbnail.jpg")).status == 200
 
 
+async def test_live_numbers_stay_while_an_earlier_run_grows(web: Web, run: str) -> None:
+    """After an outage: run A has no end yet, B is live, A's backlog arrives late."""
+    other = run_id(T0 + 60_000, seed=6)
+    events = [await store_fragment(web.store, run, seq) for seq in range(8)]
+    live = [
+        (await store_fragment(web.store, other, seq)).model_copy(
+            update={"start_ms": T0 + 60_000 + 4_000 * seq}
+        )
+        for seq in range(6)
+    ]
+    await index_fragments(web.catalog, events[:3], T0 + 70_000)
+    await index_fragments(web.catalog, live[:3], T0 + 72_000)
+    web.set_now(T0 + 100_000)
+    seen: dict[str, int] = {}
+    for step in range(3):
+        await index_fragments(web.catalog, [live[3 + step], events[3 + step]], T0 + 80_000)
+        playlist = await text(web, f"playlist.m3u8?live=1&from={T0}")
+        assert "#EXT-X-BYTERANGE" not in playlist
+        first = int(re.search(r"MEDIA-SEQUENCE:(\d+)", playlist)[1])
+        for at, uri in enumerate(re.findall(r"^fragments/.*", playlist, re.MULTILINE), first):
+            assert seen.setdefault(uri, at) == at
+    assert f"fragments/{other}/5.ts" in seen
+    assert f"fragments/{run}/2.ts" in seen
+    assert f"fragments/{run}/3.ts" not in seen
+    whole = await text(web, f"playlist.m3u8?from={T0}&to={T0 + 90_000}")
+    assert f"fragments/{run}/3.ts" in whole, "history shows it"
+
+
 async def test_gaps_and_runs_are_discontinuities(web: Web, run: str) -> None:
     events = [await store_fragment(web.store, run, seq) for seq in (0, 1, 3)]
     other = run_id(T0 + 30_000, seed=5)
@@ -192,9 +220,10 @@ async def test_a_live_playlist_grows_and_keeps_its_numbers(web: Web, run: str) -
         start = int(re.search(r"MEDIA-SEQUENCE:(\d+)", playlist)[1])
         return dict(enumerate(re.findall(r"DATE-TIME:(.*)", playlist), start))
 
-    assert list(dates(first)) == [0, 1, 2]
-    assert list(dates(second)) == [0, 1, 2, 3, 4, 5]
-    assert list(dates(late)) == [3, 4, 5]
+    base = min(dates(first))
+    assert list(dates(first)) == [base + seq for seq in range(3)]
+    assert list(dates(second)) == [base + seq for seq in range(6)]
+    assert list(dates(late)) == [base + seq for seq in range(3, 6)]
     assert dates(first).items() <= dates(second).items()
     assert dates(late).items() <= dates(second).items()
 

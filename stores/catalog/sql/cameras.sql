@@ -25,17 +25,28 @@ SELECT id FROM cameras ORDER BY id
 
 
 -- name: list_cameras
--- $1 text: only this camera, null for all; $2, $3 bigint: labels detected from and to, UTC ms.
+-- $1 text: only this camera, null for all; $2, $3 bigint: labels detected from and to, UTC ms; $4
+-- bigint: now, UTC ms. Footage from the future does not hide what is live: a clock was set back.
 SELECT
-    cameras.id, cameras.name, cameras.created_ms, footage.first_ms, footage.last_ms,
-    footage.width, footage.height, detected.recent, newest.started_ms AS run_started_ms,
+    cameras.id, cameras.name, cameras.created_ms, footage.first_ms,
+    CASE WHEN footage.last_ms > $4::bigint
+         THEN least(footage.last_ms, live.newest_end_ms) ELSE footage.last_ms END AS last_ms,
+    live.overlap_ms, footage.width, footage.height, detected.recent, newest.started_ms AS run_started_ms,
     newest.ended_ms AS run_ended_ms, newest.reason AS run_reason
 FROM cameras
 LEFT JOIN footage ON footage.camera = cameras.id
 LEFT JOIN LATERAL (
+    SELECT run, newest_end_ms, overlap_ms
+    FROM live_sections
+    WHERE live_sections.camera = cameras.id
+    ORDER BY number DESC
+    LIMIT 1
+) AS live ON true
+LEFT JOIN LATERAL (
     SELECT started_ms, ended_ms, reason
     FROM runs
     WHERE runs.camera = cameras.id
+      AND (footage.last_ms <= $4 OR live.run IS NULL OR runs.run = live.run)
     ORDER BY run DESC
     LIMIT 1
 ) AS newest ON true

@@ -1,6 +1,7 @@
 -- name: index_chunks
 -- $1 jsonb: list of chunk-complete with `seqs`, `settled`, `covered` and `whole` added; $2 bigint:
--- now, UTC ms. The caller holds the cameras' footage lock. Of one run and window, the highest
+-- now, UTC ms; $3, $4 bigint: their first and last window_start_ms, so that few day partitions are
+-- locked. The caller holds the cameras' footage lock. Of one run and window, the highest
 -- revision without a tombstone counts: where that one is deleted, a lower one, in windows of another
 -- length, may be current. The same statement deletes the rows of fragments that a chunk holds.
 -- Returns how many chunks are current now.
@@ -28,6 +29,8 @@ WITH given AS (
         WHERE chunks.camera = given.camera
           AND chunks.run = given.run
           AND chunks.window_ms <> given.window_ms
+          AND chunks.window_start_ms > $3::bigint - 3600000
+          AND chunks.window_start_ms < $4::bigint + 3600000
           AND chunks.window_start_ms > given.window_start_ms - 3600000
           AND chunks.window_start_ms < given.window_start_ms + given.window_ms
           AND chunks.window_start_ms + chunks.window_ms > given.window_start_ms
@@ -54,7 +57,21 @@ WITH given AS (
         fragments = excluded.fragments, gaps = excluded.gaps, joined_ms = excluded.joined_ms,
         indexed_ms = excluded.indexed_ms
     WHERE excluded.revision > known.revision
-    RETURNING camera, start_ms, end_ms, width, height, video_codec
+    RETURNING
+        camera, run, window_start_ms, first_seq, last_seq, start_ms, end_ms, width, height,
+        video_codec
+), days AS (
+    INSERT INTO chunk_days AS known (camera, run, day_ms, first_seq, last_seq)
+    SELECT
+        camera, run, window_start_ms - window_start_ms % 86400000 AS day_ms, min(first_seq),
+        max(last_seq)
+    FROM stored
+    WHERE first_seq IS NOT NULL
+    GROUP BY camera, run, day_ms
+    ON CONFLICT (camera, run, day_ms) DO UPDATE SET
+        first_seq = least(known.first_seq, excluded.first_seq),
+        last_seq = greatest(known.last_seq, excluded.last_seq)
+    WHERE excluded.first_seq < known.first_seq OR excluded.last_seq > known.last_seq
 ), replaced_fragments AS (
     DELETE FROM fragments
     USING alive
@@ -106,6 +123,38 @@ SELECT DISTINCT window_start_ms - window_start_ms % 86400000 AS day_ms
 FROM chunks
 WHERE camera = $1 AND window_start_ms >= $2 AND window_start_ms < $3
 ORDER BY day_ms
+
+
+-- name: delete_chunk_days
+-- $1 text: UTC day whose partition was dropped, as YYYYMMDD.
+DELETE FROM chunk_days
+WHERE day_ms = extract(epoch FROM (to_date($1, 'YYYYMMDD')::timestamp AT TIME ZONE 'UTC'))::bigint * 1000
+
+
+-- name: chunk_days_to_fill
+-- The partitions of which no chunk is in chunk_days: empty ones, and those of an older version.
+SELECT part.relname::text AS part
+FROM pg_inherits
+JOIN pg_class AS part ON part.oid = inhrelid
+CROSS JOIN LATERAL (
+    SELECT extract(epoch FROM (
+        to_date(right(part.relname, 8), 'YYYYMMDD')::timestamp AT TIME ZONE 'UTC'))::bigint * 1000 AS ms
+) AS day
+WHERE inhparent = to_regclass('chunks')
+  AND NOT EXISTS (SELECT FROM chunk_days WHERE chunk_days.day_ms = day.ms)
+ORDER BY part
+
+
+-- name: fill_chunk_day
+-- Adds the days of the chunks in the partition :part (the caller replaces the word).
+INSERT INTO chunk_days (camera, run, day_ms, first_seq, last_seq)
+SELECT
+    camera, run, window_start_ms - window_start_ms % 86400000 AS day_ms, min(first_seq),
+    max(last_seq)
+FROM :part
+WHERE first_seq IS NOT NULL
+GROUP BY camera, run, day_ms
+ON CONFLICT DO NOTHING
 
 
 -- name: referenced_keys

@@ -58,15 +58,26 @@ ORDER BY from_ms
 
 
 -- name: footage_before
--- $1 text: camera; $2 bigint: UTC ms, in a gap. When the footage before the gap ends.
-SELECT greatest(
-    (SELECT (SELECT max(upper(part)) FROM unnest(covered) AS part WHERE lower(part) < $2)
-     FROM chunks
-     WHERE camera = $1 AND window_start_ms < $2 AND start_ms < $2
-     ORDER BY window_start_ms DESC, start_ms DESC LIMIT 1),
+-- $1 text: camera; $2 bigint: UTC ms, in a gap. When the newest fragment before it ends, and the newest
+-- days (start, UTC ms) with chunks up to it.
+SELECT
     (SELECT end_ms FROM fragments
-     WHERE camera = $1 AND start_ms < $2
-     ORDER BY start_ms DESC LIMIT 1)) AS end_ms
+     WHERE camera = $1 AND start_ms < $2::bigint
+     ORDER BY start_ms DESC LIMIT 1) AS end_ms,
+    ARRAY(
+        SELECT DISTINCT day_ms FROM chunk_days
+        WHERE camera = $1 AND day_ms <= $2 ORDER BY day_ms DESC LIMIT 8) AS days
+
+
+-- name: footage_before_in_day
+-- $1 text: camera; $2 bigint: UTC ms, in a gap; $3 bigint: day, UTC ms. When the footage of this day's
+-- chunks before the gap ends.
+SELECT (SELECT max(upper(part)) FROM unnest(covered) AS part WHERE lower(part) < $2) AS end_ms
+FROM chunks
+WHERE camera = $1 AND start_ms < $2::bigint
+  AND window_start_ms >= $3::bigint AND window_start_ms < least($2, $3 + 86400000)
+ORDER BY window_start_ms DESC, start_ms DESC
+LIMIT 1
 
 
 -- name: footage_extent

@@ -1,6 +1,6 @@
 -- name: index_fragments
--- $1 text: JSON list of fragment-arrived; $2 bigint: now, UTC ms. The caller holds the cameras'
--- footage lock. Returns how many became playable. A fragment does not where a chunk holds it, where
+-- $1 text: JSON list of fragment-arrived; $2 bigint: now, UTC ms; $3, $4 bigint: their first and last
+-- start_ms, so that few day partitions are locked. The caller holds the cameras' footage lock. Returns how many became playable. A fragment does not where a chunk holds it, where
 -- a chunk reports it as a gap (wrong bytes, or late: a revision will hold it), where it has a
 -- tombstone, or where its window is lost.
 WITH given AS (
@@ -24,6 +24,7 @@ WITH given AS (
         SELECT FROM chunks
         WHERE chunks.camera = given.camera
           AND chunks.run = given.run
+          AND chunks.window_start_ms > $3::bigint - 3600000 AND chunks.window_start_ms <= $4::bigint
           AND chunks.window_start_ms > given.start_ms - 3600000
           AND chunks.window_start_ms <= given.start_ms
           AND chunks.settled @> given.seq

@@ -43,18 +43,27 @@ LIMIT 1
 
 
 -- name: locate_fragment
--- $1 text: camera; $2 uuid: run; $3 integer: seq. Where the fragment's bytes are: in its own object
--- (no object_key) or in a chunk's object.
-SELECT size_bytes, encode(sha256, 'hex') AS sha256, NULL AS object_key, 0::bigint AS "offset"
+-- $1 text: camera; $2 uuid: run; $3 integer: seq. The fragment's own object. Where a chunk holds it:
+-- the days (start, UTC ms) whose chunks may.
+SELECT size_bytes, encode(sha256, 'hex') AS sha256, NULL::bigint AS day_ms
 FROM fragments
 WHERE camera = $1 AND run = $2 AND seq = $3
 UNION ALL
+SELECT NULL, NULL, day_ms
+FROM chunk_days
+WHERE camera = $1 AND run = $2 AND first_seq <= $3::integer AND last_seq >= $3
+
+
+-- name: locate_in_chunk
+-- $1 text: camera; $2 uuid: run; $3 integer: seq; $4 bigint: day, UTC ms. Where in a chunk's object the
+-- fragment's bytes are.
 SELECT part.size_bytes, part.sha256, chunks.object_key, part."offset"
 FROM chunks
 CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
     seq integer, size_bytes bigint, sha256 text, "offset" bigint)
 WHERE chunks.run = $2 AND chunks.last_seq >= $3 AND chunks.seqs @> $3::integer
   AND chunks.camera = $1 AND part.seq = $3
+  AND chunks.window_start_ms >= $4::bigint AND chunks.window_start_ms < $4::bigint + 86400000
 LIMIT 1
 
 

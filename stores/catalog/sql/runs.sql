@@ -34,21 +34,9 @@ WHERE camera = $1 AND ended_ms >= $2 AND ended_ms < $3
 ORDER BY ended_ms
 
 
--- name: runs_until
--- $1 text: camera; $2 uuid: last run wanted. All runs up to it, oldest first. last_seq is the newest
--- indexed seq where the run has not ended, and -1 where the run has no footage.
-SELECT
-    runs.run, runs.ended_ms,
-    coalesce(
-        runs.last_seq,
-        greatest(
-            (SELECT max(seq) FROM fragments
-             WHERE fragments.camera = runs.camera AND fragments.run = runs.run),
-            (SELECT max(last_seq) FROM chunks WHERE chunks.run = runs.run)),
-        -1) AS last_seq
-FROM runs
-WHERE runs.camera = $1 AND runs.run <= $2
-ORDER BY runs.run
+-- name: run_edges
+-- $1 text: camera; $2 uuid[]: runs. Which edge recorded each, where that is known.
+SELECT run, edge FROM runs WHERE camera = $1 AND run = ANY($2) AND edge IS NOT NULL
 
 
 -- name: known_runs

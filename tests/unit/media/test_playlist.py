@@ -103,3 +103,24 @@ def test_lengths_and_dates_are_exact(parts: list[tuple[int, int]]) -> None:
 
 def test_date_time() -> None:
     assert date_time(1_795_369_409_007) == "2026-11-22T17:43:29.007Z"
+
+
+def test_two_recorders_are_not_listed_twice() -> None:
+    one = [segment(RUN_A, seq, 4_000 * seq) for seq in range(5)]
+    two = [segment(RUN_B, seq, 700 + 4_000 * seq) for seq in range(8)]
+    text = recorded(one + two)
+    addresses = [line for line in text.splitlines() if not line.startswith("#")]
+    assert addresses == [each.uri for each in one + two[5:]]
+    assert text.count("#EXT-X-DISCONTINUITY\n") == 1
+
+
+def test_a_device_whose_clock_was_set_back_keeps_all_its_footage() -> None:
+    one = [segment(RUN_A, seq, 4_000 * seq) for seq in range(5)]
+    two = [segment(RUN_B, seq, 10_000 + 4_000 * seq) for seq in range(5)]
+    edges = {RUN_A: "edge-1", RUN_B: "edge-1"}
+    assert recorded(one + two, edges).count("#EXTINF") == 10
+
+
+def test_a_restart_that_overlaps_a_little_loses_nothing() -> None:
+    one = [segment(RUN_A, 0, 0), segment(RUN_B, 0, 3_000)]
+    assert recorded(one).count("#EXTINF") == 2

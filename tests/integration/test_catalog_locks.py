@@ -1,0 +1,118 @@
+"""A query without a time locks few days: PostgreSQL has one lock table for the whole server."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stores.catalog import Catalog, add_camera, index_chunks, index_fragments
+from stores.catalog.cameras import get_camera
+from stores.catalog.live_sections import live_sections_of
+from stores.catalog.partitions import drop_empty_partitions, fill_chunk_days
+from stores.catalog.playback import (
+    frame_at,
+    locate_chunk,
+    locate_fragment,
+    playback_segments,
+    run_edges,
+)
+from stores.catalog.pool import DAY_MS, Connection
+from stores.catalog.timeline import footage_before, reported_gaps
+from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog, run_id
+
+DAYS = int(os.environ.get("VIGIL_TEST_DAYS", "120"))
+"""Each has a table and six indexes."""
+MOST_LOCKS = 100
+
+
+class CountingCatalog(Catalog):
+    """Counts the locks that a transaction holds at its end."""
+
+    most = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with super().transaction() as connection:
+            yield connection
+            held = await connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+            )
+            self.most = max(self.most, held)
+
+
+@pytest.fixture
+async def catalog(services) -> AsyncIterator[CountingCatalog]:
+    dsn = services.settings.database_url.get_secret_value()
+    async with (
+        fresh_catalog(dsn) as made,
+        CountingCatalog(made._dsn, size=1) as counting,
+    ):
+        await add_camera(made, CAMERA, "Gate", T0)
+        today = T0 - T0 % DAY_MS
+        for first in range(0, DAYS, 50):
+            async with made.transaction() as connection:
+                for back in range(first, min(first + 50, DAYS)):
+                    await connection.execute(
+                        "SELECT ensure_day('chunks', $1)", today - back * DAY_MS
+                    )
+        yield counting
+
+
+async def test_no_statement_locks_every_day(catalog: CountingCatalog) -> None:
+    """A run of some weeks: a chunk each week, and loose fragments now."""
+    week = 7 * DAY_MS
+    start = T0 - 10 * week
+    run = run_id(start)
+    weekly = [
+        [
+            fragment(run, 10 * number + seq, start_ms=start + number * week + 4_000 * seq)
+            for seq in range(5)
+        ]
+        for number in range(10)
+    ]
+    loose = [fragment(run, 1_000 + seq, start_ms=T0 + 4_000 * seq) for seq in range(3)]
+    for each in (*weekly, loose):
+        await index_fragments(catalog, each, T0)
+    chunks = [chunk(each) for each in weekly]
+    for event in chunks:
+        await index_chunks(catalog, [event], T0)
+    for _ in range(8):  # a prepared statement may get another plan from the sixth time on
+        for number, event in enumerate(chunks):
+            found = await locate_fragment(catalog, CAMERA, run, 10 * number + 3)
+            assert found is not None
+            assert found.key == event.object_key
+        assert await locate_fragment(catalog, CAMERA, run, 1_002)
+        assert await locate_fragment(catalog, CAMERA, run, 99) is None
+        assert await locate_fragment(catalog, CAMERA, run_id(seed=9), 0) is None
+        first = chunks[0]
+        assert await locate_chunk(catalog, CAMERA, run, first.window_start_ms, first.digest)
+        assert await footage_before(catalog, CAMERA, T0 - week) == chunks[8].end_ms
+        assert await footage_before(catalog, CAMERA, start) is None
+        assert len(await playback_segments(catalog, CAMERA, T0, T0 + 60_000)) == 3
+        assert await live_sections_of(catalog, CAMERA)
+        await frame_at(catalog, CAMERA, T0)
+        await reported_gaps(catalog, CAMERA, T0 - 60_000, T0)
+        await run_edges(catalog, CAMERA, [run])
+        await get_camera(catalog, CAMERA, T0)
+        await index_fragments(catalog, loose, T0)
+        await index_chunks(catalog, chunks[:1], T0)
+    assert catalog.most <= MOST_LOCKS
+
+
+async def test_days_of_an_older_version_are_added_and_dropped_ones_removed(
+    catalog: CountingCatalog,
+) -> None:
+    run = run_id()
+    events = [fragment(run, seq) for seq in range(5)]
+    await index_chunks(catalog, [chunk(events)], T0)
+    async with catalog.transaction() as connection:
+        await connection.execute("DELETE FROM chunk_days")
+    assert await locate_fragment(catalog, CAMERA, run, 3) is None
+    await fill_chunk_days(catalog)
+    assert await locate_fragment(catalog, CAMERA, run, 3) is not None
+    async with catalog.transaction() as connection:
+        await connection.execute("DELETE FROM chunks")
+    assert await drop_empty_partitions(catalog, T0 + 2 * DAY_MS) == DAYS
+    async with catalog.transaction() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM chunk_days") == 0
