@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -15,6 +16,8 @@ from media import mpegts
 HEAD_BYTES = 10 * 188
 """The first packets of a fragment; PAT and PMT are among them."""
 MAX_WIDTH = 1_280
+MAX_SAR = 4
+"""A pixel is at most this much wider than high, or higher than wide."""
 TICKS_PER_MS = 90
 QUALITY = 80
 
@@ -73,17 +76,18 @@ def assemble(parts: Sequence[bytes]) -> bytes:
 
 
 def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> bytes:
-    """Return the first frame in `data` (MPEG-TS) as a JPEG of at most `width` pixels.
+    """Return the first frame in `data` (MPEG-TS) as a JPEG of at most `width` square pixels.
 
-    `draw` may draw into the image (height x width x 3, blue green red) first. Raises MediaError if
-    nothing can be decoded.
+    The sample aspect ratio (SAR) says how wide a pixel is. `draw` may draw into the image (height x
+    width x 3, blue green red) first. Raises MediaError if nothing can be decoded.
     """
-    image = _first_frame(data)
+    image, sar = _first_frame(data)
     if draw is not None:
         draw(image)
-    height, full = image.shape[:2]
+    height, coded = image.shape[:2]
+    full = max(1, round(coded * sar))
     width = min(width, full, MAX_WIDTH)
-    if width < full:
+    if width != coded:
         size = (width, max(1, round(height * width / full)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
@@ -92,13 +96,17 @@ def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> 
     return encoded.tobytes()
 
 
-def _first_frame(data: bytes) -> "np.ndarray[Any, Any]":
+def _first_frame(data: bytes) -> "tuple[np.ndarray[Any, Any], Fraction]":
+    """Return the frame and its sample aspect ratio; 1 where none or an implausible one is given."""
     try:
         with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
             if not container.streams.video:
                 raise MediaError("The fragment has no video.")
-            for frame in container.decode(container.streams.video[0]):
-                return frame.to_ndarray(format="bgr24")
+            stream = container.streams.video[0]
+            for frame in container.decode(stream):
+                sar = stream.codec_context.sample_aspect_ratio or Fraction(1)
+                is_plausible = 1 / MAX_SAR <= sar <= MAX_SAR
+                return frame.to_ndarray(format="bgr24"), sar if is_plausible else Fraction(1)
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"The fragment cannot be decoded: {error}") from error
     raise MediaError("The fragment holds no frame that can be decoded.")

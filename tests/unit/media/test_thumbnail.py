@@ -71,6 +71,22 @@ def test_size() -> None:
     assert same.shape == (480, 640, 3), "never larger than it is"
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "sar", "shown"),
+    [
+        (704, 576, "16/11", (180, 320)),
+        (960, 1080, "2/1", (180, 320)),
+        (720, 480, "8/9", (240, 320)),
+        (640, 360, "100/1", (180, 320)),
+    ],
+)
+def test_pixels_that_are_not_square(
+    width: int, height: int, sar: str, shown: tuple[int, int]
+) -> None:
+    picture = jpeg(clip(1, width=width, height=height, sar=sar), 320)
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape[:2] == shown
+
+
 def test_what_is_drawn_is_in_the_picture() -> None:
     def whiten_left(picture: np.ndarray) -> None:
         picture[:, :320] = 255
