@@ -8,14 +8,15 @@ when it is known which run continues the live view, and it is stored:
     numbers  7 8 9 10                      11 12 13
 
 What arrives later of A (seq 4, from a backlog) has no number. It is history: a recorded playlist
-shows it. At any time one run is live. Another run takes over where it is newer by time, or where it
-arrives now and the live run has ended or is silent. So a clock that was set back hides nothing.
+shows it. At any time one run is live. Another takes over where it is newer by time. Fresh footage
+also takes over where the live run has ended or is silent. So a clock that was set back hides
+nothing.
 """
 
 from dataclasses import dataclass, replace
 
 TAKEOVER_MS = 15_000
-"""A run without its end is replaced by one that is so much newer, or when it is silent so long."""
+"""A live run without a known end is replaced by one so much newer, or after so long a silence."""
 FRESH_MS = 60_000
 """Footage that ended at most so long ago is live, not a backlog."""
 TOLERANCE_MS = 150

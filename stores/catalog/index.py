@@ -220,7 +220,31 @@ async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        return _written(await connection.execute(sql("index_tombstones"), to_json(events)))
+        return await store_tombstones(connection, events)
+
+
+async def store_tombstones(connection: Connection, events: Sequence[Deleted]) -> int:
+    """Add tombstones and delete the rows that they name; return how many are new.
+
+    The caller holds the footage lock. Chunks of one day at a time: few partitions are locked.
+    """
+    days: dict[int | None, list[Deleted]] = {}
+    for event in events:
+        start_ms = event.window_start_ms
+        names_day = event.what == "chunk" and start_ms is not None
+        days.setdefault(start_ms // DAY_MS if names_day and start_ms else None, []).append(event)
+    added = 0
+    for day, given in days.items():
+        if day is not None:
+            bounds = (day * DAY_MS, (day + 1) * DAY_MS - 1)
+        elif any(event.what == "chunk" for event in given):
+            bounds = (0, 1 << 62)
+        else:
+            bounds = (1, 0)
+        added += _written(
+            await connection.execute(sql("index_tombstones"), to_json(given), *bounds)
+        )
+    return added
 
 
 async def index_lost(catalog: Catalog, events: Sequence[WindowLost], now_ms: int) -> int:

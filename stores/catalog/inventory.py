@@ -113,8 +113,11 @@ async def seqs_in_chunks(
 
     Chunks whose window starts in `excluding` ([from, to), UTC ms) do not count.
     """
+    ids = [UUID(run) for run in runs]
+    extent = await catalog.row("chunk_days_extent", camera, ids)
+    assert extent is not None
     rows = await catalog.rows(
-        "seqs_in_chunks", camera, [UUID(run) for run in runs], *excluding, sorted(NO_OBJECT)
+        "seqs_in_chunks", camera, ids, *excluding, sorted(NO_OBJECT), *extent.values()
     )
     return {
         row["run"]: SeqsInChunks(

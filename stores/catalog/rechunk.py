@@ -15,9 +15,9 @@ from domain.errors import StoreError
 from domain.events import ChunkComplete, ChunkDue
 from domain.rechunk import ExistingWindow
 from stores.catalog.bookmarks import write_bookmark
-from stores.catalog.index import upsert_chunks
+from stores.catalog.index import store_tombstones, upsert_chunks
 from stores.catalog.inventory import seqs_of
-from stores.catalog.pool import Catalog, Connection, lock_cameras, sql, to_json
+from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 from stores.catalog.retention import deletion_rows
 
 ChunkName = tuple[str, int, int, str]
@@ -102,8 +102,7 @@ async def replace_chunks(
         if waiting or current != {chunk_name(chunk) for chunk in seen}:
             return None
         await connection.execute(sql("add_deletions"), deletion_rows(deletions))
-        tombstones = to_json([each.event() for each in deletions])
-        await connection.execute(sql("index_tombstones"), tombstones)
+        await store_tombstones(connection, [each.event() for each in deletions])
         stored = await upsert_chunks(connection, new, now_ms)
         if stored != len(new):
             raise StoreError(

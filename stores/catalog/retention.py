@@ -22,7 +22,8 @@ from domain.deletions import (
 from domain.identity import check_camera
 from domain.retention import Margins, RetainedFootage, RetentionPolicy
 from domain.seqs import SeqRanges
-from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql, to_json
+from stores.catalog.index import store_tombstones
+from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql
 from stores.catalog.retention_rules import read_policy
 
 FIRST_RUN = UUID(int=0)
@@ -135,7 +136,7 @@ async def record_tombstones(
 ) -> None:
     """Delete rows, add tombstones and pending deletions, all in the open transaction."""
     await connection.execute(sql("add_deletions"), deletion_rows(deletions))
-    await connection.execute(sql("index_tombstones"), to_json([each.event() for each in deletions]))
+    await store_tombstones(connection, [each.event() for each in deletions])
     await connection.execute(sql("mark_objects_gone"), camera, [asdict(each) for each in marks])
     if any(each.cause == "age" for each in deletions):
         await connection.execute(sql("advance_footage_start"), camera)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from domain.consistency import RowId
+from domain.identity import parse_chunk_key
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 
 
@@ -36,5 +37,10 @@ async def delete_fragment_rows(
 
 async def referenced_keys(connection: Connection, camera: str, keys: Sequence[str]) -> set[str]:
     """Return the keys of chunk objects that rows reference. The caller holds the lock."""
-    rows = await connection.fetch(sql("referenced_keys"), camera, list(keys))
+    starts = [name.window_start_ms for key in keys if (name := parse_chunk_key(key)) is not None]
+    if not starts:
+        return set()
+    rows = await connection.fetch(
+        sql("referenced_keys"), camera, list(keys), min(starts), max(starts)
+    )
     return {row["object_key"] for row in rows}

@@ -34,7 +34,7 @@ async def copy_decisions(catalog: Catalog, source: str) -> int:
         changed = 0
         for table in COPIED_TABLES:
             changed += await _copy(connection, source, table)
-        copied = await connection.execute(_from(sql("copy_tombstones"), source))
+        copied = await connection.execute(_from(sql("copy_tombstones"), source), None, *ANY_TIME)
         await connection.execute(_from(sql("copy_model_turns"), source))
         return changed + _rows(copied)
 
@@ -46,6 +46,9 @@ async def _copy(connection: Connection, source: str, table: str) -> int:
     if row["has_sequence"]:
         await connection.execute(row["set_sequence"])
     return _rows(done)
+
+
+ANY_TIME = (0, 1 << 62)
 
 
 def _from(statement: str, source: str) -> str:

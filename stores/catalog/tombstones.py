@@ -36,17 +36,22 @@ async def fragments_in_chunks(
     if not seqs:
         return
     wanted = multirange((first, last + 1) for first, last in seqs.ranges)
-    after = -1
-    while True:
-        rows = await catalog.rows("fragments_in_chunks", camera, UUID(run), wanted, after, PAGE)
-        for row in rows:
-            fields = dict(row)
-            fields |= {
-                "arrived_ms": row["start_ms"],
-                "closed_ms": row["start_ms"] + row["duration_ms"],
-            }
-            if row["seq"] > after:  # a seq in two chunks is yielded once
+    yielded: set[int] = set()
+    for day in await catalog.rows("chunk_days_of", camera, UUID(run), wanted):
+        after = -1
+        while True:
+            rows = await catalog.rows(
+                "fragments_in_chunks", camera, UUID(run), wanted, after, PAGE, day["day_ms"]
+            )
+            for row in rows:
+                fields = dict(row)
+                fields |= {
+                    "arrived_ms": row["start_ms"],
+                    "closed_ms": row["start_ms"] + row["duration_ms"],
+                }
                 after = row["seq"]
-                yield FragmentArrived(camera=camera, run=run, **fields)
-        if len(rows) < PAGE:
-            return
+                if after not in yielded:  # a seq in two chunks is yielded once
+                    yielded.add(after)
+                    yield FragmentArrived(camera=camera, run=run, **fields)
+            if len(rows) < PAGE:
+                break

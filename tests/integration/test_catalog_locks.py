@@ -6,8 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stores.catalog import Catalog, add_camera, index_chunks, index_fragments
+from domain.events import Deleted
+from domain.seqs import SeqRanges
+from stores.catalog import Catalog, add_camera, index_chunks, index_deleted, index_fragments
 from stores.catalog.cameras import get_camera
+from stores.catalog.inventory import seqs_in_chunks
 from stores.catalog.live_sections import live_sections_of
 from stores.catalog.partitions import drop_empty_partitions, fill_chunk_days
 from stores.catalog.playback import (
@@ -19,6 +22,7 @@ from stores.catalog.playback import (
 )
 from stores.catalog.pool import DAY_MS, Connection
 from stores.catalog.timeline import footage_before, reported_gaps
+from stores.catalog.tombstones import fragments_in_chunks
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog, run_id
 
 DAYS = int(os.environ.get("VIGIL_TEST_DAYS", "120"))
@@ -97,6 +101,17 @@ async def test_no_statement_locks_every_day(catalog: CountingCatalog) -> None:
         await get_camera(catalog, CAMERA, T0)
         await index_fragments(catalog, loose, T0)
         await index_chunks(catalog, chunks[:1], T0)
+    held = [each async for each in fragments_in_chunks(catalog, CAMERA, run, SeqRanges([(0, 30)]))]
+    assert [each.seq for each in held] == [
+        10 * number + seq for number in range(3) for seq in range(5)
+    ]
+    gone = Deleted(
+        camera=CAMERA, run=run, what="chunk", window_start_ms=first.window_start_ms,
+        reason="age", deleted_ms=T0,
+    )  # fmt: skip
+    assert await index_deleted(catalog, [gone]) == 1
+    assert await locate_fragment(catalog, CAMERA, run, 3) is None
+    await seqs_in_chunks(catalog, CAMERA, [run])
     assert catalog.most <= MOST_LOCKS
 
 

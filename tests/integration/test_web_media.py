@@ -238,7 +238,7 @@ async def test_a_live_playlist_of_the_next_run_counts_on(web: Web, run: str) -> 
     web.set_now(T0 + 60_000)
     newest = await text(web, f"playlist.m3u8?live=1&from={T0 + 30_000}")
     assert f"fragments/{other}/8.ts" in newest
-    assert "#EXT-X-MEDIA-SEQUENCE:11\n" in newest
+    assert f"#EXT-X-MEDIA-SEQUENCE:{T0 // 1_000 + 3}\n" in newest
     assert "#EXT-X-DISCONTINUITY-SEQUENCE:1\n" in newest
 
 

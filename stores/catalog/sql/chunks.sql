@@ -158,19 +158,25 @@ ON CONFLICT DO NOTHING
 
 
 -- name: referenced_keys
--- $1 text: camera; $2 text[]: keys of chunk objects. Returns those that a chunk's row references.
-SELECT object_key FROM chunks WHERE camera = $1 AND object_key = ANY($2)
+-- $1 text: camera; $2 text[]: keys of chunk objects; $3, $4 bigint: their first and last
+-- window_start_ms. Returns those that a chunk's row references.
+SELECT object_key
+FROM chunks
+WHERE camera = $1 AND object_key = ANY($2)
+  AND window_start_ms >= $3::bigint AND window_start_ms <= $4::bigint
 
 
 -- name: seqs_in_chunks
 -- $1 text: camera; $2 uuid[]: runs; $3, $4 bigint: only chunks whose window does not start in
--- [$3, $4), UTC ms; $5 text[]: gap reasons that are true only while no object exists.
+-- [$3, $4), UTC ms; $5 text[]: gap reasons that are true only while no object exists; $6, $7 bigint:
+-- from when to when the runs' chunks start (chunk_days_extent).
 -- For each run: the seqs in chunks, the settled seqs, and the seqs left out for another reason. Lost
 -- windows count as chunks without content.
 WITH joined AS (
     SELECT run, seqs, settled, gaps
     FROM chunks
     WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
+      AND window_start_ms >= $6::bigint AND window_start_ms < $7::bigint
     UNION ALL
     SELECT run, '{}'::int4multirange, seqs, gaps
     FROM lost_windows
@@ -194,7 +200,8 @@ LEFT JOIN left_out USING (run)
 
 -- name: fragments_in_chunks
 -- $1 text: camera; $2 uuid: run; $3 int4multirange as text: seqs; $4 integer: only above this seq;
--- $5 integer: limit. The manifest entries of these fragments in current chunks, by seq.
+-- $5 integer: limit; $6 bigint: day, UTC ms. The manifest entries of these fragments in the day's
+-- current chunks, by seq.
 SELECT
     part.seq, part.start_ms, part.duration_ms, part.start_pts, part.size_bytes, part.sha256,
     greatest(coalesce(part.frames, 1), 1) AS frames, part.keyframes, chunks.video_codec,
@@ -204,6 +211,7 @@ CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
     seq integer, start_ms bigint, duration_ms integer, start_pts bigint, size_bytes bigint,
     sha256 text, frames integer, keyframes jsonb)
 WHERE chunks.run = $2 AND chunks.last_seq > $4 AND chunks.camera = $1
+  AND chunks.window_start_ms >= $6::bigint AND chunks.window_start_ms < $6::bigint + 86400000
   AND chunks.seqs && $3::text::int4multirange
   AND $3::text::int4multirange @> part.seq AND part.seq > $4
 ORDER BY part.seq

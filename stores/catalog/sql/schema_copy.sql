@@ -27,9 +27,11 @@ WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped AND a
 
 -- name: copy_tombstones
 -- Copies the tombstones of schema :source (the caller replaces the word) under new numbers.
+-- $1: null; $2, $3 bigint: only chunks whose windows start in this time are deleted, UTC ms.
 WITH given AS (
     SELECT camera, run, what, first_seq, last_seq, window_start_ms, digest, reason, deleted_ms
     FROM :source.tombstones
+    WHERE $1::text IS NULL
 ),
 -- include: delete_tombstoned_rows
 INSERT INTO tombstones (

@@ -1,5 +1,6 @@
 -- name: index_tombstones
--- $1 jsonb: list of deleted events. The caller holds the cameras' footage lock.
+-- $1 jsonb: list of deleted events; $2, $3 bigint: their first and last window_start_ms, so that few
+-- day partitions are locked. The caller holds the cameras' footage lock.
 -- Adds tombstones and deletes the rows that they name; of a chunk, only the digest they name.
 WITH given AS (
     SELECT DISTINCT ON (camera, run, what, first_seq, last_seq, window_start_ms, digest) *
@@ -16,7 +17,8 @@ ON CONFLICT DO NOTHING
 
 
 -- name: delete_tombstoned_rows
--- Deletes the rows that tombstones (`given`) name; of a chunk, only the digest they name.
+-- Deletes the rows that tombstones (`given`) name; of a chunk, only the digest they name. $2, $3
+-- bigint: as in index_tombstones.
 deleted_fragments AS (
     DELETE FROM fragments
     USING given
@@ -31,6 +33,7 @@ deleted_fragments AS (
     WHERE given.what = 'chunk'
       AND chunks.camera = given.camera
       AND chunks.run = given.run
+      AND chunks.window_start_ms >= $2::bigint AND chunks.window_start_ms <= $3::bigint
       AND chunks.window_start_ms = coalesce(given.window_start_ms, chunks.window_start_ms)
       AND chunks.digest = coalesce(given.digest, chunks.digest)
 )
@@ -109,3 +112,20 @@ FROM (
       AND coalesce(first_seq, 0) <= coalesce(last_seq, 99999999)
 ) AS deletions
 GROUP BY run
+
+
+-- name: chunk_days_of
+-- $1 text: camera; $2 uuid: run; $3 int4multirange as text: seqs. The days (start, UTC ms) whose chunks
+-- may hold these seqs, by seq.
+SELECT day_ms
+FROM chunk_days
+WHERE camera = $1 AND run = $2
+  AND int4range(first_seq, last_seq, '[]') && $3::text::int4multirange
+ORDER BY first_seq, day_ms
+
+
+-- name: chunk_days_extent
+-- $1 text: camera; $2 uuid[]: runs. From when to when (UTC ms) their chunks' windows may start.
+SELECT coalesce(min(day_ms), 0) AS from_ms, coalesce(max(day_ms) + 86400000, 0) AS to_ms
+FROM chunk_days
+WHERE camera = $1 AND run = ANY($2)
