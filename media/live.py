@@ -68,13 +68,14 @@ def live(
 
 def _numbered(segments: Sequence[Segment], sections: Sequence[LiveSection]) -> list[Numbered]:
     """Return the segments that have a number, in the order of the numbers."""
+    by_run: dict[str, list[LiveSection]] = {}
+    for section in sections:
+        by_run.setdefault(section.run, []).append(section)
     found: list[Numbered] = []
     for segment in segments:
-        for section in sections:
-            is_open = section is sections[-1]
-            if section.run == segment.run and segment.seq >= section.first_seq and (
-                is_open or segment.seq <= section.last_seq
-            ):  # fmt: skip
+        for section in by_run.get(segment.run, ()):
+            has_begun = segment.seq >= section.first_seq
+            if has_begun and (section is sections[-1] or segment.seq <= section.last_seq):
                 found.append((section.number + segment.seq - section.first_seq, segment))
     return sorted(found, key=lambda each: each[0])
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from aiohttp import web
 from faust.web import View
@@ -10,6 +10,7 @@ from faust.web import View
 from domain.live_sections import LiveSection
 from media.live import HEAD_MS, live
 from media.playlist import Segment, recorded
+from stores.catalog import Catalog
 from stores.catalog.live_sections import live_sections_of
 from stores.catalog.playback import PlaybackSegment, playback_rows, run_edges, segments_of
 from stores.catalog.pool import Row
@@ -24,7 +25,8 @@ LIVE_MS = HOUR_MS
 LIVE_START_MS = 60_000
 AHEAD_MS = 360_000
 """A live list shows what a device's clock dates so far ahead. Five minutes are plausible."""
-_builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="playlist")
+LONG_MS = 2 * HOUR_MS
+_long_builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="playlist")
 """A day's playlist takes seconds. One thread: more would only take the event loop's time."""
 
 
@@ -40,31 +42,42 @@ class PlaylistView(View):
         span, growing = _span(request, now_ms)
         camera = await require_camera(request)
         catalog = await services.catalog.get()
-        async with services.playlists:
-            # A live list needs what came just before it, to know which number is first.
-            since_ms = span.from_ms - HEAD_MS if growing else span.from_ms
-            rows = await playback_rows(catalog, camera.id, since_ms, span.to_ms)
-            if not rows:
-                raise not_found(
-                    f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}."
-                )
-            loop = asyncio.get_running_loop()
-            if growing:
-                sections = await live_sections_of(catalog, camera.id)
-                text = await loop.run_in_executor(
-                    _builder, _live, rows, sections, span.from_ms, now_ms
-                )
-            else:
-                runs = {str(row["run"]) for row in rows}
-                edges = await run_edges(catalog, camera.id, runs) if len(runs) > 1 else {}
-                text = await loop.run_in_executor(_builder, _recorded, rows, edges)
+        reach = span.from_ms, span.to_ms, now_ms
+        if span.to_ms - span.from_ms > LONG_MS:
+            async with services.long_playlists:
+                text = await _text(catalog, camera.id, reach, _long_builder, growing=growing)
+        else:
+            text = await _text(catalog, camera.id, reach, None, growing=growing)
         if text is None:
-            raise not_found(f"{camera.id} has no live footage from {span.from_ms} on.")
+            raise not_found(f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}.")
         response = web.Response(
             text=text, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}
         )
         response.enable_compression()
         return response
+
+
+async def _text(
+    catalog: Catalog,
+    camera: str,
+    reach: tuple[int, int, int],
+    builder: Executor | None,
+    *,
+    growing: bool,
+) -> str | None:
+    """Return the playlist of `reach` (from, to and now, UTC ms), made in a thread of `builder`."""
+    from_ms, to_ms, now_ms = reach
+    # A live list needs what came just before it, to know which number is first.
+    rows = await playback_rows(catalog, camera, from_ms - HEAD_MS if growing else from_ms, to_ms)
+    if not rows:
+        return None
+    loop = asyncio.get_running_loop()
+    if growing:
+        sections = await live_sections_of(catalog, camera)
+        return await loop.run_in_executor(builder, _live, rows, sections, from_ms, now_ms)
+    runs = {str(row["run"]) for row in rows}
+    edges = await run_edges(catalog, camera, runs) if len(runs) > 1 else {}
+    return await loop.run_in_executor(builder, _recorded, rows, edges)
 
 
 def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:

@@ -18,8 +18,8 @@ from web.query import parse_camera_id
 from web.sessions import Sessions
 
 THUMBNAIL_BYTES = 64 << 20
-PLAYLISTS = 4
-"""Playlists that are built at the same time. One of a day takes up to 100 MB."""
+LONG_PLAYLISTS = 2
+"""Playlists of many hours that are built at the same time. One takes up to 100 MB."""
 THUMBNAIL_TTL_MS = 3_600_000
 
 
@@ -40,8 +40,10 @@ class Services:
     clock_ms: Callable[[], int] = utc_ms
     sessions: Sessions = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
-    playlists: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLAYLISTS))
-    """Bounds the playlists that are built at the same time."""
+    long_playlists: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
+    )
+    """Bounds the playlists of many hours that are built at the same time."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError where the session secret is too short."""

@@ -17,8 +17,8 @@ from domain.live_sections import (
 )
 from stores.catalog.pool import Catalog, Connection, Row, sql
 
-KEPT_MS = 7_200_000
-"""Sections are kept so long after their last fragment. A live playlist reaches back an hour."""
+KEPT_MS = 26 * 3_600_000
+"""Sections are kept so long after their last fragment: a growing range is 25 hours at most."""
 RUN_START_SEQS = 3
 """A run that is first seen at one of these seqs begins with 0: that is still in flight."""
 

@@ -16,7 +16,7 @@ CREATE TABLE live_sections (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE live_sections IS
     'Numbers of fragments in live playlists: seqs of one run with consecutive numbers. The greatest '
-    'number of a camera is live now. Older rows are deleted after two hours. Kept by the index agent.';
+    'number of a camera is live now. Older rows are deleted after 26 hours. Kept by the index agent.';
 COMMENT ON COLUMN live_sections.camera IS 'tenant/site/camera';
 COMMENT ON COLUMN live_sections.number IS 'media sequence number of first_seq';
 COMMENT ON COLUMN live_sections.run IS 'the capture session';
