@@ -7,6 +7,7 @@ decision is sent again. The joiner finds the chunk already made.
 
 import logging
 
+from cachetools import LRUCache
 from prometheus_client import Counter
 
 from domain.camera_windows import CameraWindows
@@ -22,14 +23,17 @@ from domain.events import (
     RunStarted,
     Tick,
 )
-from domain.plausible import check_times
+from domain.identity import fragment_key
+from domain.plausible import check_event
 from domain.times import utc_ms
 from domain.windows import WindowRules
+from stores.stored_fragment import whole_fragment
 from streams import codec, topics
 from streams.app import worker_app
 from streams.codec import Record
 from streams.handlers import handles
 from streams.metrics import LATE_SECONDS, OPEN_WINDOWS, REGISTRY
+from streams.storage import object_store
 from tables.open_windows import open_windows
 from tables.window_cache import WindowCache
 
@@ -42,6 +46,7 @@ FRAGMENTS = Counter(
     registry=REGISTRY,
 )
 
+MAX_REMEMBERED = 10_000
 app = worker_app("assemble")
 table = open_windows(app)
 rules = WindowRules(
@@ -53,17 +58,28 @@ rules = WindowRules(
 
 
 window_cache = WindowCache(app, table, rules)
+store = object_store(app.settings)
+_stored_hashes: LRUCache[tuple[str, str, int], str] = LRUCache(MAX_REMEMBERED)
+"""SHA-256 of objects that were checked: written once, they never change."""
+_asked: LRUCache[tuple[str, str, int, str], int] = LRUCache(MAX_REMEMBERED)
+"""Notices of sealed windows for which the joiner was asked -> offset of the record."""
 
 
 @handles(app, topics.FRAGMENT_ARRIVED)
 async def assemble(event: AnyEvent, record: Record) -> None:
     """Apply an event to the windows of its camera, or a tick to all cameras of its partition."""
     now_ms = record.timestamp_ms
-    check_times(event, now_ms)
+    check_event(event, now_ms)
     match event:
         case FragmentArrived():
             windows = window_cache.for_update(event.camera, record)
             was, decided = windows.on_fragment(event, now_ms)
+            if was == "differs" and await _is_stored(event):
+                log.warning(
+                    "a notice was wrong: corrected by the object in S3",
+                    extra={"camera": event.camera, "run": event.run, "seq": event.seq},
+                )
+                was, decided = windows.correct(event, now_ms)
             FRAGMENTS.labels(was).inc()
             if was == "late":
                 LATE_SECONDS.observe(max(0, now_ms - event.end_ms) / 1_000)
@@ -75,12 +91,16 @@ async def assemble(event: AnyEvent, record: Record) -> None:
             if was == "differs":
                 raise InvalidEventError(
                     f"sha256: fragment {event.seq} of this run was already reported with different "
-                    f"bytes; the first report is kept: check whether two devices record "
+                    f"bytes, and S3 does not have these: check whether two devices record "
                     f"{event.camera}"
                 )
             if was == "duplicate":
-                window_cache.hold_commit(record)  # the first report may not be written yet
-                return
+                if windows.is_open(event.run, event.seq) or not _must_ask_joiner(event, record):
+                    window_cache.hold_commit(record)  # the first report may not be written yet
+                    return
+                # Its window was sealed, and its hash forgotten. If the first report was wrong, its
+                # chunk lacks it. The joiner checks that, and changes nothing where all is well.
+                decided = [windows.due_alone(event)]
         case RunEnded():
             windows = window_cache.for_update(event.camera, record)
             decided = windows.on_run_ended(event, now_ms)
@@ -99,6 +119,28 @@ async def assemble(event: AnyEvent, record: Record) -> None:
         case _:
             raise InvalidEventError(f"type: {event.type} cannot be assembled")
     await _store_and_send(windows, record, decided)
+
+
+async def _is_stored(event: FragmentArrived) -> bool:
+    """Say whether the fragment's object in S3 has the bytes that the event names."""
+    identity = (event.camera, event.run, event.seq)
+    if (sha256 := _stored_hashes.get(identity)) is None:
+        key = fragment_key(*identity)
+
+        async def read() -> FragmentArrived | None:
+            return await whole_fragment(await store.get(), key)
+
+        stored = await app.retry(read, what="read the fragment's object")
+        if stored is None:
+            return False
+        sha256 = _stored_hashes[identity] = stored.sha256
+    return sha256 == event.sha256
+
+
+def _must_ask_joiner(event: FragmentArrived, record: Record) -> bool:
+    """Say whether the joiner has not been asked for the same notice, other than by this record."""
+    identity = (event.camera, event.run, event.seq, event.sha256)
+    return _asked.setdefault(identity, record.offset) == record.offset
 
 
 async def _on_tick(record: Record) -> None:

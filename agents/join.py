@@ -7,17 +7,24 @@ in their order. Several cameras are joined in parallel, as many as memory allows
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from prometheus_client import Counter
 
 from agents.consistency.fsck import MARGIN_MS
 from agents.joining.concurrency import run_all
-from agents.joining.join_errors import NothingToJoinError, WindowDeletedError
+from agents.joining.join_errors import (
+    NothingInWindowError,
+    NothingToJoinError,
+    WindowDeletedError,
+)
 from agents.joining.joiner import Joiner
+from domain.chunks import late_due
 from domain.errors import InvalidEventError
-from domain.events import AnyEvent, ChunkComplete, ChunkDue
+from domain.events import AnyEvent, ChunkComplete, ChunkDue, FragmentArrived
 from domain.rechunk import in_existing_windows
 from domain.times import utc_ms
+from stores.catalog.camera_windows import camera_windows
 from stores.catalog.rechunk import chunks_of_other_length
 from streams import codec, logs, topics
 from streams.app import worker_app
@@ -45,7 +52,7 @@ JOINED_BYTES = Counter("vigil_chunk_bytes", "Bytes of the chunks joined", regist
 app = worker_app("join")
 store = object_store(app.settings)
 index = catalog(app.settings)
-FINAL = (NothingToJoinError, WindowDeletedError)
+FINAL = (NothingInWindowError, NothingToJoinError, WindowDeletedError)
 _large = asyncio.Semaphore(MAX_LARGE_JOINS)
 _small = asyncio.Semaphore(MAX_SMALL_JOINS)
 
@@ -100,16 +107,34 @@ async def _join(event: ChunkDue) -> None:
 
     try:
         complete = await app.retry(within_limit, what="join", final=FINAL)
+    except NothingInWindowError as error:
+        log.warning("not joined: %s", error)
+        await _send_to_own_windows(joiner.misplaced)
+        return
     except WindowDeletedError:
         PASSED_OVER.inc()
         log.info("not joined: retention deleted the window")
         return
     except NothingToJoinError as error:
         lost = error.lost
+        await _send_to_own_windows(joiner.misplaced)
         await app.retry(lambda: codec.send(app, lost), what="send window-lost")
         raise InvalidEventError(str(error)[:480]) from error
+    await _send_to_own_windows(joiner.misplaced)
     await app.retry(lambda: codec.send(app, complete), what="send chunk-complete")
     _report(complete)
+
+
+async def _send_to_own_windows(misplaced: Sequence[FragmentArrived]) -> None:
+    """Send a `chunk-due` for each fragment that was announced with the time of another window."""
+    for event in misplaced:
+        due = await app.retry(partial(_due_alone, event), what="read windows")
+        await app.retry(partial(codec.send, app, due), what="send chunk-due")
+
+
+async def _due_alone(event: FragmentArrived) -> ChunkDue:
+    windows = await camera_windows(await index.get(), event.camera, app.settings.window_ms)
+    return late_due([event], *windows.lengths.window(event.start_ms))
 
 
 def _report(complete: ChunkComplete) -> None:

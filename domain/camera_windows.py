@@ -7,7 +7,15 @@ domain/window_snapshot.py writes it to the table and reads it back.
 from dataclasses import replace
 from typing import Any, Literal
 
-from domain.events import CameraConfigured, Event, FragmentArrived, RunEnded, VideoForm
+from domain.chunks import late_due
+from domain.events import (
+    CameraConfigured,
+    ChunkDue,
+    Event,
+    FragmentArrived,
+    RunEnded,
+    VideoForm,
+)
 from domain.seqs import SeqRanges
 from domain.window_lengths import LEAD_MS, WindowLengths
 from domain.window_snapshot import from_snapshot, to_snapshot
@@ -93,8 +101,9 @@ class CameraWindows:
     ) -> tuple[FragmentOutcome, list[Event]]:
         """Add a fragment. Return what it was, and the events to send.
 
-        Two outcomes belong in a dead letter. `differs`: other bytes under the same id, where the
-        first report is kept. `refused`: its window has too many fragments already.
+        Two outcomes belong in a dead letter. `differs`: other bytes under the same id. The first
+        report is kept, unless S3 says otherwise: see `correct`. `refused`: its window has too many
+        fragments already.
         """
         state = self.runs.get(event.run)
         if state is not None and state.contains(event.seq):
@@ -126,6 +135,24 @@ class CameraWindows:
             events += state.due_near(event.seq, now_ms, self.rules)
         events += self._enforce_limits(now_ms)
         return ("late" if window.late else "new"), events
+
+    def correct(self, event: FragmentArrived, now_ms: int) -> tuple[FragmentOutcome, list[Event]]:
+        """Let a fragment that `differs` replace the one under its id: S3 has its bytes."""
+        state = self.runs[event.run]
+        state.remove(event.seq)
+        state.form = VideoForm.of(event)
+        return self.on_fragment(event, now_ms)
+
+    def is_open(self, run: str, seq: int) -> bool:
+        """Say whether a fragment is in an open window."""
+        return run in self.runs and seq in self.runs[run].window_starts
+
+    def due_alone(self, event: FragmentArrived) -> ChunkDue:
+        """Return a `chunk-due` for one fragment of a window that was sealed before.
+
+        Its chunk was made with it, or without it. The joiner changes only the latter.
+        """
+        return late_due([event], *self.lengths.window(event.start_ms))
 
     def on_run_ended(self, event: RunEnded, now_ms: int) -> list[Event]:
         """Note a run's end. Return the events to send.

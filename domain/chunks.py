@@ -3,7 +3,15 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from domain.events import ChunkComplete, ChunkDue, FragmentRef, Gap, ManifestFragment
+from domain.events import (
+    ChunkComplete,
+    ChunkDue,
+    FragmentArrived,
+    FragmentRef,
+    Gap,
+    ManifestFragment,
+    VideoForm,
+)
 from domain.seqs import SeqRanges
 
 
@@ -13,6 +21,23 @@ def digest_of(camera: str, run: str, fragments: Sequence[FragmentRef]) -> str:
     for fragment in fragments:
         state.update(f"{fragment.seq} {fragment.sha256}\n".encode())
     return state.hexdigest()[:32]
+
+
+def late_due(events: Sequence[FragmentArrived], start_ms: int, window_ms: int) -> ChunkDue:
+    """Return the `chunk-due` of fragments of one window that was sealed before, ascending by seq.
+
+    Where the window's chunk has them already, the joiner changes nothing.
+    """
+    first = events[0]
+    return ChunkDue(
+        camera=first.camera,
+        run=first.run,
+        window_start_ms=start_ms,
+        window_ms=window_ms,
+        reason="late",
+        form=VideoForm.of(first),
+        fragments=[FragmentRef.of(event) for event in events],
+    )
 
 
 def merged_fragments(current: ChunkComplete | None, due: ChunkDue) -> list[FragmentRef]:

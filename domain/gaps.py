@@ -14,6 +14,8 @@ from domain.seqs import Range, SeqRanges
 from domain.window_state import OpenFragment, RunEnd
 
 OBJECT_MISSING = "its object is not in the store"
+BYTES_DIFFER = "its bytes differ from its event"
+"""How the reason begins if a notice and S3 do not agree: the notice may be the wrong one."""
 GIVEN_UP = "given up by the edge's spool"
 NEVER_ARRIVED = "never arrived in the cloud"
 PARTLY_GIVEN_UP = f"partly {GIVEN_UP}, partly {NEVER_ARRIVED}"

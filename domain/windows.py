@@ -329,6 +329,14 @@ class RunWindows:
         self.watermark_ms = max(self.watermark_ms, fragment.start_ms)
         return window
 
+    def remove(self, seq: int) -> None:
+        """Take a fragment out of its open window: its notice was wrong."""
+        window = self.windows[self.window_starts.pop(seq)]
+        del window.fragments[seq]
+        self.known = self.known.without(seq, seq)
+        if not window.fragments:
+            del self.windows[window.start_ms]
+
     def may_evict(self, rules: WindowRules) -> bool:
         """Say whether fragments may be evicted: at most `max_rounds` times, so healing ends."""
         return not self.bounded_out and self.evicted.rounds < rules.max_rounds

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from domain.errors import MediaError
 from media import mpegts
+from media.allocation_limit import limit_allocations
 
 TICKS_PER_MS = 90
 _TICKS_PER_1000_S = 90_000_000
@@ -59,6 +60,7 @@ def decode_frames(
     `rate_mfps` is the number of frames in 1000 s; None: keyframes only, and only they are decoded.
     Raises MediaError if the fragment cannot be decoded, perhaps after some frames.
     """
+    limit_allocations()
     previous = clock.previous_pts
     try:
         with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:

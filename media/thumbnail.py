@@ -12,6 +12,7 @@ import numpy as np
 
 from domain.errors import MediaError
 from media import mpegts
+from media.allocation_limit import limit_allocations
 
 HEAD_BYTES = 10 * 188
 """The first packets of a fragment; PAT and PMT are among them."""
@@ -98,6 +99,7 @@ def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> 
 
 def _first_frame(data: bytes) -> "tuple[np.ndarray[Any, Any], Fraction]":
     """Return the frame and its sample aspect ratio; 1 where none or an implausible one is given."""
+    limit_allocations()
     try:
         with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
             if not container.streams.video:

@@ -36,11 +36,22 @@ class ObjectInfo:
     """User metadata, names in lower case; empty in listings."""
     modified_ms: int = 0
     """When it was last written, by the store's clock (UTC ms, usually whole seconds)."""
+    sha256: str | None = None
+    """SHA-256 of the bytes in hex, computed by the store; None where it is not known."""
 
 
 def _modified_ms(answer: Mapping[str, Any]) -> int:
     written: datetime = answer["LastModified"]
     return round(written.timestamp() * 1000)
+
+
+def _checksum(answer: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of the whole object; that of a multipart upload covers only its parts."""
+    try:
+        checksum = base64.b64decode(answer.get("ChecksumSHA256", ""), validate=True)
+    except ValueError:
+        return None
+    return checksum.hex() if len(checksum) == hashlib.sha256().digest_size else None
 
 
 async def sha256_of(data: bytes) -> str:
@@ -111,9 +122,13 @@ class ObjectStore(AwsService):
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
         async with translate_errors(f"reading the metadata of {key}"):
-            answer = await self._client.head_object(Bucket=self.bucket, Key=key)
+            answer = await self._client.head_object(
+                Bucket=self.bucket, Key=key, ChecksumMode="ENABLED"
+            )
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-        return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer))
+        return ObjectInfo(
+            key, answer["ContentLength"], metadata, _modified_ms(answer), _checksum(answer)
+        )
 
     async def is_reachable(self) -> bool:
         """Return whether the store responds at all, even with an error."""

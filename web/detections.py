@@ -1,7 +1,6 @@
 """…/detections: the objects detected in a range, page by page."""
 
 import base64
-import binascii
 import json
 from typing import Any
 
@@ -13,6 +12,7 @@ from stores.catalog.detections import DetectionRow, PageCursor, find_detections
 from web.problems import bad_request
 from web.query import (
     LONGEST_DAY_MS,
+    is_storable,
     parse_fraction,
     parse_int,
     parse_model_filter,
@@ -21,6 +21,8 @@ from web.query import (
 from web.services import SERVICES, require_camera
 
 MAX_LIMIT = 5_000
+MAX_LABELS = 100
+MAX_LABEL_CHARS = 100
 
 
 class DetectionsView(View):
@@ -34,6 +36,11 @@ class DetectionsView(View):
         span = parse_time_range(request, services.clock_ms(), longest_ms=LONGEST_DAY_MS)
         limit = parse_int(request, "limit", 1_000, 1, MAX_LIMIT)
         min_score = parse_fraction(request, "min_score", 0.0)
+        labels = request.query.getall("label", [])
+        if len(labels) > MAX_LABELS or max(map(len, labels), default=0) > MAX_LABEL_CHARS:
+            raise bad_request(
+                f"label: at most {MAX_LABELS} labels of at most {MAX_LABEL_CHARS} characters."
+            )
         cursor = request.query.get("cursor")
         after = None if cursor is None else _parse_cursor(cursor)
         model_filter = parse_model_filter(request)
@@ -43,7 +50,7 @@ class DetectionsView(View):
             found.id,
             span.from_ms,
             span.to_ms,
-            labels=request.query.getall("label", []),
+            labels=labels,
             min_score=min_score,
             after=after,
             limit=limit + 1,
@@ -82,8 +89,10 @@ def _parse_cursor(cursor: str) -> PageCursor:
     try:
         fields = json.loads(base64.urlsafe_b64decode(cursor[:2_000]))
         at_ms, run, pts, model, version, index = fields
-        if abs(int(at_ms)) < 1 << 62 and abs(int(pts)) < 1 << 62 and 0 <= int(index) < 1 << 15:
-            return int(at_ms), check_run(run), int(pts), str(model), str(version), int(index)
-    except (ValueError, TypeError, binascii.Error):
+        whole = all(type(number) is int for number in (at_ms, pts, index))
+        texts = all(is_storable(text) for text in (model, version))
+        if whole and texts and max(abs(at_ms), abs(pts)) < 1 << 62 and 0 <= index < 1 << 15:
+            return at_ms, check_run(run), pts, model, version, index
+    except (ValueError, TypeError, OverflowError, RecursionError):
         pass
     raise bad_request("cursor: send the `next` of the previous page, unchanged.")

@@ -8,13 +8,21 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.client_exceptions import ClientConnectionResetError
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import Counter, Histogram
 
-from domain.errors import ConfigError, ObjectMissingError, StoreError
+from domain.errors import (
+    ConfigError,
+    InvalidEventError,
+    InvalidIdError,
+    ObjectMissingError,
+    StoreError,
+)
 from stores.catalog.keys import ApiKey
 from streams.metrics import REGISTRY
 from streams.settings import Settings
 from web.problems import ProblemError, problem_response
+from web.query import check_query
 from web.services import SERVICES
 from web.sessions import COOKIE
 
@@ -76,9 +84,14 @@ async def report_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        check_query(request)
         return await handler(request)
     except ProblemError as problem:
         return problem_response(problem)
+    except (InvalidEventError, InvalidIdError, HttpProcessingError, UnicodeError) as error:
+        log.info("%s %s: not understood: %s", request.method, request.path, error)
+        detail = "The request holds something that cannot be read or stored."
+        return problem_response(ProblemError(HTTPStatus.BAD_REQUEST, detail))
     except web.HTTPException as error:
         headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
         return problem_response(ProblemError(error.status, _sentence(error), headers))

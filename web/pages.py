@@ -46,6 +46,9 @@ class PagesView(View):
 def _file(path: str) -> Path | None:
     if not path or "\0" in path:
         return None
-    wanted = (DASHBOARD / path).resolve()
-    within = wanted.is_relative_to(DASHBOARD.resolve())
-    return wanted if within and wanted.is_file() else None
+    try:
+        wanted = (DASHBOARD / path).resolve()
+        within = wanted.is_relative_to(DASHBOARD.resolve())
+        return wanted if within and wanted.is_file() else None
+    except (OSError, ValueError):  # a name that no file can have: too long, not UTF-8
+        return None

@@ -4,14 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from domain.errors import ConfigError, InvalidIdError
 from domain.identity import MAX_SEQ, check_camera, check_run
 from domain.models import check_version
 from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter
-from web.problems import bad_request, not_found
+from web.problems import ProblemError, bad_request, not_found
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -19,6 +21,7 @@ LONGEST_DAY_MS = 25 * HOUR_MS
 """A local day is this long when clocks are set back."""
 MAX_MS = 1 << 48
 
+_NOT_TEXT = re.compile("[\\0\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?P<zone>[Zz]|[+-]\d\d:\d\d)?", re.ASCII
@@ -143,3 +146,33 @@ def parse_path_number(text: str, high: int = MAX_SEQ) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) > high:
         raise not_found(f"Nothing here has the number {text[:60]!r}.")
     return int(text)
+
+
+def is_storable(text: object) -> bool:
+    """Say whether it is a text that UTF-8 and PostgreSQL can hold: no NUL, no lone surrogate."""
+    return isinstance(text, str) and not _NOT_TEXT.search(text)
+
+
+def check_query(request: web.Request) -> None:
+    """Raise ProblemError (400) where a query parameter holds what no text can."""
+    for name, value in request.query.items():
+        if not is_storable(name) or not is_storable(value):
+            raise bad_request("The query holds a character that is not text. Use UTF-8, no NUL.")
+
+
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
+    """Return the whole body, however many segments it arrives in; 400 where it is not readable.
+
+    413 where it has more than `max_bytes`.
+    """
+    body = bytearray()
+    try:
+        async for block in request.content.iter_any():
+            body += block
+            if len(body) > max_bytes:
+                raise ProblemError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send at most {max_bytes} bytes."
+                )
+    except (web.PayloadAccessError, HttpProcessingError) as error:
+        raise bad_request("The body cannot be read: check its encoding.") from error
+    return bytes(body)

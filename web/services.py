@@ -13,6 +13,7 @@ from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import LazyStore, catalog, object_store
+from web.picture_decoder import PictureDecoder
 from web.problems import not_found
 from web.query import parse_camera_id
 from web.sessions import Sessions
@@ -44,6 +45,7 @@ class Services:
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
     """Bounds the playlists of many hours that are built at the same time."""
+    pictures: PictureDecoder = field(default_factory=PictureDecoder)
 
     def __post_init__(self) -> None:
         """Raise ConfigError where the session secret is too short."""

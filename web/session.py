@@ -9,6 +9,7 @@ from faust.web import View
 
 from web.middleware import PRINCIPAL, SESSION_PATH, is_https
 from web.problems import ProblemError, bad_request
+from web.query import read_body
 from web.services import SERVICES
 from web.sessions import COOKIE, LIFETIME_MS
 
@@ -30,7 +31,7 @@ class SessionView(View):
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        given = _key(await request.content.read(MAX_BODY + 1))
+        given = _key(await read_body(request, MAX_BODY))
         key = await services.sessions.of_key(await services.catalog.get(), given)
         if key is None:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or it was revoked.")
@@ -59,8 +60,8 @@ class SessionView(View):
 
 def _key(body: bytes) -> str:
     try:
-        given: Any = json.loads(body) if len(body) <= MAX_BODY else None
-    except ValueError:
+        given: Any = json.loads(body)
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict) or not isinstance(given.get("key"), str):
         raise bad_request('Send {"key": "…"} as JSON.')

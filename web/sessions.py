@@ -48,7 +48,7 @@ class Sessions:
 
     async def of_key(self, catalog: Catalog, key: str) -> ApiKey | None:
         """Return the valid key; None where it is unknown or revoked."""
-        if not key or len(key) > MAX_KEY_LENGTH:
+        if not key or len(key) > MAX_KEY_LENGTH or not key.isascii():
             return None
         # Not the key itself: a memory dump must not contain it.
         key_hash = hashlib.sha256(key.encode()).digest()

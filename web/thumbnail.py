@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 from faust.web import View
 from prometheus_client import Counter
 
 from domain.errors import MediaError, ObjectMissingError
-from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, jpeg, ranges_for
+from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, ranges_for
 from stores.catalog.playback import FrameSource, frame_at
 from streams.metrics import REGISTRY
+from web.middleware import PRINCIPAL
 from web.object_response import matches
 from web.problems import not_found
 from web.query import parse_int, parse_time
@@ -24,7 +23,8 @@ IMMUTABLE_AFTER_MS = 120_000
 RENDERED = Counter(
     "vigil_thumbnails", "Thumbnails answered. from: memory, store", ("source",), registry=REGISTRY
 )
-_decoders = ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1), thread_name_prefix="jpeg")
+MAX_READ_BYTES = 8 << 20
+"""Bytes that are read for one picture. The first picture is in the first of them."""
 
 
 class ThumbnailView(View):
@@ -56,7 +56,8 @@ class ThumbnailView(View):
         data = services.thumbnails.get(name)
         RENDERED.labels("store" if data is None else "memory").inc()
         if data is None:
-            data = await _render(services, found.id, wanted_ms, width)
+            async with services.pictures.slot(request[PRINCIPAL].id):
+                data = await _render(services, found.id, wanted_ms, width)
             with contextlib.suppress(ValueError):  # larger than the whole cache
                 services.thumbnails[name] = data
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
@@ -87,16 +88,12 @@ async def _render(services: Services, camera: str, at_ms: int, width: int) -> by
     for whole_fragment in (False, True):
         parts = await _read_parts(services, camera, at_ms, whole_fragment=whole_fragment)
         try:
-            return await asyncio.get_running_loop().run_in_executor(_decoders, _jpeg, parts, width)
+            return await services.pictures.jpeg(assemble(parts), width)
         except MediaError as error:
             # Some cameras send the parameter sets only once in a fragment.
             if whole_fragment:
                 raise not_found(f"The frame cannot be shown: {error}") from error
     raise AssertionError("the second attempt returns or raises")
-
-
-def _jpeg(parts: list[bytes], width: int) -> bytes:
-    return jpeg(assemble(parts), width)
 
 
 async def _read_parts(
@@ -120,5 +117,8 @@ async def _read(
     at, size = source.location.offset, source.location.size_bytes
     byte_ranges = ((0, size - 1),) if whole_fragment else ranges.ranges
     return await asyncio.gather(
-        *(store.get(source.location.key, at + first, at + last) for first, last in byte_ranges)
+        *(
+            store.get(source.location.key, at + first, at + min(last, first + MAX_READ_BYTES - 1))
+            for first, last in byte_ranges
+        )
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from aiohttp import web
 from faust.web import View
 
 from streams.settings import Settings
@@ -47,6 +48,11 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     application = app.web.web_app
     application[SERVICES] = services
     install_middleware(application, settings)
+
+    async def close(_: web.Application) -> None:
+        await services.pictures.close()
+
+    application.on_cleanup.append(close)
     for view in VIEWS:
         app.page(view.view_path)(view)
     return services

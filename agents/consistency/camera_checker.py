@@ -28,6 +28,7 @@ from domain.consistency import (
     WindowReport,
     WindowView,
     check_window,
+    disputed_seqs,
     duplicates,
     unusable_seqs,
 )
@@ -199,6 +200,7 @@ class CameraChecker:
             self._recent.append(current)
             known.seqs |= current.seqs
             known.left_out |= unusable_seqs(chunk)
+            known.disputed |= disputed_seqs(chunk)
             if self._first is None or chunk.start_ms < self._first.start_ms:
                 self._first = chunk
             if self._last is None or chunk.end_ms > self._last.end_ms:

@@ -67,3 +67,5 @@ class RunSeqs:
     """In gaps of current chunks, with a reason."""
     settled: SeqRanges = field(default_factory=SeqRanges)
     """Sealed as missing, by the chunks' rows."""
+    disputed: SeqRanges = field(default_factory=SeqRanges)
+    """Those of `left_out` whose bytes differ from their notice."""

@@ -14,6 +14,7 @@ from agents.consistency.restorer import (
     write_manifest,
 )
 from agents.healing.healer import Healer
+from domain.chunks import late_due
 from domain.consistency import (
     Announce,
     AskJoiner,
@@ -25,7 +26,7 @@ from domain.consistency import (
     WriteManifest,
 )
 from domain.errors import ObjectMissingError
-from domain.events import ChunkDue, FragmentArrived, FragmentRef, VideoForm
+from domain.events import FragmentArrived
 from domain.identity import fragment_key
 from domain.times import utc_ms
 from stores.catalog import index_chunks
@@ -126,18 +127,8 @@ class Repairer:
             return []
         first = self._for_joiner[0][1]
         start_ms, window_ms = self._window(first)
-        due = ChunkDue(
-            camera=first.camera,
-            run=first.run,
-            window_start_ms=start_ms,
-            window_ms=window_ms,
-            reason="late",
-            form=VideoForm.model_validate(first.model_dump(include=set(VideoForm.model_fields))),
-            fragments=[
-                FragmentRef.model_validate(event.model_dump(include=set(FragmentRef.model_fields)))
-                for _, event in self._for_joiner
-            ],
-        )
+        events = [event for _, event in self._for_joiner]
+        due = late_due(events, start_ms, window_ms)
         await self._sender.send(due)
         outcomes = [
             RepairOutcome(finding, True, "sent to the joiner") for finding, _ in self._for_joiner

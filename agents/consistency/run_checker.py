@@ -21,6 +21,7 @@ from domain.times import format_ms
 from stores import bucket_listing
 from stores.catalog import inventory
 from stores.objects import ObjectInfo
+from stores.stored_fragment import whole_fragment
 
 SeqEntry = tuple[int, ObjectInfo | None, IndexedFragment | None]
 """A seq with its object and its row, of which one may be missing."""
@@ -81,6 +82,7 @@ class RunChecker:
                 joined=view.joined | (each.seqs),
                 left_out=view.left_out | each.left_out,
                 settled=view.settled | each.settled,
+                disputed=view.disputed | each.disputed,
             )
         return view
 
@@ -104,6 +106,8 @@ class RunChecker:
 
     async def _with_time(self, finding: Inconsistency, info: ObjectInfo) -> Inconsistency | None:
         """Return the finding with the fragment's time, or None if it is not a finding."""
+        if finding.kind == "fragment-left-out" and not await whole_fragment(self.store, info.key):
+            return None  # its chunk was right to leave it out
         event = await self._healer.read_fragment(info)
         if event is None:
             text = "its object's metadata are missing or wrong"

@@ -5,10 +5,7 @@ announces the first from their chunk's manifest, because they are not missing. I
 old footage again.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable
-
-from pydantic import ValidationError
 
 from domain.errors import InvalidEventError, ObjectMissingError
 from domain.events import (
@@ -20,12 +17,11 @@ from domain.events import (
     parse,
 )
 from domain.identity import MAX_SEQ, fragment_key, parse_fragment_key, run_end_key, run_prefix
+from domain.plausible import event_fault
 from domain.seqs import SeqRanges
-from domain.times import too_far_ahead
 from stores.catalog import Catalog, tombstones
 from stores.objects import ObjectInfo, ObjectStore
-
-log = logging.getLogger(__name__)
+from stores.stored_fragment import log_ignored, stored_fragment
 
 
 class Healer:
@@ -91,20 +87,11 @@ class Healer:
 
     async def read_fragment(self, info: ObjectInfo) -> FragmentArrived | None:
         """Return the event in an object's metadata (one HEAD), or None if it is invalid."""
-        try:
-            head = await self._store.head(info.key)
-            fragment = FragmentArrived.from_metadata(dict(head.metadata))
-        except ObjectMissingError:
-            return None  # deleted after the listing
-        except ValidationError as error:
-            _log_ignored(info.key, error.errors()[0]["msg"])
-            return None
-        key = fragment_key(fragment.camera, fragment.run, fragment.seq)
-        if key != info.key or fragment.size_bytes != head.size_bytes:
-            _log_ignored(info.key, "key or size differ")
-            return None
-        if too_far_ahead(fragment.start_ms, self._clock_ms()):
-            _log_ignored(info.key, "it starts in the future")
+        fragment = await stored_fragment(self._store, info.key)
+        if fragment is None:
+            return None  # deleted after the listing, or invalid
+        if (fault := event_fault(fragment, self._clock_ms())) is not None:
+            log_ignored(info.key, fault)
             return None
         return fragment
 
@@ -116,12 +103,8 @@ class Healer:
         except ObjectMissingError:
             return None
         except InvalidEventError as error:
-            _log_ignored(key, str(error))
+            log_ignored(key, str(error))
             return None
         if isinstance(event, RunEnded) and (event.camera, event.run) == (camera, run):
             return event
         return None
-
-
-def _log_ignored(key: str, reason: str) -> None:
-    log.warning("object ignored: %s", reason, extra={"key": key})

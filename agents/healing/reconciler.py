@@ -21,6 +21,7 @@ from stores import bucket_listing
 from stores.catalog import Catalog, inventory
 from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
+from stores.stored_fragment import whole_fragment
 
 MAX_FRAGMENTS = 20_000
 """Fragments of one camera announced in one pass. The next pass announces more."""
@@ -48,6 +49,8 @@ class _KnownSeqs:
 
     known: SeqRanges
     """Seqs that need no event: they have a row, are in a chunk, or were deleted."""
+    disputed: SeqRanges
+    """Those of `known` that a chunk left out because S3 has other bytes than the notice."""
     in_old_chunks: SeqRanges
     """Seqs in chunks of windows before `since`."""
 
@@ -104,11 +107,14 @@ class Reconciler:
         found = {}
         for run in runs:
             known = rows.get(run, SeqRanges())
+            disputed = SeqRanges()
             if run in chunks:
                 known |= chunks[run].seqs | chunks[run].left_out
+                disputed = chunks[run].disputed
             for each in deleted.get(run, ()):
                 known |= each
-            found[run] = _KnownSeqs(known, before[run].seqs if run in before else SeqRanges())
+            in_old_chunks = before[run].seqs if run in before else SeqRanges()
+            found[run] = _KnownSeqs(known, disputed, in_old_chunks)
         return found
 
     async def _check_run(
@@ -121,7 +127,8 @@ class Reconciler:
         has_end = False
         async for seq, info in bucket_listing.fragments(self._store, camera, run, after):
             is_end = seq is None and bucket_listing.is_run_end(camera, run, info.key) and not ended
-            if not is_end and (seq is None or seq in seqs.known):
+            disputed = seq is not None and seq in seqs.disputed
+            if not is_end and (seq is None or (seq in seqs.known and not disputed)):
                 continue
             if info.modified_ms + self._options.settle_ms > self._options.now_ms:
                 self.in_progress += 1
@@ -131,6 +138,8 @@ class Reconciler:
                 continue
             if max_fragments <= 0:
                 return
+            if disputed and not await whole_fragment(self._store, info.key):
+                continue  # its chunk was right to leave it out
             max_fragments -= 1
             event = await self._healer.read_fragment(info)
             if event is None:

@@ -15,7 +15,7 @@ from domain.events import (
     RunStarted,
     WindowLost,
 )
-from domain.plausible import check_times
+from domain.plausible import check_event
 from stores.catalog import (
     Catalog,
     index_chunks,
@@ -76,7 +76,7 @@ def row_writer_for(event: AnyEvent, logged_ms: int) -> RowWriter | None:
     `logged_ms` is the time of its Kafka message (UTC), the same at every reading. Raises
     InvalidEventError if its times are not plausible.
     """
-    check_times(event, logged_ms)
+    check_event(event, logged_ms)
     match event:
         case FragmentArrived():
             return FRAGMENTS

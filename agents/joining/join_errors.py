@@ -4,20 +4,34 @@ import logging
 from collections.abc import Awaitable, Sequence
 
 from domain.errors import IntegrityError, MediaError, ObjectMissingError, StoreError
-from domain.events import ChunkDue, FragmentRef, Gap, WindowLost
-from domain.gaps import OBJECT_MISSING
+from domain.events import ChunkDue, FragmentArrived, FragmentRef, Gap, WindowLost
+from domain.gaps import BYTES_DIFFER, OBJECT_MISSING
 
 log = logging.getLogger(__name__)
 MAX_REASON_CHARS = 500
 
 
 class FragmentsLeftOutError(StoreError):
-    """Some fragments cannot be read. The chunk is made without them."""
+    """Some fragments cannot be read as they were announced. The chunk is made without them."""
 
-    def __init__(self, reasons: dict[int, str]) -> None:
+    def __init__(self, reasons: dict[int, str], stored: dict[int, FragmentArrived]) -> None:
         super().__init__("; ".join(f"fragment {seq}: {why}" for seq, why in reasons.items()))
         self.reasons = reasons
-        """By seq."""
+        """Of those that cannot be read at all, by seq."""
+        self.stored = stored
+        """Of those that are whole in S3, but were announced wrongly: S3's own event, by seq."""
+
+
+class MisreportedFragmentError(StoreError):
+    """A notice was wrong: S3 has the whole fragment, with other bytes."""
+
+    def __init__(self, stored: FragmentArrived) -> None:
+        super().__init__(f"fragment {stored.seq} was announced with other bytes than S3 has.")
+        self.stored = stored
+
+
+class NothingInWindowError(StoreError):
+    """By S3, all fragments of a window belong to other windows."""
 
 
 class WindowDeletedError(StoreError):
@@ -44,13 +58,16 @@ class NothingToJoinError(StoreError):
 
 
 async def unreadable_reason(reading: Awaitable[object]) -> str | None:
-    """Wait for a fragment; return why it cannot be read, or None if it was read."""
+    """Wait for a fragment; return why it cannot be read, or None if it was read.
+
+    Raises MisreportedFragmentError as the reading does.
+    """
     try:
         await reading
     except ObjectMissingError:
         return OBJECT_MISSING
     except IntegrityError as error:
-        return f"its bytes differ from its event: {error}"
+        return f"{BYTES_DIFFER}: {error}"
     except MediaError as error:
         return f"it is not a readable video: {error}"
     return None

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from agents.joining.join_errors import (
     FragmentsLeftOutError,
+    MisreportedFragmentError,
+    NothingInWindowError,
     NothingToJoinError,
     WindowDeletedError,
     report_left_out,
@@ -23,10 +25,11 @@ from agents.joining.join_errors import (
 )
 from agents.joining.read_ahead import read_ahead
 from domain.chunks import digest_of, merged_fragments, remaining_gaps
-from domain.errors import ObjectExistsError
+from domain.errors import IntegrityError, ObjectExistsError
 from domain.events import (
     ChunkComplete,
     ChunkDue,
+    FragmentArrived,
     FragmentRef,
     Gap,
     Keyframe,
@@ -39,6 +42,7 @@ from media.keyframes import index_video
 from stores.catalog import Catalog
 from stores.catalog.tombstones import window_deleted
 from stores.objects import HASH_IN_THREAD_BYTES, ObjectStore
+from stores.stored_fragment import stored_fragment
 
 log = logging.getLogger(__name__)
 MIN_DELETED_AGE_MS = SHORTEST_AGE_MS // 2
@@ -69,13 +73,17 @@ class Joiner:
         self._store = store
         self._clock_ms = clock_ms
         self._catalog = catalog
+        self.misplaced: list[FragmentArrived] = []
+        """Fragments of the newest join that, by S3, belong to other windows: to be joined there."""
 
     async def join(self, due: ChunkDue) -> ChunkComplete:
         """Write the chunk and its manifest to S3; return the `chunk-complete` event.
 
-        A fragment that is missing or fails its hash is left out and becomes a gap.
+        A fragment that fails its hash is joined as S3 has it, if it is whole there. Otherwise it is
+        left out and becomes a gap, as a missing one is.
         Raises StoreError if S3 or the catalog fails: try again.
         Raises NothingToJoinError if no fragment can be read.
+        Raises NothingInWindowError if all fragments belong to other windows: see `misplaced`.
         Raises WindowDeletedError if retention deleted the window.
         """
         if await self._is_deleted(due):
@@ -83,6 +91,7 @@ class Joiner:
         previous = await self._newest_revision(due)
         fragments = merged_fragments(previous, due)
         left_out: list[Gap] = []
+        self.misplaced = []
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)
             if previous is not None and previous.digest == digest:
@@ -92,7 +101,26 @@ class Joiner:
             except FragmentsLeftOutError as failure:
                 left_out += report_left_out(due, fragments, failure.reasons)
                 fragments = [each for each in fragments if each.seq not in failure.reasons]
+                fragments = self._corrected(due, fragments, failure.stored)
+        if self.misplaced and not left_out:
+            raise NothingInWindowError(f"{due.camera} {due.run} {due.window_start_ms} is empty.")
         raise NothingToJoinError(due, left_out, self._clock_ms())
+
+    def _corrected(
+        self, due: ChunkDue, fragments: Sequence[FragmentRef], stored: dict[int, FragmentArrived]
+    ) -> list[FragmentRef]:
+        """Return the fragments as S3 has them. Those of other windows go to `misplaced`."""
+        corrected = []
+        end_ms = due.window_start_ms + due.window_ms
+        for fragment in fragments:
+            event = stored.get(fragment.seq)
+            if event is None:
+                corrected.append(fragment)
+            elif due.window_start_ms <= event.start_ms < end_ms:
+                corrected.append(FragmentRef.of(event))
+            else:
+                self.misplaced.append(event)
+        return corrected
 
     async def _is_deleted(self, due: ChunkDue) -> bool:
         """Return whether retention deleted the window. Only old windows need the catalog."""
@@ -184,11 +212,15 @@ class Joiner:
             lambda fragment: fragment.size_bytes,
         )
         unreadable: dict[int, str] = {}
+        stored: dict[int, FragmentArrived] = {}
         async with aclosing(reads):
             async for fragment, reading in reads:
-                if (reason := await unreadable_reason(reading)) is not None:
-                    unreadable[fragment.seq] = reason
-                if unreadable:
+                try:
+                    if (reason := await unreadable_reason(reading)) is not None:
+                        unreadable[fragment.seq] = reason
+                except MisreportedFragmentError as error:
+                    stored[fragment.seq] = error.stored
+                if unreadable or stored:
                     # This object will not be completed. Continue only to find all unreadable
                     # fragments, so that the next attempt leaves them out at once.
                     continue
@@ -197,8 +229,8 @@ class Joiner:
                 await _update_hash(contents.sha256, data)
                 contents.size_bytes += len(data)
                 yield data
-        if unreadable:
-            raise FragmentsLeftOutError(unreadable)
+        if unreadable or stored:
+            raise FragmentsLeftOutError(unreadable, stored)
 
     async def _read_fragment(
         self, due: ChunkDue, previous: ChunkComplete | None, fragment: FragmentRef
@@ -213,9 +245,16 @@ class Joiner:
         if previous is not None and (entry := _entry_of(previous, fragment.seq)) is not None:
             key = previous.object_key
             first = entry.offset
-        data = await self._store.get_verified(
-            key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
-        )
+        try:
+            data = await self._store.get_verified(
+                key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
+            )
+        except IntegrityError:
+            # The notice may be wrong, not the bytes: S3 has the last word.
+            event = await stored_fragment(self._store, key) if first is None else None
+            if event is None or FragmentRef.of(event) == fragment:
+                raise
+            raise MisreportedFragmentError(event) from None
         frame_index = index_video(data, near_pts=fragment.start_pts)
         return data, ManifestFragment(
             **fragment.model_dump(include=set(FragmentRef.model_fields)),

@@ -29,7 +29,7 @@ from domain.events import (
     RunStarted,
     parse,
 )
-from domain.plausible import check_times, event_time_ms
+from domain.plausible import check_event, event_time_ms
 from stores.queue import MAX_BATCH_BYTES, Queue, QueueMessage, fit_message
 from streams import topics
 from streams.kafka import check_admission, client_options
@@ -212,7 +212,7 @@ class Relay:
         event: AnyEvent = parse(body)
         if not isinstance(event, SiteEvent):
             raise InvalidEventError(f"type: sites may not send {event.type}")
-        check_times(event, self._clock_ms())
+        check_event(event, self._clock_ms())
         if isinstance(event, Heartbeat):
             if not await self._cameras.has_site(event.site):
                 raise InvalidEventError(f"site: {event.site} has no registered camera")

@@ -26,7 +26,7 @@ from domain.consistency.findings import (
     WriteManifest,
 )
 from domain.consistency.fragments import IndexedFragment, RunView, check_fragment
-from domain.consistency.manifests import manifest_fault, unusable_seqs
+from domain.consistency.manifests import disputed_seqs, manifest_fault, unusable_seqs
 from domain.consistency.windows import (
     DerivedColumns,
     IndexedChunk,
@@ -64,6 +64,7 @@ __all__ = [
     "WriteManifest",
     "check_fragment",
     "check_window",
+    "disputed_seqs",
     "duplicates",
     "manifest_fault",
     "unusable_seqs",

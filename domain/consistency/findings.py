@@ -10,6 +10,7 @@ DAY_MS = 86_400_000
 Kind = Literal[
     "fragment-unjoined",
     "fragment-stuck",
+    "fragment-left-out",
     "fragment-doubled",
     "fragment-unreadable",
     "fragment-differs",
@@ -31,6 +32,7 @@ Kind = Literal[
 KINDS: dict[Kind, str] = {
     "fragment-unjoined": "a fragment in S3 is in no current chunk and has no row",
     "fragment-stuck": "a fragment was announced and indexed, but was never joined into a chunk",
+    "fragment-left-out": "a whole fragment was left out of its chunk because of a wrong notice",
     "fragment-doubled": "fragments are in two current chunks",
     "fragment-unreadable": "a fragment's object has no usable metadata",
     "fragment-differs": "a fragment's own object has other bytes than its chunk",

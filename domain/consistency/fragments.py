@@ -35,6 +35,8 @@ class RunView:
     """In current chunks, by S3's manifests; by the catalog for days that were not listed."""
     left_out: SeqRanges = field(default_factory=SeqRanges)
     """Left out by their chunk because their bytes are unusable."""
+    disputed: SeqRanges = field(default_factory=SeqRanges)
+    """Those of `left_out` whose bytes differ from their notice: the notice may be wrong."""
     settled: SeqRanges = field(default_factory=SeqRanges)
     """Held by the catalog's chunk rows, or reported there as gaps."""
     tombstoned: SeqRanges = field(default_factory=SeqRanges)
@@ -78,7 +80,15 @@ def check_fragment(
     if row is not None and seq in run.settled:
         text = "it has a row of its own, but a chunk's row accounts for it"
         report("fragment-row-covered", text, DropFragmentRow(run.run, seq, covered=True))
-    if seq in run.joined or seq in run.left_out:
+    if seq in run.joined:
+        return found, False
+    if seq in run.left_out:
+        if modified_ms is None or seq not in run.disputed:
+            return found, False
+        if grace.is_recent(modified_ms):
+            return found, True
+        text = "its chunk left it out because of a wrong notice, but it is whole in S3"
+        report("fragment-left-out", text, AskJoiner(run.run, seq))
         return found, False
     if modified_ms is None and row is not None:
         abandoned = grace.is_abandoned(row.indexed_ms)

@@ -2,7 +2,7 @@
 
 from domain.chunks import digest_of
 from domain.events import ChunkComplete
-from domain.gaps import GIVEN_UP, NEVER_ARRIVED, OBJECT_MISSING, PARTLY_GIVEN_UP
+from domain.gaps import BYTES_DIFFER, GIVEN_UP, NEVER_ARRIVED, OBJECT_MISSING, PARTLY_GIVEN_UP
 from domain.identity import chunk_key, manifest_key
 from domain.seqs import SeqRanges
 
@@ -36,4 +36,14 @@ def unusable_seqs(chunk: ChunkComplete) -> SeqRanges:
     """
     return SeqRanges(
         (gap.first_seq, gap.last_seq) for gap in chunk.gaps if gap.reason not in NO_OBJECT
+    )
+
+
+def disputed_seqs(chunk: ChunkComplete) -> SeqRanges:
+    """Return the seqs that the chunk left out because S3 has other bytes than their notices say.
+
+    If S3's own metadata agree with the bytes, the notices were wrong.
+    """
+    return SeqRanges(
+        (gap.first_seq, gap.last_seq) for gap in chunk.gaps if gap.reason.startswith(BYTES_DIFFER)
     )

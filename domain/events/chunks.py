@@ -17,7 +17,7 @@ from domain.events.base import (
     Sha256,
     WindowMs,
 )
-from domain.events.fragments import AudioCodec, Keyframe, VideoCodec
+from domain.events.fragments import AudioCodec, FragmentArrived, Keyframe, VideoCodec
 from domain.identity import CameraId, RunId
 
 Digest = Field(
@@ -35,6 +35,11 @@ class FragmentRef(EventPart):
     start_pts: Pts = Field(description="presentation time of the first picture")
     size_bytes: FragmentBytes
     sha256: Sha256 = Field(description="SHA-256 of the fragment's bytes, hex")
+
+    @classmethod
+    def of(cls, event: FragmentArrived) -> "FragmentRef":
+        """Return the fragment of an event."""
+        return FragmentRef.model_validate(event.model_dump(include=set(FragmentRef.model_fields)))
 
 
 class Gap(EventPart):
@@ -56,6 +61,11 @@ class VideoForm(EventPart):
     )
     width: Pixels = Field(description="width of the pictures")
     height: Pixels = Field(description="height of the pictures")
+
+    @classmethod
+    def of(cls, event: FragmentArrived) -> "VideoForm":
+        """Return the format of a fragment's video."""
+        return VideoForm.model_validate(event.model_dump(include=set(VideoForm.model_fields)))
 
 
 class ChunkDue(Event):

@@ -7,7 +7,7 @@
 - clip_source: a file played at its own pace, where there is no camera
 - diagnose, error_text: what is wrong with a camera, as text
 - coalescing: packets handled together if no one waits for them
-- memory_limits: how much FFmpeg and glibc may allocate
+- memory_limits: how much glibc may keep (media/allocation_limit.py: how much FFmpeg may take)
 - run: one unbroken recording: packets to events and bytes
 - sub_stream: the stream that is analysed instead of the recorded one
 - watchdog: the age of the last fragment

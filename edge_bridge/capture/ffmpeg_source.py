@@ -16,12 +16,12 @@ from av.video.stream import VideoStream
 from edge_bridge.capture import error_text
 from edge_bridge.capture.coalescing import Arrived, Coalescer
 from edge_bridge.capture.diagnose import diagnose
-from edge_bridge.capture.memory_limits import limit_allocations
 from edge_bridge.capture.recent_urls import RecentUrls
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
 from media.aac_encoder import codec_of
+from media.allocation_limit import limit_allocations
 from media.fragmenter import VIDEO_CODECS
 from media.packet import AnyPacket
 

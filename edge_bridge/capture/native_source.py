@@ -21,7 +21,6 @@ from av.video.stream import VideoStream
 from edge_bridge import metrics
 from edge_bridge.capture import error_text
 from edge_bridge.capture.coalescing import Arrived
-from edge_bridge.capture.memory_limits import limit_allocations
 from edge_bridge.capture.source import WAITS_FOR_KEYFRAME, OnWait, ReaderChangedError
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
@@ -38,6 +37,7 @@ from edge_bridge.rtsp.nal import own_parameter_sets, parameter_sets, split_units
 from edge_bridge.rtsp.rtp import sender_report
 from edge_bridge.rtsp.sdp import MediaDescription
 from edge_bridge.rtsp.session import RtspStream, open_stream
+from media.allocation_limit import limit_allocations
 from media.packet import AnyPacket
 
 _MAX_DELAY_S = 0.4

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from domain.consistency import DerivedColumns, IndexedChunk, IndexedFragment, RowId
 from domain.consistency.manifests import NO_OBJECT
 from domain.events import ChunkComplete
+from domain.gaps import BYTES_DIFFER
 from domain.seqs import SeqRanges
 from stores.catalog.index import derived_columns
 from stores.catalog.intervals import parse_multirange
@@ -36,6 +37,8 @@ class SeqsInChunks:
     seqs: SeqRanges
     settled: SeqRanges
     left_out: SeqRanges
+    disputed: SeqRanges
+    """Those of `left_out` whose bytes differ from their notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,20 @@ async def seqs_in_chunks(
     extent = await catalog.row("chunk_days_extent", camera, ids)
     assert extent is not None
     rows = await catalog.rows(
-        "seqs_in_chunks", camera, ids, *excluding, sorted(NO_OBJECT), *extent.values()
+        "seqs_in_chunks",
+        camera,
+        ids,
+        *excluding,
+        sorted(NO_OBJECT),
+        *extent.values(),
+        BYTES_DIFFER,
     )
     return {
         row["run"]: SeqsInChunks(
-            seqs_of(row["seqs"]), seqs_of(row["settled"]), seqs_of(row["left_out"])
+            seqs_of(row["seqs"]),
+            seqs_of(row["settled"]),
+            seqs_of(row["left_out"]),
+            seqs_of(row["disputed"]),
         )
         for row in rows
     }

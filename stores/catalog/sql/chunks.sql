@@ -169,9 +169,10 @@ WHERE camera = $1 AND object_key = ANY($2)
 -- name: seqs_in_chunks
 -- $1 text: camera; $2 uuid[]: runs; $3, $4 bigint: only chunks whose window does not start in
 -- [$3, $4), UTC ms; $5 text[]: gap reasons that are true only while no object exists; $6, $7 bigint:
--- from when to when the runs' chunks start (chunk_days_extent).
--- For each run: the seqs in chunks, the settled seqs, and the seqs left out for another reason. Lost
--- windows count as chunks without content.
+-- from when to when the runs' chunks start (chunk_days_extent); $8 text: how the reason begins where
+-- bytes and notice differ.
+-- For each run: the seqs in chunks, the settled seqs, the seqs left out for another reason than $5,
+-- and those of them for a reason like $8. Lost windows count as chunks without content.
 WITH joined AS (
     SELECT run, seqs, settled, gaps
     FROM chunks
@@ -182,7 +183,10 @@ WITH joined AS (
     FROM lost_windows
     WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
 ), left_out AS (
-    SELECT joined.run, range_agg(int4range(gap.first_seq, gap.last_seq, '[]')) AS seqs
+    SELECT
+        joined.run, range_agg(int4range(gap.first_seq, gap.last_seq, '[]')) AS seqs,
+        range_agg(int4range(gap.first_seq, gap.last_seq, '[]'))
+            FILTER (WHERE starts_with(gap.reason, $8)) AS disputed
     FROM joined
     CROSS JOIN LATERAL jsonb_to_recordset(joined.gaps) AS gap (
         first_seq integer, last_seq integer, reason text)
@@ -193,7 +197,8 @@ WITH joined AS (
 )
 SELECT
     merged.run::text AS run, merged.seqs::text AS seqs, merged.settled::text AS settled,
-    coalesce(left_out.seqs, '{}')::text AS left_out
+    coalesce(left_out.seqs, '{}')::text AS left_out,
+    coalesce(left_out.disputed, '{}')::text AS disputed
 FROM merged
 LEFT JOIN left_out USING (run)
 

@@ -21,7 +21,9 @@ ON CONFLICT (site, edge) DO UPDATE SET
     cameras = excluded.cameras, config_version = excluded.config_version,
     config_state = excluded.config_state, config_detail = excluded.config_detail,
     clock_state = excluded.clock_state, clock_error_ms = excluded.clock_error_ms
-WHERE excluded.sent_ms > known.sent_ms
+-- A clock that is fast counts only up to when its heartbeat arrived: it shuts no other one out.
+WHERE (least(excluded.sent_ms, excluded.heard_ms), excluded.sent_ms)
+    > (least(known.sent_ms, known.heard_ms), known.sent_ms)
 
 
 -- name: list_edges

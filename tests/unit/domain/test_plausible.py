@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import InvalidEventError
 from domain.events import Detection, DetectionFrame, Event, Heartbeat, RunStarted, Tick
-from domain.plausible import check_times, event_time_ms
+from domain.plausible import check_event, check_times, event_fault, event_time_ms
 from tests.unit.domain.footage import CAMERA, RUN, T0_MS, fragment, run_ended
 
 YEAR_2200_MS = 7_258_118_400_000
@@ -45,3 +45,19 @@ def test_an_event_without_a_time_is_not_checked() -> None:
     check_times(Tick(partition=0, at_ms=1), T0_MS)
     assert event_time_ms(Tick(partition=0, at_ms=1)) is None
     assert event_time_ms(detection(T0_MS + 5, T0_MS)) == T0_MS + 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"duration_ms": 3_600_000}, "duration_ms"),
+        ({"size_bytes": (128 << 20) + 1}, "size_bytes"),
+        ({"width": 16_000, "height": 16_000}, "width, height"),
+        ({"frames": 100_000}, "frames"),
+    ],
+)
+def test_a_fragment_that_cannot_be_is_refused(changes: dict[str, int], field: str) -> None:
+    event = fragment(0, start_ms=T0_MS)
+    assert event_fault(event, T0_MS + 4_000) is None
+    with pytest.raises(InvalidEventError, match=f"^{field}: .*{event.key}"):
+        check_event(event.model_copy(update=changes), T0_MS + 4_000)

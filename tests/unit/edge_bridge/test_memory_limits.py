@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from edge_bridge.capture.memory_limits import limit_allocations, limit_heap
+from edge_bridge.capture.memory_limits import limit_heap
+from media.allocation_limit import limit_allocations
 
 
 def test_the_bounds_are_taken() -> None:

@@ -1,0 +1,133 @@
+"""Two notices disagree, or a notice and S3: the bytes in S3 decide, and no footage is hidden."""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from agents.healing.reconciler import ReconcileOptions, Reconciler
+from agents.joining.join_errors import NothingInWindowError
+from agents.joining.joiner import Joiner
+from domain.events import ChunkDue, FragmentArrived, encode
+from domain.identity import fragment_key
+from stores.catalog import index_chunks
+from stores.objects import ObjectStore
+from stores.queue import Queue
+from tests.cloud import Cloud
+from tests.conftest import Services
+from tests.integration.consistency_support import (
+    SOON_MS,
+    START_MS,
+    WINDOW_MS,
+    Place,
+    due_of,
+    now_ms,
+    place,
+)
+from tests.outcome import all_in_chunks, registered
+from tests.recorder import Recorder
+from tests.waiting import wait_for
+
+
+@pytest_asyncio.fixture
+async def at(services: Services) -> AsyncIterator[Place]:
+    async with place(services.settings) as made:
+        yield made
+
+
+def forged(event: FragmentArrived, **changes: object) -> FragmentArrived:
+    """Return a notice of the same fragment with a hash and a size of its own."""
+    wrong: dict[str, object] = {"sha256": "f" * 64, "size_bytes": 188, "width": 16, "height": 16}
+    return event.model_copy(update=wrong | changes)
+
+
+class TestJoiner:
+    async def test_a_fragment_is_joined_as_s3_has_it(self, at: Place) -> None:
+        recorder = at.recorder()
+        events = [await recorder.put(at.store, seq) for seq in range(5)]
+        larger = forged(events[3], size_bytes=1 << 25)
+        notices = [events[0], forged(events[1]), events[2], larger, events[4]]
+        chunk = await Joiner(at.store, now_ms).join(due_of(notices))
+        assert [each.sha256 for each in chunk.fragments] == [each.sha256 for each in events]
+        assert chunk.gaps == []
+
+    async def test_what_belongs_to_another_window_goes_there(self, at: Place) -> None:
+        recorder = at.recorder()
+        events = [await recorder.put(at.store, seq) for seq in (0, 1, 5)]
+        moved = forged(events[2], start_ms=START_MS + 4_000)
+        joiner = Joiner(at.store, now_ms)
+        chunk = await joiner.join(due_of([*events[:2], moved]))
+        assert [each.seq for each in chunk.fragments] == [0, 1]
+        assert joiner.misplaced == [events[2]]
+        event = await at.recorder(1).put(at.store, 5)
+        with pytest.raises(NothingInWindowError):
+            await joiner.join(due_of([forged(event, start_ms=START_MS)]))
+        assert joiner.misplaced == [event]
+
+
+class TestConsistency:
+    async def hidden(self, at: Place) -> FragmentArrived:
+        """Make a chunk as it was made before S3 decided: without a whole fragment."""
+        recorder = at.recorder()
+        events = [recorder.film(seq)[0] for seq in range(5)]
+        for seq in (0, 1, 3, 4):
+            await recorder.put(at.store, seq)
+        key, data = fragment_key(at.camera, recorder.run, 2), bytes(188)
+        sha256 = hashlib.sha256(data).hexdigest()
+        await at.store.put_once(key, data, sha256=sha256, metadata={})
+        chunk = await Joiner(at.store, now_ms).join(due_of(events))
+        assert [gap.first_seq for gap in chunk.gaps] == [2]
+        await index_chunks(at.catalog, [chunk], now_ms())
+        await at.store.delete([key])
+        return await recorder.put(at.store, 2)
+
+    async def test_fsck_finds_it_and_brings_it_back(self, at: Place) -> None:
+        event = await self.hidden(at)
+        assert await at.kinds(later_ms=0) == []  # its chunk may just be in progress
+        outcomes, _ = await at.check(repair=True)
+        assert [each.finding.kind for each in outcomes] == ["fragment-left-out"]
+        (due,) = at.sent.events
+        assert isinstance(due, ChunkDue)
+        chunk = await Joiner(at.store, now_ms).join(due)
+        await index_chunks(at.catalog, [chunk], now_ms())
+        assert (chunk.revision, chunk.gaps) == (2, [])
+        assert event.sha256 in [each.sha256 for each in chunk.fragments]
+        assert await at.kinds(bytes=True) == []
+
+    async def test_the_reconciler_announces_it(self, at: Place) -> None:
+        event = await self.hidden(at)
+        options = ReconcileOptions(START_MS, now_ms() + SOON_MS, 0, WINDOW_MS)
+        reconciler = Reconciler(at.store, at.catalog, options)
+        assert [each async for each in reconciler.events_to_send(at.camera)] == [event]
+        key = fragment_key(at.camera, event.run, 2)
+        await at.overwrite(key, bytes(event.size_bytes))  # now its metadata are wrong
+        assert [each async for each in reconciler.events_to_send(at.camera)] == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestStream:
+    @pytest.mark.parametrize("when", ["before the true notices", "before the objects"])
+    async def test_no_order_of_notices_hides_footage(
+        self, cloud: Cloud, store: ObjectStore, queue: Queue, names: str, when: str
+    ) -> None:
+        recorder = Recorder(await registered(cloud, f"acme/{names}/{when[-3:]}"), START_MS)
+        if when == "before the objects":
+            for seq in range(6):
+                assert await queue.send([encode(forged(recorder.film(seq)[0]))]) == []
+
+            async def sealed() -> bool:
+                async with cloud.catalog() as catalog, catalog.transaction() as connection:
+                    query = "SELECT count(*) FROM lost_windows WHERE camera = $1"
+                    return bool(await connection.fetchval(query, recorder.camera))
+
+            await wait_for(sealed, within_s=60, what=cloud.tails)
+        else:
+            for seq in (1, 2, 7):
+                await recorder.put(store, seq)
+                assert await queue.send([encode(forged(recorder.film(seq)[0]))]) == []
+        for seq in range(12):
+            await recorder.record(store, queue, seq)
+        await recorder.end(store, queue, 11)
+        chunks = await all_in_chunks(cloud, store, recorder)
+        assert [gap for chunk in chunks for gap in chunk.gaps] == []
