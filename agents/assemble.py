@@ -91,8 +91,8 @@ async def assemble(event: AnyEvent, record: Record) -> None:
             if was == "differs":
                 raise InvalidEventError(
                     f"sha256: fragment {event.seq} of this run was already reported with different "
-                    f"bytes, and S3 does not have these: check whether two devices record "
-                    f"{event.camera}"
+                    f"bytes; the first report is kept, because S3 does not have these bytes. Check "
+                    f"whether two devices record {event.camera}"
                 )
             if was == "duplicate":
                 if windows.is_open(event.run, event.seq) or not _must_ask_joiner(event, record):

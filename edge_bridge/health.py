@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
+from edge_bridge.http_errors import install
 
 if TYPE_CHECKING:  # OpenCV is slow to load
     from edge_bridge.page.views import Page
@@ -29,6 +30,7 @@ class HealthServer:
         self._page = page
         self.port = config.port
         app = web.Application()
+        install(app)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
         if page is not None:

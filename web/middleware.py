@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.client_exceptions import ClientConnectionResetError
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import Counter, Histogram
 
 from domain.errors import (
@@ -114,6 +115,12 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
 
 
+def _is_server_fault(record: logging.LogRecord) -> bool:
+    """Say whether aiohttp reports more than a request that cannot be read: a stranger's fault."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | RequestPayloadError)
+
+
 def _sentence(error: web.HTTPException) -> str:
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return "This address does not support that method."
@@ -210,6 +217,7 @@ def install(application: web.Application, settings: Settings) -> None:
         if is_https(request):
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
+    logging.getLogger("aiohttp.server").addFilter(_is_server_fault)
     application.middlewares.append(report_errors)
     application.middlewares.append(authenticate)
     application.on_response_prepare.append(add_headers)

@@ -7,11 +7,15 @@ requests of a key ──► at most 16 wait or run ──► at most CHILDREN ru
 import asyncio
 import contextlib
 import os
+import struct
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from threading import Timer
 
 from domain.errors import MediaError
 from media.picture_process import ANSWER, REQUEST
@@ -32,7 +36,8 @@ class PictureDecoder:
     def __init__(self, children: int = CHILDREN, deadline_s: float = DEADLINE_S) -> None:
         self._slots = asyncio.Semaphore(children)
         self._deadline_s = deadline_s
-        self._idle: list[asyncio.subprocess.Process] = []
+        self._idle: list[subprocess.Popen[bytes]] = []
+        self._threads = ThreadPoolExecutor(children, thread_name_prefix="picture")
         self._queued: Counter[int] = Counter()
 
     @asynccontextmanager
@@ -59,53 +64,62 @@ class PictureDecoder:
 
     async def jpeg(self, data: bytes, width: int) -> bytes:
         """Return the first picture in `data` as JPEG; raises MediaError where there is none."""
-        child = self._idle.pop() if self._idle else await _start()
-        answered = False
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._jpeg, data, width)
+
+    def _jpeg(self, data: bytes, width: int) -> bytes:
+        child = self._idle.pop() if self._idle else _start()
+        # Killing the child ends the wait for its answer.
+        watchdog = Timer(self._deadline_s, child.kill)
+        watchdog.start()
         try:
-            async with asyncio.timeout(self._deadline_s):
-                is_picture, body = await _ask(child, data, width)
-            answered = True
-        except (TimeoutError, asyncio.IncompleteReadError, OSError, ValueError) as error:
+            is_picture, body = _ask(child, data, width)
+        except (OSError, ValueError, struct.error) as error:
+            _stop(child)
             raise MediaError("The picture takes too long or too much memory.") from error
         finally:
-            if not answered:  # it failed or is cancelled: no other picture may get this answer
-                await _stop(child)
+            watchdog.cancel()
         self._idle.append(child)
         if not is_picture:
             raise MediaError(body.decode(errors="replace"))
         return body
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop the children."""
+        self._threads.shutdown(cancel_futures=True)
         while self._idle:
-            await _stop(self._idle.pop())
+            _stop(self._idle.pop())
 
 
-async def _start() -> asyncio.subprocess.Process:
+def _start() -> subprocess.Popen[bytes]:
     # Its environment holds no secret of ours, and one thread of each library is enough.
     names = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "HOME", "TMPDIR")
     env = {name: os.environ[name] for name in names if name in os.environ}
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "media.picture_process"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+    return subprocess.Popen(
+        [sys.executable, "-m", "media.picture_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         env=env | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     )
 
 
-async def _ask(child: asyncio.subprocess.Process, data: bytes, width: int) -> tuple[bool, bytes]:
+def _ask(child: subprocess.Popen[bytes], data: bytes, width: int) -> tuple[bool, bytes]:
+    """Return the child's answer; raises struct.error or ValueError where it ended before."""
     assert child.stdin is not None and child.stdout is not None
     child.stdin.write(REQUEST.pack(width, len(data)))
     child.stdin.write(data)
-    await child.stdin.drain()
-    is_picture, length = ANSWER.unpack(await child.stdout.readexactly(ANSWER.size))
+    child.stdin.flush()
+    is_picture, length = ANSWER.unpack(child.stdout.read(ANSWER.size))
     if length > MAX_JPEG_BYTES:
         raise ValueError("the answer is too long")
-    return is_picture, await child.stdout.readexactly(length)
+    body = child.stdout.read(length)
+    if len(body) < length:
+        raise ValueError("the answer ends early")
+    return is_picture, body
 
 
-async def _stop(child: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        child.kill()
-    await child.wait()
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    with contextlib.suppress(OSError):  # what it did not read is dropped
+        child.communicate()

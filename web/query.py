@@ -4,16 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 
 from domain.errors import ConfigError, InvalidIdError
 from domain.identity import MAX_SEQ, check_camera, check_run
 from domain.models import check_version
 from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter
-from web.problems import ProblemError, bad_request, not_found
+from web.problems import bad_request, not_found
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -161,18 +161,13 @@ def check_query(request: web.Request) -> None:
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """Return the whole body, however many segments it arrives in; 400 where it is not readable.
-
-    413 where it has more than `max_bytes`.
-    """
+    """Return the whole body, however many segments it arrives in; 400: unreadable or too long."""
     body = bytearray()
     try:
         async for block in request.content.iter_any():
             body += block
             if len(body) > max_bytes:
-                raise ProblemError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send at most {max_bytes} bytes."
-                )
-    except (web.PayloadAccessError, HttpProcessingError) as error:
+                raise bad_request(f"The body is too long: send at most {max_bytes} bytes.")
+    except (web.PayloadAccessError, HttpProcessingError, RequestPayloadError) as error:
         raise bad_request("The body cannot be read: check its encoding.") from error
     return bytes(body)

@@ -50,7 +50,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     install_middleware(application, settings)
 
     async def close(_: web.Application) -> None:
-        await services.pictures.close()
+        services.pictures.close()
 
     application.on_cleanup.append(close)
     for view in VIEWS:

@@ -1,6 +1,6 @@
 // The edge's page: sign-in, and a wall of the newest pictures. No library.
 import { close, initPlayer, open, shown } from "./player.js";
-import { deviceRows, moment, span, STATES } from "./text.js";
+import { deviceRows, moment, reasonOf, span, STATES } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURE_MS = 2000, STATE_MS = 2000;
@@ -33,7 +33,7 @@ $("signin").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const answer = await fetch("session", { method: "POST", body: JSON.stringify({ password: $("password").value }) });
-    $("signin-error").textContent = answer.ok ? "" : await answer.text();
+    $("signin-error").textContent = answer.ok ? "" : await reasonOf(answer);
     if (!answer.ok) { $("password").select(); return; }
   } catch {
     $("signin-error").textContent = "This device does not answer. Try again.";

@@ -1,5 +1,5 @@
 // One camera's footage: an MP4 clip at a time, and a timeline of what is on the device.
-import { hourMinute, moment, zoneName } from "./text.js";
+import { hourMinute, moment, reasonOf, zoneName } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const CLIP_S = 120, JUMP_MS = 10000, HOUR_MS = 3600000, REFRESH_MS = 5000;
@@ -51,7 +51,7 @@ async function refreshSpans() {
     const answer = await ask(`api/cameras/${path()}/spans?from=${since}&to=${until}`);
     if (asked !== camera) return;
     if (answer.ok) [spans, from, to] = [(await answer.json()).spans, since, until];
-    else $("note").textContent = await answer.text();
+    else $("note").textContent = await reasonOf(answer);
   } catch { return; }
   for (const button of document.querySelectorAll(".range")) button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === hours));
   draw();
@@ -70,7 +70,7 @@ async function play(ms) {
   let answer, body;
   try {
     answer = await ask(`api/cameras/${path()}/stretch?${query}`);
-    body = answer.ok ? await answer.json() : await answer.text();
+    body = answer.ok ? await answer.json() : await reasonOf(answer);
   } catch (error) {
     if (request === lastRequest && error.message !== "signed out") $("note").textContent = "This device does not answer.";
     return;

@@ -84,3 +84,9 @@ export function deviceRows(report, nowMs) {
   }
   return rows;
 }
+
+/** Return why a request failed, in the server's words. */
+export async function reasonOf(answer) {
+  const body = await answer.text();
+  try { return JSON.parse(body).detail ?? body; } catch { return body; }
+}

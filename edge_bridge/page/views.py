@@ -1,6 +1,10 @@
 """The page's HTTP addresses. All but the empty page itself require the cookie."""
 
 import asyncio
+import ipaddress
+import json
+import re
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -12,7 +16,14 @@ from cachetools import LRUCache
 
 from domain.errors import MediaError
 from domain.times import utc_ms
-from edge_bridge.page.access import COOKIE, LIFETIME_S, PageAccess, TooManyTriesError
+from edge_bridge.http_errors import problem, read_body
+from edge_bridge.page.access import (
+    COOKIE,
+    LIFETIME_S,
+    PageAccess,
+    PasswordQueue,
+    TooManyTriesError,
+)
 from edge_bridge.page.footage import MAX_CLIP_MS, SpoolFootage, StoredFragment
 
 P = ParamSpec("P")
@@ -31,6 +42,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+DEVICE_COOKIE = "vigil_edge_device"
+"""Names a device that signed in before, also after it signed out: its tries wait for no others."""
 _DISK_TIMEOUT_S = 5.0
 _CACHED_THUMBNAILS = 256
 _WIDTH = 640
@@ -57,6 +70,7 @@ class Page:
         self._cameras = cameras
         self._report = report
         self._secure = secure
+        self._passwords = PasswordQueue(time.monotonic)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
         self._players = ThreadPoolExecutor(max_workers=_MAX_PLAYERS, thread_name_prefix="play")
         self._playing = 0
@@ -88,22 +102,35 @@ class Page:
         return web.Response(text=text, content_type=kind, headers=_HEADERS)
 
     async def _sign_in(self, request: web.Request) -> web.Response:
-        try:
-            body = await request.json()
-            password = body["password"]
-            if not isinstance(password, str):
-                raise TypeError
-        except (ValueError, KeyError, TypeError):
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+            return _problem(HTTPStatus.FORBIDDEN, "Sign in on this device's own page.")
+        password = _password(await read_body(request))
+        if password is None:
             return _problem(HTTPStatus.BAD_REQUEST, 'Send {"password": "…"} as JSON.')
+        device = self._access.device_of(request.cookies.get(DEVICE_COOKIE, ""))
+        source = device or _network(request.remote or "")
         try:
-            cookie = self._access.cookie_for(password)
+            await self._passwords.wait(source, known=device is not None)
         except TooManyTriesError:
             return _problem(
-                HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Wait a few seconds."
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "Too many passwords are waiting. Try again in a few seconds.",
+                {"Retry-After": "2"},
             )
+        cookie = self._access.cookie_for(password)
         if cookie is None:
+            self._passwords.was_wrong(source)
             return _problem(HTTPStatus.UNAUTHORIZED, "Wrong password.")
         response = web.Response(status=HTTPStatus.NO_CONTENT)
+        response.set_cookie(
+            DEVICE_COOKIE,
+            cookie,
+            max_age=LIFETIME_S,
+            path="/session",
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+        )
         response.set_cookie(
             COOKIE,
             cookie,
@@ -114,7 +141,8 @@ class Page:
         )
         return response
 
-    async def _sign_out(self, _: web.Request) -> web.Response:
+    async def _sign_out(self, request: web.Request) -> web.Response:
+        self._access.sign_out(request.cookies.get(COOKIE, ""))
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._secure)
         return response
@@ -244,14 +272,32 @@ def _integer(request: web.Request, name: str, default: int | None) -> int:
     text = request.query.get(name)
     if text is None and default is not None:
         return default
-    try:
-        value = int(text or "")
-    except ValueError:
-        raise web.HTTPBadRequest(text=f"{name} must be a whole number.") from None
-    if not 0 <= value < 1 << 48:
+    if not re.fullmatch(r"[0-9]{1,15}", text or ""):
+        raise web.HTTPBadRequest(text=f"{name} must be a whole number.")
+    value = int(text or "")
+    if value >= 1 << 48:
         raise web.HTTPBadRequest(text=f"{name} is out of range.")
     return value
 
 
-def _problem(status: HTTPStatus, text: str) -> web.Response:
-    return web.Response(status=status, text=text)
+def _problem(status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    return problem(status, text, headers)
+
+
+def _password(body: bytes) -> str | None:
+    try:
+        password = json.loads(body)["password"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+    return password if isinstance(password, str) else None
+
+
+def _network(address: str) -> str:
+    """Return an address as a source of passwords: of IPv6 the first 64 bits, one household."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)

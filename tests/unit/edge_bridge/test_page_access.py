@@ -1,9 +1,19 @@
 """Passwords and cookies of the edge's page."""
 
+import asyncio
+
 import pytest
 
 from domain.errors import ConfigError
-from edge_bridge.page.access import FREE_TRIES, LIFETIME_S, PageAccess, TooManyTriesError
+from edge_bridge.page.access import (
+    FREE_TRIES,
+    LIFETIME_S,
+    MAX_WAITING,
+    TURN_S,
+    PageAccess,
+    PasswordQueue,
+    TooManyTriesError,
+)
 
 PASSWORD = "correct horse"
 
@@ -50,23 +60,82 @@ def test_forged_cookies_are_rejected() -> None:
     assert not PageAccess(PASSWORD, Clock()).accepts(cookie)  # another start, another key
 
 
-def test_guessing_is_slowed_down_to_one_a_second() -> None:
+class Sleeps:
+    """Counts the turns that were waited for; each moves the clock on."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.count = 0
+
+    async def __call__(self, seconds: float) -> None:
+        self.count += 1
+        self.clock.now_s += seconds
+        await asyncio.sleep(0)
+
+
+async def guess(queue: PasswordQueue, source: str, *, known: bool = False) -> None:
+    await queue.wait(source, known=known)
+    queue.was_wrong(source)
+
+
+async def test_guessing_is_slowed_down_to_two_a_second() -> None:
     clock = Clock()
-    access = PageAccess(PASSWORD, clock)
-    assert [access.cookie_for("wrong") for _ in range(FREE_TRIES)] == [None] * FREE_TRIES
-    with pytest.raises(TooManyTriesError):
-        access.cookie_for(PASSWORD)
-    heard = 0
-    for _ in range(100):
-        clock.now_s += 0.1
-        try:
-            access.cookie_for("wrong")
-            heard += 1
-        except TooManyTriesError:
-            pass
-    assert heard == 10
-    clock.now_s += 1.5
-    assert access.cookie_for(PASSWORD)
+    slept = Sleeps(clock)
+    queue = PasswordQueue(clock, slept)
+    for _ in range(FREE_TRIES):
+        await guess(queue, "stranger")
+    assert slept.count == 0
+    for _ in range(20):
+        await guess(queue, "stranger")
+    assert clock.now_s - Clock.now_s >= 20 * TURN_S / 2
+    assert slept.count >= 10
+
+
+async def test_the_owner_waits_for_no_guesses_of_others() -> None:
+    clock = Clock()
+    slept = Sleeps(clock)
+    queue = PasswordQueue(clock, slept)
+    waiting = [asyncio.create_task(guess(queue, f"10.0.0.{n % 100}")) for n in range(500)]
+    await asyncio.gather(*waiting)
+    slept.count = 0
+    await queue.wait("the owner's phone", known=True)
+    assert slept.count == 0
+
+
+async def test_from_the_same_address_the_owner_waits_for_a_turn() -> None:
+    clock = Clock()
+    queue = PasswordQueue(clock, Sleeps(clock))
+    for _ in range(FREE_TRIES):
+        await guess(queue, "10.0.0.1")
+    others = [asyncio.create_task(guess(queue, "10.0.0.1")) for _ in range(MAX_WAITING - 1)]
+    await queue.wait("10.0.0.1", known=False)  # his password is checked
+    await asyncio.gather(*others)
+
+
+async def test_a_source_that_floods_is_refused() -> None:
+    clock = Clock()
+    queue = PasswordQueue(clock, Sleeps(clock))
+    for _ in range(FREE_TRIES):
+        await guess(queue, "10.0.0.1")
+    tries = [asyncio.create_task(guess(queue, "10.0.0.1")) for _ in range(MAX_WAITING + 5)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(each, TooManyTriesError) for each in results) == 5
+    await guess(queue, "10.0.0.2")
+
+
+def test_signing_out_ends_the_session() -> None:
+    access = PageAccess(PASSWORD, Clock())
+    first, second = access.cookie_for(PASSWORD) or "", access.cookie_for(PASSWORD) or ""
+    access.sign_out(first)
+    assert not access.accepts(first)
+    assert access.accepts(second)
+    assert access.device_of(first) and not access.device_of("other")
+    access.sign_out("nonsense")
+
+
+@pytest.mark.parametrize("password", ["\ud800", "\0", "", "x" * 100_000])
+def test_no_text_is_more_than_a_wrong_password(password: str) -> None:
+    assert PageAccess(PASSWORD, Clock()).cookie_for(password) is None
 
 
 def test_a_cookie_of_an_earlier_version_signs_in_again() -> None:

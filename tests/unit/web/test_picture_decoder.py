@@ -38,7 +38,7 @@ async def test_pictures_are_decoded_one_after_the_other_by_the_same_child() -> N
     for _ in range(3):
         assert (await decoder.jpeg(clip(5, keyframe_every=5), 64)).startswith(b"\xff\xd8")
     (child,) = decoder._idle
-    await decoder.close()
+    decoder.close()
     assert child.returncode is not None
 
 
@@ -48,7 +48,7 @@ async def test_what_is_not_a_picture_is_refused(data: bytes) -> None:
     with pytest.raises(MediaError):
         await decoder.jpeg(data, 64)
     assert (await decoder.jpeg(clip(5, keyframe_every=5), 64)).startswith(b"\xff\xd8")
-    await decoder.close()
+    decoder.close()
 
 
 async def test_a_huge_picture_is_refused_with_little_memory() -> None:
@@ -58,7 +58,7 @@ async def test_a_huge_picture_is_refused_with_little_memory() -> None:
     assert len(huge_picture()) < 1 << 20
     for child in decoder._idle:
         assert await asyncio.to_thread(peak_mib, child.pid) < 512
-    await decoder.close()
+    decoder.close()
 
 
 def peak_mib(pid: int) -> int:
@@ -67,7 +67,7 @@ def peak_mib(pid: int) -> int:
 
 
 async def test_a_child_that_does_not_answer_is_replaced() -> None:
-    decoder = PictureDecoder(children=1, deadline_s=0)
+    decoder = PictureDecoder(children=1, deadline_s=0.0)
     with pytest.raises(MediaError, match="too long"):
         await decoder.jpeg(clip(5, keyframe_every=5), 64)
     assert decoder._idle == []

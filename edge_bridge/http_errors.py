@@ -1,0 +1,78 @@
+"""Errors of the local HTTP port, as problem details (RFC 9457), never a stack trace."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_BODY_BYTES = 4_096
+log = logging.getLogger(__name__)
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    """Return an error response; `detail` says what is wrong and what to do."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    return web.Response(
+        status=status,
+        body=json.dumps(body).encode(),
+        content_type="application/problem+json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+@web.middleware
+async def report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a problem response."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        allow = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        return problem(error.status, error.text or error.reason, allow)
+    except (HttpProcessingError, RequestPayloadError, web.PayloadAccessError, UnicodeError):
+        return problem(HTTPStatus.BAD_REQUEST, "The request cannot be read.")
+    except ConnectionError:
+        raise
+    except Exception as error:
+        # One line: a stranger who finds such a request must not fill the disk with traces.
+        log.error("%s %s failed: %r", request.method, request.path[:100], error)
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error. See the edge's log.")
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the whole body, at most MAX_BODY_BYTES; otherwise raise an HTTP error."""
+    body = bytearray()
+    async for block in request.content.iter_any():
+        body += block
+        if len(body) > MAX_BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    return bytes(body)
+
+
+async def hide_server(_: web.Request, response: web.StreamResponse) -> None:
+    """Send no versions of the software."""
+    response.headers["Server"] = "vigil-edge"
+
+
+def is_server_fault(record: logging.LogRecord) -> bool:
+    """Say whether aiohttp reports more than a request that cannot be read: a stranger's fault."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | RequestPayloadError)
+
+
+def install(app: web.Application) -> None:
+    """Install all of this on an application, before its routes."""
+    app.middlewares.append(report_errors)
+    app.on_response_prepare.append(hide_server)
+    logging.getLogger("aiohttp.server").addFilter(is_server_fault)

@@ -1,0 +1,92 @@
+"""Whatever the edge's own server is asked, no answer is a fault of the server."""
+
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_bridge.config import HttpConfig
+from edge_bridge.health import HealthServer
+from edge_bridge.page.access import PageAccess
+from edge_bridge.page.footage import SpoolFootage
+from edge_bridge.page.views import Page
+from tests.raw_requests import Grammar, raw_request, send
+
+EXAMPLES = int(os.environ.get("VIGIL_TEST_EXAMPLES", "400"))
+SEED = int(os.environ.get("VIGIL_TEST_SEED", "0")) or random.randrange(1 << 32)
+PASSWORD = "correct horse"
+CAMERA = "acme/berlin/gate"
+
+
+def report() -> dict[str, Any]:
+    return {"cameras": []}
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> AsyncIterator[int]:
+    footage = SpoolFootage(tmp_path, lambda _: ())
+    access = PageAccess(PASSWORD, lambda: 1_000.0)
+    page = Page(access, footage, lambda: [CAMERA], report, secure=False)
+    config = HttpConfig(host="127.0.0.1", port=0)
+    async with HealthServer(config, report, page) as server:
+        yield server.port
+
+
+async def signed_in(port: int) -> bytes:
+    body = b'{"password": "%s"}' % PASSWORD.encode()
+    status, head, _ = await send(port, raw_request("POST", "/session", [], body))
+    assert status == 204
+    cookie = next(
+        line for line in head.split(b"\r\n") if line.startswith(b"Set-Cookie: vigil_edge=")
+    )
+    return cookie.partition(b": ")[2].partition(b";")[0]
+
+
+async def test_no_request_is_a_fault_of_the_server(port: int) -> None:
+    print(f"seed {SEED}")
+    camera = f"/api/cameras/{CAMERA}"
+    grammar = Grammar(
+        {
+            "/": [],
+            "/healthz": [],
+            "/metrics": [],
+            "/session": [],
+            "/api/state": [],
+            f"{camera}/spans": ["from", "to"],
+            f"{camera}/stretch": ["at", "for_s"],
+            f"{camera}/play.mp4": ["at", "for_s"],
+            f"{camera}/picture.jpg": [],
+            "/api/cameras/{part}/{part}/{part}/picture.jpg": [],
+            "/{part}": [],
+        },
+        [b"Cookie: " + await signed_in(port)],
+    )
+    dice = random.Random(SEED)
+    faults = []
+    for _ in range(EXAMPLES):
+        request = grammar.request(dice)
+        status, head, body = await send(port, request)
+        problem = b"problem+json" in head or request.startswith(b"HEAD") or status in {400, 417}
+        no_spool = status == 503 and (b"spool" in body or request.startswith(b"HEAD"))
+        if status == 0 or (status >= 500 and not no_spool) or (status >= 400 and not problem):
+            faults.append((status, request[:300], body[:100]))
+    assert faults == []
+
+
+async def test_signing_out_ends_the_session(port: int) -> None:
+    cookie = [b"Cookie: " + await signed_in(port)]
+    assert (await send(port, raw_request("GET", "/api/state", cookie)))[0] == 200
+    assert (await send(port, raw_request("DELETE", "/session", cookie)))[0] == 204
+    status, head, _ = await send(port, raw_request("GET", "/api/state", cookie))
+    assert status == 401
+    assert b"problem+json" in head
+    assert b"aiohttp" not in head
+
+
+async def test_another_site_cannot_sign_a_browser_in(port: int) -> None:
+    body = b'{"password": "%s"}' % PASSWORD.encode()
+    request = raw_request("POST", "/session", [b"Sec-Fetch-Site: cross-site"], body)
+    assert (await send(port, request))[0] == 403
