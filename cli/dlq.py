@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from domain.errors import ConfigError, VigilError
+from domain.printable import escaped
 from domain.times import format_ms
 from stores.queue import Queue, QueueMessage
 from streams import topics
@@ -124,12 +125,12 @@ async def _show(name: str, *, raw: bool) -> None:
     if not raw:
         del fields["original_base64"]
         for key, value in fields.items():
-            print(f"{key}: {value}")
+            print(escaped(f"{key}: {value}"))
         print()
-        sys.stdout.flush()
-    sys.stdout.buffer.write(original)
-    if not raw:
-        print()
+        lines = original.decode(errors="backslashreplace").split("\n")
+        print("\n".join(escaped(line) for line in lines))
+    else:
+        sys.stdout.buffer.write(original)
 
 
 def run_settle(args: argparse.Namespace) -> int:
@@ -153,7 +154,7 @@ async def _settle(ids: list[str], source: str | None, did: Literal["retried", "d
                     await stores.letters.drop(letter)
             except ConfigError as error:
                 failed += 1
-                print(f"{letter.id}: {error}", file=sys.stderr)
+                print(escaped(f"{letter.id}: {error}"), file=sys.stderr)
             else:
                 done += 1
                 print(f"{letter.id} {did}.")
@@ -214,8 +215,9 @@ def _letter_line(letter: Letter) -> str:
         else QUEUE
     )
     became = f" [{letter.mark.did}]" if letter.mark is not None else ""
-    return f"{letter.id:<12} {format_ms(details.at_ms)} {where}: {details.reason}{became}"
+    line = f"{letter.id:<12} {format_ms(details.at_ms)} {where}: {details.reason}{became}"
+    return escaped(line)
 
 
 def _line(message: QueueMessage) -> str:
-    return f"{ID_PREFIX}{message.id} {QUEUE}: {message.reason or 'unknown'}"
+    return escaped(f"{ID_PREFIX}{message.id} {QUEUE}: {message.reason or 'unknown'}")

@@ -96,6 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = load(arguments.config)
     logs.set_up(arguments.log_level)
+    os.umask(0o027)  # spool and kept configuration are not for every user of the device
 
     async def main() -> None:
         await Edge(config).run()

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from domain.printable import escaped
 from domain.unset_clock import is_provisional
 from edge_bridge.config import load
 from edge_bridge.spool.loss_rows import Loss, read_losses
@@ -47,7 +48,8 @@ def _row(loss: Loss) -> list[str]:
     count = loss.last_seq - loss.first_seq + 1
     size = f"{loss.bytes / 1e6:.1f}" if loss.bytes else "never written"
     return [
-        loss.camera, _utc(loss.from_ms), _utc(loss.to_ms), str(count), size, loss.why, loss.run,
+        loss.camera, _utc(loss.from_ms), _utc(loss.to_ms), str(count), size, escaped(loss.why),
+        loss.run,
     ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from cli.durations import duration_ms
 from domain.consistency import GracePeriods
 from domain.errors import ConfigError
 from domain.identity import check_camera
+from domain.printable import escaped
 from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog, known_cameras
 from streams.sender import KafkaSender
@@ -109,7 +110,7 @@ def _line(outcome: RepairOutcome) -> str:
     which = f" run {finding.run}" if finding.run else ""
     which += f" fragment {finding.seq}" if finding.seq is not None else ""
     action = f" [{'repaired: ' if outcome.repaired else ''}{outcome.text}]" if outcome.text else ""
-    return f"{finding.kind}: {finding.camera}{at}{which}: {finding.text}{action}"
+    return escaped(f"{finding.kind}: {finding.camera}{at}{which}: {finding.text}{action}")
 
 
 def _json(outcome: RepairOutcome) -> str:

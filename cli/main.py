@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from domain.errors import VigilError
+from domain.printable import escaped
 
 # Every group's module has `add(commands)`, which adds its parsers and sets `run` on each.
 GROUPS = {
@@ -39,13 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _run(given)
         sys.stdout.flush()
     except VigilError as error:
-        sys.exit(f"vigil: {error}")
+        sys.exit(f"vigil: {_printable_lines(str(error))}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `vigil ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(code)
+
+
+def _printable_lines(text: str) -> str:
+    """Return a text with its lines, but without other control characters."""
+    return "\n".join(escaped(line) for line in text.split("\n"))
 
 
 def _run(arguments: list[str]) -> int:

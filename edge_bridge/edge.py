@@ -61,6 +61,8 @@ class Edge:
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError if the spool or the port cannot be used."""
         limit_heap()
+        for warning in self._config.cloud.warnings():
+            log.warning(warning)
         async with self._build(self._config) as parts:
             self._parts = parts
             tasks = [

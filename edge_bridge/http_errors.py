@@ -1,5 +1,6 @@
 """Errors of the local HTTP port, as problem details (RFC 9457), never a stack trace."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY_BYTES = 4_096
+BODY_S = 15.0
 log = logging.getLogger(__name__)
 
 
@@ -53,10 +55,14 @@ async def report_errors(request: web.Request, handler: Handler) -> web.StreamRes
 async def read_body(request: web.Request) -> bytes:
     """Return the whole body, at most MAX_BODY_BYTES; otherwise raise an HTTP error."""
     body = bytearray()
-    async for block in request.content.iter_any():
-        body += block
-        if len(body) > MAX_BODY_BYTES:
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for block in request.content.iter_any():
+                body += block
+                if len(body) > MAX_BODY_BYTES:
+                    raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="The body did not arrive in time.") from None
     return bytes(body)
 
 

@@ -4,6 +4,8 @@ import logging
 import sys
 import time
 
+from domain.printable import escaped
+
 _EXTRA_FIELDS = ("camera", "run", "seq")
 
 
@@ -23,7 +25,7 @@ class KeyValueFormatter(logging.Formatter):
         for name in _EXTRA_FIELDS:
             if (value := getattr(record, name, None)) is not None:
                 parts.append(f"{name}={value}")
-        line = " ".join(parts).replace("\n", " ")
+        line = escaped(" ".join(parts).replace("\n", " "))
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

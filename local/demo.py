@@ -239,6 +239,8 @@ def _write_ready(path: Path, demo: Demo) -> None:
         "pid": os.getpid(),
     }
     partial = path.with_name(f".{path.name}.partial")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(about) + "\n")
+    partial.unlink(missing_ok=True)  # an older one may be a link, or readable for others
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(partial, flags, 0o600), "w") as file:
+        file.write(json.dumps(about) + "\n")
     partial.replace(path)

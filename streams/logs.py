@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from domain.printable import escaped
 from streams.settings import Settings
 
 T = TypeVar("T")
@@ -89,13 +90,16 @@ class LineFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = "".join(traceback.format_exception(record.exc_info[1])).strip()
         if self._json:
-            return json.dumps(line, default=str, ensure_ascii=False)
+            return escaped(json.dumps(line, default=str, ensure_ascii=False))
         return " ".join(f"{name}={_quoted(value)}" for name, value in line.items())
 
 
 def _quoted(value: object) -> str:
     text = value if isinstance(value, str) else str(value)
-    return text if text and _PLAIN.issuperset(text) else json.dumps(text, ensure_ascii=False)
+    if text and _PLAIN.issuperset(text):
+        return text
+    # JSON lets U+0080 to U+009F, U+2028 and bidirectional marks pass.
+    return escaped(json.dumps(text, ensure_ascii=False))
 
 
 def config(settings: Settings) -> dict[str, Any]:

@@ -175,10 +175,11 @@ def security_headers(settings: Settings) -> dict[str, str]:
         store_origin = (
             f" {_origin(settings.s3_endpoint)}"
             if settings.s3_endpoint
-            else " https://*.amazonaws.com"
+            else f" {_bucket_origin(settings)}"
         )
     policy = {
         "default-src": "'self'",
+        "script-src": "'self'",
         # hls.js needs blobs for its worker and its media. Presigned URLs are on another host.
         "worker-src": "'self' blob:",
         "media-src": f"'self' blob:{store_origin}",
@@ -197,7 +198,16 @@ def security_headers(settings: Settings) -> dict[str, str]:
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
     }
+
+
+def _bucket_origin(settings: Settings) -> str:
+    """Return the origins of this bucket's presigned URLs: no other bucket may be sent to."""
+    bucket, region = settings.s3_bucket, settings.aws_region
+    if "." in bucket:  # such names are in the path: a certificate covers no further dots
+        return f"https://s3.{region}.amazonaws.com"
+    return f"https://{bucket}.s3.amazonaws.com https://{bucket}.s3.{region}.amazonaws.com"
 
 
 def _origin(url: str) -> str:

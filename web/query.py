@@ -1,9 +1,11 @@
 """Parse query parameters: times, ranges, numbers. Invalid ones are a 400, in a path a 404."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -13,13 +15,14 @@ from domain.errors import ConfigError, InvalidIdError
 from domain.identity import MAX_SEQ, check_camera, check_run
 from domain.models import check_version
 from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter
-from web.problems import bad_request, not_found
+from web.problems import ProblemError, bad_request, not_found
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 LONGEST_DAY_MS = 25 * HOUR_MS
 """A local day is this long when clocks are set back."""
 MAX_MS = 1 << 48
+BODY_S = 15.0
 
 _NOT_TEXT = re.compile("[\\0\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -164,10 +167,15 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """Return the whole body, however many segments it arrives in; 400: unreadable or too long."""
     body = bytearray()
     try:
-        async for block in request.content.iter_any():
-            body += block
-            if len(body) > max_bytes:
-                raise bad_request(f"The body is too long: send at most {max_bytes} bytes.")
+        async with asyncio.timeout(BODY_S):
+            async for block in request.content.iter_any():
+                body += block
+                if len(body) > max_bytes:
+                    raise bad_request(f"The body is too long: send at most {max_bytes} bytes.")
+    except TimeoutError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {BODY_S:.0f} s."
+        ) from None
     except (web.PayloadAccessError, HttpProcessingError, RequestPayloadError) as error:
         raise bad_request("The body cannot be read: check its encoding.") from error
     return bytes(body)

@@ -3,6 +3,7 @@
 import json
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from faust.web import View
@@ -31,6 +32,7 @@ class SessionView(View):
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
+        check_same_site(request)
         given = _key(await read_body(request, MAX_BODY))
         key = await services.sessions.of_key(await services.catalog.get(), given)
         if key is None:
@@ -51,11 +53,24 @@ class SessionView(View):
         )
         return response
 
-    async def delete(self, _request: web.Request) -> web.Response:
-        """Delete the cookie."""
-        response = web.Response(status=HTTPStatus.NO_CONTENT)
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete the cookie, and what the browser has cached of the footage."""
+        check_same_site(request)
+        response = web.Response(
+            status=HTTPStatus.NO_CONTENT, headers={"Clear-Site-Data": '"cache"'}
+        )
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
+
+
+def check_same_site(request: web.Request) -> None:
+    """Raise ProblemError (403) where a page of another site makes the browser sign in or out."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    # A browser too old for Sec-Fetch-Site still sends Origin with a POST.
+    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    if site not in {"same-origin", "none"} or ("Sec-Fetch-Site" not in request.headers and foreign):
+        raise ProblemError(HTTPStatus.FORBIDDEN, "Sign in and out on this server's own page.")
 
 
 def _key(body: bytes) -> str:

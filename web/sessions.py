@@ -23,6 +23,8 @@ LIFETIME_MS = 7 * 86_400_000
 RECHECK_MS = 5_000
 """A revoked key is rejected after this time at the latest."""
 MIN_SECRET = 32
+MIN_DISTINCT = 10
+"""Different characters of the secret: 32 random hex digits have more, `aaaa…` has one."""
 MAX_KEY_LENGTH = 200
 
 
@@ -43,6 +45,11 @@ class Sessions:
                 f"VIGIL_SESSION_SECRET has {len(secret)} characters. Set at least {MIN_SECRET} "
                 "random ones, the same for all web workers."
             )
+        if len(set(secret)) < MIN_DISTINCT or "change-me" in secret:
+            raise ConfigError(
+                "VIGIL_SESSION_SECRET is an example, or easy to guess. Set a random one, such as "
+                "the output of `openssl rand -base64 33`."
+            )
         self._secret = secret.encode()
         self._known: TTLCache[bytes | int, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
 
@@ -60,22 +67,27 @@ class Sessions:
 
     async def of_cookie(self, catalog: Catalog, cookie: str, now_ms: int) -> ApiKey | None:
         """Return the session's key; None: the cookie is forged or expired, or the key revoked."""
-        number = self._read(cookie, now_ms)
-        if number is None:
+        named = self._read(cookie, now_ms)
+        if named is None:
             return None
+        number, fingerprint = named
         known = self._known.get(number)
         if known is None:
             known = _Known(await get_key(catalog, number))
             self._known[number] = known
-        return known.key
+        # In a catalog that was made again, the number may be the one of another key.
+        same = known.key is not None and hmac.compare_digest(known.key.fingerprint, fingerprint)
+        return known.key if same else None
 
     def cookie_for(self, key: ApiKey, now_ms: int) -> str:
         """Return the value of a cookie for a key's session."""
-        payload = json.dumps({"key": key.id, "until_ms": now_ms + LIFETIME_MS}).encode()
+        payload = json.dumps(
+            {"key": key.id, "print": key.fingerprint, "until_ms": now_ms + LIFETIME_MS}
+        ).encode()
         return f"{_encode(payload)}.{_encode(self._sign(payload))}"
 
-    def _read(self, cookie: str, now_ms: int) -> int | None:
-        """Return the number of a cookie's key; None where the cookie is not valid."""
+    def _read(self, cookie: str, now_ms: int) -> tuple[int, str] | None:
+        """Return number and fingerprint of a cookie's key; None where the cookie is not valid."""
         try:
             payload, signature = (_decode(part) for part in cookie[:1_000].split("."))
         except (ValueError, binascii.Error):
@@ -83,7 +95,9 @@ class Sessions:
         if not hmac.compare_digest(signature, self._sign(payload)):
             return None
         fields = json.loads(payload)
-        return int(fields["key"]) if now_ms < fields["until_ms"] else None
+        if now_ms >= fields["until_ms"]:
+            return None
+        return int(fields["key"]), str(fields.get("print", ""))  # older cookies have none
 
     def _sign(self, payload: bytes) -> bytes:
         return hmac.digest(self._secret, b"session " + payload, "sha256")

@@ -1,11 +1,13 @@
 """All views, and their installation on a Faust app."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
 from faust.web import View
 
+from stores.http_deadlines import HttpConnection, enforce_deadlines
 from streams.settings import Settings
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
@@ -49,10 +51,18 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     application[SERVICES] = services
     install_middleware(application, settings)
 
-    async def close(_: web.Application) -> None:
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        deadlines = asyncio.create_task(enforce_deadlines(lambda: _connections(app)))
+        yield
+        deadlines.cancel()
         services.pictures.close()
 
-    application.on_cleanup.append(close)
+    application.cleanup_ctx.append(running)
     for view in VIEWS:
         app.page(view.view_path)(view)
     return services
+
+
+def _connections(app: Any) -> list[HttpConnection]:
+    server = app.web._runner.server
+    return [] if server is None else list(server.connections)

@@ -20,6 +20,7 @@ from domain.events.control import (
 from domain.events.detections import Detection
 from domain.events.edge import Heartbeat
 from domain.events.fragments import FragmentArrived, RunEnded, RunStarted
+from domain.printable import printable
 
 AnyEvent = (
     FragmentArrived
@@ -50,7 +51,7 @@ def parse(data: bytes) -> AnyEvent:
         return _ANY.validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise InvalidEventError(_sentence(first)[:480]) from None
+        raise InvalidEventError(printable(_sentence(first), 480)) from None
 
 
 def _sentence(fault: ErrorDetails) -> str:

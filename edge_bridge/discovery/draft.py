@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from domain.identity import SLUG
+from domain.printable import printable
 from edge_bridge.discovery.onvif import Device, Profile
-from edge_bridge.discovery.xml import printable
 
 _MAX_CAMERAS = 256
 _MAX_ID = 40

@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from xml.etree.ElementTree import Element
 
 from domain.errors import ConfigError
+from domain.printable import printable
 from edge_bridge.discovery.xml import (
     DeviceError,
     find,
     find_all,
     local_name,
     parse,
-    printable,
     text_of,
 )
 

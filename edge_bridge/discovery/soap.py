@@ -18,7 +18,8 @@ from xml.sax.saxutils import escape
 import aiohttp
 from pydantic import SecretStr
 
-from edge_bridge.discovery.xml import DeviceError, find, find_all, parse, printable, text_of
+from domain.printable import printable
+from edge_bridge.discovery.xml import DeviceError, find, find_all, parse, text_of
 
 MAX_BYTES = 1 << 20
 _ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"

@@ -10,8 +10,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from domain.errors import VigilError
-
-_MAX_TEXT = 500
+from domain.printable import printable
 
 
 class DeviceError(VigilError):
@@ -60,8 +59,3 @@ def number_of(element: Element | None) -> int:
     """Return an element's text as a number from 0 to 99 999; 0 for anything else."""
     digits = text_of(element)
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 5 else 0
-
-
-def printable(untrusted: str) -> str:
-    """Return an untrusted text in one line, without control characters, at most 500 long."""
-    return "".join(c if c.isprintable() else " " for c in untrusted[:_MAX_TEXT]).strip()

@@ -130,7 +130,9 @@ def _parse_version(body: bytes) -> SiteVersion:
         if not 0 < version.version < 1 << 31:
             raise ValueError
         version.document()  # compares the text with its digest
-    except (ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
+    except (
+        ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError
+    ) as error:  # fmt: skip
         raise StoreError(
             "the server at central.url sends no configuration: check the address."
         ) from error

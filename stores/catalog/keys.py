@@ -5,7 +5,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-from stores.catalog.pool import Catalog, sql
+from stores.catalog.pool import Catalog, Row, sql
 
 PREFIX = "vigil_"
 HINT_LENGTH = len(PREFIX) + 4
@@ -19,6 +19,8 @@ class ApiKey:
     name: str
     edge_of: str | None = None
     """tenant/site whose configuration is all it can read. None: everything but configurations."""
+    fingerprint: str = ""
+    """A piece of its hash, in hex: it tells two keys of the same number apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,19 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
     row = await catalog.row("api_key_by_hash", hashed)
     if row is None or not hmac.compare_digest(row["hash"], hashed):
         return None
-    return ApiKey(row["id"], row["name"], row["edge_of"])
+    return _key_of(row)
+
+
+def _key_of(row: Row) -> ApiKey:
+    # The hash is hashed again: who reads a cookie learns nothing of the catalog's.
+    fingerprint = hashlib.sha256(b"fingerprint " + row["hash"]).hexdigest()[:16]
+    return ApiKey(row["id"], row["name"], row["edge_of"], fingerprint)
 
 
 async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
     """Return the key with this number while it is valid, or None."""
     row = await catalog.row("api_key_by_id", number)
-    return None if row is None else ApiKey(row["id"], row["name"], row["edge_of"])
+    return None if row is None else _key_of(row)
 
 
 async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:

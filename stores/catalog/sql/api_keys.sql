@@ -17,7 +17,7 @@ SELECT id, name, edge_of, hash FROM api_keys WHERE hash = $1 AND revoked_ms IS N
 
 -- name: api_key_by_id
 -- $1 bigint: number of the key.
-SELECT id, name, edge_of FROM api_keys WHERE id = $1 AND revoked_ms IS NULL
+SELECT id, name, edge_of, hash FROM api_keys WHERE id = $1 AND revoked_ms IS NULL
 
 
 -- name: revoke_api_key

@@ -6,8 +6,8 @@ from web import services
 from web import sessions as module
 from web.sessions import LIFETIME_MS, RECHECK_MS, Sessions
 
-SECRET = "s" * 32
-KEY = ApiKey(7, "Ann")
+SECRET = "0123456789abcdef" * 2
+KEY = ApiKey(7, "Ann", fingerprint="1a2b")
 
 
 class Keys:
@@ -125,3 +125,16 @@ def test_cached_thumbnails_are_bounded_by_bytes_and_age(clock: Clock, monkeypatc
     cache["c"] = b"1"
     cache["e"] = b"123456789"
     assert cache.get("c") == b"1"
+
+
+@pytest.mark.parametrize("secret", ["change-me-" * 4, "s" * 40, "abcdefgh" * 5])
+def test_example_secrets_are_refused(secret: str) -> None:
+    with pytest.raises(ConfigError, match="easy to guess"):
+        Sessions(secret, lambda: 0)
+
+
+async def test_a_cookie_is_not_another_key_of_the_same_number(keys: Keys, clock: Clock) -> None:
+    sessions = Sessions(SECRET, clock)
+    cookie = sessions.cookie_for(KEY, 0)
+    keys.valid["secret"] = ApiKey(KEY.id, "Bob", fingerprint="3c4d")  # a catalog made again
+    assert await sessions.of_cookie(None, cookie, 1) is None
