@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from agents.indexing.corrections import correct_rows
 from agents.indexing.group_commit import GroupWriter
 from agents.indexing.index_metrics import observe_fragment, observe_heartbeat
 from agents.indexing.row_writers import (
@@ -29,16 +30,21 @@ from streams import topics
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
-from streams.storage import catalog
+from streams.storage import catalog, object_store
 
 log = logging.getLogger(__name__)
 app = worker_app("index")
 store = catalog(app.settings)
+objects = object_store(app.settings)
 
 
 def _group_writer(rows: RowWriter) -> GroupWriter[AnyEvent]:
     async def write(events: Sequence[AnyEvent]) -> None:
-        await rows.write(await store.get(), events, utc_ms())
+        opened = await store.get()
+        written = await rows.write(opened, events, utc_ms())
+        if rows is FRAGMENTS and written < len(events):  # some have a row: it may be a wrong one
+            fragments = [each for each in events if isinstance(each, FragmentArrived)]
+            await correct_rows(opened, await objects.get(), fragments, utc_ms())
 
     return GroupWriter(write, max_weight=rows.max_weight, weigh=rows.weigh)
 

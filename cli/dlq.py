@@ -127,10 +127,10 @@ async def _show(name: str, *, raw: bool) -> None:
         for key, value in fields.items():
             print(escaped(f"{key}: {value}"))
         print()
-        lines = original.decode(errors="backslashreplace").split("\n")
-        print("\n".join(escaped(line) for line in lines))
-    else:
-        sys.stdout.buffer.write(original)
+        sys.stdout.flush()
+    sys.stdout.buffer.write(original if raw else _without_controls(original))
+    if not raw:
+        print()
 
 
 def run_settle(args: argparse.Namespace) -> int:
@@ -189,6 +189,13 @@ def _dead(stores: _Stores) -> Queue:
             "VIGIL_SQS_DEAD_LETTER_URL is not set: set the URL of the dead-letter queue."
         )
     return stores.dead
+
+
+def _without_controls(original: bytes) -> bytes:
+    """Return a message without what a terminal obeys. Other bytes that are not UTF-8 stay."""
+    text = original.decode(errors="surrogateescape")
+    kept = "".join(c if c == "\n" or "\udca0" <= c <= "\udcff" else escaped(c) for c in text)
+    return kept.encode(errors="surrogateescape")
 
 
 def _letter_json(letter: Letter) -> dict[str, Any]:

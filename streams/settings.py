@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     )
     web_host: str = Field("127.0.0.1", description="address the web views listen on")
     web_port: int = Field(8080, ge=1, le=65535, description="port the web views listen on")
+    trusted_proxies: str = Field(
+        "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        description="networks of proxies whose X-Forwarded-For and -Proto the web believes",
+    )
     session_secret: SecretStr = Field(
         SecretStr(""), description="signs session cookies; at least 32 characters for the web"
     )

@@ -91,14 +91,16 @@ def raw_request(
     )
 
 
-async def send(port: int, request: bytes, host: str = "127.0.0.1") -> tuple[int, bytes, bytes]:
+async def send(port: int, *segments: bytes) -> tuple[int, bytes, bytes]:
     """Send a request; return status, header and body of the response. Status 0: none came."""
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         async with asyncio.timeout(30):
-            writer.write(request)
             try:
-                await writer.drain()
+                for segment in segments:
+                    writer.write(segment)
+                    await writer.drain()
+                    await asyncio.sleep(0.01 if segment is not segments[-1] else 0)
                 answer = await reader.read()
             except ConnectionError:
                 answer = b""

@@ -79,7 +79,7 @@ async def report_errors(request: web.Request, handler: Handler) -> web.StreamRes
             request.rel_url.raw_path[:500],
             status,
             seconds * 1_000,
-            request.remote,
+            request.app[SERVICES].proxies.client_of(request),
         )
 
 
@@ -224,15 +224,10 @@ def install(application: web.Application, settings: Settings) -> None:
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in fixed.items():
             response.headers[name] = value
-        if is_https(request):
+        if request.app[SERVICES].proxies.is_https(request):
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
     logging.getLogger("aiohttp.server").addFilter(_is_server_fault)
     application.middlewares.append(report_errors)
     application.middlewares.append(authenticate)
     application.on_response_prepare.append(add_headers)
-
-
-def is_https(request: web.Request) -> bool:
-    """Return whether the browser uses HTTPS, to us or to a proxy in front of us."""
-    return request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"

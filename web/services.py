@@ -15,6 +15,7 @@ from streams.settings import Settings
 from streams.storage import LazyStore, catalog, object_store
 from web.picture_decoder import PictureDecoder
 from web.problems import not_found
+from web.proxies import TrustedProxies
 from web.query import parse_camera_id
 from web.sessions import Sessions
 
@@ -40,6 +41,7 @@ class Services:
     """Whether Faust runs and is connected to its brokers."""
     clock_ms: Callable[[], int] = utc_ms
     sessions: Sessions = field(init=False)
+    proxies: TrustedProxies = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
     long_playlists: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
@@ -53,6 +55,7 @@ class Services:
         def now_ms() -> int:
             return self.clock_ms()  # at each call: a test may replace the clock
 
+        self.proxies = TrustedProxies(self.settings.trusted_proxies)
         self.sessions = Sessions(self.settings.session_secret.get_secret_value(), now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
 

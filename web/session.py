@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from faust.web import View
 
-from web.middleware import PRINCIPAL, SESSION_PATH, is_https
+from web.middleware import PRINCIPAL, SESSION_PATH
 from web.problems import ProblemError, bad_request
 from web.query import read_body
 from web.services import SERVICES
@@ -49,13 +49,15 @@ class SessionView(View):
             path="/",
             httponly=True,
             samesite="Strict",
-            secure=is_https(request),
+            secure=services.proxies.is_https(request),
         )
         return response
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete the cookie, and what the browser has cached of the footage."""
         check_same_site(request)
+        services = request.app[SERVICES]
+        services.sessions.end(request.cookies.get(COOKIE, ""), services.clock_ms())
         response = web.Response(
             status=HTTPStatus.NO_CONTENT, headers={"Clear-Site-Data": '"cache"'}
         )

@@ -1,7 +1,8 @@
 """Authentication: an API key, or the signed cookie that a key was exchanged for.
 
 The cookie contains the number of its key and when it expires. The key is checked again every few
-seconds, so revoking it ends its sessions. The server stores no sessions.
+seconds, so revoking it ends its sessions. The catalog stores no sessions: a process remembers
+those that were signed out of at it.
 """
 
 import base64
@@ -9,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +28,8 @@ MIN_SECRET = 32
 MIN_DISTINCT = 10
 """Different characters of the secret: 32 random hex digits have more, `aaaa…` has one."""
 MAX_KEY_LENGTH = 200
+MAX_ENDED = 100_000
+"""Sessions that were signed out of and are remembered until their cookies expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Sessions:
                 "the output of `openssl rand -base64 33`."
             )
         self._secret = secret.encode()
+        self._ended: TTLCache[str, bool] = TTLCache(MAX_ENDED, LIFETIME_MS, timer=clock_ms)
         self._known: TTLCache[bytes | int, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
 
     async def of_key(self, catalog: Catalog, key: str) -> ApiKey | None:
@@ -70,7 +75,9 @@ class Sessions:
         named = self._read(cookie, now_ms)
         if named is None:
             return None
-        number, fingerprint = named
+        number, fingerprint, session = named
+        if session in self._ended:
+            return None
         known = self._known.get(number)
         if known is None:
             known = _Known(await get_key(catalog, number))
@@ -79,15 +86,25 @@ class Sessions:
         same = known.key is not None and hmac.compare_digest(known.key.fingerprint, fingerprint)
         return known.key if same else None
 
+    def end(self, cookie: str, now_ms: int) -> None:
+        """Accept a valid cookie no more. Only this process knows: a restart forgets it."""
+        if (named := self._read(cookie, now_ms)) is not None:
+            self._ended[named[2]] = True
+
     def cookie_for(self, key: ApiKey, now_ms: int) -> str:
         """Return the value of a cookie for a key's session."""
         payload = json.dumps(
-            {"key": key.id, "print": key.fingerprint, "until_ms": now_ms + LIFETIME_MS}
+            {
+                "key": key.id,
+                "print": key.fingerprint,
+                "session": secrets.token_hex(8),
+                "until_ms": now_ms + LIFETIME_MS,
+            }
         ).encode()
         return f"{_encode(payload)}.{_encode(self._sign(payload))}"
 
-    def _read(self, cookie: str, now_ms: int) -> tuple[int, str] | None:
-        """Return number and fingerprint of a cookie's key; None where the cookie is not valid."""
+    def _read(self, cookie: str, now_ms: int) -> tuple[int, str, str] | None:
+        """Return number and fingerprint of a cookie's key, and its session; None: not valid."""
         try:
             payload, signature = (_decode(part) for part in cookie[:1_000].split("."))
         except (ValueError, binascii.Error):
@@ -97,7 +114,8 @@ class Sessions:
         fields = json.loads(payload)
         if now_ms >= fields["until_ms"]:
             return None
-        return int(fields["key"]), str(fields.get("print", ""))  # older cookies have none
+        # Cookies of an older version have neither fingerprint nor session.
+        return int(fields["key"]), str(fields.get("print", "")), str(fields.get("session", ""))
 
     def _sign(self, payload: bytes) -> bytes:
         return hmac.digest(self._secret, b"session " + payload, "sha256")

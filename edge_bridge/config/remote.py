@@ -1,6 +1,6 @@
 """The `central` part of the edge's configuration."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -31,6 +31,23 @@ class CentralConfig(BaseModel):
         description="folder for relative paths in the site's configuration; no password outside "
         "of it is read",
     )
+
+    hosts: tuple[str, ...] | None = Field(
+        None,
+        description="networks (192.168.7.0/24) and names of cameras that the site's configuration "
+        "may use; absent: any but this device itself and link-local addresses",
+    )
+    allow_clips: bool = Field(
+        False, description="whether the site's configuration may use file:// addresses"
+    )
+
+    @field_validator("hosts")
+    @classmethod
+    def _networks(cls, hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for host in hosts or ():
+            if "/" in host:
+                ip_network(host)  # raises ValueError
+        return hosts
 
     @field_validator("url")
     @classmethod

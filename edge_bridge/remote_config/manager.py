@@ -84,7 +84,8 @@ class RemoteConfigManager:
         state = self._stored_state.on_restart()
         while state.accepted is not None:
             try:
-                self._in_force = self._merged(state.accepted)
+                # After an upgrade that allows less, the device still records with what it has.
+                self._in_force = self._merged(state.accepted, confined=False)
                 break
             except ConfigError as error:
                 log.error("the stored site configuration cannot be used: %s", error)
@@ -226,8 +227,9 @@ class RemoteConfigManager:
         self._state = self._stored_state = state
         return True
 
-    def _merged(self, version: SiteVersion) -> EdgeConfig:
-        return merge(self._own, version.document(), f"version {version.version}")
+    def _merged(self, version: SiteVersion, *, confined: bool = True) -> EdgeConfig:
+        source = f"version {version.version}"
+        return merge(self._own, version.document(), source, confined=confined)
 
 
 def _sentence(text: str) -> str:

@@ -54,6 +54,36 @@ def _days(events: Sequence[T], time_of: Callable[[T], int]) -> list[list[T]]:
     return [list(day) for _, day in groupby(ordered, key=lambda event: time_of(event) // DAY_MS)]
 
 
+async def differing_fragments(
+    catalog: Catalog, events: Sequence[FragmentArrived]
+) -> list[FragmentArrived]:
+    """Return the events whose fragment has a row with another SHA-256."""
+    hashes = {(event.camera, event.run, event.seq): event for event in events}
+    columns = [list(column) for column in zip(*hashes, strict=True)]
+    rows = await catalog.rows("fragment_hashes", *columns) if hashes else []
+    known = {(row["camera"], row["run"], row["seq"]): row["sha256"] for row in rows}
+    return [
+        event
+        for event in events
+        if known.get((event.camera, event.run, event.seq), event.sha256) != event.sha256
+    ]
+
+
+async def replace_fragments(
+    catalog: Catalog, events: Sequence[FragmentArrived], now_ms: int
+) -> int:
+    """Put these fragments in place of the rows under their ids; return how many are playable."""
+    if not events:
+        return 0
+    async with catalog.transaction() as connection:
+        await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
+        for event in events:
+            await connection.execute(
+                sql("delete_fragment_rows"), event.camera, UUID(event.run), [event.seq]
+            )
+        return int(await connection.fetchval(sql("index_fragments"), _json_list(events), now_ms))
+
+
 def _json_list(events: Sequence[FragmentArrived]) -> str:
     """Return events as a JSON list; none of their strings can hold a NUL character."""
     return f"[{','.join([event.model_dump_json(exclude_none=True) for event in events])}]"

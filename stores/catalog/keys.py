@@ -20,7 +20,7 @@ class ApiKey:
     edge_of: str | None = None
     """tenant/site whose configuration is all it can read. None: everything but configurations."""
     fingerprint: str = ""
-    """A piece of its hash, in hex: it tells two keys of the same number apart."""
+    """A piece of its hash, in hex: two keys of the same number have different ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,8 @@ async def site(services: Services, web: Web, tmp_path: Path) -> AsyncIterator[Si
         "key_file": "central.key",
         "every_s": 1,
         "trial_s": TRIAL_S,
+        "allow_clips": True,
+        "hosts": [HOST],
     }
     edge = Edge(
         tmp_path, services.settings, name, [], env=services.env, heartbeat_s=1,

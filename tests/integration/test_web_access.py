@@ -6,8 +6,11 @@ from itertools import product
 import pytest
 
 from stores.catalog.keys import revoke_key
+from streams.settings import Settings
 from tests.integration.catalog_support import CAMERA, T0, run_id
 from tests.integration.web_support import BASE, Web, running_web
+from tests.raw_requests import raw_request, send
+from web.middleware import security_headers
 from web.sessions import COOKIE, RECHECK_MS
 from web.views import VIEWS
 
@@ -100,6 +103,38 @@ async def test_signing_in_wrongly(web: Web) -> None:
     ):
         answer = await web.stranger.post("/api/v1/session", data=body)
         assert (answer.status, answer.content_type) == (status, "application/problem+json"), body
+
+
+async def test_signing_in_works_however_the_body_is_cut(web: Web) -> None:
+    body = b'{"key": "%s"}' % web.key.encode()
+    port = web.client.server.port
+    assert port is not None
+    request = raw_request("POST", "/api/v1/session", body=body)
+    status, head, _ = await send(port, request[:-10], request[-10:])
+    assert (status, b"Set-Cookie" in head) == (204, True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil"}],
+)
+async def test_another_site_cannot_sign_a_browser_in(web: Web, headers: dict[str, str]) -> None:
+    body = {"key": web.key}
+    answer = await web.stranger.post("/api/v1/session", json=body, headers=headers)
+    assert (answer.status, "Set-Cookie" in answer.headers) == (403, False)
+    own = {"Origin": f"http://{web.client.server.host}:{web.client.server.port}"}
+    answer = await web.stranger.post("/api/v1/session", json=body, headers=own)
+    assert answer.status == 204
+    assert (await web.stranger.delete("/api/v1/session", headers=headers)).status == 403
+
+
+async def test_redirected_media_come_from_our_bucket_only() -> None:
+    settings = Settings(media_delivery="redirect", s3_bucket="ours", aws_region="eu-west-1")
+    policy = security_headers(settings.model_copy(update={"s3_endpoint": None}))[
+        "Content-Security-Policy"
+    ]
+    assert "https://ours.s3.eu-west-1.amazonaws.com" in policy
+    assert "*" not in policy
 
 
 async def test_revoking_a_key_ends_its_sessions(web: Web) -> None:

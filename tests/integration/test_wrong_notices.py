@@ -7,11 +7,14 @@ import pytest
 import pytest_asyncio
 
 from agents.healing.reconciler import ReconcileOptions, Reconciler
+from agents.indexing.corrections import correct_rows
 from agents.joining.join_errors import NothingInWindowError
 from agents.joining.joiner import Joiner
 from domain.events import ChunkDue, FragmentArrived, encode
 from domain.identity import fragment_key
 from stores.catalog import index_chunks
+from stores.catalog.index import differing_fragments
+from stores.catalog.timeline import list_fragments
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from tests.cloud import Cloud
@@ -103,6 +106,19 @@ class TestConsistency:
         key = fragment_key(at.camera, event.run, 2)
         await at.overwrite(key, bytes(event.size_bytes))  # now its metadata are wrong
         assert [each async for each in reconciler.events_to_send(at.camera)] == []
+
+
+class TestRows:
+    async def test_the_row_is_that_of_the_bytes_in_s3(self, at: Place) -> None:
+        recorder = at.recorder()
+        true = await recorder.put(at.store, 0)
+        wrong = forged(true, start_ms=START_MS + 60_000)
+        for first, second in ((wrong, true), (true, wrong)):
+            await at.announce(first)
+            await correct_rows(at.catalog, at.store, [second, first], now_ms())
+            (row,) = await list_fragments(at.catalog, at.camera, 0, 1 << 47)
+            assert (row["start_ms"], row["seq"]) == (START_MS, 0)
+            assert await differing_fragments(at.catalog, [true]) == []
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -65,6 +65,17 @@ ORDER BY start_ms, run, seq
 DELETE FROM fragments WHERE camera = $1 AND run = $2 AND seq = ANY($3)
 
 
+-- name: fragment_hashes
+-- $1 text[]: cameras; $2 text[]: runs; $3 integer[]: seqs, in parallel. The SHA-256 of each row.
+SELECT
+    fragments.camera, fragments.run::text AS run, fragments.seq,
+    encode(fragments.sha256, 'hex') AS sha256
+FROM fragments
+JOIN unnest($1::text[], $2::text[], $3::integer[]) AS wanted (camera, run, seq)
+    ON fragments.camera = wanted.camera AND fragments.run = wanted.run::uuid
+    AND fragments.seq = wanted.seq
+
+
 -- name: fragment_rows
 -- $1 text: camera; $2 uuid: run; $3 integer: rows above this seq; $4 integer: limit.
 SELECT seq, start_ms, indexed_ms

@@ -90,3 +90,14 @@ def test_what_container_and_unit_start_is_understood() -> None:
         done = subprocess.run([VIGIL, *line], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "/etc/vigil/edge.yaml" in done.stderr, done.stderr  # the arguments were understood
+
+
+def test_the_package_is_built_without_anything_unlocked() -> None:
+    build = (project_root() / "requirements" / "build.txt").read_text()
+    assert build.startswith("setuptools==")
+    assert build in (project_root() / "requirements" / "dev.txt").read_text()
+    how_to = (project_root() / "docs" / "how-to" / "edge.md").read_text()
+    commands = re.findall(r"pip (?:install|wheel) .*", DOCKERFILE + how_to)
+    for command in commands:
+        locked = "--require-hashes" in command or "--no-index" in command
+        assert locked or "--no-build-isolation" in command, command

@@ -269,3 +269,51 @@ def test_the_key_is_read_again_each_time(tmp_path: Path) -> None:
     for key in ("vigil_a", "vigil_b"):
         (tmp_path / "central.key").write_text(f"{key}\n")
         assert config.key().get_secret_value() == key
+
+
+def confined(tmp_path: Path, document: dict[str, object], **central: object) -> EdgeConfig:
+    own = load(changed(tmp_path, central={**CENTRAL, **central}))
+    return merge(own, {"cameras": [CAMERA], **document}, "version 1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///var/lib/vigil/spool/fragments/a/b/c/1.ts?loop=1",
+        "rtsp://127.0.0.1:9500/",
+        "rtsp://localhost/x",
+        "rtsp://[::1]/x",
+        "rtsp://169.254.169.254:80/latest",
+        "rtsp://[fe80::1]/x",
+        "rtsp://0.0.0.0/x",
+    ],
+)
+def test_the_catalog_cannot_point_a_camera_at_the_device(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="version 1: camera gate"):
+        confined(tmp_path, {"cameras": [{**CAMERA, "url": url}]})
+    with pytest.raises(ConfigError, match="version 1: camera gate"):
+        confined(tmp_path, {"cameras": [{**CAMERA, "sub_url": url}]})
+
+
+def test_cameras_of_the_catalog_stay_in_the_networks_of_the_device(tmp_path: Path) -> None:
+    hosts = ["192.0.2.0/24", "2001:db8::/32", "gate.example"]
+    for host in ("192.0.2.7", "[2001:db8::7]", "gate.example"):
+        confined(tmp_path, {"cameras": [{**CAMERA, "url": f"rtsp://{host}/x"}]}, hosts=hosts)
+    for host in ("192.0.3.7", "[2001:db9::7]", "evil.example", "192.0.2.7.evil.example"):
+        with pytest.raises(ConfigError, match=r"not in central\.hosts"):
+            confined(tmp_path, {"cameras": [{**CAMERA, "url": f"rtsp://{host}/x"}]}, hosts=hosts)
+
+
+@pytest.mark.parametrize("path", ["/elsewhere/evil.yaml", "../evil.yaml", "a/../../evil.yaml"])
+def test_models_and_engines_come_from_the_folder_of_the_site(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match="must be inside"):
+        confined(tmp_path, {"inference": {"model": path}})
+    with pytest.raises(ConfigError, match="must be inside"):
+        confined(tmp_path, {"inference": {"gpu": {"engine_cache": path}}})
+    assert confined(tmp_path, {"inference": {"model": "people.yaml"}})
+
+
+def test_a_configuration_that_was_accepted_before_still_records(tmp_path: Path) -> None:
+    own = load(changed(tmp_path, central=CENTRAL))
+    document = {"cameras": [{**CAMERA, "url": "rtsp://127.0.0.1/x"}]}
+    assert merge(own, document, "version 1", confined=False).cameras

@@ -78,7 +78,7 @@ async def test_a_cookie_is_valid_until_it_expires_or_its_key_is_revoked(
 
 async def test_forged_cookies(keys: Keys, clock: Clock) -> None:
     cookie = Sessions(SECRET, clock).cookie_for(KEY, 1_000)
-    assert await Sessions("t" * 32, clock).of_cookie(None, cookie, 2_000) is None
+    assert await Sessions(SECRET[::-1], clock).of_cookie(None, cookie, 2_000) is None
     payload, signature = cookie.split(".")
     forged = [
         "",
@@ -138,3 +138,14 @@ async def test_a_cookie_is_not_another_key_of_the_same_number(keys: Keys, clock:
     cookie = sessions.cookie_for(KEY, 0)
     keys.valid["secret"] = ApiKey(KEY.id, "Bob", fingerprint="3c4d")  # a catalog made again
     assert await sessions.of_cookie(None, cookie, 1) is None
+
+
+async def test_signing_out_ends_one_session(keys: Keys, clock: Clock) -> None:
+    sessions = Sessions(SECRET, clock)
+    first, second = sessions.cookie_for(KEY, 0), sessions.cookie_for(KEY, 0)
+    for nonsense in ("", "a.b", first + "A", "x" * 5_000):
+        sessions.end(nonsense, 1)
+    assert await sessions.of_cookie(None, first, 1) == KEY
+    sessions.end(first, 1)
+    assert await sessions.of_cookie(None, first, 1) is None
+    assert await sessions.of_cookie(None, second, 1) == KEY
