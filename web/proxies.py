@@ -1,4 +1,4 @@
-"""Whom we believe about the browser behind a proxy: address and scheme."""
+"""The proxies that may say which browser is behind them: its address and scheme."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -8,7 +8,7 @@ from domain.errors import ConfigError
 
 
 class TrustedProxies:
-    """The networks of proxies. Headers of anybody else are not believed."""
+    """The networks of proxies. Headers of other senders are ignored."""
 
     def __init__(self, networks: str) -> None:
         """`networks`: comma-separated. Raises ConfigError for what is not a network."""

@@ -1,7 +1,7 @@
 """What a site's configuration from the catalog must not do to the device that follows it.
 
-Its writer may choose cameras. He must not get the device's passwords, read its files, reach its
-other services, or load a model or an engine from elsewhere: engines are code.
+Its writer may choose cameras. But the device's passwords, files and other services stay its own.
+Models and engines come from one folder only, because engines are code.
 """
 
 from collections.abc import Mapping
