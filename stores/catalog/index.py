@@ -35,14 +35,20 @@ async def index_fragments(catalog: Catalog, events: Sequence[FragmentArrived], n
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        stored = 0
-        for day in _days(events, lambda event: event.start_ms):
-            first_ms, last_ms = day[0].start_ms, day[-1].start_ms
-            stored += await connection.fetchval(
-                sql("index_fragments"), _json_list(day), now_ms, first_ms, last_ms
-            )
-        await update_live_sections(connection, events, now_ms)
-        return stored
+        return await _insert_fragments(connection, events, now_ms)
+
+
+async def _insert_fragments(
+    connection: Connection, events: Sequence[FragmentArrived], now_ms: int
+) -> int:
+    stored = 0
+    for day in _days(events, lambda event: event.start_ms):
+        first_ms, last_ms = day[0].start_ms, day[-1].start_ms
+        stored += await connection.fetchval(
+            sql("index_fragments"), _json_list(day), now_ms, first_ms, last_ms
+        )
+    await update_live_sections(connection, events, now_ms)
+    return stored
 
 
 def _days(events: Sequence[T], time_of: Callable[[T], int]) -> list[list[T]]:
@@ -81,7 +87,7 @@ async def replace_fragments(
             await connection.execute(
                 sql("delete_fragment_rows"), event.camera, UUID(event.run), [event.seq]
             )
-        return int(await connection.fetchval(sql("index_fragments"), _json_list(events), now_ms))
+        return await _insert_fragments(connection, events, now_ms)
 
 
 def _json_list(events: Sequence[FragmentArrived]) -> str:
