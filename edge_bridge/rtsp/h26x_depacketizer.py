@@ -14,13 +14,20 @@ and the next NAL unit starts a picture.
 from typing import NamedTuple
 
 from edge_bridge.rtsp.errors import UnsupportedStreamError
+from edge_bridge.rtsp.h264_fields import FieldFormat, FieldPicture, field_format, field_of
 from edge_bridge.rtsp.interleaved import (
     DOLLAR,
     HEADER_SIZE,
     RTP_HEADERS_SIZE,
     unpack_rtp_headers,
 )
-from edge_bridge.rtsp.nal import NAL_TYPES, START_CODE, has_recovery_point, split_units
+from edge_bridge.rtsp.nal import (
+    NAL_TYPES,
+    START_CODE,
+    has_recovery_point,
+    parameter_sets,
+    split_units,
+)
 from edge_bridge.rtsp.rtp import (
     NO_EXTENSIONS,
     RTP_HEADER_SIZE,
@@ -35,6 +42,8 @@ from edge_bridge.rtsp.sdp import MediaDescription
 MAX_ACCESS_UNIT_BYTES = 16 << 20
 """A 4K keyframe has one or two MiB."""
 _MAX_PARTS = 100_000
+_MAX_SLICE_HEADER = 24
+"""Bytes of a unit that are enough to find the field that a slice belongs to."""
 _IN_DECODING_ORDER = (
     ("sprop-max-don-diff", "0"),
     ("sprop-depack-buf-nalus", "0"),
@@ -92,6 +101,16 @@ class H26xDepacketizer:
         self._arrived_ms = 0
         self._fu_start: int | None = None
         """Index in `_parts` where the NAL unit begins whose fragments are arriving."""
+        self._sps = b""
+        self._field_format: FieldFormat | None = None
+        """How to find field pictures; None: there are none."""
+        self._field: FieldPicture | None = None
+        """The field that the first slice belongs to."""
+        self._first_field: tuple[AccessUnit, FieldPicture] | None = None
+        """A field that waits for the other one of its frame."""
+        for unit in split_units(parameter_sets(media.fmtp, self.nal_types)):
+            if self.nal_types.type_of(unit[0]) == self.nal_types.sps:
+                self._learn_fields(unit)
         self._fu_prefix: bytes | bytearray = b""
         """What the payload of its middle fragments begins with."""
 
@@ -201,6 +220,9 @@ class H26xDepacketizer:
         """End the stream: the last access unit is kept if its marker came."""
         if self._marked:
             self._end_access_unit()
+        if self._first_field is not None:
+            self.ready.append(self._first_field[0])
+            self._first_field = None
 
     def _push_payload(self, data: bytearray, start: int, end: int) -> None:
         types = self.nal_types
@@ -227,7 +249,7 @@ class H26xDepacketizer:
             self._finish_fragments()
             header = self._nal_header(data, at)
             nal_type = self.nal_types.type_of(header[0])
-            self._begin_nal_unit(nal_type, data[at + 1] if at + 1 < end else 0)
+            self._begin_nal_unit(nal_type, data[at + 1 : min(end, at + 1 + _MAX_SLICE_HEADER)])
             self._fu_start = len(self._parts)
             self._parts.append(START_CODE + header)
             # The next fragments begin with this, but for the last: no start bit and no end bit.
@@ -261,7 +283,7 @@ class H26xDepacketizer:
         if len(unit) <= types.header_size or nal_type in types.skipped:
             return
         self._finish_fragments()
-        self._begin_nal_unit(nal_type, unit[types.header_size])
+        self._begin_nal_unit(nal_type, unit[types.header_size : _MAX_SLICE_HEADER])
         self._parts += (START_CODE, unit)
         self._bytes += len(unit)
         if nal_type in types.slices:
@@ -279,19 +301,24 @@ class H26xDepacketizer:
             nal_type = types.type_of(unit[0])
             if nal_type == types.sei and has_recovery_point(unit):
                 self._keyframe = True
+            if nal_type == types.sps:
+                self._learn_fields(unit)
             if number and len(unit) > types.header_size:
-                self._begin_nal_unit(nal_type, unit[types.header_size])
+                head = bytearray(unit[types.header_size : _MAX_SLICE_HEADER])
+                self._begin_nal_unit(nal_type, head)
                 self._complete = self._complete or nal_type in types.slices
 
-    def _begin_nal_unit(self, nal_type: int, first: int) -> None:
-        """Record a NAL unit's type and its first byte after the header."""
+    def _begin_nal_unit(self, nal_type: int, head: bytearray) -> None:
+        """Record a NAL unit's type and its first bytes after the header."""
         types = self.nal_types
         is_slice = nal_type in types.slices
         # The first bit of a slice says whether it is the first slice of its picture.
-        starts_picture = first & 0x80 if is_slice else nal_type not in types.suffix
+        starts_picture = head[:1] >= b"\x80" if is_slice else nal_type not in types.suffix
         if starts_picture and self._marked and self._has_slices:
             self._end_access_unit()
         if is_slice:
+            if self._field_format is not None and not self._has_slices:
+                self._field = field_of(bytes(head), self._field_format)
             self._has_slices = True
             self._keyframe = self._keyframe or nal_type in types.irap
         elif nal_type == types.sps:
@@ -333,7 +360,7 @@ class H26xDepacketizer:
         ticks = self.timestamps.ticks(self._timestamp or 0)
         if self._complete:
             data = b"".join(self._parts)
-            self.ready.append(
+            self._put(
                 AccessUnit(ticks, data, self._keyframe, self._has_parameter_sets, self._arrived_ms)
             )
         self._parts.clear()
@@ -343,6 +370,29 @@ class H26xDepacketizer:
         self._keyframe = False
         self._has_parameter_sets = False
         self._marked = False
+        self._field = None
+
+    def _put(self, unit: AccessUnit) -> None:
+        """Put an access unit into `ready`; two fields of one frame become one."""
+        field = self._field
+        if self._first_field is not None:
+            first, other = self._first_field
+            self._first_field = None
+            if field is not None and field == other._replace(is_bottom=not other.is_bottom):
+                merged = first._replace(data=first.data + unit.data, arrived_ms=unit.arrived_ms)
+                self.ready.append(merged)
+                return
+            self.ready.append(first)
+        if field is not None:
+            self._first_field = (unit, field)
+        else:
+            self.ready.append(unit)
+
+    def _learn_fields(self, sps: bytes) -> None:
+        """Learn from an SPS of H.264 whether field pictures may come."""
+        if self.nal_types.name == "h264" and sps != self._sps:
+            self._sps = sps
+            self._field_format = field_format(sps)
 
 
 def _after_start_code(data: bytearray, start: int, end: int) -> int:

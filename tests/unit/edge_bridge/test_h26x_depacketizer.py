@@ -10,6 +10,7 @@ import pytest
 from edge_bridge.rtsp import h26x_depacketizer as module
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
+from edge_bridge.rtsp.h264_fields import field_format
 from edge_bridge.rtsp.nal import H264, H265, NAL_TYPES, has_recovery_point, parameter_sets
 from tests.footage import write_clip
 from tests.rtsp_camera import Packet, access_units
@@ -362,3 +363,48 @@ def test_a_recovery_point_is_a_place_to_begin() -> None:
     slice_ = b"\x41\x9a\x00"
     done = taken(packets([Packet(0, 0, False, recovery), Packet(0, 0, True, slice_)]), "H264")
     assert [picture.keyframe for picture in done] == [True]
+
+
+def bits(*numbers: int | str) -> bytes:
+    """Return bits: text as it is, numbers as Exp-Golomb codes; padded to whole bytes."""
+    text = ""
+    for number in numbers:
+        code = number if isinstance(number, str) else f"{number + 1:b}"
+        text += code if isinstance(number, str) else "0" * (len(code) - 1) + code
+    text += "1"
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def sps_of(*, only_frames: bool, profile: int = 77) -> bytes:
+    high = (1, 0, 0, "0", "0") if profile == 100 else ()
+    size = (11, 17, "1" if only_frames else "00", "10")
+    return b"\x67" + bytes([profile, 0, 30]) + bits(0, *high, 0, 2, 1, "0", *size)
+
+
+def slice_of(frame_number: int, field: str, nal: bytes = b"\x41") -> bytes:
+    return nal + bits(0, 5, 0, f"{frame_number % 16:04b}", field) + b"\xaa" * 30
+
+
+@pytest.mark.parametrize("profile", [77, 100])
+@pytest.mark.parametrize("later", [0, 1_800], ids=["one stamp", "two stamps"])
+def test_two_fields_of_a_frame_are_one_access_unit(profile: int, later: int) -> None:
+    sps, expected = sps_of(only_frames=False, profile=profile), []
+    sent = [Packet(0, 0, False, sps)]
+    for number in range(12):
+        fields = [slice_of(number, "10", b"\x41" if number else b"\x65"), slice_of(number, "11")]
+        if number == 5:  # a frame that is not a pair of fields
+            fields = [slice_of(number, "0")]
+        for place, unit in enumerate(fields):
+            sent.append(Packet(0, number * 3_600 + place * later, True, unit))
+        expected.append(annex_b([*([] if number else [sps]), *fields]))
+    assert frames_of(packets(sent)) == expected
+
+
+def test_slices_of_frames_only_are_not_taken_for_fields() -> None:
+    sent = [Packet(0, 0, False, sps_of(only_frames=True))]
+    sent += [
+        Packet(0, n * 3_600, True, slice_of(n // 2, "11" if n % 2 else "10")) for n in range(8)
+    ]
+    assert len(frames_of(packets(sent))) == 8
+    assert field_format(b"\x67\x4d") is None and field_format(b"\x67") is None
