@@ -8,6 +8,7 @@ from domain.times import utc_ms
 from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.check.result import CheckResult
 from edge_bridge.config import CameraConfig
+from edge_bridge.rtsp.errors import CameraError
 from media.fragmenter import Fragmenter, FragmentLimits
 
 _MAX_KEYFRAME_S = 20.0
@@ -27,8 +28,13 @@ def check_camera(camera: CameraConfig, no_data_s: float) -> CheckResult:
     """Connect, and wait for two keyframes: their distance is the GOP's length."""
     what = f"camera {camera.id}"
     started_s = time.monotonic()
+
+    def give_up(_: str) -> None:
+        if time.monotonic() - started_s > _MAX_KEYFRAME_S:
+            raise CameraError(f"no keyframe within {_MAX_KEYFRAME_S:.0f} s: {_SET_GOP}")
+
     try:
-        source = ReaderChoice().open(camera, no_data_s, threading.Event(), utc_ms)
+        source = ReaderChoice().open(camera, no_data_s, threading.Event(), utc_ms, give_up)
     except ConfigError as error:
         text = str(error).removeprefix(f"{what}: ").rstrip(".")
         return CheckResult(what, "bad", text, "correct its password_file or password_env")

@@ -9,7 +9,7 @@
 - interleaved: RTP and RTCP packets from the RTSP connection
 - rtp: RTP headers, sequence numbers, timestamps, sender reports
 - nal: NAL unit types of H.264 and H.265
-- h264_fields: field pictures of interlaced H.264
+- h264_fields: coded fields of interlaced H.264
 - h26x_depacketizer: RTP packets to access units
 - audio_depacketizer: RTP packets to audio frames
 - av_sync: audio and video on one timeline

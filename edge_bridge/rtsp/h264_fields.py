@@ -1,4 +1,4 @@
-"""Field pictures of interlaced H.264: a frame may be two access units, one for each field.
+"""Coded fields of interlaced H.264: a frame may be two access units, one for each field.
 
 An SPS says how many bits a frame number has, and whether fields are possible (ITU-T H.264,
 7.3.2.1.1). The header of a slice says whether it belongs to a field (7.3.3).

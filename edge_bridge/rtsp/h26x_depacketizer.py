@@ -103,7 +103,7 @@ class H26xDepacketizer:
         """Index in `_parts` where the NAL unit begins whose fragments are arriving."""
         self._sps = b""
         self._field_format: FieldFormat | None = None
-        """How to find field pictures; None: there are none."""
+        """How to find coded fields; None: there are none."""
         self._field: FieldPicture | None = None
         """The field that the first slice belongs to."""
         self._first_field: tuple[AccessUnit, FieldPicture] | None = None
@@ -389,7 +389,7 @@ class H26xDepacketizer:
             self.ready.append(unit)
 
     def _learn_fields(self, sps: bytes) -> None:
-        """Learn from an SPS of H.264 whether field pictures may come."""
+        """Learn from an SPS of H.264 whether coded fields may come."""
         if self.nal_types.name == "h264" and sps != self._sps:
             self._sps = sps
             self._field_format = field_format(sps)

@@ -16,6 +16,7 @@ _MAX_DROPOUT = 3_000
 _CHANGES = ((8, 200), (2, 1_000))
 """Foreign packets, and ms of silence of the own source: with both, the stream changed its SSRC."""
 _MAX_FOREIGN_PACKETS = 64
+_MIN_MAJORITY = 3
 
 
 def payload(data: bytearray, at: int, end: int) -> tuple[int, int]:
@@ -72,6 +73,10 @@ class SourceFilter:
         self.waiting: list[bytearray] = []
         self._waiting_ssrc = 0
         self._own_ms = 0
+        self._own_packets = 0
+        """Packets of the own SSRC since the last foreign one."""
+        self._outnumbered = 0
+        """How often in a row the foreign packets were far more than the own ones."""
 
     def own(self, ssrc: int, now_ms: int) -> bool:
         """Return whether a packet belongs to the stream; the first one says what its SSRC is."""
@@ -80,8 +85,21 @@ class SourceFilter:
         if ssrc != self.ssrc:
             return False
         self._own_ms = now_ms
-        self.waiting.clear()
+        if self.waiting:
+            if self._is_outnumbered():
+                return False  # the dead session's packet was the first that came
+            self.waiting.clear()
+            self._own_packets = 0
+        self._own_packets += 1
         return True
+
+    def _is_outnumbered(self) -> bool:
+        count = len(self.waiting)
+        if count < _MIN_MAJORITY or count <= 2 * self._own_packets:
+            self._outnumbered = 0
+            return False
+        self._outnumbered += 1
+        return self._outnumbered >= 2
 
     def foreign(self, ssrc: int, packet: bytearray, now_ms: int) -> list[bytearray]:
         """Keep a packet of another SSRC.
@@ -90,6 +108,12 @@ class SourceFilter:
         """
         silent_ms = abs(now_ms - self._own_ms)
         packets: list[bytearray] = []
+        if ssrc == self.ssrc:  # outnumbered: the others are the stream, and this one is not
+            packets = self.waiting
+            self.waiting = []
+            self._own_packets = len(packets)
+            self._outnumbered = 0
+            return packets
         if ssrc != self._waiting_ssrc:
             if silent_ms >= _CHANGES[-1][1]:
                 packets = self.waiting  # the SSRC changed twice

@@ -332,6 +332,16 @@ def test_packets_of_a_dead_session_are_left_out() -> None:
     assert frames_of(sent) == [annex_b([IDR]), *[annex_b([SLICE])] * 49]
 
 
+def test_a_dead_session_that_sends_first_is_found_out() -> None:
+    own = packets([Packet(0, n * 3_600, True, SLICE) for n in range(50)])
+    dead = packets([Packet(0, 9_000 + n * 3_600, True, b"\x41\x9adead") for n in range(50)], 300)
+    sent = []
+    for n in range(50):
+        sent += [own[n]] if n % 5 else [of_source(9, dead[n // 5]), own[n]]
+    got = frames_of(sent)
+    assert got[-44:] == [annex_b([SLICE])] * 44 and len(got) < 49
+
+
 @pytest.mark.parametrize("length", [3, 25, 200])
 def test_a_change_of_the_ssrc_loses_nothing(length: int) -> None:
     """Uniview: another SSRC, numbering and time with each GOP."""
