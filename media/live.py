@@ -59,7 +59,6 @@ def live(
     return render(
         [each for _, each in listed],
         breaks,
-        ended=False,
         target=target,
         media_sequence=first,
         discontinuity_sequence=_section_of(first, sections).discontinuities,

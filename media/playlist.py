@@ -7,7 +7,6 @@ chunk; only its address changes.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 TOLERANCE_MS = 150
 """The time between adjoining fragments differs from the sum of lengths by less than this."""
@@ -48,77 +47,106 @@ def follows(before: Segment, after: Segment) -> bool:
     )
 
 
-def recorded(segments: Iterable[Segment], edges: Mapping[str, str] | None = None) -> str:
-    """Return the playlist of recorded footage: by time, without the holes, with an end.
+class RecordedPlaylist:
+    """A playlist of recorded footage: by time, without the holes, with an end.
 
-    Where two recorders recorded the same time, one of them is listed. `edges` names the device of
-    each run, where it is known: one device whose clock was set back recorded both.
+    It is made in pieces: a day's list at once would keep other threads waiting. Where two recorders
+    recorded the same time, one of them is listed.
     """
-    ordered = sorted(segments, key=lambda each: (each.start_ms, each.run, each.seq))
-    listed = _without_overlap(ordered, edges or {})
-    breaks = {
-        number
-        for number, (before, after) in enumerate(pairwise(listed), 1)
-        if not follows(before, after)
-    }
-    return render(listed, breaks, ended=True)
 
+    def __init__(self) -> None:
+        self._last: Segment | None = None
+        self._target = 1
+        self._pieces: list[str] = []
 
-def _without_overlap(ordered: Sequence[Segment], edges: Mapping[str, str]) -> list[Segment]:
-    """Leave out segments of which at least half is in another recorder's segments before."""
-    listed: list[Segment] = []
-    for segment in ordered:
-        before = listed[-1] if listed else segment
-        if before.run != segment.run:
-            edge = edges.get(segment.run)
-            is_same_device = edge is not None and edge == edges.get(before.run)
-            middle_ms = (segment.start_ms + segment.end_ms) // 2
-            if middle_ms < before.end_ms and not is_same_device:
+    def add(self, segments: Iterable[Segment], edges: Mapping[str, str]) -> None:
+        """Add the segments of a later time.
+
+        `edges` names the device of each run, where it is known. One device whose clock was set back
+        recorded both of two runs that overlap.
+        """
+        lines: list[str] = []
+        for segment in sorted(segments, key=lambda each: (each.start_ms, each.run, each.seq)):
+            before = self._last
+            if before is not None and _is_recorded_twice(before, segment, edges):
                 continue
-        listed.append(segment)
-    return listed
+            if before is not None and not follows(before, segment):
+                lines.append("#EXT-X-DISCONTINUITY")
+            lines += _segment_lines(segment)
+            self._target = max(self._target, target_s(segment.duration_ms))
+            self._last = segment
+        if lines:
+            self._pieces.append("\n".join(lines))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no segment."""
+        return not self._pieces
+
+    def encode(self) -> bytes:
+        """Return the playlist in UTF-8."""
+        lines = [*_head(self._target, 0), "#EXT-X-PLAYLIST-TYPE:VOD", *self._pieces]
+        return "\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode()
+
+
+def recorded(segments: Iterable[Segment], edges: Mapping[str, str] | None = None) -> str:
+    """Return the playlist of recorded footage in one piece."""
+    playlist = RecordedPlaylist()
+    playlist.add(segments, edges or {})
+    return playlist.encode().decode()
+
+
+def _is_recorded_twice(before: Segment, segment: Segment, edges: Mapping[str, str]) -> bool:
+    """Return whether at least half of a segment is in another recorder's segment before."""
+    if before.run == segment.run:
+        return False
+    edge = edges.get(segment.run)
+    is_same_device = edge is not None and edge == edges.get(before.run)
+    middle_ms = (segment.start_ms + segment.end_ms) // 2
+    return middle_ms < before.end_ms and not is_same_device
 
 
 def render(
     segments: Sequence[Segment],
     breaks: set[int],
     *,
-    ended: bool,
-    target: int | None = None,
-    media_sequence: int = 0,
-    discontinuity_sequence: int = 0,
+    target: int,
+    media_sequence: int,
+    discontinuity_sequence: int,
 ) -> str:
-    """Return a playlist's text; a discontinuity precedes the indexes in `breaks`.
+    """Return the text of a playlist without an end.
 
-    The target duration (seconds) is the longest segment's where none is given.
+    A discontinuity precedes the indexes in `breaks`. `target` is the target duration in seconds.
     """
-    if target is None:
-        target = target_s(max((each.duration_ms for each in segments), default=1_000))
-    lines = [
+    lines = _head(target, media_sequence)
+    if discontinuity_sequence:
+        lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity_sequence}")
+    for number, segment in enumerate(segments):
+        if number in breaks:
+            lines.append("#EXT-X-DISCONTINUITY")
+        lines += _segment_lines(segment)
+    return "\n".join(lines) + "\n"
+
+
+def _head(target: int, media_sequence: int) -> list[str]:
+    return [
         "#EXTM3U",
         "#EXT-X-VERSION:6",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         f"#EXT-X-TARGETDURATION:{target}",
         f"#EXT-X-MEDIA-SEQUENCE:{media_sequence}",
     ]
-    if discontinuity_sequence:
-        lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity_sequence}")
-    if ended:
-        lines.append("#EXT-X-PLAYLIST-TYPE:VOD")
-    for number, segment in enumerate(segments):
-        if number in breaks:
-            lines.append("#EXT-X-DISCONTINUITY")
-        if segment.missing:
-            lines.append("#EXT-X-GAP")
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.start_ms)}")
-        lines.append(f"#EXTINF:{segment.duration_ms // 1_000}.{segment.duration_ms % 1_000:03d},")
-        if segment.byte_range is not None:
-            size, offset = segment.byte_range
-            lines.append(f"#EXT-X-BYTERANGE:{size}@{offset}")
-        lines.append(segment.uri)
-    if ended:
-        lines.append("#EXT-X-ENDLIST")
-    return "\n".join(lines) + "\n"
+
+
+def _segment_lines(segment: Segment) -> list[str]:
+    lines = ["#EXT-X-GAP"] if segment.missing else []
+    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.start_ms)}")
+    lines.append(f"#EXTINF:{segment.duration_ms // 1_000}.{segment.duration_ms % 1_000:03d},")
+    if segment.byte_range is not None:
+        size, offset = segment.byte_range
+        lines.append(f"#EXT-X-BYTERANGE:{size}@{offset}")
+    lines.append(segment.uri)
+    return lines
 
 
 def target_s(duration_ms: int) -> int:

@@ -9,7 +9,7 @@ from faust.web import View
 
 from domain.live_sections import LiveSection
 from media.live import HEAD_MS, live
-from media.playlist import Segment, recorded
+from media.playlist import RecordedPlaylist, Segment
 from stores.catalog import Catalog
 from stores.catalog.live_sections import live_sections_of
 from stores.catalog.playback import PlaybackSegment, playback_rows, run_edges, segments_of
@@ -25,7 +25,8 @@ LIVE_MS = HOUR_MS
 LIVE_START_MS = 60_000
 AHEAD_MS = 360_000
 """A live list shows what a device's clock dates so far ahead. Five minutes are plausible."""
-LONG_MS = 2 * HOUR_MS
+SLICE_MS = HOUR_MS
+"""A longer list is made in slices: a thread that handles a day at once stops the event loop."""
 _long_builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="playlist")
 """A day's playlist takes seconds. One thread: more would only take the event loop's time."""
 
@@ -42,42 +43,54 @@ class PlaylistView(View):
         span, growing = _span(request, now_ms)
         camera = await require_camera(request)
         catalog = await services.catalog.get()
-        reach = span.from_ms, span.to_ms, now_ms
-        if span.to_ms - span.from_ms > LONG_MS:
-            async with services.long_playlists:
-                text = await _text(catalog, camera.id, reach, _long_builder, growing=growing)
+        if growing:
+            body = await _live_body(catalog, camera.id, span, now_ms)
+        elif span.to_ms - span.from_ms <= SLICE_MS:
+            body = await _recorded_body(catalog, camera.id, span, None)
         else:
-            text = await _text(catalog, camera.id, reach, None, growing=growing)
-        if text is None:
+            async with services.long_playlists:
+                body = await _recorded_body(catalog, camera.id, span, _long_builder)
+        if body is None:
             raise not_found(f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}.")
         response = web.Response(
-            text=text, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}
+            body=body,
+            content_type=MEDIA_TYPE,
+            charset="utf-8",
+            headers={"Cache-Control": "no-store"},
         )
         response.enable_compression()
         return response
 
 
-async def _text(
-    catalog: Catalog,
-    camera: str,
-    reach: tuple[int, int, int],
-    builder: Executor | None,
-    *,
-    growing: bool,
-) -> str | None:
-    """Return the playlist of `reach` (from, to and now, UTC ms), made in a thread of `builder`."""
-    from_ms, to_ms, now_ms = reach
-    # A live list needs what came just before it, to know which number is first.
-    rows = await playback_rows(catalog, camera, from_ms - HEAD_MS if growing else from_ms, to_ms)
-    if not rows:
-        return None
+async def _live_body(catalog: Catalog, camera: str, span: TimeRange, now_ms: int) -> bytes | None:
+    """Return a live playlist; None where it has no segment."""
+    # What came just before it shows which number is first.
+    rows = await playback_rows(catalog, camera, span.from_ms - HEAD_MS, span.to_ms)
+    sections = await live_sections_of(catalog, camera)
+    return await asyncio.to_thread(_live, rows, sections, span.from_ms, now_ms)
+
+
+async def _recorded_body(
+    catalog: Catalog, camera: str, span: TimeRange, builder: Executor | None
+) -> bytes | None:
+    """Return a recorded playlist, made hour by hour in a thread of `builder`."""
     loop = asyncio.get_running_loop()
-    if growing:
-        sections = await live_sections_of(catalog, camera)
-        return await loop.run_in_executor(builder, _live, rows, sections, from_ms, now_ms)
-    runs = {str(row["run"]) for row in rows}
-    edges = await run_edges(catalog, camera, runs) if len(runs) > 1 else {}
-    return await loop.run_in_executor(builder, _recorded, rows, edges)
+    playlist = RecordedPlaylist()
+    edges: dict[str, str] = {}
+    known: set[str] = set()
+    for from_ms in range(span.from_ms, span.to_ms, SLICE_MS):
+        to_ms = min(from_ms + SLICE_MS, span.to_ms)
+        rows = await playback_rows(catalog, camera, from_ms, to_ms)
+        runs = {str(row["run"]) for row in rows} - known
+        known |= runs
+        if runs and len(known) > 1:
+            edges |= await run_edges(catalog, camera, known)
+        # A segment is in the hour in which it starts, or in the first.
+        since_ms = from_ms if from_ms > span.from_ms else 0
+        await loop.run_in_executor(builder, _add, playlist, rows, since_ms, edges)
+    if playlist.is_empty:
+        return None
+    return await loop.run_in_executor(builder, playlist.encode)
 
 
 def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
@@ -94,17 +107,21 @@ def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     return TimeRange(max(given.from_ms, now_ms - LIVE_MS), until), True
 
 
-def _recorded(rows: Sequence[Row], edges: Mapping[str, str]) -> str:
-    """Return the recorded playlist. Runs in a thread."""
-    return recorded((_recorded_segment(each) for each in segments_of(rows)), edges)
+def _add(
+    playlist: RecordedPlaylist, rows: Sequence[Row], since_ms: int, edges: Mapping[str, str]
+) -> None:
+    """Add the fragments that start at `since_ms` or later. Runs in a thread."""
+    found = segments_of(rows)
+    playlist.add((_recorded_segment(each) for each in found if each.start_ms >= since_ms), edges)
 
 
 def _live(
     rows: Sequence[Row], sections: Sequence[LiveSection], from_ms: int, now_ms: int
-) -> str | None:
+) -> bytes | None:
     """Return the live playlist; None where it would be empty. Runs in a thread."""
     segments = [_live_segment(each) for each in segments_of(rows)]
-    return live(segments, sections, from_ms, now_ms, fragment_path)
+    text = live(segments, sections, from_ms, now_ms, fragment_path)
+    return None if text is None else text.encode()
 
 
 def _recorded_segment(found: PlaybackSegment) -> Segment:
