@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from edge_bridge import metrics
 from edge_bridge.capture import error_text
 from edge_bridge.capture.coalescing import Arrived
+from edge_bridge.capture.recent_urls import RecentUrls
 from edge_bridge.capture.source import WAITS_FOR_KEYFRAME, OnWait, ReaderChangedError
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
@@ -72,13 +73,16 @@ class NativeRtspSource:
         *,
         on_wait: OnWait,
         on_unsupported: Callable[[UnsupportedStreamError], None],
+        closing: RecentUrls,
     ) -> None:
         """Connect and wait for a keyframe; raises CameraError, ConfigError, UnsupportedStreamError.
 
-        `on_unsupported` is called if the stream turns out to be unsupported only later.
+        `on_unsupported` is called if the stream turns out to be unsupported only later. `closing`
+        holds the addresses that close at a keep-alive method that they do not name.
         """
         self._stop = stop
         self._on_wait = on_wait
+        self._closing = closing
         self._on_unsupported = on_unsupported
         limit_allocations()
         self._camera = camera
@@ -112,6 +116,8 @@ class NativeRtspSource:
             audio=audio,
             within_s=error_text.OPEN_TIMEOUT_S,
         )
+        if camera.url in self._closing:
+            self._rtsp.use_named_methods()
         try:
             self._start_reader(self._rtsp)
             self._tried_audio = self._audio_depacketizer
@@ -137,6 +143,8 @@ class NativeRtspSource:
         except UnsupportedStreamError as why:
             self._on_unsupported(why)
             raise ReaderChangedError(f"the camera is read by FFmpeg from now on: {why}") from None
+        if self._rtsp.unnamed_pending:
+            self._closing.add(self._camera.url)
         self._video_depacketizer.finish()
         yield from self._ready_packets()
         raise CameraError(reason)

@@ -25,6 +25,8 @@ class ReaderChoice:
         """Addresses that the own client cannot read; FFmpeg reads them at once."""
         self._redirecting = RecentUrls()
         """Addresses that redirect, which FFmpeg would follow without end."""
+        self._closing = RecentUrls()
+        """Addresses that close at a keep-alive method that they do not name."""
         self._audio_problems = RecentTexts()
 
     def open(
@@ -61,7 +63,13 @@ class ReaderChoice:
             try:
                 on_unsupported = partial(self._set_unsupported, camera)
                 return NativeRtspSource(
-                    camera, no_data_s, stop, now_ms, on_wait=on_wait, on_unsupported=on_unsupported
+                    camera,
+                    no_data_s,
+                    stop,
+                    now_ms,
+                    on_wait=on_wait,
+                    on_unsupported=on_unsupported,
+                    closing=self._closing,
                 )
             except UnsupportedStreamError as error:
                 self._set_unsupported(camera, error)

@@ -119,8 +119,9 @@ class RtspStream:
         """`methods`: those that the camera names as its own (Public)."""
         self._session = session
         self._url = url
-        named = [each for each in _KEEP_ALIVE_METHODS[:2] if each in methods.upper()]
-        self._methods = [*named, *(each for each in _KEEP_ALIVE_METHODS[:2] if each not in named)]
+        self._named = [each for each in _KEEP_ALIVE_METHODS[:2] if each in methods.upper()]
+        others = [each for each in _KEEP_ALIVE_METHODS[:2] if each not in self._named]
+        self._methods = [*self._named, *others]
         """The methods of `keep_alive`, the next one first; refused ones are left out."""
         self._pending: dict[int, str] = {}
         """The method of each request that was not answered, by its CSeq."""
@@ -138,6 +139,15 @@ class RtspStream:
         """Bytes that were received already: the beginning of the stream."""
         self.keep_alive_s = session.keep_alive_s
         """How often to send `keep_alive`."""
+
+    @property
+    def unnamed_pending(self) -> bool:
+        """Whether a keep-alive request is unanswered whose method the camera does not name."""
+        return any(method not in self._named for method in self._pending.values())
+
+    def use_named_methods(self) -> None:
+        """Use only keep-alive methods that the camera names: at others it closes."""
+        self._methods = list(self._named) or ["OPTIONS"]
 
     def keep_alive(self) -> bytes:
         """Return the next keep-alive messages as bytes: a request, and RTCP receiver reports.

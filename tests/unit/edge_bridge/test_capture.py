@@ -20,6 +20,7 @@ from edge_bridge.capture.error_text import error_text
 from edge_bridge.capture.ffmpeg_source import HoldbackBuffer
 from edge_bridge.capture.recorder import Recorder, failures_after, wait_s
 from edge_bridge.capture.run import RecordingContext
+from edge_bridge.capture.source import WAITS_FOR_KEYFRAME
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
 from edge_bridge.encoded_frame import EncodedFrame
@@ -304,6 +305,38 @@ async def test_time_stamps_that_do_not_advance_are_replaced_and_reported(tmp_pat
     assert sum(event.frames for event in events) == 500
     assert events[-1].end_ms - events[0].start_ms == pytest.approx(20_000, abs=500)
     assert any("time stamps do not advance" in detail for _, detail in notes)
+
+
+async def test_keyframes_each_90_s_are_recorded_without_a_hole(tmp_path: Path) -> None:
+    """The recorder joins after 10 s, and waits 80 s for the first keyframe."""
+    clip = write_clip(tmp_path / "seldom.mp4", 600, fps=2, gop=180)
+    kept, clock = RecordingCollector(), [T0_MS]
+
+    class Seldom(Film):
+        def packets(self) -> Iterator[tuple[Any, int]]:
+            for n, (packet, _) in enumerate(super().packets()):
+                self._clock[0] += 460
+                if n >= 20:
+                    yield packet, self._clock[0]
+
+    recorder = made([lambda: Seldom(clip, clock)], kept, clock)
+    recorder._watchdog = Watchdog(70, Steady(clock))
+    states: list[tuple[str, str]] = []
+    set_state = recorder._set_state
+    recorder._set_state = lambda *state: (states.append(state), set_state(*state))  # type: ignore
+    await finished(recorder, kept, 1)
+    ((run, _, why),) = kept.ends
+    assert why == "the camera closed the stream"
+    events = kept.of(run)
+    assert sum(event.frames for event in events) == 600 - 180
+    assert max(event.duration_ms for event in events) <= 60_000
+    assert [len(event.keyframes or []) for event in events] == [1, 0, 1, 0, 1]
+    for one, following in pairwise(events):
+        assert one.end_ms == following.start_ms
+    assert states[0] == ("connecting", WAITS_FOR_KEYFRAME)
+    assert any(state == "recording" and "no keyframe for 60 s" in text for state, text in states)
+    failures = {text for state, text in states if state == "failing"}
+    assert failures <= {"the camera closed the stream", "no more connections"}
 
 
 async def test_an_unexpected_error_is_survived(clip: Path) -> None:

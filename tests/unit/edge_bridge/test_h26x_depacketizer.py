@@ -11,7 +11,14 @@ from edge_bridge.rtsp import h26x_depacketizer as module
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
 from edge_bridge.rtsp.h264_fields import field_format
-from edge_bridge.rtsp.nal import H264, H265, NAL_TYPES, has_recovery_point, parameter_sets
+from edge_bridge.rtsp.nal import (
+    H264,
+    H265,
+    NAL_TYPES,
+    has_recovery_point,
+    own_parameter_sets,
+    parameter_sets,
+)
 from tests.footage import write_clip
 from tests.rtsp_camera import Packet, access_units
 from tests.unit.edge_bridge.rtp_packets import aggregated, annex_b, in_fragments, packets, video
@@ -237,6 +244,14 @@ def test_parameter_sets_of_h265_are_read_from_the_sdp() -> None:
     fmtp = {"sprop-pps": pps, "sprop-vps": vps, "sprop-sps": sps}
     assert parameter_sets(fmtp, H265) == annex_b(sets)
     assert parameter_sets({"sprop-parameter-sets": "no base64!,"}, H264) == b""
+
+
+def test_an_access_units_own_parameter_sets_are_found() -> None:
+    sets = [SPS, PPS]
+    assert own_parameter_sets(annex_b([b"\x09\xf0", *sets, b"\x65\x88", PPS]), H264) == annex_b(
+        sets
+    )
+    assert own_parameter_sets(annex_b([b"\x65\x88"]), H264) == b""
 
 
 IDR, SLICE = b"\x65\x88" + b"i" * 90, b"\x41\x9a" + b"s" * 90

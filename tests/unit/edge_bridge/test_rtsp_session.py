@@ -240,6 +240,18 @@ def test_a_refused_keep_alive_is_sent_by_another_method_at_once(
     assert sent.methods[: len(methods)] == methods
 
 
+def test_a_camera_that_closes_at_an_unnamed_method_gets_named_ones_only() -> None:
+    with Odd("OPTIONS", ok("Public: OPTIONS, DESCRIBE\r\n")) as camera:
+        one = playing(camera, audio=False)
+        one.teardown()
+    one.keep_alive()
+    assert not one.unnamed_pending
+    one.keep_alive()
+    assert one.unnamed_pending, "GET_PARAMETER"
+    one.use_named_methods()
+    assert [one.keep_alive().split(b" ")[0] for _ in range(3)] == [b"OPTIONS"] * 3
+
+
 @pytest.mark.parametrize(
     ("request_line", "answer"),
     [

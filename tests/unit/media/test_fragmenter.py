@@ -352,6 +352,40 @@ def test_lengths_of_mp4_are_not_taken_for_start_codes(tmp_path: Path) -> None:
         assert sum(fragment.frames for fragment in fragmenter.finish()) == 3
 
 
+def test_audio_that_cannot_be_muxed_does_not_stop_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no such sample rate")
+
+    monkeypatch.setattr("media.mpegts_muxer.AacEncoder", fails)
+    path = make_clip(tmp_path / "clip.mov", pictures=100, audio="pcm_mulaw")
+    with av.open(str(path)) as source:
+        video, audio_stream = source.streams.video[0], source.streams.audio[0]
+        fragmenter = Fragmenter(video, audio_stream, FragmentLimits(target_ms=2_000))
+        out: list[Fragment] = []
+        for packet in source.demux(video, audio_stream):
+            out += fragmenter.push(packet, T0_MS)
+        out += fragmenter.finish()
+    assert fragmenter.audio_codec is None and "no such sample rate" in fragmenter.audio_problem
+    assert sum(fragment.frames for fragment in out) == 100
+    check_slices(out)
+
+
+def test_opus_is_encoded_as_aac(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pictures=100)
+    with_opus = tmp_path / "opus.mkv"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", path, "-f", "lavfi", "-i", "sine=d=4:r=48000",
+         "-c:v", "copy", "-c:a", "libopus", with_opus],
+        check=True,
+    )  # fmt: skip
+    fragments = cut(with_opus)
+    for fragment in fragments:
+        assert keyframes.index_video(fragment.data, fragment.start_pts).audio_codec == "aac"
+    assert warnings_of(b"".join(fragment.data for fragment in fragments), tmp_path) == ""
+
+
 def test_audio_that_stops_does_not_stop_video(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", pictures=300, audio="aac")
     with av.open(str(path)) as source:
