@@ -3,6 +3,7 @@
 docs/how-to/models.md shows one card for each layout.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -163,6 +164,11 @@ class ModelCard(_Strict):
         description="part of a detection's key: give other weights or thresholds another version"
     )
     file: str = Field(min_length=1, description="the ONNX file, relative to the card")
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of that file, hex; another file is refused",
+    )
     input: InputSpec
     output: OutputSpec
     labels: list[str] | str = Field(
@@ -199,7 +205,22 @@ class ModelCard(_Strict):
         unknown = [label for label in card.keep if label not in card._names]
         if unknown:
             raise ModelError(f"Model card {path}: keep: {unknown[0]!r} is not one of the labels.")
+        if card.sha256 is not None:
+            _check_hash(card.path, card.sha256)
         return card
+
+
+def _check_hash(file: Path, expected: str) -> None:
+    try:
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"Model file {file} cannot be read: {error.strerror}.") from error
+    if found != expected:
+        raise ModelError(
+            f"Model file {file} has the SHA-256 {found}, its card says {expected}. Copy the right "
+            "file, or correct the card."
+        )
 
 
 def _read_yaml(path: Path) -> object:

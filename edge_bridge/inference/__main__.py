@@ -1,10 +1,12 @@
 """`python -m edge_bridge.inference FD NICE`: the worker, on the socket it inherited."""
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from edge_bridge.inference.ipc import PeerClosedError, WorkerChannel
 from edge_bridge.inference.worker import serve
@@ -22,6 +24,9 @@ def main() -> int:
         sys.stderr.write("Only `vigil edge run` starts this program.\n")
         return 2
     os.nice(nice)
+    with contextlib.suppress(OSError):
+        # A model that takes too much memory ends this process, not the one that records.
+        Path("/proc/self/oom_score_adj").write_text("500")
     with sock:
         try:
             return serve(WorkerChannel(sock))

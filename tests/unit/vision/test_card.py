@@ -1,5 +1,6 @@
 """The model card: what it contains, and the error for each mistake."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,14 @@ def test_a_file_that_is_not_a_card(tmp_path: Path, content: bytes, expected: str
 def test_a_missing_card_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing\.yaml cannot be read: No such file"):
         ModelCard.load(tmp_path / "nothing.yaml")
+
+
+def test_a_card_may_name_the_hash_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"weights")
+    right = hashlib.sha256(b"weights").hexdigest()
+    assert ModelCard.load(write_card(tmp_path, YOLOV8, sha256=right))
+    with pytest.raises(ModelError, match=r"model\.onnx has the SHA-256"):
+        ModelCard.load(write_card(tmp_path, YOLOV8, sha256="0" * 64))
+    (tmp_path / "model.onnx").unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        ModelCard.load(write_card(tmp_path, YOLOV8, sha256=right))
