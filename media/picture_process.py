@@ -6,6 +6,7 @@ It decodes bytes that a stranger may have made, so it holds no secret, and its m
     standard output   ok, length, JPEG or the reason      one answer for each
 """
 
+import contextlib
 import resource
 import struct
 import sys
@@ -56,7 +57,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     limit_allocations()
     limit_memory()
-    Path("/proc/self/oom_score_adj").write_text("500")  # it goes before the server does
+    with contextlib.suppress(OSError):  # it ends before the server does, where /proc allows that
+        Path("/proc/self/oom_score_adj").write_text("500")
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
