@@ -36,7 +36,8 @@ export class HlsSession {
     const { Events } = HlsJs;
     const hls = new HlsJs({
       autoStartLoad: false,
-      liveSyncDurationCount: 2,
+      // two fragments of 4 s: the list's target duration is longer than most of its segments
+      liveSyncDuration: 8,
       backBufferLength: 90,
       maxBufferLength: bufferSeconds(rate),
       enableCEA708Captions: false,
