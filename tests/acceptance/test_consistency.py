@@ -107,7 +107,10 @@ async def test_unannounced_and_lost_objects_are_repaired(
             what=lambda: f"repaired, found so far: {seen}\n{cloud.tails()}",
             every_s=2,
         )
-        assert set(seen) == {"row-missing", "fragment-unjoined", "fragment-stuck"}
+        # Announced again, the fragments of a sealed window are joined at once: none stays stuck for
+        # long, but one check may still see it.
+        assert {"row-missing", "fragment-unjoined"} <= set(seen)
+        assert set(seen) <= {"row-missing", "fragment-unjoined", "fragment-stuck"}
         await all_in_chunks(cloud, store, loud)
         assert (await newest_chunks(store, camera, loud.run))[1].digest == lost.digest
         assert await whole(cloud, camera, repair=False, seen=[])
