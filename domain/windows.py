@@ -357,8 +357,17 @@ class RunWindows:
         self.evicted = self.evicted._replace(last_seq=last_seq, at_ms=now_ms)
 
     def seal(self, start_ms: int, reason: DueReason, rules: WindowRules) -> ChunkDue:
-        """Seal one window as it is, over a limit; what arrives later is late."""
-        return self._seal(self.windows[start_ms], reason, rules)
+        """Seal one window as it is, over a limit; what arrives later is late.
+
+        It may report evicted seqs as missing. They are not settled by that: the healer was not
+        asked for them yet, or its answer is on the way.
+        """
+        due = self._seal(self.windows[start_ms], reason, rules)
+        for gap in due.gaps:
+            if gap.first_seq <= self.evicted.last_seq:
+                last_seq = min(gap.last_seq, self.evicted.last_seq)
+                self.settled = self.settled.without(gap.first_seq, last_seq)
+        return due
 
     def seal_all(self, rules: WindowRules) -> list[Event]:
         """Seal all open windows as they are; what arrives later is late for a forgotten run."""

@@ -350,6 +350,28 @@ def test_a_run_with_too_many_evictions_seals_its_longest_quiet_window_as_it_is()
     assert windows.open_windows == 3
 
 
+def test_an_evicted_fragment_is_waited_for_although_a_window_over_the_limit_reports_it() -> None:
+    """seq 0 1 . | 3 end: 3 is evicted, then 0 1 are sealed over a limit, then S3's list has 3."""
+    windows = CameraWindows(CAMERA, RULES)
+    for seq in (0, 1, 3):
+        windows.on_fragment(fragment(seq), T0_MS)
+    windows.on_run_ended(run_ended(3), T0_MS)
+    run = windows.runs[RUN]
+    run.evict(run.windows[T0_MS + 12_000], T0_MS)
+    due = run.seal(T0_MS, "grace", RULES)
+    assert [(gap.first_seq, gap.last_seq) for gap in due.gaps] == [(2, 3)]
+    assert 3 not in run.settled
+    request = next(
+        event
+        for second in range(0, 600, 10)
+        for event in windows.on_tick(T0_MS + second * 1_000)
+        if isinstance(event, HealRequested)
+    )
+    assert 3 not in SeqRanges(request.known)
+    was, _ = windows.on_fragment(fragment(3), T0_MS + 600_000)
+    assert was == "new"
+
+
 def test_too_many_runs_seal_the_longest_silent_one_that_ended_first() -> None:
     windows = CameraWindows(CAMERA, replace(RULES, max_runs=2))
     windows.on_fragment(fragment(0, run=run_id(1)), T0_MS)
