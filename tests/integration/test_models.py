@@ -6,10 +6,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from alembic import command
 
 from domain.spans import Spans
-from stores.catalog import Catalog, index_chunks, migrate
+from stores.catalog import Catalog, alembic_runner, index_chunks, migrate
 from stores.catalog.model_filter import resolve_filter
 from stores.catalog.model_replays import (
     ModelReplaySpec,
@@ -136,13 +135,10 @@ async def _check(catalog: Catalog, camera: str) -> None:
     ][:1_000]
 
 
-async def test_minutes_are_counted_again(services, monkeypatch) -> None:
+async def test_minutes_are_counted_again(services) -> None:
     """A catalog of before, with detections of two versions on two days, is brought up to date."""
     async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
-        full = command.upgrade
-        monkeypatch.setattr(command, "upgrade", lambda config, _: full(config, "0002"))
-        assert (await migrate(dsn)).current == "0002"
-        monkeypatch.undo()
+        assert (await alembic_runner.migrate(dsn, revision="0002")).current == "0002"
         connection = await asyncpg.connect(dsn)
         at = DAY0 + DAY_MS - 30_000
         for table in ("detections", "detection_minutes"):
