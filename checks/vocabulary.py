@@ -20,6 +20,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 MAX_WORDS = 20
@@ -116,6 +117,16 @@ def words_of(line: str) -> list[str]:
     return [part.lower() for part in _NAME_PART.findall(line)]
 
 
+@cache
+def _any_of(names: frozenset[str]) -> re.Pattern[str]:
+    """Return what matches each of the names as a whole; the same for all files of a run."""
+    longest_first = sorted(names, key=len, reverse=True)
+    return re.compile(
+        "|".join(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])" for name in longest_first)
+        or "(?!)"
+    )
+
+
 def banned_words(
     path: str, text: str, forbidden: Iterable[Ban], public: frozenset[str]
 ) -> Iterator[Finding]:
@@ -124,10 +135,7 @@ def banned_words(
     by_first: dict[str, list[Ban]] = defaultdict(list)
     for ban in here:
         by_first[ban.words[0]].append(ban)
-    names = sorted(public, key=len, reverse=True)
-    passed_over = re.compile(
-        "|".join(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])" for name in names) or "(?!)"
-    )
+    passed_over = _any_of(public)
     for number, line in enumerate(text.splitlines(), 1):
         parts = words_of(passed_over.sub(" ", line))
         for index, part in enumerate(parts):
