@@ -65,6 +65,9 @@ class WorkerChannel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        # Not select(): it refuses descriptors from 1024 on, and the recorder hands over its own.
+        self._readable = select.poll()
+        self._readable.register(sock, select.POLLIN)
         self._send_lock = threading.Lock()
         self._buffer = bytearray()
 
@@ -74,8 +77,7 @@ class WorkerChannel:
         Raises PeerClosedError when the other process has ended.
         """
         while (message := self._complete_message()) is None:
-            ready, _, _ = select.select([self._socket], [], [], timeout_s)
-            if not ready:
+            if not self._readable.poll(timeout_s * 1_000):
                 return None
             try:
                 received = self._socket.recv(1 << 20)

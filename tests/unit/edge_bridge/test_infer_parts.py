@@ -1,6 +1,7 @@
 """Small parts: configuration, messages, batches, back-off."""
 
 import asyncio
+import fcntl
 import json
 import socket
 from pathlib import Path
@@ -128,6 +129,15 @@ def test_messages_arrive_complete_however_they_are_cut(
         ours.close()
         with pytest.raises(ipc.PeerClosedError):
             channel.receive(0)
+
+
+def test_a_message_arrives_over_a_descriptor_beyond_those_that_select_takes() -> None:
+    ours, theirs = socket.socketpair()
+    high = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 1_024)
+    with ours, theirs, socket.socket(fileno=high) as last:
+        ours.sendall(ipc.pack({"a": 1}))
+        assert last.fileno() >= 1_024
+        assert ipc.WorkerChannel(last).receive(0) == ({"a": 1}, b"")
 
 
 @pytest.mark.parametrize(

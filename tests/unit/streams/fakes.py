@@ -122,6 +122,7 @@ def make(client: Client, *, stock: bool = False, **hooks: Any) -> Any:
         on_partitions_revoked=hooks.get("on_partitions_revoked", nothing),
         on_partitions_assigned=hooks.get("on_partitions_assigned", nothing),
     )
+    consumer._thread.thread_loop.close()  # the thread is never started, so no one else closes it
     consumer._thread = client
     app._consumer = consumer
     consumer._active_partitions.update(tp for tp in client.assigned if tp != CHANGELOG)
