@@ -1,5 +1,6 @@
 """A recording sink in memory, and what the tests of cameras need besides."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,16 +15,38 @@ from tests.footage import numbers_in
 SITE = "acme/berlin"
 
 
-class MemorySink:
+class PieceCollector:
+    """The pieces of fragments that grow, for a sink in memory."""
+
+    def __init__(self) -> None:
+        self.growing: dict[tuple[str, str, int], bytes] = {}
+
+    def piece(self, camera: str, run: str, seq: int, data: bytes) -> None:
+        name = camera, run, seq
+        self.growing[name] = self.growing.get(name, b"") + bytes(data)
+
+    def discard(self, camera: str, run: str, seq: int) -> None:
+        self.growing.pop((camera, run, seq), None)
+
+    def whole(self, event: FragmentArrived, rest: bytes) -> bytes:
+        """Return all bytes of a fragment that is complete; they match its event."""
+        data = self.growing.pop((event.camera, event.run, event.seq), b"") + bytes(rest)
+        assert len(data) == event.size_bytes
+        assert hashlib.sha256(data).hexdigest() == event.sha256
+        return data
+
+
+class MemorySink(PieceCollector):
     """Keeps the fragments and ends of runs in memory."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fragments: dict[str, list[tuple[FragmentArrived, bytes]]] = {}
         self.ends: dict[str, str] = {}
 
     def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
         del started
-        self.fragments.setdefault(event.run, []).append((event, data))
+        self.fragments.setdefault(event.run, []).append((event, self.whole(event, data)))
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         del ended_ms

@@ -29,12 +29,31 @@ _MAX_KEYFRAMES = 1_000
 
 
 class RecordingSink(Protocol):
-    """Receives a run's results (the spool's thread). No method blocks."""
+    """Receives a run's results (the spool's thread). No method blocks.
+
+    piece ── piece ── piece ── fragment     the fragment's bytes as they grow, then the rest
+                               fragment     or all of them at once
+    piece ── piece ── discard               or it is never completed
+    """
+
+    def piece(self, camera: str, run: str, seq: int, data: bytes | bytearray) -> None:
+        """Append bytes to a fragment that grows; they do not change any more.
+
+        A camera has few fragments that grow: where there are more, the oldest are discarded.
+        """
+        ...
 
     def fragment(
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
-        """Store a fragment; its bytes do not change any more."""
+        """Store a fragment. `data`: its bytes after the pieces; they do not change any more.
+
+        Size and hash of the event are those of the whole fragment.
+        """
+        ...
+
+    def discard(self, camera: str, run: str, seq: int) -> None:
+        """Forget a fragment's pieces: it is never completed."""
         ...
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:

@@ -135,6 +135,7 @@ class SpoolThread:
         self._lock = threading.Lock()
         self._live: set[str] = set()
         self._unwritten = UnwrittenRecords()
+        self._pieces: dict[tuple[str, str, int], bytearray] = {}
         self._draining = False
         self._busy_since_s: float | None = None
         self._probed_s = 0.0
@@ -214,6 +215,8 @@ class SpoolThread:
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
         """Store a fragment; never waits. Where too many wait already, this one is given up."""
+        if pieces := self._pieces.pop((event.camera, event.run, event.seq), None):
+            data = pieces + data
         with self._lock:
             self._live.add(event.run)
             full = self._pending_bytes + len(data) > MAX_PENDING_BYTES
@@ -228,6 +231,14 @@ class SpoolThread:
             self._drain()
         else:
             self._watch(self._submit(lambda: self._store(event, data, started)))
+
+    def piece(self, camera: str, run: str, seq: int, data: bytes | bytearray) -> None:
+        """Append bytes to a fragment that grows; never waits."""
+        self._pieces.setdefault((camera, run, seq), bytearray()).extend(data)
+
+    def discard(self, camera: str, run: str, seq: int) -> None:
+        """Forget a fragment's pieces; never waits."""
+        self._pieces.pop((camera, run, seq), None)
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """End a run after all that was stored before; never waits."""

@@ -214,6 +214,14 @@ class _WatchedSpool:
         self._loop = loop
         self._shown: dict[str, int] = {}
 
+    def piece(self, camera: str, run: str, seq: int, data: bytes | bytearray) -> None:
+        """Have bytes of a growing fragment written."""
+        self._owner.piece(camera, run, seq, data)
+
+    def discard(self, camera: str, run: str, seq: int) -> None:
+        """Have a growing fragment discarded."""
+        self._owner.discard(camera, run, seq)
+
     def fragment(
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:

@@ -17,19 +17,22 @@ from edge_bridge.inference.supervisor import WorkerSupervisor
 from media.fragmenter import FragmentLimits
 from tests.footage import write_clip
 from tests.integration.inference_support import FPS, seeing_card
+from tests.recording_sink import PieceCollector
 from tests.waiting import wait_for
 
 CAMERA = "acme/berlin/gate"
 
 
-class Recorded:
+class Recorded(PieceCollector):
     """What was recorded."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fragments: list[FragmentArrived] = []
 
     def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
-        del data, started
+        del started
+        self.whole(event, data)
         self.fragments.append(event)
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:

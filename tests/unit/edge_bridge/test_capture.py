@@ -28,22 +28,24 @@ from edge_bridge.rtsp.errors import CameraError
 from media import keyframes
 from media.fragmenter import FragmentLimits
 from tests.footage import numbers_in, write_clip
+from tests.recording_sink import PieceCollector
 from tests.waiting import wait_for
 
 T0_MS = 1_760_000_000_000
 CAMERA = "acme/berlin/gate"
 
 
-class RecordingCollector:
+class RecordingCollector(PieceCollector):
     """What capture hands over."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fragments: list[tuple[FragmentArrived, bytes]] = []
         self.starts: list[RunStarted] = []
         self.ends: list[tuple[str, int, str]] = []
 
     def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
-        self.fragments.append((event, data))
+        self.fragments.append((event, self.whole(event, data)))
         if started not in self.starts:
             self.starts.append(started)
 

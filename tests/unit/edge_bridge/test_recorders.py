@@ -14,19 +14,22 @@ from edge_bridge.config import EdgeConfig, load
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.recorders import CHANGED, RecorderManager
 from tests.footage import write_clip
+from tests.recording_sink import PieceCollector
 from tests.unit.edge_bridge.test_config import MINIMAL
 from tests.waiting import wait_for
 
 
-class RecordingCollector:
+class RecordingCollector(PieceCollector):
     """What became of runs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fragments: dict[str, list[FragmentArrived]] = {}
         self.ends: dict[str, str] = {}
 
     def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
-        del data, started
+        del started
+        self.whole(event, data)
         self.fragments.setdefault(event.run, []).append(event)
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:

@@ -25,6 +25,7 @@ from edge_bridge.rtsp.errors import CameraError
 from local.cameras import CameraServer
 from media.fragmenter import FragmentLimits
 from tests.footage import numbers_in, read_number, write_clip
+from tests.recording_sink import PieceCollector
 from tests.waiting import wait_for
 
 CAMERA = "acme/berlin/gate"
@@ -225,16 +226,17 @@ async def test_a_sub_stream_does_not_run_ahead_of_a_recording_that_stalls(made: 
     stream.stop()
 
 
-class RecordingCollector:
+class RecordingCollector(PieceCollector):
     """What capture hands over."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fragments: list[tuple[FragmentArrived, bytes]] = []
         self.ends: list[str] = []
 
     def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
         assert started.stream == "main"
-        self.fragments.append((event, data))
+        self.fragments.append((event, self.whole(event, data)))
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         self.ends.append(reason)
