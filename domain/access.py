@@ -1,0 +1,190 @@
+"""Access control: which principal may do what with which resource. One pure decision.
+
+    scope       *  ⊃  tenant  ⊃  tenant/site  ⊃  tenant/site/camera
+    grant       a role on a scope; it holds for everything below the scope
+    decision    allowed │ forbidden (403: says what is missing) │ unknown (404)
+
+Who has any permission on a resource, above it or below it, may know that it exists. For everybody
+else it does not exist: "unknown" must not differ from a resource that really does not exist.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from domain.errors import InvalidIdError
+from domain.identity import SLUG
+
+INSTALLATION = "*"
+"""The scope of the whole installation: all tenants, and what belongs to none."""
+_SCOPE = re.compile(rf"\*|{SLUG}(?:/{SLUG}){{0,2}}")
+
+
+class Permission(StrEnum):
+    """What can be allowed. The text is public: the API and the audit log show it."""
+
+    CAMERA_VIEW = "camera:view"
+    FOOTAGE_READ = "footage:read"
+    FOOTAGE_EXPORT = "footage:export"
+    DETECTIONS_READ = "detections:read"
+    SITE_CONFIGURE = "site:configure"
+    SITE_CONFIG_READ = "site:config:read"
+    HOLD_MANAGE = "hold:manage"
+    RETENTION_MANAGE = "retention:manage"
+    KEYS_MANAGE = "keys:manage"
+    USERS_MANAGE = "users:manage"
+    AUDIT_READ = "audit:read"
+    METRICS_READ = "metrics:read"
+
+
+class Role(StrEnum):
+    """A named set of permissions; docs/reference/access.md has the table for people."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+    EDGE = "edge"
+    """A device: it reads the configuration of its site. It is never given to people."""
+
+
+_VIEWER = frozenset({Permission.CAMERA_VIEW, Permission.FOOTAGE_READ, Permission.DETECTIONS_READ})
+_OPERATOR = _VIEWER | {Permission.FOOTAGE_EXPORT, Permission.HOLD_MANAGE}
+_ADMIN = _OPERATOR | {
+    Permission.SITE_CONFIGURE,
+    Permission.RETENTION_MANAGE,
+    Permission.KEYS_MANAGE,
+    Permission.USERS_MANAGE,
+    Permission.METRICS_READ,
+}
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEWER,
+    Role.OPERATOR: _OPERATOR,
+    Role.ADMIN: _ADMIN,
+    # An auditor reads what others did, and no footage: reading it would have to be audited too.
+    Role.AUDITOR: frozenset({Permission.AUDIT_READ}),
+    Role.EDGE: frozenset({Permission.SITE_CONFIG_READ}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role on a scope. Raises InvalidIdError where the scope is not one."""
+
+    role: Role
+    scope: str
+    """`*`, tenant, tenant/site or tenant/site/camera."""
+
+    def __post_init__(self) -> None:
+        check_scope(self.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who was authenticated: a user, an API key or a device."""
+
+    id: str
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessDecision:
+    """The outcome of `decide`, and the reason for the caller."""
+
+    outcome: Literal["allowed", "forbidden", "unknown"]
+    reason: str = ""
+    """For "forbidden": which permission is missing, and which roles have it."""
+
+    def __bool__(self) -> bool:
+        return self.outcome == "allowed"
+
+
+ALLOWED = AccessDecision("allowed")
+UNKNOWN = AccessDecision("unknown")
+
+
+def check_scope(scope: str) -> str:
+    """Return `scope` if it is one; raise InvalidIdError otherwise."""
+    if not _SCOPE.fullmatch(scope):
+        raise InvalidIdError(
+            f"{scope!r} is not a scope: write *, a tenant, tenant/site or tenant/site/camera."
+        )
+    return scope
+
+
+def covers(scope: str, resource: str) -> bool:
+    """Return whether a scope contains a resource, or is the resource."""
+    return scope in (INSTALLATION, resource) or resource.startswith(f"{scope}/")
+
+
+def decide(principal: Principal, permission: Permission, resource: str) -> AccessDecision:
+    """Decide whether a principal may do something with a resource (a scope in its form).
+
+    Raises InvalidIdError where the resource is not in the form of a scope.
+    """
+    check_scope(resource)
+    is_known = False
+    for grant in principal.grants:
+        if covers(grant.scope, resource):
+            if permission in PERMISSIONS[grant.role]:
+                return ALLOWED
+            is_known = True
+        elif covers(resource, grant.scope):
+            is_known = True  # a site is known to who sees one of its cameras
+    if not is_known:
+        return UNKNOWN
+    roles = ", ".join(role for role, allowed in PERMISSIONS.items() if permission in allowed)
+    return AccessDecision("forbidden", f"This needs the permission {permission} (roles: {roles}).")
+
+
+def scopes_with(principal: Principal, permission: Permission) -> tuple[str, ...]:
+    """Return the scopes below which a list shows everything: sorted, none within another.
+
+    An empty tuple: the list is empty.
+    """
+    scopes = {grant.scope for grant in principal.grants if permission in PERMISSIONS[grant.role]}
+    if INSTALLATION in scopes:
+        return (INSTALLATION,)
+    return tuple(
+        sorted(
+            scope
+            for scope in scopes
+            if not any(other != scope and covers(other, scope) for other in scopes)
+        )
+    )
+
+
+def is_visible(scopes: Iterable[str], resource: str) -> bool:
+    """Return whether a list filtered by `scopes_with` shows a resource."""
+    return any(covers(scope, resource) for scope in scopes)
+
+
+def tenants_of(scopes: Collection[str]) -> frozenset[str] | None:
+    """Return the tenants that scopes reach into; None: all of them."""
+    if INSTALLATION in scopes:
+        return None
+    return frozenset(scope.partition("/")[0] for scope in scopes)
+
+
+def may_grant(giver: Principal, grant: Grant) -> AccessDecision:
+    """Decide whether a principal may give a role to another one, or take it away.
+
+    No one gives what he does not have: he needs every permission of the role on its scope.
+    """
+    decision = decide(giver, Permission.USERS_MANAGE, grant.scope)
+    if not decision:
+        return decision
+    missing = sorted(
+        permission
+        for permission in PERMISSIONS[grant.role]
+        if not decide(giver, permission, grant.scope)
+    )
+    if missing:
+        return AccessDecision(
+            "forbidden",
+            f"The role {grant.role} has permissions that you do not have here: "
+            f"{', '.join(missing)}.",
+        )
+    return ALLOWED

@@ -1,0 +1,124 @@
+"""Access: the decision against a naive table, over generated worlds."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.access import (
+    INSTALLATION,
+    PERMISSIONS,
+    Grant,
+    Permission,
+    Principal,
+    Role,
+    check_scope,
+    decide,
+    is_visible,
+    may_grant,
+    scopes_with,
+    tenants_of,
+)
+from domain.errors import InvalidIdError
+
+# `a` and `ab`, `a/b` and `ab`: names that begin alike must not be taken for one another.
+TENANTS = ("a", "ab", "b")
+SITES = tuple(f"{tenant}/{site}" for tenant, site in product(TENANTS, ("a", "ab")))
+CAMERAS = tuple(f"{site}/{camera}" for site, camera in product(SITES, ("a", "ab")))
+SCOPES = (INSTALLATION, *TENANTS, *SITES, *CAMERAS)
+GRANTS = st.builds(Grant, st.sampled_from(Role), st.sampled_from(SCOPES))
+PRINCIPALS = st.builds(Principal, st.just("user:1"), st.lists(GRANTS, max_size=4).map(tuple))
+
+
+def parents(resource: str) -> list[str]:
+    """Return a resource and everything that contains it, written out by hand."""
+    if resource == INSTALLATION:
+        return [INSTALLATION]
+    parts = resource.split("/")
+    return [INSTALLATION, *("/".join(parts[:count]) for count in range(1, len(parts) + 1))]
+
+
+def expected(principal: Principal, permission: Permission, resource: str) -> str:
+    """Decide by walking all grants and all scopes."""
+    above = [grant for grant in principal.grants if grant.scope in parents(resource)]
+    if any(permission in PERMISSIONS[grant.role] for grant in above):
+        return "allowed"
+    below = [grant for grant in principal.grants if resource in parents(grant.scope)]
+    return "forbidden" if above or below else "unknown"
+
+
+@given(PRINCIPALS, st.sampled_from(Permission), st.sampled_from(SCOPES))
+def test_the_decision_is_that_of_the_naive_table(
+    principal: Principal, permission: Permission, resource: str
+) -> None:
+    assert decide(principal, permission, resource).outcome == expected(
+        principal, permission, resource
+    )
+
+
+@given(PRINCIPALS, st.sampled_from(Permission))
+def test_lists_show_exactly_what_the_decision_allows(
+    principal: Principal, permission: Permission
+) -> None:
+    scopes = scopes_with(principal, permission)
+    for resource in SCOPES:
+        allowed = bool(decide(principal, permission, resource))
+        assert is_visible(scopes, resource) == allowed
+    for one, other in product(scopes, scopes):
+        assert one == other or one not in parents(other)
+
+
+@given(PRINCIPALS, st.sampled_from(Permission))
+def test_tenants_are_those_of_which_anything_is_visible(
+    principal: Principal, permission: Permission
+) -> None:
+    scopes = scopes_with(principal, permission)
+    visible = {camera.split("/")[0] for camera in CAMERAS if is_visible(scopes, camera)}
+    tenants = tenants_of(scopes)
+    assert visible == (set(TENANTS) if tenants is None else tenants)
+
+
+@given(PRINCIPALS, GRANTS)
+def test_no_one_gives_what_he_does_not_have(giver: Principal, grant: Grant) -> None:
+    if may_grant(giver, grant):
+        receiver = Principal("user:2", (grant,))
+        for permission, resource in product(Permission, SCOPES):
+            if decide(receiver, permission, resource):
+                assert decide(giver, permission, resource)
+
+
+def test_a_viewer_of_one_camera_knows_its_site_and_no_other() -> None:
+    viewer = Principal("user:1", (Grant(Role.VIEWER, "acme/hq/gate"),))
+    assert decide(viewer, Permission.FOOTAGE_READ, "acme/hq/gate")
+    assert decide(viewer, Permission.CAMERA_VIEW, "acme/hq").outcome == "forbidden"
+    assert decide(viewer, Permission.FOOTAGE_READ, "acme/hq/gate-2").outcome == "unknown"
+    assert decide(viewer, Permission.FOOTAGE_READ, "acme/lab").outcome == "unknown"
+    assert decide(viewer, Permission.FOOTAGE_READ, "acm").outcome == "unknown"
+
+
+def test_what_is_forbidden_says_which_roles_may() -> None:
+    viewer = Principal("user:1", (Grant(Role.VIEWER, "acme"),))
+    decision = decide(viewer, Permission.HOLD_MANAGE, "acme/hq/gate")
+    assert decision.reason == ("This needs the permission hold:manage (roles: operator, admin).")
+
+
+def test_an_admin_makes_no_auditor() -> None:
+    admin = Principal("user:1", (Grant(Role.ADMIN, "acme"),))
+    assert may_grant(admin, Grant(Role.OPERATOR, "acme/hq"))
+    refused = may_grant(admin, Grant(Role.AUDITOR, "acme"))
+    assert refused.outcome == "forbidden"
+    assert "audit:read" in refused.reason
+    assert may_grant(admin, Grant(Role.VIEWER, "other")).outcome == "unknown"
+    assert may_grant(admin, Grant(Role.VIEWER, INSTALLATION)).outcome == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "scope",
+    ["", "/", "acme/", "/acme", "acme/hq/gate/x", "Acme", "*/hq", "acme/*", "a b", "acme\n"],
+)
+def test_what_is_not_a_scope_is_refused(scope: str) -> None:
+    with pytest.raises(InvalidIdError):
+        check_scope(scope)
+    with pytest.raises(InvalidIdError):
+        Grant(Role.VIEWER, scope)
