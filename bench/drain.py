@@ -37,7 +37,7 @@ from harness.fault_proxy import FaultProxy
 from harness.figures import spread
 from harness.numbered_edge import NumberedEdge, started
 from media.fragmenter import FragmentLimits
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 

@@ -15,8 +15,9 @@ from local.folder import DataFolder
 from local.ports import Ports
 from local.service import Report, Service
 from local.sqs import ElasticMq
+from stores.message_batch import MAX_BATCH
 from stores.objects import ObjectStore
-from stores.queue import MAX_BATCH, Queue
+from stores.queue import Queue
 
 
 class EdgeCloud:

@@ -5,7 +5,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,28 +19,13 @@ from botocore.exceptions import (
 )
 
 from stores import tls
+from stores.aws_credentials import RENEW_INTERVAL_S
+from stores.aws_endpoint import AwsEndpoint
+from stores.aws_errors import no_credentials_text, rejected_credentials_text
 from stores.timing import record_call
 
 ENDPOINT_NEUTRAL_PARAMETERS = ("Key", "Prefix", "CopySource")
 """Parameters of S3 requests that have no influence on the endpoint."""
-
-RENEW_INTERVAL_S = 5.0
-"""Rejected credentials are read again at most once in this time."""
-
-
-@dataclass(frozen=True, slots=True)
-class AwsEndpoint:
-    """The endpoint of S3 or SQS. Credentials come from AWS's usual environment or role."""
-
-    region: str
-    url: str | None = None
-    """Only for services that are not AWS."""
-    ca_file: str | None = None
-    """PEM file of a private certificate authority."""
-    read_timeout_s: int = 30
-    """How long a response may take after the request is sent."""
-    max_attempts: int = 3
-    """Attempts of each request; 1 where the caller retries."""
 
 
 class _Session(aioboto3.Session):  # type: ignore[misc]
@@ -68,39 +52,16 @@ class _HttpSession(AIOHTTPSession):  # type: ignore[misc]
         return context
 
 
-_CREDENTIAL_ERROR_CODES = {
-    "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken",
-    "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException",
-    "SignatureDoesNotMatch", "InvalidSignatureException", "MissingAuthenticationToken",
-    "RequestExpired", "AuthFailure",
-}  # fmt: skip
-"""Codes with which AWS rejects credentials."""
-
-
 def credentials_error_text(error: Exception) -> str | None:
     """Return what is wrong with the credentials and what to do, for the end of a sentence.
 
     None where the error is another one.
     """
     if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code not in _CREDENTIAL_ERROR_CODES:
-            return None
-        fault = f"the credentials are rejected ({code})"
-    elif isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
-        fault = f"there are no credentials ({error})"
-    else:
-        return None
-    return f"{fault}: renew them in AWS's credentials file or provider; they are read again"
-
-
-def connection_error_text(error: Exception) -> str:
-    """Return why there was no response, and what to do, for the end of a sentence."""
-    if (fault := tls.certificate_error_text(error)) is not None:
-        return (
-            f"the server's certificate is not trusted: {fault}; check its address and the CA file"
-        )
-    return f"it cannot be reached ({error})"
+        return rejected_credentials_text(str(error.response.get("Error", {}).get("Code", "")))
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
+        return no_credentials_text(error)
+    return None
 
 
 def open_client(

@@ -17,7 +17,8 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import IntegrityError, ObjectExistsError, StoreError
-from stores.aws import AwsEndpoint, AwsService
+from stores.aws import AwsService
+from stores.aws_endpoint import AwsEndpoint
 from stores.multipart_upload import MultipartUpload
 from stores.s3_errors import http_status, translate_errors
 

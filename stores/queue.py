@@ -9,34 +9,15 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import CredentialsError, RefusedError, StoreError
-from stores.aws import AwsEndpoint, AwsService, connection_error_text, credentials_error_text
+from stores.aws import AwsService, credentials_error_text
+from stores.aws_endpoint import AwsEndpoint
+from stores.aws_errors import connection_error_text, is_sender_fault
+from stores.message_batch import MAX_BATCH, RejectedMessage, rejected_messages
 
-MAX_BATCH = 10
-"""The most messages that SQS takes in one request."""
-MAX_BATCH_BYTES = 256 << 10
-"""The most bytes that SQS takes in one request, all messages and their attributes together."""
 MAX_REASON_BYTES = 1_000
 _ATTRIBUTE_BYTES = len("reason") + len("String")
 _INVALID = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that SQS does not accept."""
-
-
-_SENDER_FAULT_CODES = {
-    "InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue",
-    "InvalidAttributeValue", "InvalidBatchEntryId", "RequestEntityTooLarge", "413",
-}  # fmt: skip
-"""Codes with which SQS rejects the content of a request: sending it again is useless."""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedMessage:
-    """A message of a batch that the queue rejected; it may have accepted the others."""
-
-    index: int
-    """Its index in the batch."""
-    sender_fault: bool
-    """SQS's SenderFault. True: sending it again is useless. False: the queue failed, try again."""
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +51,8 @@ class Queue(AwsService):
                 raise CredentialsError(
                     f"{operation} on the queue {self.url}: {rejected}."
                 ) from error
-            kind = RefusedError if _is_sender_fault(error) else StoreError
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            kind = RefusedError if is_sender_fault(code) else StoreError
             raise kind(f"{operation} on the queue {self.url} failed: {error}") from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
             if (rejected := credentials_error_text(error)) is not None:
@@ -101,17 +83,7 @@ class Queue(AwsService):
             for at, body in enumerate(bodies)
         ]
         answer = await self._call("send_message_batch", Entries=entries)
-        return sorted(
-            (
-                RejectedMessage(
-                    int(failed["Id"]),
-                    bool(failed.get("SenderFault", False)),
-                    f"{failed.get('Code', '')}: {failed.get('Message', '')}"[:300],
-                )
-                for failed in answer.get("Failed", [])
-            ),
-            key=lambda rejected: rejected.index,
-        )
+        return rejected_messages(answer.get("Failed", []))
 
     async def receive(
         self, *, max_messages: int = MAX_BATCH, wait_s: int = 10, visibility_timeout_s: int = 60
@@ -179,8 +151,3 @@ def fit_message(body: bytes, reason: str, max_bytes: int) -> tuple[bytes, str]:
 def _cut(text: bytes, max_bytes: int) -> bytes:
     """Return the start of UTF-8 text, without a part of a character."""
     return text if len(text) <= max_bytes else text[:max_bytes].decode(errors="ignore").encode()
-
-
-def _is_sender_fault(error: ClientError) -> bool:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    return code.rsplit(".", 1)[-1] in _SENDER_FAULT_CODES

@@ -7,16 +7,8 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import CredentialsError, ObjectMissingError, StoreError
-from stores.aws import connection_error_text, credentials_error_text
-
-_OTHER_REGION = ": the bucket is in another region; configure that region"
-_REMEDIES = {
-    "RequestTimeTooSkewed": ": this machine's clock is wrong; set it by NTP",
-    "AccessDenied": ": these credentials need access to the bucket's objects",
-    "PermanentRedirect": _OTHER_REGION,
-    "AuthorizationHeaderMalformed": _OTHER_REGION,
-    "IllegalLocationConstraintException": _OTHER_REGION,
-}
+from stores.aws import credentials_error_text
+from stores.aws_errors import connection_error_text, is_missing, store_remedy
 
 
 @asynccontextmanager
@@ -27,12 +19,13 @@ async def translate_errors(action: str) -> AsyncIterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = http_status(error)
-        if code in {"404", "NoSuchKey", "NotFound"} or status == 404:
+        if is_missing(status, code):
             raise ObjectMissingError(f"{action}: no such object or bucket.") from error
         if (rejected := credentials_error_text(error)) is not None:
             raise CredentialsError(f"{action}: {rejected}.") from error
-        remedy = _REMEDIES.get(code, "")
-        raise StoreError(f"{action}: the store answered {status} {code}{remedy}.") from error
+        raise StoreError(
+            f"{action}: the store answered {status} {code}{store_remedy(code)}."
+        ) from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         if (rejected := credentials_error_text(error)) is not None:
             raise CredentialsError(f"{action}: {rejected}.") from error

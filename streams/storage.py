@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog
 from stores.objects import ObjectStore
 from stores.queue import Queue

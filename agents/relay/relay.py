@@ -30,7 +30,8 @@ from domain.events import (
     parse,
 )
 from domain.plausible import check_event, event_time_ms
-from stores.queue import MAX_BATCH_BYTES, Queue, QueueMessage, fit_message
+from stores.message_batch import MAX_BATCH_BYTES
+from stores.queue import Queue, QueueMessage, fit_message
 from streams import topics
 from streams.kafka import check_admission, client_options
 from streams.metrics import REGISTRY

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.identity import FragmentId
 from edge_bridge.spool.rows import OutboxMessage
-from stores.queue import MAX_BATCH, MAX_BATCH_BYTES
+from stores.message_batch import MAX_BATCH, MAX_BATCH_BYTES
 
 MAX_BODY_BYTES = MAX_BATCH_BYTES - 4_096
 """Of all bodies of a batch; the rest is for what SQS counts besides them."""

@@ -1,7 +1,7 @@
 """Where S3 and SQS are reached."""
 
 from edge_bridge.config import CloudConfig
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 
 
 def endpoints(cloud: CloudConfig) -> tuple[AwsEndpoint, AwsEndpoint]:

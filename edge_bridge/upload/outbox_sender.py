@@ -25,8 +25,9 @@ from edge_bridge.upload.batch import MAX_BODY_BYTES, QueueBatch, QueueItem
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.rejected import RejectedMessages, Suspect
 from edge_bridge.upload.wakeup import Wakeup
+from stores.message_batch import MAX_BATCH
 from stores.objects import ObjectStore
-from stores.queue import MAX_BATCH, Queue
+from stores.queue import Queue
 
 log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ from edge_bridge.upload.wakeup import Wakeup
 from harness.kill.marks import Marks
 from media.fragmenter import FragmentLimits
 from media.packet import AnyPacket
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 

@@ -36,7 +36,7 @@ from harness.kill.edge_process import CLIP_PICTURES, FPS, PICTURES, Orders, main
 from harness.kill.invariants import Reported, RunKey, Stored, compare
 from harness.kill.marks import PHASES, Marks, Phase
 from harness.numbered_edge import write_clip
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 

@@ -44,7 +44,7 @@ from local.clips import CLIPS, prepare
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from local.program import Program, vigil
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 

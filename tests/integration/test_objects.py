@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.multipart_upload import PART_SIZE
 from stores.objects import ObjectStore
 from streams.storage import make_object_store

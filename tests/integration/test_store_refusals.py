@@ -24,7 +24,7 @@ from edge_bridge.upload.link import Link
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.objects import ObjectStore
 from tests.unit.edge_bridge.material import CAMERA, RUN, fragment, started
 from tests.unit.edge_bridge.test_upload import PLENTY

@@ -9,7 +9,8 @@ from agents.relay.relay import KnownCameras, Relay
 from domain.errors import RefusedError
 from domain.events import Detection, DetectionFrame, encode
 from domain.identity import new_run_id
-from stores.queue import MAX_BATCH_BYTES, QueueMessage, RejectedMessage, fit_message
+from stores.message_batch import MAX_BATCH_BYTES, RejectedMessage
+from stores.queue import QueueMessage, fit_message
 from streams.settings import Settings
 
 CAMERA = "acme/hq/gate"

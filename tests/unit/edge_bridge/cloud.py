@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from domain.errors import ObjectExistsError, ObjectMissingError, RefusedError, StoreError
-from stores.queue import RejectedMessage
+from stores.message_batch import RejectedMessage
 
 
 class MemoryCloud:

@@ -9,7 +9,8 @@ import pytest
 from aiobotocore.session import get_session
 
 from stores import aws
-from stores.aws import AwsEndpoint, open_client
+from stores.aws import open_client
+from stores.aws_endpoint import AwsEndpoint
 
 
 @pytest.fixture(autouse=True)

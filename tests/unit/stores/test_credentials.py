@@ -9,7 +9,7 @@ from aiohttp import web
 
 from domain.errors import CredentialsError
 from stores import aws
-from stores.aws import AwsEndpoint
+from stores.aws_endpoint import AwsEndpoint
 from stores.objects import ObjectStore
 from stores.queue import Queue
 

@@ -12,7 +12,8 @@ from domain.errors import ConfigError, StoreError
 from local.certificates import Certificates, make_pair
 from local.ports import HOST
 from stores import timing, tls
-from stores.aws import AwsEndpoint, open_client
+from stores.aws import open_client
+from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog, migrate
 from stores.objects import ObjectStore
 from stores.queue import Queue
