@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from domain.errors import MediaError
 from domain.events import Keyframe
+from media.access_unit import AccessUnit
 from media.mpegts_muxer import MuxedFrame, MuxerOutput, RunMuxer
 from media.packet import AnyPacket
 from media.stamp_correction import StampCorrector
@@ -27,6 +28,13 @@ VIDEO_CODECS = ("h264", "hevc")
 SET_GOP = "set the camera's keyframe interval (GOP) to a few seconds"
 _PARAMETER_SETS_BYTES = 2_048
 """Parameter sets are at the start of an access unit, before its slices."""
+PIECE_BYTES = 192 << 10
+"""A fragment is handed on in pieces of this size: they are hashed and written in the cache."""
+
+Observer = Callable[[AnyPacket | bytes, int, bool, int], None]
+"""Called with a video frame, its PTS in the run, whether it is a keyframe, and its arrival."""
+PieceHandler = Callable[[int, bytes], None]
+"""Called with a fragment's seq and its next bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,9 @@ class Fragment:
 
     seq: int
     data: bytes | bytearray
-    """It does not change any more."""
+    """Its bytes, or what follows the pieces. It does not change any more."""
+    size: int
+    """All its bytes, the pieces too."""
     start_pts: int
     """The smallest PTS."""
     end_pts: int
@@ -69,6 +79,8 @@ class _FragmentBuilder:
     """Of the frame that it begins with."""
     arrived_ms: int
     data: bytearray
+    """What was not handed on as a piece."""
+    piece_bytes: int = 0
     frames: int = 0
     start_pts: int = 0
     last_pts: int = 0
@@ -76,6 +88,11 @@ class _FragmentBuilder:
     keyframes: list[list[int]] = field(default_factory=list)
     """[pts, offset, size]; the size grows while the keyframe is muxed."""
     in_keyframe: bool = False
+
+    @property
+    def size(self) -> int:
+        """All bytes so far."""
+        return self.piece_bytes + len(self.data)
 
     @property
     def start_certain(self) -> bool:
@@ -86,8 +103,9 @@ class _FragmentBuilder:
 class Fragmenter:
     """Cuts one run: `push` packets, take fragments, `finish` once.
 
-    `video` and `audio` are streams of the source. `observe` is called with the packet of every
-    recorded video frame, with its times set, before it is muxed. `corrector` is the connection's.
+    `video` and `audio` are streams of the source. `observe` is called with every recorded video
+    frame before it is muxed. `corrector` is the connection's. With `on_piece` a fragment is handed
+    on in pieces as it grows; then it is complete with the `data` of the closed fragment.
     """
 
     def __init__(
@@ -95,8 +113,10 @@ class Fragmenter:
         video: VideoStream,
         audio: AudioStream | None,
         limits: FragmentLimits,
-        observe: Callable[[AnyPacket, int], None] | None = None,
+        observe: Observer | None = None,
         corrector: StampCorrector | None = None,
+        *,
+        on_piece: PieceHandler | None = None,
     ) -> None:
         codec = str(video.codec_context.codec.canonical_name)
         if codec not in VIDEO_CODECS:
@@ -112,8 +132,9 @@ class Fragmenter:
         self._audio = audio
         self._limits = limits
         self._observe = observe
+        self._on_piece = on_piece
         self._video = video
-        self._normalizer = TimestampNormalizer(corrector)
+        self._normalizer = TimestampNormalizer(corrector, with_audio=self.audio_codec is not None)
         self._sps: bytes | None = None
         # MP4 has lengths instead of start codes, and a length may look like a start code. There the
         # parameter sets never change: they are in the stream's extradata.
@@ -156,6 +177,20 @@ class Fragmenter:
                 self._add_video(packet, arrived_ms)
         return self._take_ready()
 
+    def push_unit(self, unit: AccessUnit) -> Sequence[Fragment]:
+        """Add a video frame as the RTSP client gives it; otherwise as `push`."""
+        arrived_ms = unit.arrived_ms
+        if not (self._began or self._begins(unit.keyframe, arrived_ms)):
+            return ()
+        if unit.keyframe and self._in_band:
+            self._check_sps(unit.data)
+        pts, dts = self._normalizer.place(unit.ticks, unit.ticks, arrived_ms)
+        if self._observe is not None:
+            self._observe(unit.data, pts, unit.keyframe, arrived_ms)
+        frame = MuxedFrame(pts, dts, unit.keyframe, arrived_ms)
+        self._add_output(self._muxer.video_data(unit.data, frame))
+        return self._take_ready()
+
     def finish(self) -> Sequence[Fragment]:
         """End the run; return its last fragments, and those that `push` closed before it raised.
 
@@ -175,22 +210,26 @@ class Fragmenter:
         return self._take_ready()
 
     def _add_video(self, packet: AnyPacket, arrived_ms: int) -> None:
-        if self._first_ms is None:
-            self._first_ms = arrived_ms
-        if not self._began:
-            if not packet.is_keyframe:
-                if arrived_ms - self._first_ms > self._limits.first_keyframe_ms:
-                    raise MediaError(
-                        f"no keyframe within {self._limits.first_keyframe_ms // 1_000} s: {SET_GOP}"
-                    )
-                return
-            self._began = True
-        if packet.is_keyframe and self._in_band:
+        keyframe = packet.is_keyframe
+        if not (self._began or self._begins(keyframe, arrived_ms)):
+            return
+        if keyframe and self._in_band:
             self._check_sps(packet)
         for ready in self._normalizer.video(packet, arrived_ms):
             if self._observe is not None:
-                self._observe(ready, arrived_ms)
+                self._observe(ready, ready.pts or 0, ready.is_keyframe, arrived_ms)
             self._add_output(self._muxer.video(ready, arrived_ms))
+
+    def _begins(self, keyframe: bool, arrived_ms: int) -> bool:
+        """Return whether the run begins with this frame; raises MediaError after a long wait."""
+        if self._first_ms is None:
+            self._first_ms = arrived_ms
+        self._began = keyframe
+        if not keyframe and arrived_ms - self._first_ms > self._limits.first_keyframe_ms:
+            raise MediaError(
+                f"no keyframe within {self._limits.first_keyframe_ms // 1_000} s: {SET_GOP}"
+            )
+        return keyframe
 
     def _add_audio(self, packet: AnyPacket, arrived_ms: int) -> None:
         if not self._began or self.audio_codec is None:
@@ -199,12 +238,12 @@ class Fragmenter:
             if self._normalizer.audio(encoded, arrived_ms):
                 self._add_output(self._muxer.audio(encoded))
 
-    def _check_sps(self, packet: AnyPacket) -> None:
-        sps = find_sps(memoryview(packet)[:_PARAMETER_SETS_BYTES].tobytes(), self.video_codec)
+    def _check_sps(self, keyframe: AnyPacket | bytes) -> None:
+        sps = find_sps(memoryview(keyframe)[:_PARAMETER_SETS_BYTES].tobytes(), self.video_codec)
         if sps is None:
             return
         if self._sps is not None and sps != self._sps:
-            video = probe_keyframe(bytes(packet), self.video_codec)
+            video = probe_keyframe(bytes(keyframe), self.video_codec)
             if video is None:
                 raise MediaError("the camera changed its video's encoding")
             change = describe_change(self._video, video)
@@ -230,9 +269,20 @@ class Fragmenter:
             if current.in_keyframe and is_video:
                 current.keyframes[-1][2] += len(data)
             current.data += data
+            if len(current.data) >= PIECE_BYTES:
+                self._hand_on(current)
             if self._closing is not None and current.start_certain:
                 self._close(self._closing, current.start_pts)
                 self._closing = None
+
+    def _hand_on(self, current: _FragmentBuilder) -> None:
+        """Hand on what the open fragment has; its predecessor is closed before."""
+        if self._on_piece is None or self._closing is not None:
+            return
+        piece = bytes(current.data)
+        current.data.clear()
+        current.piece_bytes += len(piece)
+        self._on_piece(current.seq, piece)
 
     def _must_cut(self, frame: MuxedFrame) -> bool:
         if self._open is None:
@@ -243,7 +293,7 @@ class Fragmenter:
         lasted_ms = (frame.pts - self._open.first_pts) * 1_000 // HZ
         if frame.keyframe:
             return lasted_ms >= self._limits.target_ms
-        size = len(self._open.data)
+        size = self._open.size
         if lasted_ms < self._limits.max_ms and size < self._limits.max_bytes:
             return False
         self.keyframe_note = (
@@ -268,7 +318,7 @@ class Fragmenter:
         current.frames += 1
         current.in_keyframe = frame.keyframe
         if frame.keyframe:
-            current.keyframes.append([frame.pts, len(current.data), 0])
+            current.keyframes.append([frame.pts, current.size, 0])
 
     def _close(self, fragment: _FragmentBuilder, end_pts: int) -> None:
         keyframes = tuple(
@@ -278,6 +328,7 @@ class Fragmenter:
             Fragment(
                 seq=fragment.seq,
                 data=fragment.data,
+                size=fragment.size,
                 start_pts=fragment.start_pts,
                 end_pts=max(end_pts, fragment.start_pts),
                 frames=fragment.frames,

@@ -7,6 +7,7 @@ own.
 """
 
 from collections import deque
+from fractions import Fraction
 from typing import NamedTuple
 
 import av
@@ -22,6 +23,7 @@ _VIDEO_PID = 0x100
 _PMT_PID = 0x1000
 _TABLES = frozenset({mpegts.PAT_PID, 0x10, 0x11, _PMT_PID})
 """PAT, NIT, SDT and PMT."""
+_TIME_BASE = Fraction(1, 90_000)
 _BUFFER = 1_024 * mpegts.PACKET
 _MAX_AAC_BYTES = 8_191 - 7
 """What an ADTS frame can hold, without its header."""
@@ -135,6 +137,16 @@ class RunMuxer:
         if packet.pts is None or packet.dts is None:
             raise MediaError("a video frame has no time stamp")
         self._frames.append(MuxedFrame(packet.pts, packet.dts, packet.is_keyframe, arrived_ms))
+        packet.stream = self._video
+        return self._mux(packet)
+
+    def video_data(self, data: bytes, frame: MuxedFrame) -> list[MuxerOutput]:
+        """Mux a video frame in Annex B form; return what came out, in order."""
+        packet = av.Packet(data)
+        packet.time_base = _TIME_BASE
+        packet.pts, packet.dts = frame.pts, frame.dts
+        packet.is_keyframe = frame.keyframe
+        self._frames.append(frame)
         packet.stream = self._video
         return self._mux(packet)
 

@@ -68,6 +68,8 @@ class StampCorrector:
         """Frames in a row that are out of line, and the last one's stamp."""
         self._still_frames = 0
         self._seconds: deque[_Second] = deque()
+        self._rate_checked = False
+        """Whether the rate was checked since the last second was over: nothing else changes it."""
         self._by_arrival = False
         self._target_us = 0
         """The lead that frames placed by arrival keep."""
@@ -119,7 +121,8 @@ class StampCorrector:
             self._still_frames += 1
             # The next frame's stamp may be in line again: it must find room.
             placed = last + max(self._step // 2, 1)
-        if self._still_frames >= _STILL_FRAMES or self._is_rate_wrong():
+        rate_wrong = not self._rate_checked and self._is_rate_wrong()
+        if self._still_frames >= _STILL_FRAMES or rate_wrong:
             self._begin_by_arrival(stamp, arrived_ms)
         return placed
 
@@ -147,6 +150,7 @@ class StampCorrector:
 
     def _is_rate_wrong(self) -> bool:
         """Return whether the lead has changed steadily and by much."""
+        self._rate_checked = True
         seconds = self._seconds
         if len(seconds) < _MIN_BUCKETS:
             return False
@@ -221,10 +225,11 @@ class StampCorrector:
         seconds = self._seconds
         if seconds and number < seconds[-1].number - 1:
             seconds.clear()  # the device's clock was set back
-        if seconds and number <= seconds[-1].number:
-            seconds[-1].frames += 1
-            seconds[-1].least_lead_us = min(seconds[-1].least_lead_us, lead_us)
+        if seconds and number <= (newest := seconds[-1]).number:
+            newest.frames += 1
+            newest.least_lead_us = min(newest.least_lead_us, lead_us)
             return
+        self._rate_checked = False
         if seconds and number - seconds[-1].number > _BUCKETS:
             seconds.clear()  # a long pause, or the device's clock was set
         seconds.append(_Second(number, lead_us))

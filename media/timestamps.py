@@ -42,10 +42,11 @@ class ParametersChangedError(DiscontinuityError):
 class TimestampNormalizer:
     """Puts the packets of one run on one timeline."""
 
-    def __init__(self, corrector: StampCorrector | None = None) -> None:
+    def __init__(self, corrector: StampCorrector | None = None, *, with_audio: bool = True) -> None:
         """`corrector` is the connection's: what it learned holds for the next run too."""
         self._corrector = corrector or StampCorrector()
         self._alignment = AudioAlignment()
+        self._with_audio = with_audio
         self._arrived_ms = 0
         self._shift: int | None = None
         """From the camera's ticks to the run's."""
@@ -140,8 +141,20 @@ class TimestampNormalizer:
 
     def _place(self, packet: AnyPacket, pts: int, dts: int) -> AnyPacket:
         """Set a video packet's times, given in ticks of the camera."""
+        pts, dts = self.place(pts, dts, self._arrived_ms)
+        if self._base != _IN_TICKS:
+            packet.time_base = TIME_BASE
+        packet.pts, packet.dts = pts, dts
+        packet.duration = self._video_delta
+        return packet
+
+    def place(self, pts: int, dts: int, arrived_ms: int) -> tuple[int, int]:
+        """Return the PTS and DTS in the run of the next video frame, in decoding order.
+
+        Given are those of the camera, in ticks of 90 kHz. Call it once for each frame.
+        """
         dts = min(dts, pts)
-        correction = self._corrector.correction(dts, self._arrived_ms)
+        correction = self._corrector.correction(dts, arrived_ms)
         if pts - dts > _MAX_REORDER_TICKS:
             pts = dts
         pts, dts = pts + correction, dts + correction
@@ -153,12 +166,9 @@ class TimestampNormalizer:
             dts = self._video_dts + 1
             pts = max(pts, dts)
         self._video_dts = dts
-        self._alignment.note_video(dts, self._arrived_ms)
-        if self._base != _IN_TICKS:
-            packet.time_base = TIME_BASE
-        packet.pts, packet.dts = pts, dts
-        packet.duration = self._video_delta
-        return packet
+        if self._with_audio:
+            self._alignment.note_video(dts, arrived_ms)
+        return pts, dts
 
 
 def _ticks(value: int | None, packet: AnyPacket) -> int:

@@ -10,7 +10,7 @@ streams, and the address is remembered. See docs/design/rtsp.md.
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import av
@@ -32,12 +32,13 @@ from edge_bridge.rtsp.errors import (
     CameraRefusedError,
     UnsupportedStreamError,
 )
-from edge_bridge.rtsp.h26x_depacketizer import AccessUnit, H26xDepacketizer
+from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
 from edge_bridge.rtsp.interleaved import FragmentHandler, InterleavedReader, PacketHandler
 from edge_bridge.rtsp.nal import own_parameter_sets, parameter_sets, split_units
 from edge_bridge.rtsp.rtp import sender_report
 from edge_bridge.rtsp.sdp import MediaDescription
 from edge_bridge.rtsp.session import RtspStream, open_stream
+from media.access_unit import AccessUnit
 from media.allocation_limit import limit_allocations
 from media.packet import AnyPacket
 
@@ -131,11 +132,17 @@ class NativeRtspSource:
 
     def packets(self) -> Iterator[Arrived]:
         """Yield packets; raises CameraError when the camera closes, resets or sends nothing."""
+        for batch in self.batches():
+            for frame in batch:
+                yield self._packet(frame) if isinstance(frame, AccessUnit) else frame
+
+    def batches(self) -> Iterator[Sequence[AccessUnit | Arrived]]:
+        """Yield the frames that one read brought; raises as `packets`."""
         reason = END_OF_STREAM
         try:
-            yield from self._ready_packets()
+            yield from self._ready_frames()
             while self._read():
-                yield from self._ready_packets()
+                yield from self._ready_frames()
         except TimeoutError:
             reason = f"no data for {self._no_data_s:g} s"
         except OSError as error:
@@ -146,7 +153,7 @@ class NativeRtspSource:
         if self._rtsp.unnamed_pending:
             self._closing.add(self._camera.url)
         self._video_depacketizer.finish()
-        yield from self._ready_packets()
+        yield from self._ready_frames()
         raise CameraError(reason)
 
     def close(self) -> None:
@@ -269,7 +276,7 @@ class NativeRtspSource:
     def _probe_keyframe(self, keyframe: AccessUnit) -> InputContainer:
         name = self._video_depacketizer.nal_types.name
         try:
-            probe = av.open(io.BytesIO(self._with_parameter_sets(keyframe)), "r", format=name)
+            probe = av.open(io.BytesIO(self._with_parameter_sets(keyframe).data), "r", format=name)
             context = probe.streams.video[0].codec_context
         except (av.FFmpegError, ValueError, IndexError):
             raise UnsupportedStreamError("FFmpeg cannot read its keyframe") from None
@@ -279,12 +286,12 @@ class NativeRtspSource:
             raise UnsupportedStreamError("its video may have B-frames")
         return probe
 
-    def _with_parameter_sets(self, unit: AccessUnit) -> bytes:
+    def _with_parameter_sets(self, unit: AccessUnit) -> AccessUnit:
         if unit.has_parameter_sets:
             self._keep_parameter_sets(unit)
         if unit.has_parameter_sets or not unit.keyframe:
-            return unit.data
-        return self._parameter_sets + unit.data
+            return unit
+        return unit._replace(data=self._parameter_sets + unit.data)
 
     def _read(self) -> bool:
         """Read what has arrived, or wait for it; return False if the camera closed the stream."""
@@ -326,31 +333,41 @@ class NativeRtspSource:
         if self._video_depacketizer.ready:
             self._frame_s = time.monotonic()
 
-    def _ready_packets(self) -> Iterator[Arrived]:
-        """Yield the packets of the complete video and audio frames."""
+    def _ready_frames(self) -> Iterator[Sequence[AccessUnit | Arrived]]:
+        """Yield the complete video and audio frames as one batch, if there are any.
+
+        Raises UnsupportedStreamError after the frames before one out of display order.
+        """
         units = self._video_depacketizer.ready
+        frames: list[AccessUnit | Arrived] = []
+        unordered = False
         for unit in units:
-            yield self._video_packet(unit), unit.arrived_ms
+            newest = self._newest
+            self._newest = (unit.ticks, unit.arrived_ms)
+            if newest is not None and 0 < newest[0] - unit.ticks <= _MAX_REORDER_TICKS:
+                unordered = True
+                break
+            sets = unit.has_parameter_sets or unit.keyframe
+            frames.append(self._with_parameter_sets(unit) if sets else unit)
         units.clear()
         audio = self._audio_depacketizer
-        if audio is None or self._sync is None or self._newest is None:
-            return
-        for frame in audio.ready:
-            offset = self._sync.offset(self._newest, (frame.ticks, frame.arrived_ms))
-            yield _audio_packet(frame, offset, audio), frame.arrived_ms
-        audio.ready.clear()
-
-    def _video_packet(self, unit: AccessUnit) -> AnyPacket:
-        newest = self._newest
-        self._newest = (unit.ticks, unit.arrived_ms)
-        if newest is not None and 0 < newest[0] - unit.ticks <= _MAX_REORDER_TICKS:
+        if audio is not None and self._sync is not None and self._newest is not None:
+            for frame in audio.ready:
+                offset = self._sync.offset(self._newest, (frame.ticks, frame.arrived_ms))
+                frames.append((_audio_packet(frame, offset, audio), frame.arrived_ms))
+            audio.ready.clear()
+        if frames:
+            yield frames
+        if unordered:
             raise UnsupportedStreamError("its frames do not come in display order")
-        packet = av.Packet(self._with_parameter_sets(unit))
+
+    def _packet(self, unit: AccessUnit) -> Arrived:
+        packet = av.Packet(unit.data)
         packet.stream = self.video
         packet.time_base = _TIME_BASE
         packet.pts = packet.dts = unit.ticks
         packet.is_keyframe = unit.keyframe
-        return packet
+        return packet, unit.arrived_ms
 
     def _report_handler(self, media: MediaDescription, sync: AvSync) -> PacketHandler:
         def handle(data: bytearray, at: int, end: int) -> None:

@@ -19,6 +19,7 @@ from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
+from edge_bridge.capture.batch import BatchReader
 from edge_bridge.capture.run import FrameSink, RecordingContext, RunRecorder
 from edge_bridge.capture.source import (
     WAITS_FOR_KEYFRAME,
@@ -31,7 +32,6 @@ from edge_bridge.capture.sub_stream import SubStream
 from edge_bridge.capture.watchdog import Watchdog
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
-from media.packet import AnyPacket
 from media.stamp_correction import StampCorrector
 from media.timestamps import DiscontinuityError, ParametersChangedError
 
@@ -223,11 +223,11 @@ class Recorder:
         self._update_latency()
         try:
             self._watchdog.fed()
-            packets = _PacketReader(source, self._no_data_s)
+            batches = BatchReader(source, self._no_data_s)
             corrector = StampCorrector()
             video = source.video
             while True:
-                run, reason = self._record_run(source, video, packets, corrector)
+                run, reason = self._record_run(source, video, batches, corrector)
                 recorded = recorded or (run is not None and run.fragments > 0)
                 if not isinstance(reason, DiscontinuityError):
                     self._reopen = isinstance(reason, ReaderChangedError)
@@ -244,7 +244,7 @@ class Recorder:
                     extra={"camera": self._recording.camera},
                 )
                 # The frame that ended the run is the keyframe at which the next one begins.
-                packets.put_back()
+                batches.put_back()
         finally:
             self._source = None
             source.close()
@@ -253,7 +253,7 @@ class Recorder:
         self,
         source: Source,
         video: VideoStream,
-        packets: "_PacketReader",
+        batches: BatchReader,
         corrector: StampCorrector,
     ) -> tuple[RunRecorder | None, VigilError | None]:
         """Record one run. Return it, and why it ended (None: stopped).
@@ -269,11 +269,11 @@ class Recorder:
             self._runs.popitem(last=False)
         reason: VigilError | None = None
         try:
-            for packet, arrived_ms in packets:
+            for batch in batches:
                 if self._stop.is_set():
                     break
                 before = run.fragments
-                run.push(packet, arrived_ms)
+                run.push(batch)
                 if run.fragments > before:
                     self._watchdog.fed()
                     self._set_state("recording", run.note)
@@ -318,48 +318,3 @@ class Recorder:
             log.warning("recording: %s", detail, extra=extra)
         else:
             log.info("%s", detail or state, extra=extra)
-
-
-class _PacketReader:
-    """Reads a source's packets. Audio without video counts as no data."""
-
-    def __init__(self, source: Source, no_data_s: float) -> None:
-        self._packets = source.packets()
-        self._video = source.video
-        self._no_data_s = no_data_s
-        self._video_s = time.monotonic()
-        self._last: tuple[AnyPacket, int] | None = None
-        self._last_times: tuple[int | None, int | None] = (None, None)
-        """PTS and DTS of the last video packet, as the camera gave them."""
-        self._is_back = False
-
-    def __iter__(self) -> "_PacketReader":
-        return self
-
-    def __next__(self) -> tuple[AnyPacket, int]:
-        if self._is_back and self._last is not None:
-            again = self._last
-            self._last = None
-            self._is_back = False
-            return again
-        self._last = packet, arrived_ms = next(self._packets)
-        now_s = time.monotonic()
-        if packet.stream is self._video:
-            self._video_s = now_s
-            self._last_times = packet.pts, packet.dts
-        elif now_s - self._video_s > self._no_data_s:
-            raise CameraError(f"no video for {self._no_data_s:g} s, only audio")
-        return packet, arrived_ms
-
-    def put_back(self) -> None:
-        """Let the next read return the last packet again, with the times that the camera gave it.
-
-        A packet is put back once at most.
-        """
-        if self._last is None or self._last[0].stream is not self._video:
-            return
-        packet, _ = self._last
-        packet.pts, packet.dts = self._last_times
-        if self._video.time_base is not None:
-            packet.time_base = self._video.time_base
-        self._is_back = True

@@ -13,9 +13,11 @@ from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
 from domain.unset_clock import is_provisional, is_undated
 from edge_bridge import metrics
+from edge_bridge.capture.batch import Batch
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
+from media.access_unit import AccessUnit
 from media.fragmenter import Fragment, Fragmenter, FragmentLimits
 from media.packet import AnyPacket
 from media.stamp_correction import StampCorrector
@@ -127,10 +129,19 @@ class RunRecorder:
         self._discontinuity: DiscontinuityError | None = None
         """Why the run ends at the next keyframe."""
 
-    def push(self, packet: AnyPacket, arrived_ms: int) -> None:
-        """Record one packet, given the UTC of its arrival."""
-        for fragment in self._fragmenter.push(packet, arrived_ms):
-            self._store(fragment)
+    def push(self, batch: Batch) -> None:
+        """Record the frames of a batch; after an exception it begins with the one that raised."""
+        fragmenter = self._fragmenter
+        frames = batch.frames
+        while batch.at < len(frames):
+            frame = frames[batch.at]
+            if isinstance(frame, AccessUnit):
+                closed = fragmenter.push_unit(frame)
+            else:
+                closed = fragmenter.push(*frame)
+            for fragment in closed:
+                self._store(fragment)
+            batch.at += 1
 
     def end(self, reason: str) -> None:
         """Close the last fragment and record why the run ended."""
@@ -164,17 +175,18 @@ class RunRecorder:
         """Return a frame's UTC by the run's clock as it is now."""
         return self._clock.utc_ms(pts)
 
-    def _observe(self, packet: AnyPacket, arrived_ms: int) -> None:
-        pts = packet.pts or 0
+    def _observe(
+        self, packet: AnyPacket | bytes, pts: int, keyframe: bool, arrived_ms: int
+    ) -> None:
         # A run ends only where the next one can begin: no frame between them is lost.
         if self._discontinuity is None:
             self._discontinuity = self._check_clocks(pts, arrived_ms)
-        if self._discontinuity is not None and packet.is_keyframe:
+        if self._discontinuity is not None and keyframe:
             raise self._discontinuity
         recording = self._recording
         frame_sink = recording.frame_sink
         if frame_sink is not None:
-            at_ms, keyframe = self._clock.utc_ms(pts), packet.is_keyframe
+            at_ms = self._clock.utc_ms(pts)
             frame_sink.offer(
                 EncodedFrame(
                     recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
@@ -205,7 +217,7 @@ class RunRecorder:
             arrived_ms=fragment.arrived_ms,
             closed_ms=recording.now_ms(),
             frames=fragment.frames,
-            size_bytes=len(fragment.data),
+            size_bytes=fragment.size,
             sha256=hashlib.sha256(fragment.data).hexdigest(),
             video_codec=self._fragmenter.video_codec,
             audio_codec=self._fragmenter.audio_codec,

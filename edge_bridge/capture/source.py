@@ -1,14 +1,15 @@
 """What a camera provides to capture: streams, and packets as they arrive."""
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.errors import CameraError
+from media.access_unit import AccessUnit
 from media.fragmenter import SET_GOP
 from media.packet import AnyPacket
 
@@ -41,6 +42,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+        ...
+
+
+@runtime_checkable
+class BatchSource(Source, Protocol):
+    """An open camera of which one read may bring several frames."""
+
+    def batches(self) -> Iterator[Sequence[AccessUnit | tuple[AnyPacket, int]]]:
+        """Yield what each read brought, video before audio; none is empty. Ends as `packets`."""
         ...
 
 

@@ -11,8 +11,6 @@ some never set it. Two access units may have the same timestamp. Then the first 
 and the next NAL unit starts a picture.
 """
 
-from typing import NamedTuple
-
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h264_fields import FieldFormat, FieldPicture, field_format, field_of
 from edge_bridge.rtsp.interleaved import (
@@ -38,6 +36,7 @@ from edge_bridge.rtsp.rtp import (
     unpack_rtp_header,
 )
 from edge_bridge.rtsp.sdp import MediaDescription
+from media.access_unit import AccessUnit
 
 MAX_ACCESS_UNIT_BYTES = 16 << 20
 """A 4K keyframe has one or two MiB."""
@@ -50,19 +49,6 @@ _IN_DECODING_ORDER = (
     ("sprop-interleaving-depth", "0"),
 )
 """Parameters of a=fmtp, and their value if NAL units arrive in decoding order."""
-
-
-class AccessUnit(NamedTuple):
-    """The NAL units of one picture, in Annex B form."""
-
-    ticks: int
-    """90 kHz, unwrapped, from 0."""
-    data: bytes
-    keyframe: bool
-    has_parameter_sets: bool
-    """Whether an SPS is in it."""
-    arrived_ms: int
-    """UTC of the last packet's arrival."""
 
 
 class H26xDepacketizer:
