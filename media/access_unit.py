@@ -15,6 +15,6 @@ class AccessUnit(NamedTuple):
     data: bytes
     keyframe: bool
     has_parameter_sets: bool
-    """Whether an SPS is in it."""
+    """Whether a parameter set is in it."""
     arrived_ms: int
     """UTC of the last packet's arrival."""

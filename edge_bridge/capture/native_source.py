@@ -26,6 +26,7 @@ from edge_bridge.capture.source import WAITS_FOR_KEYFRAME, OnWait, ReaderChanged
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
 from edge_bridge.rtsp.av_sync import VIDEO_CLOCK_HZ, AvSync
+from edge_bridge.rtsp.display_order import may_be_b_frame
 from edge_bridge.rtsp.errors import (
     END_OF_STREAM,
     CameraError,
@@ -34,7 +35,8 @@ from edge_bridge.rtsp.errors import (
 )
 from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
 from edge_bridge.rtsp.interleaved import FragmentHandler, InterleavedReader, PacketHandler
-from edge_bridge.rtsp.nal import own_parameter_sets, parameter_sets, split_units
+from edge_bridge.rtsp.nal import parameter_sets
+from edge_bridge.rtsp.parameter_sets import ParameterSets
 from edge_bridge.rtsp.rtp import sender_report
 from edge_bridge.rtsp.sdp import MediaDescription
 from edge_bridge.rtsp.session import RtspStream, open_stream
@@ -58,7 +60,7 @@ _GIVE_UP_BYTES = 16 << 10
 _GIVE_UP_KEYFRAMES = 3
 _POLL_S = 1.0
 _MAX_REORDER_TICKS = VIDEO_CLOCK_HZ
-"""Timestamps that go back by no more than this mean B-frames; by more, a fault of the camera."""
+"""Timestamps that go back by at most this may mean B-frames; by more, a fault of the camera."""
 _TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
 
 
@@ -169,9 +171,8 @@ class NativeRtspSource:
         for channel, media in rtsp.rtp_channels.items():
             if media.kind == "video":
                 self._video_depacketizer = H26xDepacketizer(media, channel)
-                self._parameter_sets = parameter_sets(
-                    media.fmtp, self._video_depacketizer.nal_types
-                )
+                types = self._video_depacketizer.nal_types
+                self._parameter_sets = ParameterSets(types, parameter_sets(media.fmtp, types))
                 packet_handlers[channel] = self._video_depacketizer.push
                 fragment_handlers[channel] = self._video_depacketizer.push_fragments
             else:
@@ -258,20 +259,13 @@ class NativeRtspSource:
         Raises UnsupportedStreamError if keyframe after keyframe comes without parameter sets.
         """
         if unit.has_parameter_sets:
-            self._keep_parameter_sets(unit)
-        if not unit.keyframe or unit.has_parameter_sets or self._parameter_sets:
+            self._parameter_sets.learn(unit.data)
+        if not unit.keyframe or self._parameter_sets.can_decode:
             return unit.keyframe
         self._keyframes_without_sets += 1
         if self._keyframes_without_sets >= _GIVE_UP_KEYFRAMES:
             raise UnsupportedStreamError("its keyframes come without parameter sets")
         return False
-
-    def _keep_parameter_sets(self, unit: AccessUnit) -> None:
-        """Keep the stream's own parameter sets: some cameras send them once, after a change."""
-        types = self._video_depacketizer.nal_types
-        sets = own_parameter_sets(unit.data, types)
-        if len(sets) and types.sps in {types.type_of(one[0]) for one in split_units(sets)}:
-            self._parameter_sets = sets
 
     def _probe_keyframe(self, keyframe: AccessUnit) -> InputContainer:
         name = self._video_depacketizer.nal_types.name
@@ -287,11 +281,11 @@ class NativeRtspSource:
         return probe
 
     def _with_parameter_sets(self, unit: AccessUnit) -> AccessUnit:
+        if unit.keyframe:
+            return unit._replace(data=self._parameter_sets.completed(unit.data))
         if unit.has_parameter_sets:
-            self._keep_parameter_sets(unit)
-        if unit.has_parameter_sets or not unit.keyframe:
-            return unit
-        return unit._replace(data=self._parameter_sets + unit.data)
+            self._parameter_sets.learn(unit.data)
+        return unit
 
     def _read(self) -> bool:
         """Read what has arrived, or wait for it; return False if the camera closed the stream."""
@@ -344,7 +338,8 @@ class NativeRtspSource:
         for unit in units:
             newest = self._newest
             self._newest = (unit.ticks, unit.arrived_ms)
-            if newest is not None and 0 < newest[0] - unit.ticks <= _MAX_REORDER_TICKS:
+            steps_back = newest is not None and 0 < newest[0] - unit.ticks <= _MAX_REORDER_TICKS
+            if steps_back and self._may_be_b_frame(unit):
                 unordered = True
                 break
             sets = unit.has_parameter_sets or unit.keyframe
@@ -360,6 +355,10 @@ class NativeRtspSource:
             yield frames
         if unordered:
             raise UnsupportedStreamError("its frames do not come in display order")
+
+    def _may_be_b_frame(self, unit: AccessUnit) -> bool:
+        types = self._video_depacketizer.nal_types
+        return may_be_b_frame(unit.data, self._parameter_sets.sps, types)
 
     def _packet(self, unit: AccessUnit) -> Arrived:
         packet = av.Packet(unit.data)

@@ -87,7 +87,9 @@ class AudioDepacketizer:
         start, stop = payload(data, at, end)
         if start >= stop or second & 0x7F != self._payload_type:
             return
-        if not self._source.own(ssrc, self.now_ms):
+        if not self._source.own(ssrc, self.now_ms) and not (
+            number == self.sequence.expected and self._source.continues(ssrc)
+        ):
             for one in self._source.foreign(ssrc, data[at:end], self.now_ms):
                 if self._source.follow(one):
                     self.sequence.expected = None  # its numbers are new: nothing is lost

@@ -28,7 +28,7 @@ class FieldPicture(NamedTuple):
 def field_format(sps: bytes) -> FieldFormat | None:
     """Return how to read the slices of an SPS; None if it allows no fields, or is damaged."""
     try:
-        return _read_sps(_RbspReader(sps[1:]))
+        return _read_sps(RbspReader(sps[1:]))
     except IndexError:
         return None
 
@@ -38,7 +38,7 @@ def field_of(slice_data: bytes, form: FieldFormat) -> FieldPicture | None:
 
     None: it belongs to a frame.
     """
-    bits = _RbspReader(slice_data)
+    bits = RbspReader(slice_data)
     try:
         for _ in range(3):  # first macroblock, slice type, PPS
             bits.golomb()
@@ -50,7 +50,7 @@ def field_of(slice_data: bytes, form: FieldFormat) -> FieldPicture | None:
         return None
 
 
-def _read_sps(bits: "_RbspReader") -> FieldFormat | None:
+def _read_sps(bits: "RbspReader") -> FieldFormat | None:
     profile = bits.read(8)
     bits.read(16)
     bits.golomb()
@@ -87,7 +87,7 @@ def _read_sps(bits: "_RbspReader") -> FieldFormat | None:
     )
 
 
-def _skip_scaling_list(bits: "_RbspReader", size: int) -> None:
+def _skip_scaling_list(bits: "RbspReader", size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -97,7 +97,7 @@ def _skip_scaling_list(bits: "_RbspReader", size: int) -> None:
         last = following or last
 
 
-class _RbspReader:
+class RbspReader:
     """Reads bits without the emulation prevention bytes (7.3.1); IndexError at the end."""
 
     def __init__(self, data: bytes) -> None:

@@ -43,6 +43,12 @@ MAX_ACCESS_UNIT_BYTES = 16 << 20
 _MAX_PARTS = 100_000
 _MAX_SLICE_HEADER = 24
 """Bytes of a unit that are enough to find the field that a slice belongs to."""
+_MAX_REPEATS = 8
+"""So many packets in a row with one sequence number show that the camera does not count."""
+_MIN_OTHER_PACKETS = 16
+"""So many packets in a row with another payload type than the SDP's, and none with it, are it."""
+_RTCP_TYPES = range(72, 77)
+"""What the type of an RTCP packet gives as a payload type (RFC 3551, 6)."""
 _IN_DECODING_ORDER = (
     ("sprop-max-don-diff", "0"),
     ("sprop-depack-buf-nalus", "0"),
@@ -73,7 +79,11 @@ class H26xDepacketizer:
         self._source = SourceFilter()
         self.nal_types = NAL_TYPES[media.encoding]
         self._channel = channel
-        self._payload_type = media.payload_type
+        self._payload_type = self._sdp_payload_type = media.payload_type
+        self._other_packets = (0, 0)
+        """Another payload type, and how many packets in a row had it."""
+        self._repeats = (0, 0)
+        """A sequence number, and how many packets in a row repeated it."""
         self._timestamp: int | None = None
         self._parts: list[bytes | bytearray] = []
         """Start codes, NAL units and parts of NAL units, in order."""
@@ -103,7 +113,7 @@ class H26xDepacketizer:
     def push(self, data: bytearray, at: int, end: int) -> None:
         """Depacketize the RTP packet in data[at:end].
 
-        Raises UnsupportedStreamError if the packet type is not supported.
+        Raises UnsupportedStreamError if an access unit is too large.
         """
         if end - at < RTP_HEADER_SIZE:
             return
@@ -112,17 +122,22 @@ class H26xDepacketizer:
             start, stop = at + RTP_HEADER_SIZE, end
         else:
             start, stop = payload(data, at, end)
-        if start >= stop or second & 0x7F != self._payload_type:
+        if start >= stop or (
+            second & 0x7F != self._payload_type and not self._takes_payload_type(second & 0x7F)
+        ):
             return
-        if not self._source.own(ssrc, self.now_ms):
+        sequence = self.sequence
+        if not self._source.own(ssrc, self.now_ms) and not (
+            number == sequence.expected and self._source.continues(ssrc)
+        ):
             self._push_foreign(ssrc, data[at:end])
             return
         end = stop
-        sequence = self.sequence
         if number != sequence.expected:
             if sequence.expected is not None and number == sequence.expected - 1 & 0xFFFF:
-                return  # the same packet again
-            if sequence.gap(number):
+                if not self._is_unnumbered(number):
+                    return  # the same packet again
+            elif sequence.gap(number):
                 self._drop_fragments()
         sequence.expected = number + 1 & 0xFFFF
         self.packets += 1
@@ -147,6 +162,29 @@ class H26xDepacketizer:
             raise UnsupportedStreamError(
                 f"it sent a video frame of more than {self._bytes >> 20} MiB"
             )
+
+    def _takes_payload_type(self, payload_type: int) -> bool:
+        """Return whether packets with a payload type that is not the SDP's are the stream.
+
+        Some cameras send another one. The SDP's own counts as soon as it comes.
+        """
+        if payload_type == self._sdp_payload_type:
+            self._payload_type = payload_type
+            return True
+        if self.packets or payload_type in _RTCP_TYPES:
+            return False
+        before, count = self._other_packets
+        count = count + 1 if payload_type == before else 1
+        self._other_packets = (payload_type, count)
+        if count >= _MIN_OTHER_PACKETS:
+            self._payload_type = payload_type
+        return count >= _MIN_OTHER_PACKETS
+
+    def _is_unnumbered(self, number: int) -> bool:
+        """Return whether a packet with the number of the last one is not the same packet again."""
+        before, count = self._repeats
+        self._repeats = (number, count + 1 if number == before else 1)
+        return self._repeats[1] >= _MAX_REPEATS
 
     def _push_foreign(self, ssrc: int, packet: bytearray) -> None:
         """Handle a packet of another SSRC, and those before it once the stream goes on so."""
@@ -221,8 +259,14 @@ class H26xDepacketizer:
             self._fragmentation_unit(data, start + types.header_size, end)
         elif nal_type == types.aggregation:
             self._aggregation_packet(data, start + types.header_size, end)
+        elif nal_type == types.aggregation_with_don:
+            # Packets come in decoding order: the number (2 bytes) is not needed.
+            self._aggregation_packet(data, start + types.header_size + 2, end)
+        elif nal_type == types.paci:
+            self._paci_packet(data, start, end)
         elif nal_type in types.unsupported:
-            raise UnsupportedStreamError(f"its video packets are of type {nal_type}")
+            self.empty += 1
+            self.units_dropped += 1
         else:
             self._nal_unit(data[start:end], nal_type)
 
@@ -263,6 +307,20 @@ class H26xDepacketizer:
             if size and at + size <= end:
                 self._nal_unit(data[at : at + size], self.nal_types.type_of(data[at]))
             at += size
+
+    def _paci_packet(self, data: bytearray, start: int, end: int) -> None:
+        """Handle the packet within a PACI packet (RFC 7798, 4.4.4), whose extension is left out.
+
+        header(2)   A(1) cType(6) PHSsize(5) flags(4)   PHES(PHSsize)   payload
+        """
+        fields = int.from_bytes(data[start + 2 : start + 4], "big")
+        nal_type = fields >> 9 & 0x3F
+        payload_start = start + 4 + (fields >> 4 & 0x1F)
+        if payload_start >= end or nal_type == self.nal_types.paci:
+            return
+        first = fields >> 8 & 0x80 | nal_type << 1 | data[start] & 1
+        packet = bytearray((first, data[start + 1])) + data[payload_start:end]
+        self._push_payload(packet, 0, len(packet))
 
     def _nal_unit(self, unit: bytearray, nal_type: int) -> None:
         types = self.nal_types
@@ -307,7 +365,7 @@ class H26xDepacketizer:
                 self._field = field_of(bytes(head), self._field_format)
             self._has_slices = True
             self._keyframe = self._keyframe or nal_type in types.irap
-        elif nal_type == types.sps:
+        elif nal_type in types.parameter_sets:
             self._has_parameter_sets = True
 
     def _finish_fragments(self) -> None:

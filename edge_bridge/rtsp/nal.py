@@ -25,9 +25,13 @@ class NalTypes:
     fragmentation: int
     """Fragmentation unit, one NAL unit in several packets: FU-A (H.264), FU (H.265)."""
     skipped: frozenset[int]
-    """Types that no standard defines: cameras use them for data of their own."""
+    """Types that no standard defines, or only reserves: cameras use them for data of their own."""
     unsupported: frozenset[int]
-    """Payload structures that are not supported: STAP-B, MTAP, FU-B (H.264), PACI (H.265)."""
+    """Payload structures that are left out: MTAP16, MTAP24, FU-B (H.264)."""
+    aggregation_with_don: int
+    """STAP-B (H.264): an aggregation packet with a decoding order number; -1: none."""
+    paci: int
+    """PACI (H.265): a packet with an extension before its payload; -1: none."""
     parameter_sets: frozenset[int]
     """SPS and PPS; VPS (H.265)."""
     slices: frozenset[int]
@@ -35,6 +39,7 @@ class NalTypes:
     irap: frozenset[int]
     """Slices of a picture at which decoding can start: IDR (H.264), IRAP (H.265)."""
     sps: int
+    pps: int
     sei: int
     """SEI before the picture, which may hold a recovery point; -1: not read."""
     suffix: frozenset[int]
@@ -50,12 +55,15 @@ H264 = NalTypes(
     header_size=1,
     aggregation=24,
     fragmentation=28,
-    skipped=frozenset({0, 30, 31}),
-    unsupported=frozenset({25, 26, 27, 29}),
+    skipped=frozenset({0, 16, 17, 18, 22, 23, 30, 31}),
+    unsupported=frozenset({26, 27, 29}),
+    aggregation_with_don=25,
+    paci=-1,
     parameter_sets=frozenset({7, 8, 13, 15}),
     slices=frozenset(range(1, 6)),
     irap=frozenset({5}),
     sps=7,
+    pps=8,
     sei=6,
     suffix=frozenset({10, 11, 12, 19, 20, 21}),
 )
@@ -64,12 +72,15 @@ H265 = NalTypes(
     header_size=2,
     aggregation=48,
     fragmentation=49,
-    skipped=frozenset({*range(41, 48), *range(51, 64)}),
-    unsupported=frozenset({50}),
+    skipped=frozenset({*range(10, 16), *range(22, 32), *range(41, 48), *range(51, 64)}),
+    unsupported=frozenset(),
+    aggregation_with_don=-1,
+    paci=50,
     parameter_sets=frozenset({32, 33, 34}),
-    slices=frozenset(range(32)),
-    irap=frozenset(range(16, 24)),
+    slices=frozenset({*range(10), *range(16, 22)}),
+    irap=frozenset(range(16, 22)),
     sps=33,
+    pps=34,
     sei=-1,
     suffix=frozenset({36, 37, 38, 40}),
 )

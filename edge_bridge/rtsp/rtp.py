@@ -93,6 +93,18 @@ class SourceFilter:
         self._own_packets += 1
         return True
 
+    def continues(self, ssrc: int) -> bool:
+        """Take another SSRC as the stream's own: its packet has the next sequence number.
+
+        Returns False, and changes nothing, if the SSRC is not another one.
+        """
+        if ssrc == self.ssrc:
+            return False
+        self.ssrc = ssrc
+        self.waiting.clear()
+        self._own_packets = 1
+        return True
+
     def _is_outnumbered(self) -> bool:
         count = len(self.waiting)
         if count < _MIN_MAJORITY or count <= 2 * self._own_packets:

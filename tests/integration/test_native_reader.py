@@ -4,7 +4,7 @@ import itertools
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import av
@@ -20,7 +20,7 @@ from edge_bridge.rtsp.errors import CameraError
 from local.cameras import CameraServer
 from tests.footage import write_clip
 from tests.locked_rtsp import PASSWORD, USER, Locked
-from tests.odd_rtsp import alaw
+from tests.odd_rtsp import H265, alaw
 from tests.rtsp_camera import (
     H264,
     EncryptedCamera,
@@ -161,22 +161,41 @@ def test_reordered_pictures_are_ffmpegs(tmp_path: Path) -> None:
         source.close()
 
 
-def test_a_camera_found_unsupported_later_is_read_by_ffmpeg(clip: Path) -> None:
-    # The SDP does not say it: picture 20 is shown before picture 19.
-    def ticks(number: int) -> int:
-        return {19: 20, 20: 19}.get(number, number) * 3_600
+def test_a_camera_found_unsupported_later_is_read_by_ffmpeg(clip: Path, tmp_path: Path) -> None:
+    later = write_clip(tmp_path / "b.mp4", FRAMES, b_frames=2)
+    order = shown_order(later)
 
-    with camera(lambda: pictures(clip, ticks=ticks)) as one:
+    def sent() -> Iterator[Packet]:
+        yield from pictures(clip, most=20)
+        for packet in pictures(later, begin_s=0.8):
+            yield packet._replace(ticks=(20 + order[packet.ticks // 3_600]) * 3_600)
+
+    with camera(sent) as one:
         source = opened(one.url)
         assert isinstance(source, NativeRtspSource)
         taken = 0
         with pytest.raises(CameraError, match="read by FFmpeg from now on: its frames do not come"):
             for _ in source.packets():
                 taken += 1
-        assert taken == 20
+        assert taken == 20 + 2  # I and P come before the first B
         source.close()
         source = opened(one.url)
         assert isinstance(source, FfmpegSource)
+        source.close()
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_clock_that_steps_back_keeps_the_native_reader(tmp_path: Path, codec: str) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", FRAMES, gop=10, codec=codec)
+    sdp = H264 if codec == "libx264" else H265
+
+    def ticks(number: int) -> int:
+        return {19: 20, 20: 19}.get(number, number) * 3_600 - (27_000 if number > 30 else 0)
+
+    with RtspCamera([Track(sdp, lambda: pictures(clip, ticks=ticks))]) as one:
+        source = opened(one.url)
+        assert isinstance(source, NativeRtspSource)
+        assert len(list(itertools.islice(source.packets(), FRAMES - 1))) == FRAMES - 1
         source.close()
 
 

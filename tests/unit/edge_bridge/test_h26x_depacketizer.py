@@ -74,6 +74,17 @@ def in_small_pieces(coding: str, most: int) -> Callable[[list[list[bytes]]], Ite
     return sent
 
 
+def with_don(stap_a: bytes) -> bytes:
+    """Return a STAP-A as STAP-B: with a decoding order number."""
+    return b"\x19\1\2" + stap_a[1:]
+
+
+def paci(packet: bytes, extension: bytes = b"abc") -> bytes:
+    """Return a packet of H.265 with an extension (RFC 7798, 4.4.4)."""
+    fields = (packet[0] >> 1 & 63) << 9 | len(extension) << 4
+    return bytes((50 << 1, packet[1])) + fields.to_bytes(2, "big") + extension + packet[2:]
+
+
 def test_every_way_of_packing_gives_the_same_pictures(
     units: list[list[bytes]], coding: str
 ) -> None:
@@ -81,7 +92,15 @@ def test_every_way_of_packing_gives_the_same_pictures(
         for number, picture in enumerate(units):
             yield Packet(0, 0xFFFF0000 + number * STEP, True, aggregated(picture, coding))
 
+    def unusual(units: list[list[bytes]]) -> Iterator[Packet]:
+        for packet in (
+            all_together(units) if coding == "H264" else in_small_pieces("H265", 50)(units)
+        ):
+            data = packet.payload
+            yield packet._replace(payload=with_don(data) if coding == "H264" else paci(data))
+
     ways = [one_by_one, in_small_pieces(coding, 50), in_small_pieces(coding, 7), all_together]
+    ways.append(unusual)
     for way in ways:
         done = taken(packets(way(units)), coding)
         assert [picture.data for picture in done] == [annex_b(each) for each in units]
@@ -181,11 +200,14 @@ def test_padding_contributors_and_extensions_are_no_payload(
     assert [p.data for p in taken(sent, coding)] == [annex_b(each) for each in units]
 
 
-def test_rare_packings_are_unsupported() -> None:
-    with pytest.raises(UnsupportedStreamError, match="type 29"):
-        taken(packets([Packet(0, 0, False, b"\x7d\x85\x00\x00\x01")]), "H264")
-    with pytest.raises(UnsupportedStreamError, match="type 50"):
-        taken(packets([Packet(0, 0, False, b"\x64\x01\x85\x00\x00\x01")]), "H265")
+def test_packings_that_no_reader_supports_are_left_out_and_counted() -> None:
+    depacketizer = H26xDepacketizer(video())
+    sent = [Packet(0, 0, False, bytes([kind]) + b"\0\5\0\0\4abcd") for kind in (26, 27, 29)]
+    for data in packets([*sent, Packet(0, 0, True, IDR)]):
+        take(depacketizer, data)
+    depacketizer.finish()
+    assert [unit.data for unit in depacketizer.ready] == [annex_b([IDR])]
+    assert depacketizer.units_dropped == 3
     with pytest.raises(UnsupportedStreamError, match="interleaved"):
         H26xDepacketizer(video("H265", sprop_max_don_diff="2"))
 
@@ -318,8 +340,8 @@ def test_a_unit_of_which_a_packet_was_lost_is_dropped_and_counted() -> None:
 @pytest.mark.parametrize(
     ("coding", "private"),
     [
-        *(("H264", bytes([0x60 | kind])) for kind in (0, 30, 31)),
-        *(("H265", bytes([kind << 1, 1])) for kind in (41, 47, 51, 63)),
+        *(("H264", bytes([0x60 | kind])) for kind in (0, 16, 23, 30, 31)),
+        *(("H265", bytes([kind << 1, 1])) for kind in (10, 22, 24, 31, 41, 47, 51, 63)),
     ],
 )
 def test_private_units_are_left_out(coding: str, private: bytes) -> None:
@@ -372,6 +394,36 @@ def test_a_change_of_the_ssrc_loses_nothing(length: int) -> None:
     # The last packets wait, in case they are foreign.
     assert len(depacketizer.ready) >= 8 * length - (0 if length > 3 else 3)
     assert (depacketizer.sequence.lost, depacketizer.units_dropped) == (0, 0)
+
+
+@pytest.mark.parametrize("each", ["picture", "packet"])
+def test_an_ssrc_that_changes_while_the_numbers_go_on_is_the_streams_own(each: str) -> None:
+    sent = [
+        Packet(0, n * 3_600, place == 4, piece)
+        for n in range(30)
+        for place, piece in enumerate(in_fragments(SLICE, "H264", 20))
+    ]
+    made = [
+        of_source(number // 5 if each == "picture" else number, data)
+        for number, data in enumerate(packets(sent))
+    ]
+    assert frames_of(made) == [annex_b([SLICE])] * 30
+
+
+def test_packets_without_sequence_numbers_are_taken() -> None:
+    sent = [Packet(0, n * 3_600, True, SLICE) for n in range(30)]
+    got = frames_of(one for packet in sent for one in packets([packet], 0))
+    assert got == [annex_b([SLICE])] * (30 - 7)  # the first ones may be the same packet again
+
+
+def test_a_payload_type_that_is_not_the_sdps_is_taken_if_no_other_comes() -> None:
+    made = packets([Packet(0, n * 3_600, True, SLICE) for n in range(40)])
+    other = [data[:1] + bytes([data[1] & 0x80 | 101]) + data[2:] for data in made]
+    reports = [data[:1] + b"\xc8" + data[2:] for data in made]
+    assert frames_of(reports) == []
+    assert frames_of([*reports, *other]) == [annex_b([SLICE])] * (40 - 15)
+    # The SDP's own counts as soon as it comes.
+    assert frames_of([*other[:20], *made[20:], *other]) == [annex_b([SLICE])] * 25
 
 
 def test_numbers_that_begin_again_are_no_loss_and_repeated_packets_are_left_out() -> None:
