@@ -79,8 +79,12 @@ def write_clip(
     height: int = 128,
     audio: str | None = None,
     b_frames: int = 0,
+    first: int = 0,
 ) -> Path:
-    """Write a clip of `frames` numbered pictures; `audio` adds a tone in that codec (aac …)."""
+    """Write a clip of `frames` pictures, numbered from `first`.
+
+    `audio` adds a tone in that codec (aac …).
+    """
     with av.open(str(path), "w") as out:
         options = {
             "preset": "ultrafast",
@@ -102,7 +106,9 @@ def write_clip(
         tone_stream = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
         heard = 0
         for number in range(frames):
-            picture = av.VideoFrame.from_ndarray(draw_number(number, width, height), format="rgb24")
+            picture = av.VideoFrame.from_ndarray(
+                draw_number(first + number, width, height), format="rgb24"
+            )
             picture.pts, picture.time_base = number, Fraction(1, fps)
             out.mux(video.encode(picture))
             while tone_stream is not None and heard * fps < (number + 1) * 48_000:

@@ -52,3 +52,8 @@ def chunk_path(chunk: dict[str, Any]) -> str:
 def fragment_path(run: str, seq: int) -> str:
     """Return a fragment's path below its camera's URL."""
     return f"fragments/{run}/{seq}.ts"
+
+
+def gap_path(run: str, seq: int) -> str:
+    """Return a missing fragment's path. It answers: not all players obey EXT-X-GAP."""
+    return f"{fragment_path(run, seq)}?gap=1"

@@ -7,10 +7,13 @@ from faust.web import View
 
 from domain.errors import ObjectMissingError
 from stores.catalog.playback import ObjectRange, locate_chunk, locate_fragment
-from web.object_response import send_object
+from web.object_response import MEDIA_TYPE, send_object
 from web.problems import not_found
-from web.query import MAX_MS, parse_camera_id, parse_path_number, parse_run_id
+from web.query import MAX_MS, parse_camera_id, parse_flag, parse_path_number, parse_run_id
 from web.services import SERVICES
+
+EMPTY_SEGMENT = bytes([0x47, 0x1F, 0xFF, 0x10]) + b"\xff" * 184
+"""A null packet (ISO/IEC 13818-1, 2.4.3.3): a transport stream in which nothing is shown."""
 
 
 class FragmentView(View):
@@ -19,28 +22,32 @@ class FragmentView(View):
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/fragments/{run}/{seq}.ts"
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
-        """Return the fragment's bytes."""
+        """Return the fragment's bytes; with `gap`, an empty segment while it is missing."""
         camera, run, seq = (
             parse_camera_id(path),
             parse_run_id(path["run"]),
             parse_path_number(path["seq"]),
         )
+        is_gap = parse_flag(request, "gap")
         location = await self._locate(request, camera, run, seq)
+        if location is None and is_gap:
+            return _empty_segment()
+        if location is None:
+            raise not_found(f"There is no fragment {seq} of run {run} of {camera}.")
         try:
             return await send_object(request, location)
         except ObjectMissingError:
             # Its chunk has just replaced it.
             moved = await self._locate(request, camera, run, seq)
-            if moved == location:
+            if moved is None or moved == location:
                 raise
             return await send_object(request, moved)
 
-    async def _locate(self, request: web.Request, camera: str, run: str, seq: int) -> ObjectRange:
+    async def _locate(
+        self, request: web.Request, camera: str, run: str, seq: int
+    ) -> ObjectRange | None:
         catalog = await request.app[SERVICES].catalog.get()
-        location = await locate_fragment(catalog, camera, run, seq)
-        if location is None:
-            raise not_found(f"There is no fragment {seq} of run {run} of {camera}.")
-        return location
+        return await locate_fragment(catalog, camera, run, seq)
 
 
 class ChunkView(View):
@@ -61,3 +68,9 @@ class ChunkView(View):
         if location is None:
             raise not_found(f"There is no such chunk of {camera}.")
         return await send_object(request, location)
+
+
+def _empty_segment() -> web.Response:
+    """Return a segment for a gap: VLC and GStreamer request it, and end where it is a 404."""
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(body=EMPTY_SEGMENT, content_type=MEDIA_TYPE, headers=headers)

@@ -14,7 +14,7 @@ from stores.catalog import Catalog
 from stores.catalog.live_sections import live_sections_of
 from stores.catalog.playback import PlaybackSegment, playback_rows, run_edges, segments_of
 from stores.catalog.pool import Row
-from web.chunks import fragment_path
+from web.chunks import fragment_path, gap_path
 from web.problems import bad_request, not_found
 from web.query import DAY_MS, HOUR_MS, LONGEST_DAY_MS, TimeRange, parse_flag, parse_time_range
 from web.services import SERVICES, require_camera
@@ -120,7 +120,7 @@ def _live(
 ) -> bytes | None:
     """Return the live playlist; None where it would be empty. Runs in a thread."""
     segments = [_live_segment(each) for each in segments_of(rows)]
-    text = live(segments, sections, from_ms, now_ms, fragment_path)
+    text = live(segments, sections, from_ms, now_ms, gap_path)
     return None if text is None else text.encode()
 
 

@@ -10,12 +10,13 @@ packages=(
     python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
+    mpv vlc-bin vlc-plugin-base gstreamer1.0-tools   # tests play the playlists with them
 )
 
 without() {
     echo "setup: $1; going on without: ${missing[*]}." >&2
     echo "setup: without GStreamer the demo plays clips as files instead of over RTSP, without" \
-        "opencv-doc it draws them, and tests that need ffmpeg, chromium or RTSP are skipped." >&2
+        "opencv-doc it draws them, and tests that need ffmpeg, chromium, RTSP or a player are skipped." >&2
     exit 0
 }
 

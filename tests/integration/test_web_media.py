@@ -1,6 +1,7 @@
 """Playlists, bytes and pictures of real video, from a real store, while it moves into chunks."""
 
 import asyncio
+import io
 import os
 import re
 import subprocess
@@ -147,6 +148,23 @@ async def test_conditions(web: Web, run: str, headers: dict[str, str], status: i
     etag = (await web.client.get(path)).headers["ETag"]
     sent = {name: value.replace("{etag}", etag) for name, value in headers.items()}
     assert (await web.client.get(path, headers=sent)).status == status
+
+
+async def test_a_gap_is_an_empty_segment_until_its_fragment_comes(web: Web, run: str) -> None:
+    """VLC and GStreamer request what EXT-X-GAP says not to, and end at a 404."""
+    events = [await store_fragment(web.store, run, seq) for seq in range(3)]
+    await index_fragments(web.catalog, [events[0], events[2]], T0)
+    playlist = await text(web, "playlist.m3u8?live=1")
+    address = re.search(r"#EXT-X-GAP\n#.*\n#.*\n(.*)", playlist)[1]
+    missing = await web.client.get(f"{BASE}/{address}")
+    assert missing.status == 200
+    assert missing.headers["Cache-Control"] == "no-store"
+    with pytest.raises(av.FFmpegError):
+        av.open(io.BytesIO(await missing.read()), format="mpegts")
+    await index_fragments(web.catalog, [events[1]], T0)
+    come = await web.client.get(f"{BASE}/{address}")
+    assert len(await come.read()) == events[1].size_bytes
+    assert (await web.client.get(f"{BASE}/fragments/{run}/9.ts")).status == 404
 
 
 async def test_a_local_day_of_25_hours(web: Web, run: str) -> None:
