@@ -1,6 +1,5 @@
 """The local HTTP port: health, metrics, and the page if it has a password."""
 
-import asyncio
 import ssl
 from collections.abc import Callable
 from types import TracebackType
@@ -11,11 +10,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
-from edge_bridge.http_errors import install
-from stores.http_deadlines import HttpConnection, enforce_deadlines
+from edge_bridge.http_errors import SERVER_NAME, install
+from stores.http_server import BoundedRunner, ConnectionLimits
 
 if TYPE_CHECKING:  # OpenCV is slow to load
     from edge_bridge.page.views import Page
+
+LIMITS = ConnectionLimits(total=512, per_address=64)
+"""A browser opens six connections to a server."""
 
 
 class HealthServer:
@@ -37,7 +39,7 @@ class HealthServer:
         app.router.add_get("/metrics", self._metrics)
         if page is not None:
             page.add_to(app)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = BoundedRunner(app, LIMITS, SERVER_NAME)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -52,7 +54,6 @@ class HealthServer:
                 f"http.port {self._config.port} cannot be used: {error.strerror}. Choose another."
             ) from error
         self.port = self._runner.addresses[0][1]
-        self._deadlines = asyncio.create_task(enforce_deadlines(self._connections))
         return self
 
     async def __aexit__(
@@ -61,14 +62,9 @@ class HealthServer:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._deadlines.cancel()
         await self._runner.cleanup()
         if self._page is not None:
             self._page.close()
-
-    def _connections(self) -> list[HttpConnection]:
-        server = self._runner.server
-        return [] if server is None else list(server.connections)
 
     def _tls(self) -> ssl.SSLContext | None:
         certificate = self._config.certificate_file

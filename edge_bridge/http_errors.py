@@ -1,7 +1,6 @@
 """Errors of the local HTTP port, as problem details (RFC 9457), never a stack trace."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -10,24 +9,21 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
+from stores.http_server import PROBLEM_TYPE, problem_body
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY_BYTES = 4_096
 BODY_S = 15.0
+SERVER_NAME = "vigil-edge"
 log = logging.getLogger(__name__)
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
     """Return an error response; `detail` says what is wrong and what to do."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
     return web.Response(
         status=status,
-        body=json.dumps(body).encode(),
-        content_type="application/problem+json",
+        body=problem_body(status, detail),
+        content_type=PROBLEM_TYPE,
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
@@ -68,7 +64,7 @@ async def read_body(request: web.Request) -> bytes:
 
 async def hide_server(_: web.Request, response: web.StreamResponse) -> None:
     """Send no versions of the software."""
-    response.headers["Server"] = "vigil-edge"
+    response.headers["Server"] = SERVER_NAME
 
 
 def is_server_fault(record: logging.LogRecord) -> bool:

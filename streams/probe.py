@@ -9,6 +9,7 @@ from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import ConfigError
+from stores.http_server import BoundedRunner, ConnectionLimits
 from streams import metrics
 
 
@@ -18,7 +19,7 @@ async def serve_probe(ready: Callable[[], bool], host: str, port: int) -> AsyncI
 
     Raises ConfigError where the port is taken.
     """
-    runner = web.AppRunner(_application(ready), access_log=None)
+    runner = BoundedRunner(_application(ready), ConnectionLimits(total=512), "vigil")
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="networks of proxies whose X-Forwarded-For and -Proto the web believes",
     )
+    connections_per_address: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="connections to the web, or requests by way of a proxy, of one address",
+    )
     session_secret: SecretStr = Field(
         SecretStr(""), description="signs session cookies; at least 32 characters for the web"
     )

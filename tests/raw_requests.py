@@ -4,8 +4,12 @@ import asyncio
 import base64
 import json
 import random
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
+
+from aiohttp import web
 
 NASTY = [
     "", "%00", "%ff", "%ed%a0%80", "%f0%9f%98%80", "%", "%zz", "+", "-1", "0", "1", "1e9", "NaN",
@@ -44,6 +48,29 @@ def any_cursor(dice: random.Random) -> str:
     return base64.urlsafe_b64encode(text.encode(errors="surrogatepass")).decode()
 
 
+PARAMETERS = [
+    "from", "to", "at", "for_s", "width", "live", "buckets", "label", "cursor", "model", "version",
+    "min_score", "limit", "x",
+]  # fmt: skip
+"""Names of query parameters: of a route that no test names, all are tried."""
+
+
+def routes_of(app: web.Application, good: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return all addresses of an application for a Grammar, also those that no one thought of.
+
+    Each is there twice: with {part} for what is variable, and with its `good` value, where it has
+    one.
+    """
+    addresses: dict[str, list[str]] = {}
+    for resource in app.router.resources():
+        for values in ({}, good):
+            path = re.sub(
+                r"{(\w+)}", lambda name, v=values: v.get(name[1], "{part}"), resource.canonical
+            )
+            addresses[path] = PARAMETERS
+    return addresses
+
+
 @dataclass
 class Grammar:
     """What is asked of one server: its routes, and which parameters each of them knows."""
@@ -53,9 +80,14 @@ class Grammar:
     headers: list[bytes] = field(default_factory=list)
     """Sent along three times of four: who is asking."""
 
-    def request(self, dice: random.Random) -> bytes:
-        """Return one request."""
-        path = dice.choice(list(self.routes))
+    def requests(self, dice: random.Random, count: int) -> list[bytes]:
+        """Return at least `count` requests, and at least three of each route."""
+        paths = [*self.routes] * 3
+        paths += [dice.choice(list(self.routes)) for _ in range(count - len(paths))]
+        return [self.request(dice, path) for path in paths]
+
+    def request(self, dice: random.Random, path: str) -> bytes:
+        """Return one request to a route."""
         names = self.routes[path]
         while "{part}" in path:
             path = path.replace("{part}", _text(dice) or "x", 1)

@@ -1,8 +1,9 @@
 """The middleware of all views: authentication, error responses, headers, access log, metrics."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from domain.errors import (
     StoreError,
 )
 from stores.catalog.keys import ApiKey
+from stores.http_server import network_of
 from streams.metrics import REGISTRY
 from streams.settings import Settings
 from web.problems import ProblemError, problem_response
@@ -33,6 +35,7 @@ PRINCIPAL: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
 """The key of a request, given directly or by its session."""
 
 PROTECTED_PREFIXES = ("/api/", "/metrics")
+SERVER_NAME = "vigil"
 SESSION_PATH = "/api/v1/session"
 EDGE_CONFIG_PATH = "/api/v1/sites/{tenant}/{site}/config"
 """The only path for keys of edges; it accepts no other keys."""
@@ -86,7 +89,8 @@ async def report_errors(request: web.Request, handler: Handler) -> web.StreamRes
 async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         check_query(request)
-        return await handler(request)
+        with _counted(request):
+            return await handler(request)
     except ProblemError as problem:
         return problem_response(problem)
     except (InvalidEventError, InvalidIdError, HttpProcessingError, UnicodeError) as error:
@@ -113,6 +117,29 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.exception("%s %s failed", request.method, request.path)
         detail = "Internal error. The server's log has the details."
         return problem_response(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+
+
+@contextlib.contextmanager
+def _counted(request: web.Request) -> Iterator[None]:
+    """Count a client's request while it is answered; raise ProblemError (503) at too many.
+
+    The connections of a trusted proxy are those of many clients: its requests are counted instead.
+    """
+    services = request.app[SERVICES]
+    client = network_of(services.proxies.client_of(request))
+    if services.clients[client] >= services.settings.connections_per_address:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Too many requests of this address are being answered. Try again.",
+            {"Retry-After": "2"},
+        )
+    services.clients[client] += 1
+    try:
+        yield
+    finally:
+        services.clients[client] -= 1
+        if not services.clients[client]:
+            del services.clients[client]
 
 
 def _is_server_fault(record: logging.LogRecord) -> bool:
@@ -192,7 +219,7 @@ def security_headers(settings: Settings) -> dict[str, str]:
         "frame-ancestors": "'none'",
     }
     return {
-        "Server": "vigil",
+        "Server": SERVER_NAME,
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",

@@ -1,11 +1,14 @@
 """/: the dashboard's files. Unknown paths get index.html: the page handles its own routes."""
 
+import asyncio
+import mimetypes
 from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
 from faust.web import View
 
+from web.object_response import matches
 from web.problems import not_found
 
 DASHBOARD = Path(__file__).parent / "dashboard" / "dist"
@@ -22,7 +25,7 @@ class PagesView(View):
 
     view_path = "/{path:.*}"
 
-    async def get(self, _request: web.Request, path: str) -> web.StreamResponse:
+    async def get(self, request: web.Request, path: str) -> web.StreamResponse:
         """Return a file, or index.html."""
         if path.startswith("api/"):
             raise not_found("There is nothing at this address of the API.")
@@ -30,7 +33,7 @@ class PagesView(View):
         if found is not None:
             fixed = path.startswith("assets/")  # their names contain a hash of their content
             cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
-            return web.FileResponse(found, headers={"Cache-Control": cache})
+            return await _response(request, found, cache)
         if "." in path.rsplit("/", 1)[-1]:
             raise not_found("There is no such file.")
         first = _file("index.html")
@@ -40,7 +43,22 @@ class PagesView(View):
                 content_type="text/html",
                 status=HTTPStatus.SERVICE_UNAVAILABLE,
             )
-        return web.FileResponse(first, headers={"Cache-Control": "no-cache"})
+        return await _response(request, first, "no-cache")
+
+
+async def _response(request: web.Request, file: Path, cache: str) -> web.Response:
+    """Return a whole small file: no range of it, which aiohttp would answer without a problem."""
+    data, etag = await asyncio.to_thread(_load, file)
+    headers = {"Cache-Control": cache, "ETag": etag}
+    if matches(request.headers.get("If-None-Match", ""), etag):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return web.Response(body=data, content_type=kind, headers=headers)
+
+
+def _load(file: Path) -> tuple[bytes, str]:
+    stat = file.stat()
+    return file.read_bytes(), f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
 
 
 def _file(path: str) -> Path | None:

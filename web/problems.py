@@ -1,14 +1,12 @@
 """Error responses: problem details, application/problem+json (RFC 9457)."""
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 
 from domain.errors import VigilError
-
-CONTENT_TYPE = "application/problem+json"
+from stores.http_server import PROBLEM_TYPE, problem_body
 
 
 class ProblemError(VigilError):
@@ -33,15 +31,9 @@ def not_found(detail: str) -> ProblemError:
 
 def problem_response(problem: ProblemError) -> web.Response:
     """Return the problem as a response."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-    }
     return web.Response(
         status=problem.status,
-        body=json.dumps(body).encode(),
-        content_type=CONTENT_TYPE,
+        body=problem_body(problem.status, problem.detail),
+        content_type=PROBLEM_TYPE,
         headers={"Cache-Control": "no-store", **problem.headers},
     )

@@ -24,7 +24,7 @@ class TrustedProxies:
         client = request.remote or ""
         forwarded = request.headers.get("X-Forwarded-For", "")
         for hop in reversed([each.strip() for each in forwarded.split(",")[-20:]]):
-            if not self._trusts(client) or not _is_address(hop):
+            if not self.trusts(client) or not _is_address(hop):
                 break
             client = hop
         return client
@@ -34,9 +34,10 @@ class TrustedProxies:
         if request.secure:
             return True
         by_proxy = request.headers.get("X-Forwarded-Proto", "") == "https"
-        return by_proxy and self._trusts(request.remote or "")
+        return by_proxy and self.trusts(request.remote or "")
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Return whether a proxy of ours has this address."""
         if not _is_address(address):
             return False
         parsed = ip_address(address)

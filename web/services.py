@@ -1,6 +1,7 @@
 """The services that all views share: catalog, object store, sessions, settings, clock."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -47,6 +48,8 @@ class Services:
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
     """Bounds the playlists of many hours that are built at the same time."""
+    clients: Counter[str] = field(default_factory=Counter)
+    """Requests of each client that are being answered."""
     pictures: PictureDecoder = field(default_factory=PictureDecoder)
 
     def __post_init__(self) -> None:

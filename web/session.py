@@ -57,7 +57,8 @@ class SessionView(View):
         """Delete the cookie, and what the browser has cached of the footage."""
         check_same_site(request)
         services = request.app[SERVICES]
-        services.sessions.end(request.cookies.get(COOKIE, ""), services.clock_ms())
+        cookie = request.cookies.get(COOKIE, "")
+        await services.sessions.end(await services.catalog.get(), cookie, services.clock_ms())
         response = web.Response(
             status=HTTPStatus.NO_CONTENT, headers={"Clear-Site-Data": '"cache"'}
         )

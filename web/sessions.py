@@ -1,8 +1,8 @@
 """Authentication: an API key, or the signed cookie that a key was exchanged for.
 
 The cookie contains the number of its key and when it expires. The key is checked again every few
-seconds, so revoking it ends its sessions. The catalog stores no sessions: a process remembers
-those that were signed out of at it.
+seconds, so revoking it ends its sessions. The catalog stores the sessions that were signed out of,
+until their cookies expire.
 """
 
 import base64
@@ -18,18 +18,16 @@ from cachetools import TTLCache
 
 from domain.errors import ConfigError
 from stores.catalog import Catalog
-from stores.catalog.keys import ApiKey, find_key, get_key
+from stores.catalog.keys import ApiKey, end_session, find_key, get_key
 
 COOKIE = "vigil_session"
 LIFETIME_MS = 7 * 86_400_000
 RECHECK_MS = 5_000
-"""A revoked key is rejected after this time at the latest."""
+"""A revoked key, or a session that ended in another process, is rejected after this time."""
 MIN_SECRET = 32
 MIN_DISTINCT = 10
 """Different characters of the secret: 32 random hex digits have more, `aaaa…` has one."""
 MAX_KEY_LENGTH = 200
-MAX_ENDED = 100_000
-"""Sessions that were signed out of and are remembered until their cookies expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,16 @@ class _Known:
     """The result of a check, cached for RECHECK_MS. None: the key is not valid."""
 
     key: ApiKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cookie:
+    """What a valid cookie says."""
+
+    key: int
+    fingerprint: str
+    session: str
+    until_ms: int
 
 
 class Sessions:
@@ -55,8 +63,7 @@ class Sessions:
                 "the output of `openssl rand -base64 33`."
             )
         self._secret = secret.encode()
-        self._ended: TTLCache[str, bool] = TTLCache(MAX_ENDED, LIFETIME_MS, timer=clock_ms)
-        self._known: TTLCache[bytes | int, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
+        self._known: TTLCache[bytes | str, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
 
     async def of_key(self, catalog: Catalog, key: str) -> ApiKey | None:
         """Return the valid key; None where it is unknown or revoked."""
@@ -71,25 +78,25 @@ class Sessions:
         return known.key
 
     async def of_cookie(self, catalog: Catalog, cookie: str, now_ms: int) -> ApiKey | None:
-        """Return the session's key; None: the cookie is forged or expired, or the key revoked."""
-        named = self._read(cookie, now_ms)
-        if named is None:
+        """Return the session's key; None: forged, expired, signed out, or the key is revoked."""
+        read = self._read(cookie, now_ms)
+        if read is None:
             return None
-        number, fingerprint, session = named
-        if session in self._ended:
-            return None
-        known = self._known.get(number)
+        known = self._known.get(read.session)
         if known is None:
-            known = _Known(await get_key(catalog, number))
-            self._known[number] = known
+            known = _Known(await get_key(catalog, read.key, read.session))
+            self._known[read.session] = known
         # In a catalog that was made again, the number may be the one of another key.
-        same = known.key is not None and hmac.compare_digest(known.key.fingerprint, fingerprint)
+        same = known.key is not None and hmac.compare_digest(
+            known.key.fingerprint, read.fingerprint
+        )
         return known.key if same else None
 
-    def end(self, cookie: str, now_ms: int) -> None:
-        """Accept a valid cookie no more. Only this process knows: a restart forgets it."""
-        if (named := self._read(cookie, now_ms)) is not None:
-            self._ended[named[2]] = True
+    async def end(self, catalog: Catalog, cookie: str, now_ms: int) -> None:
+        """Accept a valid cookie no more: here at once, in other processes within RECHECK_MS."""
+        if (read := self._read(cookie, now_ms)) is not None:
+            await end_session(catalog, read.session, read.until_ms, now_ms)
+            self._known[read.session] = _Known(None)
 
     def cookie_for(self, key: ApiKey, now_ms: int) -> str:
         """Return the value of a cookie for a key's session."""
@@ -97,14 +104,14 @@ class Sessions:
             {
                 "key": key.id,
                 "print": key.fingerprint,
-                "session": secrets.token_hex(8),
+                "session": secrets.token_hex(16),
                 "until_ms": now_ms + LIFETIME_MS,
             }
         ).encode()
         return f"{_encode(payload)}.{_encode(self._sign(payload))}"
 
-    def _read(self, cookie: str, now_ms: int) -> tuple[int, str, str] | None:
-        """Return number and fingerprint of a cookie's key, and its session; None: not valid."""
+    def _read(self, cookie: str, now_ms: int) -> _Cookie | None:
+        """Return what the cookie says; None: it is forged or expired."""
         try:
             payload, signature = (_decode(part) for part in cookie[:1_000].split("."))
         except (ValueError, binascii.Error):
@@ -114,8 +121,11 @@ class Sessions:
         fields = json.loads(payload)
         if now_ms >= fields["until_ms"]:
             return None
-        # Cookies of an older version have neither fingerprint nor session.
-        return int(fields["key"]), str(fields.get("print", "")), str(fields.get("session", ""))
+        if "print" not in fields or "session" not in fields:
+            return None  # the cookie of an older version
+        return _Cookie(
+            int(fields["key"]), fields["print"], fields["session"], int(fields["until_ms"])
+        )
 
     def _sign(self, payload: bytes) -> bytes:
         return hmac.digest(self._secret, b"session " + payload, "sha256")

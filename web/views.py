@@ -1,13 +1,12 @@
 """All views, and their installation on a Faust app."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
 from faust.web import View
 
-from stores.http_deadlines import HttpConnection, enforce_deadlines
+from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.settings import Settings
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
@@ -16,6 +15,7 @@ from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
 from web.health import HealthView, MetricsView, ReadyView
 from web.media import ChunkView, FragmentView
+from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
 from web.pages import PagesView
 from web.playlist import PlaylistView
@@ -52,17 +52,14 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     install_middleware(application, settings)
 
     async def running(_: web.Application) -> AsyncIterator[None]:
-        deadlines = asyncio.create_task(enforce_deadlines(lambda: _connections(app)))
         yield
-        deadlines.cancel()
         services.pictures.close()
 
     application.cleanup_ctx.append(running)
+    limits = ConnectionLimits(
+        per_address=settings.connections_per_address, is_exempt=services.proxies.trusts
+    )
+    app.web._runner = BoundedRunner(application, limits, SERVER_NAME)
     for view in VIEWS:
         app.page(view.view_path)(view)
     return services
-
-
-def _connections(app: Any) -> list[HttpConnection]:
-    server = app.web._runner.server
-    return [] if server is None else list(server.connections)

@@ -1,7 +1,6 @@
 """The page's HTTP addresses. All but the empty page itself require the cookie."""
 
 import asyncio
-import ipaddress
 import json
 import re
 import time
@@ -25,6 +24,7 @@ from edge_bridge.page.access import (
     TooManyTriesError,
 )
 from edge_bridge.page.footage import MAX_CLIP_MS, SpoolFootage, StoredFragment
+from stores.http_server import network_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Page:
         if password is None:
             return _problem(HTTPStatus.BAD_REQUEST, 'Send {"password": "…"} as JSON.')
         device = self._access.device_of(request.cookies.get(DEVICE_COOKIE, ""))
-        source = device or _network(request.remote or "")
+        source = device or network_of(request.remote or "")
         try:
             await self._passwords.wait(source, known=device is not None)
         except TooManyTriesError:
@@ -290,14 +290,3 @@ def _password(body: bytes) -> str | None:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
     return password if isinstance(password, str) else None
-
-
-def _network(address: str) -> str:
-    """Return an address as a source of passwords: of IPv6 the first 64 bits, one household."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)

@@ -70,10 +70,16 @@ def _key_of(row: Row) -> ApiKey:
     return ApiKey(row["id"], row["name"], row["edge_of"], fingerprint)
 
 
-async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
-    """Return the key with this number while it is valid, or None."""
-    row = await catalog.row("api_key_by_id", number)
+async def get_key(catalog: Catalog, number: int, session: str) -> ApiKey | None:
+    """Return the key with this number; None where it is revoked, or this session was ended."""
+    row = await catalog.row("api_key_by_session", number, session)
     return None if row is None else _key_of(row)
+
+
+async def end_session(catalog: Catalog, session: str, until_ms: int, now_ms: int) -> None:
+    """Accept a session no more, in all workers. `until_ms`: when its cookie expires."""
+    async with catalog.transaction() as connection:
+        await connection.execute(sql("end_session"), session, until_ms, now_ms)
 
 
 async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:

@@ -11,6 +11,7 @@ COPIED_TABLES = (
     "sites",
     "cameras",
     "api_keys",
+    "ended_sessions",
     "site_configs",
     "retention_rules",
     "legal_holds",

@@ -11,7 +11,7 @@ from tests.integration.catalog_support import CAMERA, T0, run_id
 from tests.integration.web_support import BASE, Web, running_web
 from tests.raw_requests import raw_request, send
 from web.middleware import security_headers
-from web.sessions import COOKIE, RECHECK_MS
+from web.sessions import COOKIE, LIFETIME_MS, RECHECK_MS
 from web.views import VIEWS
 
 RUN = run_id()
@@ -135,6 +135,36 @@ async def test_redirected_media_come_from_our_bucket_only() -> None:
     ]
     assert "https://ours.s3.eu-west-1.amazonaws.com" in policy
     assert "*" not in policy
+
+
+async def test_signing_out_holds_in_other_workers(web: Web) -> None:
+    signed_in = [await web.stranger.post("/api/v1/session", json={"key": web.key}) for _ in "ab"]
+    mine, other = ({"Cookie": f"{COOKIE}={each.cookies[COOKIE].value}"} for each in signed_in)
+    web.stranger.session.cookie_jar.clear()  # only the cookies below are sent
+    assert (await web.stranger.delete("/api/v1/session", headers=mine)).status == 204
+    # Another worker remembers nothing but the catalog.
+    web.services.sessions._known.clear()
+    assert (await web.stranger.get("/api/v1/cameras", headers=mine)).status == 401
+    assert (await web.stranger.get("/api/v1/cameras", headers=other)).status == 200
+    web.set_now(T0 + LIFETIME_MS + 120_000)
+    last = await web.stranger.post("/api/v1/session", json={"key": web.key})
+    assert last.status == 204
+    assert (await web.stranger.delete("/api/v1/session")).status == 204  # by the jar's cookie
+    async with web.catalog.transaction() as connection:
+        rows = await connection.fetchval("SELECT count(*) FROM ended_sessions")
+    assert rows == 1, "of the cookie that has not expired yet"
+
+
+async def test_one_client_cannot_take_all_requests(web: Web) -> None:
+    limit = web.services.settings.connections_per_address
+    client = "192.0.2.1"
+    web.services.clients[client] = limit
+    behind_proxy = [{"X-Forwarded-For": address} for address in (client, "192.0.2.2")]
+    refused, taken = [
+        await web.client.get("/api/v1/cameras", headers=headers) for headers in behind_proxy
+    ]
+    assert (refused.status, refused.headers["Retry-After"], taken.status) == (503, "2", 200)
+    assert dict(web.services.clients) == {client: limit}
 
 
 async def test_revoking_a_key_ends_its_sessions(web: Web) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, BaseRunner
 
 from domain.events import ChunkComplete, FragmentArrived, ManifestFragment
 from domain.identity import fragment_key
@@ -40,6 +41,17 @@ class Web:
         self.services.clock_ms = lambda: now_ms
 
 
+class _Server(TestServer):
+    """Serves as a worker does: with its limits, and its own errors for what cannot be read."""
+
+    def __init__(self, app: Application, runner: BaseRunner) -> None:
+        super().__init__(app)
+        self._own_runner = runner
+
+    async def _make_runner(self, **_kwargs: object) -> BaseRunner:
+        return self._own_runner
+
+
 @asynccontextmanager
 async def running_web(services, **more: str) -> AsyncIterator[Web]:
     """Serve the views on a catalog of their own with one camera, at T0 + 60 s."""
@@ -53,7 +65,7 @@ async def running_web(services, **more: str) -> AsyncIterator[Web]:
         async with make_object_store(get_settings()) as store:
             await add_camera(catalog, CAMERA, "Gate", T0)
             key = await create_key(catalog, "Ann", T0)
-            server = TestServer(app.web.web_app)
+            server = _Server(app.web.web_app, app.web._runner)
             headers = {"Authorization": f"Bearer {key}"}
             async with TestClient(server, headers=headers) as client:
                 stranger = TestClient(server)

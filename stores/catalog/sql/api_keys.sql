@@ -15,9 +15,18 @@ SELECT id, name, edge_of, hint, created_ms, revoked_ms FROM api_keys ORDER BY id
 SELECT id, name, edge_of, hash FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
 
 
--- name: api_key_by_id
--- $1 bigint: number of the key.
-SELECT id, name, edge_of, hash FROM api_keys WHERE id = $1 AND revoked_ms IS NULL
+-- name: api_key_by_session
+-- $1 bigint: number of the key; $2 text: the session. No row: one of them is not valid any more.
+SELECT id, name, edge_of, hash
+FROM api_keys
+WHERE id = $1 AND revoked_ms IS NULL AND NOT EXISTS (SELECT FROM ended_sessions WHERE session = $2)
+
+
+-- name: end_session
+-- $1 text: the session; $2 bigint: when its cookie expires, UTC ms; $3 bigint: now, UTC ms.
+-- Deletes rows whose cookies have expired: no one can use these anyway.
+WITH expired AS (DELETE FROM ended_sessions WHERE until_ms <= $3)
+INSERT INTO ended_sessions (session, until_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 
 -- name: revoke_api_key

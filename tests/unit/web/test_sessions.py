@@ -16,16 +16,23 @@ class Keys:
     def __init__(self, monkeypatch) -> None:
         self.valid = {"secret": KEY}
         self.queries = 0
+        self.ended = set()
         monkeypatch.setattr(module, "find_key", self.find)
         monkeypatch.setattr(module, "get_key", self.get)
+        monkeypatch.setattr(module, "end_session", self.end)
 
     async def find(self, _catalog, key):
         self.queries += 1
         return self.valid.get(key)
 
-    async def get(self, _catalog, number):
+    async def get(self, _catalog, number, session):
         self.queries += 1
+        if session in self.ended:
+            return None
         return next((key for key in self.valid.values() if key.id == number), None)
+
+    async def end(self, _catalog, session, _until_ms, _now_ms):
+        self.ended.add(session)
 
 
 class Clock:
@@ -74,6 +81,20 @@ async def test_a_cookie_is_valid_until_it_expires_or_its_key_is_revoked(
     keys.valid.clear()
     clock.now_ms = 2_000 + RECHECK_MS
     assert await sessions.of_cookie(None, cookie, clock.now_ms) is None
+
+
+async def test_signing_out_holds_in_all_workers(keys: Keys, clock: Clock) -> None:
+    here, there = Sessions(SECRET, clock), Sessions(SECRET, clock)
+    cookie, other = here.cookie_for(KEY, 0), here.cookie_for(KEY, 0)
+    for sessions in (here, there):
+        assert await sessions.of_cookie(None, cookie, 1) == KEY
+    await here.end(None, cookie, 1)
+    await here.end(None, "forged", 1)
+    assert len(keys.ended) == 1
+    assert await here.of_cookie(None, cookie, 1) is None
+    clock.now_ms = RECHECK_MS
+    assert await there.of_cookie(None, cookie, RECHECK_MS) is None
+    assert await there.of_cookie(None, other, RECHECK_MS) == KEY, "another session of the key"
 
 
 async def test_forged_cookies(keys: Keys, clock: Clock) -> None:
@@ -144,8 +165,8 @@ async def test_signing_out_ends_one_session(keys: Keys, clock: Clock) -> None:
     sessions = Sessions(SECRET, clock)
     first, second = sessions.cookie_for(KEY, 0), sessions.cookie_for(KEY, 0)
     for nonsense in ("", "a.b", first + "A", "x" * 5_000):
-        sessions.end(nonsense, 1)
+        await sessions.end(None, nonsense, 1)
     assert await sessions.of_cookie(None, first, 1) == KEY
-    sessions.end(first, 1)
+    await sessions.end(None, first, 1)
     assert await sessions.of_cookie(None, first, 1) is None
     assert await sessions.of_cookie(None, second, 1) == KEY
