@@ -22,6 +22,8 @@ class SpoolLimits:
     """At least what all cameras bring in this time stays free, up to a quarter of the disk."""
     priorities: Mapping[str, int] = field(default_factory=dict)
     """Camera -> 0 to 9; a higher number is kept longer. Default: 5."""
+    pending_max_bytes: int = 256 << 20
+    """Bytes of fragments that may wait in memory for a disk that is too slow."""
 
     def min_free_bytes(self, hour_bytes: int, total_bytes: int) -> int:
         """Return the bytes of the disk that stay free."""
@@ -49,6 +51,11 @@ class SpoolConfig(ConfigSection):
     outbox_max_bytes: ByteSize = Field(
         64 << 20, ge=1 << 16, description="maximum bytes of messages"
     )
+    pending_max_bytes: ByteSize = Field(
+        256 << 20, ge=8 << 20,
+        description="maximum bytes of fragments that wait in memory while the disk is too slow or "
+        "hangs; the oldest waiting are given up for more",
+    )  # fmt: skip
     own_disk: bool = Field(
         False,
         description="true: do not start if `dir` is on the root disk: its own disk is missing",
@@ -58,5 +65,5 @@ class SpoolConfig(ConfigSection):
         """Return the spool's limits; `priorities` are the cameras'."""
         return SpoolLimits(
             self.max_bytes, self.free_floor_bytes, self.outbox_max_bytes, self.free_floor_s,
-            priorities,
+            priorities, self.pending_max_bytes,
         )  # fmt: skip

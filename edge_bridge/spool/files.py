@@ -2,8 +2,9 @@
 
     | transport stream | event as JSON | length of the JSON, 8 bytes | magic, 8 bytes |
 
-A file is written under another name, synced to disk and renamed: a file with its final name is
-complete. From the hash and the event in it, the journal can be rebuilt from the files alone.
+A file is written under another name, in pieces or at once (part_files.py), synced to disk and
+renamed: a file with its final name is complete. From the hash and the event in it, the journal can
+be rebuilt from the files alone.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,7 @@ from domain.errors import MediaError
 from domain.events import FragmentArrived
 from domain.events.registry import encode
 from domain.identity import FragmentId
+from edge_bridge.spool.part_files import PartFiles, PartLostError
 from edge_bridge.spool.rows import SpooledFragment
 
 log = logging.getLogger(__name__)
@@ -48,9 +50,16 @@ class FragmentFile:
 class FragmentFiles:
     """The folder of all fragments; `step` is called after each step (tests crash there)."""
 
-    def __init__(self, root: Path, step: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        step: Callable[[str], None] = lambda _: None,
+        parts: PartFiles | None = None,
+    ) -> None:
+        """`parts`: part files that are open already."""
         self.root = root
         self._step = step
+        self._parts = PartFiles() if parts is None else parts
         self._synced: set[Path] = set()
         self.quarantined: list[Path] = []
         """Quarantined files; they are deleted first where space is needed."""
@@ -59,31 +68,44 @@ class FragmentFiles:
         """Return the path of a fragment's file."""
         return self.root / camera / run / f"{seq:0{_DIGITS}d}{_SUFFIX}"
 
+    def append(self, one: FragmentId, pieces: Sequence[bytes | bytearray], at: int) -> None:
+        """Append to a fragment that grows, after its first `at` bytes. Nothing is synced.
+
+        Raises OSError; the file is as before. Raises PartLostError where these bytes are not there.
+        """
+        path = self.path(one.camera, one.run, one.seq)
+        self._make_folder(path.parent)
+        self._parts.append(one, path.with_suffix(_PART), pieces, at)
+        self._step("piece written")
+
     def write(self, event: FragmentArrived, data: bytes | bytearray) -> None:
-        """Write a fragment to the disk, durably; raises OSError."""
+        """Write a fragment, or what is left of one that grew, to the disk, durably.
+
+        Raises OSError; what grew is as before. Raises PartLostError where that is not whole.
+        """
+        self.sync_folders([self.complete(event, [data])])
+
+    def complete(self, event: FragmentArrived, rest: Sequence[bytes | bytearray]) -> Path:
+        """Do what `write` does, but leave its folder to `sync_folders`; return the folder."""
+        one = FragmentId(event.camera, event.run, event.seq)
         path = self.path(event.camera, event.run, event.seq)
         self._make_folder(path.parent)
-        part = path.with_suffix(_PART)
-        try:
-            self._write(part, event, data)
-        except OSError:
-            with contextlib.suppress(OSError):  # a full disk needs the space
-                part.unlink(missing_ok=True)
-            raise
-        self._step("synced")
-        part.rename(path)
-        self._step("renamed")
-        sync_folder(path.parent)
+        size = self._parts.size(one) + sum(map(len, rest))
+        if size != event.size_bytes:
+            raise PartLostError(f"{path} has {size} bytes, not {event.size_bytes}")
+        contents = rest, trailer_of(event)
+        self._parts.complete(one, path.with_suffix(_PART), path, contents, self._step)
+        return path.parent
+
+    def sync_folders(self, folders: Iterable[Path]) -> None:
+        """Make the names in folders durable: each is synced once."""
+        for folder in dict.fromkeys(folders):
+            sync_folder(folder)
         self._step("folder synced")
 
-    def _write(self, part: Path, event: FragmentArrived, data: bytes | bytearray) -> None:
-        with part.open("wb") as file:
-            file.write(data)
-            self._step("written in part")
-            file.write(trailer_of(event))
-            file.flush()
-            self._step("written")
-            os.fsync(file.fileno())
+    def discard(self, one: FragmentId) -> None:
+        """Delete the part file of a fragment that will not be completed; there may be none."""
+        self._parts.discard(one)
 
     def read(self, camera: str, run: str, seq: int, size: int) -> bytes:
         """Return a fragment's bytes; raises OSError where the file is gone."""
@@ -153,6 +175,8 @@ class FragmentFiles:
                 if (seq := _seq_of(entry.name)) is not None:
                     yield seq
                 elif suffix == _PART[1:]:
+                    if self._parts.owns(Path(entry.path)):
+                        continue  # it grows
                     log.info("a half-written fragment is deleted: %s", entry.path)
                     Path(entry.path).unlink(missing_ok=True)
                 elif suffix in _QUARANTINED:

@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,7 @@ from domain.errors import ConfigError, StoreError
 from edge_bridge.spool import journal_file
 from edge_bridge.spool.files import FragmentFiles, sync_folder
 from edge_bridge.spool.journal import Journal
+from edge_bridge.spool.part_files import PartFiles
 from edge_bridge.spool.recovery import SpoolRecovery
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class SpoolOpener:
     now_ms: Callable[[], int]
     background_recovery: bool = False
     """Whether recovery runs alongside recording, not here."""
+    parts: PartFiles = field(default_factory=PartFiles)
+    """The files of the fragments that grow."""
 
     def open(
         self, live: Collection[str] = (), suspected: bool = False, damaged: str | None = None
@@ -57,7 +60,7 @@ class SpoolOpener:
         """
         lock = _lock(self.folder)
         try:
-            files = FragmentFiles(self.folder / "fragments", self.step)
+            files = FragmentFiles(self.folder / "fragments", self.step, self.parts)
             files.root.mkdir(exist_ok=True)
             journal = self._new_journal(damaged) if damaged else self._journal(suspected)
             try:

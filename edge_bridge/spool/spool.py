@@ -1,6 +1,6 @@
 """The rules of the spool: in which order disk and rows change, and what is true afterwards.
 
-    fragment   file written, synced, renamed, folder synced ── row `stored`
+    fragment   file written in pieces, synced, renamed, folder synced ── row `stored`
                PUT to S3 ── row `uploaded` ── notice sent ── row `noticed` ── evicted for space
     run's end  row `ended` ── all its fragments noticed or given up ── its event fixed
                ── end.json in S3 ── notice sent ── deleted once its files are gone
@@ -14,8 +14,9 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.events.registry import encode
@@ -32,6 +33,7 @@ from edge_bridge.spool.eviction import Evictor
 from edge_bridge.spool.journal_file import JOURNAL_ERRORS
 from edge_bridge.spool.open import OpenedSpool, SpoolOpener
 from edge_bridge.spool.outbox import Outbox
+from edge_bridge.spool.part_files import PartLostError
 from edge_bridge.spool.rows import (
     EndState,
     FragmentState,
@@ -45,6 +47,18 @@ from edge_bridge.spool.undated_rows import UNDATED_PREFIX
 from edge_bridge.spool.unwritten import UnwrittenRange
 
 log = logging.getLogger(__name__)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedFragment:
+    """A complete fragment; `rest` are its bytes after those in its part file."""
+
+    event: FragmentArrived
+    rest: Sequence[bytes | bytearray]
+    started: RunStarted
 
 
 class Spool:
@@ -80,10 +94,11 @@ class Spool:
         self._undated = UndatedFootage(self.files, self.journal, self._clock)
         self._recovery = parts.recovery
 
-    def reopen(self, live: Collection[str], damaged: str | None = None) -> None:
+    def reopen(self, live: Collection[str], damaged: str | None = None) -> list[FragmentId]:
         """Open the folder again after its disk was away, or its journal is `damaged` (how).
 
-        `live` runs continue. Raises ConfigError.
+        `live` runs continue. Returns the fragments that grew, of which the file is not there any
+        more. Raises ConfigError.
         """
         self._recovery.stop()
         with contextlib.suppress(*JOURNAL_ERRORS, OSError):
@@ -96,6 +111,7 @@ class Spool:
         self.disk.opened(parts.lock)
         for run in live:
             self.journal.reopen_run(run)
+        return self._opener.parts.drop_lost()
 
     @property
     def recovering(self) -> bool:
@@ -122,8 +138,9 @@ class Spool:
             self._outbox.recount()
 
     def close(self) -> None:
-        """Close the journal and unlock the folder."""
+        """Close the journal and unlock the folder. What still grows is left for recovery."""
         self._recovery.stop()
+        self._opener.parts.close()
         self.journal.close()
         self._lock.close()
 
@@ -145,6 +162,11 @@ class Spool:
         """Return how many bytes of the disk stay free at the cameras' present rate."""
         return self._evictor.min_free_bytes()
 
+    @property
+    def limits(self) -> SpoolLimits:
+        """The limits in use."""
+        return self._limits
+
     def set_limits(self, limits: SpoolLimits) -> None:
         """Use other limits from the next fragment on."""
         self._limits = limits
@@ -152,33 +174,102 @@ class Spool:
 
     # For capture
 
+    def append(self, one: FragmentId, pieces: Sequence[bytes | bytearray], at: int) -> None:
+        """Append to the file of a fragment that grows, after its first `at` bytes.
+
+        Raises OSError or an error of the journal; the file is as before. Raises PartLostError
+        where these bytes are not there.
+        """
+        size = sum(map(len, pieces))
+        self._with_space(one.camera, size, lambda: self.files.append(one, pieces, at))
+
+    def discard(self, one: FragmentId) -> None:
+        """Delete the part file of a fragment that is never completed."""
+        self.files.discard(one)
+
     def store(self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted) -> bool:
         """Store a fragment durably; False: the disk refused it, and it is given up."""
+        refused = self.store_all([ClosedFragment(event, [data], started)])
+        for one, why in refused:
+            self.give_up_unwritten(one.event, one.started, why)
+        return not refused
+
+    def store_all(self, closed: Sequence[ClosedFragment]) -> list[tuple[ClosedFragment, str]]:
+        """Store fragments durably: each file is synced, then each folder, then their rows at once.
+
+        Returns those that the disk refused, and why. None of their files is left; the caller
+        records them.
+        """
+        refused: list[tuple[ClosedFragment, str]] = []
+        written: list[tuple[ClosedFragment, Path]] = []
+        for one in closed:
+            try:
+                written.append((one, self._write_file(one)))
+            except PartLostError as error:
+                log.error("%s", error, extra={"camera": one.event.camera, "run": one.event.run})
+                refused.append((one, "damaged"))
+            except (OSError, *JOURNAL_ERRORS) as error:
+                self.disk.failed(error)
+                refused.append((one, f"disk {self.disk.state}"))
+        stored = [one for one, _ in written]
+        if stored:
+            try:
+                self.files.sync_folders(folder for _, folder in written)
+                self._insert_rows(stored)
+            except (OSError, *JOURNAL_ERRORS) as error:
+                self.disk.failed(error)
+                lost = [one for one in stored if not self.has(one.event)]
+                refused += [(one, f"disk {self.disk.state}") for one in lost]
+                stored = [one for one in stored if one not in lost]
+        for one, _ in refused:
+            self.remove_file(one.event)
+        if stored:
+            self._stored(stored)
+        return refused
+
+    def _write_file(self, one: ClosedFragment) -> Path:
+        size = sum(map(len, one.rest))
+        return self._with_space(
+            one.event.camera, size, lambda: self.files.complete(one.event, one.rest)
+        )
+
+    def _with_space(self, camera: str, size: int, write: Callable[[], T]) -> T:
+        """Write; where the disk is full, make space and write again."""
         try:
-            self._write_file(event, data)
+            return write()
         except OSError as error:
-            self.disk.failed(error)
-            self.give_up_unwritten(event, started, self.disk.state)
-            return False
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._evictor.evict_for(size, camera)
+            return write()
+
+    def _insert_rows(self, stored: Sequence[ClosedFragment]) -> None:
         try:
-            self._insert_rows(event, started)
+            self._insert(stored)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
                 raise
-            self._evictor.evict_for(len(data), event.camera)
-            self._insert_rows(event, started)
+            for one in stored:  # each makes space at the cost of its own camera's priority
+                self._evictor.evict_for(one.event.size_bytes, one.event.camera)
+                self._insert([one])
         self._step("row written")
-        self._evictor.added(event.size_bytes)
+
+    def _insert(self, stored: Sequence[ClosedFragment]) -> None:
+        with self.journal.transaction():
+            for one in stored:
+                self._start_run(one.started)
+                row = SpooledFragment.of(one.event, FragmentState.STORED)
+                self.journal.put_fragment(row, one.event.end_ms)
+
+    def _stored(self, stored: Sequence[ClosedFragment]) -> None:
+        for one in stored:
+            self._evictor.added(one.event.size_bytes)
         if self.disk.state == "full":
             self.disk.set_state("good")
-        self.evict()
-        return True
-
-    def _insert_rows(self, event: FragmentArrived, started: RunStarted) -> None:
-        with self.journal.transaction():
-            self._start_run(started)
-            row = SpooledFragment.of(event, FragmentState.STORED)
-            self.journal.put_fragment(row, event.end_ms)
+        try:
+            self.evict()
+        except (OSError, *JOURNAL_ERRORS) as error:
+            self.disk.failed(error)
 
     def has(self, event: FragmentArrived) -> bool:
         """Return whether a fragment has a row."""
@@ -188,15 +279,14 @@ class Spool:
             return False
 
     def remove_file(self, event: FragmentArrived) -> None:
-        """Remove the file of a fragment whose row could not be written."""
+        """Remove the files of a fragment that has no row."""
         with contextlib.suppress(OSError):
+            self.files.discard(FragmentId(event.camera, event.run, event.seq))
             self.files.remove(event.camera, event.run, event.seq)
 
-    def give_up_unwritten(
-        self, event: FragmentArrived, started: RunStarted, why: str = "disk"
-    ) -> None:
+    def give_up_unwritten(self, event: FragmentArrived, started: RunStarted, why: str) -> None:
         """Record that a fragment never reached the disk, so that its run's end lists it."""
-        one = UnwrittenRange(event.seq, event.seq, event.start_ms, event.end_ms, f"disk {why}")
+        one = UnwrittenRange(event.seq, event.seq, event.start_ms, event.end_ms, why)
         self.give_up_range(started, one)
         metrics.GIVEN_UP.labels(event.camera, one.why).inc()
 
@@ -308,15 +398,6 @@ class Spool:
     def evict(self) -> None:
         """Delete until used and free bytes are within the limits, in the order of eviction.py."""
         self._evictor.evict()
-
-    def _write_file(self, event: FragmentArrived, data: bytes | bytearray) -> None:
-        try:
-            self.files.write(event, data)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            self._evictor.evict_for(len(data), event.camera)
-            self.files.write(event, data)
 
     def _start_run(self, started: RunStarted) -> None:
         if self.journal.put_run(started.run, started.camera):

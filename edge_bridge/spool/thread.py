@@ -1,11 +1,12 @@
 """The one thread that the spool runs on: others give it work and do not wait.
 
-    capture, inference    fragment, end_run, message     queued; never wait
-    upload, heartbeats    call                           awaited; DiskError while the disk refuses
+    capture, inference    piece, fragment, end_run, message   queued; never wait
+    upload, heartbeats    call                                awaited; raises DiskError
     anyone                status, set_limits, read_file
 
-The thread owns the spool: no one else holds it. While the disk accepts nothing, what capture
-brings is kept in memory (unwritten.py) and written when the disk is back.
+The thread owns the spool: no one else holds it. Footage waits for it in memory (pending.py). While
+the disk accepts nothing, complete fragments are given up. That, and all else that capture brings,
+is kept in memory (unwritten.py) and written when the disk is back.
 """
 
 import asyncio
@@ -27,8 +28,10 @@ from edge_bridge.spool import journal_file
 from edge_bridge.spool.discard import QuarantineReason
 from edge_bridge.spool.disk import DiskError, DiskState
 from edge_bridge.spool.journal_file import JOURNAL_ERRORS
+from edge_bridge.spool.part_files import PartLostError
+from edge_bridge.spool.pending import PendingFragments, PendingWrite
 from edge_bridge.spool.rows import OutboxMessage, SpoolCounts, SpooledFragment, SpooledRun
-from edge_bridge.spool.spool import Spool
+from edge_bridge.spool.spool import ClosedFragment, Spool
 from edge_bridge.spool.unwritten import UnwrittenRecords
 
 log = logging.getLogger(__name__)
@@ -36,8 +39,6 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_PENDING_BYTES = 256 << 20
-"""Bytes of fragments that may wait for the disk. More are given up, because memory is bounded."""
 HANGS_S = 20.0
 """A call that takes longer: the disk hangs."""
 _PROBE_EVERY_S = 1.0
@@ -131,11 +132,9 @@ class SpoolThread:
         """
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._changed = changed
-        self._pending_bytes = 0
         self._lock = threading.Lock()
         self._live: set[str] = set()
         self._unwritten = UnwrittenRecords()
-        self._pieces: dict[tuple[str, str, int], bytearray] = {}
         self._draining = False
         self._busy_since_s: float | None = None
         self._probed_s = 0.0
@@ -148,6 +147,8 @@ class SpoolThread:
         except BaseException:
             self._thread.shutdown()
             raise
+        self._pending = PendingFragments(self._spool.limits, self._unwritten.fragment)
+        self._writes_queued = 0
         self._queue_recovery()
 
     # From any thread
@@ -181,7 +182,8 @@ class SpoolThread:
 
     def set_limits(self, limits: SpoolLimits) -> None:
         """Use other limits, from the next fragment on; never waits."""
-        self._watch(self._submit(lambda: self._spool.set_limits(limits)))
+        self._pending.set_limits(limits)
+        self._queue_writes()
 
     async def call(
         self, work: Callable[Concatenate[SpoolAccess, P], T], *args: P.args, **kwargs: P.kwargs
@@ -211,37 +213,34 @@ class SpoolThread:
 
         return self._submit(run)
 
+    def piece(self, camera: str, run: str, seq: int, data: bytes | bytearray) -> None:
+        """Append bytes to a fragment that grows; never waits."""
+        self._pending.piece(FragmentId(camera, run, seq), data)
+        self._queue_writes()
+
     def fragment(
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
-        """Store a fragment; never waits. Where too many wait already, this one is given up."""
-        if pieces := self._pieces.pop((event.camera, event.run, event.seq), None):
-            data = pieces + data
+        """Store a fragment; `data`: its bytes after the pieces. Never waits.
+
+        Where too much waits already, the oldest is given up (pending.py).
+        """
         with self._lock:
             self._live.add(event.run)
-            full = self._pending_bytes + len(data) > MAX_PENDING_BYTES
-            if not full:
-                self._pending_bytes += len(data)
-        if full:
-            log.error(
-                "the spool's disk is too slow: a fragment is given up; use a faster disk",
-                extra={"camera": event.camera, "run": event.run, "seq": event.seq},
-            )
-            self._unwritten.fragment(event, started, "disk too slow")
+        self._pending.close(event, data, started)
+        self._queue_writes()
+        if self._unwritten:
             self._drain()
-        else:
-            self._watch(self._submit(lambda: self._store(event, data, started)))
-
-    def piece(self, camera: str, run: str, seq: int, data: bytes | bytearray) -> None:
-        """Append bytes to a fragment that grows; never waits."""
-        self._pieces.setdefault((camera, run, seq), bytearray()).extend(data)
 
     def discard(self, camera: str, run: str, seq: int) -> None:
-        """Forget a fragment's pieces; never waits."""
-        self._pieces.pop((camera, run, seq), None)
+        """Forget a fragment that grows; never waits."""
+        self._pending.discard(FragmentId(camera, run, seq))
+        self._queue_writes()
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         """End a run after all that was stored before; never waits."""
+        self._pending.end_run(run)
+        self._queue_writes()
 
         def end() -> None:
             with self._lock:
@@ -273,6 +272,15 @@ class SpoolThread:
 
         return self._thread.submit(timed)
 
+    def _queue_writes(self) -> None:
+        """Queue one writing for each fragment that has something to write."""
+        while True:
+            with self._lock:
+                if self._writes_queued >= len(self._pending):
+                    return
+                self._writes_queued += 1
+            self._watch(self._submit(self._write_pending))
+
     def _hangs(self) -> bool:
         since_s = self._busy_since_s
         return since_s is not None and time.monotonic() - since_s > HANGS_S
@@ -293,24 +301,77 @@ class SpoolThread:
 
     # On the spool's thread
 
-    def _store(self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted) -> None:
-        disk = self._spool.disk
+    def _write_pending(self) -> bool:
+        """Write some of what waits; return whether there may be something new to send."""
+        with self._lock:
+            self._writes_queued -= 1
+        writes = self._pending.take()
+        if isinstance(writes, SpoolLimits):
+            self._spool.set_limits(writes)
+            return False
+        closed = [write for write in writes if write.closed is not None]
+        kept: set[PendingWrite] = set()
         try:
-            self._check_disk()
-            if disk.accepts_rows:
-                self._spool.store(event, data, started)
-            else:
-                self._unwritten.fragment(event, started, f"disk {disk.state}")
+            if writes:
+                self._check_disk()
+            kept.update(
+                write for write in writes if write.closed is None and not self._append(write)
+            )
+            if closed:
+                self._write_unwritten()  # losses before the footage that follows them
+                self._store(closed)
+        except Exception:
+            # Whatever it was: what is not stored is given up, never just missing.
+            for write in closed:
+                self._give_up_if_missing(write)
+            raise
+        finally:
+            for write in writes:
+                if self._pending.written(write, kept=write in kept):
+                    self._spool.discard(write.fragment.id)
+        if closed:
+            self._write_unwritten()
+        return bool(closed)
+
+    def _append(self, write: PendingWrite) -> bool:
+        """Append to a growing fragment's file; False: the disk refuses it now, try again later."""
+        fragment, disk = write.fragment, self._spool.disk
+        if fragment.lost or fragment.discarded:
+            return True
+        if not disk.accepts_rows:
+            return False
+        try:
+            self._spool.append(fragment.id, write.pieces, fragment.written)
+        except PartLostError as error:
+            log.error("%s", error, extra={"camera": fragment.id.camera})
+            self._pending.lose(fragment.id, "damaged")
+            return True
         except (OSError, *JOURNAL_ERRORS) as error:
             disk.failed(error)
-            if self._spool.has(event):
-                return  # the fragment is stored; only the eviction after it failed
-            self._spool.remove_file(event)
-            self._unwritten.fragment(event, started, f"disk {disk.state}")
-        finally:
-            with self._lock:
-                self._pending_bytes -= len(data)
-        self._write_unwritten()
+            return False
+        fragment.written += write.size
+        return True
+
+    def _store(self, writes: Sequence[PendingWrite]) -> None:
+        """Store complete fragments, or give them up."""
+        closed = [
+            ClosedFragment(write.closed[0], write.pieces, write.closed[1])
+            for write in writes
+            if write.closed is not None
+        ]
+        disk = self._spool.disk
+        if disk.accepts_rows:
+            refused = self._spool.store_all(closed)
+        else:
+            refused = [(one, f"disk {disk.state}") for one in closed]
+        for one, why in refused:
+            self._spool.remove_file(one.event)
+            self._unwritten.fragment(one.event, one.started, why)
+
+    def _give_up_if_missing(self, write: PendingWrite) -> None:
+        if write.closed is not None and not self._spool.has(write.closed[0]):
+            self._spool.remove_file(write.closed[0])
+            self._unwritten.fragment(*write.closed, "fault")
 
     def _write_unwritten(self) -> None:
         """Write what is only in memory, if the disk accepts it now."""
@@ -321,12 +382,14 @@ class SpoolThread:
             return
         try:
             self._unwritten.write_to(self._spool)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *JOURNAL_ERRORS) as error:
             self._spool.disk.failed(error)
 
     def _check_disk(self) -> None:
         """Check that the disk is still there, and whether one that failed is good again."""
         disk = self._spool.disk
+        if disk.state == "hanging":
+            disk.set_state("good")  # it answered: this thread runs
         if disk.accepts_rows:
             if (state := disk.check()) == "good":
                 self._recover_again()
@@ -353,8 +416,10 @@ class SpoolThread:
             # A run that ended while the disk was away keeps its own reason.
             live = self._live | self._unwritten.ended()
         disk = self._spool.disk
+        why = f"disk {disk.state}"
         try:
-            self._spool.reopen(live, damaged)
+            for one in self._spool.reopen(live, damaged):
+                self._pending.lose(one, why)
         except (VigilError, OSError, sqlite3.Error) as error:
             disk.detail = str(error)
             return
@@ -398,13 +463,15 @@ class SpoolThread:
             self._spool.restart_recovery()
             self._queue_recovery()
 
-    def _watch(self, future: "Future[None]") -> None:
+    def _watch(self, future: "Future[None] | Future[bool]") -> None:
         future.add_done_callback(self._done)
 
-    def _done(self, future: "Future[None]") -> None:
+    def _done(self, future: "Future[None] | Future[bool]") -> None:
         error = future.exception()
         if error is not None:
             log.error("the spool failed: %s", error)
+        elif future.result() is False:
+            return  # nothing to send
         self._changed()
 
 

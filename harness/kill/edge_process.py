@@ -140,7 +140,8 @@ def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
             return await send(*args, **kwargs)
 
     laid: list[tuple[object, str, Callable[..., Any]]] = [
-        (spool.files, "write", marks.around("fragment", spool.files.write)),
+        (spool.files, "append", marks.around("fragment", spool.files.append)),
+        (spool.files, "complete", marks.around("fragment", spool.files.complete)),
         (spool.journal, "transaction", transaction),
         (spool, "recover", marks.around("mending", spool.recover)),
         (spool, "uploaded", marks.around("journal", spool.uploaded)),

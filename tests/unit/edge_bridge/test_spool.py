@@ -243,7 +243,7 @@ def test_a_disk_error_gives_the_seq_up_and_recording_continues(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(spool.files, "write", refuse)
+        patched.setattr(spool.files, "complete", refuse)
         assert not spool.store(*fragment(1), started())
     store(spool, 2)
     assert states(spool) == {
