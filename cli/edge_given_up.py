@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from domain.printable import escaped
 from domain.unset_clock import is_provisional
 from edge_bridge.config import load
@@ -35,6 +32,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if not losses:
         print("nothing was given up")
         return 0
+    from rich.console import Console  # noqa: PLC0415 - a recording edge does not need it
+    from rich.table import Table  # noqa: PLC0415 - as above
+
     table = Table(box=None, pad_edge=False)
     for title in ("camera", "from (UTC)", "to (UTC)", "fragments", "MB", "why", "run"):
         table.add_column(title, overflow="fold")

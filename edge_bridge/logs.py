@@ -36,5 +36,4 @@ def set_up(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValueFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for library in ("botocore", "aiobotocore", "urllib3", "asyncio"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -27,8 +27,9 @@ from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
-from stores.objects import ObjectStore
-from stores.queue import Queue
+from stores.aws_credentials import CredentialCache
+from stores.signed_objects import SignedObjectStore
+from stores.signed_queue import SignedQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,13 @@ async def build_parts(
         spool = await asyncio.to_thread(SpoolThread, lambda: _open_spool(config, clock), wake)
         stack.push_async_callback(asyncio.to_thread, spool.close)
         at_s3, at_sqs = endpoints(config.cloud)
-        store = await stack.enter_async_context(ObjectStore(at_s3, config.cloud.bucket))
-        queue = await stack.enter_async_context(Queue(at_sqs, config.cloud.queue_url))
+        credentials = CredentialCache()
+        store = await stack.enter_async_context(
+            SignedObjectStore(at_s3, config.cloud.bucket, credentials=credentials)
+        )
+        queue = await stack.enter_async_context(
+            SignedQueue(at_sqs, config.cloud.queue_url, credentials=credentials)
+        )
         bandwidth = BandwidthLimiter.from_config(config.upload)
 
         def make_uploader(

@@ -10,7 +10,8 @@ from domain.identity import (
     run_end_key,
     run_prefix,
 )
-from stores.objects import ObjectInfo, ObjectStore
+from stores.object_info import ObjectInfo
+from stores.objects import ObjectStore
 
 DAY_MS = 86_400_000
 

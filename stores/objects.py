@@ -9,7 +9,6 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from domain.errors import IntegrityError, ObjectExistsError, StoreError
 from stores.aws import AwsService
 from stores.aws_endpoint import AwsEndpoint
 from stores.multipart_upload import MultipartUpload
+from stores.object_info import ObjectInfo, decode_checksum
 from stores.s3_errors import http_status, translate_errors
 
 READ_SIZE = 1 << 18
@@ -27,32 +27,9 @@ HASH_IN_THREAD_BYTES = 1 << 18
 """From this size on (bytes), hashing takes so long that a thread is worth it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
-    """An object's properties, without its bytes."""
-
-    key: str
-    size_bytes: int
-    metadata: Mapping[str, str]
-    """User metadata, names in lower case; empty in listings."""
-    modified_ms: int = 0
-    """When it was last written, by the store's clock (UTC ms, usually whole seconds)."""
-    sha256: str | None = None
-    """SHA-256 of the bytes in hex, computed by the store; None where it is not known."""
-
-
 def _modified_ms(answer: Mapping[str, Any]) -> int:
     written: datetime = answer["LastModified"]
     return round(written.timestamp() * 1000)
-
-
-def _checksum(answer: Mapping[str, Any]) -> str | None:
-    """Return the SHA-256 of the whole object; that of a multipart upload covers only its parts."""
-    try:
-        checksum = base64.b64decode(answer.get("ChecksumSHA256", ""), validate=True)
-    except ValueError:
-        return None
-    return checksum.hex() if len(checksum) == hashlib.sha256().digest_size else None
 
 
 async def sha256_of(data: bytes) -> str:
@@ -127,9 +104,8 @@ class ObjectStore(AwsService):
                 Bucket=self.bucket, Key=key, ChecksumMode="ENABLED"
             )
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-        return ObjectInfo(
-            key, answer["ContentLength"], metadata, _modified_ms(answer), _checksum(answer)
-        )
+        checksum = decode_checksum(answer.get("ChecksumSHA256", ""))
+        return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer), checksum)
 
     async def is_reachable(self) -> bool:
         """Return whether the store responds at all, even with an error."""

@@ -38,7 +38,7 @@ from domain.identity import parse_chunk_key
 from domain.seqs import SeqRanges
 from stores import bucket_listing
 from stores.catalog import inventory
-from stores.objects import ObjectInfo
+from stores.object_info import ObjectInfo
 
 DAY_MS = bucket_listing.DAY_MS
 LONGEST_WINDOW_MS = 3_600_000

@@ -24,7 +24,7 @@ from stores.catalog.row_repair import (
     delete_fragment_rows,
     referenced_keys,
 )
-from stores.objects import ObjectInfo
+from stores.object_info import ObjectInfo
 from streams.sender import EventSender
 
 MAX_DELETIONS = 100_000

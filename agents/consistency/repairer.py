@@ -31,7 +31,7 @@ from domain.identity import fragment_key
 from domain.times import utc_ms
 from stores.catalog import index_chunks
 from stores.catalog.row_repair import delete_chunk_row, delete_fragment_rows
-from stores.objects import ObjectInfo
+from stores.object_info import ObjectInfo
 from streams.sender import EventSender
 
 MAX_FRAGMENTS_DUE = 1_000

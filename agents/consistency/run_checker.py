@@ -20,7 +20,7 @@ from domain.seqs import SeqRanges
 from domain.times import format_ms
 from stores import bucket_listing
 from stores.catalog import inventory
-from stores.objects import ObjectInfo
+from stores.object_info import ObjectInfo
 from stores.stored_fragment import whole_fragment
 
 SeqEntry = tuple[int, ObjectInfo | None, IndexedFragment | None]

@@ -20,7 +20,8 @@ from domain.identity import MAX_SEQ, fragment_key, parse_fragment_key, run_end_k
 from domain.plausible import event_fault
 from domain.seqs import SeqRanges
 from stores.catalog import Catalog, tombstones
-from stores.objects import ObjectInfo, ObjectStore
+from stores.object_info import ObjectInfo
+from stores.objects import ObjectStore
 from stores.stored_fragment import log_ignored, stored_fragment
 
 

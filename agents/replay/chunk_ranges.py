@@ -12,7 +12,8 @@ from agents.consistency.restorer import LostBytesError
 from domain.errors import IntegrityError, ObjectMissingError
 from domain.events import ChunkComplete
 from domain.identity import fragment_key
-from stores.objects import ObjectInfo, ObjectStore
+from stores.object_info import ObjectInfo
+from stores.objects import ObjectStore
 
 
 class ChunkRangeStore:

@@ -16,7 +16,8 @@ from domain.errors import ObjectMissingError
 from domain.events import ChunkComplete, FragmentArrived, RunEnded
 from stores import bucket_listing
 from stores.catalog import Catalog
-from stores.objects import ObjectInfo, ObjectStore
+from stores.object_info import ObjectInfo
+from stores.objects import ObjectStore
 
 PARALLEL_READS = 8
 """Manifests that are read at the same time."""

@@ -15,8 +15,9 @@ from edge_bridge.check.result import CheckResult
 from edge_bridge.config import EdgeConfig
 from edge_bridge.upload.endpoints import endpoints
 from stores import tls
-from stores.objects import ObjectStore
-from stores.queue import Queue
+from stores.aws_errors import AwsResponseError
+from stores.signed_objects import SignedObjectStore
+from stores.signed_queue import SignedQueue
 
 _WITHIN_S = 20
 _ROUTE = "check the route, the VPN and the firewall; correct cloud.{}_endpoint or cloud.region"
@@ -41,7 +42,7 @@ async def check_store(config: EdgeConfig) -> CheckResult:
         key = f"fragments/{config.site}/.check/{uuid.uuid4()}"
         at_s3, _ = endpoints(config.cloud)
         started_s = time.monotonic()
-        async with ObjectStore(at_s3, config.cloud.bucket) as store:
+        async with SignedObjectStore(at_s3, config.cloud.bucket) as store:
             await store.put_once(
                 key,
                 b"check",
@@ -52,7 +53,7 @@ async def check_store(config: EdgeConfig) -> CheckResult:
             await store.head(key)
             took_s = time.monotonic() - started_s
             try:
-                await store.delete([key])
+                await store.delete(key)
             except StoreError:
                 return f"written in {took_s:.2f} s (no permission to delete; none is needed)"
         return f"written and read in {took_s:.2f} s"
@@ -70,7 +71,7 @@ async def check_queue(config: EdgeConfig) -> CheckResult:
         )  # fmt: skip
         _, at_sqs = endpoints(config.cloud)
         started_s = time.monotonic()
-        async with Queue(at_sqs, config.cloud.queue_url) as queue:
+        async with SignedQueue(at_sqs, config.cloud.queue_url) as queue:
             if await queue.send([encode(beat)]):
                 raise StoreError("it rejects messages: check the queue's policy.")
         return f"a message sent in {time.monotonic() - started_s:.2f} s"
@@ -124,8 +125,7 @@ def _remedy(error: Exception, config: EdgeConfig, service: str) -> str:
 def _code(error: BaseException | None) -> str:
     """Return AWS's error code, from the error or from its causes."""
     while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
+        if isinstance(error, AwsResponseError):
+            return error.code
         error = error.__cause__
     return ""

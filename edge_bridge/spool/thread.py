@@ -2,7 +2,7 @@
 
     capture, inference    piece, fragment, end_run, message   queued; never wait
     upload, heartbeats    call                                awaited; raises DiskError
-    anyone                status, set_limits, read_file
+    anyone                status, set_limits, open_file
 
 The thread owns the spool: no one else holds it. Footage waits for it in memory (pending.py). While
 the disk accepts nothing, complete fragments are given up. That, and all else that capture brings,
@@ -33,6 +33,7 @@ from edge_bridge.spool.pending import PendingFragments, PendingWrite
 from edge_bridge.spool.rows import OutboxMessage, SpoolCounts, SpooledFragment, SpooledRun
 from edge_bridge.spool.spool import ClosedFragment, Spool
 from edge_bridge.spool.unwritten import UnwrittenRecords
+from stores.upload_file import UploadFile
 
 log = logging.getLogger(__name__)
 
@@ -173,12 +174,13 @@ class SpoolThread:
         """Return the disk's free bytes and the least that stay free; may wait for the disk."""
         return self._spool.disk.free()[0], self._spool.min_free_bytes()
 
-    def read_file(self, row: SpooledFragment, size: int) -> bytes:
-        """Return the first `size` bytes of a fragment's file; waits for the disk.
+    def open_file(self, row: SpooledFragment, size: int) -> UploadFile:
+        """Open a fragment's file, of which `size` bytes are uploaded; waits for the disk.
 
-        Raises OSError where the file is gone or cannot be read.
+        Raises OSError where the file is gone.
         """
-        return self._spool.files.read(row.camera, row.run, row.seq, size)
+        path = self._spool.files.path(row.camera, row.run, row.seq)
+        return UploadFile(path.open("rb", buffering=0), size)
 
     def set_limits(self, limits: SpoolLimits) -> None:
         """Use other limits, from the next fragment on; never waits."""

@@ -26,8 +26,8 @@ from edge_bridge.upload.link import Link
 from edge_bridge.upload.rejected import RejectedMessages, Suspect
 from edge_bridge.upload.wakeup import Wakeup
 from stores.message_batch import MAX_BATCH
-from stores.objects import ObjectStore
-from stores.queue import Queue
+from stores.signed_objects import SignedObjectStore
+from stores.signed_queue import SignedQueue
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ class OutboxSender:
     def __init__(
         self,
         spool: SpoolThread,
-        store: ObjectStore,
-        queue: Queue,
+        store: SignedObjectStore,
+        queue: SignedQueue,
         *,
         to_s3: Link,
         to_sqs: Link,

@@ -1,11 +1,11 @@
 """PUTs of fragments: whole, with their hash, once each."""
 
 import asyncio
-import hashlib
 import logging
 import time
 
 from domain.errors import CredentialsError, ObjectExistsError, StoreError
+from domain.events import FragmentArrived
 from domain.identity import FragmentId, fragment_key
 from edge_bridge import metrics
 from edge_bridge.spool.rows import SpooledFragment
@@ -18,7 +18,8 @@ from edge_bridge.upload.quarantine import FragmentQuarantine
 from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.stall_probe import StallProbe
 from edge_bridge.upload.wakeup import Wakeup
-from stores.objects import ObjectStore
+from stores.signed_objects import SignedObjectStore
+from stores.upload_file import UploadFile
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class FragmentUploader:
     def __init__(
         self,
         spool: SpoolThread,
-        store: ObjectStore,
+        store: SignedObjectStore,
         link: Link,
         *,
         stored: Wakeup,
@@ -110,18 +111,32 @@ class FragmentUploader:
             self._limit_changed.notify_all()
 
     async def _upload(self, row: SpooledFragment) -> None:
-        log_fields = {"camera": row.camera, "run": row.run, "seq": row.seq}
         event = await self._spool.call(lambda spool: spool.event_of(row))
         if event is None:
             return
         try:
-            data = await asyncio.to_thread(self._spool.read_file, row, event.size_bytes)
+            file = await asyncio.to_thread(self._spool.open_file, row, event.size_bytes)
         except OSError as error:
             # Discarded for space during this, removed by hand, or the disk failed.
             fault = error
             await self._spool.call(lambda spool: spool.unreadable(row.id, fault))
             return
-        if hashlib.sha256(data).hexdigest() != event.sha256:
+        try:
+            await self._upload_file(row, event, file)
+        finally:
+            file.close()
+
+    async def _upload_file(
+        self, row: SpooledFragment, event: FragmentArrived, file: UploadFile
+    ) -> None:
+        log_fields = {"camera": row.camera, "run": row.run, "seq": row.seq}
+        try:
+            sha256 = await asyncio.to_thread(file.sha256)
+        except OSError as error:
+            fault = error
+            await self._spool.call(lambda spool: spool.unreadable(row.id, fault))
+            return
+        if sha256 != event.sha256:
             log.error(
                 "a fragment's file was changed on the disk; the fragment is discarded",
                 extra=log_fields,
@@ -132,12 +147,12 @@ class FragmentUploader:
             return
         started_s = time.monotonic()
         self._concurrency.started(started_s)
-        timeout_s = self._timeout.timeout_s(len(data))
+        timeout_s = self._timeout.timeout_s(file.size)
         try:
             async with self._stall_probe.timeout(timeout_s) as stalled:
                 created = await self._store.put_once(
                     fragment_key(row.camera, row.run, row.seq),
-                    data,
+                    file,
                     sha256=event.sha256,
                     metadata=event.metadata(),
                 )
@@ -171,12 +186,12 @@ class FragmentUploader:
                 )
         await self._spool.call(lambda spool: spool.uploaded(row.id))
         now_s = time.monotonic()
-        self._timeout.succeeded(len(data), now_s - started_s)
-        self._concurrency.succeeded(now_s, len(data))
+        self._timeout.succeeded(file.size, now_s - started_s)
+        self._concurrency.succeeded(now_s, file.size)
         await self._publish_limit()
         waited_s = max(time.time() - event.closed_ms / 1_000, 0.0)
         metrics.UPLOADS.labels(row.camera).inc()
-        metrics.UPLOAD_BYTES.inc(len(data))
+        metrics.UPLOAD_BYTES.inc(file.size)
         metrics.UPLOAD_SECONDS.observe(now_s - started_s)
         metrics.IN_SPOOL_SECONDS.observe(waited_s)
         log.debug(

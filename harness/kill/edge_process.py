@@ -43,8 +43,8 @@ from harness.kill.marks import Marks
 from media.fragmenter import FragmentLimits
 from media.packet import AnyPacket
 from stores.aws_endpoint import AwsEndpoint
-from stores.objects import ObjectStore
-from stores.queue import Queue
+from stores.signed_objects import SignedObjectStore
+from stores.signed_queue import SignedQueue
 
 PICTURES = 5
 """Of one fragment."""
@@ -86,8 +86,8 @@ async def _run(orders: Orders, reports: Connection) -> None:
     marks = Marks(orders.marks)
     env = orders.env
     region = env["AWS_DEFAULT_REGION"]
-    store = ObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"])
-    queue = Queue(AwsEndpoint(region, env["VIGIL_SQS_ENDPOINT"]), env["VIGIL_SQS_QUEUE_URL"])
+    store = SignedObjectStore(AwsEndpoint(region, env["VIGIL_S3_ENDPOINT"]), env["VIGIL_S3_BUCKET"])
+    queue = SignedQueue(AwsEndpoint(region, env["VIGIL_SQS_ENDPOINT"]), env["VIGIL_SQS_QUEUE_URL"])
 
     def opened() -> Spool:
         spool = open_spool(orders.spool, "bench", limits, background_recovery=True)
@@ -122,7 +122,7 @@ async def _run(orders: Orders, reports: Connection) -> None:
     await asyncio.to_thread(owner.close)
 
 
-def _mark(marks: Marks, spool: Spool, store: ObjectStore, queue: Queue) -> None:
+def _mark(marks: Marks, spool: Spool, store: SignedObjectStore, queue: SignedQueue) -> None:
     """Set a mark around methods, so that marks show the phase of the work."""
     begin, put_once, send = spool.journal.transaction, store.put_once, queue.send
 

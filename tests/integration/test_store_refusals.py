@@ -25,7 +25,7 @@ from edge_bridge.upload.scheduler import UploadScheduler
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
 from stores.aws_endpoint import AwsEndpoint
-from stores.objects import ObjectStore
+from stores.signed_objects import SignedObjectStore
 from tests.unit.edge_bridge.material import CAMERA, RUN, fragment, started
 from tests.unit.edge_bridge.test_upload import PLENTY
 from tests.waiting import wait_for
@@ -114,7 +114,7 @@ async def test_it_is_reported_and_tried_until_it_is_corrected(
     link = Link("s3")
     endpoint = AwsEndpoint("eu-central-1", s3.url, max_attempts=1)
     try:
-        async with ObjectStore(endpoint, "bucket") as store:
+        async with SignedObjectStore(endpoint, "bucket") as store:
             uploads = FragmentUploader(
                 owner, store, link, stored=wake, uploaded=wake, scheduler=UploadScheduler("oldest"),
                 bandwidth=BandwidthLimiter(Schedule()), concurrency=ConcurrencyLimit(1, 2, 2),

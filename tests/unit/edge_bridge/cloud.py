@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from domain.errors import ObjectExistsError, ObjectMissingError, RefusedError, StoreError
 from stores.message_batch import RejectedMessage
+from stores.upload_file import UploadFile
 
 
 class MemoryCloud:
@@ -40,13 +41,15 @@ class MemoryCloud:
     async def put_once(
         self,
         key: str,
-        data: bytes,
+        data: bytes | UploadFile,
         *,
         sha256: str,
         metadata: Mapping[str, str],
         content_type: str = "video/mp2t",
     ) -> bool:
-        """As stores.objects.ObjectStore."""
+        """As stores.signed_objects.SignedObjectStore."""
+        if isinstance(data, UploadFile):
+            data = b"".join(data.blocks())
         self.operations += 1
         await self._operation(False)
         if not self.answering.is_set():
@@ -63,19 +66,19 @@ class MemoryCloud:
         return existing is None
 
     async def is_reachable(self) -> bool:
-        """As stores.objects.ObjectStore, but that it waits for the answer."""
+        """As stores.signed_objects.SignedObjectStore, but that it waits for the answer."""
         self.questions += 1
         await self.answering.wait()
         return True
 
     async def get(self, key: str) -> bytes:
-        """As stores.objects.ObjectStore."""
+        """As stores.signed_objects.SignedObjectStore."""
         if key not in self.objects:
             raise ObjectMissingError(key)
         return self.objects[key][0]
 
     async def send(self, bodies: Sequence[bytes]) -> list[RejectedMessage]:
-        """As stores.queue.Queue."""
+        """As stores.signed_queue.SignedQueue."""
         self.operations += 1
         await self._operation(False)
         if self.failing:

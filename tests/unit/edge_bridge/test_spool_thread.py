@@ -73,10 +73,12 @@ async def test_neither_status_nor_new_limits_wait_for_the_disk(spool: SpoolThrea
 async def test_a_file_is_read_without_the_thread(spool: SpoolThread) -> None:
     store(spool, range(1))
     (row,) = await spool.call(lambda access: access.waiting(1))
-    assert spool.read_file(row, row.size) == fragment(0, size=SIZE)[1]
+    file = spool.open_file(row, row.size)
+    assert b"".join(file.blocks()) == fragment(0, size=SIZE)[1]
+    file.close()
     await spool.call(lambda access: access.give_up(row.id, "damaged"))
     with pytest.raises(FileNotFoundError):
-        spool.read_file(row, row.size)
+        spool.open_file(row, row.size)
 
 
 async def test_the_free_space_and_its_minimum_are_reported(spool: SpoolThread) -> None:

@@ -17,6 +17,8 @@ from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog, migrate
 from stores.objects import ObjectStore
 from stores.queue import Queue
+from stores.signed_objects import SignedObjectStore
+from stores.signed_queue import SignedQueue
 
 
 @pytest.fixture
@@ -55,40 +57,51 @@ async def https(certificates: Certificates) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def head(port: int, ca_file: Path | None, host: str = HOST) -> int:
+Store = type[ObjectStore] | type[SignedObjectStore]
+
+
+@pytest.fixture(params=[ObjectStore, SignedObjectStore])
+def kind(request: pytest.FixtureRequest) -> Store:
+    made: Store = request.param
+    return made
+
+
+async def head(kind: Store, port: int, ca_file: Path | None, host: str = HOST) -> int:
     endpoint = AwsEndpoint("eu-central-1", f"https://{host}:{port}", ca_file and str(ca_file))
-    async with ObjectStore(endpoint, "bucket") as store:
+    async with kind(endpoint, "bucket") as store:
         return (await store.head("key")).size_bytes
 
 
 async def test_a_store_with_a_certificate_of_our_authority_is_believed(
-    certificates: Certificates,
+    kind: Store, certificates: Certificates
 ) -> None:
     calls: list[tuple[str, str, str]] = []
     timing.set_listener(lambda *call: calls.append(call[:3]))
     try:
         async with https(certificates) as port:
-            assert await head(port, certificates.ca_file) == 7
+            assert await head(kind, port, certificates.ca_file) == 7
     finally:
         timing.set_listener(timing._no_listener)
     assert calls == [("s3", "HeadObject", "ok")]
 
 
-async def test_a_store_that_is_called_by_another_name_is_not(certificates: Certificates) -> None:
+async def test_a_store_that_is_called_by_another_name_is_not(
+    kind: Store, certificates: Certificates
+) -> None:
     async with https(certificates) as port:
         with pytest.raises(StoreError, match=r"key in the object store: .* for another host .*;"):
-            await head(port, certificates.ca_file, host="localhost")
+            await head(kind, port, certificates.ca_file, host="localhost")
 
 
 @pytest.mark.parametrize("ours", [True, False])
 async def test_a_store_with_a_certificate_of_a_stranger_is_not(
-    certificates: Certificates, tmp_path: Path, ours: bool
+    kind: Store, certificates: Certificates, tmp_path: Path, ours: bool
 ) -> None:
     other = tmp_path / "other.pem"
     other.write_bytes(make_pair(HOST)[0])
     async with https(certificates) as port:
         with pytest.raises(StoreError, match="not signed by an authority that we trust"):
-            await head(port, other if ours else None)
+            await head(kind, port, other if ours else None)
 
 
 async def test_a_queue_is_judged_alike(certificates: Certificates) -> None:
@@ -98,6 +111,9 @@ async def test_a_queue_is_judged_alike(certificates: Certificates) -> None:
         async with Queue(endpoint, f"{url}/0/queue") as queue:
             with pytest.raises(StoreError, match="for another host"):
                 await queue.receive(wait_s=0)
+        async with SignedQueue(endpoint, f"{url}/0/queue") as sender:
+            with pytest.raises(StoreError, match="for another host"):
+                await sender.send([b"message"])
 
 
 async def test_a_database_that_speaks_no_tls_is_refused() -> None:
@@ -131,6 +147,8 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
         open_client(
             "s3", AwsEndpoint("eu-central-1", None, str(tmp_path / "gone.pem")), connections=1
         )
+    with pytest.raises(ConfigError, match=r"gone\.pem cannot be read"):
+        SignedObjectStore(AwsEndpoint("eu-central-1", None, str(tmp_path / "gone.pem")), "bucket")
 
 
 def test_the_context_asks_for_certificate_host_and_tls_1_2() -> None:
