@@ -7,22 +7,6 @@ from pathlib import Path
 
 import yaml
 
-_PROGRAM = """
-import asyncio, json, sys
-from pathlib import Path
-import cli.edge
-from edge_bridge import logs
-from edge_bridge.config import load
-from edge_bridge.edge import Edge
-
-async def main():
-    edge = Edge(load(Path(sys.argv[1])))
-    await asyncio.wait_for(edge.run(edge.stop), 60)
-
-asyncio.run(main())
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
-"""
-
 NOT_NEEDED = {
     "aioboto3", "aiobotocore", "botocore", "boto3", "s3transfer", "obstore",  # cloud
     "numpy", "cv2", "onnxruntime",  # inference and the page's pictures
@@ -47,7 +31,7 @@ def test_an_edge_that_records_has_no_module_that_it_does_not_need(tmp_path: Path
     path = tmp_path / "edge.yaml"
     path.write_text(yaml.safe_dump(config))
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(path)],
+        [sys.executable, "-m", "tests.unit.edge_bridge.run_edge_once", str(path)],
         capture_output=True,
         text=True,
         timeout=120,

@@ -208,7 +208,7 @@ async def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"<html>", json.dumps({"Failed": [{}]}).encode(), b'{"Failed": 5}']
 )
-async def test_what_is_no_sqs_is_an_error(body: bytes) -> None:
+async def test_another_server_than_sqs_is_an_error(body: bytes) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=body)
 
