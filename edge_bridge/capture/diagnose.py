@@ -8,7 +8,7 @@ from contextlib import closing
 from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.auth import SUPPORTED_ALGORITHMS, challenges
 from edge_bridge.rtsp.connection import RtspConnection
-from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
+from edge_bridge.rtsp.errors import CameraError, EncryptionError, UnsupportedStreamError
 from edge_bridge.rtsp.message import Message, encode_url
 
 _FFMPEG_ALGORITHMS = ("MD5", "MD5-SESS")
@@ -24,7 +24,7 @@ def diagnose(url: str, within_s: float = 3) -> str | None:
             response = connection.request(
                 "DESCRIBE", encode_url(url), ("Accept", "application/sdp")
             )
-    except CameraError as error:
+    except (CameraError, EncryptionError) as error:
         return str(error)
     except UnsupportedStreamError:
         return None

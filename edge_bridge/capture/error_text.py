@@ -11,6 +11,7 @@ NO_VIDEO = (
     "the camera offers video but sends none that can be read within {} s: restart the camera; with "
     "transport udp, check that no firewall drops the packets"
 )
+_UNREADABLE = "the camera's stream cannot be read"
 _TEXTS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((av_error.HTTPUnauthorizedError,), errors.REJECTED),
     ((av_error.HTTPForbiddenError,), errors.FORBIDDEN),
@@ -35,7 +36,17 @@ def error_text(error: Exception) -> str:
         if isinstance(error, types):
             return text
     reason = getattr(error, "strerror", None) or type(error).__name__
+    return unreadable(str(reason))
+
+
+def unreadable(reason: str) -> str:
+    """Return the text for a stream that no reader can read."""
     return (
-        f"the camera's stream cannot be read ({reason}): restart the camera, update its firmware, "
-        "or choose another stream or transport"
+        f"{_UNREADABLE} ({reason}): restart the camera, update its firmware, or choose another "
+        "stream or transport"
     )
+
+
+def says_little(text: str) -> bool:
+    """Return whether a text has only FFmpeg's words for what is wrong."""
+    return text.startswith(_UNREADABLE)

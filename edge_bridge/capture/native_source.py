@@ -58,6 +58,7 @@ _GIVE_UP_EMPTY = 5
 _GIVE_UP_BYTES = 16 << 10
 """...if so many of its packets held no slice, or if so many bytes of something else came."""
 _GIVE_UP_KEYFRAMES = 3
+_ASKED_CHANNELS = (0, 2)
 _POLL_S = 1.0
 _MAX_REORDER_TICKS = VIDEO_CLOCK_HZ
 """Timestamps that go back by at most this may mean B-frames; by more, a fault of the camera."""
@@ -178,6 +179,9 @@ class NativeRtspSource:
             else:
                 self._audio_depacketizer = AudioDepacketizer(media)
                 packet_handlers[channel] = self._audio_depacketizer.push
+        for channel in _ASKED_CHANNELS:
+            # Some cameras use those that were asked for, and answer with others.
+            packet_handlers.setdefault(channel, self._video_depacketizer.push)
         audio = self._audio_depacketizer
         self.audio: AudioStream | None = None if audio is None else audio.stream
         self._sync: AvSync | None = None

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
+from edge_bridge.capture import error_text
 from edge_bridge.capture.clip_source import ClipSource
 from edge_bridge.capture.ffmpeg_source import FfmpegSource
 from edge_bridge.capture.native_source import NativeRtspSource
 from edge_bridge.capture.recent_urls import RecentTexts, RecentUrls
 from edge_bridge.capture.source import OnWait, Source
 from edge_bridge.config import CameraConfig
-from edge_bridge.rtsp.errors import UnsupportedStreamError
+from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,14 @@ class ReaderChoice:
                 )
             except UnsupportedStreamError as error:
                 self._set_unsupported(camera, error)
-        return FfmpegSource(camera, no_data_s, now_ms, self._redirecting)
+        try:
+            return FfmpegSource(camera, no_data_s, now_ms, self._redirecting)
+        except CameraError as error:
+            reason = self._unsupported.reason(camera.url)
+            if reason and error_text.says_little(str(error)):
+                raise CameraError(error_text.unreadable(reason)) from None
+            raise
 
     def _set_unsupported(self, camera: CameraConfig, why: UnsupportedStreamError) -> None:
         log.info("read by FFmpeg: %s", why, extra={"camera": camera.id})
-        self._unsupported.add(camera.url)
+        self._unsupported.add(camera.url, str(why))

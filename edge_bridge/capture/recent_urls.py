@@ -6,19 +6,23 @@ _MAX_URLS = 256
 
 
 class RecentUrls:
-    """Holds the newest addresses. Its methods may be called from any thread."""
+    """Holds the newest addresses, each with a reason. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._urls: dict[str, None] = {}
+        self._urls: dict[str, str] = {}
 
     def __contains__(self, url: str) -> bool:
         return url in self._urls
 
-    def add(self, url: str) -> None:
+    def reason(self, url: str) -> str:
+        """Return why an address was added; empty if that is not known."""
+        return self._urls.get(url, "")
+
+    def add(self, url: str, reason: str = "") -> None:
         """Add an address; the oldest one is dropped if there are too many."""
         with self._lock:
-            self._urls[url] = None
+            self._urls[url] = reason
             while len(self._urls) > _MAX_URLS:
                 del self._urls[next(iter(self._urls))]
 

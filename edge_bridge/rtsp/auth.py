@@ -61,6 +61,11 @@ class Authenticator:
         """How often the last request was sent again, with a new nonce."""
         self._rejected = False
 
+    @property
+    def has_nonce(self) -> bool:
+        """Whether requests use a nonce of the camera, which may expire."""
+        return self._challenge is not None and self._challenge.scheme == "digest"
+
     def authorization(self, method: str, url: str) -> str | None:
         """Return the next request's Authorization header.
 

@@ -7,11 +7,12 @@ import contextlib
 import socket
 import ssl
 import time
+import warnings
 from typing import Any
 from urllib.parse import urlsplit
 
 from edge_bridge.rtsp import errors
-from edge_bridge.rtsp.errors import CameraError, UnsupportedStreamError
+from edge_bridge.rtsp.errors import CameraError, EncryptionError, UnsupportedStreamError
 from edge_bridge.rtsp.message import Message, RtspParser, encode_answer, encode_request
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
@@ -20,13 +21,19 @@ _MAX_RECEIVED = 8 << 20
 """Bytes that a camera may send until PLAY is answered, early RTP packets included."""
 _MAX_SKIPPED_MESSAGES = 100
 """Messages before a response: the camera's own requests, and interim responses (1xx)."""
+_OLD_CIPHERS = "ALL:!aNULL:!eNULL:@SECLEVEL=0"
+_LEGACY_SERVER_CONNECT = 0x4
+"""OpenSSL's option for servers without secure renegotiation (RFC 5746)."""
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+"""OpenSSL's reasons if the other side does not use TLS."""
 
 
 class RtspConnection:
     """A TCP connection, with TLS for rtsps.
 
     The camera's certificate is not verified, as in FFmpeg's reader: cameras sign their own. TLS
-    keeps others from listening, but not from posing as the camera.
+    keeps others from listening, but not from posing as the camera. For the same reason old versions
+    and ciphers are accepted from cameras that have no better ones.
     """
 
     def __init__(self, url: str, within_s: float) -> None:
@@ -130,6 +137,14 @@ class RtspConnection:
         return errors.timeout(self._within_s)
 
     def _connect(self) -> socket.socket:
+        if not self.encrypted:
+            return self._connect_tcp()
+        try:
+            return self._start_tls(self._connect_tcp(), _tls_context())
+        except EncryptionError:
+            return self._start_tls(self._connect_tcp(), _old_tls_context())
+
+    def _connect_tcp(self) -> socket.socket:
         try:
             addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
@@ -137,11 +152,9 @@ class RtspConnection:
         refused = False
         for family, kind, protocol, _, address in addresses:
             try:
-                connection = self._connect_to(socket.socket(family, kind, protocol), address)
+                return self._connect_to(socket.socket(family, kind, protocol), address)
             except OSError as error:
                 refused = refused or isinstance(error, ConnectionRefusedError)
-                continue
-            return self._start_tls(connection) if self.encrypted else connection
         raise CameraError(errors.NOT_LISTENING if refused else errors.unreachable(self.address))
 
     def _connect_to(self, connection: socket.socket, address: Any) -> socket.socket:
@@ -154,14 +167,33 @@ class RtspConnection:
             raise
         return connection
 
-    def _start_tls(self, connection: socket.socket) -> ssl.SSLSocket:
+    def _start_tls(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
         try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
             return context.wrap_socket(connection, server_hostname=self._host)
         except (OSError, ValueError) as error:
             connection.close()
             if isinstance(error, TimeoutError):
                 raise CameraError(errors.no_response(self.address)) from None
-            raise UnsupportedStreamError("the TLS handshake failed") from None
+            reason = getattr(error, "reason", None) or ""
+            if reason in _NO_TLS:
+                raise EncryptionError(errors.NO_TLS) from None
+            text = errors.no_common_encryption(reason.lower().replace("_", " "))
+            raise EncryptionError(text) from None
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _old_tls_context() -> ssl.SSLContext:
+    """Return a context for old cameras: TLS 1.0, RSA key exchange, CBC, small keys."""
+    context = _tls_context()
+    context.options |= _LEGACY_SERVER_CONNECT
+    with warnings.catch_warnings(), contextlib.suppress(ValueError, ssl.SSLError):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.set_ciphers(_OLD_CIPHERS)
+    return context

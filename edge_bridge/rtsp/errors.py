@@ -23,6 +23,10 @@ class UnsupportedStreamError(MediaError):
     """This client does not support the stream; FFmpeg may. The text is the reason, one clause."""
 
 
+class EncryptionError(UnsupportedStreamError):
+    """The TLS handshake failed; FFmpeg's TLS library may succeed. The text says what to do."""
+
+
 class SetupRefusedError(MediaError):
     """The camera refuses to set up its audio; the session can go on without it."""
 
@@ -42,6 +46,7 @@ TOO_LONG = (
     "the camera's answer is too long or never ends: restart the camera; if that does not help, "
     "check which device has this address"
 )
+NO_TLS = "the camera does not use TLS at this port: correct the port, or use an rtsp:// url"
 _REDIRECTS = (301, 302, 303, 305, 307)
 _STATUS_TEXTS = {
     403: FORBIDDEN,
@@ -83,6 +88,15 @@ def no_response(address: str) -> str:
 def not_rtsp(address: str) -> str:
     """Say that another protocol than RTSP answers at `host:port`."""
     return f"{address} does not speak RTSP: correct the port"
+
+
+def no_common_encryption(reason: str) -> str:
+    """Say that the camera and this device have no version or cipher of TLS in common."""
+    detail = f" ({printable(reason)[:60]})" if reason else ""
+    return (
+        f"the camera's encryption (TLS) is too old or not supported{detail}: update its firmware, "
+        "allow TLS 1.2 with ECDHE in its settings, or use an rtsp:// url"
+    )
 
 
 def timeout(within_s: float) -> str:

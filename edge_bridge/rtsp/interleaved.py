@@ -33,10 +33,13 @@ Returns where the first packet begins that it did not handle."""
 _READ_BYTES = 256 << 10
 _BUFFER_BYTES = _READ_BYTES + (65_536 + 4)
 """Room for a whole packet that began in the previous read, before the next read."""
-_END_OF_HEADERS = b"\r\n\r\n"
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _MESSAGE_START = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{4,13} \S")
 _MESSAGE_PREFIX = re.compile(rb"[A-Z_]{1,13} ?|R|RT|RTS|RTSP|RTSP/[\d. ]{0,7}")
 """What may be the start of a message once more bytes arrive."""
+_STARTS = (DOLLAR, 0x0D, 0x0A)
+"""How a packet begins, or an empty line."""
+_RTP_VERSION = 2
 _MAX_MESSAGE_BYTES = 16 << 10
 _MAX_SKIPPED_BYTES = 1 << 20
 """Bytes that are neither packet nor message, without a packet between them."""
@@ -65,6 +68,8 @@ class InterleavedReader:
         self._view = memoryview(self._data)
         self._data[: len(leftover)] = leftover
         self._end = len(leftover)
+        self._in_sync = True
+        """Whether a packet or message begins after the last one, as far as is known."""
         self._skip = 0
         """Bytes of a message's body that are still to come."""
         self._skipped = 0
@@ -111,8 +116,22 @@ class InterleavedReader:
                 at += size
                 continue
             following = at + HEADER_SIZE + size
+            # A usual packet behind the one before it needs no check.
+            usual = self._in_sync and self._is_plausible(at)
             if following > end:
-                break
+                if usual:
+                    break
+                following = self._find_packets(at)  # instead of a packet that may not be one
+                if following < 0:
+                    break
+                self._count_skipped(following - at)
+                at = following
+                continue
+            if not usual:
+                if not self._is_followed(following):
+                    at += self._skip_garbage(at, 1)
+                    continue
+                self._in_sync = self._in_sync or following < end
             handle = packet_handlers.get(channel)
             if handle is not None:
                 handle(data, at + HEADER_SIZE, following)
@@ -132,18 +151,54 @@ class InterleavedReader:
         """Return how many bytes from `at` are a message or garbage; 0: more bytes are needed."""
         piece = bytes(self._view[at : min(self._end, at + _MAX_MESSAGE_BYTES)])
         if _MESSAGE_START.match(piece):
-            header_end = piece.find(_END_OF_HEADERS)
-            if header_end >= 0:
-                header = piece[:header_end]
+            header_end = _END_OF_HEADERS.search(piece)
+            if header_end is not None:
+                header = piece[: header_end.start()]
                 self._on_message(header)
-                return header_end + len(_END_OF_HEADERS) + _content_length(header)
+                return header_end.end() + _content_length(header)
             if len(piece) < _MAX_MESSAGE_BYTES:
                 return 0
         elif _MESSAGE_PREFIX.fullmatch(piece):
             return 0
-        # Garbage: resynchronise at the next "$".
-        dollar = piece.find(DOLLAR)
-        size = dollar if dollar >= 0 else len(piece)
+        return self._skip_garbage(at, 0)
+
+    def _is_plausible(self, at: int) -> bool:
+        """Return whether at `at` a packet of a known channel and of RTP's version 2 begins."""
+        return at + HEADER_SIZE >= self._end or (
+            self._data[at + 1] in self._packet_handlers
+            and self._data[at + HEADER_SIZE] >> 6 == _RTP_VERSION
+        )
+
+    def _find_packets(self, at: int) -> int:
+        """Return where after `at` a plausible packet begins that another one follows, or -1."""
+        found = at
+        while (found := self._data.find(DOLLAR, found + 1, self._end - HEADER_SIZE)) >= 0:
+            following = found + HEADER_SIZE + unpack_header(self._data, found)[2]
+            if (
+                self._is_plausible(found)
+                and following < self._end - HEADER_SIZE
+                and self._data[following] == DOLLAR
+                and self._is_plausible(following)
+            ):
+                break
+        return found
+
+    def _is_followed(self, following: int) -> bool:
+        """Return whether a packet or message begins where an unusual packet ends, if known."""
+        if following >= self._end or self._data[following] in _STARTS:
+            return True
+        begun = _MESSAGE_START.match(self._data, following, self._end)
+        return bool(begun or _MESSAGE_PREFIX.fullmatch(self._data, following, self._end))
+
+    def _skip_garbage(self, at: int, least: int) -> int:
+        """Return how many bytes from `at` to skip: to the next packet of a known channel."""
+        found = at + least
+        while (found := self._data.find(DOLLAR, found, self._end)) >= 0:
+            if self._is_plausible(found):
+                break
+            found += 1
+        size = (found if found >= 0 else self._end) - at
+        self._in_sync = False
         self._count_skipped(size)
         return size
 
@@ -154,7 +209,7 @@ class InterleavedReader:
 
 
 def _content_length(header: bytes) -> int:
-    for line in header.split(b"\r\n")[1:]:
+    for line in header.split(b"\n")[1:]:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
             try:

@@ -19,6 +19,15 @@ _AUDIO_ENCODINGS = frozenset(
 )
 """What this client or FFmpeg can read."""
 _VIDEO_ENCODINGS = (("H264", 90_000), ("H265", 90_000))
+_ALIASES = {"HEVC": "H265", "H.265": "H265", "H.264": "H264"}
+_PROTOCOLS = frozenset(
+    {
+        *("RTP/AVP", "RTP/AVPF", "RTP/AVP/TCP", "RTP/AVP/UDP"),
+        *("TCP/RTP/AVP", "TCP/RTP/AVPF", "UDP/RTP/AVP", "UDP/RTP/AVPF"),
+    }
+)
+_ONE_FORMAT = 4
+"""Words of an m= line with one payload type."""
 _RTPMAP = re.compile(r"(\d{1,3})\s+([^\s/]{1,40})/(\d{1,9})(?:/(\d{1,3}))?")
 
 
@@ -136,14 +145,23 @@ def _sections(sdp: str) -> Iterator[_Section]:
 
 def _media(kind: Literal["video", "audio"], section: _Section, base: str) -> MediaDescription:
     match section.media_line:
-        case [_, _, protocol, number, *_]:
-            pass
+        case [_, _, protocol, _, *_]:
+            numbers = section.media_line[3:]
         case _:
             _unknown_encoding(kind)
-    if protocol.upper() not in ("RTP/AVP", "RTP/AVP/TCP", "RTP/AVPF"):
+    if protocol.upper() not in _PROTOCOLS:
         raise UnsupportedStreamError(f"its {kind} uses {printable(protocol)[:40]}")
-    payload_type = _payload_type(number, kind)
-    encoding, clock_hz, channels = _rtpmap(kind, payload_type, section)
+    payload_type = _payload_type(numbers[0], kind)
+    for number in numbers[1:] if kind == "video" else ():
+        # The camera may offer several encodings; the first one that is supported counts.
+        if _encoding_of(payload_type, section)[:2] in _VIDEO_ENCODINGS:
+            break
+        other = _payload_type(number, kind)
+        if _encoding_of(other, section)[:2] in _VIDEO_ENCODINGS:
+            payload_type = other
+    encoding, clock_hz, channels = _encoding_of(payload_type, section)
+    if not encoding:
+        _unknown_encoding(kind)
     return MediaDescription(
         kind=kind,
         payload_type=payload_type,
@@ -162,27 +180,34 @@ def _audio_media(section: _Section, base: str) -> MediaDescription:
     return media
 
 
-def _rtpmap(kind: str, payload_type: int, section: _Section) -> tuple[str, int, int]:
-    """Return the encoding name, clock rate and channels of a payload type."""
+def _encoding_of(payload_type: int, section: _Section) -> tuple[str, int, int]:
+    """Return the encoding name, clock rate and channels of a payload type; "" if unknown."""
     for value in section.all("rtpmap"):
         found = _RTPMAP.match(value)
         if found and int(found[1]) == payload_type and int(found[3]):
-            return found[2].upper(), int(found[3]), int(found[4] or 1)
-    if payload_type not in _STATIC_PAYLOAD_TYPES:
-        _unknown_encoding(kind)
-    return _STATIC_PAYLOAD_TYPES[payload_type]
+            encoding = found[2].upper()
+            return _ALIASES.get(encoding, encoding), int(found[3]), int(found[4] or 1)
+    if payload_type in _STATIC_PAYLOAD_TYPES:
+        return _STATIC_PAYLOAD_TYPES[payload_type]
+    # Without a=rtpmap the parameters may say it.
+    fmtp = _fmtp(payload_type, section)
+    if "sprop-sps" in fmtp:
+        return ("H265", 90_000, 1)
+    is_h264 = "sprop-parameter-sets" in fmtp or "packetization-mode" in fmtp
+    return ("H264", 90_000, 1) if is_h264 else ("", 0, 0)
 
 
 def _fmtp(payload_type: int, section: _Section) -> dict[str, str]:
+    """Return the parameters of a payload type; some cameras number them wrongly."""
+    given = [[*value.split(None, 1), "", ""][:2] for value in section.all("fmtp")]
+    own = [parameters for number, parameters in given if number == str(payload_type)]
+    if not own and len(given) == 1 and len(section.media_line) == _ONE_FORMAT:
+        own = [given[0][1]]
     fmtp: dict[str, str] = {}
-    for attribute in section.all("fmtp"):
-        number, _, parameters = attribute.partition(" ")
-        if number != str(payload_type):
-            continue
-        for parameter in parameters.split(";"):
-            name, _, value = parameter.partition("=")
-            if name.strip():
-                fmtp[name.strip().lower()] = value.strip()
+    for parameter in ";".join(own).split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip():
+            fmtp[name.strip().lower()] = value.strip()
     return fmtp
 
 

@@ -31,6 +31,9 @@ _METHOD_REFUSED = (400, 404, 405, 451, 454, 455, 500, 501, 551)
 _MAX_PENDING = 16
 _RECEIVER_REPORT = 201
 
+_MAX_TEARDOWN_BYTES = 256 << 10
+_RESPONSE = re.compile(rb"RTSP/1\.0 \d{3}(?:[^\n]*\n){1,40}?\r?\n")
+"""A response's header, which may be anywhere among packets."""
 _NOT_INTERLEAVED = "it does not send packets interleaved in the RTSP connection"
 
 
@@ -41,7 +44,7 @@ class RtspSession:
         self.connection = connection
         self.authenticator = authenticator
         self.session_id: str | None = None
-        self.keep_alive_s = _MAX_KEEP_ALIVE_S
+        self._timeout_s: int | None = None
 
     def request(self, method: str, url: str, *headers: tuple[str, str]) -> Message:
         """Return the camera's response, with any status but 401."""
@@ -91,18 +94,24 @@ class RtspSession:
             if media.kind == "audio":
                 raise SetupRefusedError(f"the camera refuses it ({response.status})")
             raise self.status_error("SETUP", response)
-        if session := response.first("session"):
-            self._set_session(session)
+        session = response.first("session") or ""
+        self.session_id = session.partition(";")[0].strip() or self.session_id
+        self.learn_timeout(response)
         self.connection.packets_allowed = True
         return _channels(response.first("transport") or "", channel)
 
-    def _set_session(self, session: str) -> None:
-        session_id, _, parameters = session.partition(";")
-        self.session_id = session_id.strip() or None
-        found = re.search(r"timeout\s*=\s*([0-9]{1,6})", parameters, re.I)
-        # Two methods take turns, and each alone is often enough.
-        third_s = (int(found[1]) if found else _DEFAULT_TIMEOUT_S) / 3
-        self.keep_alive_s = min(max(third_s, _MIN_KEEP_ALIVE_S), _MAX_KEEP_ALIVE_S)
+    def learn_timeout(self, response: Message) -> None:
+        """Learn the session timeout from a response to SETUP or PLAY."""
+        _, _, parameters = (response.first("session") or "").partition(";")
+        found = re.search(r"timeout\s*=\s*\W?([0-9]{1,6})", parameters, re.I)
+        if found:
+            # Some cameras name two: the shorter one is safe.
+            self._timeout_s = min(int(found[1]), self._timeout_s or int(found[1]))
+
+    def keep_alive_s(self, methods: int) -> float:
+        """Return how often to send a keep-alive, so that each method alone is often enough."""
+        timeout_s = _DEFAULT_TIMEOUT_S if self._timeout_s is None else self._timeout_s
+        return min(max(timeout_s / (methods + 1), _MIN_KEEP_ALIVE_S), _MAX_KEEP_ALIVE_S)
 
 
 class RtspStream:
@@ -119,7 +128,9 @@ class RtspStream:
         """`methods`: those that the camera names as its own (Public)."""
         self._session = session
         self._url = url
-        self._named = [each for each in _KEEP_ALIVE_METHODS[:2] if each in methods.upper()]
+        self._named = [each for each in _KEEP_ALIVE_METHODS if each in methods.upper()]
+        if _KEEP_ALIVE_METHODS[0] in self._named and _KEEP_ALIVE_METHODS[2] in self._named:
+            del self._named[-1]  # two parameter methods are one too many
         others = [each for each in _KEEP_ALIVE_METHODS[:2] if each not in self._named]
         self._methods = [*self._named, *others]
         """The methods of `keep_alive`, the next one first; refused ones are left out."""
@@ -137,7 +148,7 @@ class RtspStream:
         """The stream whose RTCP packets have this channel."""
         self.leftover = session.connection.leftover
         """Bytes that were received already: the beginning of the stream."""
-        self.keep_alive_s = session.keep_alive_s
+        self.keep_alive_s = session.keep_alive_s(len(self._methods))
         """How often to send `keep_alive`."""
 
     @property
@@ -152,7 +163,7 @@ class RtspStream:
     def keep_alive(self) -> bytes:
         """Return the next keep-alive messages as bytes: a request, and RTCP receiver reports.
 
-        Cameras differ in what keeps a session alive. So two methods take turns.
+        Cameras differ in what keeps a session alive. So the methods take turns.
         """
         method = self._methods[0]
         self._methods = [*self._methods[1:], method]
@@ -213,16 +224,35 @@ class RtspStream:
     def teardown(self) -> None:
         """Send TEARDOWN, wait a moment until it arrives, and close. Raises nothing."""
         deadline_s = time.monotonic() + TEARDOWN_TIMEOUT_S
-        with contextlib.suppress(OSError, ValueError):
-            request = self._request("TEARDOWN")
+        with contextlib.suppress(OSError, ValueError, MediaError):
             self.socket.settimeout(TEARDOWN_TIMEOUT_S)
-            self.socket.sendall(request)
-            self.socket.shutdown(socket.SHUT_WR)
+            self.socket.sendall(self._request("TEARDOWN"))
+            # A nonce may have expired. Then the session would stay open in the camera.
+            may_retry = self._session.authenticator.has_nonce
+            if not may_retry:
+                self.socket.shutdown(socket.SHUT_WR)
+            received = b""
             while (left_s := deadline_s - time.monotonic()) > 0:
                 self.socket.settimeout(left_s)
-                if not self.socket.recv(1 << 20):
+                data = self.socket.recv(1 << 20)
+                if not data:
                     break
+                received = (received + data)[-_MAX_TEARDOWN_BYTES:]
+                if may_retry and (header := self._response_in(received)) is not None:
+                    if header.status == 401:
+                        self._session.authenticator.challenged(header.all("www-authenticate"))
+                        self.socket.sendall(self._request("TEARDOWN"))
+                    may_retry = False
+                    self.socket.shutdown(socket.SHUT_WR)
         self._session.connection.close()
+
+    def _response_in(self, data: bytes) -> Message | None:
+        """Return the header of the last request's response, which is among packets."""
+        for found in _RESPONSE.finditer(data):
+            message = parse_header(found[0])
+            if message.first("cseq") == str(self._session.connection.cseq):
+                return message
+        return None
 
     def _request(self, method: str) -> bytes:
         headers = self._session.common_headers(method, self._url)
@@ -289,7 +319,7 @@ class _Setup:
         if len(set(channels)) < len(channels):
             raise UnsupportedStreamError("it sends video and audio in the same channel")
         session_url = session_url_of(sdp, base)
-        session.request_ok("PLAY", session_url, ("Range", "npt=0.000-"))
+        session.learn_timeout(session.request_ok("PLAY", session_url, ("Range", "npt=0.000-")))
         session.connection.socket.settimeout(None)
         return RtspStream(session, session_url, media, methods, audio_problem)
 

@@ -74,9 +74,40 @@ def test_packets_and_messages_are_separated_however_they_are_cut() -> None:
         assert set(read.messages) <= {ANSWER.partition(b"\r\n\r\n")[0], REQUEST[:-4]}
 
 
+ONE, TWO = b"\x80one", b"\x80two"
+
+
 def test_garbage_between_packets_is_skipped() -> None:
-    read = Read([b"\x00\x01" + interleaved(0, b"one"), b"AB\x00" + interleaved(1, b"two")])
-    assert read.packets == [(0, b"one"), (1, b"two")]
+    read = Read([b"\x00\x01" + interleaved(0, ONE), b"AB\x00" + interleaved(1, TWO)])
+    assert read.packets == [(0, ONE), (1, TWO)]
+
+
+def test_garbage_that_resembles_packets_costs_no_packet() -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    packets = [(chance.randrange(2), b"\x80" + chance.randbytes(200)) for _ in range(400)]
+    stream = b""
+    for number, (channel, data) in enumerate(packets):
+        # A "$" with the channel of no stream and a size that reaches into later packets.
+        size = chance.randrange(1, 900).to_bytes(2, "big")
+        if number % 5 == 2:
+            stream += b"$" + bytes([chance.randrange(9, 256)]) + size + chance.randbytes(30)
+        stream += interleaved(channel, data)
+    read = Read([*cut(stream, chance), bytes(1_000)])
+    kept = [packet for packet in packets if packet in read.packets]
+    assert len(kept) > 380  # by chance a false packet ends where a true one begins
+
+
+@pytest.mark.parametrize("line", ["\r\n", "\n"])
+@pytest.mark.parametrize("most", [1, 7, 999])
+def test_messages_end_with_any_empty_line(line: str, most: int) -> None:
+    header = line.join(("RTSP/1.0 200 OK", "CSeq: 9", "content-length : 3"))
+    sent = header.encode() + line.encode() * 2 + b"$ab"
+    stream = (interleaved(0, ONE) + sent) * 5
+    read = Read(cut(stream, random.Random(most), most + 1))
+    assert read.packets == [(0, ONE)] * 5
+    assert read.messages == [header.encode()] * 5
 
 
 def test_channels_that_were_not_set_up_are_skipped() -> None:

@@ -1,15 +1,24 @@
 """Sessions with small cameras on the loopback, correct and odd ones."""
 
+import datetime
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
-from edge_bridge.rtsp.errors import UnsupportedStreamError
-from tests.rtsp_camera import EncryptedCamera, Packet, RtspCamera, interleaved, rtp
+from edge_bridge.capture.diagnose import diagnose
+from edge_bridge.rtsp.errors import EncryptionError, UnsupportedStreamError
+from tests.locked_rtsp import Locked
+from tests.rtsp_camera import EncryptedCamera, Packet, RtspCamera, Track, interleaved, rtp
 from tests.unit.edge_bridge.rtsp_sessions import (
     AUDIO,
     VIDEO,
@@ -166,7 +175,7 @@ def test_what_comes_before_the_answer_to_play_is_kept_in_order() -> None:
     [
         ("7", 20), ("7;timeout=60", 20), ("7 ; Timeout = 30", 10), ("7;timeout=1", 0.5),
         ("7;timeout=2", pytest.approx(0.67, abs=0.01)),
-        ("7;timeout=86400", 30), ("7;timeout=soon", 20),
+        ("7;timeout=86400", 30), ("7;timeout=soon", 20), ('7;foo;timeout="2";bar', 0.5 + 1 / 6),
     ],
 )  # fmt: skip
 def test_keep_alive_follows_the_session_timeout(session: str, keep_alive_s: float) -> None:
@@ -183,6 +192,8 @@ def test_keep_alive_follows_the_session_timeout(session: str, keep_alive_s: floa
     [
         (ok("Public: OPTIONS, DESCRIBE, GET_PARAMETER\r\n"), "GET_PARAMETER", "OPTIONS"),
         (ok("Public: OPTIONS, DESCRIBE\r\n"), "OPTIONS", "GET_PARAMETER"),
+        (ok("Public: SET_PARAMETER\r\n"), "SET_PARAMETER", "GET_PARAMETER"),
+        (ok("Public: SET_PARAMETER, GET_PARAMETER\r\n"), "GET_PARAMETER", "OPTIONS"),
         ("RTSP/1.0 501 Not Implemented\r\nCSeq: {cseq}\r\n\r\n", "GET_PARAMETER", "OPTIONS"),
     ],
 )
@@ -191,7 +202,11 @@ def test_keep_alive_methods_take_turns(response: str, first: str, second: str) -
         one = playing(camera, audio=False)
         sent = [one.keep_alive() for _ in range(3)]
         one.teardown()
-    assert [each.split(b" ")[0].decode() for each in sent] == [first, second, first]
+    # Each method alone is often enough for the 60 s of a camera that names no timeout.
+    turns = 3 if first == "SET_PARAMETER" else 2
+    assert one.keep_alive_s == 60 / (turns + 1)
+    methods = [each.split(b" ")[0].decode() for each in sent]
+    assert methods[:2] == [first, second] and (methods[2] == first) == (turns == 2)
     numbers = [int(re.search(rb"CSeq: (\d+)", each)[1]) for each in sent]  # type: ignore[index]
     assert numbers == [5, 6, 7], "after OPTIONS, DESCRIBE, SETUP and PLAY"
     # Each is followed by an empty RTCP receiver report in the channel of the reports.
@@ -281,6 +296,40 @@ def test_teardown_is_sent() -> None:
         assert one.socket.fileno() == -1
 
 
+class Torn(Locked):
+    """Notes a TEARDOWN that it accepts, and goes on answering while it plays."""
+
+    def __init__(self, tracks: Sequence[Track], offers: Sequence[str], *, uses: int) -> None:
+        super().__init__(tracks, offers, uses=uses)
+        self.torn = threading.Event()
+
+    def rude(self, connection: socket.socket, verb: str, headers: Mapping[str, str]) -> bool:
+        del connection
+        if verb == "TEARDOWN" and f'nonce="n{self._nonce}"' in headers.get("authorization", ""):
+            self.torn.set()
+        return False
+
+    def play(self, connection: socket.socket) -> None:
+        self.send(connection)
+        self.talk(connection)
+
+
+def test_the_session_timeout_may_come_with_the_response_to_play() -> None:
+    with Odd("PLAY", ok("Session: other;timeout=6\r\nRTP-Info: url=;seq=x\r\n")) as camera:
+        one = playing(camera, audio=False)
+        one.teardown()
+    assert one.keep_alive_s == 2
+    assert b"\r\nSession: 1\r\n" in one.keep_alive()
+
+
+def test_teardown_is_sent_again_with_a_new_nonce() -> None:
+    # Each nonce is good for one request: the session would stay open in the camera.
+    with Torn([VIDEO], ['Digest realm="x", nonce="{nonce}"'], uses=1) as camera:
+        one = playing(camera)
+        one.teardown()
+        assert camera.torn.wait(WITHIN_S)
+
+
 def test_an_address_with_a_password_is_asked_without_it() -> None:
     with Odd("", "") as camera:
         one = playing(camera, url=camera.url.replace("//", "//u:s3cret@"))
@@ -303,6 +352,72 @@ def test_ipv6() -> None:
         one.teardown()
 
 
+_SMALL_GROUP = """\
+-----BEGIN DH PARAMETERS-----
+MIGHAoGBAP//////////yQ/aoiFowjTExmKLgNwc0SkCTgiKZ8x0Agu+pjsTmyJR
+Sgh5jjQE3e+VGbPNOkMbMCsKbfJfFDdP4TVtbVHCReSFtXZiXn7G9ExC6aY37WsL
+/1y29Aa37e44a/taiZ+lrp8kEXxLH+ZJKGZR7OZTgf//////////AgEC
+-----END DH PARAMETERS-----
+"""
+"""The parameters of RFC 2409, 6.2: 1,024 bits, as old cameras have them."""
+
+
+def rsa_pair() -> bytes:
+    """Return the PEM of an RSA key and its certificate: old ciphers need such."""
+    key = rsa.generate_private_key(65_537, 2_048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
+    builder = builder.public_key(key.public_key()).serial_number(1)
+    builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=9))
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
+
+
+class OldTls(EncryptedCamera):
+    """Has TLS of one version, and some ciphers."""
+
+    def __init__(self, folder: Path, version: ssl.TLSVersion, ciphers: str) -> None:
+        super().__init__([VIDEO], folder)
+        (folder / "rsa.pem").write_bytes(rsa_pair())
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._context.minimum_version = self._context.maximum_version = version
+        self._context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+        self._context.load_cert_chain(folder / "rsa.pem")
+        (folder / "dh.pem").write_text(_SMALL_GROUP)
+        self._context.load_dh_params(folder / "dh.pem")
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "AES128-SHA"),
+        (ssl.TLSVersion.TLSv1_2, "DHE-RSA-AES256-SHA"),
+        (ssl.TLSVersion.TLSv1, "ALL"),
+    ],
+    ids=["rsa", "dhe", "tls 1.0"],
+)
+def test_old_encryption_is_accepted(tmp_path: Path, version: ssl.TLSVersion, ciphers: str) -> None:
+    with OldTls(tmp_path, version, ciphers) as camera:
+        one = playing(camera)
+        assert received(one, 1).startswith(b"$")
+        one.teardown()
+
+
+def test_encryption_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    with OldTls(tmp_path, ssl.TLSVersion.TLSv1_2, "PSK-AES128-CBC-SHA") as camera:
+        with pytest.raises(EncryptionError, match=r"encryption \(TLS\) is too old or not supp"):
+            playing(camera)
+        assert "allow TLS 1.2 with ECDHE" in str(diagnose(camera.url))
+
+
 class Blunt(RtspCamera):
     """Speaks first, and no TLS."""
 
@@ -319,6 +434,6 @@ def test_rtsps_with_a_certificate_of_its_own(tmp_path: Path) -> None:
         one.teardown()
     with (
         Blunt([VIDEO]) as blunt,
-        pytest.raises(UnsupportedStreamError, match="the TLS handshake failed"),
+        pytest.raises(UnsupportedStreamError, match="does not use TLS at this port"),
     ):
         playing(blunt, url=blunt.url.replace("rtsp:", "rtsps:"))
