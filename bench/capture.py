@@ -7,7 +7,9 @@
 All write segments of 4 s to the same disk. The edge also hashes and syncs each fragment, and
 tries to reach a cloud that is not there; what it costs beyond the bare loop is its own. Lost frames
 are found by the fragments' own times: a run's frames must fill its time at the clip's rate
-without a hole.
+without a hole. What the edge gave up is counted apart, by reason and camera.
+
+`--stall-s`: the edge alone, on a disk that hangs for so long in the middle of the measurement.
 """
 
 import argparse
@@ -24,9 +26,11 @@ from typing import Any
 
 import yaml
 
+from bench.capture_footage import SpooledFootage, spooled_footage
 from domain.errors import VigilError
 from edge_bridge.spool.files import FragmentFiles
 from harness import noise_footage as reel
+from harness.stalled_disk import StalledDisk, stalled_disk
 from harness.usage import Usage, usage
 from local.cameras import CameraServer
 from local.folder import DataFolder
@@ -49,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=int, default=60, help="seconds to measure each reader (default 60)"
     )
+    parser.add_argument(
+        "--stall-s", type=int, default=0,
+        help="measure only the edge, on a disk that hangs for so long; needs root (default 0)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -65,8 +73,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             for number, name in enumerate(names)
         ]
         with CameraServer.start(folder / "cameras", cameras) as served:  # type: ignore[arg-type]
+            if arguments.stall_s:
+                return _stalled(folder, served, arguments)
             edge, served_edge = _edge(folder / "edge", served, arguments.seconds)
-            frames, lost, runs = _recorded(folder / "edge")
+            footage = _footage(folder / "edge" / "spool")
             shutil.rmtree(folder / "edge")
             bare, served_bare = _bare(folder / "bare", served, arguments.seconds)
             shutil.rmtree(folder / "bare")
@@ -89,9 +99,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "cpu_of_bare_pyav": round(edge.cores / bare.cores, 2),
             "memory_of_ffmpeg": round(edge.memory_mib / ffmpeg.memory_mib, 3),
             "memory_rss_of_ffmpeg": round(edge.rss_mib / ffmpeg.rss_mib, 3),
-            "frames": frames,
-            "frames_lost": lost,
-            "runs": runs,
+            **_counts(footage),
             "server_cpu_cores": {
                 "edge": served_edge, "bare_pyav": served_bare, "ffmpeg": served_ffmpeg,
             },
@@ -114,7 +122,54 @@ def _filmed(folder: Path, megabits: float) -> Path:
     return clip
 
 
-def _edge(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", float]:
+def _stalled(folder: Path, served: CameraServer, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the edge costs, and what it loses, on a disk that hangs for a while."""
+    megabytes = arguments.cameras * arguments.megabits / 8
+    seconds = arguments.seconds + arguments.stall_s
+    with stalled_disk(folder, int(megabytes * (seconds + 60) * 1.5) + 256) as disk:
+        spool = disk.folder / "spool"
+        edge, served_edge = _edge(
+            folder / "edge", served, seconds, spool, _Stall(disk, arguments.stall_s)
+        )
+        footage = _footage(spool)
+    return {
+        "cameras": arguments.cameras,
+        "megabits": arguments.megabits,
+        "seconds": seconds,
+        "stall_s": arguments.stall_s,
+        "came_mib_in_stall": round(megabytes * arguments.stall_s * 1e6 / (1 << 20), 1),
+        "edge_cpu_cores": edge.cores,
+        "edge_memory_mib": edge.memory_mib,
+        "edge_rss_mib": edge.rss_mib,
+        "server_cpu_cores": {"edge": served_edge},
+        **_counts(footage),
+    }
+
+
+class _Stall:
+    """Lets the disk hang from a third of the time that is left without the stall."""
+
+    def __init__(self, disk: StalledDisk, stall_s: int) -> None:
+        self._disk = disk
+        self._stall_s = stall_s
+
+    def at(self, passed_s: float, seconds: int) -> None:
+        """Stall the disk or let it answer, as it is due."""
+        begin_s = (seconds - self._stall_s) / 3
+        if begin_s <= passed_s < begin_s + self._stall_s:
+            self._disk.stall()
+        else:
+            self._disk.answer()
+
+
+def _edge(
+    folder: Path,
+    served: CameraServer,
+    seconds: int,
+    spool: Path | None = None,
+    stall: _Stall | None = None,
+) -> tuple["Cost", float]:
+    spool = spool or folder / "spool"
     data = DataFolder(folder)
     data.open(fresh=True)
     nowhere = f"http://{HOST}:{Ports(data).take('unused')}"
@@ -125,7 +180,7 @@ def _edge(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", flo
             "bucket": "none", "queue_url": f"{nowhere}/0/none",
             "s3_endpoint": nowhere, "sqs_endpoint": nowhere,
         },
-        "spool": {"dir": str(folder / "spool"), "free_floor_bytes": 0},
+        "spool": {"dir": str(spool), "free_floor_bytes": 0},
         "fragment_s": FRAGMENT_S,
         "cameras": [
             {"id": name, "url": url, "audio": False} for name, url in served.urls.items()
@@ -138,7 +193,7 @@ def _edge(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", flo
     program = Program("edge", command, data, {**os.environ, **keys}, stop_within_s=60)
     program.launch()
     try:
-        files = FragmentFiles(folder / "spool" / "fragments")
+        files = FragmentFiles(spool / "fragments")
 
         def all_record() -> bool:
             if not program.process.running:
@@ -147,7 +202,7 @@ def _edge(folder: Path, served: CameraServer, seconds: int) -> tuple["Cost", flo
             return begun and len({one.id.camera for one in files.all_files()}) == len(served.urls)
 
         _until(all_record, "the edge records all cameras")
-        return _measured("edge", [_pid(program)], served, seconds)
+        return _measured("edge", [_pid(program)], served, seconds, stall)
     finally:
         program.process.stop()
 
@@ -216,15 +271,21 @@ class Cost:
 
 
 def _measured(
-    who: str, pids: Sequence[int], served: CameraServer, seconds: int
+    who: str,
+    pids: Sequence[int],
+    served: CameraServer,
+    seconds: int,
+    stall: _Stall | None = None,
 ) -> tuple[Cost, float]:
     """Return the processes' cost, and cores of the RTSP server."""
     time.sleep(SETTLE_S)
     began_s = time.monotonic()
     before, served_before = usage(pids), usage([served.pid or 0])
     memory, rss = before.memory_mib, before.rss_mib
-    while time.monotonic() - began_s < seconds:
-        time.sleep(min(5.0, max(0.1, began_s + seconds - time.monotonic())))
+    while (passed_s := time.monotonic() - began_s) < seconds:
+        if stall is not None:
+            stall.at(passed_s, seconds)
+        time.sleep(min(1.0 if stall else 5.0, max(0.1, seconds - passed_s)))
         now = usage(pids)
         memory, rss = max(memory, now.memory_mib), max(rss, now.rss_mib)
     after, served_after = usage(pids), usage([served.pid or 0])
@@ -238,23 +299,27 @@ def _measured(
     return cost, cores(served_before, served_after)
 
 
-def _recorded(folder: Path) -> tuple[int, int, int]:
-    """Return frames recorded, frames missing inside runs, and how many runs there were."""
-    files = FragmentFiles(folder / "spool" / "fragments")
-    events = [files.inspect(found.path) for found in files.all_files()]
-    runs: dict[tuple[str, str], list[Any]] = {}
-    for event in sorted(events, key=lambda each: each.seq):
-        runs.setdefault((event.camera, event.run), []).append(event)
-    lost = 0
-    for run in runs.values():
-        seqs = [event.seq for event in run]
-        if seqs != list(range(len(run))):
-            raise VigilError(f"{run[0].camera}: fragments are missing in the spool: {seqs}")
-        following = run[0].start_pts
-        for event in run:
-            lost += round((event.start_pts - following) / TICKS_PER_FRAME)
-            following = event.start_pts + event.frames * TICKS_PER_FRAME
-    return sum(event.frames for event in events), lost, len(runs)
+def _footage(spool: Path) -> SpooledFootage:
+    """Return what the spool contains. Raises VigilError where footage vanished silently."""
+    footage = spooled_footage(spool, TICKS_PER_FRAME)
+    for why, cameras in footage.given_up.items():
+        count = sum(cameras.values())
+        say(f"given up, {why}: {count} fragments of {len(cameras)} cameras: {cameras}")
+    if footage.missing:
+        raise VigilError(f"Fragments are missing in the spool without a reason: {footage.missing}.")
+    return footage
+
+
+def _counts(footage: SpooledFootage) -> dict[str, Any]:
+    return {
+        "frames": footage.frames,
+        "frames_lost": footage.frames_lost,
+        "runs": footage.runs,
+        "fragments_given_up": {
+            why: sum(cameras.values()) for why, cameras in footage.given_up.items()
+        },
+        "given_up_of_cameras": footage.given_up,
+    }
 
 
 def _until(done: Any, what: str, within_s: float = 180) -> None:
