@@ -318,6 +318,7 @@ def _counts(footage: SpooledFootage) -> dict[str, Any]:
         "fragments_given_up": {
             why: sum(cameras.values()) for why, cameras in footage.given_up.items()
         },
+        "gaps": footage.gaps,
         "given_up_of_cameras": footage.given_up,
     }
 

@@ -20,6 +20,8 @@ class SpooledFootage:
     """Missing between two fragments that follow each other."""
     given_up: dict[str, dict[str, int]]
     """Reason -> camera -> fragments that the edge gave up, and says so."""
+    gaps: int
+    """Ranges of fragments that were given up, of all runs."""
     missing: dict[str, str]
     """Run -> seqs that are neither there nor given up. Footage never vanishes silently."""
     overlaps: int
@@ -53,6 +55,7 @@ def spooled_footage(spool: Path, ticks_per_frame: int) -> SpooledFootage:
         frames=sum(event.frames for run in runs.values() for event in run.values()),
         frames_lost=sum(_frames_lost(run, ticks_per_frame) for run in runs.values()),
         given_up={why: dict(sorted(cameras.items())) for why, cameras in given_up.items()},
+        gaps=sum(len(seqs.ranges) for seqs in lost_seqs.values()),
         missing=missing,
         overlaps=overlaps,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.capture_footage import spooled_footage
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool.spool import open_spool
-from tests.unit.edge_bridge.material import CAMERA, RUN, SECOND_RUN, fragment, started
+from tests.unit.edge_bridge.material import CAMERA, SECOND_RUN, fragment, started
 
 LIMITS = SpoolLimits(max_bytes=1 << 30, free_floor_bytes=0, free_floor_s=0)
 TICKS_PER_FRAME = 3_600
@@ -14,7 +14,7 @@ TICKS_PER_FRAME = 3_600
 
 def test_a_gap_with_a_reason_is_given_up_and_a_hole_is_missing(tmp_path: Path) -> None:
     #  run     0 1 . . 4 5     . given up
-    #  second  0 _ 2           _ gone, nobody said so
+    #  second  0 _ 2           _ missing, without a reason
     spool = open_spool(tmp_path, "e1", LIMITS)
     for seq in (0, 1, 4, 5):
         spool.store(*fragment(seq), started())

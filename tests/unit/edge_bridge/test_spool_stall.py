@@ -25,7 +25,7 @@ SIZES = {GATE: UNIT, LOBBY: UNIT // 4, YARD: UNIT}
 
 
 class GatedDisk:
-    """A disk that answers while its gate is open. It looks at the journal after each row."""
+    """A disk that answers while its gate is open. It reads the journal after each row."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
@@ -36,7 +36,7 @@ class GatedDisk:
 
     def step(self, name: str) -> None:
         if name == "row written" and self.owner is not None:
-            self._look(self.owner)
+            self._check(self.owner)
         if not self._open.is_set():
             self.hangs.set()
             assert self._open.wait(60)
@@ -48,7 +48,7 @@ class GatedDisk:
     def answer(self) -> None:
         self._open.set()
 
-    def _look(self, owner: ObservedSpoolThread) -> None:
+    def _check(self, owner: ObservedSpoolThread) -> None:
         """A kill -9 now must not leave a fragment missing without a word."""
         for run in RUNS.values():
             seqs = [one.seq for one, _, _ in owner.spool.journal.rows_of_run(run)]
