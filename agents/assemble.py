@@ -18,6 +18,7 @@ from domain.events import (
     ChunkDue,
     Event,
     FragmentArrived,
+    FragmentRef,
     Healed,
     RunEnded,
     RunStarted,
@@ -27,7 +28,7 @@ from domain.identity import fragment_key
 from domain.plausible import check_event
 from domain.times import utc_ms
 from domain.windows import WindowRules
-from stores.stored_fragment import whole_fragment
+from stores.stored_fragment import stored_run_end, whole_fragment
 from streams import codec, topics
 from streams.app import worker_app
 from streams.codec import Record
@@ -59,8 +60,8 @@ rules = WindowRules(
 
 window_cache = WindowCache(app, table, rules)
 store = object_store(app.settings)
-_stored_hashes: LRUCache[tuple[str, str, int], str] = LRUCache(MAX_REMEMBERED)
-"""SHA-256 of objects that were checked: written once, they never change."""
+_stored: LRUCache[tuple[str, str, int], FragmentRef] = LRUCache(MAX_REMEMBERED)
+"""Fragments by the objects that were checked: written once, they never change."""
 _asked: LRUCache[tuple[str, str, int, str], int] = LRUCache(MAX_REMEMBERED)
 """Notices of sealed windows for which the joiner was asked -> offset of the record."""
 
@@ -91,8 +92,8 @@ async def assemble(event: AnyEvent, record: Record) -> None:
             if was == "differs":
                 raise InvalidEventError(
                     f"sha256: fragment {event.seq} of this run was already reported with different "
-                    f"bytes; the first report is kept, because S3 does not have these bytes. Check "
-                    f"whether two devices record {event.camera}"
+                    f"bytes or times; the first report is kept, because S3 does not have these. "
+                    f"Check whether two devices record {event.camera}"
                 )
             if was == "duplicate":
                 if windows.is_open(event.run, event.seq) or not _must_ask_joiner(event, record):
@@ -102,8 +103,9 @@ async def assemble(event: AnyEvent, record: Record) -> None:
                 # chunk lacks it. The joiner checks that, and changes nothing where all is well.
                 decided = [windows.due_alone(event)]
         case RunEnded():
+            end = await _stored_end(event)
             windows = window_cache.for_update(event.camera, record)
-            decided = windows.on_run_ended(event, now_ms)
+            decided = windows.on_run_ended(end, now_ms)
         case CameraConfigured():
             windows = window_cache.for_update(event.camera, record)
             windows.on_configured(event)
@@ -122,9 +124,9 @@ async def assemble(event: AnyEvent, record: Record) -> None:
 
 
 async def _is_stored(event: FragmentArrived) -> bool:
-    """Say whether the fragment's object in S3 has the bytes that the event names."""
+    """Say whether the fragment's object in S3 has the bytes and times that the event names."""
     identity = (event.camera, event.run, event.seq)
-    if (sha256 := _stored_hashes.get(identity)) is None:
+    if (known := _stored.get(identity)) is None:
         key = fragment_key(*identity)
 
         async def read() -> FragmentArrived | None:
@@ -133,8 +135,28 @@ async def _is_stored(event: FragmentArrived) -> bool:
         stored = await app.retry(read, what="read the fragment's object")
         if stored is None:
             return False
-        sha256 = _stored_hashes[identity] = stored.sha256
-    return sha256 == event.sha256
+        known = _stored[identity] = FragmentRef.of(stored)
+    return known == FragmentRef.of(event)
+
+
+async def _stored_end(event: RunEnded) -> RunEnded:
+    """Return the run's end as S3 has it: the recorder writes it once, before its notice."""
+
+    async def read() -> RunEnded | None:
+        return await stored_run_end(await store.get(), event.camera, event.run)
+
+    end = await app.retry(read, what="read the run's end")
+    if end is None:
+        raise InvalidEventError(
+            f"run: S3 has no valid end.json of this run, so it may not have ended. Check what "
+            f"records {event.camera}"
+        )
+    if end != event:
+        log.warning(
+            "a notice of a run's end was wrong: corrected by its end.json",
+            extra={"camera": event.camera, "run": event.run},
+        )
+    return end
 
 
 def _must_ask_joiner(event: FragmentArrived, record: Record) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from agents.indexing.corrections import correct_rows
+from agents.indexing.corrections import correct_rows, true_runs
 from agents.indexing.group_commit import GroupWriter
 from agents.indexing.index_metrics import observe_fragment, observe_heartbeat
 from agents.indexing.row_writers import (
@@ -21,10 +21,11 @@ from agents.indexing.row_writers import (
     FRAGMENTS,
     HEARTBEATS,
     ROW_WRITERS,
+    RUNS,
     RowWriter,
     row_writer_for,
 )
-from domain.events import AnyEvent, FragmentArrived, Heartbeat
+from domain.events import AnyEvent, FragmentArrived, Heartbeat, RunEnded, RunStarted
 from domain.times import utc_ms
 from streams import topics
 from streams.app import worker_app
@@ -41,6 +42,9 @@ objects = object_store(app.settings)
 def _group_writer(rows: RowWriter) -> GroupWriter[AnyEvent]:
     async def write(events: Sequence[AnyEvent]) -> None:
         opened = await store.get()
+        if rows is RUNS:
+            runs = [each for each in events if isinstance(each, RunStarted | RunEnded)]
+            events = await true_runs(await objects.get(), runs)
         written = await rows.write(opened, events, utc_ms())
         if rows is FRAGMENTS and written < len(events):  # some have a row: it may be a wrong one
             fragments = [each for each in events if isinstance(each, FragmentArrived)]

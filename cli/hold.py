@@ -67,8 +67,8 @@ def run_add(args: argparse.Namespace) -> int:
             "kept in S3, but they are no longer in the catalog."
         )
     print(
-        "If the bucket has a lifecycle rule, print it again with `vigil retention lifecycle` and "
-        "apply it: S3 does not know holds."
+        "S3 does not know holds. Check the bucket's lifecycle with `vigil retention lifecycle "
+        "--check`. If it is unsafe, print it again and apply it."
     )
     return 0
 

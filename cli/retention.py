@@ -5,19 +5,23 @@ import asyncio
 import getpass
 import json
 from contextlib import AsyncExitStack
+from typing import Any
 
 from prometheus_client import start_http_server
 
+from agents.retention.deletion_stats import UNSAFE_RULES
 from agents.retention.retention_pass import RetentionPass
 from cli.durations import duration_ms
 from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError
 from domain.identity import check_camera
-from domain.lifecycle import lifecycle
+from domain.lifecycle import lifecycle, unsafe_rules
+from domain.printable import printable
 from domain.retention import DAY_MS, MAX_DAYS, Margins, RetentionRule, check_scope, covers
 from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, known_cameras, retention, retention_rules
 from stores.catalog.partitions import drop_empty_partitions
+from stores.objects import ObjectStore
 from streams import logs
 from streams.metrics import REGISTRY
 from streams.sender import KafkaSender
@@ -69,6 +73,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     lifecycle_parser = verbs.add_parser(
         "lifecycle",
         help="print an S3 lifecycle configuration for the bucket, as a second safeguard",
+    )
+    lifecycle_parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with the bucket's own; exit status 1 if that may delete too early",
     )
     lifecycle_parser.set_defaults(run=run_lifecycle)
 
@@ -128,16 +137,47 @@ def run_clear(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_lifecycle(_args: argparse.Namespace) -> int:
-    """Print the bucket's lifecycle as JSON."""
+def run_lifecycle(args: argparse.Namespace) -> int:
+    """Print the bucket's lifecycle as JSON, or check the one that the bucket has."""
+    settings = get_settings()
 
-    async def print_it() -> None:
+    async def expected() -> dict[str, Any]:
         async with _catalog() as catalog:
-            policy = await retention_rules.load_policy(catalog, _margins(get_settings()))
-            print(json.dumps(lifecycle(await known_cameras(catalog), policy), indent=2))
+            return await _lifecycle(catalog, settings)
 
-    asyncio.run(print_it())
+    async def unsafe() -> list[str] | None:
+        async with make_object_store(settings) as store, _catalog() as catalog:
+            return await _unsafe_rules(store, catalog, settings)
+
+    if not args.check:
+        print(json.dumps(asyncio.run(expected()), indent=2))
+        return 0
+    found = asyncio.run(unsafe())
+    if found is None:
+        print("The store does not show the bucket's lifecycle. Allow s3:GetLifecycleConfiguration.")
+        return 1
+    for rule in found:
+        print(f"Rule {printable(rule)} may delete footage that a hold or a longer age keeps.")
+    if found:
+        print("Print the lifecycle with `vigil retention lifecycle`, and apply it to the bucket.")
+        return 1
+    print("The bucket's lifecycle deletes nothing too early.")
     return 0
+
+
+async def _lifecycle(catalog: Catalog, settings: Settings) -> dict[str, Any]:
+    policy = await retention_rules.load_policy(catalog, _margins(settings))
+    return lifecycle(await known_cameras(catalog), policy)
+
+
+async def _unsafe_rules(
+    store: ObjectStore, catalog: Catalog, settings: Settings
+) -> list[str] | None:
+    """Return the bucket's rules that may delete too early; None where the store hides them."""
+    applied = await store.lifecycle_rules()
+    if not applied:
+        return applied if applied is None else []
+    return unsafe_rules(applied, await _lifecycle(catalog, settings))
 
 
 def run_enforce(args: argparse.Namespace) -> int:
@@ -161,6 +201,8 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         retention_pass = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
         cameras = sorted(args.camera) or await retention.cameras_with_footage(catalog)
         stats = await retention_pass.run(cameras)
+        unsafe = await _unsafe_rules(store, catalog, settings)
+        UNSAFE_RULES.set(len(unsafe or ()))
         days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
     result = {
         "cameras": len(cameras),
@@ -170,5 +212,6 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         "empty_days": days,
         "held": stats.held,
         "unchecked": stats.unchecked,
+        "unsafe_lifecycle_rules": None if unsafe is None else len(unsafe),
     }
     print(json.dumps(result | ({"dry_run": True} if args.dry_run else {})), flush=True)

@@ -201,6 +201,7 @@ must be registered (`vigil camera`).
    `{run_end_key(CAMERA, RUN)}`,
    then send it. `last_seq` is the last fragment of the run. `given_up` names those that will never
    be sent. After a crash, do this at the next start. Without it the last chunk waits for silence.
+   The object decides: a notice without it is rejected, and it is written only once.
 6. **The clock** must be right: an event with a time more than 5 minutes ahead of the cloud's clock
    is rejected. For example, `start_ms` {START_MS} is 2026-11-22T17:33:00Z.
 

@@ -101,13 +101,13 @@ class CameraWindows:
     ) -> tuple[FragmentOutcome, list[Event]]:
         """Add a fragment. Return what it was, and the events to send.
 
-        Two outcomes belong in a dead letter. `differs`: other bytes under the same id. The first
-        report is kept, unless S3 says otherwise: see `correct`. `refused`: its window has too many
-        fragments already.
+        Two outcomes belong in a dead letter. `differs`: other bytes or times under the same id. The
+        first report is kept, unless S3 says otherwise: see `correct`. `refused`: its window has too
+        many fragments already.
         """
         state = self.runs.get(event.run)
         if state is not None and state.contains(event.seq):
-            return ("duplicate" if state.matches(event.seq, event.sha256) else "differs"), []
+            return ("duplicate" if state.matches(OpenFragment.of(event)) else "differs"), []
         start_ms, _ = self.lengths.window(event.start_ms)
         window = state.windows.get(start_ms) if state is not None else None
         if window is not None and len(window.fragments) >= self.rules.max_window_fragments:
@@ -120,15 +120,7 @@ class CameraWindows:
             width=event.width,
             height=event.height,
         )
-        fragment = OpenFragment(
-            event.seq,
-            event.start_ms,
-            event.duration_ms,
-            event.start_pts,
-            event.size_bytes,
-            event.sha256,
-        )
-        window = state.add(fragment, now_ms)
+        window = state.add(OpenFragment.of(event), now_ms)
         if silent:  # requests that were sent because of the silence are void: decide all again
             events += state.due(now_ms, self.rules)
         else:
@@ -137,7 +129,7 @@ class CameraWindows:
         return ("late" if window.late else "new"), events
 
     def correct(self, event: FragmentArrived, now_ms: int) -> tuple[FragmentOutcome, list[Event]]:
-        """Let a fragment that `differs` replace the one under its id: S3 has its bytes."""
+        """Let a fragment that `differs` replace the one under its id: S3 has it so."""
         state = self.runs[event.run]
         state.remove(event.seq)
         state.form = VideoForm.of(event)

@@ -14,6 +14,9 @@ from domain.events import (
 )
 from domain.seqs import SeqRanges
 
+MAX_CLOCK_SPREAD_MS = 10_000
+"""By this much a run's UTC may be corrected against its presentation time within one window."""
+
 
 def digest_of(camera: str, run: str, fragments: Sequence[FragmentRef]) -> str:
     """Return 32 hex digits that depend only on the ordered fragment ids and hashes."""
@@ -21,6 +24,23 @@ def digest_of(camera: str, run: str, fragments: Sequence[FragmentRef]) -> str:
     for fragment in fragments:
         state.update(f"{fragment.seq} {fragment.sha256}\n".encode())
     return state.hexdigest()[:32]
+
+
+def doubtful_times(fragments: Sequence[FragmentRef]) -> list[FragmentRef]:
+    """Return the fragments of a run whose UTC may be wrong: a notice may lie about it.
+
+    In a run, UTC and presentation time advance together: one fragment is compared with the others.
+    One that is alone has no others.
+    """
+    if len(fragments) == 1:
+        return list(fragments)
+    offsets_ms = sorted(each.start_ms - each.start_pts // 90 for each in fragments)
+    middle_ms = offsets_ms[len(offsets_ms) // 2]
+    return [
+        each
+        for each in fragments
+        if abs(each.start_ms - each.start_pts // 90 - middle_ms) > MAX_CLOCK_SPREAD_MS
+    ]
 
 
 def late_due(events: Sequence[FragmentArrived], start_ms: int, window_ms: int) -> ChunkDue:

@@ -4,7 +4,7 @@ S3 does not know legal holds. So footage of a tenant expires only if every camer
 age, and long after that age. While the tenant has a legal hold, nothing of it expires.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from domain.errors import ConfigError
@@ -47,6 +47,37 @@ def lifecycle(cameras: Iterable[str], policy: RetentionPolicy) -> dict[str, Any]
             "buckets of their own."
         )
     return {"Rules": rules}
+
+
+def unsafe_rules(applied: Iterable[Mapping[str, Any]], expected: Mapping[str, Any]) -> list[str]:
+    """Return the applied rules of a bucket that may delete footage too early, by their ids.
+
+    `expected` is what `lifecycle` returns now. A rule that expires objects is safe where an
+    expected rule expires the same prefix as soon, or sooner.
+    """
+    allowed = {
+        rule["Filter"]["Prefix"]: rule["Expiration"]["Days"]
+        for rule in expected["Rules"]
+        if "Expiration" in rule
+    }
+    unsafe = []
+    for rule in applied:
+        expiration = rule.get("Expiration", {})
+        if rule.get("Status") != "Enabled" or not expiration.keys() & {"Days", "Date"}:
+            continue
+        days = allowed.get(_prefix(rule))
+        # A date, unlike days, does not follow the age of the footage.
+        if days is None or "Date" in expiration or expiration["Days"] < days:
+            unsafe.append(str(rule.get("ID", _prefix(rule))))
+    return unsafe
+
+
+def _prefix(rule: Mapping[str, Any]) -> str:
+    """Return the prefix of a rule: S3 knows three places for it."""
+    condition = rule.get("Filter", {})
+    return str(
+        condition.get("Prefix") or condition.get("And", {}).get("Prefix") or rule.get("Prefix", "")
+    )
 
 
 def _expiry(kind: str, tenant: str, days: int) -> dict[str, Any]:

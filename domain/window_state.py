@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from domain.events import FragmentRef
+from domain.events import FragmentArrived, FragmentRef
 from domain.seqs import SeqRanges
 
 
@@ -16,6 +16,18 @@ class OpenFragment(NamedTuple):
     start_pts: int
     size_bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, event: FragmentArrived) -> "OpenFragment":
+        """Return the fragment of an event."""
+        return cls(
+            event.seq,
+            event.start_ms,
+            event.duration_ms,
+            event.start_pts,
+            event.size_bytes,
+            event.sha256,
+        )
 
     @property
     def end_ms(self) -> int:

@@ -109,10 +109,10 @@ class RunWindows:
         """Whether this fragment has arrived before."""
         return seq in self.window_starts or seq in self.joined
 
-    def matches(self, seq: int, sha256: str) -> bool:
-        """Whether the fragment with this seq has these bytes, as far as it is remembered."""
-        start_ms = self.window_starts.get(seq)
-        return start_ms is None or self.windows[start_ms].fragments[seq].sha256 == sha256
+    def matches(self, fragment: OpenFragment) -> bool:
+        """Whether the fragment with this seq has these bytes and times, as far as remembered."""
+        start_ms = self.window_starts.get(fragment.seq)
+        return start_ms is None or self.windows[start_ms].fragments[fragment.seq] == fragment
 
     def is_late(self, seq: int, start_ms: int) -> bool:
         """Whether a new fragment arrives after its window, or its absence, was sealed."""

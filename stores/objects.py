@@ -107,6 +107,19 @@ class ObjectStore(AwsService):
         checksum = decode_checksum(answer.get("ChecksumSHA256", ""))
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer), checksum)
 
+    async def lifecycle_rules(self) -> list[dict[str, Any]] | None:
+        """Return the rules of the bucket's lifecycle; None where the store does not show them."""
+        async with translate_errors("reading the bucket's lifecycle"):
+            try:
+                answer = await self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "NoSuchLifecycleConfiguration":
+                    return []
+                if http_status(error) in {403, 404, 405, 501}:  # no right to, or no lifecycles
+                    return None
+                raise
+        return list(answer.get("Rules", []))
+
     async def is_reachable(self) -> bool:
         """Return whether the store responds at all, even with an error."""
         try:

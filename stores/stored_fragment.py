@@ -1,15 +1,17 @@
-"""The event of a fragment, from its own object in S3. Where notices disagree, it decides."""
+"""What a recorder wrote to S3 of a fragment or a run's end. Where notices disagree, it decides."""
 
 import logging
 
 from pydantic import ValidationError
 
-from domain.errors import IntegrityError, ObjectMissingError
-from domain.events import FragmentArrived
-from domain.identity import fragment_key
+from domain.errors import IntegrityError, InvalidEventError, ObjectMissingError
+from domain.events import FragmentArrived, RunEnded, parse
+from domain.identity import fragment_key, run_end_key
 from stores.objects import ObjectStore
 
 log = logging.getLogger(__name__)
+MAX_RUN_END_BYTES = 1 << 20
+"""A message of the queue has less, and end.json is sent as one."""
 
 
 async def stored_fragment(store: ObjectStore, key: str) -> FragmentArrived | None:
@@ -50,6 +52,25 @@ async def whole_fragment(store: ObjectStore, key: str) -> FragmentArrived | None
         log_ignored(key, str(error))
         return None
     return event
+
+
+async def stored_run_end(store: ObjectStore, camera: str, run: str) -> RunEnded | None:
+    """Return the event in a run's end.json (one GET), or None if it is missing or invalid.
+
+    Raises StoreError if S3 fails.
+    """
+    key = run_end_key(camera, run)
+    try:
+        event = parse(await store.get(key, 0, MAX_RUN_END_BYTES - 1))
+    except ObjectMissingError:
+        return None
+    except InvalidEventError as error:
+        log_ignored(key, str(error))
+        return None
+    if isinstance(event, RunEnded) and (event.camera, event.run) == (camera, run):
+        return event
+    log_ignored(key, "it is not the end of this run")
+    return None
 
 
 def log_ignored(key: str, reason: str) -> None:

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
         le=100_000,
         description="connections to the web, or requests by way of a proxy, of one address",
     )
+    hsts_subdomains: bool = Field(
+        False, description="HTTPS only, also for all subdomains of the web's host"
+    )
     session_secret: SecretStr = Field(
         SecretStr(""), description="signs session cookies; at least 32 characters for the web"
     )

@@ -27,7 +27,7 @@ from streams.settings import Settings
 from web.problems import ProblemError, problem_response
 from web.query import check_query
 from web.services import SERVICES
-from web.sessions import COOKIE
+from web.sessions import COOKIE, HTTPS_COOKIE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -176,6 +176,11 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
+def cookie_name(request: web.Request) -> str:
+    """Return the name of the session's cookie."""
+    return HTTPS_COOKIE if request.app[SERVICES].proxies.is_https(request) else COOKIE
+
+
 async def _principal(request: web.Request) -> ApiKey:
     services = request.app[SERVICES]
     now_ms = services.clock_ms()
@@ -184,7 +189,7 @@ async def _principal(request: web.Request) -> ApiKey:
     if kind:
         if kind.lower() == "bearer":
             found = await services.sessions.of_key(await services.catalog.get(), key.strip())
-    elif cookie := request.cookies.get(COOKIE):
+    elif cookie := request.cookies.get(cookie_name(request)):
         found = await services.sessions.of_cookie(await services.catalog.get(), cookie, now_ms)
     if found is None:
         raise ProblemError(
@@ -247,12 +252,13 @@ def _origin(url: str) -> str:
 def install(application: web.Application, settings: Settings) -> None:
     """Install the middleware and the headers on an application."""
     fixed = security_headers(settings)
+    hsts = "max-age=31536000" + ("; includeSubDomains" if settings.hsts_subdomains else "")
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in fixed.items():
             response.headers[name] = value
         if request.app[SERVICES].proxies.is_https(request):
-            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+            response.headers.setdefault("Strict-Transport-Security", hsts)
 
     logging.getLogger("aiohttp.server").addFilter(_is_server_fault)
     application.middlewares.append(report_errors)

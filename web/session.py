@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from faust.web import View
 
-from web.middleware import PRINCIPAL, SESSION_PATH
+from web.middleware import PRINCIPAL, SESSION_PATH, cookie_name
 from web.problems import ProblemError, bad_request
 from web.query import read_body
 from web.services import SERVICES
-from web.sessions import COOKIE, LIFETIME_MS
+from web.sessions import LIFETIME_MS
 
 MAX_BODY = 4_096
 
@@ -43,7 +43,7 @@ class SessionView(View):
             )
         response = web.Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
         response.set_cookie(
-            COOKIE,
+            cookie_name(request),
             services.sessions.cookie_for(key, now_ms),
             max_age=LIFETIME_MS // 1_000,
             path="/",
@@ -57,12 +57,18 @@ class SessionView(View):
         """Delete the cookie, and what the browser has cached of the footage."""
         check_same_site(request)
         services = request.app[SERVICES]
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(cookie_name(request), "")
         await services.sessions.end(await services.catalog.get(), cookie, services.clock_ms())
         response = web.Response(
             status=HTTPStatus.NO_CONTENT, headers={"Clear-Site-Data": '"cache"'}
         )
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        response.del_cookie(
+            cookie_name(request),
+            path="/",
+            httponly=True,
+            samesite="Strict",
+            secure=services.proxies.is_https(request),
+        )
         return response
 
 

@@ -21,6 +21,8 @@ from stores.catalog import Catalog
 from stores.catalog.keys import ApiKey, end_session, find_key, get_key
 
 COOKIE = "vigil_session"
+HTTPS_COOKIE = f"__Host-{COOKIE}"
+"""Its name over HTTPS: browsers take such a cookie from no other host and from no plain HTTP."""
 LIFETIME_MS = 7 * 86_400_000
 RECHECK_MS = 5_000
 """A revoked key, or a session that ended in another process, is rejected after this time."""

@@ -7,14 +7,12 @@ old footage again.
 
 from collections.abc import AsyncIterator, Callable
 
-from domain.errors import InvalidEventError, ObjectMissingError
 from domain.events import (
     Event,
     FragmentArrived,
     Healed,
     HealRequested,
     RunEnded,
-    parse,
 )
 from domain.identity import MAX_SEQ, fragment_key, parse_fragment_key, run_end_key, run_prefix
 from domain.plausible import event_fault
@@ -22,7 +20,7 @@ from domain.seqs import SeqRanges
 from stores.catalog import Catalog, tombstones
 from stores.object_info import ObjectInfo
 from stores.objects import ObjectStore
-from stores.stored_fragment import log_ignored, stored_fragment
+from stores.stored_fragment import log_ignored, stored_fragment, stored_run_end
 
 
 class Healer:
@@ -98,14 +96,8 @@ class Healer:
 
     async def read_run_end(self, camera: str, run: str) -> RunEnded | None:
         """Return the event in a run's end.json (one GET), or None if it is missing or invalid."""
-        key = run_end_key(camera, run)
-        try:
-            event = parse(await self._store.get(key))
-        except ObjectMissingError:
+        end = await stored_run_end(self._store, camera, run)
+        if end is not None and (fault := event_fault(end, self._clock_ms())) is not None:
+            log_ignored(run_end_key(camera, run), fault)
             return None
-        except InvalidEventError as error:
-            log_ignored(key, str(error))
-            return None
-        if isinstance(event, RunEnded) and (event.camera, event.run) == (camera, run):
-            return event
-        return None
+        return end

@@ -1,25 +1,47 @@
-"""Corrects rows of fragments whose first notice was wrong: the bytes in S3 decide."""
+"""Corrects rows whose first notice was wrong, and ends of runs: the objects in S3 decide."""
 
+import asyncio
 from collections.abc import Sequence
 
-from domain.events import FragmentArrived
+from domain.events import FragmentArrived, RunEnded, RunStarted
 from domain.identity import fragment_key
 from stores.catalog import Catalog
 from stores.catalog.index import differing_fragments, replace_fragments
 from stores.objects import ObjectStore
-from stores.stored_fragment import whole_fragment
+from stores.stored_fragment import stored_run_end, whole_fragment
 
 
 async def correct_rows(
     catalog: Catalog, store: ObjectStore, events: Sequence[FragmentArrived], now_ms: int
 ) -> int:
-    """Replace rows that name other bytes than these events, where S3 agrees with the event.
+    """Replace rows with other bytes or times than these events, where S3 agrees with the event.
 
     Returns how many. One query; a HEAD for each row that differs. Raises StoreError.
     """
     true = []
     for event in await differing_fragments(catalog, events):
         stored = await whole_fragment(store, fragment_key(event.camera, event.run, event.seq))
-        if stored is not None and stored.sha256 == event.sha256:
+        if stored is not None and stored.metadata() == event.metadata():
             true.append(event)
     return await replace_fragments(catalog, true, now_ms)
+
+
+async def true_runs(
+    store: ObjectStore, events: Sequence[RunStarted | RunEnded], *, keep_unknown: bool = False
+) -> list[RunStarted | RunEnded]:
+    """Return the events with each end as S3 has it; without those of which S3 has no end.json.
+
+    With `keep_unknown` these are kept: retention deletes the end.json of runs without footage.
+    One GET for each run that ended. Raises StoreError.
+    """
+    ended = {(each.camera, each.run) for each in events if isinstance(each, RunEnded)}
+    found = await asyncio.gather(*(stored_run_end(store, *run) for run in ended))
+    ends = dict(zip(ended, found, strict=True))
+    true: list[RunStarted | RunEnded] = []
+    for event in events:
+        end = ends.get((event.camera, event.run)) if isinstance(event, RunEnded) else event
+        if end is not None:
+            true.append(end)
+        elif keep_unknown:
+            true.append(event)
+    return true

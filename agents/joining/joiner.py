@@ -24,7 +24,7 @@ from agents.joining.join_errors import (
     unreadable_reason,
 )
 from agents.joining.read_ahead import read_ahead
-from domain.chunks import digest_of, merged_fragments, remaining_gaps
+from domain.chunks import digest_of, doubtful_times, merged_fragments, remaining_gaps
 from domain.errors import IntegrityError, ObjectExistsError
 from domain.events import (
     ChunkComplete,
@@ -79,8 +79,8 @@ class Joiner:
     async def join(self, due: ChunkDue) -> ChunkComplete:
         """Write the chunk and its manifest to S3; return the `chunk-complete` event.
 
-        A fragment that fails its hash is joined as S3 has it, if it is whole there. Otherwise it is
-        left out and becomes a gap, as a missing one is.
+        A fragment that fails its hash, or whose time is wrong, is joined as S3 has it. One that
+        is not whole there is left out and becomes a gap, as a missing one is.
         Raises StoreError if S3 or the catalog fails: try again.
         Raises NothingToJoinError if no fragment can be read.
         Raises NothingInWindowError if all fragments belong to other windows: see `misplaced`.
@@ -92,6 +92,7 @@ class Joiner:
         fragments = merged_fragments(previous, due)
         left_out: list[Gap] = []
         self.misplaced = []
+        fragments = self._corrected(due, fragments, await self._misdated(due, previous, fragments))
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)
             if previous is not None and previous.digest == digest:
@@ -105,6 +106,23 @@ class Joiner:
         if self.misplaced and not left_out:
             raise NothingInWindowError(f"{due.camera} {due.run} {due.window_start_ms} is empty.")
         raise NothingToJoinError(due, left_out, self._clock_ms())
+
+    async def _misdated(
+        self, due: ChunkDue, previous: ChunkComplete | None, fragments: Sequence[FragmentRef]
+    ) -> dict[int, FragmentArrived]:
+        """Return what S3 says about new fragments whose times are doubtful, where it differs.
+
+        A HEAD for each doubtful one.
+        """
+        joined = {each.seq for each in previous.fragments} if previous is not None else set()
+        found = {}
+        for fragment in doubtful_times(fragments) if fragments else []:
+            if fragment.seq not in joined:
+                key = fragment_key(due.camera, due.run, fragment.seq)
+                event = await stored_fragment(self._store, key)
+                if event is not None and FragmentRef.of(event) != fragment:
+                    found[fragment.seq] = event
+        return found
 
     def _corrected(
         self, due: ChunkDue, fragments: Sequence[FragmentRef], stored: dict[int, FragmentArrived]

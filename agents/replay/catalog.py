@@ -17,7 +17,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from agents.indexing.row_writers import CHUNKS, ROW_WRITERS, RowWriter, row_writer_for
+from agents.indexing.corrections import correct_rows, true_runs
+from agents.indexing.row_writers import (
+    CHUNKS,
+    FRAGMENTS,
+    ROW_WRITERS,
+    RUNS,
+    RowWriter,
+    row_writer_for,
+)
 from agents.replay.catalog_job import (
     IN_S3,
     CatalogJob,
@@ -30,7 +38,7 @@ from agents.replay.progress import ProgressDisplay
 from agents.replay.retry import retry_for
 from agents.replay.s3_source import S3Source
 from domain.errors import InvalidEventError
-from domain.events import AnyEvent, Heartbeat
+from domain.events import AnyEvent, FragmentArrived, Heartbeat, RunEnded, RunStarted
 from domain.identity import site_of
 from domain.times import utc_ms
 from stores.catalog import Catalog, known_cameras
@@ -200,8 +208,17 @@ class CatalogReplay:
 
     async def _write_batch(self, rows: RowWriter, events: Sequence[AnyEvent]) -> None:
         now_ms = utc_ms()
+        store = self._s3_source.store
         try:
+            if rows is RUNS:
+                runs = [each for each in events if isinstance(each, RunStarted | RunEnded)]
+                events = await self._retry(lambda: true_runs(store, runs, keep_unknown=True))
             changed = await self._retry(lambda: rows.write(self._catalog, events, now_ms))
+            if rows is FRAGMENTS and changed < len(events):  # as the indexer does
+                notices = [each for each in events if isinstance(each, FragmentArrived)]
+                changed += await self._retry(
+                    lambda: correct_rows(self._catalog, store, notices, now_ms)
+                )
             self._count(rows.name, changed)
         except InvalidEventError:
             if len(events) == 1:

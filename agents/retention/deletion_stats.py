@@ -33,6 +33,12 @@ UNCHECKED = Gauge(
     registry=REGISTRY,
 )
 
+UNSAFE_RULES = Gauge(
+    "vigil_retention_unsafe_lifecycle_rules",
+    "Rules of the bucket's lifecycle that may delete footage which a hold or a rule keeps",
+    registry=REGISTRY,
+)
+
 
 @dataclass(slots=True)
 class DeletionStats:

@@ -70,6 +70,9 @@ class Page:
         self._cameras = cameras
         self._report = report
         self._secure = secure
+        # Browsers take such cookies from no other host, and from no plain HTTP.
+        self._cookie = f"__Host-{COOKIE}" if secure else COOKIE
+        self._device_cookie = f"__Secure-{DEVICE_COOKIE}" if secure else DEVICE_COOKIE
         self._passwords = PasswordQueue(time.monotonic)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
         self._players = ThreadPoolExecutor(max_workers=_MAX_PLAYERS, thread_name_prefix="play")
@@ -107,7 +110,7 @@ class Page:
         password = _password(await read_body(request))
         if password is None:
             return _problem(HTTPStatus.BAD_REQUEST, 'Send {"password": "…"} as JSON.')
-        device = self._access.device_of(request.cookies.get(DEVICE_COOKIE, ""))
+        device = self._access.device_of(request.cookies.get(self._device_cookie, ""))
         source = device or network_of(request.remote or "")
         try:
             await self._passwords.wait(source, known=device is not None)
@@ -123,7 +126,7 @@ class Page:
             return _problem(HTTPStatus.UNAUTHORIZED, "Wrong password.")
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.set_cookie(
-            DEVICE_COOKIE,
+            self._device_cookie,
             cookie,
             max_age=LIFETIME_S,
             path="/session",
@@ -132,7 +135,7 @@ class Page:
             secure=self._secure,
         )
         response.set_cookie(
-            COOKIE,
+            self._cookie,
             cookie,
             max_age=LIFETIME_S,
             httponly=True,
@@ -142,13 +145,13 @@ class Page:
         return response
 
     async def _sign_out(self, request: web.Request) -> web.Response:
-        self._access.sign_out(request.cookies.get(COOKIE, ""))
+        self._access.sign_out(request.cookies.get(self._cookie, ""))
         response = web.Response(status=HTTPStatus.NO_CONTENT)
-        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._secure)
+        response.del_cookie(self._cookie, httponly=True, samesite="Strict", secure=self._secure)
         return response
 
     def _require_session(self, request: web.Request) -> None:
-        if not self._access.accepts(request.cookies.get(COOKIE, "")):
+        if not self._access.accepts(request.cookies.get(self._cookie, "")):
             raise web.HTTPUnauthorized(text="Sign in first.")
 
     def _camera_of(self, request: web.Request) -> str:

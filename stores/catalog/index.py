@@ -63,16 +63,21 @@ def _days(events: Sequence[T], time_of: Callable[[T], int]) -> list[list[T]]:
 async def differing_fragments(
     catalog: Catalog, events: Sequence[FragmentArrived]
 ) -> list[FragmentArrived]:
-    """Return the events whose fragment has a row with another SHA-256."""
-    hashes = {(event.camera, event.run, event.seq): event for event in events}
-    columns = [list(column) for column in zip(*hashes, strict=True)]
-    rows = await catalog.rows("fragment_hashes", *columns) if hashes else []
-    known = {(row["camera"], row["run"], row["seq"]): row["sha256"] for row in rows}
+    """Return the events whose fragment has a row with another SHA-256, time or size of pictures."""
+    ids = {(event.camera, event.run, event.seq): event for event in events}
+    columns = [list(column) for column in zip(*ids, strict=True)]
+    rows = await catalog.rows("fragment_facts", *columns) if ids else []
+    known = {tuple(row)[:3]: tuple(row)[3:] for row in rows}
     return [
         event
         for event in events
-        if known.get((event.camera, event.run, event.seq), event.sha256) != event.sha256
+        if known.get((event.camera, event.run, event.seq), _facts(event)) != _facts(event)
     ]
+
+
+def _facts(event: FragmentArrived) -> tuple[object, ...]:
+    times = (event.start_ms, event.end_ms, event.start_pts)
+    return (event.sha256, *times, event.video_codec, event.width, event.height)
 
 
 async def replace_fragments(

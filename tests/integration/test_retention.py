@@ -328,6 +328,9 @@ async def test_by_command(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(json.loads((await vigil(dsn, "retention", "lifecycle"))[1])["Rules"]) == 3
     output = json.loads((await vigil(dsn, "retention", "enforce"))[1])
     assert output["objects"] == {"age": 25}
+    code, out, _ = await vigil(dsn, "retention", "lifecycle", "--check")
+    hidden = output["unsafe_lifecycle_rules"] is None  # the local store has no lifecycles
+    assert (code, "does not show" in out) == (int(hidden), hidden)
     assert kinds(await at.keys()) == (0, 0)
     assert (await vigil(dsn, "retention", "clear", site))[0] == 0
     assert (await vigil(dsn, "retention", "clear", site))[0] == 1

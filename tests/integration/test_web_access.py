@@ -11,7 +11,7 @@ from tests.integration.catalog_support import CAMERA, T0, run_id
 from tests.integration.web_support import BASE, Web, running_web
 from tests.raw_requests import raw_request, send
 from web.middleware import security_headers
-from web.sessions import COOKIE, LIFETIME_MS, RECHECK_MS
+from web.sessions import COOKIE, HTTPS_COOKIE, LIFETIME_MS, RECHECK_MS
 from web.views import VIEWS
 
 RUN = run_id()
@@ -87,7 +87,18 @@ async def test_signing_in_and_out(web: Web) -> None:
     secure = await web.stranger.post(
         "/api/v1/session", json={"key": web.key}, headers={"X-Forwarded-Proto": "https"}
     )
-    assert "Secure" in secure.headers["Set-Cookie"]
+    set_cookie = secure.headers["Set-Cookie"]
+    assert set_cookie.startswith(f"{HTTPS_COOKIE}=")
+    assert "Secure" in set_cookie
+    assert "Path=/;" in set_cookie
+    https = {"X-Forwarded-Proto": "https", "Cookie": set_cookie.partition(";")[0]}
+    assert (await web.stranger.get("/api/v1/cameras", headers=https)).status == 200
+    plain = {"Cookie": set_cookie.partition(";")[0]}
+    web.stranger.session.cookie_jar.clear()
+    assert (await web.stranger.get("/api/v1/cameras", headers=plain)).status == 401
+    out = await web.stranger.delete("/api/v1/session", headers=https)
+    assert out.headers["Set-Cookie"].startswith(f'{HTTPS_COOKIE}="";')
+    assert "Secure" in out.headers["Set-Cookie"]
     assert "Strict-Transport-Security" in secure.headers
 
 

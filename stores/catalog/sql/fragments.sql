@@ -65,11 +65,11 @@ ORDER BY start_ms, run, seq
 DELETE FROM fragments WHERE camera = $1 AND run = $2 AND seq = ANY($3)
 
 
--- name: fragment_hashes
--- $1 text[]: cameras; $2 text[]: runs; $3 integer[]: seqs, in parallel. The SHA-256 of each row.
+-- name: fragment_facts
+-- $1 text[]: cameras; $2 text[]: runs; $3 integer[]: seqs, in parallel. What each row says.
 SELECT
     fragments.camera, fragments.run::text AS run, fragments.seq,
-    encode(fragments.sha256, 'hex') AS sha256
+    encode(fragments.sha256, 'hex') AS sha256, start_ms, end_ms, start_pts, video_codec, width, height
 FROM fragments
 JOIN unnest($1::text[], $2::text[], $3::integer[]) AS wanted (camera, run, seq)
     ON fragments.camera = wanted.camera AND fragments.run = wanted.run::uuid

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import ConfigError
-from domain.lifecycle import SLACK_DAYS, lifecycle
+from domain.lifecycle import SLACK_DAYS, lifecycle, unsafe_rules
 from domain.retention import DAY_MS, LegalHold, RetentionPolicy, RetentionRule
 
 CAMERAS = [f"{tenant}/{site}/gate" for tenant in ("acme", "bolt", "ac") for site in ("hq", "lab")]
@@ -71,3 +71,36 @@ def test_more_rules_than_s3_takes_are_refused() -> None:
     rules = [RetentionRule(f"t{number}", 1) for number in range(500)]
     with pytest.raises(ConfigError, match="1001"):
         lifecycle(cameras, RetentionPolicy(rules))
+
+
+def test_rules_that_may_delete_footage_on_hold_are_found() -> None:
+    rules = [RetentionRule("acme", 30), RetentionRule("bolt", 7)]
+    before = lifecycle(CAMERAS, RetentionPolicy(rules))
+    held = lifecycle(CAMERAS, RetentionPolicy(rules, [LegalHold("acme/hq/gate", 0, 1)]))
+    longer = lifecycle(CAMERAS, RetentionPolicy([RetentionRule("acme", 90), *rules[1:]]))
+    assert unsafe_rules(before["Rules"], before) == []
+    assert unsafe_rules(longer["Rules"], before) == [], "later than needed"
+    assert unsafe_rules([], held) == []
+    assert unsafe_rules(before["Rules"], held) == ["fragments-acme", "chunks-acme"]
+    assert unsafe_rules(before["Rules"], longer) == ["fragments-acme", "chunks-acme"]
+
+
+ACME = {"Filter": {"Prefix": "chunks/acme/"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_unsafe"),
+    [
+        ({"Prefix": "", "Expiration": {"Days": 9_999}}, True),
+        ({"Prefix": "", "Expiration": {"Days": 1}, "Status": "Disabled"}, False),
+        ({"Filter": {}, "Expiration": {"Days": 9_999}}, True),
+        ({"Filter": {}, "Expiration": {"ExpiredObjectDeleteMarker": True}}, False),
+        (ACME | {"Expiration": {"Days": 60}}, False),
+        (ACME | {"Expiration": {"Days": 59}}, True),
+        (ACME | {"Expiration": {"Date": "2030-01-01T00:00:00Z"}}, True),
+        ({"Filter": {"And": ACME["Filter"]}, "Expiration": {"Days": 60}}, False),
+    ],
+)
+def test_rules_of_others(rule: dict[str, Any], is_unsafe: bool) -> None:
+    expected = lifecycle(CAMERAS, RetentionPolicy([RetentionRule("acme", 30)]))
+    assert bool(unsafe_rules([{"Status": "Enabled"} | rule], expected)) == is_unsafe
