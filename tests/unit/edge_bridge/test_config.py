@@ -157,3 +157,24 @@ def test_passwords_come_from_file_or_environment(
     monkeypatch.setenv("GATE_P", "x")
     assert by_env.cameras[0].password() is not None
     assert "p@ss" not in repr(load(path))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_safe"),
+    [
+        (None, True),
+        ("https://s3.example.com", True),
+        ("http://127.0.0.1:9000", True),
+        ("http://10.0.0.5:9000", True),
+        ("http://minio:9000", True),
+        ("http://store.local", True),
+        ("http://s3.example.com", False),
+        ("http://9.9.9.9", False),
+    ],
+)
+def test_clear_text_that_leaves_the_local_network_is_reported(
+    endpoint: str | None, is_safe: bool, tmp_path: Path
+) -> None:
+    cloud = {**MINIMAL["cloud"], "s3_endpoint": endpoint}  # type: ignore[dict-item]
+    config = load(changed(tmp_path, cloud=cloud))
+    assert [("s3_endpoint" in each) for each in config.cloud.warnings()] == [True] * (not is_safe)

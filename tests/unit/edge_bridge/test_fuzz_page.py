@@ -92,3 +92,22 @@ async def test_another_site_cannot_sign_a_browser_in(port: int) -> None:
     body = b'{"password": "%s"}' % PASSWORD.encode()
     request = raw_request("POST", "/session", [b"Sec-Fetch-Site: cross-site"], body)
     assert (await send(port, request))[0] == 403
+
+
+async def test_over_https_no_other_host_can_set_the_cookies(tmp_path: Path) -> None:
+    footage = SpoolFootage(tmp_path, lambda _: ())
+    page = Page(PageAccess(PASSWORD, lambda: 1.0), footage, lambda: [], report, secure=True)
+    async with HealthServer(HttpConfig(host="127.0.0.1", port=0), report, page) as server:
+        body = b'{"password": "%s"}' % PASSWORD.encode()
+        _, head, _ = await send(server.port, raw_request("POST", "/session", [], body))
+        cookies = [line for line in head.split(b"\r\n") if line.startswith(b"Set-Cookie: ")]
+        assert sorted(line.split(b"=")[0] for line in cookies) == [
+            b"Set-Cookie: __Host-vigil_edge",
+            b"Set-Cookie: __Secure-vigil_edge_device",
+        ]
+        assert all(b"; Secure" in line for line in cookies)
+        cookie = b"Cookie: " + cookies[-1].partition(b": ")[2].partition(b";")[0]
+        for sent in (cookie, cookie.replace(b"__Secure-vigil_edge_device", b"__Host-vigil_edge")):
+            is_session = b"__Host-" in sent
+            status, _, _ = await send(server.port, raw_request("GET", "/api/state", [sent]))
+            assert status == (200 if is_session else 401)
