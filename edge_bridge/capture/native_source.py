@@ -57,7 +57,8 @@ _GIVE_UP_S = 1.5
 _GIVE_UP_EMPTY = 5
 _GIVE_UP_BYTES = 16 << 10
 """...if so many of its packets held no slice, or if so many bytes of something else came."""
-_GIVE_UP_KEYFRAMES = 3
+_GIVE_UP_UNCLAIMED = 10
+"""...or if so many packets came in other channels, or with another payload type."""
 _ASKED_CHANNELS = (0, 2)
 _POLL_S = 1.0
 _MAX_REORDER_TICKS = VIDEO_CLOCK_HZ
@@ -202,7 +203,9 @@ class NativeRtspSource:
         """When the last delay began, and how many bytes had come until then."""
         self._newest: tuple[int, int] | None = None
         """The newest video frame: ticks, UTC ms of arrival."""
-        self._lost = self._dropped = self._keyframes_without_sets = 0
+        self._lost = self._dropped = 0
+        self._has_bare_keyframes = False
+        """Whether keyframes came, but no parameter sets."""
         rtsp.socket.settimeout(min(_POLL_S, rtsp.keep_alive_s))
         self._dispatch()
 
@@ -227,6 +230,8 @@ class NativeRtspSource:
                 return self._probe_keyframe(ready[0])
             if frame_s is None:
                 self._check_first_frame(now_s - began_s)
+            elif self._has_bare_keyframes and now_s - frame_s >= _GIVE_UP_S:
+                raise UnsupportedStreamError("its keyframes come without parameter sets")
             elif now_s - frame_s > _FIRST_KEYFRAME_S:
                 raise UnsupportedStreamError("no keyframe came that can be decoded")
             elif now_s - waited_s >= _POLL_S and now_s - frame_s >= _GIVE_UP_S:
@@ -254,21 +259,23 @@ class NativeRtspSource:
             return
         if self._video_depacketizer.empty >= _GIVE_UP_EMPTY:
             raise UnsupportedStreamError("its packets become no video frame")
-        if not self._video_depacketizer.packets and self._reader.received >= _GIVE_UP_BYTES:
+        video = self._video_depacketizer
+        unclaimed = self._reader.unclaimed + video.unclaimed
+        if not video.packets and (
+            self._reader.received >= _GIVE_UP_BYTES or unclaimed >= _GIVE_UP_UNCLAIMED
+        ):
             raise UnsupportedStreamError("its packets are not those of its SDP")
 
     def _can_start_at(self, unit: AccessUnit) -> bool:
         """Return whether the stream can start with a frame.
 
-        Raises UnsupportedStreamError if keyframe after keyframe comes without parameter sets.
+        A keyframe without parameter sets is none at which the stream can start.
         """
         if unit.has_parameter_sets:
             self._parameter_sets.learn(unit.data)
         if not unit.keyframe or self._parameter_sets.can_decode:
             return unit.keyframe
-        self._keyframes_without_sets += 1
-        if self._keyframes_without_sets >= _GIVE_UP_KEYFRAMES:
-            raise UnsupportedStreamError("its keyframes come without parameter sets")
+        self._has_bare_keyframes = True
         return False
 
     def _probe_keyframe(self, keyframe: AccessUnit) -> InputContainer:

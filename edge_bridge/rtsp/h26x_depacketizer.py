@@ -76,6 +76,8 @@ class H26xDepacketizer:
         """Packets of the stream so far, but for middle fragments."""
         self.empty = 0
         """Packets of private units, and time stamps of which no slice came."""
+        self.unclaimed = 0
+        """Packets with another payload type than the stream's."""
         self._source = SourceFilter()
         self.nal_types = NAL_TYPES[media.encoding]
         self._channel = channel
@@ -173,6 +175,7 @@ class H26xDepacketizer:
             return True
         if self.packets or payload_type in _RTCP_TYPES:
             return False
+        self.unclaimed += 1
         before, count = self._other_packets
         count = count + 1 if payload_type == before else 1
         self._other_packets = (payload_type, count)

@@ -74,6 +74,8 @@ class InterleavedReader:
         """Bytes of a message's body that are still to come."""
         self._skipped = 0
         self._last_read = 0
+        self.unclaimed = 0
+        """Packets of channels without a handler, and pieces of garbage."""
         self.received = 0
         """Bytes read since PLAY."""
         self._poll = select.poll()
@@ -203,6 +205,7 @@ class InterleavedReader:
         return size
 
     def _count_skipped(self, size: int) -> None:
+        self.unclaimed += 1
         self._skipped += size
         if self._skipped > _MAX_SKIPPED_BYTES:
             raise UnsupportedStreamError("it sends no RTP packets of its streams")
