@@ -1,7 +1,11 @@
-"""HLS media playlists (RFC 8216) over fragments, each a segment that starts at a keyframe.
+"""HLS media playlists (RFC 8216) over fragments, each a segment.
 
 A segment's length and date are the fragment's own. They stay when the fragment becomes a part of a
 chunk; only its address changes.
+
+EXT-X-INDEPENDENT-SEGMENTS (4.3.5.1) is in a recorded list if all its segments begin with a
+keyframe. A live list never has it: a later segment may have no keyframe, and the tag must not
+disappear.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +35,8 @@ class Segment:
     """
     missing: bool = False
     """Missing (so far): it keeps its number and is not fetched."""
+    independent: bool = True
+    """Whether it begins with a keyframe, so that it can be decoded without earlier segments."""
 
     @property
     def end_ms(self) -> int:
@@ -57,6 +63,7 @@ class RecordedPlaylist:
     def __init__(self) -> None:
         self._last: Segment | None = None
         self._target = 1
+        self._independent = True
         self._pieces: list[str] = []
 
     def add(self, segments: Iterable[Segment], edges: Mapping[str, str]) -> None:
@@ -74,6 +81,7 @@ class RecordedPlaylist:
                 lines.append("#EXT-X-DISCONTINUITY")
             lines += _segment_lines(segment)
             self._target = max(self._target, target_s(segment.duration_ms))
+            self._independent = self._independent and segment.independent
             self._last = segment
         if lines:
             self._pieces.append("\n".join(lines))
@@ -85,7 +93,10 @@ class RecordedPlaylist:
 
     def encode(self) -> bytes:
         """Return the playlist in UTF-8."""
-        lines = [*_head(self._target, 0), "#EXT-X-PLAYLIST-TYPE:VOD", *self._pieces]
+        lines = [*_head(self._target, 0), "#EXT-X-PLAYLIST-TYPE:VOD"]
+        if self._independent:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        lines += self._pieces
         return "\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode()
 
 
@@ -132,7 +143,6 @@ def _head(target: int, media_sequence: int) -> list[str]:
     return [
         "#EXTM3U",
         "#EXT-X-VERSION:6",
-        "#EXT-X-INDEPENDENT-SEGMENTS",
         f"#EXT-X-TARGETDURATION:{target}",
         f"#EXT-X-MEDIA-SEQUENCE:{media_sequence}",
     ]

@@ -12,7 +12,13 @@ from media.live import HEAD_MS, live
 from media.playlist import RecordedPlaylist, Segment
 from stores.catalog import Catalog
 from stores.catalog.live_sections import live_sections_of
-from stores.catalog.playback import PlaybackSegment, playback_rows, run_edges, segments_of
+from stores.catalog.playback import (
+    PlaybackSegment,
+    lead_rows,
+    playback_rows,
+    run_edges,
+    segments_of,
+)
 from stores.catalog.pool import Row
 from web.chunks import fragment_path, gap_path
 from web.problems import bad_request, not_found
@@ -81,6 +87,8 @@ async def _recorded_body(
     for from_ms in range(span.from_ms, span.to_ms, SLICE_MS):
         to_ms = min(from_ms + SLICE_MS, span.to_ms)
         rows = await playback_rows(catalog, camera, from_ms, to_ms)
+        if from_ms == span.from_ms:
+            rows += await lead_rows(catalog, camera, rows)
         runs = {str(row["run"]) for row in rows} - known
         known |= runs
         if runs and len(known) > 1:
@@ -132,7 +140,13 @@ def _recorded_segment(found: PlaybackSegment) -> Segment:
         uri = f"chunks/{found.run}/{found.window_start_ms}/{found.digest}.ts"
         offset = found.offset
     return Segment(
-        found.run, found.seq, found.start_ms, found.listed_ms, uri, (found.size_bytes, offset)
+        found.run,
+        found.seq,
+        found.start_ms,
+        found.listed_ms,
+        uri,
+        (found.size_bytes, offset),
+        independent=found.independent is True,
     )
 
 

@@ -9,6 +9,9 @@ from domain.identity import chunk_key, fragment_key
 from stores.catalog.intervals import TOLERANCE_MS
 from stores.catalog.pool import Catalog, Row
 
+LEAD_MS = 900_000
+"""How far before a fragment the keyframe that it needs may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlaybackSegment:
@@ -23,6 +26,8 @@ class PlaybackSegment:
     """Bytes from the start of its chunk; None while it is an object of its own."""
     window_start_ms: int | None
     digest: str | None
+    independent: bool | None = None
+    """Whether its first frame is a keyframe; None: unknown."""
 
     @property
     def listed_ms(self) -> int:
@@ -77,6 +82,31 @@ async def playback_segments(
     return segments_of(await playback_rows(catalog, camera, from_ms, to_ms))
 
 
+async def lead_rows(catalog: Catalog, camera: str, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the fragments that a player needs before the first one of `rows`.
+
+    None, if that begins with a keyframe. A camera with few keyframes has fragments without any.
+    """
+    first = min(rows, key=lambda row: (row["start_ms"], row["run"], row["seq"]), default=None)
+    if first is None or first["independent"] is not False:
+        return []
+    start_ms = first["start_ms"]
+    before = {
+        row["seq"]: row
+        for row in await playback_rows(catalog, camera, start_ms - LEAD_MS, start_ms)
+        if row["run"] == first["run"]
+    }
+    lead: list[Row] = []
+    for seq in range(first["seq"] - 1, -1, -1):
+        row = before.get(seq)
+        if row is None:
+            return []
+        lead.append(row)
+        if row["independent"] is not False:
+            break
+    return lead
+
+
 async def run_edges(catalog: Catalog, camera: str, runs: Iterable[str]) -> dict[str, str]:
     """Return by run which edge recorded it, where that is known."""
     rows = await catalog.rows("run_edges", camera, [UUID(run) for run in runs])
@@ -121,6 +151,10 @@ async def frame_at(catalog: Catalog, camera: str, at_ms: int) -> FrameSource | N
     row = await catalog.row("frame_at", camera, at_ms, TOLERANCE_MS)
     if row is None:
         return None
+    if row["keyframes"] == []:  # it needs a keyframe of an earlier fragment
+        start_ms = row["start_ms"]
+        earlier = (row["run"], row["seq"], start_ms - LEAD_MS, start_ms)
+        row = await catalog.row("keyframe_before", camera, *earlier) or row
     run = str(row["run"])
     key = row["object_key"] or fragment_key(camera, run, row["seq"])
     alone = row["object_key"] is None

@@ -7,11 +7,17 @@ from itertools import pairwise
 
 import pytest
 
-from domain.events import Detection, DetectionFrame, FoundObject
+from domain.events import Detection, DetectionFrame, FoundObject, Keyframe
 from stores.catalog import Catalog, index_chunks, index_detections, index_fragments
 from stores.catalog.detections import find_detections
 from stores.catalog.intervals import TOLERANCE_MS, Interval, merge
-from stores.catalog.playback import frame_at, locate_fragment, playback_segments
+from stores.catalog.playback import (
+    frame_at,
+    lead_rows,
+    locate_fragment,
+    playback_rows,
+    playback_segments,
+)
 from stores.catalog.pool import sql
 from stores.catalog.timeline import (
     MINUTE_MS,
@@ -24,6 +30,7 @@ from stores.catalog.timeline import (
 from tests.integration.catalog_support import (
     CAMERA,
     T0,
+    chunk,
     fragment,
     fresh_catalog,
     run_id,
@@ -96,6 +103,35 @@ async def test_ranges_against_plain_python(catalog: Catalog) -> None:
         assert (place.size_bytes, place.etag) == (event.size_bytes, event.sha256)
         assert (place.offset == 0 and place.is_whole) or not place.is_whole
     assert await locate_fragment(catalog, CAMERA, everything[0].run, 9_999) is None
+
+
+@pytest.mark.parametrize("joined", [0, 3, 6])
+async def test_a_fragment_without_a_keyframe_needs_the_ones_before(
+    catalog: Catalog, joined: int
+) -> None:
+    """A keyframe in fragments 0 and 2; in 4 it is not the first frame; of 5 nothing is known.
+
+    The first `joined` ones are in a chunk.
+    """
+    run, other = run_id(), run_id(seed=1)
+    events = [fragment(run, seq, keyframes=[]) for seq in range(6)]
+    for seq in (0, 2):
+        events[seq] = fragment(run, seq)
+    later = events[4].start_pts + 90_000
+    events[4] = fragment(run, 4, keyframes=[Keyframe(pts=later, offset=9_000, size=1_000)])
+    events[5] = fragment(run, 5, keyframes=None)
+    await index_fragments(catalog, [*events[joined:], fragment(other, 0, start_ms=T0 - 9_000)], T0)
+    if joined:
+        await index_chunks(catalog, [chunk(events[:joined])], T0)
+    known = [True, False, True, False, False, False if joined == 6 else None]
+    found = await playback_segments(catalog, CAMERA, T0, T0 + 24_000)
+    assert [each.independent for each in found] == known
+    for seq, lead in ((0, []), (1, [0]), (2, []), (3, [2]), (4, [3, 2])):
+        rows = await playback_rows(catalog, CAMERA, T0 + seq * 4_000, T0 + 60_000)
+        assert [row["seq"] for row in await lead_rows(catalog, CAMERA, rows)] == lead
+    for seq, shown in ((0, 0), (1, 0), (2, 2), (3, 2), (4, 4)):
+        source = await frame_at(catalog, CAMERA, T0 + seq * 4_000 + 1_500)
+        assert source is not None and (source.run, source.seq) == (run, shown)
 
 
 def sight(draw: random.Random, run: str, at_ms: int) -> Detection:

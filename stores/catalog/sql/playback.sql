@@ -1,18 +1,25 @@
 -- name: playback_segments
 -- $1 text: camera; $2, $3 bigint: from and to, UTC ms. One statement is one snapshot of the catalog,
--- so a fragment that moves into its chunk at the same time is returned once.
+-- so a fragment that moves into its chunk at the same time is returned once. `independent`: its first
+-- frame is a keyframe; null: unknown.
 SELECT
     chunks.run, part.seq, part.start_ms, part.duration_ms, part.size_bytes,
-    part."offset", chunks.window_start_ms, chunks.digest
+    part."offset", chunks.window_start_ms, chunks.digest,
+    CASE WHEN jsonb_typeof(part.keyframes) = 'array'
+        THEN coalesce(part.keyframes #>> '{0,pts}', '') = part.start_pts::text END AS independent
 FROM chunks
 CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
-    seq integer, start_ms bigint, duration_ms integer, size_bytes bigint, "offset" bigint)
+    seq integer, start_ms bigint, duration_ms integer, start_pts bigint, size_bytes bigint,
+    "offset" bigint, keyframes jsonb)
 WHERE chunks.camera = $1
   AND chunks.window_start_ms > $2::bigint - 7200000 AND chunks.window_start_ms < $3::bigint
   AND chunks.end_ms > $2 AND chunks.start_ms < $3
   AND part.start_ms + part.duration_ms > $2 AND part.start_ms < $3
 UNION ALL
-SELECT run, seq, start_ms, (end_ms - start_ms)::integer, size_bytes, NULL, NULL, NULL
+SELECT
+    run, seq, start_ms, (end_ms - start_ms)::integer, size_bytes, NULL, NULL, NULL,
+    CASE WHEN jsonb_typeof(keyframes) = 'array'
+        THEN coalesce(keyframes #>> '{0,pts}', '') = start_pts::text END
 FROM fragments
 WHERE camera = $1 AND start_ms > $2::bigint - 3600000 AND start_ms < $3 AND end_ms > $2
 ORDER BY run, seq
@@ -39,6 +46,29 @@ SELECT * FROM (
     WHERE camera = $1 AND start_ms > $2 - 3600000 AND start_ms <= $2 AND end_ms + $3 > $2
 ) AS candidates
 ORDER BY start_ms DESC, seq DESC
+LIMIT 1
+
+
+-- name: keyframe_before
+-- $1 text: camera; $2 uuid: run; $3 integer: seq; $4, $5 bigint: from and to, UTC ms.
+-- The run's last fragment before $3 that has a keyframe, as frame_at returns it.
+SELECT * FROM (
+    SELECT
+        chunks.run, part.seq, part.start_ms, part.start_pts, part.size_bytes, part.keyframes,
+        chunks.object_key, part."offset"
+    FROM chunks
+    CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
+        seq integer, start_ms bigint, start_pts bigint, size_bytes bigint, "offset" bigint,
+        keyframes jsonb)
+    WHERE chunks.camera = $1 AND chunks.run = $2
+      AND chunks.window_start_ms > $4::bigint - 7200000 AND chunks.window_start_ms <= $5
+      AND part.seq < $3 AND part.start_ms >= $4 AND part.keyframes <> '[]'
+    UNION ALL
+    SELECT run, seq, start_ms, start_pts, size_bytes, keyframes, NULL, 0::bigint
+    FROM fragments
+    WHERE camera = $1 AND run = $2 AND seq < $3 AND start_ms >= $4 AND keyframes <> '[]'
+) AS candidates
+ORDER BY seq DESC
 LIMIT 1
 
 

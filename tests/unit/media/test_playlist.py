@@ -1,10 +1,14 @@
 import re
+from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.fragmenter import Fragmenter, FragmentLimits
 from media.playlist import Segment, date_time, recorded
+from tests.footage import numbers_in, read_number, write_clip
 
 RUN_A = "01890000-0000-7000-8000-000000000001"
 RUN_B = "01890000-0000-7000-8000-000000000002"
@@ -24,10 +28,10 @@ def test_a_recorded_stretch_in_full() -> None:
     assert text == (
         "#EXTM3U\n"
         "#EXT-X-VERSION:6\n"
-        "#EXT-X-INDEPENDENT-SEGMENTS\n"
         "#EXT-X-TARGETDURATION:4\n"
         "#EXT-X-MEDIA-SEQUENCE:0\n"
         "#EXT-X-PLAYLIST-TYPE:VOD\n"
+        "#EXT-X-INDEPENDENT-SEGMENTS\n"
         "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n"
         "#EXTINF:1.000,\n"
         "#EXT-X-BYTERANGE:188@376\n"
@@ -37,6 +41,36 @@ def test_a_recorded_stretch_in_full() -> None:
         f"fragments/{RUN_A}/7.ts\n"
         "#EXT-X-ENDLIST\n"
     )
+
+
+def test_the_claim_of_independent_segments_is_true(tmp_path: Path) -> None:
+    """A keyframe each 5 s, cut after 2 s: most fragments have none. FFmpeg plays and seeks."""
+    clip = write_clip(tmp_path / "clip.mp4", 300, gop=125)
+    limits = FragmentLimits(target_ms=1_000, max_ms=2_000)
+    segments = []
+    with av.open(str(clip)) as source:
+        fragmenter = Fragmenter(source.streams.video[0], None, limits)
+        fragments = [each for p in source.demux(video=0) for each in fragmenter.push(p, 0)]
+        fragments += fragmenter.finish()
+    for each in fragments:
+        (tmp_path / f"{each.seq}.ts").write_bytes(each.data)
+        start_ms, end_ms = each.start_pts // 90, each.end_pts // 90
+        independent = bool(each.keyframes) and each.keyframes[0].pts == each.start_pts
+        name = f"{each.seq}.ts"
+        segments.append(
+            Segment(RUN_A, each.seq, start_ms, end_ms - start_ms, name, independent=independent)
+        )
+    assert [each.independent for each in segments] == [True, False, False] * 2 + [True]
+    assert "INDEPENDENT" in recorded([segments[0], segments[3]])
+    path = tmp_path / "list.m3u8"
+    path.write_text(recorded(segments))
+    assert "INDEPENDENT" not in path.read_text()
+    assert list(numbers_in(path)) == list(range(300))
+    with av.open(str(path)) as listed:
+        # In the third segment; the last keyframe before is in the first one.
+        listed.seek(listed.start_time + 4_500_000, backward=True)
+        shown = [read_number(f.to_ndarray(format="gray")) for f in listed.decode(video=0)]
+    assert shown[0] in (0, 125) and shown == list(range(shown[0], 300))
 
 
 @pytest.mark.parametrize(
