@@ -46,6 +46,8 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ADMIN = "admin"
     AUDITOR = "auditor"
+    MONITOR = "monitor"
+    """A program that reads metrics, such as Prometheus."""
     EDGE = "edge"
     """A device: it reads the configuration of its site. It is never given to people."""
 
@@ -65,6 +67,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: _ADMIN,
     # An auditor reads what others did, and no footage: reading it would have to be audited too.
     Role.AUDITOR: frozenset({Permission.AUDIT_READ}),
+    Role.MONITOR: frozenset({Permission.METRICS_READ}),
     Role.EDGE: frozenset({Permission.SITE_CONFIG_READ}),
 }
 
@@ -79,6 +82,21 @@ class Grant:
 
     def __post_init__(self) -> None:
         check_scope(self.scope)
+
+    def __str__(self) -> str:
+        return f"{self.role}:{self.scope}"
+
+
+def parse_grant(text: str) -> Grant:
+    """Return the grant written as ROLE:SCOPE, such as viewer:acme/hq; raise InvalidIdError."""
+    role, _, scope = text.partition(":")
+    try:
+        return Grant(Role(role), scope)
+    except ValueError as error:
+        if isinstance(error, InvalidIdError):
+            raise
+        roles = ", ".join(Role)
+        raise InvalidIdError(f"{role!r} is not a role: choose one of {roles}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +153,13 @@ def decide(principal: Principal, permission: Permission, resource: str) -> Acces
             is_known = True  # a site is known to who sees one of its cameras
     if not is_known:
         return UNKNOWN
+    return AccessDecision("forbidden", lacks(permission))
+
+
+def lacks(permission: Permission) -> str:
+    """Return the sentence that says which permission is missing, and which roles have it."""
     roles = ", ".join(role for role, allowed in PERMISSIONS.items() if permission in allowed)
-    return AccessDecision("forbidden", f"This needs the permission {permission} (roles: {roles}).")
+    return f"This needs the permission {permission} (roles: {roles})."
 
 
 def scopes_with(principal: Principal, permission: Permission) -> tuple[str, ...]:

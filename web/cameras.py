@@ -6,9 +6,12 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from domain.camera_state import STATE_LIMITS, camera_state
 from domain.live_sections import OVERLAP_SHOWN_MS
 from stores.catalog import RegisteredCamera, list_cameras
+from web.access import in_list, on_camera, visible
+from web.middleware import PRINCIPAL
 from web.services import SERVICES, require_camera
 
 
@@ -44,16 +47,22 @@ class CamerasView(View):
     """All cameras."""
 
     view_path = "/api/v1/cameras"
+    access = in_list(Permission.CAMERA_VIEW)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Return all cameras by id."""
+        """Return the cameras that the caller may see, by id."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
+        principal = request[PRINCIPAL].principal
         cameras = await list_cameras(await services.catalog.get(), now_ms)
         body = {
             "now_ms": now_ms,
             "limits": asdict(STATE_LIMITS),
-            "cameras": [camera_json(camera, now_ms) for camera in cameras],
+            "cameras": [
+                camera_json(camera, now_ms)
+                for camera in cameras
+                if visible(principal, Permission.CAMERA_VIEW, camera.id)
+            ],
         }
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
@@ -62,6 +71,7 @@ class CameraView(View):
     """One camera."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}"
+    access = on_camera(Permission.CAMERA_VIEW)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the camera."""

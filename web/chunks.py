@@ -5,7 +5,9 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from stores.catalog.timeline import list_chunks, list_fragments
+from web.access import on_camera
 from web.query import LONGEST_DAY_MS, parse_time_range
 from web.services import SERVICES, require_camera
 from web.timeline import coverage, gap_json
@@ -15,6 +17,7 @@ class ChunksView(View):
     """The objects of a range."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/chunks"
+    access = on_camera(Permission.FOOTAGE_READ)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return chunks, fragments without a chunk, and gaps."""

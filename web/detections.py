@@ -7,8 +7,10 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from domain.identity import check_run
 from stores.catalog.detections import DetectionRow, PageCursor, find_detections
+from web.access import on_camera
 from web.problems import bad_request
 from web.query import (
     LONGEST_DAY_MS,
@@ -29,6 +31,7 @@ class DetectionsView(View):
     """Detected objects, by time."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/detections"
+    access = on_camera(Permission.DETECTIONS_READ)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return a page; its `next` is the cursor of the next page."""

@@ -5,9 +5,11 @@ from http import HTTPStatus
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from stores.catalog.site_configs import get_config
-from web.middleware import EDGE_CONFIG_PATH, PRINCIPAL
-from web.problems import ProblemError, not_found
+from web.access import on_site
+from web.middleware import EDGE_CONFIG_PATH
+from web.problems import not_found
 from web.services import SERVICES
 
 
@@ -15,6 +17,7 @@ class EdgeConfigView(View):
     """A site's newest configuration."""
 
     view_path = EDGE_CONFIG_PATH
+    access = on_site(Permission.SITE_CONFIG_READ)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return {"version", "digest", "document"}; 304: the edge has it, 404: none is set.
@@ -22,12 +25,6 @@ class EdgeConfigView(View):
         `document` is canonical JSON as a string, and `digest` is its SHA-256.
         """
         site = "{tenant}/{site}".format(**request.match_info)
-        if request[PRINCIPAL].edge_of != site:
-            raise ProblemError(
-                HTTPStatus.FORBIDDEN,
-                "This key cannot read this site's configuration. "
-                "Create one that can: `vigil key create --edge-of TENANT/SITE`.",
-            )
         services = request.app[SERVICES]
         found = await get_config(await services.catalog.get(), site)
         if found is None:

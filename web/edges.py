@@ -5,8 +5,11 @@ from dataclasses import asdict
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from domain.camera_state import STATE_LIMITS
 from stores.catalog.edges import list_edges
+from web.access import in_list, visible
+from web.middleware import PRINCIPAL
 from web.services import SERVICES
 
 
@@ -14,14 +17,20 @@ class EdgesView(View):
     """All edge devices."""
 
     view_path = "/api/v1/edges"
+    access = in_list(Permission.CAMERA_VIEW)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Return all devices by site and name."""
+        """Return the devices of the sites that the caller may see, by site and name."""
         services = request.app[SERVICES]
+        principal = request[PRINCIPAL].principal
         found = await list_edges(await services.catalog.get())
         body = {
             "now_ms": services.clock_ms(),
             "limits": asdict(STATE_LIMITS),
-            "edges": [asdict(each) for each in found],
+            "edges": [
+                asdict(each)
+                for each in found
+                if visible(principal, Permission.CAMERA_VIEW, each.site)
+            ],
         }
         return web.json_response(body, headers={"Cache-Control": "no-store"})

@@ -6,8 +6,10 @@ from aiohttp import web
 from faust.web import View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from domain.access import Permission
 from domain.errors import StoreError
 from streams.metrics import REGISTRY
+from web.access import PUBLIC, on_installation
 from web.services import SERVICES
 
 log = logging.getLogger(__name__)
@@ -17,6 +19,7 @@ class HealthView(View):
     """Liveness probe: the process runs."""
 
     view_path = "/healthz"
+    access = PUBLIC
 
     async def get(self, _request: web.Request) -> web.Response:
         """Return 200."""
@@ -27,6 +30,7 @@ class ReadyView(View):
     """Readiness probe: the worker can answer requests."""
 
     view_path = "/readyz"
+    access = PUBLIC
 
     async def get(self, request: web.Request) -> web.Response:
         """Return 200 where Kafka and the catalog answer, else 503 with the one that does not."""
@@ -53,6 +57,7 @@ class MetricsView(View):
     """Metrics of the process."""
 
     view_path = "/metrics"
+    access = on_installation(Permission.METRICS_READ)
 
     async def get(self, _request: web.Request) -> web.Response:
         """Return the metrics in Prometheus's text format."""

@@ -5,8 +5,10 @@ import re
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from domain.errors import ObjectMissingError
 from stores.catalog.playback import ObjectRange, locate_chunk, locate_fragment
+from web.access import on_camera
 from web.object_response import MEDIA_TYPE, send_object
 from web.problems import not_found
 from web.query import MAX_MS, parse_camera_id, parse_flag, parse_path_number, parse_run_id
@@ -20,6 +22,7 @@ class FragmentView(View):
     """One fragment. Its URL stays valid when it has moved into a chunk."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/fragments/{run}/{seq}.ts"
+    access = on_camera(Permission.FOOTAGE_READ)
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the fragment's bytes; with `gap`, an empty segment while it is missing."""
@@ -56,6 +59,7 @@ class ChunkView(View):
     view_path = (
         "/api/v1/cameras/{tenant}/{site}/{camera}/chunks/{run}/{window_start_ms}/{digest}.ts"
     )
+    access = on_camera(Permission.FOOTAGE_READ)
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the chunk's bytes, or a range of them."""

@@ -24,6 +24,7 @@ from stores.catalog.keys import ApiKey
 from stores.http_server import network_of
 from streams.metrics import REGISTRY
 from streams.settings import Settings
+from web.access import PUBLIC, AccessTable, access_of, authorize
 from web.problems import ProblemError, problem_response
 from web.query import check_query
 from web.services import SERVICES
@@ -34,11 +35,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PRINCIPAL: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
 """The key of a request, given directly or by its session."""
 
-PROTECTED_PREFIXES = ("/api/", "/metrics")
 SERVER_NAME = "vigil"
+ACCESS: web.AppKey[AccessTable] = web.AppKey("access", dict)
+PAGES_PATH = "/{path:.*}"
+PAGES_PATTERN = "/{path}"
 SESSION_PATH = "/api/v1/session"
 EDGE_CONFIG_PATH = "/api/v1/sites/{tenant}/{site}/config"
-"""The only path for keys of edges; it accepts no other keys."""
+"""The configuration that an edge reads."""
 
 log = logging.getLogger("web.access")
 REQUESTS = Counter(
@@ -164,15 +167,14 @@ def _route(request: web.Request) -> str:
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Require a valid key or session, except where the path needs none."""
-    is_sign_in = request.path == SESSION_PATH and request.method in {"POST", "DELETE"}
-    if request.path.startswith(PROTECTED_PREFIXES) and not is_sign_in:
-        principal = await _principal(request)
-        request[PRINCIPAL] = principal
-        if principal.edge_of is not None and _route(request) != EDGE_CONFIG_PATH:
-            raise ProblemError(
-                HTTPStatus.FORBIDDEN, "This key can read only a site's configuration."
-            )
+    """Require a valid key or session, and the permission of the route. See web/access.py."""
+    pattern = _route(request)
+    access = access_of(request.app[ACCESS], pattern, request.method)
+    # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
+    if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
+        key = await _principal(request)
+        request[PRINCIPAL] = key
+        authorize(key.principal, access, request)
     return await handler(request)
 
 
@@ -249,8 +251,9 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def install(application: web.Application, settings: Settings) -> None:
+def install(application: web.Application, settings: Settings, access: AccessTable) -> None:
     """Install the middleware and the headers on an application."""
+    application[ACCESS] = access
     fixed = security_headers(settings)
     hsts = "max-age=31536000" + ("; includeSubDomains" if settings.hsts_subdomains else "")
 

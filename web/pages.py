@@ -8,6 +8,8 @@ from pathlib import Path
 from aiohttp import web
 from faust.web import View
 
+from web.access import PUBLIC
+from web.middleware import PAGES_PATH
 from web.object_response import matches
 from web.problems import not_found
 
@@ -23,7 +25,8 @@ NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Vigil
 class PagesView(View):
     """Files of the dashboard."""
 
-    view_path = "/{path:.*}"
+    view_path = PAGES_PATH
+    access = PUBLIC
 
     async def get(self, request: web.Request, path: str) -> web.StreamResponse:
         """Return a file, or index.html."""

@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from domain.live_sections import LiveSection
 from media.live import HEAD_MS, live
 from media.playlist import RecordedPlaylist, Segment
@@ -20,6 +21,7 @@ from stores.catalog.playback import (
     segments_of,
 )
 from stores.catalog.pool import Row
+from web.access import on_camera
 from web.chunks import fragment_path, gap_path
 from web.problems import bad_request, not_found
 from web.query import DAY_MS, HOUR_MS, LONGEST_DAY_MS, TimeRange, parse_flag, parse_time_range
@@ -41,6 +43,7 @@ class PlaylistView(View):
     """A playlist; its URLs are relative to its own."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/playlist.m3u8"
+    access = on_camera(Permission.FOOTAGE_READ)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the playlist; 404 where the range has no footage."""

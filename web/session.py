@@ -2,12 +2,14 @@
 
 import json
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from faust.web import View
 
+from web.access import PUBLIC
 from web.middleware import PRINCIPAL, SESSION_PATH, cookie_name
 from web.problems import ProblemError, bad_request
 from web.query import read_body
@@ -21,12 +23,13 @@ class SessionView(View):
     """Sign in, get who is signed in, sign out."""
 
     view_path = SESSION_PATH
+    access = MappingProxyType({"POST": PUBLIC, "DELETE": PUBLIC})
 
     async def get(self, request: web.Request) -> web.Response:
-        """Return the name of the signed-in key."""
-        return web.json_response(
-            {"name": request[PRINCIPAL].name}, headers={"Cache-Control": "no-store"}
-        )
+        """Return the name of the signed-in key, and what it may do where."""
+        key = request[PRINCIPAL]
+        body = {"name": key.name, "grants": [str(grant) for grant in key.grants]}
+        return web.json_response(body, headers={"Cache-Control": "no-store"})
 
     async def post(self, request: web.Request) -> web.Response:
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""

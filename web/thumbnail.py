@@ -7,10 +7,12 @@ from aiohttp import web
 from faust.web import View
 from prometheus_client import Counter
 
+from domain.access import Permission
 from domain.errors import MediaError, ObjectMissingError
 from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, ranges_for
 from stores.catalog.playback import FrameSource, frame_at
 from streams.metrics import REGISTRY
+from web.access import on_camera
 from web.middleware import PRINCIPAL
 from web.object_response import matches
 from web.problems import not_found
@@ -31,6 +33,7 @@ class ThumbnailView(View):
     """The last keyframe at or before a time, as JPEG."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/thumbnail.jpg"
+    access = on_camera(Permission.FOOTAGE_READ)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the frame at `at`, without `at` the newest one; 404 where there is none."""

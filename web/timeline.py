@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
+from domain.access import Permission
 from domain.camera_state import STATE_LIMITS
 from stores.catalog import Catalog, RegisteredCamera
 from stores.catalog.intervals import TOLERANCE_MS, Interval
@@ -17,6 +18,7 @@ from stores.catalog.timeline import (
     reported_gaps,
     run_ends,
 )
+from web.access import on_camera
 from web.gaps import END_SLACK_MS, explain_gaps, uncovered_intervals
 from web.query import DAY_MS, TimeRange, parse_int, parse_model_filter, parse_time_range
 from web.services import SERVICES, require_camera
@@ -62,6 +64,7 @@ class TimelineView(View):
     """Footage, gaps and detections of one camera."""
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/timeline"
+    access = on_camera(Permission.FOOTAGE_READ)
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return footage, gaps, and for each bucket the most objects of a label in one frame."""

@@ -8,6 +8,7 @@ from faust.web import View
 
 from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.settings import Settings
+from web.access import access_table
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
 from web.detections import DetectionsView
@@ -49,7 +50,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     services = make_services(settings, is_ready)
     application = app.web.web_app
     application[SERVICES] = services
-    install_middleware(application, settings)
+    install_middleware(application, settings, access_table(VIEWS))
 
     async def running(_: web.Application) -> AsyncIterator[None]:
         yield

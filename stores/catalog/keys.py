@@ -3,12 +3,16 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.access import INSTALLATION, Grant, Principal, Role, parse_grant
 from stores.catalog.pool import Catalog, Row, sql
 
 PREFIX = "vigil_"
 HINT_LENGTH = len(PREFIX) + 4
+READ_ALL = (Grant(Role.VIEWER, INSTALLATION), Grant(Role.MONITOR, INSTALLATION))
+"""What a key may do that was created without grants: as before there were any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +22,15 @@ class ApiKey:
     id: int
     name: str
     edge_of: str | None = None
-    """tenant/site whose configuration is all it can read. None: everything but configurations."""
+    """tenant/site, for the key of an edge. None: a key of people and programs."""
     fingerprint: str = ""
     """A piece of its hash, in hex: two keys of the same number have different ones."""
+    grants: tuple[Grant, ...] = ()
+
+    @property
+    def principal(self) -> Principal:
+        """The key as the rules of access see it."""
+        return Principal(f"key:{self.id}", self.grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class ListedKey:
     hint: str
     created_ms: int
     revoked_ms: int | None
+    grants: tuple[Grant, ...]
 
 
 def _hash(key: str) -> bytes:
@@ -40,19 +51,33 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-async def create_key(catalog: Catalog, name: str, now_ms: int, edge_of: str | None = None) -> str:
-    """Create a key and return it: it cannot be read later. `edge_of`: see ApiKey."""
+async def create_key(
+    catalog: Catalog,
+    name: str,
+    now_ms: int,
+    edge_of: str | None = None,
+    grants: Sequence[Grant] = READ_ALL,
+) -> str:
+    """Create a key and return it: it cannot be read later.
+
+    `edge_of`: see ApiKey; such a key reads its site's configuration and has no other grants.
+    """
     key = PREFIX + secrets.token_urlsafe(32)
+    given = (Grant(Role.EDGE, edge_of),) if edge_of is not None else tuple(grants)
     async with catalog.transaction() as connection:
-        await connection.execute(
+        number = await connection.fetchval(
             sql("add_api_key"), name, _hash(key), key[:HINT_LENGTH], now_ms, edge_of
+        )
+        await connection.executemany(
+            sql("add_api_key_grant"), [(number, grant.role, grant.scope) for grant in given]
         )
     return key
 
 
 async def list_keys(catalog: Catalog) -> list[ListedKey]:
     """Return all keys, revoked ones too, oldest first."""
-    return [ListedKey(**dict(row)) for row in await catalog.rows("list_api_keys")]
+    rows = await catalog.rows("list_api_keys")
+    return [ListedKey(**{**dict(row), "grants": _grants_of(row)}) for row in rows]
 
 
 async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
@@ -67,7 +92,11 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
 def _key_of(row: Row) -> ApiKey:
     # The hash is hashed again: who reads a cookie learns nothing of the catalog's.
     fingerprint = hashlib.sha256(b"fingerprint " + row["hash"]).hexdigest()[:16]
-    return ApiKey(row["id"], row["name"], row["edge_of"], fingerprint)
+    return ApiKey(row["id"], row["name"], row["edge_of"], fingerprint, _grants_of(row))
+
+
+def _grants_of(row: Row) -> tuple[Grant, ...]:
+    return tuple(parse_grant(grant) for grant in row["grants"])
 
 
 async def get_key(catalog: Catalog, number: int, session: str) -> ApiKey | None:

@@ -12,6 +12,7 @@ COPIED_TABLES = (
     "cameras",
     "api_keys",
     "ended_sessions",
+    "api_key_grants",
     "site_configs",
     "retention_rules",
     "legal_holds",

@@ -37,7 +37,16 @@ from tests.integration.retention_support import MARGINS, SOON_MS
 from tests.recorder import Recorder
 
 TABLES = (
-    *("tenants", "sites", "cameras", "api_keys", "retention_rules", "legal_holds", "deletions"),
+    *(
+        "tenants",
+        "sites",
+        "cameras",
+        "api_keys",
+        "api_key_grants",
+        "retention_rules",
+        "legal_holds",
+        "deletions",
+    ),
     *("footage", "runs", "fragments", "chunks", "detections", "detection_minutes", "edges"),
     "tombstones",
 )

@@ -78,7 +78,7 @@ async def test_signing_in_and_out(web: Web) -> None:
     value = answer.cookies[COOKIE].value
     sent = {"Cookie": f"{COOKIE}={value}"}
     who = await web.stranger.get("/api/v1/session", headers=sent)
-    assert await who.json() == {"name": "Ann"}
+    assert await who.json() == {"name": "Ann", "grants": ["monitor:*", "viewer:*"]}
     assert (await web.stranger.get("/api/v1/cameras", headers=sent)).status == 200
     out = await web.stranger.delete("/api/v1/session")
     assert out.status == 204

@@ -5,19 +5,32 @@ INSERT INTO api_keys (name, hash, hint, created_ms, edge_of) VALUES ($1, $2, $3,
 RETURNING id
 
 
+-- name: add_api_key_grant
+-- $1 bigint: number of the key; $2 text: role; $3 text: scope.
+INSERT INTO api_key_grants (key, role, scope) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+
+
 -- name: list_api_keys
 -- All keys, revoked ones too, oldest first.
-SELECT id, name, edge_of, hint, created_ms, revoked_ms FROM api_keys ORDER BY id
+SELECT id, name, edge_of, hint, created_ms, revoked_ms, ARRAY(
+    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
+) AS grants
+FROM api_keys ORDER BY id
 
 
 -- name: api_key_by_hash
 -- $1 bytea: SHA-256 of the key.
-SELECT id, name, edge_of, hash FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
+SELECT id, name, edge_of, hash, ARRAY(
+    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
+) AS grants
+FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
 
 
 -- name: api_key_by_session
 -- $1 bigint: number of the key; $2 text: the session. No row: one of them is not valid any more.
-SELECT id, name, edge_of, hash
+SELECT id, name, edge_of, hash, ARRAY(
+    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
+) AS grants
 FROM api_keys
 WHERE id = $1 AND revoked_ms IS NULL AND NOT EXISTS (SELECT FROM ended_sessions WHERE session = $2)
 

@@ -9,8 +9,12 @@ SELECT
         string_agg(quote_ident(attname), ', ' ORDER BY attnum),
         $2::text,
         string_agg(quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attnum = ANY(key.indkey)),
-        string_agg(format('%1$I = excluded.%1$I', attname), ', ' ORDER BY attnum)
-            FILTER (WHERE attnum <> ALL(key.indkey)),
+        coalesce(
+            string_agg(format('%1$I = excluded.%1$I', attname), ', ' ORDER BY attnum)
+                FILTER (WHERE attnum <> ALL(key.indkey)),
+            -- A table that is all key: its rows are never distinct, so this sets nothing.
+            string_agg(format('%1$I = excluded.%1$I', attname), ', ' ORDER BY attnum)
+        ),
         string_agg(format('known.%I', attname), ', ' ORDER BY attnum),
         string_agg(format('excluded.%I', attname), ', ' ORDER BY attnum)
     ) AS copy_rows,
