@@ -3,6 +3,8 @@
 # make setup PYTHON=/path/to/python3.12
 PYTHON ?=
 BIN := .venv/bin
+# The extension in Rust; built with the project where cargo is.
+NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
 .PHONY: help setup system demo dashboard test slow chaos newest gpu check format lock
@@ -12,8 +14,8 @@ help: ## list what can be made
 
 setup: .venv/.installed system ## make .venv with the vigil command, and install what the demo needs
 
-# Hash-checked packages, then the project itself. Again only when the lists have changed.
-.venv/.installed: requirements/dev.txt pyproject.toml local/setup/python.sh local/setup/find-python.sh
+# Hash-checked packages, then the project itself. Again only when the lists or the extension changed.
+.venv/.installed: requirements/dev.txt pyproject.toml local/setup/python.sh local/setup/find-python.sh $(NATIVE)
 	@PYTHON="$(PYTHON)" bash local/setup/python.sh
 
 system:

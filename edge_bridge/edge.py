@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edge_bridge import metrics
 from edge_bridge.capture.memory_limits import limit_heap
 from edge_bridge.config import EdgeConfig, HttpConfig
 from edge_bridge.health import HealthServer
@@ -17,6 +18,7 @@ from edge_bridge.parts import BuildParts, EdgeParts, build_parts
 from edge_bridge.remote_config.runtime import EdgeRuntime
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.tasks import restart_forever
+from media import native
 
 if TYPE_CHECKING:
     from edge_bridge.page.views import Page
@@ -61,6 +63,8 @@ class Edge:
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Record until stopped; raises ConfigError if the spool or the port cannot be used."""
         limit_heap()
+        metrics.NATIVE.set(native.AVAILABLE)
+        log.info("recording uses %s", native.DESCRIPTION)
         for warning in self._config.cloud.warnings():
             log.warning(warning)
         async with self._build(self._config) as parts:

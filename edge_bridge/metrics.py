@@ -6,6 +6,9 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram
 
 RECORDING = Gauge("vigil_edge_recording", "1 while the camera is recorded", ["camera"])
+NATIVE = Gauge(
+    "vigil_edge_native", "1 if recording uses the extension in Rust, 0 if its Python path"
+)
 FRAMES = Counter("vigil_edge_frames", "Frames recorded", ["camera"])
 FRAGMENTS = Counter("vigil_edge_fragments", "Fragments closed", ["camera"])
 FRAGMENT_BYTES = Counter("vigil_edge_fragment_bytes", "Bytes of closed fragments", ["camera"])

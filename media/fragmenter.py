@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from domain.errors import MediaError
 from domain.events import Keyframe
+from media import native
 from media.access_unit import AccessUnit
 from media.mpegts_muxer import MuxedFrame, MuxerOutput, RunMuxer
 from media.packet import AnyPacket
@@ -78,9 +79,10 @@ class _FragmentBuilder:
     first_pts: int
     """Of the frame that it begins with."""
     arrived_ms: int
-    data: bytearray
-    """What was not handed on as a piece."""
-    piece_bytes: int = 0
+    size: int
+    """All its bytes so far."""
+    data: bytes | bytearray
+    """What was not handed on as a piece, if the writer does not have it."""
     frames: int = 0
     start_pts: int = 0
     last_pts: int = 0
@@ -88,11 +90,6 @@ class _FragmentBuilder:
     keyframes: list[list[int]] = field(default_factory=list)
     """[pts, offset, size]; the size grows while the keyframe is muxed."""
     in_keyframe: bool = False
-
-    @property
-    def size(self) -> int:
-        """All bytes so far."""
-        return self.piece_bytes + len(self.data)
 
     @property
     def start_certain(self) -> bool:
@@ -117,6 +114,7 @@ class Fragmenter:
         corrector: StampCorrector | None = None,
         *,
         on_piece: PieceHandler | None = None,
+        use_native: bool = native.AVAILABLE,
     ) -> None:
         codec = str(video.codec_context.codec.canonical_name)
         if codec not in VIDEO_CODECS:
@@ -130,6 +128,9 @@ class Fragmenter:
         self._muxer = RunMuxer(video, audio)
         self.audio_codec = self._muxer.audio_codec
         self._audio = audio
+        self._may_write = use_native and self.audio_codec is None
+        """Whether to begin with a writer: only units come then, no packets."""
+        self._writer: native.TransportStreamWriter | None = None
         self._limits = limits
         self._observe = observe
         self._on_piece = on_piece
@@ -188,7 +189,13 @@ class Fragmenter:
         if self._observe is not None:
             self._observe(unit.data, pts, unit.keyframe, arrived_ms)
         frame = MuxedFrame(pts, dts, unit.keyframe, arrived_ms)
-        self._add_output(self._muxer.video_data(unit.data, frame))
+        if self._may_write:
+            self._may_write = False
+            self._writer = self._muxer.writer(unit.data, frame)
+        if self._writer is None:
+            self._add_output(self._muxer.video_data(unit.data, frame))
+        else:
+            self._write(self._writer, unit.data, frame)
         return self._take_ready()
 
     def finish(self) -> Sequence[Fragment]:
@@ -198,7 +205,10 @@ class Fragmenter:
         """
         if self._began:
             self._began = False
-            self._add_output(self._muxer.close())
+            if self._writer is None:
+                self._add_output(self._muxer.close())
+            elif self._open is not None:
+                self._open.data = self._writer.take()
         last = self._open
         self._open = None
         if self._closing is not None:
@@ -269,20 +279,36 @@ class Fragmenter:
             if current.in_keyframe and is_video:
                 current.keyframes[-1][2] += len(data)
             current.data += data
-            if len(current.data) >= PIECE_BYTES:
-                self._hand_on(current)
-            if self._closing is not None and current.start_certain:
-                self._close(self._closing, current.start_pts)
-                self._closing = None
+            current.size += len(data)
+            self._close_certain(current)
+            if len(current.data) >= PIECE_BYTES and self._on_piece and not self._closing:
+                piece = bytes(current.data)
+                current.data = bytearray()
+                self._on_piece(current.seq, piece)
 
-    def _hand_on(self, current: _FragmentBuilder) -> None:
-        """Hand on what the open fragment has; its predecessor is closed before."""
-        if self._on_piece is None or self._closing is not None:
-            return
-        piece = bytes(current.data)
-        current.data.clear()
-        current.piece_bytes += len(piece)
-        self._on_piece(current.seq, piece)
+    def _write(
+        self, writer: "native.TransportStreamWriter", data: bytes, frame: MuxedFrame
+    ) -> None:
+        """Write a frame; the same as to mux it and to add the output."""
+        if self._must_cut(frame):
+            self._begin_fragment(frame)
+        current = self._begin_frame(frame)
+        try:
+            written = writer.write(data, frame.pts, frame.dts, frame.keyframe)
+        except ValueError as error:
+            raise MediaError(f"a frame of the camera is malformed ({error})") from error
+        if frame.keyframe:
+            current.keyframes[-1][2] += written
+        current.size += written
+        self._close_certain(current)
+        if len(writer) >= PIECE_BYTES and self._on_piece and not self._closing:
+            self._on_piece(current.seq, writer.take())
+
+    def _close_certain(self, current: _FragmentBuilder) -> None:
+        """Close the fragment before the current one, if it is certain where it ends."""
+        if self._closing is not None and current.start_certain:
+            self._close(self._closing, current.start_pts)
+            self._closing = None
 
     def _must_cut(self, frame: MuxedFrame) -> bool:
         if self._open is None:
@@ -305,10 +331,17 @@ class Fragmenter:
     def _begin_fragment(self, frame: MuxedFrame) -> None:
         self._closing = self._open
         tables = self._muxer.tables()
-        self._open = _FragmentBuilder(self._seq, frame.pts, frame.arrived_ms, bytearray(tables))
+        data: bytes | bytearray = b""
+        if self._writer is None:
+            data = bytearray(tables)
+        else:
+            if self._closing is not None:
+                self._closing.data = self._writer.take()
+            self._writer.append(tables)
+        self._open = _FragmentBuilder(self._seq, frame.pts, frame.arrived_ms, len(tables), data)
         self._seq += 1
 
-    def _begin_frame(self, frame: MuxedFrame) -> None:
+    def _begin_frame(self, frame: MuxedFrame) -> _FragmentBuilder:
         current = self._open
         if current is None:
             raise MediaError("a video frame came before the run's first keyframe")
@@ -319,6 +352,7 @@ class Fragmenter:
         current.in_keyframe = frame.keyframe
         if frame.keyframe:
             current.keyframes.append([frame.pts, current.size, 0])
+        return current
 
     def _close(self, fragment: _FragmentBuilder, end_pts: int) -> None:
         keyframes = tuple(

@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from domain.errors import MediaError
-from media import mpegts
+from media import mpegts, native
 from media.aac_encoder import COPIED_CODECS, AacEncoder, codec_of
 from media.packet import AnyPacket
 
@@ -24,6 +24,7 @@ _PMT_PID = 0x1000
 _TABLES = frozenset({mpegts.PAT_PID, 0x10, 0x11, _PMT_PID})
 """PAT, NIT, SDT and PMT."""
 _TIME_BASE = Fraction(1, 90_000)
+_PCR_HZ = 27_000_000
 _BUFFER = 1_024 * mpegts.PACKET
 _MAX_AAC_BYTES = 8_191 - 7
 """What an ADTS frame can hold, without its header."""
@@ -79,6 +80,11 @@ class RunMuxer:
         self._tables: dict[int, bytes] = {}
         self._counters = {mpegts.PAT_PID: 0, _PMT_PID: 0}
         self._last_is_video = False
+        context = video.codec_context
+        self._is_hevc = context.codec.canonical_name == "hevc"
+        sets = bytes(context.extradata or b"")
+        self._parameter_sets = sets if int.from_bytes(sets[:3], "big") <= 1 else b""
+        """In Annex B form; FFmpeg puts them before an IDR picture without any."""
         self.audio_codec: str | None = None
         self.audio_problem = ""
         """Why the audio cannot be muxed; then only the video is."""
@@ -150,6 +156,19 @@ class RunMuxer:
         packet.stream = self._video
         return self._mux(packet)
 
+    def writer(self, data: bytes, first: MuxedFrame) -> "native.TransportStreamWriter":
+        """Return a writer of the extension that muxes the video from now on, without audio.
+
+        FFmpeg muxes the run's first frame too: its tables are kept, and its output is dropped.
+        """
+        self.video_data(data, first)
+        writer = native.TransportStreamWriter(
+            self._is_hevc, self._parameter_sets, _pcr_period(self._video.average_rate)
+        )
+        self._container.close()
+        self._buffer = _WriteBuffer()
+        return writer
+
     def audio(self, packet: AnyPacket) -> list[MuxerOutput]:
         """Mux an audio packet with its times set; return what came out, in order."""
         if self._audio is None:
@@ -209,6 +228,17 @@ class RunMuxer:
             self._tables[pid] = data[at : at + mpegts.PACKET]
             at += mpegts.PACKET
         return data[at:]
+
+
+def _pcr_period(frame_rate: Fraction | None) -> int:
+    """Return how far apart FFmpeg writes the program clock: whole frames, less than 0.1 s.
+
+    In ticks of 27 MHz; 1 means at each frame.
+    """
+    if not frame_rate:
+        return 1
+    frame = -(-_PCR_HZ * frame_rate.denominator // frame_rate.numerator)
+    return max(frame * (_PCR_HZ // 10 // frame), 1)
 
 
 def _error_text(error: Exception) -> str:

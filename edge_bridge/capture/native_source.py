@@ -34,7 +34,7 @@ from edge_bridge.rtsp.errors import (
     UnsupportedStreamError,
 )
 from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
-from edge_bridge.rtsp.interleaved import FragmentHandler, InterleavedReader, PacketHandler
+from edge_bridge.rtsp.interleaved import InterleavedReader, PacketHandler, UsualHandler
 from edge_bridge.rtsp.nal import parameter_sets
 from edge_bridge.rtsp.parameter_sets import ParameterSets
 from edge_bridge.rtsp.rtp import sender_report
@@ -168,7 +168,7 @@ class NativeRtspSource:
     def _start_reader(self, rtsp: RtspStream) -> None:
         """Create the depacketizers, and the reader that calls them."""
         packet_handlers: dict[int, PacketHandler] = {}
-        fragment_handlers: dict[int, FragmentHandler] = {}
+        usual_handlers: dict[int, UsualHandler] = {}
         self._audio_depacketizer: AudioDepacketizer | None = None
         for channel, media in rtsp.rtp_channels.items():
             if media.kind == "video":
@@ -176,7 +176,7 @@ class NativeRtspSource:
                 types = self._video_depacketizer.nal_types
                 self._parameter_sets = ParameterSets(types, parameter_sets(media.fmtp, types))
                 packet_handlers[channel] = self._video_depacketizer.push
-                fragment_handlers[channel] = self._video_depacketizer.push_fragments
+                usual_handlers[channel] = self._video_depacketizer.push_usual
             else:
                 self._audio_depacketizer = AudioDepacketizer(media)
                 packet_handlers[channel] = self._audio_depacketizer.push
@@ -192,7 +192,7 @@ class NativeRtspSource:
             for channel, media in rtsp.rtcp_channels.items():
                 packet_handlers[channel] = self._report_handler(media, self._sync)
         self._reader = InterleavedReader(
-            rtsp.socket, rtsp.leftover, packet_handlers, fragment_handlers, rtsp.handle_message
+            rtsp.socket, rtsp.leftover, packet_handlers, usual_handlers, rtsp.handle_message
         )
         now_s = time.monotonic()
         self._began_s = now_s

@@ -104,7 +104,12 @@ class RunRecorder:
         self._corrector = corrector or StampCorrector()
         video = video or source.video
         self._fragmenter = Fragmenter(
-            video, source.audio, recording.limits, self._observe, self._corrector
+            video,
+            source.audio,
+            recording.limits,
+            self._observe,
+            self._corrector,
+            on_piece=self._hand_on,
         )
         if self._fragmenter.audio_problem:
             log.warning(
@@ -123,6 +128,8 @@ class RunRecorder:
         self._next_ms = 0
         """UTC at which the next fragment starts."""
         self._audio_dropped = 0
+        self._hash: tuple[int, hashlib._Hash] | None = None
+        """The seq of the fragment that grows, and the hash of its pieces."""
         self._clock_unset = is_undated(self.id)
         self._started: RunStarted | None = None
         """The run's first event; it exists from the first fragment on."""
@@ -203,8 +210,24 @@ class RunRecorder:
             )
         return None
 
+    def _hand_on(self, seq: int, piece: bytes) -> None:
+        """Hand on the next bytes of a fragment, while they are in the processor's cache."""
+        if self._hash is None or self._hash[0] != seq:
+            self._hash = seq, hashlib.sha256()
+        self._hash[1].update(piece)
+        self._recording.sink.piece(self._recording.camera, self.id, seq, piece)
+
+    def _sha256(self, fragment: Fragment) -> str:
+        if self._hash is None or self._hash[0] != fragment.seq:
+            return hashlib.sha256(fragment.data).hexdigest()
+        begun = self._hash[1]
+        self._hash = None
+        begun.update(fragment.data)
+        return begun.hexdigest()
+
     def _store(self, fragment: Fragment) -> None:
         recording = self._recording
+        sha256 = self._sha256(fragment)
         start_ms = self._next_ms if self.fragments else self._clock.advance(fragment.start_pts)
         self._next_ms = self._clock.advance(fragment.end_pts)
         event = FragmentArrived(
@@ -218,7 +241,7 @@ class RunRecorder:
             closed_ms=recording.now_ms(),
             frames=fragment.frames,
             size_bytes=fragment.size,
-            sha256=hashlib.sha256(fragment.data).hexdigest(),
+            sha256=sha256,
             video_codec=self._fragmenter.video_codec,
             audio_codec=self._fragmenter.audio_codec,
             width=self._fragmenter.width,

@@ -36,6 +36,7 @@ from edge_bridge.rtsp.rtp import (
     unpack_rtp_header,
 )
 from edge_bridge.rtsp.sdp import MediaDescription
+from media import native
 from media.access_unit import AccessUnit
 
 MAX_ACCESS_UNIT_BYTES = 16 << 20
@@ -60,8 +61,13 @@ _IN_DECODING_ORDER = (
 class H26xDepacketizer:
     """Depacketizes one stream. `push` packets; the caller takes access units from `ready`."""
 
-    def __init__(self, media: MediaDescription, channel: int = 0) -> None:
-        """Raises UnsupportedStreamError if NAL units may arrive out of decoding order."""
+    def __init__(
+        self, media: MediaDescription, channel: int = 0, *, use_native: bool = native.AVAILABLE
+    ) -> None:
+        """`use_native`: let the extension handle the usual packets.
+
+        Raises UnsupportedStreamError if NAL units may arrive out of decoding order.
+        """
         if any(media.fmtp.get(name, usual) != usual for name, usual in _IN_DECODING_ORDER):
             raise UnsupportedStreamError("its video packets are interleaved")
         self.ready: list[AccessUnit] = []
@@ -80,6 +86,9 @@ class H26xDepacketizer:
         """Packets with another payload type than the stream's."""
         self._source = SourceFilter()
         self.nal_types = NAL_TYPES[media.encoding]
+        self._scanner = self.nal_types.scanner(channel) if use_native else None
+        self._scanned: int | None = None
+        """The timestamp of the access unit before, if the scanner read it; then none is open."""
         self._channel = channel
         self._payload_type = self._sdp_payload_type = media.payload_type
         self._other_packets = (0, 0)
@@ -153,6 +162,7 @@ class H26xDepacketizer:
             self._end_access_unit()
             self._timestamp = timestamp
             self._marked = False
+        self._scanned = None
         if self._fu_start is not None and data.startswith(self._fu_prefix, start, end):
             self._parts.append(data[start + len(self._fu_prefix) : end])
             self._bytes += end - start
@@ -198,33 +208,87 @@ class H26xDepacketizer:
                     self._drop_fragments()
             self.push(one, 0, len(one))
 
-    def push_fragments(self, data: bytearray, at: int, end: int) -> int:
-        """Depacketize the packets in data[at:end] as long as they are middle fragments of a NAL
-        unit. Returns where the first other packet begins; it may be incomplete.
+    def push_usual(self, data: bytearray, at: int, end: int) -> int:
+        """Depacketize the packets from data[at] on, as long as they are of the most usual kind.
+
+        Returns where the first other packet begins; it may be incomplete, and it is for `push`.
         """
-        # Hot loop: nearly all packets of a stream are middle fragments.
-        if (
-            self._fu_start is None
-            or self._bytes > MAX_ACCESS_UNIT_BYTES
-            or len(self._parts) > _MAX_PARTS
-        ):
+        if self._fu_start is None:
+            return at if self._scanner is None else self._scan(self._scanner, data, at, end)
+        too_large = self._bytes > MAX_ACCESS_UNIT_BYTES or len(self._parts) > _MAX_PARTS
+        if too_large or self._source.waiting:
             return at
+        if self._scanner is None:
+            return self._push_fragments(data, at, end)
+        at, packets, parts = self._scanner.middle_fragments(
+            data,
+            at,
+            end,
+            self._payload_type,
+            self._source.ssrc or 0,
+            self.sequence.expected or 0,
+            self._timestamp or 0,
+            bytes(self._fu_prefix),
+        )
+        if packets:
+            self._parts.append(parts)
+            self._added_fragments(packets, len(parts))
+        return at
+
+    def _scan(self, scanner: "native.AccessUnitScanner", data: bytearray, at: int, end: int) -> int:
+        """Let the scanner read whole access units, if no unusual one is open."""
+        source, expected = self._source, self.sequence.expected
+        is_usual = (
+            (self._has_slices or self._scanned is not None)
+            and expected is not None
+            and source.ssrc is not None
+            and not source.waiting
+            and self._field_format is None
+            and self._first_field is None
+        )
+        if not is_usual or expected is None or source.ssrc is None:
+            return at
+        before = self._timestamp if self._scanned is None else self._scanned
+        at, following, packets, units = scanner.scan(
+            data, at, end, self._payload_type, source.ssrc, expected, before or 0
+        )
+        if units:
+            if self._scanned is None:
+                self._end_access_unit()
+            for timestamp, unit, keyframe in units:
+                ticks = self.timestamps.ticks(timestamp)
+                self.ready.append(AccessUnit(ticks, unit, keyframe, False, self.now_ms))
+            self._scanned = units[-1][0]
+            self._timestamp = following
+            self._marked = False
+            self.sequence.expected = expected + packets & 0xFFFF
+            self.packets += packets
+            source.note_own(packets, self.now_ms)
+        return at
+
+    def _push_fragments(self, data: bytearray, at: int, end: int) -> int:
+        """Depacketize the packets in data[at:end] as long as they are middle fragments."""
+        # Hot loop: nearly all packets of a stream are middle fragments.
         expected = self.sequence.expected
         current_timestamp = self._timestamp
         prefix = self._fu_prefix
         append = self._parts.append
         own_channel = self._channel
+        own_ssrc = self._source.ssrc
         no_extensions = NO_EXTENSIONS
         payload_type = self._payload_type
         data_offset = RTP_HEADERS_SIZE + len(prefix)
-        began = at
+        began, before = at, len(self._parts)
         last = end - data_offset
         while at < last:
-            dollar, channel, size, first, second, number, timestamp = unpack_rtp_headers(data, at)
+            dollar, channel, size, first, second, number, timestamp, ssrc = unpack_rtp_headers(
+                data, at
+            )
             following = at + HEADER_SIZE + size
             if (
                 number != expected
                 or timestamp != current_timestamp
+                or ssrc != own_ssrc
                 or second != payload_type  # without marker
                 or first != no_extensions
                 or channel != own_channel
@@ -237,11 +301,15 @@ class H26xDepacketizer:
             expected = number + 1 & 0xFFFF
             at = following
         if at > began:
-            self.sequence.expected = expected
-            self._marked = False
-            self._arrived_ms = self.now_ms
-            self._bytes += at - began
+            self._added_fragments(len(self._parts) - before, at - began)
         return at
+
+    def _added_fragments(self, packets: int, size: int) -> None:
+        self.sequence.expected = (self.sequence.expected or 0) + packets & 0xFFFF
+        self._source.note_own(packets, self.now_ms)
+        self._marked = False
+        self._arrived_ms = self.now_ms
+        self._bytes += size
 
     def finish(self) -> None:
         """End the stream: the last access unit is kept if its marker came."""

@@ -19,14 +19,14 @@ unpack_header = Struct(">BBH").unpack_from
 """Returns "$", the channel and the packet's size from the interleaved header at an offset."""
 RTP_HEADERS_SIZE = 16
 """Bytes of an interleaved header and the smallest RTP header after it."""
-unpack_rtp_headers = Struct(">BBHBBHI").unpack_from
-"""Returns "$", the channel, the packet's size, then RTP's first byte, its second byte, the sequence
-number and the timestamp."""
+unpack_rtp_headers = Struct(">BBHBBHII").unpack_from
+"""Returns "$", the channel, the size, then of RTP: the first two bytes, the sequence
+number, the timestamp and the SSRC."""
 
 PacketHandler = Callable[[bytearray, int, int], None]
 """Handles the packet in data[at:end]. The bytes change after it returns."""
-FragmentHandler = Callable[[bytearray, int, int], int]
-"""Handles packets of its channel in data[at:end] as long as they are simple fragments.
+UsualHandler = Callable[[bytearray, int, int], int]
+"""Handles packets of its channel from data[at] on, as long as they are whole and usual.
 
 Returns where the first packet begins that it did not handle."""
 
@@ -53,7 +53,7 @@ class InterleavedReader:
         connection: socket.socket,
         leftover: bytes,
         packet_handlers: Mapping[int, PacketHandler],
-        fragment_handlers: Mapping[int, FragmentHandler],
+        usual_handlers: Mapping[int, UsualHandler],
         on_message: Callable[[bytes], None],
     ) -> None:
         """`leftover`: bytes of the stream that were already read. Handlers are by channel.
@@ -62,7 +62,7 @@ class InterleavedReader:
         """
         self._connection = connection
         self._packet_handlers = packet_handlers
-        self._fragment_handlers = fragment_handlers
+        self._usual_handlers = usual_handlers
         self._on_message = on_message
         self._data = bytearray(max(_BUFFER_BYTES, len(leftover) + _READ_BYTES))
         self._view = memoryview(self._data)
@@ -105,7 +105,7 @@ class InterleavedReader:
         """
         data = self._data
         packet_handlers = self._packet_handlers
-        fragment_handlers = self._fragment_handlers
+        usual_handlers = self._usual_handlers
         end = self._end
         at = min(self._skip, end)
         self._skip -= at
@@ -134,12 +134,15 @@ class InterleavedReader:
                     at += self._skip_garbage(at, 1)
                     continue
                 self._in_sync = self._in_sync or following < end
+            handle_usual = usual_handlers.get(channel)
+            if handle_usual is not None and (handled := handle_usual(data, at, end)) > at:
+                at = handled
+                self._skipped = 0
+                continue
             handle = packet_handlers.get(channel)
             if handle is not None:
                 handle(data, at + HEADER_SIZE, following)
                 self._skipped = 0
-                if channel in fragment_handlers:
-                    following = fragment_handlers[channel](data, following, end)
             else:
                 self._count_skipped(following - at)
             at = following

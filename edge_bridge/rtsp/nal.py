@@ -5,6 +5,8 @@ import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from media import native
+
 START_CODE = b"\x00\x00\x00\x01"
 _SEI_RECOVERY_POINT = 6
 _MAX_PARAMETER_SETS = 64 << 10
@@ -44,10 +46,29 @@ class NalTypes:
     """SEI before the picture, which may hold a recovery point; -1: not read."""
     suffix: frozenset[int]
     """Types that follow the slices of an access unit and still belong to it."""
+    others: frozenset[int]
+    """Types that do not matter to recording: access unit delimiters, filler data, SEI."""
 
     def type_of(self, first: int) -> int:
         """Return the type that the first byte of a NAL unit header holds."""
         return first & 0x1F if self.header_size == 1 else first >> 1 & 0x3F
+
+    def scanner(self, channel: int) -> "native.AccessUnitScanner":
+        """Return a scanner of the extension for the packets of a channel."""
+        return native.AccessUnitScanner(
+            channel,
+            self.header_size,
+            self.fragmentation,
+            _bits(self.slices),
+            _bits(self.irap),
+            _bits(self.others),
+            _bits(self.skipped),
+            self.sei if self.sei >= 0 else None,
+        )
+
+
+def _bits(types: frozenset[int]) -> int:
+    return sum(1 << nal_type for nal_type in types)
 
 
 H264 = NalTypes(
@@ -66,6 +87,7 @@ H264 = NalTypes(
     pps=8,
     sei=6,
     suffix=frozenset({10, 11, 12, 19, 20, 21}),
+    others=frozenset({6, 9, 12}),
 )
 H265 = NalTypes(
     name="hevc",
@@ -83,6 +105,7 @@ H265 = NalTypes(
     pps=34,
     sei=-1,
     suffix=frozenset({36, 37, 38, 40}),
+    others=frozenset({35, 38, 39, 40}),
 )
 NAL_TYPES = {"H264": H264, "H265": H265}
 """By the encoding name of the SDP."""

@@ -105,6 +105,11 @@ class SourceFilter:
         self._own_packets = 1
         return True
 
+    def note_own(self, packets: int, now_ms: int) -> None:
+        """Count more packets of the own SSRC, while no foreign one waits."""
+        self._own_ms = now_ms
+        self._own_packets += packets
+
     def _is_outnumbered(self) -> bool:
         count = len(self.waiting)
         if count < _MIN_MAJORITY or count <= 2 * self._own_packets:

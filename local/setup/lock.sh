@@ -25,5 +25,7 @@ sed -i '/^onnxruntime==/d' "$constraints"
 echo "onnxruntime ; sys_platform == 'never'" >"$overrides"
 compile edge-gpu.txt --extra edge --extra gpu --constraints "$constraints" --overrides "$overrides"
 sed -i '/^onnxruntime==.*never/,/^[a-z]/{/^onnxruntime==.*never/d;/^ /d}' requirements/edge-gpu.txt
-# What builds the package itself, where nothing else of dev.txt is installed.
-sed -n '/^setuptools==/,/^[a-z]/{/^setuptools==/p;/^ /p}' requirements/dev.txt >requirements/build.txt
+# What builds the package itself and its extension, where nothing else of dev.txt is installed.
+for package in semantic-version setuptools setuptools-rust; do
+    sed -n "/^$package==/,/^[a-z]/{/^$package==/p;/^ /p}" requirements/dev.txt
+done >requirements/build.txt

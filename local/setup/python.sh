@@ -42,4 +42,6 @@ fi
 "$venv"/bin/python -m pip install --disable-pip-version-check --no-input --quiet \
     --no-deps --no-build-isolation --editable . 2>"$venv"/pip.log ||
     { tail -n 3 "$venv"/pip.log >&2; fail "vigil itself cannot be installed into $venv (all messages: $venv/pip.log)."; }
+"$venv"/bin/python -c 'from media import native; raise SystemExit(not native.AVAILABLE)' ||
+    echo "setup: the extension in Rust is not built: cargo or its crates cannot be had. The recorder uses its Python path: slower."
 touch "$venv"/.installed

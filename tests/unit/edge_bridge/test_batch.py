@@ -9,6 +9,7 @@ import pytest
 
 from edge_bridge.capture.batch import BatchReader
 from edge_bridge.rtsp.errors import CameraError
+from media import native
 from media.access_unit import AccessUnit
 from media.fragmenter import Fragment, Fragmenter, FragmentLimits
 from tests.footage import write_clip
@@ -22,6 +23,15 @@ from tests.unit.edge_bridge.test_capture import (
 )
 
 __all__ = ["_no_waiting"]
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["Python", "native"])
+def _writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes the transport stream."""
+    if request.param and not native.AVAILABLE:
+        pytest.skip("the extension is not built")
+    defaults = {**(Fragmenter.__init__.__kwdefaults__ or {}), "use_native": request.param}
+    monkeypatch.setattr(Fragmenter.__init__, "__kwdefaults__", defaults)
 
 
 def units(path: Path, first: int = 0) -> list[AccessUnit]:

@@ -2,6 +2,7 @@
 
 import base64
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -19,9 +20,17 @@ from edge_bridge.rtsp.nal import (
     own_parameter_sets,
     parameter_sets,
 )
+from media import native
 from tests.footage import write_clip
 from tests.rtsp_camera import Packet, access_units
-from tests.unit.edge_bridge.rtp_packets import aggregated, annex_b, in_fragments, packets, video
+from tests.unit.edge_bridge.rtp_packets import (
+    aggregated,
+    annex_b,
+    in_fragments,
+    on_channel,
+    packets,
+    video,
+)
 
 CODINGS = {"H264": "libx264", "H265": "libx265"}
 COUNT = 30
@@ -40,11 +49,21 @@ def units(coding: str, tmp_path_factory: pytest.TempPathFactory) -> list[list[by
     return list(access_units(write_clip(clip, COUNT, codec=CODINGS[coding], gop=10)))
 
 
+@pytest.fixture(autouse=True, params=["packets", "reads", "reads, native"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How packets are handled: one by one, or as many as one read brought."""
+    use_native = request.param == "reads, native"
+    if use_native and not native.AVAILABLE:
+        pytest.skip("the extension is not built")
+    monkeypatch.setattr(H26xDepacketizer.__init__, "__kwdefaults__", {"use_native": use_native})
+    if request.param != "packets":
+        monkeypatch.setattr(sys.modules[__name__], "take_all", take_as_read)
+
+
 def taken(sent: list[bytes], coding: str) -> list[AccessUnit]:
     """What comes out of packets; the last picture, too."""
     depacketizer = H26xDepacketizer(video(coding))
-    for packet in sent:
-        take(depacketizer, packet)
+    take_all(depacketizer, sent)
     depacketizer.finish()
     return depacketizer.ready
 
@@ -52,6 +71,24 @@ def taken(sent: list[bytes], coding: str) -> list[AccessUnit]:
 def take(depacketizer: H26xDepacketizer, packet: bytes) -> None:
     # Among other bytes, as in a buffer.
     depacketizer.push(bytearray(b"\xff" * 7 + packet + b"\xff" * 9), 7, 7 + len(packet))
+
+
+def take_all(depacketizer: H26xDepacketizer, sent: Iterable[bytes]) -> None:
+    for packet in sent:
+        take(depacketizer, packet)
+
+
+def take_as_read(depacketizer: H26xDepacketizer, sent: Iterable[bytes]) -> None:
+    data = bytearray(on_channel(0, sent))
+    at = 0
+    while at < len(data):
+        usual = depacketizer.push_usual(data, at, len(data))
+        if usual > at:
+            at = usual
+            continue
+        end = at + 4 + int.from_bytes(data[at + 2 : at + 4], "big")
+        depacketizer.push(data, at + 4, end)
+        at = end
 
 
 def one_by_one(units: list[list[bytes]]) -> Iterator[Packet]:
@@ -161,8 +198,7 @@ def test_a_lost_packet_costs_only_its_nal_unit(units: list[list[bytes]], coding:
     stamps = [packet[4:8] for packet in sent]
     gone = stamps.index(stamps[-1]) - 2  # in the last picture but one
     depacketizer = H26xDepacketizer(video(coding))
-    for packet in sent[:gone] + sent[gone + 1 :]:
-        take(depacketizer, packet)
+    take_all(depacketizer, sent[:gone] + sent[gone + 1 :])
     depacketizer.finish()
     assert depacketizer.sequence.lost == 1
     whole = [annex_b(each) for each in units]
@@ -281,8 +317,7 @@ IDR, SLICE = b"\x65\x88" + b"i" * 90, b"\x41\x9a" + b"s" * 90
 
 def frames_of(sent: Iterable[bytes], coding: str = "H264") -> list[bytes]:
     depacketizer = H26xDepacketizer(video(coding))
-    for packet in sent:
-        take(depacketizer, packet)
+    take_all(depacketizer, sent)
     depacketizer.finish()
     assert depacketizer.sequence.lost == 0
     return [unit.data for unit in depacketizer.ready]
@@ -329,9 +364,7 @@ def test_a_unit_of_which_a_packet_was_lost_is_dropped_and_counted() -> None:
     sent = packets([Packet(0, 0, False, one) for one in pieces])
     sent += packets([Packet(0, 3_600, True, SLICE)], first=65_530 + len(pieces))
     depacketizer = H26xDepacketizer(video())
-    for number, data in enumerate(sent):
-        if number != 2:
-            take(depacketizer, data)
+    take_all(depacketizer, sent[:2] + sent[3:])
     depacketizer.finish()
     assert [unit.data for unit in depacketizer.ready] == [annex_b([SLICE])]
     assert (depacketizer.sequence.lost, depacketizer.units_dropped) == (1, 1)

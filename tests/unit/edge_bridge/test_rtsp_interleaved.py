@@ -204,9 +204,9 @@ def test_push_fragments_gives_the_same_as_push(coding: str) -> None:
         depacketizer = H26xDepacketizer(video(coding), 0)
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            fragment_handlers = {0: depacketizer.push_fragments} if in_bulk else {}
+            usual_handlers = {0: depacketizer.push_usual} if in_bulk else {}
             reader = InterleavedReader(
-                ours, b"", {0: depacketizer.push}, fragment_handlers, lambda _: None
+                ours, b"", {0: depacketizer.push}, usual_handlers, lambda _: None
             )
             for piece in cut(stream, random.Random(seed)):
                 theirs.sendall(piece)
