@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from edge_bridge import metrics
 from edge_bridge.capture.memory_limits import limit_heap
 from edge_bridge.config import EdgeConfig, HttpConfig
-from edge_bridge.health import HealthServer
 from edge_bridge.parts import BuildParts, EdgeParts, build_parts
 from edge_bridge.remote_config.runtime import EdgeRuntime
 from edge_bridge.spool.disk import DiskError
@@ -77,6 +76,9 @@ class Edge:
             await parts.inference.apply(parts.config)
             async with AsyncExitStack() as stack:
                 if (http := parts.config.http) is not None:
+                    # A device without the port saves the memory of the HTTP server's modules.
+                    from edge_bridge.health import HealthServer  # noqa: PLC0415
+
                     server = HealthServer(http, self.report, self._page(http))
                     self.health_port = (await stack.enter_async_context(server)).port
                 await parts.recorders.apply(parts.config, parts.inference.frame_sink)
