@@ -8,6 +8,7 @@ agents/indexing/row_writers.py says what is written, and what is refused.
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
@@ -25,9 +26,18 @@ from agents.indexing.row_writers import (
     RowWriter,
     row_writer_for,
 )
-from domain.events import AnyEvent, FragmentArrived, Heartbeat, RunEnded, RunStarted
+from domain.chunks import gaps_due
+from domain.events import (
+    AnyEvent,
+    ChunkComplete,
+    FragmentArrived,
+    Heartbeat,
+    RunEnded,
+    RunStarted,
+)
 from domain.times import utc_ms
-from streams import topics
+from stores.catalog.filled_gaps import chunks_with_filled_gaps, may_concern_gaps
+from streams import codec, topics
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
@@ -87,13 +97,22 @@ async def index_fragments(arrivals: Sequence[Arrival]) -> None:
     await _index(arrivals)
     for event, _ in arrivals:
         if isinstance(event, FragmentArrived):
-            observe_fragment(event)
+            observe_fragment(event, utc_ms())
 
 
 @handles_batch(app, topics.CHUNK_COMPLETE, most=CHUNKS.max_weight, check=_check)
 async def index_chunks(arrivals: Sequence[Arrival]) -> None:
     """Store chunks, which replace the rows of their fragments."""
     await _index(arrivals)
+    chunks = [event for event, _ in arrivals if isinstance(event, ChunkComplete)]
+    for chunk in may_concern_gaps(chunks):
+        await app.retry(partial(_send_filled_gaps, chunk), what="send chunk-due")
+
+
+async def _send_filled_gaps(chunk: ChunkComplete) -> None:
+    """Ask the joiner for the chunks that report as missing what another chunk holds."""
+    for found in await chunks_with_filled_gaps(await store.get(), chunk):
+        await codec.send(app, gaps_due(found))
 
 
 @handles_batch(app, topics.DETECTION, most=DETECTIONS.max_weight, check=_check)
@@ -108,7 +127,7 @@ async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
     await _index(arrivals)
     for event, _ in arrivals:
         if isinstance(event, Heartbeat):
-            observe_heartbeat(event)
+            observe_heartbeat(event, utc_ms())
 
 
 @handles_batch(app, topics.DELETED, most=DELETED.max_weight, check=_check)

@@ -42,6 +42,8 @@ class AlertLimits:
     """VigilSpoolAgeing: age of the oldest footage that waits on an edge device, ms."""
     disk_low_bytes: int = 1 << 30
     """VigilEdgeDiskFilling: free space on the spool's disk."""
+    out_of_use_ms: int = 6 * 3_600_000
+    """VigilCameraSilent, VigilEdgeSilent: what has been silent for longer calls no one."""
 
 
 STATE_LIMITS: Final = StateLimits()

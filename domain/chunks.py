@@ -60,6 +60,22 @@ def late_due(events: Sequence[FragmentArrived], start_ms: int, window_ms: int) -
     )
 
 
+def gaps_due(chunk: ChunkComplete) -> ChunkDue:
+    """Return the `chunk-due` that makes the joiner check the gaps of a chunk again."""
+    return ChunkDue(
+        camera=chunk.camera,
+        run=chunk.run,
+        window_start_ms=chunk.window_start_ms,
+        window_ms=chunk.window_ms,
+        reason="late",
+        form=VideoForm.model_validate(chunk.model_dump(include=set(VideoForm.model_fields))),
+        fragments=[
+            FragmentRef.model_validate(each.model_dump(include=set(FragmentRef.model_fields)))
+            for each in chunk.fragments
+        ],
+    )
+
+
 def merged_fragments(current: ChunkComplete | None, due: ChunkDue) -> list[FragmentRef]:
     """Return the fragments of the next revision, in order: those of `current` and those due.
 
@@ -82,10 +98,36 @@ def remaining_gaps(
     Each missing seq is reported once, by the newest report. A gap that a late fragment fills in
     part is shortened to the time that is still missing.
     """
+    reports = [*left_out, *due.gaps, *(current.gaps if current is not None else [])]
+    return _unfilled(reports, joined)
+
+
+def with_filled_gaps(
+    chunk: ChunkComplete, elsewhere: Sequence[FragmentRef | FragmentArrived]
+) -> ChunkComplete:
+    """Return the chunk's next revision, without the gaps that fragments `elsewhere` fill.
+
+    Other chunks of the run hold them: they were late, and belong to other windows. Returns
+    `chunk` itself where they fill nothing. The bytes, and so the digest, stay the same.
+    """
+    if not filled_seqs(chunk, SeqRanges.of(each.seq for each in elsewhere)):
+        return chunk
+    gaps = _unfilled(chunk.gaps, [*chunk.fragments, *elsewhere])
+    return chunk.model_copy(update={"revision": chunk.revision + 1, "gaps": gaps})
+
+
+def filled_seqs(chunk: ChunkComplete, present: SeqRanges) -> SeqRanges:
+    """Return the seqs of `present` that the chunk reports as missing."""
+    return SeqRanges(
+        part for gap in chunk.gaps for part in present.within(gap.first_seq, gap.last_seq).ranges
+    )
+
+
+def _unfilled(reports: Iterable[Gap], joined: Iterable[FragmentRef | FragmentArrived]) -> list[Gap]:
     by_seq = {fragment.seq: fragment for fragment in joined}
     reported = SeqRanges.of(by_seq)
     gaps: list[Gap] = []
-    for gap in [*left_out, *due.gaps, *(current.gaps if current is not None else [])]:
+    for gap in reports:
         for first, last in reported.missing(gap.first_seq, gap.last_seq):
             before, after = by_seq.get(first - 1), by_seq.get(last + 1)
             from_ms, to_ms = gap.from_ms, gap.to_ms

@@ -15,6 +15,7 @@ from agents.consistency.check import CameraCheck, CheckCounts, RunSeqs
 from agents.consistency.chunk_bytes import check_bytes
 from agents.consistency.run_checker import RunChecker
 from domain.consistency import (
+    AskJoinerForGaps,
     CurrentChunk,
     Delete,
     DropChunkRow,
@@ -57,6 +58,8 @@ class CameraChecker:
         self.counts = CheckCounts(cameras=1)
         self.runs: dict[str, RunSeqs] = {}
         self._recent: list[CurrentChunk] = []
+        self._with_gaps: list[tuple[RowId, str, SeqRanges]] = []
+        """Chunks that report gaps: which, its key, the missing seqs."""
         self._rows_without_object: list[tuple[Inconsistency, IndexedChunk]] = []
         self._first: ChunkComplete | None = None
         self._last: ChunkComplete | None = None
@@ -76,6 +79,8 @@ class CameraChecker:
             yield finding
         for finding, row in self._rows_without_object:
             yield self._judge_row_without_object(finding, row)
+        for finding in self._filled_gaps():
+            yield finding
         for finding in await self._check_footage_extent():
             yield finding
         runs = RunChecker(self.check, self.runs)
@@ -201,6 +206,10 @@ class CameraChecker:
             known.seqs |= current.seqs
             known.left_out |= unusable_seqs(chunk)
             known.disputed |= disputed_seqs(chunk)
+            known.newest_ms = max(known.newest_ms, chunk.joined_ms)
+            if chunk.gaps:
+                missing = SeqRanges((gap.first_seq, gap.last_seq) for gap in chunk.gaps)
+                self._with_gaps.append((current.id, current.key, missing))
             if self._first is None or chunk.start_ms < self._first.start_ms:
                 self._first = chunk
             if self._last is None or chunk.end_ms > self._last.end_ms:
@@ -253,6 +262,31 @@ class CameraChecker:
             )
         known.seqs |= seqs  # reported here, not again for each fragment
         return finding
+
+    def _filled_gaps(self) -> list[Inconsistency]:
+        """Return the chunks that report as missing what another chunk of the check holds."""
+        found = []
+        for identity, key, missing in self._with_gaps:
+            run = self.runs[identity.run]
+            filled = [part for pair in missing.ranges for part in run.seqs.within(*pair).ranges]
+            if filled and self.grace.is_recent(run.newest_ms):
+                self.counts.in_work += 1
+            elif filled:
+                seqs = ", ".join(f"{first} to {last}" for first, last in filled[:5])
+                text = f"{key} reports fragments {seqs} as missing, which another chunk holds"
+                found.append(
+                    Inconsistency(
+                        "gap-filled",
+                        self.camera,
+                        text,
+                        run=identity.run,
+                        seq=filled[0][0],
+                        at_ms=identity.window_start_ms,
+                        key=key,
+                        repair=AskJoinerForGaps(identity),
+                    )
+                )
+        return found
 
     async def _check_footage_extent(self) -> list[Inconsistency]:
         """Compare the footage extent in the catalog with the first and the last chunk."""

@@ -69,3 +69,5 @@ class RunSeqs:
     """Sealed as missing, by the chunks' rows."""
     disputed: SeqRanges = field(default_factory=SeqRanges)
     """Those of `left_out` whose bytes differ from their notice."""
+    newest_ms: int = 0
+    """When the newest of its chunks was joined (UTC)."""

@@ -14,10 +14,11 @@ from agents.consistency.restorer import (
     write_manifest,
 )
 from agents.healing.healer import Healer
-from domain.chunks import late_due
+from domain.chunks import gaps_due, late_due
 from domain.consistency import (
     Announce,
     AskJoiner,
+    AskJoinerForGaps,
     DropFragmentRow,
     Inconsistency,
     Reindex,
@@ -30,6 +31,7 @@ from domain.events import FragmentArrived
 from domain.identity import fragment_key
 from domain.times import utc_ms
 from stores.catalog import index_chunks
+from stores.catalog.inventory import chunk_rows
 from stores.catalog.row_repair import delete_chunk_row, delete_fragment_rows
 from stores.object_info import ObjectInfo
 from streams.sender import EventSender
@@ -89,6 +91,13 @@ class Repairer:
             case WriteManifest(chunk):
                 await write_manifest(check.store, chunk)
                 return "manifest written from the row"
+            case AskJoinerForGaps(row):
+                at_ms = row.window_start_ms
+                rows = await chunk_rows(check.catalog, check.camera, at_ms, at_ms + 1)
+                for each in rows:
+                    if each.id == row and each.chunk is not None:
+                        await self._sender.send(gaps_due(each.chunk))
+                return "sent to the joiner"
             case DropFragmentRow(run, seq):
                 await delete_fragment_rows(check.catalog, check.camera, run, [seq])
                 return "row removed"

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from domain.consistency import manifest_fault
 from domain.errors import IntegrityError, ObjectMissingError, StoreError
-from domain.events import ChunkComplete, ManifestFragment, encode
+from domain.events import ChunkComplete, ManifestFragment
 from domain.identity import fragment_key, manifest_key
 from stores import bucket_listing
 from stores.objects import ObjectStore
+from stores.stored_manifest import replace_manifest
 
 
 class LostBytesError(StoreError):
@@ -39,13 +40,7 @@ async def write_manifest(store: ObjectStore, chunk: ChunkComplete) -> None:
         raise LostBytesError(
             f"the row of {chunk.object_key} does not make a valid manifest: {fault}."
         )
-    data = encode(chunk)
-
-    async def once() -> AsyncIterator[bytes]:
-        yield data
-
-    metadata = {"sha256": hashlib.sha256(data).hexdigest()}
-    await store.put_stream(key, once(), metadata=metadata, content_type="application/json")
+    await replace_manifest(store, chunk)
 
 
 async def restore_fragment(store: ObjectStore, chunk: ChunkComplete, seq: int) -> None:

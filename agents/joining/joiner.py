@@ -24,7 +24,13 @@ from agents.joining.join_errors import (
     unreadable_reason,
 )
 from agents.joining.read_ahead import read_ahead
-from domain.chunks import digest_of, doubtful_times, merged_fragments, remaining_gaps
+from domain.chunks import (
+    digest_of,
+    doubtful_times,
+    merged_fragments,
+    remaining_gaps,
+    with_filled_gaps,
+)
 from domain.errors import IntegrityError, ObjectExistsError
 from domain.events import (
     ChunkComplete,
@@ -38,11 +44,13 @@ from domain.events import (
 )
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from domain.retention import SHORTEST_AGE_MS
+from domain.seqs import SeqRanges
 from media.keyframes import index_video
 from stores.catalog import Catalog
-from stores.catalog.tombstones import window_deleted
+from stores.catalog.tombstones import fragments_in_chunks, window_deleted
 from stores.objects import HASH_IN_THREAD_BYTES, ObjectStore
 from stores.stored_fragment import stored_fragment
+from stores.stored_manifest import replace_manifest
 
 log = logging.getLogger(__name__)
 MIN_DELETED_AGE_MS = SHORTEST_AGE_MS // 2
@@ -96,7 +104,7 @@ class Joiner:
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)
             if previous is not None and previous.digest == digest:
-                return previous
+                return await self._without_filled_gaps(previous)
             try:
                 return await self._write_chunk(due, previous, fragments, left_out, digest)
             except FragmentsLeftOutError as failure:
@@ -197,6 +205,20 @@ class Joiner:
             joined_ms=self._clock_ms(),
         )
         return await self._write_manifest(complete)
+
+    async def _without_filled_gaps(self, chunk: ChunkComplete) -> ChunkComplete:
+        """Return the chunk, as a new revision where other chunks of its run fill some of its gaps.
+
+        The bytes stay, and with them the names: the manifest is replaced.
+        """
+        if self._catalog is None or not chunk.gaps:
+            return chunk
+        missing = SeqRanges((gap.first_seq, gap.last_seq) for gap in chunk.gaps)
+        held = fragments_in_chunks(await self._catalog(), chunk.camera, chunk.run, missing)
+        changed = with_filled_gaps(chunk, [each async for each in held])
+        if changed is not chunk:
+            await replace_manifest(self._store, changed)
+        return changed
 
     async def _write_manifest(self, complete: ChunkComplete) -> ChunkComplete:
         """Write the manifest once. If the same chunk already has one, return that one."""

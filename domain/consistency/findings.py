@@ -21,6 +21,7 @@ Kind = Literal[
     "object-without-manifest",
     "object-unknown",
     "chunk-differs",
+    "gap-filled",
     "row-missing",
     "row-stale",
     "row-differs",
@@ -43,6 +44,7 @@ KINDS: dict[Kind, str] = {
     "object-without-manifest": "a chunk object has no manifest",
     "object-unknown": "an object is neither fragment nor chunk",
     "chunk-differs": "a chunk's bytes do not match its manifest",
+    "gap-filled": "a chunk reports a fragment as missing that another chunk holds",
     "row-missing": "a chunk in S3 has no row",
     "row-stale": "a chunk's row has another revision than the current one",
     "row-differs": "a chunk's row contradicts its manifest",
@@ -96,6 +98,13 @@ class AskJoiner:
 
     run: str
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskJoinerForGaps:
+    """Ask the joiner to make the chunk's next revision, without the gaps that are filled."""
+
+    chunk: RowId
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +172,7 @@ class Delete:
 Repair = (
     Announce
     | AskJoiner
+    | AskJoinerForGaps
     | Reindex
     | DropChunkRow
     | DropFragmentRow

@@ -13,11 +13,12 @@ from agents.consistency.fsck import settle_ms
 from agents.consistency.remover import Remover
 from agents.joining.joiner import Joiner
 from domain.consistency import Delete, GracePeriods, Inconsistency
-from domain.events import ChunkComplete, ChunkDue, Deleted, encode
+from domain.events import ChunkComplete, ChunkDue, Deleted, Gap, encode
 from domain.identity import chunk_key, fragment_key, manifest_key
 from domain.retention import LegalHold
 from domain.window_lengths import WindowLengths
-from stores.catalog import index_chunks, index_deleted
+from stores.catalog import Catalog, index_chunks, index_deleted
+from stores.catalog.filled_gaps import chunks_with_filled_gaps
 from stores.catalog.retention_rules import add_hold, lift_hold
 from tests.conftest import Services
 from tests.integration.consistency_support import (
@@ -25,6 +26,7 @@ from tests.integration.consistency_support import (
     START_MS,
     WINDOW_MS,
     Place,
+    due_of,
     now_ms,
     place,
 )
@@ -181,6 +183,36 @@ async def test_what_is_broken_is_reported_and_repaired(
         key: data for key, data in before.items() if key.endswith(".ts")
     }
     assert after.keys() == before.keys()
+
+
+async def test_a_gap_that_another_chunk_fills_is_reported_and_closed(at: Place) -> None:
+    """Manifests of an older version may report it. The joiner makes a revision without it."""
+    recorder = at.recorder()
+    events = [await recorder.put(at.store, seq) for seq in range(10)]
+    await at.join(recorder, range(4))
+    end_ms = events[3].end_ms
+    gap = Gap(from_ms=end_ms, to_ms=events[5].start_ms, first_seq=4, last_seq=4, reason="?")
+    due = due_of(events[5:]).model_copy(update={"gaps": [gap]})
+    with_gap = await Joiner(at.store, now_ms).join(due)
+    await index_chunks(at.catalog, [with_gap], now_ms())
+    filling = await at.join(recorder, range(5))
+    for chunk in (filling, with_gap):
+        assert await chunks_with_filled_gaps(at.catalog, chunk) == [with_gap]
+    assert await at.kinds(later_ms=0) == []
+    assert await at.kinds() == ["gap-filled"]
+    outcomes, _ = await at.check(repair=True)
+    assert [each.repaired for each in outcomes] == [True]
+    (asked,) = at.sent.events
+
+    async def catalog() -> Catalog:
+        return at.catalog
+
+    assert isinstance(asked, ChunkDue)
+    closed = await Joiner(at.store, now_ms, catalog).join(asked)
+    assert closed == with_gap.model_copy(update={"revision": 2, "gaps": []})
+    await index_chunks(at.catalog, [closed], now_ms())
+    assert await at.kinds(bytes=True) == []
+    assert await Joiner(at.store, now_ms, catalog).join(asked) == closed, "twice changes nothing"
 
 
 async def test_lost_bytes_are_reported_and_nothing_is_written(at: Place) -> None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain.events import encode
+from domain.events import ChunkComplete, encode
 from domain.gaps import OBJECT_MISSING
-from domain.identity import fragment_key, site_of
+from domain.identity import fragment_key, manifest_key, site_of
 from stores.catalog.timeline import reported_gaps
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -67,6 +67,35 @@ async def test_a_late_fragment_makes_a_revision(
     assert chunks[0].revision == 2
     assert chunks[0].reason == "late"
     assert chunks[0].gaps == []
+
+
+async def test_a_late_fragment_fills_the_gap_that_the_next_chunk_reports(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    """seq 4 ends the first window; the second window's chunk reports it as missing."""
+    recorder = Recorder(await registered(cloud, f"acme/{names}/border"), START_MS)
+    for seq in (0, 1, 2, 3, 5, 6, 7, 8, 9, 10):
+        await recorder.record(store, queue, seq)
+    first = await all_in_chunks(cloud, store, recorder)
+    assert [[gap.first_seq for gap in chunk.gaps] for chunk in first] == [[], [4], []]
+    await recorder.record(store, queue, 4)
+    filled = await all_in_chunks(cloud, store, recorder)
+    assert [each.seq for each in filled[0].fragments] == [0, 1, 2, 3, 4]
+
+    async def manifest() -> ChunkComplete | None:
+        data = await store.get(manifest_key(first[1].object_key))
+        found = ChunkComplete.model_validate_json(data)
+        return None if found.gaps else found
+
+    again = await wait_for(manifest, within_s=60, what=cloud.tails)
+    assert again == first[1].model_copy(update={"revision": 2, "gaps": []})
+    async with cloud.catalog() as catalog:
+
+        async def no_gap() -> bool:
+            end_ms = START_MS + 30_000
+            return not await reported_gaps(catalog, recorder.camera, START_MS, end_ms)
+
+        await wait_for(no_gap, within_s=60, what=cloud.tails)
 
 
 @pytest.mark.parametrize(

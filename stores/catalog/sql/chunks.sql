@@ -221,3 +221,30 @@ WHERE chunks.run = $2 AND chunks.last_seq > $4 AND chunks.camera = $1
   AND $3::text::int4multirange @> part.seq AND part.seq > $4
 ORDER BY part.seq
 LIMIT $5
+
+
+-- name: filled_gaps
+-- $1 text: camera; $2 uuid: run; $3, $4 bigint: from and to, UTC ms; $5 bigint: start of a chunk's
+-- window; $6, $7 int4multirange as text: its seqs, and the seqs that it reports as missing. The
+-- windows with chunks that report as missing what another chunk holds: one of the two is this chunk.
+SELECT DISTINCT window_start_ms
+FROM chunks
+CROSS JOIN LATERAL jsonb_to_recordset(gaps) AS gap (first_seq integer, last_seq integer)
+WHERE camera = $1 AND run = $2 AND window_start_ms >= $3::bigint AND window_start_ms < $4::bigint
+  AND window_start_ms <> $5::bigint AND gaps <> '[]'
+  AND int4multirange(int4range(gap.first_seq, gap.last_seq, '[]')) && $6::text::int4multirange
+UNION
+SELECT $5::bigint
+FROM chunks
+WHERE camera = $1 AND run = $2 AND window_start_ms >= $3::bigint AND window_start_ms < $4::bigint
+  AND window_start_ms <> $5::bigint AND seqs && $7::text::int4multirange
+
+
+-- name: neighbour_days
+-- $1 text: camera; $2 uuid: run; $3 bigint: day, UTC ms. The day with chunks before it, and the one
+-- after it: gaps around a chunk are reported there. Null where there is none.
+SELECT
+    (SELECT max(day_ms) FROM chunk_days
+     WHERE camera = $1 AND run = $2 AND day_ms < $3::bigint) AS before_ms,
+    (SELECT min(day_ms) FROM chunk_days
+     WHERE camera = $1 AND run = $2 AND day_ms > $3) AS after_ms

@@ -7,7 +7,7 @@ late                3         the revision holds 0 1 3 4, and lacks 2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunks import digest_of, merged_fragments, remaining_gaps
+from domain.chunks import digest_of, merged_fragments, remaining_gaps, with_filled_gaps
 from domain.events import ChunkComplete, ChunkDue, Gap, ManifestFragment, VideoForm
 from domain.identity import chunk_key
 from tests.unit.domain.footage import CAMERA, FRAGMENT_MS, RUN, T0_MS, ref, run_id
@@ -143,3 +143,14 @@ class TestRemainingGaps:
         expected = {s for g in [*gaps, *left_out] for s in range(g.first_seq, g.last_seq + 1)}
         assert seqs == sorted(expected - set(joined))
         assert all(each.from_ms <= each.to_ms for each in remaining)
+
+
+def test_a_gap_that_other_chunks_fill_in_part_is_shortened() -> None:
+    chunk = current(6, 7, gaps=[gap(2, 5)])
+    changed = with_filled_gaps(chunk, placed(3))
+    assert changed.revision == chunk.revision + 1
+    assert [(each.first_seq, each.last_seq) for each in changed.gaps] == [(2, 2), (4, 5)]
+    assert changed.gaps[1].from_ms == T0_MS + 4 * FRAGMENT_MS
+    assert changed.model_copy(update={"revision": 1, "gaps": chunk.gaps}) == chunk
+    assert with_filled_gaps(chunk, placed(8)) is chunk
+    assert with_filled_gaps(changed, placed(2, 3, 4, 5)).gaps == []

@@ -81,8 +81,14 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("alert", "limits"),
     [
-        ("VigilCameraSilent", [ALERT_LIMITS.camera_silent_ms / 1_000]),
-        ("VigilEdgeSilent", [ALERT_LIMITS.edge_silent_ms / 1_000]),
+        (
+            "VigilCameraSilent",
+            [ALERT_LIMITS.camera_silent_ms / 1_000, ALERT_LIMITS.out_of_use_ms / 1_000],
+        ),
+        (
+            "VigilEdgeSilent",
+            [ALERT_LIMITS.edge_silent_ms / 1_000, ALERT_LIMITS.out_of_use_ms / 1_000],
+        ),
         (
             "VigilSpoolAgeing",
             [ALERT_LIMITS.edge_silent_ms / 1_000, ALERT_LIMITS.spool_waiting_ms / 1_000],
