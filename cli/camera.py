@@ -1,25 +1,32 @@
-"""`vigil camera`: register cameras, so that their events are accepted, and list them."""
+"""`vigil camera`: register cameras, so that their events are accepted, list and retire them."""
 
 import argparse
 import asyncio
 
 from cli import camera_windows
+from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
 from stores.catalog.camera_windows import CameraWindowSettings, cameras_with_windows
+from stores.catalog.cameras import retire_camera
 from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `camera add`, `camera list` and `camera windows`."""
-    parser = commands.add_parser("camera", help="register and list cameras")
+    """Add `camera add`, `camera list`, `camera retire` and `camera windows`."""
+    parser = commands.add_parser("camera", help="register, list and retire cameras")
     verbs = parser.add_subparsers(dest="verb", required=True)
     adding = verbs.add_parser("add", help="register a camera, or rename a registered one")
     adding.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="the camera's id")
     adding.add_argument("--name", help="name shown to people (default: the id's last part)")
     adding.set_defaults(run=run_add)
+    retiring = verbs.add_parser(
+        "retire", help="take a camera out of use: it is hidden, and its footage is kept"
+    )
+    retiring.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="the camera's id")
+    retiring.set_defaults(run=run_retire)
     listing = verbs.add_parser("list", help="list the registered cameras")
     listing.set_defaults(run=run_list)
     camera_windows.add(verbs)
@@ -38,8 +45,25 @@ def run_add(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_retire(args: argparse.Namespace) -> int:
+    """Take out of use; prints what that means."""
+    camera = check_camera(args.camera)
+
+    async def retiring() -> bool:
+        async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
+            return await retire_camera(catalog, camera, utc_ms())
+
+    if not asyncio.run(retiring()):
+        raise ConfigError(f"{camera} is not registered: `vigil camera list` shows all cameras.")
+    print(
+        f"{camera} is out of use. Its footage is kept by its retention rules. "
+        "It comes back when it sends footage, or by `vigil camera add`."
+    )
+    return 0
+
+
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: id, name, end of the newest footage (UTC ms), windows."""
+    """List; one line each: id, name, end of the newest footage (UTC ms), windows, out of use."""
     settings = get_settings()
     default = WindowLengths.always(settings.window_ms)
 
@@ -52,6 +76,7 @@ def run_list(_args: argparse.Namespace) -> int:
                 print(
                     f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
                     f"{camera_windows.describe(windows, settings)}"
+                    f"{'' if camera.retired_ms is None else '  out of use'}"
                 )
         return 0
 

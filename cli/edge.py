@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import edge_given_up
+from cli import edge_forget, edge_given_up
 from domain.errors import ConfigError
 from edge_bridge.config import CameraConfig, load
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    """Add `edge run`, `edge check`, `edge health`, `edge given-up` and `edge discover`."""
+    """Add `vigil edge` and its commands."""
     edge = commands.add_parser("edge", help="record cameras at a site")
     actions = edge.add_subparsers(metavar="COMMAND", required=True)
     run = actions.add_parser("run", help="record, upload and detect objects until stopped")
@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
     )
     health.set_defaults(run=_health)
     edge_given_up.add(actions)
+    edge_forget.add(actions)
     _add_discover(actions)
 
 

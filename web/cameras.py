@@ -12,6 +12,7 @@ from domain.live_sections import OVERLAP_SHOWN_MS
 from stores.catalog import RegisteredCamera, list_cameras
 from web.access import in_list, on_camera, visible
 from web.middleware import PRINCIPAL
+from web.query import parse_flag
 from web.services import SERVICES, require_camera
 
 
@@ -37,6 +38,7 @@ def camera_json(camera: RegisteredCamera, now_ms: int) -> dict[str, Any]:
         ),
         "first_ms": camera.first_ms,
         "last_ms": camera.last_ms,
+        "retired_ms": camera.retired_ms,
         "width": camera.width,
         "height": camera.height,
         "labels_recent": [{"label": label, "count": count} for label, count in camera.recent],
@@ -44,16 +46,17 @@ def camera_json(camera: RegisteredCamera, now_ms: int) -> dict[str, Any]:
 
 
 class CamerasView(View):
-    """All cameras."""
+    """All cameras in use."""
 
     view_path = "/api/v1/cameras"
     access = in_list(Permission.CAMERA_VIEW)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Return the cameras that the caller may see, by id."""
+        """Return the cameras in use that the caller may see, by id; with `retired`, all of them."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
         principal = request[PRINCIPAL].principal
+        with_retired = parse_flag(request, "retired")
         cameras = await list_cameras(await services.catalog.get(), now_ms)
         body = {
             "now_ms": now_ms,
@@ -61,7 +64,8 @@ class CamerasView(View):
             "cameras": [
                 camera_json(camera, now_ms)
                 for camera in cameras
-                if visible(principal, Permission.CAMERA_VIEW, camera.id)
+                if (with_retired or camera.retired_ms is None)
+                and visible(principal, Permission.CAMERA_VIEW, camera.id)
             ],
         }
         return web.json_response(body, headers={"Cache-Control": "no-store"})

@@ -25,6 +25,8 @@ class RegisteredCamera:
     run_reason: str | None
     overlap_ms: int | None = None
     """When two runs for the same time were last seen."""
+    retired_ms: int | None = None
+    """When it was taken out of use; None: it is in use."""
 
 
 async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> bool:
@@ -36,6 +38,14 @@ async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> b
         await connection.execute(sql("add_tenant"), tenant, now_ms)
         await connection.execute(sql("add_site"), site, tenant, now_ms)
         return bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
+
+
+async def retire_camera(catalog: Catalog, camera: str, now_ms: int) -> bool:
+    """Take a camera out of use. False: it is not registered.
+
+    Its footage stays, and its events are still accepted. Newer footage brings it back.
+    """
+    return await catalog.row("retire_camera", check_camera(camera), now_ms) is not None
 
 
 async def known_cameras(catalog: Catalog) -> set[str]:

@@ -33,5 +33,16 @@ class EdgeDevice:
 
 
 async def list_edges(catalog: Catalog) -> list[EdgeDevice]:
-    """Return all devices that ever sent a heartbeat, by site and name."""
+    """Return all devices that sent a heartbeat since they were last forgotten, by site and name."""
     return [EdgeDevice(**dict(row)) for row in await catalog.rows("list_edges")]
+
+
+async def forget_edge(catalog: Catalog, site: str, edge: str) -> bool:
+    """Delete a device from the list. False: it is unknown. A new heartbeat adds it again."""
+    return await catalog.row("forget_edge", site, edge) is not None
+
+
+async def forget_silent_edges(catalog: Catalog, before_ms: int) -> list[tuple[str, str]]:
+    """Delete the devices without a heartbeat since `before_ms` (UTC); return each site and name."""
+    rows = await catalog.rows("forget_silent_edges", before_ms)
+    return sorted((row["site"], row["edge"]) for row in rows)

@@ -12,11 +12,16 @@ ON CONFLICT DO NOTHING
 
 -- name: add_camera
 -- $1 text: camera; $2 text: site; $3 text: name; $4 bigint: now, UTC ms.
--- Returns whether the camera is new. A known camera gets the new name.
+-- Returns whether the camera is new. A known camera gets the new name, and is in use again.
 INSERT INTO cameras (id, site, name, created_ms)
 VALUES ($1, $2, $3, $4)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, retired_ms = NULL
 RETURNING xmax = 0 AS added
+
+
+-- name: retire_camera
+-- $1 text: camera; $2 bigint: now, UTC ms. Returns its id where it is registered.
+UPDATE cameras SET retired_ms = $2 WHERE id = $1 RETURNING id
 
 
 -- name: known_cameras
@@ -27,8 +32,10 @@ SELECT id FROM cameras ORDER BY id
 -- name: list_cameras
 -- $1 text: only this camera, null for all; $2, $3 bigint: labels detected from and to, UTC ms; $4
 -- bigint: now, UTC ms. Footage from the future does not hide what is live: a clock was set back.
+-- A camera out of use is so until footage ends after it was retired.
 SELECT
     cameras.id, cameras.name, cameras.created_ms, footage.first_ms,
+    CASE WHEN footage.last_ms > cameras.retired_ms THEN NULL ELSE cameras.retired_ms END AS retired_ms,
     CASE WHEN footage.last_ms > $4::bigint
          THEN least(footage.last_ms, live.newest_end_ms) ELSE footage.last_ms END AS last_ms,
     live.overlap_ms, footage.width, footage.height, detected.recent, newest.started_ms AS run_started_ms,

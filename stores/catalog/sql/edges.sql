@@ -32,3 +32,13 @@ SELECT site, edge, sent_ms, heard_ms, software, spool_bytes, spool_waiting, spoo
     disk_free_bytes, cameras, config_version, config_state, config_detail,
     clock_state, clock_error_ms
 FROM edges ORDER BY site, edge
+
+
+-- name: forget_edge
+-- $1 text: site; $2 text: edge. Returns its name where it is known. A new heartbeat adds it again.
+DELETE FROM edges WHERE site = $1 AND edge = $2 RETURNING edge
+
+
+-- name: forget_silent_edges
+-- $1 bigint: UTC ms. Deletes the devices without a heartbeat since then; returns them.
+DELETE FROM edges WHERE heard_ms < $1 RETURNING site, edge
