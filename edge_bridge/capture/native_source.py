@@ -7,6 +7,7 @@ Other codecs, B-frames and rare ways of packing raise UnsupportedStreamError: FF
 streams, and the address is remembered. See docs/design/rtsp.md.
 """
 
+import contextlib
 import io
 import threading
 import time
@@ -57,6 +58,8 @@ _GIVE_UP_S = 1.5
 _GIVE_UP_EMPTY = 5
 _GIVE_UP_BYTES = 16 << 10
 """...if so many of its packets held no slice, or if so many bytes of something else came."""
+_AUDIO_WAIT_S = 1.0
+"""So long the first frames wait for audio that is offered. Some cameras never send it."""
 _GIVE_UP_UNCLAIMED = 10
 """...or if so many packets came in other channels, or with another payload type."""
 _ASKED_CHANNELS = (0, 2)
@@ -106,6 +109,8 @@ class NativeRtspSource:
             self._connect(password, False)
             self.audio_problem = "with it the camera sends no video that can be read"
         self.audio_problem = self.audio_problem or self._rtsp.audio_problem
+        if self._audio_depacketizer is not None and self.audio is None:
+            self.audio_problem = "it is offered, but does not come"
         self.video: VideoStream = self._probe.streams.video[0]
         self.video.time_base = _TIME_BASE
         self._began_s = time.monotonic()
@@ -184,7 +189,9 @@ class NativeRtspSource:
             # Some cameras use those that were asked for, and answer with others.
             packet_handlers.setdefault(channel, self._video_depacketizer.push)
         audio = self._audio_depacketizer
-        self.audio: AudioStream | None = None if audio is None else audio.stream
+        self.audio: AudioStream | None = None
+        self._audio_begun = False
+        """Whether a keyframe came since the audio came: runs begin there."""
         self._sync: AvSync | None = None
         if audio is not None:
             video = self._video_depacketizer
@@ -225,9 +232,9 @@ class NativeRtspSource:
             while ready and not self._can_start_at(ready[0]):
                 del ready[0]
             if ready:
-                if self._audio_depacketizer is not None:
-                    self._audio_depacketizer.ready.clear()
-                return self._probe_keyframe(ready[0])
+                probe = self._probe_keyframe(ready[0])
+                self._wait_for_audio()
+                return probe
             if frame_s is None:
                 self._check_first_frame(now_s - began_s)
             elif self._has_bare_keyframes and now_s - frame_s >= _GIVE_UP_S:
@@ -240,6 +247,20 @@ class NativeRtspSource:
             if self._stop.is_set():
                 raise CameraError("stopped while it waited for a keyframe")
             self._wait_for_video()
+
+    def _wait_for_audio(self) -> None:
+        """Wait a moment for the first audio: without any, the first run has no audio track."""
+        audio = self._audio_depacketizer
+        if audio is None:
+            return
+        until_s = time.monotonic() + _AUDIO_WAIT_S
+        with contextlib.suppress(OSError):
+            while not audio.ready and time.monotonic() < until_s and not self._stop.is_set():
+                if not self._read():
+                    break
+        if audio.ready:
+            self.audio = audio.stream
+            self._audio_begun = True
 
     def _wait_for_video(self) -> None:
         if self._audio_depacketizer is not None:
@@ -355,8 +376,14 @@ class NativeRtspSource:
                 break
             sets = unit.has_parameter_sets or unit.keyframe
             frames.append(self._with_parameter_sets(unit) if sets else unit)
-        units.clear()
         audio = self._audio_depacketizer
+        if audio is not None and audio.ready and not self._audio_begun:
+            # The run has no audio track. The next one begins at a keyframe, and has one.
+            self.audio = audio.stream
+            self._audio_begun = any(unit.keyframe for unit in units)
+            if not self._audio_begun:
+                audio.ready.clear()
+        units.clear()
         if audio is not None and self._sync is not None and self._newest is not None:
             for frame in audio.ready:
                 offset = self._sync.offset(self._newest, (frame.ticks, frame.arrived_ms))

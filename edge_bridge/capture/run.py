@@ -102,6 +102,8 @@ class RunRecorder:
         self._recording = recording
         self._clock = RunClock()
         self._corrector = corrector or StampCorrector()
+        self._source = source
+        self._audio = source.audio
         video = video or source.video
         self._fragmenter = Fragmenter(
             video,
@@ -187,7 +189,7 @@ class RunRecorder:
     ) -> None:
         # A run ends only where the next one can begin: no frame between them is lost.
         if self._discontinuity is None:
-            self._discontinuity = self._check_clocks(pts, arrived_ms)
+            self._discontinuity = self._find_discontinuity(pts, arrived_ms)
         if self._discontinuity is not None and keyframe:
             raise self._discontinuity
         recording = self._recording
@@ -200,8 +202,10 @@ class RunRecorder:
                 )
             )
 
-    def _check_clocks(self, pts: int, arrived_ms: int) -> DiscontinuityError | None:
-        """Return why the frame's time cannot be right, if it cannot."""
+    def _find_discontinuity(self, pts: int, arrived_ms: int) -> DiscontinuityError | None:
+        """Return why the run cannot go on with this frame, if it cannot."""
+        if self._source.audio is not self._audio:
+            return DiscontinuityError("the camera's audio came")
         if self._clock_unset and not is_provisional(arrived_ms):
             return DiscontinuityError("this device's clock was wrong and has been set")
         if not self._clock.observe(pts, arrived_ms):
