@@ -47,6 +47,14 @@ def unreadable(reason: str) -> str:
     )
 
 
+def only_ffmpeg_reads(reason: str) -> str:
+    """Return the text for a stream that FFmpeg may read, but must not."""
+    return (
+        f"only FFmpeg may be able to read the camera ({reason}), and FFmpeg checks no certificate: "
+        "choose another stream, or remove tls_fingerprint and allow_basic"
+    )
+
+
 def says_little(text: str) -> bool:
     """Return whether a text has only FFmpeg's words for what is wrong."""
     return text.startswith(_UNREADABLE)

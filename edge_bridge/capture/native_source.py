@@ -27,6 +27,7 @@ from edge_bridge.capture.source import WAITS_FOR_KEYFRAME, OnWait, ReaderChanged
 from edge_bridge.config import CameraConfig
 from edge_bridge.rtsp.audio_depacketizer import AudioDepacketizer, AudioFrame
 from edge_bridge.rtsp.av_sync import VIDEO_CLOCK_HZ, AvSync
+from edge_bridge.rtsp.connection import CameraTrust
 from edge_bridge.rtsp.display_order import may_be_b_frame
 from edge_bridge.rtsp.errors import (
     END_OF_STREAM,
@@ -125,6 +126,7 @@ class NativeRtspSource:
             password,
             audio=audio,
             within_s=error_text.OPEN_TIMEOUT_S,
+            trust=CameraTrust(camera.tls_fingerprint, camera.allow_basic),
         )
         if camera.url in self._closing:
             self._rtsp.use_named_methods()

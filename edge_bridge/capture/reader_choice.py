@@ -60,7 +60,7 @@ class ReaderChoice:
         if urlsplit(camera.url).scheme == "file":
             return ClipSource(camera.url, camera.audio, stop, now_ms)
         own = camera.reader == "auto" and camera.transport == "tcp"
-        if own and camera.url not in self._unsupported:
+        if own and (camera.needs_own_reader or camera.url not in self._unsupported):
             try:
                 on_unsupported = partial(self._set_unsupported, camera)
                 return NativeRtspSource(
@@ -73,6 +73,8 @@ class ReaderChoice:
                     closing=self._closing,
                 )
             except UnsupportedStreamError as error:
+                if camera.needs_own_reader:
+                    raise CameraError(error_text.only_ffmpeg_reads(str(error))) from None
                 self._set_unsupported(camera, error)
         try:
             return FfmpegSource(camera, no_data_s, now_ms, self._redirecting)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_bridge.rtsp.errors import (
+    BASIC_NOT_ALLOWED,
     CREDENTIALS_REQUIRED,
     REJECTED,
     CameraRefusedError,
@@ -47,11 +48,22 @@ class Challenge:
 class Authenticator:
     """Authenticates the requests of one connection."""
 
-    def __init__(self, username: str | None, password: str | None, *, encrypted: bool) -> None:
-        """`encrypted`: whether the connection uses TLS, so that no one else can read it."""
+    def __init__(
+        self,
+        username: str | None,
+        password: str | None,
+        *,
+        encrypted: bool,
+        allow_basic: bool = True,
+    ) -> None:
+        """`encrypted`: whether the connection uses TLS, so that no one else can read it.
+
+        `allow_basic`: whether the camera may get the password itself.
+        """
         self._username = username
         self._password = password or ""
         self._encrypted = encrypted
+        self._allow_basic = allow_basic
         self._challenge: Challenge | None = None
         self._client_nonce = ""
         self._nonce_count = 0
@@ -95,8 +107,8 @@ class Authenticator:
     def challenged(self, headers: Iterable[str]) -> None:
         """Handle a 401 and its WWW-Authenticate headers; then send the request again.
 
-        Raises CameraRefusedError if the password was rejected. Raises UnsupportedStreamError for a
-        scheme that FFmpeg may support.
+        Raises CameraRefusedError if the password was rejected, or must not be sent. Raises
+        UnsupportedStreamError for a scheme that FFmpeg may support.
         """
         if self._username is None:
             raise CameraRefusedError(CREDENTIALS_REQUIRED)
@@ -122,6 +134,8 @@ class Authenticator:
             return max(supported, key=lambda one: SUPPORTED_ALGORITHMS.index(one.algorithm))
         basic = [one for one in offered if one.scheme == "basic"]
         if basic and (self._encrypted or not digests):
+            if not self._allow_basic:
+                raise CameraRefusedError(BASIC_NOT_ALLOWED)
             return basic[0]
         unsupported = [one for one in digests if one.algorithm not in _HASHES]
         if unsupported:

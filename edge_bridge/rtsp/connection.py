@@ -4,10 +4,12 @@ The whole session setup is limited in time and in bytes, whatever the camera sen
 """
 
 import contextlib
+import hashlib
 import socket
 import ssl
 import time
 import warnings
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,21 +30,35 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 """OpenSSL's reasons if the other side does not use TLS."""
 
 
+@dataclass(frozen=True, slots=True)
+class CameraTrust:
+    """What a camera must prove, and what it may ask."""
+
+    fingerprint: str | None = None
+    """SHA-256 of its certificate, hex; None: any certificate."""
+    allow_basic: bool = True
+    """Whether it may ask for the password in readable form without such a certificate."""
+
+
+ANY_CAMERA = CameraTrust()
+
+
 class RtspConnection:
     """A TCP connection, with TLS for rtsps.
 
-    The camera's certificate is not verified, as in FFmpeg's reader: cameras sign their own. TLS
-    keeps others from listening, but not from posing as the camera. For the same reason old versions
-    and ciphers are accepted from cameras that have no better ones.
+    No authority is asked about the camera's certificate, as in FFmpeg's reader: cameras sign their
+    own. Without a fingerprint, TLS keeps others from listening, but not from posing as the camera.
+    For the same reason old versions and ciphers are accepted from cameras that have no better ones.
     """
 
-    def __init__(self, url: str, within_s: float) -> None:
+    def __init__(self, url: str, within_s: float, trust: CameraTrust = ANY_CAMERA) -> None:
         """Connect. All requests together have `within_s` seconds from now on.
 
         Only the name lookup may take longer: the resolver has its own timeout. Raises CameraError.
         """
         parts = urlsplit(url)
         self.encrypted = parts.scheme == "rtsps"
+        self._fingerprint = trust.fingerprint
         self._within_s = within_s
         self._deadline_s = time.monotonic() + within_s
         self._host = parts.hostname or ""
@@ -169,7 +185,7 @@ class RtspConnection:
 
     def _start_tls(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
         try:
-            return context.wrap_socket(connection, server_hostname=self._host)
+            encrypted = context.wrap_socket(connection, server_hostname=self._host)
         except (OSError, ValueError) as error:
             connection.close()
             if isinstance(error, TimeoutError):
@@ -179,6 +195,11 @@ class RtspConnection:
                 raise EncryptionError(errors.NO_TLS) from None
             text = errors.no_common_encryption(reason.lower().replace("_", " "))
             raise EncryptionError(text) from None
+        shown = hashlib.sha256(encrypted.getpeercert(binary_form=True) or b"").hexdigest()
+        if self._fingerprint not in {None, shown}:
+            encrypted.close()
+            raise CameraError(errors.other_certificate(shown))
+        return encrypted
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -47,6 +47,10 @@ TOO_LONG = (
     "check which device has this address"
 )
 NO_TLS = "the camera does not use TLS at this port: correct the port, or use an rtsp:// url"
+BASIC_NOT_ALLOWED = (
+    "the camera requires its password in readable form (Basic), and allow_basic is false: turn on "
+    "Digest in the camera, or use rtsps with tls_fingerprint"
+)
 _REDIRECTS = (301, 302, 303, 305, 307)
 _STATUS_TEXTS = {
     403: FORBIDDEN,
@@ -55,6 +59,14 @@ _STATUS_TEXTS = {
     461: "the camera does not offer this transport (461): choose the other one",
     503: "the camera's stream is not available (503): restart the camera",
 }
+
+
+def other_certificate(fingerprint: str) -> str:
+    """Return that a certificate is not the expected one. `fingerprint`: that of the camera's."""
+    return (
+        "the camera's certificate is not that of tls_fingerprint: check which device has this "
+        f"address, or set {fingerprint}"
+    )
 
 
 def status_text(code: int, location: str | None) -> str | None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from domain.errors import MediaError
 from edge_bridge.rtsp import errors
 from edge_bridge.rtsp.auth import Authenticator
-from edge_bridge.rtsp.connection import RtspConnection
+from edge_bridge.rtsp.connection import ANY_CAMERA, CameraTrust, RtspConnection
 from edge_bridge.rtsp.errors import (
     CameraError,
     CameraRefusedError,
@@ -260,7 +260,13 @@ class RtspStream:
 
 
 def open_stream(
-    url: str, username: str | None, password: str | None, *, audio: bool, within_s: float
+    url: str,
+    username: str | None,
+    password: str | None,
+    *,
+    audio: bool,
+    within_s: float,
+    trust: CameraTrust = ANY_CAMERA,
 ) -> RtspStream:
     """Connect to a camera and start its streams, interleaved in the RTSP connection.
 
@@ -269,25 +275,35 @@ def open_stream(
     UnsupportedStreamError if FFmpeg may be able to read it. Audio that cannot be set up is left
     out: then the camera may be connected twice.
     """
-    setup = _Setup(url, username, password, within_s)
+    setup = _Setup(url, username, password, within_s, trust)
     try:
         return setup.start(audio)
     except (CameraError, UnsupportedStreamError) as error:
         if not setup.asked_for_audio:
             raise
-        return _Setup(url, username, password, within_s).start(False, str(error))
+        return _Setup(url, username, password, within_s, trust).start(False, str(error))
 
 
 class _Setup:
     """Sets up one connection."""
 
     def __init__(
-        self, url: str, username: str | None, password: str | None, within_s: float
+        self,
+        url: str,
+        username: str | None,
+        password: str | None,
+        within_s: float,
+        trust: CameraTrust,
     ) -> None:
-        self._connection = RtspConnection(url, within_s)
+        self._connection = RtspConnection(url, within_s, trust)
         parts = urlsplit(url)
         self._url = encode_url(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
-        authenticator = Authenticator(username, password, encrypted=self._connection.encrypted)
+        authenticator = Authenticator(
+            username,
+            password,
+            encrypted=self._connection.encrypted,
+            allow_basic=trust.allow_basic or trust.fingerprint is not None,
+        )
         self._session = RtspSession(self._connection, authenticator)
         self.asked_for_audio = False
         """Whether a request about audio was sent: the fault may be the audio's."""

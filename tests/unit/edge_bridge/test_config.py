@@ -178,3 +178,34 @@ def test_clear_text_that_leaves_the_local_network_is_reported(
     cloud = {**MINIMAL["cloud"], "s3_endpoint": endpoint}  # type: ignore[dict-item]
     config = load(changed(tmp_path, cloud=cloud))
     assert [("s3_endpoint" in each) for each in config.cloud.warnings()] == [True] * (not is_safe)
+
+
+PRINT = "AB:" * 31 + "cd"
+RTSPS = "rtsps://192.0.2.1/stream"
+
+
+def test_a_certificate_is_named_by_its_hash(tmp_path: Path) -> None:
+    config = load(changed(tmp_path, cameras=camera(url=RTSPS, tls_fingerprint=PRINT)))
+    assert config.cameras[0].tls_fingerprint == "ab" * 31 + "cd"
+    assert config.cameras[0].needs_own_reader
+    assert not load(changed(tmp_path)).cameras[0].needs_own_reader
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"url": RTSPS, "tls_fingerprint": "ab"}, "64 hex digits"),
+        ({"tls_fingerprint": PRINT}, "needs an rtsps:// url"),
+        (
+            {"url": RTSPS, "sub_url": "rtsp://192.0.2.1/sub", "tls_fingerprint": PRINT},
+            "needs an rtsps:// url",
+        ),
+        ({"allow_basic": False, "reader": "ffmpeg"}, "need reader: auto"),
+        ({"allow_basic": False, "transport": "udp"}, "need reader: auto"),
+        ({"url": "rtsp://192.0.2.1/x\r\nX: y"}, "control character"),
+        ({"username": "u\r\nX: y"}, "control character"),
+    ],
+)
+def test_what_a_camera_cannot_have(wrong: dict[str, object], says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(changed(tmp_path, cameras=camera(**wrong)))

@@ -24,6 +24,8 @@ def _common(read: object, expected: object) -> object:
     """Return what was read without the keys that are new since then."""
     if isinstance(read, dict) and isinstance(expected, dict):
         return {key: _common(read[key], expected[key]) for key in expected}
+    if isinstance(read, list) and isinstance(expected, list) and len(read) == len(expected):
+        return [_common(*pair) for pair in zip(read, expected, strict=True)]
     return read
 
 

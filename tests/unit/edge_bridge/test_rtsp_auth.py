@@ -202,3 +202,13 @@ def test_a_random_challenge_is_read_to_its_end(text: str) -> None:
 def test_of_an_endless_challenge_only_the_beginning_is_read() -> None:
     for piece in ('a="\\', 'a=\\"', '"', "a=", "a ", ",", 'a="b'):
         assert len(list(challenges("Digest " + piece * 30_000))) < 5_000
+
+
+def test_a_password_that_may_not_be_readable_is_sent_by_digest_only() -> None:
+    for encrypted in (False, True):
+        made = Authenticator("u", "p", encrypted=encrypted, allow_basic=False)
+        with pytest.raises(CameraRefusedError, match="allow_basic"):
+            made.challenged([BASIC])
+        assert made.authorization("DESCRIBE", "rtsp://x/y") is None
+        made.challenged([BASIC, MD5])
+        assert header(made).startswith("Digest ")

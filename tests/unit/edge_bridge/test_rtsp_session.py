@@ -1,6 +1,7 @@
 """Sessions with small cameras on the loopback, correct and odd ones."""
 
 import datetime
+import hashlib
 import re
 import socket
 import ssl
@@ -16,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from edge_bridge.capture.diagnose import diagnose
-from edge_bridge.rtsp.errors import EncryptionError, UnsupportedStreamError
+from edge_bridge.rtsp.connection import CameraTrust
+from edge_bridge.rtsp.errors import CameraError, EncryptionError, UnsupportedStreamError
+from edge_bridge.rtsp.session import RtspStream, open_stream
 from tests.locked_rtsp import Locked
 from tests.rtsp_camera import EncryptedCamera, Packet, RtspCamera, Track, interleaved, rtp
 from tests.unit.edge_bridge.rtsp_sessions import (
@@ -437,3 +440,18 @@ def test_rtsps_with_a_certificate_of_its_own(tmp_path: Path) -> None:
         pytest.raises(UnsupportedStreamError, match="does not use TLS at this port"),
     ):
         playing(blunt, url=blunt.url.replace("rtsp:", "rtsps:"))
+
+
+def test_rtsps_with_one_certificate_only(tmp_path: Path) -> None:
+    with EncryptedCamera([VIDEO], tmp_path) as camera:
+        pem = (tmp_path / "pair.pem").read_text()
+        der = ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])
+        shown = hashlib.sha256(der).hexdigest()
+
+        def connect(fingerprint: str) -> RtspStream:
+            trust = CameraTrust(fingerprint)
+            return open_stream(camera.url, None, None, audio=True, within_s=WITHIN_S, trust=trust)
+
+        with pytest.raises(CameraError, match=f"is not that of tls_fingerprint.*{shown}"):
+            connect("0" * 64)
+        connect(shown).teardown()
