@@ -1,11 +1,13 @@
-"""How fast fragments become chunks, and how much memory a long chunk takes.
+"""How fast fragments become chunks, what that costs, and how much memory a long chunk takes.
 
-    joiner    object server ──► verified, indexed ──► object server, and a manifest
-    fetch     object server ──► disk          curl, one after another
-    cat       disk ──► disk
-    ffmpeg    object server ──► disk          -f concat -c copy; and disk ──► disk
+    joiner    object server ──► verified, indexed, hashed ──► object server, and a manifest
+    copy      object server ──► object server     obstore: read all, one PUT; nothing is checked
+    fetch     object server ──► disk              curl, one after another
+    ffmpeg    object server ──► disk              -f concat -c copy; and disk ──► disk
+    old       as joiner, by the code of another checkout (--against)
 
-All in the same run, over the same local object server, with the same files.
+All take turns in the same run, over the same local object server, with the same files. The server
+uses its full compiler, and its CPU is printed next to ours.
 """
 
 import argparse
@@ -19,8 +21,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from domain.errors import VigilError
 from domain.events import ChunkDue, FragmentRef, VideoForm, encode
 from domain.identity import fragment_key, new_run_id
 from harness import noise_footage as reel
+from harness.cpu_cost import cpu_s
 from harness.environment import own_services, say
 from local.folder import project_root
 from stores.objects import ObjectStore
@@ -54,15 +58,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bit rate in Mbit/s (repeatable; default 2, 4, 8)",
     )
     parser.add_argument(
-        "--long-minutes", type=int, default=10, help="minutes of the long chunk (default 10)"
+        "--long-minutes",
+        type=int,
+        default=10,
+        help="minutes of the long chunk (default 10; 0: none)",
+    )
+    parser.add_argument(
+        "--quick-start",
+        action="store_true",
+        help="run the object server as tests do: it starts faster and needs more CPU",
+    )
+    parser.add_argument(
+        "--against", type=Path, help="another checkout of Vigil, whose joiner takes turns with ours"
     )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure all rates and the long chunk."""
     rates: list[float] = arguments.megabits or [2, 4, 8]
-    with own_services("join") as (_, scratch):
-        return asyncio.run(_measure(scratch, rates, arguments.rounds, arguments.long_minutes))
+    with own_services("join", full_jit=not arguments.quick_start) as (stack, scratch):
+        server = stack.services["s3"].process.pid
+        assert server is not None
+        bench = JoinBench(scratch, server, arguments.rounds, arguments.against)
+        return asyncio.run(bench.measure(rates, arguments.long_minutes))
 
 
 @dataclass(frozen=True)
@@ -76,72 +94,122 @@ class JoinReel:
     size_bytes: int
 
 
-async def _measure(
-    folder: Path, rates: Sequence[float], rounds: int, long_minutes: int
-) -> dict[str, Any]:
-    async with make_object_store(get_settings()) as store:
-        joiner = await _JoinerProcess.start()
-        try:
-            figures: dict[str, Any] = {"rounds": rounds, "idle_mib": joiner.idle_kib // 1024}
+@dataclass
+class _Costs:
+    """What one way took in each round."""
+
+    mb_per_s: list[float] = field(default_factory=list)
+    own_ms_per_mb: list[float] = field(default_factory=list)
+    """CPU of the process that does the work; empty where it was not measured."""
+    server_ms_per_mb: list[float] = field(default_factory=list)
+
+
+class JoinBench:
+    """Measures all ways. `server` is the pid of the object server."""
+
+    def __init__(self, folder: Path, server: int, rounds: int, against: Path | None) -> None:
+        self._folder = folder
+        self._server = server
+        self._rounds = rounds
+        self._against = against
+
+    async def measure(self, rates: Sequence[float], long_minutes: int) -> dict[str, Any]:
+        """Return the figures of all rates and of the long chunk."""
+        async with (
+            make_object_store(get_settings()) as store,
+            AsyncExitStack() as running,
+        ):
+            self._store = store
+            joiner = await running.enter_async_context(_JoinProcess.start(project_root()))
+            self._workers = {"joiner": joiner}
+            copy = _JoinProcess.start(project_root(), "--copy")
+            self._workers["copy"] = await running.enter_async_context(copy)
+            if self._against is not None:
+                old = _JoinProcess.start(self._against)
+                self._workers["old"] = await running.enter_async_context(old)
+            figures: dict[str, Any] = {
+                "rounds": self._rounds,
+                "idle_mib": joiner.idle_kib // 1024,
+            }
             for rate in rates:
-                cuts = await asyncio.to_thread(_filmed, folder, rate)
+                cuts = await asyncio.to_thread(_filmed, self._folder, rate)
                 name = f"{rate:g}_mbit"
-                figures[name] = await _rate(store, joiner, folder / name, cuts, rounds)
+                figures[name] = await self._rate(self._folder / name, cuts)
                 say(f"{rate:g} Mbit/s: {figures[name]}")
-            long = await _put(store, folder / "long", cuts, times=long_minutes)
-            cost = await joiner.join(long)
-        finally:
-            await joiner.stop()
-    figures["long_minutes"] = long_minutes
-    figures["long_mib"] = long.size_bytes // MIB
-    figures["long_mb_per_s"] = round(long.size_bytes / cost["seconds"] / 1e6, 1)
-    figures["peak_mib_above_idle"] = round((cost["peak_kib"] - joiner.idle_kib) / 1024, 1)
-    figures["load"] = round(os.getloadavg()[0], 1)
-    return figures
+            if long_minutes:
+                figures |= await self._long(joiner, cuts, long_minutes)
+        figures["load"] = round(os.getloadavg()[0], 1)
+        return figures
+
+    async def _long(
+        self, joiner: "_JoinProcess", cuts: Sequence[reel.Cut], minutes: int
+    ) -> dict[str, Any]:
+        long = await _put(self._store, self._folder / "long", cuts, times=minutes)
+        cost = await joiner.join(long)
+        return {
+            "long_minutes": minutes,
+            "long_mib": long.size_bytes // MIB,
+            "long_mb_per_s": round(long.size_bytes / cost["seconds"] / 1e6, 1),
+            "peak_mib_above_idle": round((cost["peak_kib"] - joiner.idle_kib) / 1024, 1),
+        }
+
+    async def _rate(self, folder: Path, cuts: list[reel.Cut]) -> dict[str, Any]:
+        """Let all ways take turns, so that what else the machine does hits all of them.
+
+        The first round only warms up: Java compiles what is used often.
+        """
+        costs: dict[str, _Costs] = {}
+        for number in range(-1, self._rounds):
+            for name, worker in self._workers.items():
+                made = await _put(self._store, folder / f"{number}-{name}", cuts)
+                before_s = cpu_s(self._server)
+                cost = await worker.join(made)
+                server_s = cpu_s(self._server) - before_s
+                if number >= 0:
+                    spent = costs.setdefault(name, _Costs())
+                    spent.mb_per_s.append(made.size_bytes / cost["seconds"] / 1e6)
+                    spent.own_ms_per_mb.append(cost["cpu_s"] / made.size_bytes * 1e9)
+                    spent.server_ms_per_mb.append(server_s / made.size_bytes * 1e9)
+            urls = await _signed(self._store, made)
+            commands: dict[str, Callable[[], float | None]] = {
+                "fetch": partial(_fetched, made, urls),
+                "ffmpeg": partial(_ffmpeg, made, urls),
+                "ffmpeg_disk": partial(_ffmpeg, made, [str(each) for each in made.files]),
+            }
+            for name, command in commands.items():
+                seconds = await asyncio.to_thread(command)
+                if number >= 0 and seconds is not None:
+                    costs.setdefault(name, _Costs()).mb_per_s.append(
+                        made.size_bytes / seconds / 1e6
+                    )
+            shutil.rmtree(folder)
+        return {
+            "megabytes": round(made.size_bytes / 1e6, 1),
+            "fragments": len(cuts),
+            **_summary(costs),
+        }
+
+
+def _summary(costs: Mapping[str, _Costs]) -> dict[str, float]:
+    """Return the medians, and the joiner's speed as a share of the others'."""
+    found: dict[str, float] = {}
+    own = statistics.median(costs["joiner"].mb_per_s)
+    for name, spent in costs.items():
+        speed = statistics.median(spent.mb_per_s)
+        found[f"{name}_mb_per_s"] = round(speed, 1)
+        if name != "joiner":
+            found[f"of_{name}"] = round(own / speed, 2)
+        if spent.own_ms_per_mb:
+            found[f"{name}_cpu_ms_per_mb"] = round(statistics.median(spent.own_ms_per_mb), 2)
+            server = statistics.median(spent.server_ms_per_mb)
+            found[f"{name}_server_cpu_ms_per_mb"] = round(server, 2)
+    return found
 
 
 def _filmed(folder: Path, rate: float) -> list[reel.Cut]:
     path = folder / f"reel-{rate:g}.ts"
     reel.film(path, seconds=REEL_S, megabits=rate)
     return reel.cut(path)
-
-
-async def _rate(
-    store: ObjectStore, joiner: "_JoinerProcess", folder: Path, cuts: list[reel.Cut], rounds: int
-) -> dict[str, Any]:
-    """Let all ways take turns, so that what else the machine does hits all of them."""
-    speeds: dict[str, list[float]] = {}
-    cpu: list[float] = []
-    for number in range(rounds):
-        made = await _put(store, folder / str(number), cuts)
-        urls = await _signed(store, made)
-        ways: dict[str, Callable[[], float | None]] = {
-            "fetch": partial(_fetched, made, urls),
-            "cat": partial(_cat, made),
-            "ffmpeg": partial(_ffmpeg, made, urls),
-            "ffmpeg_disk": partial(_ffmpeg, made, [str(each) for each in made.files]),
-        }
-        cost = await joiner.join(made)
-        taken: dict[str, float | None] = {"joiner": cost["seconds"]}
-        for name, way in ways.items():
-            taken[name] = await asyncio.to_thread(way)
-        for name, seconds in taken.items():
-            if seconds is not None:
-                speeds.setdefault(name, []).append(made.size_bytes / seconds / 1e6)
-        cpu.append(cost["cpu_s"] / made.size_bytes * 1e9)
-        shutil.rmtree(folder)
-    middle = {name: statistics.median(values) for name, values in speeds.items()}
-    return {
-        "megabytes": round(made.size_bytes / 1e6, 1),
-        "fragments": len(cuts),
-        **{f"{name}_mb_per_s": round(value, 1) for name, value in middle.items()},
-        **{
-            f"of_{name}": round(middle["joiner"] / value, 2)
-            for name, value in middle.items()
-            if name != "joiner"
-        },
-        "joiner_cpu_ms_per_mb": round(statistics.median(cpu), 2),
-    }
 
 
 async def _put(
@@ -194,25 +262,31 @@ async def _signed(store: ObjectStore, made: JoinReel) -> list[str]:
     ]
 
 
-class _JoinerProcess:
-    """The child process that joins."""
+class _JoinProcess:
+    """A child process that joins or copies (join_process.py)."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.idle_kib = 0
 
     @classmethod
-    async def start(cls) -> "_JoinerProcess":
+    @asynccontextmanager
+    async def start(cls, checkout: Path, *arguments: str) -> "AsyncIterator[_JoinProcess]":
+        """Run the worker of a checkout until the end of the context."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.join_process"),
+            *(sys.executable, "-m", "bench.join_process", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            cwd=project_root(),
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout)},
             limit=MIB,
         )
         started = cls(process)
-        started.idle_kib = (await started._read())["idle_kib"]
-        return started
+        try:
+            started.idle_kib = (await started._read())["idle_kib"]
+            yield started
+        finally:
+            await started._stop()
 
     async def join(self, made: JoinReel) -> dict[str, Any]:
         """Let it join; returns what it cost. Raises VigilError where the bytes are wrong."""
@@ -232,14 +306,10 @@ class _JoinerProcess:
         found: dict[str, Any] = json.loads(line)
         return found
 
-    async def stop(self) -> None:
+    async def _stop(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()
-
-
-def _cat(made: JoinReel) -> float | None:
-    return _timed(["cat", *map(str, made.files)], made)
 
 
 def _fetched(made: JoinReel, urls: list[str]) -> float | None:

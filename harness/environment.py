@@ -43,20 +43,25 @@ def environment(env: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def services(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[Stack]:
+def services(
+    folder: Path, more: Mapping[str, str] | None = None, *, full_jit: bool = False
+) -> Iterator[Stack]:
     """Run services in a folder; until the end the environment and `settings()` point at them.
 
     `more` is added to the environment. Changes that are made to it until then are undone as well.
     """
-    with Stack(folder, report=say) as stack, environment({**stack.env, **(more or {})}):
+    with (
+        Stack(folder, report=say, full_jit=full_jit) as stack,
+        environment({**stack.env, **(more or {})}),
+    ):
         yield stack
 
 
 @contextmanager
-def own_services(name: str) -> Iterator[tuple[Stack, Path]]:
+def own_services(name: str, *, full_jit: bool = False) -> Iterator[tuple[Stack, Path]]:
     """Run services in a folder that goes afterwards; yields them and the folder."""
     with (
         tempfile.TemporaryDirectory(prefix=f"vigil-{name}-") as scratch,
-        services(Path(scratch) / "stack") as stack,
+        services(Path(scratch) / "stack", full_jit=full_jit) as stack,
     ):
         yield stack, Path(scratch)

@@ -65,16 +65,17 @@ def command(arguments_file: Path, options: list[str], classpath: list[Path]) -> 
     return [str(java()), f"@{arguments_file}"]
 
 
-def small_server(home: Path, *, most_mib: int) -> list[str]:
+def small_server(home: Path, *, most_mib: int, full_jit: bool = False) -> list[str]:
     """Return the options of a server of at most `most_mib` of heap that logs by Logback.
 
-    Warnings go to its output; writes `logback.xml` into its folder.
+    Warnings go to its output; writes `logback.xml` into its folder. `full_jit`: compile with C2
+    too. It starts with 0.8 s more of CPU and takes 12 MiB more, but hashes three times as fast.
     """
     (home / "logback.xml").write_text(_LOGBACK)
-    return [
-        *("-Xms32m", f"-Xmx{most_mib}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-        f"-Dlogback.configurationFile={home}/logback.xml",
-    ]
+    options = ["-Xms32m", f"-Xmx{most_mib}m", "-XX:+UseSerialGC"]
+    if not full_jit:
+        options.append("-XX:TieredStopAtLevel=1")
+    return [*options, f"-Dlogback.configurationFile={home}/logback.xml"]
 
 
 def read_list(path: Path) -> list[tuple[str, str]]:

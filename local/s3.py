@@ -47,7 +47,7 @@ class S3Proxy(Service):
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        options = java.small_server(self.home, most_mib=192)
+        options = java.small_server(self.home, most_mib=192, full_jit=self.full_jit)
         return [
             *java.command(self.home / "java.args", options, self._jars),
             "org.gaul.s3proxy.Main",

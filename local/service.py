@@ -30,6 +30,8 @@ class Service(ABC):
     death_signal = signal.SIGKILL
     certificates: Certificates | None = None
     """Set if clients must use TLS and a password."""
+    full_jit = False
+    """Set if S3 is measured: it must not be slower than it can be (java.py)."""
 
     def __init__(self, folder: DataFolder, ports: Ports, report: Report) -> None:
         self.folder = folder

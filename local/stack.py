@@ -39,8 +39,12 @@ class Stack:
         fresh: bool = False,
         report: Report = _quiet,
         tls: bool = False,
+        full_jit: bool = False,
     ) -> None:
-        """`tls`: all servers require TLS; Kafka and PostgreSQL require a password too."""
+        """`tls`: all servers require TLS; Kafka and PostgreSQL require a password too.
+
+        `full_jit`: S3 starts slower and works faster (java.py).
+        """
         self.folder = DataFolder(data)
         self._fresh = fresh
         self._report = report
@@ -48,6 +52,8 @@ class Stack:
         self.services: dict[str, Service] = {
             kind.name: kind(self.folder, self.ports, report) for kind in SERVICES
         }
+        for service in self.services.values():
+            service.full_jit = full_jit
         self._front: TlsFront | None = None
         self._certificates = Certificates(data.resolve() / "tls") if tls else None
         if self._certificates is not None:

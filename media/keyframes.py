@@ -34,7 +34,7 @@ class VideoIndex:
     keyframes: tuple[Keyframe, ...]
 
 
-def index_video(data: bytes, near_pts: int = 0) -> VideoIndex:
+def index_video(data: bytes | memoryview, near_pts: int = 0) -> VideoIndex:
     """Read a fragment or chunk; times are unwrapped to be close to `near_pts`.
 
     A frame is a keyframe if its first packet has the random access indicator. Raises MediaError if
@@ -46,7 +46,7 @@ def index_video(data: bytes, near_pts: int = 0) -> VideoIndex:
         raise MediaError("a table is longer than its packet: the file is damaged.") from None
 
 
-def _index(data: bytes, near_pts: int) -> VideoIndex:
+def _index(data: bytes | memoryview, near_pts: int) -> VideoIndex:
     headers = _headers(data)
     pids = (headers[:, 1].astype(np.int64) & 0x1F) << 8 | headers[:, 2]
     starts = (headers[:, 1] & _STARTS) != 0
@@ -75,7 +75,7 @@ def _index(data: bytes, near_pts: int) -> VideoIndex:
     return VideoIndex(codecs[video], audio, len(times), min(times), max(times), tuple(keyframes))
 
 
-def _headers(data: bytes) -> npt.NDArray[np.uint8]:
+def _headers(data: bytes | memoryview) -> npt.NDArray[np.uint8]:
     """Return the packets as rows of bytes; raises MediaError if one is damaged."""
     mpegts.check_whole(data)
     packets = np.frombuffer(data, np.uint8).reshape(-1, mpegts.PACKET)
@@ -87,7 +87,7 @@ def _headers(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _program_map(
-    data: bytes, pids: Int64Array, starts: npt.NDArray[np.bool_]
+    data: bytes | memoryview, pids: Int64Array, starts: npt.NDArray[np.bool_]
 ) -> tuple[int, dict[int, str]]:
     """Return the index of the first PMT that lists video, and its streams (PID to codec)."""
     tables = np.flatnonzero((pids == mpegts.PAT_PID) & starts)

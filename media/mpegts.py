@@ -57,7 +57,7 @@ class Pes:
     """33 bits, 90 kHz; the PTS if the packet has no DTS."""
 
 
-def pid_of(packet: bytes, at: int = 0) -> int:
+def pid_of(packet: bytes | memoryview, at: int = 0) -> int:
     """Return the PID of the packet that starts at byte `at`."""
     return (packet[at + 1] & 0x1F) << 8 | packet[at + 2]
 
@@ -74,7 +74,7 @@ def packets(data: bytes) -> Iterator[TsPacket]:
         yield packet(data, at)
 
 
-def check_whole(data: bytes) -> None:
+def check_whole(data: bytes | memoryview) -> None:
     """Raise MediaError if `data` is empty or ends inside a packet."""
     if not data or len(data) % PACKET:
         raise MediaError(
@@ -82,7 +82,7 @@ def check_whole(data: bytes) -> None:
         )
 
 
-def packet(data: bytes, at: int) -> TsPacket:
+def packet(data: bytes | memoryview, at: int) -> TsPacket:
     """Return the packet that starts at byte `at`; raises MediaError if it is damaged."""
     if data[at] != SYNC:
         raise MediaError(f"no transport stream packet at byte {at}: the file is damaged.")
@@ -110,7 +110,7 @@ def packet(data: bytes, at: int) -> TsPacket:
         random_access=random_access,
         discontinuity=discontinuity,
         pcr=pcr,
-        payload=data[body : at + PACKET] if flags & 0x10 else b"",
+        payload=bytes(data[body : at + PACKET]) if flags & 0x10 else b"",
     )
 
 

@@ -9,8 +9,9 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,9 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain.errors import IntegrityError, ObjectExistsError, StoreError
 from stores.aws import AwsService
 from stores.aws_endpoint import AwsEndpoint
-from stores.multipart_upload import MultipartUpload
 from stores.object_info import ObjectInfo, decode_checksum
 from stores.s3_errors import http_status, translate_errors
+
+if TYPE_CHECKING:
+    from stores.bulk_transfer import Block, BulkTransfer
 
 READ_SIZE = 1 << 18
 HASH_IN_THREAD_BYTES = 1 << 18
@@ -45,6 +48,7 @@ class ObjectStore(AwsService):
     def __init__(self, endpoint: AwsEndpoint, bucket: str, *, connections: int = 32) -> None:
         super().__init__("s3", endpoint, connections)
         self.bucket = bucket
+        self._opening_bulk: asyncio.Task[BulkTransfer] | None = None
 
     async def put_once(
         self,
@@ -84,18 +88,70 @@ class ObjectStore(AwsService):
     async def put_stream(
         self,
         key: str,
-        blocks: AsyncIterator[bytes],
+        blocks: "AsyncIterator[Block]",
         *,
+        size_bytes: int | None = None,
         metadata: Mapping[str, str] | None = None,
         content_type: str = "video/mp2t",
     ) -> int:
         """Write an object from blocks of any size with constant memory; return its size in bytes.
 
-        Small objects are one PUT, larger ones a multipart upload. An upload that fails is aborted.
+        `size_bytes`: their total, if it is known. Small objects are one PUT, larger ones a
+        multipart upload. An upload that fails is aborted.
         The key must depend on the content, so that overwriting is harmless.
         """
-        headers = {"ContentType": content_type, "Metadata": dict(metadata or {})}
-        return await MultipartUpload(self._client, self.bucket, key, headers).write(blocks)
+        bulk = await self._bulk()
+        return await bulk.write(
+            key,
+            blocks,
+            size_bytes=size_bytes,
+            metadata=metadata or {},
+            content_type=content_type,
+        )
+
+    async def read(self, key: str, *, size_bytes: int, first: int | None = None) -> memoryview:
+        """Return an object's bytes, or the `size_bytes` from `first` on. They are not hashed.
+
+        Raises IntegrityError where their size is another one. A larger object is not read at all.
+        """
+        return await (await self._bulk()).read(key, size_bytes, first)
+
+    async def _bulk(self) -> "BulkTransfer":
+        """Return the client for large objects, opened at first use. Few programs need it."""
+        if self._opening_bulk is None:
+            self._opening_bulk = asyncio.ensure_future(self._open_bulk())
+        opening = self._opening_bulk
+        try:
+            return await asyncio.shield(opening)
+        except Exception:
+            if self._opening_bulk is opening:
+                self._opening_bulk = None
+            raise
+
+    async def _open_bulk(self) -> "BulkTransfer":
+        from stores.bulk_transfer import BulkTransfer  # noqa: PLC0415 - 7 MiB
+
+        endpoint = self._endpoint
+        if endpoint.url is None:  # aioboto3 finds the bucket's region, obstore does not
+            endpoint = replace(endpoint, region=await self._bucket_region())
+        return BulkTransfer(endpoint, self.bucket)
+
+    async def _bucket_region(self) -> str:
+        """Return the bucket's region, which AWS names even where it refuses the request."""
+        async with translate_errors(f"finding the region of {self.bucket}"):
+            try:
+                answer = await self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if http_status(error) not in (301, 400, 403):
+                    raise
+                answer = error.response
+        headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return headers.get("x-amz-bucket-region", self._endpoint.region)
+
+    async def reload_credentials(self) -> None:
+        """Read credentials again from their files or provider, at most every few seconds."""
+        await super().reload_credentials()
+        self._opening_bulk = None
 
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
@@ -48,7 +49,7 @@ from domain.seqs import SeqRanges
 from media.keyframes import index_video
 from stores.catalog import Catalog
 from stores.catalog.tombstones import fragments_in_chunks, window_deleted
-from stores.objects import HASH_IN_THREAD_BYTES, ObjectStore
+from stores.objects import ObjectStore
 from stores.stored_fragment import stored_fragment
 from stores.stored_manifest import replace_manifest
 
@@ -57,6 +58,8 @@ MIN_DELETED_AGE_MS = SHORTEST_AGE_MS // 2
 """Retention cannot have deleted a younger window. Half the shortest age allows for wrong clocks."""
 MAX_KEYFRAMES = 1_000
 """Keyframes of one fragment in a manifest."""
+HASH_BYTES = 256 << 10
+"""So many bytes are hashed at once: they stay in the CPU's cache for the second hash."""
 
 
 @dataclass
@@ -67,6 +70,38 @@ class _ChunkContents:
     size_bytes: int = 0
     fragments: list[ManifestFragment] = field(default_factory=list)
 
+    def add(self, fragment: FragmentRef, data: memoryview) -> None:
+        """Verify and index a fragment, and hash it as a part of the chunk: one pass over its bytes.
+
+        Blocks; call it in a thread. Raises IntegrityError where its SHA-256 is not the announced
+        one, MediaError where it is not a video. Then the chunk's hash is wrong, and the chunk must
+        be abandoned.
+        """
+        sha256 = hashlib.sha256()
+        for at in range(0, len(data), HASH_BYTES):
+            piece = data[at : at + HASH_BYTES]
+            sha256.update(piece)
+            self.sha256.update(piece)  # while the piece is in the CPU's cache
+        if sha256.hexdigest() != fragment.sha256:
+            raise IntegrityError(f"fragment {fragment.seq} does not have the expected SHA-256.")
+        frame_index = index_video(data, near_pts=fragment.start_pts)
+        self.fragments.append(
+            ManifestFragment(
+                **fragment.model_dump(include=set(FragmentRef.model_fields)),
+                offset=self.size_bytes,
+                frames=frame_index.frames,
+                keyframes=_limit_keyframes(frame_index.keyframes),
+            )
+        )
+        self.size_bytes += len(data)
+
+
+ReadFragment: TypeAlias = Callable[[str, int | None, FragmentRef], Awaitable[memoryview]]
+"""Returns a fragment's bytes, given an object, and the offset there if that is a chunk.
+
+It checks their number, not their SHA-256. Raises IntegrityError, ObjectMissingError, StoreError.
+"""
+
 
 class Joiner:
     """Makes chunks in one bucket. `clock_ms` returns UTC in milliseconds."""
@@ -76,9 +111,14 @@ class Joiner:
         store: ObjectStore,
         clock_ms: Callable[[], int],
         catalog: Callable[[], Awaitable[Catalog]] | None = None,
+        read: ReadFragment | None = None,
     ) -> None:
-        """`catalog` opens the catalog, which knows deleted windows. Without it, none is known."""
+        """`catalog` opens the catalog, which knows deleted windows. Without it, none is known.
+
+        `read` reads a fragment's bytes; by default from the bucket.
+        """
         self._store = store
+        self._read = read or self._read_object
         self._clock_ms = clock_ms
         self._catalog = catalog
         self.misplaced: list[FragmentArrived] = []
@@ -185,7 +225,8 @@ class Joiner:
         key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
         contents = _ChunkContents()
         async with aclosing(self._stream(due, previous, fragments, contents)) as parts:
-            await self._store.put_stream(key, parts)
+            size_bytes = sum(fragment.size_bytes for fragment in fragments)
+            await self._store.put_stream(key, parts, size_bytes=size_bytes)
         complete = ChunkComplete(
             camera=due.camera,
             run=due.run,
@@ -244,19 +285,20 @@ class Joiner:
         previous: ChunkComplete | None,
         fragments: Sequence[FragmentRef],
         contents: _ChunkContents,
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[memoryview, None]:
         """Yield the fragments' bytes. Raises FragmentsLeftOutError with all unreadable ones."""
         reads = read_ahead(
             fragments,
-            lambda fragment: self._read_fragment(due, previous, fragment),
+            lambda fragment: self._read(*_place_of(due, previous, fragment), fragment),
             lambda fragment: fragment.size_bytes,
         )
         unreadable: dict[int, str] = {}
         stored: dict[int, FragmentArrived] = {}
         async with aclosing(reads):
             async for fragment, reading in reads:
+                adding = self._add_fragment(due, previous, fragment, reading, contents)
                 try:
-                    if (reason := await unreadable_reason(reading)) is not None:
+                    if (reason := await unreadable_reason(adding)) is not None:
                         unreadable[fragment.seq] = reason
                 except MisreportedFragmentError as error:
                     stored[fragment.seq] = error.stored
@@ -264,52 +306,31 @@ class Joiner:
                     # This object will not be completed. Continue only to find all unreadable
                     # fragments, so that the next attempt leaves them out at once.
                     continue
-                data, entry = await reading
-                contents.fragments.append(entry.model_copy(update={"offset": contents.size_bytes}))
-                await _update_hash(contents.sha256, data)
-                contents.size_bytes += len(data)
-                yield data
+                yield await reading
         if unreadable or stored:
             raise FragmentsLeftOutError(unreadable, stored)
 
-    async def _read_fragment(
-        self, due: ChunkDue, previous: ChunkComplete | None, fragment: FragmentRef
-    ) -> tuple[bytes, ManifestFragment]:
-        """Return a fragment's verified bytes, and its manifest entry with offset 0.
+    async def _read_object(self, key: str, first: int | None, fragment: FragmentRef) -> memoryview:
+        return await self._store.read(key, size_bytes=fragment.size_bytes, first=first)
 
-        The bytes come from the previous revision if that has the fragment, else from the
-        fragment's own object.
-        """
-        key = fragment_key(due.camera, due.run, fragment.seq)
-        first = None
-        if previous is not None and (entry := _entry_of(previous, fragment.seq)) is not None:
-            key = previous.object_key
-            first = entry.offset
+    async def _add_fragment(
+        self,
+        due: ChunkDue,
+        previous: ChunkComplete | None,
+        fragment: FragmentRef,
+        reading: Awaitable[memoryview],
+        contents: _ChunkContents,
+    ) -> None:
+        """Verify a fragment, and add it to the contents. Raises MisreportedFragmentError."""
         try:
-            data = await self._store.get_verified(
-                key, first=first, size_bytes=fragment.size_bytes, sha256=fragment.sha256
-            )
+            await asyncio.to_thread(contents.add, fragment, await reading)
         except IntegrityError:
             # The notice may be wrong, not the bytes: S3 has the last word.
+            key, first = _place_of(due, previous, fragment)
             event = await stored_fragment(self._store, key) if first is None else None
             if event is None or FragmentRef.of(event) == fragment:
                 raise
             raise MisreportedFragmentError(event) from None
-        frame_index = index_video(data, near_pts=fragment.start_pts)
-        return data, ManifestFragment(
-            **fragment.model_dump(include=set(FragmentRef.model_fields)),
-            offset=0,
-            frames=frame_index.frames,
-            keyframes=_limit_keyframes(frame_index.keyframes),
-        )
-
-
-async def _update_hash(sha256: "hashlib._Hash", data: bytes) -> None:
-    """Hash more bytes. Large data is hashed in a thread, so that the event loop is not blocked."""
-    if len(data) < HASH_IN_THREAD_BYTES:
-        sha256.update(data)
-    else:
-        await asyncio.to_thread(sha256.update, data)
 
 
 def _limit_keyframes(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
@@ -317,5 +338,15 @@ def _limit_keyframes(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
     return list(keyframes[:: -(-len(keyframes) // MAX_KEYFRAMES) or 1])
 
 
-def _entry_of(manifest: ChunkComplete, seq: int) -> ManifestFragment | None:
-    return next((each for each in manifest.fragments if each.seq == seq), None)
+def _place_of(
+    due: ChunkDue, previous: ChunkComplete | None, fragment: FragmentRef
+) -> tuple[str, int | None]:
+    """Return the object that has a fragment, and its offset there; None: the object is its own.
+
+    The previous revision is read if it has the fragment: the fragment's object may be deleted.
+    """
+    if previous is not None:
+        for entry in previous.fragments:
+            if entry.seq == fragment.seq:
+                return previous.object_key, entry.offset
+    return fragment_key(due.camera, due.run, fragment.seq), None

@@ -14,11 +14,11 @@ write the same chunk.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from agents.consistency.restorer import LostBytesError, other_chunks
 from agents.joining.joiner import Joiner
-from agents.replay.chunk_ranges import ChunkRangeStore
+from agents.replay.chunk_ranges import ChunkRanges
 from agents.replay.progress import ProgressDisplay
 from agents.replay.retry import retry_for
 from domain.chunks import digest_of
@@ -221,7 +221,7 @@ class ChunksReplay:
         self, made: Sequence[ChunkDue], old: Sequence[ChunkComplete]
     ) -> list[ChunkComplete]:
         """Write the new chunks to S3. Raises LostBytesError if one would lack fragments."""
-        joiner = Joiner(cast(ObjectStore, ChunkRangeStore(self._store, old)), self._clock_ms)
+        joiner = Joiner(self._store, self._clock_ms, read=ChunkRanges(self._store, old).read)
         limit = asyncio.Semaphore(PARALLEL_JOINS)
 
         async def join(due: ChunkDue) -> ChunkComplete:

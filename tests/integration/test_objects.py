@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
 from stores.aws_endpoint import AwsEndpoint
-from stores.multipart_upload import PART_SIZE
+from stores.bulk_transfer import PART_SIZE
 from stores.objects import ObjectStore
 from stores.signed_objects import SignedObjectStore
 from stores.upload_file import UploadFile
