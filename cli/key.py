@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 from datetime import UTC, datetime
+from ipaddress import ip_network
 
+from cli.durations import duration_ms
 from domain.access import Grant, Role, parse_grant
 from domain.errors import ConfigError
 from domain.identity import check_site
@@ -11,6 +13,8 @@ from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog.keys import READ_ALL, create_key, list_keys, revoke_key
 from streams.settings import get_settings
+
+MAX_LIFETIME_MS = 366 * 86_400_000
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,6 +36,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "May be repeated. Without it the key reads everything of every tenant (viewer:*) and the "
         "metrics (monitor:*)",
     )
+    making.add_argument(
+        "--expires",
+        type=duration_ms,
+        metavar="TIME",
+        help="reject the key after this time, such as 90d, at most 366d; without it never",
+    )
+    making.add_argument(
+        "--network",
+        action="append",
+        metavar="NETWORK",
+        help="only clients of this network may use the key, such as 10.1.0.0/16; may be repeated",
+    )
     making.set_defaults(run=run_create)
     listing = verbs.add_parser("list", help="list the keys, without the keys themselves")
     listing.set_defaults(run=run_list)
@@ -48,6 +64,19 @@ def parse_key_grant(text: str) -> Grant:
     return grant
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise ConfigError(
+            f"--network {text!r}: {error}. Write 10.1.0.0/16 or 2001:db8::/32."
+        ) from None
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%F %TZ")
+
+
 def _catalog() -> Catalog:
     return Catalog(get_settings().database_url.get_secret_value(), size=1)
 
@@ -60,26 +89,39 @@ def run_create(args: argparse.Namespace) -> int:
     edge_of = None if args.edge_of is None else check_site(args.edge_of)
     if edge_of is not None and args.grant:
         raise ConfigError("The key of an edge has no other grants: omit --grant or --edge-of.")
+    if args.expires is not None and not 0 < args.expires <= MAX_LIFETIME_MS:
+        raise ConfigError("A key expires after 1s to 366d: write --expires 90d.")
+    networks = [_network(text) for text in args.network] if args.network else None
     grants = tuple(map(parse_key_grant, args.grant)) if args.grant else READ_ALL
 
     async def creating() -> str:
         async with _catalog() as catalog:
-            return await create_key(catalog, name, utc_ms(), edge_of, grants)
+            now_ms = utc_ms()
+            expires_ms = None if args.expires is None else now_ms + args.expires
+            return await create_key(
+                catalog, name, now_ms, edge_of, grants, expires_ms=expires_ms, networks=networks
+            )
 
     print(asyncio.run(creating()))
     return 0
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: number, first characters, name, creation, state, grants."""
+    """List; one line each: number, first characters, name, creation, state, limits, grants."""
 
     async def listing() -> None:
         async with _catalog() as catalog:
             for key in await list_keys(catalog):
-                made = datetime.fromtimestamp(key.created_ms / 1000, UTC).strftime("%F %TZ")
-                state = "valid" if key.revoked_ms is None else "revoked"
+                made = _time(key.created_ms)
+                state = key.state(utc_ms())
+                used = f"used {_time(key.used_ms)}" if key.used_ms else "never used"
+                expires = f"expires {_time(key.expires_ms)}" if key.expires_ms else "no expiry"
                 grants = " ".join(map(str, key.grants))
-                print(f"{key.id:>4}  {key.hint}…  {key.name:<30} {made}  {state:<7}  {grants}")
+                networks = f"  from {' '.join(key.networks)}" if key.networks else ""
+                print(
+                    f"{key.id:>4}  {key.hint}…  {key.name:<30} {made}  {state:<7}  {expires}  "
+                    f"{used}  {grants}{networks}"
+                )
 
     asyncio.run(listing())
     return 0

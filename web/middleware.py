@@ -174,8 +174,18 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
         key = await _principal(request)
         request[PRINCIPAL] = key
+        check_client(request, key)
         authorize(key.principal, access, request)
     return await handler(request)
+
+
+def check_client(request: web.Request, key: ApiKey) -> None:
+    """Raise ProblemError (403) where a key may not be used from the client's address."""
+    client = request.app[SERVICES].proxies.client_of(request)
+    if not key.allows_client(client):
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN, f"This key may not be used from the address {client}."
+        )
 
 
 def cookie_name(request: web.Request) -> str:

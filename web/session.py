@@ -10,7 +10,7 @@ from aiohttp import web
 from faust.web import View
 
 from web.access import PUBLIC
-from web.middleware import PRINCIPAL, SESSION_PATH, cookie_name
+from web.middleware import PRINCIPAL, SESSION_PATH, check_client, cookie_name
 from web.problems import ProblemError, bad_request
 from web.query import read_body
 from web.services import SERVICES
@@ -40,6 +40,7 @@ class SessionView(View):
         key = await services.sessions.of_key(await services.catalog.get(), given)
         if key is None:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or it was revoked.")
+        check_client(request, key)
         if key.edge_of is not None:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN, "This is a key of an edge. Sign in with a key of a person."

@@ -10,15 +10,18 @@ import binascii
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cachetools import TTLCache
 
-from domain.errors import ConfigError
+from domain.errors import ConfigError, StoreError
 from stores.catalog import Catalog
-from stores.catalog.keys import ApiKey, end_session, find_key, get_key
+from stores.catalog.keys import ApiKey, end_session, find_key, get_key, note_key_use
+
+log = logging.getLogger(__name__)
 
 COOKIE = "vigil_session"
 HTTPS_COOKIE = f"__Host-{COOKIE}"
@@ -65,10 +68,11 @@ class Sessions:
                 "the output of `openssl rand -base64 33`."
             )
         self._secret = secret.encode()
+        self._clock_ms = clock_ms
         self._known: TTLCache[bytes | str, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
 
     async def of_key(self, catalog: Catalog, key: str) -> ApiKey | None:
-        """Return the valid key; None where it is unknown or revoked."""
+        """Return the valid key; None where it is unknown, revoked or expired."""
         if not key or len(key) > MAX_KEY_LENGTH or not key.isascii():
             return None
         # Not the key itself: a memory dump must not contain it.
@@ -77,7 +81,8 @@ class Sessions:
         if known is None:
             known = _Known(await find_key(catalog, key))
             self._known[key_hash] = known
-        return known.key
+            await self._note_use(catalog, known.key)
+        return self._unexpired(known.key)
 
     async def of_cookie(self, catalog: Catalog, cookie: str, now_ms: int) -> ApiKey | None:
         """Return the session's key; None: forged, expired, signed out, or the key is revoked."""
@@ -88,11 +93,24 @@ class Sessions:
         if known is None:
             known = _Known(await get_key(catalog, read.key, read.session))
             self._known[read.session] = known
+            await self._note_use(catalog, known.key)
         # In a catalog that was made again, the number may be the one of another key.
         same = known.key is not None and hmac.compare_digest(
             known.key.fingerprint, read.fingerprint
         )
-        return known.key if same else None
+        return self._unexpired(known.key) if same else None
+
+    def _unexpired(self, key: ApiKey | None) -> ApiKey | None:
+        return None if key is None or key.is_expired(self._clock_ms()) else key
+
+    async def _note_use(self, catalog: Catalog, key: ApiKey | None) -> None:
+        """Record the use of a valid key. Where that fails, the request is answered all the same."""
+        if self._unexpired(key) is None or key is None:
+            return
+        try:
+            await note_key_use(catalog, key, self._clock_ms())
+        except StoreError as error:
+            log.warning("the last use of key %d is not recorded: %s", key.id, error)
 
     async def end(self, catalog: Catalog, cookie: str, now_ms: int) -> None:
         """Accept a valid cookie no more: here at once, in other processes within RECHECK_MS."""

@@ -5,6 +5,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from domain.access import INSTALLATION, Grant, Principal, Role, parse_grant
 from stores.catalog.pool import Catalog, Row, sql
@@ -26,6 +27,27 @@ class ApiKey:
     fingerprint: str = ""
     """A piece of its hash, in hex: two keys of the same number have different ones."""
     grants: tuple[Grant, ...] = ()
+    expires_ms: int | None = None
+    """UTC ms from which it is not valid. None: it does not expire."""
+    networks: tuple[str, ...] | None = None
+    """Networks of the clients that may use it, such as 10.1.0.0/16. None: any."""
+
+    def is_expired(self, now_ms: int) -> bool:
+        """Return whether it is not valid any more."""
+        return self.expires_ms is not None and now_ms >= self.expires_ms
+
+    def allows_client(self, address: str) -> bool:
+        """Return whether a client with this address may use it."""
+        if self.networks is None:
+            return True
+        try:
+            client = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped
+        networks = map(ip_network, self.networks)
+        return any(client.version == each.version and client in each for each in networks)
 
     @property
     def principal(self) -> Principal:
@@ -43,7 +65,17 @@ class ListedKey:
     hint: str
     created_ms: int
     revoked_ms: int | None
+    expires_ms: int | None
+    networks: tuple[str, ...] | None
+    used_ms: int | None
+    """Of its last use, to the minute. None: never used."""
     grants: tuple[Grant, ...]
+
+    def state(self, now_ms: int) -> str:
+        """Return "valid", "expired" or "revoked"."""
+        if self.revoked_ms is not None:
+            return "revoked"
+        return "valid" if self.expires_ms is None or now_ms < self.expires_ms else "expired"
 
 
 def _hash(key: str) -> bytes:
@@ -57,16 +89,26 @@ async def create_key(
     now_ms: int,
     edge_of: str | None = None,
     grants: Sequence[Grant] = READ_ALL,
+    *,
+    expires_ms: int | None = None,
+    networks: Sequence[str] | None = None,
 ) -> str:
-    """Create a key and return it: it cannot be read later.
+    """Create a key and return it: it cannot be read later. The parameters: see ApiKey.
 
-    `edge_of`: see ApiKey; such a key reads its site's configuration and has no other grants.
+    A key with `edge_of` reads its site's configuration and has no other grants.
     """
     key = PREFIX + secrets.token_urlsafe(32)
     given = (Grant(Role.EDGE, edge_of),) if edge_of is not None else tuple(grants)
     async with catalog.transaction() as connection:
         number = await connection.fetchval(
-            sql("add_api_key"), name, _hash(key), key[:HINT_LENGTH], now_ms, edge_of
+            sql("add_api_key"),
+            name,
+            _hash(key),
+            key[:HINT_LENGTH],
+            now_ms,
+            edge_of,
+            expires_ms,
+            networks,
         )
         await connection.executemany(
             sql("add_api_key_grant"), [(number, grant.role, grant.scope) for grant in given]
@@ -77,7 +119,10 @@ async def create_key(
 async def list_keys(catalog: Catalog) -> list[ListedKey]:
     """Return all keys, revoked ones too, oldest first."""
     rows = await catalog.rows("list_api_keys")
-    return [ListedKey(**{**dict(row), "grants": _grants_of(row)}) for row in rows]
+    return [
+        ListedKey(**{**dict(row), "grants": _grants_of(row), "networks": _networks_of(row)})
+        for row in rows
+    ]
 
 
 async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
@@ -92,11 +137,29 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
 def _key_of(row: Row) -> ApiKey:
     # The hash is hashed again: who reads a cookie learns nothing of the catalog's.
     fingerprint = hashlib.sha256(b"fingerprint " + row["hash"]).hexdigest()[:16]
-    return ApiKey(row["id"], row["name"], row["edge_of"], fingerprint, _grants_of(row))
+    return ApiKey(
+        row["id"],
+        row["name"],
+        row["edge_of"],
+        fingerprint,
+        _grants_of(row),
+        row["expires_ms"],
+        _networks_of(row),
+    )
 
 
 def _grants_of(row: Row) -> tuple[Grant, ...]:
     return tuple(parse_grant(grant) for grant in row["grants"])
+
+
+def _networks_of(row: Row) -> tuple[str, ...] | None:
+    return None if row["networks"] is None else tuple(row["networks"])
+
+
+async def note_key_use(catalog: Catalog, key: ApiKey, now_ms: int) -> None:
+    """Record that a key is used now; writes once a minute at most."""
+    async with catalog.transaction() as connection:
+        await connection.execute(sql("note_api_key_use"), key.id, now_ms)
 
 
 async def get_key(catalog: Catalog, number: int, session: str) -> ApiKey | None:

@@ -1,7 +1,9 @@
 -- name: add_api_key
 -- $1 text: name; $2 bytea: SHA-256 of the key; $3 text: hint; $4 bigint: now, UTC ms; $5 text: the
--- site whose configuration it reads, null for a key of people and programs.
-INSERT INTO api_keys (name, hash, hint, created_ms, edge_of) VALUES ($1, $2, $3, $4, $5)
+-- site whose configuration it reads, null for a key of people and programs; $6 bigint: when it
+-- expires, UTC ms, null for never; $7 text[]: networks of its clients, null for any.
+INSERT INTO api_keys (name, hash, hint, created_ms, edge_of, expires_ms, networks)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 RETURNING id
 
 
@@ -12,7 +14,7 @@ INSERT INTO api_key_grants (key, role, scope) VALUES ($1, $2, $3) ON CONFLICT DO
 
 -- name: list_api_keys
 -- All keys, revoked ones too, oldest first.
-SELECT id, name, edge_of, hint, created_ms, revoked_ms, ARRAY(
+SELECT id, name, edge_of, hint, created_ms, revoked_ms, expires_ms, networks, used_ms, ARRAY(
     SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
 ) AS grants
 FROM api_keys ORDER BY id
@@ -20,7 +22,7 @@ FROM api_keys ORDER BY id
 
 -- name: api_key_by_hash
 -- $1 bytea: SHA-256 of the key.
-SELECT id, name, edge_of, hash, ARRAY(
+SELECT id, name, edge_of, hash, expires_ms, networks, ARRAY(
     SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
 ) AS grants
 FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
@@ -28,7 +30,7 @@ FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
 
 -- name: api_key_by_session
 -- $1 bigint: number of the key; $2 text: the session. No row: one of them is not valid any more.
-SELECT id, name, edge_of, hash, ARRAY(
+SELECT id, name, edge_of, hash, expires_ms, networks, ARRAY(
     SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
 ) AS grants
 FROM api_keys
@@ -40,6 +42,11 @@ WHERE id = $1 AND revoked_ms IS NULL AND NOT EXISTS (SELECT FROM ended_sessions 
 -- Deletes rows whose cookies have expired: no one can use these anyway.
 WITH expired AS (DELETE FROM ended_sessions WHERE until_ms <= $3)
 INSERT INTO ended_sessions (session, until_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+
+-- name: note_api_key_use
+-- $1 bigint: number of the key; $2 bigint: now, UTC ms. Writes once a minute at most.
+UPDATE api_keys SET used_ms = $2 WHERE id = $1 AND coalesce(used_ms, 0) <= $2::bigint - 60000
 
 
 -- name: revoke_api_key

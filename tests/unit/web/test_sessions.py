@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from domain.errors import ConfigError
+from domain.errors import ConfigError, StoreError
 from stores.catalog.keys import ApiKey
 from web import services
 from web import sessions as module
@@ -20,6 +22,9 @@ class Keys:
         monkeypatch.setattr(module, "find_key", self.find)
         monkeypatch.setattr(module, "get_key", self.get)
         monkeypatch.setattr(module, "end_session", self.end)
+        self.used: list[tuple[int, int]] = []
+        self.use_fails = False
+        monkeypatch.setattr(module, "note_key_use", self.note_use)
 
     async def find(self, _catalog, key):
         self.queries += 1
@@ -30,6 +35,11 @@ class Keys:
         if session in self.ended:
             return None
         return next((key for key in self.valid.values() if key.id == number), None)
+
+    async def note_use(self, _catalog, key, now_ms):
+        if self.use_fails:
+            raise StoreError("the catalog only reads")
+        self.used.append((key.id, now_ms))
 
     async def end(self, _catalog, session, _until_ms, _now_ms):
         self.ended.add(session)
@@ -53,6 +63,41 @@ def clock() -> Clock:
 @pytest.fixture
 def keys(monkeypatch) -> Keys:
     return Keys(monkeypatch)
+
+
+async def test_a_key_expires_at_its_time_although_it_is_cached(keys: Keys, clock: Clock) -> None:
+    sessions = Sessions(SECRET, clock)
+    keys.valid["secret"] = replace(KEY, expires_ms=100)
+    cookie = sessions.cookie_for(KEY, 0)
+    for clock.now_ms in (0, 99):
+        assert await sessions.of_key(None, "secret") is not None
+        assert await sessions.of_cookie(None, cookie, clock.now_ms) is not None
+    for clock.now_ms in (100, 100 + RECHECK_MS):
+        assert await sessions.of_key(None, "secret") is None
+        assert await sessions.of_cookie(None, cookie, clock.now_ms) is None
+    assert keys.used == [(KEY.id, 0), (KEY.id, 0)]  # by the key, and by its cookie
+
+
+async def test_a_key_is_valid_where_its_use_cannot_be_recorded(keys: Keys, clock: Clock) -> None:
+    keys.use_fails = True
+    assert await Sessions(SECRET, clock).of_key(None, "secret") == KEY
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "allowed"),
+    [
+        (None, "203.0.113.9", True),
+        (("10.1.0.0/16",), "10.1.2.3", True),
+        (("10.1.0.0/16",), "10.2.0.1", False),
+        (("10.1.0.0/16",), "::ffff:10.1.2.3", True),  # IPv4 through a socket of IPv6
+        (("10.1.0.0/16", "2001:db8::/32"), "2001:db8::1", True),
+        (("10.1.0.0/16",), "2001:db8::1", False),
+        (("10.1.0.0/16",), "", False),
+        ((), "10.1.2.3", False),
+    ],
+)
+def test_networks_say_which_clients_may_use_a_key(networks, address: str, allowed: bool) -> None:
+    assert replace(KEY, networks=networks).allows_client(address) is allowed
 
 
 async def test_a_key_is_checked_again_after_a_while(keys: Keys, clock: Clock) -> None:
