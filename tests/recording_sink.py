@@ -46,7 +46,11 @@ class MemorySink(PieceCollector):
 
     def fragment(self, event: FragmentArrived, data: bytes, started: RunStarted) -> None:
         del started
-        self.fragments.setdefault(event.run, []).append((event, self.whole(event, data)))
+        whole = event, self.whole(event, data)  # before others see the run
+        if event.run in self.fragments:
+            self.fragments[event.run].append(whole)
+        else:
+            self.fragments[event.run] = [whole]
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:
         del ended_ms
@@ -55,7 +59,9 @@ class MemorySink(PieceCollector):
     def runs(self, name: str) -> list[str]:
         """The runs of a camera, oldest first."""
         camera_id = f"{SITE}/{name}"
-        return sorted(run for run, kept in self.fragments.items() if kept[0][0].camera == camera_id)
+        return sorted(
+            run for run, kept in list(self.fragments.items()) if kept[0][0].camera == camera_id
+        )
 
     def frames(self, name: str) -> int:
         """How many frames of a camera are recorded so far."""
