@@ -33,6 +33,8 @@ ended without a word."""
 _BATCH_BYTES = 16 << 20
 _BATCH_SHARE = 8
 """At most this fraction of the limit is written at once: it cannot be given up any more."""
+_BATCH_CLOSED = 8
+"""Fragments that are completed at once: they share a sync of the journal."""
 
 GiveUp = Callable[[FragmentArrived, RunStarted, str], None]
 
@@ -151,8 +153,8 @@ class PendingFragments:
         most = min(_BATCH_BYTES, self._limits.pending_max_bytes // _BATCH_SHARE)
         with self._guard:
             writes: list[PendingWrite] = []
-            size = 0
-            while self._order:
+            size = closed = 0
+            while self._order and closed < _BATCH_CLOSED:
                 first = self._order[0]
                 if writes and (isinstance(first, SpoolLimits) or size + first.waiting > most):
                     break
@@ -161,6 +163,7 @@ class PendingFragments:
                     return first
                 writes.append(self._begin_write(first))
                 size += writes[-1].size
+                closed += writes[-1].closed is not None
             return writes
 
     def written(self, write: PendingWrite, kept: bool = False) -> bool:

@@ -226,10 +226,13 @@ class _WatchedSpool:
     def fragment(
         self, event: FragmentArrived, data: bytes | bytearray, started: RunStarted
     ) -> None:
-        """Have a fragment stored, and wait for that."""
+        """Have a fragment stored, in pieces, and wait for that."""
         run_key = event.camera, event.run
         self._reporter.report(("handed", *run_key, event.seq, event.sha256))
-        self._owner.fragment(event, data, started)
+        third = len(data) // 3
+        for piece in (data[:third], data[third : 2 * third]):
+            self._owner.piece(*run_key, event.seq, piece)
+        self._owner.fragment(event, data[2 * third :], started)
         self._then(("kept", *run_key, event.seq, "")).result()
 
     def end_run(self, run: str, ended_ms: int, reason: str) -> None:

@@ -85,7 +85,13 @@ def live(spool: Spool, power: Power, chance: random.Random) -> None:
         for run in runs:
             promised.writing = (run, seq)
             power.armed = True
-            assert spool.store(*fragment(seq, run=run), started(run))
+            event, data = fragment(seq, run=run)
+            at = 0
+            for _ in range(chance.randrange(3)):  # in pieces, or at once
+                size = chance.randrange(1, 600)
+                spool.append(FragmentId(CAMERA, run, seq), [data[at : at + size]], at)
+                at += size
+            assert spool.store(event, data[at:], started(run))
             promised.stored.add((run, seq))
             promised.writing = None
             power.step("stored")
