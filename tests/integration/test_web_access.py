@@ -1,15 +1,19 @@
 """Who may ask what, and how errors and headers look."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from itertools import product
 
 import pytest
 
 from stores.catalog.keys import revoke_key
+from stores.http_server import BoundedRunner
 from streams.settings import Settings
 from tests.integration.catalog_support import CAMERA, T0, run_id
 from tests.integration.web_support import BASE, Web, running_web
 from tests.raw_requests import raw_request, send
+from tests.waiting import wait_for
 from web.middleware import security_headers
 from web.sessions import COOKIE, HTTPS_COOKIE, LIFETIME_MS, RECHECK_MS
 from web.views import VIEWS
@@ -164,6 +168,22 @@ async def test_signing_out_holds_in_other_workers(web: Web) -> None:
     async with web.catalog.transaction() as connection:
         rows = await connection.fetchval("SELECT count(*) FROM ended_sessions")
     assert rows == 1, "of the cookie that has not expired yet"
+
+
+async def test_half_requests_are_closed(web: Web) -> None:
+    server = web.client.server
+    assert server.port is not None
+    runner = server.runner
+    assert isinstance(runner, BoundedRunner)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+    before = len(runner.table)
+    await wait_for(lambda: len(runner.table) > 0, within_s=10, what=f"{before} connections")
+    assert runner.table.check(1e9) >= 1
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
+    assert (await web.stranger.get("/healthz")).status == 200
 
 
 async def test_one_client_cannot_take_all_requests(web: Web) -> None:

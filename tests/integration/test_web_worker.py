@@ -17,6 +17,7 @@ from streams.settings import get_settings
 from streams.storage import make_object_store
 from tests.integration.catalog_support import CAMERA, T0, fresh_catalog, run_id
 from tests.integration.web_support import BASE, store_fragment
+from tests.raw_requests import send
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,9 @@ async def test_a_worker_answers_and_stops_cleanly(
         assert (await session.get(f"{BASE}/thumbnail.jpg?at={T0}")).status == 401
         metrics = await (await session.get("/metrics", headers=headers)).text()
         assert 'vigil_http_requests_total{method="GET",route="' in metrics
+        # Only aiohttp's own layer sees this one: the worker's server has our limits and errors.
+        status, head, _ = await send(free_port, b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
+        assert (status, b"problem+json" in head, b"aiohttp" in head) == (400, True, False)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 120) == 0
     text = log.read_text()

@@ -51,7 +51,9 @@ def test_privacy_masks_go_by_the_whole_id_and_engines_to_the_spool(tmp_path: Pat
 
 
 def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
-    config = load(changed(tmp_path))
+    config = load(changed(tmp_path, http={"port": 0}))
+    assert config.http is not None
+    assert config.http.host == "127.0.0.1"
     assert config.fragment_s == 4
     assert config.cameras[0].transport == "tcp"
     assert not config.inference.enabled

@@ -142,3 +142,8 @@ async def test_asyncpg_reads_what_the_address_says(certificates: Certificates) -
     _, found = _parse_connect_dsn_and_args(**given)
     assert found.sslmode is SSLMode.verify_full and found.ssl.check_hostname
     assert found.password == certificates.password
+
+
+def test_what_needs_no_key_listens_on_the_loopback_address() -> None:
+    assert Settings().metrics_host == "127.0.0.1"
+    assert Settings().web_host == "127.0.0.1"
