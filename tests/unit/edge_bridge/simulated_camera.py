@@ -41,16 +41,17 @@ class SimulatedClock:
 
 
 class SimulatedSocket:
-    """Returns a frame's packets for each read, 40 ms later; at the end it is closed."""
+    """Returns a frame's packets for each read, `frame_s` later; at the end it is closed."""
 
-    def __init__(self, frames: Iterator[bytes], clock: SimulatedClock) -> None:
+    def __init__(self, frames: Iterator[bytes], clock: SimulatedClock, frame_s: float) -> None:
         self._frames = frames
+        self._frame_s = frame_s
         self._clock = clock
         self._real, self._other = socket.socketpair()
         self.fileno = self._real.fileno
 
     def recv_into(self, view: memoryview, size: int) -> int:
-        self._clock.now_s += FRAME_S
+        self._clock.now_s += self._frame_s
         data = next(self._frames, b"")
         assert len(data) <= size
         view[: len(data)] = data
@@ -78,8 +79,9 @@ def simulated_camera(
     ssrc: Callable[[int], int] = lambda _: 7,
     payload_type: int = 96,
     audio_from: int | None = None,
+    frame_s: float = FRAME_S,
 ) -> Iterator[Callable[[], NativeRtspSource]]:
-    """Yield what opens a camera that sends these frames, 25 a second.
+    """Yield what opens a camera that sends these frames, one each `frame_s`.
 
     `ssrc` returns the SSRC of the n-th packet. With `audio_from` audio is offered, and comes with
     that frame and all later ones.
@@ -90,7 +92,9 @@ def simulated_camera(
         for number, payloads in enumerate(frames):
             data = b""
             for place, payload in enumerate(payloads):
-                packet = Packet(0, number * 3_600, place == len(payloads) - 1, payload)
+                packet = Packet(
+                    0, round(number * frame_s * 90_000), place == len(payloads) - 1, payload
+                )
                 at = next(numbers)
                 made = rtp(payload_type, at, packet)
                 data += interleaved(channel, made[:8] + ssrc(at).to_bytes(4, "big") + made[12:])
@@ -99,7 +103,7 @@ def simulated_camera(
                 data += interleaved(2, rtp(8, number, tone))
             yield data
 
-    connection = SimulatedSocket(sent(), clock)
+    connection = SimulatedSocket(sent(), clock, frame_s)
     offered = {0: media or video(), **({} if audio_from is None else {2: _PCMA})}
     stream = SimpleNamespace(
         socket=connection,
