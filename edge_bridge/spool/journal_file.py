@@ -69,6 +69,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the WAL stays near 1 MiB
+    db.execute("PRAGMA cache_size = -512")  # KiB; the system keeps the rest in its cache
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
         raise sqlite3.DatabaseError(f"its tables have version {version}, not {VERSION}")
