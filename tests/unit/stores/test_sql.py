@@ -20,3 +20,12 @@ def test_statements_and_their_uses_agree() -> None:
 def test_includes_are_replaced_and_do_not_nest() -> None:
     for name in statements():
         assert "-- include:" not in sql(name), name
+
+
+def test_migrations_are_one_chain() -> None:
+    """Two branches that add a migration at once get the same number: neither sees the other."""
+    files = sorted((CODE / "migrations" / "versions").glob("v*.py"))
+    found = [re.findall(r"^(?:down_)?revision = (\S+)$", file.read_text(), re.M) for file in files]
+    numbers = [f'"{number:04}"' for number in range(1, len(files) + 1)]
+    assert found == [list(each) for each in zip(numbers, ["None", *numbers[:-1]], strict=True)]
+    assert [file.name[1:5] for file in files] == [number.strip('"') for number in numbers]
