@@ -27,6 +27,11 @@ class Batch:
         self.frames = frames
         self.at = 0
 
+    def clear(self) -> None:
+        """Forget the frames: all were recorded."""
+        self.frames = ()
+        self.at = 0
+
 
 class BatchReader:
     """Reads a source's frames. Audio without video counts as no data."""
@@ -51,6 +56,7 @@ class BatchReader:
     def __next__(self) -> Batch:
         if self._batch.at < len(self._batch.frames):
             return self._batch
+        self._batch.clear()  # the bytes of its frames are not kept while the camera is read
         frames = next(self._batches)
         now_s = time.monotonic()
         first = frames[0]

@@ -73,9 +73,12 @@ class FragmentFiles:
 
         Raises OSError; the file is as before. Raises PartLostError where these bytes are not there.
         """
-        path = self.path(one.camera, one.run, one.seq)
-        self._make_folder(path.parent)
-        self._parts.append(one, path.with_suffix(_PART), pieces, at)
+        part = self._parts.path(one) if at else None
+        if part is None:
+            path = self.path(one.camera, one.run, one.seq)
+            self._make_folder(path.parent)
+            part = path.with_suffix(_PART)
+        self._parts.append(one, part, pieces, at)
         self._step("piece written")
 
     def write(self, event: FragmentArrived, data: bytes | bytearray) -> None:

@@ -47,6 +47,11 @@ class PartFiles:
         part = self._open.get(one)
         return 0 if part is None else part.size
 
+    def path(self, one: FragmentId) -> Path | None:
+        """Return the path of a fragment's part file; None if it has none."""
+        part = self._open.get(one)
+        return None if part is None else part.path
+
     def append(
         self, one: FragmentId, path: Path, pieces: Sequence[bytes | bytearray], at: int
     ) -> None:
