@@ -56,6 +56,7 @@ class SpoolDisk:
         self, folder: Path, lock: IO[str], *, now_ms: Callable[[], int] | None = None
     ) -> None:
         self.folder = folder
+        self._lock_path = str(folder / "lock")
         self._now_ms = now_ms or utc_ms
         self._guard = threading.Lock()
         self._state: DiskState = "good"
@@ -118,7 +119,7 @@ class SpoolDisk:
     def check(self) -> DiskState:
         """Check, without writing, whether the path still leads to the folder that was opened."""
         try:
-            stat = (self.folder / "lock").stat()
+            stat = os.stat(self._lock_path)  # noqa: PTH116 - it is asked for each write
             if (stat.st_dev, stat.st_ino) == self._lock_inode:
                 return "good"
         except (FileNotFoundError, NotADirectoryError):
