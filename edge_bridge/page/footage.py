@@ -25,7 +25,8 @@ MAX_CLIP_MS = 600_000
 """Longest clip that is played at once."""
 JOIN_MS = 1_000
 """Fragments with a smaller gap than this are one span."""
-_MAX_FRAGMENT_MS = 60_000
+_MAX_FRAGMENT_MS = 65_000
+_HAS_KEYFRAME = "coalesce(json_array_length(event, '$.keyframes'), 1) > 0"
 _ON_DISK = "state IN (0, 1, 2) AND camera = ? AND size > 0 AND run >= ?"
 
 
@@ -85,11 +86,39 @@ class SpoolFootage:
         start = max(at_ms, following[0].start_ms)
         found = self._between(camera, start, start + min(for_ms, MAX_CLIP_MS))
         run = following[0].run
-        return sorted((each for each in found if each.run == run), key=lambda each: each.seq)
+        clip = sorted((each for each in found if each.run == run), key=lambda each: each.seq)
+        return [*self._lead(clip[0]), *clip] if clip else []
+
+    def _lead(self, first: StoredFragment) -> list[StoredFragment]:
+        """Return the fragments before one without a keyframe, from the last keyframe on.
+
+        A camera with few keyframes has such fragments. Empty if a fragment is missing.
+        """
+        camera, run, seq = first.camera, first.run, first.seq
+        keyframe = self._query(
+            f"{_ON_DISK} AND run = ? AND seq <= ? AND {_HAS_KEYFRAME} ORDER BY seq DESC LIMIT 1",
+            camera,
+            run,
+            seq,
+        )
+        if not keyframe or keyframe[0].seq == seq:
+            return []
+        lead = self._query(
+            f"{_ON_DISK} AND run = ? AND seq >= ? AND seq < ? ORDER BY seq",
+            camera,
+            run,
+            keyframe[0].seq,
+            seq,
+        )
+        return lead if len(lead) == seq - keyframe[0].seq else []
 
     def thumbnail(self, fragment: StoredFragment, width: int) -> bytes:
-        """Return a fragment's first frame as JPEG, masked. Raises MediaError."""
+        """Return a fragment's first frame as JPEG, masked. Raises MediaError.
+
+        It is an earlier one's if the fragment has no keyframe.
+        """
         masks = self._masks_of(fragment.camera)
+        fragment = next(iter(self._lead(fragment)), fragment)
         return jpeg(self._read(fragment), width, lambda frame: black_out(frame, masks))
 
     def play(self, clip: list[StoredFragment]) -> Iterator[bytes]:
@@ -121,7 +150,7 @@ class SpoolFootage:
             from_ms,
         )
 
-    def _query(self, where: str, camera: str, *more: int) -> list[StoredFragment]:
+    def _query(self, where: str, camera: str, *more: int | str) -> list[StoredFragment]:
         try:
             with contextlib.closing(
                 sqlite3.connect(f"{self._journal.as_uri()}?mode=ro", uri=True, timeout=2)
