@@ -1,4 +1,4 @@
-"""Audio for MPEG-TS: codecs that it supports are copied, all others are encoded as AAC."""
+"""Audio for MPEG-TS: codecs that browsers play are copied, all others are encoded as AAC."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -10,8 +10,8 @@ from av.container import OutputContainer
 
 from media.packet import AnyPacket
 
-COPIED_CODECS = frozenset({"aac", "mp2", "mp3", "ac3", "eac3"})
-"""Opus is not among them: browsers (hls.js) do not play it from a transport stream."""
+COPIED_CODECS = frozenset({"aac", "mp3"})
+"""Browsers (hls.js) play only these from a transport stream: neither Opus nor MP2, and few AC-3."""
 _BITS_PER_CHANNEL = 48_000
 _SAMPLES_PER_FRAME = 1_024
 
