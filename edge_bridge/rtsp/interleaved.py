@@ -45,6 +45,33 @@ _MAX_SKIPPED_BYTES = 1 << 20
 """Bytes that are neither packet nor message, without a packet between them."""
 
 
+_MAX_FREE_BUFFERS = 8
+_MAX_COPIED_BYTES = 16 << 10
+"""A longer rest, of a packet that is not complete, keeps its buffer."""
+
+
+class _ReceiveBuffers:
+    """Buffers for the threads of all cameras: each is in use only while a read is handled."""
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        """Return a buffer of _BUFFER_BYTES, with any content."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return bytearray(_BUFFER_BYTES)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Let others use a buffer, if it has the usual size."""
+        if len(buffer) == _BUFFER_BYTES and len(self._free) < _MAX_FREE_BUFFERS:
+            self._free.append(buffer)
+
+
+_buffers = _ReceiveBuffers()
+
+
 class InterleavedReader:
     """Reads the connection and calls the handler of each whole packet, without copying it."""
 
@@ -65,7 +92,8 @@ class InterleavedReader:
         self._usual_handlers = usual_handlers
         self._on_message = on_message
         self._data = bytearray(max(_BUFFER_BYTES, len(leftover) + _READ_BYTES))
-        self._view = memoryview(self._data)
+        """The buffer; between reads only the rest that was not handled."""
+        self._has_buffer = True
         self._data[: len(leftover)] = leftover
         self._end = len(leftover)
         self._in_sync = True
@@ -86,7 +114,10 @@ class InterleavedReader:
 
         Raises OSError; TimeoutError and ssl.SSLError are among them.
         """
-        self._last_read = self._connection.recv_into(self._view[self._end :], _READ_BYTES)
+        if not self._has_buffer:
+            self._take_buffer()
+        view = memoryview(self._data)[self._end :]
+        self._last_read = self._connection.recv_into(view, _READ_BYTES)
         self._end += self._last_read
         self.received += self._last_read
         return self._last_read > 0
@@ -148,13 +179,30 @@ class InterleavedReader:
             at = following
         left = max(end - at, 0)
         self._skip += max(at - end, 0)
-        if at and left:
-            data[:left] = data[at:end]
+        if not self._has_buffer:
+            return  # nothing was read since the last call
         self._end = left
+        if left > _MAX_COPIED_BYTES:
+            data[:left] = data[at:end]
+            return
+        self._data = data[at : at + left]
+        self._has_buffer = False
+        _buffers.give_back(data)
+
+    def _take_buffer(self) -> None:
+        """Take a buffer for a read, with the rest of the last one; wait for data before."""
+        if not isinstance(self._connection, ssl.SSLSocket):
+            timeout_s = self._connection.gettimeout()
+            if not self._poll.poll(None if timeout_s is None else timeout_s * 1_000):
+                raise TimeoutError("timed out")
+        rest = self._data
+        self._data = _buffers.take()
+        self._data[: self._end] = rest
+        self._has_buffer = True
 
     def _skip_other(self, at: int) -> int:
         """Return how many bytes from `at` are a message or garbage; 0: more bytes are needed."""
-        piece = bytes(self._view[at : min(self._end, at + _MAX_MESSAGE_BYTES)])
+        piece = bytes(memoryview(self._data)[at : min(self._end, at + _MAX_MESSAGE_BYTES)])
         if _MESSAGE_START.match(piece):
             header_end = _END_OF_HEADERS.search(piece)
             if header_end is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edge_bridge.rtsp import interleaved as module
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
 from edge_bridge.rtsp.interleaved import InterleavedReader
@@ -116,6 +117,18 @@ def stream_of(chance: random.Random, coding: str, oddity: float) -> bytes:
         if chance.random() < oddity / 50:
             stream += ANSWER
     return stream
+
+
+@pytest.fixture(autouse=True)
+def _overwritten_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another connection overwrites a buffer as soon as it is given back."""
+    give_back = module._ReceiveBuffers.give_back
+
+    def overwrite(self: module._ReceiveBuffers, buffer: bytearray) -> None:
+        buffer[:] = (b"$\x00\x00\x01" * (len(buffer) // 4 + 1))[: len(buffer)]
+        give_back(self, buffer)
+
+    monkeypatch.setattr(module._ReceiveBuffers, "give_back", overwrite)
 
 
 def outcome(stream: bytes, seed: int, coding: str, in_bulk: bool, use_native: bool) -> Any:

@@ -19,6 +19,18 @@ ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 5\r\n\r\n$body"
 REQUEST = b"GET_PARAMETER rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
 
 
+@pytest.fixture(autouse=True)
+def _overwritten_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another connection overwrites a buffer as soon as it is given back."""
+    give_back = module._ReceiveBuffers.give_back
+
+    def overwrite(self: module._ReceiveBuffers, buffer: bytearray) -> None:
+        buffer[:] = (b"$\x00\x00\x01" * (len(buffer) // 4 + 1))[: len(buffer)]
+        give_back(self, buffer)
+
+    monkeypatch.setattr(module._ReceiveBuffers, "give_back", overwrite)
+
+
 class Read:
     """What comes out of bytes that a connection brings in pieces."""
 
