@@ -16,6 +16,7 @@ BENCHES = {
     "fleet": "cost of a fleet of cameras, events only, at the real rate",
     "stream": "events a second through one assembler, Quix Streams and a bare loop",
     "recovery": "time from the kill of an assembler to its first event, and to no lag",
+    "catalog": "a catalog of years: time and locks of look-ups, and who waits for a day's list",
     "join": "how fast fragments are joined, and how much memory a long chunk takes",
     "detect": "pictures a second of local inference, compared with a bare loop; cost of decoding",
     "capture": "cost of recording, compared with one ffmpeg for each camera",
@@ -51,12 +52,29 @@ class Bench(Protocol):
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add a command for each bench; they need the packages of the extra `dev`."""
     parser = commands.add_parser("bench", help="measure, or prove by fault injection")
-    verbs = parser.add_subparsers(metavar="NAME", required=True)
+    verbs = parser.add_subparsers(metavar="NAME", required=True, parser_class=_BenchParser)
     for name, what in (BENCHES | VERIFICATIONS).items():
-        bench = cast(Bench, importlib.import_module(MODULES[name]))
-        verb = verbs.add_parser(name, help=what)
-        bench.add_arguments(verb)
-        verb.set_defaults(run=_runner(name, bench))
+        verbs.add_parser(name, help=what).bench = name
+
+
+class _BenchParser(argparse.ArgumentParser):
+    """Imports its bench when its arguments are parsed: all of them together take seconds."""
+
+    bench = ""
+    _is_loaded = False
+
+    def load(self) -> None:
+        """Add the bench's options."""
+        if not self._is_loaded:
+            self._is_loaded = True
+            bench = cast(Bench, importlib.import_module(MODULES[self.bench]))
+            bench.add_arguments(self)
+            self.set_defaults(run=_runner(self.bench, bench))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse after the options are known."""
+        self.load()
+        return super().parse_known_args(args, namespace)
 
 
 def _runner(name: str, bench: Bench) -> Callable[[argparse.Namespace], int]:

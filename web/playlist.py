@@ -33,8 +33,10 @@ LIVE_MS = HOUR_MS
 LIVE_START_MS = 60_000
 AHEAD_MS = 360_000
 """A live list shows what a device's clock dates so far ahead. Five minutes are plausible."""
-SLICE_MS = HOUR_MS
-"""A longer list is made in slices: a thread that handles a day at once stops the event loop."""
+SLICE_MS = HOUR_MS // 4
+"""A list is made in slices: rows of an hour at once keep the event loop from other requests."""
+LONG_MS = HOUR_MS
+"""Of longer lists, few are made at the same time."""
 _long_builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="playlist")
 """A day's playlist takes seconds. One thread: more would only take the event loop's time."""
 
@@ -54,7 +56,7 @@ class PlaylistView(View):
         catalog = await services.catalog.get()
         if growing:
             body = await _live_body(catalog, camera.id, span, now_ms)
-        elif span.to_ms - span.from_ms <= SLICE_MS:
+        elif span.to_ms - span.from_ms <= LONG_MS:
             body = await _recorded_body(catalog, camera.id, span, None)
         else:
             async with services.long_playlists:
@@ -82,7 +84,7 @@ async def _live_body(catalog: Catalog, camera: str, span: TimeRange, now_ms: int
 async def _recorded_body(
     catalog: Catalog, camera: str, span: TimeRange, builder: Executor | None
 ) -> bytes | None:
-    """Return a recorded playlist, made hour by hour in a thread of `builder`."""
+    """Return a recorded playlist, made slice by slice in a thread of `builder`."""
     loop = asyncio.get_running_loop()
     playlist = RecordedPlaylist()
     edges: dict[str, str] = {}
@@ -92,11 +94,11 @@ async def _recorded_body(
         rows = await playback_rows(catalog, camera, from_ms, to_ms)
         if from_ms == span.from_ms:
             rows += await lead_rows(catalog, camera, rows)
-        runs = {str(row["run"]) for row in rows} - known
+        runs = {str(run) for run in {row["run"] for row in rows}} - known
         known |= runs
         if runs and len(known) > 1:
             edges |= await run_edges(catalog, camera, known)
-        # A segment is in the hour in which it starts, or in the first.
+        # A segment is in the slice in which it starts, or in the first.
         since_ms = from_ms if from_ms > span.from_ms else 0
         await loop.run_in_executor(builder, _add, playlist, rows, since_ms, edges)
     if playlist.is_empty:

@@ -12,6 +12,7 @@ from domain.consistency.manifests import NO_OBJECT
 from domain.events import ChunkComplete
 from domain.gaps import BYTES_DIFFER
 from domain.seqs import SeqRanges
+from stores.catalog.chunk_days import chunk_day_ranges
 from stores.catalog.index import derived_columns
 from stores.catalog.intervals import parse_multirange
 from stores.catalog.pool import Catalog, Row
@@ -39,6 +40,14 @@ class SeqsInChunks:
     left_out: SeqRanges
     disputed: SeqRanges
     """Those of `left_out` whose bytes differ from their notice."""
+
+    def __or__(self, other: "SeqsInChunks") -> "SeqsInChunks":
+        return SeqsInChunks(
+            self.seqs | other.seqs,
+            self.settled | other.settled,
+            self.left_out | other.left_out,
+            self.disputed | other.disputed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ def seqs_of(multirange: str) -> SeqRanges:
 
 async def chunk_days(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> list[int]:
     """Return the UTC days (start, ms) that have chunk rows in [from, to)."""
-    rows = await catalog.rows("chunk_days", camera, from_ms, to_ms)
+    rows = await catalog.rows("chunk_days", camera, from_ms, to_ms, None)
     return [row["day_ms"] for row in rows]
 
 
@@ -117,26 +126,21 @@ async def seqs_in_chunks(
     Chunks whose window starts in `excluding` ([from, to), UTC ms) do not count.
     """
     ids = [UUID(run) for run in runs]
-    extent = await catalog.row("chunk_days_extent", camera, ids)
-    assert extent is not None
-    rows = await catalog.rows(
-        "seqs_in_chunks",
-        camera,
-        ids,
-        *excluding,
-        sorted(NO_OBJECT),
-        *extent.values(),
-        BYTES_DIFFER,
-    )
-    return {
-        row["run"]: SeqsInChunks(
-            seqs_of(row["seqs"]),
-            seqs_of(row["settled"]),
-            seqs_of(row["left_out"]),
-            seqs_of(row["disputed"]),
+    found: dict[str, SeqsInChunks] = {}
+    ranges = await chunk_day_ranges(catalog, camera, ids) or [(0, 0)]
+    for number, (from_ms, to_ms) in enumerate(ranges):
+        rows = await catalog.rows(
+            "seqs_in_chunks",
+            *(camera, ids, *excluding, sorted(NO_OBJECT)),
+            *(from_ms, to_ms, BYTES_DIFFER, number == 0),
         )
-        for row in rows
-    }
+        for row in rows:
+            part = SeqsInChunks(
+                *(seqs_of(row[name]) for name in ("seqs", "settled", "left_out", "disputed"))
+            )
+            known = found.get(row["run"])
+            found[row["run"]] = part if known is None else known | part
+    return found
 
 
 async def seqs_with_rows(

@@ -22,6 +22,7 @@ from domain.deletions import (
 from domain.identity import check_camera
 from domain.retention import Margins, RetainedFootage, RetentionPolicy
 from domain.seqs import SeqRanges
+from stores.catalog.chunk_days import advance_footage_start, chunk_day_ranges
 from stores.catalog.index import store_tombstones
 from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql
 from stores.catalog.retention_rules import read_policy
@@ -42,19 +43,20 @@ async def deletable_chunks(
 ) -> AsyncIterator[list[RetainedChunk]]:
     """Yield pages of chunks that may have objects to delete, oldest first, by the policy."""
     age_ms = policy.age_ms(check_camera(camera))
-    after: tuple[int, UUID] = (-1, FIRST_RUN)
-    while True:
-        rows = await catalog.rows(
-            "deletable_chunks",
-            *(camera, None if age_ms is None else now_ms - age_ms),
-            *(now_ms - policy.margins.joined_ms, now_ms - policy.margins.superseded_ms),
-            *(*after, page),
-        )
-        if rows:
-            yield [_chunk(row) for row in rows]
-        if len(rows) < page:
-            return
-        after = rows[-1]["window_start_ms"], UUID(rows[-1]["run"])
+    for from_ms, to_ms in await chunk_day_ranges(catalog, camera):
+        after: tuple[int, UUID] = (-1, FIRST_RUN)
+        while True:
+            rows = await catalog.rows(
+                "deletable_chunks",
+                *(camera, None if age_ms is None else now_ms - age_ms),
+                *(now_ms - policy.margins.joined_ms, now_ms - policy.margins.superseded_ms),
+                *(*after, page, from_ms, to_ms),
+            )
+            if rows:
+                yield [_chunk(row) for row in rows]
+            if len(rows) < page:
+                break
+            after = rows[-1]["window_start_ms"], UUID(rows[-1]["run"])
 
 
 def _chunk(row: Row) -> RetainedChunk:
@@ -124,7 +126,10 @@ async def unchanged_chunks(
         {name: getattr(each, name) for name in ("window_start_ms", "run", "revision", "digest")}
         for each in chunks
     ]
-    rows = await connection.fetch(sql("unchanged_chunks"), camera, given)
+    if not given:
+        return set()
+    starts = [each["window_start_ms"] for each in given]
+    rows = await connection.fetch(sql("unchanged_chunks"), camera, given, min(starts), max(starts))
     return {(row["window_start_ms"], row["run"]) for row in rows}
 
 
@@ -137,9 +142,12 @@ async def record_tombstones(
     """Delete rows, add tombstones and pending deletions, all in the open transaction."""
     await connection.execute(sql("add_deletions"), deletion_rows(deletions))
     await store_tombstones(connection, [each.event() for each in deletions])
-    await connection.execute(sql("mark_objects_gone"), camera, [asdict(each) for each in marks])
+    if marks:
+        starts = [each.window_start_ms for each in marks]
+        rows = [asdict(each) for each in marks]
+        await connection.execute(sql("mark_objects_gone"), camera, rows, min(starts), max(starts))
     if any(each.cause == "age" for each in deletions):
-        await connection.execute(sql("advance_footage_start"), camera)
+        await advance_footage_start(connection, camera)
 
 
 def deletion_rows(deletions: Iterable[Deletion]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Cameras, keys, rules and holds are decisions of people. Tombstones and deletions
 catalog in use until they are published to Kafka. Where both have a row, the schema in use wins.
 """
 
+from stores.catalog.chunk_days import advance_footage_start
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 
 COPIED_TABLES = (
@@ -70,7 +71,7 @@ async def restore_deletion_marks(catalog: Catalog, camera: str, *, pending_known
     async with catalog.transaction() as connection:
         await lock_cameras(connection, "footage", [camera])
         if await connection.fetchval(sql("has_tombstones"), camera):
-            await connection.execute(sql("advance_footage_start"), camera)
+            await advance_footage_start(connection, camera)
             if pending_known:
                 await connection.execute(sql("restore_joined_gone"), camera)
                 await connection.execute(sql("restore_older_gone"), camera)

@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from domain.deletions import RevisionMark
 from domain.events import Deleted
+from domain.retention import RetentionPolicy
 from domain.seqs import SeqRanges
 from stores.catalog import Catalog, add_camera, index_chunks, index_deleted, index_fragments
 from stores.catalog.cameras import get_camera
-from stores.catalog.inventory import seqs_in_chunks
+from stores.catalog.chunk_days import advance_footage_start
+from stores.catalog.inventory import chunk_days, seqs_in_chunks
 from stores.catalog.live_sections import live_sections_of
 from stores.catalog.partitions import drop_empty_partitions, fill_chunk_days
 from stores.catalog.playback import (
@@ -20,7 +23,8 @@ from stores.catalog.playback import (
     playback_segments,
     run_edges,
 )
-from stores.catalog.pool import DAY_MS, Connection
+from stores.catalog.pool import DAY_MS, Connection, lock_cameras
+from stores.catalog.retention import deletable_chunks, record_tombstones, unchanged_chunks
 from stores.catalog.timeline import footage_before, reported_gaps
 from stores.catalog.tombstones import fragments_in_chunks
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog, run_id
@@ -105,6 +109,9 @@ async def test_no_statement_locks_every_day(catalog: CountingCatalog) -> None:
     assert [each.seq for each in held] == [
         10 * number + seq for number in range(3) for seq in range(5)
     ]
+    found_seqs = (await seqs_in_chunks(catalog, CAMERA, [run]))[run].seqs
+    assert found_seqs == SeqRanges((10 * number, 10 * number + 4) for number in range(10))
+    assert len(await chunk_days(catalog, CAMERA, 0, 1 << 47)) == 10
     gone = Deleted(
         camera=CAMERA, run=run, what="chunk", window_start_ms=first.window_start_ms,
         reason="age", deleted_ms=T0,
@@ -115,7 +122,51 @@ async def test_no_statement_locks_every_day(catalog: CountingCatalog) -> None:
     later = run_id(T0, seed=3)
     await index_chunks(catalog, [chunk([fragment(later, 0)])], T0)
     assert list(await seqs_in_chunks(catalog, CAMERA, [later])) == [later]
-    assert catalog.most <= MOST_LOCKS, "only the days of the run"
+    assert catalog.most <= MOST_LOCKS
+
+
+async def test_retention_locks_few_days_and_moves_the_start_of_the_footage(
+    catalog: CountingCatalog,
+) -> None:
+    """A chunk every ten days; of the three oldest, the rows are deleted."""
+    start = T0 - 110 * DAY_MS
+    run = run_id(start)
+    events = [fragment(run, number, start_ms=start + number * 10 * DAY_MS) for number in range(12)]
+    for event in events:
+        await index_chunks(catalog, [chunk([event])], T0)
+    policy = RetentionPolicy()
+    pages = [
+        page
+        async for page in deletable_chunks(catalog, CAMERA, policy, T0 + 2 * DAY_MS, page=1_000)
+    ]
+    found = [each for page in pages for each in page]
+    assert [each.window_start_ms for each in found] == [
+        event.start_ms - event.start_ms % 60_000 for event in events
+    ]
+    for number in range(3):
+        gone = Deleted(
+            camera=CAMERA, run=run, what="chunk", window_start_ms=found[number].window_start_ms,
+            reason="age", deleted_ms=T0,
+        )  # fmt: skip
+        await index_deleted(catalog, [gone])
+    for page in pages[3:]:
+        async with catalog.transaction() as connection:
+            await lock_cameras(connection, "footage", [CAMERA])
+            current = await unchanged_chunks(connection, CAMERA, page)
+            assert current == {(each.window_start_ms, run) for each in page}
+            marks = [RevisionMark(each.window_start_ms, run, True, True) for each in page]
+            await record_tombstones(connection, CAMERA, [], marks)
+            await advance_footage_start(connection, CAMERA)
+    camera = await get_camera(catalog, CAMERA, T0)
+    assert camera is not None
+    assert camera.first_ms == events[3].start_ms
+    assert len(await chunk_days(catalog, CAMERA, 0, 1 << 47)) == 9
+    left = [
+        page
+        async for page in deletable_chunks(catalog, CAMERA, policy, T0 + 2 * DAY_MS, page=1_000)
+    ]
+    assert left == [], "all are marked"
+    assert catalog.most <= MOST_LOCKS
 
 
 async def test_days_of_an_older_version_are_added_and_dropped_ones_removed(

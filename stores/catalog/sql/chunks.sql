@@ -118,11 +118,28 @@ ORDER BY window_start_ms, run
 
 
 -- name: chunk_days
--- $1 text: camera; $2, $3 bigint: from and to, UTC ms. The days with chunk rows: start, UTC ms.
-SELECT DISTINCT window_start_ms - window_start_ms % 86400000 AS day_ms
-FROM chunks
-WHERE camera = $1 AND window_start_ms >= $2 AND window_start_ms < $3
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 uuid[]: runs, null for all. The days (start,
+-- UTC ms) that may have chunk rows.
+SELECT DISTINCT day_ms
+FROM chunk_days
+WHERE camera = $1 AND day_ms > $2::bigint - 86400000 AND day_ms < $3
+  AND ($4::uuid[] IS NULL OR run = ANY($4))
 ORDER BY day_ms
+
+
+-- name: oldest_chunk_start
+-- $1 text: camera; $2 bigint: day, UTC ms. The oldest start of its chunks of the day. Windows of
+-- different lengths may start out of order, by an hour at most.
+SELECT min(start_ms) AS start_ms
+FROM chunks
+WHERE camera = $1
+  AND window_start_ms >= $2::bigint AND window_start_ms < $2::bigint + 86400000 + 3600000
+
+
+-- name: delete_empty_chunk_day
+-- $1 text: camera; $2 bigint: day, UTC ms, without chunks of the camera. The caller holds the footage
+-- lock.
+DELETE FROM chunk_days WHERE camera = $1 AND day_ms = $2
 
 
 -- name: delete_chunk_days
@@ -169,8 +186,8 @@ WHERE camera = $1 AND object_key = ANY($2)
 -- name: seqs_in_chunks
 -- $1 text: camera; $2 uuid[]: runs; $3, $4 bigint: only chunks whose window does not start in
 -- [$3, $4), UTC ms; $5 text[]: gap reasons that are true only while no object exists; $6, $7 bigint:
--- from when to when the runs' chunks start (chunk_days_extent); $8 text: how the reason begins where
--- bytes and notice differ.
+-- only chunks whose windows start in [$6, $7); $8 text: how the reason begins where bytes and notice
+-- differ; $9 boolean: with lost windows.
 -- For each run: the seqs in chunks, the settled seqs, the seqs left out for another reason than $5,
 -- and those of them for a reason like $8. Lost windows count as chunks without content.
 WITH joined AS (
@@ -182,6 +199,7 @@ WITH joined AS (
     SELECT run, '{}'::int4multirange, seqs, gaps
     FROM lost_windows
     WHERE camera = $1 AND run = ANY($2) AND NOT (window_start_ms >= $3 AND window_start_ms < $4)
+      AND $9
 ), left_out AS (
     SELECT
         joined.run, range_agg(int4range(gap.first_seq, gap.last_seq, '[]')) AS seqs,

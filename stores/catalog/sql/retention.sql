@@ -19,8 +19,9 @@ DELETE FROM retention_rules WHERE scope = $1 RETURNING days
 -- name: deletable_chunks
 -- $1 text: camera; $2 bigint: windows that start before this may be too old, UTC ms, null: none is;
 -- $3, $4 bigint: chunks indexed up to these may lose the objects of their fragments ($3) and of older
--- revisions ($4); $5 bigint, $6 uuid: only rows after this window and run; $7 integer: limit. These
--- are candidates: the rules in domain/ decide.
+-- revisions ($4); $5 bigint, $6 uuid: only rows after this window and run; $7 integer: limit; $8,
+-- $9 bigint: windows that start in [$8, $9), so that few day partitions are locked. These are
+-- candidates: the rules in domain/ decide.
 SELECT
     window_start_ms, run::text AS run, window_ms, revision, digest, object_key, size_bytes,
     start_ms, end_ms, indexed_ms, joined_gone, older_gone, gaps,
@@ -31,6 +32,7 @@ WHERE camera = $1
        OR joined_gone < revision AND indexed_ms <= $3
        OR older_gone < revision AND indexed_ms <= $4)
   AND (window_start_ms, run) > ($5, $6)
+  AND window_start_ms >= $8::bigint AND window_start_ms < $9::bigint
 ORDER BY window_start_ms, run
 LIMIT $7
 
@@ -47,32 +49,34 @@ LIMIT $6
 
 -- name: unchanged_chunks
 -- $1 text: camera; $2 jsonb: list of {window_start_ms, run, revision, digest}. Returns those that are
--- still current. The caller holds the camera's footage lock.
+-- still current. $3, $4 bigint: their first and last window's start. The caller holds the camera's
+-- footage lock.
 SELECT chunks.window_start_ms, chunks.run::text AS run
 FROM jsonb_to_recordset($2::jsonb) AS g (
     window_start_ms bigint, run uuid, revision integer, digest text)
 JOIN chunks ON chunks.camera = $1 AND chunks.window_start_ms = g.window_start_ms
     AND chunks.run = g.run AND chunks.revision = g.revision AND chunks.digest = g.digest
+    AND chunks.window_start_ms >= $3::bigint AND chunks.window_start_ms <= $4::bigint
 
 
 -- name: mark_objects_gone
 -- $1 text: camera; $2 jsonb: list of {window_start_ms, run, joined, older}: which objects of the
--- current revision are deleted. The caller holds the camera's footage lock.
+-- current revision are deleted. $3, $4 bigint: their first and last window's start. The caller holds
+-- the camera's footage lock.
 UPDATE chunks SET
     joined_gone = CASE WHEN g.joined THEN revision ELSE joined_gone END,
     older_gone = CASE WHEN g.older THEN revision ELSE older_gone END
 FROM jsonb_to_recordset($2::jsonb) AS g (
     window_start_ms bigint, run uuid, joined boolean, older boolean)
 WHERE chunks.camera = $1 AND chunks.window_start_ms = g.window_start_ms AND chunks.run = g.run
+  AND chunks.window_start_ms >= $3::bigint AND chunks.window_start_ms <= $4::bigint
 
 
 -- name: advance_footage_start
--- $1 text: camera. Moves the start of the footage to the oldest row left. Windows of different lengths
--- may start out of order, by an hour at most. The caller holds the camera's footage lock.
+-- $1 text: camera; $2 bigint: start of its oldest chunk, UTC ms, null without any. Moves the start of
+-- the footage to the oldest that is left. The caller holds the camera's footage lock.
 UPDATE footage SET first_ms = greatest(first_ms, coalesce(least(
-    (SELECT min(start_ms) FROM (
-        SELECT start_ms FROM chunks WHERE camera = $1 ORDER BY window_start_ms LIMIT 4000) AS oldest),
-    (SELECT min(start_ms) FROM fragments WHERE camera = $1)), last_ms))
+    $2::bigint, (SELECT min(start_ms) FROM fragments WHERE camera = $1)), last_ms))
 WHERE camera = $1
 
 

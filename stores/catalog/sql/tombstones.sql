@@ -122,10 +122,3 @@ FROM chunk_days
 WHERE camera = $1 AND run = $2
   AND int4range(first_seq, last_seq, '[]') && $3::text::int4multirange
 ORDER BY first_seq, day_ms
-
-
--- name: chunk_days_extent
--- $1 text: camera; $2 uuid[]: runs. From when to when (UTC ms) their chunks' windows may start.
-SELECT coalesce(min(day_ms), 0) AS from_ms, coalesce(max(day_ms) + 86400000, 0) AS to_ms
-FROM chunk_days
-WHERE camera = $1 AND run = ANY($2)
