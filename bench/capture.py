@@ -36,6 +36,7 @@ from local.cameras import CameraServer
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from local.program import Program, vigil
+from media import native
 
 SITE = "bench/capture"
 CLIP_S = 20
@@ -87,7 +88,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "fps": reel.FPS,
             "seconds": arguments.seconds,
             "edge_cpu_cores": edge.cores,
-            "edge_memory_mib": edge.memory_mib,
+            "edge_native": native.AVAILABLE,
+        "edge_memory_mib": edge.memory_mib,
             "edge_rss_mib": edge.rss_mib,
             "bare_pyav_cpu_cores": bare.cores,
             "bare_pyav_memory_mib": bare.memory_mib,
@@ -139,6 +141,7 @@ def _stalled(folder: Path, served: CameraServer, arguments: argparse.Namespace) 
         "stall_s": arguments.stall_s,
         "came_mib_in_stall": round(megabytes * arguments.stall_s * 1e6 / (1 << 20), 1),
         "edge_cpu_cores": edge.cores,
+        "edge_native": native.AVAILABLE,
         "edge_memory_mib": edge.memory_mib,
         "edge_rss_mib": edge.rss_mib,
         "server_cpu_cores": {"edge": served_edge},

@@ -50,6 +50,7 @@ struct Part {
 }
 
 #[pymethods]
+#[allow(clippy::too_many_arguments)] // the stream's state is the caller's
 impl AccessUnitScanner {
     /// `slices`, `irap`, `others`, `skipped`: a bit for each type of NAL unit. `others` are units
     /// that do not matter to recording, if no start code is in them. Packets of type `skipped` say

@@ -282,7 +282,7 @@ impl Head {
 
 /// Return a time stamp of a PES header (13818-1, 2.4.3.7).
 fn time(kind: u8, ticks: i64) -> [u8; 5] {
-    let high = kind << 4 | (ticks >> 30 & 7) as u8 * 2 | 1;
+    let high = (kind << 4) | ((ticks >> 30 & 7) as u8 * 2) | 1;
     let middle = (ticks >> 15 & 0x7FFF) as u16 * 2 + 1;
     let low = (ticks & 0x7FFF) as u16 * 2 + 1;
     let [one, two] = middle.to_be_bytes();
