@@ -232,3 +232,23 @@ async def test_a_hanging_disk_keeps_nothing_of_what_is_given_up(tmp_path: Path) 
         drawn = await outcome(owner)
         assert {len(line) for line in drawn.values()} == {500}
         assert all(line.endswith("▓") and "?" not in line for line in drawn.values())
+
+
+async def test_a_loss_is_recorded_before_the_footage_that_follows_it(tmp_path: Path) -> None:
+    with on_gated_disk(tmp_path, limits(3)) as (owner, disk):
+        disk.hang()
+        film(owner, GATE, 0)
+        assert disk.hangs.wait(60)
+        for seq in (1, 2):
+            film(owner, GATE, seq)
+        take, more = owner._pending.take, iter((3, 4))
+
+        def take_after_more() -> object:
+            for seq in more:  # just before 1 would be written, it is given up
+                film(owner, GATE, seq)
+            return take()
+
+        owner._pending.take = take_after_more  # type: ignore[method-assign, assignment]
+        disk.answer()
+        await outcome(owner)  # 4 came after this call
+        assert await outcome(owner) == {"gate": "▓.▓▓▓", "lobby": "", "yard": ""}
