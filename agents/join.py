@@ -37,7 +37,7 @@ from streams.storage import catalog, object_store
 MAX_EVENTS = 32
 """Events of one partition that are handled together."""
 LARGE_BYTES = 8 << 20
-"""A chunk above this size counts as large: joining it takes up to 48 MiB of memory."""
+"""A chunk above this size counts as large: joining it takes up to 64 MiB of memory."""
 MAX_LARGE_JOINS = 2
 MAX_SMALL_JOINS = 12
 """Concurrency limits. A small chunk takes its own size of memory."""

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Data = TypeVar("Data")
 
 MAX_ITEMS = 8
-MAX_BYTES = 12 << 20
+MAX_BYTES = 8 << 20
 """Limit of the bytes that are read ahead. A single larger item is still read."""
 
 
