@@ -63,11 +63,11 @@ class Edge:
         """Record until stopped; raises ConfigError if the spool or the port cannot be used."""
         limit_heap()
         metrics.NATIVE.set(native.AVAILABLE)
-        log.info("recording uses %s", native.DESCRIPTION)
         for warning in self._config.cloud.warnings():
             log.warning(warning)
         async with self._build(self._config) as parts:
             self._parts = parts
+            log.info("recording uses %s", native.DESCRIPTION)
             tasks = [
                 restart_forever("sender", parts.sender.run),
                 restart_forever("heartbeats", parts.heartbeats.run),
