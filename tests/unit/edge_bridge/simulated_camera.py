@@ -60,6 +60,10 @@ class SimulatedSocket:
     def settimeout(self, seconds: float) -> None:
         """Nothing: a read never waits."""
 
+    def gettimeout(self) -> float:
+        """Return 0: a read never waits."""
+        return 0.0
+
     def sendall(self, data: bytes) -> None:
         """Nothing: no one listens."""
 
