@@ -48,6 +48,7 @@ class SimulatedSocket:
         self._frame_s = frame_s
         self._clock = clock
         self._real, self._other = socket.socketpair()
+        self._other.send(b"\0")  # so that the reader's poll finds it readable, always
         self.fileno = self._real.fileno
 
     def recv_into(self, view: memoryview, size: int) -> int:
