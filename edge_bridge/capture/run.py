@@ -130,8 +130,9 @@ class RunRecorder:
         self._next_ms = 0
         """UTC at which the next fragment starts."""
         self._audio_dropped = 0
-        self._hash: tuple[int, hashlib._Hash] | None = None
-        """The seq of the fragment that grows, and the hash of its pieces."""
+        self._hashes: dict[int, hashlib._Hash] = {}
+        """By seq: the hash of the pieces of a fragment that is not stored yet. There may be two:
+        one that is closed, and the next one, whose first frame is larger than a piece."""
         self._clock_unset = is_undated(self.id)
         self._started: RunStarted | None = None
         """The run's first event; it exists from the first fragment on."""
@@ -216,18 +217,17 @@ class RunRecorder:
 
     def _hand_on(self, seq: int, piece: bytes) -> None:
         """Hand on the next bytes of a fragment, while they are in the processor's cache."""
-        if self._hash is None or self._hash[0] != seq:
-            self._hash = seq, hashlib.sha256()
-        self._hash[1].update(piece)
+        if seq not in self._hashes:
+            self._hashes[seq] = hashlib.sha256()
+        self._hashes[seq].update(piece)
         self._recording.sink.piece(self._recording.camera, self.id, seq, piece)
 
     def _sha256(self, fragment: Fragment) -> str:
-        if self._hash is None or self._hash[0] != fragment.seq:
+        whole = self._hashes.pop(fragment.seq, None)
+        if whole is None:
             return hashlib.sha256(fragment.data).hexdigest()
-        begun = self._hash[1]
-        self._hash = None
-        begun.update(fragment.data)
-        return begun.hexdigest()
+        whole.update(fragment.data)
+        return whole.hexdigest()
 
     def _store(self, fragment: Fragment) -> None:
         recording = self._recording

@@ -103,6 +103,19 @@ def test_units_and_packets_give_the_same_fragments(tmp_path: Path) -> None:
     assert [each.frames for each in outcomes[0]] == [50, 50, 30]
 
 
+async def test_a_fragment_that_is_closed_keeps_its_hash_while_the_next_one_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each frame is larger than a piece: the next fragment's first piece comes before the event."""
+    monkeypatch.setattr("media.fragmenter.PIECE_BYTES", 1)
+    clip = tmp_path / "clip.ts"
+    write_clip(clip, 150)
+    kept, clock = RecordingCollector(), [T0_MS]  # compares size and hash with what it was given
+    await finished(made([lambda: InBatches(clip, clock, units(clip), 7)], kept, clock), kept, 1)
+    ((run, _, _),) = kept.ends
+    assert [event.frames for event in kept.of(run)] == [50, 50, 50]
+
+
 def test_pieces_and_the_rest_are_the_fragment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
