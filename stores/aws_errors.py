@@ -1,5 +1,6 @@
 """What AWS's error codes mean, and the texts for them: for each client of S3 and SQS."""
 
+from domain.errors import CredentialsError, ObjectMissingError, StoreError
 from stores import tls
 
 CREDENTIAL_ERROR_CODES = {
@@ -44,6 +45,15 @@ def store_remedy(code: str) -> str:
 def is_missing(status: int | None, code: str) -> bool:
     """Say whether S3 has no such object or bucket."""
     return status == 404 or code in {"404", "NoSuchKey", "NotFound"}
+
+
+def store_error(action: str, status: int | None, code: str) -> StoreError:
+    """Return the error for an error response of S3; its text starts with the action."""
+    if is_missing(status, code):
+        return ObjectMissingError(f"{action}: no such object or bucket.")
+    if (rejected := rejected_credentials_text(code)) is not None:
+        return CredentialsError(f"{action}: {rejected}.")
+    return StoreError(f"{action}: the store answered {status} {code}{store_remedy(code)}.")
 
 
 def is_sender_fault(code: str) -> bool:

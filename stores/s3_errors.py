@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.errors import CredentialsError, ObjectMissingError, StoreError
+from domain.errors import CredentialsError, StoreError
 from stores.aws import credentials_error_text
-from stores.aws_errors import connection_error_text, is_missing, store_remedy
+from stores.aws_errors import connection_error_text, store_error
 
 
 @asynccontextmanager
@@ -18,14 +18,7 @@ async def translate_errors(action: str) -> AsyncIterator[None]:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        status = http_status(error)
-        if is_missing(status, code):
-            raise ObjectMissingError(f"{action}: no such object or bucket.") from error
-        if (rejected := credentials_error_text(error)) is not None:
-            raise CredentialsError(f"{action}: {rejected}.") from error
-        raise StoreError(
-            f"{action}: the store answered {status} {code}{store_remedy(code)}."
-        ) from error
+        raise store_error(action, http_status(error), code) from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         if (rejected := credentials_error_text(error)) is not None:
             raise CredentialsError(f"{action}: {rejected}.") from error

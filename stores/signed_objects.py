@@ -12,16 +12,10 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from domain.errors import CredentialsError, ObjectExistsError, ObjectMissingError, StoreError
+from domain.errors import CredentialsError, ObjectExistsError, StoreError
 from stores.aws_credentials import CredentialCache
 from stores.aws_endpoint import AwsEndpoint
-from stores.aws_errors import (
-    AwsResponseError,
-    connection_error_text,
-    is_missing,
-    rejected_credentials_text,
-    store_remedy,
-)
+from stores.aws_errors import AwsResponseError, connection_error_text, store_error
 from stores.object_info import ObjectInfo, decode_checksum
 from stores.signed_http import HttpResponse, SignedHttpClient, error_code
 from stores.sigv4 import encode_path
@@ -180,14 +174,7 @@ async def _translate_errors(action: str) -> AsyncIterator[None]:
     except _PreconditionFailedError:
         raise
     except AwsResponseError as error:
-        status, code = error.status, error.code
-        if is_missing(status, code):
-            raise ObjectMissingError(f"{action}: no such object or bucket.") from error
-        if (rejected := rejected_credentials_text(code)) is not None:
-            raise CredentialsError(f"{action}: {rejected}.") from error
-        raise StoreError(
-            f"{action}: the store answered {status} {code}{store_remedy(code)}."
-        ) from error
+        raise store_error(action, error.status, error.code) from error
     except CredentialsError as error:
         raise CredentialsError(f"{action}: {error}") from error
     except StoreError as error:
