@@ -9,7 +9,7 @@ else it does not exist: "unknown" must not differ from a resource that really do
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -182,13 +182,6 @@ def scopes_with(principal: Principal, permission: Permission) -> tuple[str, ...]
 def is_visible(scopes: Iterable[str], resource: str) -> bool:
     """Return whether a list filtered by `scopes_with` shows a resource."""
     return any(covers(scope, resource) for scope in scopes)
-
-
-def tenants_of(scopes: Collection[str]) -> frozenset[str] | None:
-    """Return the tenants that scopes reach into; None: all of them."""
-    if INSTALLATION in scopes:
-        return None
-    return frozenset(scope.partition("/")[0] for scope in scopes)
 
 
 def may_grant(giver: Principal, grant: Grant) -> AccessDecision:

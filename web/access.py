@@ -18,7 +18,6 @@ from domain.access import (
     Permission,
     Principal,
     decide,
-    is_visible,
     lacks,
     scopes_with,
 )
@@ -33,7 +32,7 @@ class RouteAccess:
     """Who may call a route.
 
     `on` is what the permission is needed for: the camera or the site of the path, the installation,
-    or anything at all ("list": the handler shows only what `visible` lets through).
+    or anything at all ("list": the handler shows only what is below `scopes_with`).
     """
 
     permission: Permission | None
@@ -116,11 +115,6 @@ def authorize(principal: Principal, access: RouteAccess, request: web.Request) -
         # A site too answers 403, for every foreign one alike: an edge with the key of another site
         # must not take the answer for "no configuration is set".
         raise ProblemError(HTTPStatus.FORBIDDEN, decision.reason or lacks(permission))
-
-
-def visible(principal: Principal, permission: Permission, resource: str) -> bool:
-    """Return whether a list shows a resource (a site or a camera) to a principal."""
-    return is_visible(scopes_with(principal, permission), resource)
 
 
 def _resource(access: RouteAccess, request: web.Request) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 from aiohttp import web
 from faust.web import View
 
-from domain.access import Permission
+from domain.access import Permission, is_visible, scopes_with
 from domain.camera_state import STATE_LIMITS, camera_state
 from domain.live_sections import OVERLAP_SHOWN_MS
 from stores.catalog import RegisteredCamera, list_cameras
-from web.access import in_list, on_camera, visible
+from web.access import in_list, on_camera
 from web.middleware import PRINCIPAL
 from web.query import parse_flag
 from web.services import SERVICES, require_camera
@@ -55,7 +55,7 @@ class CamerasView(View):
         """Return the cameras in use that the caller may see, by id; with `retired`, all of them."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        principal = request[PRINCIPAL].principal
+        scopes = scopes_with(request[PRINCIPAL].principal, Permission.CAMERA_VIEW)
         with_retired = parse_flag(request, "retired")
         cameras = await list_cameras(await services.catalog.get(), now_ms)
         body = {
@@ -64,8 +64,7 @@ class CamerasView(View):
             "cameras": [
                 camera_json(camera, now_ms)
                 for camera in cameras
-                if (with_retired or camera.retired_ms is None)
-                and visible(principal, Permission.CAMERA_VIEW, camera.id)
+                if (with_retired or camera.retired_ms is None) and is_visible(scopes, camera.id)
             ],
         }
         return web.json_response(body, headers={"Cache-Control": "no-store"})

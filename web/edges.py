@@ -5,10 +5,10 @@ from dataclasses import asdict
 from aiohttp import web
 from faust.web import View
 
-from domain.access import Permission
+from domain.access import Permission, is_visible, scopes_with
 from domain.camera_state import STATE_LIMITS
 from stores.catalog.edges import list_edges
-from web.access import in_list, visible
+from web.access import in_list
 from web.middleware import PRINCIPAL
 from web.services import SERVICES
 
@@ -22,15 +22,11 @@ class EdgesView(View):
     async def get(self, request: web.Request) -> web.Response:
         """Return the devices of the sites that the caller may see, by site and name."""
         services = request.app[SERVICES]
-        principal = request[PRINCIPAL].principal
+        scopes = scopes_with(request[PRINCIPAL].principal, Permission.CAMERA_VIEW)
         found = await list_edges(await services.catalog.get())
         body = {
             "now_ms": services.clock_ms(),
             "limits": asdict(STATE_LIMITS),
-            "edges": [
-                asdict(each)
-                for each in found
-                if visible(principal, Permission.CAMERA_VIEW, each.site)
-            ],
+            "edges": [asdict(each) for each in found if is_visible(scopes, each.site)],
         }
         return web.json_response(body, headers={"Cache-Control": "no-store"})

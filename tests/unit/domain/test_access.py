@@ -18,7 +18,6 @@ from domain.access import (
     is_visible,
     may_grant,
     scopes_with,
-    tenants_of,
 )
 from domain.errors import InvalidIdError
 
@@ -67,16 +66,6 @@ def test_lists_show_exactly_what_the_decision_allows(
         assert is_visible(scopes, resource) == allowed
     for one, other in product(scopes, scopes):
         assert one == other or one not in parents(other)
-
-
-@given(PRINCIPALS, st.sampled_from(Permission))
-def test_tenants_are_those_of_which_anything_is_visible(
-    principal: Principal, permission: Permission
-) -> None:
-    scopes = scopes_with(principal, permission)
-    visible = {camera.split("/")[0] for camera in CAMERAS if is_visible(scopes, camera)}
-    tenants = tenants_of(scopes)
-    assert visible == (set(TENANTS) if tenants is None else tenants)
 
 
 @given(PRINCIPALS, GRANTS)
