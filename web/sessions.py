@@ -105,7 +105,7 @@ class Sessions:
 
     async def _note_use(self, catalog: Catalog, key: ApiKey | None) -> None:
         """Record the use of a valid key. Where that fails, the request is answered all the same."""
-        if self._unexpired(key) is None or key is None:
+        if key is None or key.is_expired(self._clock_ms()):
             return
         try:
             await note_key_use(catalog, key, self._clock_ms())

@@ -12,6 +12,7 @@ from stores.catalog.pool import Catalog, Row, sql
 
 PREFIX = "vigil_"
 HINT_LENGTH = len(PREFIX) + 4
+USE_RECORDED_EVERY_MS = 60_000
 READ_ALL = (Grant(Role.VIEWER, INSTALLATION), Grant(Role.MONITOR, INSTALLATION))
 """What a key may do that was created without grants: as before there were any."""
 
@@ -31,6 +32,8 @@ class ApiKey:
     """UTC ms from which it is not valid. None: it does not expire."""
     networks: tuple[str, ...] | None = None
     """Networks of the clients that may use it, such as 10.1.0.0/16. None: any."""
+    used_ms: int | None = None
+    """UTC ms of the last recorded use. None: there is none."""
 
     def is_expired(self, now_ms: int) -> bool:
         """Return whether it is not valid any more."""
@@ -145,6 +148,7 @@ def _key_of(row: Row) -> ApiKey:
         _grants_of(row),
         row["expires_ms"],
         _networks_of(row),
+        row["used_ms"],
     )
 
 
@@ -158,6 +162,8 @@ def _networks_of(row: Row) -> tuple[str, ...] | None:
 
 async def note_key_use(catalog: Catalog, key: ApiKey, now_ms: int) -> None:
     """Record that a key is used now; writes once a minute at most."""
+    if key.used_ms is not None and key.used_ms > now_ms - USE_RECORDED_EVERY_MS:
+        return
     async with catalog.transaction() as connection:
         await connection.execute(sql("note_api_key_use"), key.id, now_ms)
 

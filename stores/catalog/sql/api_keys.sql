@@ -1,3 +1,10 @@
+-- name: grants_of_api_key
+-- A column of a statement on api_keys: the key's grants, each as role:scope.
+ARRAY(
+    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
+) AS grants
+
+
 -- name: add_api_key
 -- $1 text: name; $2 bytea: SHA-256 of the key; $3 text: hint; $4 bigint: now, UTC ms; $5 text: the
 -- site whose configuration it reads, null for a key of people and programs; $6 bigint: when it
@@ -14,25 +21,22 @@ INSERT INTO api_key_grants (key, role, scope) VALUES ($1, $2, $3) ON CONFLICT DO
 
 -- name: list_api_keys
 -- All keys, revoked ones too, oldest first.
-SELECT id, name, edge_of, hint, created_ms, revoked_ms, expires_ms, networks, used_ms, ARRAY(
-    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
-) AS grants
+SELECT id, name, edge_of, hint, created_ms, revoked_ms, expires_ms, networks, used_ms,
+-- include: grants_of_api_key
 FROM api_keys ORDER BY id
 
 
 -- name: api_key_by_hash
 -- $1 bytea: SHA-256 of the key.
-SELECT id, name, edge_of, hash, expires_ms, networks, ARRAY(
-    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
-) AS grants
+SELECT id, name, edge_of, hash, expires_ms, networks, used_ms,
+-- include: grants_of_api_key
 FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
 
 
 -- name: api_key_by_session
 -- $1 bigint: number of the key; $2 text: the session. No row: one of them is not valid any more.
-SELECT id, name, edge_of, hash, expires_ms, networks, ARRAY(
-    SELECT role || ':' || scope FROM api_key_grants WHERE key = api_keys.id ORDER BY scope, role
-) AS grants
+SELECT id, name, edge_of, hash, expires_ms, networks, used_ms,
+-- include: grants_of_api_key
 FROM api_keys
 WHERE id = $1 AND revoked_ms IS NULL AND NOT EXISTS (SELECT FROM ended_sessions WHERE session = $2)
 
