@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from edge_bridge.rtsp import interleaved as module
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
 from edge_bridge.rtsp.interleaved import InterleavedReader
 from media import native
 from tests.rtsp_camera import Packet, interleaved, rtp
+from tests.unit.edge_bridge.receive_buffers import _overwritten_buffers
 from tests.unit.edge_bridge.rtp_packets import PAYLOAD_TYPE, aggregated, cut, in_fragments, video
 from tests.unit.edge_bridge.test_h26x_depacketizer import of_source, slice_of, sps_of
+
+__all__ = ["_overwritten_buffers"]
 
 USUAL = {"H264": [b"\x41\x9a", b"\x65\x88"], "H265": [b"\2\1\x9a", b"\x26\1\x88"]}
 ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\n\r\n"
@@ -117,18 +119,6 @@ def stream_of(chance: random.Random, coding: str, oddity: float) -> bytes:
         if chance.random() < oddity / 50:
             stream += ANSWER
     return stream
-
-
-@pytest.fixture(autouse=True)
-def _overwritten_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another connection overwrites a buffer as soon as it is given back."""
-    give_back = module._ReceiveBuffers.give_back
-
-    def overwrite(self: module._ReceiveBuffers, buffer: bytearray) -> None:
-        buffer[:] = (b"$\x00\x00\x01" * (len(buffer) // 4 + 1))[: len(buffer)]
-        give_back(self, buffer)
-
-    monkeypatch.setattr(module._ReceiveBuffers, "give_back", overwrite)
 
 
 def outcome(stream: bytes, seed: int, coding: str, in_bulk: bool, use_native: bool) -> Any:

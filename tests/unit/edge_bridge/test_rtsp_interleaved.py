@@ -6,29 +6,19 @@ from collections.abc import Iterable
 
 import pytest
 
-from edge_bridge.rtsp import interleaved as module
 from edge_bridge.rtsp.av_sync import AvSync
 from edge_bridge.rtsp.errors import UnsupportedStreamError
 from edge_bridge.rtsp.h26x_depacketizer import H26xDepacketizer
-from edge_bridge.rtsp.interleaved import InterleavedReader
+from edge_bridge.rtsp.interleaved import InterleavedReader, PacketHandler
 from edge_bridge.rtsp.rtp import SequenceTracker, TimestampUnwrapper, sender_report
 from tests.rtsp_camera import Packet, interleaved
+from tests.unit.edge_bridge.receive_buffers import _overwritten_buffers
 from tests.unit.edge_bridge.rtp_packets import cut, in_fragments, packets, video
+
+__all__ = ["_overwritten_buffers"]
 
 ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 5\r\n\r\n$body"
 REQUEST = b"GET_PARAMETER rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
-
-
-@pytest.fixture(autouse=True)
-def _overwritten_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another connection overwrites a buffer as soon as it is given back."""
-    give_back = module._ReceiveBuffers.give_back
-
-    def overwrite(self: module._ReceiveBuffers, buffer: bytearray) -> None:
-        buffer[:] = (b"$\x00\x00\x01" * (len(buffer) // 4 + 1))[: len(buffer)]
-        give_back(self, buffer)
-
-    monkeypatch.setattr(module._ReceiveBuffers, "give_back", overwrite)
 
 
 class Read:
@@ -54,7 +44,7 @@ class Read:
             theirs.close()
             assert not stream.receive()
 
-    def handler(self, channel: int) -> module.PacketHandler:
+    def handler(self, channel: int) -> PacketHandler:
         def handle(data: bytearray, at: int, end: int) -> None:
             self.packets.append((channel, bytes(data[at:end])))
 
