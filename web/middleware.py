@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import Counter, Histogram
 
+from domain.caller import Caller
 from domain.errors import (
     ConfigError,
     InvalidEventError,
@@ -32,8 +33,8 @@ from web.sessions import COOKIE, HTTPS_COOKIE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PRINCIPAL: web.RequestKey[ApiKey] = web.RequestKey("who", ApiKey)
-"""The key of a request, given directly or by its session."""
+PRINCIPAL: web.RequestKey[Caller] = web.RequestKey("who", Caller)
+"""Who sends a request: a user or an API key, given directly or by its session."""
 
 SERVER_NAME = "vigil"
 ACCESS: web.AppKey[AccessTable] = web.AppKey("access", dict)
@@ -173,8 +174,8 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
         key = await _principal(request)
-        request[PRINCIPAL] = key
         check_client(request, key)
+        request[PRINCIPAL] = key.caller()
         authorize(key.principal, access, request)
     return await handler(request)
 

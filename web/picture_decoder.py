@@ -23,7 +23,7 @@ from web.problems import ProblemError
 
 CHILDREN = max(1, min(4, os.cpu_count() or 1))
 MAX_PER_PRINCIPAL = 16
-"""Pictures of one key that wait or are decoded."""
+"""Pictures of one principal that wait or are decoded."""
 MAX_QUEUE = 64
 """Pictures of all keys that wait or are decoded."""
 DEADLINE_S = 10.0
@@ -38,13 +38,13 @@ class PictureDecoder:
         self._deadline_s = deadline_s
         self._idle: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(children, thread_name_prefix="picture")
-        self._queued: Counter[int] = Counter()
+        self._queued: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def slot(self, principal: int) -> AsyncIterator[None]:
+    async def slot(self, principal: str) -> AsyncIterator[None]:
         """Hold one of the few slots: read the bytes of the picture, then call `jpeg`.
 
-        Raises ProblemError (503) where this key, or all keys together, have too many waiting.
+        Raises ProblemError (503) where this principal, or all together, have too many waiting.
         """
         full = self._queued.total() >= MAX_QUEUE
         if full or self._queued[principal] >= MAX_PER_PRINCIPAL:

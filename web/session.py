@@ -27,8 +27,8 @@ class SessionView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return the name of the signed-in key, and what it may do where."""
-        key = request[PRINCIPAL]
-        body = {"name": key.name, "grants": [str(grant) for grant in key.grants]}
+        caller = request[PRINCIPAL]
+        body = {"name": caller.name, "grants": [str(grant) for grant in caller.grants]}
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
     async def post(self, request: web.Request) -> web.Response:

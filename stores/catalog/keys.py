@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from domain.access import INSTALLATION, Grant, Principal, Role, parse_grant
+from domain.caller import Caller
 from stores.catalog.pool import Catalog, Row, sql
 
 PREFIX = "vigil_"
@@ -56,6 +57,10 @@ class ApiKey:
     def principal(self) -> Principal:
         """The key as the rules of access see it."""
         return Principal(f"key:{self.id}", self.grants)
+
+    def caller(self, session: str | None = None) -> Caller:
+        """Return who sends a request with this key, or by a session that it opened."""
+        return Caller(self.principal, self.name, session=session, key=self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,16 +86,16 @@ async def test_one_key_cannot_fill_the_queue_of_others() -> None:
     decoder = PictureDecoder(children=1)
     release = asyncio.Event()
 
-    async def picture(principal: int) -> None:
+    async def picture(principal: str) -> None:
         async with decoder.slot(principal):
             await release.wait()
 
-    waiting = [asyncio.create_task(picture(1)) for _ in range(MAX_PER_PRINCIPAL)]
+    waiting = [asyncio.create_task(picture("key:1")) for _ in range(MAX_PER_PRINCIPAL)]
     await asyncio.sleep(0)
     with pytest.raises(ProblemError) as refused:
-        await picture(1)
+        await picture("key:1")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
-    waiting.append(asyncio.create_task(picture(2)))
+    waiting.append(asyncio.create_task(picture("key:2")))
     release.set()
     await asyncio.gather(*waiting)
     assert not decoder._queued
