@@ -17,7 +17,7 @@ class Caller:
     name: str
     """As lists and logs show it."""
     session: str | None = None
-    """Id of the session's row, which is no secret. None: the key came with the request."""
+    """Id of the session's row; it opens nothing. None: the key came with the request."""
     key: int | None = None
     """Number of the API key, given directly or by its session. None: a user signed in."""
     user: str | None = None
