@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from cli.retention import current_user
+from cli.audit_origin import current_user
 from domain.errors import ConfigError
 from domain.retention import LegalHold, check_scope
 from domain.times import format_ms, parse_ms, utc_ms

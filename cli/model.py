@@ -3,8 +3,8 @@
 import argparse
 import asyncio
 
+from cli.audit_origin import current_user
 from cli.replay_options import add_cameras, select_cameras
-from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.models import Version, check_version
 from domain.times import format_ms, utc_ms

@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 from agents.replay.detections import DetectionReplay, DetectionReplayResult
 from agents.replay.progress import ProgressDisplay
+from cli.audit_origin import current_user
 from cli.replay_options import add_cameras, add_span, select_cameras, span_ms
-from cli.retention import current_user
 from domain.errors import ConfigError
 from domain.models import check_version, whole_minutes
 from domain.times import utc_ms

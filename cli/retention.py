@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import getpass
 import json
 from contextlib import AsyncExitStack
 from typing import Any
@@ -11,6 +10,7 @@ from prometheus_client import start_http_server
 
 from agents.retention.deletion_stats import UNSAFE_RULES
 from agents.retention.retention_pass import RetentionPass
+from cli.audit_origin import current_user
 from cli.durations import duration_ms
 from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError
@@ -27,14 +27,6 @@ from streams.metrics import REGISTRY
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import make_object_store
-
-
-def current_user() -> str:
-    """Return the name of the user who runs the command."""
-    try:
-        return getpass.getuser()[:100] or "unknown"
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.retention import current_user
+from cli.audit_origin import current_user
 from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.site_config import SITE_KEYS, SiteVersion, canonical
