@@ -21,6 +21,15 @@ class InvalidQueryError(VigilError):
     """A request asks for something impossible, such as a range that ends before it starts."""
 
 
+class OidcError(VigilError):
+    """A sign-in by an OpenID provider is refused; the text is for the person who signs in."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        """One word of domain/oidc.py's Reason: the metric counts by it."""
+
+
 class MediaError(VigilError):
     """Video bytes cannot be read or written as asked."""
 

@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         SecretStr(""), description="signs session cookies; at least 32 characters for the web"
     )
     session_secret_file: Path | None = Field(None, description="file that holds it")
+    public_url: str = Field(
+        "", max_length=500, description="address of the web as browsers see it, https://HOST"
+    )
+    oidc_file: Path | None = Field(
+        None, description="YAML file of the OpenID providers by which people sign in"
+    )
     media_delivery: Literal["stream", "redirect"] = Field(
         "redirect", description="redirect: presigned S3 URL; stream: bytes through the API"
     )
