@@ -20,6 +20,7 @@ from domain.printable import printable
 from domain.retention import DAY_MS, MAX_DAYS, Margins, RetentionRule, check_scope, covers
 from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, known_cameras, retention, retention_rules
+from stores.catalog.idempotency import delete_old_keys
 from stores.catalog.partitions import drop_empty_partitions
 from stores.objects import ObjectStore
 from streams import logs
@@ -196,6 +197,8 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         unsafe = await _unsafe_rules(store, catalog, settings)
         UNSAFE_RULES.set(len(unsafe or ()))
         days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
+        if not args.dry_run:
+            await delete_old_keys(catalog, utc_ms())
     result = {
         "cameras": len(cameras),
         "objects": dict(stats.objects),

@@ -13,9 +13,10 @@ import contextlib
 import ipaddress
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from aiohttp import web
@@ -38,11 +39,13 @@ _REFUSAL = (
 )
 
 
-def problem_body(status: int, detail: str) -> bytes:
-    """Return problem details (RFC 9457) as JSON."""
+def problem_body(
+    status: int, detail: str, members: Mapping[str, Any] = MappingProxyType({})
+) -> bytes:
+    """Return problem details (RFC 9457) as JSON; `members`: more of them, for programs."""
     title = HTTPStatus(status).phrase
     problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return json.dumps(problem).encode()
+    return json.dumps({**members, **problem}).encode()
 
 
 def network_of(address: str) -> str:

@@ -77,11 +77,11 @@ def access_table(views: Iterable[type[Any]]) -> AccessTable:
                 f"The view {view.__name__} ({view.view_path}) declares no access. "
                 "Name its permission, or PUBLIC."
             )
-        table[_canonical(view.view_path)] = declared
+        table[canonical(view.view_path)] = declared
     return table
 
 
-def _canonical(view_path: str) -> str:
+def canonical(view_path: str) -> str:
     """Return a pattern as aiohttp names it: {path:.*} becomes {path}."""
     return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", view_path)
 

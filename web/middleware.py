@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -21,23 +21,26 @@ from domain.errors import (
     ObjectMissingError,
     StoreError,
 )
+from domain.preconditions import StaleVersionError
 from stores.catalog.keys import ApiKey
 from stores.http_server import network_of
 from streams.metrics import REGISTRY
 from streams.settings import Settings
 from web.access import PUBLIC, AccessTable, access_of, authorize
+from web.conditional import stale_problem
 from web.problems import ProblemError, problem_response
 from web.query import check_query
 from web.services import SERVICES
 from web.sessions import COOKIE, HTTPS_COOKIE
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from web.types import Handler
+from web.unsafe_requests import BodyTypes, check_unsafe
 
 PRINCIPAL: web.RequestKey[Caller] = web.RequestKey("who", Caller)
 """Who sends a request: a user or an API key, given directly or by its session."""
 
 SERVER_NAME = "vigil"
 ACCESS: web.AppKey[AccessTable] = web.AppKey("access", dict)
+BODY_TYPES: web.AppKey[BodyTypes] = web.AppKey("body-types", dict)
 PAGES_PATH = "/{path:.*}"
 PAGES_PATTERN = "/{path}"
 SESSION_PATH = "/api/v1/session"
@@ -97,6 +100,8 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await handler(request)
     except ProblemError as problem:
         return problem_response(problem)
+    except StaleVersionError as error:
+        return problem_response(stale_problem(error))
     except (InvalidEventError, InvalidIdError, HttpProcessingError, UnicodeError) as error:
         log.info("%s %s: not understood: %s", request.method, request.path, error)
         detail = "The request holds something that cannot be read or stored."
@@ -170,6 +175,11 @@ def _route(request: web.Request) -> str:
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Require a valid key or session, and the permission of the route. See web/access.py."""
     pattern = _route(request)
+    check_unsafe(
+        request,
+        https=request.app[SERVICES].proxies.is_https(request),
+        more_types=request.app[BODY_TYPES].get(pattern, ()),
+    )
     access = access_of(request.app[ACCESS], pattern, request.method)
     # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
@@ -262,9 +272,12 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def install(application: web.Application, settings: Settings, access: AccessTable) -> None:
+def install(
+    application: web.Application, settings: Settings, access: AccessTable, types: BodyTypes
+) -> None:
     """Install the middleware and the headers on an application."""
     application[ACCESS] = access
+    application[BODY_TYPES] = types
     fixed = security_headers(settings)
     hsts = "max-age=31536000" + ("; includeSubDomains" if settings.hsts_subdomains else "")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 
@@ -12,11 +13,20 @@ from stores.http_server import PROBLEM_TYPE, problem_body
 class ProblemError(VigilError):
     """A request that gets an error response; `detail` says why, for the person who sent it."""
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`members`: what programs need besides, such as the current ETag."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
 
 def bad_request(detail: str) -> ProblemError:
@@ -33,7 +43,7 @@ def problem_response(problem: ProblemError) -> web.Response:
     """Return the problem as a response."""
     return web.Response(
         status=problem.status,
-        body=problem_body(problem.status, problem.detail),
+        body=problem_body(problem.status, problem.detail, problem.members),
         content_type=PROBLEM_TYPE,
         headers={"Cache-Control": "no-store", **problem.headers},
     )

@@ -23,6 +23,7 @@ LONGEST_DAY_MS = 25 * HOUR_MS
 """A local day is this long when clocks are set back."""
 MAX_MS = 1 << 48
 BODY_S = 15.0
+_BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
 
 _NOT_TEXT = re.compile("[\\0\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -164,7 +165,14 @@ def check_query(request: web.Request) -> None:
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """Return the whole body, however many segments it arrives in; 400: unreadable or too long."""
+    """Return the whole body, however many segments it arrives in; 400: unreadable or too long.
+
+    It can be called again: the body is remembered.
+    """
+    if (known := request.get(_BODY)) is not None:
+        if len(known) > max_bytes:
+            raise bad_request(f"The body is too long: send at most {max_bytes} bytes.")
+        return known
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -178,4 +186,5 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
         ) from None
     except (web.PayloadAccessError, HttpProcessingError, RequestPayloadError) as error:
         raise bad_request("The body cannot be read: check its encoding.") from error
-    return bytes(body)
+    request[_BODY] = bytes(body)
+    return request[_BODY]

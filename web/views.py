@@ -11,10 +11,12 @@ from streams.settings import Settings
 from web.access import access_table
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
+from web.conditional import answer_not_modified
 from web.detections import DetectionsView
 from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
 from web.health import HealthView, MetricsView, ReadyView
+from web.idempotency import answer_once
 from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
@@ -24,6 +26,7 @@ from web.services import SERVICES, Services, make_services
 from web.session import SessionView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
+from web.unsafe_requests import body_types
 
 VIEWS: tuple[type[View], ...] = (
     HealthView,
@@ -50,7 +53,8 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     services = make_services(settings, is_ready)
     application = app.web.web_app
     application[SERVICES] = services
-    install_middleware(application, settings, access_table(VIEWS))
+    install_middleware(application, settings, access_table(VIEWS), body_types(VIEWS))
+    application.middlewares.extend((answer_not_modified, answer_once))
 
     async def running(_: web.Application) -> AsyncIterator[None]:
         yield

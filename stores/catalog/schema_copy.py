@@ -14,6 +14,7 @@ COPIED_TABLES = (
     "api_keys",
     "ended_sessions",
     "api_key_grants",
+    "idempotency_keys",
     "site_configs",
     "retention_rules",
     "legal_holds",

@@ -58,7 +58,12 @@ async def test_no_request_is_a_fault_of_the_server(web: Web) -> None:
     requests += [
         raw_request("GET", "/" + "a" * 4_000),
         raw_request("GET", "/assets/" + "a" * 300 + ".js"),
-        raw_request("POST", "/api/v1/session", [b"Content-Encoding: gzip"], b"no gzip at all"),
+        raw_request(
+            "POST",
+            "/api/v1/session",
+            [b"Content-Type: application/json", b"Content-Encoding: gzip"],
+            b"no gzip at all",
+        ),
     ]
     port = web.client.server.port
     assert port is not None

@@ -116,7 +116,8 @@ async def test_signing_in_wrongly(web: Web) -> None:
         (b"", 400),
         (b'{"key": "' + b"x" * 5_000 + b'"}', 400),
     ):
-        answer = await web.stranger.post("/api/v1/session", data=body)
+        headers = {"Content-Type": "application/json"}
+        answer = await web.stranger.post("/api/v1/session", data=body, headers=headers)
         assert (answer.status, answer.content_type) == (status, "application/problem+json"), body
 
 
@@ -124,7 +125,8 @@ async def test_signing_in_works_however_the_body_is_cut(web: Web) -> None:
     body = b'{"key": "%s"}' % web.key.encode()
     port = web.client.server.port
     assert port is not None
-    request = raw_request("POST", "/api/v1/session", body=body)
+    kind = b"Content-Type: application/json"
+    request = raw_request("POST", "/api/v1/session", [kind], body)
     status, head, _ = await send(port, request[:-10], request[-10:])
     assert (status, b"Set-Cookie" in head) == (204, True)
 
