@@ -62,7 +62,7 @@ Fraction = Annotated[
 
 
 def whole_number(low: int, high: int) -> Any:
-    """Return what makes an int a parameter within low..high: Annotated[int, *whole_number(1, 9)]."""
+    """Return the metadata of an int parameter: `Annotated[int, *whole_number(1, 9)]`."""
 
     def read(given: Any, info: ValidationInfo) -> Any:
         return parse_whole(given, _name(info), low, high) if isinstance(given, str) else given
@@ -97,9 +97,7 @@ class ModelQuery(ApiQuery):
         max_length=100,
         description="Detections of this model instead of the current ones; `all`: of every model.",
     )
-    version: str | None = Field(
-        None, max_length=100, description="Only this version of `model`."
-    )
+    version: str | None = Field(None, max_length=100, description="Only this version of `model`.")
 
     def model_filter(self) -> ModelFilter:
         """Return the filter; raise ProblemError (400)."""

@@ -1,5 +1,4 @@
 from datetime import UTC, datetime, timedelta, timezone
-
 from typing import Annotated
 
 import pytest
@@ -118,7 +117,7 @@ def test_numbers() -> None:
     assert (found.buckets, found.score, found.live, found.label) == (2_000, 0.25, True, ("a", "b"))
     assert not parse_query(asked("live=0"), ExampleQuery).live
     for text in ("1.1", "nan", "-0", "inf", "0,5"):
-        with pytest.raises(ProblemError, match="score: .* is not a number from 0 to 1"):
+        with pytest.raises(ProblemError, match=r"score: .* is not a number from 0 to 1"):
             parse_query(asked(f"score={text}"), ExampleQuery)
     with pytest.raises(ProblemError, match="live: use 1 or 0, not 'yes'"):
         parse_query(asked("live=yes"), ExampleQuery)
