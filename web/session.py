@@ -11,7 +11,7 @@ from web.bodies import json_answer, read_json
 from web.middleware import PRINCIPAL, SESSION_PATH, check_client, cookie_name
 from web.operations import Operation, describe
 from web.problems import ProblemError
-from web.schemas.session import KeySignIn, SignedIn
+from web.schemas.session import KeySignIn, SessionInfo
 from web.services import SERVICES
 from web.sessions import LIFETIME_MS
 
@@ -24,7 +24,7 @@ class SessionView(View):
     view_path = SESSION_PATH
     access = MappingProxyType({"POST": PUBLIC, "DELETE": PUBLIC})
     operations = describe(
-        get=Operation("Get who is signed in", answer=SignedIn),
+        get=Operation("Get who is signed in", answer=SessionInfo),
         post=Operation(
             "Sign in: exchange a key for a cookie",
             description="The cookie is signed, HttpOnly and SameSite=Strict, and valid for a week.",
@@ -45,7 +45,7 @@ class SessionView(View):
         """Return the name of the signed-in key, and what it may do where."""
         caller = request[PRINCIPAL]
         grants = [str(grant) for grant in caller.grants]
-        return json_answer(SignedIn(name=caller.name, grants=grants))
+        return json_answer(SessionInfo(name=caller.name, grants=grants))
 
     async def post(self, request: web.Request) -> web.Response:
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""

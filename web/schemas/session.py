@@ -11,7 +11,7 @@ class KeySignIn(ApiRequest):
     key: str = Field(max_length=1_000, description="The API key.")
 
 
-class SignedIn(ApiAnswer):
+class SessionInfo(ApiAnswer):
     """Who is signed in."""
 
     name: str = Field(description="Name of the key or the user.")
