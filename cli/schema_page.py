@@ -179,7 +179,10 @@ must be registered (`vigil camera`).
 
 1. **A run** is one unbroken capture session. Its id is a UUIDv7 in lower case, with the time of the
    run's start. Send [run-started](#run-started). After a reconnect or a restart, a new run starts.
-   The same is true if the camera changes its codec or picture size.
+   The same is right if the camera changes its tracks, codecs or picture size. If the run continues,
+   the change is at a fragment's start, and each fragment names its own codecs and size: players
+   get a discontinuity there. After any other change that a decoder must know (sample rate,
+   channels, profile), a new run starts.
 2. **A fragment** is a part of the run's transport stream, a few seconds long. It has whole TS
    packets of 188 bytes, and starts with PAT, PMT and a keyframe. Continuity counters and time
    stamps continue from fragment to fragment, so that joining is copying. `seq` counts from 0

@@ -114,13 +114,7 @@ class CameraWindows:
             return "refused", []
         silent = state is None or now_ms - state.touched_ms >= self.rules.idle_ms
         state, events = self._run(event.run, now_ms)
-        state.form = state.form or VideoForm(
-            video_codec=event.video_codec,
-            audio_codec=event.audio_codec,
-            width=event.width,
-            height=event.height,
-        )
-        window = state.add(OpenFragment.of(event), now_ms)
+        window = state.add(OpenFragment.of(event), VideoForm.of(event), now_ms)
         if silent:  # requests that were sent because of the silence are void: decide all again
             events += state.due(now_ms, self.rules)
         else:
@@ -132,7 +126,6 @@ class CameraWindows:
         """Let a fragment that `differs` replace the one under its id: S3 has it so."""
         state = self.runs[event.run]
         state.remove(event.seq)
-        state.form = VideoForm.of(event)
         return self.on_fragment(event, now_ms)
 
     def is_open(self, run: str, seq: int) -> bool:

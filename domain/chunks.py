@@ -1,7 +1,8 @@
 """What a chunk is made of: its digest, its fragments, its gaps."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from domain.events import (
     ChunkComplete,
@@ -14,6 +15,7 @@ from domain.events import (
 )
 from domain.seqs import SeqRanges
 
+Ref = TypeVar("Ref", bound=FragmentRef)
 MAX_CLOCK_SPREAD_MS = 10_000
 """By this much a run's UTC may be corrected against its presentation time within one window."""
 
@@ -43,32 +45,69 @@ def doubtful_times(fragments: Sequence[FragmentRef]) -> list[FragmentRef]:
     ]
 
 
+def form_of(chunk: ChunkComplete) -> VideoForm:
+    """Return the format that a chunk's event names: that of its last fragment."""
+    return VideoForm(
+        video_codec=chunk.video_codec,
+        audio_codec=chunk.audio_codec,
+        width=chunk.width,
+        height=chunk.height,
+    )
+
+
+def forms_of(event: ChunkDue | ChunkComplete) -> dict[int, VideoForm]:
+    """Return the format of each fragment by seq."""
+    usual = event.form if isinstance(event, ChunkDue) else form_of(event)
+    return {each.seq: each.form or usual for each in event.fragments}
+
+
+def with_forms(
+    fragments: Sequence[Ref], forms: Mapping[int, VideoForm]
+) -> tuple[int, VideoForm, list[Ref]]:
+    """Return the version and the format of a chunk's event, and its fragments.
+
+    The format is the last fragment's. Those of another name it, which needs version 2.
+    """
+    usual = forms[fragments[-1].seq]
+    named = [
+        each
+        if each.form is None and forms[each.seq] == usual
+        else each.model_copy(update={"form": forms[each.seq] if forms[each.seq] != usual else None})
+        for each in fragments
+    ]
+    return 2 if any(each.form is not None for each in named) else 1, usual, named
+
+
 def late_due(events: Sequence[FragmentArrived], start_ms: int, window_ms: int) -> ChunkDue:
     """Return the `chunk-due` of fragments of one window that was sealed before, ascending by seq.
 
     Where the window's chunk has them already, the joiner changes nothing.
     """
     first = events[0]
+    forms = {event.seq: VideoForm.of(event) for event in events}
+    version, form, fragments = with_forms([FragmentRef.of(event) for event in events], forms)
     return ChunkDue(
+        version=version,
         camera=first.camera,
         run=first.run,
         window_start_ms=start_ms,
         window_ms=window_ms,
         reason="late",
-        form=VideoForm.of(first),
-        fragments=[FragmentRef.of(event) for event in events],
+        form=form,
+        fragments=fragments,
     )
 
 
 def gaps_due(chunk: ChunkComplete) -> ChunkDue:
     """Return the `chunk-due` that makes the joiner check the gaps of a chunk again."""
     return ChunkDue(
+        version=chunk.version,
         camera=chunk.camera,
         run=chunk.run,
         window_start_ms=chunk.window_start_ms,
         window_ms=chunk.window_ms,
         reason="late",
-        form=VideoForm.model_validate(chunk.model_dump(include=set(VideoForm.model_fields))),
+        form=form_of(chunk),
         fragments=[
             FragmentRef.model_validate(each.model_dump(include=set(FragmentRef.model_fields)))
             for each in chunk.fragments
@@ -79,12 +118,19 @@ def gaps_due(chunk: ChunkComplete) -> ChunkDue:
 def merged_fragments(current: ChunkComplete | None, due: ChunkDue) -> list[FragmentRef]:
     """Return the fragments of the next revision, in order: those of `current` and those due.
 
-    If both have the same seq, the fragment of the current chunk is kept.
+    If both have the same seq, the fragment of the current chunk is kept. They name no format: see
+    `merged_forms`.
     """
     by_seq: dict[int, FragmentRef] = {fragment.seq: fragment for fragment in due.fragments}
     if current is not None:
         by_seq |= {fragment.seq: fragment for fragment in current.fragments}
-    return [by_seq[seq] for seq in sorted(by_seq)]
+    found = [by_seq[seq] for seq in sorted(by_seq)]
+    return [each.model_copy(update={"form": None}) if each.form else each for each in found]
+
+
+def merged_forms(current: ChunkComplete | None, due: ChunkDue) -> dict[int, VideoForm]:
+    """Return the formats of the fragments that `merged_fragments` returns, by seq."""
+    return forms_of(due) | ({} if current is None else forms_of(current))
 
 
 def remaining_gaps(

@@ -11,12 +11,17 @@ What arrives later of A (seq 4, from a backlog) has no number. It is history: a 
 shows it. At any time one run is live. Another takes over where it is newer by time. Fresh footage
 also takes over where the live run has ended or is silent. So a clock that was set back hides
 nothing.
+
+A section has one form: its tracks, their codecs and its size. Where a run changes them, the next
+section begins, so that a discontinuity precedes it. The numbers continue.
 """
 
 from dataclasses import dataclass, replace
 
 TAKEOVER_MS = 15_000
 """A live run without a known end is replaced by one so much newer, or after so long a silence."""
+HOLD_MS = 15_000
+"""So long after its end, a fragment is listed although earlier ones are missing."""
 FRESH_MS = 60_000
 """Footage that ended at most so long ago is live, not a backlog."""
 TOLERANCE_MS = 150
@@ -46,6 +51,8 @@ class LiveSection:
     """Longest fragment of the last sections: live playlists have a constant target duration."""
     overlap_ms: int | None = None
     """When footage of another run for the same time was indexed; None: never."""
+    form: str | None = None
+    """Tracks, codecs and size of its fragments; None: not known."""
 
     @property
     def next_number(self) -> int:
@@ -61,6 +68,8 @@ class LiveFragment:
     seq: int
     start_ms: int
     end_ms: int
+    form: str | None = None
+    """Its tracks, their codecs and its size."""
 
 
 def first_section(fragment: LiveFragment, now_ms: int) -> LiveSection:
@@ -78,6 +87,7 @@ def first_section(fragment: LiveFragment, now_ms: int) -> LiveSection:
         newest_end_ms=fragment.end_ms,
         arrived_ms=now_ms,
         longest_ms=fragment.end_ms - fragment.start_ms,
+        form=fragment.form,
     )
 
 
@@ -92,6 +102,7 @@ def extend(section: LiveSection, fragment: LiveFragment, now_ms: int) -> LiveSec
             newest_end_ms=max(section.newest_end_ms, fragment.end_ms),
             arrived_ms=now_ms,
             longest_ms=max(section.longest_ms, fragment.end_ms - fragment.start_ms),
+            form=section.form or fragment.form,
         )
     middle_ms = (fragment.start_ms + fragment.end_ms) // 2
     is_fresh = fragment.end_ms >= now_ms - FRESH_MS
@@ -138,6 +149,40 @@ def next_section(
         newest_end_ms=fragment.end_ms,
         arrived_ms=now_ms,
         longest_ms=max(closed.longest_ms, fragment.end_ms - fragment.start_ms),
+        form=fragment.form,
+    )
+
+
+def changes_form(section: LiveSection, fragment: LiveFragment) -> bool:
+    """Return whether the live run has other tracks from this fragment on: a section begins."""
+    return (
+        fragment.run == section.run
+        and fragment.seq > section.last_seq
+        and None not in (section.form, fragment.form)
+        and fragment.form != section.form
+    )
+
+
+def began_before(section: LiveSection, fragment: LiveFragment, now_ms: int) -> bool:
+    """Return whether the section's form began with this fragment, which arrived out of order.
+
+    A section's start moves only while no list has it: what follows a missing seq is held back.
+    """
+    return (
+        fragment.run == section.run
+        and fragment.seq < section.first_seq
+        and fragment.form == section.form
+        and now_ms - section.start_ms < HOLD_MS
+    )
+
+
+def begin_earlier(section: LiveSection, fragment: LiveFragment) -> LiveSection:
+    """Return the section with its start moved to an earlier fragment; seqs keep their numbers."""
+    return replace(
+        section,
+        number=section.number - section.first_seq + fragment.seq,
+        first_seq=fragment.seq,
+        start_ms=fragment.start_ms,
     )
 
 

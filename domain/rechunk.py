@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from domain.chunks import digest_of
+from domain.chunks import digest_of, forms_of, with_forms
 from domain.errors import ConfigError
-from domain.events import ChunkComplete, ChunkDue, FragmentRef, Gap, VideoForm
+from domain.events import ChunkComplete, ChunkDue, FragmentRef, Gap
 from domain.seqs import SeqRanges
 
 MAX_SECTION_MS = 21_600_000
@@ -121,31 +121,33 @@ def _dues(chunks: Sequence[ChunkComplete], window_ms: int) -> list[ChunkDue]:
     """Return the fragments of one run's chunks in windows of the new length, in order."""
     windows: dict[int, list[tuple[FragmentRef, ChunkComplete]]] = {}
     starts: dict[int, int] = {}
-    fragments = sorted(
+    forms = {seq: form for chunk in chunks for seq, form in forms_of(chunk).items()}
+    by_seq = sorted(
         ((fragment, chunk) for chunk in chunks for fragment in chunk.fragments),
         key=lambda pair: pair[0].seq,
     )
-    for fragment, chunk in fragments:
+    for fragment, chunk in by_seq:
         start_ms = starts[fragment.seq] = fragment.start_ms // window_ms * window_ms
         windows.setdefault(start_ms, []).append((fragment, chunk))
     gaps = _gaps_by_window(chunks, starts)
     dues = []
     for start_ms, members in sorted(windows.items()):
         last = members[-1][1]
+        refs = [
+            FragmentRef.model_validate(each.model_dump(include=set(FragmentRef.model_fields)))
+            for each, _ in members
+        ]
+        version, form, fragments = with_forms(refs, forms)
         dues.append(
             ChunkDue(
+                version=version,
                 camera=last.camera,
                 run=last.run,
                 window_start_ms=start_ms,
                 window_ms=window_ms,
                 reason=last.reason,
-                form=VideoForm.model_validate(last.model_dump(include=set(VideoForm.model_fields))),
-                fragments=[
-                    FragmentRef.model_validate(
-                        each.model_dump(include=set(FragmentRef.model_fields))
-                    )
-                    for each, _ in members
-                ],
+                form=form,
+                fragments=fragments,
                 gaps=gaps.get(start_ms, []),
             )
         )

@@ -4,7 +4,7 @@
  "<run>": {"o": open windows, "j": joined, "m": settled, "q": sealed, ...}, ...}
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from domain.events import VideoForm
@@ -81,6 +81,7 @@ def _run_to_snapshot(run: RunWindows) -> dict[str, Any]:
             ]
             for window in run.windows.values()
         ],
+        "v": [[form.model_dump(), seqs] for form, seqs in _seqs_by_form(run.other_forms)],
         "j": _flat(run.joined),
         "m": _flat(run.settled),
         "q": _flat(run.sealed),
@@ -109,6 +110,12 @@ def _run_from_snapshot(
         run=run,
         lengths=lengths,
         form=value["f"] and VideoForm.model_validate(value["f"]),
+        other_forms={
+            seq: form
+            for dumped, seqs in value.get("v", ())
+            for form in (VideoForm.model_validate(dumped),)
+            for seq in seqs
+        },
         windows=windows,
         joined=_ranges(value["j"]),
         settled=_ranges(value["m"]),
@@ -121,6 +128,13 @@ def _run_from_snapshot(
         evicted=Evicted(*value.get("g", ())),
         end=None if end is None else RunEnd(end[0], end[1], end[2], _ranges(end[3])),
     )
+
+
+def _seqs_by_form(forms: Mapping[int, VideoForm]) -> list[tuple[VideoForm, list[int]]]:
+    seqs: dict[VideoForm, list[int]] = {}
+    for seq, form in forms.items():
+        seqs.setdefault(form, []).append(seq)
+    return list(seqs.items())
 
 
 def _flat(ranges: SeqRanges) -> list[int]:

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from domain.chunks import with_forms
 from domain.events import ChunkDue, Event, Gap, HealRequested, VideoForm
 from domain.events.chunks import DueReason
 from domain.gaps import gaps_of
@@ -59,7 +60,9 @@ class RunWindows:
     run: str
     lengths: WindowLengths
     form: VideoForm | None = None
-    """The format of its video; None until its first fragment."""
+    """The format of its fragments; None until the first one."""
+    other_forms: dict[int, VideoForm] = field(default_factory=dict)
+    """The formats of fragments in open windows that are not in the format `form`, by seq."""
     windows: dict[int, Window] = field(default_factory=dict)
     """Start of each open window -> the window."""
     joined: SeqRanges = field(default_factory=SeqRanges)
@@ -315,8 +318,12 @@ class RunWindows:
 
     # -- changes
 
-    def add(self, fragment: OpenFragment, now_ms: int) -> Window:
+    def add(self, fragment: OpenFragment, form: VideoForm, now_ms: int) -> Window:
         """Put a fragment that is new into its window; return the window."""
+        if self.form is None or not self.windows:
+            self.form = form
+        elif form != self.form:
+            self.other_forms[fragment.seq] = form
         start_ms, length_ms = self.lengths.window(fragment.start_ms)
         window = self.windows.get(start_ms)
         if window is None:
@@ -333,6 +340,7 @@ class RunWindows:
         """Take a fragment out of its open window: its notice was wrong."""
         window = self.windows[self.window_starts.pop(seq)]
         del window.fragments[seq]
+        self.other_forms.pop(seq, None)
         self.known = self.known.without(seq, seq)
         if not window.fragments:
             del self.windows[window.start_ms]
@@ -346,6 +354,7 @@ class RunWindows:
         del self.windows[window.start_ms]
         for seq in window.fragments:
             del self.window_starts[seq]
+            self.other_forms.pop(seq, None)
         for first, last in SeqRanges.of(window.fragments).ranges:
             self.known = self.known.without(first, last)
             self.settled = self.settled.without(first, last)  # they are waited for again
@@ -376,15 +385,19 @@ class RunWindows:
     def _seal(self, window: Window, reason: DueReason, rules: WindowRules) -> ChunkDue:
         gaps = self._gaps(window)
         assert self.form is not None, "a window has a fragment"
+        forms = {seq: self.other_forms.get(seq, self.form) for seq in window.fragments}
+        refs = [window.fragments[seq].ref() for seq in sorted(window.fragments)]
+        version, form, fragments = with_forms(refs, forms)
         self._note_sealed(window, gaps, rules)
         return ChunkDue(
+            version=version,
             camera=self.camera,
             run=self.run,
             window_start_ms=window.start_ms,
             window_ms=window.length_ms,
             reason=reason,
-            form=self.form,
-            fragments=[window.fragments[seq].ref() for seq in sorted(window.fragments)],
+            form=form,
+            fragments=fragments,
             gaps=gaps,
         )
 
@@ -410,6 +423,7 @@ class RunWindows:
         del self.windows[window.start_ms]
         for seq in window.fragments:
             del self.window_starts[seq]
+            self.other_forms.pop(seq, None)
         self.joined |= SeqRanges.of(window.fragments)
         self.settled |= SeqRanges((gap.first_seq, gap.last_seq) for gap in gaps)
         self.sealed |= SeqRanges([(window.start_ms // 1_000, window.end_ms // 1_000 - 1)])

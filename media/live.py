@@ -7,20 +7,20 @@ process makes them. Fragments without a number are history and are not listed.
     section A: seqs 0 1 2 3 (number 7)   section B: seqs 0 1 2 … (number 11)
     numbers        7 8 9 10                         11 12 13 …      a discontinuity before 11
 
+A section may also continue a run: then the run's tracks, codecs or size changed.
+
 A missing seq holds back all later ones for HOLD_MS: most come late by seconds. After that it is
 listed as a gap (EXT-X-GAP) with its number. It needs no discontinuity, because the time stamps
 continue after it. After a hole of more than MAX_MISSING seqs the list starts again. It is as if
 all before had slid out.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
-from domain.live_sections import LiveSection
+from domain.live_sections import HOLD_MS, LiveSection
 from media.playlist import Segment, render, target_s
 
-HOLD_MS = 15_000
 MAX_MISSING = 60
 HEAD_MS = 60_000
 """Segments are needed from so long before the list's start: they fix which number is first."""
@@ -51,11 +51,8 @@ def live(
     first = listed[0][0]
     longest_ms = max(sections[-1].longest_ms, *(each.duration_ms for _, each in listed))
     target = TARGETS_S[min(bisect_left(TARGETS_S, target_s(longest_ms)), len(TARGETS_S) - 1)]
-    breaks = {
-        index
-        for index, ((_, before), (_, after)) in enumerate(pairwise(listed), 1)
-        if before.run != after.run
-    }
+    starts = {section.number for section in sections}
+    breaks = {index for index, (number, _) in enumerate(listed) if index and number in starts}
     return render(
         [each for _, each in listed],
         breaks,
@@ -70,12 +67,15 @@ def _numbered(segments: Sequence[Segment], sections: Sequence[LiveSection]) -> l
     by_run: dict[str, list[LiveSection]] = {}
     for section in sections:
         by_run.setdefault(section.run, []).append(section)
+    first_seqs = {run: [each.first_seq for each in own] for run, own in by_run.items()}
     found: list[Numbered] = []
     for segment in segments:
-        for section in by_run.get(segment.run, ()):
-            has_begun = segment.seq >= section.first_seq
-            if has_begun and (section is sections[-1] or segment.seq <= section.last_seq):
-                found.append((section.number + segment.seq - section.first_seq, segment))
+        at = bisect_right(first_seqs.get(segment.run, ()), segment.seq) - 1
+        if at < 0:
+            continue
+        section = by_run[segment.run][at]
+        if section is sections[-1] or segment.seq <= section.last_seq:
+            found.append((section.number + segment.seq - section.first_seq, segment))
     return sorted(found, key=lambda each: each[0])
 
 

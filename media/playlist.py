@@ -37,6 +37,8 @@ class Segment:
     """Missing (so far): it keeps its number and is not fetched."""
     independent: bool = True
     """Whether it begins with a keyframe, so that it can be decoded without earlier segments."""
+    form: str | None = None
+    """Its tracks, their codecs and its size; None: unknown."""
 
     @property
     def end_ms(self) -> int:
@@ -45,10 +47,15 @@ class Segment:
 
 
 def follows(before: Segment, after: Segment) -> bool:
-    """Return whether `after` begins where `before` ends: same run, next seq, no missing time."""
+    """Return whether `after` needs no discontinuity (4.3.2.3).
+
+    It begins where `before` ends: same run, next seq, no missing time. It has the same tracks,
+    codecs and size.
+    """
     return (
         before.run == after.run
         and before.seq + 1 == after.seq
+        and before.form == after.form
         and after.start_ms - before.end_ms < TOLERANCE_MS
     )
 

@@ -47,15 +47,18 @@ def encoded(
     fps: int,
     pixels: str = "rgb24",
     options: Mapping[str, str],
+    codec: str = "libx264",
+    with_audio: bool = False,
 ) -> bytes:
-    """Return pictures (height, width, 3) as H.264 in MPEG-TS, the first shown at `start_pts`.
+    """Return pictures (height, width, 3) as MPEG-TS, the first shown at `start_pts`.
 
-    `start_pts` is in 90 kHz; `options` are libx264's.
+    `start_pts` is in 90 kHz; `options` are those of `codec`. The audio is silent AAC.
     """
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mpegts", options={"muxdelay": "0"}) as out:
-        video = out.add_stream("libx264", rate=fps, options=dict(options))
+        video = out.add_stream(codec, rate=fps, options=dict(options))
         video.codec_context.time_base = Fraction(1, 90_000)
+        silence = out.add_stream("aac", rate=48_000) if with_audio else None
         for at, each in enumerate(pictures):
             if at == 0:
                 video.height, video.width = each.shape[:2]
@@ -64,7 +67,17 @@ def encoded(
             picture.pts = start_pts + at * 90_000 // fps
             picture.time_base = Fraction(1, 90_000)
             out.mux(video.encode(picture))
+            if silence is not None:
+                silence_frame = av.AudioFrame.from_ndarray(
+                    np.zeros((2, 48_000 // fps), np.float32), format="fltp", layout="stereo"
+                )
+                silence_frame.sample_rate = 48_000
+                silence_frame.pts = picture.pts * 48_000 // 90_000
+                silence_frame.time_base = Fraction(1, 48_000)
+                out.mux(silence.encode(silence_frame))
         out.mux(video.encode(None))
+        if silence is not None:
+            out.mux(silence.encode(None))
     return buffer.getvalue()
 
 

@@ -167,6 +167,7 @@ def _recorded_segment(found: PlaybackSegment) -> Segment:
         uri,
         (found.size_bytes, offset),
         independent=found.independent is True,
+        form=found.form,
     )
 
 

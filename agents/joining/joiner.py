@@ -8,10 +8,10 @@ The object's name follows from its fragments, so joining twice writes the same o
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast, get_args
 
 from pydantic import ValidationError
 
@@ -28,9 +28,11 @@ from agents.joining.read_ahead import read_ahead
 from domain.chunks import (
     digest_of,
     doubtful_times,
+    merged_forms,
     merged_fragments,
     remaining_gaps,
     with_filled_gaps,
+    with_forms,
 )
 from domain.errors import IntegrityError, ObjectExistsError
 from domain.events import (
@@ -41,12 +43,14 @@ from domain.events import (
     Gap,
     Keyframe,
     ManifestFragment,
+    VideoForm,
     encode,
 )
+from domain.events.fragments import AudioCodec, VideoCodec
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
 from domain.retention import SHORTEST_AGE_MS
 from domain.seqs import SeqRanges
-from media.keyframes import index_video
+from media.keyframes import VideoIndex, index_video
 from stores.catalog import Catalog
 from stores.catalog.tombstones import fragments_in_chunks, window_deleted
 from stores.objects import ObjectStore
@@ -69,6 +73,8 @@ class _ChunkContents:
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
     fragments: list[ManifestFragment] = field(default_factory=list)
+    codecs: dict[int, tuple[VideoCodec, AudioCodec | None]] = field(default_factory=dict)
+    """Seq -> the codecs of the fragment's bytes, where all of them are known."""
 
     def add(self, fragment: FragmentRef, data: memoryview) -> None:
         """Verify and index a fragment, and hash it as a part of the chunk: one pass over its bytes.
@@ -93,7 +99,27 @@ class _ChunkContents:
                 keyframes=_limit_keyframes(frame_index.keyframes),
             )
         )
+        if (codecs := _codecs(frame_index)) is not None:
+            self.codecs[fragment.seq] = codecs
         self.size_bytes += len(data)
+
+    def true_forms(self, reported: Mapping[int, VideoForm]) -> dict[int, VideoForm]:
+        """Return the formats of the fragments by seq: the bytes decide about the codecs."""
+        forms = {}
+        for seq in (each.seq for each in self.fragments):
+            form = forms[seq] = reported[seq]
+            video, audio = self.codecs.get(seq, (form.video_codec, form.audio_codec))
+            if (video, audio) != (form.video_codec, form.audio_codec):
+                forms[seq] = form.model_copy(update={"video_codec": video, "audio_codec": audio})
+        return forms
+
+
+def _codecs(found: VideoIndex) -> tuple[VideoCodec, AudioCodec | None] | None:
+    """Return the codecs that the bytes name; None where an event cannot name them."""
+    video, audio = found.video_codec, found.audio_codec
+    if video in get_args(VideoCodec) and (audio is None or audio in get_args(AudioCodec)):
+        return cast(VideoCodec, video), cast("AudioCodec | None", audio)
+    return None
 
 
 ReadFragment: TypeAlias = Callable[[str, int | None, FragmentRef], Awaitable[memoryview]]
@@ -138,19 +164,21 @@ class Joiner:
             raise WindowDeletedError(f"{due.camera} {due.run} {due.window_start_ms} was deleted.")
         previous = await self._newest_revision(due)
         fragments = merged_fragments(previous, due)
+        forms = merged_forms(previous, due)
         left_out: list[Gap] = []
         self.misplaced = []
-        fragments = self._corrected(due, fragments, await self._misdated(due, previous, fragments))
+        misdated = await self._misdated(due, previous, fragments)
+        fragments = self._corrected(due, fragments, forms, misdated)
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)
             if previous is not None and previous.digest == digest:
                 return await self._without_filled_gaps(previous)
             try:
-                return await self._write_chunk(due, previous, fragments, left_out, digest)
+                return await self._write_chunk(due, previous, fragments, forms, left_out, digest)
             except FragmentsLeftOutError as failure:
                 left_out += report_left_out(due, fragments, failure.reasons)
                 fragments = [each for each in fragments if each.seq not in failure.reasons]
-                fragments = self._corrected(due, fragments, failure.stored)
+                fragments = self._corrected(due, fragments, forms, failure.stored)
         if self.misplaced and not left_out:
             raise NothingInWindowError(f"{due.camera} {due.run} {due.window_start_ms} is empty.")
         raise NothingToJoinError(due, left_out, self._clock_ms())
@@ -173,9 +201,16 @@ class Joiner:
         return found
 
     def _corrected(
-        self, due: ChunkDue, fragments: Sequence[FragmentRef], stored: dict[int, FragmentArrived]
+        self,
+        due: ChunkDue,
+        fragments: Sequence[FragmentRef],
+        forms: dict[int, VideoForm],
+        stored: dict[int, FragmentArrived],
     ) -> list[FragmentRef]:
-        """Return the fragments as S3 has them. Those of other windows go to `misplaced`."""
+        """Return the fragments as S3 has them. Those of other windows go to `misplaced`.
+
+        Corrects `forms`, too.
+        """
         corrected = []
         end_ms = due.window_start_ms + due.window_ms
         for fragment in fragments:
@@ -184,6 +219,7 @@ class Joiner:
                 corrected.append(fragment)
             elif due.window_start_ms <= event.start_ms < end_ms:
                 corrected.append(FragmentRef.of(event))
+                forms[event.seq] = VideoForm.of(event)
             else:
                 self.misplaced.append(event)
         return corrected
@@ -219,6 +255,7 @@ class Joiner:
         due: ChunkDue,
         previous: ChunkComplete | None,
         fragments: Sequence[FragmentRef],
+        forms: Mapping[int, VideoForm],
         left_out: list[Gap],
         digest: str,
     ) -> ChunkComplete:
@@ -227,7 +264,9 @@ class Joiner:
         async with aclosing(self._stream(due, previous, fragments, contents)) as parts:
             size_bytes = sum(fragment.size_bytes for fragment in fragments)
             await self._store.put_stream(key, parts, size_bytes=size_bytes)
+        version, form, joined = with_forms(contents.fragments, contents.true_forms(forms))
         complete = ChunkComplete(
+            version=version,
             camera=due.camera,
             run=due.run,
             window_start_ms=due.window_start_ms,
@@ -240,8 +279,8 @@ class Joiner:
             start_ms=min(each.start_ms for each in contents.fragments),
             end_ms=max(each.start_ms + each.duration_ms for each in contents.fragments),
             reason=due.reason,
-            **due.form.model_dump(),
-            fragments=contents.fragments,
+            **form.model_dump(),
+            fragments=joined,
             gaps=remaining_gaps(previous, due, contents.fragments, left_out),
             joined_ms=self._clock_ms(),
         )

@@ -1,8 +1,9 @@
 """A chunk: due, complete, or lost."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from domain.events.base import (
     DurationMs,
@@ -26,6 +27,27 @@ Digest = Field(
 DueReason = Literal["complete", "run-ended", "grace", "idle", "late"]
 
 
+class VideoForm(EventPart):
+    """The format of footage: its tracks and their codecs, and the size of the pictures."""
+
+    video_codec: VideoCodec = Field(description="codec of the video stream")
+    audio_codec: AudioCodec | None = Field(
+        None, description="codec of the audio stream, null without audio"
+    )
+    width: Pixels = Field(description="width of the pictures")
+    height: Pixels = Field(description="height of the pictures")
+
+    @classmethod
+    def of(cls, event: FragmentArrived) -> "VideoForm":
+        """Return the format of a fragment."""
+        return cls(
+            video_codec=event.video_codec,
+            audio_codec=event.audio_codec,
+            width=event.width,
+            height=event.height,
+        )
+
+
 class FragmentRef(EventPart):
     """A fragment, as much as is needed to find and verify its bytes."""
 
@@ -35,10 +57,13 @@ class FragmentRef(EventPart):
     start_pts: Pts = Field(description="presentation time of the first picture")
     size_bytes: FragmentBytes
     sha256: Sha256 = Field(description="SHA-256 of the fragment's bytes, hex")
+    form: VideoForm | None = Field(
+        None, description="its format where it is not that of the chunk; only in version 2"
+    )
 
     @classmethod
     def of(cls, event: FragmentArrived) -> "FragmentRef":
-        """Return the fragment of an event."""
+        """Return the fragment of an event, without its format."""
         return FragmentRef.model_validate(event.model_dump(include=set(FragmentRef.model_fields)))
 
 
@@ -52,26 +77,18 @@ class Gap(EventPart):
     reason: Reason
 
 
-class VideoForm(EventPart):
-    """The format of a run's video; if the camera changes it, a new run starts."""
-
-    video_codec: VideoCodec = Field(description="codec of the video stream")
-    audio_codec: AudioCodec | None = Field(
-        None, description="codec of the audio stream, null without audio"
-    )
-    width: Pixels = Field(description="width of the pictures")
-    height: Pixels = Field(description="height of the pictures")
-
-    @classmethod
-    def of(cls, event: FragmentArrived) -> "VideoForm":
-        """Return the format of a fragment's video."""
-        return VideoForm.model_validate(event.model_dump(include=set(VideoForm.model_fields)))
+def _check_version(version: int, fragments: Sequence[FragmentRef]) -> None:
+    if version == 1 and any(each.form is not None for each in fragments):
+        raise ValueError("a fragment names its form: that needs version 2")
 
 
 class ChunkDue(Event):
     """A window of a run is to be joined now. With reason `late` it has only the late fragments."""
 
     type: Literal["chunk-due"] = "chunk-due"
+    version: Literal[1, 2] = Field(  # type: ignore[assignment]
+        1, description="version of this event's format; 2 where a fragment names its form"
+    )
     camera: CameraId
     run: RunId
     window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
@@ -79,7 +96,7 @@ class ChunkDue(Event):
     reason: DueReason = Field(
         description="which rule made it due; complete and run-ended are proof"
     )
-    form: VideoForm = Field(description="format of the run's video")
+    form: VideoForm = Field(description="format of all fragments that name no other")
     fragments: list[FragmentRef] = Field(
         min_length=1, max_length=5_000, description="fragments to join, ascending by seq"
     )
@@ -93,6 +110,11 @@ class ChunkDue(Event):
     def key(self) -> str:
         """The camera."""
         return self.camera
+
+    @model_validator(mode="after")
+    def _names_forms_in_version_2(self) -> Self:
+        _check_version(self.version, self.fragments)
+        return self
 
 
 class ManifestFragment(FragmentRef):
@@ -118,6 +140,9 @@ class ChunkComplete(Event):
     """A chunk is stored in S3. The same JSON is the chunk's manifest."""
 
     type: Literal["chunk-complete"] = "chunk-complete"
+    version: Literal[1, 2] = Field(  # type: ignore[assignment]
+        1, description="version of this event's format; 2 where a fragment names its form"
+    )
     camera: CameraId
     run: RunId
     window_start_ms: Ms = Field(description="start of the window, a multiple of window_ms")
@@ -139,12 +164,12 @@ class ChunkComplete(Event):
     start_ms: Ms = Field(description="start of its first fragment")
     end_ms: Ms = Field(description="end of its last fragment, exclusive")
     reason: DueReason = Field(description="which rule made this revision due")
-    video_codec: VideoCodec = Field(description="codec of the video stream")
+    video_codec: VideoCodec = Field(description="codec of the video stream, of its last fragment")
     audio_codec: AudioCodec | None = Field(
-        None, description="codec of the audio stream, null without audio"
+        None, description="codec of the audio stream, null without audio, of its last fragment"
     )
-    width: Pixels = Field(description="width of the pictures")
-    height: Pixels = Field(description="height of the pictures")
+    width: Pixels = Field(description="width of the pictures, of its last fragment")
+    height: Pixels = Field(description="height of the pictures, of its last fragment")
     fragments: list[ManifestFragment] = Field(
         min_length=1,
         max_length=5_000,
@@ -161,6 +186,11 @@ class ChunkComplete(Event):
     def key(self) -> str:
         """The camera."""
         return self.camera
+
+    @model_validator(mode="after")
+    def _names_forms_in_version_2(self) -> Self:
+        _check_version(self.version, self.fragments)
+        return self
 
 
 class WindowLost(Event):

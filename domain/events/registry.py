@@ -66,7 +66,8 @@ def _sentence(fault: ErrorDetails) -> str:
             return f"type: {str(context['tag'])[:100]!r} is not an event that this program knows"
         case "literal_error" if field == "version":
             given = str(fault["input"])[:100]
-            return f"{where}: version {given} is not known, this program reads version 1"
+            known = str(context["expected"])
+            return f"{where}: version {given} is not known, this program reads version {known}"
         case "extra_forbidden":
             return f"{where}: no such field in this event and version"
         case "string_pattern_mismatch":

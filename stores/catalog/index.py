@@ -77,7 +77,14 @@ async def differing_fragments(
 
 def _facts(event: FragmentArrived) -> tuple[object, ...]:
     times = (event.start_ms, event.end_ms, event.start_pts)
-    return (event.sha256, *times, event.video_codec, event.width, event.height)
+    return (
+        event.sha256,
+        *times,
+        event.video_codec,
+        event.audio_codec,
+        event.width,
+        event.height,
+    )
 
 
 async def replace_fragments(
@@ -155,7 +162,11 @@ async def upsert_chunks(
 
 
 def _chunk_row(event: ChunkComplete) -> dict[str, Any]:
-    return event.model_dump(mode="json") | derived_columns(event)
+    row = event.model_dump(mode="json") | derived_columns(event)
+    for each in row["fragments"]:
+        if each["form"] is None:
+            del each["form"]
+    return row
 
 
 def derived_columns(event: ChunkComplete) -> dict[str, Any]:

@@ -93,7 +93,8 @@ async def chunk_rows(catalog: Catalog, camera: str, from_ms: int, to_ms: int) ->
 def _chunk_row(row: Row) -> IndexedChunk:
     fields = {name: row[name] for name in row.keys() if name not in (*_DERIVED, "indexed_ms")}  # noqa: SIM118
     try:
-        chunk = ChunkComplete.model_validate(fields)
+        names_forms = any(each.get("form") for each in fields["fragments"])
+        chunk = ChunkComplete.model_validate(fields | {"version": 2 if names_forms else 1})
     except ValidationError:
         chunk = None
     identity = RowId(row["window_start_ms"], row["run"], row["revision"], row["digest"])

@@ -1,6 +1,6 @@
 """The live sections of cameras (domain/live_sections.py), kept as fragments arrive."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -9,6 +9,9 @@ from domain.live_sections import (
     TOLERANCE_MS,
     LiveFragment,
     LiveSection,
+    began_before,
+    begin_earlier,
+    changes_form,
     close,
     extend,
     first_section,
@@ -38,10 +41,20 @@ async def update_live_sections(
     last_seqs = {(row["camera"], str(row["run"])): row["run_last_seq"] for row in rows}
     changed: dict[tuple[str, int], LiveSection] = {}
     for event in events:
-        fragment = LiveFragment(event.run, event.seq, event.start_ms, event.end_ms)
+        fragment = LiveFragment(
+            event.run, event.seq, event.start_ms, event.end_ms, _form_text(event)
+        )
         before = sections.get(event.camera)
         if before is None:
             after = first_section(fragment, now_ms)
+        elif changes_form(before, fragment):
+            closed = close(before, fragment.seq - 1)
+            changed[event.camera, closed.number] = closed
+            after = next_section(closed, fragment, fragment.seq, now_ms)
+        elif began_before(before, fragment, now_ms):
+            await _store(connection, changed)
+            changed = {}
+            after = await _begin_earlier(connection, event.camera, before, fragment)
         else:
             last_seq = last_seqs.get((event.camera, before.run))
             after = extend(before, fragment, now_ms)
@@ -57,12 +70,38 @@ async def update_live_sections(
         if after is not before:
             sections[event.camera] = after
             changed[event.camera, after.number] = after
+    await _store(connection, changed)
+
+
+async def _store(connection: Connection, changed: Mapping[tuple[str, int], LiveSection]) -> None:
     if changed:
         given = [
             {"camera": camera, **asdict(section)}
             for (camera, _), section in sorted(changed.items())
         ]
         await connection.execute(sql("store_live_sections"), given)
+
+
+async def _begin_earlier(
+    connection: Connection, camera: str, section: LiveSection, fragment: LiveFragment
+) -> LiveSection:
+    """Move the section's start to the fragment, if the section before it holds that one."""
+    moved = begin_earlier(section, fragment)
+    row = await connection.fetchrow(
+        sql("move_live_section"),
+        camera,
+        UUID(section.run),
+        section.number,
+        moved.number,
+        moved.first_seq,
+        moved.start_ms,
+    )
+    return section if row is None else moved
+
+
+def _form_text(event: FragmentArrived) -> str:
+    """Return the fragment's tracks, codecs and size as `playback_segments` writes them."""
+    return f"{event.video_codec} {event.audio_codec or '-'} {event.width} {event.height}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +139,5 @@ def _section(row: Row) -> LiveSection:
         arrived_ms=row["arrived_ms"],
         longest_ms=row["longest_ms"],
         overlap_ms=row["overlap_ms"],
+        form=row["form"],
     )

@@ -28,6 +28,8 @@ class PlaybackSegment:
     digest: str | None
     independent: bool | None = None
     """Whether its first frame is a keyframe; None: unknown."""
+    form: str | None = None
+    """Its tracks, their codecs and its size: two of different forms need a discontinuity."""
 
     @property
     def listed_ms(self) -> int:

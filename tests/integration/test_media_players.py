@@ -11,15 +11,11 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
-from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestServer
 
 from domain.events import FragmentArrived, RunEnded
 from domain.identity import fragment_key
@@ -28,6 +24,7 @@ from media.fragmenter import Fragment, Fragmenter, FragmentLimits
 from stores.catalog import index_chunks, index_fragments, index_runs
 from tests.footage import write_clip
 from tests.integration.catalog_support import CAMERA, T0, fragment, run_id
+from tests.integration.player_front import running_front
 from tests.integration.web_support import BASE, Web, running_web, store_chunk
 from tests.media_players import HEIGHT, PLAYERS, WIDTH, MediaPlayer
 from tests.waiting import wait_for
@@ -36,48 +33,12 @@ FPS = 10
 RUN_A, RUN_B = run_id(T0, 1), run_id(T0 + 20_000, 2)
 MISSING_SEQ = 5
 LENGTH_A, LENGTH_B = 8, 6
-HEADERS = ("Content-Type", "Content-Range", "Accept-Ranges", "ETag", "Cache-Control")
 
 
 @pytest.fixture
 async def web(services) -> AsyncIterator[Web]:
     async with running_web(services) as running:
         yield running
-
-
-@dataclass
-class Front:
-    """Passes requests on with the key: not every player can send one."""
-
-    url: str = ""
-    ended: bool = False
-    """A live list has no end. From now on it gets one, so that players end."""
-    lists: int = 0
-    """How many playlists were requested."""
-
-
-@asynccontextmanager
-async def running_front(web: Web) -> AsyncIterator[Front]:
-    front = Front()
-
-    async def handle(request: aiohttp_web.Request) -> aiohttp_web.Response:
-        part = request.headers.get("Range", "")
-        async with web.client.get(
-            request.path_qs, headers={"Range": part} if part else {}
-        ) as answer:
-            body = await answer.read()
-            headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
-            if "playlist" in request.path:
-                front.lists += 1
-                if front.ended and b"#EXT-X-ENDLIST" not in body:
-                    body += b"#EXT-X-ENDLIST\n"
-            return aiohttp_web.Response(status=answer.status, body=body, headers=headers)
-
-    app = aiohttp_web.Application()
-    app.router.add_get("/{any:.*}", handle)
-    async with TestServer(app) as server:
-        front.url = str(server.make_url("")).rstrip("/")
-        yield front
 
 
 def film(path: Path, first: int, seconds: int) -> list[Fragment]:

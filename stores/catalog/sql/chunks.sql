@@ -227,12 +227,15 @@ LEFT JOIN left_out USING (run)
 -- current chunks, by seq.
 SELECT
     part.seq, part.start_ms, part.duration_ms, part.start_pts, part.size_bytes, part.sha256,
-    greatest(coalesce(part.frames, 1), 1) AS frames, part.keyframes, chunks.video_codec,
-    chunks.audio_codec, chunks.width, chunks.height
+    greatest(coalesce(part.frames, 1), 1) AS frames, part.keyframes, form.*
 FROM chunks
 CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
     seq integer, start_ms bigint, duration_ms integer, start_pts bigint, size_bytes bigint,
-    sha256 text, frames integer, keyframes jsonb)
+    sha256 text, frames integer, keyframes jsonb, form jsonb)
+CROSS JOIN LATERAL jsonb_to_record(coalesce(part.form, jsonb_build_object(
+    'video_codec', chunks.video_codec, 'audio_codec', chunks.audio_codec, 'width', chunks.width,
+    'height', chunks.height))) AS form (
+    video_codec text, audio_codec text, width integer, height integer)
 WHERE chunks.run = $2 AND chunks.last_seq > $4 AND chunks.camera = $1
   AND chunks.window_start_ms >= $6::bigint AND chunks.window_start_ms < $6::bigint + 86400000
   AND chunks.seqs && $3::text::int4multirange

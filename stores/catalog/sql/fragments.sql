@@ -69,7 +69,8 @@ DELETE FROM fragments WHERE camera = $1 AND run = $2 AND seq = ANY($3)
 -- $1 text[]: cameras; $2 text[]: runs; $3 integer[]: seqs, in parallel. What each row says.
 SELECT
     fragments.camera, fragments.run::text AS run, fragments.seq,
-    encode(fragments.sha256, 'hex') AS sha256, start_ms, end_ms, start_pts, video_codec, width, height
+    encode(fragments.sha256, 'hex') AS sha256, start_ms, end_ms, start_pts, video_codec,
+    audio_codec, width, height
 FROM fragments
 JOIN unnest($1::text[], $2::text[], $3::integer[]) AS wanted (camera, run, seq)
     ON fragments.camera = wanted.camera AND fragments.run = wanted.run::uuid

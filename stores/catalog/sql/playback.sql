@@ -1,16 +1,22 @@
 -- name: playback_segments
 -- $1 text: camera; $2, $3 bigint: from and to, UTC ms. One statement is one snapshot of the catalog,
 -- so a fragment that moves into its chunk at the same time is returned once. `independent`: its first
--- frame is a keyframe; null: unknown.
+-- frame is a keyframe; null: unknown. `form`: its tracks, their codecs and its size, as one text.
 SELECT
     chunks.run, part.seq, part.start_ms, part.duration_ms, part.size_bytes,
     part."offset", chunks.window_start_ms, chunks.digest,
     CASE WHEN jsonb_typeof(part.keyframes) = 'array'
-        THEN coalesce(part.keyframes #>> '{0,pts}', '') = part.start_pts::text END AS independent
+        THEN coalesce(part.keyframes #>> '{0,pts}', '') = part.start_pts::text END AS independent,
+    CASE WHEN part.form IS NULL
+        THEN concat_ws(
+            ' ', chunks.video_codec, coalesce(chunks.audio_codec, '-'), chunks.width, chunks.height)
+        ELSE concat_ws(
+            ' ', part.form ->> 'video_codec', coalesce(part.form ->> 'audio_codec', '-'),
+            part.form ->> 'width', part.form ->> 'height') END AS form
 FROM chunks
 CROSS JOIN LATERAL jsonb_to_recordset(chunks.fragments) AS part (
     seq integer, start_ms bigint, duration_ms integer, start_pts bigint, size_bytes bigint,
-    "offset" bigint, keyframes jsonb)
+    "offset" bigint, keyframes jsonb, form jsonb)
 WHERE chunks.camera = $1
   AND chunks.window_start_ms > $2::bigint - 7200000 AND chunks.window_start_ms < $3::bigint
   AND chunks.end_ms > $2 AND chunks.start_ms < $3
@@ -19,7 +25,8 @@ UNION ALL
 SELECT
     run, seq, start_ms, (end_ms - start_ms)::integer, size_bytes, NULL, NULL, NULL,
     CASE WHEN jsonb_typeof(keyframes) = 'array'
-        THEN coalesce(keyframes #>> '{0,pts}', '') = start_pts::text END
+        THEN coalesce(keyframes #>> '{0,pts}', '') = start_pts::text END,
+    concat_ws(' ', video_codec, coalesce(audio_codec, '-'), width, height)
 FROM fragments
 WHERE camera = $1 AND start_ms > $2::bigint - 3600000 AND start_ms < $3 AND end_ms > $2
 ORDER BY run, seq

@@ -51,8 +51,7 @@ def fragment(
 
 def ref(seq: int, **changes: Any) -> FragmentRef:
     """Return the same fragment as a chunk's order names it."""
-    event = fragment(seq, **changes)
-    return FragmentRef(**event.model_dump(include=set(FragmentRef.model_fields)))
+    return FragmentRef.of(fragment(seq, **changes))
 
 
 def run_ended(

@@ -16,6 +16,10 @@ DURATIONS = st.sampled_from([2_000, 3_000, 4_000, 4_000, 7_000, 13_000, 45_000])
 DELAYS = st.one_of(
     st.just(100), st.integers(0, 3_000), st.integers(0, 40_000), st.integers(0, 200_000)
 )
+FORMS = st.sampled_from(
+    [{}] * 6 + [{"audio_codec": "aac"}, {"width": 320}, {"video_codec": "hevc"}]
+)
+"""Most fragments have the usual tracks: some runs change them."""
 FATES = st.sampled_from(["once"] * 6 + ["twice", "unheard", "unheard", "given up", "lost"])
 
 
@@ -32,7 +36,8 @@ def recordings(draw: st.DrawFn, number: int, *, faultless: bool = False) -> Reco
     )
     for seq in range(draw(st.integers(0 if end_known != "never" else 1, 24))):
         duration_ms = steady or draw(durations)
-        event = fragment(seq, run=run, start_ms=at_ms, duration_ms=duration_ms)
+        form = draw(FORMS)
+        event = fragment(seq, run=run, start_ms=at_ms, duration_ms=duration_ms, **form)
         at_ms += duration_ms
         put_ms = at_ms + 50
         match "once" if faultless else draw(FATES):

@@ -7,10 +7,19 @@ late                3         the revision holds 0 1 3 4, and lacks 2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunks import digest_of, merged_fragments, remaining_gaps, with_filled_gaps
+from domain.chunks import (
+    digest_of,
+    forms_of,
+    gaps_due,
+    late_due,
+    merged_forms,
+    merged_fragments,
+    remaining_gaps,
+    with_filled_gaps,
+)
 from domain.events import ChunkComplete, ChunkDue, Gap, ManifestFragment, VideoForm
 from domain.identity import chunk_key
-from tests.unit.domain.footage import CAMERA, FRAGMENT_MS, RUN, T0_MS, ref, run_id
+from tests.unit.domain.footage import CAMERA, FRAGMENT_MS, RUN, T0_MS, fragment, ref, run_id
 
 FORM = VideoForm(video_codec="h264", width=768, height=576)
 
@@ -100,6 +109,32 @@ class TestMerged:
     def test_a_fragment_of_the_current_chunk_is_kept(self) -> None:
         other = due(0).model_copy(update={"fragments": [ref(0, sha256="f" * 64)]})
         assert merged_fragments(current(0), other)[0].sha256 == ref(0).sha256
+
+
+class TestForms:
+    def test_only_other_formats_are_named(self) -> None:
+        usual = late_due([fragment(0), fragment(1)], T0_MS, 60_000)
+        assert (usual.version, usual.form) == (1, FORM)
+        changed = late_due([fragment(0), fragment(1, audio_codec="aac")], T0_MS, 60_000)
+        assert (changed.version, changed.form.audio_codec) == (2, "aac")
+        assert [each.form for each in changed.fragments] == [FORM, None]
+        assert [each.audio_codec for each in forms_of(changed).values()] == [None, "aac"]
+
+    def test_a_revision_keeps_the_formats_of_the_current_chunk(self) -> None:
+        late = late_due([fragment(1, width=320), fragment(2, width=320)], T0_MS, 60_000)
+        chunk = current(0, 2)
+        widths = {seq: form.width for seq, form in merged_forms(chunk, late).items()}
+        assert widths == {0: 768, 1: 320, 2: 768}
+        assert all(each.form is None for each in merged_fragments(chunk, late))
+
+    def test_gaps_are_checked_with_the_same_formats(self) -> None:
+        chunk = current(0, 2)
+        named = chunk.fragments[0].model_copy(update={"form": FORM.model_copy()})
+        other = chunk.model_copy(
+            update={"version": 2, "width": 320, "fragments": [named, chunk.fragments[1]]}
+        )
+        assert forms_of(gaps_due(other)) == forms_of(other)
+        assert [each.width for each in forms_of(other).values()] == [768, 320]
 
 
 class TestRemainingGaps:

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidEventError
-from domain.events import EVENTS, Event, FragmentArrived, RunEnded, encode, parse
+from domain.events import (
+    EVENTS,
+    ChunkComplete,
+    ChunkDue,
+    Event,
+    FragmentArrived,
+    RunEnded,
+    VideoForm,
+    encode,
+    parse,
+)
 from domain.events.examples import EXAMPLES
 from tests.unit.domain.footage import CAMERA, RUN, fragment
 
@@ -47,10 +57,12 @@ class TestEachEvent:
             assert example.key == others.get(name, CAMERA)
 
     def test_other_versions_are_refused(self, name: str) -> None:
-        for version in (0, 2, "1", 1.5, None):
+        known = "1 or 2" if name in {"chunk-due", "chunk-complete"} else "1"
+        for version in (0, 3 if "2" in known else 2, "1", 1.5, None):
             text = refused(message(name, version=version))
             assert text == (
-                f"{name}.version: version {version} is not known, this program reads version 1"
+                f"{name}.version: version {version} is not known, "
+                f"this program reads version {known}"
             )
 
     def test_unknown_fields_are_refused(self, name: str) -> None:
@@ -244,3 +256,14 @@ class TestMetadata:
 def test_a_run_without_fragments_can_end() -> None:
     end = RunEnded(camera=CAMERA, run=RUN, ended_ms=0, last_seq=-1, reason="nothing came")
     assert parse(encode(end)) == end
+
+
+@pytest.mark.parametrize("name", ["chunk-due", "chunk-complete"])
+def test_only_version_2_names_the_form_of_a_fragment(name: str) -> None:
+    fields = message(name)
+    fields["fragments"][0]["form"] = {"video_codec": "hevc", "width": 640, "height": 360}
+    assert refused(fields) == f"{name}: a fragment names its form: that needs version 2"
+    event = parse(json.dumps(fields | {"version": 2}).encode())
+    assert isinstance(event, ChunkDue | ChunkComplete)
+    assert event.fragments[0].form == VideoForm(video_codec="hevc", width=640, height=360)
+    assert parse(encode(event)) == event

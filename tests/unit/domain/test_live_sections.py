@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from domain.live_sections import (
+    HOLD_MS,
     TAKEOVER_MS,
     LiveFragment,
     LiveSection,
+    began_before,
+    begin_earlier,
+    changes_form,
     close,
     extend,
     first_section,
@@ -134,3 +138,36 @@ def test_old_footage_is_never_live() -> None:
     camera.arrive(fragment("B", 0, -2_000))
     camera.arrive(fragment("A", 0, -3_600_000), at_ms=60_000)
     assert camera.runs == "B"
+
+
+def with_form(seq: int, form: str | None) -> LiveFragment:
+    return LiveFragment("A", seq, NOW_MS + seq * 2_000, NOW_MS + seq * 2_000 + 2_000, form)
+
+
+def test_a_section_ends_where_the_run_changes_its_tracks() -> None:
+    section = first_section(with_form(5, "h264"), NOW_MS)
+    assert not changes_form(section, with_form(6, "h264"))
+    assert changes_form(section, with_form(8, "h264 aac"))
+    closed = close(section, 7)
+    after = next_section(closed, with_form(8, "h264 aac"), 8, NOW_MS)
+    assert after.number == section.number + 3, "seqs keep their numbers"
+    assert after.discontinuities == 1
+    assert not changes_form(after, with_form(7, "h264")), "it belongs to the section before"
+
+
+def test_a_section_of_an_older_version_takes_the_form_that_comes() -> None:
+    section = first_section(with_form(5, None), NOW_MS)
+    assert not changes_form(section, with_form(6, "h264"))
+    assert extend(section, with_form(6, "h264"), NOW_MS).form == "h264"
+
+
+def test_a_change_that_arrives_out_of_order_begins_earlier() -> None:
+    closed = close(first_section(with_form(5, "h264"), NOW_MS), 7)
+    section = next_section(closed, with_form(8, "h264 aac"), 8, NOW_MS)
+    start_ms = section.start_ms
+    assert began_before(section, with_form(7, "h264 aac"), start_ms + HOLD_MS - 1)
+    assert not began_before(section, with_form(7, "h264 aac"), start_ms + HOLD_MS), "it is listed"
+    assert not began_before(section, with_form(7, "h264"), start_ms)
+    moved = begin_earlier(section, with_form(7, "h264 aac"))
+    assert (moved.number, moved.first_seq) == (section.number - 1, 7)
+    assert moved.next_number == section.next_number

@@ -25,6 +25,7 @@ from domain.events import (
     Healed,
     HealRequested,
     RunEnded,
+    VideoForm,
     encode,
     parse,
 )
@@ -212,9 +213,10 @@ class World:
         for each in due.fragments:
             event = sent[each.seq].event
             assert each.seq in self.arrived[due.run], "only what arrived is joined"
-            assert each.model_dump() == {
-                name: getattr(event, name) for name in type(each).model_fields
+            assert each.model_dump(exclude={"form"}) == {
+                name: getattr(event, name) for name in type(each).model_fields if name != "form"
             }
+            assert (each.form or due.form) == VideoForm.of(event)
             assert 0 <= each.start_ms - due.window_start_ms < due.window_ms
             (self.lates if due.reason == "late" else self.firsts)[due.run, each.seq] += 1
         for gap in due.gaps:

@@ -89,6 +89,17 @@ def test_the_next_section_continues_after_a_discontinuity() -> None:
     assert discontinuities(later)[uri(RUNS[1], 0)] == 1
 
 
+def test_a_section_may_continue_the_run_with_other_tracks() -> None:
+    first = section(RUNS[0], 0, 2, discontinuities=4)
+    second = section(RUNS[0], 3, 5, discontinuities=5, first_seq=3)
+    parts = segments(RUNS[0], range(6), 0)
+    text = playlist(parts, [first, second], 90_000)
+    assert numbers(text) == {uri(RUNS[0], seq): seq for seq in range(6)}
+    assert list(discontinuities(text).values()) == [4, 4, 4, 5, 5, 5]
+    slid = playlist(parts[4:], [first, second], 90_000)
+    assert discontinuities(slid)[uri(RUNS[0], 4)] == 5
+
+
 def test_what_has_no_number_is_not_listed() -> None:
     """A's backlog: its seqs after the section's last one, and a run without a section."""
     sections = [section(RUNS[0], 0, 1), section(RUNS[1], 2, 1, discontinuities=1)]

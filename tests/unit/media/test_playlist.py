@@ -82,10 +82,12 @@ def test_the_claim_of_independent_segments_is_true(tmp_path: Path) -> None:
         (segment(RUN_A, 2, 4_000), 1, "a seq is missing"),
         (segment(RUN_B, 1, 4_000), 1, "another run"),
         (segment(RUN_B, 0, 4_000), 1, "another run from its start"),
+        (segment(RUN_A, 1, 4_000, form="h264 aac 192 128"), 1, "audio appears"),
     ],
 )
 def test_discontinuities(second: Segment, breaks: int, why: str) -> None:
-    text = recorded([segment(RUN_A, 0, 0), second])
+    first = segment(RUN_A, 0, 0, form=second.form and "h264 - 192 128")
+    text = recorded([first, second])
     assert text.count("#EXT-X-DISCONTINUITY\n") == breaks, why
     if breaks:
         assert text.index("#EXT-X-DISCONTINUITY") > text.index("0.ts")

@@ -1,0 +1,13 @@
+"""Tracks that change inside a run."""
+
+from stores.catalog.migrations.script import run_script
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column live_sections.form."""
+    run_script(__file__)
