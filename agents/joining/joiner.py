@@ -174,7 +174,9 @@ class Joiner:
             if previous is not None and previous.digest == digest:
                 return await self._without_filled_gaps(previous)
             try:
-                return await self._write_chunk(due, previous, fragments, forms, left_out, digest)
+                return await self._write_chunk(
+                    due, previous, fragments, forms, left_out=left_out, digest=digest
+                )
             except FragmentsLeftOutError as failure:
                 left_out += report_left_out(due, fragments, failure.reasons)
                 fragments = [each for each in fragments if each.seq not in failure.reasons]
@@ -256,6 +258,7 @@ class Joiner:
         previous: ChunkComplete | None,
         fragments: Sequence[FragmentRef],
         forms: Mapping[int, VideoForm],
+        *,
         left_out: list[Gap],
         digest: str,
     ) -> ChunkComplete:
