@@ -2,8 +2,8 @@
 
 from stores.catalog.migrations.script import run_script
 
-revision = "0014"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
