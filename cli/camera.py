@@ -4,19 +4,21 @@ import argparse
 import asyncio
 
 from cli import camera_windows
+from domain.display_text import check_name
 from domain.errors import ConfigError
-from domain.identity import check_camera
+from domain.identity import check_camera, site_of
 from domain.times import utc_ms
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog, add_camera, list_cameras
 from stores.catalog.camera_windows import CameraWindowSettings, cameras_with_windows
-from stores.catalog.cameras import retire_camera
+from stores.catalog.cameras import CameraSettings, retire_camera, set_camera
+from stores.catalog.site_configs import get_config
 from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `camera add`, `camera list`, `camera retire` and `camera windows`."""
-    parser = commands.add_parser("camera", help="register, list and retire cameras")
+    """Add `camera add`, `list`, `retire`, `disable`, `enable` and `windows`."""
+    parser = commands.add_parser("camera", help="register, list, disable and retire cameras")
     verbs = parser.add_subparsers(dest="verb", required=True)
     adding = verbs.add_parser("add", help="register a camera, or rename a registered one")
     adding.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="the camera's id")
@@ -27,18 +29,29 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     retiring.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="the camera's id")
     retiring.set_defaults(run=run_retire)
+    for verb, text in (
+        ("disable", "stop recording a camera: the site's configuration is sent without it"),
+        ("enable", "record a disabled camera again"),
+    ):
+        switching = verbs.add_parser(verb, help=text)
+        switching.add_argument("camera", metavar="TENANT/SITE/CAMERA", help="the camera's id")
+        switching.set_defaults(run=run_switch, enabled=verb == "enable")
     listing = verbs.add_parser("list", help="list the registered cameras")
     listing.set_defaults(run=run_list)
     camera_windows.add(verbs)
 
 
+def _catalog() -> Catalog:
+    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+
+
 def run_add(args: argparse.Namespace) -> int:
     """Register or rename; prints what was done."""
     camera = check_camera(args.camera)
-    name = (args.name or camera.rsplit("/", 1)[1]).strip()[:200]
+    name = check_name(args.name or camera.rsplit("/", 1)[1])
 
     async def adding() -> bool:
-        async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
+        async with _catalog() as catalog:
             return await add_camera(catalog, camera, name, utc_ms())
 
     print(f"{'Added' if asyncio.run(adding()) else 'Renamed'} {camera} ({name}).")
@@ -50,7 +63,7 @@ def run_retire(args: argparse.Namespace) -> int:
     camera = check_camera(args.camera)
 
     async def retiring() -> bool:
-        async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
+        async with _catalog() as catalog:
             return await retire_camera(catalog, camera, utc_ms())
 
     if not asyncio.run(retiring()):
@@ -59,6 +72,31 @@ def run_retire(args: argparse.Namespace) -> int:
         f"{camera} is out of use. Its footage is kept by its retention rules. "
         "It comes back when it sends footage, or by `vigil camera add`."
     )
+    return 0
+
+
+def run_switch(args: argparse.Namespace) -> int:
+    """Disable or enable; prints what follows."""
+    camera = check_camera(args.camera)
+
+    async def switching() -> tuple[CameraSettings | None, bool]:
+        async with _catalog() as catalog:
+            now_ms = utc_ms()
+            changed = await set_camera(
+                catalog, camera, lambda before: before.with_enabled(args.enabled, now_ms)
+            )
+            config = await get_config(catalog, site_of(camera))
+            return changed, config is not None and config.has_camera(camera.rsplit("/", 1)[1])
+
+    changed, is_central = asyncio.run(switching())
+    if changed is None:
+        raise ConfigError(f"{camera} is not registered: `vigil camera list` shows all cameras.")
+    print(f"{camera} is {'enabled' if args.enabled else 'disabled'}.")
+    if not is_central:
+        print(
+            "Its edge does not learn of it: the site has no configuration in the catalog with this "
+            "camera. Change the device's own file, or use `vigil site config set`."
+        )
     return 0
 
 
@@ -76,6 +114,7 @@ def run_list(_args: argparse.Namespace) -> int:
                 print(
                     f"{camera.id:<50} {camera.name:<30} {newest!s:<13}  "
                     f"{camera_windows.describe(windows, settings)}"
+                    f"{'' if camera.disabled_ms is None else '  disabled'}"
                     f"{'' if camera.retired_ms is None else '  out of use'}"
                 )
         return 0

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from cli.audit_origin import current_user
+from domain.display_text import check_reason
 from domain.errors import ConfigError
 from domain.retention import LegalHold, check_scope
 from domain.times import format_ms, parse_ms, utc_ms
@@ -39,6 +40,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     lift_parser.add_argument("number", type=int, help="the hold's number in `vigil hold list`")
     lift_parser.add_argument("--who", default=current_user(), help="who lifts it (default: you)")
+    lift_parser.add_argument("--why", help="the reason, for the record")
     lift_parser.set_defaults(run=run_lift)
 
 
@@ -83,7 +85,8 @@ def run_list(args: argparse.Namespace) -> int:
                 to = format_ms(hold.to_ms) if hold.to_ms is not None else "no end"
                 state = f"since {format_ms(known.added_ms)} by {known.added_by}"
                 if known.lifted_ms is not None:
-                    state += f", lifted {format_ms(known.lifted_ms)} by {known.lifted_by}"
+                    why = f" ({known.lifted_why})" if known.lifted_why else ""
+                    state += f", lifted {format_ms(known.lifted_ms)} by {known.lifted_by}{why}"
                 print(f"{known.id:>4}  {hold.scope}  {format_ms(hold.from_ms)} to {to}  {state}: "
                       f"{known.why}")  # fmt: skip
 
@@ -94,9 +97,11 @@ def run_list(args: argparse.Namespace) -> int:
 def run_lift(args: argparse.Namespace) -> int:
     """Lift a hold. The next retention pass may delete its footage."""
 
+    why = None if args.why is None else check_reason(args.why)
+
     async def lift_it() -> str | None:
         async with _catalog() as catalog:
-            return await lift_hold(catalog, args.number, args.who.strip(), utc_ms())
+            return await lift_hold(catalog, args.number, args.who.strip(), utc_ms(), why)
 
     scope = asyncio.run(lift_it())
     if scope is None:

@@ -3,18 +3,23 @@
 import argparse
 import asyncio
 from datetime import UTC, datetime
-from ipaddress import ip_network
 
 from cli.durations import duration_ms
 from domain.access import Grant, Role, parse_grant
-from domain.errors import ConfigError
+from domain.errors import ConfigError, InvalidTextError
 from domain.identity import check_site
+from domain.key_limits import LONGEST_OVERLAP_MS, MAX_LIFETIME_MS, check_networks
 from domain.times import utc_ms
 from stores.catalog import Catalog
-from stores.catalog.keys import READ_ALL, create_key, list_keys, revoke_key
+from stores.catalog.keys import (
+    READ_ALL,
+    create_key,
+    list_keys,
+    lock_key,
+    revoke_key,
+    rotate_key,
+)
 from streams.settings import get_settings
-
-MAX_LIFETIME_MS = 366 * 86_400_000
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,6 +56,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     making.set_defaults(run=run_create)
     listing = verbs.add_parser("list", help="list the keys, without the keys themselves")
     listing.set_defaults(run=run_list)
+    rotating = verbs.add_parser(
+        "rotate", help="create a key with the same grants, and let the old one expire"
+    )
+    rotating.add_argument("number", type=int, help="the old key's number in `vigil key list`")
+    rotating.add_argument(
+        "--old-expires",
+        type=duration_ms,
+        default=86_400_000,
+        metavar="TIME",
+        help="reject the old key after this time, at most 31d (default: 1d)",
+    )
+    rotating.set_defaults(run=run_rotate)
     revoking = verbs.add_parser("revoke", help="reject a key from now on")
     revoking.add_argument("number", type=int, help="the key's number, as `vigil key list` shows it")
     revoking.set_defaults(run=run_revoke)
@@ -62,15 +79,6 @@ def parse_key_grant(text: str) -> Grant:
     if grant.role is Role.EDGE:
         raise ConfigError("The role edge is for devices: use --edge-of TENANT/SITE.")
     return grant
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ip_network(text))
-    except ValueError as error:
-        raise ConfigError(
-            f"--network {text!r}: {error}. Write 10.1.0.0/16 or 2001:db8::/32."
-        ) from None
 
 
 def _time(at_ms: int) -> str:
@@ -91,7 +99,10 @@ def run_create(args: argparse.Namespace) -> int:
         raise ConfigError("The key of an edge has no other grants: omit --grant or --edge-of.")
     if args.expires is not None and not 0 < args.expires <= MAX_LIFETIME_MS:
         raise ConfigError("A key expires after 1s to 366d: write --expires 90d.")
-    networks = [_network(text) for text in args.network] if args.network else None
+    try:
+        networks = check_networks(args.network) if args.network else None
+    except InvalidTextError as error:
+        raise ConfigError(f"--network: {error}") from None
     grants = tuple(map(parse_key_grant, args.grant)) if args.grant else READ_ALL
 
     async def creating() -> str:
@@ -124,6 +135,28 @@ def run_list(_args: argparse.Namespace) -> int:
                 )
 
     asyncio.run(listing())
+    return 0
+
+
+def run_rotate(args: argparse.Namespace) -> int:
+    """Rotate; prints only the new key, for scripts."""
+    if not 0 <= args.old_expires <= LONGEST_OVERLAP_MS:
+        raise ConfigError("--old-expires must be at most 31d.")
+
+    async def rotating() -> str | None:
+        async with _catalog() as catalog, catalog.transaction() as connection:
+            now_ms = utc_ms()
+            old = await lock_key(connection, args.number)
+            if old is None or old.state(now_ms) != "valid":
+                return None
+            expires_ms = now_ms + args.old_expires
+            _, key = await rotate_key(connection, old, old.successor(now_ms), expires_ms, now_ms)
+            return key
+
+    key = asyncio.run(rotating())
+    if key is None:
+        raise ConfigError(f"There is no valid key {args.number}; `vigil key list` shows them.")
+    print(key)
     return 0
 
 

@@ -22,6 +22,7 @@ from domain.times import format_ms, utc_ms
 from stores.catalog import Catalog, known_cameras, retention, retention_rules
 from stores.catalog.idempotency import delete_old_keys
 from stores.catalog.partitions import drop_empty_partitions
+from stores.catalog.retention_preview import preview_rule
 from stores.objects import ObjectStore
 from streams import logs
 from streams.metrics import REGISTRY
@@ -41,6 +42,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     set_parser.add_argument("scope", help=scope)
     set_parser.add_argument("--days", type=int, required=True, help=f"1 to {MAX_DAYS}")
     set_parser.add_argument("--who", default=current_user(), help="who decides this (default: you)")
+    set_parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="change nothing: show what the next pass would delete by this rule",
+    )
     set_parser.set_defaults(run=run_set)
     show_parser = verbs.add_parser("show", help="list the rules")
     show_parser.add_argument(
@@ -84,12 +90,15 @@ def _margins(settings: Settings) -> Margins:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    """Set a rule."""
+    """Set a rule, or show what it would delete."""
     if not 1 <= len(args.who.strip()) <= 100:
         raise ConfigError("--who must have 1 to 100 characters.")
     if not 1 <= args.days <= MAX_DAYS:
         raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
     rule = RetentionRule(check_scope(args.scope), args.days)
+    if args.preview:
+        asyncio.run(_preview(rule))
+        return 0
 
     async def set_it() -> None:
         async with _catalog() as catalog:
@@ -98,6 +107,24 @@ def run_set(args: argparse.Namespace) -> int:
     asyncio.run(set_it())
     print(f"Footage of {rule.scope} is kept for {rule.days} days.")
     return 0
+
+
+async def _preview(rule: RetentionRule) -> None:
+    async with _catalog() as catalog:
+        preview, _ = await preview_rule(catalog, rule.scope, rule.days, at_ms=utc_ms())
+    for what, amount in (
+        (f"To delete, of {len(preview.cameras)} cameras:", preview.deleted),
+        ("Of these, deleted by the present rules too:", preview.due),
+        ("Kept by legal holds:", preview.held),
+    ):
+        print(
+            f"{what} {amount.chunks} chunks, {amount.fragments} fragments in no chunk, "
+            f"{amount.size_bytes} bytes."
+        )
+    if preview.oldest_ms is not None and preview.newest_ms is not None:
+        print(f"From {format_ms(preview.oldest_ms)} to {format_ms(preview.newest_ms)}.")
+    if preview.holds:
+        print(f"Holds that cover a part of it: {', '.join(map(str, preview.holds))}.")
 
 
 def run_show(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`vigil site config`: store a site's edge configuration in the catalog."""
+"""`vigil site`: names and time zones of sites, and the configuration of their edges."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from cli import site_list
 from cli.audit_origin import current_user
 from domain.errors import ConfigError
 from domain.identity import check_site
@@ -26,9 +27,11 @@ from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `site config set`, `show`, `history` and `rollback`."""
-    site = commands.add_parser("site", help="store a site's configuration in the catalog")
-    config = site.add_subparsers(metavar="COMMAND", required=True).add_parser(
+    """Add `site list`, `site set` and `site config set`, `show`, `history` and `rollback`."""
+    site = commands.add_parser("site", help="name sites, and store their configuration")
+    site_verbs = site.add_subparsers(metavar="COMMAND", required=True)
+    site_list.add(site_verbs)
+    config = site_verbs.add_parser(
         "config", help="change or show a site's cameras, rules and model"
     )
     verbs = config.add_subparsers(metavar="COMMAND", required=True)

@@ -184,12 +184,24 @@ def is_visible(scopes: Iterable[str], resource: str) -> bool:
     return any(covers(scope, resource) for scope in scopes)
 
 
-def may_grant(giver: Principal, grant: Grant) -> AccessDecision:
+def overlaps(scopes: Iterable[str], resource: str) -> bool:
+    """Return whether any scope contains a resource, or is within it.
+
+    A tenant and a site have a name and a zone, which everyone may read who may read something of
+    them.
+    """
+    return any(covers(scope, resource) or covers(resource, scope) for scope in scopes)
+
+
+def may_grant(
+    giver: Principal, grant: Grant, permission: Permission = Permission.USERS_MANAGE
+) -> AccessDecision:
     """Decide whether a principal may give a role to another one, or take it away.
 
     No one gives what he does not have: he needs every permission of the role on its scope.
+    `permission`: what it takes to give roles to a principal of this kind.
     """
-    decision = decide(giver, Permission.USERS_MANAGE, grant.scope)
+    decision = decide(giver, permission, grant.scope)
     if not decision:
         return decision
     missing = sorted(
@@ -204,3 +216,45 @@ def may_grant(giver: Principal, grant: Grant) -> AccessDecision:
             f"{', '.join(missing)}.",
         )
     return ALLOWED
+
+
+def may_create_key(giver: Principal, grants: Iterable[Grant]) -> AccessDecision:
+    """Decide whether a principal may create an API key with these grants.
+
+    A device reads the configuration of its site: who may write that may let a device read it.
+    """
+    for grant in grants:
+        decision = (
+            may_manage_key(giver, [grant], Permission.SITE_CONFIGURE)
+            if grant.role is Role.EDGE
+            else may_grant(giver, grant, Permission.KEYS_MANAGE)
+        )
+        if not decision:
+            return decision
+    return ALLOWED
+
+
+def may_manage_key(
+    principal: Principal, grants: Iterable[Grant], *more: Permission
+) -> AccessDecision:
+    """Decide whether a principal may see and revoke an API key with these grants.
+
+    It takes `keys:manage`, and the permissions in `more`, on the scope of each grant. A key
+    without grants belongs to the installation.
+    """
+    for scope in sorted({grant.scope for grant in grants}) or (INSTALLATION,):
+        for permission in (Permission.KEYS_MANAGE, *more):
+            decision = decide(principal, permission, scope)
+            if not decision:
+                return decision
+    return ALLOWED
+
+
+def scopes_without_admin(going: Iterable[Grant], others: Iterable[str]) -> tuple[str, ...]:
+    """Return the scopes that lose their last admin with these grants, sorted.
+
+    `others`: the scopes on which somebody else is an admin.
+    """
+    left = tuple(others)
+    scopes = {grant.scope for grant in going if grant.role is Role.ADMIN}
+    return tuple(sorted(scope for scope in scopes if not is_visible(left, scope)))

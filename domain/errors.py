@@ -9,12 +9,20 @@ class ConfigError(VigilError):
     """A setting or configuration file cannot be used; the text names the key and the remedy."""
 
 
+class ConflictError(ConfigError):
+    """A change that the present state does not allow; the text says what to do first."""
+
+
 class InvalidEventError(VigilError):
     """A message is not an event of a known type and version; it belongs in a dead letter."""
 
 
 class InvalidIdError(VigilError, ValueError):
     """A camera, run or key is not in the form that docs/reference/events.md describes."""
+
+
+class InvalidTextError(VigilError, ValueError):
+    """A name or a reason is empty, too long, or has characters that no one can read."""
 
 
 class InvalidQueryError(VigilError):

@@ -11,7 +11,7 @@ hold      .......[==)      overlaps it: then nothing of it is deleted, at any ag
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from domain.errors import InvalidIdError
@@ -112,10 +112,20 @@ class RetentionPolicy:
 
     def age_ms(self, camera: str) -> int | None:
         """Return the age at which a camera's footage is deleted; None: it is kept forever."""
-        matching = [rule for rule in self.rules if covers(rule.scope, camera)]
-        if not matching:
-            return None
-        return max(matching, key=lambda rule: rule.scope.count("/")).days * DAY_MS
+        rule = self.rule_for(camera)
+        return None if rule is None else rule.days * DAY_MS
+
+    def with_rule(self, scope: str, days: int | None) -> "RetentionPolicy":
+        """Return this policy with another rule for a scope; None: without a rule for it."""
+        rules = [rule for rule in self.rules if rule.scope != scope]
+        if days is not None:
+            rules.append(RetentionRule(scope, days))
+        return replace(self, rules=rules)
+
+    def rule_for(self, scope: str) -> RetentionRule | None:
+        """Return the rule that a scope follows, its own or a wider one; None: there is none."""
+        matching = [rule for rule in self.rules if covers(rule.scope, scope)]
+        return max(matching, key=lambda rule: rule.scope.count("/"), default=None)
 
     def is_held(self, camera: str, from_ms: int, to_ms: int) -> bool:
         """Say whether a legal hold overlaps footage of [from, to)."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -38,6 +38,25 @@ class SiteVersion:
         if not isinstance(document, dict) or digest_of(self.text) != self.digest:
             raise ConfigError(f"version {self.version} of the site's configuration is corrupt.")
         return document
+
+    def has_camera(self, name: str) -> bool:
+        """Return whether it configures the camera with this id (the last part of the full id)."""
+        return self.without_cameras({name}) != self
+
+    def without_cameras(self, names: Collection[str]) -> "SiteVersion":
+        """Return this version without the cameras with these ids (the last part of the full id).
+
+        Where it has none of them, it is returned unchanged.
+        """
+        if not names:
+            return self
+        document = self.document()
+        cameras = document.get("cameras", [])
+        left = [each for each in cameras if each.get("id") not in names]
+        if len(left) == len(cameras):
+            return self
+        text = canonical({**document, "cameras": left})
+        return SiteVersion(self.version, digest_of(text), text)
 
 
 def canonical(document: Mapping[str, Any]) -> str:

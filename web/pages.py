@@ -11,7 +11,6 @@ from faust.web import View
 from web.access import PUBLIC
 from web.middleware import PAGES_PATH
 from web.object_response import matches
-from web.operations import UNDESCRIBED
 from web.problems import not_found
 
 DASHBOARD = Path(__file__).parent / "dashboard" / "dist"
@@ -28,7 +27,6 @@ class PagesView(View):
 
     view_path = PAGES_PATH
     access = PUBLIC
-    operations = UNDESCRIBED
 
     async def get(self, request: web.Request, path: str) -> web.StreamResponse:
         """Return a file, or index.html."""

@@ -1,9 +1,13 @@
 """The registered cameras and the extent of their footage."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from domain.display_text import check_name
 from domain.identity import check_camera, site_of
-from stores.catalog.pool import Catalog, Row, sql
+from stores.catalog.pool import Catalog, Connection, Row, sql
+from stores.catalog.site_configs import check_config_has_camera
+from stores.catalog.tenants import ensure_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +31,85 @@ class RegisteredCamera:
     """When two runs for the same time were last seen."""
     retired_ms: int | None = None
     """When it was taken out of use; None: it is in use."""
+    disabled_ms: int | None = None
+    """Since when it is not to be recorded; None: it is."""
+
+    @property
+    def settings(self) -> "CameraSettings":
+        """What people change of it."""
+        return CameraSettings(self.id, self.name, self.disabled_ms, self.retired_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSettings:
+    """What people change of a camera. Times: UTC ms."""
+
+    id: str
+    name: str
+    disabled_ms: int | None = None
+    """Since when it is not to be recorded; None: it is."""
+    retired_ms: int | None = None
+    """When it was taken out of use; None: it is in use."""
+
+    def with_enabled(self, enabled: bool, now_ms: int) -> "CameraSettings":
+        """Return it enabled, or disabled from now on where it was not before."""
+        since_ms = now_ms if self.disabled_ms is None else self.disabled_ms
+        return replace(self, disabled_ms=None if enabled else since_ms)
+
+    def with_retired(self, retired: bool, now_ms: int) -> "CameraSettings":
+        """Return it in use, or out of use from now on where it was not before."""
+        since_ms = now_ms if self.retired_ms is None else self.retired_ms
+        return replace(self, retired_ms=since_ms if retired else None)
+
+
+async def create_camera(connection: Connection, camera: str, name: str, now_ms: int) -> bool:
+    """Register a camera, its site and tenant, in the open transaction. False: it is registered."""
+    site = site_of(check_camera(camera))
+    await ensure_site(connection, site, now_ms)
+    row = await connection.fetchrow(sql("create_camera"), camera, site, check_name(name), now_ms)
+    return row is not None
+
+
+async def lock_camera(connection: Connection, camera: str) -> CameraSettings | None:
+    """Return a camera's settings, which no one else changes until the transaction ends."""
+    row = await connection.fetchrow(sql("lock_camera"), camera)
+    return None if row is None else CameraSettings(**dict(row))
+
+
+async def update_camera(connection: Connection, camera: CameraSettings) -> None:
+    """Store a camera's settings, in the open transaction.
+
+    Raises ConflictError where its site's configuration in the catalog would have no camera left.
+    """
+    await connection.execute(
+        sql("update_camera"),
+        camera.id,
+        check_name(camera.name),
+        camera.disabled_ms,
+        camera.retired_ms,
+    )
+    if camera.disabled_ms is not None:
+        await check_config_has_camera(connection, site_of(camera.id))
+
+
+async def set_camera(
+    catalog: Catalog, camera: str, change: Callable[[CameraSettings], CameraSettings]
+) -> CameraSettings | None:
+    """Change a camera's settings; return the new ones, None where it is not registered."""
+    async with catalog.transaction() as connection:
+        before = await lock_camera(connection, camera)
+        if before is None:
+            return None
+        after = change(before)
+        await update_camera(connection, after)
+    return after
 
 
 async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> bool:
     """Register a camera, its site and tenant. False: it was registered and gets the new name."""
-    check_camera(camera)
-    site = site_of(camera)
-    tenant = site.split("/", maxsplit=1)[0]
+    site = site_of(check_camera(camera))
     async with catalog.transaction() as connection:
-        await connection.execute(sql("add_tenant"), tenant, now_ms)
-        await connection.execute(sql("add_site"), site, tenant, now_ms)
+        await ensure_site(connection, site, now_ms)
         return bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
 
 

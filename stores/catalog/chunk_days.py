@@ -4,7 +4,7 @@ PostgreSQL locks each partition that a statement may read, with its indexes, unt
 transaction. There is one lock table for the whole server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from stores.catalog.pool import DAY_MS, Catalog, Connection, sql
@@ -20,8 +20,13 @@ async def chunk_day_ranges(
 ) -> list[tuple[int, int]]:
     """Return the times [from, to) in UTC ms that hold a camera's chunks, each of few days."""
     rows = await catalog.rows("chunk_days", camera, 0, FOREVER_MS, runs)
+    return day_ranges(row["day_ms"] for row in rows)
+
+
+def day_ranges(days: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ranges [from, to) of few days each that contain all `days` (ascending, UTC ms)."""
     ranges: list[tuple[int, int]] = []
-    for day in (row["day_ms"] for row in rows):
+    for day in days:
         if ranges and day < ranges[-1][0] + DAYS_AT_ONCE * DAY_MS:
             ranges[-1] = ranges[-1][0], day + DAY_MS
         else:

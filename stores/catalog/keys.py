@@ -3,13 +3,21 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from domain.access import INSTALLATION, Grant, Principal, Role, parse_grant
+from domain.access import (
+    INSTALLATION,
+    Grant,
+    Principal,
+    Role,
+    parse_grant,
+    scopes_without_admin,
+)
 from domain.caller import Caller
-from stores.catalog.pool import Catalog, Row, sql
+from domain.errors import ConflictError
+from stores.catalog.pool import Catalog, Connection, Row, sql
 
 PREFIX = "vigil_"
 HINT_LENGTH = len(PREFIX) + 4
@@ -78,6 +86,10 @@ class ListedKey:
     used_ms: int | None
     """Of its last use, to the minute. None: never used."""
     grants: tuple[Grant, ...]
+    created_by: str | None = None
+    """The principal that created it. None: a command on the server."""
+    rotated_from: int | None = None
+    """Number of the key that it replaces."""
 
     def state(self, now_ms: int) -> str:
         """Return "valid", "expired" or "revoked"."""
@@ -85,10 +97,37 @@ class ListedKey:
             return "revoked"
         return "valid" if self.expires_ms is None or now_ms < self.expires_ms else "expired"
 
+    def successor(self, now_ms: int, created_by: str | None = None) -> "NewKey":
+        """Return the key that replaces it: the same grants and limits, and as long a life."""
+        return NewKey(
+            name=self.name,
+            grants=self.grants,
+            edge_of=self.edge_of,
+            expires_ms=None
+            if self.expires_ms is None
+            else now_ms + self.expires_ms - self.created_ms,
+            networks=self.networks,
+            created_by=created_by,
+            rotated_from=self.id,
+        )
+
 
 def _hash(key: str) -> bytes:
     # The key is long and random, so a fast hash is safe.
     return hashlib.sha256(key.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key to create; the fields: see ApiKey and ListedKey."""
+
+    name: str
+    grants: tuple[Grant, ...]
+    edge_of: str | None = None
+    expires_ms: int | None = None
+    networks: tuple[str, ...] | None = None
+    created_by: str | None = None
+    rotated_from: int | None = None
 
 
 async def create_key(
@@ -105,32 +144,105 @@ async def create_key(
 
     A key with `edge_of` reads its site's configuration and has no other grants.
     """
-    key = PREFIX + secrets.token_urlsafe(32)
     given = (Grant(Role.EDGE, edge_of),) if edge_of is not None else tuple(grants)
+    new = NewKey(
+        name=name,
+        grants=given,
+        edge_of=edge_of,
+        expires_ms=expires_ms,
+        networks=None if networks is None else tuple(networks),
+    )
     async with catalog.transaction() as connection:
-        number = await connection.fetchval(
-            sql("add_api_key"),
-            name,
-            _hash(key),
-            key[:HINT_LENGTH],
-            now_ms,
-            edge_of,
-            expires_ms,
-            networks,
-        )
-        await connection.executemany(
-            sql("add_api_key_grant"), [(number, grant.role, grant.scope) for grant in given]
-        )
+        _, key = await add_key(connection, new, now_ms)
     return key
+
+
+async def add_key(connection: Connection, new: NewKey, now_ms: int) -> tuple[int, str]:
+    """Create a key in the open transaction; return its number and the key itself."""
+    key = PREFIX + secrets.token_urlsafe(32)
+    number = await connection.fetchval(
+        sql("add_api_key"),
+        new.name,
+        _hash(key),
+        key[:HINT_LENGTH],
+        now_ms,
+        new.edge_of,
+        new.expires_ms,
+        new.networks,
+        new.created_by,
+        new.rotated_from,
+    )
+    await connection.executemany(
+        sql("add_api_key_grant"), [(number, grant.role, grant.scope) for grant in new.grants]
+    )
+    return int(number), key
+
+
+async def rotate_key(
+    connection: Connection, old: ListedKey, new: NewKey, old_expires_ms: int, now_ms: int
+) -> tuple[int, str]:
+    """Create the successor of a locked key, which expires; return its number and the key.
+
+    Raises ConflictError where two keys of the line are valid already.
+    """
+    other = await connection.fetchval(sql("valid_key_of_line"), old.id, now_ms)
+    if other is not None:
+        raise ConflictError(
+            f"Key {other} and key {old.id} are both valid. Revoke one, or wait until it expires."
+        )
+    made = await add_key(connection, new, now_ms)
+    await connection.execute(sql("expire_api_key"), old.id, old_expires_ms)
+    return made
 
 
 async def list_keys(catalog: Catalog) -> list[ListedKey]:
     """Return all keys, revoked ones too, oldest first."""
-    rows = await catalog.rows("list_api_keys")
-    return [
-        ListedKey(**{**dict(row), "grants": _grants_of(row), "networks": _networks_of(row)})
-        for row in rows
-    ]
+    return [_listed(row) for row in await catalog.rows("list_api_keys")]
+
+
+async def keys_of(
+    catalog: Catalog,
+    scopes: Iterable[str],
+    now_ms: int,
+    *,
+    ended: bool = False,
+    before: int | None = None,
+    limit: int = 1_000,
+) -> list[ListedKey]:
+    """Return the keys of which all grants are within `scopes`, newest first.
+
+    `before`: only numbers below this one. `ended`: with those that expired or were revoked.
+    """
+    last = (1 << 62) if before is None else before
+    rows = await catalog.rows("api_keys_of", list(scopes), ended, now_ms, last, limit)
+    return [_listed(row) for row in rows]
+
+
+async def lock_key(connection: Connection, number: int) -> ListedKey | None:
+    """Return a key, which no one else changes until the transaction ends."""
+    row = await connection.fetchrow(sql("lock_api_key"), number)
+    return None if row is None else _listed(row)
+
+
+def _listed(row: Row) -> ListedKey:
+    return ListedKey(**{**dict(row), "grants": _grants_of(row), "networks": _networks_of(row)})
+
+
+async def check_admin_left(connection: Connection, going: ListedKey, now_ms: int) -> None:
+    """Raise ConflictError where a key is the last one that administers a scope.
+
+    The lock that it takes lets no one else remove an admin until the transaction ends.
+    """
+    await connection.execute(sql("lock_admins"))
+    if going.state(now_ms) != "valid":
+        return
+    rows = await connection.fetch(sql("admin_scopes_of_keys"), now_ms, going.id)
+    alone = scopes_without_admin(going.grants, [row["scope"] for row in rows])
+    if alone:
+        raise ConflictError(
+            f"Key {going.id} is the last admin of {', '.join(alone)}. Create another one first, or "
+            "use `vigil key revoke` on the server."
+        )
 
 
 async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
@@ -187,5 +299,11 @@ async def end_session(catalog: Catalog, session: str, until_ms: int, now_ms: int
 
 async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:
     """Revoke a key; return its name, None where there is no such key."""
-    row = await catalog.row("revoke_api_key", number, now_ms)
-    return None if row is None else str(row["name"])
+    async with catalog.transaction() as connection:
+        return await end_key(connection, number, now_ms)
+
+
+async def end_key(connection: Connection, number: int, now_ms: int) -> str | None:
+    """Revoke a key in the open transaction, as `revoke_key` does."""
+    name = await connection.fetchval(sql("revoke_api_key"), number, now_ms)
+    return None if name is None else str(name)

@@ -1,5 +1,6 @@
 """Retention rules and legal holds: who set them, and which are in force."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from domain.errors import ConfigError
@@ -34,22 +35,42 @@ class StoredHold:
     added_ms: int
     lifted_by: str | None
     lifted_ms: int | None
+    lifted_why: str | None = None
 
 
 async def set_rule(catalog: Catalog, rule: RetentionRule, who: str, now_ms: int) -> None:
     """Set how many days a scope's footage is kept; ConfigError for days out of range."""
-    if not 1 <= rule.days <= MAX_DAYS:
-        raise ConfigError(f"--days must be 1 to {MAX_DAYS}.")
     async with catalog.transaction() as connection:
-        await connection.execute(
-            sql("set_retention_rule"), check_scope(rule.scope), rule.days, who, now_ms
-        )
+        await store_rule(connection, rule, who, now_ms)
+
+
+async def store_rule(connection: Connection, rule: RetentionRule, who: str, now_ms: int) -> None:
+    """Set a rule in the open transaction; ConfigError for days out of range."""
+    if not 1 <= rule.days <= MAX_DAYS:
+        raise ConfigError(f"A rule keeps footage for 1 to {MAX_DAYS} days.")
+    await connection.execute(
+        sql("set_retention_rule"), check_scope(rule.scope), rule.days, who, now_ms
+    )
 
 
 async def clear_rule(catalog: Catalog, scope: str) -> int | None:
     """Delete a scope's rule; return its days, None where there was none."""
-    row = await catalog.row("clear_retention_rule", check_scope(scope))
-    return None if row is None else int(row["days"])
+    async with catalog.transaction() as connection:
+        return await delete_rule(connection, scope)
+
+
+async def delete_rule(connection: Connection, scope: str) -> int | None:
+    """Delete a scope's rule in the open transaction; return its days, None without one."""
+    days = await connection.fetchval(sql("clear_retention_rule"), check_scope(scope))
+    return None if days is None else int(days)
+
+
+async def lock_rules(connection: Connection) -> None:
+    """Let no one else change rules or holds until the transaction ends.
+
+    It waits until no deletion is in progress.
+    """
+    await connection.execute(sql("lock_holds"))
 
 
 async def list_rules(catalog: Catalog) -> list[StoredRule]:
@@ -63,26 +84,70 @@ async def list_rules(catalog: Catalog) -> list[StoredRule]:
 async def add_hold(
     catalog: Catalog, hold: LegalHold, who: str, why: str, now_ms: int
 ) -> tuple[int, int]:
-    """Add a hold; return its number, and how many pending deletions are in its range.
+    """Add a hold; return its number, and how many pending deletions are in its range."""
+    async with catalog.transaction() as connection:
+        return await place_hold(connection, hold, who, why, now_ms)
 
-    Waits until no deletion is in progress.
+
+async def place_hold(
+    connection: Connection, hold: LegalHold, who: str, why: str, now_ms: int
+) -> tuple[int, int]:
+    """Add a hold in the open transaction, as `add_hold` does.
+
+    Waits until no deletion is in progress. Raises ConfigError for a range that ends too early.
     """
     if hold.to_ms is not None and hold.to_ms <= hold.from_ms:
-        raise ConfigError("--from must be before --to.")
-    async with catalog.transaction() as connection:
-        await connection.execute(sql("lock_holds"))
-        row = await connection.fetchrow(
-            sql("add_hold"),
-            *(check_scope(hold.scope), hold.from_ms, hold.to_ms, who, why, now_ms),
-        )
+        raise ConfigError("A hold must end after it begins.")
+    await connection.execute(sql("lock_holds"))
+    row = await connection.fetchrow(
+        sql("add_hold"),
+        *(check_scope(hold.scope), hold.from_ms, hold.to_ms, who, why, now_ms),
+    )
     assert row is not None
     return row["id"], row["pending"]
 
 
-async def lift_hold(catalog: Catalog, number: int, who: str, now_ms: int) -> str | None:
+async def lift_hold(
+    catalog: Catalog, number: int, who: str, now_ms: int, why: str | None = None
+) -> str | None:
     """Lift a hold; return its scope, None where none with this number is in force."""
-    row = await catalog.row("lift_hold", number, who, now_ms)
-    return None if row is None else str(row["scope"])
+    async with catalog.transaction() as connection:
+        return await release_hold(connection, number, who, now_ms, why)
+
+
+async def release_hold(
+    connection: Connection, number: int, who: str, now_ms: int, why: str | None
+) -> str | None:
+    """Lift a hold in the open transaction, as `lift_hold` does."""
+    scope = await connection.fetchval(sql("lift_hold"), number, who, now_ms, why)
+    return None if scope is None else str(scope)
+
+
+async def lock_hold(connection: Connection, number: int) -> StoredHold | None:
+    """Return a hold, which no one else lifts until the transaction ends."""
+    row = await connection.fetchrow(sql("lock_hold"), number)
+    return None if row is None else _hold(row)
+
+
+async def holds_of(
+    catalog: Catalog,
+    scopes: Iterable[str],
+    *,
+    lifted: bool = False,
+    before: int | None = None,
+    limit: int = 1_000,
+) -> list[StoredHold]:
+    """Return the holds whose scope is within one of `scopes`, newest first.
+
+    `before`: only numbers below this one. `lifted`: with those that were lifted.
+    """
+    last = (1 << 62) if before is None else before
+    return [_hold(row) for row in await catalog.rows("holds_of", list(scopes), lifted, last, limit)]
+
+
+async def scope_exists(connection: Connection, scope: str) -> bool:
+    """Return whether a tenant, site or camera is registered."""
+    return await connection.fetchrow(sql("scope_exists"), scope) is not None
 
 
 async def list_holds(catalog: Catalog, *, lifted: bool = False) -> list[StoredHold]:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from domain.errors import ConfigError
+from domain.errors import ConfigError, ConflictError
 from domain.site_config import SiteVersion, digest_of
-from stores.catalog.pool import Catalog, sql
+from stores.catalog.pool import Catalog, Connection, sql
+from stores.catalog.tenants import ensure_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,9 @@ async def set_config(
 
     A text that equals the newest version is not added, unless `again`.
     """
-    tenant = site.split("/", maxsplit=1)[0]
     digest = digest_of(text)
     async with catalog.transaction() as connection:
-        await connection.execute(sql("add_tenant"), tenant, now_ms)
-        await connection.execute(sql("add_site"), site, tenant, now_ms)
+        await ensure_site(connection, site, now_ms)
         await connection.execute(sql("lock_site"), site)
         newest = await connection.fetchrow(sql("get_site_config"), site, None)
         if newest is not None and newest["digest"] == digest and not again:
@@ -48,6 +47,7 @@ async def set_config(
         version = await connection.fetchval(
             sql("add_site_config"), site, text, digest, now_ms, by, note
         )
+        await check_config_has_camera(connection, site)
     return SiteVersion(int(version), digest, text), True
 
 
@@ -55,6 +55,47 @@ async def get_config(catalog: Catalog, site: str, version: int | None = None) ->
     """Return a site's newest version, or the given one; None where there is none."""
     row = await catalog.row("get_site_config", site, version)
     return None if row is None else SiteVersion(**dict(row))
+
+
+async def get_config_for_edge(catalog: Catalog, site: str) -> SiteVersion | None:
+    """Return a site's newest version without its disabled cameras; None where there is none.
+
+    The digest is that of the text without them: an edge takes a version with another digest for a
+    new one. So disabling a camera needs no new version, and enabling it restores the text.
+    """
+    async with catalog.transaction() as connection:
+        row = await connection.fetchrow(sql("get_site_config"), site, None)
+        if row is None:
+            return None
+        version = SiteVersion(**dict(row))
+        names = await _disabled_names(connection, site)
+    try:
+        return version.without_cameras(names)
+    except ConfigError:
+        return version  # it is corrupt: the edge rejects it, and says so
+
+
+async def check_config_has_camera(connection: Connection, site: str) -> None:
+    """Raise ConflictError where all cameras of a site's configuration are disabled.
+
+    An edge rejects a configuration without cameras, and would go on recording the last one.
+    """
+    names = await _disabled_names(connection, site)
+    row = await connection.fetchrow(sql("get_site_config"), site, None) if names else None
+    if row is None:
+        return
+    version = SiteVersion(**dict(row))
+    left = version.without_cameras(names)
+    if left != version and not left.document()["cameras"]:
+        raise ConflictError(
+            f"All cameras in the configuration of {site} would be disabled, and an edge needs one. "
+            "Leave one enabled, or stop the device."
+        )
+
+
+async def _disabled_names(connection: Connection, site: str) -> set[str]:
+    rows = await connection.fetch(sql("disabled_cameras"), site)
+    return {row["id"].rsplit("/", 1)[1] for row in rows}
 
 
 async def roll_back(

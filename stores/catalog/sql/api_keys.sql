@@ -8,9 +8,11 @@ ARRAY(
 -- name: add_api_key
 -- $1 text: name; $2 bytea: SHA-256 of the key; $3 text: hint; $4 bigint: now, UTC ms; $5 text: the
 -- site whose configuration it reads, null for a key of people and programs; $6 bigint: when it
--- expires, UTC ms, null for never; $7 text[]: networks of its clients, null for any.
-INSERT INTO api_keys (name, hash, hint, created_ms, edge_of, expires_ms, networks)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+-- expires, UTC ms, null for never; $7 text[]: networks of its clients, null for any; $8 text: who
+-- creates it, null for a command; $9 bigint: number of the key that it replaces, null for none.
+INSERT INTO api_keys (
+    name, hash, hint, created_ms, edge_of, expires_ms, networks, created_by, rotated_from)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 RETURNING id
 
 
@@ -19,11 +21,77 @@ RETURNING id
 INSERT INTO api_key_grants (key, role, scope) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 
 
+-- name: api_key_columns
+-- Columns of a statement on api_keys: what lists show. The grants follow.
+id, name, edge_of, hint, created_ms, revoked_ms, expires_ms, networks, used_ms, created_by,
+rotated_from,
+
+
 -- name: list_api_keys
 -- All keys, revoked ones too, oldest first.
-SELECT id, name, edge_of, hint, created_ms, revoked_ms, expires_ms, networks, used_ms,
+SELECT
+-- include: api_key_columns
 -- include: grants_of_api_key
 FROM api_keys ORDER BY id
+
+
+-- name: api_keys_of
+-- $1 text[]: scopes; $2 boolean: with those that are not valid any more; $3 bigint: now, UTC ms; $4
+-- bigint: only numbers below this; $5 integer: limit. The keys of which each grant is within a
+-- scope, newest first. Those without grants: of `*` only.
+SELECT
+-- include: api_key_columns
+-- include: grants_of_api_key
+FROM api_keys
+WHERE ('*' = ANY ($1::text[])
+       OR EXISTS (SELECT FROM api_key_grants WHERE key = api_keys.id)
+          AND NOT EXISTS (
+              SELECT FROM api_key_grants
+              WHERE key = api_keys.id AND NOT EXISTS (
+                  SELECT FROM unnest($1) AS given
+                  WHERE scope = given OR starts_with(scope, given || '/'))))
+  AND ($2 OR revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > $3))
+  AND id < $4
+ORDER BY id DESC
+LIMIT $5
+
+
+-- name: lock_api_key
+-- $1 bigint: number of the key. Row lock until the end of the transaction.
+SELECT
+-- include: api_key_columns
+-- include: grants_of_api_key
+FROM api_keys WHERE id = $1 FOR UPDATE
+
+
+-- name: valid_key_of_line
+-- $1 bigint: number of a key; $2 bigint: now, UTC ms. The valid key that it replaces, or that
+-- replaces it.
+SELECT id FROM api_keys
+WHERE (rotated_from = $1 OR id = (SELECT rotated_from FROM api_keys WHERE id = $1))
+  AND revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > $2)
+ORDER BY id
+LIMIT 1
+
+
+-- name: expire_api_key
+-- $1 bigint: number of the key; $2 bigint: when it expires, UTC ms. It never expires later than
+-- before.
+UPDATE api_keys SET expires_ms = least(expires_ms, $2) WHERE id = $1
+
+
+-- name: lock_admins
+-- Advisory lock until the end of the transaction: two admins cannot remove each other at once.
+SELECT pg_advisory_xact_lock(hashtextextended('admins', 0))
+
+
+-- name: admin_scopes_of_keys
+-- $1 bigint: now, UTC ms; $2 bigint: not of this key. Scopes on which a valid key has the role admin.
+SELECT DISTINCT scope
+FROM api_key_grants
+JOIN api_keys ON api_keys.id = key
+WHERE role = 'admin' AND api_keys.id <> $2
+  AND revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > $1)
 
 
 -- name: api_key_by_hash

@@ -3,13 +3,6 @@
 INSERT INTO tenants (id, name, created_ms) VALUES ($1, $1, $2) ON CONFLICT DO NOTHING
 
 
--- name: add_site
--- $1 text: tenant/site; $2 text: tenant; $3 bigint: now, UTC ms.
-INSERT INTO sites (id, tenant, name, created_ms)
-VALUES ($1, $2, split_part($1, '/', 2), $3)
-ON CONFLICT DO NOTHING
-
-
 -- name: add_camera
 -- $1 text: camera; $2 text: site; $3 text: name; $4 bigint: now, UTC ms.
 -- Returns whether the camera is new. A known camera gets the new name, and is in use again.
@@ -17,6 +10,37 @@ INSERT INTO cameras (id, site, name, created_ms)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, retired_ms = NULL
 RETURNING xmax = 0 AS added
+
+
+-- name: create_camera
+-- $1 text: camera; $2 text: site; $3 text: name; $4 bigint: now, UTC ms. No row: it is registered.
+INSERT INTO cameras (id, site, name, created_ms)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+
+-- name: lock_camera
+-- $1 text: camera. Row lock until the end of the transaction. Footage from after it was retired
+-- brings it back.
+SELECT
+    cameras.id, cameras.name, cameras.disabled_ms,
+    CASE WHEN footage.last_ms > cameras.retired_ms THEN NULL ELSE cameras.retired_ms END AS retired_ms
+FROM cameras
+LEFT JOIN footage ON footage.camera = cameras.id
+WHERE cameras.id = $1
+FOR UPDATE OF cameras
+
+
+-- name: update_camera
+-- $1 text: camera; $2 text: name; $3 bigint: disabled since, UTC ms, null: it is not; $4 bigint:
+-- retired since, UTC ms, null: it is not.
+UPDATE cameras SET name = $2, disabled_ms = $3, retired_ms = $4 WHERE id = $1
+
+
+-- name: disabled_cameras
+-- $1 text: site. The ids of its cameras that are not to be recorded.
+SELECT id FROM cameras WHERE site = $1 AND disabled_ms IS NOT NULL
 
 
 -- name: retire_camera
@@ -34,7 +58,7 @@ SELECT id FROM cameras ORDER BY id
 -- bigint: now, UTC ms. Footage from the future does not hide what is live: a clock was set back.
 -- A camera out of use is so until footage ends after it was retired.
 SELECT
-    cameras.id, cameras.name, cameras.created_ms, footage.first_ms,
+    cameras.id, cameras.name, cameras.created_ms, cameras.disabled_ms, footage.first_ms,
     CASE WHEN footage.last_ms > cameras.retired_ms THEN NULL ELSE cameras.retired_ms END AS retired_ms,
     CASE WHEN footage.last_ms > $4::bigint
          THEN least(footage.last_ms, live.newest_end_ms) ELSE footage.last_ms END AS last_ms,

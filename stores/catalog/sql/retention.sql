@@ -94,3 +94,59 @@ WHERE camera = $1 AND run = ANY ($2::uuid[]) AND ended_ms < $3
       SELECT FROM fragments WHERE fragments.camera = runs.camera AND fragments.run = runs.run)
   AND NOT EXISTS (
       SELECT FROM deletions WHERE deletions.camera = runs.camera AND deletions.run = runs.run)
+
+
+-- name: retention_preview_days
+-- $1 text[]: cameras; $2 bigint: UTC ms. The days (start, UTC ms) before $2 with chunks of any.
+SELECT DISTINCT day_ms FROM chunk_days WHERE camera = ANY ($1::text[]) AND day_ms < $2 ORDER BY day_ms
+
+
+-- name: retention_preview_sums
+-- What is counted of `due`, footage that is old enough: columns camera, from_ms, to_ms, size_bytes,
+-- old_until_ms. The same rule as RetentionPolicy.judge in domain/.
+SELECT
+    camera,
+    count(*) FILTER (WHERE NOT held) AS count,
+    coalesce(sum(size_bytes) FILTER (WHERE NOT held), 0)::bigint AS bytes,
+    count(*) FILTER (WHERE NOT held AND to_ms <= old_until_ms) AS due_count,
+    coalesce(sum(size_bytes) FILTER (WHERE NOT held AND to_ms <= old_until_ms), 0)::bigint AS due_bytes,
+    count(*) FILTER (WHERE held) AS held_count,
+    coalesce(sum(size_bytes) FILTER (WHERE held), 0)::bigint AS held_bytes,
+    min(from_ms) FILTER (WHERE NOT held) AS oldest_ms,
+    max(to_ms) FILTER (WHERE NOT held) AS newest_ms
+FROM (
+    SELECT due.*, EXISTS (
+        SELECT FROM jsonb_to_recordset($4::jsonb) AS hold (scope text, from_ms bigint, to_ms bigint)
+        WHERE starts_with(due.camera || '/', hold.scope || '/')
+          AND (hold.to_ms IS NULL OR due.from_ms < hold.to_ms)
+          AND greatest(due.to_ms, due.from_ms + 1) > hold.from_ms) AS held
+    FROM due
+) AS judged
+GROUP BY camera
+
+
+-- name: retention_preview_chunks
+-- $1 text[]: cameras; $2 bigint[]: footage that ends at or before this is deleted, for each camera,
+-- UTC ms; $3 bigint[]: the same by the rules of before, 0 for none; $4 jsonb: list of {scope,
+-- from_ms, to_ms}, the holds; $5, $6 bigint: windows that start in [$5, $6).
+WITH due AS (
+    SELECT
+        chunks.camera, least(window_start_ms, start_ms) AS from_ms,
+        greatest(window_start_ms + window_ms, end_ms) AS to_ms, size_bytes, old_until_ms
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS given (camera, until_ms, old_until_ms)
+    JOIN chunks ON chunks.camera = given.camera AND window_start_ms < until_ms
+        AND window_start_ms >= $5::bigint AND window_start_ms < $6::bigint
+    WHERE greatest(window_start_ms + window_ms, end_ms) <= until_ms
+)
+-- include: retention_preview_sums
+
+
+-- name: retention_preview_fragments
+-- $1 to $4: as of retention_preview_chunks. The fragments that are in no chunk.
+WITH due AS (
+    SELECT fragments.camera, start_ms AS from_ms, end_ms AS to_ms, size_bytes, old_until_ms
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS given (camera, until_ms, old_until_ms)
+    JOIN fragments ON fragments.camera = given.camera AND start_ms <= until_ms
+    WHERE end_ms <= until_ms
+)
+-- include: retention_preview_sums

@@ -16,8 +16,12 @@ from domain.access import (
     check_scope,
     decide,
     is_visible,
+    may_create_key,
     may_grant,
+    may_manage_key,
+    overlaps,
     scopes_with,
+    scopes_without_admin,
 )
 from domain.errors import InvalidIdError
 
@@ -75,6 +79,53 @@ def test_no_one_gives_what_he_does_not_have(giver: Principal, grant: Grant) -> N
         for permission, resource in product(Permission, SCOPES):
             if decide(receiver, permission, resource):
                 assert decide(giver, permission, resource)
+
+
+@given(PRINCIPALS, st.lists(GRANTS, min_size=1, max_size=3))
+def test_no_one_makes_a_key_that_may_more_than_he_may(
+    giver: Principal, grants: list[Grant]
+) -> None:
+    if not may_create_key(giver, grants):
+        return
+    assert may_manage_key(giver, grants)
+    key = Principal("key:2", tuple(grants))
+    for permission, resource in product(Permission, SCOPES):
+        if decide(key, permission, resource) and permission is not Permission.SITE_CONFIG_READ:
+            assert decide(giver, permission, resource)
+    for resource in SCOPES:
+        if decide(key, Permission.SITE_CONFIG_READ, resource):
+            assert any(
+                decide(giver, permission, resource)
+                for permission in (Permission.SITE_CONFIGURE, Permission.SITE_CONFIG_READ)
+            )
+
+
+@given(PRINCIPALS, st.lists(GRANTS, max_size=3))
+def test_a_key_is_managed_where_all_its_scopes_are(
+    principal: Principal, grants: list[Grant]
+) -> None:
+    scopes = {grant.scope for grant in grants} or {INSTALLATION}
+    assert bool(may_manage_key(principal, grants)) == all(
+        decide(principal, Permission.KEYS_MANAGE, scope) for scope in scopes
+    )
+
+
+@given(PRINCIPALS, st.sampled_from(Permission), st.sampled_from(SCOPES))
+def test_a_part_overlaps_where_a_camera_of_it_is_allowed(
+    principal: Principal, permission: Permission, resource: str
+) -> None:
+    scopes = scopes_with(principal, permission)
+    allowed = [grant.scope for grant in principal.grants if permission in PERMISSIONS[grant.role]]
+    expected = any(scope in parents(resource) or resource in parents(scope) for scope in allowed)
+    assert overlaps(scopes, resource) == expected
+
+
+def test_the_last_admin_of_a_scope_is_found() -> None:
+    going = (Grant(Role.ADMIN, "a"), Grant(Role.ADMIN, "b/a"), Grant(Role.VIEWER, "ab"))
+    assert scopes_without_admin(going, []) == ("a", "b/a")
+    assert scopes_without_admin(going, ["b"]) == ("a",)
+    assert scopes_without_admin(going, ["a/a", "b/a"]) == ("a",)
+    assert scopes_without_admin(going, [INSTALLATION]) == ()
 
 
 def test_a_viewer_of_one_camera_knows_its_site_and_no_other() -> None:

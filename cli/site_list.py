@@ -1,0 +1,71 @@
+"""`vigil site list` and `vigil site set`: the sites, their names and time zones."""
+
+import argparse
+import asyncio
+from dataclasses import replace
+
+from domain.access import INSTALLATION
+from domain.display_text import check_name
+from domain.identity import check_site
+from domain.times import utc_ms
+from stores.catalog import Catalog
+from stores.catalog.tenants import RegisteredSite, create_site, list_sites, lock_site, update_site
+from stores.time_zones import UTC, check_zone
+from streams.settings import get_settings
+
+PAGE = 1_000
+
+
+def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `site list` and `site set`."""
+    listing = verbs.add_parser("list", help="list the sites, their names and time zones")
+    listing.set_defaults(run=run_list)
+    setting = verbs.add_parser("set", help="add a site, or change its name and time zone")
+    setting.add_argument("site", metavar="TENANT/SITE")
+    setting.add_argument("--name", help="name shown to people (default: the id's last part)")
+    setting.add_argument(
+        "--zone", help="IANA time zone in which its times are shown, such as Europe/Berlin"
+    )
+    setting.set_defaults(run=run_set)
+
+
+def _catalog() -> Catalog:
+    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+
+
+def run_list(_args: argparse.Namespace) -> int:
+    """List; one line each: id, zone, name."""
+
+    async def listing() -> None:
+        async with _catalog() as catalog:
+            page = await list_sites(catalog, [INSTALLATION], limit=PAGE)
+            while page:
+                for site in page:
+                    print(f"{site.id:<50} {site.zone:<25} {site.name}")
+                page = await list_sites(catalog, [INSTALLATION], after=page[-1].id, limit=PAGE)
+
+    asyncio.run(listing())
+    return 0
+
+
+def run_set(args: argparse.Namespace) -> int:
+    """Add or change; prints the result."""
+    site = check_site(args.site)
+    name = None if args.name is None else check_name(args.name)
+    zone = None if args.zone is None else check_zone(args.zone)
+
+    async def setting() -> RegisteredSite:
+        async with _catalog() as catalog, catalog.transaction() as connection:
+            before = await lock_site(connection, site)
+            if before is None:
+                own_name = name or site.rsplit("/", 1)[1]
+                made = await create_site(connection, site, own_name, zone or UTC, utc_ms())
+                assert made is not None
+                return made
+            after = replace(before, name=name or before.name, zone=zone or before.zone)
+            await update_site(connection, after)
+            return after
+
+    stored = asyncio.run(setting())
+    print(f"{stored.id} ({stored.name}) has the time zone {stored.zone}.")
+    return 0

@@ -1,0 +1,47 @@
+"""Limits of API keys: how long they live, and from which networks they may be used."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
+
+from domain.access import Grant, Role
+from domain.errors import InvalidTextError
+from domain.identity import check_site
+
+MAX_LIFETIME_MS = 366 * 86_400_000
+MAX_NETWORKS = 100
+MAX_GRANTS = 100
+LONGEST_OVERLAP_MS = 31 * 86_400_000
+"""How long the old key may stay valid after a rotation."""
+
+
+def check_networks(networks: Iterable[str]) -> tuple[str, ...]:
+    """Return networks in their canonical form; raise InvalidTextError."""
+    found = []
+    for text in networks:
+        try:
+            found.append(str(ip_network(text)))
+        except ValueError as error:
+            raise InvalidTextError(
+                f"{text[:60]!r} is not a network ({str(error)[:200]}). Write 10.1.0.0/16 or "
+                "2001:db8::/32."
+            ) from None
+    return tuple(found)
+
+
+def check_expiry(expires_ms: int, now_ms: int) -> int:
+    """Return when a key expires (UTC ms); raise InvalidTextError where that is out of bounds."""
+    if not 0 < expires_ms - now_ms <= MAX_LIFETIME_MS:
+        raise InvalidTextError("A key must expire in the future, within 366 days.")
+    return expires_ms
+
+
+def site_of_edge_key(grants: Sequence[Grant]) -> str | None:
+    """Return the site of a device's key; None: a key of people and programs.
+
+    Raises InvalidTextError where a key has the role edge and anything else.
+    """
+    if all(grant.role is not Role.EDGE for grant in grants):
+        return None
+    if len(grants) != 1:
+        raise InvalidTextError("The key of an edge has one grant only, such as edge:acme/hq.")
+    return check_site(grants[0].scope)
