@@ -40,11 +40,17 @@ _REFUSAL = (
 
 
 def problem_body(
-    status: int, detail: str, members: Mapping[str, Any] = MappingProxyType({})
+    status: int,
+    detail: str,
+    members: Mapping[str, Any] = MappingProxyType({}),
+    kind: tuple[str, str] | None = None,
 ) -> bytes:
-    """Return problem details (RFC 9457) as JSON; `members`: more of them, for programs."""
-    title = HTTPStatus(status).phrase
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    """Return problem details (RFC 9457) as JSON.
+
+    `members`: more of them, for programs; `kind`: its URI and title.
+    """
+    uri, title = kind if kind is not None else ("about:blank", HTTPStatus(status).phrase)
+    problem = {"type": uri, "title": title, "status": status, "detail": detail}
     return json.dumps({**members, **problem}).encode()
 
 

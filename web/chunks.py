@@ -8,9 +8,13 @@ from faust.web import View
 from domain.access import Permission
 from stores.catalog.timeline import list_chunks, list_fragments
 from web.access import on_camera
-from web.query import LONGEST_DAY_MS, parse_time_range
+from web.bodies import json_answer, parse_query
+from web.operations import Operation, describe
+from web.query import LONGEST_DAY_MS
+from web.schemas.footage import Chunk, Chunks, FragmentLink
+from web.schemas.parameters import RangeQuery
 from web.services import SERVICES, require_camera
-from web.timeline import coverage, gap_json
+from web.timeline import coverage, gap_answers
 
 
 class ChunksView(View):
@@ -18,12 +22,20 @@ class ChunksView(View):
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/chunks"
     access = on_camera(Permission.FOOTAGE_READ)
+    operations = describe(
+        get=Operation(
+            "List the chunks and the newest fragments of a range",
+            description="A range of at most 25 hours.",
+            answer=Chunks,
+            query=RangeQuery,
+        )
+    )
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return chunks, fragments without a chunk, and gaps."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        span = parse_time_range(request, now_ms, longest_ms=LONGEST_DAY_MS)
+        span = parse_query(request, RangeQuery).span(now_ms, LONGEST_DAY_MS)
         found = await require_camera(request)
         catalog = await services.catalog.get()
         # Fragments first: one that moves into its chunk between the queries is in both lists then,
@@ -32,19 +44,17 @@ class ChunksView(View):
         chunks = await list_chunks(catalog, found.id, span.from_ms, span.to_ms)
         _, gaps = await coverage(catalog, found, span, now_ms)
         base = f"/api/v1/cameras/{found.id}"
-        body = {
-            "from_ms": span.from_ms,
-            "to_ms": span.to_ms,
-            "chunks": [chunk | {"url": f"{base}/{chunk_path(chunk)}"} for chunk in chunks],
-            "fragments": [
-                each | {"url": f"{base}/{fragment_path(each['run'], each['seq'])}"}
+        answer = Chunks(
+            from_ms=span.from_ms,
+            to_ms=span.to_ms,
+            chunks=[Chunk(**chunk, url=f"{base}/{chunk_path(chunk)}") for chunk in chunks],
+            fragments=[
+                FragmentLink(**each, url=f"{base}/{fragment_path(each['run'], each['seq'])}")
                 for each in fragments
             ],
-            "gaps": [gap_json(gap) for gap in gaps],
-        }
-        response = web.json_response(body, headers={"Cache-Control": "no-store"})
-        response.enable_compression()
-        return response
+            gaps=gap_answers(gaps),
+        )
+        return json_answer(answer, compress=True)
 
 
 def chunk_path(chunk: dict[str, Any]) -> str:

@@ -8,8 +8,11 @@ from faust.web import View
 from domain.access import Permission
 from stores.catalog.site_configs import get_config_for_edge
 from web.access import on_site
+from web.bodies import json_answer
 from web.middleware import EDGE_CONFIG_PATH
+from web.operations import Operation, describe
 from web.problems import not_found
+from web.schemas.edges import SiteConfig
 from web.services import SERVICES
 
 
@@ -18,12 +21,22 @@ class EdgeConfigView(View):
 
     view_path = EDGE_CONFIG_PATH
     access = on_site(Permission.SITE_CONFIG_READ)
+    operations = describe(
+        get=Operation(
+            "Get the newest configuration of a site",
+            description="For its edge devices. A foreign site answers 403, and 404 means that no "
+            "configuration is set.",
+            answer=SiteConfig,
+            others={304: "`If-None-Match` names the newest one."},
+            headers={"If-None-Match": "The `ETag` of the configuration that the device has."},
+            answer_headers={"ETag": "Names this version."},
+        )
+    )
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
-        """Return {"version", "digest", "document"}; 304: the edge has it, 404: none is set.
+        """Return the configuration without the disabled cameras.
 
-        `document` is canonical JSON as a string, without the disabled cameras. `digest` is its
-        SHA-256.
+        304: the edge has it, 404: none is set.
         """
         site = "{tenant}/{site}".format(**request.match_info)
         services = request.app[SERVICES]
@@ -35,5 +48,5 @@ class EdgeConfigView(View):
         known = request.if_none_match or ()
         if any(each.value == tag for each in known):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        body = {"version": found.version, "digest": found.digest, "document": found.text}
-        return web.json_response(body, headers=headers)
+        answer = SiteConfig(version=found.version, digest=found.digest, document=found.text)
+        return json_answer(answer, headers=headers)

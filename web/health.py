@@ -10,6 +10,9 @@ from domain.access import Permission
 from domain.errors import StoreError
 from streams.metrics import REGISTRY
 from web.access import PUBLIC, on_installation
+from web.bodies import json_answer
+from web.operations import MediaBody, Operation, describe
+from web.schemas.health import Liveness, Readiness, ReadyChecks
 from web.services import SERVICES
 
 log = logging.getLogger(__name__)
@@ -20,10 +23,11 @@ class HealthView(View):
 
     view_path = "/healthz"
     access = PUBLIC
+    operations = describe(get=Operation("Ask whether the process runs", answer=Liveness))
 
     async def get(self, _request: web.Request) -> web.Response:
         """Return 200."""
-        return web.json_response({"status": "up"}, headers={"Cache-Control": "no-store"})
+        return json_answer(Liveness(status="up"))
 
 
 class ReadyView(View):
@@ -31,17 +35,21 @@ class ReadyView(View):
 
     view_path = "/readyz"
     access = PUBLIC
+    operations = describe(
+        get=Operation(
+            "Ask whether the worker can answer requests",
+            answer=Readiness,
+            others={503: Readiness},
+        )
+    )
 
     async def get(self, request: web.Request) -> web.Response:
         """Return 200 where Kafka and the catalog answer, else 503 with the one that does not."""
         services = request.app[SERVICES]
-        checks = {"stream": services.is_ready(), "catalog": await _catalog_is_ready(request)}
-        ready = all(checks.values())
-        return web.json_response(
-            {"status": "ready" if ready else "not ready", "checks": checks},
-            status=200 if ready else 503,
-            headers={"Cache-Control": "no-store"},
-        )
+        checks = ReadyChecks(stream=services.is_ready(), catalog=await _catalog_is_ready(request))
+        ready = checks.stream and checks.catalog
+        answer = Readiness(status="ready" if ready else "not ready", checks=checks)
+        return json_answer(answer, status=200 if ready else 503)
 
 
 async def _catalog_is_ready(request: web.Request) -> bool:
@@ -58,6 +66,12 @@ class MetricsView(View):
 
     view_path = "/metrics"
     access = on_installation(Permission.METRICS_READ)
+    operations = describe(
+        get=Operation(
+            "Get the metrics of the worker",
+            answer=MediaBody("text/plain", "Prometheus's text format.", is_text=True),
+        )
+    )
 
     async def get(self, _request: web.Request) -> web.Response:
         """Return the metrics in Prometheus's text format."""

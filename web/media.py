@@ -9,9 +9,12 @@ from domain.access import Permission
 from domain.errors import ObjectMissingError
 from stores.catalog.playback import ObjectRange, locate_chunk, locate_fragment
 from web.access import on_camera
-from web.object_response import MEDIA_TYPE, send_object
+from web.bodies import parse_query
+from web.object_response import MEDIA_TYPE, object_operation, send_object
+from web.operations import describe
 from web.problems import not_found
-from web.query import MAX_MS, parse_camera_id, parse_flag, parse_path_number, parse_run_id
+from web.query import MAX_MS, parse_camera_id, parse_path_number, parse_run_id
+from web.schemas.footage import SegmentQuery
 from web.services import SERVICES
 
 EMPTY_SEGMENT = bytes([0x47, 0x1F, 0xFF, 0x10]) + b"\xff" * 184
@@ -23,6 +26,9 @@ class FragmentView(View):
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/fragments/{run}/{seq}.ts"
     access = on_camera(Permission.FOOTAGE_READ)
+    operations = describe(
+        get=object_operation("Get a fragment's bytes", "Its address stays valid.", SegmentQuery)
+    )
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the fragment's bytes; with `gap`, an empty segment while it is missing."""
@@ -31,7 +37,7 @@ class FragmentView(View):
             parse_run_id(path["run"]),
             parse_path_number(path["seq"]),
         )
-        is_gap = parse_flag(request, "gap")
+        is_gap = parse_query(request, SegmentQuery).gap
         location = await self._locate(request, camera, run, seq)
         if location is None and is_gap:
             return _empty_segment()
@@ -60,6 +66,7 @@ class ChunkView(View):
         "/api/v1/cameras/{tenant}/{site}/{camera}/chunks/{run}/{window_start_ms}/{digest}.ts"
     )
     access = on_camera(Permission.FOOTAGE_READ)
+    operations = describe(get=object_operation("Get a chunk's bytes", "They never change."))
 
     async def get(self, request: web.Request, **path: str) -> web.StreamResponse:
         """Return the chunk's bytes, or a range of them."""

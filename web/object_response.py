@@ -8,12 +8,40 @@ from aiohttp import web
 from domain.errors import StoreError
 from stores.catalog.playback import ObjectRange
 from stores.objects import ObjectStore
+from web.operations import MediaBody, Operation
 from web.problems import ProblemError
+from web.schemas.base import ApiQuery
 from web.services import SERVICES
 
 PRESIGNED_URL_TTL_S = 300
 """How long a presigned URL is valid. Each request to the API gets a new one."""
 MEDIA_TYPE = "video/mp2t"
+
+
+def object_operation(
+    summary: str, description: str, query: type[ApiQuery] | None = None
+) -> Operation:
+    """Return the operation of an address that answers with an object's bytes."""
+    media = MediaBody(MEDIA_TYPE, "MPEG-TS.")
+    return Operation(
+        summary,
+        description=description,
+        query=query,
+        answer=media,
+        others={
+            206: media,
+            302: "To a presigned URL, where `VIGIL_MEDIA_DELIVERY=redirect`.",
+            304: "`If-None-Match` names these bytes.",
+        },
+        problems={412: "`If-Match` names other bytes.", 416: "The range is outside the object."},
+        headers={
+            "Range": "One range of bytes.",
+            "If-Range": "The range only if the `ETag` is this one.",
+            "If-Match": "These bytes, or 412.",
+            "If-None-Match": "Other bytes than these, or 304.",
+        },
+        answer_headers={"ETag": "Names these bytes."},
+    )
 
 
 async def send_object(request: web.Request, location: ObjectRange) -> web.StreamResponse:

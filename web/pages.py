@@ -11,6 +11,7 @@ from faust.web import View
 from web.access import PUBLIC
 from web.middleware import PAGES_PATH
 from web.object_response import matches
+from web.operations import UNDESCRIBED
 from web.problems import not_found
 
 DASHBOARD = Path(__file__).parent / "dashboard" / "dist"
@@ -27,6 +28,7 @@ class PagesView(View):
 
     view_path = PAGES_PATH
     access = PUBLIC
+    operations = UNDESCRIBED
 
     async def get(self, request: web.Request, path: str) -> web.StreamResponse:
         """Return a file, or index.html."""

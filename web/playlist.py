@@ -22,9 +22,12 @@ from stores.catalog.playback import (
 )
 from stores.catalog.pool import Row
 from web.access import on_camera
+from web.bodies import parse_query
 from web.chunks import fragment_path, gap_path
+from web.operations import MediaBody, Operation, describe
 from web.problems import bad_request, not_found
-from web.query import DAY_MS, HOUR_MS, LONGEST_DAY_MS, TimeRange, parse_flag, parse_time_range
+from web.query import DAY_MS, HOUR_MS, INVALID, LONGEST_DAY_MS, TimeRange, time_range
+from web.schemas.footage import PlaylistQuery
 from web.services import SERVICES, require_camera
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
@@ -46,6 +49,14 @@ class PlaylistView(View):
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/playlist.m3u8"
     access = on_camera(Permission.FOOTAGE_READ)
+    operations = describe(
+        get=Operation(
+            "Get an HLS playlist",
+            description="Of a range of at most 25 hours, or of the live edge.",
+            query=PlaylistQuery,
+            answer=MediaBody(MEDIA_TYPE, "The playlist; its URLs are relative.", is_text=True),
+        )
+    )
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the playlist; 404 where the range has no footage."""
@@ -108,15 +119,19 @@ async def _recorded_body(
 
 def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:
     """Return the requested range, and whether it still grows."""
-    if not parse_flag(request, "live"):
-        span = parse_time_range(request, now_ms, longest_ms=LONGEST_DAY_MS)
+    query = parse_query(request, PlaylistQuery)
+    if not query.live:
+        if query.from_ is None:
+            raise bad_request("from: missing.", INVALID)
+        until = now_ms if query.to is None else query.to
+        span = time_range(query.from_, until, LONGEST_DAY_MS)
         return span, span.to_ms > now_ms
-    if "to" in request.query:
-        raise bad_request("to: a live playlist has no end. Omit `to` or `live`.")
+    if query.to is not None:
+        raise bad_request("to: a live playlist has no end. Omit `to` or `live`.", INVALID)
     until = now_ms + AHEAD_MS
-    if "from" not in request.query:
+    if query.from_ is None:
         return TimeRange(now_ms - LIVE_START_MS, until), True
-    given = parse_time_range(request, until, longest_ms=31 * DAY_MS)
+    given = time_range(query.from_, until, 31 * DAY_MS)
     return TimeRange(max(given.from_ms, now_ms - LIVE_MS), until), True
 
 

@@ -8,10 +8,15 @@ from aiohttp import web
 
 from domain.errors import VigilError
 from stores.http_server import PROBLEM_TYPE, problem_body
+from web.problem_kinds import BY_NAME, kind_of
 
 
 class ProblemError(VigilError):
-    """A request that gets an error response; `detail` says why, for the person who sent it."""
+    """A request that gets an error response; `detail` says why, for the person who sent it.
+
+    `kind` is the name of a kind in web/problem_kinds.py; without one, the general one of the
+    status. `members` are what programs need besides, such as the current ETag.
+    """
 
     def __init__(
         self,
@@ -19,19 +24,20 @@ class ProblemError(VigilError):
         detail: str,
         headers: Mapping[str, str] | None = None,
         *,
+        kind: str | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
-        """`members`: what programs need besides, such as the current ETag."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+        self.kind = kind_of(status) if kind is None else BY_NAME[kind]
         self.members = dict(members or {})
 
 
-def bad_request(detail: str) -> ProblemError:
+def bad_request(detail: str, kind: str = "bad-request") -> ProblemError:
     """Return the problem of an invalid request (400)."""
-    return ProblemError(HTTPStatus.BAD_REQUEST, detail)
+    return ProblemError(HTTPStatus.BAD_REQUEST, detail, kind=kind)
 
 
 def not_found(detail: str) -> ProblemError:
@@ -41,9 +47,15 @@ def not_found(detail: str) -> ProblemError:
 
 def problem_response(problem: ProblemError) -> web.Response:
     """Return the problem as a response."""
+    kind = problem.kind
     return web.Response(
         status=problem.status,
-        body=problem_body(problem.status, problem.detail, problem.members),
+        body=problem_body(
+            problem.status,
+            problem.detail,
+            problem.members,
+            None if kind is None else (kind.uri, kind.title),
+        ),
         content_type=PROBLEM_TYPE,
         headers={"Cache-Control": "no-store", **problem.headers},
     )

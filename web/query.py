@@ -1,4 +1,7 @@
-"""Parse query parameters: times, ranges, numbers. Invalid ones are a 400, in a path a 404."""
+"""Parse the texts of queries and paths. Invalid ones are a 400, in a path a 404.
+
+web/schemas/parameters.py makes types of query parameters of these.
+"""
 
 import asyncio
 import re
@@ -11,10 +14,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from domain.errors import ConfigError, InvalidIdError
+from domain.errors import InvalidIdError
 from domain.identity import MAX_SEQ, check_camera, check_run
-from domain.models import check_version
-from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter
 from web.problems import ProblemError, bad_request, not_found
 
 HOUR_MS = 3_600_000
@@ -24,6 +25,8 @@ LONGEST_DAY_MS = 25 * HOUR_MS
 MAX_MS = 1 << 48
 BODY_S = 15.0
 _BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
+INVALID = "invalid-parameter"
+"""The kind of the problems with a query."""
 
 _NOT_TEXT = re.compile("[\\0\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,82 +54,58 @@ def parse_time(text: str, name: str) -> int:
         if match is None:
             raise bad_request(
                 f"{name}: {text[:60]!r} is not a time. Use milliseconds since 1970 (UTC) or "
-                "RFC 3339 with a zone, such as 2026-03-01T12:00:00Z."
+                "RFC 3339 with a zone, such as 2026-03-01T12:00:00Z.",
+                INVALID,
             )
         if match["zone"] is None:
             raise bad_request(
-                f"{name}: {text[:60]!r} has no time zone. Add Z or an offset such as +01:00."
+                f"{name}: {text[:60]!r} has no time zone. Add Z or an offset such as +01:00.",
+                INVALID,
             )
         try:
             moment = datetime.fromisoformat(written.upper())
         except ValueError as error:
-            raise bad_request(f"{name}: {text[:60]!r} is not a time: {error}.") from None
+            raise bad_request(f"{name}: {text[:60]!r} is not a time: {error}.", INVALID) from None
         value = (moment - _EPOCH) // timedelta(milliseconds=1)
     if not 0 <= value < MAX_MS:
-        raise bad_request(f"{name}: {text[:60]!r} is out of range.")
+        raise bad_request(f"{name}: {text[:60]!r} is out of range.", INVALID)
     return value
 
 
-def parse_time_range(request: web.Request, now_ms: int, *, longest_ms: int) -> TimeRange:
-    """Return the range of `from` and `to`; without `to` it ends now."""
-    if "from" not in request.query:
-        raise bad_request("from: missing. Use milliseconds since 1970 (UTC) or RFC 3339.")
-    from_ms = parse_time(request.query["from"], "from")
-    to_ms = parse_time(request.query["to"], "to") if "to" in request.query else now_ms
+def time_range(from_ms: int, to_ms: int, longest_ms: int) -> TimeRange:
+    """Return the range; raise ProblemError (400) where it is empty or too long."""
     if from_ms >= to_ms:
-        raise bad_request(f"from ({from_ms}) must be before to ({to_ms}).")
+        raise bad_request(f"from ({from_ms}) must be before to ({to_ms}).", INVALID)
     if to_ms - from_ms > longest_ms:
         raise bad_request(
             f"The range is {(to_ms - from_ms) / HOUR_MS:.1f} h long. Request at most "
-            f"{longest_ms // HOUR_MS} h at once."
+            f"{longest_ms // HOUR_MS} h at once.",
+            INVALID,
         )
     return TimeRange(from_ms, to_ms)
 
 
-def parse_int(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+def parse_whole(text: str, name: str, low: int, high: int) -> int:
     """Return a whole number within low..high."""
-    text = request.query.get(name)
-    if text is None:
-        return default
     if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-        raise bad_request(f"{name}: {text[:60]!r} is not a whole number from {low} to {high}.")
+        raise bad_request(
+            f"{name}: {text[:60]!r} is not a whole number from {low} to {high}.", INVALID
+        )
     return int(text)
 
 
-def parse_fraction(request: web.Request, name: str, default: float) -> float:
+def parse_fraction(text: str, name: str) -> float:
     """Return a number from 0 to 1."""
-    text = request.query.get(name)
-    if text is None:
-        return default
     if not re.fullmatch(r"[0-9](\.[0-9]{0,15})?", text) or float(text) > 1:
-        raise bad_request(f"{name}: {text[:60]!r} is not a number from 0 to 1.")
+        raise bad_request(f"{name}: {text[:60]!r} is not a number from 0 to 1.", INVALID)
     return float(text)
 
 
-def parse_flag(request: web.Request, name: str) -> bool:
-    """Return whether `name` is 1. 0, or no such parameter: False."""
-    text = request.query.get(name, "0")
+def parse_flag(text: str, name: str) -> bool:
+    """Return whether the text is 1; 0: False."""
     if text not in {"0", "1"}:
-        raise bad_request(f"{name}: use 1 or 0, not {text[:60]!r}.")
+        raise bad_request(f"{name}: use 1 or 0, not {text[:60]!r}.", INVALID)
     return text == "1"
-
-
-def parse_model_filter(request: web.Request) -> ModelFilter:
-    """Return the filter of `model` and its `version`; `model=all`: all models."""
-    model, version = request.query.get("model"), request.query.get("version")
-    if model is None:
-        if version is not None:
-            raise bad_request("version: also name the model, such as model=people&version=2.")
-        return CURRENT_MODELS
-    if model == "all":
-        if version is not None:
-            raise bad_request("version: not with model=all. Name one model.")
-        return ModelFilter(all_models=True)
-    try:
-        check_version(model, version if version is not None else "0")
-    except ConfigError as error:
-        raise bad_request(f"model: {error}") from None
-    return ModelFilter(model, version)
 
 
 def parse_camera_id(path: Mapping[str, str]) -> str:
@@ -161,7 +140,9 @@ def check_query(request: web.Request) -> None:
     """Raise ProblemError (400) where a query parameter holds what no text can."""
     for name, value in request.query.items():
         if not is_storable(name) or not is_storable(value):
-            raise bad_request("The query holds a character that is not text. Use UTF-8, no NUL.")
+            raise bad_request(
+                "The query holds a character that is not text. Use UTF-8, no NUL.", INVALID
+            )
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:

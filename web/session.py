@@ -1,17 +1,17 @@
 """/api/v1/session: exchange a key for a cookie that scripts in the page cannot read."""
 
-import json
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
 
 from aiohttp import web
 from faust.web import View
 
 from web.access import PUBLIC
+from web.bodies import json_answer, read_json
 from web.middleware import PRINCIPAL, SESSION_PATH, check_client, cookie_name
-from web.problems import ProblemError, bad_request
-from web.query import read_body
+from web.operations import Operation, describe
+from web.problems import ProblemError
+from web.schemas.session import KeySignIn, SessionInfo
 from web.services import SERVICES
 from web.sessions import LIFETIME_MS
 
@@ -23,18 +23,35 @@ class SessionView(View):
 
     view_path = SESSION_PATH
     access = MappingProxyType({"POST": PUBLIC, "DELETE": PUBLIC})
+    operations = describe(
+        get=Operation("Get who is signed in", answer=SessionInfo),
+        post=Operation(
+            "Sign in: exchange a key for a cookie",
+            description="The cookie is signed, HttpOnly and SameSite=Strict, and valid for a week.",
+            body=KeySignIn,
+            problems={
+                401: "The key is not valid.",
+                403: "A key of an edge, a key that is not for this address, or a page of another "
+                "site.",
+            },
+        ),
+        delete=Operation(
+            "Sign out",
+            description="All web workers reject the session within 5 s.",
+        ),
+    )
 
     async def get(self, request: web.Request) -> web.Response:
         """Return the name of the signed-in key, and what it may do where."""
         caller = request[PRINCIPAL]
-        body = {"name": caller.name, "grants": [str(grant) for grant in caller.grants]}
-        return web.json_response(body, headers={"Cache-Control": "no-store"})
+        grants = [str(grant) for grant in caller.grants]
+        return json_answer(SessionInfo(name=caller.name, grants=grants))
 
     async def post(self, request: web.Request) -> web.Response:
         """Exchange {"key": "…"} for a cookie; 401: it is not valid, 403: it is an edge's."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        given = _key(await read_body(request, MAX_BODY))
+        given = (await read_json(request, KeySignIn, MAX_BODY)).key.strip()
         key = await services.sessions.of_key(await services.catalog.get(), given)
         if key is None:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or it was revoked.")
@@ -71,13 +88,3 @@ class SessionView(View):
             secure=services.proxies.is_https(request),
         )
         return response
-
-
-def _key(body: bytes) -> str:
-    try:
-        given: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict) or not isinstance(given.get("key"), str):
-        raise bad_request('Send {"key": "…"} as JSON.')
-    return str(given["key"]).strip()

@@ -9,14 +9,16 @@ from prometheus_client import Counter
 
 from domain.access import Permission
 from domain.errors import MediaError, ObjectMissingError
-from media.thumbnail import MAX_WIDTH, ByteRanges, assemble, ranges_for
+from media.thumbnail import ByteRanges, assemble, ranges_for
 from stores.catalog.playback import FrameSource, frame_at
 from streams.metrics import REGISTRY
 from web.access import on_camera
+from web.bodies import parse_query
 from web.middleware import PRINCIPAL
 from web.object_response import matches
+from web.operations import MediaBody, Operation, describe
 from web.problems import not_found
-from web.query import parse_int, parse_time
+from web.schemas.footage import ThumbnailQuery
 from web.services import SERVICES, Services, require_camera
 
 IMMUTABLE_AFTER_MS = 120_000
@@ -34,14 +36,27 @@ class ThumbnailView(View):
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/thumbnail.jpg"
     access = on_camera(Permission.FOOTAGE_READ)
+    operations = describe(
+        get=Operation(
+            "Get the frame at a time as JPEG",
+            description="The last keyframe at or before `at`.",
+            query=ThumbnailQuery,
+            answer=MediaBody("image/jpeg", "The frame."),
+            others={304: "`If-None-Match` names this frame."},
+            headers={"If-None-Match": "The `ETag` of the frame that the client has."},
+            answer_headers={
+                "ETag": "Names this frame in this width.",
+                "Vigil-Picture-Ms": "Time of the frame, UTC ms.",
+            },
+        )
+    )
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the frame at `at`, without `at` the newest one; 404 where there is none."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        width = parse_int(request, "width", 320, 16, MAX_WIDTH)
-        at = request.query.get("at")
-        at_ms = None if at is None else parse_time(at, "at")
+        query = parse_query(request, ThumbnailQuery)
+        width, at_ms = query.width, query.at
         found = await require_camera(request)
         if found.last_ms is None:
             raise not_found(f"{found.id} has no footage yet.")

@@ -1,6 +1,6 @@
 """…/timeline: recorded time, gaps with their reasons, and counts of detections."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from aiohttp import web
 from faust.web import View
@@ -19,12 +19,15 @@ from stores.catalog.timeline import (
     run_ends,
 )
 from web.access import on_camera
+from web.bodies import json_answer, parse_query
 from web.gaps import END_SLACK_MS, explain_gaps, uncovered_intervals
-from web.query import DAY_MS, TimeRange, parse_int, parse_model_filter, parse_time_range
+from web.operations import Operation, describe
+from web.query import DAY_MS, TimeRange
+from web.schemas.common import MissingTime
+from web.schemas.footage import DetectionCount, Timeline, TimelineQuery
 from web.services import SERVICES, require_camera
 
 LONGEST_MS = 31 * DAY_MS
-MAX_BUCKETS = 2_000
 
 
 async def coverage(
@@ -55,9 +58,9 @@ def _known_until(camera: RegisteredCamera, now_ms: int) -> int:
     return now_ms if now_ms - camera.last_ms > limit_ms else camera.last_ms
 
 
-def gap_json(gap: FootageGap) -> dict[str, Any]:
-    """Return a gap as the API shows it."""
-    return {"from_ms": gap.from_ms, "to_ms": gap.to_ms, "reason": gap.reason}
+def gap_answers(gaps: Iterable[FootageGap]) -> list[MissingTime]:
+    """Return gaps as the API shows them."""
+    return [MissingTime(from_ms=gap.from_ms, to_ms=gap.to_ms, reason=gap.reason) for gap in gaps]
 
 
 class TimelineView(View):
@@ -65,31 +68,39 @@ class TimelineView(View):
 
     view_path = "/api/v1/cameras/{tenant}/{site}/{camera}/timeline"
     access = on_camera(Permission.FOOTAGE_READ)
+    operations = describe(
+        get=Operation(
+            "Get recorded time, gaps and counts of detections",
+            description="A range of at most 31 days. The time without footage after the newest "
+            "fragment becomes a gap only when the camera is late.",
+            answer=Timeline,
+            query=TimelineQuery,
+        )
+    )
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return footage, gaps, and for each bucket the most objects of a label in one frame."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
-        span = parse_time_range(request, now_ms, longest_ms=LONGEST_MS)
-        buckets = parse_int(request, "buckets", 600, 1, MAX_BUCKETS)
-        model_filter = parse_model_filter(request)
+        query = parse_query(request, TimelineQuery)
+        span = query.span(now_ms, LONGEST_MS)
+        model_filter = query.model_filter()
         found = await require_camera(request)
         catalog = await services.catalog.get()
         footage, gaps = await coverage(catalog, found, span, now_ms)
-        bucket_ms = bucket_length(span.from_ms, span.to_ms, buckets)
+        bucket_ms = bucket_length(span.from_ms, span.to_ms, query.buckets)
         counts = await detection_buckets(
             catalog, found.id, span.from_ms, span.to_ms, bucket_ms, model_filter=model_filter
         )
-        body = {
-            "from_ms": span.from_ms,
-            "to_ms": span.to_ms,
-            "bucket_ms": bucket_ms,
-            "covered": footage,
-            "gaps": [gap_json(gap) for gap in gaps],
-            "detections": [
-                {"at_ms": each.at_ms, "label": each.label, "count": each.count} for each in counts
+        answer = Timeline(
+            from_ms=span.from_ms,
+            to_ms=span.to_ms,
+            bucket_ms=bucket_ms,
+            covered=footage,
+            gaps=gap_answers(gaps),
+            detections=[
+                DetectionCount(at_ms=each.at_ms, label=each.label, count=each.count)
+                for each in counts
             ],
-        }
-        response = web.json_response(body, headers={"Cache-Control": "no-store"})
-        response.enable_compression()
-        return response
+        )
+        return json_answer(answer, compress=True)

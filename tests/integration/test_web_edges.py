@@ -32,6 +32,7 @@ async def test_the_newest_heartbeat_of_each_device_counts(web: Web) -> None:
         "now_ms": T0 + 60_000,
         "limits": asdict(STATE_LIMITS),
         "edges": [],
+        "next": None,
     }
     failing = CameraStatus(camera=CAMERA, state="failing", since_ms=T0, detail="no data for 10 s")
     await index_heartbeats(web.catalog, [beat("two", T0), beat("one", T0)], T0 + 1)

@@ -1,21 +1,22 @@
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
+from web.bodies import parse_query
 from web.problems import ProblemError
 from web.query import (
     parse_camera_id,
-    parse_flag,
-    parse_fraction,
-    parse_int,
     parse_path_number,
     parse_run_id,
     parse_time,
-    parse_time_range,
 )
+from web.schemas.base import ApiQuery
+from web.schemas.parameters import Flag, Fraction, RangeQuery, whole_number
 
 
 @pytest.mark.parametrize(
@@ -85,33 +86,43 @@ def asked(query: str):
 )
 def test_invalid_ranges(query: str, message: str) -> None:
     with pytest.raises(ProblemError, match=message):
-        parse_time_range(asked(query), 5, longest_ms=86_400_000)
+        parse_query(asked(query), RangeQuery).span(5, 86_400_000)
 
 
 def test_ranges() -> None:
-    found = parse_time_range(asked("from=1&to=86400001"), 5, longest_ms=86_400_000)
+    found = parse_query(asked("from=1&to=86400001"), RangeQuery).span(5, 86_400_000)
     assert (found.from_ms, found.to_ms) == (1, 86_400_001)
-    assert parse_time_range(asked("from=1"), 5, longest_ms=10).to_ms == 5
+    assert parse_query(asked("from=1"), RangeQuery).span(5, 10).to_ms == 5
+
+
+class ExampleQuery(ApiQuery):
+    buckets: Annotated[int, *whole_number(1, 2_000)] = 600
+    score: Fraction = 0.5
+    live: Flag = False
+    label: tuple[str, ...] = Field((), max_length=2)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "2001", "9999999999", "x", ""])
 def test_numbers_refused(text: str) -> None:
     with pytest.raises(ProblemError, match="whole number from 1 to 2000"):
-        parse_int(asked(f"buckets={text}"), "buckets", 600, 1, 2_000)
+        parse_query(asked(f"buckets={text}"), ExampleQuery)
 
 
 def test_numbers() -> None:
-    assert parse_int(asked(""), "n", 600, 1, 2_000) == 600
-    assert parse_int(asked("n=2000"), "n", 600, 1, 2_000) == 2_000
-    assert parse_fraction(asked("s=0.25"), "s", 0.0) == 0.25
-    assert parse_fraction(asked(""), "s", 0.5) == 0.5
-    assert parse_flag(asked("live=1"), "live")
-    assert not parse_flag(asked("live=0"), "live")
+    found = parse_query(asked(""), ExampleQuery)
+    assert (found.buckets, found.score, found.live, found.label) == (600, 0.5, False, ())
+    found = parse_query(
+        asked("buckets=2000&score=0.25&live=1&label=a&label=b&unknown=1"), ExampleQuery
+    )
+    assert (found.buckets, found.score, found.live, found.label) == (2_000, 0.25, True, ("a", "b"))
+    assert not parse_query(asked("live=0"), ExampleQuery).live
     for text in ("1.1", "nan", "-0", "inf", "0,5"):
-        with pytest.raises(ProblemError):
-            parse_fraction(asked(f"s={text}"), "s", 0.0)
-    with pytest.raises(ProblemError):
-        parse_flag(asked("live=yes"), "live")
+        with pytest.raises(ProblemError, match=r"score: .* is not a number from 0 to 1"):
+            parse_query(asked(f"score={text}"), ExampleQuery)
+    with pytest.raises(ProblemError, match="live: use 1 or 0, not 'yes'"):
+        parse_query(asked("live=yes"), ExampleQuery)
+    with pytest.raises(ProblemError, match="label: "):
+        parse_query(asked("label=a&label=b&label=c"), ExampleQuery)
 
 
 def test_paths_that_nothing_can_have_are_not_found() -> None:

@@ -1,0 +1,27 @@
+"""Probes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from web.schemas.base import ApiAnswer
+
+
+class Liveness(ApiAnswer):
+    """The process runs."""
+
+    status: Literal["up"]
+
+
+class ReadyChecks(ApiAnswer):
+    """What the worker needs."""
+
+    stream: bool = Field(description="Whether the worker has started.")
+    catalog: bool = Field(description="Whether the catalog answers.")
+
+
+class Readiness(ApiAnswer):
+    """Whether the worker can answer requests."""
+
+    status: Literal["ready", "not ready"]
+    checks: ReadyChecks
