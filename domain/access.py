@@ -179,6 +179,12 @@ def scopes_with(principal: Principal, permission: Permission) -> tuple[str, ...]
     )
 
 
+def tenants_of(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return the tenants in which scopes are, sorted; only `*` where one is the installation."""
+    tenants = {scope.partition("/")[0] for scope in scopes}
+    return (INSTALLATION,) if INSTALLATION in tenants else tuple(sorted(tenants))
+
+
 def is_visible(scopes: Iterable[str], resource: str) -> bool:
     """Return whether a list filtered by `scopes_with` shows a resource."""
     return any(covers(scope, resource) for scope in scopes)

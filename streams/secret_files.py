@@ -7,7 +7,13 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from domain.errors import ConfigError
 
-SECRETS = ("kafka_password", "database_url", "database_password", "session_secret")
+SECRETS = (
+    "kafka_password",
+    "database_url",
+    "database_password",
+    "web_database_url",
+    "session_secret",
+)
 """Settings that may be in a file: VIGIL_<NAME>_FILE."""
 
 

@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     database_ca_file: Path | None = Field(
         None, description="PEM file of PostgreSQL's certificate authority; means verify-full"
     )
+    web_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL address of the web, with a user that is in role vigil_web"
+    )
+    web_database_url_file: Path | None = Field(None, description="file that holds it")
+    row_security: Literal["auto", "require"] = Field(
+        "auto", description="require: the web answers nothing where PostgreSQL checks no tenants"
+    )
     s3_endpoint: str | None = Field(None, description="only for stores that are not AWS S3")
     s3_bucket: str = Field("vigil", description="bucket of fragments and chunks")
     sqs_endpoint: str | None = Field(None, description="only for queues that are not AWS SQS")
@@ -163,6 +170,14 @@ class Settings(BaseSettings):
             ca_file=self.database_ca_file,
         )
         object.__setattr__(self, "database_url", SecretStr(url))  # frozen for all others
+        if self.web_database_url is not None:
+            url = complete_database_url(
+                self.web_database_url.get_secret_value(),
+                password="",  # it is another user's
+                verify=self.database_tls == "verify-full" or self.database_ca_file is not None,
+                ca_file=self.database_ca_file,
+            )
+            object.__setattr__(self, "web_database_url", SecretStr(url))
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog
+from stores.catalog.web_catalog import WebCatalog
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.settings import Settings
@@ -58,3 +59,9 @@ def object_store(settings: Settings) -> LazyStore[ObjectStore]:
 def catalog(settings: Settings) -> LazyStore[Catalog]:
     """Return the catalog, opened when first needed."""
     return LazyStore(lambda: Catalog(settings.database_url.get_secret_value()))
+
+
+def web_catalog(settings: Settings) -> LazyStore[Catalog]:
+    """Return the catalog as the web sees it (stores/catalog/web_catalog.py)."""
+    url = (settings.web_database_url or settings.database_url).get_secret_value()
+    return LazyStore(lambda: WebCatalog(url, required=settings.row_security == "require"))

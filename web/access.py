@@ -20,6 +20,7 @@ from domain.access import (
     decide,
     lacks,
     scopes_with,
+    tenants_of,
 )
 from domain.errors import ConfigError, InvalidIdError
 from domain.identity import check_site
@@ -115,6 +116,16 @@ def authorize(principal: Principal, access: RouteAccess, request: web.Request) -
         # A site too answers 403, for every foreign one alike: an edge with the key of another site
         # must not take the answer for "no configuration is set".
         raise ProblemError(HTTPStatus.FORBIDDEN, decision.reason or lacks(permission))
+
+
+def tenants_for(principal: Principal, access: RouteAccess) -> tuple[str, ...]:
+    """Return the tenants whose rows PostgreSQL shows to a request; `*`: all.
+
+    Those in which the principal has the route's permission. A route without one: all his tenants.
+    """
+    if access.permission is None:
+        return tenants_of(grant.scope for grant in principal.grants)
+    return tenants_of(scopes_with(principal, access.permission))
 
 
 def _resource(access: RouteAccess, request: web.Request) -> str:

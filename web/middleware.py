@@ -23,10 +23,11 @@ from domain.errors import (
 )
 from domain.preconditions import StaleVersionError
 from stores.catalog.keys import ApiKey
+from stores.catalog.web_catalog import all_tenants, visible_tenants
 from stores.http_server import network_of
 from streams.metrics import REGISTRY
 from streams.settings import Settings
-from web.access import PUBLIC, AccessTable, access_of, authorize
+from web.access import PUBLIC, AccessTable, access_of, authorize, tenants_for
 from web.conditional import stale_problem
 from web.problems import ProblemError, problem_response
 from web.query import check_query
@@ -183,10 +184,13 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     access = access_of(request.app[ACCESS], pattern, request.method)
     # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
-        key = await _principal(request)
+        with all_tenants():
+            key = await _principal(request)
         check_client(request, key)
         request[PRINCIPAL] = key.caller()
         authorize(key.principal, access, request)
+        with visible_tenants(tenants_for(key.principal, access)):
+            return await handler(request)
     return await handler(request)
 
 

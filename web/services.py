@@ -13,7 +13,7 @@ from stores.catalog import Catalog, RegisteredCamera
 from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
-from streams.storage import LazyStore, catalog, object_store
+from streams.storage import LazyStore, object_store, web_catalog
 from web.picture_decoder import PictureDecoder
 from web.problems import not_found
 from web.proxies import TrustedProxies
@@ -68,7 +68,7 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 def make_services(settings: Settings, is_ready: Callable[[], bool]) -> Services:
     """Return the services by the settings; nothing is opened yet. Raises ConfigError."""
-    return Services(settings, catalog(settings), object_store(settings), is_ready)
+    return Services(settings, web_catalog(settings), object_store(settings), is_ready)
 
 
 async def require_camera(request: web.Request) -> RegisteredCamera:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from aiohttp import web
 from faust.web import View
 
+from stores.catalog.web_catalog import all_tenants
 from web.access import PUBLIC
 from web.bodies import json_answer, read_json
 from web.middleware import PRINCIPAL, SESSION_PATH, check_client, cookie_name
@@ -52,7 +53,8 @@ class SessionView(View):
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
         given = (await read_json(request, KeySignIn, MAX_BODY)).key.strip()
-        key = await services.sessions.of_key(await services.catalog.get(), given)
+        with all_tenants():
+            key = await services.sessions.of_key(await services.catalog.get(), given)
         if key is None:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "This key is not valid, or it was revoked.")
         check_client(request, key)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateSchema
 
 from domain.errors import StoreError
+from stores.catalog import row_security
 from stores.catalog.errors import error_text
 from stores.catalog.migrate import SchemaStatus
 from stores.catalog.pool import search_path
@@ -82,6 +83,9 @@ async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -
             if schema is not None:
                 await connection.execute(CreateSchema(schema, if_not_exists=True))
             await connection.run_sync(_upgrade, revision)
+            if revision == "head":
+                driver = (await connection.get_raw_connection()).driver_connection
+                await row_security.apply(driver)
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
     except CommandError as error:

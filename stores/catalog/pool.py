@@ -114,6 +114,7 @@ class Catalog:
                     "plan_cache_mode": "force_custom_plan",
                     **search_path(self._schema),
                 },
+                **self._pool_options(),
             )
         except (ValueError, *CONNECTION_ERRORS) as error:
             raise StoreError(f"The catalog cannot be reached. {error_text(error)}") from error
@@ -132,6 +133,16 @@ class Catalog:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._pool.close()
 
+    def _pool_options(self) -> dict[str, Any]:
+        """Return more options of the pool."""
+        return {}
+
+    @asynccontextmanager
+    async def _begin(self, connection: Connection) -> AsyncIterator[None]:
+        """Begin a transaction; commit it, or roll it back at an exception."""
+        async with connection.transaction():
+            yield
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Yield a connection inside a transaction; an exception rolls it back.
@@ -142,7 +153,7 @@ class Catalog:
         if self._pool is None:
             raise StoreError("The catalog is not open.")
         try:
-            async with self._pool.acquire(timeout=30) as connection, connection.transaction():
+            async with self._pool.acquire(timeout=30) as connection, self._begin(connection):
                 yield connection
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition

@@ -1,0 +1,203 @@
+"""Which role of PostgreSQL may do what with which table, and whose rows it sees.
+
+    vigil_web      the API: rows of the tenants in `vigil.tenants`, a setting of each transaction
+    vigil_index    workers that store what was recorded: all tenants
+    vigil_admin    commands and administration: all tenants, all tables
+    (the owner)    migrates, and adds and drops the partitions of days
+
+`RULES` is the one list. `vigil catalog migrate` applies it in the transaction of the migration. A
+table without a rule is closed to the three roles. Partitions have no grants: they are read by way
+of their table, whose policy counts. docs/design/access.md says why.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+ROLES = WEB, INDEX, ADMIN = ("vigil_web", "vigil_index", "vigil_admin")
+SETTING = "vigil.tenants"
+"""Comma-separated tenants, or `*` for all. Unset: no row is visible."""
+
+_READ = "SELECT"
+_WRITE = "SELECT, INSERT, UPDATE, DELETE"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRule:
+    """The rights on one table. An empty text: none. vigil_admin reads and writes every table."""
+
+    table: str
+    owner: str | None
+    """SQL: the id (tenant, or an id or scope that begins with one) of the row's owner, or a whole
+    condition in parentheses. None: rows belong to no tenant, and row-level security is off."""
+    web: str = ""
+    index: str = ""
+
+    @property
+    def condition(self) -> str:
+        """Return when vigil_web sees a row.
+
+        The two sub-selects run once for a statement, not for each row.
+        """
+        tenants = f"(SELECT current_setting('{SETTING}', true))"
+        if self.owner is not None and self.owner.startswith("("):
+            return f"{tenants} = '*' OR {self.owner}"
+        allowed = f"(SELECT string_to_array(current_setting('{SETTING}', true), ','))"
+        return f"{tenants} = '*' OR split_part({self.owner}, '/', 1) = ANY ({allowed}::text[])"
+
+
+RULES: Sequence[TableRule] = (
+    TableRule("tenants", "id", web=_READ, index=_READ),
+    TableRule("sites", "tenant", web=_READ, index=_READ),
+    TableRule("cameras", "id", web=_READ, index="SELECT, UPDATE"),
+    TableRule("footage", "camera", web=_READ, index=_WRITE),
+    TableRule("runs", "camera", web=_READ, index=_WRITE),
+    TableRule("fragments", "camera", web=_READ, index=_WRITE),
+    TableRule("chunks", "camera", web=_READ, index=_WRITE),
+    TableRule("chunk_days", "camera", web=_READ, index=_WRITE),
+    TableRule("live_sections", "camera", web=_READ, index=_WRITE),
+    TableRule("lost_windows", "camera", web=_READ, index=_WRITE),
+    TableRule("detections", "camera", web=_READ, index=_WRITE),
+    TableRule("detection_minutes", "camera", web=_READ, index=_WRITE),
+    TableRule("detections_gone", "camera", index=_WRITE),
+    TableRule("tombstones", "camera", index=_WRITE),
+    TableRule("deletions", "camera", web=_READ, index=_WRITE),
+    TableRule("model_replays", "camera", web=_READ, index=_WRITE),
+    TableRule(
+        "model_replay_chunks",
+        "(EXISTS (SELECT FROM model_replays AS replays WHERE replays.id = replay))",
+        index=_WRITE,
+    ),
+    TableRule("edges", "site", web=_READ, index=_WRITE),
+    TableRule("site_configs", "site", web=_READ, index=_READ),
+    TableRule("retention_rules", "scope", index=_READ),
+    TableRule("legal_holds", "scope", index=_READ),
+    # A key is seen by those who see one of its grants.
+    TableRule(
+        "api_keys",
+        "(EXISTS (SELECT FROM api_key_grants AS grants WHERE grants.key = api_keys.id))",
+        web="SELECT, UPDATE (used_ms)",
+    ),
+    TableRule("api_key_grants", "scope", web=_READ),
+    TableRule("ended_sessions", None, web="SELECT, INSERT, DELETE"),
+    TableRule("replays", None, index=_WRITE),
+)
+
+_CREATE_ROLES = f"""
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[{", ".join(f"'{role}'" for role in ROLES)}] LOOP
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+            END IF;
+        EXCEPTION  -- another database of this server makes it now, or this user may not
+            WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+        END;
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{WEB}')
+        AND NOT pg_has_role('{WEB}', :may_become)
+    THEN
+        BEGIN
+            EXECUTE 'GRANT {WEB} TO CURRENT_USER :becoming';
+        EXCEPTION WHEN insufficient_privilege THEN NULL;
+        END;
+    END IF;
+END
+$$
+"""
+
+IS_ENFORCED = f"""
+SELECT EXISTS (
+    SELECT FROM pg_roles, pg_class
+    WHERE rolname = '{WEB}' AND pg_has_role(pg_roles.oid, CASE
+        WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+      AND pg_class.oid = to_regclass('cameras') AND relrowsecurity
+)
+"""
+"""Whether this user may become vigil_web, and the tables are protected."""
+
+
+def roles_script(user: str, *, version: int = 160_000) -> str:
+    """Return what an administrator of PostgreSQL runs, where `user` may not create roles."""
+    lines = [f"CREATE ROLE {role} NOLOGIN;" for role in ROLES]
+    quoted = '"' + user.replace('"', '""') + '"'
+    lines.append(f"GRANT {WEB} TO {quoted}{_becoming(version)};")
+    return "\n".join(lines)
+
+
+async def apply(connection: asyncpg.Connection) -> None:
+    """Create the roles where that is allowed, and set grants and policies by `RULES`.
+
+    Runs in the caller's transaction. Tables whose rules have not changed are not locked. Where a
+    role is missing and may not be created, nothing is changed: `vigil catalog status` reports that.
+    """
+    version = int(await connection.fetchval("SHOW server_version_num"))
+    await connection.execute(
+        _CREATE_ROLES.replace(":may_become", f"'{'SET' if version >= 160_000 else 'MEMBER'}'")
+        .replace(":becoming", _becoming(version).strip())
+        .strip()
+    )
+    known = await connection.fetchval(
+        "SELECT count(*) FROM pg_roles WHERE rolname = ANY ($1)", list(ROLES)
+    )
+    if known < len(ROLES):
+        return
+    rows = await connection.fetch(
+        "SELECT relname, obj_description(pg_policy.oid, 'pg_policy') AS digest "
+        "FROM pg_class LEFT JOIN pg_policy ON polrelid = pg_class.oid AND polname = 'vigil_web' "
+        "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') "
+        "AND relname = ANY ($1)",
+        [rule.table for rule in RULES],
+    )
+    digests = {row["relname"]: row["digest"] for row in rows}
+    script = [
+        statement
+        for rule in RULES
+        if rule.table in digests and digests[rule.table] != _digest(rule)
+        for statement in _statements(rule)
+    ]
+    schema = await connection.fetchval("SELECT quote_ident(current_schema())")
+    script.append(f"GRANT USAGE ON SCHEMA {schema} TO {', '.join(ROLES)}")
+    script.append("REVOKE EXECUTE ON FUNCTION ensure_day FROM PUBLIC")
+    script.append(f"GRANT EXECUTE ON FUNCTION ensure_day TO {INDEX}, {ADMIN}")
+    await connection.execute(";\n".join(script))
+
+
+def _becoming(version: int) -> str:
+    # From 16 on, a member may become a role without having its rights all the time.
+    return " WITH INHERIT FALSE, SET TRUE" if version >= 160_000 else ""
+
+
+def _digest(rule: TableRule) -> str:
+    return hashlib.sha256("\n".join(_grants_and_policies(rule)).encode()).hexdigest()
+
+
+def _statements(rule: TableRule) -> list[str]:
+    statements = _grants_and_policies(rule)
+    if rule.owner is not None:
+        statements.append(f"COMMENT ON POLICY {WEB} ON {rule.table} IS '{_digest(rule)}'")
+    return statements
+
+
+def _grants_and_policies(rule: TableRule) -> list[str]:
+    table = rule.table
+    statements = [f"REVOKE ALL ON {table} FROM {', '.join(ROLES)}"]
+    for role, rights in ((WEB, rule.web), (INDEX, rule.index), (ADMIN, _WRITE)):
+        if rights:
+            statements.append(f"GRANT {rights} ON {table} TO {role}")
+    if rule.owner is not None:
+        condition = rule.condition
+        statements += [
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            f"DROP POLICY IF EXISTS {WEB} ON {table}",
+            f"CREATE POLICY {WEB} ON {table} TO {WEB} USING ({condition}) WITH CHECK ({condition})",
+            f"DROP POLICY IF EXISTS vigil_all ON {table}",
+            f"CREATE POLICY vigil_all ON {table} TO {INDEX}, {ADMIN} "
+            "USING (true) WITH CHECK (true)",
+        ]
+    return statements

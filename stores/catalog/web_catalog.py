@@ -1,0 +1,120 @@
+"""The catalog as the web sees it: PostgreSQL shows only the rows of some tenants.
+
+request ──► visible_tenants(…) ──► transaction: BEGIN; become vigil_web; set vigil.tenants
+
+The three are one round trip. Without `visible_tenants`, a transaction sees no row of any tenant.
+"""
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import asyncpg
+
+from domain.errors import InvalidIdError, StoreError
+from domain.identity import SLUG
+from stores.catalog.errors import CONNECTION_ERRORS
+from stores.catalog.pool import Catalog, Connection
+from stores.catalog.row_security import IS_ENFORCED, SETTING, WEB
+
+log = logging.getLogger(__name__)
+
+ALL_TENANTS = "*"
+_TENANTS = re.compile(rf"\*|{SLUG}")
+_visible: ContextVar[str] = ContextVar("vigil_tenants", default="")
+CHECK_EVERY_S = 5.0
+
+
+@contextmanager
+def visible_tenants(tenants: Iterable[str]) -> Iterator[None]:
+    """Show the rows of these tenants to the transactions that begin inside. None: no rows.
+
+    `*` shows all tenants: for the installation's own principals, and for reads of no principal.
+    Raises InvalidIdError where one is not a tenant's id.
+    """
+    given = sorted(set(tenants))
+    for tenant in given:
+        if not _TENANTS.fullmatch(tenant):
+            raise InvalidIdError(f"{tenant!r} is not a tenant.")
+    token = _visible.set(ALL_TENANTS if ALL_TENANTS in given else ",".join(given))
+    try:
+        yield
+    finally:
+        _visible.reset(token)
+
+
+def all_tenants() -> contextlib.AbstractContextManager[None]:
+    """Show all rows: for authentication, and for what the process itself reads."""
+    return visible_tenants((ALL_TENANTS,))
+
+
+def visible_now() -> str:
+    """Return the tenants whose rows are visible now, as the setting has them."""
+    return _visible.get()
+
+
+class WebCatalog(Catalog):
+    """A pool whose transactions run as vigil_web, for the tenants of `visible_tenants`.
+
+    Where the roles or the policies are missing, it works as the owner until they exist, and logs
+    that. With `required`, it raises StoreError instead.
+    """
+
+    def __init__(self, dsn: str, *, size: int = 4, required: bool = False) -> None:
+        super().__init__(dsn, size=size)
+        self._required = required
+        self._is_enforced: bool | None = None
+        self._checked_s = 0.0
+
+    def _pool_options(self) -> dict[str, Any]:
+        # A transaction's role and setting end with it: nothing has to be reset afterwards.
+        return {"reset": _reset_nothing}
+
+    @asynccontextmanager
+    async def _begin(self, connection: Connection) -> AsyncIterator[None]:
+        if not await self._check_enforced(connection):
+            async with connection.transaction():
+                yield
+            return
+        tenants = visible_now()  # only slugs, commas or *: see visible_tenants
+        await connection.execute(
+            f"BEGIN; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'"
+        )
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(*CONNECTION_ERRORS):
+                await connection.execute("ROLLBACK")
+            raise
+        await connection.execute("COMMIT")
+
+    async def _check_enforced(self, connection: Connection) -> bool:
+        """Return whether PostgreSQL checks tenants; asks again from time to time until it does."""
+        if self._is_enforced:
+            return True
+        if self._is_enforced is None or time.monotonic() - self._checked_s >= CHECK_EVERY_S:
+            self._checked_s = time.monotonic()
+            before, self._is_enforced = (
+                self._is_enforced,
+                bool(await connection.fetchval(IS_ENFORCED)),
+            )
+            if before is None and not self._is_enforced and not self._required:
+                log.warning(
+                    "PostgreSQL does not check tenants: its roles or policies are missing. "
+                    "Run `vigil catalog migrate`; `vigil catalog status` says what it needs."
+                )
+        if not self._is_enforced and self._required:
+            raise StoreError(
+                "PostgreSQL does not check tenants, but VIGIL_ROW_SECURITY=require. "
+                "`vigil catalog status` says what is missing."
+            )
+        return self._is_enforced
+
+
+async def _reset_nothing(_connection: asyncpg.Connection) -> None:
+    """Save the round trip of asyncpg's own reset."""
