@@ -1,26 +1,32 @@
-"""`vigil catalog`: bring PostgreSQL's schema up to date, or show its version."""
+"""`vigil catalog`: bring PostgreSQL's schema and roles up to date, or show their state."""
 
 import argparse
 import asyncio
 
-from stores.catalog import migrate, schema_status
+from stores.catalog import Catalog, migrate, schema_status
+from stores.catalog.row_security import needed_roles, rows_are_checked
 from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `catalog migrate` and `catalog status`."""
+    """Add `catalog migrate`, `catalog status` and `catalog roles`."""
     parser = commands.add_parser("catalog", help="migrate the PostgreSQL catalog")
     verbs = parser.add_subparsers(dest="verb", required=True)
     migrating = verbs.add_parser("migrate", help="bring the schema up to date")
     migrating.set_defaults(run=run_migrate)
     showing = verbs.add_parser("status", help="show the schema's version; exits 1 if it is old")
     showing.set_defaults(run=run_status)
+    roles = verbs.add_parser(
+        "roles", help="print the SQL that creates the roles, for PostgreSQL's administrator"
+    )
+    roles.set_defaults(run=run_roles)
 
 
 def run_migrate(_args: argparse.Namespace) -> int:
     """Migrate; prints the version reached."""
     status = asyncio.run(migrate(get_settings().database_url.get_secret_value()))
     print(f"The catalog's schema is at version {status.current}.")
+    _print_row_security()
     return 0
 
 
@@ -29,9 +35,40 @@ def run_status(_args: argparse.Namespace) -> int:
     status = asyncio.run(schema_status(get_settings().database_url.get_secret_value()))
     if status.up_to_date:
         print(f"The catalog's schema is at version {status.current}, as needed.")
+        _print_row_security()
         return 0
     print(
         f"The catalog's schema is at version {status.current or 'none'}; "
         f"{status.needed} is needed: run `vigil catalog migrate`."
     )
     return 1
+
+
+def run_roles(_args: argparse.Namespace) -> int:
+    """Print the script that an administrator of PostgreSQL runs."""
+
+    async def asked() -> str:
+        async with _catalog() as catalog:
+            return await needed_roles(catalog)
+
+    print(asyncio.run(asked()))
+    return 0
+
+
+def _catalog() -> Catalog:
+    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+
+
+def _print_row_security() -> None:
+    async def asked() -> bool:
+        async with _catalog() as catalog:
+            return await rows_are_checked(catalog)
+
+    if asyncio.run(asked()):
+        print("PostgreSQL checks the tenants of each request.")
+    else:
+        print(
+            "PostgreSQL does not check the tenants of requests: this user may not create roles. "
+            "Let its administrator run the output of `vigil catalog roles`, then run `vigil "
+            "catalog migrate` again."
+        )

@@ -85,6 +85,7 @@ async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -
             await connection.run_sync(_upgrade, revision)
             if revision == "head":
                 driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
                 await row_security.apply(driver)
         async with engine.connect() as connection:
             return await connection.run_sync(_current)

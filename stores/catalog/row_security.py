@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from stores.catalog.pool import Catalog, sql
+
 ROLES = WEB, INDEX, ADMIN = ("vigil_web", "vigil_index", "vigil_admin")
 SETTING = "vigil.tenants"
 """Comma-separated tenants, or `*` for all. Unset: no row is visible."""
@@ -85,49 +87,26 @@ RULES: Sequence[TableRule] = (
     TableRule("replays", None, index=_WRITE),
 )
 
-_CREATE_ROLES = f"""
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY[{", ".join(f"'{role}'" for role in ROLES)}] LOOP
-        BEGIN
-            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
-                EXECUTE format('CREATE ROLE %I NOLOGIN', name);
-            END IF;
-        EXCEPTION  -- another database of this server makes it now, or this user may not
-            WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
-        END;
-    END LOOP;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{WEB}')
-        AND NOT pg_has_role('{WEB}', :may_become)
-    THEN
-        BEGIN
-            EXECUTE 'GRANT {WEB} TO CURRENT_USER :becoming';
-        EXCEPTION WHEN insufficient_privilege THEN NULL;
-        END;
-    END IF;
-END
-$$
-"""
-
-IS_ENFORCED = f"""
-SELECT EXISTS (
-    SELECT FROM pg_roles, pg_class
-    WHERE rolname = '{WEB}' AND pg_has_role(pg_roles.oid, CASE
-        WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-      AND pg_class.oid = to_regclass('cameras') AND relrowsecurity
-)
-"""
-"""Whether this user may become vigil_web, and the tables are protected."""
+_NEWER = 160_000
+"""From 16 on, a member may become a role without having its rights all the time."""
 
 
-def roles_script(user: str, *, version: int = 160_000) -> str:
-    """Return what an administrator of PostgreSQL runs, where `user` may not create roles."""
+async def needed_roles(catalog: Catalog) -> str:
+    """Return what an administrator of PostgreSQL runs where the catalog's user may create no roles.
+
+    Then `vigil catalog migrate` sets the grants and policies.
+    """
+    async with catalog.transaction() as connection:
+        version = int(await connection.fetchval("SHOW server_version_num"))
+        user = await connection.fetchval("SELECT quote_ident(current_user)")
     lines = [f"CREATE ROLE {role} NOLOGIN;" for role in ROLES]
-    quoted = '"' + user.replace('"', '""') + '"'
-    lines.append(f"GRANT {WEB} TO {quoted}{_becoming(version)};")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"GRANT {WEB} TO {user}{_becoming(version)};"])
+
+
+async def rows_are_checked(catalog: Catalog) -> bool:
+    """Return whether the web's transactions see only rows of their tenants."""
+    async with catalog.transaction() as connection:
+        return bool(await connection.fetchval(sql("rows_are_checked")))
 
 
 async def apply(connection: asyncpg.Connection) -> None:
@@ -137,40 +116,27 @@ async def apply(connection: asyncpg.Connection) -> None:
     role is missing and may not be created, nothing is changed: `vigil catalog status` reports that.
     """
     version = int(await connection.fetchval("SHOW server_version_num"))
-    await connection.execute(
-        _CREATE_ROLES.replace(":may_become", f"'{'SET' if version >= 160_000 else 'MEMBER'}'")
-        .replace(":becoming", _becoming(version).strip())
-        .strip()
-    )
-    known = await connection.fetchval(
-        "SELECT count(*) FROM pg_roles WHERE rolname = ANY ($1)", list(ROLES)
-    )
-    if known < len(ROLES):
+    script = sql("create_roles").replace(":may_become", "SET" if version >= _NEWER else "MEMBER")
+    await connection.execute(script.replace(":becoming", _becoming(version)))
+    if await connection.fetchval(sql("known_roles"), list(ROLES)) < len(ROLES):
         return
-    rows = await connection.fetch(
-        "SELECT relname, obj_description(pg_policy.oid, 'pg_policy') AS digest "
-        "FROM pg_class LEFT JOIN pg_policy ON polrelid = pg_class.oid AND polname = 'vigil_web' "
-        "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') "
-        "AND relname = ANY ($1)",
-        [rule.table for rule in RULES],
-    )
-    digests = {row["relname"]: row["digest"] for row in rows}
-    script = [
+    rows = await connection.fetch(sql("policy_digests"), [rule.table for rule in RULES])
+    digests = {row["table"]: row["digest"] for row in rows}
+    statements = [
         statement
         for rule in RULES
         if rule.table in digests and digests[rule.table] != _digest(rule)
         for statement in _statements(rule)
     ]
     schema = await connection.fetchval("SELECT quote_ident(current_schema())")
-    script.append(f"GRANT USAGE ON SCHEMA {schema} TO {', '.join(ROLES)}")
-    script.append("REVOKE EXECUTE ON FUNCTION ensure_day FROM PUBLIC")
-    script.append(f"GRANT EXECUTE ON FUNCTION ensure_day TO {INDEX}, {ADMIN}")
-    await connection.execute(";\n".join(script))
+    statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {', '.join(ROLES)}")
+    statements.append("REVOKE EXECUTE ON FUNCTION ensure_day FROM PUBLIC")
+    statements.append(f"GRANT EXECUTE ON FUNCTION ensure_day TO {INDEX}, {ADMIN}")
+    await connection.execute(";\n".join(statements))
 
 
 def _becoming(version: int) -> str:
-    # From 16 on, a member may become a role without having its rights all the time.
-    return " WITH INHERIT FALSE, SET TRUE" if version >= 160_000 else ""
+    return " WITH INHERIT FALSE, SET TRUE" if version >= _NEWER else ""
 
 
 def _digest(rule: TableRule) -> str:

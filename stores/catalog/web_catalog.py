@@ -19,8 +19,8 @@ import asyncpg
 from domain.errors import InvalidIdError, StoreError
 from domain.identity import SLUG
 from stores.catalog.errors import CONNECTION_ERRORS
-from stores.catalog.pool import Catalog, Connection
-from stores.catalog.row_security import IS_ENFORCED, SETTING, WEB
+from stores.catalog.pool import Catalog, Connection, sql
+from stores.catalog.row_security import SETTING, WEB
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,8 @@ class WebCatalog(Catalog):
     def __init__(self, dsn: str, *, size: int = 4, required: bool = False) -> None:
         super().__init__(dsn, size=size)
         self._required = required
-        self._is_enforced: bool | None = None
-        self._checked_s = 0.0
+        self._is_checked: bool | None = None
+        self._asked_s = 0.0
 
     def _pool_options(self) -> dict[str, Any]:
         # A transaction's role and setting end with it: nothing has to be reset afterwards.
@@ -77,14 +77,12 @@ class WebCatalog(Catalog):
 
     @asynccontextmanager
     async def _begin(self, connection: Connection) -> AsyncIterator[None]:
-        if not await self._check_enforced(connection):
+        if not await self._rows_are_checked(connection):
             async with connection.transaction():
                 yield
             return
         tenants = visible_now()  # only slugs, commas or *: see visible_tenants
-        await connection.execute(
-            f"BEGIN; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'"
-        )
+        await connection.execute(f"BEGIN; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'")
         try:
             yield
         except BaseException:
@@ -93,27 +91,25 @@ class WebCatalog(Catalog):
             raise
         await connection.execute("COMMIT")
 
-    async def _check_enforced(self, connection: Connection) -> bool:
+    async def _rows_are_checked(self, connection: Connection) -> bool:
         """Return whether PostgreSQL checks tenants; asks again from time to time until it does."""
-        if self._is_enforced:
+        if self._is_checked:
             return True
-        if self._is_enforced is None or time.monotonic() - self._checked_s >= CHECK_EVERY_S:
-            self._checked_s = time.monotonic()
-            before, self._is_enforced = (
-                self._is_enforced,
-                bool(await connection.fetchval(IS_ENFORCED)),
-            )
-            if before is None and not self._is_enforced and not self._required:
+        if self._is_checked is None or time.monotonic() - self._asked_s >= CHECK_EVERY_S:
+            self._asked_s = time.monotonic()
+            is_first = self._is_checked is None
+            self._is_checked = bool(await connection.fetchval(sql("rows_are_checked")))
+            if is_first and not self._is_checked and not self._required:
                 log.warning(
                     "PostgreSQL does not check tenants: its roles or policies are missing. "
                     "Run `vigil catalog migrate`; `vigil catalog status` says what it needs."
                 )
-        if not self._is_enforced and self._required:
+        if not self._is_checked and self._required:
             raise StoreError(
                 "PostgreSQL does not check tenants, but VIGIL_ROW_SECURITY=require. "
                 "`vigil catalog status` says what is missing."
             )
-        return self._is_enforced
+        return self._is_checked
 
 
 async def _reset_nothing(_connection: asyncpg.Connection) -> None:

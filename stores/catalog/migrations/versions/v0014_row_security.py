@@ -1,4 +1,4 @@
-"""The partition of a day is made by the owner's rights, so that the role vigil_index may ask for it.
+"""Partitions of days are made with the owner's rights: the role vigil_index may ask for them.
 
 Roles, grants and row-level security themselves are not a step: stores/catalog/row_security.py.
 """

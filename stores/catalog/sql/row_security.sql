@@ -1,0 +1,50 @@
+-- name: create_roles
+-- Creates the roles of stores/catalog/row_security.py where they are missing, and lets this user become
+-- vigil_web. :may_become and :becoming (the caller replaces them) differ by PostgreSQL's version. What
+-- this user may not do is left out. Another database of the server may do the same at this moment.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['vigil_web', 'vigil_index', 'vigil_admin'] LOOP
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+            END IF;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+        END;
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'vigil_web')
+        AND NOT pg_has_role('vigil_web', ':may_become')
+    THEN
+        BEGIN
+            EXECUTE 'GRANT vigil_web TO CURRENT_USER :becoming';
+        EXCEPTION WHEN insufficient_privilege THEN NULL;
+        END;
+    END IF;
+END
+$$
+
+
+-- name: known_roles
+-- $1 text[]: roles. How many of them exist.
+SELECT count(*) FROM pg_roles WHERE rolname = ANY ($1)
+
+
+-- name: policy_digests
+-- $1 text[]: tables. Those that exist, and of which rule each has the policy.
+SELECT relname AS table, obj_description(pg_policy.oid, 'pg_policy') AS digest
+FROM pg_class
+LEFT JOIN pg_policy ON polrelid = pg_class.oid AND polname = 'vigil_web'
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND relname = ANY ($1)
+
+
+-- name: rows_are_checked
+-- Whether the tables are protected, and this user may become vigil_web.
+SELECT EXISTS (
+    SELECT FROM pg_roles, pg_class
+    WHERE rolname = 'vigil_web' AND pg_has_role(pg_roles.oid, CASE
+        WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+      AND pg_class.oid = to_regclass('cameras') AND relrowsecurity
+)
