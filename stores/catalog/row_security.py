@@ -11,7 +11,7 @@ of their table, whose policy counts. docs/design/access.md says why.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -28,7 +28,7 @@ _WRITE = "SELECT, INSERT, UPDATE, DELETE"
 
 @dataclass(frozen=True, slots=True)
 class TableRule:
-    """The rights on one table. An empty text: none. vigil_admin reads and writes every table."""
+    """The rights on one table. An empty text: none."""
 
     table: str
     owner: str | None
@@ -36,6 +36,7 @@ class TableRule:
     condition in parentheses. None: rows belong to no tenant, and row-level security is off."""
     web: str = ""
     index: str = ""
+    admin: str = _WRITE
 
     @property
     def condition(self) -> str:
@@ -85,7 +86,20 @@ RULES: Sequence[TableRule] = (
     TableRule("api_key_grants", "scope", web=_READ),
     TableRule("ended_sessions", None, web="SELECT, INSERT, DELETE"),
     TableRule("replays", None, index=_WRITE),
+    # The audit log grows by its functions only, which run with the owner's rights.
+    TableRule("vigil_audit.entries", "chain", web=_READ, admin=_READ),
+    TableRule("vigil_audit.personal", "chain", web=_READ, admin=_READ),
+    TableRule("vigil_audit.subject_keys", "chain", web=_READ, admin=_READ),
+    TableRule("vigil_audit.chains", "chain", web=_READ, admin=_READ),
+    TableRule("vigil_audit.reads", "chain", web="SELECT, INSERT, DELETE"),
 )
+
+FUNCTIONS: Mapping[str, Sequence[str]] = {
+    "ensure_day(text, bigint)": (INDEX, ADMIN),
+    "vigil_audit.append(text, text, jsonb)": ROLES,
+    "vigil_audit.subject_key(text, text, bytea)": ROLES,
+}
+"""Who may call the functions that run with the owner's rights. No one else may."""
 
 _NEWER = 160_000
 """From 16 on, a member may become a role without having its rights all the time."""
@@ -128,10 +142,13 @@ async def apply(connection: asyncpg.Connection) -> None:
         if rule.table in digests and digests[rule.table] != _digest(rule)
         for statement in _statements(rule)
     ]
-    schema = await connection.fetchval("SELECT quote_ident(current_schema())")
-    statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {', '.join(ROLES)}")
-    statements.append("REVOKE EXECUTE ON FUNCTION ensure_day FROM PUBLIC")
-    statements.append(f"GRANT EXECUTE ON FUNCTION ensure_day TO {INDEX}, {ADMIN}")
+    roles = ", ".join(ROLES)
+    schemas = await connection.fetch(sql("schemas_of"), [*digests])
+    statements += [f"GRANT USAGE ON SCHEMA {row['schema']} TO {roles}" for row in schemas]
+    for function, callers in FUNCTIONS.items():
+        if await connection.fetchval("SELECT to_regprocedure($1) IS NOT NULL", function):
+            statements.append(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC, {roles}")
+            statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(callers)}")
     await connection.execute(";\n".join(statements))
 
 
@@ -153,7 +170,7 @@ def _statements(rule: TableRule) -> list[str]:
 def _grants_and_policies(rule: TableRule) -> list[str]:
     table = rule.table
     statements = [f"REVOKE ALL ON {table} FROM {', '.join(ROLES)}"]
-    for role, rights in ((WEB, rule.web), (INDEX, rule.index), (ADMIN, _WRITE)):
+    for role, rights in ((WEB, rule.web), (INDEX, rule.index), (ADMIN, rule.admin)):
         if rights:
             statements.append(f"GRANT {rights} ON {table} TO {role}")
     if rule.owner is not None:

@@ -34,10 +34,18 @@ SELECT count(*) FROM pg_roles WHERE rolname = ANY ($1)
 
 -- name: policy_digests
 -- $1 text[]: tables. Those that exist, and of which rule each has the policy.
-SELECT relname AS table, obj_description(pg_policy.oid, 'pg_policy') AS digest
+SELECT name AS table, obj_description(pg_policy.oid, 'pg_policy') AS digest
+FROM unnest($1::text[]) AS name
+LEFT JOIN pg_policy ON polrelid = to_regclass(name) AND polname = 'vigil_web'
+WHERE to_regclass(name) IS NOT NULL
+
+
+-- name: schemas_of
+-- $1 text[]: tables. Their schemas, quoted.
+SELECT DISTINCT quote_ident(nspname) AS schema
 FROM pg_class
-LEFT JOIN pg_policy ON polrelid = pg_class.oid AND polname = 'vigil_web'
-WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND relname = ANY ($1)
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE pg_class.oid = ANY (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
 
 
 -- name: rows_are_checked

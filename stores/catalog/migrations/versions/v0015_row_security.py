@@ -5,8 +5,8 @@ Roles, grants and row-level security themselves are not a step: stores/catalog/r
 
 from stores.catalog.migrations.script import run_script
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
