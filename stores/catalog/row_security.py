@@ -85,6 +85,7 @@ RULES: Sequence[TableRule] = (
     ),
     TableRule("api_key_grants", "scope", web=_READ),
     TableRule("ended_sessions", None, web="SELECT, INSERT, DELETE"),
+    TableRule("idempotency_keys", None, web=_WRITE),  # of principals, who know their own keys
     TableRule("replays", None, index=_WRITE),
     # The audit log grows by its functions only, which run with the owner's rights.
     TableRule("vigil_audit.entries", "chain", web=_READ, admin=_READ),

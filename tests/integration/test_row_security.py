@@ -31,7 +31,10 @@ from tests.integration.web_support import Web, running_web
 
 MINE, FOREIGN = "acme/hq/gate", "globex/plant/door"
 TENANT_COLUMNS = {"camera", "site", "tenant", "scope", "chain"}
-WEB_WRITES = {"end_session", "note_api_key_use"}
+WEB_WRITES = {
+    "end_session", "note_api_key_use", "claim_idempotency_key", "delete_old_idempotency_keys",
+    "keep_idempotent_answer", "release_idempotency_key",
+}  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 FILLED = {
     "tenants", "sites", "cameras", "footage", "runs", "fragments", "chunks", "chunk_days",
