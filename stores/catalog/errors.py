@@ -31,6 +31,11 @@ def error_text(error: BaseException) -> str:
             f"PostgreSQL rejected the login ({error}). Check the user in VIGIL_DATABASE_URL and "
             "VIGIL_DATABASE_PASSWORD or its file."
         )
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return (
+            f"PostgreSQL does not allow that ({error}). Run `vigil catalog migrate`, which grants "
+            "what the programs of this version need."
+        )
     return (
         f"PostgreSQL failed ({type(error).__name__}: {error}). Check that it runs, "
         "VIGIL_DATABASE_URL and `vigil catalog status`."
