@@ -5,8 +5,8 @@ Roles, grants and row-level security themselves are not a step: stores/catalog/r
 
 from stores.catalog.migrations.script import run_script
 
-revision = "0016"
-down_revision = "0015"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
