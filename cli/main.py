@@ -28,6 +28,7 @@ GROUPS = {
     "retention": "set how long footage is kept, and delete older footage",
     "hold": "suspend the deletion of footage",
     "model": "choose the model whose detections are shown",
+    "audit": "list, export, sign and verify the audit log",
     "dlq": "list dead letters, send them again or drop them",
     "bench": "measure, or prove by fault injection",
 }

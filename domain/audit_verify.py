@@ -1,4 +1,4 @@
-"""Verifies an export of the audit log: names what was changed, dropped, swapped, inserted or cut off.
+"""Verifies an export of the audit log: names what was changed, dropped, swapped or inserted.
 
     stored     1 ── 2 ── 3 ── 4 ── 5 ── 6      head of 6, signed
     exported   1 ── 2 ── 4 ── 3 ── X           3 and 4 swapped, 5 changed, 6 cut off
@@ -313,7 +313,7 @@ def _check_links(entries: list[ExportedEntry], header: ExportHeader) -> list[Aud
             shift += more
         else:
             text = f"Entry {seq} was changed"
-            if found and found[-1].last_seq == seq - 1 or at == 0:
+            if (found and found[-1].last_seq == seq - 1) or at == 0:
                 text += "."
             else:
                 text += f", or entry {seq - 1} was, and its hash with it."
@@ -331,7 +331,7 @@ def _dropped_before(entry: ExportedEntry, after: ExportedEntry, shift: int) -> i
 
 
 def _swapped_pairs(entries: list[ExportedEntry], header: ExportHeader) -> dict[int, int]:
-    """Return the entries whose contents fit when they are exchanged, each with the other's number."""
+    """Return the entries that fit when their contents are exchanged: the other's number."""
     befores = [header.previous, *(each.hash for each in entries[:-1])]
     wrong = [at for at, each in enumerate(entries) if not each.fits(befores[at])]
     pairs: dict[int, int] = {}
@@ -388,7 +388,10 @@ def _check_heads(
             agreed = head
         elif head.seq in hashes and not broken and not found:
             first = agreed.seq + 1 if agreed is not None else header.first_seq
-            text = f"Entries {first} to {head.seq} were rewritten: they fit each other, but not {when}."
+            text = (
+                f"Entries {first} to {head.seq} were rewritten. "
+                f"They fit each other, but not {when}."
+            )
             found.append(AuditFinding("rewritten", first, head.seq, text))
     return agreed, found
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -58,16 +58,27 @@ class ObjectStore(AwsService):
         sha256: str,
         metadata: Mapping[str, str],
         content_type: str = "video/mp2t",
+        lock_until_ms: int | None = None,
     ) -> bool:
         """Write an object unless it exists. True: created. False: it exists with the same bytes.
 
+        `lock_until_ms`: until then (UTC) no one may delete it, where the bucket has Object Lock.
         Raises ObjectExistsError where it exists with other bytes. Raises StoreError where the store
         fails, also for a 409 (two writers at once): try again.
         """
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        lock: dict[str, Any] = {}
+        if lock_until_ms is not None:
+            until = datetime.fromtimestamp(lock_until_ms / 1000, UTC)
+            lock = {
+                "ObjectLockMode": "COMPLIANCE",
+                "ObjectLockRetainUntilDate": until,
+                "ChecksumAlgorithm": "SHA256",
+            }
         async with translate_errors(f"writing {key}"):
             try:
                 await self._client.put_object(
+                    **lock,
                     Bucket=self.bucket,
                     Key=key,
                     Body=data,
@@ -175,6 +186,18 @@ class ObjectStore(AwsService):
                     return None
                 raise
         return list(answer.get("Rules", []))
+
+    async def has_object_lock(self) -> bool:
+        """Return whether the bucket has Object Lock. False also where the store does not say."""
+        async with translate_errors("reading the bucket's Object Lock"):
+            try:
+                answer = await self._client.get_object_lock_configuration(Bucket=self.bucket)
+            except ClientError as error:
+                if http_status(error) in {400, 403, 404, 405, 501}:
+                    return False
+                raise
+        configured: Mapping[str, Any] = answer.get("ObjectLockConfiguration", {})
+        return configured.get("ObjectLockEnabled") == "Enabled"
 
     async def is_reachable(self) -> bool:
         """Return whether the store responds at all, even with an error."""

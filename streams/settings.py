@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     oidc_file: Path | None = Field(
         None, description="YAML file of the OpenID providers by which people sign in"
     )
+    audit_key_file: Path | None = Field(
+        None, description="PEM file of the Ed25519 key that signs the heads of the audit log"
+    )
+    audit_lock_days: int = Field(
+        366, ge=1, le=36_500, description="how long Object Lock keeps a signed head, days"
+    )
     media_delivery: Literal["stream", "redirect"] = Field(
         "redirect", description="redirect: presigned S3 URL; stream: bytes through the API"
     )

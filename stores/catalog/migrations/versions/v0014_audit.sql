@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS vigil_audit.entries (
     resource text   NOT NULL GENERATED ALWAYS AS (entry::jsonb ->> 'resource') STORED,
     PRIMARY KEY (chain, seq)
 );
-CREATE INDEX IF NOT EXISTS entries_by_time ON vigil_audit.entries (chain, at_ms);
+CREATE INDEX IF NOT EXISTS entries_by_time ON vigil_audit.entries (at_ms, chain, seq);
+CREATE INDEX IF NOT EXISTS entries_by_chain ON vigil_audit.entries (chain, at_ms, seq);
 CREATE INDEX IF NOT EXISTS entries_by_actor ON vigil_audit.entries (actor, chain, seq);
 COMMENT ON TABLE vigil_audit.entries IS 'One act each, in canonical form. Rows are never changed.';
 COMMENT ON COLUMN vigil_audit.entries.chain IS 'the tenant, or * for the installation';
@@ -80,6 +81,19 @@ COMMENT ON TABLE vigil_audit.reads IS
 COMMENT ON COLUMN vigil_audit.reads.chain IS 'chain of the entry';
 COMMENT ON COLUMN vigil_audit.reads.minute_ms IS 'UTC ms of the minute''s start';
 COMMENT ON COLUMN vigil_audit.reads.what IS 'hash of actor, action, resource and part of the footage';
+
+CREATE TABLE IF NOT EXISTS vigil_audit.signed (
+    chain text   PRIMARY KEY,
+    seq   bigint NOT NULL CHECK (seq > 0),
+    hash  bytea  NOT NULL CHECK (length(hash) = 32),
+    at_ms bigint NOT NULL
+);
+COMMENT ON TABLE vigil_audit.signed IS
+    'The newest signed head of each chain, so that the next starts there. The heads are in S3.';
+COMMENT ON COLUMN vigil_audit.signed.chain IS 'the tenant, or * for the installation';
+COMMENT ON COLUMN vigil_audit.signed.seq IS 'number of the entry whose hash was signed';
+COMMENT ON COLUMN vigil_audit.signed.hash IS 'the hash that was signed';
+COMMENT ON COLUMN vigil_audit.signed.at_ms IS 'UTC ms when it was signed';
 
 -- Adds an entry (canonical JSON without seq) to a chain in the caller's transaction. The chain's row
 -- stays locked until that ends, so the chain has no holes: a rollback takes the number back.
