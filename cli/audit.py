@@ -18,9 +18,9 @@ from domain.audit_verify import AuditHead, AuditReport, verify_export
 from domain.errors import ConfigError, InvalidEventError
 from domain.printable import escaped
 from domain.times import format_ms, parse_ms, utc_ms
-from stores.audit_heads import HeadWriter, signed_heads
 from stores.audit_keys import create_key_file, read_key_file, read_public_keys, verified_head
 from stores.catalog import Catalog
+from stores.catalog.audit_heads import HeadWriter, signed_heads
 from stores.catalog.audit_log import (
     FOREVER_MS,
     NEWEST,

@@ -15,11 +15,11 @@ from cli import audit
 from domain.audit import AuditOrigin
 from domain.times import utc_ms
 from local.ports import HOST
-from stores.audit_heads import HeadWriter, head_key, signed_heads
 from stores.audit_keys import create_key_file, read_key_file, verified_head
 from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog
 from stores.catalog.audit import record_audit
+from stores.catalog.audit_heads import HeadWriter, head_key, signed_heads
 from stores.catalog.audit_log import (
     AuditFilter,
     erase_subject,
