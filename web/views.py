@@ -20,8 +20,10 @@ from web.idempotency import answer_once
 from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
+from web.openapi import ApiDocument
 from web.pages import PagesView
 from web.playlist import PlaylistView
+from web.reference import DOCUMENT, DocsStyleView, DocsView, OpenApiView, ProblemKindView
 from web.services import SERVICES, Services, make_services
 from web.session import SessionView
 from web.thumbnail import ThumbnailView
@@ -44,6 +46,10 @@ VIEWS: tuple[type[View], ...] = (
     ChunkView,
     ThumbnailView,
     EdgeConfigView,
+    OpenApiView,
+    DocsView,
+    DocsStyleView,
+    ProblemKindView,
     PagesView,  # last: it matches every path
 )
 
@@ -53,6 +59,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     services = make_services(settings, is_ready)
     application = app.web.web_app
     application[SERVICES] = services
+    application[DOCUMENT] = ApiDocument(VIEWS)
     install_middleware(application, settings, access_table(VIEWS), body_types(VIEWS))
     application.middlewares.extend((answer_not_modified, answer_once))
 
