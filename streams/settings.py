@@ -108,7 +108,8 @@ class Settings(BaseSettings):
         False, description="HTTPS only, also for all subdomains of the web's host"
     )
     session_secret: SecretStr = Field(
-        SecretStr(""), description="signs session cookies; at least 32 characters for the web"
+        SecretStr(""),
+        description="signs cursors and encrypts second factors; at least 32 characters for the web",
     )
     session_secret_file: Path | None = Field(None, description="file that holds it")
     public_url: str = Field(

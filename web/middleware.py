@@ -185,11 +185,10 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
         with all_tenants():
-            key = await _principal(request)
-        check_client(request, key)
-        request[PRINCIPAL] = key.caller()
-        authorize(key.principal, access, request)
-        with visible_tenants(tenants_for(key.principal, access)):
+            caller = await identify(request)
+        request[PRINCIPAL] = caller
+        authorize(caller.principal, access, request)
+        with visible_tenants(tenants_for(caller.principal, access)):
             return await handler(request)
     return await handler(request)
 
@@ -208,23 +207,27 @@ def cookie_name(request: web.Request) -> str:
     return HTTPS_COOKIE if request.app[SERVICES].proxies.is_https(request) else COOKIE
 
 
-async def _principal(request: web.Request) -> ApiKey:
+async def identify(request: web.Request) -> Caller:
+    """Return who sends a request; raise ProblemError (401, 403). Long answers ask again."""
     services = request.app[SERVICES]
-    now_ms = services.clock_ms()
-    kind, _, key = request.headers.get("Authorization", "").partition(" ")
-    found = None
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
     if kind:
         if kind.lower() == "bearer":
-            found = await services.sessions.of_key(await services.catalog.get(), key.strip())
+            key = await services.sessions.of_key(await services.catalog.get(), given.strip())
+            if key is not None:
+                check_client(request, key)
+                return key.caller()
     elif cookie := request.cookies.get(cookie_name(request)):
-        found = await services.sessions.of_cookie(await services.catalog.get(), cookie, now_ms)
-    if found is None:
-        raise ProblemError(
-            HTTPStatus.UNAUTHORIZED,
-            "Sign in, or send a valid key as `Authorization: Bearer KEY`.",
-            {"WWW-Authenticate": 'Bearer realm="vigil"'},
-        )
-    return found
+        session = await services.sessions.of_cookie(await services.catalog.get(), cookie)
+        if session is not None:
+            if session.key is not None:
+                check_client(request, session.key)
+            return session.caller
+    raise ProblemError(
+        HTTPStatus.UNAUTHORIZED,
+        "Sign in, or send a valid key as `Authorization: Bearer KEY`.",
+        {"WWW-Authenticate": 'Bearer realm="vigil"'},
+    )
 
 
 def security_headers(settings: Settings) -> dict[str, str]:

@@ -18,7 +18,7 @@ from web.picture_decoder import PictureDecoder
 from web.problems import not_found
 from web.proxies import TrustedProxies
 from web.query import parse_camera_id
-from web.sessions import Sessions
+from web.sessions import Sessions, check_session_secret
 
 THUMBNAIL_BYTES = 64 << 20
 LONG_PLAYLISTS = 2
@@ -59,7 +59,8 @@ class Services:
             return self.clock_ms()  # at each call: a test may replace the clock
 
         self.proxies = TrustedProxies(self.settings.trusted_proxies)
-        self.sessions = Sessions(self.settings.session_secret.get_secret_value(), now_ms)
+        check_session_secret(self.settings.session_secret.get_secret_value())
+        self.sessions = Sessions(now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
 
 

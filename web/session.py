@@ -6,6 +6,9 @@ from types import MappingProxyType
 from aiohttp import web
 from faust.web import View
 
+from domain.sign_in import LIFETIME_MS
+from stores.catalog.pool import Connection
+from stores.catalog.sessions import create_session, end_sessions, session_of
 from stores.catalog.web_catalog import all_tenants
 from web.access import PUBLIC
 from web.bodies import json_answer, read_json
@@ -14,7 +17,6 @@ from web.operations import Operation, describe
 from web.problems import ProblemError
 from web.schemas.session import KeySignIn, SessionInfo
 from web.services import SERVICES
-from web.sessions import LIFETIME_MS
 
 MAX_BODY = 4_096
 
@@ -28,7 +30,8 @@ class SessionView(View):
         get=Operation("Get who is signed in", answer=SessionInfo),
         post=Operation(
             "Sign in: exchange a key for a cookie",
-            description="The cookie is signed, HttpOnly and SameSite=Strict, and valid for a week.",
+            description="The cookie is HttpOnly and SameSite=Strict. The session ends after 12 "
+            "hours without a request, and after 7 days.",
             body=KeySignIn,
             problems={
                 401: "The key is not valid.",
@@ -62,23 +65,27 @@ class SessionView(View):
             raise ProblemError(
                 HTTPStatus.FORBIDDEN, "This is a key of an edge. Sign in with a key of a person."
             )
+        catalog = await services.catalog.get()
+        async with catalog.transaction() as connection:
+            await end_own_session(request, connection, now_ms)
+            _, token = await create_session(
+                connection,
+                now_ms,
+                key=key.id,
+                address=services.proxies.client_of(request),
+                agent=request.headers.get("User-Agent", ""),
+            )
         response = web.Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
-        response.set_cookie(
-            cookie_name(request),
-            services.sessions.cookie_for(key, now_ms),
-            max_age=LIFETIME_MS // 1_000,
-            path="/",
-            httponly=True,
-            samesite="Strict",
-            secure=services.proxies.is_https(request),
-        )
+        set_session_cookie(request, response, token)
         return response
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete the cookie, and what the browser has cached of the footage."""
         services = request.app[SERVICES]
-        cookie = request.cookies.get(cookie_name(request), "")
-        await services.sessions.end(await services.catalog.get(), cookie, services.clock_ms())
+        catalog = await services.catalog.get()
+        async with catalog.transaction() as connection:
+            await end_own_session(request, connection, services.clock_ms())
+        services.sessions.forget()
         response = web.Response(
             status=HTTPStatus.NO_CONTENT, headers={"Clear-Site-Data": '"cache"'}
         )
@@ -90,3 +97,23 @@ class SessionView(View):
             secure=services.proxies.is_https(request),
         )
         return response
+
+
+def set_session_cookie(request: web.Request, response: web.Response, token: str) -> None:
+    """Give the browser the cookie of its session."""
+    response.set_cookie(
+        cookie_name(request),
+        token,
+        max_age=LIFETIME_MS // 1_000,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=request.app[SERVICES].proxies.is_https(request),
+    )
+
+
+async def end_own_session(request: web.Request, connection: Connection, now_ms: int) -> None:
+    """End the session of the request's cookie, if it has one: a new sign-in replaces it."""
+    cookie = request.cookies.get(cookie_name(request))
+    if cookie and (session := await session_of(connection, cookie)) is not None:
+        await end_sessions(connection, [session.id], now_ms)

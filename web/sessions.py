@@ -1,32 +1,27 @@
-"""Authentication: an API key, or the signed cookie that a key was exchanged for.
+"""Authentication: an API key, or the cookie of a session.
 
-The cookie contains the number of its key and when it expires. The key is checked again every few
-seconds, so revoking it ends its sessions. The catalog stores the sessions that were signed out of,
-until their cookies expire.
+A cookie is 256 random bits. The catalog has a row for each session, with the hash of its cookie.
+Key and session are read again every few seconds. So what ends a session or takes away a right
+counts in all workers within RECHECK_MS.
 """
 
-import base64
-import binascii
 import hashlib
-import hmac
-import json
 import logging
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachetools import TTLCache
 
 from domain.errors import ConfigError, StoreError
 from stores.catalog import Catalog
-from stores.catalog.keys import ApiKey, end_session, find_key, get_key, note_key_use
+from stores.catalog.keys import ApiKey, find_key, note_key_use
+from stores.catalog.sessions import OpenSession, find_session, note_session_use, token_hash
 
 log = logging.getLogger(__name__)
 
 COOKIE = "vigil_session"
 HTTPS_COOKIE = f"__Host-{COOKIE}"
 """Its name over HTTPS: browsers take such a cookie from no other host and from no plain HTTP."""
-LIFETIME_MS = 7 * 86_400_000
 RECHECK_MS = 5_000
 """A revoked key, or a session that ended in another process, is rejected after this time."""
 MIN_SECRET = 32
@@ -37,123 +32,82 @@ MAX_KEY_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The result of a check, cached for RECHECK_MS. None: the key is not valid."""
+    """The result of a check, cached for RECHECK_MS. None: it is not valid."""
 
-    key: ApiKey | None
+    found: ApiKey | OpenSession | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Cookie:
-    """What a valid cookie says."""
-
-    key: int
-    fingerprint: str
-    session: str
-    until_ms: int
+def check_session_secret(secret: str) -> str:
+    """Return the secret; raise ConfigError where it is too short or easy to guess."""
+    if len(secret) < MIN_SECRET:
+        raise ConfigError(
+            f"VIGIL_SESSION_SECRET has {len(secret)} characters. Set at least {MIN_SECRET} "
+            "random ones, the same for all web workers."
+        )
+    if len(set(secret)) < MIN_DISTINCT or "change-me" in secret:
+        raise ConfigError(
+            "VIGIL_SESSION_SECRET is an example, or easy to guess. Set a random one, such as "
+            "the output of `openssl rand -base64 33`."
+        )
+    return secret
 
 
 class Sessions:
-    """Checks keys and cookies; creates cookies."""
+    """Checks keys and cookies against the catalog, and remembers the results for a short time."""
 
-    def __init__(self, secret: str, clock_ms: Callable[[], int]) -> None:
-        """Raise ConfigError where the secret is too short for signatures."""
-        if len(secret) < MIN_SECRET:
-            raise ConfigError(
-                f"VIGIL_SESSION_SECRET has {len(secret)} characters. Set at least {MIN_SECRET} "
-                "random ones, the same for all web workers."
-            )
-        if len(set(secret)) < MIN_DISTINCT or "change-me" in secret:
-            raise ConfigError(
-                "VIGIL_SESSION_SECRET is an example, or easy to guess. Set a random one, such as "
-                "the output of `openssl rand -base64 33`."
-            )
-        self._secret = secret.encode()
+    def __init__(self, clock_ms: Callable[[], int]) -> None:
         self._clock_ms = clock_ms
-        self._known: TTLCache[bytes | str, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
+        self._known: TTLCache[bytes, _Known] = TTLCache(10_000, RECHECK_MS, timer=clock_ms)
 
     async def of_key(self, catalog: Catalog, key: str) -> ApiKey | None:
         """Return the valid key; None where it is unknown, revoked or expired."""
         if not key or len(key) > MAX_KEY_LENGTH or not key.isascii():
             return None
         # Not the key itself: a memory dump must not contain it.
-        key_hash = hashlib.sha256(key.encode()).digest()
-        known = self._known.get(key_hash)
+        name = hashlib.sha256(b"key " + key.encode()).digest()
+        known = self._known.get(name)
         if known is None:
             known = _Known(await find_key(catalog, key))
-            self._known[key_hash] = known
-            await self._note_use(catalog, known.key)
-        return self._unexpired(known.key)
-
-    async def of_cookie(self, catalog: Catalog, cookie: str, now_ms: int) -> ApiKey | None:
-        """Return the session's key; None: forged, expired, signed out, or the key is revoked."""
-        read = self._read(cookie, now_ms)
-        if read is None:
+            self._known[name] = known
+            await self._note_key_use(catalog, known.found)
+        if not isinstance(known.found, ApiKey) or known.found.is_expired(self._clock_ms()):
             return None
-        known = self._known.get(read.session)
+        return known.found
+
+    async def of_cookie(self, catalog: Catalog, cookie: str) -> OpenSession | None:
+        """Return the session of a cookie; None: unknown or ended, or its user or key is off."""
+        if not cookie or len(cookie) > MAX_KEY_LENGTH or not cookie.isascii():
+            return None
+        now_ms = self._clock_ms()
+        name = token_hash(cookie)
+        known = self._known.get(name)
         if known is None:
-            known = _Known(await get_key(catalog, read.key, read.session))
-            self._known[read.session] = known
-            await self._note_use(catalog, known.key)
-        # In a catalog that was made again, the number may be the one of another key.
-        same = known.key is not None and hmac.compare_digest(
-            known.key.fingerprint, read.fingerprint
-        )
-        return self._unexpired(known.key) if same else None
+            session = await find_session(catalog, cookie, now_ms)
+            await self._note_use(catalog, session, now_ms)
+            known = _Known(None if session is None else replace(session, seen_ms=now_ms))
+            self._known[name] = known
+        if not isinstance(known.found, OpenSession) or not known.found.is_valid(now_ms):
+            return None
+        return known.found
 
-    def _unexpired(self, key: ApiKey | None) -> ApiKey | None:
-        return None if key is None or key.is_expired(self._clock_ms()) else key
+    def forget(self) -> None:
+        """Read everything again at its next use: a right or a session was changed here."""
+        self._known.clear()
 
-    async def _note_use(self, catalog: Catalog, key: ApiKey | None) -> None:
+    async def _note_use(self, catalog: Catalog, session: OpenSession | None, now_ms: int) -> None:
+        if session is None:
+            return
+        await self._note_key_use(catalog, session.key)
+        try:
+            await note_session_use(catalog, session, now_ms)
+        except StoreError as error:
+            log.warning("the last use of a session is not recorded: %s", error)
+
+    async def _note_key_use(self, catalog: Catalog, key: object) -> None:
         """Record the use of a valid key. Where that fails, the request is answered all the same."""
-        if key is None or key.is_expired(self._clock_ms()):
+        if not isinstance(key, ApiKey) or key.is_expired(self._clock_ms()):
             return
         try:
             await note_key_use(catalog, key, self._clock_ms())
         except StoreError as error:
             log.warning("the last use of key %d is not recorded: %s", key.id, error)
-
-    async def end(self, catalog: Catalog, cookie: str, now_ms: int) -> None:
-        """Accept a valid cookie no more: here at once, in other processes within RECHECK_MS."""
-        if (read := self._read(cookie, now_ms)) is not None:
-            await end_session(catalog, read.session, read.until_ms, now_ms)
-            self._known[read.session] = _Known(None)
-
-    def cookie_for(self, key: ApiKey, now_ms: int) -> str:
-        """Return the value of a cookie for a key's session."""
-        payload = json.dumps(
-            {
-                "key": key.id,
-                "print": key.fingerprint,
-                "session": secrets.token_hex(16),
-                "until_ms": now_ms + LIFETIME_MS,
-            }
-        ).encode()
-        return f"{_encode(payload)}.{_encode(self._sign(payload))}"
-
-    def _read(self, cookie: str, now_ms: int) -> _Cookie | None:
-        """Return what the cookie says; None: it is forged or expired."""
-        try:
-            payload, signature = (_decode(part) for part in cookie[:1_000].split("."))
-        except (ValueError, binascii.Error):
-            return None
-        if not hmac.compare_digest(signature, self._sign(payload)):
-            return None
-        fields = json.loads(payload)
-        if now_ms >= fields["until_ms"]:
-            return None
-        if "print" not in fields or "session" not in fields:
-            return None  # the cookie of an older version
-        return _Cookie(
-            int(fields["key"]), fields["print"], fields["session"], int(fields["until_ms"])
-        )
-
-    def _sign(self, payload: bytes) -> bytes:
-        return hmac.digest(self._secret, b"session " + payload, "sha256")
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -34,8 +34,6 @@ class ApiKey:
     name: str
     edge_of: str | None = None
     """tenant/site, for the key of an edge. None: a key of people and programs."""
-    fingerprint: str = ""
-    """A piece of its hash, in hex: two keys of the same number have different ones."""
     grants: tuple[Grant, ...] = ()
     expires_ms: int | None = None
     """UTC ms from which it is not valid. None: it does not expire."""
@@ -255,13 +253,10 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
 
 
 def _key_of(row: Row) -> ApiKey:
-    # The hash is hashed again: who reads a cookie learns nothing of the catalog's.
-    fingerprint = hashlib.sha256(b"fingerprint " + row["hash"]).hexdigest()[:16]
     return ApiKey(
         row["id"],
         row["name"],
         row["edge_of"],
-        fingerprint,
         _grants_of(row),
         row["expires_ms"],
         _networks_of(row),
@@ -285,16 +280,10 @@ async def note_key_use(catalog: Catalog, key: ApiKey, now_ms: int) -> None:
         await connection.execute(sql("note_api_key_use"), key.id, now_ms)
 
 
-async def get_key(catalog: Catalog, number: int, session: str) -> ApiKey | None:
-    """Return the key with this number; None where it is revoked, or this session was ended."""
-    row = await catalog.row("api_key_by_session", number, session)
+async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
+    """Return the key with this number; None where it is revoked."""
+    row = await catalog.row("api_key_by_number", number)
     return None if row is None else _key_of(row)
-
-
-async def end_session(catalog: Catalog, session: str, until_ms: int, now_ms: int) -> None:
-    """Accept a session no more, in all workers. `until_ms`: when its cookie expires."""
-    async with catalog.transaction() as connection:
-        await connection.execute(sql("end_session"), session, until_ms, now_ms)
 
 
 async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:

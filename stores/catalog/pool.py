@@ -49,7 +49,9 @@ def statements() -> dict[str, str]:
 @cache
 def sql(name: str) -> str:
     """Return the statement with this name; KeyError where there is none."""
-    text = _INCLUDE.sub(lambda include: statements()[include[1]], statements()[name])
+    text = statements()[name]
+    while _INCLUDE.search(text):  # an included statement may include others
+        text = _INCLUDE.sub(lambda include: statements()[include[1]], text)
     _names[text] = name
     return text
 

@@ -24,6 +24,7 @@ SETTING = "vigil.tenants"
 
 _READ = "SELECT"
 _WRITE = "SELECT, INSERT, UPDATE, DELETE"
+_ADD = "SELECT, INSERT, DELETE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,28 @@ RULES: Sequence[TableRule] = (
     ),
     TableRule("api_key_grants", "scope", web=_READ),
     TableRule("ended_sessions", None, web="SELECT, INSERT, DELETE"),
+    # A user belongs to his scope's tenant, and is seen by those who see one of his grants.
+    TableRule(
+        "users",
+        "(split_part(users.scope, '/', 1) = ANY "
+        f"(string_to_array(current_setting('{SETTING}', true), ',')) "
+        "OR EXISTS (SELECT FROM user_grants AS grants WHERE grants.user_id = users.id))",
+        web="SELECT, INSERT, UPDATE",
+    ),
+    TableRule("user_grants", "scope", web=_ADD),
+    TableRule("groups", "scope", web=_WRITE),
+    TableRule(
+        "group_members",
+        "(EXISTS (SELECT FROM groups WHERE groups.id = group_id))",
+        web=_ADD,
+    ),
+    TableRule("group_grants", "scope", web=_ADD),
+    # Read and written before it is known who signs in.
+    TableRule("user_totp", None, web=_WRITE),
+    TableRule("recovery_codes", None, web=_ADD),
+    TableRule("sessions", None, web=_WRITE),
+    TableRule("device_cookies", None, web=_WRITE),
+    TableRule("sign_in_limits", None, web=_WRITE),
     TableRule("idempotency_keys", None, web=_WRITE),  # of principals, who know their own keys
     TableRule("replays", None, index=_WRITE),
     # The audit log grows by its functions only, which run with the owner's rights.

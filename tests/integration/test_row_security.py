@@ -32,8 +32,16 @@ from tests.integration.web_support import Web, running_web
 MINE, FOREIGN = "acme/hq/gate", "globex/plant/door"
 TENANT_COLUMNS = {"camera", "site", "tenant", "scope", "chain"}
 WEB_WRITES = {
-    "end_session", "note_api_key_use", "claim_idempotency_key", "delete_old_idempotency_keys",
+    "note_api_key_use", "claim_idempotency_key", "delete_old_idempotency_keys",
     "keep_idempotent_answer", "release_idempotency_key",
+    # users, groups and their sessions
+    "add_user", "change_user", "touch_users", "add_user_grant", "delete_user_grant",
+    "set_password", "renew_password_hash", "add_group", "change_group", "delete_group",
+    "add_group_grant", "delete_group_grant", "add_group_member", "delete_group_member",
+    "add_session", "note_session_use", "renew_session", "end_sessions", "end_sessions_of_users",
+    "end_sessions_of_key", "take_attempt", "give_attempt_back", "delete_full_limits",
+    "add_device", "delete_devices", "set_totp", "confirm_totp", "use_totp_step", "delete_totp",
+    "add_recovery_code", "use_recovery_code", "delete_recovery_codes",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 FILLED = {

@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 
+from domain.sign_in import LIFETIME_MS
 from stores.catalog.keys import revoke_key
 from stores.http_server import BoundedRunner
 from streams.settings import Settings
@@ -15,7 +16,7 @@ from tests.integration.web_support import BASE, Web, running_web
 from tests.raw_requests import raw_request, send
 from tests.waiting import wait_for
 from web.middleware import security_headers
-from web.sessions import COOKIE, HTTPS_COOKIE, LIFETIME_MS, RECHECK_MS
+from web.sessions import COOKIE, HTTPS_COOKIE, RECHECK_MS
 from web.views import VIEWS
 
 RUN = run_id()
@@ -155,21 +156,48 @@ async def test_redirected_media_come_from_our_bucket_only() -> None:
 
 
 async def test_signing_out_holds_in_other_workers(web: Web) -> None:
-    signed_in = [await web.stranger.post("/api/v1/session", json={"key": web.key}) for _ in "ab"]
-    mine, other = ({"Cookie": f"{COOKIE}={each.cookies[COOKIE].value}"} for each in signed_in)
-    web.stranger.session.cookie_jar.clear()  # only the cookies below are sent
+    mine, other = [await sign_in(web) for _ in "ab"]
     assert (await web.stranger.delete("/api/v1/session", headers=mine)).status == 204
     # Another worker remembers nothing but the catalog.
-    web.services.sessions._known.clear()
+    web.services.sessions.forget()
     assert (await web.stranger.get("/api/v1/cameras", headers=mine)).status == 401
     assert (await web.stranger.get("/api/v1/cameras", headers=other)).status == 200
     web.set_now(T0 + LIFETIME_MS + 120_000)
-    last = await web.stranger.post("/api/v1/session", json={"key": web.key})
-    assert last.status == 204
-    assert (await web.stranger.delete("/api/v1/session")).status == 204  # by the jar's cookie
+    assert (await web.stranger.get("/api/v1/cameras", headers=other)).status == 401
+    last = await sign_in(web)
+    assert (await web.stranger.delete("/api/v1/session", headers=last)).status == 204
     async with web.catalog.transaction() as connection:
-        rows = await connection.fetchval("SELECT count(*) FROM ended_sessions")
-    assert rows == 1, "of the cookie that has not expired yet"
+        rows = await connection.fetchval("SELECT count(*) FROM sessions")
+    assert rows == 1, "of the session whose time is not over"
+
+
+async def test_a_sign_in_never_takes_over_a_session_that_existed(web: Web) -> None:
+    """A cookie that somebody planted, or the one before, does not become the new session."""
+    before = await sign_in(web)
+    for planted in (before, {"Cookie": f"{COOKIE}={'A' * 43}"}):
+        answer = await web.stranger.post("/api/v1/session", json={"key": web.key}, headers=planted)
+        assert answer.cookies[COOKIE].value not in planted["Cookie"]
+        web.stranger.session.cookie_jar.clear()
+        assert (await web.stranger.get("/api/v1/cameras", headers=planted)).status == 401
+
+
+async def test_the_catalog_stores_no_cookie(web: Web) -> None:
+    sent = await sign_in(web)
+    async with web.catalog.transaction() as connection:
+        rows = await connection.fetch("SELECT s::text AS row FROM sessions AS s")
+    token = sent["Cookie"].partition("=")[2]
+    assert len(rows) == 1
+    assert token not in rows[0]["row"]
+    assert token.encode().hex() not in rows[0]["row"]
+
+
+async def sign_in(web: Web) -> dict[str, str]:
+    """Sign in as a new browser; return the headers with the cookie."""
+    web.stranger.session.cookie_jar.clear()
+    answer = await web.stranger.post("/api/v1/session", json={"key": web.key})
+    assert answer.status == 204
+    web.stranger.session.cookie_jar.clear()  # only the cookies that a test names are sent
+    return {"Cookie": f"{COOKIE}={answer.cookies[COOKIE].value}"}
 
 
 async def test_half_requests_are_closed(web: Web) -> None:

@@ -101,19 +101,12 @@ SELECT id, name, edge_of, hash, expires_ms, networks, used_ms,
 FROM api_keys WHERE hash = $1 AND revoked_ms IS NULL
 
 
--- name: api_key_by_session
--- $1 bigint: number of the key; $2 text: the session. No row: one of them is not valid any more.
+-- name: api_key_by_number
+-- $1 bigint: number of the key. No row: it is revoked.
 SELECT id, name, edge_of, hash, expires_ms, networks, used_ms,
 -- include: grants_of_api_key
 FROM api_keys
-WHERE id = $1 AND revoked_ms IS NULL AND NOT EXISTS (SELECT FROM ended_sessions WHERE session = $2)
-
-
--- name: end_session
--- $1 text: the session; $2 bigint: when its cookie expires, UTC ms; $3 bigint: now, UTC ms.
--- Deletes rows whose cookies have expired: no one can use these anyway.
-WITH expired AS (DELETE FROM ended_sessions WHERE until_ms <= $3)
-INSERT INTO ended_sessions (session, until_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING
+WHERE id = $1 AND revoked_ms IS NULL
 
 
 -- name: note_api_key_use

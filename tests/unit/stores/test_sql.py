@@ -17,7 +17,7 @@ def test_statements_and_their_uses_agree() -> None:
     assert used | included == set(statements())
 
 
-def test_includes_are_replaced_and_do_not_nest() -> None:
+def test_includes_are_replaced() -> None:
     for name in statements():
         assert "-- include:" not in sql(name), name
 
