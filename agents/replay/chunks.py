@@ -97,8 +97,9 @@ class ChunksReplay:
         await self._resume()
         self._progress.total = 0
         for camera, (from_ms, to_ms, _) in spans.items():
-            _, chunks = await rechunk.first_window(self._catalog, camera, from_ms, to_ms)
-            self._progress.total += chunks
+            self._progress.total += await rechunk.count_chunks(
+                self._catalog, camera, from_ms, to_ms
+            )
         for camera, (from_ms, to_ms, border) in sorted(spans.items()):
             if camera >= self._state["camera"]:
                 await self._rechunk(camera, from_ms, to_ms, border)
@@ -153,7 +154,7 @@ class ChunksReplay:
         if camera == self._state["camera"]:
             at_ms = max(at_ms, self._state["at_ms"])
         while True:
-            first_ms, _ = await self._retry(
+            first_ms = await self._retry(
                 lambda: rechunk.first_window(self._catalog, camera, at_ms, to_ms)  # noqa: B023
             )
             if first_ms is None:

@@ -7,7 +7,7 @@ transaction. There is one lock table for the whole server.
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from stores.catalog.pool import DAY_MS, Catalog, Connection, sql
+from stores.catalog.pool import DAY_MS, Catalog, Connection, lock_cameras, sql
 
 DAYS_AT_ONCE = 8
 """Partitions that one statement reads: each has about nine locks."""
@@ -16,10 +16,18 @@ FOREVER_MS = 1 << 48
 
 
 async def chunk_day_ranges(
-    catalog: Catalog, camera: str, runs: Sequence[UUID] | None = None
+    catalog: Catalog,
+    camera: str,
+    runs: Sequence[UUID] | None = None,
+    *,
+    from_ms: int = 0,
+    to_ms: int = FOREVER_MS,
 ) -> list[tuple[int, int]]:
-    """Return the times [from, to) in UTC ms that hold a camera's chunks, each of few days."""
-    rows = await catalog.rows("chunk_days", camera, 0, FOREVER_MS, runs)
+    """Return the times [from, to) in UTC ms that hold a camera's chunks, each of few days.
+
+    Windows that start in [from_ms, to_ms) are in one of them.
+    """
+    rows = await catalog.rows("chunk_days", camera, from_ms, to_ms, runs)
     return day_ranges(row["day_ms"] for row in rows)
 
 
@@ -51,3 +59,14 @@ async def advance_footage_start(connection: Connection, camera: str) -> None:
     if oldest_ms is None and len(days) > EMPTY_DAYS_AT_ONCE:
         oldest_ms = days[EMPTY_DAYS_AT_ONCE]
     await connection.execute(sql("advance_footage_start"), camera, oldest_ms)
+
+
+async def delete_tombstoned_chunks(
+    catalog: Catalog, camera: str, runs: Sequence[UUID] | None = None
+) -> None:
+    """Delete the rows of chunks that the camera's tombstones name, a few days at once."""
+    for span in await chunk_day_ranges(catalog, camera, runs):
+        for statement in ("delete_tombstoned_chunks", "delete_empty_run_days"):
+            async with catalog.transaction() as connection:
+                await lock_cameras(connection, "footage", [camera])
+                await connection.execute(sql(statement), camera, runs, *span)

@@ -21,6 +21,7 @@ from domain.events import (
 )
 from domain.identity import run_started_ms
 from domain.seqs import SeqRanges
+from stores.catalog.chunk_days import delete_tombstoned_chunks
 from stores.catalog.intervals import merge, multirange
 from stores.catalog.live_sections import update_live_sections
 from stores.catalog.pool import DAY_MS, Catalog, Connection, lock_cameras, sql, to_json
@@ -272,13 +273,22 @@ async def index_deleted(catalog: Catalog, events: Sequence[Deleted]) -> int:
         return 0
     async with catalog.transaction() as connection:
         await lock_cameras(connection, _FOOTAGE, (event.camera for event in events))
-        return await store_tombstones(connection, events)
+        added = await store_tombstones(connection, events)
+    for camera, run in {(event.camera, event.run) for event in events if _is_of_all_days(event)}:
+        await delete_tombstoned_chunks(catalog, camera, [UUID(run)])
+    return added
+
+
+def _is_of_all_days(event: Deleted) -> bool:
+    """Whether it names chunks of a run at any time."""
+    return event.what == "chunk" and event.window_start_ms is None
 
 
 async def store_tombstones(connection: Connection, events: Sequence[Deleted]) -> int:
     """Add tombstones and delete the rows that they name; return how many are new.
 
-    The caller holds the footage lock. Chunks of one day at a time: few partitions are locked.
+    The caller holds the footage lock. Chunks of one day at a time: few partitions are locked. Rows
+    of chunks of any day are left: see `delete_tombstoned_chunks`.
     """
     days: dict[int | None, list[Deleted]] = {}
     for event in events:
@@ -287,15 +297,15 @@ async def store_tombstones(connection: Connection, events: Sequence[Deleted]) ->
         days.setdefault(start_ms // DAY_MS if names_day and start_ms else None, []).append(event)
     added = 0
     for day, given in days.items():
-        if day is not None:
-            bounds = (day * DAY_MS, (day + 1) * DAY_MS - 1)
-        elif any(event.what == "chunk" for event in given):
-            bounds = (0, 1 << 62)
-        else:
-            bounds = (1, 0)
+        bounds = (1, 0) if day is None else (day * DAY_MS, (day + 1) * DAY_MS - 1)
         added += _written(
             await connection.execute(sql("index_tombstones"), to_json(given), *bounds)
         )
+        if day is not None:
+            for camera in sorted({event.camera for event in given}):
+                runs = [UUID(event.run) for event in given if event.camera == camera]
+                within = (day * DAY_MS, (day + 1) * DAY_MS)
+                await connection.execute(sql("delete_empty_run_days"), camera, runs, *within)
     return added
 
 

@@ -13,11 +13,14 @@ from domain.errors import ConfigError
 from domain.models import ReplayState, Version
 from domain.spans import Spans
 from domain.times import format_ms
+from stores.catalog.chunk_days import chunk_day_ranges
 from stores.catalog.intervals import multirange, parse_multirange
 from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql
 
 DETECTIONS = "detections"
 FIRST_RUN = UUID(int=0)
+LONGEST_MS = 7_200_000
+"""A window and its last fragment end at most so long after the window's start."""
 _BEFORE: dict[ReplayState, tuple[ReplayState, ...]] = {
     "running": (),
     "done": ("running", "current"),
@@ -168,21 +171,35 @@ async def next_chunks(
 ) -> list[ReplayChunk]:
     """Return the next `page` chunks to analyse, by window and run."""
     last = (-(1 << 62), FIRST_RUN) if after is None else (after.window_start_ms, UUID(after.run))
-    rows = await catalog.rows(
-        "next_replay_chunks",
-        *(replay.camera, replay.from_ms, replay.to_ms, replay.id),
-        *(*last, page),
-    )
-    return [ReplayChunk(**{**dict(row), "run": str(row["run"])}) for row in rows]
+    since_ms = max(replay.from_ms - LONGEST_MS, last[0])
+    found: list[ReplayChunk] = []
+    for span in await chunk_day_ranges(
+        catalog, replay.camera, from_ms=since_ms, to_ms=replay.to_ms
+    ):
+        rows = await catalog.rows(
+            "next_replay_chunks",
+            *(replay.camera, replay.from_ms, replay.to_ms, replay.id),
+            *(*last, page - len(found), *span),
+        )
+        found += [ReplayChunk(**{**dict(row), "run": str(row["run"])}) for row in rows]
+        if len(found) == page:
+            break
+    return found
 
 
 async def workload(
     catalog: Catalog, camera: str, from_ms: int, to_ms: int, replay: int = 0
 ) -> ReplayWorkload:
     """Return how much footage is in [from, to), and how much of it a replay has analysed."""
-    row = await catalog.row("replay_workload", camera, from_ms, to_ms, replay)
-    assert row is not None
-    return ReplayWorkload(row["chunks"], row["done"], row["fragments"])
+    chunks = done = 0
+    for span in await chunk_day_ranges(catalog, camera, from_ms=from_ms - LONGEST_MS, to_ms=to_ms):
+        row = await catalog.row("replay_workload", camera, from_ms, to_ms, replay, *span)
+        assert row is not None
+        chunks += row["chunks"]
+        done += row["done"]
+    waiting = await catalog.row("count_waiting_fragments", camera, from_ms, to_ms)
+    assert waiting is not None
+    return ReplayWorkload(chunks, done, waiting["fragments"])
 
 
 async def mark_analysed(

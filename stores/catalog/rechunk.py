@@ -15,28 +15,48 @@ from domain.errors import StoreError
 from domain.events import ChunkComplete, ChunkDue
 from domain.rechunk import ExistingWindow
 from stores.catalog.bookmarks import write_bookmark
+from stores.catalog.chunk_days import chunk_day_ranges
 from stores.catalog.index import store_tombstones, upsert_chunks
 from stores.catalog.inventory import seqs_of
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 from stores.catalog.retention import deletion_rows
 
+HOUR_MS = 3_600_000
+"""A window is not longer."""
 ChunkName = tuple[str, int, int, str]
 """run, window's start, revision, digest"""
 
 
 async def window_lengths(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> set[int]:
     """Return the lengths (ms) of the windows that have chunks in a time range."""
-    rows = await catalog.rows("window_lengths", camera, from_ms, to_ms)
-    return {row["window_ms"] for row in rows}
+    found: set[int] = set()
+    for span in await chunk_day_ranges(catalog, camera, from_ms=from_ms - HOUR_MS, to_ms=to_ms):
+        rows = await catalog.rows("window_lengths", camera, from_ms, to_ms, *span)
+        found |= {row["window_ms"] for row in rows}
+    return found
 
 
-async def first_window(
-    catalog: Catalog, camera: str, from_ms: int, to_ms: int
-) -> tuple[int | None, int]:
-    """Return the start of the first window with a chunk in [from, to), and how many there are."""
-    row = await catalog.row("first_window", camera, from_ms, to_ms)
-    assert row is not None
-    return row["first_ms"], row["chunks"]
+async def first_window(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> int | None:
+    """Return the start of the first window with a chunk in [from, to)."""
+    for span in await chunk_day_ranges(catalog, camera, from_ms=from_ms, to_ms=to_ms):
+        row = await catalog.row("windows_of_days", camera, *_both(span, from_ms, to_ms))
+        if row is not None and row["chunks"]:
+            return int(row["first_ms"])
+    return None
+
+
+async def count_chunks(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> int:
+    """Return how many chunks have windows that start in [from, to)."""
+    count = 0
+    for span in await chunk_day_ranges(catalog, camera, from_ms=from_ms, to_ms=to_ms):
+        row = await catalog.row("windows_of_days", camera, *_both(span, from_ms, to_ms))
+        assert row is not None
+        count += row["chunks"]
+    return count
+
+
+def _both(span: tuple[int, int], from_ms: int, to_ms: int) -> tuple[int, int]:
+    return max(span[0], from_ms), min(span[1], to_ms)
 
 
 async def has_waiting_fragments(catalog: Catalog, camera: str, from_ms: int, to_ms: int) -> bool:

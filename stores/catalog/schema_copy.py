@@ -4,7 +4,11 @@ Cameras, keys, rules and holds are decisions of people. Tombstones and deletions
 catalog in use until they are published to Kafka. Where both have a row, the schema in use wins.
 """
 
-from stores.catalog.chunk_days import advance_footage_start
+from stores.catalog.chunk_days import (
+    advance_footage_start,
+    chunk_day_ranges,
+    delete_tombstoned_chunks,
+)
 from stores.catalog.pool import Catalog, Connection, lock_cameras, sql
 
 COPIED_TABLES = (
@@ -47,9 +51,11 @@ async def copy_decisions(catalog: Catalog, source: str) -> int:
         changed = 0
         for table in COPIED_TABLES:
             changed += await _copy(connection, source, table)
-        copied = await connection.execute(_from(sql("copy_tombstones"), source), None, *ANY_TIME)
+        copied = await connection.execute(_from(sql("copy_tombstones"), source), None, *NO_TIME)
         await connection.execute(_from(sql("copy_model_turns"), source))
-        return changed + _rows(copied)
+    for row in await catalog.rows("cameras_with_tombstones"):
+        await delete_tombstoned_chunks(catalog, row["camera"])
+    return changed + _rows(copied)
 
 
 async def _copy(connection: Connection, source: str, table: str) -> int:
@@ -61,7 +67,8 @@ async def _copy(connection: Connection, source: str, table: str) -> int:
     return _rows(done)
 
 
-ANY_TIME = (0, 1 << 62)
+NO_TIME = (1, 0)
+"""The rows of chunks are deleted after the tombstones are copied, a few days at once."""
 
 
 def _from(statement: str, source: str) -> str:
@@ -82,6 +89,12 @@ async def restore_deletion_marks(catalog: Catalog, camera: str, *, pending_known
         await lock_cameras(connection, "footage", [camera])
         if await connection.fetchval(sql("has_tombstones"), camera):
             await advance_footage_start(connection, camera)
-            if pending_known:
-                await connection.execute(sql("restore_joined_gone"), camera)
-                await connection.execute(sql("restore_older_gone"), camera)
+        else:
+            return
+    if not pending_known:
+        return
+    for from_ms, to_ms in await chunk_day_ranges(catalog, camera):
+        async with catalog.transaction() as connection:
+            await lock_cameras(connection, "footage", [camera])
+            await connection.execute(sql("restore_joined_gone"), camera, from_ms, to_ms)
+            await connection.execute(sql("restore_older_gone"), camera, from_ms, to_ms)

@@ -7,14 +7,24 @@ from contextlib import asynccontextmanager
 import pytest
 
 from domain.deletions import RevisionMark
-from domain.events import Deleted
+from domain.events import Deleted, RunEnded
 from domain.retention import RetentionPolicy
 from domain.seqs import SeqRanges
-from stores.catalog import Catalog, add_camera, index_chunks, index_deleted, index_fragments
+from stores.catalog import (
+    Catalog,
+    add_camera,
+    index_chunks,
+    index_deleted,
+    index_fragments,
+    index_runs,
+    model_replays,
+    rechunk,
+)
 from stores.catalog.cameras import get_camera
 from stores.catalog.chunk_days import advance_footage_start
 from stores.catalog.inventory import chunk_days, seqs_in_chunks
 from stores.catalog.live_sections import live_sections_of
+from stores.catalog.model_replays import ModelReplaySpec, ReplayWorkload
 from stores.catalog.partitions import drop_empty_partitions, fill_chunk_days
 from stores.catalog.playback import (
     frame_at,
@@ -24,7 +34,13 @@ from stores.catalog.playback import (
     run_edges,
 )
 from stores.catalog.pool import DAY_MS, Connection, lock_cameras
-from stores.catalog.retention import deletable_chunks, record_tombstones, unchanged_chunks
+from stores.catalog.retention import (
+    deletable_chunks,
+    emptied_runs,
+    record_tombstones,
+    unchanged_chunks,
+)
+from stores.catalog.schema_copy import restore_deletion_marks
 from stores.catalog.timeline import footage_before, reported_gaps
 from stores.catalog.tombstones import fragments_in_chunks
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, fresh_catalog, run_id
@@ -166,6 +182,54 @@ async def test_retention_locks_few_days_and_moves_the_start_of_the_footage(
         async for page in deletable_chunks(catalog, CAMERA, policy, T0 + 2 * DAY_MS, page=1_000)
     ]
     assert left == [], "all are marked"
+    assert catalog.most <= MOST_LOCKS
+
+
+async def test_replays_and_fsck_lock_few_days(catalog: CountingCatalog) -> None:
+    """A chunk every three days. Their fragments' own objects were deleted."""
+    start = T0 - T0 % DAY_MS - 117 * DAY_MS
+    run, other = run_id(start), run_id(start, seed=5)
+    events = [fragment(run, at, start_ms=start + at * 3 * DAY_MS) for at in range(40)]
+    for event in events:
+        await index_chunks(catalog, [chunk([event])], T0)
+    span = CAMERA, start, T0 + DAY_MS
+    assert await rechunk.window_lengths(catalog, *span) == {60_000}
+    assert await rechunk.count_chunks(catalog, *span) == 40
+    assert await rechunk.count_chunks(catalog, CAMERA, start + 1, T0 + DAY_MS) == 39
+    assert await rechunk.first_window(catalog, *span) == start
+    assert await rechunk.first_window(catalog, CAMERA, start + 1, T0) == start + 3 * DAY_MS
+    spec = ModelReplaySpec(("people", "2"), start, T0 + DAY_MS, None, gated=False)
+    [replay] = await model_replays.begin(catalog, [CAMERA], spec, "Ann", T0)
+    assert await model_replays.workload(catalog, *span, replay.id) == ReplayWorkload(40, 0, 0)
+    last, seen = None, []
+    while page := await model_replays.next_chunks(catalog, replay, last, 7):
+        last = page[-1]
+        seen += [each.window_start_ms for each in page]
+    assert seen == [event.start_ms for event in events]
+    gone = {"camera": CAMERA, "reason": "age", "deleted_ms": T0}
+    await index_deleted(catalog, [Deleted(run=run, what="fragments", **gone)])
+    await restore_deletion_marks(catalog, CAMERA, pending_known=True)
+    assert catalog.most <= MOST_LOCKS
+    ends = [
+        RunEnded(camera=CAMERA, run=each, ended_ms=T0, last_seq=39, reason="closed")
+        for each in (run, other)
+    ]
+    await index_runs(catalog, ends)
+
+    async def emptied() -> list[str]:
+        async with catalog.transaction() as connection:
+            found = await emptied_runs(connection, CAMERA, [run, other], T0 + 1)
+            return [each for each, _, _ in found]
+
+    assert await emptied() == [other]
+    newest = events[39].start_ms
+    await index_deleted(catalog, [Deleted(run=run, what="chunk", window_start_ms=newest, **gone)])
+    assert len(await chunk_days(catalog, CAMERA, 0, 1 << 47)) == 39
+    assert await emptied() == [other]
+    await index_deleted(catalog, [Deleted(run=run, what="chunk", **gone)])
+    assert await chunk_days(catalog, CAMERA, 0, 1 << 47) == []
+    assert sorted(await emptied()) == sorted([run, other])
+    assert await rechunk.count_chunks(catalog, *span) == 0
     assert catalog.most <= MOST_LOCKS
 
 

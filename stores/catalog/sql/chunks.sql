@@ -142,6 +142,20 @@ WHERE camera = $1
 DELETE FROM chunk_days WHERE camera = $1 AND day_ms = $2
 
 
+-- name: delete_empty_run_days
+-- $1 text: camera; $2 uuid[]: runs, null for all; $3, $4 bigint: days from and to, UTC ms. Removes the
+-- days on which a run has no chunk left. The caller holds the footage lock.
+DELETE FROM chunk_days
+WHERE camera = $1 AND ($2::uuid[] IS NULL OR run = ANY($2))
+  AND day_ms >= $3::bigint AND day_ms < $4::bigint
+  AND NOT EXISTS (
+      SELECT FROM chunks
+      WHERE chunks.camera = $1 AND chunks.run = chunk_days.run
+        AND chunks.window_start_ms >= $3::bigint AND chunks.window_start_ms < $4::bigint
+        AND chunks.window_start_ms >= chunk_days.day_ms
+        AND chunks.window_start_ms < chunk_days.day_ms + 86400000)
+
+
 -- name: delete_chunk_days
 -- $1 text: UTC day whose partition was dropped, as YYYYMMDD.
 DELETE FROM chunk_days

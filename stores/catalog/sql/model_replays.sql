@@ -40,8 +40,9 @@ WHERE camera = $1 AND to_ms > $2 AND from_ms < $3 AND state <> 'dropped'
 
 -- name: next_replay_chunks
 -- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 bigint: replay; $5 bigint, $6 uuid: the
--- last chunk of the page before; $7 integer: page size. Current chunks that overlap the range and
--- that the replay has not analysed in their current revision, by window and run.
+-- last chunk of the page before; $7 integer: page size; $8, $9 bigint: windows that start in [$8,
+-- $9), so that few day partitions are locked. Current chunks that overlap the range and that the
+-- replay has not analysed in their current revision, by window and run.
 SELECT
     chunks.window_start_ms, chunks.run, chunks.digest, chunks.object_key, chunks.fragments
 FROM chunks
@@ -50,6 +51,7 @@ LEFT JOIN model_replay_chunks AS mark
 WHERE chunks.camera = $1
   AND chunks.window_start_ms > $2::bigint - 7200000 AND chunks.window_start_ms < $3::bigint
   AND chunks.end_ms > $2 AND chunks.start_ms < $3
+  AND chunks.window_start_ms >= $8::bigint AND chunks.window_start_ms < $9::bigint
   AND (chunks.window_start_ms, chunks.run) > ($5, $6)
   AND (mark.digest IS NULL OR mark.digest <> chunks.digest OR mark.fault IS NOT NULL)
 ORDER BY chunks.window_start_ms, chunks.run
@@ -57,12 +59,10 @@ LIMIT $7
 
 
 -- name: replay_workload
--- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 bigint: replay. How many chunks overlap the
--- range, how many of them the replay has analysed, how many fragments no chunk holds yet.
-SELECT count(*) AS chunks, count(mark.digest) AS done, (
-    SELECT count(*) FROM fragments
-    WHERE camera = $1 AND start_ms > $2::bigint - 3600000 AND start_ms < $3 AND end_ms > $2
-) AS fragments
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 bigint: replay; $5, $6 bigint: windows that
+-- start in [$5, $6), so that few day partitions are locked. How many chunks overlap the range, and
+-- how many of them the replay has analysed.
+SELECT count(*) AS chunks, count(mark.digest) AS done
 FROM chunks
 LEFT JOIN model_replay_chunks AS mark
     ON mark.replay = $4 AND mark.window_start_ms = chunks.window_start_ms AND mark.run = chunks.run
@@ -70,6 +70,14 @@ LEFT JOIN model_replay_chunks AS mark
 WHERE chunks.camera = $1
   AND chunks.window_start_ms > $2::bigint - 7200000 AND chunks.window_start_ms < $3::bigint
   AND chunks.end_ms > $2 AND chunks.start_ms < $3
+  AND chunks.window_start_ms >= $5::bigint AND chunks.window_start_ms < $6::bigint
+
+
+-- name: count_waiting_fragments
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms. How many of its fragments no chunk holds yet.
+SELECT count(*) AS fragments
+FROM fragments
+WHERE camera = $1 AND start_ms > $2::bigint - 3600000 AND start_ms < $3 AND end_ms > $2
 
 
 -- name: lock_model_replay

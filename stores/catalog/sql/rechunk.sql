@@ -1,12 +1,14 @@
 -- name: window_lengths
--- $1 text: camera; $2, $3 bigint: from and to, UTC ms. The lengths of windows that overlap it.
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4, $5 bigint: windows that start in [$4, $5),
+-- so that few day partitions are locked. The lengths of windows that overlap [from, to).
 SELECT DISTINCT window_ms
 FROM chunks
 WHERE camera = $1 AND window_start_ms > $2::bigint - 3600000 AND window_start_ms < $3
   AND window_start_ms + window_ms > $2
+  AND window_start_ms >= $4::bigint AND window_start_ms < $5::bigint
 
 
--- name: first_window
+-- name: windows_of_days
 -- $1 text: camera; $2, $3 bigint: from and to, UTC ms. The first window with a chunk in the range, and
 -- how many chunks there are.
 SELECT min(window_start_ms) AS first_ms, count(*) AS chunks

@@ -87,9 +87,7 @@ SELECT run::text, started_ms, ended_ms
 FROM runs
 WHERE camera = $1 AND run = ANY ($2::uuid[]) AND ended_ms < $3
   AND NOT EXISTS (
-      SELECT FROM chunks
-      WHERE chunks.camera = runs.camera AND chunks.run = runs.run
-        AND chunks.window_start_ms BETWEEN runs.started_ms - 7200000 AND runs.ended_ms + 7200000)
+      SELECT FROM chunk_days WHERE chunk_days.camera = runs.camera AND chunk_days.run = runs.run)
   AND NOT EXISTS (
       SELECT FROM fragments WHERE fragments.camera = runs.camera AND fragments.run = runs.run)
   AND NOT EXISTS (

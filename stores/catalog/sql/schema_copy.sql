@@ -50,7 +50,8 @@ SELECT setval('model_turns', greatest(last_value, 1)) FROM :source.model_turns
 
 
 -- name: restore_joined_gone
--- $1 text: camera. Marks chunks whose fragments' own objects were deleted, by the tombstones.
+-- $1 text: camera; $2, $3 bigint: windows that start in [$2, $3), UTC ms. Marks chunks whose
+-- fragments' own objects were deleted, by the tombstones.
 WITH gone AS (
     SELECT run, range_agg(int4range(coalesce(first_seq, 0), coalesce(last_seq, 99999999), '[]')) AS seqs
     FROM tombstones
@@ -60,13 +61,16 @@ WITH gone AS (
 UPDATE chunks SET joined_gone = revision
 FROM gone
 WHERE chunks.camera = $1 AND chunks.run = gone.run
+  AND chunks.window_start_ms >= $2::bigint AND chunks.window_start_ms < $3::bigint
   AND chunks.joined_gone < chunks.revision AND chunks.seqs <@ gone.seqs
 
 
 -- name: restore_older_gone
--- $1 text: camera. Marks chunks whose older revisions were deleted: each has a tombstone.
+-- $1 text: camera; $2, $3 bigint: windows that start in [$2, $3), UTC ms. Marks chunks whose older
+-- revisions were deleted: each has a tombstone.
 UPDATE chunks SET older_gone = revision
 WHERE camera = $1 AND older_gone < revision
+  AND window_start_ms >= $2::bigint AND window_start_ms < $3::bigint
   AND (
     SELECT count(*)
     FROM tombstones

@@ -39,6 +39,26 @@ deleted_fragments AS (
 )
 
 
+-- name: delete_tombstoned_chunks
+-- $1 text: camera; $2 uuid[]: runs, null for all; $3, $4 bigint: windows that start in [$3, $4), UTC
+-- ms. Deletes the rows of chunks that tombstones name. The caller holds the footage lock.
+DELETE FROM chunks
+USING tombstones
+WHERE tombstones.camera = $1 AND tombstones.what = 'chunk'
+  AND ($2::uuid[] IS NULL OR tombstones.run = ANY($2))
+  AND (tombstones.window_start_ms IS NULL
+       OR tombstones.window_start_ms >= $3::bigint AND tombstones.window_start_ms < $4::bigint)
+  AND chunks.camera = $1 AND chunks.run = tombstones.run
+  AND chunks.window_start_ms >= $3::bigint AND chunks.window_start_ms < $4::bigint
+  AND chunks.window_start_ms = coalesce(tombstones.window_start_ms, chunks.window_start_ms)
+  AND chunks.digest = coalesce(tombstones.digest, chunks.digest)
+
+
+-- name: cameras_with_tombstones
+-- The cameras of which footage was deleted on purpose, by id.
+SELECT DISTINCT camera FROM tombstones ORDER BY camera
+
+
 -- name: has_tombstones
 -- $1 text: camera. Whether any of its footage was deleted on purpose.
 SELECT EXISTS (SELECT FROM tombstones WHERE camera = $1)
