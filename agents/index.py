@@ -25,8 +25,10 @@ from agents.indexing.row_writers import (
     RUNS,
     RowWriter,
     row_writer_for,
+    write_live_detections,
 )
 from domain.chunks import gaps_due
+from domain.errors import StoreError
 from domain.events import (
     AnyEvent,
     ChunkComplete,
@@ -37,11 +39,14 @@ from domain.events import (
 )
 from domain.times import utc_ms
 from stores.catalog.filled_gaps import chunks_with_filled_gaps, may_concern_gaps
+from stores.catalog.live_events import trim_events
 from streams import codec, topics
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
 from streams.storage import catalog, object_store
+
+TRIM_EVERY_S = 60.0
 
 log = logging.getLogger(__name__)
 app = worker_app("index")
@@ -55,7 +60,8 @@ def _group_writer(rows: RowWriter) -> GroupWriter[AnyEvent]:
         if rows is RUNS:
             runs = [each for each in events if isinstance(each, RunStarted | RunEnded)]
             events = await true_runs(await objects.get(), runs)
-        written = await rows.write(opened, events, utc_ms())
+        writes = write_live_detections if rows is DETECTIONS else rows.write
+        written = await writes(opened, events, utc_ms())
         if rows is FRAGMENTS and written < len(events):  # some have a row: it may be a wrong one
             fragments = [each for each in events if isinstance(each, FragmentArrived)]
             await correct_rows(opened, await objects.get(), fragments, utc_ms())
@@ -134,3 +140,12 @@ async def index_heartbeats(arrivals: Sequence[Arrival]) -> None:
 async def index_deletions(arrivals: Sequence[Arrival]) -> None:
     """Apply tombstones: remove the rows of deleted footage."""
     await _index(arrivals)
+
+
+@app.timer(interval=TRIM_EVERY_S)
+async def trim_live_events() -> None:
+    """Delete the events that streams need no more."""
+    try:
+        await trim_events(await store.get(), utc_ms())
+    except StoreError as error:
+        log.warning("old events of streams are not deleted: %s", error)

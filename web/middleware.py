@@ -193,6 +193,22 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
+async def is_still_allowed(request: web.Request) -> str | None:
+    """Return None while the caller may do what he began, else why not: a long response asks this.
+
+    Raises StoreError where that cannot be checked now.
+    """
+    before = request[PRINCIPAL]
+    try:
+        with all_tenants():
+            key = await _principal(request)
+        check_client(request, key)
+        authorize(key.principal, access_of(request.app[ACCESS], _route(request), "GET"), request)
+    except ProblemError as problem:
+        return "signed-out" if problem.status == HTTPStatus.UNAUTHORIZED else "not-allowed"
+    return None if key.caller().principal.grants == before.principal.grants else "rights-changed"
+
+
 def check_client(request: web.Request, key: ApiKey) -> None:
     """Raise ProblemError (403) where a key may not be used from the client's address."""
     client = request.app[SERVICES].proxies.client_of(request)

@@ -14,6 +14,7 @@ from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import LazyStore, object_store, web_catalog
+from web.event_feed import EventFeed
 from web.picture_decoder import PictureDecoder
 from web.problems import not_found
 from web.proxies import TrustedProxies
@@ -44,6 +45,7 @@ class Services:
     sessions: Sessions = field(init=False)
     proxies: TrustedProxies = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
+    events: EventFeed = field(init=False)
     long_playlists: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
@@ -62,6 +64,7 @@ class Services:
         check_session_secret(self.settings.session_secret.get_secret_value())
         self.sessions = Sessions(now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
+        self.events = EventFeed(self.catalog, now_ms)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

@@ -15,6 +15,7 @@ from web.conditional import answer_not_modified
 from web.detections import DetectionsView
 from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
+from web.events import EventsView
 from web.health import HealthView, MetricsView, ReadyView
 from web.idempotency import answer_once
 from web.media import ChunkView, FragmentView
@@ -38,6 +39,7 @@ VIEWS: tuple[type[View], ...] = (
     CamerasView,
     CameraView,
     EdgesView,
+    EventsView,
     ChunksView,
     TimelineView,
     DetectionsView,
@@ -67,7 +69,11 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         yield
         services.pictures.close()
 
+    async def end_streams(_: web.Application) -> None:
+        await services.events.close()
+
     application.cleanup_ctx.append(running)
+    application.on_shutdown.append(end_streams)
     limits = ConnectionLimits(
         per_address=settings.connections_per_address, is_exempt=services.proxies.trusts
     )

@@ -56,6 +56,11 @@ async def _detections(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> 
     return await index_detections(catalog, events)
 
 
+async def write_live_detections(catalog: Catalog, events: Sequence[Any], now_ms: int) -> int:
+    """Write detections that streams show: the indexer's. A rebuild of the catalog shows none."""
+    return await index_detections(catalog, events, now_ms)
+
+
 async def _deleted(catalog: Catalog, events: Sequence[Any], _now_ms: int) -> int:
     return await index_deleted(catalog, events)
 

@@ -219,11 +219,37 @@ def _written(status: str) -> int:
     return int(status.rsplit(" ", 1)[1])
 
 
-async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int:
+async def index_detections(
+    catalog: Catalog, events: Sequence[Detection], now_ms: int | None = None
+) -> int:
     """Add detected objects and their counts by minute; return how many were new.
 
-    Skips objects of a dropped replay, and objects that retention deleted.
+    Skips objects of a dropped replay, and objects that retention deleted. With `now_ms`, streams
+    show new objects, except those of replays.
     """
+    # Apart, since streams show only one of the two.
+    both = (
+        (_detection_columns([each for each in events if each.replay is None]), now_ms),
+        (_detection_columns([each for each in events if each.replay is not None]), None),
+    )
+    groups = tuple((columns, shown_ms) for columns, shown_ms in both if columns)
+    if not groups:
+        return 0
+    cameras = {camera for columns, _ in groups for camera in columns[0]}
+    times = {at_ms for columns, _ in groups for at_ms in columns[3]}
+
+    async def work(connection: Connection) -> int:
+        await lock_cameras(connection, "detections", cameras)
+        new = 0
+        for columns, shown_ms in groups:
+            new += await connection.fetchval(sql("index_detections"), *columns, shown_ms)
+        return new
+
+    return await catalog.write_days({"detections": times, "detection_minutes": times}, work)
+
+
+def _detection_columns(events: Sequence[Detection]) -> list[list[Any]]:
+    """Return the columns of all objects; an empty list where there is none."""
     rows = [
         (
             *(event.camera, UUID(event.run), frame.pts, frame.at_ms),
@@ -235,16 +261,7 @@ async def index_detections(catalog: Catalog, events: Sequence[Detection]) -> int
         for frame in event.frames
         for index, found in enumerate(frame.objects)
     ]
-    if not rows:
-        return 0
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    times = set(columns[3])
-
-    async def work(connection: Connection) -> int:
-        await lock_cameras(connection, "detections", columns[0])
-        return int(await connection.fetchval(sql("index_detections"), *columns))
-
-    return await catalog.write_days({"detections": times, "detection_minutes": times}, work)
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _text(given: str) -> str:

@@ -109,6 +109,8 @@ RULES: Sequence[TableRule] = (
     TableRule("device_cookies", None, web=_WRITE),
     TableRule("sign_in_limits", None, web=_WRITE),
     TableRule("idempotency_keys", None, web=_WRITE),  # of principals, who know their own keys
+    TableRule("live_events", "camera", web=_READ, index=_WRITE),
+    TableRule("live_epoch", None, web="SELECT, INSERT", index=_WRITE),
     TableRule("replays", None, index=_WRITE),
     # The audit log grows by its functions only, which run with the owner's rights.
     TableRule("vigil_audit.entries", "chain", web=_READ, admin=_READ),

@@ -53,18 +53,24 @@ class _Server(TestServer):
 
 
 @asynccontextmanager
-async def running_web(services, **more: str) -> AsyncIterator[Web]:
-    """Serve the views on a catalog of their own with one camera, at T0 + 60 s."""
+async def running_web(services, existing: Web | None = None, **more: str) -> AsyncIterator[Web]:
+    """Serve the views on a catalog of their own with one camera, at T0 + 60 s.
+
+    With `existing`, serve the catalog of another one, as a second worker does.
+    """
     dsn = services.settings.database_url.get_secret_value()
     async with AsyncExitStack() as stack:
-        catalog = await stack.enter_async_context(fresh_catalog(dsn))
+        catalog = (
+            existing.catalog if existing else await stack.enter_async_context(fresh_catalog(dsn))
+        )
         changed = {"VIGIL_DATABASE_URL": catalog._dsn, **more}
         await stack.enter_async_context(changed_settings(changed))
         app = make_app("web-test", web=True)
         served = serve(app, get_settings(), lambda: True)
         async with make_object_store(get_settings()) as store:
-            await add_camera(catalog, CAMERA, "Gate", T0)
-            key = await create_key(catalog, "Ann", T0)
+            key = existing.key if existing else await create_key(catalog, "Ann", T0)
+            if not existing:
+                await add_camera(catalog, CAMERA, "Gate", T0)
             server = _Server(app.web.web_app, app.web._runner)
             headers = {"Authorization": f"Bearer {key}"}
             async with TestClient(server, headers=headers) as client:

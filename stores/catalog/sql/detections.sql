@@ -1,6 +1,7 @@
 -- name: index_detections
 -- $1..$14: columns of the detections; $15: number of the replay that made each, null for the
--- edge's own. Arrays of one length. The caller holds the cameras' detections lock.
+-- edge's own. Arrays of one length; $16 bigint: now, UTC ms, where streams show them, else null.
+-- The caller holds the cameras' detections lock.
 -- Returns how many are new. Only new ones are added to the counts by minute. Detections of a dropped
 -- replay, and those older than retention allows, are not stored.
 WITH stored AS (
@@ -29,7 +30,22 @@ WITH stored AS (
           AND NOT given.at_ms <@ detections_gone.kept
     )
     ON CONFLICT DO NOTHING
-    RETURNING camera, run, pts, at_ms, model, model_version, label
+    RETURNING camera, run, pts, at_ms, model, model_version, index, label, score, x, y, w, h, track
+), live AS (  -- an event for each run and model, of at most 200 objects
+    INSERT INTO live_events (camera, created_ms, event)
+    SELECT camera, $16, json_build_object(
+        'camera', camera, 'run', run, 'model', model, 'model_version', model_version,
+        'detections', json_agg(json_build_object(
+            'at_ms', at_ms, 'pts', pts, 'index', index, 'label', label, 'score', score,
+            'box', json_build_array(x, y, w, h), 'track', track) ORDER BY number))::text
+    FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY camera, run, model, model_version ORDER BY pts, index) - 1 AS number
+        FROM stored
+        WHERE $16::bigint IS NOT NULL
+    ) AS numbered
+    GROUP BY camera, run, model, model_version, number / 200
+    ORDER BY min(at_ms)
 ), frames AS (
     SELECT
         camera, at_ms - at_ms % 60000 AS minute_ms, label, model, model_version, count(*) AS objects
