@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestClient
 
 
@@ -22,7 +22,7 @@ class EventSource:
     """Reads a stream by the standard's algorithm (HTML, section 9.2.6)."""
 
     def __init__(
-        self, client: TestClient, path: str, headers: dict[str, str] | None = None
+        self, client: TestClient | ClientSession, path: str, headers: dict[str, str] | None = None
     ) -> None:
         self._client = client
         self._path = path

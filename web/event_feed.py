@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class StreamMessage:
     """One event for a client. `position`: all detections up to there are sent with it."""
 
     name: str
@@ -72,14 +72,14 @@ class Subscription:
     principal: str
     scopes: Mapping[Kind, tuple[str, ...]]
     """By kind. A kind that is not wanted is missing."""
-    queue: deque[Message] = field(default_factory=deque)
+    queue: deque[StreamMessage] = field(default_factory=deque)
     queued_bytes: int = 0
     overflowed: bool = False
     end_reason: str = ""
     """Why the stream must end; empty: it need not."""
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def push(self, message: Message) -> None:
+    def push(self, message: StreamMessage) -> None:
         """Queue an event. Where the queue is full, it is emptied: the stream reads on by itself."""
         if self.overflowed:
             return
@@ -110,7 +110,7 @@ class Subscription:
             async with asyncio.timeout(seconds):
                 await self._ready.wait()
 
-    def take(self) -> Message | None:
+    def take(self) -> StreamMessage | None:
         """Return the next event; None: there is none yet."""
         if not self.queue:
             self._ready.clear()
@@ -197,7 +197,7 @@ class EventFeed:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._poller
 
-    def snapshot(self, subscription: Subscription) -> list[Message]:
+    def snapshot(self, subscription: Subscription) -> list[StreamMessage]:
         """Return the states now of all that a stream wants."""
         messages = []
         for kind, states in self._states.items():
@@ -250,7 +250,7 @@ class EventFeed:
                     each.push(lost_message("the events are not kept any more", page.start))
             for event in page.events:
                 self._position = event.position
-                message = Message("detection", event.text, event.position)
+                message = StreamMessage("detection", event.text, event.position)
                 for each in self._wanting("detection", event.camera):
                     each.push(message)
             self._position = page.end
@@ -290,18 +290,18 @@ class EventFeed:
             found |= self._by_scope.get((kind, scope), set())
         return found
 
-    def _state_messages(self, kind: Kind, states: list[dict[str, Any]]) -> list[Message]:
+    def _state_messages(self, kind: Kind, states: list[dict[str, Any]]) -> list[StreamMessage]:
         pages = [states[at : at + ITEMS_PER_EVENT] for at in range(0, len(states), ITEMS_PER_EVENT)]
         now_ms = self._clock_ms()
         return [
-            Message(kind, json.dumps({"now_ms": now_ms, f"{kind}s": page}), self.position)
+            StreamMessage(kind, json.dumps({"now_ms": now_ms, f"{kind}s": page}), self.position)
             for page in pages
         ]
 
 
-def lost_message(reason: str, position: Position) -> Message:
+def lost_message(reason: str, position: Position) -> StreamMessage:
     """Return the event that says: detections before this position were not sent."""
-    return Message("lost", json.dumps({"reason": reason}), position)
+    return StreamMessage("lost", json.dumps({"reason": reason}), position)
 
 
 _VOLATILE = frozenset({"last_ms", "since_ms", "heard_ms", "spool_waiting", "disk_free_bytes"})

@@ -13,7 +13,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from aiohttp import web
 from faust.web import View
@@ -24,9 +24,12 @@ from domain.event_filter import narrow
 from domain.identity import check_camera, check_site
 from stores.catalog.live_events import Position, parse_position, read_events
 from web.access import in_list
-from web.event_feed import KINDS, EventFeed, Kind, Message, Subscription, lost_message
+from web.bodies import parse_query
+from web.event_feed import KINDS, EventFeed, StreamMessage, Subscription, lost_message
 from web.middleware import PRINCIPAL, is_still_allowed
-from web.problems import bad_request, not_found
+from web.operations import MediaBody, Operation, describe
+from web.problems import not_found
+from web.schemas.events import EventsQuery, Kind
 from web.services import SERVICES, Services
 
 HEARTBEAT_S = 15.0
@@ -41,7 +44,6 @@ MAX_REPLAY = 20_000
 REPLAY_PAGE = 500
 REPLAYS_AT_ONCE = 4
 MAX_WRITE = 64 << 10
-MAX_FILTERS = 200
 RETRY_MS = (1_000, 4_000)
 """When a client connects again, so that not all come at once after a worker stopped."""
 
@@ -50,6 +52,22 @@ PERMISSIONS: dict[Kind, Permission] = {
     "camera": Permission.CAMERA_VIEW,
     "device": Permission.CAMERA_VIEW,
 }
+TOO_MANY = "This principal has too many streams open."
+DESCRIPTION = """\
+An `EventSource` can read it. A client that connects again sends the id of its last event. It gets
+the detections that it missed, each once and in order; then the states of all cameras and devices.
+Events are kept for 15 minutes. Where some are not kept any more, an event `lost` says so.
+
+| event | `data` |
+|---|---|
+| `detection` | `{"camera", "run", "model", "model_version", "detections"}`: new objects, at most \
+200; also of footage that arrives late |
+| `camera` | `{"now_ms", "cameras"}`: at first all, later those whose state changed |
+| `device` | `{"now_ms", "devices"}`: the same for edge devices |
+| `lost` | `{"reason"}`: detections before this event were not sent |
+| `heartbeat` | `{"now_ms"}`: nothing happened for 15 s |
+| `end` | `{"reason"}`: the server closes the stream; connect again |
+"""
 _replays = asyncio.Semaphore(REPLAYS_AT_ONCE)
 
 
@@ -58,12 +76,23 @@ class EventsView(View):
 
     view_path = "/api/v1/events"
     access = in_list(Permission.CAMERA_VIEW)
+    operations = describe(
+        get=Operation(
+            "Stream events",
+            answer=MediaBody("text/event-stream", "Server-sent events.", is_text=True),
+            query=EventsQuery,
+            headers={"Last-Event-ID": "The id of the last event that the client got."},
+            problems={404: "One of the cameras or sites is not visible to you.", 429: TOO_MANY},
+            description=DESCRIPTION,
+        )
+    )
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Send events until the client leaves."""
         services = request.app[SERVICES]
-        scopes = _wanted(request)
-        given = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+        query = parse_query(request, EventsQuery)
+        scopes = _wanted(request, query)
+        given = request.headers.get("Last-Event-ID") or query.last_event_id
         principal = request[PRINCIPAL].principal.id
         subscription = await services.events.subscribe(principal, scopes)
         try:
@@ -88,13 +117,14 @@ class EventsView(View):
             services.events.unsubscribe(subscription)
 
 
-def _wanted(request: web.Request) -> dict[Kind, tuple[str, ...]]:
+def _wanted(request: web.Request, query: EventsQuery) -> dict[Kind, tuple[str, ...]]:
     """Return the scopes of each kind that the caller wants and may see; raise ProblemError."""
-    kinds = request.query.getall("kind", list(KINDS))
-    if not set(kinds) <= set(KINDS):
-        raise bad_request(f"kind: choose of {', '.join(KINDS)}.")
-    cameras = _ids(request, "camera", check_camera)
-    sites = _ids(request, "site", check_site)
+    kinds = query.kind or KINDS
+    try:
+        cameras = [check_camera(each) for each in query.camera]
+        sites = [check_site(each) for each in query.site]
+    except InvalidIdError as error:
+        raise not_found(str(error)) from None
     principal = request[PRINCIPAL].principal
     found: dict[Kind, tuple[str, ...]] = {}
     for kind in KINDS:
@@ -111,16 +141,6 @@ def _wanted(request: web.Request) -> dict[Kind, tuple[str, ...]]:
         if scopes:
             found[kind] = scopes
     return found
-
-
-def _ids(request: web.Request, name: str, check: Callable[[str], str]) -> list[str]:
-    given = request.query.getall(name, [])
-    if len(given) > MAX_FILTERS:
-        raise bad_request(f"{name}: at most {MAX_FILTERS} of them.")
-    try:
-        return [check(each) for each in given]
-    except InvalidIdError as error:
-        raise not_found(str(error)) from None
 
 
 class _EventStream:
@@ -180,7 +200,9 @@ class _EventStream:
                 self._sent = page.start
                 await self._send([lost_message("the events are not kept any more", page.start)])
             found = [each for each in page.events if each.position <= target]
-            await self._send([Message("detection", each.text, each.position) for each in found])
+            await self._send(
+                [StreamMessage("detection", each.text, each.position) for each in found]
+            )
             sent += len(found)
             if len(found) < REPLAY_PAGE:
                 break
@@ -207,10 +229,10 @@ class _EventStream:
             if time.monotonic() >= heartbeat_due:
                 heartbeat_due = time.monotonic() + HEARTBEAT_S
                 data = json.dumps({"now_ms": self._services.clock_ms()})
-                await self._send([Message("heartbeat", data, self._feed.position)])
+                await self._send([StreamMessage("heartbeat", data, self._feed.position)])
             await subscription.wait(max(0.0, heartbeat_due - time.monotonic()))
 
-    async def _send(self, messages: Iterable[Message]) -> None:
+    async def _send(self, messages: Iterable[StreamMessage]) -> None:
         lines = []
         for message in messages:
             sent = self._sent

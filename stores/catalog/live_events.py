@@ -53,7 +53,7 @@ class LiveEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """What is after a position."""
 
     events: Sequence[LiveEvent]
@@ -67,7 +67,7 @@ class Page:
 
 async def read_events(
     catalog: Catalog, after: Position | None, limit: int, scopes: Sequence[str] | None = None
-) -> Page:
+) -> EventPage:
     """Return the events after a position, at most `limit`; None: only where the newest ends.
 
     `scopes`: only cameras below them; None: all.
@@ -84,7 +84,7 @@ async def read_events(
     floor = Position(epoch, int(first["floor_xid"]), first["floor_id"])
     if after is not None and (after.epoch != epoch or after.xid > horizon):
         end = Position(epoch, horizon, 0)
-        return Page([], end, end, lost=True)
+        return EventPage([], end, end, lost=True)
     events = [
         LiveEvent(Position(epoch, int(row["xid"]), row["id"]), row["camera"], row["event"])
         for row in rows
@@ -93,7 +93,7 @@ async def read_events(
     is_full = after is not None and len(events) >= limit
     end = events[-1].position if is_full else Position(epoch, horizon, 0)
     lost = after is not None and after < floor
-    return Page(events, floor if after is None or lost else after, end, lost)
+    return EventPage(events, floor if after is None or lost else after, end, lost)
 
 
 def _without_all(scopes: Sequence[str] | None) -> list[str] | None:

@@ -33,7 +33,7 @@ MINE, FOREIGN = "acme/hq/gate", "globex/plant/door"
 TENANT_COLUMNS = {"camera", "site", "tenant", "scope", "chain"}
 WEB_WRITES = {
     "note_api_key_use", "claim_idempotency_key", "delete_old_idempotency_keys",
-    "keep_idempotent_answer", "release_idempotency_key",
+    "keep_idempotent_answer", "release_idempotency_key", "open_live_epoch",
     # users, groups and their sessions
     "add_user", "change_user", "touch_users", "add_user_grant", "delete_user_grant",
     "set_password", "renew_password_hash", "add_group", "change_group", "delete_group",

@@ -25,6 +25,7 @@ from tests.integration.catalog_support import CAMERA, T0, fragment, run_id
 from tests.integration.web_support import Web, running_web
 from tests.waiting import wait_for
 from web import event_feed, events
+from web.schemas.events import CameraEvent, DetectionEvent, DeviceEvent
 
 NOW = T0 + 60_000
 OTHER, FOREIGN = "acme/lab/desk", "globex/plant/door"
@@ -112,6 +113,8 @@ async def test_a_client_gets_states_first_then_what_is_new(web: Web) -> None:
                 for index, label in enumerate(["person", "dog"])
             ],
         }
+        DetectionEvent.model_validate(first.data)
+        CameraEvent.model_validate(cameras.data)
         assert second.data["camera"] == FOREIGN
         assert 1_000 <= (source.retry_ms or 0) <= 4_000
 
@@ -137,7 +140,9 @@ async def test_states_that_change_are_sent(web: Web) -> None:
             cameras=[],
         )
         await index_heartbeats(web.catalog, [heartbeat], NOW)
-        device = (await source.next("device")).data["devices"][0]
+        event = await source.next("device")
+        DeviceEvent.model_validate(event.data)
+        device = event.data["devices"][0]
         assert (device["site"], device["edge"], device["state"]) == ("acme/hq", "edge-1", "ok")
         web.set_now(NOW + 100_000)
         assert (await source.next("device")).data["devices"][0]["state"] == "silent"
@@ -343,7 +348,7 @@ async def test_a_transaction_that_commits_late_is_not_missed(web: Web) -> None:
         assert await labels(source, 2) == ["early", "late"]
 
 
-async def test_what_is_not_kept_any_more_is_said(web: Web, monkeypatch) -> None:
+async def test_a_client_learns_what_is_not_kept_any_more(web: Web, monkeypatch) -> None:
     source = EventSource(web.client, f"{PATH}?kind=detection")
     async with source:
         await detect(web, seen(CAMERA, "one"))
@@ -374,6 +379,13 @@ async def test_what_is_not_kept_any_more_is_said(web: Web, monkeypatch) -> None:
     await source.close()
     for number in range(9):
         await detect(web, seen(CAMERA, f"n{number}"))
+    after = parse_position(source.last_event_id)
+
+    async def all_are_readable() -> bool:
+        page = await read_events(web.catalog, after, 20)
+        return len(page.events) == 9 and not web.services.events._subscriptions
+
+    await wait_for(all_are_readable, within_s=10, what="nine events can be read")
     await source.connect()
     assert await labels(source, 4) == ["n0", "n1", "n2", "n3"]
     assert (await source.next()).data["reason"] == "there were too many events to send"

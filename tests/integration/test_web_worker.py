@@ -15,6 +15,7 @@ from stores.catalog import Catalog, add_camera, index_fragments
 from stores.catalog.keys import create_key
 from streams.settings import get_settings
 from streams.storage import make_object_store
+from tests.event_source import EventSource
 from tests.integration.catalog_support import CAMERA, T0, fresh_catalog, run_id
 from tests.integration.web_support import BASE, store_fragment
 from tests.raw_requests import send
@@ -96,8 +97,11 @@ async def test_a_worker_answers_and_stops_cleanly(
         # Only aiohttp's own layer sees this one: the worker's server has our limits and errors.
         status, head, _ = await send(free_port, b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
         assert (status, b"problem+json" in head, b"aiohttp" in head) == (400, True, False)
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 120) == 0
+        async with EventSource(session, "/api/v1/events", headers) as stream:
+            assert (await stream.next()).data["cameras"][0]["id"] == CAMERA
+            process.send_signal(signal.SIGTERM)
+            assert (await stream.next("end")).data == {"reason": "restart"}
+            assert await asyncio.wait_for(process.wait(), 120) == 0
     text = log.read_text()
     assert key not in text
     assert "Traceback" not in text

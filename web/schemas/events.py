@@ -28,7 +28,7 @@ class EventsQuery(ApiQuery):
     )
 
 
-class DetectedObject(ApiAnswer):
+class StreamedObject(ApiAnswer):
     """One object in one frame."""
 
     at_ms: UtcMs = Field(description="Time of the frame.")
@@ -49,7 +49,7 @@ class DetectionEvent(ApiAnswer):
     run: RunText
     model: str
     model_version: str
-    detections: list[DetectedObject]
+    detections: list[StreamedObject]
 
 
 class StreamedCamera(ApiAnswer):

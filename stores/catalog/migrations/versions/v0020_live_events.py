@@ -2,8 +2,8 @@
 
 from stores.catalog.migrations.script import run_script
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
