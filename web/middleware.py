@@ -198,15 +198,14 @@ async def is_still_allowed(request: web.Request) -> str | None:
 
     Raises StoreError where that cannot be checked now.
     """
-    before = request[PRINCIPAL]
+    before = request[PRINCIPAL].principal
     try:
         with all_tenants():
-            key = await _principal(request)
-        check_client(request, key)
-        authorize(key.principal, access_of(request.app[ACCESS], _route(request), "GET"), request)
+            now = (await identify(request)).principal
+        authorize(now, access_of(request.app[ACCESS], _route(request), "GET"), request)
     except ProblemError as problem:
         return "signed-out" if problem.status == HTTPStatus.UNAUTHORIZED else "not-allowed"
-    return None if key.caller().principal.grants == before.principal.grants else "rights-changed"
+    return None if now == before else "rights-changed"
 
 
 def check_client(request: web.Request, key: ApiKey) -> None:
