@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from types import MappingProxyType
 
 from aiohttp import web
 from faust.web import View
@@ -31,6 +32,7 @@ from web.schemas.footage import PlaylistQuery
 from web.services import SERVICES, require_camera
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
+HEADERS = MappingProxyType({"Cache-Control": "no-store"})
 LIVE_MS = HOUR_MS
 """How far back a live playlist reaches. An earlier `from` is moved up to it."""
 LIVE_START_MS = 60_000
@@ -58,7 +60,7 @@ class PlaylistView(View):
         )
     )
 
-    async def get(self, request: web.Request, **_path: str) -> web.Response:
+    async def get(self, request: web.Request, **_path: str) -> web.StreamResponse:
         """Return the playlist; 404 where the range has no footage."""
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
@@ -68,20 +70,36 @@ class PlaylistView(View):
         if growing:
             body = await _live_body(catalog, camera.id, span, now_ms)
         elif span.to_ms - span.from_ms <= LONG_MS:
-            body = await _recorded_body(catalog, camera.id, span, None)
+            playlist = await _recorded(catalog, camera.id, span, None)
+            body = None if playlist is None else await asyncio.to_thread(playlist.encode)
         else:
             async with services.long_playlists:
-                body = await _recorded_body(catalog, camera.id, span, _long_builder)
+                playlist = await _recorded(catalog, camera.id, span, _long_builder)
+            if playlist is not None:
+                return await _send_pieces(request, playlist)
+            body = None
         if body is None:
             raise not_found(f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}.")
         response = web.Response(
-            body=body,
-            content_type=MEDIA_TYPE,
-            charset="utf-8",
-            headers={"Cache-Control": "no-store"},
+            body=body, content_type=MEDIA_TYPE, charset="utf-8", headers=dict(HEADERS)
         )
         response.enable_compression()
         return response
+
+
+async def _send_pieces(request: web.Request, playlist: RecordedPlaylist) -> web.StreamResponse:
+    """Send a long playlist piece by piece: as a whole it takes many megabytes."""
+    response = web.StreamResponse(headers=HEADERS)
+    response.content_type = MEDIA_TYPE
+    response.charset = "utf-8"
+    response.content_length = playlist.size_bytes
+    response.enable_compression()
+    await response.prepare(request)
+    if request.method != "HEAD":
+        for piece in playlist.parts():
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 async def _live_body(catalog: Catalog, camera: str, span: TimeRange, now_ms: int) -> bytes | None:
@@ -92,10 +110,13 @@ async def _live_body(catalog: Catalog, camera: str, span: TimeRange, now_ms: int
     return await asyncio.to_thread(_live, rows, sections, span.from_ms, now_ms)
 
 
-async def _recorded_body(
+async def _recorded(
     catalog: Catalog, camera: str, span: TimeRange, builder: Executor | None
-) -> bytes | None:
-    """Return a recorded playlist, made slice by slice in a thread of `builder`."""
+) -> RecordedPlaylist | None:
+    """Return a recorded playlist, made slice by slice in a thread of `builder`.
+
+    Returns None where it has no segment.
+    """
     loop = asyncio.get_running_loop()
     playlist = RecordedPlaylist()
     edges: dict[str, str] = {}
@@ -112,9 +133,7 @@ async def _recorded_body(
         # A segment is in the slice in which it starts, or in the first.
         since_ms = from_ms if from_ms > span.from_ms else 0
         await loop.run_in_executor(builder, _add, playlist, rows, since_ms, edges)
-    if playlist.is_empty:
-        return None
-    return await loop.run_in_executor(builder, playlist.encode)
+    return None if playlist.is_empty else playlist
 
 
 def _span(request: web.Request, now_ms: int) -> tuple[TimeRange, bool]:

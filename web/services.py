@@ -23,7 +23,7 @@ from web.sessions import Sessions, check_session_secret
 
 THUMBNAIL_BYTES = 64 << 20
 LONG_PLAYLISTS = 2
-"""Playlists of many hours that are built at the same time. One takes up to 100 MB."""
+"""Playlists of many hours that are built at the same time. Each takes the event loop's time."""
 THUMBNAIL_TTL_MS = 3_600_000
 
 

@@ -210,6 +210,27 @@ async def test_live_numbers_stay_while_an_earlier_run_grows(web: Web, run: str) 
     assert f"fragments/{run}/3.ts" in whole, "history shows it"
 
 
+async def test_a_list_of_hours_is_sent_in_pieces(web: Web, run: str) -> None:
+    events = [await store_fragment(web.store, run, seq) for seq in range(3)]
+    await index_fragments(web.catalog, events, T0)
+    web.set_now(T0 + 3 * 3_600_000)
+    short = await text(web, f"playlist.m3u8?{RANGE}")
+    path = f"{BASE}/playlist.m3u8?from={T0}&to={T0 + 2 * 3_600_000}"
+    for coding in ("identity", "gzip", "deflate"):
+        async with web.client.get(path, headers={"Accept-Encoding": coding}) as answer:
+            assert await answer.text() == short
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.content_type == "application/vnd.apple.mpegurl"
+            known = answer.headers.get("Content-Length")
+            assert known == (str(len(short.encode())) if coding == "identity" else None)
+    async with web.client.head(path, headers={"Accept-Encoding": "identity"}) as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+        assert answer.headers["Content-Length"] == str(len(short.encode()))
+    path = f"{BASE}/playlist.m3u8?from={T0 - 2 * 3_600_000}&to={T0 - 60_000}"
+    async with web.client.get(path) as answer:
+        assert answer.status == 404
+
+
 async def test_gaps_and_runs_are_discontinuities(web: Web, run: str) -> None:
     events = [await store_fragment(web.store, run, seq) for seq in (0, 1, 3)]
     other = run_id(T0 + 30_000, seed=5)
