@@ -104,6 +104,18 @@ class Settings(BaseSettings):
         le=100_000,
         description="connections to the web, or requests by way of a proxy, of one address",
     )
+    requests_per_s: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="requests a second of one user or key to one web worker; 0: no limit",
+    )
+    media_bytes_per_s: int = Field(
+        64 << 20,
+        ge=0,
+        le=1 << 40,
+        description="bytes of media a second of one user or key from one web worker; 0: no limit",
+    )
     hsts_subdomains: bool = Field(
         False, description="HTTPS only, also for all subdomains of the web's host"
     )

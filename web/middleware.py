@@ -187,6 +187,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         with all_tenants():
             caller = await identify(request)
         request[PRINCIPAL] = caller
+        request.app[SERVICES].bounds.admit(caller.id)
         authorize(caller.principal, access, request)
         with visible_tenants(tenants_for(caller.principal, access)):
             return await handler(request)

@@ -8,6 +8,7 @@ from aiohttp import web
 from domain.errors import StoreError
 from stores.catalog.playback import ObjectRange
 from stores.objects import ObjectStore
+from web.middleware import PRINCIPAL
 from web.operations import MediaBody, Operation
 from web.problems import ProblemError
 from web.schemas.base import ApiQuery
@@ -82,6 +83,7 @@ async def send_object(request: web.Request, location: ObjectRange) -> web.Stream
     if request.method == "HEAD":
         await response.prepare(request)
         return response
+    services.bounds.admit_media(request[PRINCIPAL].id)
     await _stream(request, response, store, location, (first, last))
     return response
 
@@ -94,6 +96,7 @@ async def _stream(
     span: tuple[int, int],
 ) -> None:
     first, last = span
+    bounds, principal = request.app[SERVICES].bounds, request[PRINCIPAL].id
     blocks: AsyncIterator[bytes] = store.stream(
         location.key, location.offset + first, location.offset + last
     )
@@ -104,6 +107,8 @@ async def _stream(
         while block:
             await response.write(block[:left])
             left -= len(block)
+            if left > 0:
+                await bounds.pace(principal, len(block))
             block = await anext(blocks, b"")
     except StoreError:
         left = max(left, 1)

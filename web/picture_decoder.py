@@ -1,7 +1,7 @@
-"""Decodes pictures in child processes, a few at once, with a short queue for each key.
+"""Decodes pictures in child processes, a few at once, with a short queue for each principal.
 
-requests of a key ──► at most 16 wait or run ──► at most CHILDREN run ──► JPEG
-                          more: 503, Retry-After       10 s: killed
+requests of a principal ──► at most 16 wait or run ──► tenants take turns ──► CHILDREN ──► JPEG
+                              more: 429, Retry-After                       10 s: killed
 """
 
 import asyncio
@@ -19,13 +19,15 @@ from threading import Timer
 
 from domain.errors import MediaError
 from media.picture_process import ANSWER, REQUEST
+from stores.fair_queue import FairQueue
+from web.bounds import too_many
 from web.problems import ProblemError
 
 CHILDREN = max(1, min(4, os.cpu_count() or 1))
 MAX_PER_PRINCIPAL = 16
 """Pictures of one principal that wait or are decoded."""
 MAX_QUEUE = 64
-"""Pictures of all keys that wait or are decoded."""
+"""Pictures of all principals that wait or are decoded."""
 DEADLINE_S = 10.0
 MAX_JPEG_BYTES = 8 << 20
 
@@ -34,20 +36,22 @@ class PictureDecoder:
     """Starts a child when one is needed; the next picture uses it again."""
 
     def __init__(self, children: int = CHILDREN, deadline_s: float = DEADLINE_S) -> None:
-        self._slots = asyncio.Semaphore(children)
+        self._slots = FairQueue(children)
         self._deadline_s = deadline_s
         self._idle: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(children, thread_name_prefix="picture")
         self._queued: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def slot(self, principal: str) -> AsyncIterator[None]:
+    async def slot(self, principal: str, party: str = "") -> AsyncIterator[None]:
         """Hold one of the few slots: read the bytes of the picture, then call `jpeg`.
 
-        Raises ProblemError (503) where this principal, or all together, have too many waiting.
+        Parties (tenants) that wait take turns. Raises ProblemError where too many wait: 429, those
+        of this principal; 503, all together.
         """
-        full = self._queued.total() >= MAX_QUEUE
-        if full or self._queued[principal] >= MAX_PER_PRINCIPAL:
+        if self._queued[principal] >= MAX_PER_PRINCIPAL:
+            raise too_many("decoders", "Too many pictures are requested at once. Try again.", 1)
+        if self._queued.total() >= MAX_QUEUE:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Too many pictures are requested at once. Try again.",
@@ -55,7 +59,7 @@ class PictureDecoder:
             )
         self._queued[principal] += 1
         try:
-            async with self._slots:
+            async with self._slots.slot(party):
                 yield
         finally:
             self._queued[principal] -= 1

@@ -14,6 +14,7 @@ from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import LazyStore, object_store, web_catalog
+from web.bounds import PrincipalBounds
 from web.event_feed import EventFeed
 from web.picture_decoder import PictureDecoder
 from web.problems import not_found
@@ -44,6 +45,7 @@ class Services:
     clock_ms: Callable[[], int] = utc_ms
     sessions: Sessions = field(init=False)
     proxies: TrustedProxies = field(init=False)
+    bounds: PrincipalBounds = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
     events: EventFeed = field(init=False)
     long_playlists: asyncio.Semaphore = field(
@@ -61,6 +63,7 @@ class Services:
             return self.clock_ms()  # at each call: a test may replace the clock
 
         self.proxies = TrustedProxies(self.settings.trusted_proxies)
+        self.bounds = PrincipalBounds(self.settings)
         check_session_secret(self.settings.session_secret.get_secret_value())
         self.sessions = Sessions(now_ms)
         self.thumbnails = thumbnail_cache(now_ms)

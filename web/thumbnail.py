@@ -11,6 +11,7 @@ from domain.access import Permission
 from domain.errors import MediaError, ObjectMissingError
 from media.thumbnail import ByteRanges, assemble, ranges_for
 from stores.catalog.playback import FrameSource, frame_at
+from stores.catalog.web_catalog import visible_now
 from streams.metrics import REGISTRY
 from web.access import on_camera
 from web.bodies import parse_query
@@ -74,7 +75,7 @@ class ThumbnailView(View):
         data = services.thumbnails.get(name)
         RENDERED.labels("store" if data is None else "memory").inc()
         if data is None:
-            async with services.pictures.slot(request[PRINCIPAL].id):
+            async with services.pictures.slot(request[PRINCIPAL].id, visible_now()):
                 data = await _render(services, found.id, wanted_ms, width)
             with contextlib.suppress(ValueError):  # larger than the whole cache
                 services.thumbnails[name] = data

@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,6 +21,7 @@ from domain.identity import SLUG
 from stores.catalog.errors import CONNECTION_ERRORS
 from stores.catalog.pool import Catalog, Connection, sql
 from stores.catalog.row_security import SETTING, WEB
+from stores.fair_queue import FairQueue
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ ALL_TENANTS = "*"
 _TENANTS = re.compile(rf"\*|{SLUG}")
 _visible: ContextVar[str] = ContextVar("vigil_tenants", default="")
 CHECK_EVERY_S = 5.0
+WAIT_S = 30.0
+"""How long a transaction waits for a connection."""
 
 
 @contextmanager
@@ -68,12 +71,23 @@ class WebCatalog(Catalog):
     def __init__(self, dsn: str, *, size: int = 4, required: bool = False) -> None:
         super().__init__(dsn, size=size)
         self._required = required
+        self._queue = FairQueue(size)
         self._is_checked: bool | None = None
         self._asked_s = 0.0
 
     def _pool_options(self) -> dict[str, Any]:
         # A transaction's role and setting end with it: nothing has to be reset afterwards.
         return {"reset": _reset_nothing}
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Yield a connection inside a transaction. Tenants that wait for one take turns."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._queue.slot(visible_now(), WAIT_S))
+            except TimeoutError as error:
+                raise StoreError("The catalog's connections are all in use.") from error
+            yield await stack.enter_async_context(super().transaction())
 
     @asynccontextmanager
     async def _begin(self, connection: Connection) -> AsyncIterator[None]:

@@ -94,7 +94,7 @@ async def test_one_key_cannot_fill_the_queue_of_others() -> None:
     await asyncio.sleep(0)
     with pytest.raises(ProblemError) as refused:
         await picture("key:1")
-    assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "1")
     waiting.append(asyncio.create_task(picture("key:2")))
     release.set()
     await asyncio.gather(*waiting)
