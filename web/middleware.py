@@ -184,8 +184,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     access = access_of(request.app[ACCESS], pattern, request.method)
     # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
-        with all_tenants():
-            caller = await identify(request)
+        caller = await identify(request)
         request[PRINCIPAL] = caller
         request.app[SERVICES].bounds.admit(caller.id)
         authorize(caller.principal, access, request)
@@ -227,18 +226,18 @@ async def identify(request: web.Request) -> Caller:
     """Return who sends a request; raise ProblemError (401, 403). Long answers ask again."""
     services = request.app[SERVICES]
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind:
+    with all_tenants():  # whose rows it may see is not known yet
         if kind.lower() == "bearer":
             key = await services.sessions.of_key(await services.catalog.get(), given.strip())
             if key is not None:
                 check_client(request, key)
                 return key.caller()
-    elif cookie := request.cookies.get(cookie_name(request)):
-        session = await services.sessions.of_cookie(await services.catalog.get(), cookie)
-        if session is not None:
-            if session.key is not None:
-                check_client(request, session.key)
-            return session.caller
+        elif not kind and (cookie := request.cookies.get(cookie_name(request))):
+            session = await services.sessions.of_cookie(await services.catalog.get(), cookie)
+            if session is not None:
+                if session.key is not None:
+                    check_client(request, session.key)
+                return session.caller
     raise ProblemError(
         HTTPStatus.UNAUTHORIZED,
         "Sign in, or send a valid key as `Authorization: Bearer KEY`.",

@@ -117,6 +117,7 @@ RULES: Sequence[TableRule] = (
     TableRule("vigil_audit.personal", "chain", web=_READ, admin=_READ),
     TableRule("vigil_audit.subject_keys", "chain", web=_READ, admin=_READ),
     TableRule("vigil_audit.chains", "chain", web=_READ, admin=_READ),
+    TableRule("vigil_audit.signed", "chain"),
     TableRule("vigil_audit.reads", "chain", web="SELECT, INSERT, DELETE"),
 )
 
