@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from cli import camera_windows
+from cli.audit_origin import cli_origin
 from domain.display_text import check_name
 from domain.errors import ConfigError
 from domain.identity import check_camera, site_of
@@ -52,7 +53,7 @@ def run_add(args: argparse.Namespace) -> int:
 
     async def adding() -> bool:
         async with _catalog() as catalog:
-            return await add_camera(catalog, camera, name, utc_ms())
+            return await add_camera(catalog, camera, name, utc_ms(), cli_origin())
 
     print(f"{'Added' if asyncio.run(adding()) else 'Renamed'} {camera} ({name}).")
     return 0
@@ -64,7 +65,7 @@ def run_retire(args: argparse.Namespace) -> int:
 
     async def retiring() -> bool:
         async with _catalog() as catalog:
-            return await retire_camera(catalog, camera, utc_ms())
+            return await retire_camera(catalog, camera, utc_ms(), cli_origin())
 
     if not asyncio.run(retiring()):
         raise ConfigError(f"{camera} is not registered: `vigil camera list` shows all cameras.")
@@ -83,7 +84,12 @@ def run_switch(args: argparse.Namespace) -> int:
         async with _catalog() as catalog:
             now_ms = utc_ms()
             changed = await set_camera(
-                catalog, camera, lambda before: before.with_enabled(args.enabled, now_ms)
+                catalog,
+                camera,
+                lambda before: before.with_enabled(args.enabled, now_ms),
+                "camera:enable" if args.enabled else "camera:disable",
+                now_ms,
+                cli_origin(),
             )
             config = await get_config(catalog, site_of(camera))
             return changed, config is not None and config.has_camera(camera.rsplit("/", 1)[1])

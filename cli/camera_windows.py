@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from agents.configuration.publish import publish, publish_all
+from cli.audit_origin import cli_origin
 from cli.durations import duration_ms
 from domain.errors import ConfigError
 from domain.identity import check_camera
@@ -105,7 +106,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
                 changed_ms=now_ms,
                 published=False,
             )
-            await set_camera_windows(catalog, changed, current)
+            await set_camera_windows(catalog, changed, current, cli_origin())
             current = await publish(catalog, sender, changed, now_ms)
     print(_line(current, settings))
 

@@ -10,9 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cli.audit_origin import cli_origin
 from domain.errors import ConfigError, VigilError
 from domain.printable import escaped
-from domain.times import format_ms
+from domain.times import format_ms, utc_ms
+from stores.catalog import Catalog
+from stores.catalog.audit import write_audit
 from stores.queue import Queue, QueueMessage
 from streams import topics
 from streams.dead_letters import DeadLetters, Letter
@@ -142,16 +145,18 @@ def run_settle(args: argparse.Namespace) -> int:
 
 async def _settle(ids: list[str], source: str | None, did: Literal["retried", "dropped"]) -> int:
     done = failed = 0
-    async with _stores() as stores:
+    dsn = get_settings().database_url.get_secret_value()
+    async with _stores() as stores, Catalog(dsn, size=1) as catalog:
         async for letter in _chosen(stores, ids, source):
             if letter.mark is not None:
                 print(f"{letter.id} was already {letter.mark.did}.")
                 continue
             try:
-                if did == "retried":
-                    await stores.letters.retry(letter)
-                else:
-                    await stores.letters.drop(letter)
+                async with _audited(catalog, letter.id, did):
+                    if did == "retried":
+                        await stores.letters.retry(letter)
+                    else:
+                        await stores.letters.drop(letter)
             except ConfigError as error:
                 failed += 1
                 print(escaped(f"{letter.id}: {error}"), file=sys.stderr)
@@ -167,11 +172,26 @@ async def _settle(ids: list[str], source: str | None, did: Literal["retried", "d
                 if did == "retried" and to is None:
                     raise ConfigError("Set VIGIL_SQS_QUEUE_URL: a retried message is sent there.")
                 for message in chosen:
-                    await resolve(dead, [message], did, stores.letters, to=to)
+                    async with _audited(catalog, f"{ID_PREFIX}{message.id}", did):
+                        await resolve(dead, [message], did, stores.letters, to=to)
                     done += 1
                     print(f"{ID_PREFIX}{message.id} {did}.")
     print(f"{done} {did}" + (f", {failed} failed." if failed else "."))
     return 1 if failed else 0
+
+
+@asynccontextmanager
+async def _audited(catalog: Catalog, letter: str, did: str) -> AsyncIterator[None]:
+    """Do what the body does only if the audit log has it; without the body's success it has not.
+
+    Kafka takes no part in the transaction. If this program is killed between the two, the letter is
+    settled without an entry, and its mark in Kafka has the time.
+    """
+    async with catalog.transaction() as connection:
+        verb = "retry" if did == "retried" else "drop"
+        entry = cli_origin().entry(utc_ms(), f"dead-letter:{verb}", f"dead-letter:{letter}")
+        await write_audit(connection, entry)
+        yield
 
 
 async def _chosen(stores: _Stores, ids: list[str], source: str | None) -> AsyncIterator[Letter]:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from cli.audit_origin import current_user
+from cli.audit_origin import cli_origin, current_user
 from domain.display_text import check_reason
 from domain.errors import ConfigError
 from domain.retention import LegalHold, check_scope
@@ -59,7 +59,8 @@ def run_add(args: argparse.Namespace) -> int:
 
     async def add_it() -> tuple[int, int]:
         async with _catalog() as catalog:
-            return await add_hold(catalog, hold, args.who.strip(), args.why.strip(), utc_ms())
+            who, why = args.who.strip(), args.why.strip()
+            return await add_hold(catalog, hold, who, why, utc_ms(), cli_origin(who=who))
 
     number, pending = asyncio.run(add_it())
     print(f"Added hold {number} on {hold.scope}.")
@@ -101,7 +102,9 @@ def run_lift(args: argparse.Namespace) -> int:
 
     async def lift_it() -> str | None:
         async with _catalog() as catalog:
-            return await lift_hold(catalog, args.number, args.who.strip(), utc_ms(), why)
+            who = args.who.strip()
+            origin = cli_origin(who=who)
+            return await lift_hold(catalog, args.number, who, utc_ms(), why, origin)
 
     scope = asyncio.run(lift_it())
     if scope is None:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from datetime import UTC, datetime
 
+from cli.audit_origin import cli_origin
 from cli.durations import duration_ms
 from domain.access import Grant, Role, parse_grant
 from domain.errors import ConfigError, InvalidTextError
@@ -11,6 +12,7 @@ from domain.identity import check_site
 from domain.key_limits import LONGEST_OVERLAP_MS, MAX_LIFETIME_MS, check_networks
 from domain.times import utc_ms
 from stores.catalog import Catalog
+from stores.catalog.audit import write_audit
 from stores.catalog.keys import (
     READ_ALL,
     create_key,
@@ -110,7 +112,14 @@ def run_create(args: argparse.Namespace) -> int:
             now_ms = utc_ms()
             expires_ms = None if args.expires is None else now_ms + args.expires
             return await create_key(
-                catalog, name, now_ms, edge_of, grants, expires_ms=expires_ms, networks=networks
+                catalog,
+                name,
+                now_ms,
+                edge_of,
+                grants,
+                expires_ms=expires_ms,
+                networks=networks,
+                origin=cli_origin(),
             )
 
     print(asyncio.run(creating()))
@@ -150,7 +159,12 @@ def run_rotate(args: argparse.Namespace) -> int:
             if old is None or old.state(now_ms) != "valid":
                 return None
             expires_ms = now_ms + args.old_expires
-            _, key = await rotate_key(connection, old, old.successor(now_ms), expires_ms, now_ms)
+            new = old.successor(now_ms)
+            number, key = await rotate_key(connection, old, new, expires_ms, now_ms)
+            entry = cli_origin().entry(
+                now_ms, "key:rotate", f"key:{number}", tenant=new.tenant, after=new.audited()
+            )
+            await write_audit(connection, entry)
             return key
 
     key = asyncio.run(rotating())
@@ -165,7 +179,7 @@ def run_revoke(args: argparse.Namespace) -> int:
 
     async def revoking() -> str | None:
         async with _catalog() as catalog:
-            return await revoke_key(catalog, args.number, utc_ms())
+            return await revoke_key(catalog, args.number, utc_ms(), cli_origin())
 
     name = asyncio.run(revoking())
     if name is None:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from cli.audit_origin import current_user
+from cli.audit_origin import cli_origin, current_user
 from cli.replay_options import add_cameras, select_cameras
 from domain.errors import ConfigError
 from domain.models import Version, check_version
@@ -127,7 +127,7 @@ async def _show_live(args: argparse.Namespace, who: str) -> int:
     async with _catalog() as catalog:
         found = await _replays(catalog, args, None)
         shown = [each for each in found if each.state == "current"]
-        await model_replays.set_state(catalog, shown, "done", who, utc_ms())
+        await model_replays.set_state(catalog, shown, "done", who, utc_ms(), cli_origin(who=who))
         return len(shown)
 
 
@@ -137,7 +137,7 @@ async def _make_current(args: argparse.Namespace, version: Version, who: str) ->
         for each in found:
             if each.state == "running":
                 raise ConfigError(f"{each} is not finished: repeat its `vigil replay detections`.")
-        await model_replays.set_state(catalog, found, "current", who, utc_ms())
+        await model_replays.set_state(catalog, found, "current", who, utc_ms(), cli_origin(who=who))
         return len(found)
 
 
@@ -156,7 +156,9 @@ async def _drop(args: argparse.Namespace, version: Version, who: str) -> int:
                 raise ConfigError(
                     f"{each} is current: make another version current first, or use --live."
                 )
-        await model_replays.set_state(catalog, found, "dropping", who, utc_ms())
+        await model_replays.set_state(
+            catalog, found, "dropping", who, utc_ms(), cli_origin(who=who)
+        )
         deleted = 0
         held = 0
         for each in found:

@@ -10,7 +10,7 @@ from prometheus_client import start_http_server
 
 from agents.retention.deletion_stats import UNSAFE_RULES
 from agents.retention.retention_pass import RetentionPass
-from cli.audit_origin import current_user
+from cli.audit_origin import cli_origin, current_user
 from cli.durations import duration_ms
 from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError
@@ -102,7 +102,9 @@ def run_set(args: argparse.Namespace) -> int:
 
     async def set_it() -> None:
         async with _catalog() as catalog:
-            await retention_rules.set_rule(catalog, rule, args.who.strip(), utc_ms())
+            await retention_rules.set_rule(
+                catalog, rule, args.who.strip(), utc_ms(), cli_origin(who=args.who.strip())
+            )
 
     asyncio.run(set_it())
     print(f"Footage of {rule.scope} is kept for {rule.days} days.")
@@ -149,7 +151,7 @@ def run_clear(args: argparse.Namespace) -> int:
 
     async def clear_it() -> int | None:
         async with _catalog() as catalog:
-            return await retention_rules.clear_rule(catalog, args.scope)
+            return await retention_rules.clear_rule(catalog, args.scope, utc_ms(), cli_origin())
 
     if asyncio.run(clear_it()) is None:
         raise ConfigError(f"{args.scope} has no rule; `vigil retention show` lists them.")

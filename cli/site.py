@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from cli import site_list
-from cli.audit_origin import current_user
+from cli.audit_origin import cli_origin, current_user
 from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.site_config import SITE_KEYS, SiteVersion, canonical
@@ -110,9 +110,18 @@ def run_set(args: argparse.Namespace) -> int:
             known = await known_cameras(catalog)
             new = [one for one in config.cameras if config.camera_id(one) not in known]
             for one in new:
-                await add_camera(catalog, config.camera_id(one), one.id, utc_ms())
+                await add_camera(
+                    catalog, config.camera_id(one), one.id, utc_ms(), cli_origin(who=who)
+                )
             made, changed = await set_config(
-                catalog, site, text, now_ms=utc_ms(), by=who, note=note, again=args.again
+                catalog,
+                site,
+                text,
+                now_ms=utc_ms(),
+                by=who,
+                note=note,
+                again=args.again,
+                origin=cli_origin(who=who),
             )
             return made, changed, [one.id for one in new]
 
@@ -182,7 +191,15 @@ def run_rollback(args: argparse.Namespace) -> int:
 
     async def rollback() -> SiteVersion:
         async with _catalog() as catalog:
-            return await roll_back(catalog, site, args.to, now_ms=utc_ms(), by=who, note=note)
+            return await roll_back(
+                catalog,
+                site,
+                args.to,
+                now_ms=utc_ms(),
+                by=who,
+                note=note,
+                origin=cli_origin(who=who),
+            )
 
     made = asyncio.run(rollback())
     print(f"{site} has version {made.version} now.")

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from domain.audit import BY_SYSTEM, AuditOrigin
 from domain.errors import ConfigError
 from domain.events import CameraConfigured, WindowsFrom
 from domain.identity import check_camera
 from domain.window_lengths import LEAD_MS, WindowLengths
-from stores.catalog.pool import Catalog, Row
+from stores.catalog.audit import write_audit
+from stores.catalog.pool import Catalog, Row, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class CameraWindowSettings:
             idle_ms=self.idle_ms,
             changed_ms=self.changed_ms,
         )
+
+    def audited(self) -> dict[str, object]:
+        """Return what the audit log has of them."""
+        steps = [list(step) for step in self.lengths.steps]
+        return {"windows": steps, "grace_ms": self.grace_ms, "idle_ms": self.idle_ms}
 
     def with_future_boundary(self, now_ms: int) -> "CameraWindowSettings":
         """Return the settings with the last change of length in the future.
@@ -70,7 +77,10 @@ async def cameras_with_windows(catalog: Catalog) -> list[CameraWindowSettings]:
 
 
 async def set_camera_windows(
-    catalog: Catalog, now: CameraWindowSettings, before: CameraWindowSettings
+    catalog: Catalog,
+    now: CameraWindowSettings,
+    before: CameraWindowSettings,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> None:
     """Replace the settings `before` by `now`, which are not published yet.
 
@@ -78,11 +88,21 @@ async def set_camera_windows(
     """
     values = (now.grace_ms, now.idle_ms, now.changed_ms, before.changed_ms)
     steps = [list(step) for step in now.lengths.steps]
-    if await catalog.row("set_camera_windows", now.camera, steps, *values) is None:
-        raise ConfigError(
-            f"{now.camera} is not registered, or its windows were just changed. Check with "
-            "`vigil camera list`, then try again."
+    async with catalog.transaction() as connection:
+        found = await connection.fetchrow(sql("set_camera_windows"), now.camera, steps, *values)
+        if found is None:
+            raise ConfigError(
+                f"{now.camera} is not registered, or its windows were just changed. Check with "
+                "`vigil camera list`, then try again."
+            )
+        entry = origin.entry(
+            now.changed_ms or 0,
+            "camera:windows",
+            now.camera,
+            before=before.audited(),
+            after=now.audited(),
         )
+        await write_audit(connection, entry)
 
 
 async def mark_published(catalog: Catalog, settings: CameraWindowSettings) -> None:

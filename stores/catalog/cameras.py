@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from domain.audit import BY_SYSTEM, AuditOrigin
 from domain.display_text import check_name
 from domain.identity import check_camera, site_of
+from stores.catalog.audit import write_audit
 from stores.catalog.pool import Catalog, Connection, Row, sql
 from stores.catalog.site_configs import check_config_has_camera
 from stores.catalog.tenants import ensure_site
@@ -56,6 +58,14 @@ class CameraSettings:
         since_ms = now_ms if self.disabled_ms is None else self.disabled_ms
         return replace(self, disabled_ms=None if enabled else since_ms)
 
+    def audited(self) -> dict[str, str | int | None]:
+        """Return what the audit log has of them."""
+        return {
+            "name": self.name,
+            "disabled_ms": self.disabled_ms,
+            "retired_ms": self.retired_ms,
+        }
+
     def with_retired(self, retired: bool, now_ms: int) -> "CameraSettings":
         """Return it in use, or out of use from now on where it was not before."""
         since_ms = now_ms if self.retired_ms is None else self.retired_ms
@@ -93,32 +103,71 @@ async def update_camera(connection: Connection, camera: CameraSettings) -> None:
 
 
 async def set_camera(
-    catalog: Catalog, camera: str, change: Callable[[CameraSettings], CameraSettings]
+    catalog: Catalog,
+    camera: str,
+    change: Callable[[CameraSettings], CameraSettings],
+    action: str,
+    now_ms: int,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> CameraSettings | None:
-    """Change a camera's settings; return the new ones, None where it is not registered."""
+    """Change a camera's settings; return the new ones, None where it is not registered.
+
+    `action`: as the audit log has it, such as camera:retire.
+    """
     async with catalog.transaction() as connection:
         before = await lock_camera(connection, camera)
         if before is None:
             return None
         after = change(before)
         await update_camera(connection, after)
+        entry = origin.entry(now_ms, action, camera, before=before.audited(), after=after.audited())
+        await write_audit(connection, entry)
     return after
 
 
-async def add_camera(catalog: Catalog, camera: str, name: str, now_ms: int) -> bool:
+async def add_camera(
+    catalog: Catalog, camera: str, name: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+) -> bool:
     """Register a camera, its site and tenant. False: it was registered and gets the new name."""
     site = site_of(check_camera(camera))
     async with catalog.transaction() as connection:
         await ensure_site(connection, site, now_ms)
-        return bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
+        before = await lock_camera(connection, camera)
+        added = bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
+        after = {
+            "name": name,
+            "disabled_ms": None if before is None else before.disabled_ms,
+            "retired_ms": None,
+        }
+        entry = origin.entry(
+            now_ms,
+            "camera:create" if added else "camera:change",
+            camera,
+            before=None if before is None else before.audited(),
+            after=after,
+        )
+        await write_audit(connection, entry)
+        return added
 
 
-async def retire_camera(catalog: Catalog, camera: str, now_ms: int) -> bool:
+async def retire_camera(
+    catalog: Catalog, camera: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+) -> bool:
     """Take a camera out of use. False: it is not registered.
 
     Its footage stays, and its events are still accepted. Newer footage brings it back.
     """
-    return await catalog.row("retire_camera", check_camera(camera), now_ms) is not None
+    async with catalog.transaction() as connection:
+        before = await lock_camera(connection, check_camera(camera))
+        if before is None:
+            return False
+        await connection.execute(sql("retire_camera"), camera, now_ms)
+        after = replace(before, retired_ms=now_ms)
+        entry = origin.entry(
+            now_ms, "camera:retire", camera, before=before.audited(), after=after.audited()
+        )
+        await write_audit(connection, entry)
+    return True
 
 
 async def known_cameras(catalog: Catalog) -> set[str]:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stores.catalog.pool import Catalog
+from domain.audit import BY_SYSTEM, AuditOrigin
+from stores.catalog.audit import write_audit, write_audits
+from stores.catalog.pool import Catalog, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,30 @@ async def list_edges(catalog: Catalog) -> list[EdgeDevice]:
     return [EdgeDevice(**dict(row)) for row in await catalog.rows("list_edges")]
 
 
-async def forget_edge(catalog: Catalog, site: str, edge: str) -> bool:
+async def forget_edge(
+    catalog: Catalog, site: str, edge: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+) -> bool:
     """Delete a device from the list. False: it is unknown. A new heartbeat adds it again."""
-    return await catalog.row("forget_edge", site, edge) is not None
+    async with catalog.transaction() as connection:
+        if await connection.fetchrow(sql("forget_edge"), site, edge) is None:
+            return False
+        entry = origin.entry(now_ms, "edge:forget", site, before={"edge": edge})
+        await write_audit(connection, entry)
+    return True
 
 
-async def forget_silent_edges(catalog: Catalog, before_ms: int) -> list[tuple[str, str]]:
+async def forget_silent_edges(
+    catalog: Catalog, before_ms: int, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+) -> list[tuple[str, str]]:
     """Delete the devices without a heartbeat since `before_ms` (UTC); return each site and name."""
-    rows = await catalog.rows("forget_silent_edges", before_ms)
-    return sorted((row["site"], row["edge"]) for row in rows)
+    async with catalog.transaction() as connection:
+        rows = await connection.fetch(sql("forget_silent_edges"), before_ms)
+        forgotten = sorted((row["site"], row["edge"]) for row in rows)
+        await write_audits(
+            connection,
+            [
+                origin.entry(now_ms, "edge:forget", site, before={"edge": edge})
+                for site, edge in forgotten
+            ],
+        )
+    return forgotten

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
 
 from domain.access import (
     INSTALLATION,
@@ -15,8 +16,10 @@ from domain.access import (
     parse_grant,
     scopes_without_admin,
 )
+from domain.audit import BY_SYSTEM, AuditOrigin, PersonalData, tenant_of
 from domain.caller import Caller
 from domain.errors import ConflictError
+from stores.catalog.audit import write_audit
 from stores.catalog.pool import Catalog, Connection, Row, sql
 
 PREFIX = "vigil_"
@@ -127,6 +130,20 @@ class NewKey:
     created_by: str | None = None
     rotated_from: int | None = None
 
+    @property
+    def tenant(self) -> str:
+        """Whose audit log has it: the tenant of all its grants, or the installation's."""
+        return tenant_of(grant.scope for grant in self.grants)
+
+    def audited(self) -> dict[str, Any]:
+        """Return what the audit log has of it. Its name is personal data, and apart."""
+        return {
+            "grants": sorted(map(str, self.grants)),
+            "expires_ms": self.expires_ms,
+            "networks": self.networks,
+            "rotated_from": self.rotated_from,
+        }
+
 
 async def create_key(
     catalog: Catalog,
@@ -137,6 +154,7 @@ async def create_key(
     *,
     expires_ms: int | None = None,
     networks: Sequence[str] | None = None,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> str:
     """Create a key and return it: it cannot be read later. The parameters: see ApiKey.
 
@@ -151,7 +169,18 @@ async def create_key(
         networks=None if networks is None else tuple(networks),
     )
     async with catalog.transaction() as connection:
-        _, key = await add_key(connection, new, now_ms)
+        number, key = await add_key(connection, new, now_ms)
+        await write_audit(
+            connection,
+            origin.entry(
+                now_ms,
+                "key:create",
+                f"key:{number}",
+                tenant=new.tenant,
+                after=new.audited(),
+                about=PersonalData(f"key:{number}", {"name": name}),
+            ),
+        )
     return key
 
 
@@ -286,10 +315,25 @@ async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
     return None if row is None else _key_of(row)
 
 
-async def revoke_key(catalog: Catalog, number: int, now_ms: int) -> str | None:
+async def revoke_key(
+    catalog: Catalog, number: int, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+) -> str | None:
     """Revoke a key; return its name, None where there is no such key."""
     async with catalog.transaction() as connection:
-        return await end_key(connection, number, now_ms)
+        key = await lock_key(connection, number)
+        if key is None:
+            return None
+        name = await end_key(connection, number, now_ms)
+        entry = origin.entry(
+            now_ms,
+            "key:revoke",
+            f"key:{number}",
+            tenant=tenant_of(grant.scope for grant in key.grants),
+            before={"state": key.state(now_ms)},
+            after={"state": "revoked"},
+        )
+        await write_audit(connection, entry)
+    return name
 
 
 async def end_key(connection: Connection, number: int, now_ms: int) -> str | None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from domain.audit import BY_SYSTEM, AuditOrigin
 from domain.errors import ConfigError
 from domain.models import ReplayState, Version
 from domain.spans import Spans
 from domain.times import format_ms
+from stores.catalog.audit import write_audits
 from stores.catalog.chunk_days import chunk_day_ranges
 from stores.catalog.intervals import multirange, parse_multirange
 from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql
@@ -263,7 +265,12 @@ async def recent_versions(catalog: Catalog, cameras: Sequence[str]) -> list[Rece
 
 
 async def set_state(
-    catalog: Catalog, which: Sequence[Replay], state: ReplayState, who: str, now_ms: int
+    catalog: Catalog,
+    which: Sequence[Replay],
+    state: ReplayState,
+    who: str,
+    now_ms: int,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> None:
     """Bring replays into a state, all or none, under their cameras' detections lock.
 
@@ -277,6 +284,19 @@ async def set_state(
                 raise ConfigError(
                     f"{each} cannot become {state} now. Check its state with `vigil model list`."
                 )
+        await write_audits(
+            connection,
+            [
+                origin.entry(
+                    now_ms,
+                    "model:state",
+                    each.camera,
+                    before={"replay": each.id, "state": each.state},
+                    after={"state": state, "model": list(each.version)},
+                )
+                for each in which
+            ],
+        )
 
 
 async def write_state(

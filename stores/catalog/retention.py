@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
+from domain.audit import BY_SYSTEM
 from domain.deletions import (
     ChunkDeletion,
     Deletion,
@@ -22,6 +23,7 @@ from domain.deletions import (
 from domain.identity import check_camera
 from domain.retention import Margins, RetainedFootage, RetentionPolicy
 from domain.seqs import SeqRanges
+from stores.catalog.audit import write_audit
 from stores.catalog.chunk_days import advance_footage_start, chunk_day_ranges
 from stores.catalog.index import store_tombstones
 from stores.catalog.pool import Catalog, Connection, Row, lock_cameras, sql
@@ -139,15 +141,27 @@ async def record_tombstones(
     deletions: Sequence[Deletion],
     marks: Sequence[RevisionMark],
 ) -> None:
-    """Delete rows, add tombstones and pending deletions, all in the open transaction."""
+    """Delete rows, add tombstones and pending deletions, all in the open transaction.
+
+    The audit log gets an entry where footage is deleted because of its age. What is deleted because
+    a chunk or a newer revision has the same footage is not one.
+    """
     await connection.execute(sql("add_deletions"), deletion_rows(deletions))
     await store_tombstones(connection, [each.event() for each in deletions])
     if marks:
         starts = [each.window_start_ms for each in marks]
         rows = [asdict(each) for each in marks]
         await connection.execute(sql("mark_objects_gone"), camera, rows, min(starts), max(starts))
-    if any(each.cause == "age" for each in deletions):
+    if old := [each for each in deletions if each.cause == "age"]:
         await advance_footage_start(connection, camera)
+        after = {
+            "deletions": len(old),
+            "from_ms": min(each.from_ms for each in old),
+            "to_ms": max(each.to_ms for each in old),
+            "size_bytes": sum(each.size_bytes for each in old),
+        }
+        entry = BY_SYSTEM.entry(old[0].decided_ms, "footage:delete", camera, after=after)
+        await write_audit(connection, entry)
 
 
 def deletion_rows(deletions: Iterable[Deletion]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from domain.audit import BY_SYSTEM, AuditOrigin
 from domain.errors import ConfigError
 from domain.retention import (
     MAX_DAYS,
@@ -12,6 +13,7 @@ from domain.retention import (
     RetentionRule,
     check_scope,
 )
+from stores.catalog.audit import write_audit
 from stores.catalog.pool import Catalog, Connection, Row, sql
 
 
@@ -38,10 +40,25 @@ class StoredHold:
     lifted_why: str | None = None
 
 
-async def set_rule(catalog: Catalog, rule: RetentionRule, who: str, now_ms: int) -> None:
+async def set_rule(
+    catalog: Catalog,
+    rule: RetentionRule,
+    who: str,
+    now_ms: int,
+    origin: AuditOrigin = BY_SYSTEM,
+) -> None:
     """Set how many days a scope's footage is kept; ConfigError for days out of range."""
     async with catalog.transaction() as connection:
+        before = await delete_rule(connection, rule.scope)
         await store_rule(connection, rule, who, now_ms)
+        entry = origin.entry(
+            now_ms,
+            "retention:set",
+            rule.scope,
+            before=None if before is None else {"days": before},
+            after={"days": rule.days},
+        )
+        await write_audit(connection, entry)
 
 
 async def store_rule(connection: Connection, rule: RetentionRule, who: str, now_ms: int) -> None:
@@ -53,10 +70,16 @@ async def store_rule(connection: Connection, rule: RetentionRule, who: str, now_
     )
 
 
-async def clear_rule(catalog: Catalog, scope: str) -> int | None:
+async def clear_rule(
+    catalog: Catalog, scope: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+) -> int | None:
     """Delete a scope's rule; return its days, None where there was none."""
     async with catalog.transaction() as connection:
-        return await delete_rule(connection, scope)
+        days = await delete_rule(connection, scope)
+        if days is not None:
+            entry = origin.entry(now_ms, "retention:clear", scope, before={"days": days})
+            await write_audit(connection, entry)
+    return days
 
 
 async def delete_rule(connection: Connection, scope: str) -> int | None:
@@ -82,11 +105,25 @@ async def list_rules(catalog: Catalog) -> list[StoredRule]:
 
 
 async def add_hold(
-    catalog: Catalog, hold: LegalHold, who: str, why: str, now_ms: int
+    catalog: Catalog,
+    hold: LegalHold,
+    who: str,
+    why: str,
+    now_ms: int,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> tuple[int, int]:
     """Add a hold; return its number, and how many pending deletions are in its range."""
     async with catalog.transaction() as connection:
-        return await place_hold(connection, hold, who, why, now_ms)
+        number, pending = await place_hold(connection, hold, who, why, now_ms)
+        entry = origin.entry(
+            now_ms,
+            "hold:create",
+            hold.scope,
+            after={"hold": number, "from_ms": hold.from_ms, "to_ms": hold.to_ms},
+            reason=why,
+        )
+        await write_audit(connection, entry)
+    return number, pending
 
 
 async def place_hold(
@@ -108,11 +145,22 @@ async def place_hold(
 
 
 async def lift_hold(
-    catalog: Catalog, number: int, who: str, now_ms: int, why: str | None = None
+    catalog: Catalog,
+    number: int,
+    who: str,
+    now_ms: int,
+    why: str | None = None,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> str | None:
     """Lift a hold; return its scope, None where none with this number is in force."""
     async with catalog.transaction() as connection:
-        return await release_hold(connection, number, who, now_ms, why)
+        scope = await release_hold(connection, number, who, now_ms, why)
+        if scope is not None:
+            entry = origin.entry(
+                now_ms, "hold:lift", scope, before={"hold": number}, reason=why or ""
+            )
+            await write_audit(connection, entry)
+    return scope
 
 
 async def release_hold(

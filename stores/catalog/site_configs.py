@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from domain.audit import BY_SYSTEM, AuditOrigin
 from domain.errors import ConfigError, ConflictError
 from domain.site_config import SiteVersion, digest_of
+from stores.catalog.audit import write_audit
 from stores.catalog.pool import Catalog, Connection, sql
 from stores.catalog.tenants import ensure_site
 
@@ -31,7 +33,15 @@ class EdgeConfigReport:
 
 
 async def set_config(
-    catalog: Catalog, site: str, text: str, *, now_ms: int, by: str, note: str, again: bool = False
+    catalog: Catalog,
+    site: str,
+    text: str,
+    *,
+    now_ms: int,
+    by: str,
+    note: str,
+    again: bool = False,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> tuple[SiteVersion, bool]:
     """Add a canonical text as a site's next version; return it, and whether it was added.
 
@@ -48,6 +58,18 @@ async def set_config(
             sql("add_site_config"), site, text, digest, now_ms, by, note
         )
         await check_config_has_camera(connection, site)
+        # Not the text: it may have names and passwords. The catalog keeps each version.
+        entry = origin.entry(
+            now_ms,
+            "site:configure",
+            site,
+            before=None
+            if newest is None
+            else {"version": newest["version"], "digest": newest["digest"]},
+            after={"version": version, "digest": digest},
+            reason=note,
+        )
+        await write_audit(connection, entry)
     return SiteVersion(int(version), digest, text), True
 
 
@@ -99,7 +121,14 @@ async def _disabled_names(connection: Connection, site: str) -> set[str]:
 
 
 async def roll_back(
-    catalog: Catalog, site: str, to: int | None, *, now_ms: int, by: str, note: str
+    catalog: Catalog,
+    site: str,
+    to: int | None,
+    *,
+    now_ms: int,
+    by: str,
+    note: str,
+    origin: AuditOrigin = BY_SYSTEM,
 ) -> SiteVersion:
     """Add a version that equals an old one (rollback). None: the previous one. ConfigError."""
     newest = await get_config(catalog, site)
@@ -113,7 +142,7 @@ async def roll_back(
         )
     reason = note or f"back to version {old.version}"
     added, _ = await set_config(
-        catalog, site, old.text, now_ms=now_ms, by=by, note=reason, again=True
+        catalog, site, old.text, now_ms=now_ms, by=by, note=reason, again=True, origin=origin
     )
     return added
 

@@ -356,5 +356,5 @@ async def test_rules_by_name(at: Place) -> None:
     assert [(each.rule.days, each.set_by) for each in await list_rules(at.catalog)] == [
         (3, "tests")
     ]
-    assert await clear_rule(at.catalog, at.camera) == 3
-    assert await clear_rule(at.catalog, at.camera) is None
+    assert await clear_rule(at.catalog, at.camera, 1) == 3
+    assert await clear_rule(at.catalog, at.camera, 1) is None

@@ -110,7 +110,7 @@ async def test_any_change_of_rules_holds_or_footage_is_noticed(at: Place) -> Non
     assert await digest() == before
     await set_rule(at.catalog, RetentionRule("acme", 40), "tests", 0)
     assert await digest() != before
-    await clear_rule(at.catalog, "acme")
+    await clear_rule(at.catalog, "acme", 1)
     await set_rule(at.catalog, RetentionRule("globex", 1), "tests", 0)
     assert await digest() == before, "a rule of another tenant does not matter"
     async with at.catalog.transaction() as connection:
