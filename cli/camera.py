@@ -53,7 +53,7 @@ def run_add(args: argparse.Namespace) -> int:
 
     async def adding() -> bool:
         async with _catalog() as catalog:
-            return await add_camera(catalog, camera, name, utc_ms(), cli_origin())
+            return await add_camera(catalog, camera, name, utc_ms(), origin=cli_origin())
 
     print(f"{'Added' if asyncio.run(adding()) else 'Renamed'} {camera} ({name}).")
     return 0
@@ -65,7 +65,7 @@ def run_retire(args: argparse.Namespace) -> int:
 
     async def retiring() -> bool:
         async with _catalog() as catalog:
-            return await retire_camera(catalog, camera, utc_ms(), cli_origin())
+            return await retire_camera(catalog, camera, utc_ms(), origin=cli_origin())
 
     if not asyncio.run(retiring()):
         raise ConfigError(f"{camera} is not registered: `vigil camera list` shows all cameras.")
@@ -88,8 +88,8 @@ def run_switch(args: argparse.Namespace) -> int:
                 camera,
                 lambda before: before.with_enabled(args.enabled, now_ms),
                 "camera:enable" if args.enabled else "camera:disable",
-                now_ms,
-                cli_origin(),
+                now_ms=now_ms,
+                origin=cli_origin(),
             )
             config = await get_config(catalog, site_of(camera))
             return changed, config is not None and config.has_camera(camera.rsplit("/", 1)[1])

@@ -106,7 +106,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
                 changed_ms=now_ms,
                 published=False,
             )
-            await set_camera_windows(catalog, changed, current, cli_origin())
+            await set_camera_windows(catalog, changed, current, origin=cli_origin())
             current = await publish(catalog, sender, changed, now_ms)
     print(_line(current, settings))
 

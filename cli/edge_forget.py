@@ -50,6 +50,6 @@ async def _forget(args: argparse.Namespace) -> list[tuple[str, str]]:
     async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
         if args.silent_days is not None:
             before_ms = utc_ms() - round(args.silent_days * DAY_MS)
-            return await forget_silent_edges(catalog, before_ms, utc_ms(), cli_origin())
-        found = await forget_edge(catalog, args.site, args.edge, utc_ms(), cli_origin())
+            return await forget_silent_edges(catalog, before_ms, utc_ms(), origin=cli_origin())
+        found = await forget_edge(catalog, args.site, args.edge, utc_ms(), origin=cli_origin())
         return [(args.site, args.edge)] if found else []

@@ -60,7 +60,7 @@ def run_add(args: argparse.Namespace) -> int:
     async def add_it() -> tuple[int, int]:
         async with _catalog() as catalog:
             who, why = args.who.strip(), args.why.strip()
-            return await add_hold(catalog, hold, who, why, utc_ms(), cli_origin(who=who))
+            return await add_hold(catalog, hold, who, why, utc_ms(), origin=cli_origin(who=who))
 
     number, pending = asyncio.run(add_it())
     print(f"Added hold {number} on {hold.scope}.")
@@ -104,7 +104,7 @@ def run_lift(args: argparse.Namespace) -> int:
         async with _catalog() as catalog:
             who = args.who.strip()
             origin = cli_origin(who=who)
-            return await lift_hold(catalog, args.number, who, utc_ms(), why, origin)
+            return await lift_hold(catalog, args.number, who, utc_ms(), why, origin=origin)
 
     scope = asyncio.run(lift_it())
     if scope is None:

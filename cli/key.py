@@ -179,7 +179,7 @@ def run_revoke(args: argparse.Namespace) -> int:
 
     async def revoking() -> str | None:
         async with _catalog() as catalog:
-            return await revoke_key(catalog, args.number, utc_ms(), cli_origin())
+            return await revoke_key(catalog, args.number, utc_ms(), origin=cli_origin())
 
     name = asyncio.run(revoking())
     if name is None:

@@ -127,7 +127,9 @@ async def _show_live(args: argparse.Namespace, who: str) -> int:
     async with _catalog() as catalog:
         found = await _replays(catalog, args, None)
         shown = [each for each in found if each.state == "current"]
-        await model_replays.set_state(catalog, shown, "done", who, utc_ms(), cli_origin(who=who))
+        await model_replays.set_state(
+            catalog, shown, "done", who, utc_ms(), origin=cli_origin(who=who)
+        )
         return len(shown)
 
 
@@ -137,7 +139,9 @@ async def _make_current(args: argparse.Namespace, version: Version, who: str) ->
         for each in found:
             if each.state == "running":
                 raise ConfigError(f"{each} is not finished: repeat its `vigil replay detections`.")
-        await model_replays.set_state(catalog, found, "current", who, utc_ms(), cli_origin(who=who))
+        await model_replays.set_state(
+            catalog, found, "current", who, utc_ms(), origin=cli_origin(who=who)
+        )
         return len(found)
 
 
@@ -157,7 +161,7 @@ async def _drop(args: argparse.Namespace, version: Version, who: str) -> int:
                     f"{each} is current: make another version current first, or use --live."
                 )
         await model_replays.set_state(
-            catalog, found, "dropping", who, utc_ms(), cli_origin(who=who)
+            catalog, found, "dropping", who, utc_ms(), origin=cli_origin(who=who)
         )
         deleted = 0
         held = 0

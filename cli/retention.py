@@ -103,7 +103,7 @@ def run_set(args: argparse.Namespace) -> int:
     async def set_it() -> None:
         async with _catalog() as catalog:
             await retention_rules.set_rule(
-                catalog, rule, args.who.strip(), utc_ms(), cli_origin(who=args.who.strip())
+                catalog, rule, args.who.strip(), utc_ms(), origin=cli_origin(who=args.who.strip())
             )
 
     asyncio.run(set_it())
@@ -151,7 +151,9 @@ def run_clear(args: argparse.Namespace) -> int:
 
     async def clear_it() -> int | None:
         async with _catalog() as catalog:
-            return await retention_rules.clear_rule(catalog, args.scope, utc_ms(), cli_origin())
+            return await retention_rules.clear_rule(
+                catalog, args.scope, utc_ms(), origin=cli_origin()
+            )
 
     if asyncio.run(clear_it()) is None:
         raise ConfigError(f"{args.scope} has no rule; `vigil retention show` lists them.")

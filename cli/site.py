@@ -111,7 +111,7 @@ def run_set(args: argparse.Namespace) -> int:
             new = [one for one in config.cameras if config.camera_id(one) not in known]
             for one in new:
                 await add_camera(
-                    catalog, config.camera_id(one), one.id, utc_ms(), cli_origin(who=who)
+                    catalog, config.camera_id(one), one.id, utc_ms(), origin=cli_origin(who=who)
                 )
             made, changed = await set_config(
                 catalog,

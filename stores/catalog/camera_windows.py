@@ -80,6 +80,7 @@ async def set_camera_windows(
     catalog: Catalog,
     now: CameraWindowSettings,
     before: CameraWindowSettings,
+    *,
     origin: AuditOrigin = BY_SYSTEM,
 ) -> None:
     """Replace the settings `before` by `now`, which are not published yet.

@@ -107,6 +107,7 @@ async def set_camera(
     camera: str,
     change: Callable[[CameraSettings], CameraSettings],
     action: str,
+    *,
     now_ms: int,
     origin: AuditOrigin = BY_SYSTEM,
 ) -> CameraSettings | None:
@@ -126,7 +127,7 @@ async def set_camera(
 
 
 async def add_camera(
-    catalog: Catalog, camera: str, name: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog, camera: str, name: str, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
 ) -> bool:
     """Register a camera, its site and tenant. False: it was registered and gets the new name."""
     site = site_of(check_camera(camera))
@@ -134,24 +135,21 @@ async def add_camera(
         await ensure_site(connection, site, now_ms)
         before = await lock_camera(connection, camera)
         added = bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
-        after = {
-            "name": name,
-            "disabled_ms": None if before is None else before.disabled_ms,
-            "retired_ms": None,
-        }
+        disabled_ms = None if before is None else before.disabled_ms
+        after = CameraSettings(camera, name, disabled_ms)
         entry = origin.entry(
             now_ms,
             "camera:create" if added else "camera:change",
             camera,
             before=None if before is None else before.audited(),
-            after=after,
+            after=after.audited(),
         )
         await write_audit(connection, entry)
         return added
 
 
 async def retire_camera(
-    catalog: Catalog, camera: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog, camera: str, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
 ) -> bool:
     """Take a camera out of use. False: it is not registered.
 

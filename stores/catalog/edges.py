@@ -40,7 +40,7 @@ async def list_edges(catalog: Catalog) -> list[EdgeDevice]:
 
 
 async def forget_edge(
-    catalog: Catalog, site: str, edge: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog, site: str, edge: str, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
 ) -> bool:
     """Delete a device from the list. False: it is unknown. A new heartbeat adds it again."""
     async with catalog.transaction() as connection:
@@ -52,7 +52,7 @@ async def forget_edge(
 
 
 async def forget_silent_edges(
-    catalog: Catalog, before_ms: int, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog, before_ms: int, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
 ) -> list[tuple[str, str]]:
     """Delete the devices without a heartbeat since `before_ms` (UTC); return each site and name."""
     async with catalog.transaction() as connection:

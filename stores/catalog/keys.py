@@ -316,7 +316,7 @@ async def get_key(catalog: Catalog, number: int) -> ApiKey | None:
 
 
 async def revoke_key(
-    catalog: Catalog, number: int, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog, number: int, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
 ) -> str | None:
     """Revoke a key; return its name, None where there is no such key."""
     async with catalog.transaction() as connection:

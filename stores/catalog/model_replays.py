@@ -270,6 +270,7 @@ async def set_state(
     state: ReplayState,
     who: str,
     now_ms: int,
+    *,
     origin: AuditOrigin = BY_SYSTEM,
 ) -> None:
     """Bring replays into a state, all or none, under their cameras' detections lock.

@@ -45,6 +45,7 @@ async def set_rule(
     rule: RetentionRule,
     who: str,
     now_ms: int,
+    *,
     origin: AuditOrigin = BY_SYSTEM,
 ) -> None:
     """Set how many days a scope's footage is kept; ConfigError for days out of range."""
@@ -71,7 +72,7 @@ async def store_rule(connection: Connection, rule: RetentionRule, who: str, now_
 
 
 async def clear_rule(
-    catalog: Catalog, scope: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog, scope: str, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
 ) -> int | None:
     """Delete a scope's rule; return its days, None where there was none."""
     async with catalog.transaction() as connection:
@@ -110,6 +111,7 @@ async def add_hold(
     who: str,
     why: str,
     now_ms: int,
+    *,
     origin: AuditOrigin = BY_SYSTEM,
 ) -> tuple[int, int]:
     """Add a hold; return its number, and how many pending deletions are in its range."""
@@ -150,6 +152,7 @@ async def lift_hold(
     who: str,
     now_ms: int,
     why: str | None = None,
+    *,
     origin: AuditOrigin = BY_SYSTEM,
 ) -> str | None:
     """Lift a hold; return its scope, None where none with this number is in force."""
