@@ -139,7 +139,7 @@ async def add_camera(
         after = CameraSettings(camera, name, disabled_ms)
         entry = origin.entry(
             now_ms,
-            "camera:create" if added else "camera:change",
+            "camera:create" if added else "camera:update",
             camera,
             before=None if before is None else before.audited(),
             after=after.audited(),

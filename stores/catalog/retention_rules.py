@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domain.audit import BY_SYSTEM, AuditOrigin
+from domain.audit import BY_SYSTEM, AuditOrigin, tenant_of
 from domain.errors import ConfigError
 from domain.retention import (
     MAX_DAYS,
@@ -119,9 +119,10 @@ async def add_hold(
         number, pending = await place_hold(connection, hold, who, why, now_ms)
         entry = origin.entry(
             now_ms,
-            "hold:create",
-            hold.scope,
-            after={"hold": number, "from_ms": hold.from_ms, "to_ms": hold.to_ms},
+            "hold:place",
+            f"hold:{number}",
+            tenant=tenant_of([hold.scope]),
+            after={"scope": hold.scope, "from_ms": hold.from_ms, "to_ms": hold.to_ms},
             reason=why,
         )
         await write_audit(connection, entry)
@@ -160,7 +161,12 @@ async def lift_hold(
         scope = await release_hold(connection, number, who, now_ms, why)
         if scope is not None:
             entry = origin.entry(
-                now_ms, "hold:lift", scope, before={"hold": number}, reason=why or ""
+                now_ms,
+                "hold:lift",
+                f"hold:{number}",
+                tenant=tenant_of([scope]),
+                before={"scope": scope},
+                reason=why or "",
             )
             await write_audit(connection, entry)
     return scope

@@ -114,8 +114,8 @@ RULES: Sequence[TableRule] = (
     TableRule("replays", None, index=_WRITE),
     # The audit log grows by its functions only, which run with the owner's rights.
     TableRule("vigil_audit.entries", "chain", web=_READ, admin=_READ),
-    TableRule("vigil_audit.personal", "chain", web=_READ, admin=_READ),
-    TableRule("vigil_audit.subject_keys", "chain", web=_READ, admin=_READ),
+    TableRule("vigil_audit.personal", "chain", web=_READ, admin="SELECT, DELETE"),
+    TableRule("vigil_audit.subject_keys", "chain", web=_READ, admin="SELECT, DELETE"),
     TableRule("vigil_audit.chains", "chain", web=_READ, admin=_READ),
     TableRule("vigil_audit.signed", "chain"),
     TableRule("vigil_audit.reads", "chain", web="SELECT, INSERT, DELETE"),
