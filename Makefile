@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu check format lock
+.PHONY: help setup system demo dashboard test slow chaos newest gpu check docs fuzz format lock
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -43,12 +43,19 @@ newest: .venv/.installed ## run the unit tests on the newest Python that is inst
 gpu: ## test and measure local inference on this machine's NVIDIA GPU
 	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
 
-check: .venv/.installed ## lint, format, types, import rules, vocabulary
+check: .venv/.installed ## lint, format, types, import rules, vocabulary, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m checks.vocabulary
+	$(BIN)/python -m checks.api
+
+docs: .venv/.installed ## write what is generated from the code: the API's reference and types
+	$(BIN)/python -m checks.api --write
+
+fuzz: setup ## ask the API for an hour what its document allows and forbids
+	VIGIL_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_contract.py
 
 format: .venv/.installed ## format the code
 	$(BIN)/ruff check --fix .

@@ -14,7 +14,7 @@ from web.bodies import json_answer, parse_query
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
-from web.schemas.cameras import CameraItem, Cameras, CamerasQuery, LabelCount, Limits
+from web.schemas.cameras import CameraItem, Cameras, CamerasQuery, LabelCount, LimitsItem
 from web.services import SERVICES, require_camera
 
 
@@ -47,9 +47,9 @@ def camera_answer(camera: RegisteredCamera, now_ms: int) -> CameraItem:
     )
 
 
-def limits_answer() -> Limits:
+def limits_answer() -> LimitsItem:
     """Return the limits of the states."""
-    return Limits(**asdict(STATE_LIMITS))
+    return LimitsItem(**asdict(STATE_LIMITS))
 
 
 class CamerasView(View):

@@ -13,7 +13,7 @@ from web.cameras import limits_answer
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
-from web.schemas.edges import Edges, EdgesQuery, EdgeStatus
+from web.schemas.edges import EdgeItem, Edges, EdgesQuery
 from web.services import SERVICES
 
 
@@ -40,7 +40,7 @@ class EdgesView(View):
         answer = Edges(
             now_ms=services.clock_ms(),
             limits=limits_answer(),
-            edges=[EdgeStatus(**asdict(edge)) for edge in page],
+            edges=[EdgeItem(**asdict(edge)) for edge in page],
             next=following,
         )
         return json_answer(answer)

@@ -29,7 +29,7 @@ from web.event_feed import KINDS, EventFeed, StreamMessage, Subscription, lost_m
 from web.middleware import PRINCIPAL, is_still_allowed
 from web.operations import MediaBody, Operation, describe
 from web.problems import not_found
-from web.schemas.events import EventsQuery, Kind
+from web.schemas.events import EVENT_MODELS, EventsQuery, Kind
 from web.services import SERVICES, Services
 
 HEARTBEAT_S = 15.0
@@ -79,7 +79,9 @@ class EventsView(View):
     operations = describe(
         get=Operation(
             "Stream events",
-            answer=MediaBody("text/event-stream", "Server-sent events.", is_text=True),
+            answer=MediaBody(
+                "text/event-stream", "Server-sent events.", is_text=True, models=EVENT_MODELS
+            ),
             query=EventsQuery,
             headers={"Last-Event-ID": "The id of the last event that the client got."},
             problems={404: "One of the cameras or sites is not visible to you.", 429: TOO_MANY},

@@ -32,8 +32,12 @@ OPENAPI_PATH = "/api/v1/openapi.json"
 TEXTS = Path(__file__).parent / "reference.md"
 """The introduction and the chapters' texts."""
 
+KNOWN_TAG = "The `ETag` of the answer that the client has."
+NOT_MODIFIED = "`If-None-Match` names this answer."
+
 JsonObject = dict[str, Any]
 
+_SCHEMAS = "#/components/schemas/"
 _SLUG: JsonObject = {"type": "string", "pattern": f"^{SLUG}$", "maxLength": 63}
 PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
     "tenant": (_SLUG, "The customer."),
@@ -66,7 +70,7 @@ _ON = {
     "camera": "on the camera",
     "site": "on the site",
     "installation": "on the whole installation (`*`)",
-    "list": "somewhere; the list shows what is below those scopes",
+    "list": "on any scope; the list shows what is below",
 }
 _COMMON_PROBLEMS: Mapping[int, str] = {
     400: "The request is wrong; `detail` says what.",
@@ -223,10 +227,13 @@ class _Described:
             "summary": operation.summary,
             "tags": [operation.tag or _tag(self.pattern)],
         }
-        if text := "\n\n".join(filter(None, (operation.description, self._access_text()))):
+        old = operation.deprecated
+        texts = (old.text() if old else "", operation.description, self._access_text())
+        if text := "\n\n".join(filter(None, texts)):
             fields["description"] = text
-        if operation.deprecated:
+        if old:
             fields["deprecated"] = True
+            fields["x-sunset"] = old.sunset.isoformat()
         if parameters := [*self._query(), *self._headers()]:
             fields["parameters"] = parameters
         if operation.body is not None:
@@ -266,7 +273,7 @@ class _Described:
     def _headers(self) -> Iterator[JsonObject]:
         headers = dict(self.operation.headers)
         if self._has_etag():
-            headers.setdefault("If-None-Match", "The `ETag` of the answer that the client has.")
+            headers.setdefault("If-None-Match", KNOWN_TAG)
         if self._is_creation():
             headers["Idempotency-Key"] = (
                 "1 to 255 visible characters, such as a UUID: the request is carried out once."
@@ -298,7 +305,7 @@ class _Described:
         others = dict(operation.others)
         if self._has_etag():
             headers.setdefault("ETag", "Names this answer.")
-            others.setdefault(304, "`If-None-Match` names this answer.")
+            others.setdefault(304, NOT_MODIFIED)
         if headers:
             found[operation.success]["headers"] = {
                 name: {"description": description, "schema": {"type": "string"}}
@@ -339,8 +346,8 @@ def _answer(status: int, body: type[BaseModel] | MediaBody | None) -> JsonObject
         return {"description": HTTPStatus(status).phrase}
     if isinstance(body, MediaBody):
         content: JsonObject = {"schema": {"type": "string"}} if body.is_text else {}
-        if body.model is not None:
-            content = {"schema": {"type": "string"}, "x-items": _ref(body.model)}
+        if body.models:
+            content["x-items"] = [_ref(model) for model in body.models]
         return {"description": body.description, "content": {body.media_type: content}}
     return {
         "description": (body.__doc__ or "").strip().splitlines()[0],
@@ -355,19 +362,22 @@ def _schemas(operations: Iterable[Operations]) -> JsonObject:
         if each.body is not None:
             models[each.body, "validation"] = None
         for answer in (each.answer, *each.others.values()):
-            if isinstance(answer, MediaBody) and answer.model is not None:
-                models[answer.model, "serialization"] = None
+            if isinstance(answer, MediaBody):
+                models |= dict.fromkeys((model, "serialization") for model in answer.models)
             elif isinstance(answer, type):
                 models[answer, "serialization"] = None
     _, schema = models_json_schema(
         list(models),  # type: ignore[arg-type]
         by_alias=True,
-        ref_template="#/components/schemas/{model}",
+        ref_template=f"{_SCHEMAS}{{model}}",
         schema_generator=_WithoutTitles,
     )
-    found = {"Problem": PROBLEM_SCHEMA} | schema.get("$defs", {})
-    for each in found.values():
+    found = {"Problem": PROBLEM_SCHEMA}
+    for name, each in schema.get("$defs", {}).items():
         each.pop("title", None)
+        if public_name(name) in found:
+            raise ConfigError(f"Two models of the API are named {public_name(name)}: rename one.")
+        found[public_name(name)] = _renamed(each)
     return dict(sorted(found.items()))
 
 
@@ -405,8 +415,23 @@ PROBLEM_SCHEMA: JsonObject = {
 }
 
 
+def public_name(model: str) -> str:
+    """Return the name of a model's schema: that of its class, without `Item`."""
+    return model.removesuffix("Item")
+
+
 def _ref(model: type[BaseModel]) -> JsonObject:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"$ref": f"{_SCHEMAS}{public_name(model.__name__)}"}
+
+
+def _renamed(schema: Any) -> Any:
+    """Return a schema in which all references have public names."""
+    if isinstance(schema, dict):
+        return {
+            key: public_name(value) if key == "$ref" else _renamed(value)
+            for key, value in schema.items()
+        }
+    return [_renamed(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _without_null(schema: JsonObject) -> JsonObject:

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from domain.errors import ConfigError
+from web.deprecation import Deprecation
 from web.schemas.base import ApiAnswer, ApiQuery, ApiRequest
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -33,8 +34,8 @@ class MediaBody:
     media_type: str
     description: str
     is_text: bool = False
-    model: type[BaseModel] | None = None
-    """Of each line or event, for a stream of JSON."""
+    models: tuple[type[BaseModel], ...] = ()
+    """Of the lines or events, for a stream of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Operation:
     """Whole sentences, in Markdown."""
     tag: str = ""
     """Its chapter in the reference. Empty: by the path."""
-    deprecated: bool = False
+    deprecated: Deprecation | None = None
 
     @property
     def success(self) -> int:

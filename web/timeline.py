@@ -23,7 +23,7 @@ from web.bodies import json_answer, parse_query
 from web.gaps import END_SLACK_MS, explain_gaps, uncovered_intervals
 from web.operations import Operation, describe
 from web.query import DAY_MS, TimeRange
-from web.schemas.common import MissingTime
+from web.schemas.common import GapItem
 from web.schemas.footage import DetectionCount, Timeline, TimelineQuery
 from web.services import SERVICES, require_camera
 
@@ -58,9 +58,9 @@ def _known_until(camera: RegisteredCamera, now_ms: int) -> int:
     return now_ms if now_ms - camera.last_ms > limit_ms else camera.last_ms
 
 
-def gap_answers(gaps: Iterable[FootageGap]) -> list[MissingTime]:
+def gap_answers(gaps: Iterable[FootageGap]) -> list[GapItem]:
     """Return gaps as the API shows them."""
-    return [MissingTime(from_ms=gap.from_ms, to_ms=gap.to_ms, reason=gap.reason) for gap in gaps]
+    return [GapItem(from_ms=gap.from_ms, to_ms=gap.to_ms, reason=gap.reason) for gap in gaps]
 
 
 class TimelineView(View):

@@ -8,10 +8,11 @@ from faust.web import View
 
 from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.settings import Settings
-from web.access import access_table
+from web.access import access_table, canonical
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
 from web.conditional import answer_not_modified
+from web.deprecation import deprecation_headers, deprecation_table
 from web.detections import DetectionsView
 from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
@@ -22,6 +23,7 @@ from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
 from web.openapi import ApiDocument
+from web.operations import operation_table
 from web.pages import PagesView
 from web.playlist import PlaylistView
 from web.reference import DOCUMENT, DocsStyleView, DocsView, OpenApiView, ProblemKindView
@@ -63,6 +65,10 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     application[SERVICES] = services
     application[DOCUMENT] = ApiDocument(VIEWS)
     install_middleware(application, settings, access_table(VIEWS), body_types(VIEWS))
+    deprecated = deprecation_table(
+        (canonical(path), by_method) for path, by_method in operation_table(VIEWS).items()
+    )
+    application.on_response_prepare.append(deprecation_headers(deprecated))
     application.middlewares.extend((answer_not_modified, answer_once))
 
     async def running(_: web.Application) -> AsyncIterator[None]:

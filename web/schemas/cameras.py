@@ -11,7 +11,7 @@ from web.schemas.pages import PageAnswer, PageQuery
 from web.schemas.parameters import Flag, whole_number
 
 
-class Limits(ApiAnswer):
+class LimitsItem(ApiAnswer):
     """From which age or size on something is late, silent or full. Clients need no own numbers."""
 
     recording_ms: Ms = Field(description="Newest footage of at most this age: `recording`.")
@@ -78,5 +78,5 @@ class Cameras(PageAnswer):
     """A page of cameras, by id."""
 
     now_ms: UtcMs = Field(description="Time of the answer; ages are measured from it.")
-    limits: Limits
+    limits: LimitsItem
     cameras: list[CameraItem]

@@ -19,7 +19,7 @@ RunText = Annotated[
 ]
 
 
-class MissingTime(ApiAnswer):
+class GapItem(ApiAnswer):
     """Missing footage: [from_ms, to_ms)."""
 
     from_ms: UtcMs = Field(description="Where it starts.")

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from domain.events.edge import ClockState
 from web.schemas.base import ApiAnswer
-from web.schemas.cameras import Limits
+from web.schemas.cameras import LimitsItem
 from web.schemas.common import Bytes, CameraText, Ms, SiteText, UtcMs
 from web.schemas.pages import PageAnswer, PageQuery
 from web.schemas.parameters import whole_number
@@ -25,7 +25,7 @@ class CaptureStatus(ApiAnswer):
     detail: str = Field("", description="Text of the last error, or empty.")
 
 
-class EdgeStatus(ApiAnswer):
+class EdgeItem(ApiAnswer):
     """The newest heartbeat of an edge device."""
 
     site: SiteText = Field(description="tenant/site")
@@ -65,8 +65,8 @@ class Edges(PageAnswer):
     """A page of edge devices, by site and name."""
 
     now_ms: UtcMs = Field(description="Time of the answer; ages are measured from it.")
-    limits: Limits
-    edges: list[EdgeStatus]
+    limits: LimitsItem
+    edges: list[EdgeItem]
 
 
 class SiteConfig(ApiAnswer):

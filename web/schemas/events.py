@@ -119,3 +119,7 @@ class HeartbeatEvent(ApiAnswer):
     """`heartbeat`: nothing happened for 15 s."""
 
     now_ms: UtcMs
+
+
+EVENT_MODELS = (DetectionEvent, CameraEvent, DeviceEvent, LostEvent, HeartbeatEvent, EndEvent)
+"""Of the events of a stream."""

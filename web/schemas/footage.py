@@ -6,7 +6,7 @@ from pydantic import Field
 
 from domain.events.chunks import DueReason
 from web.schemas.base import ApiAnswer, ApiQuery
-from web.schemas.common import Bytes, MissingTime, Ms, RunText, UtcMs
+from web.schemas.common import Bytes, GapItem, Ms, RunText, UtcMs
 from web.schemas.parameters import Flag, ModelQuery, RangeQuery, Time, whole_number
 
 
@@ -38,7 +38,7 @@ class Timeline(ApiAnswer):
     covered: list[tuple[UtcMs, UtcMs]] = Field(
         description="Recorded time as [from, to). Holes below 150 ms are closed."
     )
-    gaps: list[MissingTime] = Field(
+    gaps: list[GapItem] = Field(
         description="From the camera's first footage on. At the live edge, missing time becomes a "
         "gap after `late_ms`, or after `recording_ms` where the run has ended."
     )
@@ -77,7 +77,7 @@ class Chunks(ApiAnswer):
     to_ms: UtcMs
     chunks: list[Chunk] = Field(description="Chunks that overlap the range, by window and run.")
     fragments: list[FragmentLink] = Field(description="Fragments that are in no chunk yet.")
-    gaps: list[MissingTime]
+    gaps: list[GapItem]
 
 
 class PlaylistQuery(ApiQuery):

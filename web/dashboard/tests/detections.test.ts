@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
-import type { Box, Detection } from "../src/api/types";
+import type { Box } from "../src/api/names";
+import type { Detection } from "../src/api/types";
 import { clearest, cropAround } from "../src/detections/crop";
 import { colourOf, compareLabels, FAMILY_COLOUR, familyOf } from "../src/detections/labels";
 import { boxesAt, samplingInterval, toSamples } from "../src/detections/nearest";
 import { LONGEST_MS, neighbour, toSightings } from "../src/detections/sightings";
 
 function seen(at_ms: number, box: Box, track: string | null = "a", label = "person"): Detection {
-  return { at_ms, label, score: 0.9, box, track };
+  const frame = { run: "run", pts: 0, index: 0, model: "people", model_version: "1" };
+  return { ...frame, at_ms, label, score: 0.9, box, track };
 }
 
 const LEFT: Box = [0.1, 0.1, 0.2, 0.4];

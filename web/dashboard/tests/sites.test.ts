@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { Camera, CameraStatus, Edge, StateLimits } from "../src/api/types";
+import type { Camera, CaptureStatus, Edge, Limits } from "../src/api/types";
 import { trackName } from "../src/detections/track-name";
 import { bytesText } from "../src/format";
 import { isSilent, missingReason, problemsOf } from "../src/sites/health";
 
 const NOW = 1_800_000_000_000;
-const LIMITS: StateLimits = {
+const LIMITS: Limits = {
   recording_ms: 15_000,
   late_ms: 120_000,
   edge_silent_ms: 90_000,
@@ -16,6 +16,7 @@ function edge(more: Partial<Edge> = {}): Edge {
   return {
     site: "acme/hall",
     edge: "hall-1",
+    sent_ms: NOW - 5_000,
     heard_ms: NOW - 5_000,
     software: "0.5",
     spool_bytes: 1,
@@ -32,7 +33,7 @@ function edge(more: Partial<Edge> = {}): Edge {
   };
 }
 
-function status(state: CameraStatus["state"], detail = ""): CameraStatus {
+function status(state: CaptureStatus["state"], detail = ""): CaptureStatus {
   return { camera: "acme/hall/gate", state, since_ms: NOW - 60_000, detail };
 }
 
@@ -44,7 +45,9 @@ function gate(state: Camera["state"]): Camera {
     camera: "gate",
     name: "Gate",
     state,
-    since_ms: null,
+    since_ms: NOW - 60_000,
+    two_recorders: false,
+    retired_ms: null,
     last_ms: null,
     first_ms: null,
     width: null,
@@ -123,7 +126,7 @@ describe("why a camera has no footage", () => {
     ["it has just started", "new", [edge({ cameras: [status("connecting")] })], /Connecting/],
   ];
   it.each(cases)("%s", (_, state, edges, text) => {
-    const why = missingReason(gate(state), { now_ms: NOW, limits: LIMITS, edges }, NOW);
+    const why = missingReason(gate(state), { now_ms: NOW, limits: LIMITS, edges, next: null }, NOW);
     if (text === null) expect(why).toBeNull();
     else expect(why).toMatch(text);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Camera, CameraState } from "../src/api/types";
+import type { CameraState } from "../src/api/names";
+import type { Camera } from "../src/api/types";
 import { arrange, commonAspect, matches, problemCount } from "../src/wall/order";
 
 function camera(name: string, state: CameraState, more: Partial<Camera> = {}): Camera {
@@ -10,7 +11,9 @@ function camera(name: string, state: CameraState, more: Partial<Camera> = {}): C
     camera: name,
     name,
     state,
-    since_ms: null,
+    since_ms: 0,
+    two_recorders: false,
+    retired_ms: null,
     last_ms: null,
     first_ms: null,
     width: 768,

@@ -1,4 +1,4 @@
-import type { Camera, Cameras, Detection, DetectionPage, Edges, TimelineAnswer } from "./types";
+import type { Camera, Cameras, Detection, Detections, Edges, Timeline } from "./types";
 
 /** A failed request; `message` is for the person at the screen. */
 export class ApiError extends Error {
@@ -85,10 +85,27 @@ export async function hasSession(): Promise<boolean> {
   }
 }
 
-export const getCameras = (signal?: AbortSignal): Promise<Cameras> =>
-  json("/api/v1/cameras", signal);
+/** All cameras in use, from all pages. */
+export async function getCameras(signal?: AbortSignal): Promise<Cameras> {
+  const found = await json<Cameras>("/api/v1/cameras", signal);
+  while (found.next !== null) {
+    const page = await json<Cameras>(`/api/v1/cameras?${query({ cursor: found.next })}`, signal);
+    found.cameras.push(...page.cameras);
+    found.next = page.next;
+  }
+  return found;
+}
 
-export const getEdges = (signal?: AbortSignal): Promise<Edges> => json("/api/v1/edges", signal);
+/** All edge devices, from all pages. */
+export async function getEdges(signal?: AbortSignal): Promise<Edges> {
+  const found = await json<Edges>("/api/v1/edges", signal);
+  while (found.next !== null) {
+    const page = await json<Edges>(`/api/v1/edges?${query({ cursor: found.next })}`, signal);
+    found.edges.push(...page.edges);
+    found.next = page.next;
+  }
+  return found;
+}
 
 export const getCamera = (id: string, signal?: AbortSignal): Promise<Camera> =>
   json(cameraPath(id), signal);
@@ -99,7 +116,7 @@ export function getTimeline(
   toMs: number,
   buckets: number,
   signal?: AbortSignal,
-): Promise<TimelineAnswer> {
+): Promise<Timeline> {
   return json(`${cameraPath(id)}/timeline?${query({ from: fromMs, to: toMs, buckets })}`, signal);
 }
 
@@ -114,7 +131,7 @@ export async function getDetections(
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
     const params = query({ from: fromMs, to: toMs, limit: 5000, cursor });
-    const answer = await json<DetectionPage>(`${cameraPath(id)}/detections?${params}`, signal);
+    const answer = await json<Detections>(`${cameraPath(id)}/detections?${params}`, signal);
     found.push(...answer.detections);
     if (answer.next === null) break;
     cursor = answer.next;

@@ -1,5 +1,6 @@
 /** Which part of a picture to show so that a thing found in it can be recognised. Pure. */
-import type { Box, Detection } from "../api/types";
+import type { Box } from "../api/names";
+import type { Detection } from "../api/types";
 
 /** How much room is left round the thing, and how far a small one is enlarged at most. */
 const ROOM = 1.5;

@@ -1,5 +1,6 @@
 /** Which boxes of two neighbouring samples are the same thing, where that is safe to say. Pure. */
-import type { Box, Detection } from "../api/types";
+import type { Box } from "../api/names";
+import type { Detection } from "../api/types";
 
 /** How far (in its own heights a second) a thing may have moved: known by its track, or by nearness. */
 const TRACKED_SPEED = 4;

@@ -1,5 +1,6 @@
 /** Which boxes belong on the frame shown at a moment, when only some frames were analysed. */
-import type { Box, Detection } from "../api/types";
+import type { Box } from "../api/names";
+import type { Detection } from "../api/types";
 import { link } from "./link";
 
 /** All detections in one analysed frame. */

@@ -1,5 +1,5 @@
 /** Problems of edge devices, and why a camera's footage is missing, by the devices' reports. Pure. */
-import type { Camera, CameraStatus, Edge, Edges, StateLimits } from "../api/types";
+import type { Camera, CaptureStatus, Edge, Edges, Limits } from "../api/types";
 import { roughSpan } from "../format";
 
 export interface EdgeProblem {
@@ -9,7 +9,7 @@ export interface EdgeProblem {
   readonly text: string;
 }
 
-export function isSilent(edge: Edge, nowMs: number, limits: StateLimits): boolean {
+export function isSilent(edge: Edge, nowMs: number, limits: Limits): boolean {
   return nowMs - edge.heard_ms > limits.edge_silent_ms;
 }
 
@@ -24,12 +24,12 @@ export function waitingMs(edge: Edge): number {
 }
 
 /** The cameras that their device does not record. */
-export function notRecorded(edge: Edge): CameraStatus[] {
+export function notRecorded(edge: Edge): CaptureStatus[] {
   return edge.cameras.filter(({ state }) => state !== "recording");
 }
 
 /** A device's problems, severe ones first; empty where there are none. */
-export function problemsOf(edge: Edge, nowMs: number, limits: StateLimits): EdgeProblem[] {
+export function problemsOf(edge: Edge, nowMs: number, limits: Limits): EdgeProblem[] {
   const found: EdgeProblem[] = [];
   if (isSilent(edge, nowMs, limits)) {
     const since = roughSpan(nowMs - edge.heard_ms);

@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { getEdges } from "../api/client";
-import type { Edge, Edges, StateLimits } from "../api/types";
+import type { Edge, Edges, Limits } from "../api/types";
 import { useServerNow, withServerTime } from "../clock";
 import { bytesText, roughSpan, type Zone } from "../format";
 import { usePolling } from "../poll";
@@ -98,7 +98,7 @@ function arrange({ edges, limits }: Edges, nowMs: number): Edge[] {
 
 const WELL = 2;
 
-function rank(edge: Edge, nowMs: number, limits: StateLimits): number {
+function rank(edge: Edge, nowMs: number, limits: Limits): number {
   const problems = problemsOf(edge, nowMs, limits);
   if (problems.some(({ severe }) => severe)) return 0;
   return problems.length > 0 ? 1 : WELL;
@@ -113,7 +113,7 @@ const RANKS = [
 interface DeviceProps {
   readonly edge: Edge;
   readonly nowMs: number;
-  readonly limits: StateLimits;
+  readonly limits: Limits;
   readonly zone: Zone;
 }
 

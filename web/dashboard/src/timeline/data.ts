@@ -1,6 +1,6 @@
 /** The timeline's data, fetched in tiles of time at the resolution that the zoom needs. */
 import { getTimeline } from "../api/client";
-import type { Gap, TimelineAnswer } from "../api/types";
+import type { Gap, Timeline } from "../api/types";
 import { serverNow } from "../clock";
 import { BUCKET_LADDER, bucketFor, type View } from "./scale";
 
@@ -15,7 +15,7 @@ interface Tile {
   readonly bucketMs: number;
   readonly fromMs: number;
   readonly toMs: number;
-  answer: TimelineAnswer | null;
+  answer: Timeline | null;
   requestedAt: number;
   failed: boolean;
 }
@@ -24,7 +24,7 @@ interface Tile {
 export interface Slice {
   readonly fromMs: number;
   readonly toMs: number;
-  readonly answer: TimelineAnswer | null;
+  readonly answer: Timeline | null;
 }
 
 export class TimelineData {
@@ -116,7 +116,7 @@ export class TimelineData {
   }
 
   /** Data of another zoom level for the same time, until the right one is there. */
-  private placeholder(wanted: Tile): TimelineAnswer | null {
+  private placeholder(wanted: Tile): Timeline | null {
     const rank = BUCKET_LADDER.indexOf(wanted.bucketMs);
     let best: Tile | null = null;
     let bestRank = Number.POSITIVE_INFINITY;

@@ -1,5 +1,5 @@
 /** Texts of states, reasons and labels. */
-import type { CameraState } from "../api/types";
+import type { CameraState } from "../api/names";
 
 export const STATE_TEXT: Record<CameraState, string> = {
   recording: "Recording",
