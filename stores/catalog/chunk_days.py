@@ -66,7 +66,7 @@ async def delete_tombstoned_chunks(
 ) -> None:
     """Delete the rows of chunks that the camera's tombstones name, a few days at once."""
     for span in await chunk_day_ranges(catalog, camera, runs):
-        for statement in ("delete_tombstoned_chunks", "delete_empty_run_days"):
+        for statement in (sql("delete_tombstoned_chunks"), sql("delete_empty_run_days")):
             async with catalog.transaction() as connection:
                 await lock_cameras(connection, "footage", [camera])
-                await connection.execute(sql(statement), camera, runs, *span)
+                await connection.execute(statement, camera, runs, *span)
