@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     )
     web_host: str = Field("127.0.0.1", description="address the web views listen on")
     web_port: int = Field(8080, ge=1, le=65535, description="port the web views listen on")
+    web_tls_certificate_file: Path | None = Field(
+        None, description="PEM file of the web's certificate and its chain: the web speaks HTTPS"
+    )
+    web_tls_key_file: Path | None = Field(None, description="PEM file of its unencrypted key")
     trusted_proxies: str = Field(
         "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="networks of proxies whose X-Forwarded-For and -Proto the web believes",
@@ -181,6 +185,11 @@ class Settings(BaseSettings):
             raise ConfigError(
                 "A user or CA file for Kafka is set, but VIGIL_KAFKA_SECURITY is PLAINTEXT, so "
                 "that nothing would be encrypted: set it to SASL_SSL (or SSL)."
+            )
+        if (self.web_tls_certificate_file is None) != (self.web_tls_key_file is None):
+            raise ConfigError(
+                "Set both VIGIL_WEB_TLS_CERTIFICATE_FILE and VIGIL_WEB_TLS_KEY_FILE, or neither: "
+                "with one of them the web could not speak HTTPS."
             )
         url = complete_database_url(
             self.database_url.get_secret_value(),

@@ -5,6 +5,7 @@ import base64
 import json
 import random
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -124,9 +125,11 @@ def raw_request(
     )
 
 
-async def send(port: int, *segments: bytes) -> tuple[int, bytes, bytes]:
+async def send(
+    port: int, *segments: bytes, tls: ssl.SSLContext | None = None
+) -> tuple[int, bytes, bytes]:
     """Send a request; return status, header and body of the response. Status 0: none came."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         async with asyncio.timeout(30):
             try:

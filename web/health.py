@@ -13,7 +13,7 @@ from web.access import PUBLIC, on_installation
 from web.bodies import json_answer
 from web.operations import MediaBody, Operation, describe
 from web.schemas.health import Liveness, Readiness, ReadyChecks
-from web.services import SERVICES
+from web.services import SERVICES, Services
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,18 @@ class ReadyView(View):
         services = request.app[SERVICES]
         checks = ReadyChecks(stream=services.is_ready(), catalog=await _catalog_is_ready(request))
         ready = checks.stream and checks.catalog
-        answer = Readiness(status="ready" if ready else "not ready", checks=checks)
+        answer = Readiness(
+            status="ready" if ready else "not ready", checks=checks, warnings=_warnings(services)
+        )
         return json_answer(answer, status=200 if ready else 503)
+
+
+def _warnings(services: Services) -> list[str]:
+    """Return what to correct, without file names: strangers read this."""
+    certificate = services.certificate
+    if certificate is None or certificate.problem is None:
+        return []
+    return ["The new TLS certificate cannot be used; the old one is served. See the log."]
 
 
 async def _catalog_is_ready(request: web.Request) -> bool:

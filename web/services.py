@@ -21,6 +21,7 @@ from web.problems import not_found
 from web.proxies import TrustedProxies
 from web.query import parse_camera_id
 from web.sessions import Sessions, check_session_secret
+from web.tls import ServerCertificate
 
 THUMBNAIL_BYTES = 64 << 20
 LONG_PLAYLISTS = 2
@@ -56,8 +57,11 @@ class Services:
     """Requests of each client that are being answered."""
     pictures: PictureDecoder = field(default_factory=PictureDecoder)
 
+    certificate: ServerCertificate | None = field(init=False)
+    """None: the web speaks plain HTTP, behind a proxy."""
+
     def __post_init__(self) -> None:
-        """Raise ConfigError where the session secret is too short."""
+        """Raise ConfigError where the session secret or a certificate cannot be used."""
 
         def now_ms() -> int:
             return self.clock_ms()  # at each call: a test may replace the clock
@@ -67,6 +71,11 @@ class Services:
         check_session_secret(self.settings.session_secret.get_secret_value())
         self.sessions = Sessions(now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
+        certificate_file = self.settings.web_tls_certificate_file
+        key_file = self.settings.web_tls_key_file
+        self.certificate = None
+        if certificate_file is not None and key_file is not None:
+            self.certificate = ServerCertificate(certificate_file, key_file)
         self.events = EventFeed(self.catalog, now_ms)
 
 

@@ -1,5 +1,6 @@
 """All views, and their installation on a Faust app."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ from web.services import SERVICES, Services, make_services
 from web.session import SessionView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
+from web.tls import tls_site
 from web.unsafe_requests import body_types
 
 VIEWS: tuple[type[View], ...] = (
@@ -72,7 +74,12 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     application.middlewares.extend((answer_not_modified, answer_once))
 
     async def running(_: web.Application) -> AsyncIterator[None]:
+        watch = None
+        if services.certificate is not None:
+            watch = asyncio.create_task(services.certificate.watch())
         yield
+        if watch is not None:
+            watch.cancel()
         services.pictures.close()
 
     async def end_streams(_: web.Application) -> None:
@@ -84,6 +91,10 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         per_address=settings.connections_per_address, is_exempt=services.proxies.trusts
     )
     app.web._runner = BoundedRunner(application, limits, SERVER_NAME)
+    if (certificate := services.certificate) is not None:
+        app.web._create_site = lambda: tls_site(
+            app.web._runner, settings.web_host, settings.web_port, certificate
+        )
     for view in VIEWS:
         app.page(view.view_path)(view)
     return services

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from local.certificates import Certificates, make_pair
 from stores.catalog import Catalog, add_camera, index_fragments
 from stores.catalog.keys import create_key
 from streams.settings import get_settings
@@ -58,10 +60,20 @@ async def test_a_worker_answers_and_stops_cleanly(
         events = [await store_fragment(store, run, seq) for seq in range(3)]
     await index_fragments(catalog, events, T0)
     log = tmp_path / "web.log"
-    env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_WEB_PORT": str(free_port)}
+    certificates = Certificates(tmp_path / "tls")
+    certificates.make()
+    tls = ssl.create_default_context(cafile=certificates.ca_file)
+    env = {
+        "VIGIL_DATABASE_URL": catalog._dsn,
+        "VIGIL_WEB_PORT": str(free_port),
+        "VIGIL_WEB_TLS_CERTIFICATE_FILE": str(certificates.server_file),
+        "VIGIL_WEB_TLS_KEY_FILE": str(certificates.server_file),
+    }
     async with (
         worker(log, **env) as process,
-        aiohttp.ClientSession(f"http://127.0.0.1:{free_port}") as session,
+        aiohttp.ClientSession(
+            f"https://127.0.0.1:{free_port}", connector=aiohttp.TCPConnector(ssl=tls)
+        ) as session,
     ):
 
         async def ready() -> bool:
@@ -92,10 +104,11 @@ async def test_a_worker_answers_and_stops_cleanly(
         picture = await session.get(f"{BASE}/thumbnail.jpg?at={T0}", headers=headers)
         assert (await picture.read())[:2] == b"\xff\xd8"
         assert (await session.get(f"{BASE}/thumbnail.jpg?at={T0}")).status == 401
+        assert "max-age" in picture.headers["Strict-Transport-Security"]
         metrics = await (await session.get("/metrics", headers=headers)).text()
         assert 'vigil_http_requests_total{method="GET",route="' in metrics
         # Only aiohttp's own layer sees this one: the worker's server has our limits and errors.
-        status, head, _ = await send(free_port, b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
+        status, head, _ = await send(free_port, b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", tls=tls)
         assert (status, b"problem+json" in head, b"aiohttp" in head) == (400, True, False)
         async with EventSource(session, "/api/v1/events", headers) as stream:
             assert (await stream.next()).data["cameras"][0]["id"] == CAMERA
@@ -114,4 +127,20 @@ async def test_a_short_secret_is_one_clear_line(catalog: Catalog, tmp_path: Path
         assert await asyncio.wait_for(process.wait(), 120) != 0
     text = log.read_text()
     assert "VIGIL_SESSION_SECRET has 5 characters" in text
+    assert "Traceback" not in text
+
+
+async def test_a_wrong_certificate_is_one_clear_line(catalog: Catalog, tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    for name in ("certificate", "key"):
+        (tmp_path / f"{name}.pem").write_bytes(make_pair("127.0.0.1")[1])
+    env = {
+        "VIGIL_DATABASE_URL": catalog._dsn,
+        "VIGIL_WEB_TLS_CERTIFICATE_FILE": str(tmp_path / "certificate.pem"),
+        "VIGIL_WEB_TLS_KEY_FILE": str(tmp_path / "key.pem"),
+    }
+    async with worker(log, **env) as process:
+        assert await asyncio.wait_for(process.wait(), 120) != 0
+    text = log.read_text()
+    assert "it is not the key of this certificate" in text
     assert "Traceback" not in text

@@ -25,3 +25,7 @@ class Readiness(ApiAnswer):
 
     status: Literal["ready", "not ready"]
     checks: ReadyChecks
+    warnings: list[str] = Field(
+        description="What an operator must correct, though the worker answers: such as a new "
+        "certificate that cannot be used."
+    )

@@ -1,0 +1,152 @@
+"""The certificate of the web, for workers that speak TLS themselves.
+
+files ──► load, checked whole ──► context ◄── each handshake takes the newest
+  changed (checked every 10 s) ──► load again; a bad file keeps the old one, and says so
+
+A new certificate is a new context. Connections that exist keep theirs, so that no download ends.
+"""
+
+import asyncio
+import logging
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.web_runner import BaseRunner, TCPSite
+from cryptography import x509
+from prometheus_client import Gauge
+
+from domain.errors import ConfigError
+from streams.metrics import REGISTRY
+
+CHECK_S = 10.0
+HANDSHAKE_S = 10.0
+"""A stranger without a handshake holds a descriptor for this long."""
+SHUTDOWN_S = 5.0
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2: forward secrecy and authenticated encryption only. Those of TLS 1.3 all are so."""
+
+EXPIRES = Gauge(
+    "vigil_web_certificate_expiry_seconds",
+    "When the web's TLS certificate ends, Unix time; 0: without TLS",
+    registry=REGISTRY,
+)
+REJECTED = Gauge(
+    "vigil_web_certificate_rejected",
+    "1 while the certificate files cannot be used and an older certificate is served",
+    registry=REGISTRY,
+)
+log = logging.getLogger(__name__)
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class ServerCertificate:
+    """The certificate in use, and its files. Raises ConfigError where they cannot be used."""
+
+    def __init__(self, certificate_file: Path, key_file: Path) -> None:
+        self._certificate_file = certificate_file
+        self._key_file = key_file
+        self._seen: _Stamp | None = self._stamp()
+        self._newest = self._load()
+        self.problem: str | None = None
+        """Why the files of now are not used. None: they are."""
+        self.context = self._newest
+        """For the listening socket. Each handshake takes the newest context instead."""
+        self.context.sni_callback = self._take_newest
+        REJECTED.set(0)
+
+    def _take_newest(
+        self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext
+    ) -> None:
+        if self._newest is not self.context:
+            connection.context = self._newest
+
+    def reload(self) -> bool:
+        """Load the files where they changed; return whether another certificate is in use now."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return False
+        self._seen = stamp
+        try:
+            self._newest = self._load()
+        except ConfigError as error:
+            self.problem = str(error)
+            REJECTED.set(1)
+            log.error("the certificate in use is kept: %s", error)
+            return False
+        self.problem = None
+        REJECTED.set(0)
+        log.info("a new TLS certificate is in use")
+        return True
+
+    def _stamp(self) -> _Stamp | None:
+        """Return what changes with the files. None: one cannot be read."""
+        try:
+            stats = [file.stat() for file in (self._certificate_file, self._key_file)]
+        except OSError:
+            return None
+        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+
+    def _load(self) -> ssl.SSLContext:
+        setting = f"VIGIL_WEB_TLS_CERTIFICATE_FILE ({self._certificate_file})"
+        try:
+            found = x509.load_pem_x509_certificates(self._certificate_file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{setting} cannot be read: {error}.") from None
+        ends = found[0].not_valid_after_utc
+        if ends <= datetime.now(UTC):
+            raise ConfigError(f"{setting} ended on {ends:%Y-%m-%d %H:%M} UTC. Renew it.")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            # A password would be asked for on the terminal: an empty one is wrong, and no question.
+            context.load_cert_chain(self._certificate_file, self._key_file, password="")
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
+            why = "it is not the key of this certificate" if mismatch else f"{error}"
+            raise ConfigError(
+                f"VIGIL_WEB_TLS_KEY_FILE ({self._key_file}) cannot be used: {why}. Give an "
+                "unencrypted PEM key that belongs to the certificate."
+            ) from None
+        EXPIRES.set(ends.timestamp())
+        return context
+
+    async def watch(self) -> None:
+        """Look for changed files until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            await asyncio.to_thread(self.reload)
+
+
+class TlsSite(TCPSite):
+    """aiohttp's site with a deadline for the handshake."""
+
+    __slots__ = ()
+
+    async def start(self) -> None:
+        """Listen."""
+        self._runner._reg_site(self)
+        server = self._runner.server
+        assert server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=SHUTDOWN_S,
+        )
+        self._bound_port = self._server.sockets[0].getsockname()[1]
+
+
+def tls_site(
+    runner: BaseRunner, host: str, port: int, certificate: ServerCertificate
+) -> web.BaseSite:
+    """Return the site that serves a runner over TLS."""
+    return TlsSite(runner, host, port, ssl_context=certificate.context)
