@@ -1,0 +1,215 @@
+"""hls.js, the dashboard's player, in Chromium on live lists that other players gave up at.
+
+    late   an earlier run's backlog arrives while a later run is live
+    two    two devices record one camera
+    back   a device's clock was 20 s ahead and is set back: another run begins
+
+Each page plays one camera. A step is a second of footage: it comes once all pages have loaded their
+list again.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from domain.events import RunEnded
+from local import dashboard
+from local.folder import project_root
+from media import live
+from stores.catalog import add_camera, index_fragments, index_runs
+from tests.hls_rules import broken_by_change, read_playlist
+from tests.integration.catalog_support import T0
+from tests.integration.player_front import Front, running_front
+from tests.integration.web_support import Web, running_web
+from tests.recorder import Recorder
+from tests.waiting import wait_for
+
+CHROMIUM = shutil.which("chromium")
+HLS = "web/dashboard/node_modules/hls.js/dist/hls.min.js"
+PAGE = b"""<!doctype html><video id=video muted autoplay></video><script src=/hls.js></script>
+<script>
+const seen = [], errors = [];
+const hls = new Hls({liveSyncDurationCount: 3});
+hls.on(Hls.Events.ERROR, (_, e) => errors.push({what: e.details, fatal: e.fatal, why: e.reason}));
+hls.on(Hls.Events.FRAG_CHANGED, (_, e) => seen.push(e.frag.sn));
+hls.loadSource(location.hash.slice(1));
+hls.attachMedia(document.getElementById("video"));
+</script>"""
+BEFORE_S = 9
+"""So many seconds of footage exist when the pages open."""
+STEPS = 10
+BEHIND = 5
+"""So many segments may be between the one shown and the newest."""
+SECOND_MS = 1_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+
+@dataclass
+class Camera:
+    """A camera, and which fragments arrive at which step; step 0 is before the pages open."""
+
+    name: str
+    arrivals: dict[int, list[tuple[Recorder, int]]] = field(default_factory=dict)
+    ends: list[RunEnded] = field(default_factory=list)
+    """Known from the start."""
+
+    @property
+    def id(self) -> str:
+        return f"acme/browser/{self.name}"
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/cameras/{self.id}/playlist.m3u8"
+
+    def recorder(self, seed: bytes, start_ms: int) -> Recorder:
+        return Recorder(self.id, start_ms, duration_ms=SECOND_MS, entropy=seed * 10)
+
+    def add(self, step: int, recorder: Recorder, seqs: Sequence[int]) -> None:
+        self.arrivals.setdefault(step, []).extend((recorder, seq) for seq in seqs)
+
+
+def late() -> Camera:
+    camera = Camera("late")
+    earlier = camera.recorder(b"a", T0 - 40 * SECOND_MS)
+    later = camera.recorder(b"b", T0 - BEFORE_S * SECOND_MS)
+    camera.add(0, earlier, range(5))
+    camera.add(0, later, range(BEFORE_S))
+    for step in range(1, STEPS + 1):
+        camera.add(step, later, [BEFORE_S + step - 1])
+        camera.add(step, earlier, [5 + step - 1])
+    return camera
+
+
+def two() -> Camera:
+    camera = Camera("two")
+    one = camera.recorder(b"a", T0 - BEFORE_S * SECOND_MS - 300)
+    other = camera.recorder(b"b", T0 - BEFORE_S * SECOND_MS)
+    for seq in range(BEFORE_S):
+        camera.add(0, one, [seq])
+        camera.add(0, other, [seq])
+    for step in range(1, STEPS + 1):
+        camera.add(step, one, [BEFORE_S + step - 1])
+        camera.add(step, other, [BEFORE_S + step - 1])
+    return camera
+
+
+def back() -> Camera:
+    camera = Camera("back")
+    ahead = camera.recorder(b"a", T0 + 20 * SECOND_MS - BEFORE_S * SECOND_MS)
+    right = camera.recorder(b"b", T0)
+    camera.add(0, ahead, range(BEFORE_S))
+    for step in range(1, STEPS + 1):
+        camera.add(step, right, [step - 1])
+    camera.ends.append(
+        RunEnded(
+            camera=camera.id,
+            run=ahead.run,
+            ended_ms=T0 + 20 * SECOND_MS,
+            last_seq=BEFORE_S - 1,
+            reason="the clock was set",
+        )
+    )
+    return camera
+
+
+@asynccontextmanager
+async def running_browser() -> AsyncIterator[Browser]:
+    """Run Chromium. Faust's event loop policy cannot start a process in the loop of a test."""
+    policy = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        playwright = await async_playwright().start()
+    finally:
+        asyncio.set_event_loop_policy(policy)
+    try:
+        yield await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-sync"]
+        )
+    finally:
+        await playwright.stop()
+
+
+@pytest.fixture
+async def web(services) -> AsyncIterator[Web]:
+    async with running_web(services) as running:
+        yield running
+
+
+async def arrive(web: Web, camera: Camera, step: int) -> None:
+    for recorder, seq in camera.arrivals.get(step, ()):
+        event = await recorder.put(web.store, seq)
+        await index_fragments(web.catalog, [event], T0 + step * SECOND_MS)
+
+
+async def shown(page: Page) -> list[int]:
+    numbers: list[int] = await page.evaluate("seen")
+    return numbers
+
+
+def newest_number(front: Front, camera: Camera) -> int:
+    return read_playlist(front.playlists[camera.path][-1]).segments[-1].number
+
+
+async def test_hls_js_plays_through(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "TARGETS_S", (1, *live.TARGETS_S))
+    await asyncio.to_thread(dashboard.build, print, tmp_path / "build.log")
+    cameras = [late(), two(), back()]
+    for camera in cameras:
+        await add_camera(web.catalog, camera.id, camera.name, T0)
+        await arrive(web, camera, 0)
+        await index_runs(web.catalog, camera.ends)
+    web.set_now(T0)
+    files = {"/": PAGE, "/hls.js": (project_root() / HLS).read_bytes()}
+    async with running_front(web, files) as front, running_browser() as browser:
+        pages = [await browser.new_page() for _ in cameras]
+        for camera, page in zip(cameras, pages, strict=True):
+            await page.goto(f"{front.url}/#{camera.path}?live=1")
+
+        def loads() -> list[int]:
+            return [len(front.playlists.get(camera.path, ())) for camera in cameras]
+
+        for step in range(1, STEPS + 1):
+            before = loads()
+            await wait_for(
+                lambda before=before: all(a > b for a, b in zip(loads(), before, strict=True)),
+                within_s=30,
+                what="the pages to load their lists again",
+            )
+            web.set_now(T0 + step * SECOND_MS)
+            for camera in cameras:
+                await arrive(web, camera, step)
+        for camera, page in zip(cameras, pages, strict=True):
+
+            async def is_near(page: Page = page, camera: Camera = camera) -> bool:
+                numbers = await shown(page)
+                return bool(numbers) and numbers[-1] >= newest_number(front, camera) - BEHIND
+
+            try:
+                await wait_for(is_near, within_s=30, what=f"{camera.name} to show the newest")
+            finally:
+                errors: list[dict[str, Any]] = await page.evaluate("errors")
+                print(camera.name, await shown(page), errors)
+            numbers = await shown(page)
+            assert [each for each in errors if each["fatal"]] == [], camera.name
+            assert not any("levelParsing" in each["what"] for each in errors), camera.name
+            assert numbers == sorted(set(numbers)), f"{camera.name} jumped back: {numbers}"
+    for camera in cameras:
+        lists = [read_playlist(text) for text in front.playlists[camera.path]]
+        assert [fault for each in lists for fault in each.faults] == [], camera.name
+        broken = [fault for pair in pairwise(lists) for fault in broken_by_change(*pair)]
+        assert broken == [], camera.name
