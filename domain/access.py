@@ -9,7 +9,7 @@ else it does not exist: "unknown" must not differ from a resource that really do
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -224,14 +224,26 @@ def may_grant(
     return ALLOWED
 
 
-def may_create_key(giver: Principal, grants: Iterable[Grant]) -> AccessDecision:
+def key_tenant(grants: Iterable[Grant]) -> str:
+    """Return the one tenant that all grants of an API key are in, else `*`."""
+    tenants = {grant.scope.partition("/")[0] for grant in grants}
+    return tenants.pop() if len(tenants) == 1 else INSTALLATION
+
+
+def may_create_key(giver: Principal, grants: Sequence[Grant]) -> AccessDecision:
     """Decide whether a principal may create an API key with these grants.
 
-    A device reads the configuration of its site: who may write that may let a device read it.
+    A device reads the configuration of its site: who may write that may let a device read it. A
+    key for several tenants belongs to the installation.
     """
+    tenant = key_tenant(grants)
+    if tenant == INSTALLATION:
+        decision = decide(giver, Permission.KEYS_MANAGE, INSTALLATION)
+        if not decision:
+            return decision
     for grant in grants:
         decision = (
-            may_manage_key(giver, [grant], Permission.SITE_CONFIGURE)
+            may_manage_key(giver, [grant.scope], Permission.SITE_CONFIGURE)
             if grant.role is Role.EDGE
             else may_grant(giver, grant, Permission.KEYS_MANAGE)
         )
@@ -241,14 +253,13 @@ def may_create_key(giver: Principal, grants: Iterable[Grant]) -> AccessDecision:
 
 
 def may_manage_key(
-    principal: Principal, grants: Iterable[Grant], *more: Permission
+    principal: Principal, scopes: Iterable[str], *more: Permission
 ) -> AccessDecision:
-    """Decide whether a principal may see and revoke an API key with these grants.
+    """Decide whether a principal may see and revoke an API key with grants on these scopes.
 
-    It takes `keys:manage`, and the permissions in `more`, on the scope of each grant. A key
-    without grants belongs to the installation.
+    It takes `keys:manage`, and the permissions in `more`, on each of them.
     """
-    for scope in sorted({grant.scope for grant in grants}) or (INSTALLATION,):
+    for scope in sorted(set(scopes)) or (INSTALLATION,):
         for permission in (Permission.KEYS_MANAGE, *more):
             decision = decide(principal, permission, scope)
             if not decision:

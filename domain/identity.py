@@ -50,6 +50,16 @@ def check_site(site: str) -> str:
     return site
 
 
+def check_tenant(tenant: str) -> str:
+    """Return `tenant` when it is a slug; raise InvalidIdError otherwise."""
+    if not re.fullmatch(SLUG, tenant):
+        raise InvalidIdError(
+            f"{tenant!r} is not a tenant: write lower-case letters, digits and inner hyphens, at "
+            "most 63 characters."
+        )
+    return tenant
+
+
 def check_run(run: str) -> str:
     """Return `run` when it is a UUIDv7 in lower case; raise InvalidIdError otherwise."""
     if not re.fullmatch(RUN_PATTERN, run):

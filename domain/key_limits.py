@@ -35,6 +35,32 @@ def check_expiry(expires_ms: int, now_ms: int) -> int:
     return expires_ms
 
 
+def check_within(
+    expires_ms: int | None,
+    networks: Sequence[str] | None,
+    own_expires_ms: int | None,
+    own_networks: Sequence[str] | None,
+) -> None:
+    """Raise InvalidTextError where a key would outlive the key that creates it, or reach further.
+
+    The last two are the creator's. None: without a limit.
+    """
+    if own_expires_ms is not None and (expires_ms is None or expires_ms > own_expires_ms):
+        raise InvalidTextError("Your own key expires: a key that it creates expires no later.")
+    if own_networks is None:
+        return
+    allowed = [ip_network(each) for each in own_networks]
+    for each in map(ip_network, networks or ["0.0.0.0/0", "::/0"]):
+        if not any(
+            each.version == other.version and each.subnet_of(other)  # type: ignore[arg-type]
+            for other in allowed
+        ):
+            raise InvalidTextError(
+                "Your own key is limited to networks: a key that it creates is limited to these "
+                f"({', '.join(own_networks)})."
+            )
+
+
 def site_of_edge_key(grants: Sequence[Grant]) -> str | None:
     """Return the site of a device's key; None: a key of people and programs.
 

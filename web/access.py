@@ -15,6 +15,7 @@ from aiohttp import web
 
 from domain.access import (
     INSTALLATION,
+    AccessDecision,
     Permission,
     Principal,
     decide,
@@ -23,7 +24,7 @@ from domain.access import (
     tenants_of,
 )
 from domain.errors import ConfigError, InvalidIdError
-from domain.identity import check_site
+from domain.identity import check_site, check_tenant
 from web.problems import ProblemError, not_found
 from web.query import parse_camera_id
 
@@ -38,11 +39,16 @@ class RouteAccess:
 
     permission: Permission | None
     """None: no permission. Then `on` says whether the caller must be authenticated."""
-    on: Literal["nothing", "signed-in", "camera", "site", "installation", "list"]
+    on: Literal[
+        "nothing", "signed-in", "camera", "site", "known-site", "tenant", "installation", "list"
+    ]
 
 
 PUBLIC = RouteAccess(None, "nothing")
 SIGNED_IN = RouteAccess(None, "signed-in")
+
+_NOUNS = {"camera": "camera", "known-site": "site", "tenant": "tenant"}
+"""What answers 404 where it is foreign."""
 
 AccessTable = Mapping[str, RouteAccess | Mapping[str, RouteAccess]]
 """By the pattern of the path."""
@@ -56,6 +62,19 @@ def on_camera(permission: Permission) -> RouteAccess:
 def on_site(permission: Permission) -> RouteAccess:
     """Return the access of a route with {tenant}/{site} in its path."""
     return RouteAccess(permission, "site")
+
+
+def on_known_site(permission: Permission) -> RouteAccess:
+    """Return the access of a route as `on_site`, but a foreign site answers 404.
+
+    Only devices need the other one.
+    """
+    return RouteAccess(permission, "known-site")
+
+
+def on_tenant(permission: Permission) -> RouteAccess:
+    """Return the access of a route with {tenant} in its path."""
+    return RouteAccess(permission, "tenant")
 
 
 def on_installation(permission: Permission) -> RouteAccess:
@@ -109,9 +128,9 @@ def authorize(principal: Principal, access: RouteAccess, request: web.Request) -
         return
     resource = _resource(access, request)
     decision = decide(principal, permission, resource)
-    if decision.outcome == "unknown" and access.on == "camera":
-        # The same for a camera that exists and for one that does not.
-        raise not_found(f"There is no camera {resource}.")
+    if decision.outcome == "unknown" and access.on in _NOUNS:
+        # The same for one that exists and for one that does not.
+        raise not_found(f"There is no {_NOUNS[access.on]} {resource}.")
     if not decision:
         # A site too answers 403, for every foreign one alike: an edge with the key of another site
         # must not take the answer for "no configuration is set".
@@ -128,12 +147,30 @@ def tenants_for(principal: Principal, access: RouteAccess) -> tuple[str, ...]:
     return tenants_of(scopes_with(principal, access.permission))
 
 
+def require_permission(principal: Principal, permission: Permission, scope: str) -> None:
+    """Raise ProblemError (403, 404) where a principal may not do something with a scope.
+
+    For what the body of a request names: the route's own access cannot see it.
+    """
+    require(decide(principal, permission, scope), scope)
+
+
+def require(decision: AccessDecision, scope: str) -> None:
+    """Raise ProblemError (403, 404) where a decision on a scope is not "allowed"."""
+    if decision.outcome == "unknown":
+        raise not_found(f"There is no {scope}, or your grants do not cover it.")
+    if not decision:
+        raise ProblemError(HTTPStatus.FORBIDDEN, decision.reason)
+
+
 def _resource(access: RouteAccess, request: web.Request) -> str:
     if access.on == "camera":
         return parse_camera_id(request.match_info)
-    if access.on == "site":
-        try:
-            return check_site("{tenant}/{site}".format(**request.match_info))
-        except InvalidIdError as error:
-            raise not_found(str(error)) from None
-    return INSTALLATION
+    pattern = {"site": "{tenant}/{site}", "known-site": "{tenant}/{site}", "tenant": "{tenant}"}
+    if access.on not in pattern:
+        return INSTALLATION
+    scope = pattern[access.on].format(**request.match_info)
+    try:
+        return check_tenant(scope) if access.on == "tenant" else check_site(scope)
+    except InvalidIdError as error:
+        raise not_found(str(error)) from None

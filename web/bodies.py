@@ -44,7 +44,7 @@ async def read_json(request: web.Request, model: type[Body], max_bytes: int = MA
         return model.model_validate_json(body)
     except ValidationError as error:
         wrong = [
-            {"pointer": _pointer(each["loc"]), "detail": f"{each['msg']}."}
+            {"pointer": _pointer(each["loc"]), "detail": _sentence(each["msg"])}
             for each in error.errors(include_url=False, include_context=False, include_input=False)
         ][:MAX_ERRORS]
         detail = f"{wrong[0]['pointer'] or 'The body'}: {wrong[0]['detail']}"
@@ -93,6 +93,11 @@ def _parameter_text(model: type[BaseModel], error: Any) -> str:
     given = error["input"]
     shown = f" not {given[:60]!r}" if isinstance(given, str) else ""
     return f"{name}: {text};{shown}." if shown else f"{name}: {text}."
+
+
+def _sentence(message: str) -> str:
+    """Return pydantic's message, or that of a rule of our own, as a sentence."""
+    return f"{message.removeprefix('Value error, ').removesuffix('.')}."
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from domain.caller import Caller
 from domain.errors import (
     ConfigError,
+    ConflictError,
     InvalidEventError,
     InvalidIdError,
     ObjectMissingError,
@@ -101,6 +102,8 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await handler(request)
     except ProblemError as problem:
         return problem_response(problem)
+    except ConflictError as error:
+        return problem_response(ProblemError(HTTPStatus.CONFLICT, str(error)))
     except StaleVersionError as error:
         return problem_response(stale_problem(error))
     except (InvalidEventError, InvalidIdError, HttpProcessingError, UnicodeError) as error:

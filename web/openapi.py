@@ -53,6 +53,10 @@ PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
         "Start of the chunk's window, UTC ms.",
     ),
     "digest": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "The chunk's digest."),
+    "number": (
+        {"type": "integer", "minimum": 0, "maximum": (1 << 53) - 1},
+        "The number of what is numbered.",
+    ),
     "name": ({"type": "string", "maxLength": 100}, "The name of a kind of problem."),
 }
 """By name: what a part of a path may be."""
@@ -69,6 +73,8 @@ _TAGS: tuple[tuple[str, str], ...] = (
 _ON = {
     "camera": "on the camera",
     "site": "on the site",
+    "known-site": "on the site",
+    "tenant": "on the tenant",
     "installation": "on the whole installation (`*`)",
     "list": "on any scope; the list shows what is below",
 }

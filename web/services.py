@@ -53,6 +53,8 @@ class Services:
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
     """Bounds the playlists of many hours that are built at the same time."""
+    previews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Bounds the previews of retention rules: each counts much footage."""
     clients: Counter[str] = field(default_factory=Counter)
     """Requests of each client that are being answered."""
     pictures: PictureDecoder = field(default_factory=PictureDecoder)

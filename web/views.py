@@ -19,7 +19,9 @@ from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
 from web.events import EventsView
 from web.health import HealthView, MetricsView, ReadyView
+from web.holds import HoldLiftView, HoldsView, HoldView
 from web.idempotency import answer_once
+from web.keys import KeyRotationView, KeysView, KeyView
 from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
@@ -28,8 +30,11 @@ from web.operations import operation_table
 from web.pages import PagesView
 from web.playlist import PlaylistView
 from web.reference import DOCUMENT, DocsStyleView, DocsView, OpenApiView, ProblemKindView
+from web.retention import RetentionPreviewView, RulesView, RuleView
+from web.runs import RunsView
 from web.services import SERVICES, Services, make_services
 from web.session import SessionView
+from web.tenants import SitesView, SiteView, TenantsView, TenantView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
 from web.tls import tls_site
@@ -42,6 +47,20 @@ VIEWS: tuple[type[View], ...] = (
     SessionView,
     CamerasView,
     CameraView,
+    RunsView,
+    TenantsView,
+    TenantView,
+    SitesView,
+    SiteView,
+    HoldsView,
+    HoldView,
+    HoldLiftView,
+    RulesView,
+    RuleView,
+    RetentionPreviewView,
+    KeysView,
+    KeyView,
+    KeyRotationView,
     EdgesView,
     EventsView,
     ChunksView,

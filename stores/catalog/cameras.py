@@ -183,7 +183,17 @@ async def list_cameras(
     catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
 ) -> list[RegisteredCamera]:
     """Return all cameras (or `only` that one) by id, with the labels of the last `recent_ms`."""
-    rows = await catalog.rows("list_cameras", only, now_ms - recent_ms, now_ms + recent_ms, now_ms)
+    async with catalog.transaction() as connection:
+        return await read_cameras(connection, now_ms, only=only, recent_ms=recent_ms)
+
+
+async def read_cameras(
+    connection: Connection, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
+) -> list[RegisteredCamera]:
+    """Return them as the open transaction sees them; see `list_cameras`."""
+    rows = await connection.fetch(
+        sql("list_cameras"), only, now_ms - recent_ms, now_ms + recent_ms, now_ms
+    )
     return [_camera(row) for row in rows]
 
 

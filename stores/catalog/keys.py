@@ -13,6 +13,7 @@ from domain.access import (
     Grant,
     Principal,
     Role,
+    key_tenant,
     parse_grant,
     scopes_without_admin,
 )
@@ -91,6 +92,15 @@ class ListedKey:
     """The principal that created it. None: a command on the server."""
     rotated_from: int | None = None
     """Number of the key that it replaces."""
+    tenant: str = INSTALLATION
+    """The one tenant that all its grants are in, else `*`."""
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What someone must manage who manages the key. One of several tenants: everything."""
+        if self.tenant == INSTALLATION:
+            return frozenset({INSTALLATION})
+        return frozenset(grant.scope for grant in self.grants)
 
     def state(self, now_ms: int) -> str:
         """Return "valid", "expired" or "revoked"."""
@@ -198,6 +208,7 @@ async def add_key(connection: Connection, new: NewKey, now_ms: int) -> tuple[int
         new.networks,
         new.created_by,
         new.rotated_from,
+        key_tenant(new.grants),
     )
     await connection.executemany(
         sql("add_api_key_grant"), [(number, grant.role, grant.scope) for grant in new.grants]
@@ -263,7 +274,7 @@ async def check_admin_left(connection: Connection, going: ListedKey, now_ms: int
     await connection.execute(sql("lock_admins"))
     if going.state(now_ms) != "valid":
         return
-    rows = await connection.fetch(sql("admin_scopes_of_keys"), now_ms, going.id)
+    rows = await connection.fetch(sql("other_admin_scopes"), now_ms, going.id)
     alone = scopes_without_admin(going.grants, [row["scope"] for row in rows])
     if alone:
         raise ConflictError(

@@ -53,9 +53,14 @@ class TableRule:
 
 
 RULES: Sequence[TableRule] = (
-    TableRule("tenants", "id", web=_READ, index=_READ),
-    TableRule("sites", "tenant", web=_READ, index=_READ),
-    TableRule("cameras", "id", web=_READ, index="SELECT, UPDATE"),
+    TableRule("tenants", "id", web="SELECT, INSERT, UPDATE (name)", index=_READ),
+    TableRule("sites", "tenant", web="SELECT, INSERT, UPDATE (name, zone)", index=_READ),
+    TableRule(
+        "cameras",
+        "id",
+        web="SELECT, INSERT, UPDATE (name, disabled_ms, retired_ms)",
+        index="SELECT, UPDATE",
+    ),
     TableRule("footage", "camera", web=_READ, index=_WRITE),
     TableRule("runs", "camera", web=_READ, index=_WRITE),
     TableRule("fragments", "camera", web=_READ, index=_WRITE),
@@ -76,15 +81,21 @@ RULES: Sequence[TableRule] = (
     ),
     TableRule("edges", "site", web=_READ, index=_WRITE),
     TableRule("site_configs", "site", web=_READ, index=_READ),
-    TableRule("retention_rules", "scope", index=_READ),
-    TableRule("legal_holds", "scope", index=_READ),
-    # A key is seen by those who see one of its grants.
+    TableRule("retention_rules", "scope", web=_WRITE, index=_READ),
+    TableRule(
+        "legal_holds",
+        "scope",
+        web="SELECT, INSERT, UPDATE (lifted_by, lifted_ms, lifted_why)",
+        index=_READ,
+    ),
+    # A key is seen by those who see one of its grants. It is added before these, for one tenant.
     TableRule(
         "api_keys",
-        "(EXISTS (SELECT FROM api_key_grants AS grants WHERE grants.key = api_keys.id))",
-        web="SELECT, UPDATE (used_ms)",
+        "(EXISTS (SELECT FROM api_key_grants AS grants WHERE grants.key = api_keys.id) OR "
+        f"tenant = ANY (string_to_array(current_setting('{SETTING}', true), ',')))",
+        web="SELECT, INSERT, UPDATE (used_ms, revoked_ms, expires_ms)",
     ),
-    TableRule("api_key_grants", "scope", web=_READ),
+    TableRule("api_key_grants", "scope", web="SELECT, INSERT"),
     TableRule("ended_sessions", None, web="SELECT, INSERT, DELETE"),
     # A user belongs to his scope's tenant, and is seen by those who see one of his grants.
     TableRule(

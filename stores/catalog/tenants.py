@@ -7,10 +7,8 @@ is written in the same one.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domain.access import check_scope
 from domain.display_text import check_name
-from domain.errors import InvalidIdError
-from domain.identity import check_site
+from domain.identity import check_site, check_tenant
 from stores.catalog.pool import Catalog, Connection, sql
 from stores.time_zones import UTC, check_zone
 
@@ -34,16 +32,6 @@ class RegisteredSite:
     zone: str
     """IANA time zone in which its times are shown."""
     created_ms: int
-
-
-def check_tenant(tenant: str) -> str:
-    """Return `tenant` if it is a slug; raise InvalidIdError otherwise."""
-    if "/" in tenant or "*" in tenant:
-        raise InvalidIdError(
-            f"{tenant!r} is not a tenant: write lower-case letters, digits and inner hyphens, at "
-            "most 63 characters."
-        )
-    return check_scope(tenant)
 
 
 async def create_tenant(

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import product
 
@@ -42,6 +42,10 @@ WEB_WRITES = {
     "end_sessions_of_key", "take_attempt", "give_attempt_back", "delete_full_limits",
     "add_device", "delete_devices", "set_totp", "confirm_totp", "use_totp_step", "delete_totp",
     "add_recovery_code", "use_recovery_code", "delete_recovery_codes",
+    "create_tenant", "add_tenant", "update_tenant", "create_site", "update_site",
+    "create_camera", "update_camera", "retire_camera", "add_camera",
+    "set_retention_rule", "clear_retention_rule", "add_hold", "lift_hold",
+    "add_api_key", "add_api_key_grant", "expire_api_key", "revoke_api_key",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 FILLED = {
@@ -89,6 +93,7 @@ async def catalog(services) -> AsyncIterator[Catalog]:
 @pytest.fixture
 async def web_catalog(catalog: Catalog) -> AsyncIterator[WebCatalog]:
     await fill(catalog)
+    await scalar(catalog, "UPDATE api_keys SET revoked_ms = 1, expires_ms = 1")
     async with WebCatalog(catalog._dsn, size=2, required=True) as made:
         yield made
 
@@ -172,18 +177,24 @@ async def test_each_role_may_execute_its_statements_and_no_others(catalog: Catal
 
 
 FORBIDDEN = (
-    "INSERT INTO tenants VALUES ('acme', 'a', 0)",
-    "UPDATE cameras SET name = 'x'",
+    "UPDATE tenants SET id = 'x'",
+    "DELETE FROM tenants",
+    "UPDATE sites SET tenant = 'x'",
+    "UPDATE cameras SET site = 'x'",
+    "DELETE FROM cameras",
     "DELETE FROM chunks",
     "DELETE FROM fragments",
     "UPDATE footage SET last_ms = 0",
     "INSERT INTO tombstones (camera, run, what, reason, deleted_ms)"
     " VALUES ('acme/hq/gate', gen_random_uuid(), 'chunk', '', 0)",
-    "UPDATE legal_holds SET lifted_ms = 1, lifted_by = 'me'",
-    "DELETE FROM retention_rules",
-    "UPDATE api_keys SET revoked_ms = NULL",
+    "UPDATE legal_holds SET from_ms = 1",
+    "DELETE FROM legal_holds",
+    "UPDATE api_keys SET revoked_ms = 2",
+    "UPDATE api_keys SET expires_ms = NULL",
+    "UPDATE api_keys SET tenant = 'acme'",
+    "DELETE FROM api_keys",
     "UPDATE api_keys SET hash = ''",
-    "INSERT INTO api_key_grants VALUES (1, 'admin', '*')",
+    "UPDATE api_key_grants SET scope = '*'",
     "SELECT * FROM tombstones",
     "SELECT * FROM alembic_version",
     "INSERT INTO vigil_audit.entries (chain, seq, hash, entry) VALUES ('acme', 1, '', '{}')",
@@ -228,20 +239,18 @@ async def test_a_query_without_any_condition_returns_rows_of_the_tenant_only(
             assert 0 < seen < total, rule.table
 
 
-def stripped(written: Callable[[str], str]) -> Callable[[str], str]:
+@pytest.fixture
+def without_conditions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the camera and the site out of every WHERE, as a forgetful programmer would."""
 
-    def sql(name: str) -> str:
-        condition = r"(?<![\w.])(\w+\.)?(camera|site|id) = \$1\b"
-        return re.sub(condition, "$1::text IS NOT NULL", written(name))
+    def stripped(name: str) -> str:
+        text = written(name)
+        return re.sub(r"(?<![\w.])(\w+\.)?(camera|site) = \$1\b", "$1::text IS NOT NULL", text)
 
-    return sql
-
-
-@pytest.fixture
-def without_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "sql", stripped(pool.sql))
+    written = pool.sql
+    monkeypatch.setattr(pool, "sql", stripped)
     assert "$1::text IS NOT NULL" in pool.sql("list_chunks")
+    yield
 
 
 PATHS = (

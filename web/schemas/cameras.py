@@ -2,13 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from domain.camera_state import CameraState
-from web.schemas.base import ApiAnswer
+from domain.identity import CAMERA_PATTERN, check_camera
+from web.schemas.base import ApiAnswer, ApiRequest
 from web.schemas.common import Bytes, CameraText, Ms, UtcMs
+from web.schemas.editable import DisplayName
 from web.schemas.pages import PageAnswer, PageQuery
 from web.schemas.parameters import Flag, whole_number
+
+NewCameraId = Annotated[
+    str,
+    Field(pattern=CAMERA_PATTERN, max_length=191, description="tenant/site/camera"),
+    AfterValidator(check_camera),
+]
 
 
 class LimitsItem(ApiAnswer):
@@ -56,12 +64,37 @@ class CameraItem(ApiAnswer):
     first_ms: UtcMs | None = Field(description="Start of the oldest footage; null: none.")
     last_ms: UtcMs | None = Field(description="End of the newest footage; null: none.")
     retired_ms: UtcMs | None = Field(
-        description="When it was taken out of use; null while it is in use."
+        description="When it was taken out of use; null while it is in use. Newer footage brings "
+        "it back."
+    )
+    disabled_ms: UtcMs | None = Field(
+        description="Since when it is not to be recorded; null: it is. A device that follows its "
+        "site's configuration in the catalog stops recording it. Any other must be changed itself."
+    )
+    etag: str = Field(
+        description="Of its name and of whether it is disabled or retired: `If-Match` of a change."
     )
     width: int | None = Field(description="Pixels of the newest footage; null: none.")
     height: int | None = Field(description="Pixels of the newest footage; null: none.")
     labels_recent: list[LabelCount] = Field(
         description="What was detected in the last 5 minutes, the highest count first."
+    )
+
+
+class NewCamera(ApiRequest):
+    """A camera to register. Its site and tenant are created with it where they are missing."""
+
+    id: NewCameraId
+    name: DisplayName
+
+
+class CameraChange(ApiRequest):
+    """What changes of a camera. What is absent stays as it is."""
+
+    name: DisplayName | None = None
+    disabled: bool | None = Field(None, description="Whether it is not to be recorded.")
+    retired: bool | None = Field(
+        None, description="Whether it is out of use: hidden from lists, its footage is kept."
     )
 
 

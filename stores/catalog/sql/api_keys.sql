@@ -9,10 +9,12 @@ ARRAY(
 -- $1 text: name; $2 bytea: SHA-256 of the key; $3 text: hint; $4 bigint: now, UTC ms; $5 text: the
 -- site whose configuration it reads, null for a key of people and programs; $6 bigint: when it
 -- expires, UTC ms, null for never; $7 text[]: networks of its clients, null for any; $8 text: who
--- creates it, null for a command; $9 bigint: number of the key that it replaces, null for none.
+-- creates it, null for a command; $9 bigint: number of the key that it replaces, null for none; $10
+-- text: the tenant of all its grants, `*` where there are several.
 INSERT INTO api_keys (
-    name, hash, hint, created_ms, edge_of, expires_ms, networks, created_by, rotated_from)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    name, hash, hint, created_ms, edge_of, expires_ms, networks, created_by, rotated_from,
+    tenant)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING id
 
 
@@ -24,7 +26,7 @@ INSERT INTO api_key_grants (key, role, scope) VALUES ($1, $2, $3) ON CONFLICT DO
 -- name: api_key_columns
 -- Columns of a statement on api_keys: what lists show. The grants follow.
 id, name, edge_of, hint, created_ms, revoked_ms, expires_ms, networks, used_ms, created_by,
-rotated_from,
+rotated_from, tenant,
 
 
 -- name: list_api_keys
@@ -38,13 +40,13 @@ FROM api_keys ORDER BY id
 -- name: api_keys_of
 -- $1 text[]: scopes; $2 boolean: with those that are not valid any more; $3 bigint: now, UTC ms; $4
 -- bigint: only numbers below this; $5 integer: limit. The keys of which each grant is within a
--- scope, newest first. Those without grants: of `*` only.
+-- scope, newest first. Those of several tenants: of `*` only.
 SELECT
 -- include: api_key_columns
 -- include: grants_of_api_key
 FROM api_keys
 WHERE ('*' = ANY ($1::text[])
-       OR EXISTS (SELECT FROM api_key_grants WHERE key = api_keys.id)
+       OR tenant <> '*'
           AND NOT EXISTS (
               SELECT FROM api_key_grants
               WHERE key = api_keys.id AND NOT EXISTS (
@@ -85,13 +87,24 @@ UPDATE api_keys SET expires_ms = least(expires_ms, $2) WHERE id = $1
 SELECT pg_advisory_xact_lock(hashtextextended('admins', 0))
 
 
--- name: admin_scopes_of_keys
--- $1 bigint: now, UTC ms; $2 bigint: not of this key. Scopes on which a valid key has the role admin.
-SELECT DISTINCT scope
+-- name: other_admin_scopes
+-- $1 bigint: now, UTC ms; $2 bigint: not of this key. Scopes on which a valid key, or a user who can
+-- sign in, has the role admin.
+SELECT scope
 FROM api_key_grants
 JOIN api_keys ON api_keys.id = key
 WHERE role = 'admin' AND api_keys.id <> $2
   AND revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > $1)
+UNION
+SELECT given.scope
+FROM users
+JOIN (
+    SELECT user_id, role, scope FROM user_grants
+    UNION ALL
+    SELECT user_id, role, group_grants.scope FROM group_members JOIN group_grants USING (group_id)
+) AS given ON given.user_id = users.id
+WHERE given.role = 'admin' AND disabled_ms IS NULL
+  AND (password_hash IS NOT NULL OR iss IS NOT NULL)
 
 
 -- name: api_key_by_hash

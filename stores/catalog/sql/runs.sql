@@ -51,3 +51,15 @@ FROM fragments
 WHERE camera = $1
   AND NOT EXISTS (SELECT FROM runs WHERE runs.camera = $1 AND runs.run = fragments.run)
 ORDER BY run
+
+
+-- name: find_runs
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 uuid: only runs after this one; $5 integer:
+-- limit. Runs that overlap the range, by start. `given_up` counts the fragments that no one sends.
+SELECT
+    run::text AS run, started_ms, ended_ms, reason, last_seq, edge, stream,
+    (SELECT coalesce(sum(upper(part) - lower(part)), 0) FROM unnest(given_up) AS part)::bigint AS given_up
+FROM runs
+WHERE camera = $1 AND started_ms < $3 AND (ended_ms IS NULL OR ended_ms > $2) AND run > $4
+ORDER BY run
+LIMIT $5

@@ -48,6 +48,8 @@ function gate(state: Camera["state"]): Camera {
     since_ms: NOW - 60_000,
     two_recorders: false,
     retired_ms: null,
+    disabled_ms: null,
+    etag: '"1"',
     last_ms: null,
     first_ms: null,
     width: null,

@@ -14,6 +14,8 @@ function camera(name: string, state: CameraState, more: Partial<Camera> = {}): C
     since_ms: 0,
     two_recorders: false,
     retired_ms: null,
+    disabled_ms: null,
+    etag: '"1"',
     last_ms: null,
     first_ms: null,
     width: 768,

@@ -23,14 +23,27 @@ export interface Camera {
   first_ms: number | null;
   /** End of the newest footage; null: none. (ms since 1970, UTC) */
   last_ms: number | null;
-  /** When it was taken out of use; null while it is in use. (ms since 1970, UTC) */
+  /** When it was taken out of use; null while it is in use. Newer footage brings it back. (ms since 1970, UTC) */
   retired_ms: number | null;
+  /** Since when it is not to be recorded; null: it is. A device that follows its site's configuration in the catalog stops recording it. Any other must be changed itself. (ms since 1970, UTC) */
+  disabled_ms: number | null;
+  /** Of its name and of whether it is disabled or retired: `If-Match` of a change. */
+  etag: string;
   /** Pixels of the newest footage; null: none. */
   width: number | null;
   /** Pixels of the newest footage; null: none. */
   height: number | null;
   /** What was detected in the last 5 minutes, the highest count first. */
   labels_recent: LabelCount[];
+}
+
+/** What changes of a camera. What is absent stays as it is. */
+export interface CameraChange {
+  name?: string | null;
+  /** Whether it is not to be recorded. */
+  disabled?: boolean | null;
+  /** Whether it is out of use: hidden from lists, its footage is kept. */
+  retired?: boolean | null;
 }
 
 /** `camera`: all cameras at the beginning, later those whose state changed. */
@@ -97,6 +110,38 @@ export interface Chunks {
   /** Fragments that are in no chunk yet. */
   fragments: FragmentLink[];
   gaps: Gap[];
+}
+
+/** A key that was created just now. */
+export interface CreatedKey {
+  /** Its number. */
+  id: number;
+  /** Name of its owner. */
+  name: string;
+  /** Its first characters. */
+  hint: string;
+  /** Whether it is accepted. */
+  state: "valid" | "expired" | "revoked";
+  /** What it may do, and where: role:scope. */
+  grants: string[];
+  /** The site of a device's key; null: no device's. */
+  edge_of: string | null;
+  /** Only clients of these networks may use it; null: any. */
+  networks: string[] | null;
+  /** When it was created. (ms since 1970, UTC) */
+  created_ms: number;
+  /** Who created it, such as `user:3` or `key:1`; null: a command on the server. */
+  created_by: string | null;
+  /** When it expires; null: it does not. (ms since 1970, UTC) */
+  expires_ms: number | null;
+  /** When it was revoked; null: it was not. (ms since 1970, UTC) */
+  revoked_ms: number | null;
+  /** Its last use, to the minute; null: none. (ms since 1970, UTC) */
+  used_ms: number | null;
+  /** Number of the key that it replaces. */
+  rotated_from: number | null;
+  /** The key itself. It is shown once, and stored nowhere. */
+  key: string;
 }
 
 /** One object in one frame. */
@@ -209,6 +254,16 @@ export interface EndEvent {
   reason: "restart" | "signed-out" | "not-allowed" | "rights-changed" | "unchecked";
 }
 
+/** An amount of footage. */
+export interface FootageAmount {
+  /** Chunks. */
+  chunks: number;
+  /** Fragments that are in no chunk. */
+  fragments: number;
+  /** Their size. (bytes) */
+  size_bytes: number;
+}
+
 /** A fragment that is in no chunk yet. */
 export interface FragmentLink {
   /** The run: a UUIDv7. */
@@ -239,10 +294,92 @@ export interface HeartbeatEvent {
   now_ms: number;
 }
 
+/** A legal hold: while it is in force, nothing that it covers is deleted. */
+export interface Hold {
+  /** Its number. */
+  id: number;
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** Start of the footage that it covers. (ms since 1970, UTC) */
+  from_ms: number;
+  /** End of that footage (not included); null: no end. (ms since 1970, UTC) */
+  to_ms: number | null;
+  /** Who placed it. */
+  placed_by: string;
+  /** When it was placed. (ms since 1970, UTC) */
+  placed_ms: number;
+  /** Why it was placed. */
+  why: string;
+  /** Who lifted it; null while it is in force. */
+  lifted_by: string | null;
+  /** When it was lifted; null while it is in force. (ms since 1970, UTC) */
+  lifted_ms: number | null;
+  /** Why it was lifted, where that is known. */
+  lifted_why: string | null;
+}
+
+/** Why a hold is lifted. */
+export interface HoldRelease {
+  /** Why, such as the number of a case: one line of text. */
+  why: string;
+}
+
+/** A page of holds, the newest first. */
+export interface Holds {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  holds: Hold[];
+}
+
+/** An API key, without the key itself. */
+export interface Key {
+  /** Its number. */
+  id: number;
+  /** Name of its owner. */
+  name: string;
+  /** Its first characters. */
+  hint: string;
+  /** Whether it is accepted. */
+  state: "valid" | "expired" | "revoked";
+  /** What it may do, and where: role:scope. */
+  grants: string[];
+  /** The site of a device's key; null: no device's. */
+  edge_of: string | null;
+  /** Only clients of these networks may use it; null: any. */
+  networks: string[] | null;
+  /** When it was created. (ms since 1970, UTC) */
+  created_ms: number;
+  /** Who created it, such as `user:3` or `key:1`; null: a command on the server. */
+  created_by: string | null;
+  /** When it expires; null: it does not. (ms since 1970, UTC) */
+  expires_ms: number | null;
+  /** When it was revoked; null: it was not. (ms since 1970, UTC) */
+  revoked_ms: number | null;
+  /** Its last use, to the minute; null: none. (ms since 1970, UTC) */
+  used_ms: number | null;
+  /** Number of the key that it replaces. */
+  rotated_from: number | null;
+}
+
+/** How a key is replaced by a new one with the same name, grants and networks. */
+export interface KeyRotation {
+  /** When the old key expires, UTC ms, within 31 days. Both are valid until then. */
+  old_expires_ms: number;
+  /** When the new key expires, UTC ms. null: it lives as long as the old one did. */
+  expires_ms?: number | null;
+}
+
 /** An API key, to be exchanged for a cookie. */
 export interface KeySignIn {
   /** The API key. */
   key: string;
+}
+
+/** A page of keys, the newest first. */
+export interface Keys {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  keys: Key[];
 }
 
 /** A label that was detected lately. */
@@ -275,6 +412,122 @@ export interface LostEvent {
   reason: string;
 }
 
+/** A camera to register. Its site and tenant are created with it where they are missing. */
+export interface NewCamera {
+  /** tenant/site/camera */
+  id: string;
+  /** Shown to people: one line of text, in any language. It is never HTML. */
+  name: string;
+}
+
+/** A hold to place. */
+export interface NewHold {
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** Start of the footage to keep, UTC ms. */
+  from_ms: number;
+  /** Its end (not included); null: no end. */
+  to_ms?: number | null;
+  /** Why, such as the number of a case: one line of text. */
+  why: string;
+}
+
+/** A key to create. No one gives what he does not have. */
+export interface NewKeyRequest {
+  /** Name of the key's owner. */
+  name: string;
+  /** What it may do, and where. The key of a device has the one grant `edge:TENANT/SITE`. */
+  grants: string[];
+  /** When it expires, UTC ms, within 366 days; null: never. */
+  expires_ms?: number | null;
+  /** Only clients of these may use it, such as `10.1.0.0/16`; null: any. */
+  networks?: string[] | null;
+}
+
+/** A site to create. Its tenant is created with it where it is missing. */
+export interface NewSite {
+  /** tenant/site */
+  id: string;
+  /** Shown to people: one line of text, in any language. It is never HTML. */
+  name: string;
+  /** IANA time zone, such as `Europe/Berlin`. */
+  zone?: string;
+}
+
+/** A tenant to create. */
+export interface NewTenant {
+  /** Lower-case letters, digits and hyphens. */
+  id: string;
+  /** Shown to people: one line of text, in any language. It is never HTML. */
+  name: string;
+}
+
+/** A hold that was placed just now. */
+export interface PlacedHold {
+  /** Its number. */
+  id: number;
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** Start of the footage that it covers. (ms since 1970, UTC) */
+  from_ms: number;
+  /** End of that footage (not included); null: no end. (ms since 1970, UTC) */
+  to_ms: number | null;
+  /** Who placed it. */
+  placed_by: string;
+  /** When it was placed. (ms since 1970, UTC) */
+  placed_ms: number;
+  /** Why it was placed. */
+  why: string;
+  /** Who lifted it; null while it is in force. */
+  lifted_by: string | null;
+  /** When it was lifted; null while it is in force. (ms since 1970, UTC) */
+  lifted_ms: number | null;
+  /** Why it was lifted, where that is known. */
+  lifted_why: string | null;
+  /** Deletions in its range that were decided before. Their remaining objects are kept in S3, but they are in the catalog no more. */
+  pending_deletions: number;
+}
+
+/** What the next pass of retention deletes if the change is confirmed. */
+export interface PreviewAnswer {
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** The new rule; null: none of its own. */
+  days: number | null;
+  /** The rule in force; null: none of its own. */
+  days_before: number | null;
+  /** The time by which ages were measured. (ms since 1970, UTC) */
+  at_ms: number;
+  /** Until when it can be confirmed. (ms since 1970, UTC) */
+  until_ms: number;
+  /** Send it as `If-Match` to confirm exactly this. Where anything else would be deleted by then, the answer is 412. */
+  etag: string;
+  /** All that is old enough by the new rule. */
+  deleted: FootageAmount;
+  /** The part that the present rules delete too. */
+  due: FootageAmount;
+  /** Old enough too, but kept by legal holds. */
+  held: FootageAmount;
+  /** Number of cameras of which something is deleted. */
+  cameras: number;
+  /** The first 100 of them, by id. */
+  camera_ids: string[];
+  /** Start of the oldest deleted footage. (ms since 1970, UTC) */
+  oldest_ms: number | null;
+  /** End of the newest deleted footage. (ms since 1970, UTC) */
+  newest_ms: number | null;
+  /** Numbers of the holds that you may see and that cover a part of that time. */
+  holds: number[];
+}
+
+/** A change of a rule to preview. */
+export interface PreviewRequest {
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** The new rule; null: remove the scope's own rule, so that it follows a wider one or none. */
+  days: number | null;
+}
+
 /** Why a request was not carried out (RFC 9457). Some kinds have more fields. */
 export interface Problem {
   /** The kind: a path of this server with its text, or `about:blank` where the status says all. */
@@ -292,6 +545,8 @@ export interface Problem {
 export interface Readiness {
   status: "ready" | "not ready";
   checks: ReadyChecks;
+  /** What an operator must correct, though the worker answers: such as a new certificate that cannot be used. */
+  warnings: string[];
 }
 
 /** What the worker needs. */
@@ -302,12 +557,98 @@ export interface ReadyChecks {
   catalog: boolean;
 }
 
+/** How long footage of a scope is kept. The most specific rule counts. */
+export interface Rule {
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** Age in days of 24 h from which on footage is deleted. */
+  days: number;
+  /** Who set it. */
+  set_by: string;
+  /** When it was set. (ms since 1970, UTC) */
+  set_ms: number;
+}
+
+/** A rule to set. */
+export interface RuleChange {
+  /** Age in days of 24 h from which on footage is deleted. */
+  days: number;
+}
+
+/** A page of rules, by scope. */
+export interface Rules {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  rules: Rule[];
+}
+
+/** The unbroken recording of one capture session. */
+export interface Run {
+  /** The run: a UUIDv7. */
+  run: string;
+  /** Time of its first picture. (ms since 1970, UTC) */
+  started_ms: number;
+  /** End of its last fragment; null: it records, or its end is not known. (ms since 1970, UTC) */
+  ended_ms: number | null;
+  /** Why it ended; null while `ended_ms` is. */
+  reason: string | null;
+  /** Number of its last fragment, -1: it has none; null while `ended_ms` is. */
+  last_seq: number | null;
+  /** Fragments that the device deleted before they were uploaded: its disk was full. */
+  given_up: number;
+  /** The device that recorded it, where that is known. */
+  edge: string | null;
+  /** `main` or `sub`, where that is known. */
+  stream: string | null;
+}
+
+/** A page of runs, by start. */
+export interface Runs {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  runs: Run[];
+}
+
+/** The rule of a scope, and the one that it follows. */
+export interface ScopeRule {
+  /** tenant, tenant/site or tenant/site/camera */
+  scope: string;
+  /** Its own rule; null: it has none. */
+  days: number | null;
+  /** The scope whose rule it follows: its own, or a wider one; null: none. */
+  followed_scope: string | null;
+  /** The days of that rule; null: footage is kept forever. */
+  followed_days: number | null;
+}
+
 /** Who is signed in. */
 export interface SessionInfo {
   /** Name of the key or the user. */
   name: string;
   /** What it may do where: `role:scope`. */
   grants: string[];
+}
+
+/** The premises of a tenant. */
+export interface Site {
+  /** tenant/site */
+  id: string;
+  /** First part of the id. */
+  tenant: string;
+  /** Second part of the id. */
+  site: string;
+  /** Shown to people. */
+  name: string;
+  /** IANA time zone in which its times are shown; `UTC` where no one set one. */
+  zone: string;
+  /** When it was created. (ms since 1970, UTC) */
+  created_ms: number;
+}
+
+/** What changes of a site. What is absent stays as it is. */
+export interface SiteChange {
+  name?: string | null;
+  zone?: string | null;
 }
 
 /** A site's newest configuration. */
@@ -318,6 +659,13 @@ export interface SiteConfig {
   digest: string;
   /** Canonical JSON as a string, at most 1 MiB. */
   document: string;
+}
+
+/** A page of sites, by id. */
+export interface Sites {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  sites: Site[];
 }
 
 /** The state of a camera. */
@@ -364,6 +712,29 @@ export interface StreamedObject {
   /** [x, y, width, height] in fractions of the frame, from its top left. */
   box: [number, number, number, number];
   track: string | null;
+}
+
+/** A customer. */
+export interface Tenant {
+  /** The tenant, as in ids of its cameras. */
+  id: string;
+  /** Shown to people. */
+  name: string;
+  /** When it was created. (ms since 1970, UTC) */
+  created_ms: number;
+}
+
+/** What changes of a tenant. */
+export interface TenantChange {
+  /** Shown to people: one line of text, in any language. It is never HTML. */
+  name: string;
+}
+
+/** A page of tenants, by id. */
+export interface Tenants {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  tenants: Tenant[];
 }
 
 /** Recorded time, gaps, and counts of detections. */
