@@ -18,7 +18,9 @@ _SENDER_FAULT_CODES = {
 """Codes with which SQS rejects the content of a request: sending it again is useless."""
 
 _OTHER_REGION = ": the bucket is in another region; configure that region"
+NO_BUCKET = "NoSuchBucket"
 _STORE_REMEDIES = {
+    NO_BUCKET: ": the bucket does not exist; correct its name in the settings, or create it",
     "RequestTimeTooSkewed": ": this machine's clock is wrong; set it by NTP",
     "AccessDenied": ": these credentials need access to the bucket's objects",
     "PermanentRedirect": _OTHER_REGION,
@@ -43,14 +45,14 @@ def store_remedy(code: str) -> str:
 
 
 def is_missing(status: int | None, code: str) -> bool:
-    """Say whether S3 has no such object or bucket."""
-    return status == 404 or code in {"404", "NoSuchKey", "NotFound"}
+    """Say whether S3 has no such object. A missing bucket is a fault of the configuration."""
+    return code != NO_BUCKET and (status == 404 or code in {"404", "NoSuchKey", "NotFound"})
 
 
 def store_error(action: str, status: int | None, code: str) -> StoreError:
     """Return the error for an error response of S3; its text starts with the action."""
     if is_missing(status, code):
-        return ObjectMissingError(f"{action}: no such object or bucket.")
+        return ObjectMissingError(f"{action}: no such object.")
     if (rejected := rejected_credentials_text(code)) is not None:
         return CredentialsError(f"{action}: {rejected}.")
     return StoreError(f"{action}: the store answered {status} {code}{store_remedy(code)}.")

@@ -25,15 +25,13 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from domain.errors import (
-    CredentialsError,
     IntegrityError,
-    ObjectMissingError,
     StoreError,
 )
 from stores import tls
 from stores.aws_credentials import CredentialCache
 from stores.aws_endpoint import AwsEndpoint
-from stores.aws_errors import rejected_credentials_text, store_remedy
+from stores.aws_errors import store_error
 from stores.timing import record_call
 
 if TYPE_CHECKING:
@@ -316,14 +314,12 @@ def _translated(action: str, operation: str, began_s: float) -> Iterator[None]:
 
 def _vigil_error(action: str, error: Exception, text: str, status: int | None) -> StoreError:
     code = found[1] if (found := _CODE.search(text)) else ""
-    if isinstance(error, FileNotFoundError):
-        return ObjectMissingError(f"{action}: no such object or bucket.")
-    if (rejected := rejected_credentials_text(code)) is not None:
-        return CredentialsError(f"{action}: {rejected}.")
     if "redirect without LOCATION" in text:
         status, code = 301, "PermanentRedirect"
-    if status is not None:
-        return StoreError(f"{action}: the store answered {status} {code}{store_remedy(code)}.")
+    if isinstance(error, FileNotFoundError):
+        status = 404
+    if status is not None or code:
+        return store_error(action, status, code)
     return StoreError(f"{action} in the object store: {_connection_fault(text)}.")
 
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.errors import IntegrityError, ObjectExistsError, StoreError
+from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
 from stores.aws import AwsService
 from stores.aws_endpoint import AwsEndpoint
+from stores.aws_errors import NO_BUCKET
+from stores.bucket_check import BucketCheck
 from stores.object_info import ObjectInfo, decode_checksum
-from stores.s3_errors import http_status, translate_errors
+from stores.s3_errors import error_code, http_status, translate_errors
 
 if TYPE_CHECKING:
     from stores.bulk_transfer import Block, BulkTransfer
@@ -49,6 +51,7 @@ class ObjectStore(AwsService):
         super().__init__("s3", endpoint, connections)
         self.bucket = bucket
         self._opening_bulk: asyncio.Task[BulkTransfer] | None = None
+        self._bucket_check = BucketCheck(self._bucket_exists)
 
     async def put_once(
         self,
@@ -166,13 +169,29 @@ class ObjectStore(AwsService):
 
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
-        async with translate_errors(f"reading the metadata of {key}"):
-            answer = await self._client.head_object(
-                Bucket=self.bucket, Key=key, ChecksumMode="ENABLED"
-            )
+        action = f"reading the metadata of {key}"
+        try:
+            async with translate_errors(action):
+                answer = await self._client.head_object(
+                    Bucket=self.bucket, Key=key, ChecksumMode="ENABLED"
+                )
+        except ObjectMissingError:
+            await self._bucket_check.require(action)
+            raise
         metadata = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
         checksum = decode_checksum(answer.get("ChecksumSHA256", ""))
         return ObjectInfo(key, answer["ContentLength"], metadata, _modified_ms(answer), checksum)
+
+    async def _bucket_exists(self) -> bool:
+        async with translate_errors(f"finding the bucket {self.bucket}"):
+            try:
+                await self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                status = http_status(error)
+                if status is None or status >= 500:
+                    raise
+                return status != 404  # 403: it exists, and we may not list it
+        return True
 
     async def lifecycle_rules(self) -> list[dict[str, Any]] | None:
         """Return the rules of the bucket's lifecycle; None where the store does not show them."""
@@ -180,10 +199,10 @@ class ObjectStore(AwsService):
             try:
                 answer = await self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "NoSuchLifecycleConfiguration":
+                if error_code(error) == "NoSuchLifecycleConfiguration":
                     return []
-                if http_status(error) in {403, 404, 405, 501}:  # no right to, or no lifecycles
-                    return None
+                if error_code(error) != NO_BUCKET and http_status(error) in {403, 404, 405, 501}:
+                    return None  # no right to, or no lifecycles
                 raise
         return list(answer.get("Rules", []))
 
@@ -193,7 +212,9 @@ class ObjectStore(AwsService):
             try:
                 answer = await self._client.get_object_lock_configuration(Bucket=self.bucket)
             except ClientError as error:
-                if http_status(error) in {400, 403, 404, 405, 501}:
+                if error_code(error) != NO_BUCKET and http_status(error) in {
+                    400, 403, 404, 405, 501,
+                }:  # fmt: skip
                     return False
                 raise
         configured: Mapping[str, Any] = answer.get("ObjectLockConfiguration", {})

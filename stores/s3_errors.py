@@ -17,8 +17,7 @@ async def translate_errors(action: str) -> AsyncIterator[None]:
     try:
         yield
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        raise store_error(action, http_status(error), code) from error
+        raise store_error(action, http_status(error), error_code(error)) from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         if (rejected := credentials_error_text(error)) is not None:
             raise CredentialsError(f"{action}: {rejected}.") from error
@@ -31,3 +30,8 @@ def http_status(error: ClientError) -> int | None:
     """Return the HTTP status of an error response."""
     status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status
+
+
+def error_code(error: ClientError) -> str:
+    """Return S3's code of an error response; the status where it has none."""
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -12,10 +12,11 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from domain.errors import CredentialsError, ObjectExistsError, StoreError
+from domain.errors import CredentialsError, ObjectExistsError, ObjectMissingError, StoreError
 from stores.aws_credentials import CredentialCache
 from stores.aws_endpoint import AwsEndpoint
 from stores.aws_errors import AwsResponseError, connection_error_text, store_error
+from stores.bucket_check import BucketCheck
 from stores.object_info import ObjectInfo, decode_checksum
 from stores.signed_http import HttpResponse, SignedHttpClient, error_code
 from stores.sigv4 import encode_path
@@ -43,6 +44,7 @@ class SignedObjectStore(SignedHttpClient):
     ) -> None:
         super().__init__("s3", endpoint, connections=connections, credentials=credentials)
         self.bucket = bucket
+        self._bucket_check = BucketCheck(self._bucket_exists)
         self._bucket_endpoint = endpoint
         """In the bucket's own region, once S3 has named it."""
 
@@ -80,8 +82,12 @@ class SignedObjectStore(SignedHttpClient):
     async def head(self, key: str) -> ObjectInfo:
         """Return an object's size and metadata; raises ObjectMissingError, StoreError."""
         action = f"reading the metadata of {key}"
-        async with _translate_errors(action):
-            response = await self._call("HeadObject", key, {"X-Amz-Checksum-Mode": "ENABLED"})
+        try:
+            async with _translate_errors(action):
+                response = await self._call("HeadObject", key, {"X-Amz-Checksum-Mode": "ENABLED"})
+        except ObjectMissingError:
+            await self._bucket_check.require(action)
+            raise
         headers = response.headers
         try:
             size = int(headers["Content-Length"])
@@ -105,6 +111,14 @@ class SignedObjectStore(SignedHttpClient):
         """Delete an object. One that does not exist is not an error."""
         async with _translate_errors(f"deleting {key}"):
             await self._call("DeleteObject", key, {})
+
+    async def _bucket_exists(self) -> bool:
+        action = f"finding the bucket {self.bucket}"
+        async with _translate_errors(action):
+            response = await self._send("HeadBucket", "", {}, b"", _EMPTY_SHA256)
+        if response.status >= 500:
+            raise store_error(action, response.status, str(response.status))
+        return response.status != 404  # 403: it exists, and we may not list it
 
     async def is_reachable(self) -> bool:
         """Return whether the store responds at all, even with an error."""

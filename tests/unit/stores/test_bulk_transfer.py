@@ -177,7 +177,12 @@ async def test_an_object_of_known_size_is_one_request(s3: SmallS3) -> None:
 
 
 REFUSALS: list[tuple[Refusal, type[StoreError], str]] = [
-    ((404, "NoSuchBucket"), ObjectMissingError, "no such object or bucket"),
+    (
+        (404, "NoSuchBucket"),
+        StoreError,
+        "NoSuchBucket: the bucket does not exist",
+    ),
+    ((404, "NoSuchKey"), ObjectMissingError, "no such object"),
     ((403, "AccessDenied"), StoreError, "answered 403 AccessDenied: these credentials need access"),
     ((403, "ExpiredToken"), CredentialsError, r"rejected \(ExpiredToken\): renew them"),
     ((400, "ExpiredToken"), CredentialsError, r"rejected \(ExpiredToken\): renew them"),
