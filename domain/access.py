@@ -224,6 +224,31 @@ def may_grant(
     return ALLOWED
 
 
+def may_manage_user(manager: Principal, scope: str, grants: Iterable[Grant]) -> AccessDecision:
+    """Decide whether a principal may rename and disable a user or a group with these grants.
+
+    It takes `users:manage` on the scope that it belongs to, and on the scope of each grant.
+    """
+    for each in sorted({scope, *(grant.scope for grant in grants)}):
+        decision = decide(manager, Permission.USERS_MANAGE, each)
+        if not decision:
+            return decision
+    return ALLOWED
+
+
+def may_act_for_user(manager: Principal, scope: str, grants: Iterable[Grant]) -> AccessDecision:
+    """Decide whether a principal may reset a user's password, or add a member to a group.
+
+    Who does that gives, or gets, what the user or the group has. So he could give each grant.
+    """
+    decision = decide(manager, Permission.USERS_MANAGE, scope)
+    for grant in grants:
+        if not decision:
+            break
+        decision = may_grant(manager, grant)
+    return decision
+
+
 def key_tenant(grants: Iterable[Grant]) -> str:
     """Return the one tenant that all grants of an API key are in, else `*`."""
     tenants = {grant.scope.partition("/")[0] for grant in grants}

@@ -30,10 +30,10 @@ from streams.metrics import REGISTRY
 from streams.settings import Settings
 from web.access import PUBLIC, AccessTable, access_of, authorize, tenants_for
 from web.conditional import stale_problem
+from web.cookies import cookie_name
 from web.problems import ProblemError, problem_response
 from web.query import check_query
 from web.services import SERVICES
-from web.sessions import COOKIE, HTTPS_COOKIE
 from web.types import Handler
 from web.unsafe_requests import BodyTypes, check_unsafe
 
@@ -218,11 +218,6 @@ def check_client(request: web.Request, key: ApiKey) -> None:
         raise ProblemError(
             HTTPStatus.FORBIDDEN, f"This key may not be used from the address {client}."
         )
-
-
-def cookie_name(request: web.Request) -> str:
-    """Return the name of the session's cookie."""
-    return HTTPS_COOKIE if request.app[SERVICES].proxies.is_https(request) else COOKIE
 
 
 async def identify(request: web.Request) -> Caller:

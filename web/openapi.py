@@ -39,6 +39,7 @@ JsonObject = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/"
 _SLUG: JsonObject = {"type": "string", "pattern": f"^{SLUG}$", "maxLength": 63}
+_HEX_ID: JsonObject = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
 PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
     "tenant": (_SLUG, "The customer."),
     "site": (_SLUG, "The customer's premises."),
@@ -58,6 +59,9 @@ PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
         "The number of what is numbered.",
     ),
     "name": ({"type": "string", "maxLength": 100}, "The name of a kind of problem."),
+    "session": (_HEX_ID, "The session's id."),
+    "user": (_HEX_ID, "The user's id."),
+    "group": (_HEX_ID, "The group's id."),
 }
 """By name: what a part of a path may be."""
 
@@ -65,6 +69,7 @@ _TAGS: tuple[tuple[str, str], ...] = (
     (r"/(healthz|readyz|metrics)", "Probes and metrics"),
     (r"/api/v1/(openapi\.json|docs|problems).*", "This contract"),
     (r"/api/v1/session.*", "Sign in"),
+    (r"/api/v1/(users|groups).*", "Users and groups"),
     (r".*/(playlist\.m3u8|thumbnail\.jpg|\{seq\}\.ts|\{digest\}\.ts)", "Playback"),
     (r".*/(timeline|chunks|detections)", "Timeline, chunks and detections"),
     (r"/api/v1/cameras.*", "Cameras"),

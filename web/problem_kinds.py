@@ -55,6 +55,12 @@ KINDS: tuple[ProblemKind, ...] = (
         "Sign in, or send a valid key.",
     ),
     ProblemKind(
+        "code-required",
+        HTTPStatus.UNAUTHORIZED,
+        "Code Required",
+        "Sign in again with the code of the authenticator app, or a recovery code, as `totp`.",
+    ),
+    ProblemKind(
         "forbidden",
         HTTPStatus.FORBIDDEN,
         "Forbidden",

@@ -16,12 +16,15 @@ from streams.settings import Settings
 from streams.storage import LazyStore, object_store, web_catalog
 from web.bounds import PrincipalBounds
 from web.event_feed import EventFeed
+from web.passwords import PasswordHashes
 from web.picture_decoder import PictureDecoder
 from web.problems import not_found
 from web.proxies import TrustedProxies
 from web.query import parse_camera_id
 from web.sessions import Sessions, check_session_secret
+from web.sign_in import SignIn
 from web.tls import ServerCertificate
+from web.totp import TotpSecrets
 
 THUMBNAIL_BYTES = 64 << 20
 LONG_PLAYLISTS = 2
@@ -45,6 +48,7 @@ class Services:
     """Whether Faust runs and is connected to its brokers."""
     clock_ms: Callable[[], int] = utc_ms
     sessions: Sessions = field(init=False)
+    sign_in: SignIn = field(init=False)
     proxies: TrustedProxies = field(init=False)
     bounds: PrincipalBounds = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
@@ -70,8 +74,9 @@ class Services:
 
         self.proxies = TrustedProxies(self.settings.trusted_proxies)
         self.bounds = PrincipalBounds(self.settings)
-        check_session_secret(self.settings.session_secret.get_secret_value())
+        secret = check_session_secret(self.settings.session_secret.get_secret_value())
         self.sessions = Sessions(now_ms)
+        self.sign_in = SignIn(PasswordHashes(), TotpSecrets(secret), now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
         certificate_file = self.settings.web_tls_certificate_file
         key_file = self.settings.web_tls_key_file

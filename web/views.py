@@ -27,6 +27,7 @@ from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
 from web.openapi import ApiDocument
 from web.operations import operation_table
+from web.own_account import OwnPasswordView, OwnTotpRemovalView, OwnTotpView
 from web.pages import PagesView
 from web.playlist import PlaylistView
 from web.reference import DOCUMENT, DocsStyleView, DocsView, OpenApiView, ProblemKindView
@@ -34,6 +35,7 @@ from web.retention import RetentionPreviewView, RulesView, RuleView
 from web.runs import RunsView
 from web.services import SERVICES, Services, make_services
 from web.session import SessionView
+from web.session_list import OneSessionView, SessionsView
 from web.tenants import SitesView, SiteView, TenantsView, TenantView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
@@ -45,6 +47,11 @@ VIEWS: tuple[type[View], ...] = (
     ReadyView,
     MetricsView,
     SessionView,
+    OwnPasswordView,
+    OwnTotpView,
+    OwnTotpRemovalView,
+    SessionsView,
+    OneSessionView,
     CamerasView,
     CameraView,
     RunsView,
@@ -100,6 +107,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         if watch is not None:
             watch.cancel()
         services.pictures.close()
+        services.sign_in.passwords.close()
 
     async def end_streams(_: web.Application) -> None:
         await services.events.close()

@@ -27,6 +27,8 @@ class Account:
     """Encrypted. None: there is no second factor, or its enrolment is not finished."""
     pending_totp: bytes | None
     """Encrypted: the secret of an enrolment that is not finished."""
+    scope: str
+    """Who manages the user."""
 
 
 def _account_of(row: Row | None) -> Account | None:
@@ -41,6 +43,7 @@ def _account_of(row: Row | None) -> Account | None:
         row["password_hash"],
         row["secret"] if is_confirmed else None,
         None if is_confirmed else row["secret"],
+        row["scope"],
     )
 
 
@@ -68,16 +71,29 @@ def limit_of(subject: str) -> AttemptLimit:
     return limit
 
 
+@dataclass(frozen=True, slots=True)
+class NoAttemptLeft:
+    """The subject that has no attempt left, and the ms until it has one again."""
+
+    subject: str
+    wait_ms: int
+
+
 class _NoneLeftError(Exception):
     """Rolls back what the earlier subjects of an attempt took."""
 
+    def __init__(self, refused: NoAttemptLeft) -> None:
+        super().__init__(refused.subject)
+        self.refused = refused
 
-async def take_attempts(catalog: Catalog, subjects: Sequence[str], now_ms: int) -> int | None:
-    """Take one attempt of each subject, or none of any; return None, or the ms until one is left.
+
+async def take_attempts(
+    catalog: Catalog, subjects: Sequence[str], now_ms: int
+) -> NoAttemptLeft | None:
+    """Take one attempt of each subject, or none of any; return None, or what has none left.
 
     The rows are locked in one order, so there is no deadlock.
     """
-    wait_ms = 0
     try:
         async with catalog.transaction() as connection:
             for subject in sorted(subjects):
@@ -89,9 +105,9 @@ async def take_attempts(catalog: Catalog, subjects: Sequence[str], now_ms: int) 
                     next_ms = await connection.fetchval(sql("next_attempt"), subject)
                     full_ms = limit.interval_ms * (limit.burst - 1)
                     wait_ms = max(1, (next_ms or now_ms) - full_ms - now_ms)
-                    raise _NoneLeftError
-    except _NoneLeftError:
-        return wait_ms
+                    raise _NoneLeftError(NoAttemptLeft(subject, wait_ms))
+    except _NoneLeftError as error:
+        return error.refused
     return None
 
 

@@ -15,6 +15,7 @@ from tests.integration.catalog_support import CAMERA, T0, run_id
 from tests.integration.web_support import BASE, Web, running_web
 from tests.raw_requests import raw_request, send
 from tests.waiting import wait_for
+from web.access import PUBLIC
 from web.middleware import security_headers
 from web.sessions import COOKIE, HTTPS_COOKIE, RECHECK_MS
 from web.views import VIEWS
@@ -32,11 +33,25 @@ async def web(services) -> AsyncIterator[Web]:
 def address(view_path: str) -> str:
     tenant, site, camera = CAMERA.split("/")
     return view_path.format(
-        tenant=tenant, site=site, camera=camera, run=RUN, seq=0, window_start_ms=T0, digest="0" * 32
+        tenant=tenant,
+        site=site,
+        camera=camera,
+        number=0,
+        name="not-found",
+        run=RUN,
+        seq=0,
+        window_start_ms=T0,
+        digest="0" * 32,
+        session="0" * 16,
+        user="0" * 16,
+        group="0" * 16,
     )
 
 
-GUARDED = [view.view_path for view in VIEWS if view.view_path not in OPEN] + ["/api/v1/session"]
+GUARDED = [
+    *(view.view_path for view in VIEWS if view.view_path not in OPEN and view.access != PUBLIC),
+    "/api/v1/session",
+]
 
 
 async def test_everything_asks_for_a_key(web: Web) -> None:
@@ -83,7 +98,9 @@ async def test_signing_in_and_out(web: Web) -> None:
     value = answer.cookies[COOKIE].value
     sent = {"Cookie": f"{COOKIE}={value}"}
     who = await web.stranger.get("/api/v1/session", headers=sent)
-    assert await who.json() == {"name": "Ann", "grants": ["monitor:*", "viewer:*"]}
+    shown = await who.json()
+    assert (shown["name"], shown["grants"]) == ("Ann", ["monitor:*", "viewer:*"])
+    assert (shown["id"], shown["login"], shown["has_password"]) == ("key:1", None, False)
     assert (await web.stranger.get("/api/v1/cameras", headers=sent)).status == 200
     out = await web.stranger.delete("/api/v1/session")
     assert out.status == 204

@@ -1,13 +1,13 @@
 -- name: account_by_login
 -- $1 text: login. What a sign-in needs, of an account that may be disabled.
-SELECT users.id, login, display_name, disabled_ms, password_hash, secret, confirmed_ms, last_step
+SELECT users.id, login, display_name, scope, disabled_ms, password_hash, secret, confirmed_ms
 FROM users LEFT JOIN user_totp ON user_id = users.id
 WHERE login = $1
 
 
 -- name: account_by_id
 -- $1 text: id of the user.
-SELECT users.id, login, display_name, disabled_ms, password_hash, secret, confirmed_ms, last_step
+SELECT users.id, login, display_name, scope, disabled_ms, password_hash, secret, confirmed_ms
 FROM users LEFT JOIN user_totp ON user_id = users.id
 WHERE users.id = $1
 

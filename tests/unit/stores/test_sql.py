@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import stores.catalog
+import web
 from stores.catalog.pool import sql, statements
 
 CODE = Path(stores.catalog.__file__).parent
@@ -12,7 +13,8 @@ INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
 def test_statements_and_their_uses_agree() -> None:
-    used = {name for file in CODE.rglob("*.py") for name in USE.findall(file.read_text())}
+    files = [*CODE.rglob("*.py"), *Path(web.__file__).parent.rglob("*.py")]
+    used = {name for file in files for name in USE.findall(file.read_text())}
     included = {name for text in statements().values() for name in INCLUDE.findall(text)}
     assert used | included == set(statements())
 

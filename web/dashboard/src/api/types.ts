@@ -369,12 +369,6 @@ export interface KeyRotation {
   expires_ms?: number | null;
 }
 
-/** An API key, to be exchanged for a cookie. */
-export interface KeySignIn {
-  /** The API key. */
-  key: string;
-}
-
 /** A page of keys, the newest first. */
 export interface Keys {
   /** `cursor` of the next page; null: this is the last one. */
@@ -460,6 +454,24 @@ export interface NewTenant {
   id: string;
   /** Shown to people: one line of text, in any language. It is never HTML. */
   name: string;
+}
+
+/** The person's own password. */
+export interface PasswordChange {
+  /** The one so far. */
+  password: string;
+  /** 12 to 128 characters; no common password. */
+  new_password: string;
+  /** A code, where there is a second factor. */
+  totp?: string | null;
+}
+
+/** Shows that it is the person, and not a browser that was left open. */
+export interface PasswordProof {
+  /** The password. */
+  password: string;
+  /** A code, where there is a second factor. */
+  totp?: string | null;
 }
 
 /** A hold that was placed just now. */
@@ -557,6 +569,11 @@ export interface ReadyChecks {
   catalog: boolean;
 }
 
+/** Codes for a lost phone. They are shown once; each works once. */
+export interface RecoveryCodes {
+  recovery_codes: string[];
+}
+
 /** How long footage of a scope is kept. The most specific rule counts. */
 export interface Rule {
   /** tenant, tenant/site or tenant/site/camera */
@@ -609,6 +626,14 @@ export interface Runs {
   runs: Run[];
 }
 
+/** What the caller may do below a scope. */
+export interface ScopePermissions {
+  /** `*`, tenant, tenant/site or tenant/site/camera. */
+  scope: string;
+  /** Such as `footage:read`. */
+  permissions: string[];
+}
+
 /** The rule of a scope, and the one that it follows. */
 export interface ScopeRule {
   /** tenant, tenant/site or tenant/site/camera */
@@ -621,12 +646,65 @@ export interface ScopeRule {
   followed_days: number | null;
 }
 
-/** Who is signed in. */
+/** An open session. */
+export interface Session {
+  /** It opens nothing. */
+  id: string;
+  /** Id of the user; null: an API key signed in. */
+  user: string | null;
+  /** Number of the API key; null: a user signed in. */
+  key: number | null;
+  /** Whether this request uses it. */
+  current: boolean;
+  /** The sign-in. (ms since 1970, UTC) */
+  created_ms: number;
+  /** The last request, to the minute. (ms since 1970, UTC) */
+  seen_ms: number;
+  /** When it ends even if it is in use. (ms since 1970, UTC) */
+  until_ms: number;
+  /** Of the browser at the sign-in. */
+  address: string;
+  /** `User-Agent` of the browser at the sign-in. */
+  agent: string;
+}
+
+/** Who is signed in, and what he may do. */
 export interface SessionInfo {
+  /** The principal: `user:ID` or `key:NUMBER`. */
+  id: string;
   /** Name of the key or the user. */
   name: string;
+  /** Of a user with a password; null: none. */
+  login: string | null;
   /** What it may do where: `role:scope`. */
   grants: string[];
+  /** The permissions of the grants, by scope. */
+  may: ScopePermissions[];
+  /** Id of the session; null: the key came directly. */
+  session: string | null;
+  /** Whether it is a user who can change his password. */
+  has_password: boolean;
+  /** Whether it is a user with a second factor. */
+  has_totp: boolean;
+  /** How many are left; null: there is no second factor. */
+  recovery_codes: number | null;
+}
+
+/** Open sessions, the newest first; at most 1,000. */
+export interface SessionList {
+  sessions: Session[];
+}
+
+/** Either `login` and `password`, and `totp` where the user has a second factor; or `key`. */
+export interface SignInRequest {
+  /** Login of a user. */
+  login?: string | null;
+  /** His password. */
+  password?: string | null;
+  /** Code of his authenticator app, or a recovery code. Where it is missing, the answer is 401 of the kind `code-required`. */
+  totp?: string | null;
+  /** An API key, instead of a login. */
+  key?: string | null;
 }
 
 /** The premises of a tenant. */
@@ -750,4 +828,18 @@ export interface Timeline {
   /** From the camera's first footage on. At the live edge, missing time becomes a gap after `late_ms`, or after `recording_ms` where the run has ended. */
   gaps: Gap[];
   detections: DetectionCount[];
+}
+
+/** A first code of the authenticator app. */
+export interface TotpConfirmation {
+  /** The code that the app shows. */
+  totp: string;
+}
+
+/** The secret for the authenticator app. It is shown once. */
+export interface TotpEnrolment {
+  /** Base 32, to type in. */
+  secret: string;
+  /** `otpauth:` address, for a QR code. */
+  uri: string;
 }
