@@ -19,6 +19,7 @@ from typing import Any, Literal
 from domain.access import INSTALLATION
 from domain.errors import InvalidEventError
 from domain.printable import printable
+from domain.times import format_ms
 
 FORMAT = 1
 """Version of the canonical form. A reader rejects forms that it does not know."""
@@ -144,7 +145,9 @@ class AuditOrigin:
         """
         mine = {"name": self.name, "address": self.address, "agent": self.agent}
         why = {"reason": reason or self.reason}
-        given = [PersonalData(self.actor, mine), PersonalData(TEXT_SUBJECT, why)]
+        # Strangers of one month are one subject: their addresses can be erased by age.
+        subject = f"{ANONYMOUS}:{format_ms(at_ms)[:7]}" if self.actor == ANONYMOUS else self.actor
+        given = [PersonalData(subject, mine), PersonalData(TEXT_SUBJECT, why)]
         if about is not None:
             given.append(about)
         return AuditEntry(

@@ -163,6 +163,14 @@ def require(decision: AccessDecision, scope: str) -> None:
         raise ProblemError(HTTPStatus.FORBIDDEN, decision.reason)
 
 
+def path_resource(access: RouteAccess, request: web.Request) -> str:
+    """Return what a request is about, for the audit log: `*` where its path names nothing."""
+    try:
+        return _resource(access, request)
+    except ProblemError:
+        return INSTALLATION
+
+
 def _resource(access: RouteAccess, request: web.Request) -> str:
     if access.on == "camera":
         return parse_camera_id(request.match_info)

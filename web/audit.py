@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from domain.audit import ANONYMOUS, AuditOrigin
-from web.middleware import PRINCIPAL
+from domain.access import INSTALLATION, Permission
+from domain.audit import ANONYMOUS, AuditOrigin, tenant_of
+from web.principal import PRINCIPAL
 from web.services import SERVICES
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
@@ -48,3 +49,70 @@ def origin_of(request: web.Request, reason: str = "") -> AuditOrigin:
         on_behalf_of=f"user:{caller.user}" if is_users_key else None,
         name=caller.name,
     )
+
+
+# -- what changes nothing: read, searched, refused
+
+READS = frozenset({Permission.FOOTAGE_READ, Permission.DETECTIONS_READ, Permission.AUDIT_READ})
+"""Permissions whose use is an entry: what was watched, searched and audited."""
+FRAGMENTS_PER_NOTE = 900
+"""About an hour of footage."""
+HOUR_MS = 3_600_000
+_TIME_KEYS = ("from", "to", "at")
+
+
+def note_read(request: web.Request, permission: Permission, resource: str) -> None:
+    """Note that a request read footage, detections or the audit log: one entry a minute.
+
+    `resource`: the camera, or the scope that a list shows. The entry says which hours were read.
+    """
+    request.app[SERVICES].audit_reads.note(
+        origin_of(request),
+        str(permission),
+        resource,
+        chain=tenant_of([resource]),
+        details=_read_details(request),
+    )
+
+
+def note_refusal(request: web.Request, action: str, resource: str, status: int) -> None:
+    """Note that a request was refused: one entry a minute for each actor, act and resource.
+
+    It is in the tenant's chain only if the caller has a grant in that tenant. So strangers can
+    neither write to a tenant's log nor start one.
+    """
+    caller = request.get(PRINCIPAL)
+    tenant = tenant_of([resource])
+    known = caller is not None and caller.tenants is not None and tenant in caller.tenants
+    request.app[SERVICES].audit_reads.note(
+        origin_of(request),
+        action,
+        resource,
+        chain=tenant if known else INSTALLATION,
+        details={"method": request.method, "status": int(status)},
+        outcome="refused",
+    )
+
+
+def _read_details(request: web.Request) -> dict[str, object] | None:
+    """Return which part of the footage a request reads, to the hour, and what it searches."""
+    path, query = request.match_info, request.query
+    details: dict[str, object] = {}
+    if "window_start_ms" in path and path["window_start_ms"].isdigit():
+        details["hour_ms"] = _hour(int(path["window_start_ms"]))
+    elif "run" in path:
+        details["run"] = path["run"]
+        if path.get("seq", "").isdigit():
+            first = int(path["seq"]) // FRAGMENTS_PER_NOTE * FRAGMENTS_PER_NOTE
+            details["fragments_from"] = first
+    for name in _TIME_KEYS:
+        if (text := query.get(name)) is not None:
+            details[name] = _hour(int(text)) if text.isdigit() else text[:13]
+    for name in ("label", "model", "min_score", "actor", "action", "resource"):
+        if found := query.getall(name, []):
+            details[name] = sorted(text[:100] for text in found[:20])
+    return details or None
+
+
+def _hour(at_ms: int) -> int:
+    return at_ms - at_ms % HOUR_MS

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import Counter, Histogram
 
+from domain.access import INSTALLATION, scopes_with
 from domain.caller import Caller
 from domain.errors import (
     ConfigError,
@@ -28,7 +29,17 @@ from stores.catalog.web_catalog import all_tenants, visible_tenants
 from stores.http_server import network_of
 from streams.metrics import REGISTRY
 from streams.settings import Settings
-from web.access import PUBLIC, AccessTable, access_of, authorize, tenants_for
+from web import principal
+from web.access import (
+    PUBLIC,
+    AccessTable,
+    RouteAccess,
+    access_of,
+    authorize,
+    path_resource,
+    tenants_for,
+)
+from web.audit import READS, note_read, note_refusal
 from web.conditional import stale_problem
 from web.cookies import cookie_name
 from web.problems import ProblemError, problem_response
@@ -37,8 +48,7 @@ from web.services import SERVICES
 from web.types import Handler
 from web.unsafe_requests import BodyTypes, check_unsafe
 
-PRINCIPAL: web.RequestKey[Caller] = web.RequestKey("who", Caller)
-"""Who sends a request: a user or an API key, given directly or by its session."""
+PRINCIPAL = principal.PRINCIPAL
 
 SERVER_NAME = "vigil"
 ACCESS: web.AppKey[AccessTable] = web.AppKey("access", dict)
@@ -187,13 +197,51 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     access = access_of(request.app[ACCESS], pattern, request.method)
     # The pages' pattern matches unknown addresses of the API: strangers learn nothing of them.
     if access != PUBLIC or (pattern == PAGES_PATTERN and request.path.startswith("/api/")):
-        caller = await identify(request)
+        try:
+            caller = await identify(request)
+        except ProblemError as problem:
+            if "Authorization" in request.headers:  # not where an old cookie is all
+                note_refusal(request, "key:use", INSTALLATION, problem.status)
+            raise
         request[PRINCIPAL] = caller
         request.app[SERVICES].bounds.admit(caller.id)
-        authorize(caller.principal, access, request)
+        _authorize(request, caller, access)
         with visible_tenants(tenants_for(caller.principal, access)):
+            if access.permission in READS:
+                return await _read(request, handler, caller, access)
             return await handler(request)
     return await handler(request)
+
+
+def _authorize(request: web.Request, caller: Caller, access: RouteAccess) -> None:
+    """Raise ProblemError where a caller may not; the audit log has it."""
+    try:
+        authorize(caller.principal, access, request)
+    except ProblemError as problem:
+        if access.permission is not None:
+            note_refusal(
+                request, str(access.permission), path_resource(access, request), problem.status
+            )
+        raise
+
+
+async def _read(
+    request: web.Request, handler: Handler, caller: Caller, access: RouteAccess
+) -> web.StreamResponse:
+    """Answer a request that reads. The audit log has it unless nothing was sent."""
+    sent = True
+    try:
+        response = await handler(request)
+        sent = response.status < HTTPStatus.BAD_REQUEST
+        return response
+    except (ProblemError, web.HTTPException, StoreError):
+        sent = False
+        raise
+    finally:  # also where the client hangs up in the middle
+        if sent and access.permission is not None:
+            scopes = scopes_with(caller.principal, access.permission)
+            for resource in scopes if access.on == "list" else (path_resource(access, request),):
+                note_read(request, access.permission, resource)
 
 
 async def is_still_allowed(request: web.Request) -> str | None:

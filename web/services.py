@@ -14,6 +14,7 @@ from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.storage import LazyStore, object_store, web_catalog
+from web.audit_reads import AuditReads
 from web.bounds import PrincipalBounds
 from web.event_feed import EventFeed
 from web.passwords import PasswordHashes
@@ -53,6 +54,7 @@ class Services:
     bounds: PrincipalBounds = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
     events: EventFeed = field(init=False)
+    audit_reads: AuditReads = field(init=False)
     long_playlists: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
@@ -84,6 +86,7 @@ class Services:
         if certificate_file is not None and key_file is not None:
             self.certificate = ServerCertificate(certificate_file, key_file)
         self.events = EventFeed(self.catalog, now_ms)
+        self.audit_reads = AuditReads(self.catalog, now_ms)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

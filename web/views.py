@@ -106,6 +106,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         yield
         if watch is not None:
             watch.cancel()
+        await services.audit_reads.close()
         services.pictures.close()
         services.sign_in.passwords.close()
 

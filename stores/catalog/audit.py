@@ -6,7 +6,8 @@ What fails here fails the act. The pure part is domain/audit.py.
 
 import base64
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,6 +18,8 @@ from stores.catalog.pool import Catalog, Connection, sql
 KEY_BYTES = 32
 NONCE_BYTES = 12
 SALT_BYTES = 16
+NOTES_KEPT_MS = 600_000
+"""Workers whose clocks differ by less write one entry for the same minute."""
 
 
 async def write_audit(connection: Connection, entry: AuditEntry) -> SealedEntry:
@@ -44,6 +47,33 @@ async def write_audits(connection: Connection, entries: Iterable[AuditEntry]) ->
     """Add several entries, by chain: transactions that do so lock in one order."""
     for entry in sorted(entries, key=lambda each: each.chain):
         await write_audit(connection, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """The entry of a read or a refusal: one in a minute (UTC ms) for each key (16 bytes)."""
+
+    entry: AuditEntry
+    minute_ms: int
+    key: bytes
+
+
+async def write_notes(connection: Connection, notes: Sequence[AuditNote]) -> int:
+    """Add the entries that their minutes do not have yet, from any worker; return how many."""
+    if not notes:
+        return 0
+    rows = await connection.fetch(
+        sql("note_audit_reads"),
+        [each.entry.chain for each in notes],
+        [each.minute_ms for each in notes],
+        [each.key for each in notes],
+    )
+    new = {(row["chain"], row["minute_ms"], row["what"]) for row in rows}
+    entries = [each.entry for each in notes if (each.entry.chain, each.minute_ms, each.key) in new]
+    oldest_ms = max(each.minute_ms for each in notes) - NOTES_KEPT_MS
+    await connection.execute(sql("delete_old_audit_reads"), oldest_ms)
+    await write_audits(connection, entries)
+    return len(entries)
 
 
 async def record_audit(catalog: Catalog, entry: AuditEntry) -> SealedEntry:

@@ -34,6 +34,7 @@ TENANT_COLUMNS = {"camera", "site", "tenant", "scope", "chain"}
 WEB_WRITES = {
     "note_api_key_use", "claim_idempotency_key", "delete_old_idempotency_keys",
     "keep_idempotent_answer", "release_idempotency_key", "open_live_epoch",
+    "note_audit_reads", "delete_old_audit_reads",
     # users, groups and their sessions
     "add_user", "change_user", "touch_users", "add_user_grant", "delete_user_grant",
     "set_password", "renew_password_hash", "add_group", "change_group", "delete_group",

@@ -101,3 +101,19 @@ SELECT count(*) FROM erased
 WITH keys AS (DELETE FROM vigil_audit.subject_keys WHERE chain = $1),
 erased AS (DELETE FROM vigil_audit.personal WHERE chain = $1 RETURNING 1)
 SELECT count(*) FROM erased
+
+
+-- name: note_audit_reads
+-- $1 text[], $2 bigint[], $3 bytea[]: chain, minute (UTC ms) and key of each note. Returns those that
+-- this minute did not have, whichever worker asks.
+INSERT INTO vigil_audit.reads (chain, minute_ms, what)
+SELECT DISTINCT chain, minute_ms, what FROM unnest($1::text[], $2::bigint[], $3::bytea[])
+    AS given (chain, minute_ms, what)
+ORDER BY chain, minute_ms, what
+ON CONFLICT DO NOTHING
+RETURNING chain, minute_ms, what
+
+
+-- name: delete_old_audit_reads
+-- $1 bigint: UTC ms. Notes of earlier minutes, of which no worker asks any more.
+DELETE FROM vigil_audit.reads WHERE minute_ms < $1
