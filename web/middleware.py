@@ -207,9 +207,15 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         request.app[SERVICES].bounds.admit(caller.id)
         _authorize(request, caller, access)
         with visible_tenants(tenants_for(caller.principal, access)):
-            if access.permission in READS:
-                return await _read(request, handler, caller, access)
-            return await handler(request)
+            try:
+                if access.permission in READS:
+                    return await _read(request, handler, caller, access)
+                return await handler(request)
+            except ProblemError as problem:  # for what only the body names
+                if problem.status == HTTPStatus.FORBIDDEN:
+                    act = str(access.permission or "request:send")
+                    note_refusal(request, act, path_resource(access, request), problem.status)
+                raise
     return await handler(request)
 
 
