@@ -1,4 +1,5 @@
-"""Hold what is generated from the API's OpenAPI document: the reference and the dashboard's types.
+"""Hold what is generated from the API's OpenAPI document: the reference, and the types
+of the dashboard and of the Python client.
 
 python -m checks.api            name the files that differ from the code; exits with 1
 python -m checks.api --write    write them (make docs)
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 from checks.api_markdown import problems_page, reference
+from checks.api_python import python_types
 from checks.api_typescript import typescript
 from web.openapi import document_text, make_document
 from web.views import VIEWS
@@ -23,6 +25,7 @@ def generated() -> dict[Path, str]:
         ROOT / "docs/reference/problems.md": problems_page(),
         ROOT / "docs/reference/openapi.json": document_text(document),
         ROOT / "web/dashboard/src/api/types.ts": typescript(document),
+        ROOT / "clients/python/src/vigil_client/types.py": python_types(document),
     }
 
 

@@ -1,0 +1,806 @@
+"""Bodies of the API. Generated from web/schemas by `make docs`: change those.
+
+Times are whole milliseconds since 1970, UTC. An answer may have more fields: ignore them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Camera(TypedDict):
+    """A registered camera."""
+
+    id: str
+    """tenant/site/camera"""
+    tenant: str
+    """First part of the id."""
+    site: str
+    """Second part of the id."""
+    camera: str
+    """Third part of the id."""
+    name: str
+    """Shown to people."""
+    state: Literal["new", "recording", "late", "offline"]
+    """By the age of the newest footage, see `limits`; `new`: none yet."""
+    since_ms: int
+    """recording: start of the run; late, offline: end of the newest footage; new: when it was registered."""
+    two_recorders: bool
+    """Whether two devices record it at once. One of them is shown live; recorded playlists list each moment once."""
+    first_ms: int | None
+    """Start of the oldest footage; null: none."""
+    last_ms: int | None
+    """End of the newest footage; null: none."""
+    retired_ms: int | None
+    """When it was taken out of use; null while it is in use. Newer footage brings it back."""
+    disabled_ms: int | None
+    """Since when it is not to be recorded; null: it is. A device that follows its site's configuration in the catalog stops recording it. Any other must be changed itself."""
+    etag: str
+    """Of its name and of whether it is disabled or retired: `If-Match` of a change."""
+    width: int | None
+    """Pixels of the newest footage; null: none."""
+    height: int | None
+    """Pixels of the newest footage; null: none."""
+    labels_recent: list[LabelCount]
+    """What was detected in the last 5 minutes, the highest count first."""
+
+
+class CameraChange(TypedDict):
+    """What changes of a camera. What is absent stays as it is."""
+
+    name: NotRequired[str | None]
+    disabled: NotRequired[bool | None]
+    """Whether it is not to be recorded."""
+    retired: NotRequired[bool | None]
+    """Whether it is out of use: hidden from lists, its footage is kept."""
+
+
+class CameraEvent(TypedDict):
+    """`camera`: all cameras at the beginning, later those whose state changed."""
+
+    now_ms: int
+    cameras: list[StreamedCamera]
+
+
+class Cameras(TypedDict):
+    """A page of cameras, by id."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    now_ms: int
+    """Time of the answer; ages are measured from it."""
+    limits: Limits
+    cameras: list[Camera]
+
+
+class CaptureStatus(TypedDict):
+    """A camera as its edge device sees it."""
+
+    camera: str
+    """tenant/site/camera"""
+    state: Literal["recording", "connecting", "failing", "stopped"]
+    """State of its capture."""
+    since_ms: int
+    """Since when it has been in this state (device's clock)."""
+    detail: str
+    """Text of the last error, or empty."""
+
+
+class Chunk(TypedDict):
+    """The joined fragments of one run that start in one window."""
+
+    run: str
+    """The run: a UUIDv7."""
+    window_start_ms: int
+    window_ms: int
+    """Length of the window."""
+    revision: int
+    """Counts up when the chunk is made again."""
+    start_ms: int
+    """Start of its footage."""
+    end_ms: int
+    """End of its footage."""
+    size_bytes: int
+    digest: str
+    """32 hex digits of what was joined; part of its address."""
+    reason: Literal["complete", "run-ended", "grace", "idle", "late"]
+    """Which rule made this revision due."""
+    url: str
+    """Where its bytes are: a path of this server."""
+
+
+class Chunks(TypedDict):
+    """The objects of a range, and what is missing."""
+
+    from_ms: int
+    to_ms: int
+    chunks: list[Chunk]
+    """Chunks that overlap the range, by window and run."""
+    fragments: list[FragmentLink]
+    """Fragments that are in no chunk yet."""
+    gaps: list[Gap]
+
+
+class CreatedKey(TypedDict):
+    """A key that was created just now."""
+
+    id: int
+    """Its number."""
+    name: str
+    """Name of its owner."""
+    hint: str
+    """Its first characters."""
+    state: Literal["valid", "expired", "revoked"]
+    """Whether it is accepted."""
+    grants: list[str]
+    """What it may do, and where: role:scope."""
+    edge_of: str | None
+    """The site of a device's key; null: no device's."""
+    networks: list[str] | None
+    """Only clients of these networks may use it; null: any."""
+    created_ms: int
+    """When it was created."""
+    created_by: str | None
+    """Who created it, such as `user:3` or `key:1`; null: a command on the server."""
+    expires_ms: int | None
+    """When it expires; null: it does not."""
+    revoked_ms: int | None
+    """When it was revoked; null: it was not."""
+    used_ms: int | None
+    """Its last use, to the minute; null: none."""
+    rotated_from: int | None
+    """Number of the key that it replaces."""
+    key: str
+    """The key itself. It is shown once, and stored nowhere."""
+
+
+class Detection(TypedDict):
+    """One object in one frame."""
+
+    at_ms: int
+    """Time of the frame."""
+    run: str
+    """The run: a UUIDv7."""
+    pts: int
+    """Time of the frame in its run."""
+    index: int
+    """Its number among the objects of the frame."""
+    model: str
+    """The model that detected it."""
+    model_version: str
+    label: str
+    """What it is, such as `person`."""
+    score: float
+    """How sure the model is, 0 to 1."""
+    box: list[float]
+    """[x, y, width, height] in fractions of the frame, from its top left."""
+    track: str | None
+    """Objects with the same track are one object in successive frames."""
+
+
+class DetectionCount(TypedDict):
+    """The most objects of a label in one frame of a bucket."""
+
+    at_ms: int
+    """Start of the bucket, a multiple of `bucket_ms`."""
+    label: str
+    count: int
+
+
+class DetectionEvent(TypedDict):
+    """`detection`: at most 200 objects of one run and model, each sent once."""
+
+    camera: str
+    run: str
+    """The run: a UUIDv7."""
+    model: str
+    model_version: str
+    detections: list[StreamedObject]
+
+
+class Detections(TypedDict):
+    """A page of detections, by time."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    detections: list[Detection]
+
+
+class DeviceCamera(TypedDict):
+    """A camera as its device sees it."""
+
+    camera: str | None
+    state: str | None
+    detail: str | None
+
+
+class DeviceEvent(TypedDict):
+    """`device`: all devices at the beginning, later those whose state changed."""
+
+    now_ms: int
+    devices: list[StreamedDevice]
+
+
+class Edge(TypedDict):
+    """The newest heartbeat of an edge device."""
+
+    site: str
+    """tenant/site"""
+    edge: str
+    """The device's name."""
+    sent_ms: int
+    """When the heartbeat was sent (device's clock)."""
+    heard_ms: int
+    """When it arrived (cloud's clock)."""
+    software: str
+    """Version of its software."""
+    spool_bytes: int
+    """Fragments on its disk."""
+    spool_waiting: int
+    """Fragments not yet uploaded."""
+    spool_oldest_ms: int | None
+    """Start of the oldest fragment not yet uploaded; null: none waits."""
+    disk_free_bytes: int
+    """Free on the disk of the fragments."""
+    cameras: list[CaptureStatus]
+    config_version: int | None
+    """Version of the site's configuration in use; null: the device's own file."""
+    config_state: Literal["current", "trying", "refused", "out-of-reach", "none"] | None
+    """State of the site's configuration; null: the device requests none."""
+    config_detail: str | None
+    """Why, in words."""
+    clock_state: Literal["synchronised", "unsynchronised", "unknown"] | None
+    """Whether its clock is synchronised; null: not reported."""
+    clock_error_ms: int | None
+    """The largest error of a synchronised clock."""
+
+
+class Edges(TypedDict):
+    """A page of edge devices, by site and name."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    now_ms: int
+    """Time of the answer; ages are measured from it."""
+    limits: Limits
+    edges: list[Edge]
+
+
+class EndEvent(TypedDict):
+    """`end`: the server closes the stream. Connect again with the last id."""
+
+    reason: Literal["restart", "signed-out", "not-allowed", "rights-changed", "unchecked"]
+
+
+class FootageAmount(TypedDict):
+    """An amount of footage."""
+
+    chunks: int
+    """Chunks."""
+    fragments: int
+    """Fragments that are in no chunk."""
+    size_bytes: int
+    """Their size."""
+
+
+class FragmentLink(TypedDict):
+    """A fragment that is in no chunk yet."""
+
+    run: str
+    """The run: a UUIDv7."""
+    seq: int
+    """Its place in the run, from 0."""
+    start_ms: int
+    end_ms: int
+    url: str
+    """Where its bytes are: a path of this server."""
+
+
+class Gap(TypedDict):
+    """Missing footage: [from_ms, to_ms)."""
+
+    from_ms: int
+    """Where it starts."""
+    to_ms: int
+    """Where it ends (not included)."""
+    reason: str
+    """Why: the reason in a chunk's manifest, else why the run before it ended, else `not yet explained`."""
+
+
+class HeartbeatEvent(TypedDict):
+    """`heartbeat`: nothing happened for 15 s."""
+
+    now_ms: int
+
+
+class Hold(TypedDict):
+    """A legal hold: while it is in force, nothing that it covers is deleted."""
+
+    id: int
+    """Its number."""
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    from_ms: int
+    """Start of the footage that it covers."""
+    to_ms: int | None
+    """End of that footage (not included); null: no end."""
+    placed_by: str
+    """Who placed it."""
+    placed_ms: int
+    """When it was placed."""
+    why: str
+    """Why it was placed."""
+    lifted_by: str | None
+    """Who lifted it; null while it is in force."""
+    lifted_ms: int | None
+    """When it was lifted; null while it is in force."""
+    lifted_why: str | None
+    """Why it was lifted, where that is known."""
+
+
+class HoldRelease(TypedDict):
+    """Why a hold is lifted."""
+
+    why: str
+    """Why, such as the number of a case: one line of text."""
+
+
+class Holds(TypedDict):
+    """A page of holds, the newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    holds: list[Hold]
+
+
+class Key(TypedDict):
+    """An API key, without the key itself."""
+
+    id: int
+    """Its number."""
+    name: str
+    """Name of its owner."""
+    hint: str
+    """Its first characters."""
+    state: Literal["valid", "expired", "revoked"]
+    """Whether it is accepted."""
+    grants: list[str]
+    """What it may do, and where: role:scope."""
+    edge_of: str | None
+    """The site of a device's key; null: no device's."""
+    networks: list[str] | None
+    """Only clients of these networks may use it; null: any."""
+    created_ms: int
+    """When it was created."""
+    created_by: str | None
+    """Who created it, such as `user:3` or `key:1`; null: a command on the server."""
+    expires_ms: int | None
+    """When it expires; null: it does not."""
+    revoked_ms: int | None
+    """When it was revoked; null: it was not."""
+    used_ms: int | None
+    """Its last use, to the minute; null: none."""
+    rotated_from: int | None
+    """Number of the key that it replaces."""
+
+
+class KeyRotation(TypedDict):
+    """How a key is replaced by a new one with the same name, grants and networks."""
+
+    old_expires_ms: int
+    """When the old key expires, UTC ms, within 31 days. Both are valid until then."""
+    expires_ms: NotRequired[int | None]
+    """When the new key expires, UTC ms. null: it lives as long as the old one did."""
+
+
+class KeySignIn(TypedDict):
+    """An API key, to be exchanged for a cookie."""
+
+    key: str
+    """The API key."""
+
+
+class Keys(TypedDict):
+    """A page of keys, the newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    keys: list[Key]
+
+
+class LabelCount(TypedDict):
+    """A label that was detected lately."""
+
+    label: str
+    """What was detected, such as `person`."""
+    count: int
+    """The most objects of the label in one frame."""
+
+
+class Limits(TypedDict):
+    """From which age or size on something is late, silent or full. Clients need no own numbers."""
+
+    recording_ms: int
+    """Newest footage of at most this age: `recording`."""
+    late_ms: int
+    """Of at most this age: `late`; older: `offline`. Footage that waits longer on a device is late too."""
+    edge_silent_ms: int
+    """An edge device without a heartbeat for longer is silent."""
+    disk_low_bytes: int
+    """An edge device with less free space has a nearly full disk."""
+
+
+class Liveness(TypedDict):
+    """The process runs."""
+
+    status: Literal["up"]
+
+
+class LostEvent(TypedDict):
+    """`lost`: detections between the event before and this one are not sent."""
+
+    reason: str
+
+
+class NewCamera(TypedDict):
+    """A camera to register. Its site and tenant are created with it where they are missing."""
+
+    id: str
+    """tenant/site/camera"""
+    name: str
+    """Shown to people: one line of text, in any language. It is never HTML."""
+
+
+class NewHold(TypedDict):
+    """A hold to place."""
+
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    from_ms: int
+    """Start of the footage to keep, UTC ms."""
+    to_ms: NotRequired[int | None]
+    """Its end (not included); null: no end."""
+    why: str
+    """Why, such as the number of a case: one line of text."""
+
+
+class NewKeyRequest(TypedDict):
+    """A key to create. No one gives what he does not have."""
+
+    name: str
+    """Name of the key's owner."""
+    grants: list[str]
+    """What it may do, and where. The key of a device has the one grant `edge:TENANT/SITE`."""
+    expires_ms: NotRequired[int | None]
+    """When it expires, UTC ms, within 366 days; null: never."""
+    networks: NotRequired[list[str] | None]
+    """Only clients of these may use it, such as `10.1.0.0/16`; null: any."""
+
+
+class NewSite(TypedDict):
+    """A site to create. Its tenant is created with it where it is missing."""
+
+    id: str
+    """tenant/site"""
+    name: str
+    """Shown to people: one line of text, in any language. It is never HTML."""
+    zone: NotRequired[str]
+    """IANA time zone, such as `Europe/Berlin`."""
+
+
+class NewTenant(TypedDict):
+    """A tenant to create."""
+
+    id: str
+    """Lower-case letters, digits and hyphens."""
+    name: str
+    """Shown to people: one line of text, in any language. It is never HTML."""
+
+
+class PlacedHold(TypedDict):
+    """A hold that was placed just now."""
+
+    id: int
+    """Its number."""
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    from_ms: int
+    """Start of the footage that it covers."""
+    to_ms: int | None
+    """End of that footage (not included); null: no end."""
+    placed_by: str
+    """Who placed it."""
+    placed_ms: int
+    """When it was placed."""
+    why: str
+    """Why it was placed."""
+    lifted_by: str | None
+    """Who lifted it; null while it is in force."""
+    lifted_ms: int | None
+    """When it was lifted; null while it is in force."""
+    lifted_why: str | None
+    """Why it was lifted, where that is known."""
+    pending_deletions: int
+    """Deletions in its range that were decided before. Their remaining objects are kept in S3, but they are in the catalog no more."""
+
+
+class PreviewAnswer(TypedDict):
+    """What the next pass of retention deletes if the change is confirmed."""
+
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    days: int | None
+    """The new rule; null: none of its own."""
+    days_before: int | None
+    """The rule in force; null: none of its own."""
+    at_ms: int
+    """The time by which ages were measured."""
+    until_ms: int
+    """Until when it can be confirmed."""
+    etag: str
+    """Send it as `If-Match` to confirm exactly this. Where anything else would be deleted by then, the answer is 412."""
+    deleted: FootageAmount
+    """All that is old enough by the new rule."""
+    due: FootageAmount
+    """The part that the present rules delete too."""
+    held: FootageAmount
+    """Old enough too, but kept by legal holds."""
+    cameras: int
+    """Number of cameras of which something is deleted."""
+    camera_ids: list[str]
+    """The first 100 of them, by id."""
+    oldest_ms: int | None
+    """Start of the oldest deleted footage."""
+    newest_ms: int | None
+    """End of the newest deleted footage."""
+    holds: list[int]
+    """Numbers of the holds that you may see and that cover a part of that time."""
+
+
+class PreviewRequest(TypedDict):
+    """A change of a rule to preview."""
+
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    days: int | None
+    """The new rule; null: remove the scope's own rule, so that it follows a wider one or none."""
+
+
+class Problem(TypedDict):
+    """Why a request was not carried out (RFC 9457). Some kinds have more fields."""
+
+    type: str
+    """The kind: a path of this server with its text, or `about:blank` where the status says all."""
+    title: str
+    """The name of the kind."""
+    status: int
+    detail: str
+    """What is wrong, for people."""
+    errors: NotRequired[list[dict[str, Any]]]
+    """The wrong fields of a body."""
+
+
+class Readiness(TypedDict):
+    """Whether the worker can answer requests."""
+
+    status: Literal["ready", "not ready"]
+    checks: ReadyChecks
+    warnings: list[str]
+    """What an operator must correct, though the worker answers: such as a new certificate that cannot be used."""
+
+
+class ReadyChecks(TypedDict):
+    """What the worker needs."""
+
+    stream: bool
+    """Whether the worker has started."""
+    catalog: bool
+    """Whether the catalog answers."""
+
+
+class Rule(TypedDict):
+    """How long footage of a scope is kept. The most specific rule counts."""
+
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    days: int
+    """Age in days of 24 h from which on footage is deleted."""
+    set_by: str
+    """Who set it."""
+    set_ms: int
+    """When it was set."""
+
+
+class RuleChange(TypedDict):
+    """A rule to set."""
+
+    days: int
+    """Age in days of 24 h from which on footage is deleted."""
+
+
+class Rules(TypedDict):
+    """A page of rules, by scope."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    rules: list[Rule]
+
+
+class Run(TypedDict):
+    """The unbroken recording of one capture session."""
+
+    run: str
+    """The run: a UUIDv7."""
+    started_ms: int
+    """Time of its first picture."""
+    ended_ms: int | None
+    """End of its last fragment; null: it records, or its end is not known."""
+    reason: str | None
+    """Why it ended; null while `ended_ms` is."""
+    last_seq: int | None
+    """Number of its last fragment, -1: it has none; null while `ended_ms` is."""
+    given_up: int
+    """Fragments that the device deleted before they were uploaded: its disk was full."""
+    edge: str | None
+    """The device that recorded it, where that is known."""
+    stream: str | None
+    """`main` or `sub`, where that is known."""
+
+
+class Runs(TypedDict):
+    """A page of runs, by start."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    runs: list[Run]
+
+
+class ScopeRule(TypedDict):
+    """The rule of a scope, and the one that it follows."""
+
+    scope: str
+    """tenant, tenant/site or tenant/site/camera"""
+    days: int | None
+    """Its own rule; null: it has none."""
+    followed_scope: str | None
+    """The scope whose rule it follows: its own, or a wider one; null: none."""
+    followed_days: int | None
+    """The days of that rule; null: footage is kept forever."""
+
+
+class SessionInfo(TypedDict):
+    """Who is signed in."""
+
+    name: str
+    """Name of the key or the user."""
+    grants: list[str]
+    """What it may do where: `role:scope`."""
+
+
+class Site(TypedDict):
+    """The premises of a tenant."""
+
+    id: str
+    """tenant/site"""
+    tenant: str
+    """First part of the id."""
+    site: str
+    """Second part of the id."""
+    name: str
+    """Shown to people."""
+    zone: str
+    """IANA time zone in which its times are shown; `UTC` where no one set one."""
+    created_ms: int
+    """When it was created."""
+
+
+class SiteChange(TypedDict):
+    """What changes of a site. What is absent stays as it is."""
+
+    name: NotRequired[str | None]
+    zone: NotRequired[str | None]
+
+
+class SiteConfig(TypedDict):
+    """A site's newest configuration."""
+
+    version: int
+    """Counts up."""
+    digest: str
+    """SHA-256 of `document` in hex."""
+    document: str
+    """Canonical JSON as a string, at most 1 MiB."""
+
+
+class Sites(TypedDict):
+    """A page of sites, by id."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    sites: list[Site]
+
+
+class StreamedCamera(TypedDict):
+    """The state of a camera."""
+
+    id: str
+    state: Literal["new", "recording", "late", "offline", "removed"]
+    since_ms: int
+    last_ms: int | None
+    """End of its newest footage."""
+    retired_ms: int | None
+    two_recorders: bool
+
+
+class StreamedDevice(TypedDict):
+    """The state of an edge device."""
+
+    site: str
+    edge: str
+    state: Literal["ok", "silent", "removed"]
+    heard_ms: int
+    software: str
+    spool_waiting: int
+    disk_free_bytes: int
+    disk_low: bool
+    config_version: int | None
+    config_state: str | None
+    config_detail: str | None
+    clock_state: str | None
+    cameras: list[DeviceCamera]
+
+
+class StreamedObject(TypedDict):
+    """One object in one frame."""
+
+    at_ms: int
+    """Time of the frame."""
+    pts: int
+    """Time of the frame in its run, 1/90000 s."""
+    index: int
+    """Its number among the objects of the frame."""
+    label: str
+    score: float
+    box: list[float]
+    """[x, y, width, height] in fractions of the frame, from its top left."""
+    track: str | None
+
+
+class Tenant(TypedDict):
+    """A customer."""
+
+    id: str
+    """The tenant, as in ids of its cameras."""
+    name: str
+    """Shown to people."""
+    created_ms: int
+    """When it was created."""
+
+
+class TenantChange(TypedDict):
+    """What changes of a tenant."""
+
+    name: str
+    """Shown to people: one line of text, in any language. It is never HTML."""
+
+
+class Tenants(TypedDict):
+    """A page of tenants, by id."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    tenants: list[Tenant]
+
+
+class Timeline(TypedDict):
+    """Recorded time, gaps, and counts of detections."""
+
+    from_ms: int
+    to_ms: int
+    bucket_ms: int
+    """Length of a bucket. Above a minute it is whole minutes; ranges above 6 hours have none below a minute."""
+    covered: list[list[int]]
+    """Recorded time as [from, to). Holes below 150 ms are closed."""
+    gaps: list[Gap]
+    """From the camera's first footage on. At the live edge, missing time becomes a gap after `late_ms`, or after `recording_ms` where the run has ended."""
+    detections: list[DetectionCount]
