@@ -340,8 +340,8 @@ class _Described:
             statuses |= {401, 403}
         if is_unsafe:
             statuses |= {403, 415}
-        if "{" in self.pattern:
-            statuses.add(404)
+        if "{" in self.pattern or (is_unsafe and self.access.permission is not None):
+            statuses.add(404)  # its path or its body names something
         if self.operation.body is not None:
             statuses.add(408)
         if self._is_creation():

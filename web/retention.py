@@ -88,7 +88,11 @@ class RuleView(View):
     access = _ACCESS
     operations = describe(
         get=Operation(
-            "Get the retention rule of a scope", answer=ScopeRule, query=ScopeQuery, tag=_TAG
+            "Get the retention rule of a scope",
+            answer=ScopeRule,
+            query=ScopeQuery,
+            problems={404: "Your grants do not cover the scope."},
+            tag=_TAG,
         ),
         put=Operation(
             "Set the retention rule of a scope",
