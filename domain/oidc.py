@@ -44,6 +44,7 @@ Reason = Literal[
     "no-access",  # no group has a role here
     "disabled",  # the person is disabled here
     "busy",  # too many sign-ins at the same time
+    "limited",  # too many that failed from one network
 ]
 
 ALGORITHMS: Mapping[str, tuple[str, str | None]] = {

@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from domain.errors import VigilError
@@ -30,17 +31,23 @@ def _build(source: Path, report: Report, log: Path) -> None:
     stamp = source / "dist" / _STAMP
     if stamp.exists() and stamp.read_text() == sources:
         return
-    packages = source / "node_modules" / _STAMP
-    wanted = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
-    if not packages.exists() or packages.read_text() != wanted:
-        report("dashboard: downloading its packages")
-        # Versions and hashes are those of the lock file. Not `npm ci`: it fails if a registry
-        # lacks a package that only another platform needs.
-        _npm(source, log, "install", "--no-save", "--no-audit", "--no-fund", "--no-progress")
-        packages.write_text(wanted)
+    install_packages(source, log, lambda: report("dashboard: downloading its packages"))
     report("dashboard: building")
     _npm(source, log, "run", "build")
     stamp.write_text(sources)
+
+
+def install_packages(source: Path, log: Path, report: Callable[[], None] = lambda: None) -> None:
+    """Install the npm packages of a folder's lock file, unless they are; raises VigilError."""
+    packages = source / "node_modules" / _STAMP
+    wanted = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
+    if packages.exists() and packages.read_text() == wanted:
+        return
+    report()
+    # Versions and hashes are those of the lock file. Not `npm ci`: it fails if a registry
+    # lacks a package that only another platform needs.
+    _npm(source, log, "install", "--no-save", "--no-audit", "--no-fund", "--no-progress")
+    packages.write_text(wanted)
 
 
 def _digest(source: Path) -> str:

@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -20,6 +20,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from domain.oidc import LOGOUT_EVENT
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,14 +36,24 @@ def segment(data: bytes | dict[str, Any]) -> str:
 
 
 def signed(header: dict[str, Any], claims: dict[str, Any], key: Any) -> str:
-    registry = jws.JWSRegistry(algorithms=[header["alg"]], strict_check_header=False)
-    return jws.serialize_compact(header, json.dumps(claims), key, [header["alg"]], registry)
+    """Sign, whatever the header says besides `alg`: the library would refuse some of it."""
+    text = f"{segment(header)}.{segment(claims)}"
+    algorithm = jws.JWSRegistry.algorithms[header["alg"]]
+    return f"{text}.{segment(algorithm.sign(text.encode(), key))}"
 
 
 def hmac_signed(header: dict[str, Any], claims: dict[str, Any], key: bytes) -> str:
     """Sign with HS256, by hand: the library rightly refuses a public key as the secret."""
     text = f"{segment(header)}.{segment(claims)}"
     return f"{text}.{segment(hmac.digest(key, text.encode(), 'sha256'))}"
+
+
+@dataclass
+class Hold:
+    """A request that waits at the provider."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -78,13 +90,54 @@ class HostileProvider:
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
     _refresh: dict[str, str] = field(default_factory=dict)
 
+    def reset(self, subject: str) -> None:
+        """Make the provider honest again."""
+        honest = HostileProvider(subject=subject)
+        for each in fields(self):
+            if each.name not in {"issuer", "client_id", "client_secret"}:
+                setattr(self, each.name, getattr(honest, each.name))
+
+    def refresh_tokens(self) -> list[str]:
+        return list(self._refresh)
+
+    def logout_token(self, **changes: Any) -> str:
+        now = int(self.clock())
+        claims = {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "iat": now,
+            "exp": now + 120,
+            "jti": secrets.token_urlsafe(8),
+            "sub": self.subject,
+            "events": {LOGOUT_EVENT: {}},
+        }
+        head = {"alg": "RS256", "kid": "rsa", "typ": "logout+jwt"}
+        return signed(head, changed(claims, changes), RSA_KEY)
+
+    async def away(self, _: web.Request) -> web.Response:
+        """Answer as a provider that does not work."""
+        return web.Response(status=503)
+
+    def hold(self, path: str) -> "Hold":
+        """Let the next requests of a path wait until they are released."""
+        hold = Hold()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            hold.reached.set()
+            await hold.release.wait()
+            del self.overrides[path]
+            return await self._answer(request)
+
+        self.overrides[path] = answer
+        return hold
+
     async def __aenter__(self) -> "HostileProvider":
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self.server = TestServer(app)
         await self.server.start_server()
         self.url = str(self.server.make_url("")).rstrip("/")
-        self.issuer = self.issuer or self.url
+        self.issuer = self.url
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -149,7 +202,9 @@ class HostileProvider:
                 return web.json_response({"error": "invalid_grant"}, status=400)
             subject = known
         else:
-            began = self._codes.pop(form["code"], None)
+            began = self._codes.get(form["code"])
+            if self.checks_code:
+                self._codes.pop(form["code"], None)
             if self.checks_code and (
                 began is None
                 or began["redirect_uri"] != form["redirect_uri"]

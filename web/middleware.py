@@ -285,7 +285,11 @@ async def identify(request: web.Request) -> Caller:
                 check_client(request, key)
                 return key.caller()
         elif not kind and (cookie := request.cookies.get(cookie_name(request))):
-            session = await services.sessions.of_cookie(await services.catalog.get(), cookie)
+            catalog = await services.catalog.get()
+            session = await services.sessions.of_cookie(catalog, cookie)
+            if session is not None and services.oidc_checks.is_due(session):
+                await services.oidc_checks.confirm(catalog, session)
+                session = await services.sessions.of_cookie(catalog, cookie, again=True)
             if session is not None:
                 if session.key is not None:
                     check_client(request, session.key)

@@ -42,6 +42,7 @@ _SLUG: JsonObject = {"type": "string", "pattern": f"^{SLUG}$", "maxLength": 63}
 _HEX_ID: JsonObject = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
 PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
     "tenant": (_SLUG, "The customer."),
+    "provider": (_SLUG, "Id of an OpenID provider in the configuration."),
     "site": (_SLUG, "The customer's premises."),
     "camera": (_SLUG, "The camera at the site."),
     "run": ({"type": "string", "pattern": RUN_PATTERN}, "The run: a UUIDv7."),

@@ -17,6 +17,8 @@ from streams.storage import LazyStore, object_store, web_catalog
 from web.audit_reads import AuditReads
 from web.bounds import PrincipalBounds
 from web.event_feed import EventFeed
+from web.oidc.renewal import SessionChecks
+from web.oidc.sign_in import OidcProviders
 from web.passwords import PasswordHashes
 from web.picture_decoder import PictureDecoder
 from web.problems import not_found
@@ -50,6 +52,8 @@ class Services:
     clock_ms: Callable[[], int] = utc_ms
     sessions: Sessions = field(init=False)
     sign_in: SignIn = field(init=False)
+    oidc: OidcProviders = field(init=False)
+    oidc_checks: SessionChecks = field(init=False)
     proxies: TrustedProxies = field(init=False)
     bounds: PrincipalBounds = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
@@ -69,7 +73,7 @@ class Services:
     """None: the web speaks plain HTTP, behind a proxy."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where the session secret or a certificate cannot be used."""
+        """Raise ConfigError where the secret, a certificate or the file of providers is wrong."""
 
         def now_ms() -> int:
             return self.clock_ms()  # at each call: a test may replace the clock
@@ -79,6 +83,8 @@ class Services:
         secret = check_session_secret(self.settings.session_secret.get_secret_value())
         self.sessions = Sessions(now_ms)
         self.sign_in = SignIn(PasswordHashes(), TotpSecrets(secret), now_ms)
+        self.oidc = OidcProviders(self.settings, now_ms)
+        self.oidc_checks = SessionChecks(self.oidc, now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
         certificate_file = self.settings.web_tls_certificate_file
         key_file = self.settings.web_tls_key_file

@@ -74,13 +74,18 @@ class Sessions:
             return None
         return known.found
 
-    async def of_cookie(self, catalog: Catalog, cookie: str) -> OpenSession | None:
-        """Return the session of a cookie; None: unknown or ended, or its user or key is off."""
+    async def of_cookie(
+        self, catalog: Catalog, cookie: str, *, again: bool = False
+    ) -> OpenSession | None:
+        """Return the session of a cookie; None: unknown or ended, or its user or key is off.
+
+        `again`: read it from the catalog, not from the cache.
+        """
         if not cookie or len(cookie) > MAX_KEY_LENGTH or not cookie.isascii():
             return None
         now_ms = self._clock_ms()
         name = token_hash(cookie)
-        known = self._known.get(name)
+        known = None if again else self._known.get(name)
         if known is None:
             session = await find_session(catalog, cookie, now_ms)
             await self._note_use(catalog, session, now_ms)

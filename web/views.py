@@ -25,6 +25,12 @@ from web.keys import KeyRotationView, KeysView, KeyView
 from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
+from web.oidc.views import (
+    OidcCallbackView,
+    OidcLogoutView,
+    OidcProvidersView,
+    OidcStartView,
+)
 from web.openapi import ApiDocument
 from web.operations import operation_table
 from web.own_account import OwnPasswordView, OwnTotpRemovalView, OwnTotpView
@@ -52,6 +58,10 @@ VIEWS: tuple[type[View], ...] = (
     OwnTotpRemovalView,
     SessionsView,
     OneSessionView,
+    OidcProvidersView,
+    OidcStartView,
+    OidcCallbackView,
+    OidcLogoutView,
     CamerasView,
     CameraView,
     RunsView,
@@ -109,6 +119,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         await services.audit_reads.close()
         services.pictures.close()
         services.sign_in.passwords.close()
+        await services.oidc.close()
 
     async def end_streams(_: web.Application) -> None:
         await services.events.close()

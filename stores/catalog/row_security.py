@@ -118,6 +118,8 @@ RULES: Sequence[TableRule] = (
     TableRule("recovery_codes", None, web=_ADD),
     TableRule("sessions", None, web=_WRITE),
     TableRule("device_cookies", None, web=_WRITE),
+    TableRule("oidc_sessions", None, web=_WRITE),
+    TableRule("oidc_used", None, web=_ADD),
     TableRule("sign_in_limits", None, web=_WRITE),
     TableRule("idempotency_keys", None, web=_WRITE),  # of principals, who know their own keys
     TableRule("live_events", "camera", web=_READ, index=_WRITE),

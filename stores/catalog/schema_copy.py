@@ -28,6 +28,8 @@ COPIED_TABLES = (
     "recovery_codes",
     "sessions",
     "device_cookies",
+    "oidc_sessions",
+    "oidc_used",
     "site_configs",
     "retention_rules",
     "legal_holds",

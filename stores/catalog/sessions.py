@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from domain.access import Principal, parse_grant
 from domain.caller import Caller
+from domain.oidc import CheckTimes
 from domain.printable import printable
 from domain.sign_in import IDLE_MS, LIFETIME_MS, SEEN_EVERY_MS
 from stores.catalog.keys import ApiKey, get_key
@@ -24,6 +25,10 @@ class OpenSession:
     """The key that signed in; its limits hold for the session. None: a user signed in."""
     seen_ms: int
     until_ms: int
+    provider: str | None = None
+    """The OpenID provider by which the user signed in; None: by a password or a key."""
+    checked: CheckTimes | None = None
+    """When the provider was asked about the user."""
 
     def is_valid(self, now_ms: int) -> bool:
         """Return whether neither its time nor that of its key is over."""
@@ -95,7 +100,15 @@ async def find_session(catalog: Catalog, token: str, now_ms: int) -> OpenSession
         key = None
         principal = Principal(f"user:{row['user_id']}", tuple(map(parse_grant, row["grants"])))
         caller = Caller(principal, row["display_name"], session=row["id"], user=row["user_id"])
-    return OpenSession(caller, key, row["seen_ms"], row["until_ms"])
+    by_provider = row["provider"] is not None
+    return OpenSession(
+        caller,
+        key,
+        row["seen_ms"],
+        row["until_ms"],
+        row["provider"],
+        CheckTimes(row["confirmed_ms"], row["tried_ms"]) if by_provider else None,
+    )
 
 
 async def note_session_use(catalog: Catalog, session: OpenSession, now_ms: int) -> None:

@@ -47,6 +47,9 @@ WEB_WRITES = {
     "create_camera", "update_camera", "retire_camera", "add_camera",
     "set_retention_rule", "clear_retention_rule", "add_hold", "lift_hold",
     "add_api_key", "add_api_key_grant", "expire_api_key", "revoke_api_key",
+    # sign-in by OpenID providers
+    "use_oidc_once", "set_oidc_user", "keep_user_grants", "add_oidc_session", "claim_oidc_check",
+    "confirm_oidc_session", "release_oidc_check", "delete_oidc_sessions",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 FILLED = {

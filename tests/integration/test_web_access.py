@@ -21,7 +21,12 @@ from web.sessions import COOKIE, HTTPS_COOKIE, RECHECK_MS
 from web.views import VIEWS
 
 RUN = run_id()
-OPEN = {"/healthz", "/readyz", "/api/v1/session", "/{path:.*}"}
+OIDC, API = "/api/v1/session/oidc", "/api/v1"
+OPEN = {
+    "/healthz", "/readyz", "/api/v1/session", "/{path:.*}",
+    OIDC, f"{OIDC}/{{provider}}", f"{OIDC}/{{provider}}/callback", f"{OIDC}/{{provider}}/logout",
+    f"{API}/openapi.json", f"{API}/docs", f"{API}/docs/style.css", f"{API}/problems/{{name}}",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ class Web:
 class _Server(TestServer):
     """Serves as a worker does: with its limits, and its own errors for what cannot be read."""
 
-    def __init__(self, app: Application, runner: BaseRunner) -> None:
-        super().__init__(app)
+    def __init__(self, app: Application, runner: BaseRunner, port: int) -> None:
+        super().__init__(app, port=port or None)
         self._own_runner = runner
 
     async def _make_runner(self, **_kwargs: object) -> BaseRunner:
@@ -53,8 +53,10 @@ class _Server(TestServer):
 
 
 @asynccontextmanager
-async def running_web(services, existing: Web | None = None, **more: str) -> AsyncIterator[Web]:
-    """Serve the views on a catalog of their own with one camera, at T0 + 60 s.
+async def running_web(
+    services, existing: Web | None = None, port: int = 0, **more: str
+) -> AsyncIterator[Web]:
+    """Serve the views on a catalog of their own with one camera, at T0 + 60 s; `port` 0: any.
 
     With `existing`, serve the catalog of another one, as a second worker does.
     """
@@ -72,7 +74,7 @@ async def running_web(services, existing: Web | None = None, **more: str) -> Asy
             key = existing.key if existing else await create_key(catalog, "Ann", T0)
             if not existing:
                 await add_camera(catalog, CAMERA, "Gate", T0)
-            server = _Server(app.web.web_app, app.web._runner)
+            server = _Server(app.web.web_app, app.web._runner, port)
             headers = {"Authorization": f"Bearer {key}"}
             async with TestClient(server, headers=headers) as client:
                 stranger = TestClient(server)

@@ -100,6 +100,11 @@ class ProviderConfig(BaseModel):
         return (claim,) if isinstance(claim, str) else claim
 
     @property
+    def unreachable_ms(self) -> int:
+        """How long sessions live on while the provider does not answer."""
+        return self.unreachable_minutes * 60_000
+
+    @property
     def networks(self) -> tuple[HostNetwork, ...]:
         """Networks that are reached although they are not of the internet."""
         return tuple(ip_network(text) for text in self.private_networks)

@@ -34,15 +34,17 @@ class ProviderHttp:
         """Return the JSON object at an address; raise OidcError."""
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         status, body = await self._request("GET", url, headers=headers)
+        if status in {401, 403} and bearer is not None:
+            raise OidcError("refused", "The provider does not accept this sign-in any more.")
         if status != 200:
             raise _answered(url, status)
         return _object(body)
 
     async def post_form(
-        self, url: str, form: Mapping[str, str], *, basic: aiohttp.BasicAuth | None = None
+        self, url: str, form: Mapping[str, str], *, authorization: str | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Send a form; return status and JSON object, also of a refusal (4xx). Raise OidcError."""
-        headers = {} if basic is None else {"Authorization": basic.encode()}
+        headers = {} if authorization is None else {"Authorization": authorization}
         status, body = await self._request("POST", url, headers=headers, form=form)
         if status >= 500 or not (status == 200 or status >= 400):
             raise _answered(url, status)

@@ -1,13 +1,12 @@
 """One OpenID provider: its discovery document and keys (cached), its tokens and its user info."""
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote_plus
-
-import aiohttp
 
 from domain.errors import ConfigError, OidcError
 from domain.oidc import (
@@ -19,6 +18,7 @@ from domain.oidc import (
     check_id_token,
     check_logout_token,
     code_challenge,
+    display_name,
     groups_in,
     same,
 )
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 KEEP_MS = 3_600_000
 """How long the discovery document and the keys are used before they are read again."""
+STALE_MS = 24 * 3_600_000
+"""How long they are used while the provider does not answer."""
 REFRESH_KEYS_MS = 60_000
 """Unknown keys make us read the list of keys again, this often at most."""
 RETRY_MS = 5_000
@@ -75,7 +77,7 @@ class SignInAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class ProviderStatement:
     """What a provider reports about a person."""
 
     identity: Identity
@@ -108,8 +110,8 @@ class Provider:
         self._metadata_ms = 0
         self._failure: tuple[int, OidcError] | None = None
         self._keys_failure: tuple[int, OidcError] | None = None
-        self._keys: tuple[PublicKey, ...] = ()
-        self._keys_ms: int | None = None
+        self._keys: tuple[PublicKey, ...] | None = None
+        self._keys_ms = 0
         self._metadata_lock = asyncio.Lock()
         self._keys_lock = asyncio.Lock()
 
@@ -142,7 +144,7 @@ class Provider:
         if given != self.config.issuer:
             raise OidcError("issuer", "The answer is of another provider.")
 
-    async def sign_in(self, code: str, attempt: SignInAttempt) -> SignedIn:
+    async def sign_in(self, code: str, attempt: SignInAttempt) -> ProviderStatement:
         """Exchange a code for tokens, and return who signed in."""
         answer = await self._tokens(
             {
@@ -158,7 +160,7 @@ class Provider:
         expected = ExpectedToken(self.config.issuer, self.config.client_id, attempt.nonce)
         return await self._signed_in(answer, token, expected)
 
-    async def renew(self, subject: str, refresh_token: str) -> SignedIn:
+    async def renew(self, subject: str, refresh_token: str) -> ProviderStatement:
         """Ask again about a person, with a refresh token; "refused": no longer."""
         answer = await self._tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
         token = answer.get("id_token")
@@ -171,17 +173,17 @@ class Provider:
             raise OidcError("answer", "The provider's ID token cannot be read.")
         return await self._signed_in(answer, token, expected)
 
-    async def ask(self, subject: str, access_token: str) -> SignedIn:
+    async def ask(self, subject: str, access_token: str) -> ProviderStatement:
         """Ask again about a person, with the access token; "refused": no longer."""
         return await self._from_user_info({"access_token": access_token}, subject)
 
-    async def _from_user_info(self, answer: dict[str, Any], subject: str) -> SignedIn:
+    async def _from_user_info(self, answer: dict[str, Any], subject: str) -> ProviderStatement:
         access_token = _token(answer, "access_token")
         if access_token is None:
             raise OidcError("answer", "The provider sent no access token.")
         info = await self._user_info(access_token, subject)
         groups = groups_in(info, self.config.claim_path) or ()
-        return SignedIn(
+        return ProviderStatement(
             Identity(self.config.issuer, subject, subject),
             groups,
             _token(answer, "refresh_token"),
@@ -192,7 +194,7 @@ class Provider:
 
     async def _signed_in(
         self, answer: dict[str, Any], token: str, expected: ExpectedToken
-    ) -> SignedIn:
+    ) -> ProviderStatement:
         claims = await self._verified(token, ID_TOKEN_TYPES)
         identity = check_id_token(claims, expected, self._clock_ms())
         access_token = _token(answer, "access_token")
@@ -202,8 +204,10 @@ class Provider:
         if groups is None and access_token is not None:
             info = await self._user_info(access_token, identity.subject)
             groups = groups_in(info, self.config.claim_path)
+            if not display_name(claims):
+                identity = replace(identity, name=display_name(info) or identity.subject)
         session = claims.get("sid")
-        return SignedIn(
+        return ProviderStatement(
             identity,
             groups or (),
             _token(answer, "refresh_token"),
@@ -235,14 +239,17 @@ class Provider:
 
     async def _tokens(self, form: dict[str, str]) -> dict[str, Any]:
         metadata = await self.metadata()
-        basic = None
+        authorization = None
         if self._secret is None:
             form = {**form, "client_id": self.config.client_id}
         elif metadata.posts_secret:
             form = {**form, "client_id": self.config.client_id, "client_secret": self._secret}
         else:
-            basic = aiohttp.BasicAuth(quote_plus(self.config.client_id), quote_plus(self._secret))
-        status, answer = await self._http.post_form(metadata.token_endpoint, form, basic=basic)
+            pair = f"{quote_plus(self.config.client_id)}:{quote_plus(self._secret)}"
+            authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        status, answer = await self._http.post_form(
+            metadata.token_endpoint, form, authorization=authorization
+        )
         if status != 200:
             error = printable(str(answer.get("error", "")), 100)
             log.warning(
@@ -265,21 +272,21 @@ class Provider:
         """Return what the discovery document says, read again after KEEP_MS."""
         async with self._metadata_lock:
             now_ms = self._clock_ms()
-            if self._metadata is not None and now_ms < self._metadata_ms + KEEP_MS:
-                return self._metadata
+            known = self._metadata if now_ms < self._metadata_ms + STALE_MS else None
+            if known is not None and now_ms < self._metadata_ms + KEEP_MS:
+                return known
             if self._failure is not None and now_ms < self._failure[0] + RETRY_MS:
-                if self._metadata is not None:
-                    return self._metadata
+                if known is not None:
+                    return known
                 raise self._failure[1]
             try:
                 self._metadata = await self._discover()
             except OidcError as error:
                 self._failure = (self._clock_ms(), error)
-                if self._metadata is not None and error.reason == "unreachable":
-                    return self._metadata  # its earlier answer is still true
+                if known is not None and error.reason == "unreachable":
+                    return known  # its earlier answer is still true
                 raise
-            self._metadata_ms = now_ms
-            self._failure = None
+            self._metadata_ms, self._failure = now_ms, None
             return self._metadata
 
     async def _discover(self) -> Metadata:
@@ -331,13 +338,14 @@ class Provider:
     async def _known_keys(self, max_age_ms: int) -> tuple[PublicKey, ...]:
         async with self._keys_lock:
             now_ms = self._clock_ms()
-            if self._keys_ms is not None and now_ms < self._keys_ms + max_age_ms:
-                return self._keys
+            known = self._keys if now_ms < self._keys_ms + STALE_MS else None
+            if known is not None and now_ms < self._keys_ms + max_age_ms:
+                return known
             if self._keys_failure is not None:
                 failed_ms, failure = self._keys_failure
-                if self._keys and now_ms < failed_ms + REFRESH_KEYS_MS:
-                    return self._keys
-                if not self._keys and now_ms < failed_ms + RETRY_MS:
+                if known is not None and now_ms < failed_ms + REFRESH_KEYS_MS:
+                    return known
+                if known is None and now_ms < failed_ms + RETRY_MS:
                     raise failure
             metadata = await self.metadata()
             try:
@@ -345,8 +353,8 @@ class Provider:
             except OidcError as error:
                 # Those who wait for the lock get the same answer: no queue of slow requests.
                 self._keys_failure = (self._clock_ms(), error)
-                if self._keys and error.reason == "unreachable":
-                    return self._keys
+                if known is not None and error.reason == "unreachable":
+                    return known
                 raise
             self._keys_ms, self._keys_failure = now_ms, None
             return self._keys

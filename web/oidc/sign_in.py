@@ -16,7 +16,7 @@ from domain.printable import printable
 from streams.metrics import REGISTRY
 from streams.settings import Settings
 from web.oidc.config import read_providers
-from web.oidc.provider import Provider, SignedIn, SignInAttempt
+from web.oidc.provider import Provider, ProviderStatement, SignInAttempt
 from web.oidc.sealing import SealedBox
 from web.oidc.tokens import decode_segment
 
@@ -135,7 +135,7 @@ class OidcProviders:
         attempt: SignInAttempt,
         answer: ProviderAnswer,
         use_once: Callable[[str], Awaitable[bool]],
-    ) -> SignedIn:
+    ) -> ProviderStatement:
         """Return who signed in; raise OidcError. `use_once`: False where the state was used."""
         if not await use_once(attempt.state):
             raise OidcError("reused", "This answer of the provider was used before.")

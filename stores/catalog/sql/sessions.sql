@@ -11,9 +11,11 @@ VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
 -- $1 bytea: SHA-256 of the cookie; $2 bigint: now, UTC ms; $3 bigint: idle time-out, ms.
 -- No row: it ended, or its user is disabled. The key of its row is not checked here.
 SELECT sessions.id, sessions.key, sessions.user_id, sessions.created_ms, seen_ms, until_ms, login,
-display_name,
+display_name, oidc_sessions.provider, confirmed_ms, tried_ms,
 -- include: grants_of_user
-FROM sessions LEFT JOIN users ON users.id = sessions.user_id
+FROM sessions
+LEFT JOIN users ON users.id = sessions.user_id
+LEFT JOIN oidc_sessions ON oidc_sessions.session_id = sessions.id
 WHERE hash = $1 AND ended_ms IS NULL AND until_ms > $2 AND seen_ms > $2::bigint - $3::bigint
 AND users.disabled_ms IS NULL
 

@@ -393,13 +393,6 @@ class KeyRotation(TypedDict):
     """When the new key expires, UTC ms. null: it lives as long as the old one did."""
 
 
-class KeySignIn(TypedDict):
-    """An API key, to be exchanged for a cookie."""
-
-    key: str
-    """The API key."""
-
-
 class Keys(TypedDict):
     """A page of keys, the newest first."""
 
@@ -495,6 +488,26 @@ class NewTenant(TypedDict):
     """Lower-case letters, digits and hyphens."""
     name: str
     """Shown to people: one line of text, in any language. It is never HTML."""
+
+
+class PasswordChange(TypedDict):
+    """The person's own password."""
+
+    password: str
+    """The one so far."""
+    new_password: str
+    """12 to 128 characters; no common password."""
+    totp: NotRequired[str | None]
+    """A code, where there is a second factor."""
+
+
+class PasswordProof(TypedDict):
+    """Shows that it is the person, and not a browser that was left open."""
+
+    password: str
+    """The password."""
+    totp: NotRequired[str | None]
+    """A code, where there is a second factor."""
 
 
 class PlacedHold(TypedDict):
@@ -598,6 +611,12 @@ class ReadyChecks(TypedDict):
     """Whether the catalog answers."""
 
 
+class RecoveryCodes(TypedDict):
+    """Codes for a lost phone. They are shown once; each works once."""
+
+    recovery_codes: list[str]
+
+
 class Rule(TypedDict):
     """How long footage of a scope is kept. The most specific rule counts."""
 
@@ -655,6 +674,15 @@ class Runs(TypedDict):
     runs: list[Run]
 
 
+class ScopePermissions(TypedDict):
+    """What the caller may do below a scope."""
+
+    scope: str
+    """`*`, tenant, tenant/site or tenant/site/camera."""
+    permissions: list[str]
+    """Such as `footage:read`."""
+
+
 class ScopeRule(TypedDict):
     """The rule of a scope, and the one that it follows."""
 
@@ -668,13 +696,87 @@ class ScopeRule(TypedDict):
     """The days of that rule; null: footage is kept forever."""
 
 
-class SessionInfo(TypedDict):
-    """Who is signed in."""
+class Session(TypedDict):
+    """An open session."""
 
+    id: str
+    """It opens nothing."""
+    user: str | None
+    """Id of the user; null: an API key signed in."""
+    key: int | None
+    """Number of the API key; null: a user signed in."""
+    current: bool
+    """Whether this request uses it."""
+    created_ms: int
+    """The sign-in."""
+    seen_ms: int
+    """The last request, to the minute."""
+    until_ms: int
+    """When it ends even if it is in use."""
+    address: str
+    """Of the browser at the sign-in."""
+    agent: str
+    """`User-Agent` of the browser at the sign-in."""
+
+
+class SessionInfo(TypedDict):
+    """Who is signed in, and what he may do."""
+
+    id: str
+    """The principal: `user:ID` or `key:NUMBER`."""
     name: str
     """Name of the key or the user."""
+    login: str | None
+    """Of a user with a password; null: none."""
     grants: list[str]
     """What it may do where: `role:scope`."""
+    may: list[ScopePermissions]
+    """The permissions of the grants, by scope."""
+    session: str | None
+    """Id of the session; null: the key came directly."""
+    has_password: bool
+    """Whether it is a user who can change his password."""
+    has_totp: bool
+    """Whether it is a user with a second factor."""
+    recovery_codes: int | None
+    """How many are left; null: there is no second factor."""
+
+
+class SessionList(TypedDict):
+    """Open sessions, the newest first; at most 1,000."""
+
+    sessions: list[Session]
+
+
+class SignInProvider(TypedDict):
+    """An OpenID provider by which people can sign in."""
+
+    id: str
+    """Its id in the configuration."""
+    name: str
+    """Text of its button."""
+    path: str
+    """Where a browser begins the sign-in. `?next=/PATH` names the page to show then."""
+
+
+class SignInProviders(TypedDict):
+    """The providers, in the order of the configuration."""
+
+    providers: list[SignInProvider]
+    """Empty where none is configured."""
+
+
+class SignInRequest(TypedDict):
+    """Either `login` and `password`, and `totp` where the user has a second factor; or `key`."""
+
+    login: NotRequired[str | None]
+    """Login of a user."""
+    password: NotRequired[str | None]
+    """His password."""
+    totp: NotRequired[str | None]
+    """Code of his authenticator app, or a recovery code. Where it is missing, the answer is 401 of the kind `code-required`."""
+    key: NotRequired[str | None]
+    """An API key, instead of a login."""
 
 
 class Site(TypedDict):
@@ -804,3 +906,19 @@ class Timeline(TypedDict):
     gaps: list[Gap]
     """From the camera's first footage on. At the live edge, missing time becomes a gap after `late_ms`, or after `recording_ms` where the run has ended."""
     detections: list[DetectionCount]
+
+
+class TotpConfirmation(TypedDict):
+    """A first code of the authenticator app."""
+
+    totp: str
+    """The code that the app shows."""
+
+
+class TotpEnrolment(TypedDict):
+    """The secret for the authenticator app. It is shown once."""
+
+    secret: str
+    """Base 32, to type in."""
+    uri: str
+    """`otpauth:` address, for a QR code."""

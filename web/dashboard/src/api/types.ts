@@ -695,6 +695,22 @@ export interface SessionList {
   sessions: Session[];
 }
 
+/** An OpenID provider by which people can sign in. */
+export interface SignInProvider {
+  /** Its id in the configuration. */
+  id: string;
+  /** Text of its button. */
+  name: string;
+  /** Where a browser begins the sign-in. `?next=/PATH` names the page to show then. */
+  path: string;
+}
+
+/** The providers, in the order of the configuration. */
+export interface SignInProviders {
+  /** Empty where none is configured. */
+  providers: SignInProvider[];
+}
+
 /** Either `login` and `password`, and `totp` where the user has a second factor; or `key`. */
 export interface SignInRequest {
   /** Login of a user. */
