@@ -43,7 +43,7 @@ newest: .venv/.installed ## run the unit tests on the newest Python that is inst
 gpu: ## test and measure local inference on this machine's NVIDIA GPU
 	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
 
-check: .venv/.installed ## lint, format, types, import rules, vocabulary, generated files
+check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -226,7 +226,9 @@ impl AccessUnitScanner {
                     }
                     _ => return None,
                 }
-            } else if fragments.is_none() && (has(self.slices, kind) || self.is_other(kind, payload)) {
+            } else if fragments.is_none()
+                && (has(self.slices, kind) || self.is_other(kind, payload))
+            {
                 parts.push(Part::unit(&[], packet.start, packet.end));
                 is_keyframe |= has(self.irap, kind);
                 has_slices |= has(self.slices, kind);
@@ -268,15 +270,19 @@ impl AccessUnitScanner {
     }
 
     fn kind(&self, first: u8) -> u8 {
-        if self.header_size == 2 { first >> 1 & 0x3F } else { first & 0x1F }
+        if self.header_size == 2 {
+            first >> 1 & 0x3F
+        } else {
+            first & 0x1F
+        }
     }
 
     fn is_other(&self, kind: u8, unit: Bytes) -> bool {
         has(self.others, kind)
             && !(kind == self.sei && has_recovery_point(unit))
-            && !unit.windows(3).any(|three| {
-                three[0].get() == 0 && three[1].get() == 0 && three[2].get() == 1
-            })
+            && !unit
+                .windows(3)
+                .any(|three| three[0].get() == 0 && three[1].get() == 0 && three[2].get() == 1)
     }
 }
 
