@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         le=1 << 40,
         description="bytes of media a second of one user or key from one web worker; 0: no limit",
     )
+    cors_origins: str = Field(
+        "",
+        max_length=10_000,
+        description="origins of other sites' pages that may use the API with a key, "
+        "comma-separated, such as https://portal.example.com",
+    )
     hsts_subdomains: bool = Field(
         False, description="HTTPS only, also for all subdomains of the web's host"
     )

@@ -58,19 +58,15 @@ def json_answer(
     *,
     status: int = HTTPStatus.OK,
     headers: Mapping[str, str] = NO_STORE,
-    compress: bool = False,
 ) -> web.Response:
-    """Return the answer as JSON. `compress`: for answers that may be long."""
-    response = web.Response(
+    """Return the answer as JSON."""
+    return web.Response(
         status=status,
         body=answer.model_dump_json(by_alias=True).encode(),
         content_type="application/json",
         charset="utf-8",
         headers=headers,
     )
-    if compress:
-        response.enable_compression()
-    return response
 
 
 @cache

@@ -54,7 +54,7 @@ class ChunksView(View):
             ],
             gaps=gap_answers(gaps),
         )
-        return json_answer(answer, compress=True)
+        return json_answer(answer)
 
 
 def chunk_path(chunk: dict[str, Any]) -> str:

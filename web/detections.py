@@ -52,7 +52,7 @@ class DetectionsView(View):
         )
         page, following = page_of(request, query, rows, lambda row: row.cursor)
         answer = Detections(detections=[_detection_answer(row) for row in page], next=following)
-        return json_answer(answer, compress=True)
+        return json_answer(answer)
 
 
 def _detection_answer(row: DetectionRow) -> DetectionItem:

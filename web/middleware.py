@@ -42,6 +42,7 @@ from web.access import (
 from web.audit import READS, note_read, note_refusal
 from web.conditional import stale_problem
 from web.cookies import cookie_name
+from web.cors import AllowedOrigins
 from web.problems import ProblemError, problem_response
 from web.query import check_query
 from web.services import SERVICES
@@ -366,6 +367,13 @@ def install(
             response.headers.setdefault("Strict-Transport-Security", hsts)
 
     logging.getLogger("aiohttp.server").addFilter(_is_server_fault)
+    origins = AllowedOrigins(settings.cors_origins)
+
+    async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+        origins.add_headers(request, response)
+
+    application.on_response_prepare.append(add_cors_headers)
     application.middlewares.append(report_errors)
+    application.middlewares.append(origins.answer_preflight)
     application.middlewares.append(authenticate)
     application.on_response_prepare.append(add_headers)

@@ -80,11 +80,9 @@ class PlaylistView(View):
             body = None
         if body is None:
             raise not_found(f"{camera.id} has no footage between {span.from_ms} and {span.to_ms}.")
-        response = web.Response(
+        return web.Response(
             body=body, content_type=MEDIA_TYPE, charset="utf-8", headers=dict(HEADERS)
         )
-        response.enable_compression()
-        return response
 
 
 async def _send_pieces(request: web.Request, playlist: RecordedPlaylist) -> web.StreamResponse:

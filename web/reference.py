@@ -32,11 +32,9 @@ class OpenApiView(View):
 
     async def get(self, request: web.Request) -> web.Response:
         """Return the document."""
-        response = web.Response(
+        return web.Response(
             body=request.app[DOCUMENT].body, content_type="application/json", headers=_CACHE
         )
-        response.enable_compression()
-        return response
 
 
 class DocsView(View):
@@ -92,6 +90,4 @@ class ProblemKindView(View):
 
 
 def _page(html: str) -> web.Response:
-    response = web.Response(text=html, content_type="text/html", headers=_CACHE)
-    response.enable_compression()
-    return response
+    return web.Response(text=html, content_type="text/html", headers=_CACHE)

@@ -103,4 +103,4 @@ class TimelineView(View):
                 for each in counts
             ],
         )
-        return json_answer(answer, compress=True)
+        return json_answer(answer)

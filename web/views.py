@@ -12,6 +12,7 @@ from streams.settings import Settings
 from web.access import access_table, canonical
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
+from web.compression import compress
 from web.conditional import answer_not_modified
 from web.deprecation import deprecation_headers, deprecation_table
 from web.detections import DetectionsView
@@ -107,7 +108,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         (canonical(path), by_method) for path, by_method in operation_table(VIEWS).items()
     )
     application.on_response_prepare.append(deprecation_headers(deprecated))
-    application.middlewares.extend((answer_not_modified, answer_once))
+    application.middlewares.extend((compress, answer_not_modified, answer_once))
 
     async def running(_: web.Application) -> AsyncIterator[None]:
         watch = None
