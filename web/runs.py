@@ -63,4 +63,4 @@ class RunsView(View):
             ],
             next=following,
         )
-        return json_answer(answer, compress=True)
+        return json_answer(answer)

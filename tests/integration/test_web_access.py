@@ -271,7 +271,7 @@ async def test_security_headers(web: Web) -> None:
 
 
 PROBLEMS = [
-    ("POST", "/api/v1/cameras", 405),
+    ("PUT", "/api/v1/cameras", 405),
     ("PUT", "/healthz", 405),
     ("GET", f"{BASE}/nothing", 404),
     ("GET", "/api/v1/cameras/acme/hq/unknown", 404),
