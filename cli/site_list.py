@@ -4,11 +4,14 @@ import argparse
 import asyncio
 from dataclasses import replace
 
+from cli.audit_origin import cli_origin
 from domain.access import INSTALLATION
+from domain.audit import AuditEntry
 from domain.display_text import check_name
 from domain.identity import check_site
 from domain.times import utc_ms
 from stores.catalog import Catalog
+from stores.catalog.audit import write_audit
 from stores.catalog.tenants import RegisteredSite, create_site, list_sites, lock_site, update_site
 from stores.time_zones import UTC, check_zone
 from streams.settings import get_settings
@@ -48,6 +51,16 @@ def run_list(_args: argparse.Namespace) -> int:
     return 0
 
 
+def _entry(action: str, before: RegisteredSite | None, after: RegisteredSite) -> AuditEntry:
+    return cli_origin().entry(
+        utc_ms(),
+        action,
+        after.id,
+        before=None if before is None else before.audited(),
+        after=after.audited(),
+    )
+
+
 def run_set(args: argparse.Namespace) -> int:
     """Add or change; prints the result."""
     site = check_site(args.site)
@@ -61,9 +74,11 @@ def run_set(args: argparse.Namespace) -> int:
                 own_name = name or site.rsplit("/", 1)[1]
                 made = await create_site(connection, site, own_name, zone or UTC, utc_ms())
                 assert made is not None
+                await write_audit(connection, _entry("site:create", None, made))
                 return made
             after = replace(before, name=name or before.name, zone=zone or before.zone)
             await update_site(connection, after)
+            await write_audit(connection, _entry("site:update", before, after))
             return after
 
     stored = asyncio.run(setting())

@@ -232,8 +232,7 @@ class SitesView(View):
             answer = _site_answer(made)
             headers = with_etag(_version(answer).tag, location=f"/api/v1/sites/{made.id}")
             response = json_answer(answer, status=HTTPStatus.CREATED, headers=headers)
-            after = {"name": made.name, "zone": made.zone}
-            entry = entry_of(request, "site:create", made.id, after=after)
+            entry = entry_of(request, "site:create", made.id, after=made.audited())
             return await finish(connection, request, response, entry)
 
 
@@ -288,7 +287,7 @@ class SiteView(View):
                 request,
                 "site:update",
                 name,
-                before={"name": before.name, "zone": before.zone},
-                after={"name": after.name, "zone": after.zone},
+                before=before.audited(),
+                after=after.audited(),
             )
             return await finish(connection, request, response, entry)

@@ -33,6 +33,10 @@ class RegisteredSite:
     """IANA time zone in which its times are shown."""
     created_ms: int
 
+    def audited(self) -> dict[str, str]:
+        """Return what the audit log has of it."""
+        return {"name": self.name, "zone": self.zone}
+
 
 async def create_tenant(
     connection: Connection, tenant: str, name: str, now_ms: int
