@@ -71,7 +71,7 @@ _TAGS: tuple[tuple[str, str], ...] = (
     (r"/api/v1/(openapi\.json|docs|problems).*", "This contract"),
     (r"/api/v1/session.*", "Sign in"),
     (r"/api/v1/(users|groups).*", "Users and groups"),
-    (r".*/(playlist\.m3u8|thumbnail\.jpg|\{seq\}\.ts|\{digest\}\.ts)", "Playback"),
+    (r".*/(playlist\.m3u8|thumbnail\.jpg|filmstrip\.jpg|\{seq\}\.ts|\{digest\}\.ts)", "Playback"),
     (r".*/(timeline|chunks|detections)", "Timeline, chunks and detections"),
     (r"/api/v1/cameras.*", "Cameras"),
     (r"/api/v1/edges.*|.*/config", "Edge devices"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
 from aiohttp import web
 from faust.web import View
@@ -62,24 +63,49 @@ class ThumbnailView(View):
         if found.last_ms is None:
             raise not_found(f"{found.id} has no footage yet.")
         wanted_ms = found.last_ms if at_ms is None else at_ms
-        source, ranges = await _frame_source(services, found.id, wanted_ms)
+        frame = await frame_name(services, found.id, wanted_ms, width)
         is_immutable = at_ms is not None and at_ms < now_ms - IMMUTABLE_AFTER_MS
-        name = f"{found.id}/{source.run}-{source.seq}-{ranges.keyframe}-{width}"
         headers = {
-            "ETag": f'"{name}"',
+            "ETag": f'"{frame.name}"',
             "Cache-Control": "private, max-age=86400" if is_immutable else "private, no-cache",
-            "Vigil-Picture-Ms": str(_shown_ms(source, ranges)),
+            "Vigil-Picture-Ms": str(frame.shown_ms),
         }
-        if matches(request.headers.get("If-None-Match", ""), f'"{name}"'):
+        if matches(request.headers.get("If-None-Match", ""), f'"{frame.name}"'):
             return web.Response(status=304, headers=headers)
-        data = services.thumbnails.get(name)
-        RENDERED.labels("store" if data is None else "memory").inc()
-        if data is None:
-            async with services.pictures.slot(request[PRINCIPAL].id, visible_now()):
-                data = await _render(services, found.id, wanted_ms, width)
-            with contextlib.suppress(ValueError):  # larger than the whole cache
-                services.thumbnails[name] = data
+        data = await frame_jpeg(request, found.id, frame)
         return web.Response(body=data, content_type="image/jpeg", headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameName:
+    """A frame in one width, before it is rendered. Times: UTC ms."""
+
+    name: str
+    """The same frame in the same width has the same name."""
+    wanted_ms: int
+    shown_ms: int
+    """When it was recorded."""
+    width: int
+
+
+async def frame_name(services: Services, camera: str, at_ms: int, width: int) -> FrameName:
+    """Return the name of the frame at a time; raise ProblemError (404) where there is none."""
+    source, ranges = await _frame_source(services, camera, at_ms)
+    name = f"{camera}/{source.run}-{source.seq}-{ranges.keyframe}-{width}"
+    return FrameName(name, at_ms, _shown_ms(source, ranges), width)
+
+
+async def frame_jpeg(request: web.Request, camera: str, frame: FrameName) -> bytes:
+    """Return a frame as JPEG, from memory or rendered; the caller may see the camera."""
+    services = request.app[SERVICES]
+    data = services.thumbnails.get(frame.name)
+    RENDERED.labels("store" if data is None else "memory").inc()
+    if data is None:
+        async with services.pictures.slot(request[PRINCIPAL].id, visible_now()):
+            data = await _render(services, camera, frame.wanted_ms, frame.width)
+        with contextlib.suppress(ValueError):  # larger than the whole cache
+            services.thumbnails[frame.name] = data
+    return data
 
 
 async def _frame_source(

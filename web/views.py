@@ -19,6 +19,7 @@ from web.detections import DetectionsView
 from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
 from web.events import EventsView
+from web.filmstrip import FilmstripView
 from web.health import HealthView, MetricsView, ReadyView
 from web.holds import HoldLiftView, HoldsView, HoldView
 from web.idempotency import answer_once
@@ -88,6 +89,7 @@ VIEWS: tuple[type[View], ...] = (
     FragmentView,
     ChunkView,
     ThumbnailView,
+    FilmstripView,
     EdgeConfigView,
     OpenApiView,
     DocsView,

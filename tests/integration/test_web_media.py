@@ -438,3 +438,39 @@ async def test_a_picture_is_read_once(web: Web, run: str) -> None:
     second = await web.client.get(f"{BASE}/thumbnail.jpg?at={T0 + 1_500}")
     assert await first.read() == await second.read()
     assert (await web.client.get(f"{BASE}/thumbnail.jpg?at={T0}&width=64")).status == 404
+
+
+async def test_a_filmstrip_has_the_frames_of_a_range(web: Web, run: str) -> None:
+    """Twelve seconds of footage; a frame every second of 16, in two rows of ten."""
+    await footage(web, run, 3)
+    path = f"{BASE}/filmstrip.jpg?from={T0}&to={T0 + 16_000}&frames=16&width=40"
+    answer = await web.client.get(path)
+    assert (answer.status, answer.content_type) == (200, "image/jpeg")
+    grid = dict(each.split("=") for each in answer.headers["Vigil-Filmstrip"].split(";"))
+    width, height = int(grid["width"]), int(grid["height"])
+    assert (grid["columns"], grid["rows"], width) == ("10", "2", 40)
+    body = await answer.read()
+    image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image.shape == (2 * height, 400)
+    shown = answer.headers["Vigil-Picture-Ms"].split(",")
+    for cell, at in enumerate(shown):
+        row, column = divmod(cell, 10)
+        part = image[row * height : (row + 1) * height, column * 40 : (column + 1) * 40]
+        bright = 240 if cell < 12 and cell % 4 >= 2 else 0
+        assert abs(float(part[2:-2, 2:-2].mean()) - bright) < 8, cell
+        assert at == (str(T0 + cell // 2 * 2_000) if cell < 12 else "-"), cell
+    again = await web.client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status == 304
+    await web.store.delete([fragment_key(CAMERA, run, seq) for seq in range(3)])
+    assert await (await web.client.get(path)).read() == body, "from memory"
+    for query, status in (
+        (f"from={T0 + 60_000}&to={T0 + 70_000}", 404),
+        (f"from={T0}&to={T0 + 16_000}&frames=61", 400),
+        (f"from={T0}&to={T0 + 16_000}&frames=0", 400),
+        (f"from={T0}&to={T0 + 16_000}&width=2000", 400),
+        (f"from={T0}&to={T0 + 32 * 86_400_000}", 400),
+        (f"from={T0}&to={T0}", 400),
+        ("", 400),
+    ):
+        answer = await web.client.get(f"{BASE}/filmstrip.jpg?{query}")
+        assert answer.status == status, query

@@ -104,6 +104,15 @@ class ThumbnailQuery(ApiQuery):
     )
 
 
+class FilmstripQuery(RangeQuery):
+    """Of which range, how many frames, how wide."""
+
+    frames: Annotated[int, *whole_number(1, 60)] = Field(
+        24, description="Frames, evenly spread over the range."
+    )
+    width: Annotated[int, *whole_number(16, 320)] = Field(160, description="Pixels of one frame.")
+
+
 class SegmentQuery(ApiQuery):
     """How a missing fragment answers."""
 
