@@ -273,7 +273,9 @@ class _Described:
             return
         schema = model.model_json_schema(by_alias=True, schema_generator=_WithoutTitles)
         required = schema.get("required", [])
-        for name, field in schema.get("properties", {}).items():
+        fields = schema.get("properties", {})
+        for name in sorted(fields, key=lambda each: each not in required):
+            field = fields[name]
             description = field.pop("description", None)
             parameter: JsonObject = {"name": name, "in": "query"}
             if description:
@@ -406,7 +408,12 @@ PROBLEM_SCHEMA: JsonObject = {
             "examples": [kind.uri for kind in KINDS[:3]],
         },
         "title": {"type": "string", "description": "The name of the kind."},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "status": {
+            "type": "integer",
+            "minimum": 400,
+            "maximum": 599,
+            "description": "The HTTP status.",
+        },
         "detail": {"type": "string", "description": "What is wrong, for people."},
         "errors": {
             "type": "array",

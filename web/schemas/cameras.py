@@ -91,7 +91,7 @@ class NewCamera(ApiRequest):
 class CameraChange(ApiRequest):
     """What changes of a camera. What is absent stays as it is."""
 
-    name: DisplayName | None = None
+    name: DisplayName | None = Field(None, description="The new name.")
     disabled: bool | None = Field(None, description="Whether it is not to be recorded.")
     retired: bool | None = Field(
         None, description="Whether it is out of use: hidden from lists, its footage is kept."

@@ -33,7 +33,7 @@ class DetectionItem(ApiAnswer):
     )
     index: int = Field(ge=0, description="Its number among the objects of the frame.")
     model: str = Field(description="The model that detected it.")
-    model_version: str
+    model_version: str = Field(description="The model's version.")
     label: str = Field(description="What it is, such as `person`.")
     score: float = Field(description="How sure the model is, 0 to 1.")
     box: tuple[float, float, float, float] = Field(

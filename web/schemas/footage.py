@@ -22,15 +22,15 @@ class DetectionCount(ApiAnswer):
     """The most objects of a label in one frame of a bucket."""
 
     at_ms: UtcMs = Field(description="Start of the bucket, a multiple of `bucket_ms`.")
-    label: str
-    count: int = Field(ge=0)
+    label: str = Field(description="What was detected.")
+    count: int = Field(ge=0, description="The most objects in one frame.")
 
 
 class Timeline(ApiAnswer):
     """Recorded time, gaps, and counts of detections."""
 
-    from_ms: UtcMs
-    to_ms: UtcMs
+    from_ms: UtcMs = Field(description="Start of the range.")
+    to_ms: UtcMs = Field(description="End of the range (not included).")
     bucket_ms: Ms = Field(
         description="Length of a bucket. Above a minute it is whole minutes; ranges above 6 hours "
         "have none below a minute."
@@ -49,12 +49,12 @@ class Chunk(ApiAnswer):
     """The joined fragments of one run that start in one window."""
 
     run: RunText
-    window_start_ms: UtcMs
+    window_start_ms: UtcMs = Field(description="Start of the window.")
     window_ms: Ms = Field(description="Length of the window.")
     revision: int = Field(ge=0, description="Counts up when the chunk is made again.")
     start_ms: UtcMs = Field(description="Start of its footage.")
     end_ms: UtcMs = Field(description="End of its footage.")
-    size_bytes: Bytes
+    size_bytes: Bytes = Field(description="Size of the chunk.")
     digest: str = Field(description="32 hex digits of what was joined; part of its address.")
     reason: DueReason = Field(description="Which rule made this revision due.")
     url: str = Field(description="Where its bytes are: a path of this server.")
@@ -65,16 +65,16 @@ class FragmentLink(ApiAnswer):
 
     run: RunText
     seq: int = Field(ge=0, description="Its place in the run, from 0.")
-    start_ms: UtcMs
-    end_ms: UtcMs
+    start_ms: UtcMs = Field(description="Start of its footage.")
+    end_ms: UtcMs = Field(description="End of its footage.")
     url: str = Field(description="Where its bytes are: a path of this server.")
 
 
 class Chunks(ApiAnswer):
     """The objects of a range, and what is missing."""
 
-    from_ms: UtcMs
-    to_ms: UtcMs
+    from_ms: UtcMs = Field(description="Start of the range.")
+    to_ms: UtcMs = Field(description="End of the range (not included).")
     chunks: list[Chunk] = Field(description="Chunks that overlap the range, by window and run.")
     fragments: list[FragmentLink] = Field(description="Fragments that are in no chunk yet.")
     gaps: list[GapItem]

@@ -10,7 +10,7 @@ from web.schemas.base import ApiAnswer
 class Liveness(ApiAnswer):
     """The process runs."""
 
-    status: Literal["up"]
+    status: Literal["up"] = Field(description="Always `up`: else there is no answer.")
 
 
 class ReadyChecks(ApiAnswer):
@@ -23,7 +23,7 @@ class ReadyChecks(ApiAnswer):
 class Readiness(ApiAnswer):
     """Whether the worker can answer requests."""
 
-    status: Literal["ready", "not ready"]
+    status: Literal["ready", "not ready"] = Field(description="`ready` if all checks are true.")
     checks: ReadyChecks
     warnings: list[str] = Field(
         description="What an operator must correct, though the worker answers: such as a new "

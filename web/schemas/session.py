@@ -128,4 +128,4 @@ class TotpConfirmation(ApiRequest):
 class RecoveryCodes(ApiAnswer):
     """Codes for a lost phone. They are shown once; each works once."""
 
-    recovery_codes: list[str]
+    recovery_codes: list[str] = Field(description="Each may be used once instead of a code.")

@@ -87,5 +87,5 @@ class NewSite(ApiRequest):
 class SiteChange(ApiRequest):
     """What changes of a site. What is absent stays as it is."""
 
-    name: DisplayName | None = None
-    zone: Zone | None = None
+    name: DisplayName | None = Field(None, description="The new name.")
+    zone: Zone | None = Field(None, description="The new IANA time zone.")

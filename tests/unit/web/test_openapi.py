@@ -65,6 +65,13 @@ def test_every_field_and_parameter_is_described() -> None:
         if not schema.get("description")
     ]
     assert undocumented == []
+    unnamed = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, inner in schema.get("properties", {}).items()
+        if not inner.get("description") and "$ref" not in (inner | inner.get("items", {}))
+    ]
+    assert unnamed == []
 
 
 def test_a_path_with_an_unknown_part_is_found() -> None:

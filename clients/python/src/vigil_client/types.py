@@ -49,6 +49,7 @@ class CameraChange(TypedDict):
     """What changes of a camera. What is absent stays as it is."""
 
     name: NotRequired[str | None]
+    """The new name."""
     disabled: NotRequired[bool | None]
     """Whether it is not to be recorded."""
     retired: NotRequired[bool | None]
@@ -59,6 +60,7 @@ class CameraEvent(TypedDict):
     """`camera`: all cameras at the beginning, later those whose state changed."""
 
     now_ms: int
+    """Time of the event."""
     cameras: list[StreamedCamera]
 
 
@@ -92,6 +94,7 @@ class Chunk(TypedDict):
     run: str
     """The run: a UUIDv7."""
     window_start_ms: int
+    """Start of the window."""
     window_ms: int
     """Length of the window."""
     revision: int
@@ -101,6 +104,7 @@ class Chunk(TypedDict):
     end_ms: int
     """End of its footage."""
     size_bytes: int
+    """Size of the chunk."""
     digest: str
     """32 hex digits of what was joined; part of its address."""
     reason: Literal["complete", "run-ended", "grace", "idle", "late"]
@@ -113,7 +117,9 @@ class Chunks(TypedDict):
     """The objects of a range, and what is missing."""
 
     from_ms: int
+    """Start of the range."""
     to_ms: int
+    """End of the range (not included)."""
     chunks: list[Chunk]
     """Chunks that overlap the range, by window and run."""
     fragments: list[FragmentLink]
@@ -168,6 +174,7 @@ class Detection(TypedDict):
     model: str
     """The model that detected it."""
     model_version: str
+    """The model's version."""
     label: str
     """What it is, such as `person`."""
     score: float
@@ -184,17 +191,22 @@ class DetectionCount(TypedDict):
     at_ms: int
     """Start of the bucket, a multiple of `bucket_ms`."""
     label: str
+    """What was detected."""
     count: int
+    """The most objects in one frame."""
 
 
 class DetectionEvent(TypedDict):
     """`detection`: at most 200 objects of one run and model, each sent once."""
 
     camera: str
+    """tenant/site/camera"""
     run: str
     """The run: a UUIDv7."""
     model: str
+    """The model that detected them."""
     model_version: str
+    """The model's version."""
     detections: list[StreamedObject]
 
 
@@ -210,14 +222,18 @@ class DeviceCamera(TypedDict):
     """A camera as its device sees it."""
 
     camera: str | None
+    """tenant/site/camera; null: not reported."""
     state: str | None
+    """State of its capture."""
     detail: str | None
+    """Text of the last error."""
 
 
 class DeviceEvent(TypedDict):
     """`device`: all devices at the beginning, later those whose state changed."""
 
     now_ms: int
+    """Time of the event."""
     devices: list[StreamedDevice]
 
 
@@ -270,6 +286,7 @@ class EndEvent(TypedDict):
     """`end`: the server closes the stream. Connect again with the last id."""
 
     reason: Literal["restart", "signed-out", "not-allowed", "rights-changed", "unchecked"]
+    """Why the stream ends."""
 
 
 class FootageAmount(TypedDict):
@@ -291,7 +308,9 @@ class FragmentLink(TypedDict):
     seq: int
     """Its place in the run, from 0."""
     start_ms: int
+    """Start of its footage."""
     end_ms: int
+    """End of its footage."""
     url: str
     """Where its bytes are: a path of this server."""
 
@@ -311,6 +330,7 @@ class HeartbeatEvent(TypedDict):
     """`heartbeat`: nothing happened for 15 s."""
 
     now_ms: int
+    """Time of the event."""
 
 
 class Hold(TypedDict):
@@ -427,12 +447,14 @@ class Liveness(TypedDict):
     """The process runs."""
 
     status: Literal["up"]
+    """Always `up`: else there is no answer."""
 
 
 class LostEvent(TypedDict):
     """`lost`: detections between the event before and this one are not sent."""
 
     reason: str
+    """Why they are not sent."""
 
 
 class NewCamera(TypedDict):
@@ -587,6 +609,7 @@ class Problem(TypedDict):
     title: str
     """The name of the kind."""
     status: int
+    """The HTTP status."""
     detail: str
     """What is wrong, for people."""
     errors: NotRequired[list[dict[str, Any]]]
@@ -597,6 +620,7 @@ class Readiness(TypedDict):
     """Whether the worker can answer requests."""
 
     status: Literal["ready", "not ready"]
+    """`ready` if all checks are true."""
     checks: ReadyChecks
     warnings: list[str]
     """What an operator must correct, though the worker answers: such as a new certificate that cannot be used."""
@@ -615,6 +639,7 @@ class RecoveryCodes(TypedDict):
     """Codes for a lost phone. They are shown once; each works once."""
 
     recovery_codes: list[str]
+    """Each may be used once instead of a code."""
 
 
 class Rule(TypedDict):
@@ -800,7 +825,9 @@ class SiteChange(TypedDict):
     """What changes of a site. What is absent stays as it is."""
 
     name: NotRequired[str | None]
+    """The new name."""
     zone: NotRequired[str | None]
+    """The new IANA time zone."""
 
 
 class SiteConfig(TypedDict):
@@ -826,29 +853,46 @@ class StreamedCamera(TypedDict):
     """The state of a camera."""
 
     id: str
+    """tenant/site/camera"""
     state: Literal["new", "recording", "late", "offline", "removed"]
+    """As of a camera; `removed`: not registered any more."""
     since_ms: int
+    """Since when it is in this state."""
     last_ms: int | None
     """End of its newest footage."""
     retired_ms: int | None
+    """When it was taken out of use; null while it is in use."""
     two_recorders: bool
+    """Whether two devices record it at once."""
 
 
 class StreamedDevice(TypedDict):
     """The state of an edge device."""
 
     site: str
+    """tenant/site"""
     edge: str
+    """The device's name."""
     state: Literal["ok", "silent", "removed"]
+    """`silent`: no heartbeat for `edge_silent_ms`; `removed`: not known any more."""
     heard_ms: int
+    """When its newest heartbeat arrived."""
     software: str
+    """Version of its software."""
     spool_waiting: int
+    """Fragments not yet uploaded."""
     disk_free_bytes: int
+    """Free on the disk of the fragments, bytes."""
     disk_low: bool
+    """Whether that disk is nearly full."""
     config_version: int | None
+    """Version of the site's configuration in use; null: the device's own file."""
     config_state: str | None
+    """State of the site's configuration."""
     config_detail: str | None
+    """Why, in words."""
     clock_state: str | None
+    """Whether its clock is synchronised; null: not reported."""
     cameras: list[DeviceCamera]
 
 
@@ -862,10 +906,13 @@ class StreamedObject(TypedDict):
     index: int
     """Its number among the objects of the frame."""
     label: str
+    """What it is, such as `person`."""
     score: float
+    """How sure the model is, 0 to 1."""
     box: list[float]
     """[x, y, width, height] in fractions of the frame, from its top left."""
     track: str | None
+    """Objects with the same track are one object in successive frames."""
 
 
 class Tenant(TypedDict):
@@ -898,7 +945,9 @@ class Timeline(TypedDict):
     """Recorded time, gaps, and counts of detections."""
 
     from_ms: int
+    """Start of the range."""
     to_ms: int
+    """End of the range (not included)."""
     bucket_ms: int
     """Length of a bucket. Above a minute it is whole minutes; ranges above 6 hours have none below a minute."""
     covered: list[list[int]]

@@ -39,6 +39,7 @@ export interface Camera {
 
 /** What changes of a camera. What is absent stays as it is. */
 export interface CameraChange {
+  /** The new name. */
   name?: string | null;
   /** Whether it is not to be recorded. */
   disabled?: boolean | null;
@@ -48,7 +49,7 @@ export interface CameraChange {
 
 /** `camera`: all cameras at the beginning, later those whose state changed. */
 export interface CameraEvent {
-  /** (ms since 1970, UTC) */
+  /** Time of the event. (ms since 1970, UTC) */
   now_ms: number;
   cameras: StreamedCamera[];
 }
@@ -79,7 +80,7 @@ export interface CaptureStatus {
 export interface Chunk {
   /** The run: a UUIDv7. */
   run: string;
-  /** (ms since 1970, UTC) */
+  /** Start of the window. (ms since 1970, UTC) */
   window_start_ms: number;
   /** Length of the window. (ms) */
   window_ms: number;
@@ -89,7 +90,7 @@ export interface Chunk {
   start_ms: number;
   /** End of its footage. (ms since 1970, UTC) */
   end_ms: number;
-  /** (bytes) */
+  /** Size of the chunk. (bytes) */
   size_bytes: number;
   /** 32 hex digits of what was joined; part of its address. */
   digest: string;
@@ -101,9 +102,9 @@ export interface Chunk {
 
 /** The objects of a range, and what is missing. */
 export interface Chunks {
-  /** (ms since 1970, UTC) */
+  /** Start of the range. (ms since 1970, UTC) */
   from_ms: number;
-  /** (ms since 1970, UTC) */
+  /** End of the range (not included). (ms since 1970, UTC) */
   to_ms: number;
   /** Chunks that overlap the range, by window and run. */
   chunks: Chunk[];
@@ -156,6 +157,7 @@ export interface Detection {
   index: number;
   /** The model that detected it. */
   model: string;
+  /** The model's version. */
   model_version: string;
   /** What it is, such as `person`. */
   label: string;
@@ -171,16 +173,21 @@ export interface Detection {
 export interface DetectionCount {
   /** Start of the bucket, a multiple of `bucket_ms`. (ms since 1970, UTC) */
   at_ms: number;
+  /** What was detected. */
   label: string;
+  /** The most objects in one frame. */
   count: number;
 }
 
 /** `detection`: at most 200 objects of one run and model, each sent once. */
 export interface DetectionEvent {
+  /** tenant/site/camera */
   camera: string;
   /** The run: a UUIDv7. */
   run: string;
+  /** The model that detected them. */
   model: string;
+  /** The model's version. */
   model_version: string;
   detections: StreamedObject[];
 }
@@ -194,14 +201,17 @@ export interface Detections {
 
 /** A camera as its device sees it. */
 export interface DeviceCamera {
+  /** tenant/site/camera; null: not reported. */
   camera: string | null;
+  /** State of its capture. */
   state: string | null;
+  /** Text of the last error. */
   detail: string | null;
 }
 
 /** `device`: all devices at the beginning, later those whose state changed. */
 export interface DeviceEvent {
-  /** (ms since 1970, UTC) */
+  /** Time of the event. (ms since 1970, UTC) */
   now_ms: number;
   devices: StreamedDevice[];
 }
@@ -251,6 +261,7 @@ export interface Edges {
 
 /** `end`: the server closes the stream. Connect again with the last id. */
 export interface EndEvent {
+  /** Why the stream ends. */
   reason: "restart" | "signed-out" | "not-allowed" | "rights-changed" | "unchecked";
 }
 
@@ -270,9 +281,9 @@ export interface FragmentLink {
   run: string;
   /** Its place in the run, from 0. */
   seq: number;
-  /** (ms since 1970, UTC) */
+  /** Start of its footage. (ms since 1970, UTC) */
   start_ms: number;
-  /** (ms since 1970, UTC) */
+  /** End of its footage. (ms since 1970, UTC) */
   end_ms: number;
   /** Where its bytes are: a path of this server. */
   url: string;
@@ -290,7 +301,7 @@ export interface Gap {
 
 /** `heartbeat`: nothing happened for 15 s. */
 export interface HeartbeatEvent {
-  /** (ms since 1970, UTC) */
+  /** Time of the event. (ms since 1970, UTC) */
   now_ms: number;
 }
 
@@ -398,11 +409,13 @@ export interface Limits {
 
 /** The process runs. */
 export interface Liveness {
+  /** Always `up`: else there is no answer. */
   status: "up";
 }
 
 /** `lost`: detections between the event before and this one are not sent. */
 export interface LostEvent {
+  /** Why they are not sent. */
   reason: string;
 }
 
@@ -546,6 +559,7 @@ export interface Problem {
   type: string;
   /** The name of the kind. */
   title: string;
+  /** The HTTP status. */
   status: number;
   /** What is wrong, for people. */
   detail: string;
@@ -555,6 +569,7 @@ export interface Problem {
 
 /** Whether the worker can answer requests. */
 export interface Readiness {
+  /** `ready` if all checks are true. */
   status: "ready" | "not ready";
   checks: ReadyChecks;
   /** What an operator must correct, though the worker answers: such as a new certificate that cannot be used. */
@@ -571,6 +586,7 @@ export interface ReadyChecks {
 
 /** Codes for a lost phone. They are shown once; each works once. */
 export interface RecoveryCodes {
+  /** Each may be used once instead of a code. */
   recovery_codes: string[];
 }
 
@@ -741,7 +757,9 @@ export interface Site {
 
 /** What changes of a site. What is absent stays as it is. */
 export interface SiteChange {
+  /** The new name. */
   name?: string | null;
+  /** The new IANA time zone. */
   zone?: string | null;
 }
 
@@ -764,31 +782,45 @@ export interface Sites {
 
 /** The state of a camera. */
 export interface StreamedCamera {
+  /** tenant/site/camera */
   id: string;
+  /** As of a camera; `removed`: not registered any more. */
   state: "new" | "recording" | "late" | "offline" | "removed";
-  /** (ms since 1970, UTC) */
+  /** Since when it is in this state. (ms since 1970, UTC) */
   since_ms: number;
   /** End of its newest footage. (ms since 1970, UTC) */
   last_ms: number | null;
-  /** (ms since 1970, UTC) */
+  /** When it was taken out of use; null while it is in use. (ms since 1970, UTC) */
   retired_ms: number | null;
+  /** Whether two devices record it at once. */
   two_recorders: boolean;
 }
 
 /** The state of an edge device. */
 export interface StreamedDevice {
+  /** tenant/site */
   site: string;
+  /** The device's name. */
   edge: string;
+  /** `silent`: no heartbeat for `edge_silent_ms`; `removed`: not known any more. */
   state: "ok" | "silent" | "removed";
-  /** (ms since 1970, UTC) */
+  /** When its newest heartbeat arrived. (ms since 1970, UTC) */
   heard_ms: number;
+  /** Version of its software. */
   software: string;
+  /** Fragments not yet uploaded. */
   spool_waiting: number;
+  /** Free on the disk of the fragments, bytes. */
   disk_free_bytes: number;
+  /** Whether that disk is nearly full. */
   disk_low: boolean;
+  /** Version of the site's configuration in use; null: the device's own file. */
   config_version: number | null;
+  /** State of the site's configuration. */
   config_state: string | null;
+  /** Why, in words. */
   config_detail: string | null;
+  /** Whether its clock is synchronised; null: not reported. */
   clock_state: string | null;
   cameras: DeviceCamera[];
 }
@@ -801,10 +833,13 @@ export interface StreamedObject {
   pts: number;
   /** Its number among the objects of the frame. */
   index: number;
+  /** What it is, such as `person`. */
   label: string;
+  /** How sure the model is, 0 to 1. */
   score: number;
   /** [x, y, width, height] in fractions of the frame, from its top left. */
   box: [number, number, number, number];
+  /** Objects with the same track are one object in successive frames. */
   track: string | null;
 }
 
@@ -833,9 +868,9 @@ export interface Tenants {
 
 /** Recorded time, gaps, and counts of detections. */
 export interface Timeline {
-  /** (ms since 1970, UTC) */
+  /** Start of the range. (ms since 1970, UTC) */
   from_ms: number;
-  /** (ms since 1970, UTC) */
+  /** End of the range (not included). (ms since 1970, UTC) */
   to_ms: number;
   /** Length of a bucket. Above a minute it is whole minutes; ranges above 6 hours have none below a minute. (ms) */
   bucket_ms: number;
