@@ -28,8 +28,9 @@ from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId
 from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
+from edge_bridge.spool.access import SpoolAccess
 from edge_bridge.spool.spool import open_spool
-from edge_bridge.spool.thread import SpoolAccess, SpoolThread
+from edge_bridge.spool.thread import SpoolThread
 from harness import noise_footage as reel
 from harness.edge_cloud import EdgeCloud, StoredRuns, differences, drained, need, stored_runs
 from harness.environment import environment, say

@@ -22,9 +22,10 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.clock_sync import ClockSync, clock_sync
 from edge_bridge.config import EdgeConfig
 from edge_bridge.remote_config.manager import ConfigStatus
+from edge_bridge.spool.access import SpoolStatus
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.rows import SpoolCounts
-from edge_bridge.spool.thread import SpoolStatus, SpoolThread
+from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.temperatures import temperatures
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.outbox_sender import OutboxSender

@@ -17,20 +17,19 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from domain.errors import VigilError
-from domain.events import FragmentArrived, RunEnded, RunStarted
+from domain.events import FragmentArrived, RunStarted
 from domain.identity import FragmentId
 from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.spool import journal_file
-from edge_bridge.spool.discard import QuarantineReason
-from edge_bridge.spool.disk import DiskError, DiskState
+from edge_bridge.spool.access import SpoolAccess, SpoolStatus
+from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.journal_file import JOURNAL_ERRORS
 from edge_bridge.spool.part_files import PartLostError
 from edge_bridge.spool.pending import PendingFragments, PendingWrite
-from edge_bridge.spool.rows import OutboxMessage, SpoolCounts, SpooledFragment, SpooledRun
+from edge_bridge.spool.rows import SpooledFragment
 from edge_bridge.spool.spool import ClosedFragment, Spool
 from edge_bridge.spool.unwritten import UnwrittenRecords
 from stores.upload_file import UploadFile
@@ -48,79 +47,6 @@ _RECOVER_S = 0.05
 """Recovery runs for this long at a time: recording waits no longer for it."""
 _RECOVER_AGAIN_S = 60.0
 """How long after a failure recovery starts again."""
-
-
-class SpoolAccess(Protocol):
-    """What `SpoolThread.call` may do with the spool; see the methods of `Spool`."""
-
-    def counts(self) -> SpoolCounts:
-        """Return how much waits."""
-
-    def waiting(
-        self, limit: int, *, from_ms: int = 0, to_ms: int = 1 << 48
-    ) -> list[SpooledFragment]:
-        """Return fragments to upload, oldest first."""
-
-    def event_of(self, row: SpooledFragment) -> FragmentArrived | None:
-        """Return the event of a fragment; None: it is damaged, and given up."""
-
-    def uploaded(self, one: FragmentId) -> None:
-        """Record that a fragment is in S3."""
-
-    def give_up(
-        self, one: FragmentId, why: str, quarantine: QuarantineReason | None = None
-    ) -> None:
-        """Give up a fragment that cannot be sent."""
-
-    def unreadable(self, one: FragmentId, error: OSError) -> None:
-        """Give up a fragment whose file cannot be read."""
-
-    def unnoticed(self, limit: int) -> list[SpooledFragment]:
-        """Return fragments in S3 whose notice is due."""
-
-    def messages(self, limit: int) -> list[OutboxMessage]:
-        """Return the oldest messages."""
-
-    def sent(
-        self,
-        noticed: Sequence[FragmentId],
-        messages: Sequence[OutboxMessage],
-        ended: Sequence[str],
-    ) -> None:
-        """Record what the queue accepted."""
-
-    def ends_to_write(self, limit: int) -> list[tuple[SpooledRun, RunEnded]]:
-        """Return runs whose end can be written to S3."""
-
-    def ends_to_notice(self) -> list[tuple[str, bytes]]:
-        """Return ends in S3 whose notice is due."""
-
-    def end_written(self, run: str, event: RunEnded | None = None) -> None:
-        """Record that a run's end is in S3."""
-
-    def stamp_undated(self) -> bool:
-        """Give a few undated fragments their time; True: call again."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolStatus:
-    """The spool at one moment."""
-
-    disk: DiskState
-    detail: str
-    """The text of the disk's last error."""
-    since_ms: int
-    """UTC since when the disk is in this state, ms."""
-    accepts_rows: bool
-    """Whether the journal can be written: the disk is good, or full and space can be freed."""
-    file_bytes: int
-    """Bytes of the fragments on the disk."""
-    hour_bytes: int
-    """Bytes that all cameras bring in an hour, as measured; 0: not known yet."""
-    given_up: int
-    """Fragments given up since the program's start."""
-    recovering: bool
-    """Whether recovery after the last start still runs."""
 
 
 class SpoolThread:

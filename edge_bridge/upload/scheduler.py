@@ -13,8 +13,8 @@ from typing import Literal
 from domain.identity import FragmentId
 from domain.times import utc_ms
 from edge_bridge.config.upload import UploadConfig
+from edge_bridge.spool.access import SpoolAccess
 from edge_bridge.spool.rows import SpooledFragment
-from edge_bridge.spool.thread import SpoolAccess
 
 _MAX_CREDIT_BYTES = 64 << 20
 """Bound of the backlog's credit: the share holds over about so many bytes."""
