@@ -283,7 +283,7 @@ class NativeRtspSource:
         if self._video_depacketizer.empty >= _GIVE_UP_EMPTY:
             raise UnsupportedStreamError("its packets become no video frame")
         video = self._video_depacketizer
-        unclaimed = self._reader.unclaimed + video.unclaimed
+        unclaimed = self._reader.unclaimed + video.payload_types.unclaimed
         if not video.packets and (
             self._reader.received >= _GIVE_UP_BYTES or unclaimed >= _GIVE_UP_UNCLAIMED
         ):

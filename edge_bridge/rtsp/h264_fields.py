@@ -6,6 +6,8 @@ An SPS says how many bits a frame number has, and whether fields are possible (I
 
 from typing import NamedTuple
 
+from media.access_unit import AccessUnit
+
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """Profiles whose SPS says more about colours."""
 _MAX_BYTES = 256
@@ -23,6 +25,60 @@ class FieldPicture(NamedTuple):
 
     frame_number: int
     is_bottom: bool
+
+
+class FieldMerger:
+    """Makes one access unit of the two coded fields of a frame."""
+
+    def __init__(self) -> None:
+        self._sps = b""
+        self._format: FieldFormat | None = None
+        """How to find coded fields; None: there are none."""
+        self._field: FieldPicture | None = None
+        """The field that the open access unit belongs to."""
+        self._first: tuple[AccessUnit, FieldPicture] | None = None
+        """A field that waits for the other one of its frame."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether coded fields may come, or one waits."""
+        return self._format is not None or self._first is not None
+
+    def learn(self, sps: bytes) -> None:
+        """Learn from an SPS whether coded fields may come."""
+        if sps != self._sps:
+            self._sps = sps
+            self._format = field_format(sps)
+
+    def begin_picture(self, head: bytearray) -> None:
+        """Record the first slice of an access unit, given its first bytes after the header."""
+        if self._format is not None:
+            self._field = field_of(bytes(head), self._format)
+
+    def merge(self, unit: AccessUnit) -> tuple[AccessUnit, ...]:
+        """Return the access units that are complete, given the next one."""
+        field, waiting = self._field, self._first
+        self._field = self._first = None
+        before: tuple[AccessUnit, ...] = ()
+        if waiting is not None:
+            first, other = waiting
+            if field is not None and field == other._replace(is_bottom=not other.is_bottom):
+                return (first._replace(data=first.data + unit.data, arrived_ms=unit.arrived_ms),)
+            before = (first,)
+        if field is None:
+            return (*before, unit)
+        self._first = unit, field
+        return before
+
+    def skip(self) -> None:
+        """Record that the open access unit is not complete."""
+        self._field = None
+
+    def finish(self) -> tuple[AccessUnit, ...]:
+        """Return the field whose other one does not come any more."""
+        waiting = self._first
+        self._first = None
+        return () if waiting is None else (waiting[0],)
 
 
 def field_format(sps: bytes) -> FieldFormat | None:

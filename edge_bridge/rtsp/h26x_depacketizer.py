@@ -12,7 +12,7 @@ and the next NAL unit starts a picture.
 """
 
 from edge_bridge.rtsp.errors import UnsupportedStreamError
-from edge_bridge.rtsp.h264_fields import FieldFormat, FieldPicture, field_format, field_of
+from edge_bridge.rtsp.h264_fields import FieldMerger
 from edge_bridge.rtsp.interleaved import (
     DOLLAR,
     HEADER_SIZE,
@@ -22,6 +22,7 @@ from edge_bridge.rtsp.interleaved import (
 from edge_bridge.rtsp.nal import (
     NAL_TYPES,
     START_CODE,
+    after_start_code,
     has_recovery_point,
     parameter_sets,
     split_units,
@@ -29,6 +30,7 @@ from edge_bridge.rtsp.nal import (
 from edge_bridge.rtsp.rtp import (
     NO_EXTENSIONS,
     RTP_HEADER_SIZE,
+    PayloadTypeFilter,
     SequenceTracker,
     SourceFilter,
     TimestampUnwrapper,
@@ -44,12 +46,6 @@ MAX_ACCESS_UNIT_BYTES = 16 << 20
 _MAX_PARTS = 100_000
 _MAX_SLICE_HEADER = 24
 """Bytes of a unit that are enough to find the field that a slice belongs to."""
-_MAX_REPEATS = 8
-"""So many packets in a row with one sequence number show that the camera does not count."""
-_MIN_OTHER_PACKETS = 16
-"""So many packets in a row with another payload type than the SDP's, and none with it, are it."""
-_RTCP_TYPES = range(72, 77)
-"""What the type of an RTCP packet gives as a payload type (RFC 3551, 6)."""
 _IN_DECODING_ORDER = (
     ("sprop-max-don-diff", "0"),
     ("sprop-depack-buf-nalus", "0"),
@@ -82,19 +78,14 @@ class H26xDepacketizer:
         """Packets of the stream so far, but for middle fragments."""
         self.empty = 0
         """Packets of private units, and time stamps of which no slice came."""
-        self.unclaimed = 0
-        """Packets with another payload type than the stream's."""
         self._source = SourceFilter()
         self.nal_types = NAL_TYPES[media.encoding]
         self._scanner = self.nal_types.scanner(channel) if use_native else None
         self._scanned: int | None = None
         """The timestamp of the access unit before, if the scanner read it; then none is open."""
         self._channel = channel
-        self._payload_type = self._sdp_payload_type = media.payload_type
-        self._other_packets = (0, 0)
-        """Another payload type, and how many packets in a row had it."""
-        self._repeats = (0, 0)
-        """A sequence number, and how many packets in a row repeated it."""
+        self._payload_type = media.payload_type
+        self.payload_types = PayloadTypeFilter(media.payload_type)
         self._timestamp: int | None = None
         self._parts: list[bytes | bytearray] = []
         """Start codes, NAL units and parts of NAL units, in order."""
@@ -108,13 +99,7 @@ class H26xDepacketizer:
         self._arrived_ms = 0
         self._fu_start: int | None = None
         """Index in `_parts` where the NAL unit begins whose fragments are arriving."""
-        self._sps = b""
-        self._field_format: FieldFormat | None = None
-        """How to find coded fields; None: there are none."""
-        self._field: FieldPicture | None = None
-        """The field that the first slice belongs to."""
-        self._first_field: tuple[AccessUnit, FieldPicture] | None = None
-        """A field that waits for the other one of its frame."""
+        self._fields = FieldMerger()
         for unit in split_units(parameter_sets(media.fmtp, self.nal_types)):
             if self.nal_types.type_of(unit[0]) == self.nal_types.sps:
                 self._learn_fields(unit)
@@ -146,7 +131,7 @@ class H26xDepacketizer:
         end = stop
         if number != sequence.expected:
             if sequence.expected is not None and number == sequence.expected - 1 & 0xFFFF:
-                if not self._is_unnumbered(number):
+                if not sequence.is_stuck(number):
                     return  # the same packet again
             elif sequence.gap(number):
                 self._drop_fragments()
@@ -176,28 +161,11 @@ class H26xDepacketizer:
             )
 
     def _takes_payload_type(self, payload_type: int) -> bool:
-        """Return whether packets with a payload type that is not the SDP's are the stream.
-
-        Some cameras send another one. The SDP's own counts as soon as it comes.
-        """
-        if payload_type == self._sdp_payload_type:
-            self._payload_type = payload_type
-            return True
-        if self.packets or payload_type in _RTCP_TYPES:
+        """Return whether packets with a payload type that is not the present one are the stream."""
+        if not self.payload_types.accepts(payload_type, has_begun=self.packets > 0):
             return False
-        self.unclaimed += 1
-        before, count = self._other_packets
-        count = count + 1 if payload_type == before else 1
-        self._other_packets = (payload_type, count)
-        if count >= _MIN_OTHER_PACKETS:
-            self._payload_type = payload_type
-        return count >= _MIN_OTHER_PACKETS
-
-    def _is_unnumbered(self, number: int) -> bool:
-        """Return whether a packet with the number of the last one is not the same packet again."""
-        before, count = self._repeats
-        self._repeats = (number, count + 1 if number == before else 1)
-        return self._repeats[1] >= _MAX_REPEATS
+        self._payload_type = payload_type
+        return True
 
     def _push_foreign(self, ssrc: int, packet: bytearray) -> None:
         """Handle a packet of another SSRC, and those before it once the stream goes on so."""
@@ -243,8 +211,7 @@ class H26xDepacketizer:
             and expected is not None
             and source.ssrc is not None
             and not source.waiting
-            and self._field_format is None
-            and self._first_field is None
+            and not self._fields.in_use
         )
         if not is_usual or expected is None or source.ssrc is None:
             return at
@@ -315,14 +282,12 @@ class H26xDepacketizer:
         """End the stream: the last access unit is kept if its marker came."""
         if self._marked:
             self._end_access_unit()
-        if self._first_field is not None:
-            self.ready.append(self._first_field[0])
-            self._first_field = None
+        self.ready += self._fields.finish()
 
     def _push_payload(self, data: bytearray, start: int, end: int) -> None:
         types = self.nal_types
         if data.startswith(b"\x00\x00", start, end):
-            start = _after_start_code(data, start, end)
+            start = after_start_code(data, start, end)
             if start >= end:
                 return
         nal_type = types.type_of(data[start])
@@ -432,8 +397,8 @@ class H26xDepacketizer:
         if starts_picture and self._marked and self._has_slices:
             self._end_access_unit()
         if is_slice:
-            if self._field_format is not None and not self._has_slices:
-                self._field = field_of(bytes(head), self._field_format)
+            if not self._has_slices:
+                self._fields.begin_picture(head)
             self._has_slices = True
             self._keyframe = self._keyframe or nal_type in types.irap
         elif nal_type in types.parameter_sets:
@@ -475,9 +440,11 @@ class H26xDepacketizer:
         ticks = self.timestamps.ticks(self._timestamp or 0)
         if self._complete:
             data = b"".join(self._parts)
-            self._put(
+            self.ready += self._fields.merge(
                 AccessUnit(ticks, data, self._keyframe, self._has_parameter_sets, self._arrived_ms)
             )
+        else:
+            self._fields.skip()
         self._parts.clear()
         self._bytes = 0
         self._has_slices = False
@@ -485,34 +452,8 @@ class H26xDepacketizer:
         self._keyframe = False
         self._has_parameter_sets = False
         self._marked = False
-        self._field = None
-
-    def _put(self, unit: AccessUnit) -> None:
-        """Put an access unit into `ready`; two fields of one frame become one."""
-        field = self._field
-        if self._first_field is not None:
-            first, other = self._first_field
-            self._first_field = None
-            if field is not None and field == other._replace(is_bottom=not other.is_bottom):
-                merged = first._replace(data=first.data + unit.data, arrived_ms=unit.arrived_ms)
-                self.ready.append(merged)
-                return
-            self.ready.append(first)
-        if field is not None:
-            self._first_field = (unit, field)
-        else:
-            self.ready.append(unit)
 
     def _learn_fields(self, sps: bytes) -> None:
         """Learn from an SPS of H.264 whether coded fields may come."""
-        if self.nal_types.name == "h264" and sps != self._sps:
-            self._sps = sps
-            self._field_format = field_format(sps)
-
-
-def _after_start_code(data: bytearray, start: int, end: int) -> int:
-    """Return where a NAL unit begins that has a start code of its own, against the RFC."""
-    at = start
-    while at < end and not data[at]:
-        at += 1
-    return at + 1 if at - start >= 2 and at < end and data[at] == 1 else start
+        if self.nal_types.name == "h264":
+            self._fields.learn(sps)

@@ -171,3 +171,11 @@ def _sei_number(unit: bytes, offset: int) -> tuple[int, int]:
         number += 255
         offset += 1
     return number + (unit[offset] if offset < len(unit) else 0), offset + 1
+
+
+def after_start_code(data: bytearray, start: int, end: int) -> int:
+    """Return where a NAL unit begins that has a start code of its own, against the RFC."""
+    at = start
+    while at < end and not data[at]:
+        at += 1
+    return at + 1 if at - start >= 2 and at < end and data[at] == 1 else start

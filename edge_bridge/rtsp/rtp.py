@@ -15,6 +15,12 @@ _MAX_DROPOUT = 3_000
 """Missing sequence numbers; with more, the camera began to count again (RFC 3550, A.1)."""
 _CHANGES = ((8, 200), (2, 1_000))
 """Foreign packets, and ms of silence of the own source: with both, the stream changed its SSRC."""
+_MAX_REPEATS = 8
+"""So many packets in a row with one sequence number show that the camera does not count."""
+_MIN_OTHER_PACKETS = 16
+"""So many packets in a row with another payload type than the SDP's, and none with it, are it."""
+_RTCP_TYPES = range(72, 77)
+"""What the type of an RTCP packet gives as a payload type (RFC 3551, 6)."""
 _MAX_FOREIGN_PACKETS = 64
 _MIN_MAJORITY = 3
 
@@ -46,6 +52,14 @@ class SequenceTracker:
         self.expected: int | None = None
         """The sequence number of the next packet."""
         self.lost = 0
+        self._repeats = (0, 0)
+        """A sequence number, and how many packets in a row repeated it."""
+
+    def is_stuck(self, number: int) -> bool:
+        """Return whether a packet with the number of the last one is not the same packet again."""
+        before, count = self._repeats
+        self._repeats = (number, count + 1 if number == before else 1)
+        return self._repeats[1] >= _MAX_REPEATS
 
     def gap(self, number: int) -> bool:
         """Record an unexpected sequence number; return False if it is the first of the stream."""
@@ -55,6 +69,32 @@ class SequenceTracker:
         if missing < _MAX_DROPOUT:
             self.lost += missing
         return True
+
+
+class PayloadTypeFilter:
+    """Says which payload types are the stream. Some cameras send another one than the SDP says."""
+
+    def __init__(self, sdp_payload_type: int) -> None:
+        self.unclaimed = 0
+        """Packets with another payload type than the stream's."""
+        self._sdp_payload_type = sdp_payload_type
+        self._other_packets = (0, 0)
+        """Another payload type, and how many packets in a row had it."""
+
+    def accepts(self, payload_type: int, *, has_begun: bool) -> bool:
+        """Return whether a packet with another payload type than the present one is the stream's.
+
+        The SDP's own counts as soon as it comes. `has_begun`: the stream had packets.
+        """
+        if payload_type == self._sdp_payload_type:
+            return True
+        if has_begun or payload_type in _RTCP_TYPES:
+            return False
+        self.unclaimed += 1
+        before, count = self._other_packets
+        count = count + 1 if payload_type == before else 1
+        self._other_packets = (payload_type, count)
+        return count >= _MIN_OTHER_PACKETS
 
 
 class SourceFilter:
