@@ -10,6 +10,7 @@ from faust.web import View
 from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.settings import Settings
 from web.access import access_table, canonical
+from web.audit_log import AuditExportView, AuditLogView
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
 from web.compression import compress
@@ -91,6 +92,8 @@ VIEWS: tuple[type[View], ...] = (
     ThumbnailView,
     FilmstripView,
     EdgeConfigView,
+    AuditLogView,
+    AuditExportView,
     OpenApiView,
     DocsView,
     DocsStyleView,

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from domain.access import Grant, Role
+from domain.audit_verify import verify_export
 from stores.catalog import add_camera
 from stores.catalog.audit_log import AuditFilter, find_entries
 from stores.catalog.keys import create_key
@@ -117,3 +118,58 @@ async def test_without_postgresql_reads_wait_and_are_bounded(
         await web.client.get(f"{BASE}/detections?{RANGE}&label=l{number}")
     assert len(web.services.audit_reads._waiting) <= 2
     assert len(await entries(web)) <= 2
+
+
+async def test_auditors_read_their_own_tenants_page_by_page(web: Web) -> None:
+    for camera in (CAMERA, "acme/lab/door", "globex/plant/door"):
+        await add_camera(web.catalog, camera, "New", T0)
+    auditor = await headers_of(web, Grant(Role.AUDITOR, "acme"))
+    of_site = await headers_of(web, Grant(Role.AUDITOR, "acme/lab"))
+    viewer = await headers_of(web, Grant(Role.VIEWER, "acme"))
+    everywhere = await headers_of(web, Grant(Role.AUDITOR, "*"))
+
+    async def page(sent: dict[str, str], query: str = "") -> dict[str, Any]:
+        answer = await web.stranger.get(f"/api/v1/audit?{query}", headers=sent)
+        assert answer.status == 200, await answer.text()
+        body: dict[str, Any] = await answer.json()
+        return body
+
+    whole = await page(auditor, "limit=1000")
+    assert whole["next"] is None
+    assert {each["chain"] for each in whole["entries"]} == {"acme"}
+    assert {each["chain"] for each in (await page(everywhere))["entries"]} == {
+        "*",
+        "acme",
+        "globex",
+    }
+    assert [each["resource"] for each in (await page(of_site))["entries"]] == ["acme/lab/door"]
+    assert (await page(auditor, "tenant=globex"))["entries"] == []
+    assert (await page(auditor, "resource=acme/lab"))["entries"][0]["resource"] == "acme/lab/door"
+    assert (await page(auditor, "action=camera&outcome=refused"))["entries"] == []
+    assert (await web.stranger.get("/api/v1/audit", headers=viewer)).status == 403
+    assert (await web.stranger.get("/api/v1/audit?actor=a%20b", headers=auditor)).status == 400
+
+    seen, cursor = [], ""
+    while cursor is not None:
+        got = await page(auditor, f"limit=2{cursor and '&cursor=' + cursor}")
+        seen += [each["seq"] for each in got["entries"]]
+        cursor = got["next"]
+    assert seen == [each["seq"] for each in whole["entries"]]
+
+
+async def test_an_auditor_exports_a_chain_that_verifies(web: Web) -> None:
+    await add_camera(web.catalog, CAMERA, "New", T0)
+    auditor = await headers_of(web, Grant(Role.AUDITOR, "acme"))
+    of_site = await headers_of(web, Grant(Role.AUDITOR, "acme/hq"))
+    answer = await web.stranger.get("/api/v1/audit/export?tenant=acme", headers=auditor)
+    assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
+    report = verify_export((await answer.text()).splitlines(), [])
+    assert (report.findings, report.chain, report.first_seq) == ((), "acme", 1)
+    assert report.last_seq >= 3
+    for sent, tenant in ((of_site, "acme"), (auditor, "globex"), (auditor, "*")):
+        refused = await web.stranger.get(f"/api/v1/audit/export?tenant={tenant}", headers=sent)
+        assert refused.status == 404
+    wrong = await web.stranger.get("/api/v1/audit/export?tenant=A", headers=auditor)
+    assert wrong.status == 400
+    read = [each for each in await entries(web) if each["action"] == "audit:read"]
+    assert [each["resource"] for each in read] == ["acme"]

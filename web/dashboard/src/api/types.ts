@@ -1,6 +1,44 @@
 // Generated from web/schemas by `make docs`: change the models there, not this file.
 // Times are whole milliseconds since 1970, UTC.
 
+/** One act, as it is in its chain. */
+export interface Audit {
+  /** The tenant, or `*` for the installation's own acts. */
+  chain: string;
+  /** Its number in the chain, without holes. */
+  seq: number;
+  /** SHA-256 of the chain up to this entry, hex. */
+  hash: string;
+  /** When it was done. (ms since 1970, UTC) */
+  at_ms: number;
+  /** Who: user:ID, key:NUMBER, cli:NAME of the operating system's user, system or anonymous. */
+  actor: string;
+  /** The session that the actor used. */
+  actor_session: string | null;
+  /** The user who owns the API key. */
+  on_behalf_of: string | null;
+  /** What was done, such as key:create. */
+  action: string;
+  /** On what: a scope, or such as user:ID, key:NUMBER, hold:1. */
+  resource: string;
+  /** What it was, where it was changed. */
+  before: unknown;
+  /** What it became; for reads: which part; for refusals: how. */
+  after: unknown;
+  outcome: "done" | "refused";
+  /** Id of the HTTP request. */
+  request: string | null;
+  /** Names, addresses and reasons, by the person or thing that they are about; null: they were erased. */
+  personal: Record<string, Record<string, string> | null>;
+}
+
+/** A page of the audit log, the newest first. */
+export interface AuditPage {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  entries: Audit[];
+}
+
 /** A registered camera. */
 export interface Camera {
   /** tenant/site/camera */
