@@ -8,6 +8,46 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class Audit(TypedDict):
+    """One act, as it is in its chain."""
+
+    chain: str
+    """The tenant, or `*` for the installation's own acts."""
+    seq: int
+    """Its number in the chain, without holes."""
+    hash: str
+    """SHA-256 of the chain up to this entry, hex."""
+    at_ms: int
+    """When it was done."""
+    actor: str
+    """Who: user:ID, key:NUMBER, cli:NAME of the operating system's user, system or anonymous."""
+    actor_session: str | None
+    """The session that the actor used."""
+    on_behalf_of: str | None
+    """The user who owns the API key."""
+    action: str
+    """What was done, such as key:create."""
+    resource: str
+    """On what: a scope, or such as user:ID, key:NUMBER, hold:1."""
+    before: Any
+    """What it was, where it was changed."""
+    after: Any
+    """What it became; for reads: which part; for refusals: how."""
+    outcome: Literal["done", "refused"]
+    request: str | None
+    """Id of the HTTP request."""
+    personal: dict[str, dict[str, str] | None]
+    """Names, addresses and reasons, by the person or thing that they are about; null: they were erased."""
+
+
+class AuditPage(TypedDict):
+    """A page of the audit log, the newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    entries: list[Audit]
+
+
 class Camera(TypedDict):
     """A registered camera."""
 
@@ -773,6 +813,7 @@ class SessionList(TypedDict):
     sessions: list[Session]
 
 
+<<<<<<< HEAD
 class SignInProvider(TypedDict):
     """An OpenID provider by which people can sign in."""
 
@@ -791,6 +832,8 @@ class SignInProviders(TypedDict):
     """Empty where none is configured."""
 
 
+=======
+>>>>>>> 484c7c5 (Describe the audit log)
 class SignInRequest(TypedDict):
     """Either `login` and `password`, and `totp` where the user has a second factor; or `key`."""
 
