@@ -813,7 +813,6 @@ class SessionList(TypedDict):
     sessions: list[Session]
 
 
-<<<<<<< HEAD
 class SignInProvider(TypedDict):
     """An OpenID provider by which people can sign in."""
 
@@ -832,8 +831,6 @@ class SignInProviders(TypedDict):
     """Empty where none is configured."""
 
 
-=======
->>>>>>> 484c7c5 (Describe the audit log)
 class SignInRequest(TypedDict):
     """Either `login` and `password`, and `totp` where the user has a second factor; or `key`."""
 
