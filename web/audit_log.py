@@ -71,9 +71,7 @@ class AuditLogView(View):
             limit=query.limit + 1,
         )
         page, following = page_of(request, query, found, lambda each: each.position)
-        return json_answer(
-            AuditPage(entries=[_item(each) for each in page], next=following), compress=True
-        )
+        return json_answer(AuditPage(entries=[_item(each) for each in page], next=following))
 
 
 class AuditExportView(View):
