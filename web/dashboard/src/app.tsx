@@ -1,47 +1,57 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { hasSession, whenSignedOut } from "./api/client";
+import { Admin } from "./admin/admin";
+import { getSession, whenSignedOut } from "./api/client";
 import { CameraPage } from "./camera/camera-page";
 import { wasSignedIn } from "./prefs";
 import { cameraPath, follow, useRoute } from "./router";
+import { session } from "./session";
 import { SignIn } from "./sign-in";
 import { Sites } from "./sites/sites";
 import { Problem } from "./ui/problem";
 import { Shell } from "./ui/shell";
 import { Wall } from "./wall/wall";
 
-type Session = "asking" | "none" | "open" | "unreachable";
+type Asked = "asking" | "none" | "open" | "unreachable";
 
 export function App() {
-  const [session, setSession] = useState<Session>(wasSignedIn.get() ? "open" : "asking");
+  const [asked, setAsked] = useState<Asked>(wasSignedIn.get() ? "open" : "asking");
   const route = useRoute();
 
   const ask = useCallback(async () => {
     try {
-      setSession((await hasSession()) ? "open" : "none");
+      const who = await getSession();
+      session.set(who);
+      setAsked(who ? "open" : "none");
     } catch {
-      setSession("unreachable");
+      // With a remembered session, the page itself says that the server does not answer.
+      setAsked((known) => (known === "open" ? "open" : "unreachable"));
     }
   }, []);
 
-  useEffect(() => {
-    whenSignedOut(() => setSession("none"));
-    // With a remembered session, the first request shows whether it is still valid.
-    if (!wasSignedIn.get()) void ask();
-  }, [ask]);
+  const signedOut = useCallback(() => {
+    session.set(null);
+    setAsked("none");
+  }, []);
 
   useEffect(() => {
-    if (session === "open") wasSignedIn.set(true);
-    if (session === "none") wasSignedIn.set(false);
-  }, [session]);
+    whenSignedOut(signedOut);
+    // A remembered session opens the page at once. The answer says whether it is still valid.
+    void ask();
+  }, [ask, signedOut]);
 
   useEffect(() => {
-    if (session !== "unreachable") return;
+    if (asked === "open") wasSignedIn.set(true);
+    if (asked === "none") wasSignedIn.set(false);
+  }, [asked]);
+
+  useEffect(() => {
+    if (asked !== "unreachable") return;
     const timer = setInterval(() => void ask(), 3000);
     return () => clearInterval(timer);
-  }, [session, ask]);
+  }, [asked, ask]);
 
-  if (session === "asking") return <div class="blank" />;
-  if (session === "unreachable") {
+  if (asked === "asking") return <div class="blank" />;
+  if (asked === "unreachable") {
     return (
       <main class="centre">
         <Problem
@@ -53,9 +63,8 @@ export function App() {
       </main>
     );
   }
-  if (session === "none") return <SignIn onSignedIn={() => setSession("open")} />;
+  if (asked === "none") return <SignIn onSignedIn={() => void ask()} />;
 
-  const signedOut = (): void => setSession("none");
   if (route.page === "wall") {
     return (
       <Shell onSignedOut={signedOut}>
@@ -67,6 +76,13 @@ export function App() {
     return (
       <Shell onSignedOut={signedOut}>
         <Sites />
+      </Shell>
+    );
+  }
+  if (route.page === "admin") {
+    return (
+      <Shell onSignedOut={signedOut}>
+        <Admin section={route.section} />
       </Shell>
     );
   }

@@ -4,11 +4,16 @@ export type Route =
   | { page: "wall" }
   | { page: "sites" }
   | { page: "camera"; id: string }
+  | { page: "admin"; section: string }
+  | { page: "account" }
   | { page: "unknown" };
 
 export function routeOf(path: string): Route {
   if (path === "/" || path === "") return { page: "wall" };
   if (/^\/sites\/?$/.test(path)) return { page: "sites" };
+  if (/^\/account\/?$/.test(path)) return { page: "account" };
+  const admin = /^\/admin(?:\/([a-z]+))?\/?$/.exec(path);
+  if (admin) return { page: "admin", section: admin[1] ?? "" };
   const match = /^\/camera\/([^/]+)\/([^/]+)\/([^/]+)\/?$/.exec(path);
   if (match) return { page: "camera", id: match.slice(1).map(decodeURIComponent).join("/") };
   return { page: "unknown" };

@@ -1,3 +1,4 @@
+import type { SessionInfo } from "./admin-types";
 import type { Camera, Cameras, Detection, Detections, Edges, Timeline } from "./types";
 
 /** A failed request; `message` is for the person at the screen. */
@@ -49,8 +50,44 @@ async function json<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await response.json()) as T;
 }
 
+/** What the server holds, and its version. */
+export interface Versioned<T> {
+  readonly value: T;
+  /** Send it with a change: the server refuses it where somebody else changed it since. */
+  readonly etag: string | null;
+}
+
+export async function getVersioned<T>(path: string, signal?: AbortSignal): Promise<Versioned<T>> {
+  const response = await request(path, signal ? { signal } : {});
+  return { value: (await response.json()) as T, etag: response.headers.get("ETag") };
+}
+
+interface Sent {
+  readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly body?: unknown;
+  readonly etag?: string | null;
+}
+
+/** Sends a change; null where the answer has no body. */
+export async function send<T>(path: string, { method, body, etag }: Sent): Promise<T> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (etag) headers["If-Match"] = etag;
+  // A repeated POST, such as after a lost answer, is not carried out twice.
+  if (method === "POST") headers["Idempotency-Key"] = crypto.randomUUID();
+  const init: RequestInit = { method, headers };
+  if (body !== undefined) init.body = JSON.stringify(body);
+  const response = await request(path, init);
+  return (response.status === 204 ? null : await response.json()) as T;
+}
+
+/** The parts of an id or scope as parts of a path. */
+export function pathOf(id: string): string {
+  return id.split("/").map(encodeURIComponent).join("/");
+}
+
 function cameraPath(id: string): string {
-  return `/api/v1/cameras/${id.split("/").map(encodeURIComponent).join("/")}`;
+  return `/api/v1/cameras/${pathOf(id)}`;
 }
 
 function query(values: Record<string, string | number | undefined>): string {
@@ -74,13 +111,12 @@ export async function signOut(): Promise<void> {
   await request("/api/v1/session", { method: "DELETE" });
 }
 
-/** Whether the browser has a valid session. */
-export async function hasSession(): Promise<boolean> {
+/** Who is signed in; null: nobody is. */
+export async function getSession(): Promise<SessionInfo | null> {
   try {
-    await request("/api/v1/session");
-    return true;
+    return await json<SessionInfo>("/api/v1/session");
   } catch (error) {
-    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return false;
+    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return null;
     throw error;
   }
 }

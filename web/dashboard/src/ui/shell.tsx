@@ -1,9 +1,11 @@
 import type { ComponentChildren } from "preact";
+import { ADMIN_PAGES } from "../admin/pages";
 import { signOut } from "../api/client";
 import { serverNow } from "../clock";
 import { localZone, zoneLabel } from "../format";
 import { type Theme, theme, zoneChoice } from "../prefs";
 import { follow, type Route, useRoute } from "../router";
+import { may, session } from "../session";
 import { useStore } from "../store";
 import { useZone } from "../zone";
 import { Clock, HalfMoon, Leave, Mark, Moon, Sun } from "./icons";
@@ -27,6 +29,7 @@ export function Shell({ children, place, fill, onSignedOut }: Props) {
         <div class="place">{place}</div>
         <ZoneSwitch />
         <ThemeSwitch />
+        <Account />
         <button
           type="button"
           class="quiet icon-button"
@@ -46,12 +49,15 @@ const PAGES: readonly [Route["page"], string, string][] = [
   ["wall", "/", "Cameras"],
   ["sites", "/sites", "Sites"],
 ];
+const ADMIN: [Route["page"], string, string] = ["admin", "/admin", "Admin"];
 
 function Pages() {
   const { page } = useRoute();
+  const who = useStore(session);
+  const isAdmin = ADMIN_PAGES.some(({ permission }) => may(who, permission));
   return (
     <nav class="pages" aria-label="Pages">
-      {PAGES.map(([name, path, text]) => (
+      {[...PAGES, ...(isAdmin ? [ADMIN] : [])].map(([name, path, text]) => (
         <a
           key={name}
           href={path}
@@ -62,6 +68,23 @@ function Pages() {
         </a>
       ))}
     </nav>
+  );
+}
+
+function Account() {
+  const who = useStore(session);
+  const { page } = useRoute();
+  if (who === null) return null;
+  return (
+    <a
+      class="quiet account"
+      href="/account"
+      onClick={follow}
+      title="Your account"
+      aria-current={page === "account" ? "page" : undefined}
+    >
+      {who.name}
+    </a>
   );
 }
 

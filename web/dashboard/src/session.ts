@@ -1,0 +1,10 @@
+import type { SessionInfo } from "./api/admin-types";
+import { createStore } from "./store";
+
+/** Who is signed in; null until the server has told it. */
+export const session = createStore<SessionInfo | null>(null);
+
+/** Whether the person has a permission anywhere. Before the server has told it: no. */
+export function may(who: SessionInfo | null, permission: string): boolean {
+  return (who?.permissions[permission]?.length ?? 0) > 0;
+}
