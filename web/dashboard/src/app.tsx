@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
+import { Account } from "./admin/account";
 import { Admin } from "./admin/admin";
 import { getSession, whenSignedOut } from "./api/client";
 import { CameraPage } from "./camera/camera-page";
@@ -83,6 +84,13 @@ export function App() {
     return (
       <Shell onSignedOut={signedOut}>
         <Admin section={route.section} />
+      </Shell>
+    );
+  }
+  if (route.page === "account") {
+    return (
+      <Shell onSignedOut={signedOut}>
+        <Account />
       </Shell>
     );
   }

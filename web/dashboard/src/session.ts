@@ -6,5 +6,5 @@ export const session = createStore<SessionInfo | null>(null);
 
 /** Whether the person has a permission anywhere. Before the server has told it: no. */
 export function may(who: SessionInfo | null, permission: string): boolean {
-  return (who?.permissions[permission]?.length ?? 0) > 0;
+  return who?.may.some(({ permissions }) => permissions.includes(permission)) ?? false;
 }

@@ -4,12 +4,16 @@ import { follow } from "../router";
 import { may, session } from "../session";
 import { useStore } from "../store";
 import { Problem } from "../ui/problem";
+import { AdminCamerasPage } from "./cameras";
 import { Holds } from "./holds";
 import { Keys } from "./keys";
 import { ADMIN_PAGES } from "./pages";
 import { Retention } from "./retention";
+import { AdminSites } from "./sites";
 
 const BODIES: Record<string, ComponentType> = {
+  cameras: AdminCamerasPage,
+  sites: AdminSites,
   holds: Holds,
   keys: Keys,
   retention: Retention,

@@ -90,8 +90,50 @@ export interface Sites extends PageAnswer {
 }
 
 export interface SessionInfo {
+  readonly id: string;
   readonly name: string;
+  readonly login: string | null;
   readonly grants: readonly string[];
-  /** The scopes on which the person has each permission. */
-  readonly permissions: Readonly<Record<string, readonly string[]>>;
+  readonly may: readonly { readonly scope: string; readonly permissions: readonly string[] }[];
+  readonly session: string | null;
+  readonly has_password: boolean;
+  readonly has_totp: boolean;
+  readonly recovery_codes: number | null;
+}
+export interface SessionItem {
+  readonly id: string;
+  readonly user: string | null;
+  readonly key: number | null;
+  readonly current: boolean;
+  readonly created_ms: number;
+  readonly seen_ms: number;
+  readonly until_ms: number;
+  readonly address: string;
+  readonly agent: string;
+}
+export interface SessionList {
+  readonly sessions: readonly SessionItem[];
+}
+export interface TotpEnrolment {
+  readonly secret: string;
+  readonly uri: string;
+}
+export interface RecoveryCodes {
+  readonly recovery_codes: readonly string[];
+}
+
+export interface AdminCamera {
+  readonly id: string;
+  readonly tenant: string;
+  readonly site: string;
+  readonly camera: string;
+  readonly name: string;
+  readonly state: "recording" | "late" | "offline" | "new";
+  readonly last_ms: number | null;
+  readonly retired_ms: number | null;
+  readonly disabled_ms: number | null;
+  readonly etag: string;
+}
+export interface AdminCameras extends PageAnswer {
+  readonly cameras: readonly AdminCamera[];
 }

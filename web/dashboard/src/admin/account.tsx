@@ -1,0 +1,301 @@
+import { useCallback, useEffect, useState } from "preact/hooks";
+import type { RecoveryCodes, SessionItem, SessionList, TotpEnrolment } from "../api/admin-types";
+import { getSession, getVersioned, send } from "../api/client";
+import { session } from "../session";
+import { useStore } from "../store";
+import { Dialog } from "../ui/dialog";
+import { Form, failureText, TextField } from "../ui/form";
+import { Moment } from "../ui/moment";
+import { Secret } from "../ui/secret";
+import { Table, TableSkeleton } from "../ui/table";
+import { browserName } from "./browser-name";
+import { Grants } from "./grants";
+
+const SESSION = "/api/v1/session";
+const SESSIONS = "/api/v1/sessions";
+
+type Act = "password" | "enrol" | "remove" | null;
+
+/** The person's own account: roles, password, second factor, sessions. */
+export function Account() {
+  const who = useStore(session);
+  const [act, setAct] = useState<Act>(null);
+  useEffect(() => {
+    document.title = "Your account · Vigil";
+  }, []);
+  if (who === null) return <main class="centre" aria-busy="true" />;
+  const done = (): void => {
+    setAct(null);
+    void getSession().then((now) => now && session.set(now));
+  };
+  const close = (): void => setAct(null);
+  return (
+    <main class="account-page">
+      <div class="admin-head">
+        <h1>{who.name}</h1>
+        {who.login !== null && <span class="soft">{who.login}</span>}
+      </div>
+      <section class="notice">
+        <h2>Roles</h2>
+        <Grants grants={who.grants} />
+        <p class="form-help">An administrator of your organisation gives and takes roles.</p>
+      </section>
+      {who.has_password && (
+        <section class="notice">
+          <h2>Sign-in</h2>
+          <div class="form-row">
+            <button type="button" class="button" onClick={() => setAct("password")}>
+              Change password
+            </button>
+            {who.has_totp ? (
+              <button type="button" class="button" onClick={() => setAct("remove")}>
+                Remove the second factor
+              </button>
+            ) : (
+              <button type="button" class="button" onClick={() => setAct("enrol")}>
+                Add a second factor
+              </button>
+            )}
+          </div>
+          <p class="form-help">
+            {who.has_totp
+              ? `A sign-in needs a code of your authenticator app. Recovery codes left: ${who.recovery_codes ?? 0}.`
+              : "With a second factor, a stolen password alone opens nothing."}
+          </p>
+        </section>
+      )}
+      <OwnSessions />
+      {act === "password" && (
+        <ChangePassword asksCode={who.has_totp} onDone={done} onClose={close} />
+      )}
+      {act === "enrol" && <EnrolTotp onDone={done} onClose={close} />}
+      {act === "remove" && <RemoveTotp onDone={done} onClose={close} />}
+    </main>
+  );
+}
+
+function OwnSessions() {
+  const [sessions, setSessions] = useState<readonly SessionItem[] | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const load = useCallback(() => {
+    getVersioned<SessionList>(SESSIONS)
+      .then(({ value }) => setSessions(value.sessions))
+      .catch((failure: unknown) => setError(failureText(failure)));
+  }, []);
+  useEffect(load, [load]);
+  const end = (path: string): void => {
+    setError(null);
+    send(path, { method: "DELETE" })
+      .then(load)
+      .catch((failure: unknown) => setError(failureText(failure)));
+  };
+  return (
+    <section>
+      <div class="admin-head">
+        <h2 class="fills">Your sessions</h2>
+        {sessions !== null && sessions.length > 1 && (
+          <button type="button" class="button" onClick={() => end(SESSIONS)}>
+            End all others
+          </button>
+        )}
+      </div>
+      {error && (
+        <p class="form-error" role="alert">
+          {error}
+        </p>
+      )}
+      {sessions === null ? (
+        <TableSkeleton label="Loading sessions" />
+      ) : (
+        <Table
+          caption="Your sessions"
+          rows={sessions}
+          keyOf={({ id }) => id}
+          columns={[
+            {
+              title: "Browser",
+              cell: ({ agent, current }) => (
+                <span title={agent}>
+                  {browserName(agent)} {current && <span class="chip">this one</span>}
+                </span>
+              ),
+            },
+            { title: "Address", cell: ({ address }) => address },
+            { title: "Signed in", cell: ({ created_ms }) => <Moment ms={created_ms} /> },
+            { title: "Last used", cell: ({ seen_ms }) => <Moment ms={seen_ms} /> },
+            { title: "Ends", cell: ({ until_ms }) => <Moment ms={until_ms} /> },
+            {
+              title: "End",
+              actions: true,
+              cell: ({ id, current }) =>
+                !current && (
+                  <button
+                    type="button"
+                    class="button small"
+                    onClick={() => end(`${SESSIONS}/${encodeURIComponent(id)}`)}
+                  >
+                    End
+                  </button>
+                ),
+            },
+          ]}
+        />
+      )}
+    </section>
+  );
+}
+
+interface ActProps {
+  onDone(): void;
+  onClose(): void;
+}
+
+function ChangePassword({ asksCode, onDone, onClose }: ActProps & { asksCode: boolean }) {
+  const [password, setPassword] = useState("");
+  const [wanted, setWanted] = useState("");
+  const [again, setAgain] = useState("");
+  const [code, setCode] = useState("");
+  const change = async (): Promise<void> => {
+    if (wanted !== again) throw new Error("The two new passwords differ. Type them again.");
+    const body = { password, new_password: wanted, totp: asksCode ? code : null };
+    await send(`${SESSION}/password`, { method: "POST", body });
+    onDone();
+  };
+  return (
+    <Dialog title="Change your password" onClose={onClose}>
+      <Form action="Change password" onSend={change} onCancel={onClose}>
+        <TextField
+          label="Present password"
+          type="password"
+          autocomplete="current-password"
+          value={password}
+          required
+          onText={setPassword}
+        />
+        <TextField
+          label="New password"
+          type="password"
+          autocomplete="new-password"
+          value={wanted}
+          required
+          help="12 to 128 characters. Several words are easier to remember."
+          onText={setWanted}
+        />
+        <TextField
+          label="New password again"
+          type="password"
+          autocomplete="new-password"
+          value={again}
+          required
+          onText={setAgain}
+        />
+        {asksCode && <CodeField code={code} onCode={setCode} />}
+        <p class="form-help">Your other sessions end.</p>
+      </Form>
+    </Dialog>
+  );
+}
+
+function CodeField({ code, onCode }: { code: string; onCode(code: string): void }) {
+  return (
+    <TextField
+      label="Code"
+      autocomplete="one-time-code"
+      value={code}
+      required
+      help="Of your authenticator app."
+      onText={onCode}
+    />
+  );
+}
+
+/** Three steps: the password, the secret with a first code, the recovery codes. */
+function EnrolTotp({ onDone, onClose }: ActProps) {
+  const [password, setPassword] = useState("");
+  const [enrolment, setEnrolment] = useState<TotpEnrolment | null>(null);
+  const [code, setCode] = useState("");
+  const [recovery, setRecovery] = useState<readonly string[] | null>(null);
+  const begin = async (): Promise<void> => {
+    const body = { password };
+    setEnrolment(await send<TotpEnrolment>(`${SESSION}/totp`, { method: "POST", body }));
+  };
+  const finish = async (): Promise<void> => {
+    const answer = await send<RecoveryCodes>(`${SESSION}/totp`, {
+      method: "PUT",
+      body: { totp: code.trim() },
+    });
+    setRecovery(answer.recovery_codes);
+  };
+  if (recovery !== null) {
+    return (
+      <Dialog title="Recovery codes" onClose={onDone}>
+        <p>
+          The second factor is on. If you lose your phone, each of these codes works once in place
+          of a code. Keep them where only you find them.
+        </p>
+        <Secret text={recovery.join("\n")} />
+        <div class="form-actions">
+          <button type="button" class="button primary" onClick={onDone}>
+            I have kept them
+          </button>
+        </div>
+      </Dialog>
+    );
+  }
+  if (enrolment !== null) {
+    return (
+      <Dialog title="Add a second factor" onClose={onClose}>
+        <p>Type this secret into your authenticator app, or open the link on your phone.</p>
+        <Secret text={enrolment.secret} />
+        <p>
+          <a class="link" href={enrolment.uri}>
+            Open in an authenticator app
+          </a>
+        </p>
+        <Form action="Turn on" onSend={finish} onCancel={onClose}>
+          <CodeField code={code} onCode={setCode} />
+        </Form>
+      </Dialog>
+    );
+  }
+  return (
+    <Dialog title="Add a second factor" onClose={onClose}>
+      <Form action="Continue" onSend={begin} onCancel={onClose}>
+        <TextField
+          label="Password"
+          type="password"
+          autocomplete="current-password"
+          value={password}
+          required
+          onText={setPassword}
+        />
+      </Form>
+    </Dialog>
+  );
+}
+
+function RemoveTotp({ onDone, onClose }: ActProps) {
+  const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+  const remove = async (): Promise<void> => {
+    const body = { password, totp: code.trim() };
+    await send(`${SESSION}/totp/remove`, { method: "POST", body });
+    onDone();
+  };
+  return (
+    <Dialog title="Remove the second factor" onClose={onClose}>
+      <p>A sign-in then needs the password alone. The recovery codes are deleted.</p>
+      <Form action="Remove" dangerous onSend={remove} onCancel={onClose}>
+        <TextField
+          label="Password"
+          type="password"
+          autocomplete="current-password"
+          value={password}
+          required
+          onText={setPassword}
+        />
+        <CodeField code={code} onCode={setCode} />
+      </Form>
+    </Dialog>
+  );
+}
