@@ -6,6 +6,7 @@ import { useStore } from "../store";
 import { Dialog } from "../ui/dialog";
 import { Form, failureText, TextField } from "../ui/form";
 import { Moment } from "../ui/moment";
+import { QrCode } from "../ui/qr-code";
 import { Secret } from "../ui/secret";
 import { Table, TableSkeleton } from "../ui/table";
 import { browserName } from "./browser-name";
@@ -245,7 +246,8 @@ function EnrolTotp({ onDone, onClose }: ActProps) {
   if (enrolment !== null) {
     return (
       <Dialog title="Add a second factor" onClose={onClose}>
-        <p>Type this secret into your authenticator app, or open the link on your phone.</p>
+        <p>Scan this with your authenticator app, or type the secret into it.</p>
+        <QrCode text={enrolment.uri} label="QR code of the secret below" />
         <Secret text={enrolment.secret} />
         <p>
           <a class="link" href={enrolment.uri}>

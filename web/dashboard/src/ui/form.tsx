@@ -77,7 +77,7 @@ export function ChoiceField({ label, value, choices, onChoice }: ChoiceProps) {
 }
 
 interface FormProps {
-  readonly children: ComponentChildren;
+  readonly children?: ComponentChildren;
   /** The text of the button that sends the form. */
   readonly action: string;
   /** The act deletes or ends something. */
