@@ -1,4 +1,4 @@
-import type { SessionInfo } from "./api/admin-types";
+import type { SessionInfo } from "./api/types";
 import { createStore } from "./store";
 
 /** Who is signed in; null until the server has told it. */

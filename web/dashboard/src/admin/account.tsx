@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
-import type { RecoveryCodes, SessionItem, SessionList, TotpEnrolment } from "../api/admin-types";
 import { getSession, getVersioned, send } from "../api/client";
+import type { RecoveryCodes, Session, SessionList, TotpEnrolment } from "../api/types";
 import { session } from "../session";
 import { useStore } from "../store";
 import { Dialog } from "../ui/dialog";
@@ -76,7 +76,7 @@ export function Account() {
 }
 
 function OwnSessions() {
-  const [sessions, setSessions] = useState<readonly SessionItem[] | null>(null);
+  const [sessions, setSessions] = useState<readonly Session[] | null>(null);
   const [error, setError] = useState<string | null>(null);
   const load = useCallback(() => {
     getVersioned<SessionList>(SESSIONS)

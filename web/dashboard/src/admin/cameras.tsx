@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import type { AdminCamera, AdminCameras } from "../api/admin-types";
 import { pathOf, send } from "../api/client";
+import type { Camera, Cameras } from "../api/types";
 import { Dialog } from "../ui/dialog";
 import { Form, TextField } from "../ui/form";
 import { Moment } from "../ui/moment";
@@ -10,9 +10,9 @@ import { ScopeField } from "./scope-field";
 import { useList } from "./use-list";
 
 const PATH = "/api/v1/cameras";
-const rowsOf = ({ cameras }: AdminCameras) => cameras;
+const rowsOf = ({ cameras }: Cameras) => cameras;
 
-type Act = { name: "create" } | { name: "rename" | "disable" | "retire"; camera: AdminCamera };
+type Act = { name: "create" } | { name: "rename" | "disable" | "retire"; camera: Camera };
 type Change = { name?: string; disabled?: boolean; retired?: boolean };
 
 /** Cameras: register, rename, disable, retire. */
@@ -26,13 +26,13 @@ export function AdminCamerasPage() {
     close();
     list.reload();
   };
-  const change = async (camera: AdminCamera, body: Change): Promise<void> => {
+  const change = async (camera: Camera, body: Change): Promise<void> => {
     const path = `${PATH}/${pathOf(camera.id)}`;
     await send(path, { method: "PATCH", body, etag: camera.etag });
     done();
   };
   /** A change that needs no question, because it can be undone. */
-  const changeNow = (camera: AdminCamera, body: Change): void => {
+  const changeNow = (camera: Camera, body: Change): void => {
     setError(null);
     change(camera, body).catch((failure: Error) => setError(failure.message));
   };
@@ -147,7 +147,7 @@ export function AdminCamerasPage() {
   );
 }
 
-function stateText({ state, disabled_ms, retired_ms }: AdminCamera): string {
+function stateText({ state, disabled_ms, retired_ms }: Camera): string {
   if (retired_ms !== null) return disabled_ms === null ? "Retired" : "Retired, disabled";
   return disabled_ms === null ? STATE_TEXT[state] : "Disabled";
 }
@@ -183,7 +183,7 @@ function CreateCamera({ onDone, onClose }: { onDone(): void; onClose(): void }) 
 }
 
 interface RenameProps {
-  readonly camera: AdminCamera;
+  readonly camera: Camera;
   onName(name: string): Promise<void>;
   onClose(): void;
 }

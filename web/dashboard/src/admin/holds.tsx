@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import type { HoldItem, Holds as HoldsAnswer } from "../api/admin-types";
 import { send } from "../api/client";
+import type { Hold, Holds as HoldsAnswer } from "../api/types";
 import { serverNow } from "../clock";
 import { fieldMoment, fieldValue, zoneLabel } from "../format";
 import { Dialog } from "../ui/dialog";
@@ -19,7 +19,7 @@ export function Holds() {
   const [lifted, setLifted] = useState(false);
   const list = useList(`/api/v1/holds?lifted=${lifted ? 1 : 0}`, rowsOf);
   const [placing, setPlacing] = useState(false);
-  const [lifting, setLifting] = useState<HoldItem | null>(null);
+  const [lifting, setLifting] = useState<Hold | null>(null);
   const done = (): void => {
     setPlacing(false);
     setLifting(null);
@@ -142,7 +142,7 @@ function PlaceHold({ onDone, onClose }: ActProps) {
   );
 }
 
-function LiftHold({ hold, onDone, onClose }: ActProps & { hold: HoldItem }) {
+function LiftHold({ hold, onDone, onClose }: ActProps & { hold: Hold }) {
   const [why, setWhy] = useState("");
   const lift = async (): Promise<void> => {
     await send(`/api/v1/holds/${hold.id}/lift`, { method: "POST", body: { why: why.trim() } });

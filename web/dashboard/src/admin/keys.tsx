@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import type { CreatedKey, KeyItem, Keys as KeysAnswer } from "../api/admin-types";
 import { send } from "../api/client";
+import type { CreatedKey, Key, Keys as KeysAnswer } from "../api/types";
 import { serverNow } from "../clock";
 import { Dialog } from "../ui/dialog";
 import { ChoiceField, Form, TextField } from "../ui/form";
@@ -17,7 +17,7 @@ const rowsOf = ({ keys }: KeysAnswer) => keys;
 type Act =
   | { name: "create" }
   | { name: "show"; key: CreatedKey }
-  | { name: "rotate" | "revoke"; key: KeyItem };
+  | { name: "rotate" | "revoke"; key: Key };
 
 /** API keys: create, rotate, revoke. */
 export function Keys() {
@@ -169,7 +169,7 @@ function CreateKey({ onCreated, onClose }: CreateProps) {
   );
 }
 
-function RotateKey({ item, onCreated, onClose }: CreateProps & { item: KeyItem }) {
+function RotateKey({ item, onCreated, onClose }: CreateProps & { item: Key }) {
   const [days, setDays] = useState("7");
   const rotate = async (): Promise<void> => {
     const body = { old_expires_ms: serverNow() + Number(days) * DAY_MS };
@@ -197,7 +197,7 @@ function RotateKey({ item, onCreated, onClose }: CreateProps & { item: KeyItem }
   );
 }
 
-function RevokeKey({ item, onDone, onClose }: { item: KeyItem; onDone(): void; onClose(): void }) {
+function RevokeKey({ item, onDone, onClose }: { item: Key; onDone(): void; onClose(): void }) {
   const revoke = async (): Promise<void> => {
     await send(`${PATH}/${item.id}`, { method: "DELETE" });
     onDone();

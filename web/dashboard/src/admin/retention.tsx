@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import type { FootageAmount, PreviewAnswer, RuleItem, Rules } from "../api/admin-types";
 import { send } from "../api/client";
+import type { FootageAmount, PreviewAnswer, Rule, Rules } from "../api/types";
 import { bytesText } from "../format";
 import { Dialog } from "../ui/dialog";
 import { Form, TextField } from "../ui/form";
@@ -21,7 +21,7 @@ interface Change {
 /** Retention rules. What a change deletes is shown before it is confirmed. */
 export function Retention() {
   const list = useList(`${PATH}/rules`, rowsOf);
-  const [editing, setEditing] = useState<RuleItem | "new" | null>(null);
+  const [editing, setEditing] = useState<Rule | "new" | null>(null);
   const [preview, setPreview] = useState<PreviewAnswer | null>(null);
   const show = async (change: Change): Promise<void> => {
     setPreview(await send<PreviewAnswer>(`${PATH}/preview`, { method: "POST", body: change }));
@@ -84,7 +84,7 @@ function daysText(days: number | null): string {
 }
 
 interface RuleProps {
-  readonly rule: RuleItem | null;
+  readonly rule: Rule | null;
   onShow(change: Change): Promise<void>;
   onClose(): void;
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import type { SiteItem, Sites } from "../api/admin-types";
 import { getVersioned, pathOf, send } from "../api/client";
+import type { Site, Sites } from "../api/types";
 import { useServerNow } from "../clock";
 import { hourMinute, zoneLabel } from "../format";
 import { Dialog } from "../ui/dialog";
@@ -16,7 +16,7 @@ const ZONES: readonly string[] = Intl.supportedValuesOf("timeZone");
 export function AdminSites() {
   const list = useList(PATH, rowsOf);
   const nowMs = useServerNow();
-  const [editing, setEditing] = useState<SiteItem | "new" | null>(null);
+  const [editing, setEditing] = useState<Site | "new" | null>(null);
   const close = (): void => setEditing(null);
   const done = (): void => {
     close();
@@ -105,7 +105,7 @@ function ChangeSite({ id, onDone, onClose }: DialogProps & { id: string }) {
   const [zone, setZone] = useState("");
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
-    getVersioned<SiteItem>(path)
+    getVersioned<Site>(path)
       .then(({ value, etag: version }) => {
         setName(value.name);
         setZone(value.zone);

@@ -1,5 +1,4 @@
-import type { SessionInfo } from "./admin-types";
-import type { Camera, Cameras, Detection, Detections, Edges, Timeline } from "./types";
+import type { Camera, Cameras, Detection, Detections, Edges, SessionInfo, Timeline } from "./types";
 
 /** A failed request; `message` is for the person at the screen. */
 export class ApiError extends Error {
