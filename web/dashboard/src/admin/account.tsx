@@ -117,7 +117,7 @@ function OwnSessions() {
               title: "Browser",
               cell: ({ agent, current }) => (
                 <span title={agent}>
-                  {browserName(agent)} {current && <span class="chip">this one</span>}
+                  {browserName(agent)} {current && <span class="tag">this one</span>}
                 </span>
               ),
             },

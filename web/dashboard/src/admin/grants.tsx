@@ -15,9 +15,9 @@ const DEVICE_ROLE = ["edge", "edge: an edge device of a site"] as const;
 export function Grants({ grants }: { grants: readonly string[] }) {
   if (grants.length === 0) return <span class="soft">none</span>;
   return (
-    <span class="chips">
+    <span class="tags">
       {grants.map((grant) => (
-        <span class="chip" key={grant}>
+        <span class="tag" key={grant}>
           {grantText(grant)}
         </span>
       ))}
@@ -54,7 +54,7 @@ export function GrantsField({ grants, devices, onChange }: Props) {
       <ul>
         {grants.map((grant) => (
           <li key={grant} class="form-check">
-            <span class="chip">{grantText(grant)}</span>
+            <span class="tag">{grantText(grant)}</span>
             <button
               type="button"
               class="button small"

@@ -119,3 +119,9 @@ export const NoPicture = () => (
     <path d="M3 3l14 14M7 5h7.500v2.500L17 6v8M13 15H3V6.5" />
   </Icon>
 );
+export const Person = () => (
+  <Icon>
+    <circle cx="10" cy="6.8" r="3.2" />
+    <path d="M3.8 17a6.3 6.3 0 0 1 12.4 0" />
+  </Icon>
+);

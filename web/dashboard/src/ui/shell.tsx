@@ -8,7 +8,7 @@ import { follow, type Route, useRoute } from "../router";
 import { may, session } from "../session";
 import { useStore } from "../store";
 import { useZone } from "../zone";
-import { Clock, HalfMoon, Leave, Mark, Moon, Sun } from "./icons";
+import { Clock, HalfMoon, Leave, Mark, Moon, Person, Sun } from "./icons";
 
 interface Props {
   readonly children: ComponentChildren;
@@ -80,10 +80,11 @@ function Account() {
       class="quiet account"
       href="/account"
       onClick={follow}
-      title="Your account"
+      title={`Your account: ${who.name}`}
+      aria-label={`Your account: ${who.name}`}
       aria-current={page === "account" ? "page" : undefined}
     >
-      {who.name}
+      <Person /> <span class="account-name">{who.name}</span>
     </a>
   );
 }
