@@ -47,7 +47,8 @@ async def read_json(request: web.Request, model: type[Body], max_bytes: int = MA
             {"pointer": _pointer(each["loc"]), "detail": _sentence(each["msg"])}
             for each in error.errors(include_url=False, include_context=False, include_input=False)
         ][:MAX_ERRORS]
-        detail = f"{wrong[0]['pointer'] or 'The body'}: {wrong[0]['detail']}"
+        # People read `detail`, programs read `errors`.
+        detail = f"{wrong[0]['pointer'].lstrip('#/') or 'The body'}: {wrong[0]['detail']}"
         raise ProblemError(
             HTTPStatus.BAD_REQUEST, detail, kind="invalid-body", members={"errors": wrong}
         ) from None

@@ -14,7 +14,11 @@ from web.schemas.parameters import Flag, whole_number
 
 NewCameraId = Annotated[
     str,
-    Field(pattern=CAMERA_PATTERN, max_length=191, description="tenant/site/camera"),
+    Field(
+        max_length=191,
+        description="tenant/site/camera",
+        json_schema_extra={"pattern": CAMERA_PATTERN},
+    ),
     AfterValidator(check_camera),
 ]
 

@@ -37,7 +37,7 @@ FootageScope = Annotated[
     str,
     Field(
         max_length=191,
-        pattern=rf"^{SLUG}(/{SLUG}){{0,2}}$",
+        json_schema_extra={"pattern": rf"^{SLUG}(/{SLUG}){{0,2}}$"},
         description="tenant, tenant/site or tenant/site/camera",
     ),
     AfterValidator(check_scope),

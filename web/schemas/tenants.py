@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from domain.identity import SITE_PATTERN, SLUG, check_site
+from domain.identity import SITE_PATTERN, SLUG, check_site, check_tenant
 from web.schemas.base import ApiAnswer, ApiRequest
 from web.schemas.common import SiteText, UtcMs
 from web.schemas.editable import DisplayName, Zone
@@ -32,8 +32,10 @@ class TenantsQuery(PageQuery):
 class NewTenant(ApiRequest):
     """A tenant to create."""
 
-    id: str = Field(
-        pattern=rf"^{SLUG}$", max_length=63, description="Lower-case letters, digits and hyphens."
+    id: Annotated[str, AfterValidator(check_tenant)] = Field(
+        max_length=63,
+        description="Lower-case letters, digits and hyphens.",
+        json_schema_extra={"pattern": rf"^{SLUG}$"},
     )
     name: DisplayName
 
@@ -71,7 +73,7 @@ class SitesQuery(PageQuery):
 
 SiteId = Annotated[
     str,
-    Field(pattern=SITE_PATTERN, max_length=127, description="tenant/site"),
+    Field(max_length=127, description="tenant/site", json_schema_extra={"pattern": SITE_PATTERN}),
     AfterValidator(check_site),
 ]
 
