@@ -11,7 +11,7 @@ interface Props<T> {
   readonly columns: readonly Column<T>[];
   /** What an empty list means, and what to do. */
   readonly empty: string;
-  /** Buttons beside the title. */
+  /** Buttons next to the title. */
   readonly actions?: ComponentChildren;
   readonly filters?: ComponentChildren;
   keyOf(row: T): string;

@@ -110,7 +110,7 @@ export async function signOut(): Promise<void> {
   await request("/api/v1/session", { method: "DELETE" });
 }
 
-/** Who is signed in; null: nobody is. */
+/** Who is signed in; null: no one. */
 export async function getSession(): Promise<SessionInfo | null> {
   try {
     return await json<SessionInfo>("/api/v1/session");
