@@ -12,11 +12,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from domain.errors import ConfigError
+from domain.errors import InvalidTextError
 
 MIN_PASSWORD = 12
 MAX_PASSWORD = 128
-MAX_NAME = 100
 IDLE_MS = 12 * 3_600_000
 """A session ends when no request used it for this long."""
 LIFETIME_MS = 7 * 86_400_000
@@ -52,22 +51,14 @@ LIMITS: dict[Limited, AttemptLimit] = {
 
 
 def check_login(login: str) -> str:
-    """Return a login as it is stored, in lower case; raise ConfigError where it cannot be one."""
+    """Return a login as it is stored, in lower case; raise InvalidTextError otherwise."""
     lower = login.strip().lower()
     if not _LOGIN.fullmatch(lower):
-        raise ConfigError(
+        raise InvalidTextError(
             "A login has 1 to 100 of the characters a-z, 0-9 and ._@+- and starts with a letter "
             "or a digit."
         )
     return lower
-
-
-def check_display_name(name: str) -> str:
-    """Return the name of a person or group without outer spaces; raise ConfigError otherwise."""
-    stripped = name.strip()
-    if not 1 <= len(stripped) <= MAX_NAME or not stripped.isprintable():
-        raise ConfigError(f"A name has 1 to {MAX_NAME} characters that can be printed.")
-    return stripped
 
 
 def normal_password(password: str) -> str:

@@ -21,6 +21,7 @@ from web.edge_config import EdgeConfigView
 from web.edges import EdgesView
 from web.events import EventsView
 from web.filmstrip import FilmstripView
+from web.groups import GroupsView, GroupView
 from web.health import HealthView, MetricsView, ReadyView
 from web.holds import HoldLiftView, HoldsView, HoldView
 from web.idempotency import answer_once
@@ -50,6 +51,7 @@ from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
 from web.tls import tls_site
 from web.unsafe_requests import body_types
+from web.users import UserPasswordView, UsersView, UserTotpView, UserView
 
 VIEWS: tuple[type[View], ...] = (
     HealthView,
@@ -65,6 +67,12 @@ VIEWS: tuple[type[View], ...] = (
     OidcStartView,
     OidcCallbackView,
     OidcLogoutView,
+    UsersView,
+    UserView,
+    UserPasswordView,
+    UserTotpView,
+    GroupsView,
+    GroupView,
     CamerasView,
     CameraView,
     RunsView,

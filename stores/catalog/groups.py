@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import asyncpg
-
 from domain.access import Grant, parse_grant
 from stores.catalog.pool import Catalog, Connection, Row, sql
 from stores.catalog.sessions import end_sessions_of_users
@@ -83,10 +81,7 @@ async def change_group(
     """
     give, take = list(add_grants), list(remove_grants)
     join, leave = list(add_members), list(remove_members)
-    try:
-        async with connection.transaction():
-            await connection.execute(sql("change_group"), group.id, name)
-    except asyncpg.UniqueViolationError:
+    if await connection.fetchval(sql("change_group"), group.id, name) is None:
         return False
     async with admin_remains(connection):
         for statement, grants in (

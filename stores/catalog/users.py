@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from domain.access import Grant, Principal, parse_grant
-from domain.errors import VigilError
+from domain.errors import ConflictError
 from stores.catalog.pool import Catalog, Connection, Row, sql
 from stores.catalog.sessions import end_sessions_of_users
 
 
-class LastAdminError(VigilError):
+class LastAdminError(ConflictError):
     """The change would leave the installation without an administrator who can sign in."""
 
     def __init__(self) -> None:

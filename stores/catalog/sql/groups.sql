@@ -39,8 +39,13 @@ ORDER BY groups.id LIMIT $3
 
 
 -- name: change_group
--- $1 text: id; $2 text: name. Raises where the name is taken.
-UPDATE groups SET name = $2, version = version + 1 WHERE id = $1
+-- $1 text: id; $2 text: name. No row: the name is taken in its scope.
+UPDATE groups SET name = $2, version = version + 1
+WHERE id = $1 AND NOT EXISTS (
+    SELECT FROM groups AS others
+    WHERE others.scope = groups.scope AND others.name = $2 AND others.id <> $1
+)
+RETURNING id
 
 
 -- name: delete_group

@@ -200,6 +200,41 @@ class CreatedKey(TypedDict):
     """The key itself. It is shown once, and stored nowhere."""
 
 
+class CreatedUser(TypedDict):
+    """A user that was created just now."""
+
+    id: str
+    """16 hex digits. The principal is `user:ID`."""
+    login: str | None
+    """null: he signs in by OpenID Connect only."""
+    display_name: str
+    """As lists show it."""
+    scope: str
+    """Who has `users:manage` on this scope manages him."""
+    source: str
+    """`local`, or `oidc`."""
+    iss: str | None
+    """Issuer of his OpenID provider; null: he is local."""
+    disabled_ms: int | None
+    """Since when he may not sign in; null: he may."""
+    created_ms: int
+    """When he was created."""
+    updated_ms: int
+    """Last change."""
+    has_password: bool
+    """Whether he has a password."""
+    has_totp: bool
+    """Whether he has a second factor."""
+    grants: list[str]
+    """His own: `role:scope`."""
+    groups: list[str]
+    """Ids of his groups."""
+    group_grants: list[str]
+    """What he has by his groups only."""
+    password: str
+    """It is shown once, and stored nowhere. He changes it."""
+
+
 class Detection(TypedDict):
     """One object in one frame."""
 
@@ -366,6 +401,41 @@ class Gap(TypedDict):
     """Why: the reason in a chunk's manifest, else why the run before it ended, else `not yet explained`."""
 
 
+class Group(TypedDict):
+    """A group of users with the same grants."""
+
+    id: str
+    """16 hex digits."""
+    name: str
+    """As lists show it; one of its kind in the scope."""
+    scope: str
+    """Who has `users:manage` on this scope manages it."""
+    created_ms: int
+    """When it was created."""
+    grants: list[str]
+    """What its members have: `role:scope`."""
+    members: list[str]
+    """Ids of users."""
+
+
+class GroupChange(TypedDict):
+    """What to change; what is missing stays."""
+
+    name: NotRequired[str | None]
+    grants: NotRequired[list[str] | None]
+    """All its grants."""
+    members: NotRequired[list[str] | None]
+    """Ids of all users in it. Members by OpenID Connect stay."""
+
+
+class Groups(TypedDict):
+    """A page of groups."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    groups: list[Group]
+
+
 class HeartbeatEvent(TypedDict):
     """`heartbeat`: nothing happened for 15 s."""
 
@@ -506,6 +576,19 @@ class NewCamera(TypedDict):
     """Shown to people: one line of text, in any language. It is never HTML."""
 
 
+class NewGroup(TypedDict):
+    """A group to create."""
+
+    name: str
+    """Shown to people: one line of text, in any language. It is never HTML."""
+    scope: NotRequired[str]
+    """`*`, tenant, tenant/site or tenant/site/camera: who has `users:manage` there manages it."""
+    grants: NotRequired[list[str]]
+    """What its members have."""
+    members: NotRequired[list[str]]
+    """Ids of users."""
+
+
 class NewHold(TypedDict):
     """A hold to place."""
 
@@ -532,6 +615,13 @@ class NewKeyRequest(TypedDict):
     """Only clients of these may use it, such as `10.1.0.0/16`; null: any."""
 
 
+class NewPassword(TypedDict):
+    """A password that was made just now."""
+
+    password: str
+    """It is shown once, and stored nowhere. He changes it."""
+
+
 class NewSite(TypedDict):
     """A site to create. Its tenant is created with it where it is missing."""
 
@@ -550,6 +640,19 @@ class NewTenant(TypedDict):
     """Lower-case letters, digits and hyphens."""
     name: str
     """Shown to people: one line of text, in any language. It is never HTML."""
+
+
+class NewUser(TypedDict):
+    """A user to create. His password is made, and shown once."""
+
+    login: str
+    """Name for the sign-in: a-z, 0-9 and ._@+-. It is stored in lower case."""
+    display_name: str
+    """Shown to people: one line of text, in any language. It is never HTML."""
+    scope: NotRequired[str]
+    """`*`, tenant, tenant/site or tenant/site/camera: who has `users:manage` there manages it."""
+    grants: NotRequired[list[str]]
+    """What he may do, and where."""
 
 
 class PasswordChange(TypedDict):
@@ -1011,3 +1114,54 @@ class TotpEnrolment(TypedDict):
     """Base 32, to type in."""
     uri: str
     """`otpauth:` address, for a QR code."""
+
+
+class User(TypedDict):
+    """A user. Grants and groups that the caller does not manage are left out."""
+
+    id: str
+    """16 hex digits. The principal is `user:ID`."""
+    login: str | None
+    """null: he signs in by OpenID Connect only."""
+    display_name: str
+    """As lists show it."""
+    scope: str
+    """Who has `users:manage` on this scope manages him."""
+    source: str
+    """`local`, or `oidc`."""
+    iss: str | None
+    """Issuer of his OpenID provider; null: he is local."""
+    disabled_ms: int | None
+    """Since when he may not sign in; null: he may."""
+    created_ms: int
+    """When he was created."""
+    updated_ms: int
+    """Last change."""
+    has_password: bool
+    """Whether he has a password."""
+    has_totp: bool
+    """Whether he has a second factor."""
+    grants: list[str]
+    """His own: `role:scope`."""
+    groups: list[str]
+    """Ids of his groups."""
+    group_grants: list[str]
+    """What he has by his groups only."""
+
+
+class UserChange(TypedDict):
+    """What to change; what is missing stays."""
+
+    display_name: NotRequired[str | None]
+    disabled: NotRequired[bool | None]
+    """Whether he may not sign in."""
+    grants: NotRequired[list[str] | None]
+    """All his own grants that you manage. Others stay as they are."""
+
+
+class Users(TypedDict):
+    """A page of users."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    users: list[User]

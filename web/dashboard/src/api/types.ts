@@ -183,6 +183,40 @@ export interface CreatedKey {
   key: string;
 }
 
+/** A user that was created just now. */
+export interface CreatedUser {
+  /** 16 hex digits. The principal is `user:ID`. */
+  id: string;
+  /** null: he signs in by OpenID Connect only. */
+  login: string | null;
+  /** As lists show it. */
+  display_name: string;
+  /** Who has `users:manage` on this scope manages him. */
+  scope: string;
+  /** `local`, or `oidc`. */
+  source: string;
+  /** Issuer of his OpenID provider; null: he is local. */
+  iss: string | null;
+  /** Since when he may not sign in; null: he may. (ms since 1970, UTC) */
+  disabled_ms: number | null;
+  /** When he was created. (ms since 1970, UTC) */
+  created_ms: number;
+  /** Last change. (ms since 1970, UTC) */
+  updated_ms: number;
+  /** Whether he has a password. */
+  has_password: boolean;
+  /** Whether he has a second factor. */
+  has_totp: boolean;
+  /** His own: `role:scope`. */
+  grants: string[];
+  /** Ids of his groups. */
+  groups: string[];
+  /** What he has by his groups only. */
+  group_grants: string[];
+  /** It is shown once, and stored nowhere. He changes it. */
+  password: string;
+}
+
 /** One object in one frame. */
 export interface Detection {
   /** Time of the frame. (ms since 1970, UTC) */
@@ -337,6 +371,38 @@ export interface Gap {
   reason: string;
 }
 
+/** A group of users with the same grants. */
+export interface Group {
+  /** 16 hex digits. */
+  id: string;
+  /** As lists show it; one of its kind in the scope. */
+  name: string;
+  /** Who has `users:manage` on this scope manages it. */
+  scope: string;
+  /** When it was created. (ms since 1970, UTC) */
+  created_ms: number;
+  /** What its members have: `role:scope`. */
+  grants: string[];
+  /** Ids of users. */
+  members: string[];
+}
+
+/** What to change; what is missing stays. */
+export interface GroupChange {
+  name?: string | null;
+  /** All its grants. */
+  grants?: string[] | null;
+  /** Ids of all users in it. Members by OpenID Connect stay. */
+  members?: string[] | null;
+}
+
+/** A page of groups. */
+export interface Groups {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  groups: Group[];
+}
+
 /** `heartbeat`: nothing happened for 15 s. */
 export interface HeartbeatEvent {
   /** Time of the event. (ms since 1970, UTC) */
@@ -465,6 +531,18 @@ export interface NewCamera {
   name: string;
 }
 
+/** A group to create. */
+export interface NewGroup {
+  /** Shown to people: one line of text, in any language. It is never HTML. */
+  name: string;
+  /** `*`, tenant, tenant/site or tenant/site/camera: who has `users:manage` there manages it. */
+  scope?: string;
+  /** What its members have. */
+  grants?: string[];
+  /** Ids of users. */
+  members?: string[];
+}
+
 /** A hold to place. */
 export interface NewHold {
   /** tenant, tenant/site or tenant/site/camera */
@@ -489,6 +567,12 @@ export interface NewKeyRequest {
   networks?: string[] | null;
 }
 
+/** A password that was made just now. */
+export interface NewPassword {
+  /** It is shown once, and stored nowhere. He changes it. */
+  password: string;
+}
+
 /** A site to create. Its tenant is created with it where it is missing. */
 export interface NewSite {
   /** tenant/site */
@@ -505,6 +589,18 @@ export interface NewTenant {
   id: string;
   /** Shown to people: one line of text, in any language. It is never HTML. */
   name: string;
+}
+
+/** A user to create. His password is made, and shown once. */
+export interface NewUser {
+  /** Name for the sign-in: a-z, 0-9 and ._@+-. It is stored in lower case. */
+  login: string;
+  /** Shown to people: one line of text, in any language. It is never HTML. */
+  display_name: string;
+  /** `*`, tenant, tenant/site or tenant/site/camera: who has `users:manage` there manages it. */
+  scope?: string;
+  /** What he may do, and where. */
+  grants?: string[];
 }
 
 /** The person's own password. */
@@ -931,4 +1027,52 @@ export interface TotpEnrolment {
   secret: string;
   /** `otpauth:` address, for a QR code. */
   uri: string;
+}
+
+/** A user. Grants and groups that the caller does not manage are left out. */
+export interface User {
+  /** 16 hex digits. The principal is `user:ID`. */
+  id: string;
+  /** null: he signs in by OpenID Connect only. */
+  login: string | null;
+  /** As lists show it. */
+  display_name: string;
+  /** Who has `users:manage` on this scope manages him. */
+  scope: string;
+  /** `local`, or `oidc`. */
+  source: string;
+  /** Issuer of his OpenID provider; null: he is local. */
+  iss: string | null;
+  /** Since when he may not sign in; null: he may. (ms since 1970, UTC) */
+  disabled_ms: number | null;
+  /** When he was created. (ms since 1970, UTC) */
+  created_ms: number;
+  /** Last change. (ms since 1970, UTC) */
+  updated_ms: number;
+  /** Whether he has a password. */
+  has_password: boolean;
+  /** Whether he has a second factor. */
+  has_totp: boolean;
+  /** His own: `role:scope`. */
+  grants: string[];
+  /** Ids of his groups. */
+  groups: string[];
+  /** What he has by his groups only. */
+  group_grants: string[];
+}
+
+/** What to change; what is missing stays. */
+export interface UserChange {
+  display_name?: string | null;
+  /** Whether he may not sign in. */
+  disabled?: boolean | null;
+  /** All his own grants that you manage. Others stay as they are. */
+  grants?: string[] | null;
+}
+
+/** A page of users. */
+export interface Users {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  users: User[];
 }
