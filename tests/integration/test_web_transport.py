@@ -102,18 +102,15 @@ async def test_a_page_of_an_allowed_origin_may_use_the_api(web: Web) -> None:
         assert "Origin" in answer.headers["Vary"]
 
 
-@pytest.mark.parametrize(
-    "origin",
-    ["https://evil.example", "null", "http://portal.example.com", f"{PORTAL}.evil.example", ""],
-)
-async def test_others_may_not(web: Web, origin: str) -> None:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
-    preflight = await web.stranger.options(CAMERAS, headers=asked)
-    assert preflight.status in {401, 405}
-    answer = await web.client.get(CAMERAS, headers={"Origin": origin})
-    for each in (preflight, answer):
-        assert not [name for name in each.headers if name.startswith("Access-Control-")]
-        assert "Origin" in each.headers["Vary"], "a cache must not give it to the portal"
+async def test_others_may_not(web: Web) -> None:
+    for origin in ("https://evil.example", "null", "http://portal.example.com", PORTAL + ".x", ""):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        preflight = await web.stranger.options(CAMERAS, headers=asked)
+        assert preflight.status in {401, 405}
+        answer = await web.client.get(CAMERAS, headers={"Origin": origin})
+        for each in (preflight, answer):
+            assert not [name for name in each.headers if name.startswith("Access-Control-")]
+            assert "Origin" in each.headers["Vary"], "a cache must not give it to the portal"
 
 
 async def test_an_allowed_page_has_no_session(web: Web) -> None:
