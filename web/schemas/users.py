@@ -56,7 +56,7 @@ class UserItem(ApiAnswer):
 class Users(PageAnswer):
     """A page of users."""
 
-    users: list[UserItem]
+    users: list[UserItem] = Field(description="The users, by id.")
 
 
 class UsersQuery(PageQuery):
@@ -112,7 +112,7 @@ class GroupItem(ApiAnswer):
 class Groups(PageAnswer):
     """A page of groups."""
 
-    groups: list[GroupItem]
+    groups: list[GroupItem] = Field(description="The groups, by id.")
 
 
 class GroupsQuery(PageQuery):

@@ -434,6 +434,7 @@ class Groups(TypedDict):
     next: str | None
     """`cursor` of the next page; null: this is the last one."""
     groups: list[Group]
+    """The groups, by id."""
 
 
 class HeartbeatEvent(TypedDict):
@@ -1165,3 +1166,4 @@ class Users(TypedDict):
     next: str | None
     """`cursor` of the next page; null: this is the last one."""
     users: list[User]
+    """The users, by id."""

@@ -400,6 +400,7 @@ export interface GroupChange {
 export interface Groups {
   /** `cursor` of the next page; null: this is the last one. */
   next: string | null;
+  /** The groups, by id. */
   groups: Group[];
 }
 
@@ -1074,5 +1075,6 @@ export interface UserChange {
 export interface Users {
   /** `cursor` of the next page; null: this is the last one. */
   next: string | null;
+  /** The users, by id. */
   users: User[];
 }
