@@ -135,6 +135,7 @@ async def page() -> AsyncIterator[Page]:
 
 async def sign_in(page: Page, demo: Demo) -> None:
     await page.goto(demo.url)
+    await page.get_by_role("button", name="Use an API key").click()
     await page.get_by_label("API key").fill("not-the-key")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("not accepted")

@@ -4,6 +4,7 @@ import { follow } from "../router";
 import { may, session } from "../session";
 import { useStore } from "../store";
 import { Problem } from "../ui/problem";
+import { AuditLog } from "./audit";
 import { AdminCamerasPage } from "./cameras";
 import { Holds } from "./holds";
 import { Keys } from "./keys";
@@ -12,6 +13,7 @@ import { Retention } from "./retention";
 import { AdminSites } from "./sites";
 
 const BODIES: Record<string, ComponentType> = {
+  audit: AuditLog,
   cameras: AdminCamerasPage,
   sites: AdminSites,
   holds: Holds,

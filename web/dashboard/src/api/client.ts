@@ -1,4 +1,16 @@
-import type { Camera, Cameras, Detection, Detections, Edges, SessionInfo, Timeline } from "./types";
+import type {
+  Camera,
+  Cameras,
+  Detection,
+  Detections,
+  Edges,
+  Problem,
+  SessionInfo,
+  SignInProvider,
+  SignInProviders,
+  SignInRequest,
+  Timeline,
+} from "./types";
 
 /** A failed request; `message` is for the person at the screen. */
 export class ApiError extends Error {
@@ -6,6 +18,8 @@ export class ApiError extends Error {
     /** HTTP status; 0 when the server could not be reached. */
     readonly status: number,
     message: string,
+    /** Its kind, such as `code-required`; empty where the server did not answer. */
+    readonly kind = "",
   ) {
     super(message);
   }
@@ -30,17 +44,20 @@ async function request(path: string, init: RequestInit = {}): Promise<Response> 
     throw new ApiError(0, UNREACHABLE);
   }
   if (response.ok) return response;
-  const message = await problemText(response);
-  if (response.status === 401 && path !== "/api/v1/session") onSignedOut();
-  throw new ApiError(response.status, message);
+  // A wrong password of a change is a 401 too: the session goes on then.
+  const error = await problemOf(response);
+  if (response.status === 401 && !path.startsWith("/api/v1/session")) onSignedOut();
+  throw error;
 }
 
-async function problemText(response: Response): Promise<string> {
+async function problemOf(response: Response): Promise<ApiError> {
+  const { status } = response;
   try {
-    const problem = (await response.json()) as { title?: string; detail?: string };
-    return problem.detail || problem.title || `The server answered ${response.status}.`;
+    const { type, title, detail } = (await response.json()) as Partial<Problem>;
+    const kind = type?.split("/").pop() ?? "";
+    return new ApiError(status, detail || title || `The server answered ${status}.`, kind);
   } catch {
-    return `The server answered ${response.status}.`;
+    return new ApiError(status, `The server answered ${status}.`);
   }
 }
 
@@ -98,12 +115,17 @@ function query(values: Record<string, string | number | undefined>): string {
   return params.toString();
 }
 
-export async function signIn(key: string): Promise<void> {
-  await request("/api/v1/session", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ key }),
-  });
+export async function signIn(given: SignInRequest): Promise<void> {
+  await send("/api/v1/session", { method: "POST", body: given });
+}
+
+/** The OpenID providers to sign in by; none where the server cannot say. */
+export async function getProviders(): Promise<SignInProvider[]> {
+  try {
+    return (await json<SignInProviders>("/api/v1/session/oidc")).providers;
+  } catch {
+    return [];
+  }
 }
 
 export async function signOut(): Promise<void> {
