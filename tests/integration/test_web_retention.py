@@ -7,7 +7,7 @@ import pytest
 from domain.retention import DAY_MS, LegalHold
 from stores.catalog import add_camera, index_chunks, index_fragments
 from stores.catalog.retention_rules import add_hold, list_rules
-from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, run_id
+from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, run_id, scalar
 from tests.integration.test_web_resources import FOREIGN, Client, audit, client
 from tests.integration.web_support import Web, running_web
 
@@ -108,3 +108,54 @@ async def test_foreign_and_unknown_scopes_are_404(web: Web) -> None:
         assert (await admin.send("POST", PREVIEW, body)).status == 400, body
     site = await client(web, "admin:acme/hq")
     assert (await site.send("POST", PREVIEW, {"scope": "acme", "days": 1})).status == 403
+
+
+async def test_where_the_audit_log_fails_nothing_is_changed(web: Web) -> None:
+    """Each kind of change is sent while no entry can be written: all of it is undone."""
+    admin = await client(web, "admin:*", "operator:*")
+    hold = await admin.send("POST", "/holds", {"scope": "acme", "from_ms": 1, "why": "x"})
+    key = await admin.send("POST", "/keys", {"name": "k", "grants": ["viewer:acme"]})
+    number, key_number = (await hold.json())["id"], (await key.json())["id"]
+    shown = await preview(admin, "acme", 1)
+    before = await contents(web)
+    await scalar(
+        web.catalog, "ALTER FUNCTION vigil_audit.append(text, text, jsonb) RENAME TO append_gone"
+    )
+    changes = (
+        ("POST", "/tenants", {"id": "initech", "name": "x"}),
+        ("PATCH", "/tenants/acme", {"name": "x"}),
+        ("POST", "/sites", {"id": "acme/new", "name": "x"}),
+        ("PATCH", "/sites/acme/hq", {"name": "x"}),
+        ("POST", "/cameras", {"id": "acme/new/gate", "name": "x"}),
+        ("PATCH", f"/cameras/{CAMERA}", {"disabled": True}),
+        ("POST", "/holds", {"scope": "acme", "from_ms": 1, "why": "x"}),
+        ("POST", f"/holds/{number}/lift", {"why": "x"}),
+        ("POST", "/keys", {"name": "x", "grants": ["viewer:acme"]}),
+        ("DELETE", f"/keys/{key_number}", None),
+        ("POST", f"/keys/{key_number}/rotate", {"old_expires_ms": NOW + 1_000}),
+    )
+    for method, path, body in changes:
+        answer = await admin.send(method, path, body, If_Match="*", Idempotency_Key=method + path)
+        assert answer.status in {500, 503}, (method, path)
+    rule = await admin.send("PUT", f"{RULE}acme", {"days": 1}, If_Match=shown["etag"])
+    assert rule.status in {500, 503}
+    assert await contents(web) == before
+    await scalar(
+        web.catalog, "ALTER FUNCTION vigil_audit.append_gone(text, text, jsonb) RENAME TO append"
+    )
+    again = await admin.send("PUT", f"{RULE}acme", {"days": 1}, If_Match=shown["etag"])
+    assert again.status == 200
+
+
+async def contents(web: Web) -> list[str]:
+    """Return all rows that the API changes, without when a key was used."""
+    found = []
+    async with web.catalog.transaction() as connection:
+        for table in (
+            "tenants", "sites", "cameras", "legal_holds", "retention_rules", "api_key_grants"
+        ):  # fmt: skip
+            rows = await connection.fetch(f"SELECT r::text FROM {table} AS r ORDER BY 1")
+            found += [f"{table} {row[0]}" for row in rows]
+        rows = await connection.fetch("SELECT id, revoked_ms, expires_ms FROM api_keys ORDER BY id")
+        found += [str(tuple(row)) for row in rows]
+    return found

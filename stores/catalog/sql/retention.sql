@@ -101,7 +101,7 @@ SELECT DISTINCT day_ms FROM chunk_days WHERE camera = ANY ($1::text[]) AND day_m
 
 -- name: retention_preview_sums
 -- What is counted of `due`, footage that is old enough: columns camera, from_ms, to_ms, size_bytes,
--- old_until_ms. The same rule as RetentionPolicy.judge in domain/.
+-- old_until_ms. `hold` has the holds. The same rule as RetentionPolicy.judge in domain/.
 SELECT
     camera,
     count(*) FILTER (WHERE NOT held) AS count,
@@ -114,7 +114,7 @@ SELECT
     max(to_ms) FILTER (WHERE NOT held) AS newest_ms
 FROM (
     SELECT due.*, EXISTS (
-        SELECT FROM jsonb_to_recordset($4::jsonb) AS hold (scope text, from_ms bigint, to_ms bigint)
+        SELECT FROM hold
         WHERE starts_with(due.camera || '/', hold.scope || '/')
           AND (hold.to_ms IS NULL OR due.from_ms < hold.to_ms)
           AND greatest(due.to_ms, due.from_ms + 1) > hold.from_ms) AS held
@@ -127,7 +127,9 @@ GROUP BY camera
 -- $1 text[]: cameras; $2 bigint[]: footage that ends at or before this is deleted, for each camera,
 -- UTC ms; $3 bigint[]: the same by the rules of before, 0 for none; $4 jsonb: list of {scope,
 -- from_ms, to_ms}, the holds; $5, $6 bigint: windows that start in [$5, $6).
-WITH due AS (
+WITH hold AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($4::jsonb) AS given (scope text, from_ms bigint, to_ms bigint)
+), due AS (
     SELECT
         chunks.camera, least(window_start_ms, start_ms) AS from_ms,
         greatest(window_start_ms + window_ms, end_ms) AS to_ms, size_bytes, old_until_ms
@@ -141,7 +143,9 @@ WITH due AS (
 
 -- name: retention_preview_fragments
 -- $1 to $4: as of retention_preview_chunks. The fragments that are in no chunk.
-WITH due AS (
+WITH hold AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($4::jsonb) AS given (scope text, from_ms bigint, to_ms bigint)
+), due AS (
     SELECT fragments.camera, start_ms AS from_ms, end_ms AS to_ms, size_bytes, old_until_ms
     FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS given (camera, until_ms, old_until_ms)
     JOIN fragments ON fragments.camera = given.camera AND start_ms <= until_ms
