@@ -1,6 +1,6 @@
 """…/detections: the objects detected in a range, page by page."""
 
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 from faust.web import View
@@ -12,7 +12,7 @@ from web.bodies import json_answer, parse_query
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
 from web.query import LONGEST_DAY_MS
-from web.schemas.detections import DetectionItem, Detections, DetectionsQuery
+from web.schemas.detections import Detections, DetectionsQuery
 from web.services import SERVICES, require_camera
 
 
@@ -51,20 +51,23 @@ class DetectionsView(View):
             model_filter=model_filter,
         )
         page, following = page_of(request, query, rows, lambda row: row.cursor)
-        answer = Detections(detections=[_detection_answer(row) for row in page], next=following)
+        # As plain objects: to make a model of each row costs a third of the whole answer.
+        answer = Detections.model_validate(
+            {"detections": [_detection_json(row) for row in page], "next": following}
+        )
         return json_answer(answer)
 
 
-def _detection_answer(row: DetectionRow) -> DetectionItem:
-    return DetectionItem(
-        at_ms=row.at_ms,
-        run=row.run,
-        pts=row.pts,
-        index=row.index,
-        model=row.model,
-        model_version=row.model_version,
-        label=row.label,
-        score=row.score,
-        box=(row.x, row.y, row.w, row.h),
-        track=row.track,
-    )
+def _detection_json(row: DetectionRow) -> dict[str, Any]:
+    return {
+        "at_ms": row.at_ms,
+        "run": row.run,
+        "pts": row.pts,
+        "index": row.index,
+        "model": row.model,
+        "model_version": row.model_version,
+        "label": row.label,
+        "score": row.score,
+        "box": (row.x, row.y, row.w, row.h),
+        "track": row.track,
+    }

@@ -74,6 +74,30 @@ def test_every_field_and_parameter_is_described() -> None:
     assert unnamed == []
 
 
+BOUNDED = {
+    *("get_chunks", "get_timeline"),  # by the longest range
+    *("get_camera", "get_key", "get_session", "get_sessions", "get_oidc_providers"),  # one's own
+}
+"""Lists that cannot grow beyond a range, a thing or a person."""
+
+
+def test_lists_that_can_grow_are_sent_page_by_page() -> None:
+    document = make_document(VIEWS)
+    schemas = document["components"]["schemas"]
+    whole = set()
+    for _, method, operation in operations(document):
+        content = operation["responses"].get("200", {}).get("content", {})
+        name = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        fields = schemas.get(name.rpartition("/")[2], {}).get("properties", {})
+        has_list = any("$ref" in field.get("items", {}) for field in fields.values())
+        if method != "get" or not has_list:
+            continue
+        given = {parameter["name"] for parameter in operation["parameters"]}
+        if not ({"limit", "cursor"} <= given and "next" in fields):
+            whole.add(operation["operationId"])
+    assert whole - BOUNDED == set()
+
+
 def test_a_path_with_an_unknown_part_is_found() -> None:
     class StrangeView(View):
         view_path = "/api/v1/strange/{thing}"
