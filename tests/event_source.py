@@ -85,3 +85,17 @@ class EventSource:
             elif key == "retry" and value.isdigit():
                 self.retry_ms = int(value)
         raise EOFError
+
+
+def labels_of(event: Received) -> list[str]:
+    """Return the labels of an event `detection`."""
+    return [each["label"] for each in event.data["detections"]]
+
+
+async def labels(source: EventSource, amount: int) -> list[str]:
+    """Return the next labels, and expect exactly so many."""
+    found: list[str] = []
+    while len(found) < amount:
+        found += labels_of(await source.next("detection"))
+    assert len(found) == amount
+    return found

@@ -4,11 +4,15 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 
 import asyncpg
 
 from domain.events import (
     ChunkComplete,
+    Detection,
+    DetectionFrame,
+    FoundObject,
     FragmentArrived,
     Gap,
     Keyframe,
@@ -153,3 +157,19 @@ def windows(fragments: Sequence[FragmentArrived], window_ms: int = 60_000) -> li
 async def scalar(catalog: Catalog, statement: str, *values: object) -> object:
     async with catalog.transaction() as connection:
         return await connection.fetchval(statement, *values)
+
+
+_pts = count(1)
+
+
+def seen(camera: str, *labels: str, at_ms: int = T0 + 60_000, **more: object) -> Detection:
+    """Return a detection of these objects in a frame that no other one has."""
+    found = [FoundObject(label=each, score=0.5, box=(0.25, 0.25, 0.5, 0.5)) for each in labels]
+    given = {
+        "camera": camera,
+        "run": run_id(),
+        "model": "people",
+        "model_version": "1",
+        "frames": [DetectionFrame(pts=next(_pts), at_ms=at_ms, objects=found)],
+    }
+    return Detection.model_validate({**given, **more})

@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
-from itertools import count
-from typing import Any
 
 import pytest
 
 from domain.access import Grant, Role
-from domain.events import Detection, DetectionFrame, FoundObject, Heartbeat
+from domain.events import Detection, Heartbeat
 from stores.catalog import add_camera, index_detections, index_fragments, index_heartbeats
 from stores.catalog.keys import create_key, revoke_key
 from stores.catalog.live_events import (
@@ -20,8 +18,8 @@ from stores.catalog.live_events import (
     read_events,
     trim_events,
 )
-from tests.event_source import EventSource
-from tests.integration.catalog_support import CAMERA, T0, fragment, run_id
+from tests.event_source import EventSource, labels, labels_of
+from tests.integration.catalog_support import CAMERA, T0, fragment, run_id, seen
 from tests.integration.web_support import Web, running_web
 from tests.waiting import wait_for
 from web import event_feed, events
@@ -30,7 +28,6 @@ from web.schemas.events import CameraEvent, DetectionEvent, DeviceEvent
 NOW = T0 + 60_000
 OTHER, FOREIGN = "acme/lab/desk", "globex/plant/door"
 PATH = "/api/v1/events"
-_pts = count(1)
 
 
 @pytest.fixture
@@ -53,32 +50,12 @@ async def other_worker(web: Web, services) -> AsyncIterator[Web]:
         await running.services.events.close()
 
 
-def seen(camera: str, *labels: str, at_ms: int = NOW, **more: Any) -> Detection:
-    found = [FoundObject(label=each, score=0.5, box=(0.25, 0.25, 0.5, 0.5)) for each in labels]
-    frame = DetectionFrame(pts=next(_pts), at_ms=at_ms, objects=found)
-    given = {"model": "people", "model_version": "1", **more}
-    return Detection(camera=camera, run=run_id(), frames=[frame], **given)
-
-
 async def detect(web: Web, *detections: Detection) -> None:
     await index_detections(web.catalog, detections, NOW)
 
 
 async def key_headers(web: Web, *grants: Grant) -> dict[str, str]:
     return {"Authorization": f"Bearer {await create_key(web.catalog, 'key', T0, None, grants)}"}
-
-
-def labels_of(event: Any) -> list[str]:
-    return [each["label"] for each in event.data["detections"]]
-
-
-async def labels(source: EventSource, amount: int) -> list[str]:
-    """Return the next labels, and expect exactly so many."""
-    found: list[str] = []
-    while len(found) < amount:
-        found += labels_of(await source.next("detection"))
-    assert len(found) == amount
-    return found
 
 
 # -- what is sent

@@ -13,13 +13,13 @@ import aiohttp
 import pytest
 
 from local.certificates import Certificates, make_pair
-from stores.catalog import Catalog, add_camera, index_fragments
+from stores.catalog import Catalog, add_camera, index_detections, index_fragments
 from stores.catalog.keys import create_key
 from streams.settings import get_settings
 from streams.storage import make_object_store
-from tests.event_source import EventSource
-from tests.integration.catalog_support import CAMERA, T0, fresh_catalog, run_id
-from tests.integration.web_support import BASE, store_fragment
+from tests.event_source import EventSource, labels
+from tests.integration.catalog_support import CAMERA, T0, fresh_catalog, run_id, seen
+from tests.integration.web_support import BASE, Worker, running_web, store_fragment
 from tests.raw_requests import send
 from tests.waiting import wait_for
 
@@ -118,6 +118,55 @@ async def test_a_worker_answers_and_stops_cleanly(
     text = log.read_text()
     assert key not in text
     assert "Traceback" not in text
+
+
+async def test_a_stream_goes_on_when_its_worker_is_killed(
+    services, catalog: Catalog, tmp_path: Path, free_port: int
+) -> None:
+    await add_camera(catalog, CAMERA, "Gate", T0)
+    key = await create_key(catalog, "Ann", T0)
+    headers = {"Authorization": f"Bearer {key}"}
+    path, log = "/api/v1/events?kind=detection", tmp_path / "web.log"
+    sent: list[str] = []
+    got: list[str] = []
+
+    async def detect(amount: int) -> None:
+        for _ in range(amount):
+            sent.append(f"e{len(sent)}")
+            await index_detections(catalog, [seen(CAMERA, sent[-1])], T0)
+
+    env = {"VIGIL_DATABASE_URL": catalog._dsn, "VIGIL_WEB_PORT": str(free_port)}
+    async with (
+        worker(log, **env) as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{free_port}") as session,
+    ):
+
+        async def connected() -> bool:
+            assert process.returncode is None, log.read_text()
+            try:
+                return (await source.connect()).status == 200
+            except aiohttp.ClientError:
+                return False
+
+        source = EventSource(session, path, headers)
+        await wait_for(connected, within_s=120, what=f"the worker streams; see {log}")
+        await detect(6)
+        got += await labels(source, 4)
+        await detect(3)  # some of these are on the way, and never read
+        process.kill()
+        await process.wait()
+        await source.close()
+    await detect(3)
+    async with running_web(services, existing=Worker(catalog, key)) as other:
+        again = EventSource(other.stranger, path, headers)
+        again.last_event_id = source.last_event_id
+        async with again:
+            await detect(2)
+            got += await labels(again, len(sent) - len(got))
+            await detect(1)
+            got += await labels(again, 1)
+        await other.services.events.close()
+    assert got == sent
 
 
 async def test_a_short_secret_is_one_clear_line(catalog: Catalog, tmp_path: Path) -> None:

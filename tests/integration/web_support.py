@@ -41,6 +41,14 @@ class Web:
         self.services.clock_ms = lambda: now_ms
 
 
+@dataclass
+class Worker:
+    """A worker in a process of its own: what another one shares with it."""
+
+    catalog: Catalog
+    key: str
+
+
 class _Server(TestServer):
     """Serves as a worker does: with its limits, and its own errors for what cannot be read."""
 
@@ -54,7 +62,7 @@ class _Server(TestServer):
 
 @asynccontextmanager
 async def running_web(
-    services, existing: Web | None = None, port: int = 0, **more: str
+    services, existing: "Web | Worker | None" = None, port: int = 0, **more: str
 ) -> AsyncIterator[Web]:
     """Serve the views on a catalog of their own with one camera, at T0 + 60 s; `port` 0: any.
 
