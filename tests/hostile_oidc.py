@@ -83,6 +83,8 @@ class HostileProvider:
     token: dict[str, Any] = field(default_factory=dict)
     """Changes of the token endpoint's answer; None deletes."""
     refresh: bool = True
+    rotates: bool = True
+    """A refresh token works once."""
     disabled: bool = False
     checks_code: bool = True
     requests: list[str] = field(default_factory=list)
@@ -196,8 +198,9 @@ class HostileProvider:
         form = {name: values[0] for name, values in parse_qs(await request.text()).items()}
         nonce, subject = None, self.subject
         if form["grant_type"] == "refresh_token":
-            # Rotation: a refresh token works once.
-            known = self._refresh.pop(form["refresh_token"], None)
+            known = self._refresh.get(form["refresh_token"])
+            if self.rotates:
+                self._refresh.pop(form["refresh_token"], None)
             if known is None or self.disabled:
                 return web.json_response({"error": "invalid_grant"}, status=400)
             subject = known

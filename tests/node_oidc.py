@@ -1,9 +1,9 @@
 """A real, certified OpenID provider (node-oidc-provider) as a process on the loopback."""
 
 import asyncio
-import contextlib
 import fcntl
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from yarl import URL
 
 from local.dashboard import install_packages
 from local.ports import HOST, find_free
+from tests.waiting import wait_for
 
 FOLDER = Path(__file__).parent / "oidc_provider"
 CLIENT_SECRET = "a secret: with/odd+characters"
@@ -27,7 +28,7 @@ class NodeProvider:
         self.url = f"http://{HOST}:{self.port}"
         base = f"{web}/api/v1/session/oidc/{name}"
         self._arguments = [str(self.port), f"{base}/callback", f"{base}/logout"]
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> "NodeProvider":
         await asyncio.to_thread(self._install)
@@ -44,26 +45,32 @@ class NodeProvider:
 
     async def start(self) -> None:
         """Start the process; its people and sessions are forgotten."""
+        await asyncio.to_thread(self._launch)
+        await wait_for(self._answers, within_s=30, what=self._log.read_text)
+
+    def _launch(self) -> None:
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                str(Path(sys.executable).parent / "node"),
-                "provider.js",
-                *self._arguments,
+            self._process = subprocess.Popen(
+                [Path(sys.executable).parent / "node", "provider.js", *self._arguments],
                 cwd=FOLDER,
-                stdout=asyncio.subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
                 stderr=log,
             )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(30):
-            while b"ready" not in (line := await self._process.stdout.readline()):
-                assert line, self._log.read_text()
+
+    async def _answers(self) -> bool:
+        try:
+            url = f"{self.url}/.well-known/openid-configuration"
+            async with aiohttp.request("GET", url) as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
 
     async def stop(self) -> None:
         """End the process: the provider is away."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-                self._process.kill()
-            await self._process.wait()
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
             self._process = None
 
     async def allow(self, **people: list[str]) -> None:

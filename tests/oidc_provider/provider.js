@@ -25,6 +25,8 @@ const provider = new Provider(issuer, {
   features: { backchannelLogout: { enabled: true } },
   issueRefreshToken: async () => true,
   rotateRefreshToken: () => true,
+  // Its own fetch refuses loopback addresses, as ours does.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   pkce: { required: () => true },
   async findAccount(_, id) {
     if (!(id in people)) return undefined;
@@ -55,4 +57,4 @@ const server = createServer(async (request, response) => {
     response.writeHead(500).end(`${error} ${error.cause ?? ""}`);
   }
 });
-server.listen(Number(port), "127.0.0.1", () => console.log("ready"));
+server.listen(Number(port), "127.0.0.1");

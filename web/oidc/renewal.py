@@ -167,7 +167,7 @@ class SessionChecks:
         """
         now_ms = self._clock_ms()
         given = grants_for(signed_in.groups, provider.config.grants)
-        kept_tokens = self._with_refresh_token(session, signed_in)
+        kept_tokens = self._newest_tokens(session, signed_in)
         async with catalog.transaction() as connection:
             row = await get_user(connection, user)
             if row is None:
@@ -196,13 +196,16 @@ class SessionChecks:
                 await write_audit(connection, entry)
         return "ok" if is_open else "no-access"
 
-    def _with_refresh_token(
-        self, session: OidcSession, signed_in: ProviderStatement
+    def _newest_tokens(
+        self, session: OidcSession, statement: ProviderStatement
     ) -> ProviderStatement:
-        """Return the answer with the refresh token so far, where the provider sent no other."""
-        if signed_in.refresh_token is not None:
-            return signed_in
-        return replace(signed_in, refresh_token=self._open(session).refresh)
+        """Return the answer with the tokens so far, where the provider sent no others."""
+        before = self._open(session)
+        if statement.access_token == before.access:
+            statement = replace(statement, access_until_ms=session.access_until_ms)
+        if statement.refresh_token is None:
+            statement = replace(statement, refresh_token=before.refresh)
+        return statement
 
     async def _end(self, catalog: Catalog, session: OidcSession, user: str, reason: str) -> None:
         now_ms = self._clock_ms()
