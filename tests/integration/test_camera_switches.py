@@ -112,3 +112,27 @@ async def test_sites_of_an_older_installation_get_utc(services) -> None:
             # A worker of the version before does not know the column.
             await scalar(catalog, "INSERT INTO sites VALUES ('acme/lab', 'acme', 'Lab', 2)")
             assert await scalar(catalog, "SELECT count(*) FROM sites WHERE zone = 'UTC'") == 2
+
+
+async def test_commands_do_what_the_api_does(web: Web, capsys) -> None:
+    key = (
+        await command(capsys, "key", "create", "--name", "nvr", "--grant", "viewer:acme")
+    ).strip()
+    number = str(await scalar(web.catalog, "SELECT max(id) FROM api_keys"))
+    new = (await command(capsys, "key", "rotate", number, "--old-expires", "1h")).strip()
+    assert new.startswith("vigil_") and new != key
+    assert "both valid" in await command(capsys, "key", "rotate", number)
+    assert "no valid key 999" in await command(capsys, "key", "rotate", "999")
+    printed = await command(capsys, "retention", "set", "acme", "--days", "1", "--preview")
+    assert "To delete, of 0 cameras: 0 chunks" in printed
+    assert await scalar(web.catalog, "SELECT count(*) FROM retention_rules") == 0
+    start = ("--from", "2026-01-01T00:00:00Z")
+    await command(capsys, "hold", "add", "acme", *start, "--why", "case 7")
+    assert "control character" in await command(capsys, "hold", "lift", "1", "--why", "a\x07")
+    assert "Lifted" in await command(capsys, "hold", "lift", "1", "--why", "closed")
+    assert "(closed)" in await command(capsys, "hold", "list", "--all")
+    async with web.catalog.transaction() as connection:
+        rows = await connection.fetch("SELECT entry FROM vigil_audit.entries")
+    acts = [json.loads(row["entry"]) for row in rows]
+    done = {act["action"] for act in acts if act["actor"].startswith("cli:")}
+    assert {"key:create", "key:rotate", "hold:place", "hold:lift"} <= done
