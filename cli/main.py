@@ -20,6 +20,8 @@ GROUPS = {
     "topics": "create and check the Kafka topics",
     "catalog": "migrate the PostgreSQL catalog",
     "camera": "register and list cameras",
+    "tenant": "erase a tenant",
+    "user": "erase users",
     "site": "keep a site's configuration in the catalog",
     "key": "create and revoke API keys",
     "fsck": "compare S3 with the catalog, and repair them",

@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import start_http_server
 
+from agents.erasure.tenant_eraser import TenantEraser, sweep
 from agents.retention.deletion_stats import UNSAFE_RULES
 from agents.retention.retention_pass import RetentionPass
 from cli.audit_origin import cli_origin, current_user
@@ -227,6 +228,9 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         stats = await retention_pass.run(cameras)
         unsafe = await _unsafe_rules(store, catalog, settings)
         UNSAFE_RULES.set(len(unsafe or ()))
+        swept = 0
+        if not args.dry_run and not args.camera:
+            swept = await sweep(TenantEraser(catalog, store, settings, utc_ms), catalog)
         days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
         if not args.dry_run:
             await delete_old_keys(catalog, utc_ms())
@@ -236,6 +240,7 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         "bytes": dict(stats.bytes),
         "detections": stats.detections,
         "empty_days": days,
+        "erased_tenants_swept": swept,
         "held": stats.held,
         "unchecked": stats.unchecked,
         "unsafe_lifecycle_rules": None if unsafe is None else len(unsafe),

@@ -7,7 +7,7 @@ An object is written once: `put_once` uses If-None-Match, so the store decides w
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -314,6 +314,59 @@ class ObjectStore(AwsService):
                 )
             if failed := answer.get("Errors"):
                 raise StoreError(f"{len(failed)} objects could not be deleted: {failed[0]}")
+
+    async def erase(self, prefix: str) -> tuple[int, int]:
+        """Delete all objects below `prefix` with all their versions; return how many, and bytes.
+
+        A store without versions deletes the objects. Raises StoreError where one may not be
+        deleted, such as under Object Lock.
+        """
+        if not prefix.endswith("/"):
+            raise ValueError("a prefix that does not end in / is also that of others")
+        count = size = 0
+        try:
+            async for page in self._versions(prefix):
+                async with translate_errors(f"erasing {prefix}"):
+                    answer = await self._client.delete_objects(
+                        Bucket=self.bucket,
+                        Delete={
+                            "Objects": [
+                                {"Key": each["Key"], "VersionId": each["VersionId"]}
+                                for each in page
+                            ],
+                            "Quiet": True,
+                        },
+                    )
+                if failed := answer.get("Errors"):
+                    raise StoreError(f"{len(failed)} versions may not be deleted: {failed[0]}")
+                count += len(page)
+                size += sum(each.get("Size", 0) for each in page)
+            return count, size
+        except ClientError as error:
+            if http_status(error) not in {400, 405, 501}:
+                async with translate_errors(f"erasing {prefix}"):
+                    raise
+        keys = []
+        async for info in self.list(prefix):
+            keys.append(info.key)
+            size += info.size_bytes
+        await self.delete(keys)
+        return len(keys), size
+
+    async def _versions(self, prefix: str) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        """Yield pages of the versions and delete markers below a prefix; raises ClientError."""
+        markers: dict[str, str] = {}
+        while True:
+            answer = await self._client.list_object_versions(
+                Bucket=self.bucket, Prefix=prefix, **markers
+            )
+            if page := [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]:
+                yield page
+            if not answer.get("IsTruncated"):
+                return
+            markers = {"KeyMarker": answer["NextKeyMarker"]}
+            if "NextVersionIdMarker" in answer:
+                markers["VersionIdMarker"] = answer["NextVersionIdMarker"]
 
     async def presign(self, key: str, *, expires_s: int) -> str:
         """Return a presigned URL that reads the object without credentials for `expires_s`."""

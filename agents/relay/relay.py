@@ -12,6 +12,7 @@ event may arrive twice anyway.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -57,6 +58,8 @@ VISIBILITY_TIMEOUT_S = 30
 
 So do messages that Kafka refuses for a reason of their topic, such as a missing ACL.
 """
+KNOWN_FOR_S = 60.0
+"""How long a camera that is not registered any more may still send."""
 DEAD_LETTER_BYTES = (MAX_BATCH_BYTES, MAX_BATCH_BYTES // 2, 16 << 10, 1 << 10)
 """A dead letter is cut to these sizes in turn until the dead-letter queue accepts it."""
 SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
@@ -66,6 +69,7 @@ SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
 class KnownCameras:
     """The registered cameras, read again from the catalog when one is not found.
 
+    And every minute: the cameras of a tenant that was erased are not registered any more.
     Callers that miss a camera at the same time share one query.
     """
 
@@ -73,15 +77,16 @@ class KnownCameras:
         self._load = load
         self._cameras: set[str] = set()
         self._reading: asyncio.Task[set[str]] | None = None
+        self._read_s = 0.0
 
     async def has(self, camera: str) -> bool:
         """Return whether a camera is registered. Raises StoreError if the catalog fails."""
-        return camera in self._cameras or camera in await self._read()
+        return camera in self._fresh() or camera in await self._read()
 
     async def has_site(self, site: str) -> bool:
         """Return whether any camera of a site is registered. Raises StoreError as `has` does."""
         prefix = site + "/"
-        if any(camera.startswith(prefix) for camera in self._cameras):
+        if any(camera.startswith(prefix) for camera in self._fresh()):
             return True
         return any(camera.startswith(prefix) for camera in await self._read())
 
@@ -89,7 +94,12 @@ class KnownCameras:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.ensure_future(self._load())
         self._cameras = await asyncio.shield(self._reading)
+        self._read_s = time.monotonic()
         return self._cameras
+
+    def _fresh(self) -> set[str]:
+        """Return the cameras that were read within a minute."""
+        return self._cameras if time.monotonic() - self._read_s < KNOWN_FOR_S else set()
 
 
 class Relay:

@@ -131,6 +131,7 @@ RULES: Sequence[TableRule] = (
     TableRule("vigil_audit.subject_keys", "chain", web=_READ, admin="SELECT, DELETE"),
     TableRule("vigil_audit.chains", "chain", web=_READ, admin=_READ),
     TableRule("vigil_audit.signed", "chain"),
+    TableRule("vigil_audit.erasures", "chain"),
     TableRule("vigil_audit.reads", "chain", web="SELECT, INSERT, DELETE"),
 )
 

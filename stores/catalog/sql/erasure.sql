@@ -1,0 +1,73 @@
+-- name: begin_erasure
+-- $1 text: subject, such as tenant:acme; $2 text: chain; $3 bigint: now, UTC ms. Returns whether it is
+-- new: one that was begun before goes on.
+INSERT INTO vigil_audit.erasures AS known (subject, chain, begun_ms) VALUES ($1, $2, $3)
+ON CONFLICT (subject) DO UPDATE SET begun_ms = known.begun_ms
+RETURNING xmax = 0 AS is_new
+
+
+-- name: end_erasure
+-- $1 text: subject; $2 bigint: now, UTC ms, null: something is left; $3 jsonb: the report.
+UPDATE vigil_audit.erasures SET finished_ms = coalesce(finished_ms, $2), report = $3 WHERE subject = $1
+
+
+-- name: erased_tenants
+-- The tenants that were erased or are being erased.
+SELECT substr(subject, 8) AS tenant FROM vigil_audit.erasures
+WHERE starts_with(subject, 'tenant:')
+ORDER BY subject
+
+
+-- name: holds_within
+-- $1 text: tenant. The holds in force on anything of it.
+SELECT id, scope FROM legal_holds
+WHERE lifted_ms IS NULL AND (scope = $1 OR starts_with(scope, $1 || '/'))
+ORDER BY id
+
+
+-- name: leaf_tables
+-- $1 text: table. Returns its partitions, or the table itself where it has none.
+SELECT coalesce(part.leaf, $1) AS leaf
+FROM (SELECT) AS one
+LEFT JOIN (
+    SELECT inhrelid::regclass::text AS leaf FROM pg_inherits WHERE inhparent = to_regclass($1)
+) AS part ON true
+ORDER BY leaf
+
+
+-- name: erase_replay_chunks
+-- $1 text: tenant.
+DELETE FROM model_replay_chunks WHERE replay IN (
+    SELECT id FROM model_replays WHERE starts_with(camera, $1 || '/'))
+
+
+-- name: users_within
+-- $1 text: tenant. The users who belong to it.
+SELECT id FROM users WHERE scope = $1 OR starts_with(scope, $1 || '/') ORDER BY id
+
+
+-- name: user_to_erase
+-- $1 text: login or id. Row lock until the end of the transaction.
+SELECT id, display_name, scope FROM users WHERE login = $1 OR id = $1 FOR UPDATE
+
+
+-- name: erase_user
+-- $1 text: id. Its sessions, grants, devices and second factor go with it.
+DELETE FROM users WHERE id = $1
+
+
+-- name: erase_user_name
+-- $1 text: the name that people read; $2 text: what stays of it, such as user:1. Returns how many rows
+-- had it as the one who did something.
+WITH rules AS (UPDATE retention_rules SET set_by = $2 WHERE set_by = $1 RETURNING 1),
+holds AS (
+    UPDATE legal_holds SET
+        added_by = CASE WHEN added_by = $1 THEN $2 ELSE added_by END,
+        lifted_by = CASE WHEN lifted_by = $1 THEN $2 ELSE lifted_by END
+    WHERE $1 IN (added_by, lifted_by)
+    RETURNING 1
+),
+configs AS (UPDATE site_configs SET set_by = $2 WHERE set_by = $1 RETURNING 1),
+replays AS (UPDATE model_replays SET changed_by = $2 WHERE changed_by = $1 RETURNING 1)
+SELECT (SELECT count(*) FROM rules) + (SELECT count(*) FROM holds)
+    + (SELECT count(*) FROM configs) + (SELECT count(*) FROM replays)
