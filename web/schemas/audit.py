@@ -29,7 +29,7 @@ class AuditItem(ApiAnswer):
     resource: str = Field(description="On what: a scope, or such as user:ID, key:NUMBER, hold:1.")
     before: Any = Field(description="What it was, where it was changed.")
     after: Any = Field(description="What it became; for reads: which part; for refusals: how.")
-    outcome: Literal["done", "refused"]
+    outcome: Literal["done", "refused"] = Field(description="Whether it was carried out.")
     request: str | None = Field(description="Id of the HTTP request.")
     personal: dict[str, dict[str, str] | None] = Field(
         description="Names, addresses and reasons, by the person or thing that they are about; "

@@ -83,7 +83,7 @@ class CreatedUser(UserItem):
 class UserChange(ApiRequest):
     """What to change; what is missing stays."""
 
-    display_name: DisplayName | None = None
+    display_name: DisplayName | None = Field(None, description="The new name.")
     disabled: bool | None = Field(None, description="Whether he may not sign in.")
     grants: list[GrantText] | None = Field(
         None,
@@ -134,7 +134,7 @@ class NewGroup(ApiRequest):
 class GroupChange(ApiRequest):
     """What to change; what is missing stays."""
 
-    name: DisplayName | None = None
+    name: DisplayName | None = Field(None, description="The new name.")
     grants: list[GrantText] | None = Field(
         None, max_length=MAX_GRANTS, description="All its grants."
     )

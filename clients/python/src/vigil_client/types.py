@@ -34,6 +34,7 @@ class Audit(TypedDict):
     after: Any
     """What it became; for reads: which part; for refusals: how."""
     outcome: Literal["done", "refused"]
+    """Whether it was carried out."""
     request: str | None
     """Id of the HTTP request."""
     personal: dict[str, dict[str, str] | None]
@@ -422,6 +423,7 @@ class GroupChange(TypedDict):
     """What to change; what is missing stays."""
 
     name: NotRequired[str | None]
+    """The new name."""
     grants: NotRequired[list[str] | None]
     """All its grants."""
     members: NotRequired[list[str] | None]
@@ -1154,6 +1156,7 @@ class UserChange(TypedDict):
     """What to change; what is missing stays."""
 
     display_name: NotRequired[str | None]
+    """The new name."""
     disabled: NotRequired[bool | None]
     """Whether he may not sign in."""
     grants: NotRequired[list[str] | None]

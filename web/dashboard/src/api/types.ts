@@ -25,6 +25,7 @@ export interface Audit {
   before: unknown;
   /** What it became; for reads: which part; for refusals: how. */
   after: unknown;
+  /** Whether it was carried out. */
   outcome: "done" | "refused";
   /** Id of the HTTP request. */
   request: string | null;
@@ -389,6 +390,7 @@ export interface Group {
 
 /** What to change; what is missing stays. */
 export interface GroupChange {
+  /** The new name. */
   name?: string | null;
   /** All its grants. */
   grants?: string[] | null;
@@ -1064,6 +1066,7 @@ export interface User {
 
 /** What to change; what is missing stays. */
 export interface UserChange {
+  /** The new name. */
   display_name?: string | null;
   /** Whether he may not sign in. */
   disabled?: boolean | null;
