@@ -82,7 +82,9 @@ async def _make_days(catalog: Catalog, days: int) -> None:
     say(f"{days} days")
 
 
-def _chunk(camera: str, run: str, start_ms: int, first_seq: int, length_ms: int) -> ChunkComplete:
+def minute_chunk(
+    camera: str, run: str, start_ms: int, first_seq: int, length_ms: int
+) -> ChunkComplete:
     """Return a minute's chunk of fragments of `length_ms`."""
     count, size = MINUTE_MS // length_ms, 188_000
     held = [
@@ -128,7 +130,9 @@ async def _fill(catalog: Catalog, days: int) -> str:
     run = new_run_id(start_ms, bytes(10))
     for number in range(weeks):
         await index_chunks(
-            catalog, [_chunk(CAMERA, run, start_ms + number * WEEK_MS, 100 * number, 4_000)], NOW_MS
+            catalog,
+            [minute_chunk(CAMERA, run, start_ms + number * WEEK_MS, 100 * number, 4_000)],
+            NOW_MS,
         )
     loose = [
         FragmentArrived(
@@ -211,7 +215,7 @@ async def _fill_day(catalog: Catalog, length_ms: int) -> int:
     from_ms = NOW_MS - NOW_MS % DAY_MS - DAY_MS
     run = new_run_id(from_ms, bytes(10))
     chunks = [
-        _chunk(DAY_CAMERA, run, at_ms, (at_ms - from_ms) // length_ms, length_ms)
+        minute_chunk(DAY_CAMERA, run, at_ms, (at_ms - from_ms) // length_ms, length_ms)
         for at_ms in range(from_ms, from_ms + DAY_MS, MINUTE_MS)
     ]
     for first in range(0, len(chunks), 50):

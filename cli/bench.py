@@ -17,6 +17,7 @@ BENCHES = {
     "stream": "events a second through one assembler, Quix Streams and a bare loop",
     "recovery": "time from the kill of an assembler to its first event, and to no lag",
     "catalog": "a catalog of years: time and locks of look-ups, and who waits for a day's list",
+    "api": "requests a second of the API, compared with a bare handler and the same SQL",
     "join": "how fast fragments are joined, and how much memory a long chunk takes",
     "detect": "pictures a second of local inference, compared with a bare loop; cost of decoding",
     "capture": "cost of recording, compared with one ffmpeg for each camera",
