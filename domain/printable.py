@@ -10,6 +10,8 @@ def printable(untrusted: str, limit: int = MAX_TEXT) -> str:
 
 def escaped(text: str) -> str:
     r"""Return a text with each character that does not print as an escape, such as `\u001b`."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 

@@ -33,12 +33,16 @@ class FairQueue:
     @asynccontextmanager
     async def slot(self, party: str, within_s: float | None = None) -> AsyncIterator[None]:
         """Hold a slot; waits for one while all are taken. Raises TimeoutError after `within_s`."""
-        if not self._take(party):
-            await self._wait(party, within_s)
+        await self.acquire(party, within_s)
         try:
             yield
         finally:
-            self._release(party)
+            self.release(party)
+
+    async def acquire(self, party: str, within_s: float | None = None) -> None:
+        """Take a slot, as `slot` does; the caller has to release it."""
+        if not self._take(party):
+            await self._wait(party, within_s)
 
     def _take(self, party: str) -> bool:
         """Take a free slot, if this party may have one now."""
@@ -60,7 +64,7 @@ class FairQueue:
                 await turn
         except BaseException:
             if turn.done() and not turn.cancelled():  # it got a slot at the same moment
-                self._release(party)
+                self.release(party)
             raise
 
     def _may_run(self, party: str) -> bool:
@@ -70,7 +74,8 @@ class FairQueue:
         others_are_active = len(self._seen_s) > 1 and self._slots > 1
         return not others_are_active or self._running[party] < self._slots - 1
 
-    def _release(self, party: str) -> None:
+    def release(self, party: str) -> None:
+        """Give a slot back."""
         self._running[party] -= 1
         if not self._running[party]:
             del self._running[party]

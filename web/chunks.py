@@ -36,13 +36,14 @@ class ChunksView(View):
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
         span = parse_query(request, RangeQuery).span(now_ms, LONGEST_DAY_MS)
-        found = await require_camera(request)
         catalog = await services.catalog.get()
-        # Fragments first: one that moves into its chunk between the queries is in both lists then,
-        # and never in none.
-        fragments = await list_fragments(catalog, found.id, span.from_ms, span.to_ms)
-        chunks = await list_chunks(catalog, found.id, span.from_ms, span.to_ms)
-        _, gaps = await coverage(catalog, found, span, now_ms)
+        async with catalog.together():
+            found = await require_camera(request)
+            # Fragments first: one that moves into its chunk between the queries is in both lists
+            # then, and never in none.
+            fragments = await list_fragments(catalog, found.id, span.from_ms, span.to_ms)
+            chunks = await list_chunks(catalog, found.id, span.from_ms, span.to_ms)
+            _, gaps = await coverage(catalog, found, span, now_ms)
         base = f"/api/v1/cameras/{found.id}"
         answer = Chunks(
             from_ms=span.from_ms,

@@ -38,18 +38,20 @@ class DetectionsView(View):
         span = query.span(services.clock_ms(), LONGEST_DAY_MS)
         place = parse_cursor(request, query, int, str, int, str, str, int)
         model_filter = query.model_filter()
-        found = await require_camera(request)
-        rows = await find_detections(
-            await services.catalog.get(),
-            found.id,
-            span.from_ms,
-            span.to_ms,
-            labels=query.label,
-            min_score=query.min_score,
-            after=cast(PageCursor | None, place),
-            limit=query.limit + 1,
-            model_filter=model_filter,
-        )
+        catalog = await services.catalog.get()
+        async with catalog.together():
+            found = await require_camera(request)
+            rows = await find_detections(
+                catalog,
+                found.id,
+                span.from_ms,
+                span.to_ms,
+                labels=query.label,
+                min_score=query.min_score,
+                after=cast(PageCursor | None, place),
+                limit=query.limit + 1,
+                model_filter=model_filter,
+            )
         page, following = page_of(request, query, rows, lambda row: row.cursor)
         # As plain objects: to make a model of each row costs a third of the whole answer.
         answer = Detections.model_validate(

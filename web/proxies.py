@@ -1,10 +1,14 @@
 """The proxies that may say which browser is behind them: its address and scheme."""
 
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
 
 from domain.errors import ConfigError
+
+MAX_REMEMBERED = 200
+"""Characters of an X-Forwarded-For whose client is remembered."""
 
 
 class TrustedProxies:
@@ -12,6 +16,8 @@ class TrustedProxies:
 
     def __init__(self, networks: str) -> None:
         """`networks`: comma-separated. Raises ConfigError for what is not a network."""
+        # Clients come back, and each request asks several times.
+        self._client = lru_cache(10_000)(self._find_client)
         self._networks: list[IPv4Network | IPv6Network] = []
         for text in filter(None, (each.strip() for each in networks.split(","))):
             try:
@@ -21,8 +27,12 @@ class TrustedProxies:
 
     def client_of(self, request: web.Request) -> str:
         """Return the address of the client: the last one that no proxy of ours has."""
-        client = request.remote or ""
         forwarded = request.headers.get("X-Forwarded-For", "")
+        find = self._client if len(forwarded) <= MAX_REMEMBERED else self._find_client
+        return find(request.remote or "", forwarded)
+
+    def _find_client(self, sender: str, forwarded: str) -> str:
+        client = sender
         for hop in reversed([each.strip() for each in forwarded.split(",")[-20:]]):
             if not self.trusts(client) or not _is_address(hop):
                 break

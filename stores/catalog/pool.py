@@ -9,7 +9,9 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import TracebackType
@@ -17,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from domain.errors import InvalidEventError, StoreError
+from domain.errors import InvalidEventError, StoreError, VigilError
 from stores.catalog.errors import CONNECTION_ERRORS, error_text
 from stores.timing import record_call
 
@@ -88,6 +90,29 @@ def search_path(schema: str | None) -> dict[str, str]:
     return {} if schema is None else {"search_path": schema}
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The transaction that `together` began. A task that was started inside has its own ones."""
+
+    catalog: "Catalog"
+    connection: Connection
+    task: asyncio.Task[Any] | None
+
+
+_shared: ContextVar[_Shared | None] = ContextVar("shared", default=None)
+
+
+def mapped_error(error: BaseException) -> VigilError | None:
+    """Return what the catalog raises for an error of the driver; None: the error itself."""
+    if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
+        return StoreError(f"The catalog has no partition for a row. {error_text(error)}")
+    if isinstance(error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+        return InvalidEventError(f"catalog: a row was rejected: {str(error)[:400]}")
+    if isinstance(error, CONNECTION_ERRORS):
+        return StoreError(f"The catalog did not answer. {error_text(error)}")
+    return None
+
+
 class Catalog:
     """A pool of at most `size` connections to the catalog. Use it as an async context manager.
 
@@ -139,32 +164,48 @@ class Catalog:
         """Return more options of the pool."""
         return {}
 
-    @asynccontextmanager
-    async def _begin(self, connection: Connection) -> AsyncIterator[None]:
-        """Begin a transaction; commit it, or roll it back at an exception."""
-        async with connection.transaction():
-            yield
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Yield a connection inside a transaction; an exception rolls it back.
 
         Raises StoreError where PostgreSQL does not answer: try again. Raises InvalidEventError
         where PostgreSQL rejects a row: another try would fail too.
         """
+        if (shared := self._shared_connection()) is not None:
+            return nullcontext(shared)
+        return self._transaction()
+
+    def _shared_connection(self) -> Connection | None:
+        """Return the connection of the `together` that this code runs in."""
+        shared = _shared.get()
+        if shared is None or shared.catalog is not self:
+            return None
+        return shared.connection if shared.task is asyncio.current_task() else None
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
         if self._pool is None:
             raise StoreError("The catalog is not open.")
         try:
-            async with self._pool.acquire(timeout=30) as connection, self._begin(connection):
+            async with self._pool.acquire(timeout=30) as connection, connection.transaction():
                 yield connection
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            if isinstance(error, asyncpg.CheckViolationError):  # a day without its partition
-                raise StoreError(
-                    f"The catalog has no partition for a row. {error_text(error)}"
-                ) from error
-            raise InvalidEventError(f"catalog: a row was rejected: {str(error)[:400]}") from error
-        except CONNECTION_ERRORS as error:
-            raise StoreError(f"The catalog did not answer. {error_text(error)}") from error
+        except Exception as error:
+            if (mapped := mapped_error(error)) is None:
+                raise
+            raise mapped from error
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Run all statements inside in one transaction: fewer round trips.
+
+        Each still reads the newest state. A transaction inside is a part of this one, so an error
+        in it ends all.
+        """
+        async with self.transaction() as connection:
+            token = _shared.set(_Shared(self, connection, asyncio.current_task()))
+            try:
+                yield
+            finally:
+                _shared.reset(token)
 
     @asynccontextmanager
     async def try_advisory_lock(self, name: str) -> AsyncIterator[bool]:

@@ -9,9 +9,10 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
 import asyncpg
@@ -19,7 +20,7 @@ import asyncpg
 from domain.errors import InvalidIdError, StoreError
 from domain.identity import SLUG
 from stores.catalog.errors import CONNECTION_ERRORS
-from stores.catalog.pool import Catalog, Connection, sql
+from stores.catalog.pool import Catalog, Connection, mapped_error, sql
 from stores.catalog.row_security import SETTING, WEB
 from stores.fair_queue import FairQueue
 
@@ -79,31 +80,22 @@ class WebCatalog(Catalog):
         # A transaction's role and setting end with it: nothing has to be reset afterwards.
         return {"reset": _reset_nothing}
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Yield a connection inside a transaction. Tenants that wait for one take turns."""
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(self._queue.slot(visible_now(), WAIT_S))
-            except TimeoutError as error:
-                raise StoreError("The catalog's connections are all in use.") from error
-            yield await stack.enter_async_context(super().transaction())
+        if (shared := self._shared_connection()) is not None:
+            return nullcontext(shared)
+        if self._pool is None:
+            raise StoreError("The catalog is not open.")
+        return _WebTransaction(self, self._pool, self._queue)
 
-    @asynccontextmanager
-    async def _begin(self, connection: Connection) -> AsyncIterator[None]:
-        if not await self._rows_are_checked(connection):
-            async with connection.transaction():
-                yield
-            return
-        tenants = visible_now()  # only slugs, commas or *: see visible_tenants
-        await connection.execute(f"BEGIN; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'")
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(*CONNECTION_ERRORS):
-                await connection.execute("ROLLBACK")
-            raise
-        await connection.execute("COMMIT")
+    async def begin(self, connection: Connection, tenants: str) -> None:
+        """Begin a transaction for these tenants: slugs and commas, or `*`."""
+        if await self._rows_are_checked(connection):
+            await connection.execute(
+                f"BEGIN; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'"
+            )
+        else:
+            await connection.execute("BEGIN")
 
     async def _rows_are_checked(self, connection: Connection) -> bool:
         """Return whether PostgreSQL checks tenants; asks again from time to time until it does."""
@@ -124,6 +116,66 @@ class WebCatalog(Catalog):
                 "`vigil catalog status` says what is missing."
             )
         return self._is_checked
+
+
+class _WebTransaction(AbstractAsyncContextManager[Connection]):
+    """One transaction. A class: generators would be a tenth of a short request's time."""
+
+    __slots__ = ("_catalog", "_connection", "_pool", "_queue", "_tenants")
+
+    def __init__(self, catalog: WebCatalog, pool: asyncpg.Pool, queue: FairQueue) -> None:
+        self._catalog = catalog
+        self._pool = pool
+        self._queue = queue
+        self._tenants = visible_now()
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        try:
+            await self._queue.acquire(self._tenants, WAIT_S)
+        except TimeoutError as error:
+            raise StoreError("The catalog's connections are all in use.") from error
+        try:
+            # The queue has as many slots as there are connections, so one is free.
+            self._connection = await self._pool.acquire()
+            await self._catalog.begin(self._connection, self._tenants)
+        except BaseException as error:
+            await self._release()
+            if (mapped := mapped_error(error)) is None:
+                raise
+            raise mapped from error
+        return self._connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        assert self._connection is not None
+        try:
+            if error is None:
+                await self._connection.execute("COMMIT")
+            else:
+                with contextlib.suppress(*CONNECTION_ERRORS):
+                    await self._connection.execute("ROLLBACK")
+        except Exception as failed:
+            error = failed
+        finally:
+            await self._release()
+        if error is None:
+            return
+        if (mapped := mapped_error(error)) is not None:
+            raise mapped from error
+        if kind is None:
+            raise error
+
+    async def _release(self) -> None:
+        try:
+            if self._connection is not None:
+                await self._pool.release(self._connection)
+        finally:
+            self._queue.release(self._tenants)
 
 
 async def _reset_nothing(_connection: asyncpg.Connection) -> None:
