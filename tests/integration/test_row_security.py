@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import product
 
@@ -243,18 +243,27 @@ async def test_a_query_without_any_condition_returns_rows_of_the_tenant_only(
             assert 0 < seen < total, rule.table
 
 
-@pytest.fixture
-def without_conditions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def stripped(written: Callable[[str], str]) -> Callable[[str], str]:
     """Leave the camera and the site out of every WHERE, as a forgetful programmer would."""
 
-    def stripped(name: str) -> str:
-        text = written(name)
-        return re.sub(r"(?<![\w.])(\w+\.)?(camera|site) = \$1\b", "$1::text IS NOT NULL", text)
+    def sql(name: str) -> str:
+        condition = r"(?<![\w.])(\w+\.)?(camera|site|id) = \$1\b"
+        return re.sub(condition, "$1::text IS NOT NULL", written(name))
 
-    written = pool.sql
-    monkeypatch.setattr(pool, "sql", stripped)
+    return sql
+
+
+@pytest.fixture
+def without_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    patch_sql(monkeypatch)
     assert "$1::text IS NOT NULL" in pool.sql("list_chunks")
-    yield
+
+
+def patch_sql(patch: pytest.MonkeyPatch) -> None:
+    """Strip the statements wherever they are read: modules import the function by its name."""
+    new = stripped(pool.sql)
+    patch.setattr(pool, "sql", new)
+    patch.setattr("stores.catalog.cameras.sql", new)
 
 
 PATHS = (

@@ -110,12 +110,15 @@ async def changed_settings(more: Mapping[str, str]) -> AsyncIterator[None]:
 _CLIP = clip(40, keyframe_every=20)
 
 
-async def store_fragment(store: ObjectStore, run: str, seq: int) -> FragmentArrived:
+async def store_fragment(
+    store: ObjectStore, run: str, seq: int, camera: str = CAMERA
+) -> FragmentArrived:
     """PUT a real fragment of 4 s (keyframes at 0 and 2 s) and return its event."""
     found = index_video(_CLIP)
     event = fragment(
         run,
         seq,
+        camera=camera,
         size_bytes=len(_CLIP),
         sha256=hashlib.sha256(_CLIP).hexdigest(),
         start_pts=found.first_pts,
