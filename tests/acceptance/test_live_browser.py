@@ -3,12 +3,14 @@
     late   an earlier run's backlog arrives while a later run is live
     two    two devices record one camera
     back   a device's clock was 20 s ahead and is set back: another run begins
+    size   the pictures become larger inside a run
 
 Each page plays one camera. A step is a second of footage: it comes once all pages have loaded their
 list again.
 """
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,16 +22,17 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from domain.events import RunEnded
+from domain.events import FragmentArrived, RunEnded
 from local import dashboard
 from local.folder import project_root
 from media import live
 from stores.catalog import add_camera, index_fragments, index_runs
+from tests.footage import draw_number, encoded
 from tests.hls_rules import broken_by_change, read_playlist
 from tests.integration.catalog_support import T0
 from tests.integration.player_front import Front, running_front
 from tests.integration.web_support import Web, running_web
-from tests.recorder import Recorder
+from tests.recorder import FPS, Recorder
 from tests.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium")
@@ -49,6 +52,7 @@ STEPS = 10
 BEHIND = 5
 """So many segments may be between the one shown and the newest."""
 SECOND_MS = 1_000
+LARGE_FROM = 11
 
 pytestmark = [
     pytest.mark.slow,
@@ -125,6 +129,34 @@ def back() -> Camera:
     return camera
 
 
+class ChangingRecorder(Recorder):
+    """Its run has larger pictures from seq LARGE_FROM on."""
+
+    def film(self, seq: int) -> tuple[FragmentArrived, bytes]:
+        event, data = super().film(seq)
+        if seq < LARGE_FROM:
+            return event, data
+        data = encoded(
+            (draw_number(seq * FPS + at, 192, 128) for at in range(event.frames)),
+            event.start_pts,
+            fps=FPS,
+            options={"preset": "ultrafast", "bf": "0"},
+        )
+        sha256 = hashlib.sha256(data).hexdigest()
+        size = {"width": 192, "height": 128, "size_bytes": len(data), "sha256": sha256}
+        return event.model_copy(update=size), data
+
+
+def size() -> Camera:
+    camera = Camera("size")
+    start_ms = T0 - BEFORE_S * SECOND_MS
+    run = ChangingRecorder(camera.id, start_ms, duration_ms=SECOND_MS, entropy=b"a" * 10)
+    camera.add(0, run, range(BEFORE_S))
+    for step in range(1, STEPS + 1):
+        camera.add(step, run, [BEFORE_S + step - 1])
+    return camera
+
+
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
     """Run Chromium. Faust's event loop policy cannot start a process in the loop of a test."""
@@ -168,7 +200,7 @@ async def test_hls_js_plays_through(
 ) -> None:
     monkeypatch.setattr(live, "TARGETS_S", (1, *live.TARGETS_S))
     await asyncio.to_thread(dashboard.build, print, tmp_path / "build.log")
-    cameras = [late(), two(), back()]
+    cameras = [late(), two(), back(), size()]
     for camera in cameras:
         await add_camera(web.catalog, camera.id, camera.name, T0)
         await arrive(web, camera, 0)

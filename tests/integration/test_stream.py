@@ -1,5 +1,6 @@
 """From notices in SQS to chunks in S3 and rows in the catalog, through real workers."""
 
+import hashlib
 import json
 import os
 import random
@@ -7,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain.events import ChunkComplete, encode
+from domain.chunks import forms_of
+from domain.events import ChunkComplete, FragmentArrived, encode
 from domain.gaps import OBJECT_MISSING
 from domain.identity import fragment_key, manifest_key, site_of
 from stores.catalog.timeline import reported_gaps
@@ -15,8 +17,9 @@ from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.storage import make_queue
 from tests.cloud import Cloud
+from tests.footage import draw_number, encoded
 from tests.outcome import all_in_chunks, in_catalog, registered
-from tests.recorder import Recorder
+from tests.recorder import FPS, Recorder
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,6 +57,46 @@ async def test_order_duplicates_and_missing_notices_do_not_matter(
         if seq not in silent:
             await recorder.record(store, queue, seq)
     await all_in_chunks(cloud, store, recorder)
+
+
+class ChangingRecorder(Recorder):
+    """From seq 3 on, its run has audio and larger pictures."""
+
+    def film(self, seq: int) -> tuple[FragmentArrived, bytes]:
+        event, data = super().film(seq)
+        if seq < 3:
+            return event, data
+        if seq not in self._changed:
+            pictures = (draw_number(seq * 100 + at, 192, 128) for at in range(event.frames))
+            options = {"preset": "ultrafast", "bf": "0"}
+            self._changed[seq] = encoded(
+                pictures, event.start_pts, fps=FPS, options=options, with_audio=True
+            )
+        data = self._changed[seq]
+        form = {"audio_codec": "aac", "width": 192, "height": 128}
+        sha256 = hashlib.sha256(data).hexdigest()
+        return event.model_copy(update={**form, "size_bytes": len(data), "sha256": sha256}), data
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._changed: dict[int, bytes] = {}
+
+
+async def test_a_run_that_changes_its_tracks(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    """The chunk with the change says which fragment has which tracks."""
+    recorder = ChangingRecorder(await registered(cloud, f"acme/{names}/tracks"), START_MS)
+    for seq in range(7):
+        await recorder.record(store, queue, seq)
+    await recorder.end(store, queue, 6)
+    chunks = await all_in_chunks(cloud, store, recorder)
+    assert [chunk.version for chunk in chunks] == [2, 1]
+    assert [(chunk.width, chunk.audio_codec) for chunk in chunks] == [(192, "aac")] * 2
+    forms = forms_of(chunks[0])
+    assert [(forms[seq].width, forms[seq].audio_codec) for seq in range(5)] == [
+        *[(96, None)] * 3, *[(192, "aac")] * 2,
+    ]  # fmt: skip
 
 
 async def test_a_late_fragment_makes_a_revision(
