@@ -2,6 +2,7 @@
 
     connect    Last-Event-ID ──► what was missed, from the catalog ──► states now ──► what is new
     slow       the queue is full: the same again, from the last event that was sent
+    audit      one entry a minute for each scope whose detections are streamed
     cut        rights are checked every 10 s; a worker that stops says so
 
 Each event has an id, a position that every worker understands. Detections come in its order, each
@@ -24,6 +25,7 @@ from domain.event_filter import narrow
 from domain.identity import check_camera, check_site
 from stores.catalog.live_events import Position, parse_position, read_events
 from web.access import in_list
+from web.audit import note_read
 from web.bodies import parse_query
 from web.event_feed import KINDS, EventFeed, StreamMessage, Subscription, lost_message
 from web.middleware import PRINCIPAL, is_still_allowed
@@ -253,6 +255,8 @@ class _EventStream:
         checked_s = time.monotonic()
         reason = None
         while reason is None:
+            for scope in self._subscription.scopes.get("detection", ()):
+                note_read(self._request, Permission.DETECTIONS_READ, scope)
             await asyncio.sleep(CHECK_S)
             transport = self._request.transport
             if transport is None or transport.is_closing():

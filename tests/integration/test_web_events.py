@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import random
 from collections.abc import AsyncIterator
 
 import pytest
 
-from domain.access import Grant, Role
+from domain.access import Grant, Permission, Role
 from domain.events import Detection, Heartbeat
 from stores.catalog import add_camera, index_detections, index_fragments, index_heartbeats
 from stores.catalog.keys import create_key, revoke_key
@@ -199,6 +200,32 @@ async def test_a_client_learns_nothing_of_others(web: Web) -> None:
     monitor = await key_headers(web, Grant(Role.MONITOR, "*"))
     assert (await web.stranger.get(PATH, headers=monitor)).status == 403
     assert (await web.stranger.get(PATH)).status == 401
+
+
+async def test_streamed_detections_are_in_the_audit_log(web: Web) -> None:
+    viewer = await key_headers(web, Grant(Role.VIEWER, "acme"))
+    path = f"{PATH}?camera={CAMERA}&site=acme/lab"
+    async with EventSource(web.stranger, path, viewer) as source:
+        await source.next("camera")
+        await detect(web, seen(CAMERA, "one"))
+        await labels(source, 1)
+        web.set_now(NOW + 60_000)
+
+        async def entries() -> list[tuple[str, str]]:
+            async with web.catalog.transaction() as connection:
+                rows = await connection.fetch("SELECT entry FROM vigil_audit.entries")
+            found = [json.loads(row["entry"]) for row in rows]
+            return [
+                (each["actor"], each["resource"])
+                for each in found
+                if each["action"] == Permission.DETECTIONS_READ
+            ]
+
+        async def two_minutes() -> bool:
+            return len(await entries()) >= 4
+
+        await wait_for(two_minutes, within_s=20, what="two entries of each of two minutes")
+        assert sorted(set(await entries())) == [("key:2", CAMERA), ("key:2", "acme/lab")]
 
 
 async def test_a_right_that_is_taken_away_cuts_the_stream(web: Web) -> None:
