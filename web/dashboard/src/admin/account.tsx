@@ -1,19 +1,16 @@
-import { useCallback, useEffect, useState } from "preact/hooks";
-import { getSession, getVersioned, send } from "../api/client";
-import type { RecoveryCodes, Session, SessionList, TotpEnrolment } from "../api/types";
+import { useEffect, useState } from "preact/hooks";
+import { getSession, send } from "../api/client";
+import type { RecoveryCodes, TotpEnrolment } from "../api/types";
 import { session } from "../session";
 import { useStore } from "../store";
 import { Dialog } from "../ui/dialog";
-import { Form, failureText, TextField } from "../ui/form";
-import { Moment } from "../ui/moment";
+import { Form, TextField } from "../ui/form";
 import { QrCode } from "../ui/qr-code";
 import { Secret } from "../ui/secret";
-import { Table, TableSkeleton } from "../ui/table";
-import { browserName } from "./browser-name";
 import { Grants } from "./grants";
+import { SessionsTable } from "./sessions-table";
 
 const SESSION = "/api/v1/session";
-const SESSIONS = "/api/v1/sessions";
 
 type Act = "password" | "enrol" | "remove" | null;
 
@@ -65,84 +62,13 @@ export function Account() {
           </p>
         </section>
       )}
-      <OwnSessions />
+      <SessionsTable title="Your sessions" user={null} />
       {act === "password" && (
         <ChangePassword asksCode={who.has_totp} onDone={done} onClose={close} />
       )}
       {act === "enrol" && <EnrolTotp onDone={done} onClose={close} />}
       {act === "remove" && <RemoveTotp onDone={done} onClose={close} />}
     </main>
-  );
-}
-
-function OwnSessions() {
-  const [sessions, setSessions] = useState<readonly Session[] | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const load = useCallback(() => {
-    getVersioned<SessionList>(SESSIONS)
-      .then(({ value }) => setSessions(value.sessions))
-      .catch((failure: unknown) => setError(failureText(failure)));
-  }, []);
-  useEffect(load, [load]);
-  const end = (path: string): void => {
-    setError(null);
-    send(path, { method: "DELETE" })
-      .then(load)
-      .catch((failure: unknown) => setError(failureText(failure)));
-  };
-  return (
-    <section>
-      <div class="admin-head">
-        <h2 class="fills">Your sessions</h2>
-        {sessions !== null && sessions.length > 1 && (
-          <button type="button" class="button" onClick={() => end(SESSIONS)}>
-            End all others
-          </button>
-        )}
-      </div>
-      {error && (
-        <p class="form-error" role="alert">
-          {error}
-        </p>
-      )}
-      {sessions === null ? (
-        <TableSkeleton label="Loading sessions" />
-      ) : (
-        <Table
-          caption="Your sessions"
-          rows={sessions}
-          keyOf={({ id }) => id}
-          columns={[
-            {
-              title: "Browser",
-              cell: ({ agent, current }) => (
-                <span title={agent}>
-                  {browserName(agent)} {current && <span class="tag">this one</span>}
-                </span>
-              ),
-            },
-            { title: "Address", cell: ({ address }) => address },
-            { title: "Signed in", cell: ({ created_ms }) => <Moment ms={created_ms} /> },
-            { title: "Last used", cell: ({ seen_ms }) => <Moment ms={seen_ms} /> },
-            { title: "Ends", cell: ({ until_ms }) => <Moment ms={until_ms} /> },
-            {
-              title: "End",
-              actions: true,
-              cell: ({ id, current }) =>
-                !current && (
-                  <button
-                    type="button"
-                    class="button small"
-                    onClick={() => end(`${SESSIONS}/${encodeURIComponent(id)}`)}
-                  >
-                    End
-                  </button>
-                ),
-            },
-          ]}
-        />
-      )}
-    </section>
   );
 }
 

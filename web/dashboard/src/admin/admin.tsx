@@ -6,13 +6,17 @@ import { useStore } from "../store";
 import { Problem } from "../ui/problem";
 import { AuditLog } from "./audit";
 import { AdminCamerasPage } from "./cameras";
+import { AdminGroups } from "./groups";
 import { Holds } from "./holds";
 import { Keys } from "./keys";
 import { ADMIN_PAGES } from "./pages";
 import { Retention } from "./retention";
 import { AdminSites } from "./sites";
+import { AdminUsers } from "./users";
 
 const BODIES: Record<string, ComponentType> = {
+  users: AdminUsers,
+  groups: AdminGroups,
   audit: AuditLog,
   cameras: AdminCamerasPage,
   sites: AdminSites,

@@ -11,7 +11,6 @@ export interface AdminPage {
 export const ADMIN_PAGES: readonly AdminPage[] = [
   { name: "users", title: "Users", permission: "users:manage", roles: "admin" },
   { name: "groups", title: "Groups", permission: "users:manage", roles: "admin" },
-  { name: "sessions", title: "Sessions", permission: "users:manage", roles: "admin" },
   { name: "keys", title: "API keys", permission: "keys:manage", roles: "admin" },
   { name: "cameras", title: "Cameras", permission: "site:configure", roles: "admin" },
   { name: "sites", title: "Sites", permission: "site:configure", roles: "admin" },

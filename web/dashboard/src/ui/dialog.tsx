@@ -4,12 +4,14 @@ import { useEffect, useRef } from "preact/hooks";
 interface Props {
   readonly title: string;
   readonly children: ComponentChildren;
+  /** For a table. */
+  readonly wide?: boolean;
   /** The person closed it: by the button, or by Escape. */
   onClose(): void;
 }
 
 /** A modal dialog. It keeps the focus, and Escape closes it. */
-export function Dialog({ title, children, onClose }: Props) {
+export function Dialog({ title, children, wide = false, onClose }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current;
@@ -18,7 +20,7 @@ export function Dialog({ title, children, onClose }: Props) {
   }, []);
   return (
     <dialog
-      class="dialog"
+      class={wide ? "dialog wide" : "dialog"}
       ref={element}
       aria-labelledby="dialog-title"
       onCancel={(event) => {
