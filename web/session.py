@@ -1,5 +1,6 @@
 """/api/v1/session: sign in by login and password or by key, see who is signed in, sign out."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -153,8 +154,13 @@ async def _sign_in_by_password(
     checked = await services.sign_in.check(catalog, attempt_of(request, login, password, code))
     async with catalog.transaction() as connection:
         device = await checked.finish(connection, services.clock_ms())
+        account = checked.account
         token = await open_session(
-            request, connection, user=checked.account.id, tenant=tenant_of([checked.account.scope])
+            request,
+            connection,
+            user=account.id,
+            name=account.display_name,
+            tenant=tenant_of([account.scope]),
         )
     response = _signed_in(request, token)
     set_device_cookie(request, response, device)
@@ -166,12 +172,14 @@ async def open_session(
     connection: Connection,
     *,
     user: str | None = None,
+    name: str = "",
     key: ApiKey | None = None,
     tenant: str | None = None,
 ) -> str:
     """Open a session for a user or a key, end the one of before, write the audit log.
 
-    Returns the value for `set_session_cookie`. `tenant`: whose audit log gets the entry.
+    Returns the value for `set_session_cookie`. `name`: of the user; `tenant`: whose audit log gets
+    the entry.
     """
     services = request.app[SERVICES]
     now_ms = services.clock_ms()
@@ -187,9 +195,11 @@ async def open_session(
     whose = f"user:{user}" if key is None else f"key:{key.id}"
     if key is not None:
         tenant = tenant_of([grant.scope for grant in key.grants])
-    entry = origin_of(request).entry(
-        now_ms, "session:create", whose, tenant=tenant, after={"session": session}
+    # Who signed in did it: a search for what somebody did finds it.
+    origin = replace(
+        origin_of(request), actor=whose, session=session, name=name if key is None else key.name
     )
+    entry = origin.entry(now_ms, "session:create", whose, tenant=tenant, after={"session": session})
     await write_audit(connection, entry)
     return token
 

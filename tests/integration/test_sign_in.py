@@ -374,4 +374,8 @@ async def test_sign_ins_are_in_the_audit_log(web: Web) -> None:
         ("session:create", "refused"),
         ("session:end", "done"),
     ]
+    # Who signed in is the actor, so that a search for his acts finds it.
+    done = [row["entry"] for row in rows if row["entry"]["outcome"] == "done"]
+    assert {each["actor"] for each in done} == {done[0]["actor"]}
+    assert done[0]["actor"].startswith("user:")
     assert "no-such" not in str([row["entry"] for row in rows])

@@ -2,6 +2,7 @@
 
 import html
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -12,7 +13,7 @@ from multidict import MultiMapping
 from pydantic import Field
 
 from domain.access import Grant
-from domain.audit import PersonalData, tenant_of
+from domain.audit import tenant_of
 from domain.errors import OidcError, StoreError, VigilError
 from domain.oidc import SIGN_IN_MS, LogoutTarget, grants_for
 from stores.catalog.audit import record_audit, write_audit
@@ -250,17 +251,17 @@ class OidcCallbackView(View):
                 access_until_ms=statement.access_until_ms,
                 now_ms=now_ms,
             )
-            entry = origin.entry(
+            whose = f"user:{user.id}"
+            entry = replace(origin, actor=whose, session=session, name=identity.name).entry(
                 now_ms,
                 "session:create",
-                f"user:{user.id}",
+                whose,
                 tenant=tenant_of(grant.scope for grant in grants),
                 after={
                     "provider": provider.config.id,
                     "session": session,
                     "grants": [str(grant) for grant in grants],
                 },
-                about=PersonalData(f"user:{user.id}", {"name": identity.name}),
             )
             await write_audit(connection, entry)
         return token
