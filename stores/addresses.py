@@ -9,6 +9,11 @@ HostNetwork = IPv4Network | IPv6Network
 HostAddress = IPv4Address | IPv6Address
 
 
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""A gateway turns such an address into the IPv4 one in its last 32 bits (RFC 6052)."""
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+
+
 class ForbiddenAddressError(OSError):
     """A name led to an address that the program must not connect to."""
 
@@ -19,8 +24,11 @@ def parse_address(text: str) -> HostAddress | None:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    if not isinstance(address, IPv6Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address
 
 
 def is_loopback(host: str) -> bool:
@@ -37,7 +45,9 @@ def may_connect(address: HostAddress, allowed: Sequence[HostNetwork], *, loopbac
         return False
     if any(address in each for each in allowed if each.version == address.version):
         return True
-    if isinstance(address, IPv6Address) and (address.sixtofour or address.teredo):
+    if isinstance(address, IPv6Address) and (
+        address.sixtofour or address.teredo or address in _LOCAL_NAT64
+    ):
         return False  # an IPv4 address is hidden in it
     return address.is_global
 

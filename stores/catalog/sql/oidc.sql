@@ -21,7 +21,11 @@ RETURNING role || ':' || scope AS grant
 -- name: add_oidc_session
 -- $1 text: id of the session; $2 text: provider; $3, $4 text: iss, sub; $5 text: session at the
 -- provider, or null; $6 bytea: encrypted tokens, or null; $7 bigint: when the access token expires,
--- UTC ms, or null; $8 bigint: now, UTC ms.
+-- UTC ms, or null; $8 bigint: now, UTC ms. Deletes the tokens of sessions that ended.
+WITH ended AS (
+    DELETE FROM oidc_sessions USING sessions
+    WHERE sessions.id = oidc_sessions.session_id AND sessions.ended_ms IS NOT NULL
+)
 INSERT INTO oidc_sessions
     (session_id, provider, iss, sub, sid, tokens, access_until_ms, confirmed_ms, tried_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
