@@ -52,6 +52,7 @@ export function Admin({ section }: { section: string }) {
             {title}
           </a>
         ))}
+        <a href="/api/v1/docs">API</a>
       </nav>
       <main>
         {!page || !Body ? (
