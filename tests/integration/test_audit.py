@@ -8,8 +8,13 @@ import pytest
 
 from domain.audit import GENESIS, AuditOrigin, PersonalData, chain_hash
 from domain.errors import StoreError
-from stores.catalog import Catalog
+from domain.retention import LegalHold, RetentionRule
+from stores.catalog import Catalog, add_camera
 from stores.catalog.audit import record_audit, write_audit
+from stores.catalog.cameras import retire_camera
+from stores.catalog.keys import create_key, revoke_key
+from stores.catalog.retention_rules import add_hold, clear_rule, lift_hold, set_rule
+from stores.catalog.site_configs import set_config
 from tests.conftest import Services
 from tests.integration.catalog_support import T0, fresh_catalog, scalar
 from tests.waiting import wait_for
@@ -143,3 +148,31 @@ async def test_a_crash_leaves_the_act_and_its_entry_or_neither(
         entries = await scalar(catalog, "SELECT count(*) FROM vigil_audit.entries")
         connection.terminate()
     assert (tenants, entries) == ((1, 1) if committed else (0, 0))
+
+
+async def test_where_the_audit_log_fails_the_change_fails(services: Services) -> None:
+    async with fresh_catalog(dsn_of(services)) as catalog:
+        site, camera = "acme/hq", "acme/hq/gate"
+        await add_camera(catalog, camera, "Gate", T0)
+        await create_key(catalog, "Ann", T0)
+        hold, _ = await add_hold(catalog, LegalHold("acme", 0, None), "Ann", "case 5", T0)
+        await set_rule(catalog, RetentionRule("acme", 7), "Ann", T0)
+        await scalar(catalog, "DROP FUNCTION vigil_audit.append")
+        tables = ("cameras", "api_keys", "legal_holds", "retention_rules", "site_configs")
+        before = [await rows_of(catalog, f"SELECT * FROM {table}") for table in tables]
+        for change in (
+            lambda: add_camera(catalog, camera, "Other", T0),
+            lambda: add_camera(catalog, "acme/hq/new", "New", T0),
+            lambda: retire_camera(catalog, camera, T0),
+            lambda: create_key(catalog, "Bob", T0),
+            lambda: revoke_key(catalog, 1, T0),
+            lambda: add_hold(catalog, LegalHold(camera, 0, None), "Bob", "case 6", T0),
+            lambda: lift_hold(catalog, hold, "Bob", T0),
+            lambda: set_rule(catalog, RetentionRule("acme", 1), "Bob", T0),
+            lambda: clear_rule(catalog, "acme", T0),
+            lambda: set_config(catalog, site, "{}", now_ms=T0, by="Bob", note=""),
+        ):
+            with pytest.raises(StoreError, match="append"):
+                await change()
+        after = [await rows_of(catalog, f"SELECT * FROM {table}") for table in tables]
+    assert after == before

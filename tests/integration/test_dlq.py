@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 
 from cli.main import main
 from local.aws import client
+from stores.catalog import migrate
 from streams import codec, topics
 from streams.codec import Record
 from streams.sender import KafkaSender
@@ -35,6 +36,8 @@ def own(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("VIGIL_PARTITIONS", "2")
     get_settings.cache_clear()
     asyncio.run(ensure(topics.TOPICS))
+    # What is done with a dead letter is in the audit log.
+    asyncio.run(migrate(services.settings.database_url.get_secret_value()))
     yield name
     get_settings.cache_clear()
 
