@@ -29,7 +29,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--ready-file",
         type=Path,
         metavar="FILE",
-        help="when the page answers, write its address, API key and camera ids to FILE as JSON",
+        help="when the page answers, write its address, login, password, API key and camera ids "
+        "to FILE as JSON",
     )
     parser.set_defaults(run=_run)
 

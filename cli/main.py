@@ -24,6 +24,7 @@ GROUPS = {
     "user": "erase users",
     "site": "keep a site's configuration in the catalog",
     "key": "create and revoke API keys",
+    "user": "create users, and say what they may do",
     "fsck": "compare S3 with the catalog, and repair them",
     "reconcile": "announce fragments in S3 that were never announced",
     "replay": "rebuild the catalog, or make chunks or detections of the past again",

@@ -16,7 +16,7 @@ from pathlib import Path
 from domain.errors import VigilError
 from local import background, dashboard
 from local.demo_cameras import DemoCameras
-from local.demo_catalog import ask_catalog
+from local.demo_catalog import DEMO_LOGIN, ask_catalog, ensure_demo_user
 from local.demo_edge import edge_program
 from local.folder import project_root
 from local.ports import HOST
@@ -53,6 +53,9 @@ class Demo:
         self.edge_url = ""
         """The edge's own page; its password is `key`."""
         self.key = ""
+        self.password = ""
+        """Of the user `login`."""
+        self.login = DEMO_LOGIN
 
     @property
     def camera_ids(self) -> list[str]:
@@ -123,6 +126,9 @@ class Demo:
                 self._env["VIGIL_DATABASE_URL"],
                 dict(zip(self.camera_ids, self._cameras.titles, strict=True)),
                 self._folder.path / "api-key",
+            )
+            self.password = ensure_demo_user(
+                self._env["VIGIL_DATABASE_URL"], self._folder.path / "demo-password"
             )
             self._report(f"The catalog knows {len(self.camera_ids)} cameras")
         finally:
@@ -215,8 +221,9 @@ def run(
         demo.start()
         took = time.monotonic() - began
         report(f"\nThe page is at {demo.url} (after {took:.0f} s).")
-        report(f"Sign in with the API key {demo.key}")
-        report(f"The edge device's own page, with the same key as password, is at {demo.edge_url}")
+        report(f"Sign in as {demo.login} with the password {demo.password}")
+        report(f"For programs there is the API key {demo.key}")
+        report(f"The edge device's own page, with that key as password, is at {demo.edge_url}")
         report("Ctrl-C stops everything.\n")
         if ready_file:
             _write_ready(ready_file, demo)
@@ -235,6 +242,8 @@ def _write_ready(path: Path, demo: Demo) -> None:
     about = {
         "url": demo.url,
         "api_key": demo.key,
+        "login": demo.login,
+        "password": demo.password,
         "cameras": demo.camera_ids,
         "pid": os.getpid(),
     }

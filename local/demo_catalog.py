@@ -1,13 +1,18 @@
-"""The demo's entries in the catalog: the schema, the cameras, an API key."""
+"""The demo's entries in the catalog: the schema, the cameras, an API key, a user."""
 
 import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from domain.access import INSTALLATION, Grant, Role
 from domain.times import utc_ms
 from stores.catalog import Catalog, add_camera, migrate
 from stores.catalog.keys import create_key, find_key
+from stores.catalog.users import create_user, find_user, set_password
+from web.passwords import generate_password, hash_password
+
+DEMO_LOGIN = "demo"
 
 
 def ask_catalog(database_url: str, cameras: Mapping[str, str], key_file: Path) -> str:
@@ -27,6 +32,37 @@ async def _prepare(database_url: str, cameras: Mapping[str, str], key_file: Path
         key = await create_key(catalog, "demo", now_ms)
         _keep(key_file, key)
         return key
+
+
+def ensure_demo_user(database_url: str, password_file: Path) -> str:
+    """Create the demo's administrator; return the password, which `password_file` keeps."""
+    return asyncio.run(_ensure_user(database_url, password_file))
+
+
+async def _ensure_user(database_url: str, password_file: Path) -> str:
+    async with Catalog(database_url, size=1) as catalog:
+        known = _known(password_file)
+        user = await find_user(catalog, DEMO_LOGIN)
+        if known and user is not None:
+            return known
+        password = generate_password()
+        password_hash = hash_password(password)
+        now_ms = utc_ms()
+        async with catalog.transaction() as connection:
+            if user is None:
+                await create_user(
+                    connection,
+                    login=DEMO_LOGIN,
+                    display_name="Demo",
+                    scope=INSTALLATION,
+                    now_ms=now_ms,
+                    grants=[Grant(Role.ADMIN, INSTALLATION), Grant(Role.AUDITOR, INSTALLATION)],
+                    password_hash=password_hash,
+                )
+            else:  # the file was deleted
+                await set_password(connection, user.id, password_hash, now_ms)
+        _keep(password_file, password)
+        return password
 
 
 def _known(key_file: Path) -> str:

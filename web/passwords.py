@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -22,12 +23,20 @@ MAX_WAITING = 32
 """More attempts than these are refused at once: none of them would be answered soon."""
 RETRY_AFTER_S = 2
 
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without those that look alike."""
+
 T = TypeVar("T")
 
 
 def hash_password(password: str) -> str:
     """Return the hash of a password; takes 70 ms. For commands; the web uses PasswordHashes."""
     return _HASHER.hash(normal_password(password))
+
+
+def generate_password() -> str:
+    """Return a new password for a person to type: 99 random bits in groups of letters."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(4))
 
 
 def new_password_problem(password: str, login: str) -> str | None:

@@ -1,6 +1,5 @@
 """/api/v1/users: who may sign in, and what he may do. No one gives what he does not have."""
 
-import secrets
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
@@ -46,6 +45,7 @@ from web.idempotency import shown_once
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
+from web.passwords import generate_password
 from web.problems import ProblemError, bad_request, not_found
 from web.schemas.users import (
     CreatedUser,
@@ -108,7 +108,7 @@ class UsersView(View):
         grants = parse_grants(given.grants)
         require(may_manage_user(manager, given.scope, ()), given.scope)
         check_changes(manager, grants)
-        password = new_password()
+        password = generate_password()
         password_hash = await services.sign_in.passwords.hash(password)
         with all_tenants():
             async with (await services.catalog.get()).transaction() as connection:
@@ -221,7 +221,7 @@ class UserPasswordView(View):
     async def post(self, request: web.Request, user: str) -> web.Response:
         """Set a new password and return it."""
         services = request.app[SERVICES]
-        password = new_password()
+        password = generate_password()
         password_hash = await services.sign_in.passwords.hash(password)
         with all_tenants():
             async with (await services.catalog.get()).transaction() as connection:
@@ -269,12 +269,6 @@ class UserTotpView(View):
                 await finish(connection, request, response, entry)
         services.sessions.forget()
         return response
-
-
-def new_password() -> str:
-    """Return a new password for a person to type: 100 random bits in groups of letters."""
-    letters = "abcdefghjkmnpqrstuvwxyz23456789"
-    return "-".join("".join(secrets.choice(letters) for _ in range(5)) for _ in range(4))
 
 
 def parse_grants(texts: Iterable[str]) -> tuple[Grant, ...]:
