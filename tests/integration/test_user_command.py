@@ -10,6 +10,7 @@ import pytest
 from cli import user
 from domain.access import Grant, Role
 from domain.errors import VigilError
+from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog.sessions import create_session, list_sessions
 from stores.catalog.users import LastAdminError, find_user
@@ -36,6 +37,7 @@ async def catalog(services) -> AsyncIterator[Catalog]:
 
 async def test_the_first_admin_is_made_by_the_command_and_signs_in(services, capsys) -> None:
     async with running_web(services) as web:
+        web.set_now(utc_ms())  # the command has no other clock
         await vigil_user("create", "Root", "--name", "Root", "--grant", "admin:*", "--generate")
         password = capsys.readouterr().out.strip()
         browser = Browser(web)

@@ -15,9 +15,17 @@ def test_the_ready_file_is_written_through_no_link_and_read_by_no_one_else(tmp_p
     (tmp_path / ".ready.json.partial").symlink_to(other)
     ready.write_text("old")
     ready.chmod(0o644)
-    demo = SimpleNamespace(url="http://127.0.0.1/", key="vigil_key", camera_ids=["a/b/c"])
+    demo = SimpleNamespace(
+        url="http://127.0.0.1/",
+        key="vigil_key",
+        login="demo",
+        password="secret",
+        camera_ids=["a/b/c"],
+    )
     _write_ready(ready, cast("Any", demo))
-    assert json.loads(ready.read_text())["api_key"] == "vigil_key"
+    written = json.loads(ready.read_text())
+    assert (written["api_key"], written["login"]) == ("vigil_key", "demo")
+    assert written["password"] == "secret"
     assert stat.S_IMODE(ready.stat().st_mode) == 0o600
     assert other.read_text() == "mine"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "ready.json"]
