@@ -10,7 +10,7 @@ act that the next request repeats.
 Only answers of success are kept. An error changed nothing, so the same request is tried again.
 """
 
-import hashlib
+import hmac
 import logging
 import re
 from http import HTTPStatus
@@ -31,6 +31,8 @@ from web.types import Handler
 
 HEADER = "Idempotency-Key"
 MAX_REQUEST = 1 << 20
+OWN_ACCOUNT = "/api/v1/session"
+"""Below it the header is ignored: answers hold secrets, and requests passwords."""
 KEPT_HEADERS = ("Content-Type", "ETag", "Location", "Cache-Control")
 _KEY = re.compile(r'"?([\x21\x23-\x7e]{1,255})"?')
 
@@ -69,7 +71,8 @@ async def keep_answer(connection: Connection, request: web.Request, response: we
 async def answer_once(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Carry out a POST with an Idempotency-Key once; see the module."""
     who = request.get(PRINCIPAL)
-    if request.method != "POST" or who is None or HEADER not in request.headers:
+    is_own_account = request.path.startswith(OWN_ACCOUNT)  # passwords, cookies, second factors
+    if request.method != "POST" or who is None or HEADER not in request.headers or is_own_account:
         return await handler(request)
     outcome = await _claim(request, who.principal.id)
     if isinstance(outcome, KeptAnswer):
@@ -90,10 +93,12 @@ async def _claim(request: web.Request, principal: str) -> idempotency.Outcome:
             f"{HEADER}: send one of 1 to 255 visible ASCII characters, such as a UUID."
         )
     body = await read_body(request, MAX_REQUEST)
-    digest = hashlib.sha256()
+    services = request.app[SERVICES]
+    # With a secret of ours: who reads the catalog cannot try passwords that a body may hold.
+    secret = services.settings.session_secret.get_secret_value().encode()
+    digest = hmac.new(secret, b"idempotency ", "sha256")
     for part in (request.method.encode(), request.raw_path.encode(), body):
         digest.update(len(part).to_bytes(8, "big") + part)
-    services = request.app[SERVICES]
     return await idempotency.claim_key(
         await services.catalog.get(), principal, key[1], digest.digest(), services.clock_ms()
     )

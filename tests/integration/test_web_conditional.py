@@ -81,6 +81,14 @@ class NotesView(View):
         return response
 
 
+class OwnNotesView(NotesView):
+    """The same, below the address of one's own account."""
+
+    view_path = "/api/v1/session/test-notes"
+    operations = UNDESCRIBED
+    access = MappingProxyType({"POST": in_list(Permission.CAMERA_VIEW)})
+
+
 class NoteView(View):
     """Reads and edits a note."""
 
@@ -116,7 +124,9 @@ class NoteView(View):
 
 @pytest.fixture
 async def web(services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
-    monkeypatch.setattr("web.views.VIEWS", (*VIEWS[:-1], NotesView, NoteView, VIEWS[-1]))
+    monkeypatch.setattr(
+        "web.views.VIEWS", (*VIEWS[:-1], NotesView, OwnNotesView, NoteView, VIEWS[-1])
+    )
     async with running_web(services) as running:
         async with running.catalog.transaction() as connection:
             await connection.execute(
@@ -278,6 +288,15 @@ async def test_a_secret_is_answered_once(web: Web) -> None:
     assert await count(web) == 2
     async with web.catalog.transaction() as connection:
         assert not await connection.fetchval("SELECT count(body) FROM idempotency_keys")
+
+
+async def test_nothing_is_kept_of_ones_own_account(web: Web) -> None:
+    for _ in range(2):
+        answer = await web.client.post(
+            OwnNotesView.view_path, json={"text": "one"}, headers={"Idempotency-Key": UUID}
+        )
+        assert answer.status == 201
+    assert (await count(web), await count(web, "idempotency_keys")) == (2, 0)
 
 
 async def test_keys_are_bounded_and_end(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
