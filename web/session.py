@@ -106,9 +106,9 @@ class SessionView(View):
             async with catalog.transaction() as connection:
                 ended = await end_own_session(request, connection)
                 if ended is not None:
-                    entry = origin_of(request).entry(
-                        services.clock_ms(), "session:end", f"session:{ended.id}"
-                    )
+                    whose = f"key:{ended.key}" if ended.user_id is None else f"user:{ended.user_id}"
+                    origin = replace(origin_of(request), actor=whose, session=ended.id)
+                    entry = origin.entry(services.clock_ms(), "session:end", f"session:{ended.id}")
                     await write_audit(connection, entry)
         services.sessions.forget()
         response = web.Response(
