@@ -97,7 +97,7 @@ async def test_problems_are_errors_of_their_kind(web: Web) -> None:
             await vigil.timeline(CAMERA, 5, 4)
         assert wrong.value.kind == "invalid-parameter"
         with pytest.raises(InvalidRequestError) as body:
-            await vigil.request("POST", "/api/v1/session", body={"kye": 5})
+            await vigil.request("POST", "/api/v1/session", body={"key": 5, "kye": 5})
         assert body.value.kind == "invalid-body"
         assert {each["pointer"] for each in body.value.members["errors"]} == {"#/key", "#/kye"}
         # What `type` names can be read.
