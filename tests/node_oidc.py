@@ -2,7 +2,9 @@
 
 import asyncio
 import fcntl
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,7 @@ class NodeProvider:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
 
     async def _answers(self) -> bool:
@@ -69,7 +72,8 @@ class NodeProvider:
     async def stop(self) -> None:
         """End the process: the provider is away."""
         if self._process is not None:
-            self._process.kill()
+            # `node` here is a script that starts the real one: end both.
+            os.killpg(self._process.pid, signal.SIGKILL)
             await asyncio.to_thread(self._process.wait)
             self._process = None
 
