@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { mediaAtOrAfter, mediaOf, type Segment, wallEnd, wallOf } from "../src/player/mediaclock";
-import { nextRate, RATES, windowAround } from "../src/player/window";
+import {
+  mediaAtOrAfter,
+  mediaOf,
+  mediaOfStart,
+  type Segment,
+  wallEnd,
+  wallOf,
+} from "../src/player/mediaclock";
+import { Restarts } from "../src/player/restarts";
+import { isInLiveWindow, liveWindow, nextRate, RATES, windowAround } from "../src/player/window";
 
 /** Two segments, a gap of 10 s, one more segment; the media time has no gap. */
 const segments: Segment[] = [
@@ -38,7 +46,61 @@ describe("media time and wall time", () => {
   });
 });
 
+describe("a start", () => {
+  const start = { wallMs: 104_000, key: "b" };
+
+  it("is the segment itself, also where a clock was set back", () => {
+    const list = [
+      { mediaStartS: 0, durationS: 4, wallStartMs: 104_000, key: "a" },
+      { mediaStartS: 4, durationS: 4, wallStartMs: 104_000, key: "b" },
+    ];
+    expect(mediaOfStart(list, start)).toBe(4);
+    expect(mediaOfStart(list, { wallMs: 104_000 })).toBe(0);
+  });
+
+  it("is the time where the list names the segment differently", () => {
+    expect(mediaOfStart(segments, start)).toBe(4);
+    expect(mediaOfStart(segments, { wallMs: 110_000, key: "b" })).toBe(8);
+    expect(mediaOfStart([], start)).toBeNull();
+  });
+});
+
+describe("restarts", () => {
+  it("are bounded while no frame behind the place is shown", () => {
+    const restarts = new Restarts();
+    const allowed = [];
+    for (let i = 0; i < 5; i++) {
+      allowed.push(restarts.allow(10_000));
+      restarts.shown(9_000);
+    }
+    expect(allowed).toEqual([true, true, true, false, false]);
+    restarts.reset();
+    expect(restarts.allow(10_000)).toBe(true);
+  });
+
+  it("are not bounded while playback advances", () => {
+    const restarts = new Restarts();
+    for (let at = 0; at < 20_000; at += 1000) {
+      expect(restarts.allow(at)).toBe(true);
+      restarts.shown(at + 20);
+    }
+  });
+
+  it("are bounded where the place is not known", () => {
+    const restarts = new Restarts();
+    const allowed = [1, 2, 3, 4].map(() => restarts.allow(null));
+    expect(allowed).toEqual([true, true, true, false]);
+    restarts.shown(1);
+    expect(restarts.allow(null)).toBe(true);
+  });
+});
+
 describe("windows and speeds", () => {
+  it("know which times a live list has", () => {
+    expect(isInLiveWindow(liveWindow(1_000_000).fromMs, 1_000_000)).toBe(false);
+    expect(isInLiveWindow(960_000, 1_000_000)).toBe(true);
+  });
+
   it("are bounded, and longer ahead at speed", () => {
     const one = windowAround(1_000_000, 1);
     expect(one).toEqual({ fromMs: 880_000, toMs: 1_600_000 });

@@ -5,6 +5,15 @@ export interface Segment {
   readonly mediaStartS: number;
   readonly durationS: number;
   readonly wallStartMs: number;
+  /** Its address and offset: the same in another answer for the list. */
+  readonly key?: string | undefined;
+}
+
+/** Where to start in a list. */
+export interface Start {
+  readonly wallMs: number;
+  /** The segment, if it is known. Its time is not enough where a clock was set back. */
+  readonly key?: string | undefined;
 }
 
 /** A time may be outside its segment by this much, because durations are rounded. */
@@ -38,6 +47,12 @@ export function mediaAtOrAfter(segments: readonly Segment[], wallMs: number): nu
     if (!next || segment.wallStartMs < next.wallStartMs) next = segment;
   }
   return next ? next.mediaStartS : null;
+}
+
+/** Media time of the start; null when the list has nothing at or after it. */
+export function mediaOfStart(segments: readonly Segment[], start: Start): number | null {
+  const segment = start.key && segments.find(({ key }) => key === start.key);
+  return segment ? segment.mediaStartS : mediaAtOrAfter(segments, start.wallMs);
 }
 
 /** The end of the last segment in wall time. */

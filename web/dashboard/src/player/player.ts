@@ -6,9 +6,10 @@ import { jumped } from "../timeline/coverage";
 import { findFootage, gapReason } from "./footage";
 import { watchFrames } from "./frames";
 import { type Failure, type HlsClass, HlsSession } from "./hls-session";
-import { mediaOf, wallEnd, wallOf } from "./mediaclock";
+import { mediaOf, type Start, wallEnd, wallOf } from "./mediaclock";
 import { Poster } from "./poster";
-import { liveWindow, nextRate, type PlayWindow, windowAround } from "./window";
+import { Restarts } from "./restarts";
+import { isInLiveWindow, liveWindow, nextRate, type PlayWindow, windowAround } from "./window";
 
 export type Status = "loading" | "playing" | "paused" | "waiting" | "empty" | "error";
 
@@ -32,6 +33,10 @@ export interface Crossing {
 const NEAR_EDGE_MS = 25_000;
 const RETRY_MS = 3000;
 const PLAYHEAD_EVERY_MS = 80;
+/** Playback that waits for so long just before a border goes on behind it. */
+const BORDER_WAIT_MS = 3000;
+/** A position this much before a segment belongs to the one before it. */
+const MARGIN_S = 0.01;
 
 export class Player {
   readonly state = createStore<PlayerState>({
@@ -59,7 +64,9 @@ export class Player {
   private playheadSetAt = 0;
   private retryTimer = 0;
   private crossingTimer = 0;
+  private borderTimer = 0;
   private pendingSeekMs: number | null = null;
+  private readonly restarts = new Restarts();
   private readonly controller = new AbortController();
 
   constructor(
@@ -72,12 +79,15 @@ export class Player {
     this.poster = new Poster(poster, video, cameraId);
     const on = (name: string, listener: () => void): void =>
       video.addEventListener(name, listener, { signal: this.controller.signal });
-    on("playing", () => this.patch({ status: "playing", message: null }));
+    on("playing", () => {
+      clearTimeout(this.borderTimer);
+      this.patch({ status: "playing", message: null });
+    });
     on("pause", () => {
       if (!video.ended && !video.seeking) this.patch({ status: "paused" });
     });
     on("waiting", () => this.onWaiting());
-    on("ended", () => void this.playNextWindow());
+    on("ended", () => this.onEnded());
     on("seeking", () => {
       this.lastFrame = null;
     });
@@ -91,12 +101,18 @@ export class Player {
     this.controller.abort();
     clearTimeout(this.retryTimer);
     clearTimeout(this.crossingTimer);
+    clearTimeout(this.borderTimer);
     this.session?.destroy();
     this.session = null;
   }
 
   /** Plays the live edge, as near to it as the playlist allows. */
   goLive(): void {
+    this.restarts.reset();
+    this.startLive();
+  }
+
+  private startLive(): void {
     this.wantPlay = true;
     this.setRate(1);
     this.showCrossing(null);
@@ -108,6 +124,11 @@ export class Player {
 
   /** Shows the frame of `targetMs` at once and plays from there, or from the next footage. */
   async seek(targetMs: number): Promise<void> {
+    this.restarts.reset();
+    await this.start(targetMs);
+  }
+
+  private async start(targetMs: number): Promise<void> {
     const requestId = ++this.requestId;
     clearTimeout(this.retryTimer);
     this.showCrossing(null);
@@ -115,7 +136,7 @@ export class Player {
     this.lastFrame = null;
     this.playhead.set(targetMs);
     const media = mediaOf(this.segments(), targetMs);
-    if (media !== null) {
+    if (media !== null && (!this.session?.border || this.isBuffered(media))) {
       if (!this.isBuffered(media)) this.showThumbnail(targetMs, requestId);
       this.video.currentTime = media;
       this.resume();
@@ -127,7 +148,7 @@ export class Player {
       const found = await findFootage(this.cameraId, targetMs, serverNow());
       if (requestId !== this.requestId) return;
       if (found === null) {
-        this.goLive();
+        this.startLive();
         return;
       }
       if (found.skipped) {
@@ -137,10 +158,10 @@ export class Player {
         this.showThumbnail(found.atMs, requestId);
       }
       this.pendingSeekMs = found.atMs;
-      this.load(windowAround(found.atMs, this.state.get().rate), found.atMs);
+      this.load(windowAround(found.atMs, this.state.get().rate), { wallMs: found.atMs });
     } catch (error) {
       if (requestId !== this.requestId) return;
-      this.fail(error instanceof Error ? error.message : String(error), () => this.seek(targetMs));
+      this.fail(error instanceof Error ? error.message : String(error), () => this.start(targetMs));
     }
   }
 
@@ -157,7 +178,7 @@ export class Player {
   }
 
   toggle(): void {
-    if (this.wantPlay) this.pause();
+    if (this.wantPlay && this.session) this.pause();
     else this.play();
   }
 
@@ -171,6 +192,12 @@ export class Player {
     this.wantPlay = true;
     const at = this.playhead.get();
     const first = this.segments()[0];
+    if (!this.session) {
+      // It stopped after an error.
+      if (this.state.get().live || at === null) this.goLive();
+      else void this.seek(at);
+      return;
+    }
     // After a long pause, a live playlist no longer contains this time.
     if (at !== null && first && at < first.wallStartMs - 1000) void this.seek(at);
     else this.resume();
@@ -200,18 +227,20 @@ export class Player {
     return this.session?.segments ?? [];
   }
 
-  private load(window: PlayWindow, startMs: number | null): void {
+  private load(window: PlayWindow, start: Start | null): void {
     this.requestId++;
     clearTimeout(this.retryTimer);
+    clearTimeout(this.borderTimer);
     this.session?.destroy();
     this.lastFrame = null;
     this.window = window;
     this.patch({ live: window.toMs === null, status: "loading", message: null });
     const address = playlistUrl(this.cameraId, window.fromMs, window.toMs);
     const { rate } = this.state.get();
-    this.session = new HlsSession(this.HlsJs, this.video, address, startMs, rate, {
+    this.session = new HlsSession(this.HlsJs, this.video, address, start, rate, {
       onEmpty: () => this.onEmpty(),
-      onFailure: (failure) => this.onFailure(failure),
+      onFailure: (failure, atMs) => this.onFailure(failure, atMs),
+      onCut: () => this.onCut(),
       onAudio: (hasAudio) => this.patch({ hasAudio }),
     });
     this.setRate(rate);
@@ -232,13 +261,62 @@ export class Player {
     if (at !== null && serverNow() - at < NEAR_EDGE_MS && this.state.get().rate > 1) {
       this.setRate(1);
     }
+    clearTimeout(this.borderTimer);
+    if (this.session?.border) {
+      this.borderTimer = window.setTimeout(() => this.onEnded(), BORDER_WAIT_MS);
+    }
   }
 
-  private onFailure(failure: Failure): void {
+  private onEnded(): void {
+    const border = this.session?.border;
+    if (!border) {
+      void this.playNextWindow();
+      return;
+    }
+    const before = wallOf(this.segments(), border.mediaStartS - MARGIN_S);
+    this.cross({ wallMs: border.wallStartMs, key: border.key });
+    const now = { wallMs: border.wallStartMs, mediaS: MARGIN_S };
+    const jump = before === null ? null : jumped({ wallMs: before, mediaS: 0 }, now);
+    if (jump) void this.reportJump(jump.fromMs, jump.toMs);
+  }
+
+  /** Goes on at a segment with other tracks, in a new session. */
+  private cross(start: Start): void {
+    const { wallMs } = start;
+    this.poster.freeze();
+    if (!this.restarts.allow(wallMs)) {
+      this.giveUp();
+      return;
+    }
+    const now = serverNow();
+    const isLive = this.window?.toMs === null;
+    if (!this.window || (isLive && !isInLiveWindow(wallMs, now))) {
+      void this.start(wallMs);
+      return;
+    }
+    this.pendingSeekMs = wallMs;
+    this.load(isLive ? liveWindow(now) : this.window, start);
+  }
+
+  /** Goes on at the position, which is behind a border, or at the border. */
+  private onCut(): void {
+    const border = this.session?.border;
+    if (!border) return;
+    const isBehind = this.video.currentTime >= border.mediaStartS;
+    const at = this.pendingSeekMs ?? wallOf(this.segments(), this.video.currentTime);
+    if (isBehind && at !== null) this.cross({ wallMs: at });
+    else this.cross({ wallMs: border.wallStartMs, key: border.key });
+  }
+
+  private onFailure(failure: Failure, atMs: number | null): void {
     const at = this.playhead.get();
+    if (failure === "media" && !this.restarts.allow(atMs ?? at)) {
+      this.giveUp();
+      return;
+    }
     const again = (): void => {
-      if (this.window?.toMs === null || at === null) this.goLive();
-      else void this.seek(at);
+      if (this.window?.toMs === null || at === null) this.startLive();
+      else void this.start(at);
     };
     this.fail(
       failure === "network"
@@ -248,11 +326,21 @@ export class Player {
     );
   }
 
-  private fail(message: string, again: () => void): void {
+  private giveUp(): void {
+    this.stop(
+      "This browser cannot play the footage. Choose another time, or press play to try again.",
+    );
+  }
+
+  private stop(message: string): void {
     this.patch({ status: "error", message });
     this.session?.destroy();
     this.session = null;
     clearTimeout(this.retryTimer);
+  }
+
+  private fail(message: string, again: () => void): void {
+    this.stop(message);
     this.retryTimer = window.setTimeout(again, RETRY_MS);
   }
 
@@ -264,7 +352,7 @@ export class Player {
     });
     if (live) {
       clearTimeout(this.retryTimer);
-      this.retryTimer = window.setTimeout(() => this.goLive(), RETRY_MS);
+      this.retryTimer = window.setTimeout(() => this.startLive(), RETRY_MS);
     }
   }
 
@@ -273,7 +361,7 @@ export class Player {
     const end = wallEnd(this.segments()) ?? this.window?.toMs;
     if (end === null || end === undefined) return;
     this.poster.freeze();
-    await this.seek(end + 1);
+    await this.start(end + 1);
   }
 
   private isBuffered(media: number): boolean {
@@ -302,6 +390,7 @@ export class Player {
       this.pendingSeekMs = null;
     }
     this.poster.hide();
+    this.restarts.shown(wallMs);
     const before = this.lastFrame;
     const frame = { wallMs, mediaS };
     this.lastFrame = frame;

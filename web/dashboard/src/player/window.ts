@@ -21,6 +21,11 @@ export function liveWindow(nowMs: number): PlayWindow {
   return { fromMs: Math.floor(nowMs - LIVE_BEFORE_MS), toMs: null };
 }
 
+/** Whether a live playlist that is loaded now has this time, with some seconds to spare. */
+export function isInLiveWindow(wallMs: number, nowMs: number): boolean {
+  return wallMs >= nowMs - LIVE_BEFORE_MS + 5000;
+}
+
 /** Speeds a person can choose. */
 export const RATES: readonly number[] = [0.25, 0.5, 1, 1.5, 2, 4, 8, 16];
 
