@@ -12,6 +12,7 @@ from domain.errors import ConfigError
 from edge_bridge.config import HttpConfig
 from edge_bridge.http_errors import SERVER_NAME, install
 from stores.http_server import BoundedRunner, ConnectionLimits
+from stores.tls_site import TlsSite
 
 if TYPE_CHECKING:  # OpenCV is slow to load
     from edge_bridge.page.views import Page
@@ -44,7 +45,7 @@ class HealthServer:
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         try:
-            site = web.TCPSite(
+            site = TlsSite(
                 self._runner, self._config.host, self._config.port, ssl_context=self._tls()
             )
             await site.start()

@@ -13,17 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.web_runner import BaseRunner, TCPSite
+from aiohttp.web_runner import BaseRunner
 from cryptography import x509
 from prometheus_client import Gauge
 
 from domain.errors import ConfigError
+from stores.tls_site import TlsSite
 from streams.metrics import REGISTRY
 
 CHECK_S = 10.0
-HANDSHAKE_S = 10.0
-"""A stranger without a handshake holds a descriptor for this long."""
-SHUTDOWN_S = 5.0
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: forward secrecy and authenticated encryption only. Those of TLS 1.3 all are so."""
 
@@ -121,28 +119,6 @@ class ServerCertificate:
         while True:
             await asyncio.sleep(CHECK_S)
             await asyncio.to_thread(self.reload)
-
-
-class TlsSite(TCPSite):
-    """aiohttp's site with a deadline for the handshake."""
-
-    __slots__ = ()
-
-    async def start(self) -> None:
-        """Listen."""
-        self._runner._reg_site(self)
-        server = self._runner.server
-        assert server is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            server,
-            self._host,
-            self._port,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=SHUTDOWN_S,
-        )
-        self._bound_port = self._server.sockets[0].getsockname()[1]
 
 
 def tls_site(

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+import stores.tls_site
 from domain.errors import ConfigError
 from local.certificates import make_pair
 from stores.http_server import BoundedRunner, ConnectionLimits
@@ -175,7 +176,7 @@ async def test_old_protocols_are_refused(
 async def test_a_client_without_a_handshake_is_closed(
     files: Files, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(stores.tls_site, "HANDSHAKE_S", 0.1)
     runner = BoundedRunner(web.Application(), ConnectionLimits(), "vigil")
     await runner.setup()
     certificate = ServerCertificate(files.certificate, files.key)
