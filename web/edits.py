@@ -1,6 +1,7 @@
 """What every change over the API has in common: its audit entry, its kept answer, its ETag."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -8,6 +9,7 @@ from aiohttp import web
 from domain.audit import AuditEntry, PersonalData
 from stores.catalog.audit import write_audit
 from stores.catalog.pool import Connection
+from stores.catalog.web_catalog import all_tenants
 from web.audit import origin_of
 from web.bodies import NO_STORE
 from web.conditional import etag_of
@@ -54,6 +56,19 @@ def entry_of(
         reason=reason,
         about=about,
     )
+
+
+@asynccontextmanager
+async def rights_transaction(request: web.Request) -> AsyncIterator[Connection]:
+    """Yield the transaction of a change of users' rights. Then this worker reads all rights again.
+
+    Rights may reach over tenants, so all are visible: domain/access.py decides what is allowed.
+    """
+    services = request.app[SERVICES]
+    with all_tenants():
+        async with (await services.catalog.get()).transaction() as connection:
+            yield connection
+    services.sessions.forget()
 
 
 async def finish(

@@ -24,7 +24,15 @@ from stores.catalog.web_catalog import all_tenants
 from web.access import in_list, require
 from web.bodies import NO_STORE, json_answer, parse_query, read_json
 from web.conditional import expected_version
-from web.edits import ETAG, IF_MATCH, LOCATION, entry_of, finish, with_etag
+from web.edits import (
+    ETAG,
+    IF_MATCH,
+    LOCATION,
+    entry_of,
+    finish,
+    rights_transaction,
+    with_etag,
+)
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
@@ -75,30 +83,26 @@ class GroupsView(View):
         grants = parse_grants(given.grants)
         require(may_manage_user(manager, given.scope, ()), given.scope)
         check_changes(manager, grants)
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                await _check_members(connection, request, given.members)
-                number = await create_group(connection, given.name, given.scope, grants, now_ms)
-                if number is None:
-                    raise ConflictError(_TAKEN)
-                made = await get_group(connection, number)
-                assert made is not None
-                await change_group(
-                    connection, made, now_ms, name=made.name, add_members=given.members
-                )
-                made = await get_group(connection, number)
-                assert made is not None
-                response = _answer(made, HTTPStatus.CREATED, f"/api/v1/groups/{number}")
-                entry = entry_of(
-                    request,
-                    "group:create",
-                    f"group:{number}",
-                    tenant=tenant_of([made.scope]),
-                    after=_audited(made),
-                    about=_about(made),
-                )
-                await finish(connection, request, response, entry)
-        services.sessions.forget()
+        async with rights_transaction(request) as connection:
+            await _check_members(connection, request, given.members)
+            number = await create_group(connection, given.name, given.scope, grants, now_ms)
+            if number is None:
+                raise ConflictError(_TAKEN)
+            made = await get_group(connection, number)
+            assert made is not None
+            await change_group(connection, made, now_ms, name=made.name, add_members=given.members)
+            made = await get_group(connection, number)
+            assert made is not None
+            response = _answer(made, HTTPStatus.CREATED, f"/api/v1/groups/{number}")
+            entry = entry_of(
+                request,
+                "group:create",
+                f"group:{number}",
+                tenant=tenant_of([made.scope]),
+                after=_audited(made),
+                about=_about(made),
+            )
+            await finish(connection, request, response, entry)
         return response
 
 
@@ -142,26 +146,23 @@ class GroupView(View):
         """Change the group; 412: somebody else did."""
         expected = expected_version(request)
         given = await read_json(request, GroupChange)
-        services = request.app[SERVICES]
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                before = await _visible(connection, request, group)
-                expected.check(_version(before))
-                await _change(connection, request, before, given)
-                after = await get_group(connection, group)
-                assert after is not None
-                response = _answer(after)
-                entry = entry_of(
-                    request,
-                    "group:change",
-                    f"group:{group}",
-                    tenant=tenant_of([after.scope]),
-                    before=_audited(before),
-                    after=_audited(after),
-                    about=_about(after),
-                )
-                await finish(connection, request, response, entry)
-        services.sessions.forget()
+        async with rights_transaction(request) as connection:
+            before = await _visible(connection, request, group)
+            expected.check(_version(before))
+            await _change(connection, request, before, given)
+            after = await get_group(connection, group)
+            assert after is not None
+            response = _answer(after)
+            entry = entry_of(
+                request,
+                "group:change",
+                f"group:{group}",
+                tenant=tenant_of([after.scope]),
+                before=_audited(before),
+                after=_audited(after),
+                about=_about(after),
+            )
+            await finish(connection, request, response, entry)
         return response
 
     async def delete(self, request: web.Request, group: str) -> web.Response:
@@ -169,21 +170,19 @@ class GroupView(View):
         expected = expected_version(request)
         services = request.app[SERVICES]
         response = web.Response(status=HTTPStatus.NO_CONTENT, headers=NO_STORE)
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                found = await _visible(connection, request, group)
-                expected.check(_version(found))
-                check_changes(request[PRINCIPAL].principal, found.grants)
-                await delete_group(connection, found, services.clock_ms())
-                entry = entry_of(
-                    request,
-                    "group:delete",
-                    f"group:{group}",
-                    tenant=tenant_of([found.scope]),
-                    before=_audited(found),
-                )
-                await finish(connection, request, response, entry)
-        services.sessions.forget()
+        async with rights_transaction(request) as connection:
+            found = await _visible(connection, request, group)
+            expected.check(_version(found))
+            check_changes(request[PRINCIPAL].principal, found.grants)
+            await delete_group(connection, found, services.clock_ms())
+            entry = entry_of(
+                request,
+                "group:delete",
+                f"group:{group}",
+                tenant=tenant_of([found.scope]),
+                before=_audited(found),
+            )
+            await finish(connection, request, response, entry)
         return response
 
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from faust.web import View
 
 from domain.access import Permission, is_visible, scopes_with
+from domain.audit import tenant_of
 from domain.errors import ConflictError
 from domain.retention import LegalHold
 from stores.catalog import retention_rules
@@ -122,7 +123,7 @@ class HoldsView(View):
                 request,
                 "hold:place",
                 f"hold:{number}",
-                tenant=_tenant(hold),
+                tenant=tenant_of([hold.scope]),
                 after={"scope": hold.scope, "from_ms": hold.from_ms, "to_ms": hold.to_ms},
                 reason=given.why,
             )
@@ -176,13 +177,9 @@ class HoldLiftView(View):
                 request,
                 "hold:lift",
                 f"hold:{before.id}",
-                tenant=_tenant(before.hold),
+                tenant=tenant_of([before.hold.scope]),
                 before={"scope": before.hold.scope, "lifted_ms": None},
                 after={"scope": before.hold.scope, "lifted_ms": now_ms},
                 reason=given.why,
             )
             return await finish(connection, request, response, entry)
-
-
-def _tenant(hold: LegalHold) -> str:
-    return hold.scope.split("/", maxsplit=1)[0]

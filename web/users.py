@@ -40,7 +40,15 @@ from web.access import in_list, require
 from web.bodies import NO_STORE, json_answer, parse_query, read_json
 from web.conditional import expected_version
 from web.cookies import set_session_cookie
-from web.edits import ETAG, IF_MATCH, LOCATION, entry_of, finish, with_etag
+from web.edits import (
+    ETAG,
+    IF_MATCH,
+    LOCATION,
+    entry_of,
+    finish,
+    rights_transaction,
+    with_etag,
+)
 from web.idempotency import shown_once
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
@@ -110,36 +118,35 @@ class UsersView(View):
         check_changes(manager, grants)
         password = generate_password()
         password_hash = await services.sign_in.passwords.hash(password)
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                number = await create_user(
-                    connection,
-                    login=given.login,
-                    display_name=given.display_name,
-                    scope=given.scope,
-                    now_ms=now_ms,
-                    grants=grants,
-                    password_hash=password_hash,
-                )
-                if number is None:
-                    raise ConflictError(f"The login {given.login} is taken. Choose another one.")
-                user = await get_user(connection, number)
-                assert user is not None
-                item = _item(user, _scopes(request))
-                response = json_answer(
-                    CreatedUser(**item.model_dump(), password=password),
-                    status=HTTPStatus.CREATED,
-                    headers=with_etag(str(user.version), location=f"/api/v1/users/{number}"),
-                )
-                entry = entry_of(
-                    request,
-                    "user:create",
-                    f"user:{number}",
-                    tenant=tenant_of([user.scope]),
-                    after=audited(user),
-                    about=about(user),
-                )
-                return await finish(connection, request, shown_once(response), entry)
+        async with rights_transaction(request) as connection:
+            number = await create_user(
+                connection,
+                login=given.login,
+                display_name=given.display_name,
+                scope=given.scope,
+                now_ms=now_ms,
+                grants=grants,
+                password_hash=password_hash,
+            )
+            if number is None:
+                raise ConflictError(f"The login {given.login} is taken. Choose another one.")
+            user = await get_user(connection, number)
+            assert user is not None
+            item = _item(user, _scopes(request))
+            response = json_answer(
+                CreatedUser(**item.model_dump(), password=password),
+                status=HTTPStatus.CREATED,
+                headers=with_etag(str(user.version), location=f"/api/v1/users/{number}"),
+            )
+            entry = entry_of(
+                request,
+                "user:create",
+                f"user:{number}",
+                tenant=tenant_of([user.scope]),
+                after=audited(user),
+                about=about(user),
+            )
+            return await finish(connection, request, shown_once(response), entry)
 
 
 class UserView(View):
@@ -174,32 +181,30 @@ class UserView(View):
         services = request.app[SERVICES]
         now_ms = services.clock_ms()
         manager = request[PRINCIPAL].principal
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                before = await visible_user(connection, request, user)
-                expected.check(_version(before, request))
-                await _rename(connection, manager, before, given, now_ms)
-                if given.grants is not None:
-                    await _regrant(connection, request, before, parse_grants(given.grants))
-                after = await get_user(connection, user)
-                assert after is not None
-                response = _answer(after, request)
-                caller = request[PRINCIPAL]
-                if caller.user == user and caller.session is not None:
-                    token = await renew_session(connection, caller.session)
-                    if token is not None:
-                        set_session_cookie(request, response, token)
-                entry = entry_of(
-                    request,
-                    "user:change",
-                    f"user:{user}",
-                    tenant=tenant_of([after.scope]),
-                    before=audited(before),
-                    after=audited(after),
-                    about=about(after),
-                )
-                await finish(connection, request, response, entry)
-        services.sessions.forget()
+        async with rights_transaction(request) as connection:
+            before = await visible_user(connection, request, user)
+            expected.check(_version(before, request))
+            await _rename(connection, manager, before, given, now_ms)
+            if given.grants is not None:
+                await _regrant(connection, request, before, parse_grants(given.grants))
+            after = await get_user(connection, user)
+            assert after is not None
+            response = _answer(after, request)
+            caller = request[PRINCIPAL]
+            if caller.user == user and caller.session is not None:
+                token = await renew_session(connection, caller.session)
+                if token is not None:
+                    set_session_cookie(request, response, token)
+            entry = entry_of(
+                request,
+                "user:change",
+                f"user:{user}",
+                tenant=tenant_of([after.scope]),
+                before=audited(before),
+                after=audited(after),
+                about=about(after),
+            )
+            await finish(connection, request, response, entry)
         return response
 
 
@@ -223,19 +228,17 @@ class UserPasswordView(View):
         services = request.app[SERVICES]
         password = generate_password()
         password_hash = await services.sign_in.passwords.hash(password)
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                found = await visible_user(connection, request, user)
-                require_acting_for(request[PRINCIPAL].principal, found)
-                if found.login is None:
-                    raise ConflictError("This user signs in by OpenID Connect only.")
-                await set_password(connection, user, password_hash, services.clock_ms())
-                response = json_answer(NewPassword(password=password))
-                entry = entry_of(
-                    request, "user:password", f"user:{user}", tenant=tenant_of([found.scope])
-                )
-                await finish(connection, request, shown_once(response), entry)
-        services.sessions.forget()
+        async with rights_transaction(request) as connection:
+            found = await visible_user(connection, request, user)
+            require_acting_for(request[PRINCIPAL].principal, found)
+            if found.login is None:
+                raise ConflictError("This user signs in by OpenID Connect only.")
+            await set_password(connection, user, password_hash, services.clock_ms())
+            response = json_answer(NewPassword(password=password))
+            entry = entry_of(
+                request, "user:password", f"user:{user}", tenant=tenant_of([found.scope])
+            )
+            await finish(connection, request, shown_once(response), entry)
         return response
 
 
@@ -257,17 +260,15 @@ class UserTotpView(View):
         """Remove it."""
         services = request.app[SERVICES]
         response = web.Response(status=HTTPStatus.NO_CONTENT, headers=NO_STORE)
-        with all_tenants():
-            async with (await services.catalog.get()).transaction() as connection:
-                found = await visible_user(connection, request, user)
-                require_acting_for(request[PRINCIPAL].principal, found)
-                await remove_totp(connection, user)
-                await end_sessions_of_users(connection, [user], services.clock_ms())
-                entry = entry_of(
-                    request, "user:totp-remove", f"user:{user}", tenant=tenant_of([found.scope])
-                )
-                await finish(connection, request, response, entry)
-        services.sessions.forget()
+        async with rights_transaction(request) as connection:
+            found = await visible_user(connection, request, user)
+            require_acting_for(request[PRINCIPAL].principal, found)
+            await remove_totp(connection, user)
+            await end_sessions_of_users(connection, [user], services.clock_ms())
+            entry = entry_of(
+                request, "user:totp-remove", f"user:{user}", tenant=tenant_of([found.scope])
+            )
+            await finish(connection, request, response, entry)
         return response
 
 

@@ -16,24 +16,23 @@ list again.
 
 import asyncio
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from domain.events import FragmentArrived, RunEnded
 from local import dashboard
 from local.folder import project_root
 from media import live
 from stores.catalog import add_camera, index_fragments, index_runs
+from tests.chromium import CHROMIUM, running_chromium
 from tests.footage import draw_number, encoded
 from tests.hls_rules import broken_by_change, read_playlist
 from tests.integration.catalog_support import T0
@@ -42,7 +41,6 @@ from tests.integration.web_support import Web, running_web
 from tests.recorder import FPS, Recorder
 from tests.waiting import wait_for
 
-CHROMIUM = shutil.which("chromium")
 HLS = "web/dashboard/node_modules/hls.js/dist/hls.min.js"
 PAGE = b"""<!doctype html><video id=video muted autoplay></video><script src=/hls.js></script>
 <script>
@@ -254,23 +252,6 @@ def pictures_missed(start_ms: int, shown: Sequence[float]) -> list[int]:
     ]
 
 
-@asynccontextmanager
-async def running_browser() -> AsyncIterator[Browser]:
-    """Run Chromium. Faust's event loop policy cannot start a process in the loop of a test."""
-    policy = asyncio.get_event_loop_policy()
-    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
-    try:
-        playwright = await async_playwright().start()
-    finally:
-        asyncio.set_event_loop_policy(policy)
-    try:
-        yield await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-sync"]
-        )
-    finally:
-        await playwright.stop()
-
-
 @pytest.fixture
 async def web(services) -> AsyncIterator[Web]:
     async with running_web(services) as running:
@@ -315,7 +296,7 @@ async def test_hls_js_plays_through(
         "/player.js": await asyncio.to_thread(bundle, tmp_path),
         "/hls.js": (project_root() / HLS).read_bytes(),
     }
-    async with running_front(web, files) as front, running_browser() as browser:
+    async with running_front(web, files) as front, running_chromium() as browser:
         pages = [await browser.new_page() for _ in cameras]
         for camera, page in zip(cameras, pages, strict=True):
             await page.goto(f"{front.url}/#{camera.path}?live=1")

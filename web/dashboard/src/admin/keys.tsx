@@ -5,7 +5,7 @@ import { serverNow } from "../clock";
 import { Dialog } from "../ui/dialog";
 import { ChoiceField, Form, TextField } from "../ui/form";
 import { Moment } from "../ui/moment";
-import { Secret } from "../ui/secret";
+import { SecretDialog } from "../ui/secret";
 import { Grants, GrantsField } from "./grants";
 import { ListView } from "./list-view";
 import { useList } from "./use-list";
@@ -103,15 +103,12 @@ export function Keys() {
       {act?.name === "rotate" && <RotateKey item={act.key} onCreated={shown} onClose={close} />}
       {act?.name === "revoke" && <RevokeKey item={act.key} onDone={done} onClose={close} />}
       {act?.name === "show" && (
-        <Dialog title={`Key of ${act.key.name}`} onClose={close}>
-          <p>Copy the key now. It is shown only once, and stored nowhere.</p>
-          <Secret text={act.key.key} />
-          <div class="form-actions">
-            <button type="button" class="button primary" onClick={close}>
-              I have copied it
-            </button>
-          </div>
-        </Dialog>
+        <SecretDialog
+          title={`Key of ${act.key.name}`}
+          text={act.key.key}
+          advice="Copy the key now. It is shown only once, and stored nowhere."
+          onClose={close}
+        />
       )}
     </>
   );

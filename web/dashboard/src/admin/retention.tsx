@@ -3,6 +3,7 @@ import { send } from "../api/client";
 import type { FootageAmount, PreviewAnswer, Rule, Rules } from "../api/types";
 import { bytesText } from "../format";
 import { Dialog } from "../ui/dialog";
+import { Fact } from "../ui/fact";
 import { Form, TextField } from "../ui/form";
 import { Moment } from "../ui/moment";
 import { ListView } from "./list-view";
@@ -190,15 +191,6 @@ function PreviewDialog({ preview, onDone, onClose, onAgain }: PreviewProps) {
         {!nothing && <p class="form-help">Deleted footage cannot be restored.</p>}
       </Form>
     </Dialog>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: import("preact").ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

@@ -6,7 +6,7 @@ import { useStore } from "../store";
 import { Dialog } from "../ui/dialog";
 import { Form, failureText, TextField } from "../ui/form";
 import { Moment } from "../ui/moment";
-import { Secret } from "../ui/secret";
+import { SecretDialog } from "../ui/secret";
 import { Grants, GrantsField } from "./grants";
 import { ListView } from "./list-view";
 import { ScopeField } from "./scope-field";
@@ -161,15 +161,12 @@ export function AdminUsers() {
         </Dialog>
       )}
       {act?.name === "password" && (
-        <Dialog title={act.title} onClose={close}>
-          <p>Give it to the user in person. It is shown only once, and the user changes it.</p>
-          <Secret text={act.password} />
-          <div class="form-actions">
-            <button type="button" class="button primary" onClick={close}>
-              I have copied it
-            </button>
-          </div>
-        </Dialog>
+        <SecretDialog
+          title={act.title}
+          text={act.password}
+          advice="Give it to the user in person. It is shown only once, and the user changes it."
+          onClose={close}
+        />
       )}
     </>
   );

@@ -5,6 +5,7 @@ import { useServerNow, withServerTime } from "../clock";
 import { bytesText, roughSpan, type Zone } from "../format";
 import { usePolling } from "../poll";
 import { cameraPath, follow } from "../router";
+import { Fact } from "../ui/fact";
 import { Outdated, Problem } from "../ui/problem";
 import { momentText } from "../ui/state";
 import { useZone } from "../zone";
@@ -154,25 +155,16 @@ function Device({ edge, nowMs, limits, zone }: DeviceProps) {
         </ul>
       )}
       <dl class={silent ? "edge-facts old" : "edge-facts"}>
-        <Fact name="Last heartbeat" value={`${roughSpan(nowMs - edge.heard_ms)} ago`} />
-        <Fact name="Cameras recording" value={`${recorded} of ${edge.cameras.length}`} />
-        <Fact name="Waiting for upload" value={waitingText(edge)} />
-        <Fact name="Footage on device" value={bytesText(edge.spool_bytes)} />
-        <Fact name="Free disk space" value={bytesText(edge.disk_free_bytes)} />
-        <Fact name="Clock" value={clockText(edge)} />
-        <Fact name="Configuration" value={configurationText(edge)} />
-        <Fact name="Software" value={edge.software || "not reported"} />
+        <Fact name="Last heartbeat">{`${roughSpan(nowMs - edge.heard_ms)} ago`}</Fact>
+        <Fact name="Cameras recording">{`${recorded} of ${edge.cameras.length}`}</Fact>
+        <Fact name="Waiting for upload">{waitingText(edge)}</Fact>
+        <Fact name="Footage on device">{bytesText(edge.spool_bytes)}</Fact>
+        <Fact name="Free disk space">{bytesText(edge.disk_free_bytes)}</Fact>
+        <Fact name="Clock">{clockText(edge)}</Fact>
+        <Fact name="Configuration">{configurationText(edge)}</Fact>
+        <Fact name="Software">{edge.software || "not reported"}</Fact>
       </dl>
     </article>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 

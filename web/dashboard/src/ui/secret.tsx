@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import { Dialog } from "./dialog";
 
 /** A secret that is shown once, with a button that copies it. */
 export function Secret({ text }: { text: string }) {
@@ -18,5 +19,28 @@ export function Secret({ text }: { text: string }) {
         {copied ? "Copied" : "Copy"}
       </button>
     </div>
+  );
+}
+
+interface DialogProps {
+  readonly title: string;
+  readonly text: string;
+  /** What to do with the secret. */
+  readonly advice: string;
+  onClose(): void;
+}
+
+/** A dialog that shows a secret once. */
+export function SecretDialog({ title, text, advice, onClose }: DialogProps) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <p>{advice}</p>
+      <Secret text={text} />
+      <div class="form-actions">
+        <button type="button" class="button primary" onClick={onClose}>
+          I have copied it
+        </button>
+      </div>
+    </Dialog>
   );
 }
