@@ -1,8 +1,8 @@
 """Which device says something, and whether it may: signatures of events, generations, states.
 
 A device signs the exact bytes of each event with its Ed25519 key. The signature travels with the
-event, outside of it: as the attribute `signature` of an SQS message, as metadata of an S3 object, and
-as a header in Kafka. docs/design/edge-link.md says why.
+event, outside of it: as the attribute `signature` of an SQS message, as metadata of an S3 object,
+and as a header in Kafka. docs/design/edge-link.md says why.
 """
 
 import base64
@@ -141,8 +141,8 @@ def check_signature(
 ) -> EventSignature | None:
     """Return who signed an event about `site`; None: no device, and the site's policy permits that.
 
-    `text`: the signature that came with the event, None where none came. A wrong signature is refused
-    under each policy. Raises SignatureError with its code and the reason.
+    `text`: the signature that came with the event, None where none came. A wrong signature is
+    refused under each policy. Raises SignatureError with its code and the reason.
     """
     if text is None:
         if policy == "refuse":

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from domain.errors import ConfigError
 from edge_bridge.discovery.draft import DraftCamera, Secrets, profile_label, render
-from edge_bridge.discovery.onvif import Device, read_device
+from edge_bridge.discovery.onvif import DeviceDescription, read_device
 from edge_bridge.discovery.search import GROUP, DiscoveredDevice, device_at, search
 from edge_bridge.discovery.soap import Login
 
@@ -33,7 +33,7 @@ class DiscoveryRequest:
     group: tuple[str, int] = GROUP
 
 
-async def discover(request: DiscoveryRequest, login: Login | None) -> list[Device]:
+async def discover(request: DiscoveryRequest, login: Login | None) -> list[DeviceDescription]:
     """Return all devices in the order of their addresses; each carries its own error.
 
     Raises ConfigError where the network cannot be searched.
@@ -44,14 +44,14 @@ async def discover(request: DiscoveryRequest, login: Login | None) -> list[Devic
         found = await search(request.interface, request.search_s, request.group)
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(one: DiscoveredDevice) -> Device:
+    async def read(one: DiscoveredDevice) -> DeviceDescription:
         async with limit:
             return await read_device(one, login, request.device_s)
 
     return list(await asyncio.gather(*(read(one) for one in found)))
 
 
-def print_table(devices: Sequence[Device], found: Sequence[DraftCamera]) -> None:
+def print_table(devices: Sequence[DeviceDescription], found: Sequence[DraftCamera]) -> None:
     """Print a line for each stream, and one for each device's error."""
     table = Table(box=None, pad_edge=False)
     for title in ("device", "camera", "stream", "address"):

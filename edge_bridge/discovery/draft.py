@@ -8,7 +8,7 @@ from itertools import groupby
 
 from domain.identity import SLUG
 from domain.printable import printable
-from edge_bridge.discovery.onvif import Device, Profile
+from edge_bridge.discovery.onvif import DeviceDescription, Profile
 
 _MAX_CAMERAS = 256
 _MAX_ID = 40
@@ -30,12 +30,12 @@ class DraftCamera:
     """One video source of a device: its best profile is recorded."""
 
     id: str
-    device: Device
+    device: DeviceDescription
     main: Profile
     others: tuple[Profile, ...]
 
 
-def cameras_of(devices: Sequence[Device]) -> list[DraftCamera]:
+def cameras_of(devices: Sequence[DeviceDescription]) -> list[DraftCamera]:
     """Return the cameras of all devices, each with a unique id; no stream occurs twice."""
     out: list[DraftCamera] = []
     ids: set[str] = set()

@@ -52,7 +52,7 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceDescription:
     """What a device reported; `fault` says what failed, empty where nothing did."""
 
     host: str
@@ -70,9 +70,11 @@ class _MediaService:
     profiles: list[Profile] = field(default_factory=list)
 
 
-async def read_device(found: DiscoveredDevice, login: Login | None, within_s: float) -> Device:
+async def read_device(
+    found: DiscoveredDevice, login: Login | None, within_s: float
+) -> DeviceDescription:
     """Read all that a draft needs; an error of the device is returned in `fault`, not raised."""
-    device = Device(found.host, found.name)
+    device = DeviceDescription(found.host, found.name)
     if found.fault:
         return replace(device, fault=found.fault)
     try:
@@ -87,7 +89,7 @@ async def read_device(found: DiscoveredDevice, login: Login | None, within_s: fl
         return replace(device, fault=str(error))
 
 
-async def _read(device: Device, service: str, client: SoapClient) -> Device:
+async def _read(device: DeviceDescription, service: str, client: SoapClient) -> DeviceDescription:
     client.clock_skew = await _clock_skew(client, service)
     with contextlib.suppress(SoapFaultError):
         answer = await client.call(service, f'<GetDeviceInformation xmlns="{_DEVICE}"/>')

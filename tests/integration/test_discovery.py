@@ -14,7 +14,7 @@ from edge_bridge.check import check_camera
 from edge_bridge.config import load
 from edge_bridge.discovery.discover import DiscoveryRequest, discover, print_table, write_draft
 from edge_bridge.discovery.draft import Secrets, cameras_of
-from edge_bridge.discovery.onvif import Device
+from edge_bridge.discovery.onvif import DeviceDescription
 from edge_bridge.discovery.soap import Login
 from tests.footage import write_clip
 from tests.onvif_device import Auth, Manner, OnvifDevice, answering
@@ -23,7 +23,9 @@ from tests.rtsp_camera import H264, RtspCamera, Track, pictures
 LOGIN = Login("vigil", SecretStr("s3cret & <more>"))
 
 
-async def read(device: OnvifDevice, login: Login | None = LOGIN, within_s: float = 10) -> Device:
+async def read(
+    device: OnvifDevice, login: Login | None = LOGIN, within_s: float = 10
+) -> DeviceDescription:
     async with device.running():
         wanted = DiscoveryRequest(devices=(f"127.0.0.1:{device.port}",), device_s=within_s)
         (out,) = await discover(wanted, login)

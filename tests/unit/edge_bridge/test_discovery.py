@@ -6,7 +6,7 @@ import yaml
 from domain.errors import ConfigError
 from edge_bridge.config import EdgeConfig
 from edge_bridge.discovery.draft import Secrets, cameras_of, render
-from edge_bridge.discovery.onvif import Device, Profile, stream_url
+from edge_bridge.discovery.onvif import DeviceDescription, Profile, stream_url
 from edge_bridge.discovery.search import device_at, read_answer
 from edge_bridge.discovery.xml import DeviceError, find, number_of, parse, text_of
 
@@ -97,9 +97,13 @@ def test_hostile_names_stay_plain_text_in_a_draft() -> None:
     profile = Profile("t", evil, "", "H264\nurl: x", 640, 360, 'rtsp://192.0.2.1/"a#b: c')
     small = Profile("u", "u", "", "\nevil: 1", 1, 1, "rtsp://192.0.2.1/\nevil:")
     devices = [
-        Device("192.0.2.1", evil, evil, (profile, small)),
-        Device("192.0.2.2", "yes", "", (Profile("t", "", "", "", 0, 0, "rtsp://192.0.2.2/"),)),
-        Device("192.0.2.3", "yes", "", (Profile("t", "", "", "", 0, 0, "rtsp://192.0.2.3/"),)),
+        DeviceDescription("192.0.2.1", evil, evil, (profile, small)),
+        DeviceDescription(
+            "192.0.2.2", "yes", "", (Profile("t", "", "", "", 0, 0, "rtsp://192.0.2.2/"),)
+        ),
+        DeviceDescription(
+            "192.0.2.3", "yes", "", (Profile("t", "", "", "", 0, 0, "rtsp://192.0.2.3/"),)
+        ),
     ]
     secrets = Secrets("ad: min", "PASSWORD")
     drafted = render(cameras_of(devices), "acme/berlin", "edge-1", secrets)
@@ -126,7 +130,10 @@ def test_a_draft_has_a_sub_stream_for_inference() -> None:
         profile("other", "H264", 1920, 1080),
         Profile("t", "t", "", "H264", 640, 360, "rtsp://192.0.2.1/main"),
     )
-    devices = [Device("192.0.2.1", "one", "", streams), Device("192.0.2.2", "two", "", thief)]
+    devices = [
+        DeviceDescription("192.0.2.1", "one", "", streams),
+        DeviceDescription("192.0.2.2", "two", "", thief),
+    ]
     drafted = render(cameras_of(devices), "acme/berlin", "edge-1", Secrets())
     one, two = EdgeConfig.model_validate(yaml.safe_load(drafted)).cameras
     assert (one.url, one.sub_url) == ("rtsp://192.0.2.1/main", "rtsp://192.0.2.1/small")
