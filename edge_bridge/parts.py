@@ -25,6 +25,7 @@ from edge_bridge.upload.link import Link
 from edge_bridge.upload.manager import UploadManager
 from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.scheduler import UploadScheduler
+from edge_bridge.upload.signed_events import Signer
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
 from stores.aws_credentials import CredentialCache
@@ -77,6 +78,7 @@ async def build_parts(
     *,
     clock: EdgeClock | None = None,
     make_inference: MakeInference = make_inference,
+    signer: Signer | None = None,
 ) -> AsyncIterator[EdgeParts]:
     """Build the parts for a configuration file; on exit, close the spool and the connections.
 
@@ -123,6 +125,7 @@ async def build_parts(
                 scheduler=scheduler,
                 bandwidth=bandwidth,
                 concurrency=concurrency,
+                signer=signer,
             )
 
         recorders = RecorderManager(spool, clock)
@@ -134,6 +137,7 @@ async def build_parts(
             to_sqs=to_sqs,
             work=outbox_filled,
             spend=bandwidth.spend,
+            signer=signer,
         )
         heartbeats = HeartbeatSender(
             config,

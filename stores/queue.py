@@ -1,18 +1,25 @@
 """The queue between sites and cloud: SQS, or a compatible service."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
+from domain.device_identity import SIGNATURE
 from domain.errors import CredentialsError, RefusedError, StoreError
 from stores.aws import AwsService, credentials_error_text
 from stores.aws_endpoint import AwsEndpoint
 from stores.aws_errors import connection_error_text, is_sender_fault
-from stores.message_batch import MAX_BATCH, RejectedMessage, rejected_messages
+from stores.message_batch import (
+    MAX_BATCH,
+    RejectedMessage,
+    rejected_messages,
+    signature_bytes,
+    text_attributes,
+)
 
 MAX_REASON_BYTES = 1_000
 _ATTRIBUTE_BYTES = len("reason") + len("String")
@@ -30,6 +37,8 @@ class QueueMessage:
     """How many times it was received, including this time."""
     reason: str | None = None
     """Why it is in the dead-letter queue."""
+    signature: str | None = None
+    """Of the device that sent it; None: it has none."""
     id: str = ""
     """SQS's message id, the same each time it is received."""
 
@@ -65,21 +74,24 @@ class Queue(AwsService):
         return answer
 
     async def send(
-        self, bodies: Sequence[bytes], *, reason: str | None = None
+        self,
+        bodies: Sequence[bytes],
+        signatures: Sequence[str | None] | None = None,
+        *,
+        reason: str | None = None,
     ) -> list[RejectedMessage]:
         """Send up to 10 messages (256 KiB together); return those that were rejected.
 
-        `reason` is sent as a message attribute. Raises StoreError where the whole request fails;
-        then any of the messages may have arrived. Raises RefusedError where its content is at
-        fault.
+        `signatures` (one for each body) and `reason` are sent as message attributes. Raises
+        StoreError where the whole request fails; then any of the messages may have arrived. Raises
+        RefusedError where its content is at fault.
         """
-        attributes: dict[str, Any] = {}
-        if reason is not None:
-            attributes = {
-                "MessageAttributes": {"reason": {"DataType": "String", "StringValue": reason}}
-            }
         entries = [
-            {"Id": str(at), "MessageBody": body.decode(), **attributes}
+            {
+                "Id": str(at),
+                "MessageBody": body.decode(),
+                **text_attributes(reason=reason, signature=signatures[at] if signatures else None),
+            }
             for at, body in enumerate(bodies)
         ]
         answer = await self._call("send_message_batch", Entries=entries)
@@ -95,14 +107,15 @@ class Queue(AwsService):
             WaitTimeSeconds=wait_s,
             VisibilityTimeout=visibility_timeout_s,
             AttributeNames=["ApproximateReceiveCount"],
-            MessageAttributeNames=["reason"],
+            MessageAttributeNames=["reason", SIGNATURE],
         )
         return [
             QueueMessage(
                 message["Body"].encode(),
                 message["ReceiptHandle"],
                 int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
-                message.get("MessageAttributes", {}).get("reason", {}).get("StringValue"),
+                _text_attribute(message, "reason"),
+                _text_attribute(message, SIGNATURE),
                 message.get("MessageId", ""),
             )
             for message in answer.get("Messages", [])
@@ -133,14 +146,22 @@ class Queue(AwsService):
             await self._call("change_message_visibility_batch", Entries=entries)
 
 
-def fit_message(body: bytes, reason: str, max_bytes: int) -> tuple[bytes, str]:
+def _text_attribute(message: Mapping[str, Any], name: str) -> str | None:
+    text: str | None = message.get("MessageAttributes", {}).get(name, {}).get("StringValue")
+    return text
+
+
+def fit_message(
+    body: bytes, reason: str, max_bytes: int, signature: str | None = None
+) -> tuple[bytes, str]:
     """Return body and reason of a message of at most `max_bytes`, as SQS counts them.
 
-    The reason is shortened first, then the body. A cut body's reason says how long it was.
+    `signature` is sent with it. The reason is shortened first, then the body. A cut body's reason
+    says how long it was.
     """
     reason = _INVALID.sub("?", reason) or "?"
     reason = _cut(reason.encode(errors="replace"), min(MAX_REASON_BYTES, max_bytes // 4)).decode()
-    room = max_bytes - _ATTRIBUTE_BYTES - len(reason.encode())
+    room = max_bytes - _ATTRIBUTE_BYTES - len(reason.encode()) - signature_bytes(signature)
     if len(body) > room:
         note = f" (cut from {len(body)} bytes)"
         body = _cut(body, room - len(note))

@@ -19,7 +19,7 @@ from stores.aws_errors import (
     is_sender_fault,
     rejected_credentials_text,
 )
-from stores.message_batch import RejectedMessage, rejected_messages
+from stores.message_batch import RejectedMessage, rejected_messages, text_attributes
 from stores.signed_http import HttpResponse, SignedHttpClient
 
 _SEND = "SendMessageBatch"
@@ -39,13 +39,23 @@ class SignedQueue(SignedHttpClient):
         super().__init__("sqs", endpoint, connections=connections, credentials=credentials)
         self.url = url
 
-    async def send(self, bodies: Sequence[bytes]) -> list[RejectedMessage]:
+    async def send(
+        self, bodies: Sequence[bytes], signatures: Sequence[str | None] | None = None
+    ) -> list[RejectedMessage]:
         """Send up to 10 messages (256 KiB together); return those that were rejected.
 
-        Raises StoreError where the whole request fails; then any of the messages may have arrived.
+        `signatures`: one for each body; None: it has none. Raises StoreError where the whole
+        request fails; then any of the messages may have arrived.
         Raises RefusedError where its content is at fault.
         """
-        entries = [{"Id": str(at), "MessageBody": body.decode()} for at, body in enumerate(bodies)]
+        entries = [
+            {
+                "Id": str(at),
+                "MessageBody": body.decode(),
+                **text_attributes(signature=signatures[at] if signatures else None),
+            }
+            for at, body in enumerate(bodies)
+        ]
         action = f"{_SEND} on the queue {self.url}"
         try:
             answer = await self._call({"QueueUrl": self.url, "Entries": entries})

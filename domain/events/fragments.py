@@ -45,6 +45,9 @@ class FragmentArrived(Event):
     """A fragment is stored in S3, complete, under the key of its camera, run and seq."""
 
     type: Literal["fragment-arrived"] = "fragment-arrived"
+    version: Literal[1, 2] = Field(  # type: ignore[assignment]
+        1, description="version of this event's format; 2 where it names prev_sha256"
+    )
     camera: CameraId
     run: RunId
     seq: Seq = Field(description="place in the run, from 0, without holes at the recorder")
@@ -56,6 +59,11 @@ class FragmentArrived(Event):
     frames: int = Field(ge=1, le=1_000_000, description="video pictures in the fragment")
     size_bytes: FragmentBytes
     sha256: Sha256 = Field(description="SHA-256 of the object's bytes, hex")
+    prev_sha256: Sha256 | None = Field(
+        None,
+        description="SHA-256 of the fragment before it in the run, hex, whether that was sent or "
+        "not; only in version 2; absent: the first of its run, or unknown",
+    )
     video_codec: VideoCodec = Field(description="codec of the video stream")
     audio_codec: AudioCodec | None = Field(
         None, description="codec of the audio stream, null without audio"
@@ -79,7 +87,7 @@ class FragmentArrived(Event):
         return self.start_ms + self.duration_ms
 
     def metadata(self) -> dict[str, str]:
-        """Return the object's user metadata: all fields of the event but the keyframes."""
+        """Return the object's user metadata: all fields of the event but type and keyframes."""
         fields = self.model_dump(exclude={"keyframes", "type"}, exclude_none=True)
         return {name.replace("_", "-"): str(value) for name, value in fields.items()}
 
@@ -87,9 +95,27 @@ class FragmentArrived(Event):
     def from_metadata(cls, metadata: dict[str, str]) -> Self:
         """Rebuild the event from an object's metadata; raises pydantic's error if it is invalid."""
         fields: dict[str, object] = {k.replace("-", "_"): v for k, v in metadata.items()}
-        if fields.get("version") == "1":
-            fields["version"] = 1
+        if fields.get("version") in ("1", "2"):
+            fields["version"] = int(str(fields["version"]))
         return cls.model_validate(fields)
+
+    @property
+    def without_keyframes(self) -> Self:
+        """What the object's metadata say: a device signs this for the object."""
+        return self if self.keyframes is None else self.model_copy(update={"keyframes": None})
+
+    def with_previous(self, prev_sha256: str | None) -> Self:
+        """Return the event as version 2, with the hash of the fragment before; None: version 1."""
+        if prev_sha256 == self.prev_sha256:
+            return self
+        version = 1 if prev_sha256 is None else 2
+        return self.model_copy(update={"version": version, "prev_sha256": prev_sha256})
+
+    @model_validator(mode="after")
+    def _names_previous_in_version_2(self) -> Self:
+        if self.version == 1 and self.prev_sha256 is not None:
+            raise ValueError("prev_sha256 needs version 2")
+        return self
 
 
 class RunStarted(Event):

@@ -133,6 +133,8 @@ class RunRecorder:
         self._hashes: dict[int, hashlib._Hash] = {}
         """By seq: the hash of the pieces of a fragment that is not stored yet. There may be two:
         one that is closed, and the next one, whose first frame is larger than a piece."""
+        self._previous_sha256: str | None = None
+        """Of the fragment before; the next one's event names it."""
         self._clock_unset = is_undated(self.id)
         self._started: RunStarted | None = None
         """The run's first event; it exists from the first fragment on."""
@@ -251,7 +253,8 @@ class RunRecorder:
             width=self._fragmenter.width,
             height=self._fragmenter.height,
             keyframes=list(fragment.keyframes[:_MAX_KEYFRAMES]),
-        )
+        ).with_previous(self._previous_sha256)
+        self._previous_sha256 = sha256
         if self._started is None:
             self._started = RunStarted(
                 camera=recording.camera,

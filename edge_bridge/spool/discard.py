@@ -104,7 +104,7 @@ class Discarder:
             return None
         if (text := encode(event).decode()) != row.event:
             self._journal.repair_event(row.id, text)
-        return event
+        return event.with_previous(row.prev_sha256)
 
     def discard_unwritten(
         self, started: RunStarted, unwritten: UnwrittenRange, begin: Callable[[RunStarted], None]

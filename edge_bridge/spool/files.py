@@ -231,8 +231,8 @@ def _seq_of(name: str) -> int | None:
 
 
 def trailer_of(event: FragmentArrived) -> bytes:
-    """Return what follows a fragment's bytes in its file: event and footer."""
-    text = encode(event)
+    """Return what follows a fragment's bytes in its file: event (version 1) and footer."""
+    text = encode(event.with_previous(None))
     return text + _FOOTER.pack(len(text), _MAGIC)
 
 

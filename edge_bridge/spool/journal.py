@@ -48,9 +48,18 @@ class Journal:
     def put_fragment(self, row: SpooledFragment, end_ms: int) -> None:
         """Add a fragment and update its run; a row that exists is not changed."""
         self._db.execute(
-            f"INSERT INTO fragments ({FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+            f"INSERT INTO fragments ({FRAGMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
             "ON CONFLICT DO NOTHING",
-            (row.camera, row.run, row.seq, row.start_ms, row.size, row.event, row.state),
+            (
+                row.camera,
+                row.run,
+                row.seq,
+                row.start_ms,
+                row.size,
+                row.event,
+                row.state,
+                row.prev_sha256,
+            ),
         )
         self._db.execute(
             "UPDATE runs SET last_seq = max(last_seq, ?), last_ms = max(last_ms, ?) WHERE run = ?",

@@ -19,8 +19,9 @@ CREATE TABLE IF NOT EXISTS fragments (
     camera     TEXT NOT NULL,
     start_ms   INTEGER NOT NULL,             -- UTC of its first frame, ms
     size       INTEGER NOT NULL,             -- bytes of the transport stream; 0: no file
-    event      TEXT NOT NULL,                -- FragmentArrived as JSON; '' where it never was on disk
+    event      TEXT NOT NULL,                -- FragmentArrived, version 1; '' where it never was on disk
     state      INTEGER NOT NULL,             -- 0 stored, 1 uploaded, 2 noticed, 3 given up
+    prev_sha256 TEXT,                        -- hash of the fragment before it in the run; null: unknown
     PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
 

@@ -12,13 +12,15 @@ MAX_CHECKED_BYTES = 64 << 20
 """A larger journal is checked as a whole only on suspicion: it takes 10 s a GiB and more, during
 which nothing is recorded. Recovery reads each row anyway, alongside recording."""
 _COLUMNS = {
-    "fragments": "run, seq, camera, start_ms, size, event, state",
+    "fragments": "run, seq, camera, start_ms, size, event, state, prev_sha256",
     "runs": "run, camera, last_seq, last_ms, ended_ms, reason, end_event, end_state",
     "messages": "id, type, size, body",
     "shifts": "boot, shift_ms",
     "losses": "id, camera, run, first_seq, last_seq, from_ms, to_ms, bytes, why, at_ms",
     "totals": "name, bytes",
 }
+_ADDED_COLUMNS = (("fragments", "prev_sha256", "TEXT"),)
+"""Columns that version 1 had not at first. A program that does not know them leaves them null."""
 JOURNAL_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What a statement raises. Python raises the second where a message of SQLite quotes damage."""
 _DISK_ERRORS = {
@@ -74,6 +76,10 @@ def _prepare(db: sqlite3.Connection) -> None:
     if version not in (0, VERSION):
         raise sqlite3.DatabaseError(f"its tables have version {version}, not {VERSION}")
     db.executescript(resources.files(__package__).joinpath("journal.sql").read_text())
+    for table, column, kind in _ADDED_COLUMNS:
+        known = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        if (column,) not in known.fetchall():
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
     for table, columns in _COLUMNS.items():
         db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608
         # Compiled, not run: a damaged definition of an index or a constraint fails here already.

@@ -17,11 +17,13 @@ What differs in a page is read once more before anything is changed: the spool's
 between. The end of a run is sent only once its files were checked.
 """
 
+import contextlib
 import logging
 import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator
+from dataclasses import replace
 
 from domain.errors import MediaError
 from domain.events import FragmentArrived, RunStarted
@@ -235,8 +237,17 @@ class SpoolRecovery:
                 journal.put_message(kind, encode(_started(event, self._edge)))
                 self.messages += 1
             row = SpooledFragment.of(event, FragmentState.STORED)
-            journal.put_fragment(row, event.end_ms)
+            journal.put_fragment(replace(row, prev_sha256=self._sha256_before(row)), event.end_ms)
         log.info("a fragment without a row is inserted into the journal", extra=where)
+
+    def _sha256_before(self, row: SpooledFragment) -> str | None:
+        """Return the hash of the fragment before one in its run; None where that is not here."""
+        before = self._journal.fragment(row.run, row.seq - 1) if row.seq else None
+        if before is None:
+            return None
+        with contextlib.suppress(ValueError):  # it was never on the disk, or is damaged
+            return FragmentArrived.model_validate_json(before.event).sha256
+        return None
 
     def _without_file(self, row: SpooledFragment) -> None:
         one, journal = row.id, self._journal

@@ -36,7 +36,10 @@ class SpooledFragment:
     start_ms: int
     size: int
     event: str
+    """Version 1: the version before of this program reads it, too."""
     state: FragmentState
+    prev_sha256: str | None = None
+    """Hash of the fragment before it in the run; None: it is the first, or that is unknown."""
 
     @classmethod
     def of(cls, event: FragmentArrived, state: FragmentState) -> "SpooledFragment":
@@ -47,8 +50,9 @@ class SpooledFragment:
             seq=event.seq,
             start_ms=event.start_ms,
             size=event.size_bytes,
-            event=encode(event).decode(),
+            event=encode(event.with_previous(None)).decode(),
             state=state,
+            prev_sha256=event.prev_sha256,
         )
 
     @property

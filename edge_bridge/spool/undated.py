@@ -118,7 +118,7 @@ class UndatedFootage:
         start_ms = true_ms(row.start_ms, shift)
         with self._journal.transaction():
             self._journal.put_run(true, camera)
-            moved = SpooledFragment(camera, true, seq, start_ms, size, text, state)
+            moved = SpooledFragment(camera, true, seq, start_ms, size, text, state, row.prev_sha256)
             self._journal.put_fragment(moved, end_ms)
             self._journal.drop_fragment(row.id)
         self._files.remove(camera, run, seq)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from domain.unset_clock import FIRST_TRUE_RUN
 from edge_bridge.spool.rows import FragmentState, SpooledFragment
 
-FRAGMENT = "camera, run, seq, start_ms, size, event, state"
+FRAGMENT = "camera, run, seq, start_ms, size, event, state, prev_sha256"
 
 
 class WaitingRows:
@@ -59,6 +59,6 @@ def fragments(
     """Return the fragments that a clause selects."""
     rows = db.execute(f"SELECT {FRAGMENT} FROM fragments {where}", arguments)  # noqa: S608
     return [
-        SpooledFragment(camera, run, seq, start_ms, size, event, FragmentState(state))
-        for camera, run, seq, start_ms, size, event, state in rows
+        SpooledFragment(camera, run, seq, start_ms, size, event, FragmentState(state), previous)
+        for camera, run, seq, start_ms, size, event, state, previous in rows
     ]

@@ -24,6 +24,7 @@ from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload.batch import MAX_BODY_BYTES, QueueBatch, QueueItem
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.rejected import RejectedMessages, Suspect
+from edge_bridge.upload.signed_events import NotEnrolled, Signer, end_metadata, notice_of
 from edge_bridge.upload.wakeup import Wakeup
 from stores.message_batch import MAX_BATCH
 from stores.signed_objects import SignedObjectStore
@@ -50,10 +51,11 @@ class OutboxSender:
         to_sqs: Link,
         work: Wakeup,
         spend: Callable[[int], None] = lambda _: None,
+        signer: Signer | None = None,
     ) -> None:
         """`work` wakes this: a fragment was uploaded, a message was stored, a run ended.
 
-        `spend` is called with the number of bytes sent.
+        `spend` is called with the number of bytes sent. `signer` signs what is sent.
         """
         self._spool = spool
         self._store = store
@@ -62,6 +64,7 @@ class OutboxSender:
         self._to_sqs = to_sqs
         self._work = work
         self._spend = spend
+        self._signer = signer or NotEnrolled()
         self._heartbeat: bytes | None = None
         self._rejected = RejectedMessages()
 
@@ -112,27 +115,31 @@ class OutboxSender:
                 continue
             if (reason := _unsendable_reason(message.body)) is not None:
                 await self._discard(message, reason)
-            elif len(batch.bodies) >= max_messages or not batch.add(message.body, message):
+            elif len(batch.bodies) >= max_messages or not self._add(batch, message.body, message):
                 break
         for row in notices:
-            if not batch.add(row.event.encode(), row.id):
+            notice, signature = notice_of(row, self._signer)
+            if not batch.add(notice, row.id, signature):
                 break
         for run, body in await self._spool.call(lambda spool: spool.ends_to_notice()):
-            if run not in quarantined and not batch.add(body, run):
+            if run not in quarantined and not self._add(batch, body, run):
                 break
         # Last, so that no newer one comes while the rest is collected. Its place is reserved.
         batch.max_messages = MAX_BATCH
         self._add_heartbeat(batch)
         return batch
 
+    def _add(self, batch: QueueBatch, body: bytes, item: QueueItem) -> bool:
+        return batch.add(body, item, self._signer.sign(body))
+
     def _add_heartbeat(self, batch: QueueBatch) -> None:
-        if self._heartbeat is not None and batch.add(self._heartbeat, None):
+        if self._heartbeat is not None and self._add(batch, self._heartbeat, None):
             batch.heartbeat = self._heartbeat
             self._heartbeat = None
 
     async def _send_batch(self, batch: QueueBatch) -> None:
         try:
-            refusals = await self._queue.send(batch.bodies)
+            refusals = await self._queue.send(batch.bodies, batch.signatures)
         except RefusedError as error:
             self._to_sqs.failed(error)
             self._rejected.batch_rejected(batch.bodies, batch.items)
@@ -162,7 +169,8 @@ class OutboxSender:
 
     async def _send_alone(self, suspect: Suspect) -> None:
         try:
-            refusals = await self._queue.send([suspect.body])
+            signature = self._signer.sign(suspect.body)
+            refusals = await self._queue.send([suspect.body], [signature])
             if any(not one.sender_fault for one in refusals):
                 raise StoreError(f"the queue rejected a message ({refusals[0].reason}).")
             if refusals:
@@ -236,7 +244,7 @@ class OutboxSender:
                     key,
                     body,
                     sha256=sha256,
-                    metadata={},
+                    metadata=end_metadata(body, self._signer),
                     content_type="application/json",
                 )
         except ObjectExistsError:

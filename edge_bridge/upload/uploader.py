@@ -16,6 +16,7 @@ from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.quarantine import FragmentQuarantine
 from edge_bridge.upload.scheduler import UploadScheduler
+from edge_bridge.upload.signed_events import NotEnrolled, Signer, metadata_of
 from edge_bridge.upload.stall_probe import StallProbe
 from edge_bridge.upload.wakeup import Wakeup
 from stores.signed_objects import SignedObjectStore
@@ -41,6 +42,7 @@ class FragmentUploader:
         scheduler: UploadScheduler,
         bandwidth: BandwidthLimiter,
         concurrency: ConcurrencyLimit,
+        signer: Signer | None = None,
     ) -> None:
         """`stored` wakes this: the spool has another fragment. `uploaded` is set after each PUT."""
         self._spool = spool
@@ -51,6 +53,7 @@ class FragmentUploader:
         self._scheduler = scheduler
         self._bandwidth = bandwidth
         self._concurrency = concurrency
+        self._signer = signer or NotEnrolled()
         self._timeout = AdaptiveTimeout()
         self._stall_probe = StallProbe(store.is_reachable)
         self._quarantine = FragmentQuarantine()
@@ -154,7 +157,7 @@ class FragmentUploader:
                     fragment_key(row.camera, row.run, row.seq),
                     file,
                     sha256=event.sha256,
-                    metadata=event.metadata(),
+                    metadata=metadata_of(event, self._signer),
                 )
         except TimeoutError:
             if stalled():

@@ -57,7 +57,7 @@ class TestEachEvent:
             assert example.key == others.get(name, CAMERA)
 
     def test_other_versions_are_refused(self, name: str) -> None:
-        known = "1 or 2" if name in {"chunk-due", "chunk-complete"} else "1"
+        known = "1 or 2" if name in {"fragment-arrived", "chunk-due", "chunk-complete"} else "1"
         for version in (0, 3 if "2" in known else 2, "1", 1.5, None):
             text = refused(message(name, version=version))
             assert text == (
@@ -231,17 +231,29 @@ class TestMetadata:
         event = EXAMPLES["fragment-arrived"]
         assert isinstance(event, FragmentArrived)
         names = {name.replace("-", "_") for name in event.metadata()}
-        assert names == set(FragmentArrived.model_fields) - {"type", "keyframes"}
+        assert names == set(FragmentArrived.model_fields) - {
+            "type",
+            "keyframes",
+            "prev_sha256",
+        }
         assert FragmentArrived.from_metadata(event.metadata()) == event.model_copy(
             update={"keyframes": None}
         )
 
     @pytest.mark.parametrize(
-        "change", [{"version": "2"}, {"seq": "x"}, {"sha256": ""}, {"colour": "red"}, {"seq": "-1"}]
+        "change", [{"version": "3"}, {"seq": "x"}, {"sha256": ""}, {"colour": "red"}, {"seq": "-1"}]
     )
     def test_what_does_not_fit_is_refused(self, change: dict[str, str]) -> None:
         with pytest.raises(ValueError, match=next(iter(change))):
             FragmentArrived.from_metadata(fragment(0).metadata() | change)
+
+    def test_what_a_device_signs_is_rebuilt_from_them(self) -> None:
+        example = EXAMPLES["fragment-arrived"]
+        assert isinstance(example, FragmentArrived)
+        for event in (example, example.with_previous("0" * 64)):
+            assert event.keyframes
+            signed = encode(event.without_keyframes)
+            assert encode(FragmentArrived.from_metadata(event.metadata())) == signed
 
     def test_a_missing_name_is_refused(self) -> None:
         for name in fragment(0).metadata():
@@ -256,6 +268,16 @@ class TestMetadata:
 def test_a_run_without_fragments_can_end() -> None:
     end = RunEnded(camera=CAMERA, run=RUN, ended_ms=0, last_seq=-1, reason="nothing came")
     assert parse(encode(end)) == end
+
+
+def test_only_version_2_names_the_fragment_before() -> None:
+    fields = message("fragment-arrived", prev_sha256="0" * 64)
+    assert refused(fields) == "fragment-arrived: prev_sha256 needs version 2"
+    event = parse(json.dumps(fields | {"version": 2}).encode())
+    assert isinstance(event, FragmentArrived)
+    assert parse(encode(event)) == event
+    assert event.with_previous(None) == parse(json.dumps(message("fragment-arrived")).encode())
+    assert event.with_previous(None).with_previous("0" * 64) == event
 
 
 @pytest.mark.parametrize("name", ["chunk-due", "chunk-complete"])

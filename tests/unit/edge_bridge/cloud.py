@@ -15,6 +15,8 @@ class MemoryCloud:
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.messages: list[bytes] = []
+        self.signatures: list[str | None] = []
+        """Of the messages."""
         self.log: list[str] = []
         """What happened, in order: object keys, and types of messages."""
         self.operations = 0
@@ -77,7 +79,9 @@ class MemoryCloud:
             raise ObjectMissingError(key)
         return self.objects[key][0]
 
-    async def send(self, bodies: Sequence[bytes]) -> list[RejectedMessage]:
+    async def send(
+        self, bodies: Sequence[bytes], signatures: Sequence[str | None] | None = None
+    ) -> list[RejectedMessage]:
         """As stores.signed_queue.SignedQueue."""
         self.operations += 1
         await self._operation(False)
@@ -90,8 +94,8 @@ class MemoryCloud:
             raise RefusedError("SQS says InvalidMessageContents.")
         refused = list(range(min(self.refuse_first, len(bodies))))
         self.refuse_first -= len(refused)
-        self.messages += [
-            body for at, body in enumerate(bodies) if at not in refused and at not in poisoned
-        ]
+        accepted = [at for at in range(len(bodies)) if at not in refused and at not in poisoned]
+        self.messages += [bodies[at] for at in accepted]
+        self.signatures += [signatures[at] if signatures else None for at in accepted]
         await self._operation(True)
         return [RejectedMessage(at, at in poisoned, "no") for at in sorted({*refused, *poisoned})]

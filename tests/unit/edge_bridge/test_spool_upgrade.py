@@ -54,12 +54,16 @@ def test_every_fragment_of_the_version_before_is_found(folder: Path) -> None:
         event, data = fragment(one.seq, run=run)
         assert spool.files.read(CAMERA, one.run, one.seq, row.size) == data
         stored = spool.event_of(row)
-        assert stored == spool.files.inspect(spool.files.path(CAMERA, one.run, one.seq))
         assert stored is not None and stored.sha256 == event.sha256
+        path = spool.files.path(CAMERA, one.run, one.seq)
+        assert stored.with_previous(None) == spool.files.inspect(path)
+        # The version before did not store the hash of the fragment before. Recovery finds it.
+        known = fragment(5)[0].sha256 if one == FragmentId(CAMERA, RUN, 6) else None
+        assert stored.prev_sha256 == known
         if one.run == TRUE_RUN:
             assert stored.start_ms == SHIFT_MS + 60_000 + one.seq * 4_000
         else:
-            assert stored == event
+            assert stored.with_previous(None) == event
     states = {one.seq: state for one, state, _ in spool.journal.rows_of_run(RUN)}
     assert states[0] is FragmentState.NOTICED and states[1] is FragmentState.UPLOADED
     assert [row.id for row in spool.unnoticed(9)] == [FragmentId(CAMERA, RUN, 1)]

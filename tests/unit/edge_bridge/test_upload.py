@@ -22,6 +22,7 @@ from edge_bridge.upload.link import Link
 from edge_bridge.upload.outbox_sender import OutboxSender
 from edge_bridge.upload.quarantine import FragmentQuarantine
 from edge_bridge.upload.scheduler import UploadScheduler
+from edge_bridge.upload.signed_events import Signer
 from edge_bridge.upload.uploader import FragmentUploader
 from edge_bridge.upload.wakeup import Wakeup
 from tests.unit.edge_bridge.cloud import MemoryCloud
@@ -35,8 +36,14 @@ FRAGMENTS = 4
 class UploadProcess:
     """The half of an edge process that uploads; leaving it ends the process."""
 
-    def __init__(self, folder: Path, cloud: MemoryCloud, order: Any = "live") -> None:
-        self.folder, self.cloud, self.order = folder, cloud, order
+    def __init__(
+        self,
+        folder: Path,
+        cloud: MemoryCloud,
+        order: Any = "live",
+        signer: Signer | None = None,
+    ) -> None:
+        self.folder, self.cloud, self.order, self.signer = folder, cloud, order, signer
 
     async def __aenter__(self) -> "UploadProcess":
         work, stored = Wakeup(), Wakeup()
@@ -54,10 +61,12 @@ class UploadProcess:
             self.owner, store, to_s3, stored=stored, uploaded=work,
             scheduler=UploadScheduler(self.order, now_ms=lambda: T0_MS + 120_000),
             bandwidth=BandwidthLimiter(Schedule()), concurrency=ConcurrencyLimit(1, 1, 1),
+            signer=self.signer,
         )  # fmt: skip
         self.sender = OutboxSender(
-            self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work
-        )
+            self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work,
+            signer=self.signer,
+        )  # fmt: skip
         self._tasks = [
             asyncio.create_task(self.uploads.run()),
             asyncio.create_task(self.sender.run()),
