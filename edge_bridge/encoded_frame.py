@@ -1,4 +1,4 @@
-"""A video frame as the camera encoded it: capture hands it to inference."""
+"""What a camera encoded: capture hands it to inference, and to live pictures."""
 
 from dataclasses import dataclass, replace
 
@@ -46,3 +46,26 @@ class EncodedFrame:
     def with_owned_data(self) -> "EncodedFrame":
         """Return the frame with its own copy of the bytes, because capture reuses its buffer."""
         return self if isinstance(self.packet, bytes) else replace(self, packet=self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioCodecParameters:
+    """How the audio of a run is encoded."""
+
+    codec: str
+    """aac or mp3."""
+    extradata: bytes
+    """AAC: its AudioSpecificConfig; may be empty."""
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAudio:
+    """One frame of audio, as it is recorded."""
+
+    camera: str
+    run: str
+    data: bytes
+    pts: int
+    """90 kHz, unwrapped, in the run's time."""

@@ -58,6 +58,13 @@ LINK_UP = Gauge("vigil_edge_link_up", "1 while the last request succeeded", ["to
 UPLOADS = Counter("vigil_edge_uploads", "Fragments put into S3", ["camera"])
 UPLOAD_BYTES = Counter("vigil_edge_upload_bytes", "Bytes put into S3")
 UPLOAD_SECONDS = Histogram("vigil_edge_upload_seconds", "Duration of a PUT that succeeded, seconds")
+LIVE_FEEDS = Gauge("vigil_edge_live_feeds", "Feeds of cameras that somebody watches now")
+LIVE_BYTES = Counter("vigil_edge_live_bytes", "Bytes of live pictures sent to the cloud")
+LIVE_DROPPED = Counter(
+    "vigil_edge_live_dropped_gops",
+    "Groups of live pictures that were not sent: the line to the cloud is too thin for them",
+    ["camera"],
+)
 FAILURES = Counter("vigil_edge_link_failures", "Requests that failed", ["to"])
 UPLOADS_AT_ONCE = Gauge("vigil_edge_uploads_at_once", "Fragments uploaded at once, as it adapts")
 IN_SPOOL_SECONDS = Histogram(

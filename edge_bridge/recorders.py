@@ -6,10 +6,11 @@ import time
 from collections.abc import Collection
 
 from domain.events import CameraStatus, Detection
+from domain.live_stream import Feed
 from edge_bridge import metrics
 from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import FrameSink, RecordingContext, RecordingSink
+from edge_bridge.capture.run import FrameSink, LiveSink, RecordingContext, RecordingSink
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.config.inference import Mask
@@ -35,6 +36,8 @@ class RecorderManager:
         self._key_of: dict[str, object] = {}
         """Camera -> what its recorder depends on. A different value needs a new recorder."""
         self._privacy_masks: dict[str, list[Mask]] = {}
+        self._live_sinks: dict[tuple[str, Feed], LiveSink] = {}
+        """Of what is watched now."""
 
     @property
     def ids(self) -> Collection[str]:
@@ -49,6 +52,23 @@ class RecorderManager:
     def privacy_masks(self, camera: str) -> list[Mask]:
         """Return the privacy masks of a camera, given its full id."""
         return self._privacy_masks.get(camera, [])
+
+    def set_live_sink(self, camera: str, feed: Feed, sink: LiveSink | None) -> None:
+        """Offer a feed's frames to `sink` from now on, or to nobody; the recording goes on."""
+        if sink is None:
+            self._live_sinks.pop((camera, feed), None)
+        else:
+            self._live_sinks[camera, feed] = sink
+        self._apply_live_sinks(camera)
+
+    def _apply_live_sinks(self, camera: str) -> None:
+        recorder = self._recorders.get(camera)
+        if recorder is not None:
+            main, sub = (
+                self._live_sinks.get((camera, "main")),
+                self._live_sinks.get((camera, "sub")),
+            )
+            recorder.set_live_sinks((main,) if main else (), (sub,) if sub else ())
 
     async def apply(self, config: EdgeConfig, frame_sink: FrameSink | None) -> None:
         """Record these cameras. A camera that has not changed continues without interruption."""
@@ -68,6 +88,7 @@ class RecorderManager:
                 recorder = self._new_recorder(name, camera, config, frame_sink)
                 self._recorders[name] = recorder
                 self._key_of[name] = keys[name]
+                self._apply_live_sinks(name)
                 recorder.start()
 
     async def stop(self) -> None:

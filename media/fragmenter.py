@@ -12,6 +12,7 @@ closed when that PTS is certain.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
@@ -34,6 +35,8 @@ PIECE_BYTES = 256 << 10
 
 Observer = Callable[[AnyPacket | bytes, int, bool, int], None]
 """Called with a video frame, its PTS in the run, whether it is a keyframe, and its arrival."""
+AudioObserver = Callable[[AnyPacket], None]
+"""Called with a frame of audio; its times are those of the run."""
 PieceHandler = Callable[[int, bytes], None]
 """Called with a fragment's seq and its next bytes."""
 
@@ -101,8 +104,9 @@ class Fragmenter:
     """Cuts one run: `push` packets, take fragments, `finish` once.
 
     `video` and `audio` are streams of the source. `observe` is called with every recorded video
-    frame before it is muxed. `corrector` is the connection's. With `on_piece` a fragment is handed
-    on in pieces as it grows; then it is complete with the `data` of the closed fragment.
+    frame before it is muxed, `observe_audio` with the audio. `corrector` is the connection's.
+    With `on_piece` a fragment is handed on in pieces as it grows; then it is complete with the
+    `data` of the closed fragment.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class Fragmenter:
         corrector: StampCorrector | None = None,
         *,
         on_piece: PieceHandler | None = None,
+        observe_audio: AudioObserver | None = None,
         use_native: bool = native.AVAILABLE,
     ) -> None:
         codec = str(video.codec_context.codec.canonical_name)
@@ -133,6 +138,7 @@ class Fragmenter:
         self._writer: native.TransportStreamWriter | None = None
         self._limits = limits
         self._observe = observe
+        self._observe_audio = observe_audio
         self._on_piece = on_piece
         self._video = video
         self._normalizer = TimestampNormalizer(corrector, with_audio=self.audio_codec is not None)
@@ -154,6 +160,11 @@ class Fragmenter:
     def waits_for_keyframe(self) -> bool:
         """Whether frames came, but no keyframe so far."""
         return self._first_ms is not None and not self._began and self._open is None
+
+    @property
+    def audio_context(self) -> AudioCodecContext | None:
+        """The codec of the audio as it is recorded; None: there is none."""
+        return self._muxer.audio_context
 
     @property
     def audio_problem(self) -> str:
@@ -246,6 +257,8 @@ class Fragmenter:
             return
         for encoded in self._muxer.encode_audio(packet):
             if self._normalizer.audio(encoded, arrived_ms):
+                if self._observe_audio is not None:
+                    self._observe_audio(encoded)
                 self._add_output(self._muxer.audio(encoded))
 
     def _check_sps(self, keyframe: AnyPacket | bytes) -> None:

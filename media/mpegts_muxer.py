@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
@@ -92,6 +93,8 @@ class RunMuxer:
         """Audio packets that cannot be muxed."""
         self._encoder: AacEncoder | None = None
         self._audio: AudioStream | None = None
+        self.audio_context: AudioCodecContext | None = None
+        """The codec of the audio that is muxed: the camera's, or the encoder's."""
         try:
             if audio is not None and not self._open_with_audio(video, audio):
                 audio = None
@@ -121,6 +124,8 @@ class RunMuxer:
                 self._audio = self._encoder.stream
                 self.audio_codec = "aac"
             self._container.start_encoding()
+            source = audio if self._encoder is None else self._encoder.stream
+            self.audio_context = source.codec_context
         except (av.FFmpegError, ValueError, AttributeError) as error:
             # Audio never costs video.
             self.audio_problem = f"it cannot be put into MPEG-TS ({_error_text(error)})"

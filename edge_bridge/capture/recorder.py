@@ -20,7 +20,7 @@ from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
 from edge_bridge.capture.batch import BatchReader
-from edge_bridge.capture.run import FrameSink, RecordingContext, RunRecorder
+from edge_bridge.capture.run import FrameSink, LiveSink, RecordingContext, RunRecorder
 from edge_bridge.capture.source import (
     WAITS_FOR_KEYFRAME,
     ClipEndedError,
@@ -93,6 +93,8 @@ class Recorder:
         self._frame_sink: FrameSink | None = None
         self._sub_url: str | None = None
         self._sub: SubStream | None = None
+        self._live_main: tuple[LiveSink, ...] = ()
+        self._live_sub: tuple[LiveSink, ...] = ()
         self._refused = False
         self._reopen = False
         """Whether to open the camera again at once, with the other reader."""
@@ -120,11 +122,31 @@ class Recorder:
             return
         self._frame_sink = frame_sink
         self._sub_url = sub_url
+        self._stop_sub()
+        metrics.set_analysed_stream(self._recording.camera, None if frame_sink is None else "main")
+        self._arrange_sinks()
+
+    def set_live_sinks(self, main: tuple[LiveSink, ...], sub: tuple[LiveSink, ...]) -> None:
+        """Offer the frames of both feeds to these sinks from now on: somebody watches them.
+
+        A camera without a sub stream shows the recorded stream as `sub`, too.
+        """
+        self._live_main = main
+        self._live_sub = sub
+        if self._frame_sink is None and not sub:
+            self._stop_sub()
+        self._arrange_sinks()
+
+    def _stop_sub(self) -> None:
         if self._sub is not None:
             self._sub.stop()
             self._sub = None
-        metrics.set_analysed_stream(self._recording.camera, None if frame_sink is None else "main")
-        if frame_sink is not None and sub_url is not None:
+
+    def _arrange_sinks(self) -> None:
+        """Read the sub stream where it is wanted, and say who gets which frames."""
+        frame_sink, sub_url = self._frame_sink, self._sub_url
+        is_wanted = frame_sink is not None or bool(self._live_sub)
+        if self._sub is None and sub_url is not None and is_wanted and not self._stop.is_set():
             sub = self._config.model_copy(update={"url": sub_url, "audio": False})
             self._sub = SubStream(
                 self._recording.camera,
@@ -136,7 +158,11 @@ class Recorder:
                 lambda failures, refused: wait_s(failures, random.random(), refused),  # noqa: S311
             )
             self._sub.start()
-        self._recording.frame_sink = self._sub or frame_sink
+        if self._sub is not None:
+            self._sub.live_sinks = self._live_sub
+        self._recording.frame_sink = frame_sink and (self._sub or frame_sink)
+        is_shown_as_sub = sub_url is None
+        self._recording.live_sinks = self._live_main + (self._live_sub if is_shown_as_sub else ())
         self._update_latency()
 
     def join(self, within_s: float) -> bool:
@@ -155,7 +181,7 @@ class Recorder:
                 "restart the camera, then the edge"
             )
         sub = self._sub
-        if state == "recording" and sub is not None:
+        if state == "recording" and sub is not None and self._frame_sink is not None:
             detail = sub.detail or detail
         return CameraStatus(
             camera=self._recording.camera, state=state, since_ms=self._since_ms, detail=detail
@@ -168,7 +194,8 @@ class Recorder:
 
     def _update_latency(self) -> None:
         if (source := self._source) is not None:
-            source.low_latency = self._recording.frame_sink is not None
+            recording = self._recording
+            source.low_latency = recording.frame_sink is not None or bool(recording.live_sinks)
 
     def _clock_of(self, run: str) -> RunClock | None:
         known = self._runs.get(run)

@@ -16,7 +16,12 @@ from edge_bridge import metrics
 from edge_bridge.capture.batch import Batch
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
-from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
+from edge_bridge.encoded_frame import (
+    AudioCodecParameters,
+    CodecParameters,
+    EncodedAudio,
+    EncodedFrame,
+)
 from media.access_unit import AccessUnit
 from media.fragmenter import Fragment, Fragmenter, FragmentLimits
 from media.packet import AnyPacket
@@ -71,9 +76,27 @@ class FrameSink(Protocol):
         ...
 
 
+class LiveSink(Protocol):
+    """Receives a feed's frames while somebody watches it. No method blocks.
+
+    Called by the camera's thread; a packet may be read until the method returns.
+    """
+
+    def video(self, frame: EncodedFrame, dts: int, audio: AudioCodecParameters | None) -> None:
+        """Take a frame of video, in decode order; `audio`: how the audio beside it is encoded."""
+        ...
+
+    def audio(self, frame: EncodedAudio) -> None:
+        """Take a frame of audio."""
+        ...
+
+
 @dataclass(slots=True)
 class RecordingContext:
-    """What all runs of one camera share. Only `frame_sink` changes: inference starts and stops."""
+    """What all runs of one camera share.
+
+    `frame_sink` changes where inference starts and stops, `live_sinks` where somebody watches.
+    """
 
     camera: str
     edge: str
@@ -83,6 +106,8 @@ class RecordingContext:
     frame_sink: FrameSink | None
     now_ms: Callable[[], int]
     clock: EdgeClock = field(default_factory=EdgeClock)
+    live_sinks: tuple[LiveSink, ...] = ()
+    """Empty while nobody watches."""
 
 
 class RunRecorder:
@@ -112,6 +137,7 @@ class RunRecorder:
             self._observe,
             self._corrector,
             on_piece=self._hand_on,
+            observe_audio=self._observe_audio,
         )
         if self._fragmenter.audio_problem:
             log.warning(
@@ -125,6 +151,7 @@ class RunRecorder:
             self._fragmenter.width,
             self._fragmenter.height,
         )
+        self._audio_parameters = _audio_parameters(self._fragmenter)
         self.id = recording.clock.new_run(recording.now_ms())
         self.fragments = 0
         self._next_ms = 0
@@ -196,14 +223,27 @@ class RunRecorder:
         if self._discontinuity is not None and keyframe:
             raise self._discontinuity
         recording = self._recording
-        frame_sink = recording.frame_sink
+        frame_sink, live_sinks = recording.frame_sink, recording.live_sinks
+        if frame_sink is None and not live_sinks:
+            return
+        at_ms = self._clock.utc_ms(pts)
+        frame = EncodedFrame(
+            recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
+        )
         if frame_sink is not None:
-            at_ms = self._clock.utc_ms(pts)
-            frame_sink.offer(
-                EncodedFrame(
-                    recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
-                )
-            )
+            frame_sink.offer(frame)
+        if live_sinks:
+            dts = pts if isinstance(packet, bytes) else packet.dts
+            for sink in live_sinks:
+                sink.video(frame, pts if dts is None else dts, self._audio_parameters)
+
+    def _observe_audio(self, packet: AnyPacket) -> None:
+        recording = self._recording
+        if not recording.live_sinks:
+            return
+        frame = EncodedAudio(recording.camera, self.id, bytes(packet), packet.pts or 0)
+        for sink in recording.live_sinks:
+            sink.audio(frame)
 
     def _find_discontinuity(self, pts: int, arrived_ms: int) -> DiscontinuityError | None:
         """Return why the run cannot go on with this frame, if it cannot."""
@@ -278,3 +318,15 @@ class RunRecorder:
         log.debug(
             "fragment closed", extra={"camera": event.camera, "run": event.run, "seq": event.seq}
         )
+
+
+def _audio_parameters(fragmenter: Fragmenter) -> AudioCodecParameters | None:
+    context = fragmenter.audio_context
+    if context is None:
+        return None
+    return AudioCodecParameters(
+        str(fragmenter.audio_codec),
+        bytes(context.extradata or b""),
+        context.sample_rate,
+        context.layout.nb_channels,
+    )

@@ -1,5 +1,7 @@
 """A camera's sub stream: analysed instead of the recorded stream, in the recorded stream's time.
 
+It is shown live, too, with times of its own clock. Then nothing need be analysed.
+
     main ──► recorded ──► offered if there is no sub stream ─┐
     sub  ──► its own clock ──► main's PTS of the same UTC ───┴─► frame sink
 
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError
 from edge_bridge import metrics
-from edge_bridge.capture.run import FrameSink
+from edge_bridge.capture.run import FrameSink, LiveSink
 from edge_bridge.capture.source import Source
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
@@ -48,17 +50,21 @@ class SubStream:
     def __init__(
         self,
         camera: str,
-        frame_sink: FrameSink,
+        frame_sink: FrameSink | None,
         opener: Callable[[threading.Event], Source],
         clock_of: Callable[[str], RunClock | None],
         retry_delay_s: Callable[[int, bool], float],
     ) -> None:
-        """`clock_of` returns a run's clock. `retry_delay_s` returns the delay after a failure.
+        """`frame_sink`: None where nothing is analysed, and the stream is only shown live.
+
+        `clock_of` returns a run's clock. `retry_delay_s` returns the delay after a failure.
 
         It is given the number of earlier failures in a row, and whether a password was rejected.
         """
         self._camera = camera
         self._frame_sink = frame_sink
+        self.live_sinks: tuple[LiveSink, ...] = ()
+        """Who is shown the stream now."""
         self._opener = opener
         self._clock_of = clock_of
         self._retry_delay_s = retry_delay_s
@@ -116,7 +122,7 @@ class SubStream:
             if frame.keyframe and not self._main_synced:
                 # Start only at a keyframe that is newer than what was offered of the sub stream.
                 self._main_synced = pts > self._last_pts
-            if not self._main_synced:
+            if not self._main_synced or self._frame_sink is None:
                 return False
             self._last_pts = max(self._last_pts, pts)
             return self._frame_sink.offer(frame)
@@ -140,6 +146,7 @@ class SubStream:
     def _read_connection(self) -> None:
         """Read the sub stream until it breaks; raises MediaError, ConfigError."""
         source = self._opener(self._stop)
+        run = f"sub {time.monotonic_ns()}"
         try:
             context = source.video.codec_context
             codec = str(context.codec.canonical_name)
@@ -167,10 +174,21 @@ class SubStream:
                     first_pts = pts if first_pts is None else first_pts
                     if ready.is_keyframe and pts - first_pts >= SETTLING_TICKS:
                         clock.advance(pts)
-                    if clock.started:
+                    if self.live_sinks:
+                        self._show(ready, run, pts, clock.utc_ms(pts), parameters)
+                    if clock.started and self._frame_sink is not None:
                         self._offer_sub(ready, pts, clock, parameters)
         finally:
             source.close()
+
+    def _show(
+        self, packet: AnyPacket, run: str, pts: int, at_ms: int, parameters: CodecParameters
+    ) -> None:
+        """Show a frame live, in the sub stream's own time."""
+        keyframe = packet.is_keyframe
+        frame = EncodedFrame(self._camera, run, packet, pts, at_ms, keyframe, parameters)
+        for sink in self.live_sinks:
+            sink.video(frame, pts if packet.dts is None else packet.dts, None)
 
     def _offer_sub(
         self, packet: AnyPacket, pts: int, clock: RunClock, parameters: CodecParameters
@@ -203,6 +221,8 @@ class SubStream:
             self._set_detail("")
             at_ms = main.utc_ms(pts)
             keyframe = packet.is_keyframe
+            if self._frame_sink is None:
+                return
             self._frame_sink.offer(
                 EncodedFrame(self._camera, self._run, packet, pts, at_ms, keyframe, parameters)
             )
@@ -228,7 +248,8 @@ class SubStream:
 
     def _set_detail(self, problem: str) -> None:
         """Change the detail; logged once per change."""
-        detail = f"the main stream is analysed; the sub stream: {problem}" if problem else ""
+        used = "analysed" if self._frame_sink is not None else "recorded"
+        detail = f"the main stream is {used}; the sub stream: {problem}" if problem else ""
         if detail == self._detail:
             return
         self._detail = detail
@@ -237,4 +258,8 @@ class SubStream:
             log.warning("%s", detail, extra=extra)
         else:
             self._problem = ""
-            log.info("the sub stream is analysed again", extra=extra)
+            log.info(
+                "the sub stream is %s again",
+                "analysed" if self._frame_sink else "shown",
+                extra=extra,
+            )
