@@ -31,7 +31,7 @@ MAX_LAG_MS = 2_000
 _UTC_BYTES = 8
 
 NOT_WATCHED = 4000
-"""Close code to a device: nobody watches any more."""
+"""Close code to a device: no one watches any more."""
 
 
 class LiveKind(IntEnum):
@@ -170,7 +170,7 @@ class ViewerQueue:
 
     @property
     def size(self) -> int:
-        """Bytes that wait."""
+        """Bytes of pictures and boxes that wait."""
         return self._size
 
     def push(self, message: LiveMessage) -> None:
@@ -179,22 +179,29 @@ class ViewerQueue:
             case LiveKind.FORMAT:
                 self._clear()  # what came before cannot be appended after it
                 self._skips = False
+            case LiveKind.INIT:
+                formats = [each for each in self._queue if each.kind is LiveKind.FORMAT]
+                self._clear()
+                self._queue.extend(formats)
+                self._skips = False
+            case LiveKind.END:
+                self._clear()
             case LiveKind.KEYFRAME:
                 if self._is_late(message):
                     self._drop_media()
-                self._skips = False
-            case LiveKind.DELTA | LiveKind.DETECTIONS if self._skips:
-                return
-        is_head = message.kind in (LiveKind.FORMAT, LiveKind.INIT, LiveKind.END)
-        if not is_head and self._size + message.size > self._max_bytes:
-            if message.kind is LiveKind.DETECTIONS:
-                return
-            self._drop_media()
-            if message.kind is LiveKind.DELTA or self._size + message.size > self._max_bytes:
+                self._skips = not self._fits(message)
+                if self._skips:
+                    self._drop_media()
+                    self._skips = not self._fits(message)
+            case LiveKind.DELTA if not self._skips and not self._fits(message):
+                self._drop_media()
                 self._skips = True
-                return
+        if message.kind.is_media and self._skips:
+            return
+        if message.kind is LiveKind.DETECTIONS and (self._skips or not self._fits(message)):
+            return
         self._queue.append(message)
-        self._size += message.size
+        self._size += self._counted(message)
         self._wake()
 
     def take(self) -> LiveMessage | None:
@@ -202,8 +209,16 @@ class ViewerQueue:
         if not self._queue:
             return None
         message = self._queue.popleft()
-        self._size -= message.size
+        self._size -= self._counted(message)
         return message
+
+    def _fits(self, message: LiveMessage) -> bool:
+        return self._size + message.size <= self._max_bytes
+
+    @staticmethod
+    def _counted(message: LiveMessage) -> int:
+        """Return what a message adds to the size; there is one format and one init at most."""
+        return 0 if message.kind in (LiveKind.FORMAT, LiveKind.INIT) else message.size
 
     def _is_late(self, keyframe: LiveMessage) -> bool:
         oldest = next((each for each in self._queue if each.kind.is_media), None)
@@ -215,7 +230,6 @@ class ViewerQueue:
         kept = [each for each in self._queue if each.kind in (LiveKind.FORMAT, LiveKind.INIT)]
         self._clear()
         self._queue.extend(kept)
-        self._size = sum(each.size for each in kept)
 
     def _clear(self) -> None:
         self._queue.clear()

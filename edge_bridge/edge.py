@@ -89,6 +89,7 @@ class Edge:
                 if remote_config is not None:
                     remote_config.cancel()
                     await asyncio.wait([remote_config])
+                await parts.live.stop()
                 await parts.recorders.stop()
                 await parts.inference.stop()
                 await _flush(parts, [*tasks, parts.uploads.task])

@@ -12,6 +12,7 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.heartbeat import HeartbeatSender
 from edge_bridge.inference_manager import InferenceManager
+from edge_bridge.live.manager import LiveManager
 from edge_bridge.recorders import RecorderManager
 from edge_bridge.remote_config.manager import RemoteConfigManager
 from edge_bridge.spool.spool import Spool, open_spool
@@ -42,6 +43,7 @@ class EdgeParts:
     clock: EdgeClock
     spool: SpoolThread
     recorders: RecorderManager
+    live: LiveManager
     inference: InferenceManager
     uploads: UploadManager
     sender: OutboxSender
@@ -58,16 +60,20 @@ class EdgeParts:
         return all(link.down_since_s is None for link in self.links)
 
 
-MakeInference = Callable[[SpoolThread, RecorderManager], InferenceManager]
+MakeInference = Callable[[SpoolThread, RecorderManager, LiveManager], InferenceManager]
 BuildParts = Callable[[EdgeConfig], AbstractAsyncContextManager[EdgeParts]]
 
 
-def make_inference(spool: SpoolThread, recorders: RecorderManager) -> InferenceManager:
-    """Return local inference, which stores its detections in the spool's outbox."""
+def make_inference(
+    spool: SpoolThread, recorders: RecorderManager, live: LiveManager
+) -> InferenceManager:
+    """Return local inference: its detections go to the spool's outbox, and to who watches live."""
 
     async def on_detection(detection: Detection) -> None:
         prefix = UNDATED_PREFIX if is_undated(detection.run) else ""
-        spool.message(prefix + detection.type, encode(recorders.corrected(detection)))
+        detection = recorders.corrected(detection)
+        live.detections(detection)
+        spool.message(prefix + detection.type, encode(detection))
 
     return InferenceManager(on_detection)
 
@@ -129,6 +135,7 @@ async def build_parts(
             )
 
         recorders = RecorderManager(spool, clock)
+        live = LiveManager(recorders, bandwidth)
         sender = OutboxSender(
             spool,
             store,
@@ -153,7 +160,8 @@ async def build_parts(
             clock=clock,
             spool=spool,
             recorders=recorders,
-            inference=make_inference(spool, recorders),
+            live=live,
+            inference=make_inference(spool, recorders, live),
             uploads=UploadManager(
                 config.upload,
                 bandwidth,

@@ -54,7 +54,7 @@ class RecorderManager:
         return self._privacy_masks.get(camera, [])
 
     def set_live_sink(self, camera: str, feed: Feed, sink: LiveSink | None) -> None:
-        """Offer a feed's frames to `sink` from now on, or to nobody; the recording goes on."""
+        """Offer a feed's frames to `sink` from now on, or to no one; the recording goes on."""
         if sink is None:
             self._live_sinks.pop((camera, feed), None)
         else:

@@ -16,6 +16,7 @@ from edge_bridge.config import EdgeConfig
 from edge_bridge.edge import Edge
 from edge_bridge.encoded_frame import EncodedFrame
 from edge_bridge.inference_manager import InferenceManager
+from edge_bridge.live.manager import LiveManager
 from edge_bridge.parts import build_parts
 from edge_bridge.recorders import RecorderManager
 from edge_bridge.spool.thread import SpoolThread
@@ -96,7 +97,9 @@ class NumberedEdge(Edge):
     ) -> None:
         """`on_spool` is called once, before anything is recorded."""
 
-        def make_inference(spool: SpoolThread, _: RecorderManager) -> NumberedInference:
+        def make_inference(
+            spool: SpoolThread, _recorders: RecorderManager, _live: LiveManager
+        ) -> NumberedInference:
             on_spool(spool)
             self.eyes = NumberedInference(spool)
             return self.eyes

@@ -83,7 +83,7 @@ class LiveSink(Protocol):
     """
 
     def video(self, frame: EncodedFrame, dts: int, audio: AudioCodecParameters | None) -> None:
-        """Take a frame of video, in decode order; `audio`: how the audio beside it is encoded."""
+        """Take a frame of video, in decode order; `audio`: how its audio is encoded."""
         ...
 
     def audio(self, frame: EncodedAudio) -> None:
@@ -107,7 +107,7 @@ class RecordingContext:
     now_ms: Callable[[], int]
     clock: EdgeClock = field(default_factory=EdgeClock)
     live_sinks: tuple[LiveSink, ...] = ()
-    """Empty while nobody watches."""
+    """Empty while no one watches."""
 
 
 class RunRecorder:

@@ -1,1 +1,1 @@
-"""Live pictures: a camera's frames as they are recorded, for whoever watches now."""
+"""Live pictures: a camera's frames as they are recorded, for those who watch now."""

@@ -5,7 +5,7 @@
     audio ── a copy ──────────► waits for the next picture
 
 A run's first keyframe begins a new format, and so does one with other parameter sets. What comes
-before a keyframe is dropped. Nothing of this exists while nobody watches.
+before a keyframe is dropped. Nothing of this exists while no one watches.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class LiveFeed:
             self._loop.call_soon_threadsafe(self._add_audio, frame)
 
     def detections(self, event: Detection) -> None:
-        """Send the boxes of pictures beside them; late ones are dropped."""
+        """Send the boxes of pictures after them; late ones are dropped."""
         frames = [
             {
                 "at_ms": frame.at_ms,

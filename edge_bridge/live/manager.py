@@ -162,7 +162,7 @@ class LiveManager:
         self._release(camera, feed)
 
     def _ended(self, camera: str, feed: Feed, relay: str, sender: "asyncio.Task[None]") -> None:
-        """Note that a sender ended by itself: nobody watches at the cloud."""
+        """Note that a sender ended by itself: no one watches at the cloud."""
         with contextlib.suppress(asyncio.CancelledError):
             if (error := sender.exception()) is not None:
                 log.error("the live picture failed: %r", error, extra={"camera": camera})

@@ -29,7 +29,7 @@ Connect = Callable[[], Awaitable[aiohttp.ClientWebSocketResponse]]
 
 
 class LiveSender:
-    """Sends a channel's messages until cancelled, or until the cloud says that nobody watches."""
+    """Sends a channel's messages until cancelled, or until the cloud says that no one watches."""
 
     def __init__(
         self, camera: str, channel: LiveChannel, connect: Connect, bandwidth: BandwidthLimiter
@@ -60,7 +60,7 @@ class LiveSender:
             await asyncio.sleep(RECONNECT.delay_s(max(failures - 1, 0), random.random()))  # noqa: S311
 
     async def _send_connection(self) -> bool:
-        """Send by one connection until it breaks; return whether nobody watches any more."""
+        """Send by one connection until it breaks; return whether no one watches any more."""
         socket = await self._connect()
         keep_little_unsent(socket.get_extra_info("socket"))
         ready = asyncio.Event()

@@ -108,6 +108,46 @@ class TestBandwidthLimiter:
             allowed = (4_000 if 8 <= hour < 18 else 20_000) * 125 * 3_600
             assert allowed * 0.99 < by_hour[hour] < allowed * 1.01, hour
 
+    async def test_live_goes_first_and_leaves_uploads_their_share(self) -> None:
+        """A cap of 1,000 bytes a second; live wants more than that, uploads as well."""
+        now = [0.0]
+
+        async def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        bandwidth = BandwidthLimiter(
+            Schedule(8, [], BERLIN), steady_s=lambda: now[0], utc_ms=lambda: 0, sleep=sleep
+        )
+        sent = {"live": 0, "uploads": 0}
+        while now[0] < 1_000:
+            while bandwidth._live_bucket.wait_s(now[0], bandwidth._live_kbit()) == 0:
+                bandwidth.spend_live(100)
+                sent["live"] += 100
+            if bandwidth._wait_s(now[0]) == 0:
+                await bandwidth.ready()
+                bandwidth.spend(1_000)
+                sent["uploads"] += 1_000
+            now[0] += 0.1
+        assert sent["live"] == pytest.approx(1_000 * 750, rel=0.05)  # 6 of 8 kbit
+        assert sent["live"] + sent["uploads"] == pytest.approx(1_000_000, rel=0.02)
+
+    async def test_uploads_start_slowly_where_a_line_without_a_cap_is_too_thin(self) -> None:
+        now = [0.0]
+        starts = []
+
+        async def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        bandwidth = BandwidthLimiter(
+            Schedule(None, [], BERLIN), steady_s=lambda: now[0], utc_ms=lambda: 0, sleep=sleep
+        )
+        await bandwidth.ready()
+        bandwidth.yield_to_live()
+        for _ in range(8):
+            await bandwidth.ready()
+            starts.append(now[0])
+        assert starts == [2, 4, 6, 8, 10, 10, 10, 10]
+
     def test_a_cap_of_zero_waits_and_messages_may_go_into_debt(self) -> None:
         bucket = TokenBucket()
         assert bucket.wait_s(0, 0) > 0
