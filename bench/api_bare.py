@@ -10,12 +10,13 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
+from stores.catalog.cameras import RECENT_MS
 from stores.catalog.intervals import TOLERANCE_MS
 from stores.catalog.pool import sql
+from stores.catalog.web_catalog import WebCatalog
 
 POOL: web.AppKey[asyncpg.Pool] = web.AppKey("pool", asyncpg.Pool)
 SIZE = 4
-RECENT_MS = 300_000
 
 
 async def _init(connection: asyncpg.Connection) -> None:
@@ -27,9 +28,7 @@ async def _init(connection: asyncpg.Connection) -> None:
 
 async def _row(request: web.Request) -> tuple[str, asyncpg.Record]:
     camera = "{tenant}/{site}/{camera}".format(**request.match_info)
-    now_ms = request.app[NOW]
-    values = (camera, now_ms - RECENT_MS, now_ms + RECENT_MS, now_ms)
-    (row,) = await request.app[POOL].fetch(sql("list_cameras"), *values)
+    (row,) = await request.app[POOL].fetch(sql("get_camera"), camera, request.app[NOW])
     return camera, row
 
 
@@ -38,8 +37,10 @@ NOW: web.AppKey[int] = web.AppKey("now", int)
 
 async def camera(request: web.Request) -> web.Response:
     """Answer one camera."""
-    _, row = await _row(request)
-    return web.json_response(dict(row))
+    name, row = await _row(request)
+    values = (name, request.app[NOW], RECENT_MS)
+    labels = await request.app[POOL].fetch(sql("recent_labels"), *values)
+    return web.json_response({**row, "labels_recent": [dict(label) for label in labels]})
 
 
 async def timeline(request: web.Request) -> web.Response:
@@ -74,7 +75,7 @@ async def _application(dsn: str, now_ms: int) -> web.Application:
         min_size=1,
         max_size=SIZE,
         init=_init,
-        server_settings={"plan_cache_mode": "force_custom_plan"},
+        server_settings={"plan_cache_mode": WebCatalog.plan_cache_mode},
     )
     base = "/api/v1/cameras/{tenant}/{site}/{camera}"
     application.router.add_get(base, camera)

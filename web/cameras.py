@@ -19,6 +19,7 @@ from stores.catalog.cameras import (
     create_camera,
     lock_camera,
     read_cameras,
+    recent_labels,
     update_camera,
 )
 from web.access import in_list, on_camera, require_permission
@@ -178,8 +179,13 @@ class CameraView(View):
 
     async def get(self, request: web.Request, **_path: str) -> web.Response:
         """Return the camera."""
-        found = await require_camera(request)
-        return json_answer(camera_answer(found, request.app[SERVICES].clock_ms()))
+        services = request.app[SERVICES]
+        now_ms = services.clock_ms()
+        catalog = await services.catalog.get()
+        async with catalog.together():
+            found = await require_camera(request)
+            labels = await recent_labels(catalog, found.id, now_ms)
+        return json_answer(camera_answer(replace(found, recent=labels), now_ms))
 
     async def patch(self, request: web.Request, **_path: str) -> web.Response:
         """Change what the body names."""

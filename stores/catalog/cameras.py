@@ -11,6 +11,9 @@ from stores.catalog.pool import Catalog, Connection, Row, sql
 from stores.catalog.site_configs import check_config_has_camera
 from stores.catalog.tenants import ensure_site
 
+RECENT_MS = 300_000
+"""The labels of so long are those that a camera sees now."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredCamera:
@@ -23,8 +26,6 @@ class RegisteredCamera:
     last_ms: int | None
     width: int | None
     height: int | None
-    recent: tuple[tuple[str, int], ...]
-    """(label, most in one frame) of the last minutes, most first."""
     run_started_ms: int | None
     run_ended_ms: int | None
     """End of the newest run; None while it records."""
@@ -35,6 +36,8 @@ class RegisteredCamera:
     """When it was taken out of use; None: it is in use."""
     disabled_ms: int | None = None
     """Since when it is not to be recorded; None: it is."""
+    recent: tuple[tuple[str, int], ...] = ()
+    """(label, most in one frame) of the last minutes, most first. Lists have it."""
 
     @property
     def settings(self) -> "CameraSettings":
@@ -174,26 +177,32 @@ async def known_cameras(catalog: Catalog) -> set[str]:
 
 
 async def get_camera(catalog: Catalog, camera: str, now_ms: int) -> RegisteredCamera | None:
-    """Return one camera, or None where it is not registered."""
-    found = await list_cameras(catalog, now_ms, only=camera)
-    return found[0] if found else None
+    """Return one camera, or None where it is not registered. `recent` is empty."""
+    row = await catalog.row("get_camera", camera, now_ms)
+    return None if row is None else RegisteredCamera(**dict(row))
+
+
+async def recent_labels(
+    catalog: Catalog, camera: str, now_ms: int, recent_ms: int = RECENT_MS
+) -> tuple[tuple[str, int], ...]:
+    """Return the labels of the last `recent_ms`: (label, most in one frame), most first."""
+    rows = await catalog.rows("recent_labels", camera, now_ms, recent_ms)
+    return tuple((row["label"], row["most"]) for row in rows)
 
 
 async def list_cameras(
-    catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
+    catalog: Catalog, now_ms: int, *, only: str | None = None, recent_ms: int = RECENT_MS
 ) -> list[RegisteredCamera]:
     """Return all cameras (or `only` that one) by id, with the labels of the last `recent_ms`."""
-    async with catalog.transaction() as connection:
+    async with catalog.reading() as connection:
         return await read_cameras(connection, now_ms, only=only, recent_ms=recent_ms)
 
 
 async def read_cameras(
-    connection: Connection, now_ms: int, *, only: str | None = None, recent_ms: int = 300_000
+    connection: Connection, now_ms: int, *, only: str | None = None, recent_ms: int = RECENT_MS
 ) -> list[RegisteredCamera]:
     """Return them as the open transaction sees them; see `list_cameras`."""
-    rows = await connection.fetch(
-        sql("list_cameras"), only, now_ms - recent_ms, now_ms + recent_ms, now_ms
-    )
+    rows = await connection.fetch(sql("list_cameras"), only, now_ms, recent_ms)
     return [_camera(row) for row in rows]
 
 

@@ -316,7 +316,7 @@ async def note_key_use(catalog: Catalog, key: ApiKey, now_ms: int) -> None:
     """Record that a key is used now; writes once a minute at most."""
     if key.used_ms is not None and key.used_ms > now_ms - USE_RECORDED_EVERY_MS:
         return
-    async with catalog.transaction() as connection:
+    async with catalog.reading() as connection:
         await connection.execute(sql("note_api_key_use"), key.id, now_ms)
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,6 +26,7 @@ from stores.timing import record_call
 DAY_MS = 86_400_000
 CLOSE_TIMEOUT_S = 5.0
 """How long to wait for connections to close. A server that does not answer must not block us."""
+NO_TRANSACTION = "`together` only reads: end it before a transaction begins."
 
 Connection = asyncpg.pool.PoolConnectionProxy
 Row = asyncpg.Record
@@ -92,11 +93,13 @@ def search_path(schema: str | None) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """The transaction that `together` began. A task that was started inside has its own ones."""
+    """The connection of `together`. A task that was started inside has its own ones."""
 
     catalog: "Catalog"
     connection: Connection
     task: asyncio.Task[Any] | None
+    tenants: str
+    """Whose rows it shows; see WebCatalog."""
 
 
 _shared: ContextVar[_Shared | None] = ContextVar("shared", default=None)
@@ -119,6 +122,9 @@ class Catalog:
     With `schema`, it uses the catalog in that schema. Without it, the DSN decides.
     """
 
+    plan_cache_mode = "force_custom_plan"
+    """A generic plan locks each day that exists, a custom plan only those it reads."""
+
     def __init__(self, dsn: str, *, size: int = 4, schema: str | None = None) -> None:
         self._dsn = dsn
         self._size = size
@@ -136,9 +142,8 @@ class Catalog:
                 init=_init_connection,
                 timeout=10,
                 command_timeout=60,
-                # A generic plan locks each day that exists, a custom plan only those it reads.
                 server_settings={
-                    "plan_cache_mode": "force_custom_plan",
+                    "plan_cache_mode": self.plan_cache_mode,
                     **search_path(self._schema),
                 },
                 **self._pool_options(),
@@ -170,23 +175,45 @@ class Catalog:
         Raises StoreError where PostgreSQL does not answer: try again. Raises InvalidEventError
         where PostgreSQL rejects a row: another try would fail too.
         """
+        if self._shared_connection() is not None:
+            raise RuntimeError(NO_TRANSACTION)
+        return self._transaction()
+
+    def reading(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection on which each statement is a transaction of its own.
+
+        For single statements: it saves two round trips. Raises what `transaction` raises.
+        """
         if (shared := self._shared_connection()) is not None:
             return nullcontext(shared)
-        return self._transaction()
+        return self._acquired()
+
+    def share(self, connection: Connection) -> Token[_Shared | None]:
+        """Let this task read with a connection; returns what undoes it."""
+        task = asyncio.current_task()
+        return _shared.set(_Shared(self, connection, task, self._visible_tenants()))
 
     def _shared_connection(self) -> Connection | None:
         """Return the connection of the `together` that this code runs in."""
         shared = _shared.get()
         if shared is None or shared.catalog is not self:
             return None
-        return shared.connection if shared.task is asyncio.current_task() else None
+        if shared.task is not asyncio.current_task():
+            return None
+        if shared.tenants != self._visible_tenants():
+            raise RuntimeError("`together` reads for the same tenants throughout.")
+        return shared.connection
+
+    def _visible_tenants(self) -> str:
+        """Return whose rows a connection shows. Here: everyone's."""
+        return ""
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
+    async def _acquired(self) -> AsyncIterator[Connection]:
         if self._pool is None:
             raise StoreError("The catalog is not open.")
         try:
-            async with self._pool.acquire(timeout=30) as connection, connection.transaction():
+            async with self._pool.acquire(timeout=30) as connection:
                 yield connection
         except Exception as error:
             if (mapped := mapped_error(error)) is None:
@@ -194,18 +221,16 @@ class Catalog:
             raise mapped from error
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
-        """Run all statements inside in one transaction: fewer round trips.
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with self._acquired() as connection, connection.transaction():
+            yield connection
 
-        Each still reads the newest state. A transaction inside is a part of this one, so an error
-        in it ends all.
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """Read with one connection inside: no statement waits for another one.
+
+        Each reads the newest state, as without it. Nothing inside may begin a transaction.
         """
-        async with self.transaction() as connection:
-            token = _shared.set(_Shared(self, connection, asyncio.current_task()))
-            try:
-                yield
-            finally:
-                _shared.reset(token)
+        return _Together(self)
 
     @asynccontextmanager
     async def try_advisory_lock(self, name: str) -> AsyncIterator[bool]:
@@ -224,13 +249,13 @@ class Catalog:
 
     async def rows(self, name: str, *values: object) -> list[Row]:
         """Return all rows of the statement `name`."""
-        async with self.transaction() as connection:
+        async with self.reading() as connection:
             found: list[Row] = await connection.fetch(sql(name), *values)
             return found
 
     async def row(self, name: str, *values: object) -> Row | None:
         """Return the first row of the statement `name`, or None."""
-        async with self.transaction() as connection:
+        async with self.reading() as connection:
             return await connection.fetchrow(sql(name), *values)
 
     async def schema_exists(self) -> bool:
@@ -264,6 +289,29 @@ class Catalog:
             async with self.transaction() as connection:
                 await connection.execute("SELECT ensure_day($1, $2)", table, day)
             self._days.add((table, day))
+
+
+class _Together(AbstractAsyncContextManager[None]):
+    """A class: generators would be a tenth of a short request."""
+
+    __slots__ = ("_catalog", "_reading", "_token")
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._reading = catalog.reading()
+
+    async def __aenter__(self) -> None:
+        connection = await self._reading.__aenter__()
+        self._token = self._catalog.share(connection)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        _shared.reset(self._token)
+        return await self._reading.__aexit__(kind, error, tb)
 
 
 async def lock_cameras(connection: Connection, what: str, cameras: Iterable[str]) -> None:

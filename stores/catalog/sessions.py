@@ -115,7 +115,7 @@ async def note_session_use(catalog: Catalog, session: OpenSession, now_ms: int) 
     """Record that a session is used now; writes once a minute at most."""
     if session.seen_ms > now_ms - SEEN_EVERY_MS:
         return
-    async with catalog.transaction() as connection:
+    async with catalog.reading() as connection:
         await connection.execute(
             sql("note_session_use"), session.caller.session, now_ms, SEEN_EVERY_MS
         )

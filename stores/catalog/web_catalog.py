@@ -1,8 +1,10 @@
 """The catalog as the web sees it: PostgreSQL shows only the rows of some tenants.
 
-request ──► visible_tenants(…) ──► transaction: BEGIN; become vigil_web; set vigil.tenants
+reading      a connection whose session shows these tenants, else SET ──► statement
+transaction  BEGIN; SET LOCAL the role vigil_web and vigil.tenants ──► statements ──► COMMIT
 
-The three are one round trip. Without `visible_tenants`, a transaction sees no row of any tenant.
+The tenants are those of `visible_tenants`; without it, no row of any tenant is visible. What a
+session shows: stores/catalog/tenant_pool.py.
 """
 
 import contextlib
@@ -13,15 +15,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 
 from domain.errors import InvalidIdError, StoreError
 from domain.identity import SLUG
-from stores.catalog.errors import CONNECTION_ERRORS
-from stores.catalog.pool import Catalog, Connection, mapped_error, sql
+from stores.catalog.pool import NO_TRANSACTION, Catalog, Connection, mapped_error, sql
 from stores.catalog.row_security import SETTING, WEB
+from stores.catalog.tenant_pool import TenantConnection, TenantPool
 from stores.fair_queue import FairQueue
 
 log = logging.getLogger(__name__)
@@ -69,33 +71,67 @@ class WebCatalog(Catalog):
     that. With `required`, it raises StoreError instead.
     """
 
+    plan_cache_mode = "auto"
+    """Planning is most of a short statement's time. Where there are many days, PostgreSQL finds a
+    generic plan of their tables too expensive; `test_plans_of_the_web` watches that."""
+
     def __init__(self, dsn: str, *, size: int = 4, required: bool = False) -> None:
         super().__init__(dsn, size=size)
         self._required = required
         self._queue = FairQueue(size)
+        self._tenant_pool: TenantPool | None = None
         self._is_checked: bool | None = None
         self._asked_s = 0.0
 
+    async def __aenter__(self) -> Self:
+        """Connect. Raises StoreError where that fails."""
+        await super().__aenter__()
+        assert self._pool is not None
+        self._tenant_pool = TenantPool(self._pool)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._tenant_pool is not None:
+            await self._tenant_pool.close()
+        await super().__aexit__(kind, error, tb)
+
     def _pool_options(self) -> dict[str, Any]:
-        # A transaction's role and setting end with it: nothing has to be reset afterwards.
+        # The tenants of a session are known or set again: asyncpg's own reset is not needed.
         return {"reset": _reset_nothing}
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Yield a connection inside a transaction. Tenants that wait for one take turns."""
+        if self._shared_connection() is not None:
+            raise RuntimeError(NO_TRANSACTION)
+        return self._use(in_transaction=True)
+
+    def reading(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection on which each statement is a transaction of its own."""
         if (shared := self._shared_connection()) is not None:
             return nullcontext(shared)
-        if self._pool is None:
-            raise StoreError("The catalog is not open.")
-        return _WebTransaction(self, self._pool, self._queue)
+        return self._use(in_transaction=False)
 
-    async def begin(self, connection: Connection, tenants: str) -> None:
-        """Begin a transaction for these tenants: slugs and commas, or `*`."""
-        if await self._rows_are_checked(connection):
-            await connection.execute(
-                f"BEGIN; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'"
-            )
-        else:
-            await connection.execute("BEGIN")
+    def _visible_tenants(self) -> str:
+        return visible_now()
+
+    def _use(self, *, in_transaction: bool) -> "_WebUse":
+        if self._tenant_pool is None:
+            raise StoreError("The catalog is not open.")
+        return _WebUse(self, self._tenant_pool, self._queue, in_transaction=in_transaction)
+
+    async def prepare(self, used: TenantConnection, tenants: str, *, in_transaction: bool) -> None:
+        """Show these tenants, and begin a transaction if there is to be one."""
+        is_checked = await self._rows_are_checked(used.connection)
+        if in_transaction:
+            role = f"; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'"
+            await used.connection.execute(f"BEGIN{role if is_checked else ''}")
+        elif is_checked:
+            await used.show(tenants)
 
     async def _rows_are_checked(self, connection: Connection) -> bool:
         """Return whether PostgreSQL checks tenants; asks again from time to time until it does."""
@@ -118,17 +154,20 @@ class WebCatalog(Catalog):
         return self._is_checked
 
 
-class _WebTransaction(AbstractAsyncContextManager[Connection]):
-    """One transaction. A class: generators would be a tenth of a short request's time."""
+class _WebUse(AbstractAsyncContextManager[Connection]):
+    """A connection for one caller. A class: generators would be a tenth of a short request."""
 
-    __slots__ = ("_catalog", "_connection", "_pool", "_queue", "_tenants")
+    __slots__ = ("_catalog", "_in_transaction", "_pool", "_queue", "_tenants", "_used")
 
-    def __init__(self, catalog: WebCatalog, pool: asyncpg.Pool, queue: FairQueue) -> None:
+    def __init__(
+        self, catalog: WebCatalog, pool: TenantPool, queue: FairQueue, *, in_transaction: bool
+    ) -> None:
         self._catalog = catalog
         self._pool = pool
         self._queue = queue
+        self._in_transaction = in_transaction
         self._tenants = visible_now()
-        self._connection: Connection | None = None
+        self._used: TenantConnection | None = None
 
     async def __aenter__(self) -> Connection:
         try:
@@ -137,14 +176,16 @@ class _WebTransaction(AbstractAsyncContextManager[Connection]):
             raise StoreError("The catalog's connections are all in use.") from error
         try:
             # The queue has as many slots as there are connections, so one is free.
-            self._connection = await self._pool.acquire()
-            await self._catalog.begin(self._connection, self._tenants)
+            self._used = used = await self._pool.acquire(self._tenants)
+            if not used.is_direct:
+                self._in_transaction = True
+            await self._catalog.prepare(used, self._tenants, in_transaction=self._in_transaction)
         except BaseException as error:
-            await self._release()
+            await self._discard()
             if (mapped := mapped_error(error)) is None:
                 raise
             raise mapped from error
-        return self._connection
+        return used.connection
 
     async def __aexit__(
         self,
@@ -152,28 +193,27 @@ class _WebTransaction(AbstractAsyncContextManager[Connection]):
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        assert self._connection is not None
-        try:
-            if error is None:
-                await self._connection.execute("COMMIT")
-            else:
-                with contextlib.suppress(*CONNECTION_ERRORS):
-                    await self._connection.execute("ROLLBACK")
-        except Exception as failed:
-            error = failed
-        finally:
-            await self._release()
+        assert self._used is not None
         if error is None:
+            try:
+                if self._in_transaction:
+                    await self._used.connection.execute("COMMIT")
+            except BaseException as failed:
+                await self._discard()
+                if (mapped := mapped_error(failed)) is None:
+                    raise
+                raise mapped from failed
+            self._pool.release(self._used)
+            self._queue.release(self._tenants)
             return
+        await self._discard()
         if (mapped := mapped_error(error)) is not None:
             raise mapped from error
-        if kind is None:
-            raise error
 
-    async def _release(self) -> None:
+    async def _discard(self) -> None:
         try:
-            if self._connection is not None:
-                await self._pool.release(self._connection)
+            if self._used is not None:
+                await self._pool.discard(self._used, in_transaction=self._in_transaction)
         finally:
             self._queue.release(self._tenants)
 

@@ -12,6 +12,7 @@ import pytest
 
 from domain.access import Grant, Permission, Role
 from stores.catalog import add_camera
+from stores.catalog.tenant_pool import TenantConnection
 from tests.integration.access_support import (
     CAMERAS,
     DECLARED,
@@ -145,6 +146,17 @@ def all_rows(patch: pytest.MonkeyPatch, _web: Web) -> None:
     patch.setattr("web.middleware.tenants_for", lambda *_: ("*",))
 
 
+def tenants_of_the_request_before(patch: pytest.MonkeyPatch, _web: Web) -> None:
+    """A kept connection goes on to show what it showed."""
+
+    async def show(self: TenantConnection, tenants: str) -> None:
+        if self.tenants is None:
+            await shown(self, tenants)
+
+    shown = TenantConnection.show
+    patch.setattr(TenantConnection, "show", show)
+
+
 HOLES: tuple[Plant, ...] = (
     no_check,
     wrong_scope,
@@ -154,6 +166,7 @@ HOLES: tuple[Plant, ...] = (
     forbidden_instead_of_unknown,
     cache_without_principal,
     all_rows,
+    tenants_of_the_request_before,
 )
 
 
