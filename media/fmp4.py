@@ -25,7 +25,13 @@ VIDEO_TRACK = 1
 AUDIO_TRACK = 2
 
 _START_CODE = b"\x00\x00\x01"
-_DEFAULT_DURATION = HZ // 25
+_OPEN_DURATION = 2 * HZ
+"""Declared for a segment's last video frame, whose duration is not known yet.
+
+Where a frame comes more than two durations after the last one, a browser drops all until the next
+keyframe. See Media Source Extensions, coded frame processing. A longer duration costs nothing: the
+next frame ends it.
+"""
 _MAX_DURATION = 10 * HZ
 _SYNC_SAMPLE = 0x0200_0000
 _NON_SYNC_SAMPLE = 0x0101_0000
@@ -124,9 +130,9 @@ class Fmp4Muxer:
         )
         """RFC 6381, as a browser's MediaSource takes it: `avc1.64001f,mp4a.40.2`."""
         self._sequence = 0
-        self._durations = {False: _DEFAULT_DURATION, True: 1_024 * HZ // (self._audio_rate or HZ)}
-        """The last duration of video (False) and of audio (True)."""
-        self._last_dts: dict[bool, int] = {}
+        self._audio_duration = 1_024 * HZ // (self._audio_rate or HZ)
+        self._audio_dts: int | None = None
+        """Of the newest frame of audio."""
 
     def init(self) -> bytes:
         """Return the init segment."""
@@ -142,7 +148,8 @@ class Fmp4Muxer:
     def segment(self, frames: Sequence[MediaFrame]) -> bytes:
         """Return one media segment of these frames, in decode order: one, or some.
 
-        The duration of the last frame is not known yet: it is that of the frame before it.
+        The duration of the last video frame is not known yet: what is declared is the longest that
+        it may have.
         """
         tracks: list[tuple[int, int, list[bytes]]] = []
         payload: list[bytes] = []
@@ -192,13 +199,15 @@ class Fmp4Muxer:
         return rows, b"".join(samples)
 
     def _duration(self, frame: MediaFrame, following: MediaFrame | None) -> int:
-        before = self._last_dts.get(frame.is_audio)
-        self._last_dts[frame.is_audio] = frame.dts
-        if before is not None and 0 < frame.dts - before <= _MAX_DURATION:
-            self._durations[frame.is_audio] = frame.dts - before
+        if frame.is_audio:
+            if self._audio_dts is not None and 0 < frame.dts - self._audio_dts <= _MAX_DURATION:
+                self._audio_duration = frame.dts - self._audio_dts
+            self._audio_dts = frame.dts
+        if frame.duration:
+            return frame.duration
         if following is not None and 0 < following.dts - frame.dts <= _MAX_DURATION:
             return following.dts - frame.dts
-        return frame.duration or self._durations[frame.is_audio]
+        return self._audio_duration if frame.is_audio else _OPEN_DURATION
 
     def _audio_ticks(self, ticks: int) -> int:
         return (ticks * self._audio_rate + HZ // 2) // HZ
