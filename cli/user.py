@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import getpass
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from cli import user_erase
@@ -26,6 +26,7 @@ from stores.catalog.sessions import end_sessions_of_users, list_sessions
 from stores.catalog.sign_in import remove_totp
 from stores.catalog.users import (
     User,
+    admin_remains,
     change_user,
     change_user_grants,
     create_user,
@@ -73,6 +74,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         changing.add_argument("login")
         changing.add_argument("grant", metavar="ROLE:SCOPE")
         changing.set_defaults(run=run)
+        if verb == "revoke":
+            add_last_admin(changing)
     setting = verbs.add_parser("password", help="set a user's password; his sessions end")
     setting.add_argument("login")
     _add_generate(setting)
@@ -89,7 +92,21 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         acting = verbs.add_parser(verb, help=purpose)
         acting.add_argument("login")
         acting.set_defaults(run=run)
+        if verb == "disable":
+            add_last_admin(acting)
     user_erase.add(verbs)
+
+
+def add_last_admin(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets the last administrator go, which the API never does."""
+    parser.add_argument(
+        "--even-last-admin",
+        dest="exempt",
+        action="store_const",
+        const=INSTALLATION,
+        help="also where he is the last administrator of the installation or of a tenant; the "
+        "audit log says so",
+    )
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +154,13 @@ def _audited(user: User) -> dict[str, object]:
 
 
 async def _write(
-    connection: Connection, action: str, before: User | None, after: User, now_ms: int
+    connection: Connection,
+    action: str,
+    before: User | None,
+    after: User,
+    *,
+    now_ms: int,
+    lost: Sequence[str] = (),
 ) -> None:
     entry = cli_origin().entry(
         now_ms,
@@ -145,7 +168,7 @@ async def _write(
         f"user:{after.id}",
         tenant=tenant_of([after.scope]),
         before=None if before is None else _audited(before),
-        after=_audited(after),
+        after={**_audited(after), **({"last_admin_of": list(lost)} if lost else {})},
         about=PersonalData(
             f"user:{after.id}", {"login": after.login or "", "display_name": after.display_name}
         ),
@@ -163,10 +186,11 @@ def _change(login: str, action: str, act: Act) -> int:
             async with catalog.transaction() as connection:
                 before = await get_user(connection, found.id)
                 assert before is not None
-                await act(connection, before, now_ms)
+                async with admin_remains(connection, INSTALLATION) as lost:
+                    await act(connection, before, now_ms)
                 after = await get_user(connection, found.id)
                 assert after is not None
-                await _write(connection, action, before, after, now_ms)
+                await _write(connection, action, before, after, now_ms=now_ms, lost=lost)
 
     asyncio.run(changing())
     return 0
@@ -204,7 +228,7 @@ def run_create(args: argparse.Namespace) -> int:
                 raise ConfigError(f"The login {login} is taken; `vigil user list` shows it.")
             made = await get_user(connection, number)
             assert made is not None
-            await _write(connection, "user:create", None, made, now_ms)
+            await _write(connection, "user:create", None, made, now_ms=now_ms)
 
     asyncio.run(creating())
     print(password if args.generate else f"Created the user {login}.")
@@ -251,25 +275,30 @@ def run_revoke(args: argparse.Namespace) -> int:
         if grant not in user.own_grants:
             has = " ".join(map(str, user.own_grants)) or "none"
             raise ConfigError(f"{args.login} has no grant {grant} of his own. He has: {has}.")
-        await change_user_grants(connection, user.id, now_ms, remove=[grant])
+        await change_user_grants(connection, user.id, now_ms, remove=[grant], exempt=args.exempt)
 
     return _change(args.login, "user:change", act)
 
 
 def run_disable(args: argparse.Namespace) -> int:
     """Disable."""
-    return _change(args.login, "user:change", _disabling(True))
+    return _change(args.login, "user:change", _disabling(True, args.exempt))
 
 
 def run_enable(args: argparse.Namespace) -> int:
     """Enable."""
-    return _change(args.login, "user:change", _disabling(False))
+    return _change(args.login, "user:change", _disabling(False, None))
 
 
-def _disabling(disabled: bool) -> Act:
+def _disabling(disabled: bool, exempt: str | None) -> Act:
     async def act(connection: Connection, user: User, now_ms: int) -> None:
         await change_user(
-            connection, user, display_name=user.display_name, disabled=disabled, now_ms=now_ms
+            connection,
+            user,
+            display_name=user.display_name,
+            disabled=disabled,
+            now_ms=now_ms,
+            exempt=exempt,
         )
 
     return act

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from cli.audit_origin import cli_origin
+from domain.access import INSTALLATION
 from domain.errors import ConfigError
 from domain.times import utc_ms
 from stores.catalog import Catalog
@@ -24,6 +25,13 @@ def add(verbs: Any) -> None:
     erase.add_argument("login", help="the user's login or id")
     erase.add_argument("--confirm", metavar="LOGIN", help="the login or id again: erase him")
     erase.add_argument("--why", default="", help="the reason, for the audit log")
+    erase.add_argument(
+        "--even-last-admin",
+        dest="exempt",
+        action="store_const",
+        const=INSTALLATION,
+        help="also where he is the last administrator of the installation or of a tenant",
+    )
     erase.set_defaults(run=run_erase)
 
 
@@ -41,7 +49,9 @@ def run_erase(args: argparse.Namespace) -> int:
 
     async def erasing() -> ErasedUser:
         async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
-            return await erase_user(catalog, args.login, utc_ms(), cli_origin(args.why))
+            return await erase_user(
+                catalog, args.login, utc_ms(), cli_origin(args.why), exempt=args.exempt
+            )
 
     erased = asyncio.run(erasing())
     report = {

@@ -68,7 +68,7 @@ from web.services import SERVICES
 
 ACCESS = in_list(Permission.USERS_MANAGE)
 _NOT_MANAGED = {403: "You do not manage the user, or do not have what you would give."}
-_LAST = {409: "He is the last administrator of the installation."}
+_LAST = {409: "He is the last administrator of the installation or of a tenant."}
 
 
 class UsersView(View):

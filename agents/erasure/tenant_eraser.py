@@ -63,7 +63,9 @@ class TenantEraser:
         objects = size = texts = users = 0
         for _ in range(PASSES):
             for user in await erasure.users_of(self._catalog, tenant):
-                await erasure.erase_user(self._catalog, user, self._clock_ms(), self._origin)
+                await erasure.erase_user(
+                    self._catalog, user, self._clock_ms(), self._origin, exempt=tenant
+                )
                 users += 1
             deleted = await erasure.erase_rows(self._catalog, tenant)
             for table, count in deleted.items():

@@ -16,6 +16,7 @@ from stores.catalog.audit import write_audit
 from stores.catalog.audit_log import erase_chain_personal, erase_subject
 from stores.catalog.pool import Catalog, Connection, sql
 from stores.catalog.row_security import RULES
+from stores.catalog.users import admin_remains
 
 _COLUMN = re.compile(r"[a-z_]+")
 _LAST = ("cameras", "sites", "tenants")
@@ -146,9 +147,16 @@ class ErasedUser:
 
 
 async def erase_user(
-    catalog: Catalog, login: str, now_ms: int, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog,
+    login: str,
+    now_ms: int,
+    origin: AuditOrigin = BY_SYSTEM,
+    *,
+    exempt: str | None = None,
 ) -> ErasedUser:
     """Delete a user and his personal data, by login or id; ConfigError where there is none.
+
+    Raises LastAdminError; `exempt`: see stores/catalog/users.py.
 
     What he did stays in the audit log under user:ID, and its chains verify. An erasure that was
     interrupted left everything or nothing.
@@ -159,12 +167,14 @@ async def erase_user(
             raise ConfigError(f"There is no user {login!r}; `vigil user list` shows all.")
         subject, name = f"user:{row['id']}", row["display_name"]
         renamed = int(await connection.fetchval(sql("erase_user_name"), name, subject))
-        await connection.execute(sql("erase_user"), row["id"])
+        async with admin_remains(connection, exempt) as lost:
+            await connection.execute(sql("erase_user"), row["id"])
         texts = await erase_subject(connection, subject)
         chain = tenant_of([row["scope"]])
         await connection.fetchval(sql("begin_erasure"), subject, chain, now_ms)
         report = {"erased": {"user": 1, "names": renamed, "audit_texts": texts}}
         await connection.execute(sql("end_erasure"), subject, now_ms, report)
-        entry = origin.entry(now_ms, "user:erase", subject, tenant=chain, after=report["erased"])
+        after = {**report["erased"], **({"last_admin_of": lost} if lost else {})}
+        entry = origin.entry(now_ms, "user:erase", subject, tenant=chain, after=after)
         await write_audit(connection, entry)
     return ErasedUser(row["id"], renamed, texts)

@@ -1,15 +1,18 @@
 """What the catalog knows of sign-ins by OpenID providers: people, their tokens, used answers."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain.access import Grant
+from domain.access import INSTALLATION, Grant
 from domain.audit import tenant_of
 from domain.oidc import CHECK_EVERY_MS, CheckTimes, Identity, LogoutTarget
 from stores.catalog.pool import Catalog, Connection, Row, sql
 from stores.catalog.sessions import end_sessions, end_sessions_of_users
-from stores.catalog.users import User, create_user, get_user
+from stores.catalog.users import User, admin_remains, create_user, get_user
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,18 @@ async def keep_grants(
 ) -> list[str]:
     """Take away all other grants of a user; return them as texts.
 
-    The last administrator can lose his role here: the provider decides who its people are.
+    The last administrator can lose his role here: the provider decides who its people are. The
+    log has it then.
     """
-    rows = await connection.fetch(sql("keep_user_grants"), user, [str(each) for each in grants])
+    async with admin_remains(connection, INSTALLATION) as lost:
+        rows = await connection.fetch(sql("keep_user_grants"), user, [str(each) for each in grants])
+    if lost:
+        log.error(
+            "user %s was the last administrator of %s, and his provider has taken the role away. "
+            "Give it to another user with `vigil user grant`.",
+            user,
+            ", ".join(lost),
+        )
     if rows:
         await connection.execute(sql("touch_users"), [user], now_ms)
     return [row["grant"] for row in rows]

@@ -5,20 +5,23 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from domain.access import Grant, Principal, parse_grant
+from domain.access import INSTALLATION, Grant, Principal, covers, parse_grant
 from domain.errors import ConflictError
 from stores.catalog.pool import Catalog, Connection, Row, sql
 from stores.catalog.sessions import end_sessions_of_users
 
 
 class LastAdminError(ConflictError):
-    """The change would leave the installation without an administrator who can sign in."""
+    """The change would leave the installation, or tenants, without an admin who can sign in."""
 
-    def __init__(self) -> None:
+    def __init__(self, scopes: Sequence[str]) -> None:
+        names = ", ".join("the installation" if each == INSTALLATION else each for each in scopes)
         super().__init__(
-            "This is the last administrator of the installation. Give the role admin on * to "
-            "another user first."
+            f"This is the last administrator of {names}. Give the role admin on "
+            f"{', '.join(scopes)} to another user first. On the server, `vigil user` does it with "
+            "--even-last-admin."
         )
+        self.scopes = tuple(scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,20 @@ async def list_users(
 
 
 async def change_user(
-    connection: Connection, user: User, *, display_name: str, disabled: bool, now_ms: int
+    connection: Connection,
+    user: User,
+    *,
+    display_name: str,
+    disabled: bool,
+    now_ms: int,
+    exempt: str | None = None,
 ) -> None:
     """Rename a user, or let him sign in or not. Disabling ends his sessions.
 
-    Raises LastAdminError.
+    Raises LastAdminError; `exempt`: see admin_remains.
     """
     disabled_ms = (user.disabled_ms or now_ms) if disabled else None
-    async with admin_remains(connection):
+    async with admin_remains(connection, exempt):
         await connection.execute(sql("change_user"), user.id, display_name, disabled_ms, now_ms)
     if disabled:
         await end_sessions_of_users(connection, [user.id], now_ms)
@@ -147,13 +156,14 @@ async def change_user_grants(
     add: Iterable[Grant] = (),
     remove: Iterable[Grant] = (),
     keep_session: str | None = None,
+    exempt: str | None = None,
 ) -> None:
     """Give and take grants. His sessions end: who has other rights signs in again.
 
     `keep_session`: the session of the person who changes his own rights; renew its cookie.
-    Raises LastAdminError.
+    Raises LastAdminError; `exempt`: see admin_remains.
     """
-    async with admin_remains(connection):
+    async with admin_remains(connection, exempt):
         for statement, grants in (
             (sql("add_user_grant"), add),
             (sql("delete_user_grant"), remove),
@@ -180,13 +190,26 @@ async def set_password(
 
 
 @asynccontextmanager
-async def admin_remains(connection: Connection) -> AsyncIterator[None]:
-    """Raise LastAdminError where what is done inside leaves no administrator who can sign in.
+async def admin_remains(
+    connection: Connection, exempt: str | None = None
+) -> AsyncIterator[list[str]]:
+    """Raise LastAdminError where what is done inside takes the last admin from anyone.
 
-    Where there was none, nothing is refused: the first one is made by `vigil user create`.
+    The installation and each tenant keep a user of their own who has the role admin there and can
+    sign in. Where there was none, nothing is refused: `vigil user create` makes the first one.
+    `exempt`: a scope in which the last one may go. Yields a list that holds the scopes which lost
+    theirs, at the end.
     """
+    lost: list[str] = []
     await connection.execute(sql("lock_admins"))
-    existed = await connection.fetchval(sql("admin_exists"))
-    yield
-    if existed and not await connection.fetchval(sql("admin_exists")):
-        raise LastAdminError
+    before = await _administered(connection)
+    yield lost
+    if before:
+        lost += sorted(before - await _administered(connection))
+    kept = [scope for scope in lost if exempt is None or not covers(exempt, scope)]
+    if kept:
+        raise LastAdminError(kept)
+
+
+async def _administered(connection: Connection) -> set[str]:
+    return {row["scope"] for row in await connection.fetch(sql("administered_scopes"))}

@@ -104,3 +104,22 @@ async def test_what_is_refused_is_one_sentence(catalog: Catalog) -> None:
     for last in (("disable", "root"), ("revoke", "root", "admin:*")):
         with pytest.raises(LastAdminError):
             await vigil_user(*last)
+    assert (await find_user(catalog, "root")).own_grants == (Grant(Role.ADMIN, "*"),)
+
+
+async def test_on_the_server_even_the_last_admin_can_go_and_the_audit_log_says_so(
+    catalog: Catalog,
+) -> None:
+    await vigil_user("create", "root", "--grant", "admin:*", "--grant", "admin:acme", "--generate")
+    await vigil_user("revoke", "root", "admin:acme", "--even-last-admin")
+    await vigil_user("disable", "root", "--even-last-admin")
+    await vigil_user("enable", "root")
+    with pytest.raises(LastAdminError):
+        await vigil_user("erase", "root", "--confirm", "root")
+    await vigil_user("erase", "root", "--confirm", "root", "--even-last-admin")
+    async with catalog.transaction() as connection:
+        rows = await connection.fetch(
+            "SELECT entry::jsonb->'after'->'last_admin_of' AS lost FROM vigil_audit.entries "
+            "WHERE entry::jsonb->>'action' LIKE 'user:%' ORDER BY seq"
+        )
+    assert [row["lost"] for row in rows] == [None, ["acme"], ["*"], None, ["*"]]

@@ -119,18 +119,14 @@ WHERE id = $1
 UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2
 
 
--- name: admin_exists
--- Returns whether a user who can sign in is an administrator of the installation.
-SELECT EXISTS (
-    SELECT FROM users
-    WHERE disabled_ms IS NULL AND (password_hash IS NOT NULL OR iss IS NOT NULL) AND (
-        EXISTS (
-            SELECT FROM user_grants
-            WHERE user_grants.user_id = users.id AND role = 'admin' AND scope = '*'
-        )
-        OR EXISTS (
-            SELECT FROM group_grants JOIN group_members USING (group_id)
-            WHERE group_members.user_id = users.id AND role = 'admin' AND group_grants.scope = '*'
-        )
-    )
-)
+-- name: administered_scopes
+-- The installation (*) and the tenants on which a user who can sign in has the role admin.
+SELECT DISTINCT given.scope
+FROM users
+JOIN (
+    SELECT user_id, role, scope FROM user_grants
+    UNION ALL
+    SELECT user_id, role, group_grants.scope FROM group_members JOIN group_grants USING (group_id)
+) AS given ON given.user_id = users.id
+WHERE given.role = 'admin' AND strpos(given.scope, '/') = 0
+  AND disabled_ms IS NULL AND (password_hash IS NOT NULL OR iss IS NOT NULL)
