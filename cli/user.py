@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from cli import user_erase
-from cli.audit_origin import cli_origin
+from cli.audit_origin import cli_origin, current_user
 from domain.access import INSTALLATION, Grant, Role, check_scope, parse_grant
 from domain.audit import PersonalData, tenant_of
 from domain.display_text import check_name
@@ -22,6 +22,12 @@ from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.catalog.audit import write_audit
 from stores.catalog.pool import Connection
+from stores.catalog.second_factor import (
+    check_rule_scope,
+    list_second_factor_rules,
+    release_second_factor,
+    require_second_factor,
+)
 from stores.catalog.sessions import end_sessions_of_users, list_sessions
 from stores.catalog.sign_in import remove_totp
 from stores.catalog.users import (
@@ -94,6 +100,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         acting.set_defaults(run=run)
         if verb == "disable":
             add_last_admin(acting)
+    factor = verbs.add_parser(
+        "second-factor",
+        help="require a second factor of those who change, delete or export something",
+    )
+    factor.add_argument("scope", nargs="?", help="* or a tenant; without it, the rules are listed")
+    required = factor.add_mutually_exclusive_group()
+    required.add_argument("--require", action="store_true", help="require it")
+    required.add_argument("--release", action="store_true", help="require it no more")
+    factor.set_defaults(run=run_second_factor)
     user_erase.add(verbs)
 
 
@@ -347,4 +362,39 @@ def run_sessions(args: argparse.Namespace) -> int:
                 )
 
     asyncio.run(listing())
+    return 0
+
+
+def run_second_factor(args: argparse.Namespace) -> int:
+    """List the rules; or require a second factor, or require it no more."""
+
+    async def setting(scope: str) -> None:
+        async with _catalog() as catalog, catalog.transaction() as connection:
+            now_ms = utc_ms()
+            if args.require:
+                changed = await require_second_factor(connection, scope, current_user(), now_ms)
+            else:
+                changed = await release_second_factor(connection, scope)
+            if changed:
+                entry = cli_origin().entry(
+                    now_ms,
+                    f"second-factor:{'require' if args.require else 'release'}",
+                    scope,
+                    tenant=tenant_of([scope]),
+                    before={"required": not args.require},
+                    after={"required": args.require},
+                )
+                await write_audit(connection, entry)
+
+    async def listing() -> None:
+        async with _catalog() as catalog:
+            for rule in await list_second_factor_rules(catalog):
+                print(f"{rule.scope}  since {_time(rule.set_ms)} by {rule.set_by}")
+
+    if args.require or args.release:
+        if args.scope is None:
+            raise ConfigError("Name the scope: * or a tenant.")
+        asyncio.run(setting(check_rule_scope(args.scope)))
+    else:
+        asyncio.run(listing())
     return 0

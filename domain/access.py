@@ -72,6 +72,21 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 }
 
 
+FACTOR_PERMISSIONS = frozenset(
+    {
+        Permission.FOOTAGE_EXPORT,
+        Permission.SITE_CONFIGURE,
+        Permission.HOLD_MANAGE,
+        Permission.RETENTION_MANAGE,
+        Permission.KEYS_MANAGE,
+        Permission.USERS_MANAGE,
+        Permission.AUDIT_READ,
+    }
+)
+"""What changes, deletes or exports something. Where it is required, such a role needs a second
+factor. An auditor exports the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A role on a scope. Raises InvalidIdError where the scope is not one."""
@@ -300,3 +315,43 @@ def scopes_without_admin(going: Iterable[Grant], others: Iterable[str]) -> tuple
     left = tuple(others)
     scopes = {grant.scope for grant in going if grant.role is Role.ADMIN}
     return tuple(sorted(scope for scope in scopes if not is_visible(left, scope)))
+
+
+def needs_second_factor(grants: Iterable[Grant], required_in: Iterable[str]) -> bool:
+    """Return whether a person with these grants needs a second factor.
+
+    `required_in`: the scopes (`*`, tenants) that require it of those who can change, delete or
+    export something there.
+    """
+    required = tuple(required_in)
+    return any(
+        PERMISSIONS[grant.role] & FACTOR_PERMISSIONS and overlaps(required, grant.scope)
+        for grant in grants
+    )
+
+
+def common_grants(grants: Iterable[Grant], others: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Return what both of two principals may do: of a person's key, and of the person.
+
+    The roles that two roles have in common always exist: one contains the other, or they have
+    nothing in common.
+    """
+    both = tuple(others)
+    found = {
+        Grant(role, one.scope if covers(other.scope, one.scope) else other.scope)
+        for one in grants
+        for other in both
+        if covers(other.scope, one.scope) or covers(one.scope, other.scope)
+        for role in _widest(PERMISSIONS[one.role] & PERMISSIONS[other.role])
+    }
+    return tuple(sorted(found, key=lambda grant: (grant.scope, grant.role)))
+
+
+def _widest(permissions: frozenset[Permission]) -> list[Role]:
+    """Return the roles that have no other permissions, without those that another contains."""
+    fitting = [role for role, allowed in PERMISSIONS.items() if allowed <= permissions]
+    return [
+        role
+        for role in fitting
+        if not any(PERMISSIONS[role] < PERMISSIONS[other] for other in fitting)
+    ]

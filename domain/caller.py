@@ -22,6 +22,10 @@ class Caller:
     """Number of the API key, given directly or by its session. None: a user signed in."""
     user: str | None = None
     """Id of the user. None: an API key."""
+    owner: str | None = None
+    """Id of the user whose API key it is. None: no key, or a service's."""
+    must_enrol: bool = False
+    """His roles need a second factor, and he has none: he may set one up, and nothing else."""
 
     @property
     def id(self) -> str:

@@ -1,6 +1,7 @@
 """Limits of API keys: how long they live, and from which networks they may be used."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_network
 
 from domain.access import Grant, Role
@@ -12,6 +13,37 @@ MAX_NETWORKS = 100
 MAX_GRANTS = 100
 LONGEST_OVERLAP_MS = 31 * 86_400_000
 """How long the old key may stay valid after a rotation."""
+CONFIRMED_MS = 30 * 86_400_000
+"""How long a person's keys work after his OpenID provider last confirmed him."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """The person whose key it is. Times: UTC ms."""
+
+    id: str
+    grants: tuple[Grant, ...]
+    """What he may do now; the key may do no more."""
+    exists: bool = True
+    disabled_ms: int | None = None
+    by_provider: bool = False
+    """Whether he signs in by an OpenID provider."""
+    confirmed_ms: int | None = None
+    refused_ms: int | None = None
+
+    def may_use_keys(self, now_ms: int) -> bool:
+        """Return whether his keys work: he is enabled, and his provider knows him.
+
+        The provider is asked only while he is signed in. So his keys stop where he has not
+        signed in for CONFIRMED_MS.
+        """
+        if not self.exists or self.disabled_ms is not None:
+            return False
+        if not self.by_provider:
+            return True
+        if self.refused_ms is not None or self.confirmed_ms is None:
+            return False
+        return now_ms < self.confirmed_ms + CONFIRMED_MS
 
 
 def check_networks(networks: Iterable[str]) -> tuple[str, ...]:

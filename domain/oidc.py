@@ -42,6 +42,7 @@ Reason = Literal[
     "subject",  # it names no one, or another person than before
     "groups",  # the groups cannot be read
     "no-access",  # no group has a role here
+    "second-factor",  # the provider does not say that the person used one
     "disabled",  # the person is disabled here
     "busy",  # too many sign-ins at the same time
     "limited",  # too many that failed from one network
@@ -128,6 +129,28 @@ def check_id_token(claims: Mapping[str, object], expected: ExpectedToken, now_ms
     if expected.subject is not None and not same(subject, expected.subject):
         raise OidcError("subject", "The provider's token is of another person.")
     return Identity(expected.issuer, subject, display_name(claims) or subject)
+
+
+def check_second_factor(
+    claims: Mapping[str, object], methods: Sequence[str], classes: Sequence[str]
+) -> None:
+    """Raise OidcError where an ID token does not say that the person used a second factor.
+
+    `methods`: values of `amr` (RFC 8176), such as mfa; `classes`: values of `acr`. One is enough;
+    where both are empty, nothing is asked for.
+    """
+    used = claims.get("amr")
+    reached = claims.get("acr")
+    if isinstance(used, list) and any(each in methods for each in used if isinstance(each, str)):
+        return
+    if isinstance(reached, str) and reached in classes:
+        return
+    if methods or classes:
+        raise OidcError(
+            "second-factor",
+            "The provider does not say that you signed in with a second factor. Set one up there, "
+            "and sign in again.",
+        )
 
 
 def _check_issuer_and_audience(claims: Mapping[str, object], issuer: str, client_id: str) -> None:

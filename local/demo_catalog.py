@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from domain.access import INSTALLATION, Grant, Role
+from domain.audit import BY_SYSTEM
 from domain.times import utc_ms
 from stores.catalog import Catalog, add_camera, migrate
+from stores.catalog.audit import write_audit
 from stores.catalog.keys import create_key, find_key
+from stores.catalog.second_factor import release_second_factor
 from stores.catalog.users import create_user, find_user, set_password
 from web.passwords import generate_password, hash_password
 
@@ -50,6 +53,10 @@ async def _ensure_user(database_url: str, password_file: Path) -> str:
         now_ms = utc_ms()
         async with catalog.transaction() as connection:
             if user is None:
+                # The demo's first sign-in needs no phone.
+                if await release_second_factor(connection, INSTALLATION):
+                    entry = BY_SYSTEM.entry(now_ms, "second-factor:release", INSTALLATION)
+                    await write_audit(connection, entry)
                 await create_user(
                     connection,
                     login=DEMO_LOGIN,

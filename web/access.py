@@ -23,6 +23,7 @@ from domain.access import (
     scopes_with,
     tenants_of,
 )
+from domain.caller import Caller
 from domain.errors import ConfigError, InvalidIdError
 from domain.identity import check_site, check_tenant
 from web.problems import ProblemError, not_found
@@ -40,12 +41,22 @@ class RouteAccess:
     permission: Permission | None
     """None: no permission. Then `on` says whether the caller must be authenticated."""
     on: Literal[
-        "nothing", "signed-in", "camera", "site", "known-site", "tenant", "installation", "list"
+        "nothing",
+        "enrolling",
+        "signed-in",
+        "camera",
+        "site",
+        "known-site",
+        "tenant",
+        "installation",
+        "list",
     ]
 
 
 PUBLIC = RouteAccess(None, "nothing")
 SIGNED_IN = RouteAccess(None, "signed-in")
+ENROLLING = RouteAccess(None, "enrolling")
+"""As SIGNED_IN, and for people too who must set up a second factor before anything else."""
 
 _NOUNS = {"camera": "camera", "known-site": "site", "tenant": "tenant"}
 """What answers 404 where it is foreign."""
@@ -135,6 +146,16 @@ def authorize(principal: Principal, access: RouteAccess, request: web.Request) -
         # A site too answers 403, for every foreign one alike: an edge with the key of another site
         # must not take the answer for "no configuration is set".
         raise ProblemError(HTTPStatus.FORBIDDEN, decision.reason or lacks(permission))
+
+
+def require_second_factor(caller: Caller, access: RouteAccess) -> None:
+    """Raise ProblemError (403) where a person must set up a second factor first."""
+    if caller.must_enrol and access != ENROLLING:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "Your roles need a second factor. Set up an authenticator app first.",
+            kind="second-factor-required",
+        )
 
 
 def tenants_for(principal: Principal, access: RouteAccess) -> tuple[str, ...]:

@@ -41,12 +41,11 @@ def origin_of(request: web.Request, reason: str = "") -> AuditOrigin:
     caller = request.get(PRINCIPAL)
     if caller is None:
         return origin
-    is_users_key = caller.key is not None and caller.user is not None
     return replace(
         origin,
         actor=caller.id,
         session=caller.session,
-        on_behalf_of=f"user:{caller.user}" if is_users_key else None,
+        on_behalf_of=None if caller.owner is None else f"user:{caller.owner}",
         name=caller.name,
     )
 

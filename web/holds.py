@@ -110,7 +110,12 @@ class HoldsView(View):
                 # A hold on a mistyped scope would protect nothing.
                 raise not_found(f"There is no {given.scope}, or your grants do not cover it.")
             number, pending = await retention_rules.place_hold(
-                connection, hold, who(request), given.why, now_ms
+                connection,
+                hold,
+                who(request),
+                given.why,
+                now_ms,
+                principal=request[PRINCIPAL].id,
             )
             placed = StoredHold(number, hold, who(request), given.why, now_ms, None, None)
             answer = PlacedHold(**_answer(placed).model_dump(), pending_deletions=pending)
@@ -169,7 +174,12 @@ class HoldLiftView(View):
             if before.lifted_ms is not None:
                 raise ConflictError(f"The hold {before.id} was lifted before.")
             await retention_rules.release_hold(
-                connection, before.id, who(request), now_ms, given.why
+                connection,
+                before.id,
+                who(request),
+                now_ms,
+                given.why,
+                principal=request[PRINCIPAL].id,
             )
             after = await _lock(connection, request, number)
             response = json_answer(_answer(after))

@@ -1,5 +1,6 @@
 """/api/v1/keys: API keys. No one gives what he does not have; a key is shown once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from types import MappingProxyType
@@ -8,6 +9,7 @@ from aiohttp import web
 from faust.web import View
 
 from domain.access import (
+    Grant,
     Permission,
     key_tenant,
     may_create_key,
@@ -16,6 +18,7 @@ from domain.access import (
     scopes_with,
 )
 from domain.audit import PersonalData
+from domain.caller import Caller
 from domain.errors import ConflictError, InvalidTextError
 from domain.key_limits import (
     LONGEST_OVERLAP_MS,
@@ -33,7 +36,7 @@ from web.idempotency import shown_once
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
-from web.problems import bad_request, not_found
+from web.problems import ProblemError, bad_request, not_found
 from web.query import parse_path_number
 from web.schemas.keys import (
     CreatedKey,
@@ -66,6 +69,7 @@ def _fields(key: ListedKey, now_ms: int) -> KeyItem:
         revoked_ms=key.revoked_ms,
         used_ms=key.used_ms,
         rotated_from=key.rotated_from,
+        owner=None if key.owner is None else f"user:{key.owner}",
     )
 
 
@@ -118,7 +122,15 @@ def _audited(key: ListedKey) -> dict[str, object]:
         "expires_ms": key.expires_ms,
         "networks": None if key.networks is None else list(key.networks),
         "rotated_from": key.rotated_from,
+        **({} if key.owner is None else {"owner": f"user:{key.owner}"}),
     }
+
+
+def _owner(caller: Caller, grants: Sequence[Grant]) -> str | None:
+    """Return the person whose key it is that a caller creates; None: a service's, a device's."""
+    if site_of_edge_key(grants) is not None:
+        return None
+    return caller.user or caller.owner
 
 
 class KeysView(View):
@@ -138,9 +150,10 @@ class KeysView(View):
         post=Operation(
             "Create an API key",
             description="No one gives what he does not have: it takes every permission of the "
-            "role on the scope. A key that is created by a key ends no later than that one, and "
-            "is limited to its networks. Sent again with the same `Idempotency-Key`, it is "
-            "answered 409 with the `Location`: the key itself is not kept.",
+            "role on the scope. A user's own key may do no more than he may at any time, and ends "
+            "with him; `service` makes one that does not. A key that is created by a key ends no "
+            "later than that one, and is limited to its networks. Sent again with the same "
+            "`Idempotency-Key`, it is answered 409 with the `Location`: the key is not kept.",
             body=NewKeyRequest,
             answer=CreatedKey,
             status=201,
@@ -185,6 +198,7 @@ class KeysView(View):
                 ),
                 networks=None if given.networks is None else tuple(given.networks),
                 created_by=caller.id,
+                owner=None if given.service else _owner(caller, grants),
             )
         except InvalidTextError as error:
             raise bad_request(str(error)) from None
@@ -273,6 +287,10 @@ class KeyRotationView(View):
             old = await _lock(connection, request, number)
             # Who rotates a key gets to know the new one: so he needs all that it may do.
             require(may_create_key(caller.principal, old.grants), key_tenant(old.grants))
+            if old.owner is not None and old.owner != (caller.user or caller.owner):
+                raise ProblemError(
+                    HTTPStatus.FORBIDDEN, "This is another person's key: only he rotates it."
+                )
             if old.state(now_ms) != "valid":
                 raise ConflictError(f"The key {old.id} is {old.state(now_ms)}: create another one.")
             new = old.successor(now_ms, caller.id)

@@ -37,6 +37,7 @@ from web.access import (
     access_of,
     authorize,
     path_resource,
+    require_second_factor,
     tenants_for,
 )
 from web.audit import READS, note_read, note_refusal
@@ -206,6 +207,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
             raise
         request[PRINCIPAL] = caller
         request.app[SERVICES].bounds.admit(caller.id)
+        require_second_factor(caller, access)
         _authorize(request, caller, access)
         with visible_tenants(tenants_for(caller.principal, access)):
             try:
@@ -259,8 +261,10 @@ async def is_still_allowed(request: web.Request) -> str | None:
     before = request[PRINCIPAL].principal
     try:
         with all_tenants():
-            now = (await identify(request)).principal
-        authorize(now, access_of(request.app[ACCESS], _route(request), "GET"), request)
+            caller = await identify(request)
+        now, access = caller.principal, access_of(request.app[ACCESS], _route(request), "GET")
+        require_second_factor(caller, access)
+        authorize(now, access, request)
     except ProblemError as problem:
         return "signed-out" if problem.status == HTTPStatus.UNAUTHORIZED else "not-allowed"
     return None if now == before else "rights-changed"

@@ -25,7 +25,7 @@ from stores.catalog.sign_in import (
 )
 from stores.catalog.users import set_password
 from stores.catalog.web_catalog import all_tenants
-from web.access import SIGNED_IN
+from web.access import ENROLLING, SIGNED_IN
 from web.audit import origin_of
 from web.bodies import NO_STORE, json_answer, read_json
 from web.cookies import set_device_cookie, set_session_cookie
@@ -92,7 +92,7 @@ class OwnTotpView(View):
     """The second factor of the person who is signed in."""
 
     view_path = f"{SESSION_PATH}/totp"
-    access = MappingProxyType({"POST": SIGNED_IN, "PUT": SIGNED_IN})
+    access = MappingProxyType({"POST": ENROLLING, "PUT": ENROLLING})
     operations = describe(
         post=Operation(
             "Begin to enrol a second factor",
@@ -169,7 +169,8 @@ class OwnTotpRemovalView(View):
     operations = describe(
         post=Operation(
             "Remove your own second factor",
-            description="Its recovery codes are deleted too.",
+            description="Its recovery codes are deleted too. Where the roles need one, a new one "
+            "must be set up before anything else.",
             body=PasswordProof,
             problems=_PROBLEMS,
         )

@@ -67,6 +67,12 @@ KINDS: tuple[ProblemKind, ...] = (
         "Ask an admin for one of the roles that `detail` names.",
     ),
     ProblemKind(
+        "second-factor-required",
+        HTTPStatus.FORBIDDEN,
+        "Second Factor Required",
+        "Set up an authenticator app: `POST`, then `PUT /api/v1/session/totp`.",
+    ),
+    ProblemKind(
         "not-found",
         HTTPStatus.NOT_FOUND,
         "Not Found",

@@ -264,7 +264,13 @@ async def _confirm(
             await retention_rules.delete_rule(connection, scope)
         else:
             rule = RetentionRule(scope, days)
-            await retention_rules.store_rule(connection, rule, who(request), services.clock_ms())
+            await retention_rules.store_rule(
+                connection,
+                rule,
+                who(request),
+                services.clock_ms(),
+                principal=request[PRINCIPAL].id,
+            )
         policy = await retention_rules.read_policy(connection, Margins(0, 0))
         followed = policy.rule_for(scope)
         response = json_answer(_answer(scope, days, followed))

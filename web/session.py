@@ -16,7 +16,7 @@ from stores.catalog.sessions import ListedSession, create_session, end_sessions,
 from stores.catalog.sign_in import count_recovery_codes
 from stores.catalog.users import read_user
 from stores.catalog.web_catalog import all_tenants
-from web.access import PUBLIC
+from web.access import ENROLLING, PUBLIC
 from web.audit import origin_of
 from web.bodies import NO_STORE, json_answer, read_json
 from web.cookies import (
@@ -40,7 +40,7 @@ class SessionView(View):
     """Sign in, get who is signed in, sign out."""
 
     view_path = SESSION_PATH
-    access = MappingProxyType({"POST": PUBLIC, "DELETE": PUBLIC})
+    access = MappingProxyType({"GET": ENROLLING, "POST": PUBLIC, "DELETE": PUBLIC})
     operations = describe(
         get=Operation("Get who is signed in, and what he may do", answer=SessionInfo),
         post=Operation(
@@ -84,6 +84,7 @@ class SessionView(View):
                 session=caller.session,
                 has_password=user is not None and user.has_password,
                 has_totp=has_totp,
+                must_enrol=caller.must_enrol,
                 recovery_codes=codes if has_totp else None,
             )
         )

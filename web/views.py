@@ -43,6 +43,7 @@ from web.playlist import PlaylistView
 from web.reference import DOCUMENT, DocsStyleView, DocsView, OpenApiView, ProblemKindView
 from web.retention import RetentionPreviewView, RulesView, RuleView
 from web.runs import RunsView
+from web.second_factor import SecondFactorRulesView, SecondFactorRuleView
 from web.services import SERVICES, Services, make_services
 from web.session import SessionView
 from web.session_list import OneSessionView, SessionsView
@@ -71,6 +72,8 @@ VIEWS: tuple[type[View], ...] = (
     UserView,
     UserPasswordView,
     UserTotpView,
+    SecondFactorRulesView,
+    SecondFactorRuleView,
     GroupsView,
     GroupView,
     CamerasView,

@@ -14,6 +14,7 @@ from domain.audit import BY_SYSTEM, AuditOrigin, tenant_of
 from domain.errors import ConfigError, ConflictError
 from stores.catalog.audit import write_audit
 from stores.catalog.audit_log import erase_chain_personal, erase_subject
+from stores.catalog.keys import end_keys_of_user
 from stores.catalog.pool import Catalog, Connection, sql
 from stores.catalog.row_security import RULES
 from stores.catalog.users import admin_remains
@@ -166,7 +167,10 @@ async def erase_user(
         if row is None:
             raise ConfigError(f"There is no user {login!r}; `vigil user list` shows all.")
         subject, name = f"user:{row['id']}", row["display_name"]
-        renamed = int(await connection.fetchval(sql("erase_user_name"), name, subject))
+        keys = await connection.fetch(sql("keys_of_user"), row["id"])
+        principals = [subject, *(key["principal"] for key in keys)]
+        renamed = int(await connection.fetchval(sql("erase_user_name"), name, subject, principals))
+        await end_keys_of_user(connection, row["id"], now_ms)
         async with admin_remains(connection, exempt) as lost:
             await connection.execute(sql("erase_user"), row["id"])
         texts = await erase_subject(connection, subject)

@@ -13,6 +13,7 @@ from domain.access import (
     Grant,
     Principal,
     Role,
+    common_grants,
     key_tenant,
     parse_grant,
     scopes_without_admin,
@@ -20,6 +21,7 @@ from domain.access import (
 from domain.audit import BY_SYSTEM, AuditOrigin, PersonalData, tenant_of
 from domain.caller import Caller
 from domain.errors import ConflictError
+from domain.key_limits import KeyOwner
 from stores.catalog.audit import write_audit
 from stores.catalog.pool import Catalog, Connection, Row, sql
 
@@ -45,9 +47,13 @@ class ApiKey:
     """Networks of the clients that may use it, such as 10.1.0.0/16. None: any."""
     used_ms: int | None = None
     """UTC ms of the last recorded use. None: there is none."""
+    owner: KeyOwner | None = None
+    """The person whose key it is; `grants` are those that he has too. None: a service's."""
 
     def is_expired(self, now_ms: int) -> bool:
-        """Return whether it is not valid any more."""
+        """Return whether it is not valid any more: its time is over, or its owner is out."""
+        if self.owner is not None and not self.owner.may_use_keys(now_ms):
+            return True
         return self.expires_ms is not None and now_ms >= self.expires_ms
 
     def allows_client(self, address: str) -> bool:
@@ -70,7 +76,13 @@ class ApiKey:
 
     def caller(self, session: str | None = None) -> Caller:
         """Return who sends a request with this key, or by a session that it opened."""
-        return Caller(self.principal, self.name, session=session, key=self.id)
+        return Caller(
+            self.principal,
+            self.name,
+            session=session,
+            key=self.id,
+            owner=None if self.owner is None else self.owner.id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,8 @@ class ListedKey:
     """Number of the key that it replaces."""
     tenant: str = INSTALLATION
     """The one tenant that all its grants are in, else `*`."""
+    owner: str | None = None
+    """Id of the user whose key it is. None: a service's, or a device's."""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -120,6 +134,7 @@ class ListedKey:
             networks=self.networks,
             created_by=created_by,
             rotated_from=self.id,
+            owner=self.owner,
         )
 
 
@@ -139,6 +154,7 @@ class NewKey:
     networks: tuple[str, ...] | None = None
     created_by: str | None = None
     rotated_from: int | None = None
+    owner: str | None = None
 
     @property
     def tenant(self) -> str:
@@ -152,6 +168,7 @@ class NewKey:
             "expires_ms": self.expires_ms,
             "networks": self.networks,
             "rotated_from": self.rotated_from,
+            **({} if self.owner is None else {"owner": f"user:{self.owner}"}),
         }
 
 
@@ -209,6 +226,7 @@ async def add_key(connection: Connection, new: NewKey, now_ms: int) -> tuple[int
         new.created_by,
         new.rotated_from,
         key_tenant(new.grants),
+        new.owner,
     )
     await connection.executemany(
         sql("add_api_key_grant"), [(number, grant.role, grant.scope) for grant in new.grants]
@@ -272,8 +290,8 @@ async def check_admin_left(connection: Connection, going: ListedKey, now_ms: int
     The lock that it takes lets no one else remove an admin until the transaction ends.
     """
     await connection.execute(sql("lock_admins"))
-    if going.state(now_ms) != "valid":
-        return
+    if going.state(now_ms) != "valid" or going.owner is not None:
+        return  # its owner is an admin without it
     rows = await connection.fetch(sql("other_admin_scopes"), now_ms, going.id)
     alone = scopes_without_admin(going.grants, [row["scope"] for row in rows])
     if alone:
@@ -284,7 +302,7 @@ async def check_admin_left(connection: Connection, going: ListedKey, now_ms: int
 
 
 async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
-    """Return the valid key, or None."""
+    """Return the key, or None where it is unknown or revoked; see `is_expired` too."""
     hashed = _hash(key)
     row = await catalog.row("api_key_by_hash", hashed)
     if row is None or not hmac.compare_digest(row["hash"], hashed):
@@ -293,14 +311,31 @@ async def find_key(catalog: Catalog, key: str) -> ApiKey | None:
 
 
 def _key_of(row: Row) -> ApiKey:
+    owner = _owner_of(row)
+    grants = _grants_of(row)
     return ApiKey(
         row["id"],
         row["name"],
         row["edge_of"],
-        _grants_of(row),
+        grants if owner is None else common_grants(grants, owner.grants),
         row["expires_ms"],
         _networks_of(row),
         row["used_ms"],
+        owner,
+    )
+
+
+def _owner_of(row: Row) -> KeyOwner | None:
+    if row["owner"] is None:
+        return None
+    return KeyOwner(
+        row["owner"],
+        tuple(parse_grant(grant) for grant in row["owns"] or ()),
+        exists=row["owns"] is not None,
+        disabled_ms=row["disabled_ms"],
+        by_provider=row["iss"] is not None,
+        confirmed_ms=row["provider_confirmed_ms"],
+        refused_ms=row["provider_refused_ms"],
     )
 
 
@@ -345,6 +380,12 @@ async def revoke_key(
         )
         await write_audit(connection, entry)
     return name
+
+
+async def end_keys_of_user(connection: Connection, user: str, now_ms: int) -> list[int]:
+    """Revoke all keys of a person; return their numbers."""
+    rows = await connection.fetch(sql("revoke_keys_of_user"), user, now_ms)
+    return [row["id"] for row in rows]
 
 
 async def end_key(connection: Connection, number: int, now_ms: int) -> str | None:

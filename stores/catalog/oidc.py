@@ -73,6 +73,7 @@ async def sign_in_user(
         user = await _find(connection, identity)
         assert user is not None, "created here, or by another transaction that has ended"
     await connection.execute(sql("set_oidc_user"), user.id, identity.name, scope, now_ms)
+    await connection.execute(sql("confirm_oidc_user"), user.id, now_ms)
     if set(grants) != set(user.own_grants):
         await keep_grants(connection, user.id, grants, now_ms)
         await connection.executemany(
@@ -157,6 +158,16 @@ async def confirm_session(
 ) -> None:
     """Record that the provider confirmed the person of a session, with its newest tokens."""
     await connection.execute(sql("confirm_oidc_session"), session, tokens, access_until_ms, now_ms)
+
+
+async def confirm_user(connection: Connection, user: str, now_ms: int) -> None:
+    """Record that the provider confirms a person: his API keys work."""
+    await connection.execute(sql("confirm_oidc_user"), user, now_ms)
+
+
+async def refuse_user(connection: Connection, user: str, now_ms: int) -> None:
+    """Record that the provider refuses a person: his API keys stop until he signs in again."""
+    await connection.execute(sql("refuse_oidc_user"), user, now_ms)
 
 
 async def release_check(catalog: Catalog, session: str) -> None:

@@ -62,12 +62,22 @@ async def set_rule(
         await write_audit(connection, entry)
 
 
-async def store_rule(connection: Connection, rule: RetentionRule, who: str, now_ms: int) -> None:
-    """Set a rule in the open transaction; ConfigError for days out of range."""
+async def store_rule(
+    connection: Connection,
+    rule: RetentionRule,
+    who: str,
+    now_ms: int,
+    *,
+    principal: str | None = None,
+) -> None:
+    """Set a rule in the open transaction; ConfigError for days out of range.
+
+    `who`: the name that people read; `principal`: such as user:ID, None for a command.
+    """
     if not 1 <= rule.days <= MAX_DAYS:
         raise ConfigError(f"A rule keeps footage for 1 to {MAX_DAYS} days.")
     await connection.execute(
-        sql("set_retention_rule"), check_scope(rule.scope), rule.days, who, now_ms
+        sql("set_retention_rule"), check_scope(rule.scope), rule.days, who, now_ms, principal
     )
 
 
@@ -130,9 +140,15 @@ async def add_hold(
 
 
 async def place_hold(
-    connection: Connection, hold: LegalHold, who: str, why: str, now_ms: int
+    connection: Connection,
+    hold: LegalHold,
+    who: str,
+    why: str,
+    now_ms: int,
+    *,
+    principal: str | None = None,
 ) -> tuple[int, int]:
-    """Add a hold in the open transaction, as `add_hold` does.
+    """Add a hold in the open transaction, as `add_hold` does. `principal`: see `store_rule`.
 
     Waits until no deletion is in progress. Raises ConfigError for a range that ends too early.
     """
@@ -141,7 +157,7 @@ async def place_hold(
     await connection.execute(sql("lock_holds"))
     row = await connection.fetchrow(
         sql("add_hold"),
-        *(check_scope(hold.scope), hold.from_ms, hold.to_ms, who, why, now_ms),
+        *(check_scope(hold.scope), hold.from_ms, hold.to_ms, who, why, now_ms, principal),
     )
     assert row is not None
     return row["id"], row["pending"]
@@ -173,10 +189,16 @@ async def lift_hold(
 
 
 async def release_hold(
-    connection: Connection, number: int, who: str, now_ms: int, why: str | None
+    connection: Connection,
+    number: int,
+    who: str,
+    now_ms: int,
+    why: str | None,
+    *,
+    principal: str | None = None,
 ) -> str | None:
-    """Lift a hold in the open transaction, as `lift_hold` does."""
-    scope = await connection.fetchval(sql("lift_hold"), number, who, now_ms, why)
+    """Lift a hold in the open transaction, as `lift_hold` does. `principal`: see `store_rule`."""
+    scope = await connection.fetchval(sql("lift_hold"), number, who, now_ms, why, principal)
     return None if scope is None else str(scope)
 
 

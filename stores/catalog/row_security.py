@@ -85,7 +85,7 @@ RULES: Sequence[TableRule] = (
     TableRule(
         "legal_holds",
         "scope",
-        web="SELECT, INSERT, UPDATE (lifted_by, lifted_ms, lifted_why)",
+        web="SELECT, INSERT, UPDATE (lifted_by, lifted_by_id, lifted_ms, lifted_why)",
         index=_READ,
     ),
     # A key is seen by those who see one of its grants. It is added before these, for one tenant.
@@ -96,6 +96,7 @@ RULES: Sequence[TableRule] = (
         web="SELECT, INSERT, UPDATE (used_ms, revoked_ms, expires_ms)",
     ),
     TableRule("api_key_grants", "scope", web="SELECT, INSERT"),
+    TableRule("second_factor_rules", "scope", web=_ADD),
     TableRule("ended_sessions", None, web="SELECT, INSERT, DELETE"),
     # A user belongs to his scope's tenant, and is seen by those who see one of his grants.
     TableRule(

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain.access import Principal, parse_grant
+from domain.access import Principal, needs_second_factor, parse_grant
 from domain.caller import Caller
 from domain.oidc import CheckTimes
 from domain.printable import printable
@@ -91,6 +91,7 @@ async def find_session(catalog: Catalog, token: str, now_ms: int) -> OpenSession
     row = await catalog.row("find_session", token_hash(token), now_ms, IDLE_MS)
     if row is None:
         return None
+    by_provider = row["provider"] is not None
     if row["key"] is not None:
         key = await get_key(catalog, row["key"])
         if key is None or key.is_expired(now_ms):
@@ -98,9 +99,17 @@ async def find_session(catalog: Catalog, token: str, now_ms: int) -> OpenSession
         caller = key.caller(row["id"])
     else:
         key = None
-        principal = Principal(f"user:{row['user_id']}", tuple(map(parse_grant, row["grants"])))
-        caller = Caller(principal, row["display_name"], session=row["id"], user=row["user_id"])
-    by_provider = row["provider"] is not None
+        grants = tuple(map(parse_grant, row["grants"]))
+        caller = Caller(
+            Principal(f"user:{row['user_id']}", grants),
+            row["display_name"],
+            session=row["id"],
+            user=row["user_id"],
+            # A provider asks for the second factor itself.
+            must_enrol=not by_provider
+            and not row["has_totp"]
+            and needs_second_factor(grants, row["factor_scopes"]),
+        )
     return OpenSession(
         caller,
         key,

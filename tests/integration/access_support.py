@@ -33,12 +33,12 @@ _TABLE = """
 GET    /healthz                                                     -                  nothing
 GET    /readyz                                                      -                  nothing
 GET    /metrics                                                     metrics:read       installation
-GET    /session                                                     -                  signed-in
+GET    /session                                                     -                  enrolling
 POST   /session                                                     -                  nothing
 DELETE /session                                                     -                  nothing
 POST   /session/password                                            -                  signed-in
-POST   /session/totp                                                -                  signed-in
-PUT    /session/totp                                                -                  signed-in
+POST   /session/totp                                                -                  enrolling
+PUT    /session/totp                                                -                  enrolling
 POST   /session/totp/remove                                         -                  signed-in
 GET    /sessions                                                    -                  signed-in
 DELETE /sessions                                                    -                  signed-in
@@ -60,6 +60,9 @@ GET    /sites                                                       camera:view 
 POST   /sites                                                       site:configure     list
 GET    /sites/{tenant}/{site}                                       camera:view        list
 PATCH  /sites/{tenant}/{site}                                       site:configure     known-site
+GET    /second-factor/rules                                         users:manage       list
+PUT    /second-factor/rule                                          users:manage       list
+DELETE /second-factor/rule                                          users:manage       list
 GET    /holds                                                       hold:manage        list
 POST   /holds                                                       hold:manage        list
 GET    /holds/{number}                                              hold:manage        list

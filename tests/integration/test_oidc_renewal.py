@@ -275,3 +275,68 @@ async def test_a_forged_logout_token_ends_nothing(staff: Staff) -> None:
         answer = await bob.session.post(staff.url + path, data={"logout_token": right})
         assert answer.status == 400, "it was used"
         assert await bob.who() is not None
+
+
+async def test_who_is_disabled_at_the_provider_loses_his_keys(staff: Staff) -> None:
+    staff.own.groups = ["admins"]
+    async with browser(staff.url) as bob:
+        await bob.sign_in("own")
+        keys = staff.url + "/api/v1/keys"
+        origin = {"Origin": staff.url, "Sec-Fetch-Site": "same-origin"}
+
+        async def made(**more: object) -> dict[str, str]:
+            body = {"name": "Bob's", "grants": ["viewer:acme"], **more}
+            answer = await bob.session.post(keys, json=body, headers=origin)
+            assert answer.status == 201, await answer.text()
+            return {"Authorization": f"Bearer {(await answer.json())['key']}"}
+
+        own, service = await made(), await made(service=True)
+
+        async def accepted(headers: dict[str, str]) -> bool:
+            web = staff.oidc.web.stranger
+            return (await web.get("/api/v1/cameras", headers=headers)).status == 200
+
+        assert await accepted(own)
+        staff.own.disabled = True
+        staff.pass_time(5 * MINUTE_MS)
+        assert await bob.who() is None
+        staff.pass_time(RECHECK_MS)
+        assert (await accepted(own), await accepted(service)) == (False, True)
+        staff.own.disabled = False
+        await bob.sign_in("own")
+        staff.pass_time(RECHECK_MS)
+        assert await accepted(own)
+        # That a session ends because a token ran out is not the provider's word on him.
+        staff.own.refresh = False
+        await bob.sign_in("own")
+        staff.pass_time(15 * MINUTE_MS)
+        assert await bob.who() is None
+        assert await accepted(own)
+
+
+async def test_a_provider_can_be_asked_for_a_second_factor(staff: Staff) -> None:
+    provider = staff.oidc.web.services.oidc.get("own")
+    assert provider is not None
+    plain = provider.config
+    provider.config = plain.model_copy(
+        update={"second_factor_amr": ("mfa",), "second_factor_acr": ("loa2",)}
+    )
+    try:
+        for claims, status in (
+            ({}, 403),
+            ({"amr": ["pwd"], "acr": "loa1"}, 403),
+            ({"amr": "mfa", "acr": ["loa2"]}, 403),
+            ({"amr": ["pwd", "mfa"]}, 303),
+            ({"acr": "loa2"}, 303),
+        ):
+            staff.own.claims = claims
+            async with browser(staff.url) as bob:
+                asked = await bob.begin("own")
+                assert "acr_values=loa2" in asked
+                answer = await bob.get((await bob.get(asked)).headers["Location"])
+                assert answer.status == status, claims
+                if status == 403:
+                    assert "second factor" in await answer.text()
+                    assert await bob.who() is None
+    finally:
+        provider.config = plain

@@ -48,6 +48,8 @@ WEB_WRITES = {
     "set_retention_rule", "clear_retention_rule", "add_hold", "lift_hold",
     "add_api_key", "add_api_key_grant", "expire_api_key", "revoke_api_key",
     # sign-in by OpenID providers
+    "revoke_keys_of_user", "confirm_oidc_user", "refuse_oidc_user",
+    "require_second_factor", "release_second_factor",
     "use_oidc_once", "set_oidc_user", "keep_user_grants", "add_oidc_session", "claim_oidc_check",
     "confirm_oidc_session", "release_oidc_check", "delete_oidc_sessions",
 }  # fmt: skip

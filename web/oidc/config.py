@@ -47,6 +47,12 @@ class ProviderConfig(BaseModel):
     loopback_http: bool = Field(
         False, description="http and loopback addresses are allowed: for tests and the demo only"
     )
+    second_factor_amr: tuple[Text, ...] = Field(
+        (), description="values of the claim amr of which a sign-in must have one, such as mfa"
+    )
+    second_factor_acr: tuple[Text, ...] = Field(
+        (), description="values of the claim acr of which a sign-in may have one instead"
+    )
     unreachable_minutes: int = Field(
         60, ge=5, le=24 * 60, description="how long sessions live on while it does not answer"
     )

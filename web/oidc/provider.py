@@ -17,6 +17,7 @@ from domain.oidc import (
     authorization_url,
     check_id_token,
     check_logout_token,
+    check_second_factor,
     code_challenge,
     display_name,
     groups_in,
@@ -121,7 +122,7 @@ class Provider:
 
     async def authorization_url(self, attempt: SignInAttempt) -> str:
         """Return the address at the provider where the person signs in."""
-        metadata = await self.metadata()
+        metadata, wanted = await self.metadata(), self.config.second_factor_acr
         return authorization_url(
             metadata.authorization_endpoint,
             {
@@ -133,6 +134,7 @@ class Provider:
                 "nonce": attempt.nonce,
                 "code_challenge": code_challenge(attempt.verifier),
                 "code_challenge_method": "S256",
+                **({"acr_values": " ".join(wanted)} if wanted else {}),
             },
         )
 
@@ -197,6 +199,9 @@ class Provider:
     ) -> ProviderStatement:
         claims = await self._verified(token, ID_TOKEN_TYPES)
         identity = check_id_token(claims, expected, self._clock_ms())
+        if expected.nonce is not None:  # a sign-in: at a renewal no one is present
+            config = self.config
+            check_second_factor(claims, config.second_factor_amr, config.second_factor_acr)
         access_token = _token(answer, "access_token")
         if access_token is not None:
             check_access_token_hash(claims, access_token, algorithm_of(token))

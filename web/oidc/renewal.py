@@ -23,9 +23,11 @@ from stores.catalog.oidc import (
     OidcSession,
     claim_check,
     confirm_session,
+    confirm_user,
     end_oidc_sessions,
     get_oidc_session,
     keep_grants,
+    refuse_user,
     release_check,
 )
 from stores.catalog.sessions import OpenSession
@@ -50,6 +52,10 @@ CHECKS = Counter(
     ("provider", "outcome"),
     registry=REGISTRY,
 )
+
+
+class _NotAskedError(OidcError):
+    """The session ends without a word of the provider on the person: his API keys go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,8 @@ class SessionChecks:
             outcome = error.reason
             log.warning("%s: check of user %s: %s", provider.config.id, user, error)
             if error.reason in ENDS or not self._may_go_on(provider, claimed):
-                await self._end(catalog, claimed, user, error.reason)
+                out = error.reason in ENDS and not isinstance(error, _NotAskedError)
+                await self._end(catalog, claimed, user, error.reason, person_is_out=out)
             else:
                 await release_check(catalog, session)
         CHECKS.labels(provider.config.id, outcome).inc()
@@ -138,13 +145,13 @@ class SessionChecks:
 
     async def _ask(self, provider: Provider, session: OidcSession) -> ProviderStatement:
         if session.iss != provider.config.issuer:
-            raise OidcError("refused", "The provider has another issuer now.")
+            raise _NotAskedError("refused", "The provider has another issuer now.")
         tokens = self._open(session)
         if tokens.refresh is not None:
             return await provider.renew(session.sub, tokens.refresh)
         expires = session.access_until_ms
         if tokens.access is None or (expires is not None and self._clock_ms() >= expires):
-            raise OidcError("refused", "No token is left to ask the provider with.")
+            raise _NotAskedError("refused", "No token is left to ask the provider with.")
         return await provider.ask(session.sub, tokens.access)
 
     def _open(self, session: OidcSession) -> _Tokens:
@@ -175,6 +182,7 @@ class SessionChecks:
             removed = await keep_grants(connection, user, given, now_ms)
             is_open = any(grant in given for grant in row.own_grants)
             if is_open:
+                await confirm_user(connection, user, now_ms)
                 await confirm_session(
                     connection,
                     session.session,
@@ -183,6 +191,7 @@ class SessionChecks:
                     now_ms,
                 )
             else:
+                await refuse_user(connection, user, now_ms)
                 await end_oidc_sessions(connection, [session.session], now_ms)
             if removed:
                 entry = BY_SYSTEM.entry(
@@ -207,10 +216,20 @@ class SessionChecks:
             statement = replace(statement, refresh_token=before.refresh)
         return statement
 
-    async def _end(self, catalog: Catalog, session: OidcSession, user: str, reason: str) -> None:
+    async def _end(
+        self,
+        catalog: Catalog,
+        session: OidcSession,
+        user: str,
+        reason: str,
+        *,
+        person_is_out: bool = False,
+    ) -> None:
         now_ms = self._clock_ms()
         async with catalog.transaction() as connection:
             row = await get_user(connection, user)
+            if person_is_out:
+                await refuse_user(connection, user, now_ms)
             await end_oidc_sessions(connection, [session.session], now_ms)
             entry = BY_SYSTEM.entry(
                 now_ms,

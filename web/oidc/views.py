@@ -49,6 +49,7 @@ STATUSES = {
     "limited": HTTPStatus.TOO_MANY_REQUESTS,
     "cancelled": HTTPStatus.FORBIDDEN,
     "no-access": HTTPStatus.FORBIDDEN,
+    "second-factor": HTTPStatus.FORBIDDEN,
     "disabled": HTTPStatus.FORBIDDEN,
 }
 """Of the answer to a sign-in that failed, by reason; all others: 400."""

@@ -51,6 +51,11 @@ class KeyItem(ApiAnswer):
     revoked_ms: UtcMs | None = Field(description="When it was revoked; null: it was not.")
     used_ms: UtcMs | None = Field(description="Its last use, to the minute; null: none.")
     rotated_from: int | None = Field(description="Number of the key that it replaces.")
+    owner: str | None = Field(
+        description="The person whose key it is, such as `user:3`: it may do no more than he, and "
+        "stops where he is disabled, erased, or refused by his provider. null: a service's or a "
+        "device's."
+    )
 
 
 class CreatedKey(KeyItem):
@@ -89,6 +94,13 @@ class NewKeyRequest(ApiRequest):
         min_length=1,
         max_length=MAX_NETWORKS,
         description="Only clients of these may use it, such as `10.1.0.0/16`; null: any.",
+    )
+
+    service: bool = Field(
+        False,
+        description="true: for a program that goes on without the person who creates the key. "
+        "false: a user's own key, which ends with him. Keys that a service's key creates, and keys "
+        "of devices, are never a person's.",
     )
 
 

@@ -58,6 +58,10 @@ class SessionInfo(ApiAnswer):
     session: str | None = Field(description="Id of the session; null: the key came directly.")
     has_password: bool = Field(description="Whether it is a user who can change his password.")
     has_totp: bool = Field(description="Whether it is a user with a second factor.")
+    must_enrol: bool = Field(
+        description="Whether his roles need a second factor, and he has none. Then all else "
+        "answers 403 of the kind `second-factor-required`."
+    )
     recovery_codes: int | None = Field(
         description="How many are left; null: there is no second factor."
     )

@@ -56,18 +56,41 @@ SELECT id, display_name, scope FROM users WHERE login = $1 OR id = $1 FOR UPDATE
 DELETE FROM users WHERE id = $1
 
 
+-- name: keys_of_user
+-- $1 text: id. All keys that are or were his, as principals.
+SELECT 'key:' || id AS principal FROM api_keys WHERE owner = $1
+
+
 -- name: erase_user_name
--- $1 text: the name that people read; $2 text: what stays of it, such as user:1. Returns how many rows
--- had it as the one who did something.
-WITH rules AS (UPDATE retention_rules SET set_by = $2 WHERE set_by = $1 RETURNING 1),
+-- $1 text: the name that people read; $2 text: what stays of it, such as user:1; $3 text[]: the user
+-- and his keys, as principals. Returns how many rows had him as the one who did something. Rows
+-- without a principal are those of commands and of older versions: there, his name decides.
+WITH rules AS (
+    UPDATE retention_rules SET set_by = $2
+    WHERE set_by_id = ANY ($3::text[]) OR set_by_id IS NULL AND set_by = $1
+    RETURNING 1
+),
 holds AS (
     UPDATE legal_holds SET
-        added_by = CASE WHEN added_by = $1 THEN $2 ELSE added_by END,
-        lifted_by = CASE WHEN lifted_by = $1 THEN $2 ELSE lifted_by END
-    WHERE $1 IN (added_by, lifted_by)
+        added_by = CASE
+            WHEN added_by_id = ANY ($3::text[]) OR added_by_id IS NULL AND added_by = $1 THEN $2
+            ELSE added_by
+        END,
+        lifted_by = CASE
+            WHEN lifted_by_id = ANY ($3::text[]) OR lifted_by_id IS NULL AND lifted_by = $1 THEN $2
+            ELSE lifted_by
+        END
+    WHERE added_by_id = ANY ($3::text[]) OR added_by_id IS NULL AND added_by = $1
+        OR lifted_by_id = ANY ($3::text[]) OR lifted_by_id IS NULL AND lifted_by = $1
+    RETURNING 1
+),
+factors AS (
+    UPDATE second_factor_rules SET set_by = $2
+    WHERE set_by_id = ANY ($3::text[]) OR set_by_id IS NULL AND set_by = $1
     RETURNING 1
 ),
 configs AS (UPDATE site_configs SET set_by = $2 WHERE set_by = $1 RETURNING 1),
 replays AS (UPDATE model_replays SET changed_by = $2 WHERE changed_by = $1 RETURNING 1)
 SELECT (SELECT count(*) FROM rules) + (SELECT count(*) FROM holds)
-    + (SELECT count(*) FROM configs) + (SELECT count(*) FROM replays)
+    + (SELECT count(*) FROM factors) + (SELECT count(*) FROM configs)
+    + (SELECT count(*) FROM replays)

@@ -40,11 +40,11 @@ LIMIT 1
 
 -- name: add_hold
 -- $1 text: scope; $2, $3 bigint: from and to, UTC ms, to may be null; $4 text: who; $5 text: why;
--- $6 bigint: now, UTC ms. The caller has the exclusive lock of the holds. Returns the hold's number,
+-- $6 bigint: now, UTC ms; $7 text: the principal, null for a command. The caller has the exclusive lock of the holds. Returns the hold's number,
 -- and how many pending deletions are in its range: they wait for it now.
 WITH added AS (
-    INSERT INTO legal_holds (scope, from_ms, to_ms, added_by, why, added_ms)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO legal_holds (scope, from_ms, to_ms, added_by, why, added_ms, added_by_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     RETURNING id
 )
 SELECT
@@ -56,9 +56,9 @@ FROM added
 
 
 -- name: lift_hold
--- $1 bigint: number; $2 text: who; $3 bigint: now, UTC ms; $4 text: why, may be null. Returns the
--- scope; no row where it was lifted before.
-UPDATE legal_holds SET lifted_by = $2, lifted_ms = $3, lifted_why = $4
+-- $1 bigint: number; $2 text: who; $3 bigint: now, UTC ms; $4 text: why, may be null; $5 text: the
+-- principal, null for a command. Returns the scope; no row where it was lifted before.
+UPDATE legal_holds SET lifted_by = $2, lifted_ms = $3, lifted_why = $4, lifted_by_id = $5
 WHERE id = $1 AND lifted_ms IS NULL
 RETURNING scope
 

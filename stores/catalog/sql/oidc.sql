@@ -5,6 +5,16 @@ WITH expired AS (DELETE FROM oidc_used WHERE until_ms <= $3)
 INSERT INTO oidc_used (hash, until_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING hash
 
 
+-- name: confirm_oidc_user
+-- $1 text: id of the user; $2 bigint: now, UTC ms. His provider confirms him: his keys work.
+UPDATE users SET provider_confirmed_ms = $2, provider_refused_ms = NULL WHERE id = $1
+
+
+-- name: refuse_oidc_user
+-- $1 text: id of the user; $2 bigint: now, UTC ms. His provider refuses him: his keys stop.
+UPDATE users SET provider_refused_ms = coalesce(provider_refused_ms, $2) WHERE id = $1
+
+
 -- name: set_oidc_user
 -- $1 text: id of the user; $2 text: name; $3 text: scope; $4 bigint: now, UTC ms.
 UPDATE users

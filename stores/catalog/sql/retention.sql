@@ -4,11 +4,13 @@ SELECT scope, days, set_by, set_ms FROM retention_rules ORDER BY scope
 
 
 -- name: set_retention_rule
--- $1 text: scope; $2 integer: days; $3 text: who; $4 bigint: now, UTC ms.
-INSERT INTO retention_rules (scope, days, set_by, set_ms)
-VALUES ($1, $2, $3, $4)
+-- $1 text: scope; $2 integer: days; $3 text: who; $4 bigint: now, UTC ms; $5 text: the principal, null
+-- for a command.
+INSERT INTO retention_rules (scope, days, set_by, set_ms, set_by_id)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (scope) DO UPDATE SET
-    days = excluded.days, set_by = excluded.set_by, set_ms = excluded.set_ms
+    days = excluded.days, set_by = excluded.set_by, set_ms = excluded.set_ms,
+    set_by_id = excluded.set_by_id
 
 
 -- name: clear_retention_rule

@@ -11,7 +11,12 @@ VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
 -- $1 bytea: SHA-256 of the cookie; $2 bigint: now, UTC ms; $3 bigint: idle time-out, ms.
 -- No row: it ended, or its user is disabled. The key of its row is not checked here.
 SELECT sessions.id, sessions.key, sessions.user_id, sessions.created_ms, seen_ms, until_ms, login,
-display_name, oidc_sessions.provider, confirmed_ms, tried_ms,
+display_name, oidc_sessions.provider, oidc_sessions.confirmed_ms, tried_ms,
+EXISTS (
+    SELECT FROM user_totp
+    WHERE user_totp.user_id = sessions.user_id AND user_totp.confirmed_ms IS NOT NULL
+) AS has_totp,
+ARRAY(SELECT second_factor_rules.scope FROM second_factor_rules) AS factor_scopes,
 -- include: grants_of_user
 FROM sessions
 LEFT JOIN users ON users.id = sessions.user_id

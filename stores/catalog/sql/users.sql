@@ -129,4 +129,4 @@ JOIN (
     SELECT user_id, role, group_grants.scope FROM group_members JOIN group_grants USING (group_id)
 ) AS given ON given.user_id = users.id
 WHERE given.role = 'admin' AND strpos(given.scope, '/') = 0
-  AND disabled_ms IS NULL AND (password_hash IS NOT NULL OR iss IS NOT NULL)
+  AND disabled_ms IS NULL AND (password_hash IS NOT NULL OR iss IS NOT NULL AND provider_refused_ms IS NULL)

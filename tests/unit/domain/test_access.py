@@ -14,13 +14,16 @@ from domain.access import (
     Principal,
     Role,
     check_scope,
+    common_grants,
     decide,
     is_visible,
     key_tenant,
     may_create_key,
     may_grant,
     may_manage_key,
+    needs_second_factor,
     overlaps,
+    parse_grant,
     scopes_with,
     scopes_without_admin,
 )
@@ -164,3 +167,36 @@ def test_what_is_not_a_scope_is_refused(scope: str) -> None:
         check_scope(scope)
     with pytest.raises(InvalidIdError):
         Grant(Role.VIEWER, scope)
+
+
+@given(PRINCIPALS, PRINCIPALS, st.sampled_from(Permission), st.sampled_from(SCOPES))
+def test_a_persons_key_may_do_what_both_the_key_and_the_person_may(
+    key: Principal, person: Principal, permission: Permission, resource: str
+) -> None:
+    both = Principal("key:1", common_grants(key.grants, person.grants))
+    may = all(decide(each, permission, resource) for each in (key, person))
+    assert bool(decide(both, permission, resource)) == may
+    shown = [
+        is_visible(scopes_with(each, permission), resource) for each in (both, key, person)
+    ]  # what a list shows
+    assert shown[0] == (shown[1] and shown[2])
+
+
+SECOND_FACTOR = [
+    ("admin:a", ["*"], True),
+    ("admin:a", ["a"], True),
+    ("admin:*", ["a"], True),  # he may change something in that tenant
+    ("admin:ab", ["a"], False),
+    ("operator:a/a/a", ["a"], True),
+    ("auditor:a", ["a"], True),
+    ("viewer:a", ["*"], False),
+    ("monitor:*", ["*"], False),
+    ("admin:a", [], False),
+]
+
+
+@pytest.mark.parametrize(("grant", "required", "expected_answer"), SECOND_FACTOR)
+def test_who_changes_or_exports_something_needs_a_second_factor_where_it_is_required(
+    grant: str, required: list[str], expected_answer: bool
+) -> None:
+    assert needs_second_factor([parse_grant(grant)], required) == expected_answer

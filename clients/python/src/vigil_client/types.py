@@ -197,6 +197,8 @@ class CreatedKey(TypedDict):
     """Its last use, to the minute; null: none."""
     rotated_from: int | None
     """Number of the key that it replaces."""
+    owner: str | None
+    """The person whose key it is, such as `user:3`: it may do no more than he, and stops where he is disabled, erased, or refused by his provider. null: a service's or a device's."""
     key: str
     """The key itself. It is shown once, and stored nowhere."""
 
@@ -515,6 +517,8 @@ class Key(TypedDict):
     """Its last use, to the minute; null: none."""
     rotated_from: int | None
     """Number of the key that it replaces."""
+    owner: str | None
+    """The person whose key it is, such as `user:3`: it may do no more than he, and stops where he is disabled, erased, or refused by his provider. null: a service's or a device's."""
 
 
 class KeyRotation(TypedDict):
@@ -616,6 +620,8 @@ class NewKeyRequest(TypedDict):
     """When it expires, UTC ms, within 366 days; null: never."""
     networks: NotRequired[list[str] | None]
     """Only clients of these may use it, such as `10.1.0.0/16`; null: any."""
+    service: NotRequired[bool]
+    """true: for a program that goes on without the person who creates the key. false: a user's own key, which ends with him. Keys that a service's key creates, and keys of devices, are never a person's."""
 
 
 class NewPassword(TypedDict):
@@ -867,6 +873,25 @@ class ScopeRule(TypedDict):
     """The days of that rule; null: footage is kept forever."""
 
 
+class SecondFactor(TypedDict):
+    """A scope in which people need a second factor whose roles change or export something."""
+
+    scope: str
+    """`*` or a tenant."""
+    set_by: str
+    """Who required it; empty where you do not manage the scope."""
+    set_ms: int
+    """When it was required."""
+
+
+class SecondFactorRules(TypedDict):
+    """A page of the rules that concern what the caller manages, by scope."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    rules: list[SecondFactor]
+
+
 class Session(TypedDict):
     """An open session."""
 
@@ -909,6 +934,8 @@ class SessionInfo(TypedDict):
     """Whether it is a user who can change his password."""
     has_totp: bool
     """Whether it is a user with a second factor."""
+    must_enrol: bool
+    """Whether his roles need a second factor, and he has none. Then all else answers 403 of the kind `second-factor-required`."""
     recovery_codes: int | None
     """How many are left; null: there is no second factor."""
 

@@ -180,6 +180,8 @@ export interface CreatedKey {
   used_ms: number | null;
   /** Number of the key that it replaces. */
   rotated_from: number | null;
+  /** The person whose key it is, such as `user:3`: it may do no more than he, and stops where he is disabled, erased, or refused by his provider. null: a service's or a device's. */
+  owner: string | null;
   /** The key itself. It is shown once, and stored nowhere. */
   key: string;
 }
@@ -477,6 +479,8 @@ export interface Key {
   used_ms: number | null;
   /** Number of the key that it replaces. */
   rotated_from: number | null;
+  /** The person whose key it is, such as `user:3`: it may do no more than he, and stops where he is disabled, erased, or refused by his provider. null: a service's or a device's. */
+  owner: string | null;
 }
 
 /** How a key is replaced by a new one with the same name, grants and networks. */
@@ -568,6 +572,8 @@ export interface NewKeyRequest {
   expires_ms?: number | null;
   /** Only clients of these may use it, such as `10.1.0.0/16`; null: any. */
   networks?: string[] | null;
+  /** true: for a program that goes on without the person who creates the key. false: a user's own key, which ends with him. Keys that a service's key creates, and keys of devices, are never a person's. */
+  service?: boolean;
 }
 
 /** A password that was made just now. */
@@ -799,6 +805,23 @@ export interface ScopeRule {
   followed_days: number | null;
 }
 
+/** A scope in which people need a second factor whose roles change or export something. */
+export interface SecondFactor {
+  /** `*` or a tenant. */
+  scope: string;
+  /** Who required it; empty where you do not manage the scope. */
+  set_by: string;
+  /** When it was required. (ms since 1970, UTC) */
+  set_ms: number;
+}
+
+/** A page of the rules that concern what the caller manages, by scope. */
+export interface SecondFactorRules {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  rules: SecondFactor[];
+}
+
 /** An open session. */
 export interface Session {
   /** It opens nothing. */
@@ -839,6 +862,8 @@ export interface SessionInfo {
   has_password: boolean;
   /** Whether it is a user with a second factor. */
   has_totp: boolean;
+  /** Whether his roles need a second factor, and he has none. Then all else answers 403 of the kind `second-factor-required`. */
+  must_enrol: boolean;
   /** How many are left; null: there is no second factor. */
   recovery_codes: number | null;
 }
