@@ -13,6 +13,7 @@ SECRETS = (
     "database_password",
     "web_database_url",
     "session_secret",
+    "link_secret",
 )
 """Settings that may be in a file: VIGIL_<NAME>_FILE."""
 

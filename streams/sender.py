@@ -59,7 +59,7 @@ class KafkaSender:
 
     async def send(self, event: Event, *, partition: int | None = None) -> tuple[int, int]:
         """Send an event to its topic; return (partition, offset) once the brokers have it."""
-        topic = topics.topic_of(type(event)).full_name
+        topic = topics.topic_of(type(event)).name_for(self._settings)
         return await self.send_bytes(topic, event.key.encode(), events.encode(event), partition)
 
     async def send_bytes(

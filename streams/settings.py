@@ -134,6 +134,36 @@ class Settings(BaseSettings):
         description="signs cursors and encrypts second factors; at least 32 characters for the web",
     )
     session_secret_file: Path | None = Field(None, description="file that holds it")
+    link_host: str = Field(
+        "127.0.0.1", description="address that a link worker listens on for other workers"
+    )
+    link_port: int = Field(
+        0, ge=0, le=65535, description="port for that; 0: any free one, which it makes known"
+    )
+    link_address: str = Field(
+        "",
+        max_length=300,
+        description="host name by which other workers reach a link worker; else VIGIL_LINK_HOST",
+    )
+    link_secret: SecretStr = Field(
+        SecretStr(""),
+        description="by which link workers and web workers trust each other, at least 32 "
+        "characters; else it is derived from the session secret",
+    )
+    link_secret_file: Path | None = Field(None, description="file that holds it")
+    link_tls_certificate_file: Path | None = Field(
+        None, description="PEM file of a link worker's certificate: other workers use HTTPS"
+    )
+    link_tls_key_file: Path | None = Field(None, description="PEM file of its unencrypted key")
+    link_ca_file: Path | None = Field(
+        None, description="PEM file of the authority of link workers; else the system's"
+    )
+    link_sockets: int = Field(
+        5_000, ge=1, le=100_000, description="devices that one link worker holds at most"
+    )
+    link_ping_s: float = Field(
+        45.0, ge=1, le=300, description="seconds between two signs of life of an idle device"
+    )
     public_url: str = Field(
         "", max_length=500, description="address of the web as browsers see it, https://HOST"
     )
@@ -196,6 +226,10 @@ class Settings(BaseSettings):
             raise ConfigError(
                 "Set both VIGIL_WEB_TLS_CERTIFICATE_FILE and VIGIL_WEB_TLS_KEY_FILE, or neither: "
                 "with one of them the web could not speak HTTPS."
+            )
+        if (self.link_tls_certificate_file is None) != (self.link_tls_key_file is None):
+            raise ConfigError(
+                "Set both VIGIL_LINK_TLS_CERTIFICATE_FILE and VIGIL_LINK_TLS_KEY_FILE, or neither."
             )
         url = complete_database_url(
             self.database_url.get_secret_value(),

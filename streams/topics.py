@@ -33,6 +33,8 @@ class TopicSpec:
     """delete: by age; compact: the newest of each key stays; keep: all stays."""
     retention_factor: int = 1
     """Times VIGIL_RETENTION_HOURS, where cleanup is delete."""
+    retention_ms: int | None = None
+    """Where cleanup is delete: how long events are kept, whatever the setting says."""
     max_message_bytes: int = MIB
 
     def name_for(self, settings: Settings) -> str:
@@ -51,7 +53,10 @@ class TopicSpec:
             "max.message.bytes": str(self.max_message_bytes),
         }
         if self.cleanup == "delete":
-            config["retention.ms"] = str(settings.retention_hours * HOUR_MS * self.retention_factor)
+            kept_ms = settings.retention_hours * HOUR_MS * self.retention_factor
+            config["retention.ms"] = str(
+                kept_ms if self.retention_ms is None else self.retention_ms
+            )
         elif self.cleanup == "keep":
             config["retention.ms"] = "-1"
         else:  # an active segment is never compacted: keep it young, so that recovery stays short
@@ -85,6 +90,9 @@ CHUNK_COMPLETE = TopicSpec(
 )
 DETECTION = TopicSpec("detection", "camera id", (events.Detection,))
 HEARTBEAT = TopicSpec("heartbeat", "tenant/site", (events.Heartbeat,))
+EDGE_COMMAND = TopicSpec(  # all of it is kept for an hour: a command lives for seconds
+    "edge-command", "device (tenant/site/device)", (events.EdgeCommand,), retention_ms=HOUR_MS
+)
 DELETED = TopicSpec(  # under the camera's key compaction would keep one tombstone per camera
     "deleted", "camera id", (events.Deleted,), cleanup="keep"
 )
@@ -103,6 +111,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     CHUNK_COMPLETE,
     DETECTION,
     HEARTBEAT,
+    EDGE_COMMAND,
     DELETED,
     DEAD_LETTER,
 )

@@ -13,6 +13,7 @@ from domain.events.chunks import (
     VideoForm,
     WindowLost,
 )
+from domain.events.commands import EdgeCommand
 from domain.events.control import (
     CameraConfigured,
     DeadLetter,
@@ -40,6 +41,7 @@ __all__ = [
     "Deleted",
     "Detection",
     "DetectionFrame",
+    "EdgeCommand",
     "Event",
     "FoundObject",
     "FragmentArrived",

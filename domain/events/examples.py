@@ -14,6 +14,7 @@ from domain.events.chunks import (
     VideoForm,
     WindowLost,
 )
+from domain.events.commands import EdgeCommand
 from domain.events.control import (
     CameraConfigured,
     DeadLetter,
@@ -170,6 +171,14 @@ _ALL: tuple[Event, ...] = (
             ),
             DetectionFrame(pts=36_000, at_ms=START_MS + 400, objects=[]),
         ],
+    ),
+    EdgeCommand(
+        device="acme/berlin/edge-1",
+        id="8d3f0c2b6f5e4a0f9c1d7e6b5a403921",
+        kind="snapshot",
+        camera=CAMERA,
+        sent_ms=START_MS,
+        deadline_ms=START_MS + 15_000,
     ),
     Heartbeat(
         site="acme/berlin",

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 from domain.errors import InvalidEventError
 from domain.events.base import Event
 from domain.events.chunks import ChunkComplete, ChunkDue, WindowLost
+from domain.events.commands import EdgeCommand
 from domain.events.control import (
     CameraConfigured,
     DeadLetter,
@@ -35,6 +36,7 @@ AnyEvent = (
     | WindowLost
     | Detection
     | Heartbeat
+    | EdgeCommand
     | Deleted
     | DeadLetter
     | DeadLetterMarked

@@ -81,6 +81,9 @@ RULES: Sequence[TableRule] = (
     ),
     TableRule("edges", "site", web=_READ, index=_WRITE),
     TableRule("site_configs", "site", web=_READ, index=_READ),
+    TableRule("link_workers", None, web=_WRITE),
+    TableRule("edge_links", "device", web=_WRITE),
+    TableRule("edge_commands", "device", web=_WRITE),
     TableRule("retention_rules", "scope", web=_WRITE, index=_READ),
     TableRule(
         "legal_holds",

@@ -52,6 +52,10 @@ WEB_WRITES = {
     "require_second_factor", "release_second_factor",
     "use_oidc_once", "set_oidc_user", "keep_user_grants", "add_oidc_session", "claim_oidc_check",
     "confirm_oidc_session", "release_oidc_check", "delete_oidc_sessions",
+    # link workers
+    "keep_link_worker_alive", "forget_link_worker", "forget_dead_link_workers", "open_edge_link",
+    "close_edge_link", "add_edge_command", "finish_edge_command", "expire_edge_commands",
+    "delete_old_edge_commands",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 FILLED = {

@@ -53,7 +53,8 @@ class TestEachEvent:
             with pytest.raises(TypeError, match="no key"):
                 _ = example.key
         else:
-            others = {"heartbeat": "acme/berlin", "dead-letter-marked": "3@17"}
+            others = {"heartbeat": "acme/berlin", "dead-letter-marked": "3@17",
+                      "edge-command": "acme/berlin/edge-1"}  # fmt: skip
             assert example.key == others.get(name, CAMERA)
 
     def test_other_versions_are_refused(self, name: str) -> None:

@@ -1,0 +1,1 @@
+"""The address for devices: enrolment, the link, live video."""
