@@ -22,6 +22,7 @@ GROUPS = {
     "camera": "register and list cameras",
     "tenant": "erase a tenant",
     "site": "keep a site's configuration in the catalog",
+    "config-key": "make the key that signs sites' configurations",
     "key": "create and revoke API keys",
     "user": "create users, say what they may do, erase them",
     "fsck": "compare S3 with the catalog, and repair them",
@@ -83,10 +84,11 @@ def _overview() -> argparse.ArgumentParser:
 
 def _module(group: str) -> "_CommandGroup":
     """Import only this group's module: the edge does not have the cloud's packages."""
+    module = f"cli.{group.replace('-', '_')}"
     try:
-        return cast(_CommandGroup, importlib.import_module(f"cli.{group}"))
+        return cast(_CommandGroup, importlib.import_module(module))
     except ModuleNotFoundError as error:
-        if error.name == f"cli.{group}":
+        if error.name == module:
             raise VigilError(f"`vigil {group}` is not part of this installation.") from error
         raise VigilError(
             f"`vigil {group}` needs the package {error.name}, which is not installed. Install "

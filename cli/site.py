@@ -8,14 +8,16 @@ import yaml
 
 from cli import site_list
 from cli.audit_origin import cli_origin, current_user
+from cli.config_key import configured_signer
 from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.site_config import SITE_KEYS, SiteVersion, canonical
-from domain.times import format_ms, utc_ms
+from domain.times import format_ms, parse_ms, utc_ms
 from edge_bridge.config import CloudConfig, EdgeConfig, SpoolConfig, read
 from edge_bridge.remote_config.merge import merge
 from stores.catalog import Catalog, add_camera, known_cameras
 from stores.catalog.site_configs import (
+    ConfigSigner,
     EdgeConfigReport,
     config_history,
     edge_config_reports,
@@ -43,6 +45,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     setting.add_argument(
         "--again", action="store_true", help="store a new version even if nothing has changed"
     )
+    setting.add_argument(
+        "--above",
+        type=int,
+        default=0,
+        metavar="VERSION",
+        help="the new number is higher than this one: after a restore of the catalog",
+    )
+    signing = verbs.add_parser(
+        "sign", help="store the newest version again, signed with VIGIL_CONFIG_KEY_FILE"
+    )
     showing = verbs.add_parser("show", help="print a version, and what the edge reports about it")
     showing.add_argument("--version", type=int, help="version to print (default: the newest)")
     listing = verbs.add_parser("history", help="list the versions, newest first")
@@ -57,11 +69,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="version to store again (default: the previous one)",
     )
     for each, run in (
-        (setting, run_set), (showing, run_show), (listing, run_history), (rollback, run_rollback),
+        (setting, run_set), (signing, run_sign), (showing, run_show), (listing, run_history),
+        (rollback, run_rollback),
     ):  # fmt: skip
         each.add_argument("site", metavar="TENANT/SITE", type=str)
         each.set_defaults(run=run)
-    for each in (setting, rollback):
+    for each in (setting, signing, rollback):
+        each.add_argument(
+            "--not-before",
+            type=parse_ms,
+            metavar="TIME",
+            help="devices wait until then, RFC 3339 (default: now); only for signed versions",
+        )
         each.add_argument("--note", default="", help="why, for the history")
         each.add_argument(
             "--who", default=current_user(), help="author of the change (default: you)"
@@ -78,6 +97,14 @@ def _by(args: argparse.Namespace) -> tuple[str, str]:
     if not 1 <= len(who) <= 100 or len(note) > 500:
         raise ConfigError("--who must have 1 to 100 characters, --note at most 500.")
     return who, note
+
+
+def _signer(args: argparse.Namespace) -> ConfigSigner | None:
+    now_ms = utc_ms()
+    sign = configured_signer(now_ms if args.not_before is None else args.not_before)
+    if sign is None and args.not_before is not None:
+        raise ConfigError("--not-before needs a signature: set VIGIL_CONFIG_KEY_FILE.")
+    return sign
 
 
 def document_of(path: Path, site: str) -> tuple[str, EdgeConfig, list[str]]:
@@ -104,6 +131,9 @@ def run_set(args: argparse.Namespace) -> int:
     site = check_site(args.site)
     who, note = _by(args)
     text, config, left_out = document_of(args.file, site)
+    if not 0 <= args.above < (1 << 31) - 1:
+        raise ConfigError("--above must be a version's number.")
+    sign = _signer(args)
 
     async def setting() -> tuple[SiteVersion, bool, list[str]]:
         async with _catalog() as catalog:
@@ -121,6 +151,8 @@ def run_set(args: argparse.Namespace) -> int:
                 by=who,
                 note=note,
                 again=args.again,
+                above=args.above,
+                sign=sign,
                 origin=cli_origin(who=who),
             )
             return made, changed, [one.id for one in new]
@@ -134,6 +166,37 @@ def run_set(args: argparse.Namespace) -> int:
         print(f"{site} has version {made.version} now (cameras: {len(config.cameras)}).")
     else:
         print(f"Nothing has changed: {site} stays at version {made.version}.")
+    return 0
+
+
+def run_sign(args: argparse.Namespace) -> int:
+    """Store the newest version again, signed."""
+    site = check_site(args.site)
+    who, note = _by(args)
+    sign = _signer(args)
+    if sign is None:
+        raise ConfigError("Set VIGIL_CONFIG_KEY_FILE to the file of the configuration key.")
+
+    async def signing() -> SiteVersion:
+        async with _catalog() as catalog:
+            newest = await get_config(catalog, site)
+            if newest is None:
+                raise ConfigError(f"{site} has no configuration in the catalog.")
+            made, _ = await set_config(
+                catalog,
+                site,
+                newest.text,
+                now_ms=utc_ms(),
+                by=who,
+                note=note or f"version {newest.version}, signed",
+                again=True,
+                sign=sign,
+                origin=cli_origin(who=who),
+            )
+            return made
+
+    made = asyncio.run(signing())
+    print(f"{site} has version {made.version} now, signed.")
     return 0
 
 
@@ -177,7 +240,7 @@ def run_history(args: argparse.Namespace) -> int:
             for one in await config_history(catalog, site, args.limit):
                 print(
                     f"{one.version:>5}  {one.digest[:12]}  {format_ms(one.set_ms)}  "
-                    f"{one.set_by:<20}  {one.note}"
+                    f"{one.set_by:<20}  {'signed' if one.signed_by else '-':<6}  {one.note}"
                 )
 
     asyncio.run(listing())
@@ -188,6 +251,7 @@ def run_rollback(args: argparse.Namespace) -> int:
     """Roll back; prints the new version."""
     site = check_site(args.site)
     who, note = _by(args)
+    sign = _signer(args)
 
     async def rollback() -> SiteVersion:
         async with _catalog() as catalog:
@@ -198,6 +262,7 @@ def run_rollback(args: argparse.Namespace) -> int:
                 now_ms=utc_ms(),
                 by=who,
                 note=note,
+                sign=sign,
                 origin=cli_origin(who=who),
             )
 

@@ -19,6 +19,18 @@ MAX_BYTES = 1 << 20
 _PASSWORD = re.compile(r"(?i)(?:^|[/?&;])(?:pass|passwd|password|pwd)=[^&/;]")
 
 
+class ConfigRefusedError(ConfigError):
+    """A device must not take an offered configuration.
+
+    `code`: unsigned, no-key, unknown-key, forged, older, changed or early.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        """`text`: what is wrong, and what to do."""
+        super().__init__(text)
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class SiteVersion:
     """One version of one site's configuration."""
@@ -57,6 +69,46 @@ class SiteVersion:
             return self
         text = canonical({**document, "cameras": left})
         return SiteVersion(self.version, digest_of(text), text)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSignature:
+    """Who signed a version, and from when it holds."""
+
+    key: str
+    """Id of the public key."""
+    not_before_ms: int
+    """UTC; a device waits until then."""
+    value: bytes
+    """64 bytes, Ed25519."""
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A newer configuration key, signed by the key before it."""
+
+    public_key: bytes
+    """Raw, 32 bytes."""
+    signed_by: str
+    """Id of the key before it."""
+    value: bytes
+    """64 bytes, Ed25519."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedConfig:
+    """What the cloud offers to a device: a version, its signature, and what is outside of it."""
+
+    version: SiteVersion
+    signature: ConfigSignature | None = None
+    disabled: frozenset[str] = frozenset()
+    """Cameras that people have disabled: the last parts of their ids. Not signed."""
+    successors: tuple[Successor, ...] = ()
+    """Rotations of the key, the oldest first."""
+
+    def effective(self, *, may_disable: bool = True) -> SiteVersion:
+        """Return the version to apply. ConfigError where it is corrupt."""
+        return self.version.without_cameras(self.disabled if may_disable else ())
 
 
 def canonical(document: Mapping[str, Any]) -> str:

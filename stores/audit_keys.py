@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from domain.audit import canonical
 from domain.audit_verify import AuditHead, parse_head
 from domain.errors import ConfigError, InvalidEventError
+from stores.key_files import create_private_key_file, read_private_key_file
 
 CONTEXT = b"vigil audit head\n"
 """Put before what is signed: the key's signatures are valid for nothing else."""
@@ -55,35 +55,13 @@ def public_pem(key: Ed25519PublicKey) -> bytes:
 
 def create_key_file(path: Path) -> HeadSigner:
     """Make a key and write it to a new file that only its owner reads; ConfigError if it exists."""
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be made: {error.strerror}.") from None
-    with os.fdopen(file, "wb") as opened:
-        opened.write(pem)
-    return HeadSigner(key)
+    return HeadSigner(create_private_key_file(path))
 
 
 def read_key_file(path: Path) -> HeadSigner:
     """Return the signer of a PEM file; ConfigError where it is not an Ed25519 key."""
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except OSError as error:
-        raise ConfigError(f"VIGIL_AUDIT_KEY_FILE: {path}: {error.strerror}.") from None
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(
-            f"VIGIL_AUDIT_KEY_FILE: {path} is not an Ed25519 key in PEM without a password. Make "
-            "one with `vigil audit key FILE`."
-        )
-    return HeadSigner(key)
+    remedy = "Make one with `vigil audit key FILE`."
+    return HeadSigner(read_private_key_file(path, "VIGIL_AUDIT_KEY_FILE", remedy))
 
 
 def read_public_keys(paths: Iterable[Path]) -> dict[str, Ed25519PublicKey]:

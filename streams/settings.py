@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     oidc_file: Path | None = Field(
         None, description="YAML file of the OpenID providers by which people sign in"
     )
+    config_key_file: Path | None = Field(
+        None,
+        description="PEM file of the Ed25519 key that signs sites' configurations; only for the "
+        "command that sets them",
+    )
     audit_key_file: Path | None = Field(
         None, description="PEM file of the Ed25519 key that signs the heads of the audit log"
     )

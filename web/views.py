@@ -17,7 +17,7 @@ from web.compression import compress
 from web.conditional import answer_not_modified
 from web.deprecation import deprecation_headers, deprecation_table
 from web.detections import DetectionsView
-from web.edge_config import EdgeConfigView
+from web.edge_config import EdgeConfigView, SignedEdgeConfigView
 from web.edges import EdgesView
 from web.events import EventsView
 from web.filmstrip import FilmstripView
@@ -103,6 +103,7 @@ VIEWS: tuple[type[View], ...] = (
     ThumbnailView,
     FilmstripView,
     EdgeConfigView,
+    SignedEdgeConfigView,
     AuditLogView,
     AuditExportView,
     OpenApiView,

@@ -1,5 +1,6 @@
 """The `central` part of the edge's configuration."""
 
+import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Self
@@ -41,13 +42,40 @@ class CentralConfig(BaseModel):
         False, description="whether the site's configuration may use file:// addresses"
     )
 
+    allow_basic: bool = Field(
+        True,
+        description="false: cameras of the site's configuration must have allow_basic: false, so "
+        "that none gets a password in clear text",
+    )
+    password_hosts: dict[str, tuple[str, ...]] | None = Field(
+        None,
+        description="password_file or password_env of the site's configuration -> networks and "
+        "names of cameras that may get this password; absent: any camera of `hosts`",
+    )
+    allow_disable: bool = Field(
+        True,
+        description="whether people may disable a camera of this device without a new version of "
+        "the site's configuration",
+    )
+    config_key_file: Path | None = Field(
+        None,
+        description="file with the configuration key in hex, as `vigil config-key list` shows it: "
+        "take only what it has signed. An enrolled device has the key from its enrolment",
+    )
+
     @field_validator("hosts")
     @classmethod
     def _networks(cls, hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for host in hosts or ():
-            if "/" in host:
-                ip_network(host)  # raises ValueError
-        return hosts
+        return _checked(hosts)
+
+    @field_validator("password_hosts")
+    @classmethod
+    def _password_networks(
+        cls, named: dict[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
+        for hosts in (named or {}).values():
+            _checked(hosts)
+        return named
 
     @field_validator("url")
     @classmethod
@@ -75,14 +103,33 @@ class CentralConfig(BaseModel):
             raise ConfigError("central: the key is not valid: create one with `vigil key create`.")
         return key
 
+    def config_key(self) -> bytes | None:
+        """Return the raw public key in `config_key_file`; None if none is named. ConfigError."""
+        key = read_secret("central", self.config_key_file, None)
+        if key is None:
+            return None
+        if not re.fullmatch(r"[0-9a-f]{64}", text := key.get_secret_value().strip().lower()):
+            raise ConfigError(
+                f"central.config_key_file: {self.config_key_file} is not a public key: write the "
+                "64 hex digits that `vigil config-key list` shows."
+            )
+        return bytes.fromhex(text)
+
     def rooted(self, folder: Path) -> "CentralConfig":
         """Return a copy with paths relative to `folder` made absolute."""
         named = {
             name: folder / path
-            for name in ("key_file", "ca_file", "files")
+            for name in ("key_file", "ca_file", "files", "config_key_file")
             if (path := getattr(self, name)) is not None
         }
         return self.model_copy(update=named)
+
+
+def _checked(hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for host in hosts or ():
+        if "/" in host:
+            ip_network(host)  # raises ValueError
+    return hosts
 
 
 def _is_loopback(host: str) -> bool:

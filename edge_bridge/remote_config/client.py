@@ -1,33 +1,87 @@
 """Fetches the site's newest configuration from the catalog's web workers."""
 
+import base64
 import json
 import os
 import ssl
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 
 from domain.errors import ConfigError, CredentialsError, StoreError
-from domain.site_config import MAX_BYTES, SiteVersion
+from domain.site_config import (
+    MAX_BYTES,
+    ConfigSignature,
+    OfferedConfig,
+    SiteVersion,
+    Successor,
+)
 from edge_bridge.config.remote import CentralConfig
 
 _TIMEOUT_S = 30.0
-_MAX_BODY_BYTES = 2 * MAX_BYTES + 4_096
+_MAX_BODY_BYTES = 2 * MAX_BYTES + 65_536
 """The document is a string in JSON: quotes and backslashes take two bytes each."""
+_MAX_NAMES = 1_000
+_MAX_SUCCESSORS = 100
 
 
 class ConfigNotSetError(StoreError):
     """The catalog has no configuration for the site."""
 
 
+class ConfigSource(Protocol):
+    """Where a device fetches its site's configuration, and how it says who it is."""
+
+    @property
+    def url(self) -> str:
+        """The whole address."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The beginning of the address, for texts."""
+        ...
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that prove who asks. ConfigError where a file cannot be read."""
+        ...
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """Return how the server's certificate is checked. ConfigError."""
+        ...
+
+
+class KeySource:
+    """At the web workers' address, with the device's API key."""
+
+    def __init__(self, config: CentralConfig, site: str, *, signed: bool = False) -> None:
+        """`signed`: with the signature, for a device that pins a configuration key."""
+        self._config = config
+        self.host = config.url
+        self.url = f"{config.url}/api/v1/sites/{site}/{'signed-config' if signed else 'config'}"
+
+    def headers(self) -> dict[str, str]:
+        """Return the header with the key, which is read now."""
+        return {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """Return the context with the CA file, if there is one."""
+        file = self._config.ca_file
+        if file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"central.ca_file {file} cannot be used: {error}.") from error
+
+
 class ConfigClient:
     """Reads one URL. Use as an async context manager."""
 
-    def __init__(self, config: CentralConfig, site: str) -> None:
-        self._config = config
-        self._url = f"{config.url}/api/v1/sites/{site}/config"
+    def __init__(self, source: ConfigSource) -> None:
+        self._source = source
         self._etag: str | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -52,7 +106,7 @@ class ConfigClient:
         """Forget the ETag: the next call to `newest` returns the whole version again."""
         self._etag = None
 
-    async def newest(self) -> SiteVersion | None:
+    async def newest(self) -> OfferedConfig | None:
         """Return the newest version; None: it is still the one that was returned last.
 
         Raises, never with the key in the text:
@@ -62,18 +116,19 @@ class ConfigClient:
         - StoreError: no response, or an invalid one.
         """
         assert self._session is not None
-        headers = {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}
+        source = self._source
+        headers = source.headers()
         if self._etag is not None:
             headers["If-None-Match"] = self._etag
         try:
             async with self._session.get(
-                self._url, headers=headers, allow_redirects=False, ssl=self._tls()
+                source.url, headers=headers, allow_redirects=False, ssl=source.tls()
             ) as response:
                 status = response.status
                 body = await _read_body(response) if status == HTTPStatus.OK else b""
                 etag = response.headers.get("ETag")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise StoreError(f"{self._config.url} cannot be reached: {_cause(error)}.") from error
+            raise StoreError(f"{source.host} cannot be reached: {_cause(error)}.") from error
         match status:
             case HTTPStatus.NOT_MODIFIED:
                 return None
@@ -86,19 +141,10 @@ class ConfigClient:
             case HTTPStatus.FORBIDDEN:
                 raise CredentialsError("the catalog rejects the key: it is not this site's.")
             case HTTPStatus.OK:
-                version = _parse_version(body)
+                offer = parse_offer(body)
                 self._etag = etag
-                return version
-        raise StoreError(f"{self._config.url} answers {status}.")
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        file = self._config.ca_file
-        if file is None:
-            return True
-        try:
-            return ssl.create_default_context(cafile=file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"central.ca_file {file} cannot be used: {error}.") from error
+                return offer
+        raise StoreError(f"{source.host} answers {status}.")
 
 
 def _cause(error: Exception) -> str:
@@ -121,7 +167,8 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     return bytes(data)
 
 
-def _parse_version(body: bytes) -> SiteVersion:
+def parse_offer(body: bytes) -> OfferedConfig:
+    """Return the configuration in an answer; StoreError if there is none."""
     try:
         fields = json.loads(body)
         version = SiteVersion(
@@ -130,10 +177,33 @@ def _parse_version(body: bytes) -> SiteVersion:
         if not 0 < version.version < 1 << 31:
             raise ValueError
         version.document()  # compares the text with its digest
+        signature = fields.get("signature")
+        return OfferedConfig(
+            version,
+            None if signature is None else _signature(signature),
+            frozenset(str(name) for name in fields.get("disabled", ())[:_MAX_NAMES]),
+            tuple(_successor(one) for one in fields.get("successors", ())[:_MAX_SUCCESSORS]),
+        )
     except (
-        ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError
+        ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, ConfigError
     ) as error:  # fmt: skip
         raise StoreError(
             "the server at central.url sends no configuration: check the address."
         ) from error
-    return version
+
+
+def _signature(fields: dict[str, Any]) -> ConfigSignature:
+    not_before_ms = int(fields["not_before_ms"])
+    if not 0 <= not_before_ms < 1 << 47:
+        raise ValueError
+    return ConfigSignature(str(fields["key"]), not_before_ms, _bytes(fields["value"]))
+
+
+def _successor(fields: dict[str, Any]) -> Successor:
+    return Successor(
+        _bytes(fields["public_key"]), str(fields["signed_by"]), _bytes(fields["value"])
+    )
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from domain.errors import ConfigError
 from edge_bridge.config import EdgeConfig
+from edge_bridge.config.camera import CameraConfig
 from edge_bridge.config.inference import HOG
 from edge_bridge.config.remote import CentralConfig
 
@@ -24,6 +25,8 @@ def check_confined(
         for url in filter(None, (camera.url, camera.sub_url)):
             if (fault := _address_fault(url, central)) is not None:
                 raise ConfigError(f"{source}: camera {camera.id}: {fault}")
+        if (fault := _password_fault(camera, central)) is not None:
+            raise ConfigError(f"{source}: camera {camera.id}: {fault}")
     inference = document.get("inference")
     if not isinstance(inference, Mapping):
         return
@@ -60,6 +63,37 @@ def _address_fault(url: str, central: CentralConfig) -> str | None:
     if local:
         return f"{host} is the device itself, or link-local: list it in central.hosts to allow it."
     return None
+
+
+def _password_fault(camera: CameraConfig, central: CentralConfig) -> str | None:
+    """Return why a camera may not get the password that the document names for it."""
+    file, variable = camera.password_file, camera.password_env
+    if file is None and variable is None:
+        return None
+    if not central.allow_basic and camera.allow_basic:
+        return (
+            "set allow_basic: false, because central.allow_basic of the device's own file forbids "
+            "passwords in clear text."
+        )
+    if central.password_hosts is None:
+        return None
+    name = str(variable) if file is None else _below(file, central.files)
+    allowed = central.password_hosts.get(name)
+    if allowed is None:
+        return f"{name} is not in central.password_hosts of the device's own file: add it there."
+    for url in filter(None, (camera.url, camera.sub_url)):
+        host = (urlsplit(url).hostname or "").lower()
+        if not _is_listed(host, allowed):
+            return (
+                f"{host} may not get the password {name}: add it to central.password_hosts of the "
+                "device's own file."
+            )
+    return None
+
+
+def _below(file: Path, root: Path) -> str:
+    """Return a path as the document names it: relative to the folder, without detours."""
+    return file.resolve().relative_to(root.resolve()).as_posix()
 
 
 def _is_listed(host: str, hosts: tuple[str, ...]) -> bool:

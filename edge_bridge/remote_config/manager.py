@@ -5,18 +5,27 @@ import contextlib
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from domain.errors import ConfigError, CredentialsError, StoreError
-from domain.site_config import SiteVersion
+from domain.site_config import ConfigRefusedError, OfferedConfig, SiteVersion
+from domain.times import utc_ms
+from domain.unset_clock import plainly_wrong
 from edge_bridge.config import EdgeConfig
 from edge_bridge.config.remote import CentralConfig
 from edge_bridge.metrics import CONFIG_VERSION
-from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError
+from edge_bridge.remote_config.client import (
+    ConfigClient,
+    ConfigNotSetError,
+    ConfigSource,
+    KeySource,
+)
 from edge_bridge.remote_config.merge import merge
 from edge_bridge.remote_config.rollout import RolloutState, Trial
 from edge_bridge.remote_config.store import ConfigStore
+from edge_bridge.remote_config.trust import ConfigTrust
 from edge_bridge.upload.link import Link
 
 log = logging.getLogger(__name__)
@@ -65,11 +74,23 @@ class ConfigTarget(Protocol):
 class RemoteConfigManager:
     """One per edge. Call `boot` first, then `run` until cancelled."""
 
-    def __init__(self, own: EdgeConfig, central: CentralConfig, link: Link) -> None:
-        """`own`: the device's own file."""
+    def __init__(
+        self,
+        own: EdgeConfig,
+        central: CentralConfig,
+        link: Link,
+        *,
+        source: ConfigSource | None = None,
+        trust: ConfigTrust | None = None,
+        clock_ms: Callable[[], int] = utc_ms,
+    ) -> None:
+        """`own`: the device's own file. `source`, `trust`: None: the ones that `central` names."""
         self._own = own
         self._central = central
         self._link = link
+        self._trust = trust or file_trust(own, central)
+        self._source = source or KeySource(central, own.site, signed=self._trust.required)
+        self._clock_ms = clock_ms
         self._store = ConfigStore(own.spool.dir / "central")
         self._state = RolloutState()
         self._stored_state = self._state
@@ -77,6 +98,8 @@ class RemoteConfigManager:
         self._fetch_state: ConfigState = "current"
         self._on_trial: SiteVersion | None = None
         self._problem = ""
+        self._refusal = ""
+        """Why the last offer was refused, as it was logged."""
 
     def boot(self) -> EdgeConfig:
         """Return the configuration to start with, from the disk; never raises. Blocks."""
@@ -116,10 +139,10 @@ class RemoteConfigManager:
 
     async def run(self, target: ConfigTarget) -> None:
         """Fetch and apply until cancelled."""
-        async with ConfigClient(self._central, self._own.site) as client:
+        async with ConfigClient(self._source) as client:
             while True:
                 await self._link.ready()
-                offer = await self._fetch(client)
+                offer = await self._next(client)
                 if self._state != self._stored_state:  # an earlier write has failed
                     await self._save(self._state)
                 if (
@@ -131,7 +154,38 @@ class RemoteConfigManager:
                 jitter = random.uniform(0.8, 1.2)  # noqa: S311
                 await asyncio.sleep(self._central.every_s * jitter)
 
-    async def _fetch(self, client: ConfigClient) -> SiteVersion | None:
+    async def _next(self, client: ConfigClient) -> SiteVersion | None:
+        """Return a version that the cloud offers, and that this device may take."""
+        fetched = await self._fetch(client)
+        if fetched is None:
+            return None
+        try:
+            await asyncio.to_thread(self._check, fetched)
+            offer = fetched.effective(may_disable=self._central.allow_disable)
+        except ConfigError as error:
+            client.forget()  # fetch it again: it stays refused, or its time comes
+            early = isinstance(error, ConfigRefusedError) and error.code == "early"
+            problem = f"{error} Recording continues with the current configuration."
+            if problem != self._refusal:
+                log.log(logging.INFO if early else logging.ERROR, "%s", problem)
+            self._refusal = self._problem = problem
+            self._fetch_state = "current" if early else "refused"
+            return None
+        self._refusal = ""
+        if self._trust.required:
+            self._state = self._state.see(fetched.version)
+        return offer
+
+    def _check(self, offer: OfferedConfig) -> None:
+        now_ms = self._clock_ms()
+        self._trust.check(
+            offer,
+            self._own.site,
+            self._state.newest_seen,
+            None if plainly_wrong(now_ms) else now_ms,
+        )
+
+    async def _fetch(self, client: ConfigClient) -> OfferedConfig | None:
         try:
             offer = await client.newest()
         except ConfigNotSetError as error:
@@ -230,6 +284,15 @@ class RemoteConfigManager:
     def _merged(self, version: SiteVersion, *, confined: bool = True) -> EdgeConfig:
         source = f"version {version.version}"
         return merge(self._own, version.document(), source, confined=confined)
+
+
+def file_trust(own: EdgeConfig, central: CentralConfig) -> ConfigTrust:
+    """Return the trust in the key that edge.yaml names; without one, nothing is checked."""
+    return ConfigTrust(
+        own.spool.dir / "central" / "config-key.json",
+        central.config_key_file is not None,
+        central.config_key,
+    )
 
 
 def _sentence(text: str) -> str:

@@ -4,10 +4,11 @@ import asyncio
 from dataclasses import dataclass
 
 from domain.errors import ConfigError, VigilError
+from domain.times import utc_ms
 from edge_bridge.config import EdgeConfig
 from edge_bridge.config.remote import CentralConfig
-from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError
-from edge_bridge.remote_config.manager import RemoteConfigManager
+from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError, KeySource
+from edge_bridge.remote_config.manager import RemoteConfigManager, file_trust
 from edge_bridge.remote_config.merge import merge
 from edge_bridge.upload.link import Link
 
@@ -36,8 +37,11 @@ async def fetch_config(own: EdgeConfig) -> Preflight:
 
 async def _newest(own: EdgeConfig, central: CentralConfig) -> tuple[EdgeConfig, int]:
     """Return the newest configuration in the catalog, and its version; raises VigilError."""
-    async with ConfigClient(central, own.site) as client:
-        version = await client.newest()
-    if version is None:
+    trust = file_trust(own, central)
+    async with ConfigClient(KeySource(central, own.site, signed=trust.required)) as client:
+        offer = await client.newest()
+    if offer is None:
         raise ConfigNotSetError("the catalog sent nothing.")
+    await asyncio.to_thread(trust.check, offer, own.site, None, utc_ms())
+    version = offer.effective(may_disable=central.allow_disable)
     return merge(own, version.document(), f"version {version.version}"), version.version

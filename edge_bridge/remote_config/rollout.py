@@ -52,6 +52,20 @@ class RolloutState:
     attempts: int = 0
     """How many trials of `on_trial` were started."""
     rejected: Rejection | None = None
+    newest: VersionId | None = None
+    """The newest signed version that this device has seen, by the digest that was signed."""
+
+    def see(self, offer: SiteVersion) -> "RolloutState":
+        """Remember a signed version: an older one is not taken any more."""
+        return replace(self, newest=VersionId.of(offer))
+
+    @property
+    def newest_seen(self) -> tuple[int, str] | None:
+        """The number below which no signed version is taken, and its digest, "" if not known."""
+        seen = self.newest
+        if self.accepted is not None and (seen is None or seen.version < self.accepted.version):
+            return self.accepted.version, ""
+        return None if seen is None else (seen.version, seen.digest)
 
     def should_try(self, offer: SiteVersion) -> bool:
         """Return whether to try a version that the catalog offers."""
@@ -76,8 +90,9 @@ class RolloutState:
     def accept(self, offer: SiteVersion) -> "RolloutState":
         """Put a version in force after its trial, and forget earlier rejections."""
         if self.has_same_content(offer):
-            return RolloutState(accepted=offer, previous=self.previous)
-        return RolloutState(accepted=offer, previous=self.accepted or self.previous)
+            return RolloutState(accepted=offer, previous=self.previous, newest=self.newest)
+        previous = self.accepted or self.previous
+        return RolloutState(accepted=offer, previous=previous, newest=self.newest)
 
     def reject(self, offer: SiteVersion | VersionId, reason: str) -> "RolloutState":
         """End a trial: the version is not tried again."""

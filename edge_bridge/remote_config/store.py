@@ -2,7 +2,7 @@
 
 - good.json: the version in force
 - before.json: the version that was in force before it
-- notes.json: the version on trial, and the version that was rejected
+- notes.json: the version on trial, the version that was rejected, the newest signed one
 
 The names of the files and of their fields are public: a newer program reads what an older one
 wrote.
@@ -37,6 +37,7 @@ class ConfigStore:
         try:
             notes = self._read("notes.json") or {}
             on_trial, rejected = notes.get("trying"), notes.get("refused")
+            newest = notes.get("newest")
             return RolloutState(
                 accepted=state.accepted,
                 previous=state.previous,
@@ -45,6 +46,7 @@ class ConfigStore:
                 rejected=None
                 if rejected is None
                 else Rejection(_version_id(rejected["what"]), str(rejected["why"])),
+                newest=None if newest is None else _version_id(newest),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             log.error(
@@ -68,7 +70,8 @@ class ConfigStore:
                 "refused": None
                 if rejected is None
                 else {"what": asdict(rejected.id), "why": rejected.reason},
-            },
+            }
+            | ({} if state.newest is None else {"newest": asdict(state.newest)}),
         )
 
     def _version(self, name: str) -> SiteVersion | None:

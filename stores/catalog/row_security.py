@@ -81,6 +81,7 @@ RULES: Sequence[TableRule] = (
     ),
     TableRule("edges", "site", web=_READ, index=_WRITE),
     TableRule("site_configs", "site", web=_READ, index=_READ),
+    TableRule("config_keys", None, web=_READ, index=_READ),  # public keys
     TableRule("link_workers", None, web=_WRITE),
     TableRule("edge_links", "device", web=_WRITE),
     TableRule("edge_commands", "device", web=_WRITE),

@@ -6,16 +6,27 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.main import main
+from domain.audit import BY_SYSTEM
 from domain.errors import ConfigError
 from domain.events import Heartbeat
-from domain.site_config import canonical, digest_of
-from stores.catalog import index_heartbeats, known_cameras
+from domain.signed_config import check_offer, sign_config
+from domain.site_config import ConfigRefusedError, ConfigSignature, canonical, digest_of
+from edge_bridge.remote_config.client import parse_offer
+from stores.catalog import add_camera, index_heartbeats, known_cameras
+from stores.catalog.config_keys import add_config_key, newest_config_key
 from stores.catalog.keys import create_key, list_keys, revoke_key
-from stores.catalog.site_configs import config_history, get_config, roll_back, set_config
+from stores.catalog.site_configs import (
+    config_history,
+    get_config,
+    get_offer,
+    roll_back,
+    set_config,
+)
 from tests.integration.catalog_support import T0
-from tests.integration.web_support import Web, running_web
+from tests.integration.web_support import Web, changed_settings, running_web
 from web.sessions import RECHECK_MS
 
 SITE = "acme/hq"
@@ -87,6 +98,95 @@ async def test_an_edge_reads_its_own_site_and_nothing_else(web: Web) -> None:
     refused = await web.stranger.post("/api/v1/session", json={"key": key})
     assert refused.status == 403
     assert "Set-Cookie" not in refused.headers
+
+
+KEY_SETTING = "VIGIL_CONFIG_KEY_FILE"
+SIGNED_PATH = f"/api/v1/sites/{SITE}/signed-config"
+
+
+async def test_a_signed_version_is_served_as_it_was_signed(web: Web) -> None:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    sent = {"Authorization": f"Bearer {await create_key(web.catalog, 'hq', T0, SITE)}"}
+
+    def sign(site: str, version: int, text: str) -> ConfigSignature:
+        return sign_config(key, site, version, T0, text)
+
+    assert (await web.stranger.get(SIGNED_PATH, headers=sent)).status == 404
+    unsigned, _ = await placed(web, {"cameras": CAMERAS})
+    body = await (await web.stranger.get(SIGNED_PATH, headers=sent)).json()
+    assert (body["version"], body["signature"], body["successors"]) == (1, None, [])
+    with pytest.raises(ConfigError, match="not the newest"):
+        await placed(web, {"cameras": CAMERAS}, again=True, sign=sign)
+    async with web.catalog.transaction() as connection:
+        assert await newest_config_key(connection) is None
+        await add_config_key(connection, public, None, now_ms=T0, origin=BY_SYSTEM)
+        assert await newest_config_key(connection) == public
+    with pytest.raises(ConfigError, match="VIGIL_CONFIG_KEY_FILE"):
+        await placed(web, {"cameras": CAMERAS}, again=True)
+    made, _ = await placed(web, {"cameras": CAMERAS}, again=True, above=8, sign=sign)
+    assert made.version == 9
+    answer = await web.stranger.get(SIGNED_PATH, headers=sent)
+    offer = parse_offer(await answer.read())
+    assert check_offer(offer, SITE, public, (1, unsigned.digest), T0) == public
+    assert (offer.version, offer.disabled) == (made, frozenset())
+    again = {**sent, "If-None-Match": answer.headers["ETag"]}
+    assert (await web.stranger.get(SIGNED_PATH, headers=again)).status == 304
+    # Disabling a camera changes neither the version nor what is signed.
+    for camera in CAMERAS:
+        await add_camera(web.catalog, f"{SITE}/{camera['id']}", "", T0)
+    async with web.catalog.transaction() as connection:
+        await connection.execute(
+            "UPDATE cameras SET disabled_ms = 1 WHERE id = $1", f"{SITE}/{CAMERAS[0]['id']}"
+        )
+    changed = parse_offer(await (await web.stranger.get(SIGNED_PATH, headers=again)).read())
+    assert changed.version == made
+    assert changed.disabled == {CAMERAS[0]["id"]}
+    assert check_offer(changed, SITE, public, (9, made.digest), T0) == public
+    # A device of the version before reads what it always read.
+    plain = await (await web.stranger.get(PATH, headers=sent)).json()
+    assert sorted(plain) == ["digest", "document", "version"]
+
+
+async def test_the_key_is_made_rotated_and_signs(web: Web, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text(yaml.safe_dump({"cameras": CAMERAS}))
+    first, second = tmp_path / "first.pem", tmp_path / "second.pem"
+    setting = ["site", "config", "set", SITE, "--file", str(file)]
+
+    async def run(*arguments: str, key: Path | None = None) -> str:
+        env = {"VIGIL_DATABASE_URL": web.catalog._dsn}
+        async with changed_settings(env | ({} if key is None else {KEY_SETTING: str(key)})):
+            with pytest.raises(SystemExit) as ended:
+                await asyncio.to_thread(main, list(arguments))
+        return f"{ended.value.code or ''}{capsys.readouterr().out}"
+
+    assert "version 1 now" in await run(*setting)
+    assert "VIGIL_CONFIG_KEY_FILE" in await run("site", "config", "sign", SITE)
+    assert "Keep it where no worker reads it" in await run("config-key", "create", str(first))
+    assert first.stat().st_mode & 0o777 == 0o600
+    assert "is in use" in await run("config-key", "create", str(second))
+    assert not second.exists()
+    assert "VIGIL_CONFIG_KEY_FILE" in await run(*setting, "--again")
+    assert "version 2 now, signed" in await run("site", "config", "sign", SITE, key=first)
+    assert "cannot be made" in await run("config-key", "rotate", str(first), key=first)
+    await run("config-key", "rotate", str(second), key=first)
+    assert "not the newest" in await run("site", "config", "sign", SITE, key=first)
+    rolled = await run("site", "config", "rollback", SITE, "--to", "1", key=second)
+    assert "version 3 now" in rolled
+    history = await run("site", "config", "history", SITE)
+    assert [" signed " in line for line in history.splitlines()] == [True, True, False]
+    offer = await get_offer(web.catalog, SITE)
+    assert offer is not None
+    keys = (await run("config-key", "list")).splitlines()
+    newest, oldest = (bytes.fromhex(line.split()[2]) for line in keys)
+    assert check_offer(offer, SITE, oldest, None, None) == newest
+    waits = await run(*setting, "--again", "--not-before", "2999-01-01T00:00:00Z", key=second)
+    assert "version 4 now" in waits
+    offer = await get_offer(web.catalog, SITE)
+    assert offer is not None
+    with pytest.raises(ConfigRefusedError, match="2999-01-01"):
+        check_offer(offer, SITE, newest, None, T0)
 
 
 async def test_other_keys_do_not_read_it(web: Web) -> None:

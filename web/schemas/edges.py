@@ -77,3 +77,36 @@ class SiteConfig(ApiAnswer):
         description="SHA-256 of `document` in hex.", json_schema_extra={"pattern": "^[0-9a-f]{64}$"}
     )
     document: str = Field(description="Canonical JSON as a string, at most 1 MiB.")
+
+
+class SiteConfigSignature(ApiAnswer):
+    """Who signed a configuration, and from when it holds."""
+
+    key: str = Field(description="Id of the configuration key.")
+    not_before_ms: int = Field(description="UTC. A device waits until then.")
+    value: str = Field(
+        description="Ed25519 in base64, over `vigil-config-v1`, site, version, `not_before_ms` and "
+        "`document`, each but the last with a zero byte after it."
+    )
+
+
+class ConfigKeySuccessor(ApiAnswer):
+    """A newer configuration key, signed by the key before it."""
+
+    public_key: str = Field(description="Ed25519, raw, in base64.")
+    signed_by: str = Field(description="Id of the key before it.")
+    value: str = Field(
+        description="Signature in base64, over `vigil-config-key-v1`, zero, the key."
+    )
+
+
+class SignedSiteConfig(SiteConfig):
+    """A site's newest configuration as it was signed. `document` has the disabled cameras, too."""
+
+    signature: SiteConfigSignature | None = Field(description="null: it was not signed.")
+    disabled: list[str] = Field(
+        description="Cameras of `document` that the device leaves out. Not part of what is signed."
+    )
+    successors: list[ConfigKeySuccessor] = Field(
+        description="Rotations of the configuration key, the oldest first."
+    )

@@ -271,6 +271,16 @@ def test_the_key_is_read_again_each_time(tmp_path: Path) -> None:
         assert config.key().get_secret_value() == key
 
 
+def test_the_configuration_key_is_hex(tmp_path: Path) -> None:
+    config = load(changed(tmp_path, central={**CENTRAL, "config_key_file": "config.key"})).central
+    assert config is not None
+    (tmp_path / "config.key").write_text(f"{'AB' * 32}\n")
+    assert config.config_key() == b"\xab" * 32
+    (tmp_path / "config.key").write_text("AB")
+    with pytest.raises(ConfigError, match="vigil config-key list"):
+        config.config_key()
+
+
 def confined(tmp_path: Path, document: dict[str, object], **central: object) -> EdgeConfig:
     own = load(changed(tmp_path, central={**CENTRAL, **central}))
     return merge(own, {"cameras": [CAMERA], **document}, "version 1")

@@ -10,9 +10,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from domain.errors import ConfigError, CredentialsError, StoreError
-from domain.site_config import MAX_BYTES, SiteVersion
+from domain.site_config import MAX_BYTES, OfferedConfig, SiteVersion
 from edge_bridge.config import EdgeConfig, load
-from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError
+from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError, KeySource
 from edge_bridge.remote_config.manager import RemoteConfigManager
 from edge_bridge.upload.link import Link
 from tests.unit.edge_bridge.test_config import changed
@@ -62,9 +62,9 @@ async def own(catalog: Catalog, tmp_path: Path) -> AsyncIterator[EdgeConfig]:
 
 async def test_a_version_and_its_tag(catalog: Catalog, own: EdgeConfig) -> None:
     assert own.central is not None
-    async with ConfigClient(own.central, own.site) as client:
+    async with ConfigClient(KeySource(own.central, own.site)) as client:
         catalog.give(version(3))
-        assert await client.newest() == version(3)
+        assert await client.newest() == OfferedConfig(version(3))
         catalog.status, catalog.body = 304, b""
         assert await client.newest() is None
         client.forget()
@@ -97,7 +97,11 @@ GOOD = {"version": 1, "digest": version(1).digest, "document": version(1).text}
         (200, json.dumps({**GOOD, "document": "\ud800"}).encode(), StoreError, "sends no"),
         (200, json.dumps({**GOOD, "digest": "0" * 64}).encode(), StoreError, "sends no"),
         (200, json.dumps({**GOOD, "document": "{}"}).encode(), StoreError, "sends no"),
-        (200, b" " * (2 * MAX_BYTES + 10_000), StoreError, "larger than allowed"),
+        (200, json.dumps({**GOOD, "signature": "x"}).encode(), StoreError, "sends no"),
+        (200, json.dumps({**GOOD, "signature": {"key": "k"}}).encode(), StoreError, "sends no"),
+        (200, json.dumps({**GOOD, "disabled": 5}).encode(), StoreError, "sends no"),
+        (200, json.dumps({**GOOD, "successors": [5]}).encode(), StoreError, "sends no"),
+        (200, b" " * (2 * MAX_BYTES + 70_000), StoreError, "larger than allowed"),
     ],
 )
 async def test_strange_answers(
@@ -106,7 +110,7 @@ async def test_strange_answers(
 ) -> None:  # fmt: skip
     assert own.central is not None
     catalog.status, catalog.body, catalog.headers = status, body, {"Location": "http://192.0.2.1/"}
-    async with ConfigClient(own.central, own.site) as client:
+    async with ConfigClient(KeySource(own.central, own.site)) as client:
         with pytest.raises(kind, match=sentence) as caught:
             await client.newest()
     assert KEY not in str(caught.value)
@@ -117,12 +121,12 @@ async def test_an_unreadable_file_is_reported_in_a_sentence(
 ) -> None:
     assert own.central is not None
     nowhere = own.central.model_copy(update={"ca_file": tmp_path / "none.pem"})
-    async with ConfigClient(nowhere, own.site) as client:
+    async with ConfigClient(KeySource(nowhere, own.site)) as client:
         with pytest.raises(ConfigError, match=r"central.ca_file .* cannot be used"):
             await client.newest()
     for text in ("", "two\nlines", "ö"):
         (tmp_path / "central.key").write_text(text)
-        async with ConfigClient(own.central, own.site) as client:
+        async with ConfigClient(KeySource(own.central, own.site)) as client:
             with pytest.raises(ConfigError, match="the key is not valid"):
                 await client.newest()
 

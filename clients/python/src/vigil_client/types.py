@@ -168,6 +168,17 @@ class Chunks(TypedDict):
     gaps: list[Gap]
 
 
+class ConfigKeySuccessor(TypedDict):
+    """A newer configuration key, signed by the key before it."""
+
+    public_key: str
+    """Ed25519, raw, in base64."""
+    signed_by: str
+    """Id of the key before it."""
+    value: str
+    """Signature in base64, over `vigil-config-key-v1`, zero, the key."""
+
+
 class CreatedKey(TypedDict):
     """A key that was created just now."""
 
@@ -977,6 +988,23 @@ class SignInRequest(TypedDict):
     """An API key, instead of a login."""
 
 
+class SignedSiteConfig(TypedDict):
+    """A site's newest configuration as it was signed. `document` has the disabled cameras, too."""
+
+    version: int
+    """Counts up."""
+    digest: str
+    """SHA-256 of `document` in hex."""
+    document: str
+    """Canonical JSON as a string, at most 1 MiB."""
+    signature: SiteConfigSignature | None
+    """null: it was not signed."""
+    disabled: list[str]
+    """Cameras of `document` that the device leaves out. Not part of what is signed."""
+    successors: list[ConfigKeySuccessor]
+    """Rotations of the configuration key, the oldest first."""
+
+
 class Site(TypedDict):
     """The premises of a tenant."""
 
@@ -1012,6 +1040,17 @@ class SiteConfig(TypedDict):
     """SHA-256 of `document` in hex."""
     document: str
     """Canonical JSON as a string, at most 1 MiB."""
+
+
+class SiteConfigSignature(TypedDict):
+    """Who signed a configuration, and from when it holds."""
+
+    key: str
+    """Id of the configuration key."""
+    not_before_ms: int
+    """UTC. A device waits until then."""
+    value: str
+    """Ed25519 in base64, over `vigil-config-v1`, site, version, `not_before_ms` and `document`, each but the last with a zero byte after it."""
 
 
 class Sites(TypedDict):

@@ -152,6 +152,16 @@ export interface Chunks {
   gaps: Gap[];
 }
 
+/** A newer configuration key, signed by the key before it. */
+export interface ConfigKeySuccessor {
+  /** Ed25519, raw, in base64. */
+  public_key: string;
+  /** Id of the key before it. */
+  signed_by: string;
+  /** Signature in base64, over `vigil-config-key-v1`, zero, the key. */
+  value: string;
+}
+
 /** A key that was created just now. */
 export interface CreatedKey {
   /** Its number. */
@@ -901,6 +911,22 @@ export interface SignInRequest {
   key?: string | null;
 }
 
+/** A site's newest configuration as it was signed. `document` has the disabled cameras, too. */
+export interface SignedSiteConfig {
+  /** Counts up. */
+  version: number;
+  /** SHA-256 of `document` in hex. */
+  digest: string;
+  /** Canonical JSON as a string, at most 1 MiB. */
+  document: string;
+  /** null: it was not signed. */
+  signature: SiteConfigSignature | null;
+  /** Cameras of `document` that the device leaves out. Not part of what is signed. */
+  disabled: string[];
+  /** Rotations of the configuration key, the oldest first. */
+  successors: ConfigKeySuccessor[];
+}
+
 /** The premises of a tenant. */
 export interface Site {
   /** tenant/site */
@@ -933,6 +959,16 @@ export interface SiteConfig {
   digest: string;
   /** Canonical JSON as a string, at most 1 MiB. */
   document: string;
+}
+
+/** Who signed a configuration, and from when it holds. */
+export interface SiteConfigSignature {
+  /** Id of the configuration key. */
+  key: string;
+  /** UTC. A device waits until then. */
+  not_before_ms: number;
+  /** Ed25519 in base64, over `vigil-config-v1`, site, version, `not_before_ms` and `document`, each but the last with a zero byte after it. */
+  value: string;
 }
 
 /** A page of sites, by id. */
