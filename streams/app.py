@@ -157,14 +157,15 @@ class App(DeliveryApp):
         exit_process(f"Agent {agent} failed with {error!r}.")
 
 
-def make_app(name: str, *, web: bool = False) -> App:
+def make_app(name: str, *, web: bool = False, at: tuple[str, int] | None = None) -> App:
     """Return the app of the worker `name` (its group is <VIGIL_APP_PREFIX>-<name>).
 
     Raises ConfigError where a setting is wrong. `web` also serves Faust views on
-    VIGIL_WEB_HOST and VIGIL_WEB_PORT; Faust's own pages stay off.
+    VIGIL_WEB_HOST and VIGIL_WEB_PORT, or on the host and port `at`; Faust's own pages stay off.
     """
     settings = get_settings()
     _use_uvloop()
+    host, port = at or (settings.web_host, settings.web_port)
     app_id = f"{settings.app_prefix}-{name}"
     member = f"{app_id}-{settings.worker_instance}"
     app = App(
@@ -193,9 +194,9 @@ def make_app(name: str, *, web: bool = False) -> App:
         key_serializer="raw",
         value_serializer="raw",
         web_enabled=web,
-        web_host=settings.web_host,
-        web_bind=settings.web_host,
-        web_port=settings.web_port,
+        web_host=host,
+        web_bind=host,
+        web_port=port,
         web_stats_enabled=False,
         web_graph_enabled=False,
         web_router_enabled=False,

@@ -98,6 +98,21 @@ class Settings(BaseSettings):
         None, description="PEM file of the web's certificate and its chain: the web speaks HTTPS"
     )
     web_tls_key_file: Path | None = Field(None, description="PEM file of its unencrypted key")
+    device_host: str = Field("127.0.0.1", description="address that devices are answered on")
+    device_port: int = Field(8443, ge=1, le=65535, description="port that devices are answered on")
+    device_tls_certificate_file: Path | None = Field(
+        None, description="PEM file of the certificate and its chain for the devices' address"
+    )
+    device_tls_key_file: Path | None = Field(None, description="PEM file of its unencrypted key")
+    device_ca_certificate_file: Path | None = Field(
+        None, description="PEM file of the device CA; with a second certificate: both are trusted"
+    )
+    device_ca_key_file: Path | None = Field(
+        None, description="PEM file of the device CA's key, which signs devices' certificates"
+    )
+    device_certificate_s: int = Field(
+        86_400, ge=10, le=86_400, description="life of a device's certificate, seconds"
+    )
     trusted_proxies: str = Field(
         "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="networks of proxies whose X-Forwarded-For and -Proto the web believes",

@@ -73,6 +73,19 @@ KINDS: tuple[ProblemKind, ...] = (
         "Set up an authenticator app: `POST`, then `PUT /api/v1/session/totp`.",
     ),
     ProblemKind(
+        "device-locked",
+        HTTPStatus.FORBIDDEN,
+        "Device Locked",
+        "Two devices hold one identity. Find the copy. Then enrol the device again with a new "
+        "code, or unlock it.",
+    ),
+    ProblemKind(
+        "device-revoked",
+        HTTPStatus.FORBIDDEN,
+        "Device Revoked",
+        "An operator revoked this device. Enrol it again with a new code, if it should come back.",
+    ),
+    ProblemKind(
         "not-found",
         HTTPStatus.NOT_FOUND,
         "Not Found",

@@ -9,6 +9,7 @@ A new certificate is a new context. Connections that exist keep theirs, so that 
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,9 +44,23 @@ _Stamp = tuple[tuple[int, int, int], ...]
 class ServerCertificate:
     """The certificate in use, and its files. Raises ConfigError where they cannot be used."""
 
-    def __init__(self, certificate_file: Path, key_file: Path) -> None:
+    def __init__(
+        self,
+        certificate_file: Path,
+        key_file: Path,
+        *,
+        setting: str = "VIGIL_WEB_TLS",
+        client_ca: Callable[[], str] | None = None,
+    ) -> None:
+        """`setting`: how the names of the settings begin.
+
+        `client_ca` returns the authorities of clients' certificates, PEM: then TLS 1.3 is needed, a
+        client may show a certificate, and one that is not valid ends the handshake.
+        """
         self._certificate_file = certificate_file
         self._key_file = key_file
+        self._setting = setting
+        self._client_ca = client_ca
         self._seen: _Stamp | None = self._stamp()
         self._newest = self._load()
         self.problem: str | None = None
@@ -88,7 +103,7 @@ class ServerCertificate:
         return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
 
     def _load(self) -> ssl.SSLContext:
-        setting = f"VIGIL_WEB_TLS_CERTIFICATE_FILE ({self._certificate_file})"
+        setting = f"{self._setting}_CERTIFICATE_FILE ({self._certificate_file})"
         try:
             found = x509.load_pem_x509_certificates(self._certificate_file.read_bytes())
         except (OSError, ValueError) as error:
@@ -108,9 +123,14 @@ class ServerCertificate:
             mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
             why = "it is not the key of this certificate" if mismatch else f"{error}"
             raise ConfigError(
-                f"VIGIL_WEB_TLS_KEY_FILE ({self._key_file}) cannot be used: {why}. Give an "
+                f"{self._setting}_KEY_FILE ({self._key_file}) cannot be used: {why}. Give an "
                 "unencrypted PEM key that belongs to the certificate."
             ) from None
+        if self._client_ca is not None:
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.load_verify_locations(cadata=self._client_ca())
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.num_tickets = 0  # a resumed session would keep an old certificate
         EXPIRES.set(ends.timestamp())
         return context
 

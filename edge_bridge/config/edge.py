@@ -1,6 +1,7 @@
 """The whole configuration, and the rules between its sections."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -34,6 +35,10 @@ class EdgeConfig(ConfigSection):
     heartbeat_s: int = Field(10, ge=1, le=3_600)
     upload: UploadConfig = Field(default_factory=UploadConfig)
     http: HttpConfig | None = None
+    identity_dir: Path | None = Field(
+        None,
+        description="folder of the device's key and certificate; absent: identity in spool.dir",
+    )
     central: CentralConfig | None = Field(
         None,
         description="absent: only this file is used; else cameras and rules come from the catalog",
@@ -76,6 +81,11 @@ class EdgeConfig(ConfigSection):
                 f"inference.motion.masks names {unknown[0]}, which is not a camera in this file"
             )
         return self
+
+    @property
+    def identity_folder(self) -> Path:
+        """The folder of this device's key and certificate."""
+        return self.spool.dir / "identity" if self.identity_dir is None else self.identity_dir
 
     def spool_limits(self) -> SpoolLimits:
         """Return the spool's limits, with the priorities of the cameras."""

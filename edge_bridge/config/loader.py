@@ -106,6 +106,7 @@ def _rooted(config: EdgeConfig, root: Path) -> EdgeConfig:
             "cloud": cloud,
             "inference": inference,
             "http": http,
+            "identity_dir": config.identity_dir and root / config.identity_dir,
             "central": config.central and config.central.rooted(root),
         }
     )

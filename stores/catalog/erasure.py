@@ -20,7 +20,7 @@ from stores.catalog.row_security import RULES
 from stores.catalog.users import admin_remains
 
 _COLUMN = re.compile(r"[a-z_]+")
-_LAST = ("cameras", "sites", "tenants")
+_LAST = ("devices", "cameras", "sites", "tenants")
 """What other tables reference, in the order in which rows can go."""
 
 

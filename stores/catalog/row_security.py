@@ -54,7 +54,7 @@ class TableRule:
 
 RULES: Sequence[TableRule] = (
     TableRule("tenants", "id", web="SELECT, INSERT, UPDATE (name)", index=_READ),
-    TableRule("sites", "tenant", web="SELECT, INSERT, UPDATE (name, zone)", index=_READ),
+    TableRule("sites", "tenant", web="SELECT, INSERT, UPDATE (name, zone, unsigned)", index=_READ),
     TableRule(
         "cameras",
         "id",
@@ -85,6 +85,10 @@ RULES: Sequence[TableRule] = (
     TableRule("link_workers", None, web=_WRITE),
     TableRule("edge_links", "device", web=_WRITE),
     TableRule("edge_commands", "device", web=_WRITE),
+    # A device proves itself before its tenant is known: all tenants are visible then.
+    TableRule("devices", "id", web="SELECT, INSERT, UPDATE", index=_READ),
+    TableRule("device_keys", "device", web="SELECT, INSERT, UPDATE", index=_READ),
+    TableRule("enrolment_codes", "site", web=_WRITE, index=_READ),
     TableRule("retention_rules", "scope", web=_WRITE, index=_READ),
     TableRule(
         "legal_holds",

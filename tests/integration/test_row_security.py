@@ -56,6 +56,9 @@ WEB_WRITES = {
     "keep_link_worker_alive", "forget_link_worker", "forget_dead_link_workers", "open_edge_link",
     "close_edge_link", "add_edge_command", "finish_edge_command", "expire_edge_commands",
     "delete_old_edge_commands",
+    # devices
+    "put_enrolled_device", "end_device_keys", "add_device_key", "renew_device", "set_device_state",
+    "add_enrolment_code", "delete_old_codes", "use_code", "count_code_failure",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 FILLED = {

@@ -1,0 +1,1 @@
+"""The identity of this device: its key, its certificate, enrolment and renewal."""

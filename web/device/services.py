@@ -1,0 +1,57 @@
+"""What the handlers of the devices' address share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from domain.errors import ConfigError
+from domain.times import utc_ms
+from stores.catalog import Catalog
+from stores.device_ca import DeviceCa, read_ca
+from streams.device_registry import DeviceRegistry
+from streams.settings import Settings
+from streams.storage import LazyStore, web_catalog
+from web.tls import ServerCertificate
+
+
+@dataclass
+class DeviceServices:
+    """One per process. Raises ConfigError where a setting is missing or a file cannot be used."""
+
+    settings: Settings
+    is_ready: Callable[[], bool]
+    """Whether Faust runs and is connected to its brokers."""
+    clock_ms: Callable[[], int] = utc_ms
+    catalog: LazyStore[Catalog] = field(init=False)
+    registry: DeviceRegistry = field(init=False)
+    ca: DeviceCa = field(init=False)
+    certificate: ServerCertificate = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the files."""
+        settings = self.settings
+        self.ca = read_ca(
+            _required(settings.device_ca_certificate_file, "VIGIL_DEVICE_CA_CERTIFICATE_FILE"),
+            _required(settings.device_ca_key_file, "VIGIL_DEVICE_CA_KEY_FILE"),
+        )
+        self.certificate = ServerCertificate(
+            _required(settings.device_tls_certificate_file, "VIGIL_DEVICE_TLS_CERTIFICATE_FILE"),
+            _required(settings.device_tls_key_file, "VIGIL_DEVICE_TLS_KEY_FILE"),
+            setting="VIGIL_DEVICE_TLS",
+            client_ca=lambda: self.ca.trusted_pem,
+        )
+        self.catalog = web_catalog(settings)
+        self.registry = DeviceRegistry(self.catalog)
+
+
+DEVICE_SERVICES: web.AppKey[DeviceServices] = web.AppKey("device-services", DeviceServices)
+
+
+def _required(file: Path | None, setting: str) -> Path:
+    if file is None:
+        raise ConfigError(
+            f"{setting} is missing. docs/how-to/devices.md says how to set up the devices' address."
+        )
+    return file

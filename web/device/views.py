@@ -1,0 +1,79 @@
+"""The routes of the devices' address, and their installation on a Faust app.
+
+A handler of a route that is not in `OPEN_PATHS` finds who asks in `request[DEVICE]`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from aiohttp import web
+
+from stores.http_server import BoundedRunner, ConnectionLimits
+from streams.settings import Settings
+from web.device.middleware import DEVICE, authenticate, report_errors
+from web.device.services import DEVICE_SERVICES, DeviceServices
+from web.middleware import SERVER_NAME
+from web.tls import tls_site
+
+
+def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceServices:
+    """Install all routes on a Faust app's web server; raises ConfigError."""
+    services = DeviceServices(settings, is_ready)
+    application = app.web.web_app
+    application[DEVICE_SERVICES] = services
+    application.middlewares.extend((report_errors, authenticate))
+    add_routes(application)
+
+    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = SERVER_NAME
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.setdefault("Cache-Control", "no-store")
+
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        watch = asyncio.create_task(services.certificate.watch())
+        async with services.registry.running():
+            yield
+        watch.cancel()
+
+    application.on_response_prepare.append(add_headers)
+    application.cleanup_ctx.append(running)
+    limits = ConnectionLimits(per_address=settings.connections_per_address)
+    app.web._runner = BoundedRunner(application, limits, SERVER_NAME)
+    app.web._create_site = lambda: tls_site(
+        app.web._runner, settings.device_host, settings.device_port, services.certificate
+    )
+    return services
+
+
+def add_routes(application: web.Application) -> None:
+    """Add the routes."""
+    router = application.router
+    router.add_get("/healthz", _health)
+    router.add_get("/readyz", _ready)
+    router.add_get("/device/v1/time", _time)
+    router.add_get("/device/v1/status", _status)
+
+
+async def _health(_request: web.Request) -> web.Response:
+    """Say that the process runs."""
+    return web.json_response({"status": "up"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    """Say whether Faust is connected and the catalog answers."""
+    services = request.app[DEVICE_SERVICES]
+    if not services.is_ready():
+        return web.json_response({"status": "starting"}, status=503)
+    await services.catalog.get()
+    return web.json_response({"status": "ready"})
+
+
+async def _time(request: web.Request) -> web.Response:
+    """Say what time it is: for devices with a wrong clock."""
+    return web.json_response({"now_ms": request.app[DEVICE_SERVICES].clock_ms()})
+
+
+async def _status(request: web.Request) -> web.Response:
+    """Say that the identity is accepted: the certificate was checked before."""
+    return web.json_response({"state": "enrolled", "generation": request[DEVICE].generation})
