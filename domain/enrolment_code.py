@@ -13,7 +13,7 @@ MAX_LIFETIME_MS = 86_400_000
 MAX_OPEN_CODES = 1_000
 """Codes of one site that are not used yet."""
 MAX_FAILURES = 10
-"""Refused enrolments with one code, for another site for instance. Then it is refused for ever."""
+"""Refused enrolments with one code, for another site for instance. Then it is refused always."""
 RANDOM_BYTES = 13
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHARS, _GROUP = 20, 5

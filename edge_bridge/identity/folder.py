@@ -159,7 +159,7 @@ class IdentityFolder:
         return None
 
     def store_refusal(self, refused: tuple[str, str] | None) -> None:
-        """Keep why the identity was refused, together with the pending renewal. None: it is accepted."""
+        """Keep why the identity was refused, and the pending renewal. None: it is accepted."""
         fields = {name: value for name, value in self._renewal().items() if name != "refused"}
         self._store_renewal(fields if refused is None else {**fields, "refused": refused})
 

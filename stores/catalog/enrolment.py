@@ -45,6 +45,7 @@ async def create_code(
     connection: Connection,
     site: str,
     device: str | None,
+    *,
     lifetime_ms: int,
     created_by: str,
     now_ms: int,
@@ -93,6 +94,7 @@ async def store_enrolment(
     connection: Connection,
     code: EnrolmentCode,
     device: str,
+    *,
     before: EnrolledDevice | None,
     public_key: bytes,
     issued: IssuedCertificate,
@@ -100,13 +102,13 @@ async def store_enrolment(
 ) -> None:
     """Store a device with its first certificate, or its new key; the code is used.
 
-    What the keys of a locked or revoked device signed is not believed any more.
+    What the keys of a locked or revoked device signed is refused from now on.
     """
     generation = 1 if before is None else before.generation + 1
     key = key_id(public_key)
     if before is not None:
-        is_doubted = before.state != "enrolled"
-        await connection.execute(sql("end_device_keys"), device, before.generation, is_doubted)
+        is_refused = before.state != "enrolled"
+        await connection.execute(sql("end_device_keys"), device, before.generation, is_refused)
     await connection.execute(
         sql("put_enrolled_device"),
         device,
@@ -125,6 +127,7 @@ async def store_renewal(
     connection: Connection,
     device: EnrolledDevice,
     generation: int,
+    *,
     issued: IssuedCertificate,
     renewal_id: str,
     now_ms: int,
