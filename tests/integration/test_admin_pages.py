@@ -106,6 +106,7 @@ async def test_an_administrator_manages_and_an_auditor_reads_it(web: Web, page: 
     await page.get_by_role("dialog").get_by_label("Role").select_option("monitor")
     await fill(page, "On", "*")
     await press(page, "Add")
+    await page.get_by_role("dialog").get_by_label("Belongs to").select_option("service")
     await press(page, "Create key")
     key = await page.get_by_role("dialog").locator("code").inner_text()
     await press(page, "I have copied it")
@@ -158,6 +159,32 @@ async def test_a_new_user_signs_in_with_a_second_factor(web: Web, page: Page) ->
     await page.get_by_label("Code of your").fill(recovery.split()[0])
     await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("link", name="Your account")).to_contain_text(NAME)
+
+
+async def test_who_needs_a_second_factor_is_led_to_it(web: Web, page: Page) -> None:
+    await open_page(page, web, "/admin/users")
+    await sign_in(page, "ann")
+    await press(page, "Second factor…")
+    await expect(page.get_by_text("It is required nowhere.")).to_be_visible()
+    await fill(page, "Require it on", "*")
+    await press(page, "Require")
+    # Ann has none herself: the page tells her at the next request.
+    await expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
+    await expect(page.get_by_role("link", name="Users")).to_have_count(0)
+    await press(page, "Set up")
+    await fill(page, "Password", PASSWORD)
+    await press(page, "Continue")
+    secret = await page.get_by_role("dialog").locator("code").inner_text()
+    await fill(page, "Code", totp_code(secret, web.services.clock_ms()))
+    await press(page, "Turn on")
+    await press(page, "I have kept them")
+    await expect(page.get_by_role("row", name="Bob")).to_be_visible()
+    await press(page, "Second factor…")
+    await expect(
+        page.get_by_role("dialog").get_by_role("row").filter(has_text="*")
+    ).to_contain_text("Ann")
+    await press(page, "Release")
+    await expect(page.get_by_text("It is required nowhere.")).to_be_visible()
 
 
 async def test_a_person_sees_only_what_his_roles_allow(web: Web, page: Page) -> None:

@@ -1,13 +1,15 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { Account } from "./admin/account";
 import { Admin } from "./admin/admin";
-import { getSession, whenSignedOut } from "./api/client";
+import { MustEnrol } from "./admin/must-enrol";
+import { getSession, whenRestricted, whenSignedOut } from "./api/client";
 import { CameraPage } from "./camera/camera-page";
 import { wasSignedIn } from "./prefs";
 import { cameraPath, follow, useRoute } from "./router";
 import { session } from "./session";
 import { SignIn } from "./sign-in";
 import { Sites } from "./sites/sites";
+import { useStore } from "./store";
 import { Problem } from "./ui/problem";
 import { Shell } from "./ui/shell";
 import { Wall } from "./wall/wall";
@@ -17,6 +19,7 @@ type Asked = "asking" | "none" | "open" | "unreachable";
 export function App() {
   const [asked, setAsked] = useState<Asked>(wasSignedIn.get() ? "open" : "asking");
   const route = useRoute();
+  const who = useStore(session);
 
   const ask = useCallback(async () => {
     try {
@@ -36,6 +39,7 @@ export function App() {
 
   useEffect(() => {
     whenSignedOut(signedOut);
+    whenRestricted(() => void ask());
     // A remembered session opens the page at once. The answer says whether it is still valid.
     void ask();
   }, [ask, signedOut]);
@@ -65,6 +69,8 @@ export function App() {
     );
   }
   if (asked === "none") return <SignIn onSignedIn={() => void ask()} />;
+
+  if (who?.must_enrol) return <MustEnrol onEnrolled={() => void ask()} onSignedOut={signedOut} />;
 
   if (route.page === "wall") {
     return (

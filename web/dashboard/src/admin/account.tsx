@@ -1,12 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { getSession, send } from "../api/client";
-import type { RecoveryCodes, TotpEnrolment } from "../api/types";
 import { session } from "../session";
 import { useStore } from "../store";
 import { Dialog } from "../ui/dialog";
 import { Form, TextField } from "../ui/form";
-import { QrCode } from "../ui/qr-code";
-import { Secret } from "../ui/secret";
+import { CodeField, EnrolTotp } from "./enrol-totp";
 import { Grants } from "./grants";
 import { SessionsTable } from "./sessions-table";
 
@@ -118,85 +116,6 @@ function ChangePassword({ asksCode, onDone, onClose }: ActProps & { asksCode: bo
         />
         {asksCode && <CodeField code={code} onCode={setCode} />}
         <p class="form-help">Your other sessions end.</p>
-      </Form>
-    </Dialog>
-  );
-}
-
-function CodeField({ code, onCode }: { code: string; onCode(code: string): void }) {
-  return (
-    <TextField
-      label="Code"
-      autocomplete="one-time-code"
-      value={code}
-      required
-      help="Of your authenticator app."
-      onText={onCode}
-    />
-  );
-}
-
-/** Three steps: the password, the secret with a first code, the recovery codes. */
-function EnrolTotp({ onDone, onClose }: ActProps) {
-  const [password, setPassword] = useState("");
-  const [enrolment, setEnrolment] = useState<TotpEnrolment | null>(null);
-  const [code, setCode] = useState("");
-  const [recovery, setRecovery] = useState<readonly string[] | null>(null);
-  const begin = async (): Promise<void> => {
-    const body = { password };
-    setEnrolment(await send<TotpEnrolment>(`${SESSION}/totp`, { method: "POST", body }));
-  };
-  const finish = async (): Promise<void> => {
-    const answer = await send<RecoveryCodes>(`${SESSION}/totp`, {
-      method: "PUT",
-      body: { totp: code.trim() },
-    });
-    setRecovery(answer.recovery_codes);
-  };
-  if (recovery !== null) {
-    return (
-      <Dialog title="Recovery codes" onClose={onDone}>
-        <p>
-          The second factor is on. If you lose your phone, each of these codes works once in place
-          of a code. Keep them where only you find them.
-        </p>
-        <Secret text={recovery.join("\n")} />
-        <div class="form-actions">
-          <button type="button" class="button primary" onClick={onDone}>
-            I have kept them
-          </button>
-        </div>
-      </Dialog>
-    );
-  }
-  if (enrolment !== null) {
-    return (
-      <Dialog title="Add a second factor" onClose={onClose}>
-        <p>Scan this with your authenticator app, or type the secret into it.</p>
-        <QrCode text={enrolment.uri} label="QR code of the secret below" />
-        <Secret text={enrolment.secret} />
-        <p>
-          <a class="link" href={enrolment.uri}>
-            Open in an authenticator app
-          </a>
-        </p>
-        <Form action="Turn on" onSend={finish} onCancel={onClose}>
-          <CodeField code={code} onCode={setCode} />
-        </Form>
-      </Dialog>
-    );
-  }
-  return (
-    <Dialog title="Add a second factor" onClose={onClose}>
-      <Form action="Continue" onSend={begin} onCancel={onClose}>
-        <TextField
-          label="Password"
-          type="password"
-          autocomplete="current-password"
-          value={password}
-          required
-          onText={setPassword}
-        />
       </Form>
     </Dialog>
   );

@@ -2,6 +2,8 @@ import { useState } from "preact/hooks";
 import { send } from "../api/client";
 import type { CreatedKey, Key, Keys as KeysAnswer } from "../api/types";
 import { serverNow } from "../clock";
+import { session } from "../session";
+import { useStore } from "../store";
 import { Dialog } from "../ui/dialog";
 import { ChoiceField, Form, TextField } from "../ui/form";
 import { Moment } from "../ui/moment";
@@ -24,6 +26,7 @@ export function Keys() {
   const [ended, setEnded] = useState(false);
   const list = useList(`${PATH}?ended=${ended ? 1 : 0}`, rowsOf);
   const [act, setAct] = useState<Act | null>(null);
+  const me = useStore(session)?.id ?? null;
   const close = (): void => setAct(null);
   const shown = (key: CreatedKey): void => {
     setAct({ name: "show", key });
@@ -64,6 +67,17 @@ export function Keys() {
                 {name} <span class="soft code">{hint}…</span>
               </>
             ),
+          },
+          {
+            title: "Owner",
+            cell: ({ owner, edge_of }) =>
+              owner === null
+                ? edge_of === null
+                  ? "a service"
+                  : "a device"
+                : owner === me
+                  ? "you"
+                  : "a person",
           },
           { title: "Roles", cell: ({ grants }) => <Grants grants={grants} /> },
           { title: "State", cell: ({ state }) => state },
@@ -126,11 +140,18 @@ const LIFETIMES = [
   ["", "never"],
 ] as const;
 
+const OWNERS = [
+  ["me", "you: it does no more than you may, and ends with you"],
+  ["service", "a service: it goes on without you"],
+] as const;
+
 function CreateKey({ onCreated, onClose }: CreateProps) {
   const [name, setName] = useState("");
   const [grants, setGrants] = useState<string[]>([]);
   const [days, setDays] = useState("90");
   const [networks, setNetworks] = useState("");
+  const [owner, setOwner] = useState("me");
+  const isPerson = useStore(session)?.id.startsWith("user:") ?? false;
   const create = async (): Promise<void> => {
     const listed = networks.split(/[\s,]+/).filter(Boolean);
     const body = {
@@ -138,6 +159,7 @@ function CreateKey({ onCreated, onClose }: CreateProps) {
       grants,
       expires_ms: days ? serverNow() + Number(days) * DAY_MS : null,
       networks: listed.length > 0 ? listed : null,
+      service: owner === "service",
     };
     onCreated(await send<CreatedKey>(PATH, { method: "POST", body }));
   };
@@ -153,6 +175,9 @@ function CreateKey({ onCreated, onClose }: CreateProps) {
           onText={setName}
         />
         <GrantsField grants={grants} devices onChange={setGrants} />
+        {isPerson && (
+          <ChoiceField label="Belongs to" value={owner} choices={OWNERS} onChoice={setOwner} />
+        )}
         <ChoiceField label="Expires" value={days} choices={LIFETIMES} onChoice={setDays} />
         <TextField
           label="Networks"

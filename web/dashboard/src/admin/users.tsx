@@ -10,6 +10,7 @@ import { SecretDialog } from "../ui/secret";
 import { Grants, GrantsField } from "./grants";
 import { ListView } from "./list-view";
 import { ScopeField } from "./scope-field";
+import { SecondFactorDialog } from "./second-factor";
 import { SessionsTable } from "./sessions-table";
 import { useList } from "./use-list";
 
@@ -17,7 +18,7 @@ const PATH = "/api/v1/users";
 const rowsOf = ({ users }: Users) => users;
 
 type Act =
-  | { name: "create" }
+  | { name: "create" | "factor" }
   | { name: "change" | "sessions" | "reset" | "totp"; user: User }
   | { name: "password"; title: string; password: string };
 
@@ -43,9 +44,14 @@ export function AdminUsers() {
         empty="There is no user that you may manage. Create the first one here."
         keyOf={({ id }) => id}
         actions={
-          <button type="button" class="button primary" onClick={() => setAct({ name: "create" })}>
-            Create a user
-          </button>
+          <>
+            <button type="button" class="button" onClick={() => setAct({ name: "factor" })}>
+              Second factor…
+            </button>
+            <button type="button" class="button primary" onClick={() => setAct({ name: "create" })}>
+              Create a user
+            </button>
+          </>
         }
         columns={[
           {
@@ -114,6 +120,7 @@ export function AdminUsers() {
           },
         ]}
       />
+      {act?.name === "factor" && <SecondFactorDialog onClose={close} />}
       {act?.name === "create" && (
         <CreateUser
           onCreated={(user) => showPassword(`Password of ${user.display_name}`, user.password)}

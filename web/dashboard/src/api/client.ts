@@ -35,6 +35,13 @@ export function whenSignedOut(callback: () => void): void {
   onSignedOut = callback;
 }
 
+let onRestricted: () => void = () => {};
+
+/** `callback` runs whenever the API asks for a second factor before anything else. */
+export function whenRestricted(callback: () => void): void {
+  onRestricted = callback;
+}
+
 async function request(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
@@ -47,6 +54,7 @@ async function request(path: string, init: RequestInit = {}): Promise<Response> 
   // A wrong password of a change is a 401 too: the session goes on then.
   const error = await problemOf(response);
   if (response.status === 401 && !path.startsWith("/api/v1/session")) onSignedOut();
+  if (error.kind === "second-factor-required") onRestricted();
   throw error;
 }
 
