@@ -168,7 +168,7 @@ async def test_who_needs_a_second_factor_is_led_to_it(web: Web, page: Page) -> N
     await expect(page.get_by_text("It is required nowhere.")).to_be_visible()
     await fill(page, "Require it on", "*")
     await press(page, "Require")
-    # Ann has none herself: the page tells her at the next request.
+    # Ann has none herself: the page shows it at the next request.
     await expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
     await expect(page.get_by_role("link", name="Users")).to_have_count(0)
     await press(page, "Set up")
