@@ -2,8 +2,8 @@
 
 from stores.catalog.migrations.script import run_script
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
