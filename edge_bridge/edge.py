@@ -126,6 +126,7 @@ class Edge:
             SpoolFootage(config.spool.dir, recorders.privacy_masks),
             lambda: recorders.ids,
             lambda: head | self.report(),
+            self.parts.live.watch,
             secure=http.certificate_file is not None,
         )
 

@@ -1,15 +1,19 @@
-// One camera's footage: an MP4 clip at a time, and a timeline of what is on the device.
-import { hourMinute, moment, reasonOf, zoneName } from "./text.js";
+// One camera: live, or an MP4 clip of its footage at a time, with a timeline of what is on the device.
+import { LivePicture, playsLive } from "./live.js";
+import { hourMinute, moment, reasonOf, span, zoneName } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const CLIP_S = 120, JUMP_MS = 10000, HOUR_MS = 3600000, REFRESH_MS = 5000;
 
+const LIVE_WITHIN_MS = 5000;
+
 let ask = null, closed = null, now = Date.now;
+let live = null, liveMs = null;
 let camera = null, hours = 1, spans = [], from = 0, to = 0, playFrom = null, lastRequest = 0;
 
 const path = () => camera.split("/").map(encodeURIComponent).join("/");
 const video = $("video"), line = $("timeline");
-const at = () => playFrom + video.currentTime * 1000;
+const at = () => (live ? liveMs : playFrom === null ? null : playFrom + video.currentTime * 1000);
 
 /** `fetcher`: a fetch that shows the sign-in on 401; `onClose`: called when the player closes. */
 export function initPlayer(fetcher, onClose) {
@@ -20,7 +24,7 @@ export function initPlayer(fetcher, onClose) {
 /** The camera that is open, or null. */
 export const shown = () => camera;
 
-/** Opens a camera at its newest footage; `clock` returns the device's time (UTC ms). */
+/** Opens a camera live; `clock` returns the device's time (UTC ms). */
 export async function open(id, clock) {
   camera = id;
   now = clock;
@@ -30,11 +34,12 @@ export async function open(id, clock) {
   spans = [];
   $("player").hidden = false;
   scrollTo(0, 0);
+  goLive();
   await refreshSpans();
-  newest();
 }
 
 export function close() {
+  endLive();
   camera = playFrom = null;
   lastRequest++;
   video.removeAttribute("src");
@@ -57,6 +62,57 @@ async function refreshSpans() {
   draw();
 }
 
+/** Shows the live picture; the newest footage where this browser or this device cannot. */
+function goLive() {
+  if (!playsLive()) { void refreshSpans().then(newest); return; }
+  endLive();
+  lastRequest++;
+  playFrom = null;
+  $("note").textContent = "";
+  video.controls = false;
+  const url = new URL(`api/cameras/${path()}/live`, location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  const own = live = new LivePicture(video, url.href, {
+    onPicture(utcMs) {
+      if (live !== own) return;
+      if (liveMs === null) $("note").textContent = "";
+      liveMs = utcMs;
+      showClock();
+    },
+    onState(text, isFinal) {
+      if (live !== own) return;
+      $("note").textContent = text;
+      if (!isFinal) return;
+      endLive();
+      void refreshSpans().then(newest).then(() => { $("note").textContent = text; });
+    },
+  });
+  showPlace();
+}
+
+function endLive() {
+  live?.close();
+  live = liveMs = null;
+  video.controls = true;
+  video.playbackRate = 1;
+}
+
+/** In words, how far behind the picture is. */
+function showPlace() {
+  const behind = at() === null ? null : Math.max(0, now() - at());
+  const isLive = live !== null && behind !== null && behind < LIVE_WITHIN_MS;
+  $("place").textContent = isLive ? "Live" : behind === null ? "" : `${span(behind)} behind`;
+  $("place").className = isLive ? "good" : "";
+  $("newest").setAttribute("aria-pressed", String(live !== null));
+}
+
+function showClock() {
+  if (at() === null) return;
+  $("clock").textContent = moment(at());
+  $("clock").dataset.at = Math.round(at());
+  showPlace();
+}
+
 function newest() {
   const last = spans[spans.length - 1];
   if (last) void play(Math.max(last[0], last[1] - JUMP_MS));
@@ -65,6 +121,7 @@ function newest() {
 
 /** Plays from the fragment that contains a moment, or from the next one on the device. */
 async function play(ms) {
+  endLive();
   const request = ++lastRequest;
   const query = `at=${Math.round(ms)}&for_s=${CLIP_S}`;
   let answer, body;
@@ -88,7 +145,7 @@ async function playNext() {
   await refreshSpans();
   const next = spans.find(([, end]) => end > ended + 500);
   if (next) void play(Math.max(ended, next[0]));
-  else $("note").textContent = "This is the newest footage on this device.";
+  else goLive();
 }
 
 function draw() {
@@ -114,20 +171,20 @@ function draw() {
     const half = pen.measureText("00:00").width / 2;
     if (x(ms) > half && x(ms) < line.width - half) pen.fillText(hourMinute(ms), x(ms), 50 * dots);
   }
-  if (playFrom !== null) {
+  if (at() !== null) {
     pen.fillStyle = colour("--accent");
     pen.fillRect(x(at()) - dots, 6 * dots, 2 * dots, 30 * dots);
   }
 }
 
-function jump(ms) { if (playFrom !== null) void play(Math.max(spans[0]?.[0] ?? 0, at() + ms)); }
+function jump(ms) { if (at() !== null) void play(Math.max(spans[0]?.[0] ?? 0, at() + ms)); }
 
 function key(event) {
   if (camera === null || event.ctrlKey || event.metaKey || event.altKey) return;
   const plain = event.target === document.body || event.target === line || event.target === video;
   switch (event.key) {
     case "Escape": back(); break;
-    case "n": case "N": void refreshSpans().then(newest); break;
+    case "n": case "N": goLive(); break;
     case "ArrowLeft": if (!plain) return; jump(-JUMP_MS); break;
     case "ArrowRight": if (!plain) return; jump(JUMP_MS); break;
     case " ":
@@ -140,17 +197,17 @@ function key(event) {
 }
 
 $("back").addEventListener("click", back);
-$("newest").addEventListener("click", () => void refreshSpans().then(newest));
+$("newest").addEventListener("click", goLive);
 for (const button of document.querySelectorAll(".range")) {
   button.addEventListener("click", () => { hours = Number(button.dataset.hours); void refreshSpans(); });
 }
 video.addEventListener("error", () => {
-  if (video.getAttribute("src")) $("note").textContent = "This browser cannot play this footage, or the footage was deleted.";
+  if (!live && video.getAttribute("src")) $("note").textContent = "This browser cannot play this footage, or the footage was deleted.";
 });
-video.addEventListener("ended", () => void playNext());
+video.addEventListener("ended", () => { if (!live) void playNext(); });
 video.addEventListener("timeupdate", () => {
-  if (playFrom === null) return;
-  $("clock").textContent = moment(at());
+  if (camera === null || at() === null) return;
+  showClock();
   draw();
 });
 const pointed = (event) => from + (event.offsetX / line.clientWidth) * (to - from);

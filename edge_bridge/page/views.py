@@ -24,6 +24,7 @@ from edge_bridge.page.access import (
     TooManyTriesError,
 )
 from edge_bridge.page.footage import MAX_CLIP_MS, SpoolFootage, StoredFragment
+from edge_bridge.page.live import LiveViewers, Watch
 from stores.http_server import network_of
 
 P = ParamSpec("P")
@@ -33,11 +34,13 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
     "/player.js": ("player.js", "text/javascript"),
+    "/live.js": ("live.js", "text/javascript"),
     "/text.js": ("text.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; "
     "frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -61,6 +64,7 @@ class Page:
         footage: SpoolFootage,
         cameras: Callable[[], Collection[str]],
         report: Callable[[], dict[str, Any]],
+        watch: Watch,
         *,
         secure: bool,
     ) -> None:
@@ -69,6 +73,7 @@ class Page:
         self._footage = footage
         self._cameras = cameras
         self._report = report
+        self._live = LiveViewers(watch)
         self._secure = secure
         # Browsers take such cookies from no other host, and from no plain HTTP.
         self._cookie = f"__Host-{COOKIE}" if secure else COOKIE
@@ -91,6 +96,8 @@ class Page:
         app.router.add_get(camera + "/spans", self._get_spans)
         app.router.add_get(camera + "/stretch", self._get_stretch)
         app.router.add_get(camera + "/play.mp4", self._get_mp4)
+        app.router.add_get(camera + "/live", self._get_live)
+        app.on_shutdown.append(self._end_live)
 
     def close(self) -> None:
         """Shut the threads down; does not wait for one that hangs on the disk."""
@@ -228,6 +235,14 @@ class Page:
             return await self._stream(request, clip)
         finally:
             self._playing -= 1
+
+    async def _get_live(self, request: web.Request) -> web.StreamResponse:
+        camera = self._camera_of(request)
+        cookie = request.cookies.get(self._cookie, "")
+        return await self._live.show(request, camera, lambda: self._access.accepts(cookie))
+
+    async def _end_live(self, _: web.Application) -> None:
+        await self._live.close()
 
     async def _stream(self, request: web.Request, clip: list[StoredFragment]) -> web.StreamResponse:
         loop = asyncio.get_running_loop()

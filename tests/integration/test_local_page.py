@@ -14,17 +14,36 @@ import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from domain.live_stream import LiveKind
 from local.folder import DataFolder
 from local.ports import HOST, Ports
 from streams.settings import Settings
 from tests.edge import Edge
 from tests.footage import read_number, write_clip
+from tests.live_pictures import LivePictures
 from tests.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium")
 PASSWORD = "at the gate"
 CAMERA = "acme/alone/gate"
 FPS = 25
+SHOWN = """() => new Promise(resolve => {
+  const video = document.querySelector("video");
+  video.requestVideoFrameCallback((now) => {
+    const canvas = Object.assign(document.createElement("canvas"), {width: 192, height: 128});
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0);
+    let value = 0;
+    for (let cell = 0; cell < 24; cell++) {
+      const x = (cell % 6) * 32 + 16, y = Math.floor(cell / 6) * 32 + 16;
+      value = value * 2 + (context.getImageData(x, y, 1, 1).data[0] > 125);
+    }
+    const number = Math.floor(value / 256), check = ~(number ^ (number >> 8)) & 255;
+    const utc = Number(document.querySelector("#clock").dataset.at);
+    resolve([check === value % 256 ? number : null, utc, performance.timeOrigin + now]);
+  });
+})"""
+"""Returns the number of the next picture on the screen, its UTC, and when it was shown."""
 expect.set_options(timeout=60_000)
 
 
@@ -94,6 +113,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
 
 async def test_without_the_password_nothing_is_shown(alone: Alone) -> None:
     asked = ["api/state", f"api/cameras/{CAMERA}/picture.jpg", f"api/cameras/{CAMERA}/spans",
+             f"api/cameras/{CAMERA}/live",
              f"api/cameras/{CAMERA}/stretch?at=0",
              f"api/cameras/{CAMERA}/play.mp4?at=0"]  # fmt: skip
     assert {path: (await alone.get(path))[0] for path in asked} == dict.fromkeys(asked, 401)
@@ -141,6 +161,31 @@ async def test_state_pictures_and_footage_without_any_cloud(alone: Alone) -> Non
     assert numbers == list(range(len(numbers)))  # from the run's first picture on
 
 
+async def test_the_live_picture_is_for_those_who_signed_in(alone: Alone) -> None:
+    url = f"{alone.url}/api/cameras/{CAMERA}/live"
+    await alone.sign_in()
+    for path, status in ((f"{url}?feed=other", 400), (url.replace("gate", "none"), 404)):
+        async with alone.session.get(path) as answer:
+            assert answer.status == status
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await alone.session.ws_connect(url, headers={"Origin": "http://elsewhere.example"})
+    assert refused.value.status == 403
+    pictures = LivePictures()
+    async with alone.session.ws_connect(url) as socket:
+        async for message in socket:
+            pictures.add(message.data)
+            if pictures.pictures >= 2 * FPS:
+                break
+    assert [each.kind for each in pictures.messages[:3]] == [
+        LiveKind.FORMAT,
+        LiveKind.INIT,
+        LiveKind.KEYFRAME,
+    ]
+    numbers = [number for number in pictures.numbers() if number is not None]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert len(numbers) >= 2 * FPS
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 async def test_a_person_signs_in_sees_the_cameras_and_plays(alone: Alone) -> None:
@@ -161,13 +206,35 @@ async def test_a_person_signs_in_sees_the_cameras_and_plays(alone: Alone) -> Non
         await expect(page.locator("#device")).to_contain_text("S3 unreachable")
         await expect(page.get_by_alt_text(f"Newest picture of {CAMERA}")).to_be_visible()
         await page.locator(".tile", has_text="gate").click()
+        await expect(page.locator("#place")).to_have_text("Live")
+        await expect(page.locator("#clock")).to_contain_text(":")
+        shown = [await page.evaluate(SHOWN) for _ in range(3 * FPS)]
+        # each picture carries its number: its time is that of the number
+        numbers = [number for number, *_ in shown]
+        assert None not in numbers
+        drift = {round(utc_ms - number * 1_000 / FPS, -2) for number, utc_ms, _ in shown}
+        assert max(drift) - min(drift) <= 100
+        delays = sorted(at_ms - utc_ms for _, utc_ms, at_ms in shown)
+        assert delays[len(delays) // 2] < 3_000, delays
         video = page.locator("#video")
 
         async def played() -> bool:
-            return bool(await video.evaluate("video => video.currentTime > 1"))
+            return bool(
+                await video.evaluate(
+                    "video => video.src.includes('play.mp4') && video.currentTime > 1"
+                )
+            )
 
-        await wait_for(played, within_s=60, what="the video plays")
-        await expect(page.locator("#clock")).to_contain_text(":")
+        async def recorded() -> bool:
+            return await alone.footage_ms() >= 12_000
+
+        await alone.sign_in()
+        await wait_for(recorded, within_s=60, what="12 s of footage")
+        await page.keyboard.press("ArrowLeft")
+        await wait_for(played, within_s=60, what="the footage of 10 s ago plays")
+        await expect(page.locator("#place")).to_contain_text("behind")
+        await page.get_by_role("button", name="Live").click()
+        await expect(page.locator("#place")).to_have_text("Live")
         await page.keyboard.press("Escape")
         # problems come first, in words, and say why
         await expect(page.locator(".tile").first).to_contain_text("Failing")

@@ -3,13 +3,16 @@
 import os
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from domain.live_stream import Feed
 from edge_bridge.config import HttpConfig
 from edge_bridge.health import HealthServer
+from edge_bridge.live.manager import LiveViewer
 from edge_bridge.page.access import PageAccess
 from edge_bridge.page.footage import SpoolFootage
 from edge_bridge.page.views import Page
@@ -25,11 +28,16 @@ def report() -> dict[str, Any]:
     return {"cameras": []}
 
 
+@asynccontextmanager
+async def watch(camera: str, feed: Feed) -> AsyncIterator[LiveViewer]:
+    yield LiveViewer()
+
+
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[HealthServer]:
     footage = SpoolFootage(tmp_path, lambda _: ())
     access = PageAccess(PASSWORD, lambda: 1_000.0)
-    page = Page(access, footage, lambda: [CAMERA], report, secure=False)
+    page = Page(access, footage, lambda: [CAMERA], report, watch, secure=False)
     config = HttpConfig(host="127.0.0.1", port=0)
     async with HealthServer(config, report, page) as server:
         yield server
@@ -63,6 +71,7 @@ async def test_no_request_is_a_fault_of_the_server(server: HealthServer) -> None
             f"{camera}/spans": ["from", "to"],
             f"{camera}/stretch": ["at", "for_s"],
             f"{camera}/play.mp4": ["at", "for_s"],
+            f"{camera}/live": ["feed"],
             "/{part}": [],
         },
         [b"Cookie: " + await signed_in(port)],
@@ -96,7 +105,7 @@ async def test_another_site_cannot_sign_a_browser_in(port: int) -> None:
 
 async def test_over_https_no_other_host_can_set_the_cookies(tmp_path: Path) -> None:
     footage = SpoolFootage(tmp_path, lambda _: ())
-    page = Page(PageAccess(PASSWORD, lambda: 1.0), footage, lambda: [], report, secure=True)
+    page = Page(PageAccess(PASSWORD, lambda: 1.0), footage, lambda: [], report, watch, secure=True)
     async with HealthServer(HttpConfig(host="127.0.0.1", port=0), report, page) as server:
         body = b'{"password": "%s"}' % PASSWORD.encode()
         _, head, _ = await send(server.port, raw_request("POST", "/session", [], body))
