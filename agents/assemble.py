@@ -10,6 +10,7 @@ import logging
 from cachetools import LRUCache
 from prometheus_client import Counter
 
+from agents.signatures.checker import SignatureChecker
 from domain.camera_windows import CameraWindows
 from domain.errors import InvalidEventError, StoreError
 from domain.events import (
@@ -34,7 +35,7 @@ from streams.app import worker_app
 from streams.codec import Record
 from streams.handlers import handles
 from streams.metrics import LATE_SECONDS, OPEN_WINDOWS, REGISTRY
-from streams.storage import object_store
+from streams.storage import catalog, object_store
 from tables.open_windows import open_windows
 from tables.window_cache import WindowCache
 
@@ -60,6 +61,8 @@ rules = WindowRules(
 
 window_cache = WindowCache(app, table, rules)
 store = object_store(app.settings)
+signatures = SignatureChecker.of(catalog(app.settings).get)
+"""The catalog is opened only where an end.json differs from its notice."""
 _stored: LRUCache[tuple[str, str, int], FragmentRef] = LRUCache(MAX_REMEMBERED)
 """Fragments by the objects that were checked: written once, they never change."""
 _asked: LRUCache[tuple[str, str, int, str], int] = LRUCache(MAX_REMEMBERED)
@@ -143,7 +146,9 @@ async def _stored_end(event: RunEnded) -> RunEnded:
     """Return the run's end as S3 has it: the recorder writes it once, before its notice."""
 
     async def read() -> RunEnded | None:
-        return await stored_run_end(await store.get(), event.camera, event.run)
+        return await stored_run_end(
+            await store.get(), event.camera, event.run, signatures, known=event
+        )
 
     end = await app.retry(read, what="read the run's end")
     if end is None:

@@ -8,6 +8,7 @@ import logging
 from prometheus_client import Counter
 
 from agents.healing.healer import Healer
+from agents.signatures.checker import SignatureChecker
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, Healed, HealRequested
 from domain.times import utc_ms
@@ -26,6 +27,7 @@ HEALED = Counter(
 app = worker_app("heal")
 store = object_store(app.settings)
 index = catalog(app.settings)
+signatures = SignatureChecker.of(index.get)
 
 
 @handles(app, topics.HEAL_REQUESTED, isolated=True)
@@ -35,7 +37,7 @@ async def heal(event: AnyEvent, record: Record) -> None:
         raise InvalidEventError(f"type: {event.type} is not a heal request")
 
     async def attempt() -> None:
-        healer = Healer(await store.get(), utc_ms, await index.get())
+        healer = Healer(await store.get(), utc_ms, await index.get(), signatures)
         async for found in healer.heal(event):
             await codec.send(app, found)
             if isinstance(found, Healed):

@@ -27,6 +27,7 @@ from agents.indexing.row_writers import (
     row_writer_for,
     write_live_detections,
 )
+from agents.signatures.checker import SignatureChecker
 from domain.chunks import gaps_due
 from domain.errors import StoreError
 from domain.events import (
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 app = worker_app("index")
 store = catalog(app.settings)
 objects = object_store(app.settings)
+signatures = SignatureChecker.of(store.get)
 
 
 def _group_writer(rows: RowWriter) -> GroupWriter[AnyEvent]:
@@ -59,7 +61,7 @@ def _group_writer(rows: RowWriter) -> GroupWriter[AnyEvent]:
         opened = await store.get()
         if rows is RUNS:
             runs = [each for each in events if isinstance(each, RunStarted | RunEnded)]
-            events = await true_runs(await objects.get(), runs)
+            events = await true_runs(await objects.get(), runs, signatures)
         writes = write_live_detections if rows is DETECTIONS else rows.write
         written = await writes(opened, events, utc_ms())
         if rows is FRAGMENTS and written < len(events):  # some have a row: it may be a wrong one

@@ -19,6 +19,7 @@ from agents.joining.join_errors import (
     WindowDeletedError,
 )
 from agents.joining.joiner import Joiner
+from agents.signatures.checker import SignatureChecker
 from domain.chunks import late_due
 from domain.errors import InvalidEventError
 from domain.events import AnyEvent, ChunkComplete, ChunkDue, FragmentArrived
@@ -52,6 +53,7 @@ JOINED_BYTES = Counter("vigil_chunk_bytes", "Bytes of the chunks joined", regist
 app = worker_app("join")
 store = object_store(app.settings)
 index = catalog(app.settings)
+signatures = SignatureChecker.of(index.get)
 FINAL = (NothingInWindowError, NothingToJoinError, WindowDeletedError)
 _large = asyncio.Semaphore(MAX_LARGE_JOINS)
 _small = asyncio.Semaphore(MAX_SMALL_JOINS)
@@ -98,7 +100,7 @@ async def _in_existing_windows(event: ChunkDue) -> list[ChunkDue]:
 
 
 async def _join(event: ChunkDue) -> None:
-    joiner = Joiner(await store.get(), utc_ms, index.get)
+    joiner = Joiner(await store.get(), utc_ms, index.get, signatures=signatures)
     size_bytes = sum(fragment.size_bytes for fragment in event.fragments)
 
     async def within_limit() -> ChunkComplete:

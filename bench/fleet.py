@@ -84,7 +84,7 @@ class Fleet:
         await ensure(TOPICS, settings=self._settings)
         async with Catalog(self._settings.database_url.get_secret_value()) as catalog:
             for camera in self._cameras:
-                await add_camera(catalog, camera, camera, 0)
+                await add_camera(catalog, camera, camera, 0, unsigned="accept")
         producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka_brokers, linger_ms=20)
         counts = dict.fromkeys(KINDS, 1)
         async with producer, Workers(self._folder, {}, counts, relay=False) as workers:

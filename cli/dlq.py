@@ -230,6 +230,7 @@ def _message_json(message: QueueMessage) -> dict[str, Any]:
         "id": ID_PREFIX + message.id,
         "source": QUEUE,
         "reason": message.reason,
+        "signature": message.signature,
         "original_base64": base64.b64encode(message.body).decode(),
     }
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from agents.consistency.check import CheckScope
 from agents.consistency.fsck import MARGIN_MS, Fsck, settle_ms
 from agents.consistency.remover import RepairOutcome
+from agents.signatures.checker import SignatureChecker
 from cli.durations import duration_ms
 from domain.consistency import GracePeriods
 from domain.errors import ConfigError
@@ -75,6 +76,7 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
                 raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
         grace = GracePeriods(now_ms, settle_ms(settings, args.margin))
         fsck = Fsck(store, catalog, scope, grace, settings.window_ms, sender)
+        fsck.signatures = SignatureChecker.opened(catalog)
         wrong = 0
         repaired = 0
         async for outcome in fsck.run(known, args.camera):

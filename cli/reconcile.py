@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from agents.configuration.publish import publish_all
 from agents.consistency.fsck import MARGIN_MS, settle_ms
 from agents.healing.reconciler import DAY_MS, MAX_FRAGMENTS, ReconcileOptions, Reconciler
+from agents.signatures.checker import SignatureChecker
 from cli.durations import duration_ms
 from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError
@@ -93,7 +94,7 @@ async def _pass(
         settings.window_ms,
         max_fragments=args.most,
     )
-    reconciler = Reconciler(store, catalog, options)
+    reconciler = Reconciler(store, catalog, options, SignatureChecker.opened(catalog))
     fragments = 0
     ends = 0
     published = await publish_all(catalog, sender, now_ms, cameras)

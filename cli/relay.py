@@ -25,6 +25,7 @@ def _run(_arguments: argparse.Namespace) -> int:
 async def _relay() -> None:
     # Imported here, so that the edge's install can list its commands without the cloud's packages.
     from agents.relay.relay import KnownCameras, Relay  # noqa: PLC0415
+    from agents.signatures.checker import SignatureChecker  # noqa: PLC0415
     from stores.catalog import known_cameras  # noqa: PLC0415
     from streams import logs, metrics  # noqa: PLC0415
     from streams.probe import serve_probe  # noqa: PLC0415
@@ -44,7 +45,7 @@ async def _relay() -> None:
     async def cameras() -> set[str]:
         return await known_cameras(await store.get())
 
-    relay = Relay(settings, KnownCameras(cameras), utc_ms)
+    relay = Relay(settings, KnownCameras(cameras), SignatureChecker.of(store.get), utc_ms)
     metrics.watch_ready(lambda: relay.ready)
     async with contextlib.AsyncExitStack() as stack:
         if settings.metrics_port:

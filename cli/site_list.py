@@ -1,13 +1,16 @@
-"""`vigil site list` and `vigil site set`: the sites, their names and time zones."""
+"""`vigil site list`, `set` and `unsigned`: names and time zones of sites, and whom they believe."""
 
 import argparse
 import asyncio
 from dataclasses import replace
+from typing import get_args
 
 from cli.audit_origin import cli_origin
 from domain.access import INSTALLATION
 from domain.audit import AuditEntry
+from domain.device_identity import UnsignedPolicy
 from domain.display_text import check_name
+from domain.errors import ConfigError
 from domain.identity import check_site
 from domain.times import utc_ms
 from stores.catalog import Catalog
@@ -20,7 +23,7 @@ PAGE = 1_000
 
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `site list` and `site set`."""
+    """Add `site list`, `site set` and `site unsigned`."""
     listing = verbs.add_parser("list", help="list the sites, their names and time zones")
     listing.set_defaults(run=run_list)
     setting = verbs.add_parser("set", help="add a site, or change its name and time zone")
@@ -30,6 +33,16 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--zone", help="IANA time zone in which its times are shown, such as Europe/Berlin"
     )
     setting.set_defaults(run=run_set)
+    policy = verbs.add_parser(
+        "unsigned", help="choose what is done with a site's events that no device signed"
+    )
+    policy.add_argument("site", metavar="TENANT/SITE")
+    policy.add_argument(
+        "policy",
+        choices=get_args(UnsignedPolicy),
+        help="accept; warn: accept, count and tell in the log; refuse: to the dead letters",
+    )
+    policy.set_defaults(run=run_unsigned)
 
 
 def _catalog() -> Catalog:
@@ -37,14 +50,14 @@ def _catalog() -> Catalog:
 
 
 def run_list(_args: argparse.Namespace) -> int:
-    """List; one line each: id, zone, name."""
+    """List; one line each: id, zone, what is done with unsigned events, name."""
 
     async def listing() -> None:
         async with _catalog() as catalog:
             page = await list_sites(catalog, [INSTALLATION], limit=PAGE)
             while page:
                 for site in page:
-                    print(f"{site.id:<50} {site.zone:<25} {site.name}")
+                    print(f"{site.id:<50} {site.zone:<25} {site.unsigned:<7} {site.name}")
                 page = await list_sites(catalog, [INSTALLATION], after=page[-1].id, limit=PAGE)
 
     asyncio.run(listing())
@@ -84,3 +97,28 @@ def run_set(args: argparse.Namespace) -> int:
     stored = asyncio.run(setting())
     print(f"{stored.id} ({stored.name}) has the time zone {stored.zone}.")
     return 0
+
+
+def run_unsigned(args: argparse.Namespace) -> int:
+    """Choose; prints what follows."""
+    site = check_site(args.site)
+
+    async def choose() -> None:
+        async with _catalog() as catalog, catalog.transaction() as connection:
+            before = await lock_site(connection, site)
+            if before is None:
+                raise ConfigError(f"There is no site {site}: `vigil site list` shows all.")
+            after = replace(before, unsigned=args.policy)
+            await update_site(connection, after)
+            await write_audit(connection, _entry("site:update", before, after))
+
+    asyncio.run(choose())
+    print(f"{site}: {_MEANING[args.policy]} This holds within 5 s.")
+    return 0
+
+
+_MEANING: dict[UnsignedPolicy, str] = {
+    "accept": "events that no device signed are accepted.",
+    "warn": "events that no device signed are accepted, counted, and told in the log.",
+    "refuse": "events that no device signed go to the dead letters (`vigil dlq list`).",
+}

@@ -28,7 +28,7 @@ async def _prepare(database_url: str, cameras: Mapping[str, str], key_file: Path
     now_ms = utc_ms()
     async with Catalog(database_url, size=1) as catalog:
         for camera, name in cameras.items():
-            await add_camera(catalog, camera, name, now_ms)
+            await add_camera(catalog, camera, name, now_ms, unsigned="warn")
         key = _known(key_file)
         if key and await find_key(catalog, key):
             return key

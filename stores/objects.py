@@ -247,6 +247,16 @@ class ObjectStore(AwsService):
         """Return an object's bytes first..last (inclusive), or all of them."""
         return b"".join([block async for block in self.stream(key, first, last)])
 
+    async def get_with_metadata(self, key: str, max_bytes: int) -> tuple[bytes, Mapping[str, str]]:
+        """Return an object's first bytes and its user metadata, names in lower case."""
+        async with translate_errors(f"reading {key}"):
+            answer = await self._client.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes=0-{max_bytes - 1}"
+            )
+            async with answer["Body"] as body:
+                data = b"".join([block async for block in body.content.iter_chunked(READ_SIZE)])
+        return data, {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+
     async def get_verified(
         self, key: str, *, size_bytes: int, sha256: str, first: int | None = None
     ) -> bytes:

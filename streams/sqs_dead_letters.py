@@ -53,7 +53,7 @@ async def resolve(
     In this order: after a crash in between a message is still there, and may be sent twice.
     """
     for message in messages:
-        if to is not None and await to.send([message.body]):
+        if to is not None and await to.send([message.body], [message.signature]):
             raise StoreError(f"{to.url} rejected message {message.id}; it stays a dead letter.")
         await letters.keep(
             DeadLetter(

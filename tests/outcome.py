@@ -13,7 +13,7 @@ from tests.waiting import wait_for
 async def registered(cloud: Cloud, camera: str) -> str:
     """Make a camera known to the catalog and return its id."""
     async with cloud.catalog() as catalog:
-        await add_camera(catalog, camera, camera, 0)
+        await add_camera(catalog, camera, camera, 0, unsigned="accept")
     return camera
 
 

@@ -49,6 +49,7 @@ def _site_answer(site: RegisteredSite) -> SiteItem:
         site=name,
         name=site.name,
         zone=site.zone,
+        unsigned=site.unsigned,
         created_ms=site.created_ms,
     )
 
@@ -193,7 +194,7 @@ class SitesView(View):
         post=Operation(
             "Create a site",
             description="It takes `site:configure` on the tenant. Registering a camera creates "
-            "its site too, with the zone `UTC`.",
+            "its site too, with the zone `UTC`. A new site refuses events that no device signed.",
             body=NewSite,
             answer=SiteItem,
             status=201,
@@ -225,7 +226,12 @@ class SitesView(View):
         require_permission(request[PRINCIPAL].principal, Permission.SITE_CONFIGURE, tenant)
         async with (await services.catalog.get()).transaction() as connection:
             made = await tenants.create_site(
-                connection, given.id, given.name, given.zone, services.clock_ms()
+                connection,
+                given.id,
+                given.name,
+                given.zone,
+                services.clock_ms(),
+                unsigned=given.unsigned,
             )
             if made is None:
                 raise ConflictError(f"The site {given.id} exists.")
@@ -249,7 +255,7 @@ class SiteView(View):
     operations = describe(
         get=Operation("Get a site", answer=SiteItem, answer_headers=ETAG, tag=_TAG),
         patch=Operation(
-            "Change the name or the time zone of a site",
+            "Change a site: its name, its time zone, what it does with unsigned events",
             body=SiteChange,
             answer=SiteItem,
             headers=IF_MATCH,
@@ -279,7 +285,12 @@ class SiteView(View):
             if before is None:
                 raise not_found(f"There is no site {name}.")
             expected.check(_version(_site_answer(before)))
-            after = replace(before, name=given.name or before.name, zone=given.zone or before.zone)
+            after = replace(
+                before,
+                name=given.name or before.name,
+                zone=given.zone or before.zone,
+                unsigned=given.unsigned or before.unsigned,
+            )
             await tenants.update_site(connection, after)
             answer = _site_answer(after)
             response = json_answer(answer, headers=with_etag(_version(answer).tag))

@@ -7,6 +7,7 @@ from domain.seqs import SeqRanges
 from domain.window_lengths import WindowLengths
 from stores.catalog import Catalog
 from stores.objects import ObjectStore
+from stores.stored_fragment import ObjectSignatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class CameraCheck:
     grace: GracePeriods
     lengths: WindowLengths
     """The camera's window lengths."""
+    signatures: ObjectSignatures | None = None
+    """Which objects count; None: all of them."""
 
 
 @dataclass(slots=True)

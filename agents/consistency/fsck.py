@@ -14,6 +14,7 @@ from stores import bucket_listing
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
+from stores.stored_fragment import ObjectSignatures
 from streams.sender import EventSender
 from streams.settings import Settings
 
@@ -37,6 +38,8 @@ class Fsck:
     window_ms: int
     """The default of the settings. A camera's own window lengths are read from the catalog."""
     sender: EventSender | None = None
+    signatures: ObjectSignatures | None = None
+    """Which objects count; None: all of them."""
     counts: CheckCounts = field(default_factory=CheckCounts)
 
     async def run(self, known: set[str], only: Sequence[str]) -> AsyncIterator[RepairOutcome]:
@@ -55,7 +58,9 @@ class Fsck:
         windows = await camera_windows(self.catalog, camera, self.window_ms)
         settle_ms = self.grace.settle_ms + windows.extra_wait_ms(self.window_ms)
         grace = replace(self.grace, settle_ms=settle_ms)
-        check = CameraCheck(self.store, self.catalog, camera, self.scope, grace, windows.lengths)
+        check = CameraCheck(
+            self.store, self.catalog, camera, self.scope, grace, windows.lengths, self.signatures
+        )
         checker = CameraChecker(check)
         repairer = Repairer(check, self.sender) if self.sender is not None else None
         async for finding in checker.findings():

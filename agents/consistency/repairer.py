@@ -47,7 +47,7 @@ class Repairer:
         self._check = check
         self._sender = sender
         self._remover = Remover(check, sender)
-        self._healer = Healer(check.store, utc_ms)
+        self._healer = Healer(check.store, utc_ms, signatures=check.signatures)
         self._for_joiner: list[tuple[Inconsistency, FragmentArrived]] = []
 
     async def repair(self, finding: Inconsistency) -> list[RepairOutcome]:

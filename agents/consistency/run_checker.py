@@ -14,6 +14,7 @@ from domain.consistency import (
     RunView,
     check_fragment,
 )
+from domain.device_identity import SignatureError
 from domain.errors import InvalidIdError
 from domain.identity import check_run
 from domain.seqs import SeqRanges
@@ -21,7 +22,7 @@ from domain.times import format_ms
 from stores import bucket_listing
 from stores.catalog import inventory
 from stores.object_info import ObjectInfo
-from stores.stored_fragment import whole_fragment
+from stores.stored_fragment import signed_fragment, whole_fragment
 
 SeqEntry = tuple[int, ObjectInfo | None, IndexedFragment | None]
 """A seq with its object and its row, of which one may be missing."""
@@ -38,7 +39,8 @@ class RunChecker:
         self.grace = check.grace
         self.lengths = check.lengths
         self._checked = checked
-        self._healer = Healer(self.store, lambda: check.grace.now_ms)
+        self._signatures = check.signatures
+        self._healer = Healer(self.store, lambda: check.grace.now_ms, signatures=check.signatures)
         self.fragments = 0
         self.rows = 0
         self.in_work = 0
@@ -106,6 +108,8 @@ class RunChecker:
 
     async def _with_time(self, finding: Inconsistency, info: ObjectInfo) -> Inconsistency | None:
         """Return the finding with the fragment's time, or None if it is not a finding."""
+        if (refusal := await self._refusal(info.key)) is not None:
+            return replace(finding, kind="fragment-refused", text=refusal, repair=None)
         if finding.kind == "fragment-left-out" and not await whole_fragment(self.store, info.key):
             return None  # its chunk was right to leave it out
         event = await self._healer.read_fragment(info)
@@ -127,6 +131,14 @@ class RunChecker:
             text = f"the chunk of its time ({at}) was deleted, but the fragment exists"
             return replace(finding, kind="tombstoned-stands", text=text, repair=None)
         return finding
+
+    async def _refusal(self, key: str) -> str | None:
+        """Return why a fragment's signature is not believed; None: it is, or is not needed."""
+        try:
+            await signed_fragment(self.store, key, self._signatures)
+        except SignatureError as error:
+            return str(error)
+        return None
 
     async def _merge_by_seq(self, run: str) -> AsyncIterator[SeqEntry]:
         """Yield objects and rows merged by seq. Seq -1: an object that is not a fragment."""

@@ -20,17 +20,27 @@ from domain.seqs import SeqRanges
 from stores.catalog import Catalog, tombstones
 from stores.object_info import ObjectInfo
 from stores.objects import ObjectStore
-from stores.stored_fragment import log_ignored, stored_fragment, stored_run_end
+from stores.stored_fragment import (
+    ObjectSignatures,
+    log_ignored,
+    stored_fragment,
+    stored_run_end,
+)
 
 
 class Healer:
     """Lists one bucket. `clock_ms` returns UTC in milliseconds."""
 
     def __init__(
-        self, store: ObjectStore, clock_ms: Callable[[], int], catalog: Catalog | None = None
+        self,
+        store: ObjectStore,
+        clock_ms: Callable[[], int],
+        catalog: Catalog | None = None,
+        signatures: ObjectSignatures | None = None,
     ) -> None:
-        """Without a catalog it does not know deletions."""
+        """Without a catalog it does not know deletions. `signatures` says which objects count."""
         self._store = store
+        self._signatures = signatures
         self._clock_ms = clock_ms
         self._catalog = catalog
 
@@ -86,7 +96,7 @@ class Healer:
 
     async def read_fragment(self, info: ObjectInfo) -> FragmentArrived | None:
         """Return the event in an object's metadata (one HEAD), or None if it is invalid."""
-        fragment = await stored_fragment(self._store, info.key)
+        fragment = await stored_fragment(self._store, info.key, self._signatures)
         if fragment is None:
             return None  # deleted after the listing, or invalid
         if (fault := event_fault(fragment, self._clock_ms())) is not None:
@@ -96,7 +106,7 @@ class Healer:
 
     async def read_run_end(self, camera: str, run: str) -> RunEnded | None:
         """Return the event in a run's end.json (one GET), or None if it is missing or invalid."""
-        end = await stored_run_end(self._store, camera, run)
+        end = await stored_run_end(self._store, camera, run, self._signatures)
         if end is not None and (fault := event_fault(end, self._clock_ms())) is not None:
             log_ignored(run_end_key(camera, run), fault)
             return None

@@ -21,7 +21,7 @@ from stores import bucket_listing
 from stores.catalog import Catalog, inventory
 from stores.catalog.camera_windows import camera_windows
 from stores.objects import ObjectStore
-from stores.stored_fragment import whole_fragment
+from stores.stored_fragment import ObjectSignatures, whole_fragment
 
 MAX_FRAGMENTS = 20_000
 """Fragments of one camera announced in one pass. The next pass announces more."""
@@ -58,13 +58,21 @@ class _KnownSeqs:
 class Reconciler:
     """Checks cameras of one bucket and one catalog. It only reads; the caller sends the events."""
 
-    def __init__(self, store: ObjectStore, catalog: Catalog, options: ReconcileOptions) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        catalog: Catalog,
+        options: ReconcileOptions,
+        signatures: ObjectSignatures | None = None,
+    ) -> None:
+        """`signatures` says which objects count; None: all of them."""
         self._store = store
+        self._signatures = signatures
         self._catalog = catalog
         self._defaults = options
         self._options = options
         self._lengths = WindowLengths.always(options.window_ms)
-        self._healer = Healer(store, lambda: options.now_ms)
+        self._healer = Healer(store, lambda: options.now_ms, signatures=signatures)
         self.in_progress = 0
         """Objects that are too young to be judged."""
         self.unreadable = 0
@@ -138,7 +146,7 @@ class Reconciler:
                 continue
             if max_fragments <= 0:
                 return
-            if disputed and not await whole_fragment(self._store, info.key):
+            if disputed and not await whole_fragment(self._store, info.key, self._signatures):
                 continue  # its chunk was right to leave it out
             max_fragments -= 1
             event = await self._healer.read_fragment(info)

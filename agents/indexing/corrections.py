@@ -8,7 +8,7 @@ from domain.identity import fragment_key
 from stores.catalog import Catalog
 from stores.catalog.index import differing_fragments, replace_fragments
 from stores.objects import ObjectStore
-from stores.stored_fragment import stored_run_end, whole_fragment
+from stores.stored_fragment import ObjectSignatures, stored_run_end, whole_fragment
 
 
 async def correct_rows(
@@ -21,21 +21,33 @@ async def correct_rows(
     true = []
     for event in await differing_fragments(catalog, events):
         stored = await whole_fragment(store, fragment_key(event.camera, event.run, event.seq))
-        if stored is not None and stored.metadata() == event.metadata():
+        # The event was checked when it arrived: an object that says the same needs no signature.
+        if stored is not None and _facts(stored) == _facts(event):
             true.append(event)
     return await replace_fragments(catalog, true, now_ms)
 
 
+def _facts(event: FragmentArrived) -> FragmentArrived:
+    """Return it without what a notice may have and the object not, and the other way round."""
+    return event.without_keyframes.with_previous(None)
+
+
 async def true_runs(
-    store: ObjectStore, events: Sequence[RunStarted | RunEnded], *, keep_unknown: bool = False
+    store: ObjectStore,
+    events: Sequence[RunStarted | RunEnded],
+    signatures: ObjectSignatures | None = None,
+    *,
+    keep_unknown: bool = False,
 ) -> list[RunStarted | RunEnded]:
     """Return the events with each end as S3 has it; without those of which S3 has no end.json.
 
     With `keep_unknown` these are kept: retention deletes the end.json of runs without footage.
     One GET for each run that ended. Raises StoreError.
     """
-    ended = {(each.camera, each.run) for each in events if isinstance(each, RunEnded)}
-    found = await asyncio.gather(*(stored_run_end(store, *run) for run in ended))
+    ended = {(each.camera, each.run): each for each in events if isinstance(each, RunEnded)}
+    found = await asyncio.gather(
+        *(stored_run_end(store, *run, signatures, known=end) for run, end in ended.items())
+    )
     ends = dict(zip(ended, found, strict=True))
     true: list[RunStarted | RunEnded] = []
     for event in events:

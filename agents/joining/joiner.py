@@ -54,7 +54,7 @@ from media.keyframes import VideoIndex, index_video
 from stores.catalog import Catalog
 from stores.catalog.tombstones import fragments_in_chunks, window_deleted
 from stores.objects import ObjectStore
-from stores.stored_fragment import stored_fragment
+from stores.stored_fragment import ObjectSignatures, stored_fragment
 from stores.stored_manifest import replace_manifest
 
 log = logging.getLogger(__name__)
@@ -138,11 +138,14 @@ class Joiner:
         clock_ms: Callable[[], int],
         catalog: Callable[[], Awaitable[Catalog]] | None = None,
         read: ReadFragment | None = None,
+        signatures: ObjectSignatures | None = None,
     ) -> None:
         """`catalog` opens the catalog, which knows deleted windows. Without it, none is known.
 
-        `read` reads a fragment's bytes; by default from the bucket.
+        `read` reads a fragment's bytes; by default from the bucket. `signatures` says which
+        objects may correct a notice.
         """
+        self._signatures = signatures
         self._store = store
         self._read = read or self._read_object
         self._clock_ms = clock_ms
@@ -197,7 +200,7 @@ class Joiner:
         for fragment in doubtful_times(fragments) if fragments else []:
             if fragment.seq not in joined:
                 key = fragment_key(due.camera, due.run, fragment.seq)
-                event = await stored_fragment(self._store, key)
+                event = await stored_fragment(self._store, key, self._signatures)
                 if event is not None and FragmentRef.of(event) != fragment:
                     found[fragment.seq] = event
         return found
@@ -369,7 +372,9 @@ class Joiner:
         except IntegrityError:
             # The notice may be wrong, not the bytes: S3 has the last word.
             key, first = _place_of(due, previous, fragment)
-            event = await stored_fragment(self._store, key) if first is None else None
+            event = None
+            if first is None:
+                event = await stored_fragment(self._store, key, self._signatures)
             if event is None or FragmentRef.of(event) == fragment:
                 raise
             raise MisreportedFragmentError(event) from None

@@ -20,16 +20,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, KafkaError
 from prometheus_client import Counter, Histogram
 
+from agents.signatures.checker import SignatureChecker
+from domain.device_identity import MAX_SIGNATURE_CHARS, SIGNATURE
 from domain.errors import InvalidEventError, RefusedError, StoreError
-from domain.events import (
-    AnyEvent,
-    Detection,
-    FragmentArrived,
-    Heartbeat,
-    RunEnded,
-    RunStarted,
-    parse,
-)
+from domain.events import AnyEvent, Heartbeat, SiteEvent, parse
 from domain.plausible import check_event, event_time_ms
 from stores.message_batch import MAX_BATCH_BYTES
 from stores.queue import Queue, QueueMessage, fit_message
@@ -62,8 +56,6 @@ KNOWN_FOR_S = 60.0
 """How long a camera that is not registered any more may still send."""
 DEAD_LETTER_BYTES = (MAX_BATCH_BYTES, MAX_BATCH_BYTES // 2, 16 << 10, 1 << 10)
 """A dead letter is cut to these sizes in turn until the dead-letter queue accepts it."""
-SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
-"""Events that a site may send. Only the cloud sends the others."""
 
 
 class KnownCameras:
@@ -106,9 +98,14 @@ class Relay:
     """Forwards messages from one queue to Kafka until it is stopped."""
 
     def __init__(
-        self, settings: Settings, cameras: KnownCameras, clock_ms: Callable[[], int]
+        self,
+        settings: Settings,
+        cameras: KnownCameras,
+        signatures: SignatureChecker,
+        clock_ms: Callable[[], int],
     ) -> None:
         self._settings = settings
+        self._signatures = signatures
         self._cameras = cameras
         self._clock_ms = clock_ms
         self._stack = AsyncExitStack()
@@ -203,7 +200,7 @@ class Relay:
 
     async def _forward(self, message: QueueMessage) -> None:
         try:
-            event = await self._parse_and_check(message.body)
+            event = await self._parse_and_check(message)
         except InvalidEventError as error:
             await self._dead_letter(message, str(error))
             return
@@ -213,14 +210,17 @@ class Relay:
             await self._dead_letter(message, reason)
             return
         await self._producer.send_and_wait(
-            topic.full_name, value=message.body, key=event.key.encode()
+            topic.full_name,
+            value=message.body,
+            key=event.key.encode(),
+            headers=[] if message.signature is None else [(SIGNATURE, message.signature.encode())],
         )
         RELAYED.labels(event.type).inc()
         SECONDS.observe(max(0, self._clock_ms() - (event_time_ms(event) or 0)) / 1_000)
 
-    async def _parse_and_check(self, body: bytes) -> SiteEvent:
+    async def _parse_and_check(self, message: QueueMessage) -> SiteEvent:
         """Return the event in a message. Raises InvalidEventError if it must not be forwarded."""
-        event: AnyEvent = parse(body)
+        event: AnyEvent = parse(message.body)
         if not isinstance(event, SiteEvent):
             raise InvalidEventError(f"type: sites may not send {event.type}")
         check_event(event, self._clock_ms())
@@ -231,13 +231,17 @@ class Relay:
             raise InvalidEventError(
                 f"camera: {event.camera} is not registered (vigil camera add {event.camera})"
             )
+        await self._signatures.check(event, message.body, message.signature)
         return event
 
     async def _dead_letter(self, message: QueueMessage, reason: str) -> None:
+        signature = message.signature  # it goes with a message that is sent again
+        if signature is not None and len(signature) > MAX_SIGNATURE_CHARS:
+            signature = None
         for most in DEAD_LETTER_BYTES:
-            body, short = fit_message(message.body, reason, most)
+            body, short = fit_message(message.body, reason, most, signature)
             try:
-                if not await self._dead_letter_queue.send([body], reason=short):
+                if not await self._dead_letter_queue.send([body], [signature], reason=short):
                     break
             except RefusedError as error:
                 log.info("the dead-letter queue refuses %d bytes: %s", len(body), error)

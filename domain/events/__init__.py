@@ -27,7 +27,7 @@ from domain.events.control import (
 from domain.events.detections import Detection, DetectionFrame, FoundObject
 from domain.events.edge import CameraStatus, Heartbeat
 from domain.events.fragments import FragmentArrived, Keyframe, RunEnded, RunStarted
-from domain.events.registry import EVENTS, AnyEvent, encode, parse
+from domain.events.registry import EVENTS, AnyEvent, SiteEvent, encode, parse
 
 __all__ = [
     "EVENTS",
@@ -55,6 +55,7 @@ __all__ = [
     "Ranges",
     "RunEnded",
     "RunStarted",
+    "SiteEvent",
     "Tick",
     "VideoForm",
     "WindowLost",

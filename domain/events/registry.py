@@ -41,6 +41,8 @@ AnyEvent = (
     | DeadLetter
     | DeadLetterMarked
 )
+SiteEvent = FragmentArrived | RunStarted | RunEnded | Detection | Heartbeat
+"""Events that a site may send. Only the cloud sends the others."""
 EVENTS: dict[str, type[Event]] = {
     model.model_fields["type"].default: model for model in AnyEvent.__args__
 }

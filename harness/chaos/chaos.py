@@ -149,7 +149,7 @@ class Chaos:
             entrance = await enter(Entrance(self._settings))
             cameras = [self._camera(number, store, entrance) for number in range(self._count)]
             for camera in cameras:
-                await add_camera(catalog, camera.camera, camera.camera, 0)
+                await add_camera(catalog, camera.camera, camera.camera, 0, unsigned="accept")
             env = {**SETTINGS, "VIGIL_S3_ENDPOINT": proxy.url}
             workers = await enter(Workers(self._folder, env, COUNTS))
             recording = _Recording(cameras)

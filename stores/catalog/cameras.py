@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from domain.audit import BY_SYSTEM, AuditOrigin
+from domain.device_identity import UnsignedPolicy
 from domain.display_text import check_name
 from domain.identity import check_camera, site_of
 from stores.catalog.audit import write_audit
@@ -130,12 +131,21 @@ async def set_camera(
 
 
 async def add_camera(
-    catalog: Catalog, camera: str, name: str, now_ms: int, *, origin: AuditOrigin = BY_SYSTEM
+    catalog: Catalog,
+    camera: str,
+    name: str,
+    now_ms: int,
+    *,
+    origin: AuditOrigin = BY_SYSTEM,
+    unsigned: UnsignedPolicy = "refuse",
 ) -> bool:
-    """Register a camera, its site and tenant. False: it was registered and gets the new name."""
+    """Register a camera, its site and tenant. False: it was registered and gets the new name.
+
+    `unsigned`: what a new site does with events that no device signed.
+    """
     site = site_of(check_camera(camera))
     async with catalog.transaction() as connection:
-        await ensure_site(connection, site, now_ms)
+        await ensure_site(connection, site, now_ms, unsigned=unsigned)
         before = await lock_camera(connection, camera)
         added = bool(await connection.fetchval(sql("add_camera"), camera, site, name, now_ms))
         disabled_ms = None if before is None else before.disabled_ms

@@ -7,6 +7,7 @@ is written in the same one.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from domain.device_identity import UnsignedPolicy
 from domain.display_text import check_name
 from domain.identity import check_site, check_tenant
 from stores.catalog.pool import Catalog, Connection, sql
@@ -32,10 +33,12 @@ class RegisteredSite:
     zone: str
     """IANA time zone in which its times are shown."""
     created_ms: int
+    unsigned: UnsignedPolicy = "refuse"
+    """What it does with events that no device signed."""
 
     def audited(self) -> dict[str, str]:
         """Return what the audit log has of it."""
-        return {"name": self.name, "zone": self.zone}
+        return {"name": self.name, "zone": self.zone, "unsigned": self.unsigned}
 
 
 async def create_tenant(
@@ -74,20 +77,38 @@ async def list_tenants(
 
 
 async def create_site(
-    connection: Connection, site: str, name: str, zone: str, now_ms: int
+    connection: Connection,
+    site: str,
+    name: str,
+    zone: str,
+    now_ms: int,
+    *,
+    unsigned: UnsignedPolicy = "refuse",
 ) -> RegisteredSite | None:
-    """Add a site, and its tenant where that is missing. None: it exists, and is unchanged."""
+    """Add a site, and its tenant where that is missing. None: it exists, and is unchanged.
+
+    `unsigned`: what it does with events that no device signed.
+    """
     tenant = check_site(site).split("/", maxsplit=1)[0]
     await connection.execute(sql("add_tenant"), tenant, now_ms)
     row = await connection.fetchrow(
-        sql("create_site"), site, check_name(name), check_zone(zone), now_ms
+        sql("create_site"), site, check_name(name), check_zone(zone), now_ms, unsigned
     )
     return None if row is None else RegisteredSite(**dict(row))
 
 
-async def ensure_site(connection: Connection, site: str, now_ms: int) -> None:
-    """Add a site and its tenant, named by their ids, where they are missing."""
-    await create_site(connection, site, site.rsplit("/", 1)[1], UTC, now_ms)
+async def ensure_site(
+    connection: Connection, site: str, now_ms: int, *, unsigned: UnsignedPolicy = "refuse"
+) -> bool:
+    """Add a site and its tenant, named by their ids, where they are missing; True: it is new."""
+    name = site.rsplit("/", 1)[1]
+    return await create_site(connection, site, name, UTC, now_ms, unsigned=unsigned) is not None
+
+
+async def unsigned_policies(connection: Connection) -> dict[str, UnsignedPolicy]:
+    """Return by site what it does with events that no device signed."""
+    rows = await connection.fetch(sql("unsigned_policies"))
+    return {row["id"]: row["unsigned"] for row in rows}
 
 
 async def lock_site(connection: Connection, site: str) -> RegisteredSite | None:
@@ -97,9 +118,9 @@ async def lock_site(connection: Connection, site: str) -> RegisteredSite | None:
 
 
 async def update_site(connection: Connection, site: RegisteredSite) -> None:
-    """Store a site's name and zone."""
+    """Store a site's name, zone, and what it does with unsigned events."""
     await connection.execute(
-        sql("update_site"), site.id, check_name(site.name), check_zone(site.zone)
+        sql("update_site"), site.id, check_name(site.name), check_zone(site.zone), site.unsigned
     )
 
 

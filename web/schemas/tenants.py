@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from domain.device_identity import UnsignedPolicy
 from domain.identity import SITE_PATTERN, SLUG, check_site, check_tenant
 from web.schemas.base import ApiAnswer, ApiRequest
 from web.schemas.common import SiteText, UtcMs
@@ -56,6 +57,10 @@ class SiteItem(ApiAnswer):
     zone: str = Field(
         description="IANA time zone in which its times are shown; `UTC` where no one set one."
     )
+    unsigned: UnsignedPolicy = Field(
+        description="What is done with events that no device signed: `accept`, `warn` (accept, "
+        "count, and tell in the log) or `refuse` (to the dead letters)."
+    )
     created_ms: UtcMs = Field(description="When it was created.")
 
 
@@ -84,6 +89,9 @@ class NewSite(ApiRequest):
     id: SiteId
     name: DisplayName
     zone: Zone = "UTC"
+    unsigned: UnsignedPolicy = Field(
+        "refuse", description="What is done with events that no device signed."
+    )
 
 
 class SiteChange(ApiRequest):
@@ -91,3 +99,6 @@ class SiteChange(ApiRequest):
 
     name: DisplayName | None = Field(None, description="The new name.")
     zone: Zone | None = Field(None, description="The new IANA time zone.")
+    unsigned: UnsignedPolicy | None = Field(
+        None, description="What is done with events that no device signed, from now on."
+    )

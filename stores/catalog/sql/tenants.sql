@@ -32,33 +32,38 @@ LIMIT $3
 
 
 -- name: create_site
--- $1 text: tenant/site; $2 text: name; $3 text: IANA time zone; $4 bigint: now, UTC ms. No row: it
--- exists.
-INSERT INTO sites (id, tenant, name, zone, created_ms)
-VALUES ($1, split_part($1, '/', 1), $2, $3, $4)
+-- $1 text: tenant/site; $2 text: name; $3 text: IANA time zone; $4 bigint: now, UTC ms; $5 text:
+-- what it does with unsigned events. No row: it exists.
+INSERT INTO sites (id, tenant, name, zone, created_ms, unsigned)
+VALUES ($1, split_part($1, '/', 1), $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
-RETURNING id, name, zone, created_ms
+RETURNING id, name, zone, created_ms, unsigned
 
 
 -- name: lock_site_row
 -- $1 text: tenant/site. Row lock until the end of the transaction.
-SELECT id, name, zone, created_ms FROM sites WHERE id = $1 FOR UPDATE
+SELECT id, name, zone, created_ms, unsigned FROM sites WHERE id = $1 FOR UPDATE
 
 
 -- name: get_site
 -- $1 text: tenant/site.
-SELECT id, name, zone, created_ms FROM sites WHERE id = $1
+SELECT id, name, zone, created_ms, unsigned FROM sites WHERE id = $1
+
+
+-- name: unsigned_policies
+SELECT id, unsigned FROM sites
 
 
 -- name: update_site
--- $1 text: tenant/site; $2 text: its new name; $3 text: its new zone.
-UPDATE sites SET name = $2, zone = $3 WHERE id = $1
+-- $1 text: tenant/site; $2 text: its new name; $3 text: its new zone; $4 text: what it does with
+-- unsigned events from now on.
+UPDATE sites SET name = $2, zone = $3, unsigned = $4 WHERE id = $1
 
 
 -- name: list_sites
 -- $1 text[]: scopes, of which one contains the site or is within it; $2 text: only sites after this
 -- one; $3 integer: limit; $4 text: only of this tenant, null for all.
-SELECT id, name, zone, created_ms
+SELECT id, name, zone, created_ms, unsigned
 FROM sites
 WHERE EXISTS (
     SELECT FROM unnest($1::text[]) AS scope

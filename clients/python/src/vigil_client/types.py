@@ -651,6 +651,8 @@ class NewSite(TypedDict):
     """Shown to people: one line of text, in any language. It is never HTML."""
     zone: NotRequired[str]
     """IANA time zone, such as `Europe/Berlin`."""
+    unsigned: NotRequired[Literal["accept", "warn", "refuse"]]
+    """What is done with events that no device signed."""
 
 
 class NewTenant(TypedDict):
@@ -1018,6 +1020,8 @@ class Site(TypedDict):
     """Shown to people."""
     zone: str
     """IANA time zone in which its times are shown; `UTC` where no one set one."""
+    unsigned: Literal["accept", "warn", "refuse"]
+    """What is done with events that no device signed: `accept`, `warn` (accept, count, and tell in the log) or `refuse` (to the dead letters)."""
     created_ms: int
     """When it was created."""
 
@@ -1029,6 +1033,8 @@ class SiteChange(TypedDict):
     """The new name."""
     zone: NotRequired[str | None]
     """The new IANA time zone."""
+    unsigned: NotRequired[Literal["accept", "warn", "refuse"] | None]
+    """What is done with events that no device signed, from now on."""
 
 
 class SiteConfig(TypedDict):

@@ -4,13 +4,19 @@ import type { Site, Sites } from "../api/types";
 import { useServerNow } from "../clock";
 import { hourMinute, zoneLabel } from "../format";
 import { Dialog } from "../ui/dialog";
-import { Form, failureText, TextField } from "../ui/form";
+import { ChoiceField, Form, failureText, TextField } from "../ui/form";
 import { ListView } from "./list-view";
 import { useList } from "./use-list";
 
 const PATH = "/api/v1/sites";
 const rowsOf = ({ sites }: Sites) => sites;
 const ZONES: readonly string[] = Intl.supportedValuesOf("timeZone");
+const UNSIGNED: readonly (readonly [Site["unsigned"], string])[] = [
+  ["refuse", "Refuse"],
+  ["warn", "Accept and warn"],
+  ["accept", "Accept"],
+];
+const UNSIGNED_TEXT = new Map(UNSIGNED);
 
 /** Sites: create, rename, set the time zone. */
 export function AdminSites() {
@@ -50,6 +56,14 @@ export function AdminSites() {
             ),
           },
           {
+            title: "Unsigned events",
+            cell: ({ unsigned }) => (
+              <span class={unsigned === "refuse" ? "soft" : "state late"}>
+                {UNSIGNED_TEXT.get(unsigned)}
+              </span>
+            ),
+          },
+          {
             title: "Change",
             actions: true,
             cell: (site) => (
@@ -75,8 +89,10 @@ function CreateSite({ onDone, onClose }: DialogProps) {
   const [id, setId] = useState("");
   const [name, setName] = useState("");
   const [zone, setZone] = useState(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
+  const [unsigned, setUnsigned] = useState("refuse");
   const create = async (): Promise<void> => {
-    await send(PATH, { method: "POST", body: { id: id.trim(), name: name.trim(), zone } });
+    const body = { id: id.trim(), name: name.trim(), zone, unsigned };
+    await send(PATH, { method: "POST", body });
     onDone();
   };
   return (
@@ -92,6 +108,7 @@ function CreateSite({ onDone, onClose }: DialogProps) {
         />
         <TextField label="Name" value={name} required maxLength={100} onText={setName} />
         <ZoneField zone={zone} onZone={setZone} />
+        <UnsignedField value={unsigned} onValue={setUnsigned} />
       </Form>
     </Dialog>
   );
@@ -103,18 +120,20 @@ function ChangeSite({ id, onDone, onClose }: DialogProps & { id: string }) {
   const [etag, setEtag] = useState<string | null>(null);
   const [name, setName] = useState("");
   const [zone, setZone] = useState("");
+  const [unsigned, setUnsigned] = useState("");
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
     getVersioned<Site>(path)
       .then(({ value, etag: version }) => {
         setName(value.name);
         setZone(value.zone);
+        setUnsigned(value.unsigned);
         setEtag(version);
       })
       .catch((failure: unknown) => setError(failureText(failure)));
   }, [path]);
   const change = async (): Promise<void> => {
-    await send(path, { method: "PATCH", body: { name: name.trim(), zone }, etag });
+    await send(path, { method: "PATCH", body: { name: name.trim(), zone, unsigned }, etag });
     onDone();
   };
   return (
@@ -127,8 +146,20 @@ function ChangeSite({ id, onDone, onClose }: DialogProps & { id: string }) {
       <Form action="Save" disabled={etag === null} onSend={change} onCancel={onClose}>
         <TextField label="Name" value={name} required maxLength={100} onText={setName} />
         <ZoneField zone={zone} onZone={setZone} />
+        <UnsignedField value={unsigned} onValue={setUnsigned} />
       </Form>
     </Dialog>
+  );
+}
+
+function UnsignedField({ value, onValue }: { value: string; onValue(value: string): void }) {
+  return (
+    <ChoiceField
+      label="Events that no device signed"
+      value={value}
+      choices={UNSIGNED}
+      onChoice={onValue}
+    />
   );
 }
 

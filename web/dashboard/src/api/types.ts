@@ -600,6 +600,8 @@ export interface NewSite {
   name: string;
   /** IANA time zone, such as `Europe/Berlin`. */
   zone?: string;
+  /** What is done with events that no device signed. */
+  unsigned?: "accept" | "warn" | "refuse";
 }
 
 /** A tenant to create. */
@@ -939,6 +941,8 @@ export interface Site {
   name: string;
   /** IANA time zone in which its times are shown; `UTC` where no one set one. */
   zone: string;
+  /** What is done with events that no device signed: `accept`, `warn` (accept, count, and tell in the log) or `refuse` (to the dead letters). */
+  unsigned: "accept" | "warn" | "refuse";
   /** When it was created. (ms since 1970, UTC) */
   created_ms: number;
 }
@@ -949,6 +953,8 @@ export interface SiteChange {
   name?: string | null;
   /** The new IANA time zone. */
   zone?: string | null;
+  /** What is done with events that no device signed, from now on. */
+  unsigned?: "accept" | "warn" | "refuse" | null;
 }
 
 /** A site's newest configuration. */

@@ -1,0 +1,1 @@
+"""Who signed an event, and whether its site believes it."""
