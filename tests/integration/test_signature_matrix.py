@@ -1,8 +1,8 @@
 """Who may say what about whose camera: device x camera x kind of event x way in.
 
-Only the diagonal passes: an enrolled device, about the cameras of its own site. By the queue that is
-the relay, with a real SQS and Kafka; by objects in S3 it is the healer. Kafka itself refuses other
-writers: tests/integration/test_kafka_acls.py.
+Only the diagonal passes: an enrolled device, about the cameras of its own site. By the queue that
+is the relay, with a real SQS and Kafka; by objects in S3 it is the healer. Kafka itself refuses
+other writers: tests/integration/test_kafka_acls.py.
 """
 
 import asyncio
@@ -49,6 +49,7 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+OF_SITES = (topics.FRAGMENT_ARRIVED, topics.DETECTION, topics.HEARTBEAT)
 CAMERAS = ("acme/hq/gate", "acme/lab/door", "globex/hq/gate")
 KINDS = ("fragment-arrived", "run-started", "run-ended", "detection", "heartbeat")
 DEVICES = {
@@ -189,7 +190,7 @@ async def world(services: Services) -> AsyncIterator[World]:
         patch.setenv("VIGIL_PARTITIONS", "1")
         get_settings.cache_clear()
         settings = get_settings()
-        await ensure([topics.FRAGMENT_ARRIVED, topics.DETECTION, topics.HEARTBEAT])
+        await ensure(OF_SITES)
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context
             catalog = await enter(fresh_catalog(settings.database_url.get_secret_value()))
@@ -211,9 +212,10 @@ async def world(services: Services) -> AsyncIterator[World]:
 async def forwarded() -> dict[bytes, list[tuple[str, bytes]]]:
     """Return what is in Kafka: value -> headers."""
     consumer = AIOKafkaConsumer(
-        *(topic.full_name for topic in (topics.FRAGMENT_ARRIVED, topics.DETECTION, topics.HEARTBEAT)),
-        bootstrap_servers=get_settings().kafka_brokers, auto_offset_reset="earliest",
-    )  # fmt: skip
+        *(topic.full_name for topic in OF_SITES),
+        bootstrap_servers=get_settings().kafka_brokers,
+        auto_offset_reset="earliest",
+    )
     await consumer.start()
     try:
         ends = await consumer.end_offsets(consumer.assignment())
