@@ -1,4 +1,4 @@
-"""`vigil site list`, `set` and `unsigned`: names and time zones of sites, and whom they believe."""
+"""`vigil site list`, `set` and `unsigned`: names and time zones of sites, and unsigned events."""
 
 import argparse
 import asyncio
@@ -40,7 +40,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     policy.add_argument(
         "policy",
         choices=get_args(UnsignedPolicy),
-        help="accept; warn: accept, count and tell in the log; refuse: to the dead letters",
+        help="accept; warn: accept, count and log; refuse: to the dead letters",
     )
     policy.set_defaults(run=run_unsigned)
 
@@ -119,6 +119,6 @@ def run_unsigned(args: argparse.Namespace) -> int:
 
 _MEANING: dict[UnsignedPolicy, str] = {
     "accept": "events that no device signed are accepted.",
-    "warn": "events that no device signed are accepted, counted, and told in the log.",
+    "warn": "events that no device signed are accepted, counted and logged.",
     "refuse": "events that no device signed go to the dead letters (`vigil dlq list`).",
 }

@@ -11,7 +11,7 @@ from typing import Literal
 from cachetools import LRUCache, TTLCache
 from prometheus_client import Counter
 
-from agents.signatures.registry import READ_AGAIN_S, DeviceRegistry, KnownSigners
+from agents.signatures.registry import READ_AGAIN_S, SignerRegistry, KnownSigners
 from domain.device_identity import EventSignature, SignatureError, check_signature
 from domain.events import FragmentArrived, Heartbeat, RunEnded, SiteEvent
 from domain.identity import site_of
@@ -48,7 +48,7 @@ SIGNED = Counter("vigil_events_signed", "Events with a valid signature", ("way",
 class SignatureChecker:
     """Says who signed an event, by a registry that is at most 2 s old."""
 
-    def __init__(self, registry: DeviceRegistry) -> None:
+    def __init__(self, registry: SignerRegistry) -> None:
         self._registry = registry
         self._series: LRUCache[tuple[str, str], None] = LRUCache(MAX_SERIES)
         self._warned: TTLCache[str, None] = TTLCache(MAX_SERIES, WARN_EACH_S, time.monotonic)
@@ -56,7 +56,7 @@ class SignatureChecker:
     @classmethod
     def of(cls, catalog: Callable[[], Awaitable[Catalog]]) -> "SignatureChecker":
         """Return one that reads this catalog."""
-        return cls(DeviceRegistry(catalog))
+        return cls(SignerRegistry(catalog))
 
     @classmethod
     def opened(cls, catalog: Catalog) -> "SignatureChecker":

@@ -23,7 +23,7 @@ MAX_AGE_S = 2.0
 READ_AGAIN_S = 0.2
 """What is older is read again before an event is refused: its device may be new."""
 WHOLE_S = 60.0
-OVERLAP_MS = 10_000
+OVERLAP_MS = 90_000
 """Changes of so long before are asked for again: a transaction may end after a later one."""
 
 
@@ -41,7 +41,7 @@ class KnownSigners:
         return self.policies.get(site, "refuse")
 
 
-class DeviceRegistry:
+class SignerRegistry:
     """Reads the catalog when it is asked. Callers at the same time share one reading."""
 
     def __init__(
@@ -53,7 +53,7 @@ class DeviceRegistry:
         self._steady_s = steady_s
         self._known = KnownSigners()
         self._changed: dict[str, int] = {}
-        """Devices that changed of late -> when, UTC ms by PostgreSQL's clock."""
+        """Devices that changed recently -> when, UTC ms by PostgreSQL's clock."""
         self._asked_ms = 0
         self._read_s = self._whole_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None

@@ -59,7 +59,7 @@ class SiteItem(ApiAnswer):
     )
     unsigned: UnsignedPolicy = Field(
         description="What is done with events that no device signed: `accept`, `warn` (accept, "
-        "count, and tell in the log) or `refuse` (to the dead letters)."
+        "count and log) or `refuse` (to the dead letters)."
     )
     created_ms: UtcMs = Field(description="When it was created.")
 

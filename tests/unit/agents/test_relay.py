@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from agents.relay.relay import KnownCameras, Relay
 from agents.signatures.checker import SignatureChecker
-from agents.signatures.registry import DeviceRegistry, KnownSigners
+from agents.signatures.registry import SignerRegistry, KnownSigners
 from domain.errors import RefusedError
 from domain.events import Detection, DetectionFrame, encode
 from domain.identity import new_run_id
@@ -86,7 +86,7 @@ async def registered() -> set[str]:
     return {CAMERA}
 
 
-class KnownRegistry(DeviceRegistry):
+class KnownRegistry(SignerRegistry):
     """Knows what the test says."""
 
     def __init__(self, known: KnownSigners) -> None:
@@ -175,7 +175,7 @@ async def test_only_what_its_device_signed_is_forwarded() -> None:
     assert [reason.partition(":")[0] for _, reason in dead.letters] == [
         "foreign", "forged", "malformed",
     ]  # fmt: skip
-    # A retry needs the signature; one that is no signature is left out.
+    # A retry needs the signature; what is not a signature is left out.
     assert dead.letter_signatures == [queue.signatures[1], queue.signatures[2], None]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from agents.signatures import checker as checker_module
 from agents.signatures.checker import REFUSED, SignatureChecker
-from agents.signatures.registry import MAX_AGE_S, DeviceRegistry, KnownSigners
+from agents.signatures.registry import MAX_AGE_S, SignerRegistry, KnownSigners
 from domain.device_identity import Device, SignatureError
 from domain.events import Heartbeat, SiteEvent, encode
 from tests.devices import SigningDevice
@@ -20,7 +20,7 @@ BODY = encode(EVENT)
 
 
 @dataclass
-class ChangingRegistry(DeviceRegistry):
+class ChangingRegistry(SignerRegistry):
     """Answers with each reading in turn; the last one stays."""
 
     readings: list[KnownSigners] = field(default_factory=list)

@@ -1021,7 +1021,7 @@ class Site(TypedDict):
     zone: str
     """IANA time zone in which its times are shown; `UTC` where no one set one."""
     unsigned: Literal["accept", "warn", "refuse"]
-    """What is done with events that no device signed: `accept`, `warn` (accept, count, and tell in the log) or `refuse` (to the dead letters)."""
+    """What is done with events that no device signed: `accept`, `warn` (accept, count and log) or `refuse` (to the dead letters)."""
     created_ms: int
     """When it was created."""
 

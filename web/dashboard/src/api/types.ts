@@ -941,7 +941,7 @@ export interface Site {
   name: string;
   /** IANA time zone in which its times are shown; `UTC` where no one set one. */
   zone: string;
-  /** What is done with events that no device signed: `accept`, `warn` (accept, count, and tell in the log) or `refuse` (to the dead letters). */
+  /** What is done with events that no device signed: `accept`, `warn` (accept, count and log) or `refuse` (to the dead letters). */
   unsigned: "accept" | "warn" | "refuse";
   /** When it was created. (ms since 1970, UTC) */
   created_ms: number;
