@@ -11,7 +11,7 @@ from typing import Literal
 from cachetools import LRUCache, TTLCache
 from prometheus_client import Counter
 
-from agents.signatures.registry import READ_AGAIN_S, SignerRegistry, KnownSigners
+from agents.signatures.registry import READ_AGAIN_S, KnownSigners, SignerRegistry
 from domain.device_identity import EventSignature, SignatureError, check_signature
 from domain.events import FragmentArrived, Heartbeat, RunEnded, SiteEvent
 from domain.identity import site_of

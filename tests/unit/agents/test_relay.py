@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from agents.relay.relay import KnownCameras, Relay
 from agents.signatures.checker import SignatureChecker
-from agents.signatures.registry import SignerRegistry, KnownSigners
+from agents.signatures.registry import KnownSigners, SignerRegistry
 from domain.errors import RefusedError
 from domain.events import Detection, DetectionFrame, encode
 from domain.identity import new_run_id

@@ -6,7 +6,7 @@ import pytest
 
 from agents.signatures import checker as checker_module
 from agents.signatures.checker import REFUSED, SignatureChecker
-from agents.signatures.registry import MAX_AGE_S, SignerRegistry, KnownSigners
+from agents.signatures.registry import MAX_AGE_S, KnownSigners, SignerRegistry
 from domain.device_identity import Device, SignatureError
 from domain.events import Heartbeat, SiteEvent, encode
 from tests.devices import SigningDevice
