@@ -1,0 +1,145 @@
+# Logs and alarms of AWS. Metrics of Vigil's programs are Prometheus's, in the cluster; a workspace of
+# AMP keeps them for 150 days. CloudWatch has what AWS itself measures: MSK, RDS, SQS, VPN, EKS.
+
+data "aws_caller_identity" "current" {}
+data "aws_region" "current" {}
+
+data "aws_iam_policy_document" "key" {
+  statement {
+    sid       = "Account"
+    actions   = ["kms:*"]
+    resources = ["*"]
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:aws:iam::${data.aws_caller_identity.current.account_id}:root"]
+    }
+  }
+  statement {
+    sid       = "LogsAndAlarms"
+    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"]
+    resources = ["*"]
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${data.aws_region.current.name}.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_kms_key" "this" {
+  description             = "${var.name}: logs and alarms"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = data.aws_iam_policy_document.key.json
+}
+
+resource "aws_sns_topic" "alarms" {
+  name              = "${var.name}-alarms"
+  kms_master_key_id = aws_kms_key.this.arn
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each  = toset(var.alarm_emails)
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+resource "aws_sns_topic_subscription" "webhook" {
+  for_each  = toset(var.alarm_webhooks)
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "https"
+  endpoint  = each.value
+}
+
+# The agent writes to these. They exist before it, so that it cannot make them without an end.
+resource "aws_cloudwatch_log_group" "programs" {
+  for_each          = toset(["application", "dataplane", "host", "performance"])
+  name              = "/aws/containerinsights/${var.name}/${each.value}"
+  retention_in_days = var.log_days
+  kms_key_id        = aws_kms_key.this.arn
+}
+
+resource "aws_cloudwatch_metric_alarm" "log_volume" {
+  alarm_name          = "${var.name}-log-volume"
+  alarm_description   = "The programs write more than ${var.log_gib_a_day} GiB of logs a day, which costs. See docs/how-to/operate.md."
+  namespace           = "AWS/Logs"
+  metric_name         = "IncomingBytes"
+  dimensions          = { LogGroupName = aws_cloudwatch_log_group.programs["application"].name }
+  statistic           = "Sum"
+  period              = 86400
+  evaluation_periods  = 1
+  threshold           = var.log_gib_a_day * 1073741824
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_prometheus_workspace" "this" {
+  alias = var.name
+}
+
+data "aws_iam_policy_document" "pods" {
+  statement {
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+    principals {
+      type        = "Service"
+      identifiers = ["pods.eks.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "agent" {
+  name               = "${var.name}-cloudwatch-agent"
+  assume_role_policy = data.aws_iam_policy_document.pods.json
+}
+
+resource "aws_iam_role_policy_attachment" "agent" {
+  role       = aws_iam_role.agent.name
+  policy_arn = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
+}
+
+data "aws_iam_policy_document" "prometheus" {
+  statement {
+    sid       = "RemoteWrite"
+    actions   = ["aps:RemoteWrite"]
+    resources = [aws_prometheus_workspace.this.arn]
+  }
+}
+
+resource "aws_iam_role" "prometheus" {
+  name               = "${var.name}-prometheus"
+  assume_role_policy = data.aws_iam_policy_document.pods.json
+}
+
+resource "aws_iam_role_policy" "prometheus" {
+  name   = "remote-write"
+  role   = aws_iam_role.prometheus.id
+  policy = data.aws_iam_policy_document.prometheus.json
+}
+
+resource "aws_eks_pod_identity_association" "prometheus" {
+  count           = var.cluster_ready ? 1 : 0
+  cluster_name    = var.name
+  namespace       = "monitoring"
+  service_account = "prometheus"
+  role_arn        = aws_iam_role.prometheus.arn
+}
+
+# Fluent Bit and the agent. Container Insights is on for nodes and pods, not for each container.
+resource "aws_eks_addon" "cloudwatch" {
+  count                       = var.cluster_ready ? 1 : 0
+  cluster_name                = var.name
+  addon_name                  = "amazon-cloudwatch-observability"
+  resolve_conflicts_on_update = "OVERWRITE"
+  configuration_values = jsonencode({
+    containerLogs = { enabled = true }
+    agent = { config = { logs = { metrics_collected = { kubernetes = {
+      enhanced_container_insights = false
+    } } } } }
+  })
+  pod_identity_association {
+    role_arn        = aws_iam_role.agent.arn
+    service_account = "cloudwatch-agent"
+  }
+  depends_on = [aws_cloudwatch_log_group.programs]
+}
