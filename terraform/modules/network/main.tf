@@ -156,3 +156,19 @@ resource "aws_flow_log" "this" {
   }
   tags = { Name = var.name }
 }
+
+# Nodes have this group besides the cluster's own. Databases and brokers let it in, so they can be made
+# before the cluster and survive it.
+resource "aws_security_group" "clients" {
+  name        = "${var.name}-clients"
+  description = "Nodes whose pods use the catalog and Kafka"
+  vpc_id      = aws_vpc.this.id
+  tags        = { Name = "${var.name}-clients", "vigil:node-class" = var.name }
+}
+
+resource "aws_vpc_security_group_egress_rule" "clients" {
+  security_group_id = aws_security_group.clients.id
+  description       = "Anywhere: network policies in the cluster say what a pod may reach"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "-1"
+}

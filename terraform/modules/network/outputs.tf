@@ -52,3 +52,13 @@ output "private_route_table_ids" {
   description = "Route tables of the nodes, by zone."
   value       = { for zone, table in aws_route_table.private : zone => table.id }
 }
+
+output "clients_security_group_id" {
+  description = "Security group of nodes: databases and brokers let it in."
+  value       = aws_security_group.clients.id
+}
+
+output "isolated_networks" {
+  description = "Networks of the isolated subnets: all that sites reach."
+  value       = [for subnet in aws_subnet.isolated : subnet.cidr_block]
+}

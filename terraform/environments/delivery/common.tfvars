@@ -1,0 +1,3 @@
+environment = "delivery"
+region      = "us-east-1"
+account_id  = "444444444444"
