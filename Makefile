@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu check docs fuzz format lock
+.PHONY: help setup system demo dashboard test slow chaos newest gpu infra plan check docs fuzz format lock
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -42,6 +42,13 @@ newest: .venv/.installed ## run the unit tests on the newest Python that is inst
 
 gpu: ## test and measure local inference on this machine's NVIDIA GPU
 	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
+
+infra: setup ## test the infrastructure: Terraform by itself and against stand-ins of AWS
+	$(BIN)/python -m pytest -q -m infra tests/infra
+
+# What production applies is this plan, after a person has read it: docs/how-to/install.md.
+plan: setup ## plan a root of Terraform: make plan ENV=dev ROOT=network
+	@bash terraform/plan.sh "$(ENV)" "$(ROOT)"
 
 check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, generated files
 	$(BIN)/ruff check .

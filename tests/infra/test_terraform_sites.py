@@ -1,7 +1,7 @@
 """Sites in Terraform: one more or one less changes nothing that another site has.
 
-Plans from an empty state are compared. What two plans say alike of an address does not change by the
-step from one to the other. moto does not keep all that a VPN has: a state of it would always drift.
+Plans from an empty state are compared. What two plans say alike of an address does not change by
+the step from one to the other. moto keeps only a part of a VPN: a state of it would always drift.
 """
 
 import json

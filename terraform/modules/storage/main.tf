@@ -27,6 +27,8 @@ locals {
     audit = "${var.name}-audit-${var.suffix}"
     logs  = "${var.name}-logs-${var.suffix}"
   }
+  # From the names, so that policies are known before the buckets exist: a test evaluates them.
+  arns = { for name, bucket in local.buckets : name => "arn:${data.aws_partition.current.partition}:s3:::${bucket}" }
 }
 
 resource "aws_s3_bucket" "video" {

@@ -1,10 +1,10 @@
 data "aws_iam_policy_document" "tls_only" {
-  for_each = local.all
+  for_each = local.arns
   statement {
     sid       = "OnlyEncrypted"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [each.value.arn, "${each.value.arn}/*"]
+    resources = [each.value, "${each.value}/*"]
     principals {
       type        = "*"
       identifiers = ["*"]
@@ -19,7 +19,7 @@ data "aws_iam_policy_document" "tls_only" {
     sid       = "NoOldTls"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [each.value.arn, "${each.value.arn}/*"]
+    resources = [each.value, "${each.value}/*"]
     principals {
       type        = "*"
       identifiers = ["*"]
@@ -34,12 +34,13 @@ data "aws_iam_policy_document" "tls_only" {
 
 data "aws_iam_policy_document" "video" {
   source_policy_documents = [data.aws_iam_policy_document.tls_only["video"].json]
-  # A device may do one thing: create an object that does not exist, among its site's fragments.
+  # A device creates objects that do not exist, among its site's fragments. Where one exists already,
+  # it looks whether that is the same.
   statement {
     sid         = "DevicesOnlyCreate"
     effect      = "Deny"
-    not_actions = ["s3:PutObject"]
-    resources   = [aws_s3_bucket.video.arn, "${aws_s3_bucket.video.arn}/*"]
+    not_actions = ["s3:PutObject", "s3:GetObject"]
+    resources   = [local.arns.video, "${local.arns.video}/*"]
     principals {
       type        = "AWS"
       identifiers = [var.device_role_arn]
@@ -48,8 +49,8 @@ data "aws_iam_policy_document" "video" {
   statement {
     sid           = "DevicesOnlyFragments"
     effect        = "Deny"
-    actions       = ["s3:PutObject"]
-    not_resources = ["${aws_s3_bucket.video.arn}/fragments/*"]
+    actions       = ["s3:PutObject", "s3:GetObject"]
+    not_resources = ["${local.arns.video}/fragments/*"]
     principals {
       type        = "AWS"
       identifiers = [var.device_role_arn]
@@ -59,7 +60,7 @@ data "aws_iam_policy_document" "video" {
     sid       = "DevicesNeverOverwrite"
     effect    = "Deny"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.video.arn}/*"]
+    resources = ["${local.arns.video}/*"]
     principals {
       type        = "AWS"
       identifiers = [var.device_role_arn]
@@ -76,7 +77,7 @@ data "aws_iam_policy_document" "video" {
       sid       = "DevicesThroughTheVpn"
       effect    = "Deny"
       actions   = ["s3:*"]
-      resources = [aws_s3_bucket.video.arn, "${aws_s3_bucket.video.arn}/*"]
+      resources = [local.arns.video, "${local.arns.video}/*"]
       principals {
         type        = "AWS"
         identifiers = [var.device_role_arn]
@@ -95,7 +96,7 @@ data "aws_iam_policy_document" "logs" {
   statement {
     sid       = "AccessLogs"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.logs.arn}/s3/*"]
+    resources = ["${local.arns.logs}/s3/*"]
     principals {
       type        = "Service"
       identifiers = ["logging.s3.amazonaws.com"]
@@ -109,7 +110,7 @@ data "aws_iam_policy_document" "logs" {
   statement {
     sid       = "FlowLogs"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.logs.arn}/flow-logs/*"]
+    resources = ["${local.arns.logs}/flow-logs/*"]
     principals {
       type        = "Service"
       identifiers = ["delivery.logs.amazonaws.com"]
@@ -123,7 +124,7 @@ data "aws_iam_policy_document" "logs" {
   statement {
     sid       = "FlowLogsAcl"
     actions   = ["s3:GetBucketAcl", "s3:ListBucket"]
-    resources = [aws_s3_bucket.logs.arn]
+    resources = [local.arns.logs]
     principals {
       type        = "Service"
       identifiers = ["delivery.logs.amazonaws.com"]

@@ -1,0 +1,1 @@
+delivery_account_id = "444444444444"
