@@ -1,4 +1,4 @@
-"""moto as a server: a stand-in for AWS's APIs, for what Terraform applies."""
+"""moto as a server: a substitute for AWS's APIs, for what Terraform applies."""
 
 import subprocess
 import sys

@@ -120,7 +120,7 @@ def test_without_the_25th_site_no_other_changes(
     assert {address: fifty[address] for address in less} == less
 
 
-def test_what_is_wrong_is_said_before_anything_is_planned(root: tuple[Terraform, Path]) -> None:
+def test_the_file_is_checked_before_anything_is_planned(root: tuple[Terraform, Path]) -> None:
     terraform, _ = root
     text = sites_yaml([1, 2]).replace("acme/site-2", "Acme/site-2")
     (terraform.folder / "sites.yaml").write_text(text.replace("10.128.0.32", "10.128.0.16"))
