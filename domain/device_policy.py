@@ -1,7 +1,7 @@
 """What a device may do in AWS: the session policy of its credentials. Pure.
 
-One statement for each thing that an edge does: create objects of its site, send messages to the queue.
-There is no list, no read, no delete, no overwrite. docs/design/edge-link.md says why.
+One statement for each thing that an edge does: create objects of its site, send messages to the
+queue. There is no list, no read, no delete, no overwrite. docs/design/edge-link.md says why.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ def device_policy(
 ) -> dict[str, Any]:
     """Return the policy of a device's credentials.
 
-    `kms_key_arns`: keys with which bucket and queue are encrypted. `s3:if-none-match` is there only in
-    a request that creates. So neither an overwrite nor an upload in parts is allowed.
+    `kms_key_arns`: keys with which bucket and queue are encrypted. `s3:if-none-match` is there only
+    in a request that creates. So neither an overwrite nor an upload in parts is allowed.
     """
     tenant, site, _ = check_device(device).split("/")
     partition = queue_arn.split(":")[1]

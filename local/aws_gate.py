@@ -1,11 +1,11 @@
 """A gate before local S3 and SQS that knows devices: STS, and the policies that it gave.
 
-`python -m local.aws_gate PORT S3_PORT SQS_PORT SECRET_FILE` serves three services on one port, by the
-service in each request's signature:
+`python -m local.aws_gate PORT S3_PORT SQS_PORT SECRET_FILE` serves three services on one port, by
+the service in each request's signature:
 
 - STS: AssumeRole, for the owner's credentials. The answer's session token holds the policy.
-- S3 and SQS: for a session token only. The gate checks the signature, the expiry, and the policy, then
-  sends the request on with the owner's credentials.
+- S3 and SQS: for a session token only. The gate checks the signature, the expiry and the policy.
+  Then it sends the request on with the owner's credentials.
 
 The workers use the servers behind it, as before. A token is valid across restarts of the gate.
 """
@@ -63,7 +63,7 @@ class GateError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class GivenSession:
     """Credentials that the gate gave: all is in the token."""
 
     access_key_id: str
@@ -73,25 +73,25 @@ class Session:
     expires_ms: int
 
 
-class Sessions:
+class SessionTokens:
     """Gives session credentials and reads them again. The secret stays in a file."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def give(self, policy: dict[str, Any], expires_ms: int) -> Session:
+    def give(self, policy: dict[str, Any], expires_ms: int) -> GivenSession:
         """Return new credentials."""
         claims = {"id": secrets.token_hex(8), "policy": policy, "expires_ms": expires_ms}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return self.read(f"{body}.{self._mac(body)}")
 
-    def read(self, token: str) -> Session:
+    def read(self, token: str) -> GivenSession:
         """Return the credentials of a token. GateError: this gate did not give it."""
         body, _, mac = token.partition(".")
         if not hmac.compare_digest(mac.encode(), self._mac(body).encode()):
             raise GateError(403, "InvalidToken", "The security token is not valid.")
         claims = json.loads(base64.urlsafe_b64decode(body))
-        return Session(
+        return GivenSession(
             f"ASIA{claims['id'].upper()}",
             self._mac(f"secret:{token}"),
             token,
@@ -115,9 +115,11 @@ def check_signature(
     if abs(at.timestamp() * 1000 - now_ms) > _SKEW_MS:
         raise GateError(403, "RequestTimeTooSkewed", "The request's time differs too much.")
     digest = hashlib.sha256(body).hexdigest()
-    said = request.headers.get("X-Amz-Content-SHA256", digest)
-    if said not in (digest, "UNSIGNED-PAYLOAD"):
-        raise GateError(400, "XAmzContentSHA256Mismatch", "The body is not the one that was signed.")
+    declared = request.headers.get("X-Amz-Content-SHA256", digest)
+    if declared not in (digest, "UNSIGNED-PAYLOAD"):
+        raise GateError(
+            400, "XAmzContentSHA256Mismatch", "The body is not the one that was signed."
+        )
     names = parsed["names"].split(";")
     query = sorted(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True))
     canonical = "\n".join(
@@ -128,7 +130,7 @@ def check_signature(
             *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in names),
             "",
             parsed["names"],
-            said,
+            declared,
         )
     )
     scope = f"{parsed['day']}/{parsed['region']}/{parsed['service']}/aws4_request"
@@ -146,7 +148,7 @@ def check_signature(
 class AwsGate:
     """The three services."""
 
-    def __init__(self, s3: str, sqs: str, sessions: Sessions) -> None:
+    def __init__(self, s3: str, sqs: str, sessions: SessionTokens) -> None:
         """`s3` and `sqs`: addresses of the servers behind the gate."""
         self._s3 = s3
         self._sqs = sqs
@@ -229,7 +231,9 @@ class AwsGate:
         base = self._s3 if service == "s3" else self._sqs
         url = URL(f"{base}{request.rel_url.raw_path_qs}", encoded=True)
         headers = {
-            name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in _HOP_BY_HOP
         }
         if service == "s3":  # it checks signatures
             headers = sign(
@@ -278,7 +282,9 @@ def secret_of(path: Path) -> bytes:
 
 async def _run(port: int, s3_port: int, sqs_port: int, secret_file: Path) -> None:
     gate = AwsGate(
-        f"http://{HOST}:{s3_port}", f"http://{HOST}:{sqs_port}", Sessions(secret_of(secret_file))
+        f"http://{HOST}:{s3_port}",
+        f"http://{HOST}:{sqs_port}",
+        SessionTokens(secret_of(secret_file)),
     )
     runner = web.AppRunner(gate.application())
     await runner.setup()
@@ -287,4 +293,5 @@ async def _run(port: int, s3_port: int, sqs_port: int, secret_file: Path) -> Non
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(*(int(number) for number in sys.argv[1:4]), Path(sys.argv[4])))
+    _port, _s3_port, _sqs_port = (int(number) for number in sys.argv[1:4])
+    asyncio.run(_run(_port, _s3_port, _sqs_port, Path(sys.argv[4])))

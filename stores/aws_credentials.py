@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,10 +41,16 @@ class AwsCredentials:
     """UTC ms; None: not known, or never."""
 
 
+CredentialSource = Callable[[], Awaitable[AwsCredentials]]
+"""Reads credentials. Raises CredentialsError where there are none, StoreError for a while."""
+
+
 class CredentialCache:
     """The credentials in use. They are read at the first request; safe for many tasks at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: CredentialSource | None = None) -> None:
+        """`source` None: the environment, or AWS's own chain."""
+        self._source = source or read_credentials
         self._credentials: AwsCredentials | None = None
         self._read_s = 0.0
         """When they were read last, monotonic clock."""
@@ -80,8 +87,16 @@ class CredentialCache:
 
     async def _read(self) -> AwsCredentials:
         self._read_s = time.monotonic()
-        self._credentials = _from_environment() or await _from_chain()
+        self._credentials = await self._source()
         return self._credentials
+
+
+async def read_credentials() -> AwsCredentials:
+    """Return the credentials of the environment or of AWS's own chain.
+
+    Raises CredentialsError where there are none, StoreError where they cannot be read in time.
+    """
+    return _from_environment() or await _from_chain()
 
 
 def _from_environment() -> AwsCredentials | None:

@@ -59,7 +59,8 @@ class SignedObjectStore(SignedHttpClient):
     ) -> bool:
         """Write an object unless it exists. True: created. False: it exists with the same bytes.
 
-        Raises ObjectExistsError where it exists with other bytes. Raises StoreError where the store
+        Raises ObjectExistsError where it exists with other bytes. Credentials that may not read
+        do not see that: it counts as the same. Raises StoreError where the store
         fails, also for a 409 (two writers at once): try again.
         """
         headers = {
@@ -74,7 +75,12 @@ class SignedObjectStore(SignedHttpClient):
                 await self._call("PutObject", key, headers, data, payload_sha256=sha256)
                 return True
         except _PreconditionFailedError:
-            existing = (await self.head(key)).metadata.get("sha256")
+            try:
+                existing = (await self.head(key)).metadata.get("sha256")
+            except _AccessDeniedError:
+                # A device's own credentials read nothing. No one else writes below its prefix:
+                # it is there from an earlier attempt. The cloud compares it with the event's hash.
+                return False
         if existing != sha256:
             raise ObjectExistsError(f"{key} already exists with different content ({existing}).")
         return False
@@ -180,6 +186,10 @@ class _PreconditionFailedError(AwsResponseError):
     """412: the object exists."""
 
 
+class _AccessDeniedError(StoreError):
+    """403: these credentials may not do that."""
+
+
 @asynccontextmanager
 async def _translate_errors(action: str) -> AsyncIterator[None]:
     """Turn the client's errors into Vigil's; their texts start with the action."""
@@ -188,7 +198,11 @@ async def _translate_errors(action: str) -> AsyncIterator[None]:
     except _PreconditionFailedError:
         raise
     except AwsResponseError as error:
-        raise store_error(action, error.status, error.code) from error
+        found = store_error(action, error.status, error.code)
+        # An answer to HEAD has no body, so no code either.
+        if error.code in ("AccessDenied", "403"):
+            found = _AccessDeniedError(str(found))
+        raise found from error
     except CredentialsError as error:
         raise CredentialsError(f"{action}: {error}") from error
     except StoreError as error:

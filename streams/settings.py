@@ -110,6 +110,17 @@ class Settings(BaseSettings):
     device_ca_key_file: Path | None = Field(
         None, description="PEM file of the device CA's key, which signs devices' certificates"
     )
+    device_role_arn: str = Field(
+        "",
+        max_length=2_000,
+        description="AWS role whose credentials devices get, limited to their site; empty: none",
+    )
+    device_kms_key_arns: str = Field(
+        "",
+        max_length=2_000,
+        description="ARNs of the KMS keys of bucket and queue, comma-separated, if they have any",
+    )
+    sts_endpoint: str | None = Field(None, description="only for STS that is not AWS's")
     device_certificate_s: int = Field(
         86_400, ge=10, le=86_400, description="life of a device's certificate, seconds"
     )

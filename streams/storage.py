@@ -5,11 +5,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
+from domain.device_policy import queue_arn
 from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog
 from stores.catalog.web_catalog import WebCatalog
 from stores.objects import ObjectStore
 from stores.queue import Queue
+from stores.sts import DeviceCredentialIssuer
 from streams.settings import Settings
 
 T = TypeVar("T")
@@ -43,6 +45,18 @@ def make_object_store(settings: Settings) -> ObjectStore:
 def make_queue(settings: Settings, url: str) -> Queue:
     """Return a queue, not yet opened."""
     return Queue(_endpoint(settings, settings.sqs_endpoint), url)
+
+
+def make_credential_issuer(settings: Settings) -> DeviceCredentialIssuer:
+    """Return what gives credentials to devices, not yet opened. ConfigError."""
+    keys = (one.strip() for one in settings.device_kms_key_arns.split(","))
+    return DeviceCredentialIssuer(
+        _endpoint(settings, settings.sts_endpoint),
+        role_arn=settings.device_role_arn,
+        bucket=settings.s3_bucket,
+        queue_arn=queue_arn(settings.sqs_queue_url, settings.aws_region),
+        kms_key_arns=tuple(one for one in keys if one),
+    )
 
 
 def _endpoint(settings: Settings, url: str | None) -> AwsEndpoint:

@@ -10,9 +10,10 @@ from domain.errors import ConfigError
 from domain.times import utc_ms
 from stores.catalog import Catalog
 from stores.device_ca import DeviceCa, read_ca
+from stores.sts import DeviceCredentialIssuer
 from streams.device_registry import DeviceRegistry
 from streams.settings import Settings
-from streams.storage import LazyStore, web_catalog
+from streams.storage import LazyStore, make_credential_issuer, web_catalog
 from web.tls import ServerCertificate
 
 
@@ -26,6 +27,8 @@ class DeviceServices:
     clock_ms: Callable[[], int] = utc_ms
     catalog: LazyStore[Catalog] = field(init=False)
     registry: DeviceRegistry = field(init=False)
+    issuer: LazyStore[DeviceCredentialIssuer] | None = field(init=False)
+    """None: devices get no credentials here."""
     ca: DeviceCa = field(init=False)
     certificate: ServerCertificate = field(init=False)
 
@@ -44,6 +47,10 @@ class DeviceServices:
         )
         self.catalog = web_catalog(settings)
         self.registry = DeviceRegistry(self.catalog)
+        self.issuer = None
+        if settings.device_role_arn:
+            issuer = make_credential_issuer(settings)
+            self.issuer = LazyStore(lambda: issuer)
 
 
 DEVICE_SERVICES: web.AppKey[DeviceServices] = web.AppKey("device-services", DeviceServices)
