@@ -33,7 +33,7 @@ from stores.catalog.audit_log import (
 from streams import logs
 from streams.metrics import REGISTRY
 from streams.settings import Settings, get_settings
-from streams.storage import make_object_store
+from streams.storage import admin_catalog, make_object_store
 
 MAX_LINE = 65_536
 MAX_LIST = 10_000
@@ -129,7 +129,7 @@ def _chain(args: argparse.Namespace) -> str:
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=2)
+    return admin_catalog(get_settings(), size=2)
 
 
 def run_list(args: argparse.Namespace) -> int:

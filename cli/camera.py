@@ -15,6 +15,7 @@ from stores.catalog.camera_windows import CameraWindowSettings, cameras_with_win
 from stores.catalog.cameras import CameraSettings, retire_camera, set_camera
 from stores.catalog.site_configs import get_config
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,7 +44,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())
 
 
 def run_add(args: argparse.Namespace) -> int:
@@ -112,7 +113,7 @@ def run_list(_args: argparse.Namespace) -> int:
     default = WindowLengths.always(settings.window_ms)
 
     async def listing() -> int:
-        async with Catalog(settings.database_url.get_secret_value(), size=1) as catalog:
+        async with admin_catalog(settings) as catalog:
             known = {each.camera: each for each in await cameras_with_windows(catalog)}
             for camera in await list_cameras(catalog, utc_ms()):
                 newest = camera.last_ms if camera.last_ms is not None else "no footage"

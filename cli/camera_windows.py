@@ -12,10 +12,11 @@ from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.times import format_ms, utc_ms
 from domain.window_lengths import HOUR_MS, LEAD_MS, WindowLengths
-from stores.catalog import Catalog, known_cameras
+from stores.catalog import known_cameras
 from stores.catalog.camera_windows import CameraWindowSettings, camera_windows, set_camera_windows
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
+from streams.storage import admin_catalog
 
 LONGEST_MS = HOUR_MS
 LONGEST_IDLE_MS = 24 * HOUR_MS
@@ -78,7 +79,7 @@ def _check(args: argparse.Namespace) -> None:
 async def _all() -> None:
     settings = get_settings()
     async with AsyncExitStack() as stack:
-        catalog = await stack.enter_async_context(Catalog(_dsn(settings), size=1))
+        catalog = await stack.enter_async_context(admin_catalog(settings))
         sender = await stack.enter_async_context(KafkaSender(settings))
         published = await publish_all(catalog, sender, utc_ms())
     for each in published:
@@ -90,7 +91,7 @@ async def _one(args: argparse.Namespace, *, changes: bool) -> None:
     settings = get_settings()
     camera = check_camera(args.camera)
     async with AsyncExitStack() as stack:
-        catalog = await stack.enter_async_context(Catalog(_dsn(settings), size=1))
+        catalog = await stack.enter_async_context(admin_catalog(settings))
         if camera not in await known_cameras(catalog):
             raise ConfigError(f"{camera} is not registered; `vigil camera list` shows all.")
         current = await camera_windows(catalog, camera, settings.window_ms)
@@ -144,7 +145,3 @@ def describe(windows: CameraWindowSettings, defaults: Settings) -> str:
 
 def _seconds(ms: int) -> str:
     return f"{ms / 1000:g} s"
-
-
-def _dsn(settings: Settings) -> str:
-    return settings.database_url.get_secret_value()

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from stores.catalog import Catalog, migrate, schema_status
-from stores.catalog.row_security import needed_roles, rows_are_checked
+from stores.catalog.row_security import missing_roles, needed_roles, rows_are_checked
 from streams.settings import get_settings
 
 
@@ -60,15 +60,21 @@ def _catalog() -> Catalog:
 
 
 def _print_row_security() -> None:
-    async def asked() -> bool:
+    async def asked() -> tuple[bool, list[str]]:
         async with _catalog() as catalog:
-            return await rows_are_checked(catalog)
+            return await rows_are_checked(catalog), await missing_roles(catalog)
 
-    if asyncio.run(asked()):
-        print("PostgreSQL checks the tenants of each request.")
-    else:
+    is_checked, missing = asyncio.run(asked())
+    if not is_checked:
         print(
             "PostgreSQL does not check the tenants of requests: this user may not create roles. "
             "Let its administrator run the output of `vigil catalog roles`, then run `vigil "
             "catalog migrate` again."
+        )
+        return
+    print("PostgreSQL checks the tenants of each request.")
+    if missing:
+        print(
+            f"This user may not become {', '.join(missing)}: workers and commands have its rights. "
+            "Let PostgreSQL's administrator run the last line of `vigil catalog roles`."
         )

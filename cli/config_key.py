@@ -17,6 +17,7 @@ from stores.catalog.config_keys import ConfigKey, add_config_key, list_config_ke
 from stores.catalog.site_configs import ConfigSigner
 from stores.key_files import create_private_key_file, read_private_key_file
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 _REMEDY = "Make one with `vigil config-key create FILE`."
 
@@ -104,4 +105,4 @@ def run_list(_args: argparse.Namespace) -> int:
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())

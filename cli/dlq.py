@@ -21,7 +21,7 @@ from streams import topics
 from streams.dead_letters import DeadLetters, Letter
 from streams.settings import get_settings
 from streams.sqs_dead_letters import ID_PREFIX, received_messages, resolve, select
-from streams.storage import make_queue
+from streams.storage import admin_catalog, make_queue
 
 QUEUE = "sqs"
 
@@ -145,8 +145,7 @@ def run_settle(args: argparse.Namespace) -> int:
 
 async def _settle(ids: list[str], source: str | None, did: Literal["retried", "dropped"]) -> int:
     done = failed = 0
-    dsn = get_settings().database_url.get_secret_value()
-    async with _stores() as stores, Catalog(dsn, size=1) as catalog:
+    async with _stores() as stores, admin_catalog(get_settings()) as catalog:
         async for letter in _chosen(stores, ids, source):
             if letter.mark is not None:
                 print(f"{letter.id} was already {letter.mark.did}.")

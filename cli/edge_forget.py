@@ -43,11 +43,11 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _forget(args: argparse.Namespace) -> list[tuple[str, str]]:
     # Not at the top: an edge device has no PostgreSQL client.
-    from stores.catalog import Catalog  # noqa: PLC0415
     from stores.catalog.edges import forget_edge, forget_silent_edges  # noqa: PLC0415
     from streams.settings import get_settings  # noqa: PLC0415
+    from streams.storage import admin_catalog  # noqa: PLC0415
 
-    async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
+    async with admin_catalog(get_settings()) as catalog:
         if args.silent_days is not None:
             before_ms = utc_ms() - round(args.silent_days * DAY_MS)
             return await forget_silent_edges(catalog, before_ms, utc_ms(), origin=cli_origin())

@@ -16,10 +16,10 @@ from domain.errors import ConfigError
 from domain.identity import check_camera
 from domain.printable import escaped
 from domain.times import format_ms, parse_ms, utc_ms
-from stores.catalog import Catalog, known_cameras
+from stores.catalog import known_cameras
 from streams.sender import KafkaSender
 from streams.settings import get_settings
-from streams.storage import make_object_store
+from streams.storage import make_object_store, worker_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -68,7 +68,7 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
     now_ms = utc_ms()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
-        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        catalog = await stack.enter_async_context(worker_catalog(settings))
         sender = await stack.enter_async_context(KafkaSender(settings)) if args.repair else None
         known = await known_cameras(catalog)
         for camera in args.camera:

@@ -11,6 +11,7 @@ from domain.times import format_ms, parse_ms, utc_ms
 from stores.catalog import Catalog
 from stores.catalog.retention_rules import add_hold, lift_hold, list_holds
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,7 +46,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())
 
 
 def run_add(args: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from stores.catalog.keys import (
     rotate_key,
 )
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -88,7 +89,7 @@ def _time(at_ms: int) -> str:
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())
 
 
 def run_create(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from stores.catalog import Catalog, model_replays
 from stores.catalog.detection_retention import drop_replay
 from stores.catalog.model_replays import Replay
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +47,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value())
+    return admin_catalog(get_settings(), size=4)
 
 
 def _who(args: argparse.Namespace) -> str:

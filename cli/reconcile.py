@@ -20,7 +20,7 @@ from stores.objects import ObjectStore
 from streams import logs
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
-from streams.storage import make_object_store
+from streams.storage import make_object_store, worker_catalog
 
 DEFAULT_SINCE_MS = 30 * DAY_MS
 """The longest time that an edge can spool."""
@@ -69,7 +69,7 @@ async def _once(args: argparse.Namespace) -> None:
     settings = get_settings()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
-        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        catalog = await stack.enter_async_context(worker_catalog(settings))
         sender = await stack.enter_async_context(KafkaSender(settings))
         known = await known_cameras(catalog)
         for camera in args.camera:

@@ -16,7 +16,7 @@ from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
-from streams.storage import make_object_store
+from streams.storage import make_object_store, worker_catalog
 
 LONGEST_MS = 3_600_000
 
@@ -68,7 +68,7 @@ async def remake(args: argparse.Namespace) -> RechunkResult:
     from_ms, to_ms = span_ms(args)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
-        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        catalog = await stack.enter_async_context(worker_catalog(settings))
         sender = await stack.enter_async_context(KafkaSender(settings))
         if not await stack.enter_async_context(catalog.try_advisory_lock("replay chunks")):
             raise ConfigError("Another `vigil replay chunks` is running. Wait until it ends.")

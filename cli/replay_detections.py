@@ -18,7 +18,7 @@ from stores.catalog import Catalog, model_replays
 from stores.catalog.model_replays import ModelReplaySpec
 from streams.sender import KafkaSender
 from streams.settings import get_settings
-from streams.storage import make_object_store
+from streams.storage import make_object_store, worker_catalog
 from vision.detector import Detector
 from vision.loader import HOG, load_detector
 
@@ -107,7 +107,7 @@ async def _replay(
     settings = get_settings()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
-        catalog = await stack.enter_async_context(Catalog(settings.database_url.get_secret_value()))
+        catalog = await stack.enter_async_context(worker_catalog(settings))
         cameras = await select_cameras(catalog, args.camera)
         if not args.camera:
             cameras = [each for each in cameras if await _has_chunks(catalog, each, look)]

@@ -29,7 +29,7 @@ from streams import logs
 from streams.metrics import REGISTRY
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
-from streams.storage import make_object_store
+from streams.storage import admin_catalog, make_object_store, worker_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -83,7 +83,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value())
+    return admin_catalog(get_settings(), size=4)
 
 
 def _margins(settings: Settings) -> Margins:
@@ -221,7 +221,9 @@ def run_enforce(args: argparse.Namespace) -> int:
 async def _once(args: argparse.Namespace, settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(make_object_store(settings))
-        catalog = await stack.enter_async_context(_catalog())
+        catalog = await stack.enter_async_context(worker_catalog(settings))
+        # What it deletes of people and keys is beyond a pass's rights.
+        admin = await stack.enter_async_context(admin_catalog(settings))
         sender = None if args.dry_run else await stack.enter_async_context(KafkaSender(settings))
         retention_pass = RetentionPass(store, catalog, sender, _margins(settings), utc_ms)
         cameras = sorted(args.camera) or await retention.cameras_with_footage(catalog)
@@ -230,10 +232,10 @@ async def _once(args: argparse.Namespace, settings: Settings) -> None:
         UNSAFE_RULES.set(len(unsafe or ()))
         swept = 0
         if not args.dry_run and not args.camera:
-            swept = await sweep(TenantEraser(catalog, store, settings, utc_ms), catalog)
+            swept = await sweep(TenantEraser(admin, store, settings, utc_ms), admin)
         days = 0 if args.dry_run else await drop_empty_partitions(catalog, utc_ms() - 2 * DAY_MS)
         if not args.dry_run:
-            await delete_old_keys(catalog, utc_ms())
+            await delete_old_keys(admin, utc_ms())
     result = {
         "cameras": len(cameras),
         "objects": dict(stats.objects),

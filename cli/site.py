@@ -26,6 +26,7 @@ from stores.catalog.site_configs import (
     set_config,
 )
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -88,7 +89,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())
 
 
 def _by(args: argparse.Namespace) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from stores.catalog.audit import write_audit
 from stores.catalog.tenants import RegisteredSite, create_site, list_sites, lock_site, update_site
 from stores.time_zones import UTC, check_zone
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 PAGE = 1_000
 
@@ -46,7 +47,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())
 
 
 def run_list(_args: argparse.Namespace) -> int:

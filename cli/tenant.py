@@ -11,9 +11,8 @@ from cli.audit_origin import cli_origin
 from domain.errors import ConfigError
 from domain.identity import check_tenant
 from domain.times import utc_ms
-from stores.catalog import Catalog
 from streams.settings import get_settings
-from streams.storage import make_object_store
+from streams.storage import admin_catalog, make_object_store
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,8 +41,7 @@ def run_erase(args: argparse.Namespace) -> int:
     async def erasing() -> dict[str, Any]:
         settings = get_settings()
         async with AsyncExitStack() as stack:
-            dsn = settings.database_url.get_secret_value()
-            catalog = await stack.enter_async_context(Catalog(dsn, size=2))
+            catalog = await stack.enter_async_context(admin_catalog(settings, size=2))
             store = await stack.enter_async_context(make_object_store(settings))
             eraser = TenantEraser(catalog, store, settings, utc_ms, cli_origin(args.why))
             if args.confirm is None:

@@ -42,6 +42,7 @@ from stores.catalog.users import (
     set_password,
 )
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 from web.passwords import generate_password, hash_password, new_password_problem
 
 PAGE = 1_000
@@ -153,7 +154,7 @@ def _grant(text: str) -> Grant:
 
 
 def _catalog() -> Catalog:
-    return Catalog(get_settings().database_url.get_secret_value(), size=1)
+    return admin_catalog(get_settings())
 
 
 def _time(at_ms: int) -> str:

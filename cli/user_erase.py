@@ -9,9 +9,9 @@ from cli.audit_origin import cli_origin
 from domain.access import INSTALLATION
 from domain.errors import ConfigError
 from domain.times import utc_ms
-from stores.catalog import Catalog
 from stores.catalog.erasure import ErasedUser, erase_user
 from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 
 def add(verbs: Any) -> None:
@@ -48,7 +48,7 @@ def run_erase(args: argparse.Namespace) -> int:
         raise ConfigError(f"--confirm is not {args.login}: write the user's login or id again.")
 
     async def erasing() -> ErasedUser:
-        async with Catalog(get_settings().database_url.get_secret_value(), size=1) as catalog:
+        async with admin_catalog(get_settings()) as catalog:
             return await erase_user(
                 catalog, args.login, utc_ms(), cli_origin(args.why), exempt=args.exempt
             )

@@ -56,6 +56,15 @@ class Settings(BaseSettings):
         None, description="PostgreSQL address of the web, with a user that is in role vigil_web"
     )
     web_database_url_file: Path | None = Field(None, description="file that holds it")
+    index_database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL address of workers and passes, with a user in role vigil_index",
+    )
+    index_database_url_file: Path | None = Field(None, description="file that holds it")
+    admin_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL address of commands, with a user in role vigil_admin"
+    )
+    admin_database_url_file: Path | None = Field(None, description="file that holds it")
     row_security: Literal["auto", "require"] = Field(
         "auto", description="require: the web answers nothing where PostgreSQL checks no tenants"
     )
@@ -269,14 +278,16 @@ class Settings(BaseSettings):
             ca_file=self.database_ca_file,
         )
         object.__setattr__(self, "database_url", SecretStr(url))  # frozen for all others
-        if self.web_database_url is not None:
+        for name in ("web_database_url", "index_database_url", "admin_database_url"):
+            if (given := getattr(self, name)) is None:
+                continue
             url = complete_database_url(
-                self.web_database_url.get_secret_value(),
+                given.get_secret_value(),
                 password="",  # it is another user's
                 verify=self.database_tls == "verify-full" or self.database_ca_file is not None,
                 ca_file=self.database_ca_file,
             )
-            object.__setattr__(self, "web_database_url", SecretStr(url))
+            object.__setattr__(self, name, SecretStr(url))
         return self
 
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from domain.device_policy import queue_arn
 from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog
+from stores.catalog.row_security import ADMIN, INDEX
 from stores.catalog.web_catalog import WebCatalog
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -70,9 +71,21 @@ def object_store(settings: Settings) -> LazyStore[ObjectStore]:
     return LazyStore(lambda: make_object_store(settings))
 
 
+def worker_catalog(settings: Settings) -> Catalog:
+    """Return the catalog with the rights of workers and passes, not yet opened."""
+    url = settings.index_database_url or settings.database_url
+    return Catalog(url.get_secret_value(), role=INDEX)
+
+
+def admin_catalog(settings: Settings, *, size: int = 1) -> Catalog:
+    """Return the catalog with the rights of commands, not yet opened."""
+    url = settings.admin_database_url or settings.database_url
+    return Catalog(url.get_secret_value(), size=size, role=ADMIN)
+
+
 def catalog(settings: Settings) -> LazyStore[Catalog]:
-    """Return the catalog, opened when first needed."""
-    return LazyStore(lambda: Catalog(settings.database_url.get_secret_value()))
+    """Return the catalog of a worker, opened when first needed."""
+    return LazyStore(lambda: worker_catalog(settings))
 
 
 def web_catalog(settings: Settings) -> LazyStore[Catalog]:

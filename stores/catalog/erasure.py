@@ -85,10 +85,11 @@ async def erase_rows(catalog: Catalog, tenant: str) -> dict[str, int]:
 async def _each_table(catalog: Catalog, tenant: str, verb: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for table, owner in _tables():
-        for row in await catalog.rows("leaf_tables", table):
-            # Names of tables are the database's own, and the columns are those of RULES.
+        for row in await catalog.rows("parts_of_table", table):
+            # The condition is the database's own, and names of tables and columns are in RULES.
             statement = (
-                f"{verb} {row['leaf']} WHERE {owner} = $1 OR starts_with({owner}, $1 || '/')"
+                f"{verb} {table} WHERE ({owner} = $1 OR starts_with({owner}, $1 || '/')) "
+                f"AND {row['part']}"
             )
             async with catalog.transaction() as connection:
                 if verb.startswith("SELECT"):

@@ -38,18 +38,10 @@ async def fill_chunk_days(catalog: Catalog) -> None:
 
 
 async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
-    if not _PART.fullmatch(part):
-        return False
-    empty = f"SELECT NOT EXISTS (SELECT FROM {part})"  # noqa: S608 - the pattern has checked its name
     async with catalog.transaction() as connection:
-        if not await connection.fetchval(empty):
-            return False
         await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('ensure_day', 0))")
-        await connection.execute(f"LOCK TABLE ONLY {whole} IN ACCESS EXCLUSIVE MODE")
-        if not await connection.fetchval(empty):
+        if not await connection.fetchval("SELECT drop_empty_day($1, $2)", whole, part):
             return False
-        await connection.execute(f"DROP TABLE {part}")
         if whole == "chunks":
             await connection.execute(sql("delete_chunk_days"), part.rsplit("_", 1)[1])
         return True

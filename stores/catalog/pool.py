@@ -7,6 +7,7 @@ The statements are in sql/, one file for each noun. `-- name: x` starts statemen
 import asyncio
 import contextlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -22,6 +23,8 @@ import asyncpg
 from domain.errors import InvalidEventError, StoreError, VigilError
 from stores.catalog.errors import CONNECTION_ERRORS, error_text
 from stores.timing import record_call
+
+log = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
 CLOSE_TIMEOUT_S = 5.0
@@ -86,6 +89,16 @@ async def _init_connection(connection: asyncpg.Connection) -> None:
         )
 
 
+@cache
+def _warn_of_missing_role(role: str) -> None:
+    """Log it once a process."""
+    log.warning(
+        "PostgreSQL does not let this process become %s: it has the rights of its own user. "
+        "Run `vigil catalog migrate`; `vigil catalog roles` says what it needs.",
+        role,
+    )
+
+
 def search_path(schema: str | None) -> dict[str, str]:
     """Return the server settings that make a connection use a schema's tables."""
     return {} if schema is None else {"search_path": schema}
@@ -125,10 +138,17 @@ class Catalog:
     plan_cache_mode = "force_custom_plan"
     """A generic plan locks each day that exists, a custom plan only those it reads."""
 
-    def __init__(self, dsn: str, *, size: int = 4, schema: str | None = None) -> None:
+    def __init__(
+        self, dsn: str, *, size: int = 4, schema: str | None = None, role: str | None = None
+    ) -> None:
+        """`role`: of stores/catalog/row_security.py; see there what it may do.
+
+        Where the DSN's user may not become it, the user's own rights count, and the log says that.
+        """
         self._dsn = dsn
         self._size = size
         self._schema = schema
+        self._role = role
         self._pool: asyncpg.Pool | None = None
         self._days: set[tuple[str, int]] = set()
 
@@ -139,7 +159,7 @@ class Catalog:
                 self._dsn,
                 min_size=1,
                 max_size=self._size,
-                init=_init_connection,
+                init=self._init_connection,
                 timeout=10,
                 command_timeout=60,
                 server_settings={
@@ -164,6 +184,14 @@ class Catalog:
         with contextlib.suppress(*CONNECTION_ERRORS):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._pool.close()
+
+    async def _init_connection(self, connection: asyncpg.Connection) -> None:
+        await _init_connection(connection)
+        if self._role is None:
+            return
+        process_id = connection.get_server_pid()
+        if await connection.fetchval(sql("take_role"), self._role, process_id) is None:
+            _warn_of_missing_role(self._role)
 
     def _pool_options(self) -> dict[str, Any]:
         """Return more options of the pool."""

@@ -1,9 +1,9 @@
 """Which role of PostgreSQL may do what with which table, and whose rows it sees.
 
     vigil_web      the API: rows of the tenants in `vigil.tenants`, a setting of each transaction
-    vigil_index    workers that store what was recorded: all tenants
+    vigil_index    workers and passes, which store and delete what was recorded: all tenants
     vigil_admin    commands and administration: all tenants, all tables
-    (the owner)    migrates, and adds and drops the partitions of days
+    (the owner)    migrates
 
 `RULES` is the one list. `vigil catalog migrate` applies it in the transaction of the migration. A
 table without a rule is closed to the three roles. Partitions have no grants: they are read by way
@@ -146,10 +146,14 @@ RULES: Sequence[TableRule] = (
 
 FUNCTIONS: Mapping[str, Sequence[str]] = {
     "ensure_day(text, bigint)": (INDEX, ADMIN),
+    "drop_empty_day(text, text)": (INDEX, ADMIN),
     "vigil_audit.append(text, text, jsonb)": ROLES,
     "vigil_audit.subject_key(text, text, bytea)": ROLES,
 }
 """Who may call the functions that run with the owner's rights. No one else may."""
+
+SEQUENCES: Mapping[str, Sequence[str]] = {"model_turns": (INDEX, ADMIN)}
+"""Who may take the next number of a sequence. Those of identity columns need no right."""
 
 _NEWER = 160_000
 """From 16 on, a member may become a role without having its rights all the time."""
@@ -164,13 +168,18 @@ async def needed_roles(catalog: Catalog) -> str:
         version = int(await connection.fetchval("SHOW server_version_num"))
         user = await connection.fetchval("SELECT quote_ident(current_user)")
     lines = [f"CREATE ROLE {role} NOLOGIN;" for role in ROLES]
-    return "\n".join([*lines, f"GRANT {WEB} TO {user}{_becoming(version)};"])
+    return "\n".join([*lines, f"GRANT {', '.join(ROLES)} TO {user}{_becoming(version)};"])
 
 
 async def rows_are_checked(catalog: Catalog) -> bool:
     """Return whether the web's transactions see only rows of their tenants."""
     async with catalog.transaction() as connection:
         return bool(await connection.fetchval(sql("rows_are_checked")))
+
+
+async def missing_roles(catalog: Catalog) -> list[str]:
+    """Return the roles that this user may not become. Their processes work as this user."""
+    return [row["name"] for row in await catalog.rows("missing_roles", list(ROLES))]
 
 
 async def apply(connection: asyncpg.Connection) -> None:
@@ -199,6 +208,9 @@ async def apply(connection: asyncpg.Connection) -> None:
         if await connection.fetchval("SELECT to_regprocedure($1) IS NOT NULL", function):
             statements.append(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC, {roles}")
             statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(callers)}")
+    for sequence, users in SEQUENCES.items():
+        if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", sequence):
+            statements.append(f"GRANT USAGE ON SEQUENCE {sequence} TO {', '.join(users)}")
     await connection.execute(";\n".join(statements))
 
 

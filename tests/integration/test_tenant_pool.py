@@ -239,6 +239,8 @@ async def test_a_connection_that_shows_the_tenants_is_preferred_and_old_ones_are
 
 def test_no_statement_changes_what_a_session_shows() -> None:
     for name, text in statements().items():
+        if name == "take_role":  # of other processes, when they connect
+            continue
         code = re.sub(r"--.*", "", text)
         assert not re.search(r"(?i)\bset_config\b|\bRESET\b|\bDISCARD\b|^\s*SET\s", code), name
 

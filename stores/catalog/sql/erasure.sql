@@ -25,14 +25,13 @@ WHERE lifted_ms IS NULL AND (scope = $1 OR starts_with(scope, $1 || '/'))
 ORDER BY id
 
 
--- name: leaf_tables
--- $1 text: table. Returns its partitions, or the table itself where it has none.
-SELECT coalesce(part.leaf, $1) AS leaf
+-- name: parts_of_table
+-- $1 text: table. Returns the condition of each of its partitions, true for a table without any. A
+-- partition itself has no grants; a statement with its condition reads only that one.
+SELECT coalesce(pg_get_partition_constraintdef(inhrelid), 'true') AS part
 FROM (SELECT) AS one
-LEFT JOIN (
-    SELECT inhrelid::regclass::text AS leaf FROM pg_inherits WHERE inhparent = to_regclass($1)
-) AS part ON true
-ORDER BY leaf
+LEFT JOIN pg_inherits ON inhparent = to_regclass($1)
+ORDER BY part
 
 
 -- name: erase_replay_chunks

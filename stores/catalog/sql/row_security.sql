@@ -1,6 +1,6 @@
 -- name: create_roles
 -- Creates the roles of stores/catalog/row_security.py where they are missing, and lets this user become
--- vigil_web. :may_become and :becoming (the caller replaces them) differ by PostgreSQL's version. What
+-- them. :may_become and :becoming (the caller replaces them) differ by PostgreSQL's version. What
 -- this user may not do is left out. Another database of the server may do the same at this moment.
 DO $$
 DECLARE
@@ -15,14 +15,15 @@ BEGIN
             WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
         END;
     END LOOP;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'vigil_web')
-        AND NOT pg_has_role('vigil_web', ':may_become')
-    THEN
+    FOR name IN SELECT rolname FROM pg_roles
+        WHERE rolname IN ('vigil_web', 'vigil_index', 'vigil_admin')
+          AND NOT pg_has_role(oid, ':may_become')
+    LOOP
         BEGIN
-            EXECUTE 'GRANT vigil_web TO CURRENT_USER :becoming';
+            EXECUTE format('GRANT %I TO CURRENT_USER :becoming', name);
         EXCEPTION WHEN insufficient_privilege THEN NULL;
         END;
-    END IF;
+    END LOOP;
 END
 $$
 
@@ -56,3 +57,24 @@ SELECT EXISTS (
         WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
       AND pg_class.oid = to_regclass('cameras') AND relrowsecurity
 )
+
+
+-- name: missing_roles
+-- $1 text[]: roles. Those that this user may not become.
+SELECT name
+FROM unnest($1::text[]) AS name
+LEFT JOIN pg_roles ON rolname = name
+WHERE NOT coalesce(pg_has_role(oid, CASE
+    WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END), false)
+
+
+-- name: take_role
+-- $1 text: role; $2 integer: process ID of the connection's session, as the server reported it.
+-- Makes it the session's role. No row: this user may not, the role has no rights on the tables, or a
+-- pooler may give the session to others.
+SELECT set_config('role', $1, false)
+FROM pg_roles
+WHERE rolname = $1 AND pg_backend_pid() = $2
+  AND pg_has_role(oid, CASE
+      WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+  AND has_table_privilege(oid, to_regclass('cameras')::oid, 'SELECT')
