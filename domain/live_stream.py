@@ -32,6 +32,52 @@ _UTC_BYTES = 8
 
 NOT_WATCHED = 4000
 """Close code to a device: no one watches any more."""
+REPLACED = 4001
+"""Close code to a device: the picture comes by a newer connection."""
+DEVICE_REFUSED = 4003
+"""Close code to a device: it was revoked or locked."""
+MAX_REASON_BYTES = 120
+"""Of a close frame (RFC 6455, 5.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEnd:
+    """Why a live picture ends, for its viewers."""
+
+    name: str
+    """In the message `end`, for programs."""
+    code: int
+    """Close code of the WebSocket."""
+    reason: str
+    """For people."""
+
+    def with_reason(self, reason: str) -> "LiveEnd":
+        """Return the same end with a reason of its own."""
+        return LiveEnd(self.name, self.code, reason or self.reason)
+
+
+NO_LINK = LiveEnd(
+    "no-link", 4100, "The camera's device has no link to the cloud. Recorded footage plays."
+)
+DEVICE_OFFLINE = LiveEnd("device-offline", 4101, "The camera's device is not connected.")
+DEVICE_TOO_OLD = LiveEnd("device-too-old", 4102, "The camera's device is too old: update it.")
+CAMERA_OFFLINE = LiveEnd("camera-offline", 4103, "The device sends no picture of this camera.")
+BUSY = LiveEnd("busy", 4104, "Too many live pictures are watched now. Try again later.")
+NO_RELAY = LiveEnd("no-relay", 4105, "No link worker answers. Recorded footage plays.")
+SIGNED_OUT = LiveEnd("signed-out", 4401, "Sign in again.")
+NOT_ALLOWED = LiveEnd("not-allowed", 4403, "You may not watch this camera any more.")
+RESTART = LiveEnd("restart", 1012, "The server restarts: connect again.")
+LIVE_ENDS = (
+    NO_LINK,
+    DEVICE_OFFLINE,
+    DEVICE_TOO_OLD,
+    CAMERA_OFFLINE,
+    BUSY,
+    NO_RELAY,
+    SIGNED_OUT,
+    NOT_ALLOWED,
+    RESTART,
+)
 
 
 class LiveKind(IntEnum):
@@ -96,6 +142,18 @@ class LiveMessage:
         return cls(kind, json.dumps({"type": kind.name.lower(), **fields}, separators=(",", ":")))
 
     @classmethod
+    def end(cls, end: LiveEnd) -> Self:
+        """Return the message that tells viewers why the picture ends."""
+        return cls.text(LiveKind.END, {"code": end.name, "reason": end.reason})
+
+    @property
+    def end_reason(self) -> LiveEnd:
+        """Return why the picture ends; for a message of kind END."""
+        fields = json.loads(self.data)
+        found = {each.name: each for each in LIVE_ENDS}.get(str(fields.get("code")))
+        return (found or CAMERA_OFFLINE).with_reason(str(fields.get("reason", "")))
+
+    @classmethod
     def init(cls, segment: bytes) -> Self:
         """Return the message of an init segment."""
         return cls(LiveKind.INIT, b"\x01" + segment)
@@ -117,6 +175,11 @@ class GopBuffer:
         self._init: LiveMessage | None = None
         self._gop: list[LiveMessage] = []
         self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes since the last keyframe."""
+        return self._size
 
     def push(self, message: LiveMessage) -> None:
         """Keep a message, and forget what it replaces."""
@@ -251,6 +314,11 @@ class LiveChannel:
     def unsent_bytes(self) -> int:
         """Bytes that wait in all queues."""
         return sum(each.size for each in self._queues)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that are kept for new viewers."""
+        return self._gop.size
 
     def join(self, queue: ViewerQueue) -> None:
         """Add a viewer; he begins at the last keyframe."""
