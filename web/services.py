@@ -17,6 +17,7 @@ from streams.storage import LazyStore, object_store, web_catalog
 from web.audit_reads import AuditReads
 from web.bounds import PrincipalBounds
 from web.event_feed import EventFeed
+from web.live.upstream import LiveUpstreams
 from web.oidc.renewal import SessionChecks
 from web.oidc.sign_in import OidcProviders
 from web.passwords import PasswordHashes
@@ -58,6 +59,7 @@ class Services:
     bounds: PrincipalBounds = field(init=False)
     thumbnails: TTLCache[str, bytes] = field(init=False)
     events: EventFeed = field(init=False)
+    upstreams: LiveUpstreams = field(init=False)
     audit_reads: AuditReads = field(init=False)
     long_playlists: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
@@ -92,6 +94,7 @@ class Services:
         if certificate_file is not None and key_file is not None:
             self.certificate = ServerCertificate(certificate_file, key_file)
         self.events = EventFeed(self.catalog, now_ms)
+        self.upstreams = LiveUpstreams(self.settings, self.catalog)
         self.audit_reads = AuditReads(self.catalog, now_ms)
 
 

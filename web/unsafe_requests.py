@@ -30,17 +30,19 @@ def check_unsafe(request: web.Request, *, https: bool, more_types: tuple[str, ..
     if request.method in SAFE_METHODS:
         return
     if "Authorization" not in request.headers:
-        _check_same_origin(request, https=https)
+        check_same_origin(request, https=https)
     if request.body_exists and request.can_read_body:
         _check_body_type(request, more_types)
 
 
-def _check_same_origin(request: web.Request, *, https: bool) -> None:
+def check_same_origin(request: web.Request, *, https: bool) -> None:
+    """Raise ProblemError (403) where a page of another site sends a request, by a browser."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         is_ours = site in {"same-origin", "none"}
     else:
-        # A browser too old for Sec-Fetch-Site still sends Origin with what changes something.
+        # A browser too old for Sec-Fetch-Site still sends Origin with what changes something, and
+        # any browser with a WebSocket.
         origin = request.headers.get("Origin")
         is_ours = origin is None or _is_own(origin, request.host, https=https)
     if not is_ours:

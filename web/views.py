@@ -26,6 +26,7 @@ from web.health import HealthView, MetricsView, ReadyView
 from web.holds import HoldLiftView, HoldsView, HoldView
 from web.idempotency import answer_once
 from web.keys import KeyRotationView, KeysView, KeyView
+from web.live_socket import LIVE_VIEWERS, LiveSocketView, LiveViewers
 from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
@@ -98,6 +99,7 @@ VIEWS: tuple[type[View], ...] = (
     TimelineView,
     DetectionsView,
     PlaylistView,
+    LiveSocketView,
     FragmentView,
     ChunkView,
     ThumbnailView,
@@ -119,6 +121,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     services = make_services(settings, is_ready)
     application = app.web.web_app
     application[SERVICES] = services
+    application[LIVE_VIEWERS] = LiveViewers(services)
     application[DOCUMENT] = ApiDocument(VIEWS)
     install_middleware(application, settings, access_table(VIEWS), body_types(VIEWS))
     deprecated = deprecation_table(
@@ -141,6 +144,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
 
     async def end_streams(_: web.Application) -> None:
         await services.events.close()
+        await application[LIVE_VIEWERS].close()
 
     application.cleanup_ctx.append(running)
     application.on_shutdown.append(end_streams)

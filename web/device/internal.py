@@ -6,6 +6,7 @@ The secret itself is never sent. A request that somebody overhears is good for t
 minute. Where others can read the network, set a certificate: VIGIL_LINK_TLS_CERTIFICATE_FILE.
 """
 
+import asyncio
 import hmac
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -162,6 +163,17 @@ class InternalClient:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def post(self, address: str, path: str, body: bytes, within_s: float) -> bytes:
+        """POST to a worker and return its answer. Raises aiohttp.ClientError, TimeoutError."""
+        assert self._session is not None
+        url = URL(f"{address}{path}")
+        headers = self._secret.headers("POST", url.raw_path_qs)
+        async with (
+            asyncio.timeout(within_s),
+            self._session.post(url, data=body, headers=headers, raise_for_status=True) as response,
+        ):
+            return await response.read()
 
     async def connect(
         self, address: str, path: str, **options: Any

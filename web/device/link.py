@@ -107,6 +107,8 @@ class LinkHub:
         self._worker = worker
         self._clock_ms = clock_ms
         self._sockets: dict[str, DeviceSocket] = {}
+        self._asked: dict[str, asyncio.Future[AnswerMessage]] = {}
+        """By the id of a command: who waits for its answer."""
         self._gone = asyncio.Event()
         """Set when a socket ends."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +120,27 @@ class LinkHub:
         return device in self._sockets
 
     # -- commands
+
+    def knows(self, device: str, kind: str) -> bool:
+        """Return whether a connected device can carry out a command."""
+        socket = self._sockets.get(device)
+        return socket is not None and kind in socket.kinds
+
+    async def ask(self, command: EdgeCommand, within_s: float) -> AnswerMessage | None:
+        """Give a command of which there is no row, and return its answer; None: there is none."""
+        socket = self._sockets.get(command.device)
+        if socket is None:
+            return None
+        answer = self._asked[command.id] = asyncio.get_running_loop().create_future()
+        try:
+            if not socket.give(command):
+                return None
+            async with asyncio.timeout(within_s):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            del self._asked[command.id]
 
     def give(self, command: EdgeCommand) -> None:
         """Pass a command on, where this worker holds the device's socket."""
@@ -188,6 +211,7 @@ class LinkHub:
         """Serve a socket until it ends; return why it ended."""
         device = socket.device
         socket.software = printable(hello.software, 50)
+        socket.kinds = frozenset(hello.kinds)
         older = self._sockets.get(device)
         self._sockets[device] = socket
         if older is not None:
@@ -237,14 +261,11 @@ class LinkHub:
         if command is None:
             COMMANDS.labels("unknown", "late").inc()
             return
-        if command.kind == "live":
+        asked = self._asked.get(message.id)
+        if asked is not None:
             COMMANDS.labels(command.kind, message.state).inc()
-            if message.state == "failed":
-                log.warning(
-                    "the device sends no live video of %s: %s",
-                    command.camera,
-                    printable(message.detail, 200),
-                )
+            if not asked.done():
+                asked.set_result(message)
             return
         await self._store(command, _checked(CommandKind(command.kind), message))
 

@@ -39,6 +39,8 @@ class DeviceSocket:
         self.device = device
         self.id = uuid4().hex
         self.software = ""
+        self.kinds: frozenset[str] = frozenset()
+        """The commands that the device can carry out."""
         self._ws = ws
         self._transport = transport
         self._clock_ms = clock_ms

@@ -78,7 +78,7 @@ class LiveAsker:
         command = EdgeCommand(
             device=device,
             id=uuid.uuid4().hex,
-            kind=CommandKind.LIVE,
+            kind="live",
             camera=camera,
             feed=feed,
             relay=self._link.worker.id,
@@ -123,7 +123,7 @@ class LiveAsker:
             command = parse(await request.read())
         except InvalidEventError:
             command = None
-        if not isinstance(command, EdgeCommand) or command.kind is not CommandKind.LIVE:
+        if not isinstance(command, EdgeCommand) or command.kind != "live":
             return web.Response(status=HTTPStatus.BAD_REQUEST)
         state, detail = await self._give(command)
         return web.json_response({"state": state, "detail": detail})

@@ -101,9 +101,7 @@ class LiveUpstreams:
         }
         found = {each.id: each for each in await self._workers.workers()}
         active = [
-            each.id
-            for each in found.values()
-            if not each.draining and each.id not in self._avoided
+            each.id for each in found.values() if not each.draining and each.id not in self._avoided
         ]
         return [found[each] for each in ranked_nodes(live_key(camera, feed), active)]
 
@@ -114,9 +112,7 @@ class LiveUpstreams:
     async def _opened(self) -> InternalClient:
         async with self._opening:
             if self._client is None:
-                self._client = await self._stack.enter_async_context(
-                    InternalClient(self._settings)
-                )
+                self._client = await self._stack.enter_async_context(InternalClient(self._settings))
             return self._client
 
 
