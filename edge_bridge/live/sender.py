@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from domain.backoff import CENTRED_JITTER, Backoff
-from domain.live_stream import NOT_WATCHED, LiveChannel, LiveMessage, ViewerQueue
+from domain.live_stream import NOT_WATCHED, REPLACED, LiveChannel, LiveMessage, ViewerQueue
 from edge_bridge import metrics
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from stores.socket_options import keep_little_unsent
@@ -29,7 +29,7 @@ Connect = Callable[[], Awaitable[aiohttp.ClientWebSocketResponse]]
 
 
 class LiveSender:
-    """Sends a channel's messages until cancelled, or until the cloud says that no one watches."""
+    """Sends a channel's messages until cancelled, or until the cloud does not want them."""
 
     def __init__(
         self, camera: str, channel: LiveChannel, connect: Connect, bandwidth: BandwidthLimiter
@@ -60,7 +60,7 @@ class LiveSender:
             await asyncio.sleep(RECONNECT.delay_s(max(failures - 1, 0), random.random()))  # noqa: S311
 
     async def _send_connection(self) -> bool:
-        """Send by one connection until it breaks; return whether no one watches any more."""
+        """Send by one connection until it breaks; return whether it is not wanted any more."""
         socket = await self._connect()
         keep_little_unsent(socket.get_extra_info("socket"))
         ready = asyncio.Event()
@@ -82,7 +82,7 @@ class LiveSender:
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        return socket.close_code == NOT_WATCHED
+        return socket.close_code in (NOT_WATCHED, REPLACED)
 
     async def _send_queue(
         self, socket: aiohttp.ClientWebSocketResponse, queue: ViewerQueue, ready: asyncio.Event

@@ -119,7 +119,7 @@ async def test_a_relay_that_stops_is_replaced_by_the_next(place: Place) -> None:
     )
     before = viewer.count
     await wait_for(lambda: viewer.count > before + GOP, within_s=10, what="pictures again")
-    assert viewer.pictures.count(LiveKind.FORMAT) == 2
+    assert viewer.pictures.count(LiveKind.FORMAT) >= 2
     assert is_decodable(numbers(viewer.pictures))
     assert not viewer.ws.closed
     await stopping
