@@ -143,7 +143,7 @@ class LiveMessage:
 
     @classmethod
     def end(cls, end: LiveEnd) -> Self:
-        """Return the message that tells viewers why the picture ends."""
+        """Return the message that says to viewers why the picture ends."""
         return cls.text(LiveKind.END, {"code": end.name, "reason": end.reason})
 
     @property

@@ -5,8 +5,8 @@
     bounds     sockets of one principal, bytes a second of one principal, sockets of the worker
     origin     a browser sends the session's cookie from any page: the page must be our own
 
-docs/design/edge-link.md has the messages. What ends a picture is told in the last message, and by
-the close code: a browser's script sees no status of a handshake that fails.
+docs/design/edge-link.md has the messages. The last message says why a picture ends, and so does the
+close code: a browser's script sees no status of a handshake that fails.
 """
 
 import asyncio

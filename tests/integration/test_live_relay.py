@@ -29,6 +29,7 @@ from tests.integration.live_support import (
 from tests.integration.web_support import Web, running_web
 from tests.waiting import wait_for
 from web import live_socket
+from web.device import link
 from web.live import relay
 
 PATH = f"/api/v1/cameras/{CAMERA}/live/socket"
@@ -57,7 +58,8 @@ class Place:
 
 
 @pytest.fixture
-async def place(services) -> AsyncIterator[Place]:
+async def place(services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    monkeypatch.setattr(link, "RECONNECT_MS", 100)
     async with AsyncExitStack() as stack:
         web = await stack.enter_async_context(running_web(services, VIGIL_LINK_SECRET=SECRET))
         settings = link_settings(services.settings, web.catalog._dsn, link_secret=SECRET)
@@ -145,7 +147,9 @@ async def test_a_slow_viewer_loses_gops_and_holds_up_no_one(place: Place) -> Non
     assert len(seen) < seen[-1] - seen[0] + 1, "nothing was dropped"
 
 
-async def test_what_cannot_be_shown_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_picture_that_cannot_be_shown_has_a_reason(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(relay, "OFFLINE_S", 0.2)
     monkeypatch.setattr(relay, "NO_PICTURE_S", 0.5)
     monkeypatch.setattr(relay, "ASK_S", 0.1)

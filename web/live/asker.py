@@ -30,6 +30,7 @@ from domain.live_stream import (
 )
 from domain.printable import printable
 from stores.catalog import Catalog, edge_commands
+from stores.catalog.devices import get_device
 from stores.catalog.web_catalog import all_tenants
 from streams.storage import LazyStore
 from web.device.internal import INTERNAL_PREFIX
@@ -73,7 +74,8 @@ class LiveAsker:
             links = await edge_commands.list_links(catalog, site_of(camera))
             worker = next((each.worker for each in links if each.device == device), None)
             if worker is None:
-                return AskOutcome(DEVICE_OFFLINE)
+                known = await get_device(catalog, device)
+                return AskOutcome(NO_LINK if known is None else DEVICE_OFFLINE)
         now_ms = self._clock_ms()
         command = EdgeCommand(
             device=device,

@@ -27,36 +27,44 @@ Size = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class _FromDevice(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", json_schema_serialization_defaults_required=True
+    )
 
 
 class LiveFormat(_FromDevice):
     """How the pictures that follow are encoded."""
 
-    type: Literal["format"] = "format"
+    type: Literal["format"] = Field("format", description="Which message it is.")
     codecs: str = Field(
         pattern=r"^[A-Za-z0-9.]{1,60}(,[A-Za-z0-9.]{1,60})?$",
-        description="for MediaSource (RFC 6381): video, and audio where there is some",
+        description="For MediaSource (RFC 6381): video, and audio where there is some.",
     )
-    width: Size
-    height: Size
+    width: Size = Field(description="Of the pictures, in pixels.")
+    height: Size = Field(description="Of the pictures, in pixels.")
 
 
 class LiveDetectionFrame(_FromDevice):
     """What was found in one picture."""
 
-    at_ms: Ms = Field(description="UTC of the picture")
-    objects: list[FoundObject] = Field(max_length=1_000)
+    at_ms: Ms = Field(description="When the picture was taken, UTC ms.")
+    objects: list[FoundObject] = Field(
+        max_length=1_000, description="Empty: analysed, nothing found."
+    )
 
 
 class LiveDetections(_FromDevice):
     """What a model found in pictures that are shown now."""
 
-    type: Literal["detections"] = "detections"
-    camera: str = Field(max_length=191)
-    model: Slug
-    model_version: Slug
-    frames: list[LiveDetectionFrame] = Field(min_length=1, max_length=200)
+    type: Literal["detections"] = Field("detections", description="Which message it is.")
+    camera: str = Field(max_length=191, description="tenant/site/camera")
+    model: Slug = Field(description="The model that detected them.")
+    model_version: Slug = Field(description="The model's version.")
+    frames: list[LiveDetectionFrame] = Field(
+        min_length=1,
+        max_length=200,
+        description="The pictures; late detections are left out.",
+    )
 
 
 class LivePicture:
@@ -72,7 +80,7 @@ class LivePicture:
         """Set where the publisher came or left."""
         self.last_media_s = now_s
         self.hint = ""
-        """What the device said of the camera when it was asked."""
+        """The device's sentence about the camera, in its last answer."""
 
     def push(self, data: str | bytes, now_s: float) -> None:
         """Pass a message of the device on. Raises InvalidEventError."""
@@ -83,7 +91,7 @@ class LivePicture:
         self.channel.push(message)
 
     def end(self, end: LiveEnd) -> None:
-        """Tell all viewers why it ends."""
+        """Send all viewers the reason, and close."""
         self.channel.push(LiveMessage.end(end))
 
 

@@ -58,7 +58,7 @@ RENEW_S = 10.0
 ASK_S = 1.0
 """How often while it does not."""
 OFFLINE_S = 5.0
-"""So long a device may be away until its viewers are told: it connects again after a failure."""
+"""So long a device may be away until the picture ends: it connects again after a failure."""
 NO_PICTURE_S = 12.0
 """So long pictures may stay away. A keyframe interval of a camera is shorter."""
 LINGER_S = 5.0
@@ -95,7 +95,7 @@ class LiveRelay:
         link.internal.router.add_get(PUBLISH_PATH, self._publish_passed_on)
 
     def install(self, application: web.Application) -> None:
-        """Stop the relay with an application, before its link workers are told to go elsewhere."""
+        """Stop the relay with an application, before devices are asked to connect elsewhere."""
         application.on_shutdown.insert(0, self._drain)
         application.cleanup_ctx.append(self._running)
 
@@ -346,7 +346,7 @@ async def _pass_on(ws: web.WebSocketResponse, upstream: aiohttp.ClientWebSocketR
         await asyncio.gather(*tasks, return_exceptions=True)
     if not ws.closed:
         code = upstream.close_code or WSCloseCode.TRY_AGAIN_LATER
-        # 1006 says that nothing was said: it may not be sent (RFC 6455, 7.4.1).
+        # 1006 means that no close frame came: it may not be sent (RFC 6455, 7.4.1).
         code = WSCloseCode.TRY_AGAIN_LATER if code == WSCloseCode.ABNORMAL_CLOSURE else code
         await _close(ws, code, "the relay closed")
 

@@ -41,7 +41,7 @@ from web.live.viewer import SocketViewer
 AVOID_S = 5.0
 """So long a worker that did not answer is not asked again: the catalog may list it for 3 s."""
 GIVE_UP_S = 8.0
-"""So long without a relay, until the viewers are told."""
+"""So long without a relay, until the picture ends."""
 RETRY_S = 0.25
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class LiveUpstreams:
             del self._upstreams[camera, feed]
 
     async def close(self) -> None:
-        """Tell all viewers that the worker stops, and close all connections."""
+        """Send all viewers elsewhere, and close all connections."""
         upstreams = list(self._upstreams.values())
         for upstream in upstreams:
             upstream.channel.push(LiveMessage.end(RESTART))

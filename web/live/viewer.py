@@ -34,7 +34,7 @@ class SocketViewer:
         keep_little_unsent(ws.get_extra_info("socket"))
 
     def end(self, end: LiveEnd) -> None:
-        """Tell the viewer why it ends, after the message that is being sent; then close."""
+        """Send the viewer the reason, after the message that is being sent; then close."""
         self.queue.push(LiveMessage.end(end))
 
     async def serve(self) -> None:

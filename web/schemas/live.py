@@ -1,5 +1,7 @@
 """Live pictures, as the socket of a camera takes and sends them."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from domain.live_stream import Feed
@@ -10,15 +12,15 @@ from web.schemas.base import ApiAnswer, ApiQuery
 class LiveQuery(ApiQuery):
     """Which of a camera's feeds is watched."""
 
-    feed: Feed = Field("main", description="`sub`: the small one, where the camera has one")
+    feed: Feed = Field("main", description="`sub`: the small one, where the camera has one.")
 
 
 class LiveEndMessage(ApiAnswer):
     """The last message: why the picture ends."""
 
-    type: str = Field(description="`end`", examples=["end"])
-    code: str = Field(description="for programs, such as `device-offline`")
-    reason: str = Field(description="for people")
+    type: Literal["end"] = Field("end", description="Which message it is.")
+    code: str = Field(description="For programs, such as `device-offline`.")
+    reason: str = Field(description="For people.")
 
 
 LIVE_MODELS = (LiveFormat, LiveDetections, LiveEndMessage)

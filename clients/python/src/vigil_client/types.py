@@ -389,6 +389,19 @@ class FootageAmount(TypedDict):
     """Their size."""
 
 
+class FoundObject(TypedDict):
+    """One object in one picture; its index in the list is the detection's index."""
+
+    label: str
+    """what it is, in the model's words"""
+    score: float
+    """confidence of the model, 1 is certain"""
+    box: list[float]
+    """x, y, width, height as fractions of the picture, from its top left"""
+    track: NotRequired[str | None]
+    """links detections of one object"""
+
+
 class FragmentLink(TypedDict):
     """A fragment that is in no chunk yet."""
 
@@ -569,6 +582,54 @@ class Limits(TypedDict):
     """An edge device without a heartbeat for longer is silent."""
     disk_low_bytes: int
     """An edge device with less free space has a nearly full disk."""
+
+
+class LiveDetectionFrame(TypedDict):
+    """What was found in one picture."""
+
+    at_ms: int
+    """When the picture was taken, UTC ms."""
+    objects: list[FoundObject]
+    """Empty: analysed, nothing found."""
+
+
+class LiveDetections(TypedDict):
+    """What a model found in pictures that are shown now."""
+
+    type: Literal["detections"]
+    """Which message it is."""
+    camera: str
+    """tenant/site/camera"""
+    model: str
+    """The model that detected them."""
+    model_version: str
+    """The model's version."""
+    frames: list[LiveDetectionFrame]
+    """The pictures; late detections are left out."""
+
+
+class LiveEndMessage(TypedDict):
+    """The last message: why the picture ends."""
+
+    type: Literal["end"]
+    """Which message it is."""
+    code: str
+    """For programs, such as `device-offline`."""
+    reason: str
+    """For people."""
+
+
+class LiveFormat(TypedDict):
+    """How the pictures that follow are encoded."""
+
+    type: Literal["format"]
+    """Which message it is."""
+    codecs: str
+    """For MediaSource (RFC 6381): video, and audio where there is some."""
+    width: int
+    """Of the pictures, in pixels."""
+    height: int
+    """Of the pictures, in pixels."""
 
 
 class Liveness(TypedDict):

@@ -360,6 +360,18 @@ export interface FootageAmount {
   size_bytes: number;
 }
 
+/** One object in one picture; its index in the list is the detection's index. */
+export interface FoundObject {
+  /** what it is, in the model's words */
+  label: string;
+  /** confidence of the model, 1 is certain */
+  score: number;
+  /** x, y, width, height as fractions of the picture, from its top left */
+  box: [number, number, number, number];
+  /** links detections of one object */
+  track?: string | null;
+}
+
 /** A fragment that is in no chunk yet. */
 export interface FragmentLink {
   /** The run: a UUIDv7. */
@@ -526,6 +538,50 @@ export interface Limits {
   edge_silent_ms: number;
   /** An edge device with less free space has a nearly full disk. (bytes) */
   disk_low_bytes: number;
+}
+
+/** What was found in one picture. */
+export interface LiveDetectionFrame {
+  /** When the picture was taken, UTC ms. (ms since 1970, UTC) */
+  at_ms: number;
+  /** Empty: analysed, nothing found. */
+  objects: FoundObject[];
+}
+
+/** What a model found in pictures that are shown now. */
+export interface LiveDetections {
+  /** Which message it is. */
+  type: "detections";
+  /** tenant/site/camera */
+  camera: string;
+  /** The model that detected them. */
+  model: string;
+  /** The model's version. */
+  model_version: string;
+  /** The pictures; late detections are left out. */
+  frames: LiveDetectionFrame[];
+}
+
+/** The last message: why the picture ends. */
+export interface LiveEndMessage {
+  /** Which message it is. */
+  type: "end";
+  /** For programs, such as `device-offline`. */
+  code: string;
+  /** For people. */
+  reason: string;
+}
+
+/** How the pictures that follow are encoded. */
+export interface LiveFormat {
+  /** Which message it is. */
+  type: "format";
+  /** For MediaSource (RFC 6381): video, and audio where there is some. */
+  codecs: string;
+  /** Of the pictures, in pixels. */
+  width: number;
+  /** Of the pictures, in pixels. */
+  height: number;
 }
 
 /** The process runs. */
