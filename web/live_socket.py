@@ -25,7 +25,7 @@ from web.access import on_camera
 from web.audit import note_read
 from web.bodies import parse_query
 from web.live.metrics import BYTES, ENDED, VIEWERS
-from web.live.viewer import SocketViewer, close
+from web.live.viewer import SocketViewer, end_socket
 from web.middleware import PRINCIPAL, is_still_allowed
 from web.operations import MediaBody, Operation, describe
 from web.problems import ProblemError
@@ -129,7 +129,8 @@ class LiveViewers:
         if self._is_closed or is_full or self._by_principal[principal] >= MAX_PER_PRINCIPAL:
             end = RESTART if self._is_closed else BUSY
             ENDED.labels(end.name).inc()
-            await close(ws, end)
+            with contextlib.suppress(ConnectionError):
+                await end_socket(ws, end)
             return
 
         async def pace(size: int) -> None:

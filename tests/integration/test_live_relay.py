@@ -59,7 +59,10 @@ class Place:
 
 @pytest.fixture
 async def place(services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    drain = link.LinkHub.drain
     monkeypatch.setattr(link, "RECONNECT_MS", 100)
+    monkeypatch.setattr(link, "CLOSE_S", 0.5)
+    monkeypatch.setattr(link.LinkHub, "drain", lambda hub: drain(hub, within_s=0.5))
     async with AsyncExitStack() as stack:
         web = await stack.enter_async_context(running_web(services, VIGIL_LINK_SECRET=SECRET))
         settings = link_settings(services.settings, web.catalog._dsn, link_secret=SECRET)

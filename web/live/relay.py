@@ -46,7 +46,7 @@ from web.device.workers import live_key
 from web.live.asker import LiveAsker
 from web.live.metrics import ENDED, PICTURES
 from web.live.picture import LivePicture
-from web.live.viewer import SocketViewer, close
+from web.live.viewer import SocketViewer, end_socket
 from web.problems import ProblemError
 
 WATCH_PATH = f"{INTERNAL_PREFIX}live/watch"
@@ -204,7 +204,8 @@ class LiveRelay:
         picture = None if self._link.worker.draining else self._open(camera, feed)
         if picture is None:
             end = RESTART if self._link.worker.draining else BUSY
-            await close(ws, end)
+            with contextlib.suppress(ConnectionError):
+                await end_socket(ws, end)
             return ws
         viewer = SocketViewer(ws)
         is_first = not len(picture.channel)

@@ -62,13 +62,13 @@ class SocketViewer:
                 continue
             try:
                 async with asyncio.timeout(SEND_S):
+                    if message.kind is LiveKind.END:
+                        await end_socket(self._ws, message.end_reason)
+                        return
                     if isinstance(message.data, str):
                         await self._ws.send_str(message.data)
                     else:
                         await self._ws.send_bytes(message.data)
-                    if message.kind is LiveKind.END:
-                        await close(self._ws, message.end_reason)
-                        return
             except (TimeoutError, ConnectionError, RuntimeError):
                 self._abort()
                 return
@@ -84,7 +84,8 @@ class SocketViewer:
             transport.abort()
 
 
-async def close(ws: web.WebSocketResponse, end: LiveEnd) -> None:
-    """Close a WebSocket with the code and the reason of an end."""
+async def end_socket(ws: web.WebSocketResponse, end: LiveEnd) -> None:
+    """Send the last message, and close with its code and reason."""
+    await ws.send_str(str(LiveMessage.end(end).data))
     reason = end.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
     await ws.close(code=end.code, message=reason.encode())
