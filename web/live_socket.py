@@ -106,11 +106,11 @@ class LiveSocketView(View):
                 {"Upgrade": "websocket"},
             )
         await ws.prepare(request)
-        await request.app[LIVE_VIEWERS].serve(request, ws, camera.id, feed)
+        await request.app[LIVE_SOCKETS].serve(request, ws, camera.id, feed)
         return ws
 
 
-class LiveViewers:
+class LiveSockets:
     """The live sockets of this web worker, and their bounds."""
 
     def __init__(self, services: Services) -> None:
@@ -167,7 +167,7 @@ class LiveViewers:
         await self._services.upstreams.close()
 
 
-LIVE_VIEWERS: web.AppKey[LiveViewers] = web.AppKey("live-viewers", LiveViewers)
+LIVE_SOCKETS: web.AppKey[LiveSockets] = web.AppKey("live-sockets", LiveSockets)
 
 
 async def _watch_rights(request: web.Request, viewer: SocketViewer, camera: str) -> None:

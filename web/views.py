@@ -26,7 +26,7 @@ from web.health import HealthView, MetricsView, ReadyView
 from web.holds import HoldLiftView, HoldsView, HoldView
 from web.idempotency import answer_once
 from web.keys import KeyRotationView, KeysView, KeyView
-from web.live_socket import LIVE_VIEWERS, LiveSocketView, LiveViewers
+from web.live_socket import LIVE_SOCKETS, LiveSockets, LiveSocketView
 from web.media import ChunkView, FragmentView
 from web.middleware import SERVER_NAME
 from web.middleware import install as install_middleware
@@ -121,7 +121,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
     services = make_services(settings, is_ready)
     application = app.web.web_app
     application[SERVICES] = services
-    application[LIVE_VIEWERS] = LiveViewers(services)
+    application[LIVE_SOCKETS] = LiveSockets(services)
     application[DOCUMENT] = ApiDocument(VIEWS)
     install_middleware(application, settings, access_table(VIEWS), body_types(VIEWS))
     deprecated = deprecation_table(
@@ -144,7 +144,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
 
     async def end_streams(_: web.Application) -> None:
         await services.events.close()
-        await application[LIVE_VIEWERS].close()
+        await application[LIVE_SOCKETS].close()
 
     application.cleanup_ctx.append(running)
     application.on_shutdown.append(end_streams)
