@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import Gauge, start_http_server
 
+from cli.audit_origin import cli_origin
 from cli.durations import duration_ms
 from cli.periodic import check_interval, run_periodically
 from domain.access import INSTALLATION, check_scope
@@ -20,6 +21,7 @@ from domain.printable import escaped
 from domain.times import format_ms, parse_ms, utc_ms
 from stores.audit_keys import create_key_file, read_key_file, read_public_keys, verified_head
 from stores.catalog import Catalog
+from stores.catalog.audit import record_audit
 from stores.catalog.audit_heads import HeadWriter, signed_heads
 from stores.catalog.audit_log import (
     FOREVER_MS,
@@ -198,8 +200,12 @@ def run_export(args: argparse.Namespace) -> int:
         async with _catalog() as catalog:
             if chain not in dict(await list_chains(catalog)):
                 raise ConfigError(f"The audit log has no entries of {chain}.")
+            now_ms = utc_ms()
+            details = {"from_ms": from_ms, "to_ms": min(to_ms, now_ms)}
+            entry = cli_origin().entry(now_ms, "audit:export", chain, tenant=chain, after=details)
+            await record_audit(catalog, entry)
             # What happens during the export is not in it: the end is fixed now.
-            async for line in export_lines(catalog, chain, from_ms, min(to_ms, utc_ms())):
+            async for line in export_lines(catalog, chain, from_ms, min(to_ms, now_ms)):
                 print(line)
 
     asyncio.run(exporting())

@@ -5,11 +5,13 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from typing import Any
 
 from agents.consistency.check import CheckScope
 from agents.consistency.fsck import MARGIN_MS, Fsck, settle_ms
 from agents.consistency.remover import RepairOutcome
 from agents.signatures.checker import SignatureChecker
+from cli.audited_act import audited_act
 from cli.durations import duration_ms
 from domain.consistency import GracePeriods
 from domain.errors import ConfigError
@@ -79,9 +81,16 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
         fsck.signatures = SignatureChecker.opened(catalog)
         wrong = 0
         repaired = 0
+        results: dict[str, Any] = {}
+        if args.repair:
+            details = {"cameras": args.camera or "all", "from_ms": scope.from_ms}
+            results = await stack.enter_async_context(
+                audited_act(catalog, "fsck:repair", args.camera or known, details)
+            )
         async for outcome in fsck.run(known, args.camera):
             wrong += 1
             repaired += outcome.repaired
+            results.update(wrong=wrong, repaired=repaired)
             print(_json(outcome) if args.json else _line(outcome), flush=True)
     summary = asdict(fsck.counts) | {"wrong": wrong, "mended": repaired}
     if args.json:

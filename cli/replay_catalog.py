@@ -11,6 +11,7 @@ from agents.replay.catalog_job import CatalogJob, CatalogReplayResult
 from agents.replay.kafka_source import KafkaSource, StartPosition
 from agents.replay.progress import ProgressDisplay
 from agents.replay.s3_source import S3Source
+from cli.audited_act import audited_act
 from cli.replay_options import add_cameras, check_cameras
 from domain.errors import ConfigError
 from domain.times import parse_ms, utc_ms
@@ -103,7 +104,11 @@ async def rebuild(args: argparse.Namespace) -> CatalogReplayResult:
         job = CatalogJob(start, cameras, settings.window_ms, copy_from)
         s3_source = S3Source(store, start.from_ms or 0)
         replay = CatalogReplay(kafka_source, s3_source, catalog, job, progress)
-        return await replay.run(restart=args.restart)
+        details = {"schema": args.schema, "cameras": sorted(cameras) or "all"}
+        async with audited_act(catalog, "replay:catalog", cameras, details) as results:
+            result = await replay.run(restart=args.restart)
+            results.update(read=result.read, changes=sum(result.changes.values()))
+        return result
 
 
 async def _prepare(settings: Settings, schema: str | None) -> str | None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from agents.consistency.fsck import settle_ms
 from agents.replay.chunks import ChunksReplay, RechunkJob, RechunkResult
 from agents.replay.progress import ProgressDisplay
+from cli.audited_act import audited_act
 from cli.durations import duration_ms
 from cli.replay_options import add_cameras, add_span, select_cameras, span_ms
 from domain.errors import ConfigError
@@ -79,7 +80,11 @@ async def remake(args: argparse.Namespace) -> RechunkResult:
             *(tuple(cameras), from_ms, to_ms, args.window, latest_ms, settings.superseded_margin_ms)
         )
         progress = stack.enter_context(ProgressDisplay("chunks", "chunks"))
-        return await ChunksReplay(store, catalog, sender, job, progress=progress).run()
+        details = {"window_ms": args.window, "from_ms": from_ms, "to_ms": to_ms}
+        async with audited_act(catalog, "replay:chunks", cameras, details) as results:
+            result = await ChunksReplay(store, catalog, sender, job, progress=progress).run()
+            results.update(made=result.made, replaced=result.replaced, left=result.left)
+        return result
 
 
 async def _open_for_ms(settings: Settings, catalog: Catalog, camera: str) -> int:

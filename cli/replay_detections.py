@@ -10,6 +10,7 @@ from dataclasses import asdict
 from agents.replay.detections import DetectionReplay, DetectionReplayResult
 from agents.replay.progress import ProgressDisplay
 from cli.audit_origin import current_user
+from cli.audited_act import audited_act
 from cli.replay_options import add_cameras, add_span, select_cameras, span_ms
 from domain.errors import ConfigError
 from domain.models import check_version, whole_minutes
@@ -115,6 +116,10 @@ async def _replay(
             raise ConfigError("No camera has chunks of that time.")
         sender = await stack.enter_async_context(KafkaSender(settings))
         who = args.who.strip()
+        details = {"model": look.version, "from_ms": look.from_ms, "to_ms": look.to_ms}
+        results = await stack.enter_async_context(
+            audited_act(catalog, "replay:detections", cameras, details)
+        )
         replays = await model_replays.begin(catalog, cameras, look, who, utc_ms())
         with ProgressDisplay("detections", "chunks") as progress:
             replayer = DetectionReplay(
@@ -122,6 +127,7 @@ async def _replay(
             )
             await replayer.run(replays)
         await replayer.wait_for_index(replays)
+        results.update(asdict(replayer.result))
         return replayer.result
 
 

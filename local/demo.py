@@ -16,7 +16,7 @@ from pathlib import Path
 from domain.errors import VigilError
 from local import background, dashboard
 from local.demo_cameras import DemoCameras
-from local.demo_catalog import DEMO_LOGIN, ask_catalog, ensure_demo_user
+from local.demo_catalog import DEMO_LOGIN, ask_catalog, ensure_audit_key, ensure_demo_user
 from local.demo_edge import edge_program
 from local.folder import project_root
 from local.ports import HOST
@@ -145,6 +145,10 @@ class Demo:
             self._launch(Program(name, worker(f"agents.{name}"), self._folder, self._env))
         enforcing = vigil("retention", "enforce", "--every", "1h")
         self._launch(Program("retention", enforcing, self._folder, self._env))
+        # Only the signer has the key: strangers reach the web workers.
+        signing = vigil("audit", "sign", "--every", "1m")
+        env = {**self._env, "VIGIL_AUDIT_KEY_FILE": str(ensure_audit_key(self._folder.path))}
+        self._launch(Program("audit-signer", signing, self._folder, env))
 
     def _launch(self, program: Program) -> None:
         self._programs.append(program)

@@ -8,6 +8,7 @@ from pathlib import Path
 from domain.access import INSTALLATION, Grant, Role
 from domain.audit import BY_SYSTEM
 from domain.times import utc_ms
+from stores.audit_keys import create_key_file
 from stores.catalog import Catalog, add_camera, migrate
 from stores.catalog.audit import write_audit
 from stores.catalog.keys import create_key, find_key
@@ -70,6 +71,15 @@ async def _ensure_user(database_url: str, password_file: Path) -> str:
                 await set_password(connection, user.id, password_hash, now_ms)
         _keep(password_file, password)
         return password
+
+
+def ensure_audit_key(folder: Path) -> Path:
+    """Create the key that signs the heads of the audit log; return its file."""
+    file = folder / "audit-key.pem"
+    if not file.exists():
+        signer = create_key_file(file)
+        (folder / "audit-public.pem").write_bytes(signer.public_pem)
+    return file
 
 
 def _known(key_file: Path) -> str:

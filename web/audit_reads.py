@@ -9,14 +9,15 @@ what exceeds MAX_WAITING is counted and logged: the catalog is needed to read fo
 """
 
 import asyncio
+import collections
 import hashlib
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from cachetools import TTLCache
-from prometheus_client import Counter as Metric
+from prometheus_client import Counter
 
 from domain.audit import AuditOrigin, Json, Outcome, bounded, canonical
 from domain.errors import InvalidEventError, StoreError
@@ -36,7 +37,7 @@ MAX_PER_MINUTE = 240
 """Entries of one actor in a minute that have details. Further ones: one for each resource."""
 CLOSE_S = 5.0
 
-LOST = Metric(
+LOST = Counter(
     "vigil_audit_lost_notes",
     "Audit entries of reads and refusals that were not written. Changes are never among them",
     registry=REGISTRY,
@@ -56,7 +57,7 @@ class AuditReads:
         self._waiting: deque[AuditNote] = deque()
         self._task: asyncio.Task[None] | None = None
         self._minute_ms = 0
-        self._counts: Counter[str] = Counter()
+        self._counts: collections.Counter[str] = collections.Counter()
 
     def note(
         self,

@@ -170,6 +170,17 @@ async def scalar(catalog: Catalog, statement: str, *values: object) -> object:
         return await connection.fetchval(statement, *values)
 
 
+async def audited(catalog: Catalog, action: str) -> list[tuple[str, dict]]:
+    """Return the entries of an act in the audit log: their chain, and the state after it."""
+    async with catalog.transaction() as connection:
+        rows = await connection.fetch(
+            "SELECT chain, entry::jsonb->'after' AS after FROM vigil_audit.entries "
+            "WHERE entry::jsonb->>'action' = $1 ORDER BY chain, seq",
+            action,
+        )
+    return [(row["chain"], row["after"]) for row in rows]
+
+
 _pts = count(1)
 
 

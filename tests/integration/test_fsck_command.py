@@ -14,7 +14,7 @@ import pytest_asyncio
 from local.program import vigil
 from stores.catalog import Catalog, add_camera, migrate
 from tests.conftest import Services
-from tests.integration.catalog_support import fresh_database
+from tests.integration.catalog_support import audited, fresh_database
 from tests.integration.consistency_support import Place, place
 from tests.waiting import wait_for
 
@@ -55,6 +55,12 @@ async def test_findings_are_reported_in_words_and_by_the_status(at: Place) -> No
     assert code == 1
     assert first.startswith(f"manifest-without-object: {at.camera} 2026-09-21T14:13:30.000Z run ")
     assert last == "Found 1 problem; --repair repairs what can be repaired."
+    assert await audited(at.catalog, "fsck:repair") == [], "a check changes nothing"
+    await ran(at, *arguments, "--repair")
+    tenant = at.camera.partition("/")[0]
+    begun, ended = await audited(at.catalog, "fsck:repair")
+    assert begun == (tenant, {"state": "begun", "cameras": [at.camera], "from_ms": 0})
+    assert (ended[0], ended[1]["state"], ended[1]["wrong"]) == (tenant, "ended", 1)
 
 
 @pytest.mark.parametrize(

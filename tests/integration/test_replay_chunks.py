@@ -20,6 +20,7 @@ from stores.catalog.playback import locate_chunk, playback_segments
 from stores.catalog.rechunk import chunks_of_other_length
 from stores.catalog.retention_rules import add_hold
 from tests.conftest import Services
+from tests.integration.catalog_support import audited
 from tests.integration.consistency_support import START_MS, WINDOW_MS, due_of, now_ms
 from tests.integration.replay_support import Stage, arguments, rows, stage
 from tests.recorder import Recorder
@@ -91,6 +92,9 @@ async def test_the_same_footage_in_longer_windows(at: Stage) -> None:
     assert [seq for _, seq, _, _ in before] == list(range(20))
     outcome = await remake(arguments(*again("20s")))
     assert (outcome.made, outcome.replaced, outcome.left) == (2, 4, {})
+    begun, ended = await audited(at.catalog, "replay:chunks")
+    assert (begun[1]["state"], begun[1]["window_ms"]) == ("begun", 20_000)
+    assert ended[1] == {"state": "ended", "made": 2, "replaced": 4, "left": {}}
     assert await lengths(at) == [(0, 20, list(range(10))), (20, 20, list(range(10, 20)))]
     assert await played(at) == before
     for chunk in old:  # a player that has the old addresses goes on

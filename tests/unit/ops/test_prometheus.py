@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 RULES = ROOT / "ops/prometheus/alerts.yaml"
 TESTS = ROOT / "ops/prometheus/tests.yaml"
 DASHBOARD = ROOT / "ops/grafana/vigil.json"
-PACKAGES = ("agents", "edge_bridge", "streams", "vision", "web")
+PACKAGES = ("agents", "cli", "edge_bridge", "streams", "vision", "web")
 
 ABOUT = {
     "lag in seconds of event time": "vigil_event_lag_seconds",
