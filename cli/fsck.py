@@ -40,6 +40,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--to", metavar="T", help="only windows that start before T")
     parser.add_argument("--bytes", action="store_true", help="read and verify every byte")
     parser.add_argument(
+        "--signatures",
+        action="store_true",
+        help="verify the signature of each fragment in a chunk, and that no run has a hole",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print one JSON line for each problem, the summary last"
     )
     parser.add_argument("--repair", action="store_true", help="repair what can be repaired")
@@ -59,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         from_ms=parse_ms(args.from_) if args.from_ else 0,
         to_ms=parse_ms(args.to) if args.to else 1 << 47,
         bytes=args.bytes,
+        signatures=args.signatures,
     )
     if scope.from_ms >= scope.to_ms:
         raise ConfigError("--from must be before --to.")
@@ -100,6 +106,8 @@ async def _check(args: argparse.Namespace, scope: CheckScope) -> int:
             "Checked {cameras} cameras, {days} days, {chunks} chunks and {fragments} fragments "
             "({bytes_read} bytes read); {in_work} are in progress.".format(**summary)
         )
+        if scope.signatures:
+            print(f"{summary['signed']} fragments in chunks have a valid signature.")
         print(_summary(wrong, repaired, repair=args.repair))
     return 0 if wrong == repaired else 1
 

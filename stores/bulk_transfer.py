@@ -61,6 +61,13 @@ _CERTIFICATE_FAULTS = (
 """rustls' names."""
 
 
+_HEADERS = (
+    "cache-control", "content-disposition", "content-encoding", "content-language", "content-type",
+    "storage-class",
+)  # fmt: skip
+"""Attributes of obstore that are not user metadata."""
+
+
 class BulkTransfer:
     """Reads and writes objects of one bucket. Safe for many tasks of one event loop."""
 
@@ -95,7 +102,13 @@ class BulkTransfer:
         }
 
     async def read(self, key: str, size_bytes: int, first: int | None = None) -> memoryview:
-        """Return an object's bytes, or the `size_bytes` from `first` on.
+        """Return what `read_with_metadata` returns, without the metadata."""
+        return (await self.read_with_metadata(key, size_bytes, first))[0]
+
+    async def read_with_metadata(
+        self, key: str, size_bytes: int, first: int | None = None
+    ) -> tuple[memoryview, dict[str, str]]:
+        """Return an object's bytes, or the `size_bytes` from `first` on; and its user metadata.
 
         Raises IntegrityError if the object has another size; then its bytes are not read. Raises
         ObjectMissingError, StoreError.
@@ -114,10 +127,13 @@ class BulkTransfer:
                     key, options={"range": (first, first + size_bytes)}
                 )
             record_call("s3", "GetObject", "ok", time.monotonic() - began_s)
+            metadata = {name.lower(): str(text) for name, text in answer.attributes.items()}
             data = memoryview(await answer.bytes_async())
         if len(data) != size_bytes:
             raise IntegrityError(f"{key} has {len(data)} bytes instead of {size_bytes}.")
-        return data
+        for name in _HEADERS:
+            metadata.pop(name, None)
+        return data, metadata
 
     async def write(
         self,

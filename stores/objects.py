@@ -130,6 +130,12 @@ class ObjectStore(AwsService):
         """
         return await (await self._bulk()).read(key, size_bytes, first)
 
+    async def read_with_metadata(
+        self, key: str, *, size_bytes: int
+    ) -> tuple[memoryview, dict[str, str]]:
+        """Return what `read` returns of a whole object, and its user metadata."""
+        return await (await self._bulk()).read_with_metadata(key, size_bytes)
+
     async def _bulk(self) -> "BulkTransfer":
         """Return the client for large objects, opened at first use. Few programs need it."""
         if self._opening_bulk is None:

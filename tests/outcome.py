@@ -3,6 +3,7 @@
 import hashlib
 
 from domain.events import ChunkComplete
+from domain.manifests import parse_manifest
 from stores.catalog import add_camera
 from stores.objects import ObjectStore
 from tests.cloud import Cloud
@@ -22,7 +23,7 @@ async def newest_chunks(store: ObjectStore, camera: str, run: str) -> list[Chunk
     newest: dict[int, ChunkComplete] = {}
     async for info in store.list(f"chunks/{camera}/"):
         if info.key.endswith(".json") and run in info.key:
-            chunk = ChunkComplete.model_validate_json(await store.get(info.key))
+            chunk = parse_manifest(await store.get(info.key)).chunk
             known = newest.get(chunk.window_start_ms)
             if known is None or chunk.revision > known.revision:
                 newest[chunk.window_start_ms] = chunk

@@ -8,6 +8,7 @@ from domain.events import FragmentArrived, RunEnded, encode
 from domain.identity import fragment_key, new_run_id, run_end_key
 from stores.objects import ObjectStore
 from stores.queue import Queue
+from tests.devices import SigningDevice
 from tests.footage import draw_number, encoded
 
 FPS = 5
@@ -29,6 +30,8 @@ class Recorder:
     duration_ms: int = 2_000
     entropy: bytes = bytes(10)
     run: str = ""
+    device: SigningDevice | None = None
+    """Signs all that is sent, and chains the fragments."""
     sent: dict[int, FragmentArrived] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -38,7 +41,7 @@ class Recorder:
         """Return a fragment's event and bytes, the same each time."""
         frames = self.duration_ms * FPS // 1_000
         start_pts = 90_000 + seq * self.duration_ms * 90
-        data = tiny_fragment(seq * frames, frames, start_pts)
+        data = self._data(seq)
         start_ms = self.start_ms + seq * self.duration_ms
         event = FragmentArrived(
             camera=self.camera,
@@ -56,20 +59,38 @@ class Recorder:
             width=96,
             height=64,
         )
-        return event, data
+        return event.with_previous(self._sha256_before(seq)), data
+
+    def _data(self, seq: int) -> bytes:
+        frames = self.duration_ms * FPS // 1_000
+        return tiny_fragment(seq * frames, frames, 90_000 + seq * self.duration_ms * 90)
+
+    def _sha256_before(self, seq: int) -> str | None:
+        if not seq or self.device is None:
+            return None
+        return hashlib.sha256(self._data(seq - 1)).hexdigest()
+
+    def _sign(self, body: bytes) -> str | None:
+        return None if self.device is None else self.device.sign(body)
+
+    def _signed(self, metadata: dict[str, str], body: bytes) -> dict[str, str]:
+        signature = self._sign(body)
+        return metadata if signature is None else {**metadata, "signature": signature}
 
     async def put(self, store: ObjectStore, seq: int) -> FragmentArrived:
         """PUT a fragment without saying so."""
         event, data = self.film(seq)
         key = fragment_key(self.camera, self.run, seq)
-        await store.put_once(key, data, sha256=event.sha256, metadata=event.metadata())
+        metadata = self._signed(event.metadata(), encode(event))
+        await store.put_once(key, data, sha256=event.sha256, metadata=metadata)
         self.sent[seq] = event
         return event
 
     async def record(self, store: ObjectStore, queue: Queue, seq: int) -> None:
         """PUT a fragment and send its notice."""
         event = await self.put(store, seq)
-        assert await queue.send([encode(event)]) == []
+        body = encode(event)
+        assert await queue.send([body], [self._sign(body)]) == []
 
     async def end(
         self, store: ObjectStore, queue: Queue, last_seq: int, reason: str = "camera closed"
@@ -87,7 +108,7 @@ class Recorder:
             run_end_key(self.camera, self.run),
             data,
             sha256=hashlib.sha256(data).hexdigest(),
-            metadata={},
+            metadata=self._signed({}, data),
             content_type="application/json",
         )
-        assert await queue.send([data]) == []
+        assert await queue.send([data], [self._sign(data)]) == []

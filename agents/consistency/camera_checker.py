@@ -40,6 +40,7 @@ from domain.seqs import SeqRanges
 from stores import bucket_listing
 from stores.catalog import inventory
 from stores.object_info import ObjectInfo
+from stores.stored_manifest import read_manifest
 
 DAY_MS = bucket_listing.DAY_MS
 LONGEST_WINDOW_MS = 3_600_000
@@ -192,7 +193,7 @@ class CameraChecker:
 
     async def _read_manifest(self, info: ObjectInfo) -> StoredManifest:
         try:
-            chunk = ChunkComplete.model_validate_json(await self.store.get(info.key))
+            chunk = (await read_manifest(self.store, info.key)).chunk
         except (ValidationError, ObjectMissingError):
             return StoredManifest(info.modified_ms, None)
         return StoredManifest(info.modified_ms, chunk, inventory.derived(chunk))

@@ -18,6 +18,8 @@ class CheckScope:
     to_ms: int = 1 << 47
     bytes: bool = False
     """Whether to read and verify every byte."""
+    signatures: bool = False
+    """Whether to verify the signature of each fragment, and the chain of each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class CheckCounts:
     fragment_rows: int = 0
     """Rows of fragments that are in no chunk yet."""
     bytes_read: int = 0
+    signed: int = 0
+    """Fragments in chunks with a valid signature, where signatures were checked."""
     in_work: int = 0
     """Objects and rows that are too young to be judged."""
 

@@ -4,15 +4,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agents.consistency.camera_checker import CameraChecker
+from agents.consistency.chain_checker import ChainChecker
 from agents.consistency.check import CameraCheck, CheckCounts, CheckScope
 from agents.consistency.remover import RepairOutcome
 from agents.consistency.repairer import Repairer
 from domain.consistency import GracePeriods, Inconsistency
 from domain.errors import InvalidIdError
-from domain.identity import check_camera
+from domain.identity import check_camera, site_of
+from domain.run_chain import past_devices
 from stores import bucket_listing
 from stores.catalog import Catalog
 from stores.catalog.camera_windows import camera_windows
+from stores.catalog.devices import load_devices
 from stores.objects import ObjectStore
 from stores.stored_fragment import ObjectSignatures
 from streams.sender import EventSender
@@ -69,10 +72,22 @@ class Fsck:
                 continue
             for outcome in await repairer.repair(finding):
                 yield outcome
+        if self.scope.signatures:
+            async for outcome in self._check_chains(check):
+                yield outcome
         if repairer is not None:
             for outcome in await repairer.finish(checker.counts):
                 yield outcome
         self.counts.add(checker.counts)
+
+    async def _check_chains(self, check: CameraCheck) -> AsyncIterator[RepairOutcome]:
+        async with self.catalog.transaction() as connection:
+            devices = await load_devices(connection, site_of(check.camera))
+        checker = ChainChecker(check, past_devices(devices))
+        async for finding in checker.findings():
+            yield RepairOutcome(finding, False, "cannot be repaired" if self.sender else "")
+        for chain in checker.chains.values():
+            self.counts.signed += sum(chain.signers.values())
 
 
 def _unregistered(camera: str) -> Inconsistency:

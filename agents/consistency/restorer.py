@@ -15,7 +15,7 @@ from domain.events import ChunkComplete, ManifestFragment
 from domain.identity import fragment_key, manifest_key
 from stores import bucket_listing
 from stores.objects import ObjectStore
-from stores.stored_manifest import replace_manifest
+from stores.stored_manifest import read_manifest, replace_manifest
 
 
 class LostBytesError(StoreError):
@@ -69,7 +69,7 @@ async def other_chunks(store: ObjectStore, chunk: ChunkComplete) -> AsyncIterato
         if not info.key.endswith(".json"):
             continue
         try:
-            other = ChunkComplete.model_validate_json(await store.get(info.key))
+            other = (await read_manifest(store, info.key)).chunk
         except (ValidationError, ObjectMissingError):
             continue
         if other.digest != chunk.digest and manifest_fault(info.key, other) is None:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias, cast, get_args
 
 from pydantic import ValidationError
@@ -44,10 +45,10 @@ from domain.events import (
     Keyframe,
     ManifestFragment,
     VideoForm,
-    encode,
 )
 from domain.events.fragments import AudioCodec, VideoCodec
 from domain.identity import chunk_key, fragment_key, manifest_key, window_prefix
+from domain.manifests import Manifest, SignedNotice, encode_manifest, signed_notice
 from domain.retention import SHORTEST_AGE_MS
 from domain.seqs import SeqRanges
 from media.keyframes import VideoIndex, index_video
@@ -55,7 +56,7 @@ from stores.catalog import Catalog
 from stores.catalog.tombstones import fragments_in_chunks, window_deleted
 from stores.objects import ObjectStore
 from stores.stored_fragment import ObjectSignatures, stored_fragment
-from stores.stored_manifest import replace_manifest
+from stores.stored_manifest import read_manifest, replace_manifest
 
 log = logging.getLogger(__name__)
 MIN_DELETED_AGE_MS = SHORTEST_AGE_MS // 2
@@ -75,6 +76,8 @@ class _ChunkContents:
     fragments: list[ManifestFragment] = field(default_factory=list)
     codecs: dict[int, tuple[VideoCodec, AudioCodec | None]] = field(default_factory=dict)
     """Seq -> the codecs of the fragment's bytes, where all of them are known."""
+    signed: dict[int, SignedNotice] = field(default_factory=dict)
+    """By seq: what a device signed of a fragment."""
 
     def add(self, fragment: FragmentRef, data: memoryview) -> None:
         """Verify and index a fragment, and hash it as a part of the chunk: one pass over its bytes.
@@ -137,17 +140,21 @@ class Joiner:
         store: ObjectStore,
         clock_ms: Callable[[], int],
         catalog: Callable[[], Awaitable[Catalog]] | None = None,
+        *,
         read: ReadFragment | None = None,
         signatures: ObjectSignatures | None = None,
+        signed: Mapping[tuple[str, int], SignedNotice] = MappingProxyType({}),
     ) -> None:
         """`catalog` opens the catalog, which knows deleted windows. Without it, none is known.
 
         `read` reads a fragment's bytes; by default from the bucket. `signatures` says which
-        objects may correct a notice.
+        objects may correct a notice. `signed`: by run and seq, what was signed of fragments that
+        `read` does not read from their own objects.
         """
         self._signatures = signatures
+        self._signed = signed
         self._store = store
-        self._read = read or self._read_object
+        self._read = read
         self._clock_ms = clock_ms
         self._catalog = catalog
         self.misplaced: list[FragmentArrived] = []
@@ -175,7 +182,7 @@ class Joiner:
         while fragments:
             digest = digest_of(due.camera, due.run, fragments)
             if previous is not None and previous.digest == digest:
-                return await self._without_filled_gaps(previous)
+                return await self._without_filled_gaps(previous.chunk)
             try:
                 return await self._write_chunk(
                     due, previous, fragments, forms, left_out=left_out, digest=digest
@@ -237,10 +244,10 @@ class Joiner:
         catalog = await self._catalog()
         return await window_deleted(catalog, due.camera, due.run, due.window_start_ms)
 
-    async def _newest_revision(self, due: ChunkDue) -> ChunkComplete | None:
+    async def _newest_revision(self, due: ChunkDue) -> Manifest | None:
         """Return the manifest of the newest revision in S3, or None."""
         prefix = window_prefix(due.camera, due.run, due.window_start_ms, due.window_ms)
-        newest: ChunkComplete | None = None
+        newest: Manifest | None = None
         async for info in self._store.list(prefix):
             if info.key.endswith(".json"):
                 manifest = await self._read_manifest(info.key)
@@ -248,9 +255,9 @@ class Joiner:
                     newest = manifest
         return newest
 
-    async def _read_manifest(self, key: str) -> ChunkComplete | None:
+    async def _read_manifest(self, key: str) -> Manifest | None:
         try:
-            return ChunkComplete.model_validate_json(await self._store.get(key))
+            return await read_manifest(self._store, key)
         except ValidationError as error:
             log.error("manifest unreadable: %s", error, extra={"key": key})
             return None
@@ -258,7 +265,7 @@ class Joiner:
     async def _write_chunk(
         self,
         due: ChunkDue,
-        previous: ChunkComplete | None,
+        previous: Manifest | None,
         fragments: Sequence[FragmentRef],
         forms: Mapping[int, VideoForm],
         *,
@@ -267,6 +274,8 @@ class Joiner:
     ) -> ChunkComplete:
         key = chunk_key(due.camera, due.run, due.window_start_ms, due.window_ms, digest)
         contents = _ChunkContents()
+        if previous is not None:
+            contents.signed = {each.seq: each for each in previous.signed}
         async with aclosing(self._stream(due, previous, fragments, contents)) as parts:
             size_bytes = sum(fragment.size_bytes for fragment in fragments)
             await self._store.put_stream(key, parts, size_bytes=size_bytes)
@@ -290,7 +299,7 @@ class Joiner:
             gaps=remaining_gaps(previous, due, contents.fragments, left_out),
             joined_ms=self._clock_ms(),
         )
-        return await self._write_manifest(complete)
+        return await self._write_manifest(Manifest.of(complete, contents.signed.values()))
 
     async def _without_filled_gaps(self, chunk: ChunkComplete) -> ChunkComplete:
         """Return the chunk, as a new revision where other chunks of its run fill some of its gaps.
@@ -306,10 +315,10 @@ class Joiner:
             await replace_manifest(self._store, changed)
         return changed
 
-    async def _write_manifest(self, complete: ChunkComplete) -> ChunkComplete:
-        """Write the manifest once. If the same chunk already has one, return that one."""
-        key = manifest_key(complete.object_key)
-        data = encode(complete)
+    async def _write_manifest(self, manifest: Manifest) -> ChunkComplete:
+        """Write the manifest once; return its event. If the chunk already has one, it is that."""
+        key = manifest_key(manifest.object_key)
+        data = encode_manifest(manifest)
         try:
             await self._store.put_once(
                 key,
@@ -320,9 +329,9 @@ class Joiner:
             )
         except ObjectExistsError:
             if (existing := await self._read_manifest(key)) is not None:
-                return existing
+                return existing.chunk
             raise
-        return complete
+        return manifest.chunk
 
     async def _stream(
         self,
@@ -334,7 +343,7 @@ class Joiner:
         """Yield the fragments' bytes. Raises FragmentsLeftOutError with all unreadable ones."""
         reads = read_ahead(
             fragments,
-            lambda fragment: self._read(*_place_of(due, previous, fragment), fragment),
+            lambda fragment: self._read_fragment(due, previous, fragment, contents),
             lambda fragment: fragment.size_bytes,
         )
         unreadable: dict[int, str] = {}
@@ -355,8 +364,28 @@ class Joiner:
         if unreadable or stored:
             raise FragmentsLeftOutError(unreadable, stored)
 
-    async def _read_object(self, key: str, first: int | None, fragment: FragmentRef) -> memoryview:
-        return await self._store.read(key, size_bytes=fragment.size_bytes, first=first)
+    async def _read_fragment(
+        self,
+        due: ChunkDue,
+        previous: ChunkComplete | None,
+        fragment: FragmentRef,
+        contents: _ChunkContents,
+    ) -> memoryview:
+        """Return a fragment's bytes, and keep what a device signed of it."""
+        key, first = _place_of(due, previous, fragment)
+        signed = self._signed.get((due.run, fragment.seq))
+        if self._read is not None:
+            data = await self._read(key, first, fragment)
+        elif first is not None:
+            return await self._store.read(key, size_bytes=fragment.size_bytes, first=first)
+        else:
+            data, metadata = await self._store.read_with_metadata(
+                key, size_bytes=fragment.size_bytes
+            )
+            signed = signed_notice(metadata, fragment)
+        if signed is not None:
+            contents.signed[fragment.seq] = signed
+        return data
 
     async def _add_fragment(
         self,

@@ -30,6 +30,7 @@ from stores.catalog import Catalog, rechunk
 from stores.catalog.bookmarks import delete_bookmark, load_bookmark, save_bookmark
 from stores.catalog.inventory import chunk_rows
 from stores.objects import ObjectStore
+from stores.stored_manifest import signed_notices
 from streams.sender import EventSender
 
 PARALLEL_JOINS = 2
@@ -222,7 +223,12 @@ class ChunksReplay:
         self, made: Sequence[ChunkDue], old: Sequence[ChunkComplete]
     ) -> list[ChunkComplete]:
         """Write the new chunks to S3. Raises LostBytesError if one would lack fragments."""
-        joiner = Joiner(self._store, self._clock_ms, read=ChunkRanges(self._store, old).read)
+        joiner = Joiner(
+            self._store,
+            self._clock_ms,
+            read=ChunkRanges(self._store, old).read,
+            signed=await self._retry(lambda: signed_notices(self._store, old)),
+        )
         limit = asyncio.Semaphore(PARALLEL_JOINS)
 
         async def join(due: ChunkDue) -> ChunkComplete:

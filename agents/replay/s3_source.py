@@ -18,6 +18,7 @@ from stores import bucket_listing
 from stores.catalog import Catalog
 from stores.object_info import ObjectInfo
 from stores.objects import ObjectStore
+from stores.stored_manifest import read_manifest
 
 PARALLEL_READS = 8
 """Manifests that are read at the same time."""
@@ -64,7 +65,7 @@ class S3Source:
     async def _read_manifest(self, camera: str, key: str) -> list[ChunkComplete]:
         """Return the manifest, or an empty list if it is invalid."""
         try:
-            chunk = ChunkComplete.model_validate_json(await self.store.get(key))
+            chunk = (await read_manifest(self.store, key)).chunk
         except (ValidationError, ObjectMissingError):
             return []  # the consistency check reports it
         valid = chunk.camera == camera and manifest_fault(key, chunk) is None

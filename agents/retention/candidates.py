@@ -15,6 +15,7 @@ from domain.retention import Judgement, RetentionPolicy
 from domain.seqs import SeqRanges
 from stores import bucket_listing
 from stores.objects import ObjectStore
+from stores.stored_manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ async def _matches_row(store: ObjectStore, chunk: RetainedChunk) -> bool:
     key = manifest_key(chunk.object_key)
     try:
         size_bytes = (await store.head(chunk.object_key)).size_bytes
-        manifest = ChunkComplete.model_validate_json(await store.get(key))
+        manifest = (await read_manifest(store, key)).chunk
     except (ObjectMissingError, ValidationError):
         matches = False
     else:
@@ -80,7 +81,7 @@ async def _older_revisions(
         if name is None or not name.manifest or name.window_ms != chunk.window_ms:
             continue
         try:
-            older = ChunkComplete.model_validate_json(await store.get(info.key))
+            older = (await read_manifest(store, info.key)).chunk
         except (ObjectMissingError, ValidationError):
             continue  # fsck reports it
         if older.revision < chunk.revision and name.digest != chunk.digest:

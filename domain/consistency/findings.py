@@ -30,6 +30,10 @@ Kind = Literal[
     "coverage-differs",
     "tombstoned-stands",
     "camera-unknown",
+    "signature-missing",
+    "signature-wrong",
+    "chain-broken",
+    "chain-hole",
 ]
 KINDS: dict[Kind, str] = {
     "fragment-unjoined": "a fragment in S3 is in no current chunk and has no row",
@@ -53,6 +57,10 @@ KINDS: dict[Kind, str] = {
     "row-without-object": "a chunk's row has no object in S3",
     "coverage-differs": "the coverage in the catalog does not match the chunk",
     "tombstoned-stands": "something that was deleted on purpose exists again, or still",
+    "signature-missing": "no device signed a fragment of a chunk (only with --signatures)",
+    "signature-wrong": "a fragment's signature in its manifest is wrong (only with --signatures)",
+    "chain-broken": "a fragment names another one before it (only with --signatures)",
+    "chain-hole": "fragments of a run are in no chunk (only with --signatures)",
     "camera-unknown": "S3 holds objects of a camera that is not registered",
 }
 

@@ -4,13 +4,13 @@ Compared are what the cameras PUT, the chunks and manifests in S3, and the catal
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from domain.errors import StoreError
 from domain.events import ChunkComplete
+from domain.manifests import parse_manifest
 from harness.chaos.synthetic_cameras import Run
 from harness.footage import FPS, numbers
 from stores.catalog import Catalog
@@ -145,7 +145,7 @@ async def _newest(
     async for info in store.list(f"chunks/{camera}/"):
         if not info.key.endswith(".json"):
             continue
-        chunk = ChunkComplete.model_validate(json.loads(await store.get(info.key)))
+        chunk = parse_manifest(await store.get(info.key)).chunk
         key = chunk.run, chunk.window_start_ms
         if key in newest and newest[key].revision == chunk.revision:
             verdict.disagreeing += 1

@@ -16,6 +16,7 @@ from domain.events import ChunkComplete, ChunkDue, Event, FragmentArrived, Fragm
 from domain.times import utc_ms
 from stores.catalog import Catalog, add_camera, index_chunks, index_fragments, known_cameras
 from stores.objects import ObjectStore
+from stores.stored_fragment import ObjectSignatures
 from streams.settings import Settings
 from streams.storage import make_object_store
 from tests.integration.catalog_support import fresh_catalog
@@ -81,11 +82,18 @@ class Place:
         return [await self.join(recorder, range(at, at + 5)) for at in (0, 5, 10)]
 
     async def check(
-        self, *, repair: bool = False, later_ms: int = SOON_MS, all_: bool = False, **scope: Any
+        self,
+        *,
+        repair: bool = False,
+        later_ms: int = SOON_MS,
+        all_: bool = False,
+        checker: ObjectSignatures | None = None,
+        **scope: Any,
     ) -> tuple[list[RepairOutcome], CheckCounts]:
         grace = GracePeriods(now_ms() + later_ms, settle_ms(self.settings))
         sender: Any = self.sent if repair else None
         fsck = Fsck(self.store, self.catalog, CheckScope(**scope), grace, WINDOW_MS, sender)
+        fsck.signatures = checker
         only = [] if all_ else [self.camera]
         return [
             each async for each in fsck.run(await known_cameras(self.catalog), only)

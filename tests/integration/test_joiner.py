@@ -66,6 +66,12 @@ class Counting:
         self.keys.append(key)
         return await self._store.read(key, **options)
 
+    async def read_with_metadata(
+        self, key: str, **options: Any
+    ) -> tuple[memoryview, dict[str, str]]:
+        self.keys.append(key)
+        return await self._store.read_with_metadata(key, **options)
+
 
 async def test_the_chunk_is_its_fragments_in_order(store: ObjectStore, put: Put) -> None:
     events = await put(30)

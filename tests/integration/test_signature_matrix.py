@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer
 from agents.healing.healer import Healer
 from agents.relay.relay import KnownCameras, Relay
 from agents.signatures.checker import SignatureChecker
+from domain.device_identity import DeviceState
 from domain.events import (
     Detection,
     DetectionFrame,
@@ -45,6 +46,7 @@ from streams.topic_admin import ensure
 from tests.conftest import Services
 from tests.devices import SigningDevice
 from tests.integration.catalog_support import fresh_catalog
+from tests.integration.device_support import enrol
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,7 +68,8 @@ DEVICES = {
     )
 }
 DEVICES["too new"].generation = 2
-STATES = {"revoked": "revoked", "locked": "locked"}
+STATES: dict[str, DeviceState] = {"revoked": "revoked", "locked": "locked"}
+KEY_REVOKED = ("revoked", "key revoked")
 UNENROLLED = ("stranger",)
 NO_DEVICE = "none"
 OTHER_BYTES = "other bytes"
@@ -159,24 +162,6 @@ class World:
     cases: list[Case] = field(default_factory=all_cases)
 
 
-async def enrol(catalog: Catalog, name: str, device: SigningDevice) -> None:
-    """Enrol a device as the enrolment service leaves it."""
-    state = STATES.get(name, "enrolled")
-    generation = 1
-    async with catalog.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO devices (id, site, state, generation, key, certificate, renewal_id, "
-            "enrolled_ms, renewed_ms, expires_ms, changed_ms) "
-            "VALUES ($1, $2, $3, $4, $5, '', '', 0, 0, 0, $6)",
-            device.id, device.id.rsplit("/", 1)[0], state, generation, device.key, utc_ms(),
-        )  # fmt: skip
-        await connection.execute(
-            "INSERT INTO device_keys (id, device, public_key, first_generation, revoked, "
-            "created_ms) VALUES ($1, $2, $3, 1, $4, 0)",
-            device.key, device.id, device.public_key, name in ("key revoked", "revoked"),
-        )  # fmt: skip
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(services: Services) -> AsyncIterator[World]:
     """Topics, queues and a catalog of the test's own."""
@@ -198,7 +183,12 @@ async def world(services: Services) -> AsyncIterator[World]:
                 await add_camera(catalog, camera, camera, 0)
             for each, device in DEVICES.items():
                 if each not in UNENROLLED:
-                    await enrol(catalog, each, device)
+                    await enrol(
+                        catalog,
+                        device,
+                        STATES.get(each, "enrolled"),
+                        key_revoked=each in KEY_REVOKED,
+                    )
             yield World(
                 catalog,
                 await enter(make_object_store(settings)),
