@@ -1,6 +1,6 @@
 // A camera's live picture in a video element: a WebSocket, Media Source Extensions, no library.
 
-const RESERVE_S = 0.1, JUMP_S = 1.5, RETRY_MS = 1000, MOST_RETRY_MS = 15000, SILENT_MS = 6000;
+const RESERVE_S = 0.1, JUMP_S = 1.5, EARLY_S = 0.25, RETRY_MS = 1000, MOST_RETRY_MS = 15000, SILENT_MS = 6000;
 const STEP_S = 0.04, KEEP_S = 10, EVICT_S = 20, MOST_WAITING = 400;
 const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
@@ -129,7 +129,7 @@ export class LivePicture {
       if (task.init) {
         if (!this.buffer) {
           this.buffer = source.addSourceBuffer(task.type);
-          this.buffer.addEventListener("updateend", () => { this.run(); this.follow(); });
+          this.buffer.addEventListener("updateend", () => { this.run(); this.follow(true); });
         } else this.buffer.changeType(task.type);
         const scale = boxAt(new DataView(task.init.buffer, task.init.byteOffset), ["moov", "trak", "mdia", "mdhd"])[0];
         this.scale = new DataView(task.init.buffer, task.init.byteOffset).getUint32(scale + 12);
@@ -149,12 +149,12 @@ export class LivePicture {
     } catch { this.lost(); }
   }
 
-  /** Stays at the newest picture: a little faster, or by a jump. */
-  follow() {
+  /** Stays at the newest picture: a little faster, or by a jump. `fresh`: one came just now. */
+  follow(fresh = false) {
     const { video } = this, { buffered } = video;
     if (!buffered.length || this.newest === undefined || video.seeking || document.hidden) return;
     const start = buffered.start(buffered.length - 1), ahead = this.newest - video.currentTime;
-    if (video.currentTime < start || ahead > JUMP_S || ahead < -1) video.currentTime = Math.max(start, this.newest - RESERVE_S);
+    if (video.currentTime < start || ahead > JUMP_S || (fresh && ahead < -EARLY_S)) video.currentTime = Math.max(start, this.newest - RESERVE_S);
     else video.playbackRate = ahead > 3 * RESERVE_S ? 1.1 : ahead <= RESERVE_S ? 1 : video.playbackRate;
   }
 

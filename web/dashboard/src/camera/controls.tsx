@@ -122,6 +122,8 @@ interface PillProps {
 }
 
 const LIVE_WITHIN_MS = 30_000;
+/** A picture of the device that is not further behind is live for people. */
+const NOW_MS = 4000;
 
 /** Shows how far playback is behind live; when it is far behind, a button to go live. */
 function LivePill({ player, state, camera }: PillProps) {
@@ -130,11 +132,17 @@ function LivePill({ player, state, camera }: PillProps) {
   const behind = at === null ? null : Math.max(0, now - at);
   const isLive =
     state.live && state.status !== "paused" && behind !== null && behind < LIVE_WITHIN_MS;
-  if (isLive) {
+  if (isLive && state.way === "device" && behind < NOW_MS) {
     return (
       <span class="pill live" data-testid="live-pill">
-        <i class="dot" aria-hidden="true" /> Live{" "}
-        <span class="pill-by">{roughSpan(behind)} behind</span>
+        <i class="dot" aria-hidden="true" /> Live
+      </span>
+    );
+  }
+  if (isLive && state.way === "list") {
+    return (
+      <span class="pill" data-testid="live-pill" title={state.wayReason || undefined}>
+        {roughSpan(behind)} behind
       </span>
     );
   }

@@ -47,6 +47,7 @@ export function Stage({ player, cameraId, video, poster, hidden, aspect, zone }:
       lastMs = wallMs;
       draw();
     };
+    player.onDetections = (detections) => store.push(detections);
     const covered = new MutationObserver(() => {
       // While a still image covers the video, boxes would belong to another time.
       if (poster.current && !poster.current.hidden) {
@@ -64,6 +65,7 @@ export function Stage({ player, cameraId, video, poster, hidden, aspect, zone }:
       resized.disconnect();
       store.destroy();
       player.onFrame = () => {};
+      player.onDetections = () => {};
     };
   }, [player, cameraId, video, poster]);
 

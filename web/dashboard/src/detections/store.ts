@@ -2,6 +2,7 @@
 import { getDetections } from "../api/client";
 import type { Detection } from "../api/types";
 import { serverNow } from "../clock";
+import type { LiveDetections, LiveObject } from "../live/messages";
 import { boxesAt, type Sample, type Shown, samplingInterval, toSamples } from "./nearest";
 
 const BLOCK_MS = 20_000;
@@ -10,6 +11,10 @@ const SETTLING_MS = 30_000;
 const REFRESH_MS = 1500;
 const RETRY_MS = 3000;
 const MOST_BLOCKS = 60;
+const MOST_LIVE = 200;
+
+/** What the boxes do not need. */
+const UNKNOWN = { run: "", pts: 0, model: "", model_version: "" };
 
 interface Block {
   samples: Sample[];
@@ -24,6 +29,8 @@ export class DetectionStore {
   private joined: { index: number; version: number; samples: Sample[]; intervalMs: number } | null =
     null;
   private version = 0;
+  /** Came with the live picture, newest last; the API may not have them yet. */
+  private live: Sample[] = [];
 
   constructor(
     private readonly cameraId: string,
@@ -40,9 +47,9 @@ export class DetectionStore {
     const ahead = 1 + Math.ceil(rate / 4);
     for (let i = index - 1; i <= index + ahead; i++) this.want(i);
     if (!this.joined || this.joined.index !== index || this.joined.version !== this.version) {
-      const samples = [index - 1, index, index + 1].flatMap(
-        (i) => this.blocks.get(i)?.samples ?? [],
-      );
+      const known = [index - 1, index, index + 1].flatMap((i) => this.blocks.get(i)?.samples ?? []);
+      const newestMs = known[known.length - 1]?.atMs ?? 0;
+      const samples = [...known, ...this.live.filter(({ atMs: liveMs }) => liveMs > newestMs)];
       this.joined = {
         index,
         version: this.version,
@@ -51,6 +58,17 @@ export class DetectionStore {
       };
     }
     return boxesAt(this.joined.samples, this.joined.intervalMs, atMs);
+  }
+
+  /** Adds the boxes of pictures as they come with the live picture. */
+  push({ frames }: LiveDetections): void {
+    const added = frames.map(({ at_ms, objects }) => ({
+      atMs: at_ms,
+      found: objects.map((object, index) => toDetection(object, at_ms, index)),
+    }));
+    this.live = [...this.live, ...added].sort((a, b) => a.atMs - b.atMs).slice(-MOST_LIVE);
+    this.version++;
+    this.onChange();
   }
 
   private want(index: number): void {
@@ -94,4 +112,9 @@ export class DetectionStore {
       this.blocks.delete(index);
     }
   }
+}
+
+function toDetection(object: LiveObject, atMs: number, index: number): Detection {
+  const { label, score, box, track = null } = object;
+  return { at_ms: atMs, index, label, score, box, track, ...UNKNOWN };
 }

@@ -1,6 +1,8 @@
 /** Plays one camera: live or from any recorded time, across gaps and time windows. */
 import { playlistUrl } from "../api/client";
 import { serverNow } from "../clock";
+import { LiveSession, playsLive } from "../live/live-session";
+import type { LiveDetections } from "../live/messages";
 import { createStore } from "../store";
 import { jumped } from "../timeline/coverage";
 import { findFootage, gapReason } from "./footage";
@@ -13,8 +15,15 @@ import { isInLiveWindow, liveWindow, nextRate, type PlayWindow, windowAround } f
 
 export type Status = "loading" | "playing" | "paused" | "waiting" | "empty" | "error";
 
+/** Where a live picture comes from: the device itself, or the list of recorded footage. */
+export type LiveWay = "device" | "list";
+
 export interface PlayerState {
   readonly live: boolean;
+  /** null: not live. */
+  readonly way: LiveWay | null;
+  /** Why the live picture does not come from the device; empty where it does. */
+  readonly wayReason: string;
   readonly status: Status;
   /** What happened and what to do, when the status is `empty` or `error`. */
   readonly message: string | null;
@@ -35,12 +44,19 @@ const RETRY_MS = 3000;
 const PLAYHEAD_EVERY_MS = 80;
 /** Playback that waits for so long just before a border goes on behind it. */
 const BORDER_WAIT_MS = 3000;
+/** Without a picture of the device for so long, the list of footage plays. */
+const FIRST_PICTURE_MS = 4000;
+/** After a picture was lost: another process of the server takes over within this time. */
+const NEXT_PICTURE_MS = 6000;
+const NO_LINK = "The device sends no live picture now.";
 /** A position this much before a segment belongs to the one before it. */
 const MARGIN_S = 0.01;
 
 export class Player {
   readonly state = createStore<PlayerState>({
     live: false,
+    way: null,
+    wayReason: "",
     status: "loading",
     message: null,
     rate: 1,
@@ -51,8 +67,15 @@ export class Player {
   readonly playhead = createStore<number | null>(null);
   readonly crossing = createStore<Crossing | null>(null);
   onFrame: (wallMs: number) => void = () => {};
+  onDetections: (detections: LiveDetections) => void = () => {};
 
-  private session: HlsSession | null = null;
+  private session: HlsSession | LiveSession | null = null;
+  /** The device's picture while live, also while it does not come. */
+  private liveSession: LiveSession | null = null;
+  /** Whether this browser cannot play the device's picture. */
+  private noDevice = !playsLive();
+  private liveTimer = 0;
+  private lostReason = "";
   private readonly poster: Poster;
   private window: PlayWindow | null = null;
   private wantPlay = true;
@@ -102,11 +125,12 @@ export class Player {
     clearTimeout(this.retryTimer);
     clearTimeout(this.crossingTimer);
     clearTimeout(this.borderTimer);
+    this.leaveDevice();
     this.session?.destroy();
     this.session = null;
   }
 
-  /** Plays the live edge, as near to it as the playlist allows. */
+  /** Plays the device's picture; where it does not come, the newest footage. */
   goLive(): void {
     this.restarts.reset();
     this.startLive();
@@ -117,9 +141,105 @@ export class Player {
     this.setRate(1);
     this.showCrossing(null);
     this.pendingSeekMs = null;
+    if (this.session !== null && this.session === this.liveSession && !this.liveSession.parked) {
+      this.liveSession.follow();
+      this.resume();
+      return;
+    }
     this.poster.freeze();
-    this.load(liveWindow(serverNow()), null);
+    if (this.noDevice) this.load(liveWindow(serverNow()), null);
+    else this.askDevice();
     this.showThumbnail(null, this.requestId);
+  }
+
+  /** Opens the device's picture; until it comes, a still picture is shown. */
+  private askDevice(): void {
+    this.leaveDevice();
+    this.closeSession();
+    this.window = liveWindow(serverNow());
+    this.patch({ live: true, way: "device", wayReason: "", status: "loading", message: null });
+    this.waitForDevice(FIRST_PICTURE_MS);
+    this.openDevice();
+  }
+
+  private openDevice(): void {
+    const session = new LiveSession(this.cameraId, "main", {
+      onPicture: (hasAudio) => this.onDevicePicture(session, hasAudio),
+      onLost: (reason, isFinal) => this.onDeviceLost(session, reason, isFinal),
+      onDetections: (detections) => this.onDetections(detections),
+    });
+    this.liveSession = session;
+  }
+
+  private onDevicePicture(session: LiveSession, hasAudio: boolean): void {
+    if (session !== this.liveSession || session.isAttached) return;
+    // The list plays, and the person wants to see something there.
+    if (!this.wantPlay || this.state.get().rate !== 1) return;
+    this.endWait();
+    this.poster.freeze();
+    this.closeSession();
+    this.session = session;
+    session.attach(this.video);
+    this.patch({ live: true, way: "device", wayReason: "", hasAudio, message: null });
+    this.resume();
+  }
+
+  private onDeviceLost(session: LiveSession, reason: string, isFinal: boolean): void {
+    if (session !== this.liveSession) return;
+    if (isFinal) {
+      this.noDevice = true;
+      this.fallBack(reason);
+    } else if (this.session === session) {
+      // The time runs from the first loss on: later tries may fail faster than it.
+      if (reason) this.lostReason = reason;
+      if (session.follows && !this.liveTimer) this.waitForDevice(NEXT_PICTURE_MS);
+    } else if (this.state.get().way === "device") this.fallBack(reason);
+    else if (reason) this.patch({ wayReason: reason });
+  }
+
+  private waitForDevice(withinMs: number): void {
+    this.endWait();
+    this.liveTimer = window.setTimeout(() => this.fallBack(this.lostReason), withinMs);
+  }
+
+  private endWait(): void {
+    clearTimeout(this.liveTimer);
+    this.liveTimer = 0;
+  }
+
+  /** Plays the list. A session with the device waits for its next picture. */
+  private fallBack(reason: string): void {
+    this.endWait();
+    this.poster.freeze();
+    if (this.noDevice || this.session === this.liveSession) this.leaveDevice();
+    this.load(liveWindow(serverNow()), null, true);
+    this.patch({ wayReason: reason || NO_LINK });
+    if (!this.noDevice && !this.liveSession) this.openDevice();
+  }
+
+  /** A person wants to see this moment: nothing pulls him back to the newest picture. */
+  private leaveEdge(): void {
+    if (this.session === this.liveSession && this.liveSession) this.liveSession.follows = false;
+    else this.leaveDevice();
+  }
+
+  private leaveDevice(): void {
+    this.endWait();
+    this.lostReason = "";
+    const session = this.liveSession;
+    this.liveSession = null;
+    if (session === null) return;
+    if (this.session === session) this.session = null;
+    session.destroy();
+  }
+
+  private closeSession(): void {
+    this.requestId++;
+    clearTimeout(this.retryTimer);
+    clearTimeout(this.borderTimer);
+    this.session?.destroy();
+    this.session = null;
+    this.lastFrame = null;
   }
 
   /** Shows the frame of `targetMs` at once and plays from there, or from the next footage. */
@@ -136,6 +256,7 @@ export class Player {
     this.lastFrame = null;
     this.playhead.set(targetMs);
     const media = mediaOf(this.segments(), targetMs);
+    this.leaveEdge();
     if (media !== null && (!this.session?.border || this.isBuffered(media))) {
       if (!this.isBuffered(media)) this.showThumbnail(targetMs, requestId);
       this.video.currentTime = media;
@@ -184,6 +305,7 @@ export class Player {
 
   pause(): void {
     this.wantPlay = false;
+    this.leaveEdge();
     this.video.pause();
     this.patch({ status: "paused" });
   }
@@ -192,9 +314,9 @@ export class Player {
     this.wantPlay = true;
     const at = this.playhead.get();
     const first = this.segments()[0];
-    if (!this.session) {
-      // It stopped after an error.
-      if (this.state.get().live || at === null) this.goLive();
+    if (!this.session || (this.session instanceof LiveSession && this.session.parked)) {
+      // It stopped after an error, or after a long pause.
+      if ((this.state.get().live && !this.session) || at === null) this.goLive();
       else void this.seek(at);
       return;
     }
@@ -206,6 +328,7 @@ export class Player {
   setRate(rate: number): void {
     this.video.defaultPlaybackRate = rate;
     this.video.playbackRate = rate;
+    if (rate !== 1) this.leaveEdge();
     this.session?.prepareFor(rate);
     this.patch({ rate });
   }
@@ -227,14 +350,13 @@ export class Player {
     return this.session?.segments ?? [];
   }
 
-  private load(window: PlayWindow, start: Start | null): void {
-    this.requestId++;
-    clearTimeout(this.retryTimer);
-    clearTimeout(this.borderTimer);
-    this.session?.destroy();
-    this.lastFrame = null;
+  private load(window: PlayWindow, start: Start | null, keepsDevice = false): void {
+    if (!keepsDevice) this.leaveDevice();
+    this.closeSession();
     this.window = window;
-    this.patch({ live: window.toMs === null, status: "loading", message: null });
+    const live = window.toMs === null;
+    const way = live ? "list" : null;
+    this.patch({ live, way, wayReason: "", status: "loading", message: null });
     const address = playlistUrl(this.cameraId, window.fromMs, window.toMs);
     const { rate } = this.state.get();
     this.session = new HlsSession(this.HlsJs, this.video, address, start, rate, {
@@ -334,9 +456,7 @@ export class Player {
 
   private stop(message: string): void {
     this.patch({ status: "error", message });
-    this.session?.destroy();
-    this.session = null;
-    clearTimeout(this.retryTimer);
+    this.closeSession();
   }
 
   private fail(message: string, again: () => void): void {
@@ -352,7 +472,11 @@ export class Player {
     });
     if (live) {
       clearTimeout(this.retryTimer);
-      this.retryTimer = window.setTimeout(() => this.startLive(), RETRY_MS);
+      const again = (): void => {
+        if (this.liveSession) this.load(liveWindow(serverNow()), null, true);
+        else this.startLive();
+      };
+      this.retryTimer = window.setTimeout(again, RETRY_MS);
     }
   }
 
@@ -391,13 +515,15 @@ export class Player {
     }
     this.poster.hide();
     this.restarts.shown(wallMs);
+    if (this.session === this.liveSession && this.liveTimer) this.endWait();
     const before = this.lastFrame;
     const frame = { wallMs, mediaS };
     this.lastFrame = frame;
     if (before) {
       const stepS = mediaS - before.mediaS;
       if (stepS > 0.005 && stepS < 0.5 && this.state.get().rate <= 1) this.frameS = stepS;
-      const jump = jumped(before, frame);
+      // Where the device's picture jumps to the newest one, nothing need be missing.
+      const jump = this.session instanceof HlsSession ? jumped(before, frame) : null;
       if (jump) void this.reportJump(jump.fromMs, jump.toMs);
     }
     this.onFrame(wallMs);
