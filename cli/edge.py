@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import edge_forget, edge_given_up
+from cli import edge_enrol, edge_forget, edge_given_up
 from domain.errors import ConfigError
 from edge_bridge.config import CameraConfig, load
 
@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
         "--config", type=Path, required=True, help="the configuration of the running edge"
     )
     health.set_defaults(run=_health)
+    edge_enrol.add(actions)
     edge_given_up.add(actions)
     edge_forget.add(actions)
     _add_discover(actions)

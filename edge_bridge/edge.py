@@ -71,6 +71,7 @@ class Edge:
             tasks = [
                 restart_forever("sender", parts.sender.run),
                 restart_forever("heartbeats", parts.heartbeats.run),
+                restart_forever("identity", parts.renewal.run),
                 restart_forever("undated footage", lambda: _date_footage(parts)),
             ]
             await parts.inference.apply(parts.config)
@@ -107,6 +108,8 @@ class Edge:
             "inference_detail": parts.inference.detail,
             "clock": "wrong" if parts.clock.shift_ms() is None else "right",
         }
+        if parts.identity.state != "none":
+            report["identity"] = _identity_report(parts)
         if parts.remote_config is not None:
             report["config"] = asdict(parts.remote_config.status)
         return report | parts.heartbeats.report()
@@ -136,6 +139,18 @@ class Edge:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload_model)
         await self._stopping.wait()
+
+
+def _identity_report(parts: EdgeParts) -> dict[str, Any]:
+    identity = parts.identity
+    certificate = identity.certificate
+    return {
+        "state": identity.state,
+        "detail": identity.detail or parts.renewal.problem,
+        "device": identity.device,
+        "generation": identity.generation,
+        "expires_ms": None if certificate is None else certificate.not_after_ms,
+    }
 
 
 def _follow_remote_config(parts: EdgeParts) -> "asyncio.Task[None] | None":

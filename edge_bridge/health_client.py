@@ -69,6 +69,9 @@ def _device_problems(report: dict[str, Any]) -> Iterator[str]:
     for name, link in report.get("links", {}).items():
         if link["down_since_s"] is not None:
             yield f"{name}: not reachable: {link['detail']}"
+    identity = report.get("identity", {"state": "enrolled", "detail": ""})
+    if identity["state"] != "enrolled" or identity["detail"]:
+        yield f"identity: {identity['state']} {identity['detail']}".rstrip()
     disk = report.get("disk", {"state": "good"})
     if disk["state"] != "good":
         yield f"disk: {disk['state']} {disk['detail']}".rstrip()

@@ -55,6 +55,15 @@ SPOOL_OLDEST = Gauge(
 OUTBOX = Gauge("vigil_edge_outbox_messages", "Messages waiting for the queue")
 DISK_FREE = Gauge("vigil_edge_disk_free_bytes", "Free bytes of the spool's disk")
 LINK_UP = Gauge("vigil_edge_link_up", "1 while the last request succeeded", ["to"])
+IDENTITY = Gauge(
+    "vigil_edge_identity",
+    "1 at the state of the device's identity: none, enrolled, locked, revoked, expired, damaged",
+    ["state"],
+)
+IDENTITY_EXPIRES = Gauge(
+    "vigil_edge_certificate_expiry_seconds",
+    "When the device's certificate ends, Unix time; 0: without identity",
+)
 UPLOADS = Counter("vigil_edge_uploads", "Fragments put into S3", ["camera"])
 UPLOAD_BYTES = Counter("vigil_edge_upload_bytes", "Bytes put into S3")
 UPLOAD_SECONDS = Histogram("vigil_edge_upload_seconds", "Duration of a PUT that succeeded, seconds")

@@ -11,6 +11,8 @@ from domain.unset_clock import is_undated
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.heartbeat import HeartbeatSender
+from edge_bridge.identity.identity import DeviceIdentity
+from edge_bridge.identity.renewal import IdentityRenewal
 from edge_bridge.inference_manager import InferenceManager
 from edge_bridge.live.manager import LiveManager
 from edge_bridge.recorders import RecorderManager
@@ -49,6 +51,8 @@ class EdgeParts:
     sender: OutboxSender
     heartbeats: HeartbeatSender
     remote_config: RemoteConfigManager | None
+    identity: DeviceIdentity
+    renewal: IdentityRenewal
     links: tuple[Link, ...]
     """To S3, to SQS, and to the catalog if `central` is configured."""
     wake: Callable[[], None]
@@ -85,6 +89,7 @@ async def build_parts(
     clock: EdgeClock | None = None,
     make_inference: MakeInference = make_inference,
     signer: Signer | None = None,
+    identity: DeviceIdentity | None = None,
 ) -> AsyncIterator[EdgeParts]:
     """Build the parts for a configuration file; on exit, close the spool and the connections.
 
@@ -92,6 +97,10 @@ async def build_parts(
     used.
     """
     clock = clock or EdgeClock()
+    if identity is None:
+        identity = await asyncio.to_thread(DeviceIdentity, config.identity_folder)
+    signer = signer or identity
+    renewal = IdentityRenewal(identity, config.identity_folder)
     to_s3, to_sqs = Link("s3"), Link("sqs")
     links = [to_s3, to_sqs]
     remote_config: RemoteConfigManager | None = None
@@ -105,6 +114,22 @@ async def build_parts(
     def wake() -> None:
         stored.set()
         outbox_filled.set()
+
+    def follow_identity() -> None:
+        """Upload nothing while the cloud refuses this device. Recording goes on."""
+        for link in (to_s3, to_sqs):
+            if (reason := identity.pause_reason) is None:
+                link.resume()
+            else:
+                link.pause(reason)
+
+    loop = asyncio.get_running_loop()
+
+    def identity_changed() -> None:  # in any thread
+        loop.call_soon_threadsafe(follow_identity)
+
+    identity.on_change.append(identity_changed)
+    follow_identity()
 
     async with AsyncExitStack() as stack:
         spool = await asyncio.to_thread(SpoolThread, lambda: _open_spool(config, clock), wake)
@@ -171,6 +196,8 @@ async def build_parts(
             sender=sender,
             heartbeats=heartbeats,
             remote_config=remote_config,
+            identity=identity,
+            renewal=renewal,
             links=tuple(links),
             wake=wake,
         )

@@ -185,8 +185,9 @@ class BoundedConnection(RequestHandler):
         """Close the connection; drop what the client has not taken."""
         transport = self.transport
         super().force_close()
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()
+        with contextlib.suppress(AttributeError):  # a TLS transport that is lost has no buffer
+            if transport is not None and transport.get_write_buffer_size():
+                transport.abort()
 
     def handle_error(
         self,

@@ -73,6 +73,24 @@ KINDS: tuple[ProblemKind, ...] = (
         "Set up an authenticator app: `POST`, then `PUT /api/v1/session/totp`.",
     ),
     ProblemKind(
+        "enrolment-refused",
+        HTTPStatus.FORBIDDEN,
+        "Enrolment Refused",
+        "Make a new code with `vigil device code SITE`, and use it once within 24 h.",
+    ),
+    ProblemKind(
+        "device-expired",
+        HTTPStatus.FORBIDDEN,
+        "Device Expired",
+        "The certificate expired more than 30 days ago. Enrol the device again with a new code.",
+    ),
+    ProblemKind(
+        "device-unknown",
+        HTTPStatus.FORBIDDEN,
+        "Device Unknown",
+        "The device is not enrolled with this key. Enrol it with a new code.",
+    ),
+    ProblemKind(
         "device-locked",
         HTTPStatus.FORBIDDEN,
         "Device Locked",

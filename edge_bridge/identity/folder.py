@@ -1,5 +1,6 @@
 """The files of a device's identity. Each is written whole, synced, and then renamed.
 
+enrolling.key     the key of an enrolment that is not answered yet
 device.key        the Ed25519 key, PKCS#8 in PEM, 0600: made here, sent nowhere
 identity.json     which device this is, and the address at which devices are answered
 certificate.pem   the newest certificate; its generation is in it
@@ -18,7 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from domain.device_identity import check_device
+from domain.device_identity import check_device, key_id
 from domain.errors import ConfigError
 from stores.device_certificate import CertificateError, DeviceCertificate
 
@@ -57,6 +58,7 @@ class IdentityFolder:
         self.certificate_file = root / "certificate.pem"
         self.server_ca_file = root / "server-ca.pem"
         self._record_file = root / "identity.json"
+        self._enrolling_file = root / "enrolling.key"
         self._renewal_file = root / "renewal.json"
 
     @property
@@ -64,40 +66,48 @@ class IdentityFolder:
         """Whether an enrolment was completed here."""
         return self._record_file.exists()
 
-    def load_or_make_key(self) -> Ed25519PrivateKey:
-        """Return the key; make it where there is none. ConfigError: the file cannot be used."""
-        if self.key_file.exists():
-            return self.load_key()
+    def stamp(self) -> tuple[int, int] | None:
+        """Return what changes with an enrolment; None: there is none."""
+        try:
+            found = self._record_file.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def enrolling_key(self) -> Ed25519PrivateKey:
+        """Return the key of an enrolment that was begun, or make one. Raises OSError.
+
+        The key in use stays until the enrolment is answered.
+        """
+        with contextlib.suppress(ConfigError):
+            if self._enrolling_file.exists():
+                return _load_key(self._enrolling_file)
+            if self.key_file.exists() and not self._key_is_in_use():
+                return _load_key(self.key_file)  # the power was cut between two files
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        self._write(self.key_file, pem)
+        self._write(self._enrolling_file, pem)
         return key
+
+    def _key_is_in_use(self) -> bool:
+        try:
+            certificate, key = self.load_certificate(), self.load_key()
+        except ConfigError:
+            return False
+        return certificate.key == key_id(key.public_key().public_bytes_raw())
 
     def load_key(self) -> Ed25519PrivateKey:
         """Return the key. ConfigError: the file cannot be used."""
-        try:
-            key = serialization.load_pem_private_key(self._read(self.key_file), None)
-        except OSError as error:
-            raise ConfigError(f"{self.key_file} cannot be read: {error.strerror}.") from None
-        except (ValueError, TypeError):
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigError(f"{self.key_file} is damaged: it is not an Ed25519 key.")
-        return key
-
-    def remove_key(self) -> None:
-        """Remove key and renewal: the next enrolment makes a new key."""
-        for file in (self._renewal_file, self.key_file):
-            file.unlink(missing_ok=True)
+        return _load_key(self.key_file)
 
     def load_record(self) -> EnrolmentRecord:
         """Return what the enrolment gave. ConfigError: the file cannot be used."""
         try:
-            fields = json.loads(self._read(self._record_file))
+            fields = json.loads(_read(self._record_file))
             return EnrolmentRecord(
                 check_device(fields["device"]),
                 str(fields["url"]),
@@ -112,7 +122,7 @@ class IdentityFolder:
     def load_certificate(self) -> DeviceCertificate:
         """Return the certificate. ConfigError: the file cannot be used."""
         try:
-            return DeviceCertificate.from_pem(self._read(self.certificate_file))
+            return DeviceCertificate.from_pem(_read(self.certificate_file))
         except OSError as error:
             text = f"{self.certificate_file} cannot be read: {error.strerror}."
             raise ConfigError(text) from None
@@ -124,6 +134,8 @@ class IdentityFolder:
     ) -> None:
         """Keep an enrolment. It exists once its record does, which is written last."""
         self._renewal_file.unlink(missing_ok=True)
+        if self._enrolling_file.exists():
+            self._enrolling_file.replace(self.key_file)
         if server_ca is None:
             self.server_ca_file.unlink(missing_ok=True)
         else:
@@ -165,17 +177,13 @@ class IdentityFolder:
 
     def _renewal(self) -> dict[str, Any]:
         try:
-            fields = json.loads(self._read(self._renewal_file))
+            fields = json.loads(_read(self._renewal_file))
         except (OSError, ValueError, RecursionError):
             return {}
         return fields if isinstance(fields, dict) else {}
 
     def _store_renewal(self, fields: dict[str, Any]) -> None:
         self._write(self._renewal_file, json.dumps(fields).encode())
-
-    def _read(self, file: Path) -> bytes:
-        with file.open("rb") as opened:
-            return opened.read(_MAX_BYTES)
 
     def _write(self, file: Path, data: bytes) -> None:
         """Write durably: after a power cut the file is the old one or the new one."""
@@ -198,3 +206,20 @@ class IdentityFolder:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _read(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(_MAX_BYTES)
+
+
+def _load_key(file: Path) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(_read(file), None)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{file} is damaged: it is not an Ed25519 key.")
+    return key

@@ -50,6 +50,15 @@ class DeviceIdentity:
         """Why the state is not `enrolled`, and what to do; empty: nothing."""
         self._load()
 
+    def reload(self) -> None:
+        """Read the files again: an enrolment was completed."""
+        with self._lock:
+            self._record = self._key = self._certificate = self._context = None
+            self.state, self.detail = "none", ""
+            self._load()
+        for call in self.on_change:
+            call()
+
     def _load(self) -> None:
         folder = self._folder
         if folder is None or not folder.is_enrolled:

@@ -72,6 +72,12 @@ export function deviceRows(report, nowMs) {
   if (report.clock !== "right") rows.push(["bad", "Clock not set", "Footage waits on this device until the clock is set. Allow NTP (UDP 123)."]);
   else if (report.clock_sync?.state === "unsynchronised") rows.push(["warn", "Clock not synchronised", "The times of footage may be wrong. Start chrony or systemd-timesyncd, and allow NTP (UDP 123)."]);
   else if (report.clock_sync?.state === "unknown") rows.push(["idle", "Clock synchronisation unknown", ""]);
+  if (report.identity) {
+    const { state, detail, device } = report.identity;
+    const kind = state !== "enrolled" ? "bad" : detail ? "warn" : "good";
+    const text = state === "enrolled" ? `Enrolled as ${device}` : `Identity ${state}: nothing is uploaded`;
+    rows.push([kind, text, detail]);
+  }
   if (report.inference !== "off") {
     const kind = INFERENCE[report.inference] || "warn";
     rows.push([kind, `Inference ${report.inference}`, kind === "good" ? "" : report.inference_detail]);

@@ -30,10 +30,27 @@ class Link:
         """In a row."""
         self._not_before_s = 0.0
         """Monotonic clock: no request before it."""
+        self._resumed = asyncio.Event()
+        self._resumed.set()
         metrics.LINK_UP.labels(name).set(1)
+
+    def pause(self, reason: str) -> None:
+        """Send nothing until `resume`: requests that begin now wait. `reason`: for people."""
+        self.down_since_s = self.down_since_s or time.time()
+        self.detail = reason[:500]
+        self._resumed.clear()
+        metrics.LINK_UP.labels(self.name).set(0)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        if not self._resumed.is_set():
+            self._resumed.set()
+            self.succeeded()
 
     def succeeded(self) -> None:
         """Note that a request was answered."""
+        if not self._resumed.is_set():
+            return  # one that was in flight when the link was paused
         if self.down_since_s is not None:
             log.info("%s answers again after %.0f s", self.name, time.time() - self.down_since_s)
         self.down_since_s = None
@@ -44,6 +61,8 @@ class Link:
 
     def failed(self, error: Exception) -> None:
         """Note that a request failed; the next ones wait."""
+        if not self._resumed.is_set():
+            return  # as in `succeeded`
         now_s = time.monotonic()
         if self.down_since_s is None or type(error) is not self._kind:
             log.error("%s failed: %s Trying again until it answers.", self.name, error)
@@ -60,6 +79,7 @@ class Link:
     async def ready(self) -> None:
         """Wait until the next request may be tried."""
         while True:
+            await self._resumed.wait()
             delay_s = self._not_before_s - time.monotonic()
             if delay_s <= 0:
                 return

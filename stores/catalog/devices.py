@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.device_identity import Device, DeviceKey, DeviceState
+from domain.errors import ConflictError
 from stores.catalog.pool import Catalog, Connection, Row, sql
 
 
@@ -115,3 +116,26 @@ async def set_device_state(
     await connection.execute(sql("set_device_state"), device.id, state, now_ms, why or None)
     if state == "revoked":
         await connection.execute(sql("end_device_keys"), device.id, device.generation, True)
+
+
+async def change_device_state(
+    connection: Connection, device: str, state: DeviceState, now_ms: int
+) -> tuple[EnrolledDevice, EnrolledDevice]:
+    """Revoke a device, or unlock it (`enrolled`); return it before and after.
+
+    ConflictError: there is no such device, or its state does not allow that.
+    """
+    before = await lock_device(connection, device)
+    if before is None:
+        raise ConflictError(f"There is no device {device}; `vigil device list` shows them.")
+    if before.state == state and state == "revoked":
+        raise ConflictError(f"{device} is revoked already.")
+    if state == "enrolled" and before.state != "locked":
+        raise ConflictError(
+            f"{device} is {before.state}, not locked. To enrol it again, use `vigil device code "
+            f"{device}`."
+        )
+    await set_device_state(connection, before, state, now_ms)
+    after = await lock_device(connection, device)
+    assert after is not None
+    return before, after

@@ -1,5 +1,6 @@
 """What the handlers of the devices' address share."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from stores.sts import DeviceCredentialIssuer
 from streams.device_registry import DeviceRegistry
 from streams.settings import Settings
 from streams.storage import LazyStore, make_credential_issuer, web_catalog
+from web.device.attempts import FailureLimit
 from web.tls import ServerCertificate
 
 
@@ -29,6 +31,7 @@ class DeviceServices:
     registry: DeviceRegistry = field(init=False)
     issuer: LazyStore[DeviceCredentialIssuer] | None = field(init=False)
     """None: devices get no credentials here."""
+    attempts: FailureLimit = field(default_factory=lambda: FailureLimit(time.monotonic))
     ca: DeviceCa = field(init=False)
     certificate: ServerCertificate = field(init=False)
 

@@ -13,7 +13,9 @@ from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.settings import Settings
 from web.device.config import give_config
 from web.device.credentials import give_credentials
+from web.device.enrol import enrol
 from web.device.middleware import DEVICE, authenticate, report_errors
+from web.device.renew import renew
 from web.device.services import DEVICE_SERVICES, DeviceServices
 from web.middleware import SERVER_NAME
 from web.tls import tls_site
@@ -54,6 +56,8 @@ def add_routes(application: web.Application) -> None:
     router.add_get("/healthz", _health)
     router.add_get("/readyz", _ready)
     router.add_get("/device/v1/time", _time)
+    router.add_post("/device/v1/enrol", enrol)
+    router.add_post("/device/v1/renew", renew)
     router.add_get("/device/v1/status", _status)
     router.add_post("/device/v1/credentials", give_credentials)
     router.add_get("/device/v1/config", give_config)

@@ -32,7 +32,7 @@ def ca(tmp_path: Path) -> DeviceCa:
 def root(tmp_path: Path, ca: DeviceCa) -> Path:
     """Return the folder of a device that was enrolled as generation 3."""
     folder = IdentityFolder(tmp_path / "identity")
-    public = folder.load_or_make_key().public_key().public_bytes_raw()
+    public = folder.enrolling_key().public_key().public_bytes_raw()
     pem = ca.issue(public, DEVICE, 3, utc_ms()).pem
     folder.store_enrolment(EnrolmentRecord(DEVICE, "https://devices.test", None, 1), pem, None)
     return folder.root
