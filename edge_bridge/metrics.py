@@ -62,7 +62,7 @@ IDENTITY = Gauge(
 )
 IDENTITY_EXPIRES = Gauge(
     "vigil_edge_certificate_expiry_seconds",
-    "When the device's certificate ends, Unix time; 0: without identity",
+    "When the device's certificate ends, Unix seconds; 0: without identity",
 )
 UPLOADS = Counter("vigil_edge_uploads", "Fragments put into S3", ["camera"])
 UPLOAD_BYTES = Counter("vigil_edge_upload_bytes", "Bytes put into S3")
