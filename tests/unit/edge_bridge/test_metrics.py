@@ -11,7 +11,7 @@ UNITS = {
     "_kbit": r"1,000 bits a second",
     "_fps": r"a second",
 }
-FEW = {"camera", "stream", "to", "why", "outcome", "reason", "label"}
+FEW = {"camera", "stream", "to", "why", "outcome", "reason", "label", "state"}
 """What series are reported apart by: cameras are at most 256, all else is a short list."""
 
 
