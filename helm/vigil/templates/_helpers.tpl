@@ -1,0 +1,289 @@
+{{- /* Labels of one program: call with (dict "root" . "program" "relay"). */ -}}
+{{- define "vigil.selector" -}}
+app.kubernetes.io/name: vigil
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .program }}
+{{- end }}
+
+{{- define "vigil.labels" -}}
+{{ include "vigil.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "vigil.image" -}}
+{{- if not .Values.image.repository }}{{ fail "image.repository: name the repository of the image" }}{{ end -}}
+{{- if not (regexMatch "^sha256:[0-9a-f]{64}$" .Values.image.digest) }}{{ fail "image.digest: name the digest of the image, sha256:…; a tag can move" }}{{ end -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- end }}
+
+{{- define "vigil.secretName" -}}
+{{ .Values.secrets.existingSecret | default (printf "%s-secrets" .Release.Name) }}
+{{- end }}
+
+{{- define "vigil.tlsSecretName" -}}
+{{ .Values.tls.existingSecret | default (printf "%s-tls" .Release.Name) }}
+{{- end }}
+
+{{- /*
+What each program is. command: how it starts. secrets: setting: key of the secret, as a file.
+stateful: a stable name for the consumer group. kafka: its user.
+*/ -}}
+{{- define "vigil.programs" -}}
+relay:
+  command: [vigil, relay, run]
+  kafka: relay
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: footage
+  grace: 45
+assembler:
+  command: [faust, -A, agents.assemble, worker]
+  stateful: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: footage
+  grace: 60
+  # Tables recover from their changelogs first: 300 KiB a camera, 8,000 cameras in 90 s were measured.
+  startupSeconds: 900
+healer:
+  command: [faust, -A, agents.heal, worker]
+  stateful: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: footage
+  grace: 60
+joiner:
+  command: [faust, -A, agents.join, worker]
+  stateful: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: footage
+  grace: 90
+indexer:
+  command: [faust, -A, agents.index, worker]
+  stateful: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: footage
+  grace: 60
+web:
+  command: [faust, -A, web.app, worker]
+  kafka: worker
+  secrets:
+    VIGIL_DATABASE_URL_FILE: database-url
+    VIGIL_WEB_DATABASE_URL_FILE: web-database-url
+    VIGIL_SESSION_SECRET_FILE: session-secret
+    VIGIL_LINK_SECRET_FILE: link-secret
+  port: 8443
+  priority: people
+  grace: 60
+link:
+  command: [faust, -A, web.device.app, worker]
+  # A name of its own for each: workers that relay live pictures find each other by it.
+  stateful: true
+  kafka: link
+  secrets:
+    VIGIL_DATABASE_URL_FILE: database-url
+    VIGIL_SESSION_SECRET_FILE: session-secret
+    VIGIL_LINK_SECRET_FILE: link-secret
+    VIGIL_DEVICE_CA_CERTIFICATE_FILE: device-ca-certificate
+    VIGIL_DEVICE_CA_KEY_FILE: device-ca-key
+  port: 8444
+  internalPort: 8445
+  priority: people
+  grace: 90
+reconciler:
+  command: [vigil, reconcile, --every]
+  single: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: people
+  grace: 30
+retention:
+  command: [vigil, retention, enforce, --every]
+  single: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  priority: people
+  grace: 30
+audit:
+  command: [vigil, audit, sign, --every]
+  single: true
+  kafka: worker
+  secrets: {VIGIL_DATABASE_URL_FILE: database-url, VIGIL_AUDIT_KEY_FILE: audit-key}
+  priority: people
+  grace: 30
+{{- end }}
+
+{{- /* Environment of one program: call with (dict "root" . "program" "relay" "spec" $spec). */ -}}
+{{- define "vigil.environment" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: VIGIL_WORKER_INSTANCE
+  value: $(POD_NAME)
+- name: VIGIL_DATA_DIR
+  value: /var/lib/vigil
+- name: HOME
+  value: /tmp
+- name: VIGIL_METRICS_HOST
+  value: 0.0.0.0
+- name: VIGIL_METRICS_PORT
+  value: "9100"
+- name: VIGIL_METRICS_TLS_CERTIFICATE_FILE
+  value: /run/secrets/tls/tls.crt
+- name: VIGIL_METRICS_TLS_KEY_FILE
+  value: /run/secrets/tls/tls.key
+{{- if ne (get .root.Values.settings "VIGIL_KAFKA_SECURITY") "PLAINTEXT" }}
+- name: VIGIL_KAFKA_USERNAME
+  value: {{ .spec.kafka }}
+- name: VIGIL_KAFKA_PASSWORD_FILE
+  value: /run/secrets/vigil/kafka-password-{{ .spec.kafka }}
+{{- end }}
+{{- range $setting, $key := .spec.secrets }}
+- name: {{ $setting }}
+  value: /run/secrets/vigil/{{ $key }}
+{{- end }}
+{{- if eq .program "web" }}
+- name: VIGIL_WEB_HOST
+  value: 0.0.0.0
+- name: VIGIL_WEB_PORT
+  value: {{ .spec.port | quote }}
+- name: VIGIL_WEB_TLS_CERTIFICATE_FILE
+  value: /run/secrets/tls/tls.crt
+- name: VIGIL_WEB_TLS_KEY_FILE
+  value: /run/secrets/tls/tls.key
+- name: VIGIL_LINK_CA_FILE
+  value: /run/secrets/tls/ca.crt
+- name: VIGIL_PUBLIC_URL
+  value: https://{{ .root.Values.ingress.host }}
+{{- end }}
+{{- if eq .program "link" }}
+- name: VIGIL_DEVICE_HOST
+  value: 0.0.0.0
+- name: VIGIL_DEVICE_PORT
+  value: {{ .spec.port | quote }}
+- name: VIGIL_DEVICE_TLS_CERTIFICATE_FILE
+  value: /run/secrets/tls/tls.crt
+- name: VIGIL_DEVICE_TLS_KEY_FILE
+  value: /run/secrets/tls/tls.key
+- name: VIGIL_LINK_HOST
+  value: 0.0.0.0
+- name: VIGIL_LINK_PORT
+  value: {{ .spec.internalPort | quote }}
+- name: VIGIL_LINK_ADDRESS
+  value: $(POD_NAME).{{ .root.Release.Name }}-link.{{ .root.Release.Namespace }}.svc
+- name: VIGIL_LINK_TLS_CERTIFICATE_FILE
+  value: /run/secrets/tls/tls.crt
+- name: VIGIL_LINK_TLS_KEY_FILE
+  value: /run/secrets/tls/tls.key
+- name: VIGIL_LINK_CA_FILE
+  value: /run/secrets/tls/ca.crt
+{{- end }}
+{{- end }}
+
+{{- /* The pod of one program. */ -}}
+{{- define "vigil.pod" -}}
+{{- $values := get .root.Values.programs .program -}}
+metadata:
+  labels:
+    {{- include "vigil.labels" . | nindent 4 }}
+    {{- with .root.Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
+  annotations:
+    # A changed setting restarts the pods.
+    checksum/settings: {{ .root.Values.settings | toJson | sha256sum }}
+spec:
+  serviceAccountName: vigil-{{ .program }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  priorityClassName: vigil-{{ .spec.priority }}
+  terminationGracePeriodSeconds: {{ .spec.grace }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile: {type: RuntimeDefault}
+  {{- with .root.Values.image.pullSecrets }}
+  imagePullSecrets: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .root.Values.nodeSelector }}
+  nodeSelector: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  topologySpreadConstraints:
+    {{- range tuple "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels: {{ include "vigil.selector" $ | nindent 10 }}
+    {{- end }}
+  containers:
+    - name: {{ .program }}
+      image: {{ include "vigil.image" .root }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      command: {{ concat .spec.command (.spec.single | ternary (list $values.every) list) | toJson }}
+      envFrom:
+        - configMapRef: {name: {{ .root.Release.Name }}-settings}
+      env: {{ include "vigil.environment" . | nindent 8 }}
+      ports:
+        - {name: metrics, containerPort: 9100}
+        {{- if .spec.port }}
+        - {name: https, containerPort: {{ .spec.port }}}
+        {{- end }}
+        {{- if .spec.internalPort }}
+        - {name: internal, containerPort: {{ .spec.internalPort }}}
+        {{- end }}
+      {{- if not .spec.single }}
+      # Tables recover before the first answer: liveness waits for the startup probe.
+      startupProbe:
+        httpGet: {path: /healthz, port: metrics, scheme: HTTPS}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: {{ div (.spec.startupSeconds | default 180) 5 }}
+      livenessProbe:
+        httpGet: {path: /healthz, port: metrics, scheme: HTTPS}
+        periodSeconds: 15
+        timeoutSeconds: 10
+        failureThreshold: 6
+      readinessProbe:
+        httpGet: {path: /readyz, port: metrics, scheme: HTTPS}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 3
+      {{- end }}
+      resources: {{ toYaml $values.resources | nindent 8 }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL]}
+      volumeMounts:
+        - {name: secrets, mountPath: /run/secrets/vigil, readOnly: true}
+        - {name: tls, mountPath: /run/secrets/tls, readOnly: true}
+        - {name: tmp, mountPath: /tmp}
+        - {name: data, mountPath: /var/lib/vigil}
+  volumes:
+    - name: secrets
+      secret:
+        secretName: {{ include "vigil.secretName" .root }}
+        defaultMode: 0440
+        items:
+          {{- $keys := values .spec.secrets }}
+          {{- if ne (get .root.Values.settings "VIGIL_KAFKA_SECURITY") "PLAINTEXT" }}
+          {{- $keys = append $keys (printf "kafka-password-%s" .spec.kafka) }}
+          {{- end }}
+          {{- range $keys | uniq | sortAlpha }}
+          - {key: {{ . }}, path: {{ . }}}
+          {{- end }}
+    - name: tls
+      secret:
+        secretName: {{ include "vigil.tlsSecretName" .root }}
+        defaultMode: 0440
+    - name: tmp
+      emptyDir: {sizeLimit: 256Mi}
+    {{- if not $values.storage }}
+    - name: data
+      emptyDir: {sizeLimit: 1Gi}
+    {{- end }}
+{{- end }}
