@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import Gauge, start_http_server
+from prometheus_client import Gauge
 
 from cli.audit_origin import cli_origin
 from cli.durations import duration_ms
@@ -296,8 +296,6 @@ def run_sign(args: argparse.Namespace) -> int:
     if settings.audit_key_file is None:
         raise ConfigError("Set VIGIL_AUDIT_KEY_FILE. `vigil audit key FILE` makes such a file.")
     logs.set_up(settings)
-    if args.every and settings.metrics_port:
-        start_http_server(settings.metrics_port, settings.metrics_host, REGISTRY)
     broken: list[str] = []
 
     async def once() -> None:
@@ -305,7 +303,7 @@ def run_sign(args: argparse.Namespace) -> int:
         broken[:] = result["broken"]
         print(json.dumps(result), flush=True)
 
-    asyncio.run(run_periodically(once, args.every))
+    asyncio.run(run_periodically(once, args.every, settings))
     return 1 if broken else 0
 
 

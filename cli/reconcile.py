@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.most < 1:
         raise ConfigError("--most must be at least 1.")
     logs.set_up(get_settings())
-    asyncio.run(run_periodically(lambda: _once(args), args.every))
+    asyncio.run(run_periodically(lambda: _once(args), args.every, get_settings()))
     return 0
 
 

@@ -49,7 +49,5 @@ async def _relay() -> None:
     metrics.watch_ready(lambda: relay.ready)
     async with contextlib.AsyncExitStack() as stack:
         if settings.metrics_port:
-            await stack.enter_async_context(
-                serve_probe(lambda: relay.ready, settings.metrics_host, settings.metrics_port)
-            )
+            await stack.enter_async_context(serve_probe(lambda: relay.ready, settings))
         await relay.run(stop)

@@ -6,8 +6,6 @@ import json
 from contextlib import AsyncExitStack
 from typing import Any
 
-from prometheus_client import start_http_server
-
 from agents.erasure.tenant_eraser import TenantEraser, sweep
 from agents.retention.deletion_stats import UNSAFE_RULES
 from agents.retention.retention_pass import RetentionPass
@@ -26,7 +24,6 @@ from stores.catalog.partitions import drop_empty_partitions
 from stores.catalog.retention_preview import preview_rule
 from stores.objects import ObjectStore
 from streams import logs
-from streams.metrics import REGISTRY
 from streams.sender import KafkaSender
 from streams.settings import Settings, get_settings
 from streams.storage import admin_catalog, make_object_store, worker_catalog
@@ -212,9 +209,7 @@ def run_enforce(args: argparse.Namespace) -> int:
         check_camera(camera)
     settings = get_settings()
     logs.set_up(settings)
-    if args.every and settings.metrics_port:
-        start_http_server(settings.metrics_port, settings.metrics_host, REGISTRY)
-    asyncio.run(run_periodically(lambda: _once(args, settings), args.every))
+    asyncio.run(run_periodically(lambda: _once(args, settings), args.every, settings))
     return 0
 
 

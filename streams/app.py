@@ -109,10 +109,8 @@ class App(DeliveryApp):
 
     async def on_start(self) -> None:
         """Start; the probe first, so that the metrics show a recovery."""
-        if self.settings.metrics_port and not self.is_web:
-            await self.add_runtime_dependency(
-                ProbeService(self, self.settings.metrics_host, self.settings.metrics_port)
-            )
+        if self.settings.metrics_port:
+            await self.add_runtime_dependency(ProbeService(self, self.settings))
         await super().on_start()
         gc_tuning.tune()
 

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port of a worker's metrics and health; 0: not served"
     )
+    metrics_tls_certificate_file: Path | None = Field(
+        None, description="PEM file of the certificate for metrics and health: they are HTTPS"
+    )
+    metrics_tls_key_file: Path | None = Field(None, description="PEM file of its unencrypted key")
     web_host: str = Field("127.0.0.1", description="address the web views listen on")
     web_port: int = Field(8080, ge=1, le=65535, description="port the web views listen on")
     web_tls_certificate_file: Path | None = Field(
@@ -261,6 +265,11 @@ class Settings(BaseSettings):
             raise ConfigError(
                 "A user or CA file for Kafka is set, but VIGIL_KAFKA_SECURITY is PLAINTEXT, so "
                 "that nothing would be encrypted: set it to SASL_SSL (or SSL)."
+            )
+        if (self.metrics_tls_certificate_file is None) != (self.metrics_tls_key_file is None):
+            raise ConfigError(
+                "Set both VIGIL_METRICS_TLS_CERTIFICATE_FILE and VIGIL_METRICS_TLS_KEY_FILE, or "
+                "neither: with one of them metrics could not be served over HTTPS."
             )
         if (self.web_tls_certificate_file is None) != (self.web_tls_key_file is None):
             raise ConfigError(

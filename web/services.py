@@ -12,6 +12,7 @@ from domain.times import utc_ms
 from stores.catalog import Catalog, RegisteredCamera
 from stores.catalog.cameras import get_camera
 from stores.objects import ObjectStore
+from streams.server_certificate import ServerCertificate
 from streams.settings import Settings
 from streams.storage import LazyStore, object_store, web_catalog
 from web.audit_reads import AuditReads
@@ -27,7 +28,6 @@ from web.proxies import TrustedProxies
 from web.query import parse_camera_id
 from web.sessions import Sessions, check_session_secret
 from web.sign_in import SignIn
-from web.tls import ServerCertificate
 from web.totp import TotpSecrets
 
 THUMBNAIL_BYTES = 64 << 20

@@ -8,6 +8,7 @@ from aiohttp import web
 from faust.web import View
 
 from stores.http_server import BoundedRunner, ConnectionLimits
+from streams.server_certificate import tls_site
 from streams.settings import Settings
 from web.access import access_table, canonical
 from web.audit_log import AuditExportView, AuditLogView
@@ -51,7 +52,6 @@ from web.session_list import OneSessionView, SessionsView
 from web.tenants import SitesView, SiteView, TenantsView, TenantView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
-from web.tls import tls_site
 from web.unsafe_requests import body_types
 from web.users import UserPasswordView, UsersView, UserTotpView, UserView
 

@@ -24,8 +24,8 @@ from domain.times import utc_ms
 from stores import tls
 from stores.http_server import PROBLEM_TYPE, BoundedRunner, ConnectionLimits, problem_body
 from stores.tls_site import TlsSite
+from streams.server_certificate import CIPHERS
 from streams.settings import Settings
-from web.tls import CIPHERS
 from web.types import Handler
 
 SCHEME = "vigil-link"

@@ -13,10 +13,10 @@ from stores.catalog import Catalog
 from stores.device_ca import DeviceCa, read_ca
 from stores.sts import DeviceCredentialIssuer
 from streams.device_registry import DeviceRegistry
+from streams.server_certificate import ServerCertificate
 from streams.settings import Settings
 from streams.storage import LazyStore, make_credential_issuer, web_catalog
 from web.device.attempts import FailureLimit
-from web.tls import ServerCertificate
 
 
 @dataclass

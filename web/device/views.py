@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from stores.http_server import BoundedRunner, ConnectionLimits
+from streams.server_certificate import tls_site
 from streams.settings import Settings
 from web.device.config import give_config
 from web.device.credentials import give_credentials
@@ -18,7 +19,6 @@ from web.device.middleware import DEVICE, authenticate, report_errors
 from web.device.renew import renew
 from web.device.services import DEVICE_SERVICES, DeviceServices
 from web.middleware import SERVER_NAME
-from web.tls import tls_site
 
 
 def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceServices:

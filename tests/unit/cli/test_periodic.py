@@ -9,6 +9,7 @@ import pytest
 
 from cli.periodic import check_interval, run_periodically
 from domain.errors import ConfigError, StoreError
+from streams.settings import Settings
 
 
 async def test_a_single_pass_that_fails_is_raised() -> None:
@@ -16,7 +17,7 @@ async def test_a_single_pass_that_fails_is_raised() -> None:
         raise StoreError("away")
 
     with pytest.raises(StoreError, match="away"):
-        await run_periodically(once, None)
+        await run_periodically(once, None, Settings())
 
 
 async def test_a_pass_that_fails_is_logged_and_the_next_continues(
@@ -35,7 +36,7 @@ async def test_a_pass_that_fails_is_logged_and_the_next_continues(
         ended.append(begun[-1])
 
     with caplog.at_level(logging.WARNING):
-        await asyncio.wait_for(run_periodically(once, 1), 30)
+        await asyncio.wait_for(run_periodically(once, 1, Settings()), 30)
     assert (begun, ended) == ([0, 1, 2], [0])
     assert [record.getMessage() for record in caplog.records] == [
         "the pass failed, the next one continues: away"
@@ -49,7 +50,7 @@ async def test_sigterm_ends_the_rest_between_two_passes() -> None:
         begun.append(True)
         asyncio.get_running_loop().call_later(0, os.kill, os.getpid(), signal.SIGTERM)
 
-    await asyncio.wait_for(run_periodically(once, 3_600_000), 30)
+    await asyncio.wait_for(run_periodically(once, 3_600_000, Settings()), 30)
     assert begun == [True]
 
 

@@ -20,10 +20,10 @@ import stores.tls_site
 from domain.errors import ConfigError
 from local.certificates import make_pair
 from stores.http_server import BoundedRunner, ConnectionLimits
+from streams import server_certificate
+from streams.server_certificate import ServerCertificate, tls_site
 from streams.settings import Settings
 from tests.waiting import wait_for
-from web import tls
-from web.tls import ServerCertificate, tls_site
 
 BLOCK = 64 << 10
 
@@ -144,7 +144,7 @@ async def test_a_bad_file_keeps_the_old_certificate(
     assert not served.reload()
     assert served.problem is not None
     assert "VIGIL_WEB_TLS_" in served.problem
-    assert tls.REJECTED._value.get() == 1
+    assert server_certificate.REJECTED._value.get() == 1
     assert await serial_of(free_port, files.client()) == old
     assert "the certificate in use is kept" in caplog.text
     caplog.clear()
@@ -152,7 +152,7 @@ async def test_a_bad_file_keeps_the_old_certificate(
     assert caplog.text == "", "one line for each bad file"
     files.write(good, key)
     assert served.reload()
-    assert (served.problem, tls.REJECTED._value.get()) == (None, 0)
+    assert (served.problem, server_certificate.REJECTED._value.get()) == (None, 0)
     assert await serial_of(free_port, files.client()) == old
 
 

@@ -1,4 +1,4 @@
-"""The certificate of the web, for workers that speak TLS themselves.
+"""The certificate of a server, for programs that speak TLS themselves.
 
 files ──► load, checked whole ──► context ◄── each handshake takes the newest
   changed (checked every 10 s) ──► load again; a bad file keeps the old one, and says so
@@ -51,9 +51,11 @@ class ServerCertificate:
         *,
         setting: str = "VIGIL_WEB_TLS",
         client_ca: Callable[[], str] | None = None,
+        measured: bool = True,
     ) -> None:
         """`setting`: how the names of the settings begin.
 
+        `measured`: whether the metrics are about this one. A process has one such certificate.
         `client_ca` returns the authorities of clients' certificates, PEM: then TLS 1.3 is needed, a
         client may show a certificate, and one that is not valid ends the handshake.
         """
@@ -61,6 +63,7 @@ class ServerCertificate:
         self._key_file = key_file
         self._setting = setting
         self._client_ca = client_ca
+        self._measured = measured
         self._seen: _Stamp | None = self._stamp()
         self._newest = self._load()
         self.problem: str | None = None
@@ -68,7 +71,7 @@ class ServerCertificate:
         self.context = self._newest
         """For the listening socket. Each handshake takes the newest context instead."""
         self.context.sni_callback = self._take_newest
-        REJECTED.set(0)
+        self._set(REJECTED, 0)
 
     def _take_newest(
         self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext
@@ -86,11 +89,11 @@ class ServerCertificate:
             self._newest = self._load()
         except ConfigError as error:
             self.problem = str(error)
-            REJECTED.set(1)
+            self._set(REJECTED, 1)
             log.error("the certificate in use is kept: %s", error)
             return False
         self.problem = None
-        REJECTED.set(0)
+        self._set(REJECTED, 0)
         log.info("a new TLS certificate is in use")
         return True
 
@@ -131,8 +134,12 @@ class ServerCertificate:
             context.load_verify_locations(cadata=self._client_ca())
             context.verify_mode = ssl.CERT_OPTIONAL
             context.num_tickets = 0  # a resumed session would keep an old certificate
-        EXPIRES.set(ends.timestamp())
+        self._set(EXPIRES, ends.timestamp())
         return context
+
+    def _set(self, gauge: Gauge, value: float) -> None:
+        if self._measured:
+            gauge.set(value)
 
     async def watch(self) -> None:
         """Look for changed files until cancelled."""
