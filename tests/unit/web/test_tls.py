@@ -189,7 +189,7 @@ async def test_a_client_without_a_handshake_is_closed(
 
 
 async def test_changes_are_noticed(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "CHECK_S", 0.01)
+    monkeypatch.setattr(server_certificate, "CHECK_S", 0.01)
     certificate = ServerCertificate(files.certificate, files.key)
     watch = asyncio.create_task(certificate.watch())
     before = certificate._newest
