@@ -57,11 +57,11 @@ async def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
     await migrate(dsn)
     now_ms = utc_ms()
     async with Catalog(dsn, size=1) as catalog:
-        start_ms = await _fill(catalog, now_ms)
+        start_ms = await fill(catalog, now_ms)
         # A role on one tenant: the rows of the other are hidden.
         grants = [Grant(Role.VIEWER, "acme")]
         key = await create_key(catalog, "bench", now_ms, None, grants)
-    async with _servers(folder, dsn, now_ms) as (port, bare_port):
+    async with servers(folder, dsn, now_ms) as (port, bare_port):
         figures: dict[str, Any] = {"connections": arguments.connections}
         span = f"from={start_ms}&to={start_ms + HOUR_MS}"
         for name, suffix in (("camera", ""), ("timeline", f"/timeline?{span}")):
@@ -90,7 +90,7 @@ async def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
     return figures | {"load": round(os.getloadavg()[0], 1)}
 
 
-async def _fill(catalog: Catalog, now_ms: int) -> int:
+async def fill(catalog: Catalog, now_ms: int) -> int:
     """Index an hour of footage and detections of the cameras of two tenants; return its start."""
     start_ms = now_ms - now_ms % MINUTE_MS - HOUR_MS - 5 * MINUTE_MS
     for tenant in ("acme", "globex"):
@@ -127,8 +127,10 @@ def _detections(camera: str, run_id: str, start_ms: int) -> list[Detection]:
 
 
 @asynccontextmanager
-async def _servers(folder: Path, dsn: str, now_ms: int) -> AsyncIterator[tuple[int, int]]:
-    """Run a web worker and the bare handler; yield their ports."""
+async def servers(
+    folder: Path, dsn: str, now_ms: int, requests_per_s: int = 0
+) -> AsyncIterator[tuple[int, int]]:
+    """Run a web worker and the bare handler; yield their ports. 0: requests have no bound."""
     data = DataFolder(folder / "processes")
     data.open(fresh=False)
     port = find_free()
@@ -140,7 +142,7 @@ async def _servers(folder: Path, dsn: str, now_ms: int) -> AsyncIterator[tuple[i
         "VIGIL_WEB_HOST": HOST,
         "VIGIL_WEB_PORT": str(port),
         "VIGIL_METRICS_PORT": str(metrics_port),
-        "VIGIL_REQUESTS_PER_S": "0",
+        "VIGIL_REQUESTS_PER_S": str(requests_per_s),
         "VIGIL_ROW_SECURITY": "require",
     }
     bare = ["-m", "bench.api_bare", dsn, str(bare_port), str(now_ms)]
