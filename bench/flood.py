@@ -2,7 +2,7 @@
 
 acme    ──► many connections, as fast as they are answered ──┐
                                                              ├──► web worker ──► PostgreSQL
-globex  ──► a few people, who look at cameras and timelines ─┘
+globex  ──► a few people, who open cameras and timelines ─┘
 
 Measured are globex's times, in turn without and with the flood. Once each key has the bound of
 requests a second that an installation has, and once it has none: then fair queues are all there is.

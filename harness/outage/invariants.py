@@ -71,7 +71,11 @@ class Api:
         return [f"{camera} has a gap: {gap}" for gap in gaps]
 
     async def _listed(self, camera: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return await self._json(f"/api/v1/cameras/{camera}/chunks", query or self._range)
+        query = {**(query or self._range), "limit": "5000"}
+        found = await self._json(f"/api/v1/cameras/{camera}/chunks", query)
+        if found["next"] is not None:
+            raise VigilError(f"{camera} has more chunks than one page.")
+        return found
 
     async def _json(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         async with self._session.get(self._url + path, params=query) as answer:

@@ -102,16 +102,36 @@ async def detection_buckets(
 
 
 async def list_chunks(
-    catalog: Catalog, camera: str, from_ms: int, to_ms: int
+    catalog: Catalog,
+    camera: str,
+    from_ms: int,
+    to_ms: int,
+    *,
+    after: tuple[int, str] | None = None,
+    limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the chunks that overlap [from, to), by window and run, without their manifests."""
-    rows = await catalog.rows("list_chunks", camera, from_ms, to_ms)
+    """Return the chunks that overlap [from, to), by window and run, without their manifests.
+
+    `after`: window's start and run of the last one of the page before; `limit`: the most.
+    """
+    place = (None, None) if after is None else after
+    rows = await catalog.rows("list_chunks", camera, from_ms, to_ms, *place, limit)
     return [dict(row) | {"run": str(row["run"])} for row in rows]
 
 
 async def list_fragments(
-    catalog: Catalog, camera: str, from_ms: int, to_ms: int
+    catalog: Catalog,
+    camera: str,
+    from_ms: int,
+    to_ms: int,
+    *,
+    after: tuple[int, str, int] | None = None,
+    limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the fragments of [from, to) that no chunk holds yet, by start."""
-    rows = await catalog.rows("list_fragments", camera, from_ms, to_ms)
+    """Return the fragments of [from, to) that no chunk holds yet, by start.
+
+    `after`: start, run and seq of the last one of the page before; `limit`: the most.
+    """
+    place = (None, None, None) if after is None else after
+    rows = await catalog.rows("list_fragments", camera, from_ms, to_ms, *place, limit)
     return [dict(row) | {"run": str(row["run"])} for row in rows]

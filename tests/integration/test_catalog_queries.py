@@ -232,7 +232,7 @@ async def test_a_day_of_one_camera_among_1000_uses_the_index(catalog: Catalog) -
     statements = {
         "playback_segments": ("acme/hq/cam-500", day, day + DAY_MS),
         "covered": ("acme/hq/cam-500", day, day + DAY_MS, 150),
-        "list_chunks": ("acme/hq/cam-500", day, day + DAY_MS),
+        "list_chunks": ("acme/hq/cam-500", day, day + DAY_MS, None, None, None),
         "frame_at": ("acme/hq/cam-500", day + 5_000_000, 150),
         "footage_before": ("acme/hq/cam-500", day + 5_000_000),
         "reported_gaps": ("acme/hq/cam-500", day, day + DAY_MS),

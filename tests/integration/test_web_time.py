@@ -114,6 +114,25 @@ async def test_chunks_and_the_newest_fragments(web: Web) -> None:
     assert body["gaps"] == []
 
 
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+async def test_chunks_and_fragments_by_pages(web: Web, limit: int) -> None:
+    """Fragments 30 to 37 have no chunk; two runs have one in each of two windows."""
+    for run in (RUN, run_id(T0, seed=7)):
+        events = [fragment(run, seq) for seq in range(38)]
+        await index_fragments(web.catalog, events, T0)
+        await index_chunks(web.catalog, windows(events)[:2], T0)
+    path = f"{BASE}/chunks?from={T0}&to={T0 + 200_000}"
+    whole = await get(web, path)
+    assert (len(whole["fragments"]), len(whole["chunks"]), whole["next"]) == (16, 4, None)
+    pages = [await get(web, f"{path}&limit={limit}")]
+    while pages[-1]["next"] is not None:
+        pages.append(await get(web, f"{path}&limit={limit}&cursor={pages[-1]['next']}"))
+    for name in ("fragments", "chunks", "gaps"):
+        assert [each for page in pages for each in page[name]] == whole[name]
+    sizes = [len(page["fragments"]) + len(page["chunks"]) for page in pages]
+    assert sizes[:-1] == [limit] * (len(pages) - 1)
+
+
 def frame(at_ms: int, *found: tuple[str, float]) -> DetectionFrame:
     objects = [
         FoundObject(label=label, score=score, box=(0.1, 0.2, 0.3, 0.4), track="t1")

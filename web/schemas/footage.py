@@ -7,6 +7,7 @@ from pydantic import Field
 from domain.events.chunks import DueReason
 from web.schemas.base import ApiAnswer, ApiQuery
 from web.schemas.common import Bytes, GapItem, Ms, RunText, UtcMs
+from web.schemas.pages import PageAnswer, PageQuery
 from web.schemas.parameters import Flag, ModelQuery, RangeQuery, Time, whole_number
 
 
@@ -70,14 +71,24 @@ class FragmentLink(ApiAnswer):
     url: str = Field(description="Where its bytes are: a path of this server.")
 
 
-class Chunks(ApiAnswer):
+class ChunksQuery(RangeQuery, PageQuery):
+    """A range of at most 25 hours."""
+
+    limit: Annotated[int, *whole_number(1, 5_000)] = Field(
+        2_000, description="The most fragments and chunks of a page."
+    )
+
+
+class Chunks(PageAnswer):
     """The objects of a range, and what is missing."""
 
     from_ms: UtcMs = Field(description="Start of the range.")
     to_ms: UtcMs = Field(description="End of the range (not included).")
     chunks: list[Chunk] = Field(description="Chunks that overlap the range, by window and run.")
-    fragments: list[FragmentLink] = Field(description="Fragments that are in no chunk yet.")
-    gaps: list[GapItem]
+    fragments: list[FragmentLink] = Field(
+        description="Fragments that are in no chunk yet. They come before the chunks."
+    )
+    gaps: list[GapItem] = Field(description="Of the whole range, on the first page only.")
 
 
 class PlaylistQuery(ApiQuery):

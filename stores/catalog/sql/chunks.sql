@@ -88,13 +88,17 @@ SELECT count(*) AS stored FROM stored
 
 
 -- name: list_chunks
--- $1 text: camera; $2, $3 bigint: from and to, UTC ms. Chunks that overlap the range.
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 bigint, $5 uuid: window's start and run of the
+-- last one of the page before, or null; $6 bigint: the most, null: all. Chunks that overlap the range.
 SELECT run, window_start_ms, window_ms, revision, start_ms, end_ms, size_bytes, digest, reason
 FROM chunks
 WHERE camera = $1
   AND window_start_ms > $2::bigint - 7200000 AND window_start_ms < $3::bigint
   AND end_ms > $2 AND start_ms < $3
+  AND ($4::bigint IS NULL OR window_start_ms >= $4)  -- reads no earlier days
+  AND ($4 IS NULL OR (window_start_ms, run) > ($4, $5::uuid))
 ORDER BY window_start_ms, run
+LIMIT $6
 
 
 -- name: delete_chunk_row

@@ -53,11 +53,15 @@ SELECT count(*) AS stored FROM stored
 
 
 -- name: list_fragments
--- $1 text: camera; $2, $3 bigint: from and to, UTC ms. Fragments that no chunk holds yet.
+-- $1 text: camera; $2, $3 bigint: from and to, UTC ms; $4 bigint, $5 uuid, $6 integer: start, run and
+-- seq of the last one of the page before, or null; $7 bigint: the most, null: all. Fragments that no
+-- chunk holds yet.
 SELECT run, seq, start_ms, end_ms
 FROM fragments
 WHERE camera = $1 AND start_ms > $2::bigint - 3600000 AND start_ms < $3 AND end_ms > $2
+  AND ($4::bigint IS NULL OR (start_ms, run, seq) > ($4, $5::uuid, $6::integer))
 ORDER BY start_ms, run, seq
+LIMIT $7
 
 
 -- name: delete_fragment_rows

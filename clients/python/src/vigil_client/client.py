@@ -105,8 +105,15 @@ class VigilClient:
     async def chunks(self, camera: str, start: Moment, end: Moment | None = None) -> Chunks:
         """Return the chunks, the newest fragments and the gaps of a range."""
         path = f"{_camera_path(camera)}/chunks"
-        answer = await self.request("GET", path, params={"from": start, "to": end})
-        return cast(Chunks, answer.json())
+        params: dict[str, Any] = {"from": start, "to": end}
+        found = cast(Chunks, (await self.request("GET", path, params=params)).json())
+        while found["next"] is not None:
+            params["cursor"] = found["next"]
+            page = cast(Chunks, (await self.request("GET", path, params=params)).json())
+            found["chunks"] += page["chunks"]
+            found["fragments"] += page["fragments"]
+            found["next"] = page["next"]
+        return found
 
     def detections(
         self,

@@ -157,6 +157,8 @@ class Chunk(TypedDict):
 class Chunks(TypedDict):
     """The objects of a range, and what is missing."""
 
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
     from_ms: int
     """Start of the range."""
     to_ms: int
@@ -164,8 +166,9 @@ class Chunks(TypedDict):
     chunks: list[Chunk]
     """Chunks that overlap the range, by window and run."""
     fragments: list[FragmentLink]
-    """Fragments that are in no chunk yet."""
+    """Fragments that are in no chunk yet. They come before the chunks."""
     gaps: list[Gap]
+    """Of the whole range, on the first page only."""
 
 
 class ConfigKeySuccessor(TypedDict):

@@ -141,14 +141,17 @@ export interface Chunk {
 
 /** The objects of a range, and what is missing. */
 export interface Chunks {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
   /** Start of the range. (ms since 1970, UTC) */
   from_ms: number;
   /** End of the range (not included). (ms since 1970, UTC) */
   to_ms: number;
   /** Chunks that overlap the range, by window and run. */
   chunks: Chunk[];
-  /** Fragments that are in no chunk yet. */
+  /** Fragments that are in no chunk yet. They come before the chunks. */
   fragments: FragmentLink[];
+  /** Of the whole range, on the first page only. */
   gaps: Gap[];
 }
 
