@@ -8,15 +8,16 @@ from edge_bridge.capture.run import FrameSink
 from edge_bridge.config import EdgeConfig
 from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference.supervisor import WorkerSupervisor
-from edge_bridge.inference.worker_process import OnDetections
+from edge_bridge.inference.worker_process import OnDetections, OnFrames
 
 
 class InferenceManager:
     """Owns the inference worker, if there is one. Call its methods in the event loop."""
 
-    def __init__(self, on_detection: OnDetections) -> None:
-        """`on_detection` stores an event durably."""
+    def __init__(self, on_detection: OnDetections, on_frames: OnFrames | None = None) -> None:
+        """`on_detection` stores an event durably. `on_frames` gets each frame's objects at once."""
         self._on_detection = on_detection
+        self._on_frames = on_frames
         self._inference: WorkerSupervisor | None = None
         self._task: asyncio.Task[None] | None = None
         self._applied: tuple[InferenceConfig, dict[str, list[Mask]]] | None = None
@@ -57,7 +58,9 @@ class InferenceManager:
             await self.stop()
         elif self._inference is None:
             self._replaced_pid = None
-            self._inference = WorkerSupervisor(wanted[0], self._on_detection, wanted[1])
+            self._inference = WorkerSupervisor(
+                wanted[0], self._on_detection, wanted[1], self._on_frames
+            )
             self._task = asyncio.create_task(self._inference.run(), name="inference")
         else:
             self._replaced_pid = self._inference.pid

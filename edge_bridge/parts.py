@@ -75,11 +75,12 @@ def make_inference(
 
     async def on_detection(detection: Detection) -> None:
         prefix = UNDATED_PREFIX if is_undated(detection.run) else ""
-        detection = recorders.corrected(detection)
-        live.detections(detection)
-        spool.message(prefix + detection.type, encode(detection))
+        spool.message(prefix + detection.type, encode(recorders.corrected(detection)))
 
-    return InferenceManager(on_detection)
+    def on_frames(detection: Detection) -> None:
+        live.detections(recorders.corrected(detection))
+
+    return InferenceManager(on_detection, on_frames)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from edge_bridge.inference.errors import RESTART_BACKOFF, WorkerFaultError
 from edge_bridge.inference.frame_queue import FrameQueue
 from edge_bridge.inference.handover import Handover
 from edge_bridge.inference.model_files import Fingerprint, fingerprint
-from edge_bridge.inference.worker_process import OnDetections, Privacy, WorkerProcess
+from edge_bridge.inference.worker_process import OnDetections, OnFrames, Privacy, WorkerProcess
 from vision.metrics import set_detector_info
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,16 @@ class WorkerSupervisor:
         config: InferenceConfig,
         on_detections: OnDetections,
         privacy: Privacy | None = None,
+        on_frames: OnFrames | None = None,
     ) -> None:
         """`on_detections` stores an event durably (the outbox); its errors are logged.
 
+        `on_frames` gets the same objects at once, before they are in a batch, for the live picture.
         `privacy`: the full id of a camera -> places that must not be seen.
         """
         self._config = config
         self._on_detections = on_detections
+        self._on_frames = on_frames
         self._privacy: Privacy = privacy or {}
         self.frames = FrameQueue(config.max_queue)
         self.state: State = "stopped"
@@ -124,7 +127,9 @@ class WorkerSupervisor:
         self.state = "loading"
         self.takeover = "none"
         self._replacement_wanted.clear()
-        self._worker = WorkerProcess(self._config, self._privacy, self._on_detections)
+        self._worker = WorkerProcess(
+            self._config, self._privacy, self._on_detections, self._on_frames
+        )
         worker_tasks = [asyncio.create_task(self._worker.run(), name="inference-worker")]
         sending: asyncio.Task[None] | None = None
         try:
@@ -191,7 +196,7 @@ class WorkerSupervisor:
         self._replacement_wanted.clear()
         old = self._worker
         log.info("A new inference process will take over: %s.", self._reason)
-        new = WorkerProcess(self._config, self._privacy, self._on_detections)
+        new = WorkerProcess(self._config, self._privacy, self._on_detections, self._on_frames)
         worker_tasks.append(asyncio.create_task(new.run(), name="inference-worker"))
         old_task, new_task = worker_tasks
         try:

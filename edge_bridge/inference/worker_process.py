@@ -14,16 +14,16 @@ from domain.errors import VigilError
 from domain.events import Detection, DetectionFrame
 from edge_bridge.config.inference import InferenceConfig, Mask
 from edge_bridge.inference import ipc, metrics
-from edge_bridge.inference.batcher import Batcher
+from edge_bridge.inference.batcher import Batcher, seconds_until_end
 from edge_bridge.inference.errors import WorkerFaultError, exit_text
 from edge_bridge.inference.frame_queue import QueuedFrame
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 2.0
-_FLUSH_S = 0.25
 
 OnDetections = Callable[[Detection], Awaitable[None]]
+OnFrames = Callable[[Detection], None]
 Privacy = Mapping[str, Sequence[Mask]]
 
 
@@ -31,9 +31,14 @@ class WorkerProcess:
     """`run` is the whole life of one process; `send` gives it packets once it is `ready`."""
 
     def __init__(
-        self, config: InferenceConfig, privacy: Privacy, on_detections: OnDetections
+        self,
+        config: InferenceConfig,
+        privacy: Privacy,
+        on_detections: OnDetections,
+        on_frames: OnFrames | None = None,
     ) -> None:
         self._config = config
+        self._on_frames_now = on_frames
         self._privacy = privacy
         self._on_detections = on_detections
         self._process: asyncio.subprocess.Process | None = None
@@ -193,11 +198,13 @@ class WorkerProcess:
         for frame in frames:
             for one in frame.objects:
                 metrics.OBJECTS.labels(camera, one.label).inc()
+        if self._on_frames_now is not None:
+            self._on_frames_now(self._batcher.event(camera, run, frames))
         await self._publish(self._batcher.add(camera, run, frames, time.monotonic()))
 
     async def _publish_due(self) -> None:
         while True:
-            await asyncio.sleep(_FLUSH_S)
+            await asyncio.sleep(seconds_until_end(time.monotonic()))
             if self._batcher is not None:
                 await self._publish(self._batcher.due(time.monotonic()))
 

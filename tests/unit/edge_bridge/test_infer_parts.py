@@ -165,11 +165,11 @@ def frame(pts: int) -> DetectionFrame:
     return DetectionFrame(pts=pts, at_ms=START_MS + pts, objects=[found])
 
 
-def test_a_batch_is_at_most_50_frames_or_a_second() -> None:
+def test_a_batch_is_at_most_50_frames_or_half_a_second() -> None:
     batcher = Batcher("hog-people", "1")
     assert batcher.add(CAMERA, RUN, [frame(pts) for pts in range(49)], 10.0) == []
-    assert batcher.due(10.9) == []
-    full = batcher.add(CAMERA, RUN, [frame(49), frame(50)], 10.9)
+    assert batcher.due(10.4) == []
+    full = batcher.add(CAMERA, RUN, [frame(49), frame(50)], 10.4)
     assert [[f.pts for f in event.frames] for event in full] == [list(range(50))]
     assert (full[0].camera, full[0].run, full[0].model, full[0].model_version) == (
         CAMERA,
@@ -177,9 +177,18 @@ def test_a_batch_is_at_most_50_frames_or_a_second() -> None:
         "hog-people",
         "1",
     )
-    assert batcher.due(11.8) == []
-    assert [[f.pts for f in event.frames] for event in batcher.due(11.9)] == [[50]]
+    assert batcher.due(10.49) == []
+    assert [[f.pts for f in event.frames] for event in batcher.due(10.5)] == [[50]]
     assert batcher.due(99.0) == []
+
+
+def test_the_batches_of_all_cameras_end_at_the_same_time() -> None:
+    """So one request sends them, however the cameras' frames are spread in time."""
+    batcher = Batcher("m", "1")
+    for number, now_s in enumerate((10.0, 10.1, 10.3, 10.49)):
+        batcher.add(f"acme/north/{number}", RUN, [frame(number)], now_s)
+    assert batcher.due(10.499) == []
+    assert len(batcher.due(10.5)) == 4
 
 
 def test_a_new_run_closes_the_batch_of_the_old_one() -> None:

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { CameraState } from "../src/api/names";
 import type { Camera } from "../src/api/types";
+import { LiveSlots } from "../src/wall/live-slots";
 import { arrange, commonAspect, matches, problemCount } from "../src/wall/order";
 
 function camera(name: string, state: CameraState, more: Partial<Camera> = {}): Camera {
@@ -64,5 +65,25 @@ describe("the wall", () => {
         camera("d", "new", { width: null, height: null }),
       ]),
     ).toBeCloseTo(4 / 3, 2);
+  });
+});
+
+describe("places for live pictures", () => {
+  it("go to those that ask first, then to those that wait", () => {
+    const slots = new LiveSlots(2);
+    const granted: string[] = [];
+    const [one, two, three] = ["one", "two", "three"].map((name) =>
+      slots.ask(() => granted.push(name)),
+    );
+    const four = slots.ask(() => granted.push("four"));
+    expect(granted).toEqual(["one", "two"]);
+    three?.(); // it left the view while it waited
+    one?.();
+    one?.();
+    expect(granted).toEqual(["one", "two", "four"]);
+    two?.();
+    four();
+    slots.ask(() => granted.push("five"));
+    expect(granted.at(-1)).toBe("five");
   });
 });

@@ -6,6 +6,7 @@ import { cameraPath, follow } from "../router";
 import { Label } from "../ui/label";
 import { Age, StateBadge } from "../ui/state";
 import { STATE_TEXT } from "../ui/text";
+import { LivePicture } from "./live-picture";
 import { NewestPicture } from "./picture";
 
 interface Props {
@@ -37,6 +38,9 @@ export const Tile = memo(function Tile({ camera, nowMs, zone, pictureWidth, reas
           lastMs={camera.last_ms}
           alt={`Newest picture of ${camera.name}`}
         />
+        {camera.state === "recording" && (
+          <LivePicture id={camera.id} alt={`Live picture of ${camera.name}`} />
+        )}
         <div class="tile-labels">
           {labels.slice(0, MOST_LABELS).map((name) => (
             <Label key={name} name={name} />
