@@ -32,13 +32,13 @@ from yarl import URL
 
 from domain.times import format_ms, utc_ms
 from local.aws import CREDENTIALS, REGION
+from local.gate import ROLE_ARN
 from local.iam import is_allowed, s3_actions, sqs_action
 from local.ports import HOST
 from stores.aws_credentials import AwsCredentials
 from stores.sigv4 import sign
 
 ACCOUNT = "000000000000"
-ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/vigil-device"
 MAX_BODY_BYTES = 128 << 20
 _SKEW_MS = 900_000
 _AUTHORIZATION = re.compile(

@@ -19,9 +19,10 @@ import psutil
 
 from domain.errors import VigilError
 from local.folder import DataFolder, default_data_dir
+from local.gate import AwsGateService
 from local.ports import parse_ports
 from local.process import record_of, recorded_process
-from local.service import Report
+from local.service import Report, Service
 from local.stack import SERVICES, Stack
 from local.supervisor import Supervisor
 
@@ -100,7 +101,8 @@ def status(data: Path) -> list[ServiceState]:
     folder = DataFolder(data)
     ports = folder.read_json("ports.json")
     states = []
-    for kind in SERVICES:
+    kinds: tuple[type[Service], ...] = (*SERVICES, AwsGateService)
+    for kind in kinds:
         process = recorded_process(folder.read_json(f"run/{kind.name}.json"))
         pid = process.pid if process else None
         states.append(ServiceState(kind.name, kind.title, pid, ports.get(kind.name)))
@@ -121,7 +123,9 @@ def _main() -> None:
         print(line, flush=True)
 
     try:
-        stack = Stack(given.data, ports=parse_ports(given.port), fresh=given.fresh, report=say)
+        stack = Stack(
+            given.data, ports=parse_ports(given.port), fresh=given.fresh, report=say, devices=True
+        )
         with stack:
             record_owner(stack.folder)
             supervisor = Supervisor(stack.services.values(), say)

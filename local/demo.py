@@ -12,12 +12,14 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from domain.errors import VigilError
 from local import background, dashboard
 from local.demo_cameras import DemoCameras
 from local.demo_catalog import DEMO_LOGIN, ask_catalog, ensure_audit_key, ensure_demo_user
-from local.demo_edge import edge_program
+from local.demo_devices import DemoDevices
+from local.demo_edge import EDGE, edge_program
 from local.folder import project_root
 from local.ports import HOST
 from local.program import Program, vigil, worker
@@ -44,9 +46,10 @@ class Demo:
     ) -> None:
         self._cameras = DemoCameras(cameras)
         self._report = report
-        self._stack = Stack(data, ports=ports, fresh=fresh, report=report)
+        self._stack = Stack(data, ports=ports, fresh=fresh, report=report, devices=True)
         self._folder = self._stack.folder
         self._programs: list[Program] = []
+        self._devices: DemoDevices | None = None
         self._env: dict[str, str] = {}
         self._ended = threading.Event()
         self.url = ""
@@ -80,6 +83,8 @@ class Demo:
             # Short waits: the edge is on the same machine, and people are watching.
             "VIGIL_GRACE_MS": "10000",
         }
+        self._devices = DemoDevices(self._folder, self._stack.ports)
+        own |= self._devices.prepare()
         self._stack.write_env(own)
         self._env = {**os.environ, **self._stack.env, **own, "PYTHONUNBUFFERED": "1"}
         dashboard.build(self._report, self._folder.logs / "dashboard.log")
@@ -130,6 +135,8 @@ class Demo:
             self.password = ensure_demo_user(
                 self._env["VIGIL_DATABASE_URL"], self._folder.path / "demo-password"
             )
+            assert self._devices is not None
+            self._devices.make_config_key(self._run)
             self._report(f"The catalog knows {len(self.camera_ids)} cameras")
         finally:
             self._end(topics, "vigil topics ensure")
@@ -140,6 +147,8 @@ class Demo:
         self._await_page()
 
     def _start_cloud(self) -> None:
+        assert self._devices is not None
+        self._launch(self._devices.worker(self._env))
         self._launch(Program("relay", vigil("relay", "run"), self._folder, self._env))
         for name in WORKERS:
             self._launch(Program(name, worker(f"agents.{name}"), self._folder, self._env))
@@ -155,11 +164,22 @@ class Demo:
         program.launch()
 
     def _start_edge(self, addresses: list[str]) -> None:
+        assert self._devices is not None
+        assert self._stack.gate is not None
         port = self._stack.ports.take("edge-page")
         cameras = list(zip(self._cameras.names, addresses, strict=True))
         edge = edge_program(
-            self._folder, self._env, site=SITE, cameras=cameras, port=port, password=self.key
+            self._folder,
+            self._env,
+            site=SITE,
+            cameras=cameras,
+            port=port,
+            password=self.key,
+            endpoint=self._stack.gate.endpoint,
         )
+        self._await_devices()
+        if self._devices.enrol(SITE, EDGE, self._folder.path / "edge.yaml", self._run):
+            self._report("The edge is enrolled by a one-time code")
         self._launch(edge)
         self.edge_url = f"http://{HOST}:{port}/"
         self._report("The edge is recording")
@@ -179,6 +199,27 @@ class Demo:
 
         web.wait_ready(answers, PAGE_WITHIN_S)
 
+    def _await_devices(self) -> None:
+        assert self._devices is not None
+        device = next(each for each in self._programs if each.name == "device").process
+        address = urlsplit(self._devices.url)
+        assert address.hostname is not None
+        assert address.port is not None
+        place = address.hostname, address.port
+
+        def answers() -> bool:
+            try:
+                with socket.create_connection(place, timeout=2):
+                    return True
+            except OSError:
+                return False
+
+        device.wait_ready(answers, PAGE_WITHIN_S)
+
+    def _run(self, *arguments: str) -> str:
+        """Run a command of the cloud to its end; return what it printed."""
+        return self._end(self._begin(*arguments), f"vigil {' '.join(arguments[:2])}")
+
     def _begin(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, *vigil(*arguments)],
@@ -191,8 +232,11 @@ class Demo:
             start_new_session=True,  # only the demo gets Ctrl-C; it ends the command
         )
 
-    def _end(self, command: "subprocess.Popen[str]", name: str) -> None:
-        """Wait for a command; if it failed, raise VigilError with the last line that it printed."""
+    def _end(self, command: "subprocess.Popen[str]", name: str) -> str:
+        """Wait for a command, and return what it printed.
+
+        If it failed, raise VigilError with the last line of that.
+        """
         try:
             output, _ = command.communicate()
         except BaseException:
@@ -205,6 +249,7 @@ class Demo:
                 file.write(f"$ {name}\n{output}\n")
             last = (output.strip().splitlines() or ["it printed nothing"])[-1]
             raise VigilError(f"`{name}` failed ({last.removeprefix('vigil: ')}); see {log}.")
+        return output
 
 
 def run(

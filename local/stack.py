@@ -10,6 +10,7 @@ from domain.errors import ConfigError
 from local.aws import CREDENTIALS, REGION
 from local.certificates import Certificates
 from local.folder import DataFolder
+from local.gate import AwsGateService
 from local.kafka import Kafka
 from local.ports import Ports
 from local.postgres import Postgres
@@ -40,8 +41,11 @@ class Stack:
         report: Report = _quiet,
         tls: bool = False,
         full_jit: bool = False,
+        devices: bool = False,
     ) -> None:
-        """`tls`: all servers require TLS; Kafka and PostgreSQL require a password too.
+        """`devices`: also the gate, which gives devices credentials of their site.
+
+        `tls`: all servers require TLS; Kafka and PostgreSQL require a password too.
 
         `full_jit`: S3 starts slower and works faster (java.py).
         """
@@ -54,6 +58,10 @@ class Stack:
         }
         for service in self.services.values():
             service.full_jit = full_jit
+        self.gate: AwsGateService | None = None
+        if devices:
+            self.gate = AwsGateService(self.folder, self.ports, report)
+            self.services[self.gate.name] = self.gate
         self._front: TlsFront | None = None
         self._certificates = Certificates(data.resolve() / "tls") if tls else None
         if self._certificates is not None:

@@ -17,7 +17,12 @@ class CentralConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(min_length=8, description="address of the web workers, https://host[:port]")
+    url: str | None = Field(
+        None,
+        min_length=8,
+        description="address of the web workers, https://host[:port]; absent: only an enrolled "
+        "device, which asks at the devices' address",
+    )
     key_file: Path | None = Field(None, description="file that holds this device's key")
     key_env: str | None = Field(None, description="environment variable of that key")
     ca_file: Path | None = Field(None, description="PEM file of a certificate authority")
@@ -79,7 +84,9 @@ class CentralConfig(BaseModel):
 
     @field_validator("url")
     @classmethod
-    def _address(cls, url: str) -> str:
+    def _address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         parts = urlsplit(url)
         if not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ValueError("write https://host or https://host:port")
@@ -91,8 +98,11 @@ class CentralConfig(BaseModel):
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        if bool(self.key_file) == bool(self.key_env):
+        keys = bool(self.key_file) + bool(self.key_env)
+        if self.url is not None and keys != 1:
             raise ValueError("set either key_file or key_env, one of the two")
+        if self.url is None and keys:
+            raise ValueError("a key needs `url`, the address where it is valid")
         return self
 
     def key(self) -> SecretStr:

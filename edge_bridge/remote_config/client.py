@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import ssl
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -19,6 +20,7 @@ from domain.site_config import (
     Successor,
 )
 from edge_bridge.config.remote import CentralConfig
+from edge_bridge.identity.identity import DeviceIdentity
 
 _TIMEOUT_S = 30.0
 _MAX_BODY_BYTES = 2 * MAX_BYTES + 65_536
@@ -49,21 +51,34 @@ class ConfigSource(Protocol):
         ...
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return how the server's certificate is checked. ConfigError."""
+        """Return how the server's certificate is checked. ConfigError, StoreError."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What to do where the cloud refuses this device: a sentence."""
         ...
 
 
 class KeySource:
     """At the web workers' address, with the device's API key."""
 
-    def __init__(self, config: CentralConfig, site: str, *, signed: bool = False) -> None:
-        """`signed`: with the signature, for a device that pins a configuration key."""
+    remedy = "Create a new key with `vigil key create --edge-of`."
+
+    def __init__(self, config: CentralConfig, site: str) -> None:
         self._config = config
-        self.host = config.url
-        self.url = f"{config.url}/api/v1/sites/{site}/{'signed-config' if signed else 'config'}"
+        self.host = config.url or ""
+        # A device that pins a configuration key needs the signature.
+        name = "config" if config.config_key_file is None else "signed-config"
+        self.url = f"{self.host}/api/v1/sites/{site}/{name}"
 
     def headers(self) -> dict[str, str]:
         """Return the header with the key, which is read now."""
+        if not self.host:
+            raise ConfigError(
+                "central: this device is not enrolled. Enrol it with `vigil edge enrol`, or set "
+                "url and key_file."
+            )
         return {"Authorization": f"Bearer {self._config.key().get_secret_value().strip()}"}
 
     def tls(self) -> ssl.SSLContext | bool:
@@ -77,11 +92,45 @@ class KeySource:
             raise ConfigError(f"central.ca_file {file} cannot be used: {error}.") from error
 
 
-class ConfigClient:
-    """Reads one URL. Use as an async context manager."""
+class CertificateSource:
+    """At the devices' address, with this device's certificate."""
 
-    def __init__(self, source: ConfigSource) -> None:
-        self._source = source
+    remedy = "See `vigil device show`."
+
+    def __init__(self, identity: DeviceIdentity) -> None:
+        """`identity`: of an enrolled device."""
+        self._identity = identity
+
+    @property
+    def host(self) -> str:
+        """The devices' address."""
+        return self._identity.url or ""
+
+    @property
+    def url(self) -> str:
+        """The address of the configuration of the device's site."""
+        return f"{self.host}/device/v1/config"
+
+    def headers(self) -> dict[str, str]:
+        """Return none: the certificate says who asks."""
+        return {}
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the context with the device's certificate. StoreError while it has none."""
+        context = self._identity.ssl_context()
+        if context is None:
+            raise StoreError("the certificate of this device has expired; it is being renewed.")
+        return context
+
+
+class ConfigClient:
+    """Reads the configuration. Use as an async context manager."""
+
+    def __init__(self, source: Callable[[], ConfigSource]) -> None:
+        """`source`: is asked before each request, since a device can be enrolled meanwhile."""
+        self._choose_source = source
+        self._asked = ""
+        """Address of the last request."""
         self._etag: str | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -116,7 +165,10 @@ class ConfigClient:
         - StoreError: no response, or an invalid one.
         """
         assert self._session is not None
-        source = self._source
+        source = self._choose_source()
+        if source.url != self._asked:
+            self._etag = None
+            self._asked = source.url
         headers = source.headers()
         if self._etag is not None:
             headers["If-None-Match"] = self._etag
@@ -137,9 +189,11 @@ class ConfigClient:
                     "this site has no configuration yet; set one with `vigil site config set`."
                 )
             case HTTPStatus.UNAUTHORIZED:
-                raise CredentialsError("the catalog rejects the key: it is unknown or was revoked.")
+                raise CredentialsError(
+                    f"the catalog rejects the key: it is unknown or was revoked. {source.remedy}"
+                )
             case HTTPStatus.FORBIDDEN:
-                raise CredentialsError("the catalog rejects the key: it is not this site's.")
+                raise CredentialsError(f"{source.host} refuses this device. {source.remedy}")
             case HTTPStatus.OK:
                 offer = parse_offer(body)
                 self._etag = etag

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from domain.errors import ConfigError, CredentialsError, StoreError
+from domain.errors import ConfigError, StoreError
 from domain.site_config import ConfigRefusedError, OfferedConfig, SiteVersion
 from domain.times import utc_ms
 from domain.unset_clock import plainly_wrong
 from edge_bridge.config import EdgeConfig
 from edge_bridge.config.remote import CentralConfig
+from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.metrics import CONFIG_VERSION
 from edge_bridge.remote_config.client import (
+    CertificateSource,
     ConfigClient,
     ConfigNotSetError,
     ConfigSource,
@@ -80,16 +82,15 @@ class RemoteConfigManager:
         central: CentralConfig,
         link: Link,
         *,
-        source: ConfigSource | None = None,
-        trust: ConfigTrust | None = None,
+        identity: DeviceIdentity | None = None,
         clock_ms: Callable[[], int] = utc_ms,
     ) -> None:
-        """`own`: the device's own file. `source`, `trust`: None: the ones that `central` names."""
+        """`own`: the device's own file. `identity` None: this device is not enrolled."""
         self._own = own
         self._central = central
         self._link = link
-        self._trust = trust or file_trust(own, central)
-        self._source = source or KeySource(central, own.site, signed=self._trust.required)
+        self._identity = identity or DeviceIdentity(None)
+        self._trust = ConfigTrust(own, central, self._identity)
         self._clock_ms = clock_ms
         self._store = ConfigStore(own.spool.dir / "central")
         self._state = RolloutState()
@@ -137,6 +138,15 @@ class RemoteConfigManager:
             details.append(self._problem)
         return ConfigStatus(version, state, " ".join(details)[:_MAX_DETAIL])
 
+    async def newest(self) -> SiteVersion:
+        """Fetch the newest version once, and check it. Raises VigilError, ConfigError."""
+        async with ConfigClient(self._source) as client:
+            offer = await client.newest()
+        if offer is None:
+            raise ConfigNotSetError("the catalog sent nothing.")
+        await asyncio.to_thread(self._check, offer)
+        return offer.effective(may_disable=self._central.allow_disable)
+
     async def run(self, target: ConfigTarget) -> None:
         """Fetch and apply until cancelled."""
         async with ConfigClient(self._source) as client:
@@ -153,6 +163,11 @@ class RemoteConfigManager:
                     client.forget()
                 jitter = random.uniform(0.8, 1.2)  # noqa: S311
                 await asyncio.sleep(self._central.every_s * jitter)
+
+    def _source(self) -> ConfigSource:
+        if self._identity.state == "none":
+            return KeySource(self._central, self._own.site)
+        return CertificateSource(self._identity)
 
     async def _next(self, client: ConfigClient) -> SiteVersion | None:
         """Return a version that the cloud offers, and that this device may take."""
@@ -194,11 +209,8 @@ class RemoteConfigManager:
             return None
         except (StoreError, ConfigError) as error:
             self._link.failed(error)
-            remedy = ""
-            if isinstance(error, CredentialsError):
-                remedy = " Create a new key with `vigil key create --edge-of`."
             self._fetch_state = "out-of-reach"
-            self._problem = f"{error}{remedy} Recording continues with the current configuration."
+            self._problem = f"{error} Recording continues with the current configuration."
             return None
         self._link.succeeded()
         self._fetch_state, self._problem = "current", ""
@@ -284,15 +296,6 @@ class RemoteConfigManager:
     def _merged(self, version: SiteVersion, *, confined: bool = True) -> EdgeConfig:
         source = f"version {version.version}"
         return merge(self._own, version.document(), source, confined=confined)
-
-
-def file_trust(own: EdgeConfig, central: CentralConfig) -> ConfigTrust:
-    """Return the trust in the key that edge.yaml names; without one, nothing is checked."""
-    return ConfigTrust(
-        own.spool.dir / "central" / "config-key.json",
-        central.config_key_file is not None,
-        central.config_key,
-    )
 
 
 def _sentence(text: str) -> str:

@@ -3,10 +3,11 @@
 import json
 import logging
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 from domain.site_config import OfferedConfig
+from edge_bridge.config import EdgeConfig
+from edge_bridge.config.remote import CentralConfig
+from edge_bridge.identity.identity import DeviceIdentity
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +19,23 @@ class ConfigTrust:
     methods block.
     """
 
-    def __init__(self, path: Path, required: bool, pin: Callable[[], bytes | None]) -> None:
-        """`path`: keeps the newest key. `required`: take signed configurations only.
+    def __init__(self, own: EdgeConfig, central: CentralConfig, identity: DeviceIdentity) -> None:
+        """`own`: the device's own file; its spool's folder keeps the newest key."""
+        self._path = own.spool.dir / "central" / "config-key.json"
+        self._central = central
+        self._identity = identity
 
-        `pin`: returns the raw key of the enrolment. Raises ConfigError.
-        """
-        self._path = path
-        self.required = required
-        self._pin = pin
+    @property
+    def required(self) -> bool:
+        """Whether this device takes signed configurations only."""
+        return self._identity.state != "none" or self._central.config_key_file is not None
+
+    def _pin(self) -> bytes | None:
+        """Return the raw key that was pinned first; ConfigError. edge.yaml goes before."""
+        if (named := self._central.config_key()) is not None:
+            return named
+        key = self._identity.config_key
+        return None if key is None else key.public_bytes_raw()
 
     def check(
         self, offer: OfferedConfig, site: str, newest: tuple[int, str] | None, now_ms: int | None

@@ -21,7 +21,8 @@ from domain.device_policy import queue_arn
 from domain.errors import CredentialsError, ObjectExistsError, StoreError
 from domain.times import utc_ms
 from local.aws import REGION
-from local.aws_gate import ROLE_ARN, AwsGate, SessionTokens
+from local.aws_gate import AwsGate, SessionTokens
+from local.gate import ROLE_ARN
 from local.sqs import DEAD_LETTERS, QUEUE
 from stores.aws_credentials import AwsCredentials, CredentialCache
 from stores.aws_endpoint import AwsEndpoint

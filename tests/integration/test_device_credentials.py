@@ -14,7 +14,8 @@ from domain.site_config import ConfigSignature, canonical
 from domain.times import utc_ms
 from edge_bridge.remote_config.client import parse_offer
 from local.aws import REGION
-from local.aws_gate import ROLE_ARN, AwsGate, SessionTokens
+from local.aws_gate import AwsGate, SessionTokens
+from local.gate import ROLE_ARN
 from stores.aws_credentials import AwsCredentials, CredentialCache
 from stores.aws_endpoint import AwsEndpoint
 from stores.catalog.config_keys import add_config_key

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from domain.errors import ConfigError, CredentialsError, StoreError
 from domain.site_config import MAX_BYTES, OfferedConfig, SiteVersion
 from edge_bridge.config import EdgeConfig, load
+from edge_bridge.config.remote import CentralConfig
 from edge_bridge.remote_config.client import ConfigClient, ConfigNotSetError, KeySource
 from edge_bridge.remote_config.manager import RemoteConfigManager
 from edge_bridge.upload.link import Link
@@ -60,9 +61,13 @@ async def own(catalog: Catalog, tmp_path: Path) -> AsyncIterator[EdgeConfig]:
         yield load(changed(tmp_path, central=central))
 
 
+def client_of(central: CentralConfig, own: EdgeConfig) -> ConfigClient:
+    return ConfigClient(lambda: KeySource(central, own.site))
+
+
 async def test_a_version_and_its_tag(catalog: Catalog, own: EdgeConfig) -> None:
     assert own.central is not None
-    async with ConfigClient(KeySource(own.central, own.site)) as client:
+    async with client_of(own.central, own) as client:
         catalog.give(version(3))
         assert await client.newest() == OfferedConfig(version(3))
         catalog.status, catalog.body = 304, b""
@@ -81,7 +86,7 @@ GOOD = {"version": 1, "digest": version(1).digest, "document": version(1).text}
     [
         (404, b"", ConfigNotSetError, "vigil site config set"),
         (401, b"", CredentialsError, "revoked"),
-        (403, b"", CredentialsError, "not this site's"),
+        (403, b"", CredentialsError, "vigil key create --edge-of"),
         (302, b"", StoreError, "answers 302"),
         (500, b"", StoreError, "answers 500"),
         (200, b"", StoreError, "sends no configuration"),
@@ -110,7 +115,7 @@ async def test_strange_answers(
 ) -> None:  # fmt: skip
     assert own.central is not None
     catalog.status, catalog.body, catalog.headers = status, body, {"Location": "http://192.0.2.1/"}
-    async with ConfigClient(KeySource(own.central, own.site)) as client:
+    async with client_of(own.central, own) as client:
         with pytest.raises(kind, match=sentence) as caught:
             await client.newest()
     assert KEY not in str(caught.value)
@@ -121,12 +126,12 @@ async def test_an_unreadable_file_is_reported_in_a_sentence(
 ) -> None:
     assert own.central is not None
     nowhere = own.central.model_copy(update={"ca_file": tmp_path / "none.pem"})
-    async with ConfigClient(KeySource(nowhere, own.site)) as client:
+    async with client_of(nowhere, own) as client:
         with pytest.raises(ConfigError, match=r"central.ca_file .* cannot be used"):
             await client.newest()
     for text in ("", "two\nlines", "ö"):
         (tmp_path / "central.key").write_text(text)
-        async with ConfigClient(KeySource(own.central, own.site)) as client:
+        async with client_of(own.central, own) as client:
             with pytest.raises(ConfigError, match="the key is not valid"):
                 await client.newest()
 
