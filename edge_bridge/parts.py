@@ -11,6 +11,7 @@ from domain.unset_clock import is_undated
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.heartbeat import HeartbeatSender
+from edge_bridge.identity.credentials import DeviceCredentials
 from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.identity.renewal import IdentityRenewal
 from edge_bridge.inference_manager import InferenceManager
@@ -108,7 +109,7 @@ async def build_parts(
     if config.central is not None:
         link = Link("central")
         links.append(link)
-        remote_config = RemoteConfigManager(config, config.central, link)
+        remote_config = RemoteConfigManager(config, config.central, link, identity=identity)
         config = await asyncio.to_thread(remote_config.boot)
     stored, outbox_filled = Wakeup(), Wakeup()
 
@@ -136,7 +137,8 @@ async def build_parts(
         spool = await asyncio.to_thread(SpoolThread, lambda: _open_spool(config, clock), wake)
         stack.push_async_callback(asyncio.to_thread, spool.close)
         at_s3, at_sqs = endpoints(config.cloud)
-        credentials = CredentialCache()
+        credentials = CredentialCache(DeviceCredentials(identity).read)
+        identity.on_change.append(credentials.forget)
         store = await stack.enter_async_context(
             SignedObjectStore(at_s3, config.cloud.bucket, credentials=credentials)
         )

@@ -52,6 +52,8 @@ class CredentialCache:
         """`source` None: the environment, or AWS's own chain."""
         self._source = source or read_credentials
         self._credentials: AwsCredentials | None = None
+        self._is_stale = False
+        """Whether they are to be read again although they are valid."""
         self._read_s = 0.0
         """When they were read last, monotonic clock."""
         self._reloaded_s = 0.0
@@ -66,17 +68,18 @@ class CredentialCache:
             found = self._credentials
             if found is None:
                 return await self._read()
-            if found.expires_ms is None:
+            left_ms = None if found.expires_ms is None else found.expires_ms - utc_ms()
+            is_fresh = left_ms is None or left_ms > _RENEW_BEFORE_EXPIRY_MS
+            if is_fresh and not self._is_stale:
                 return found
-            left_ms = found.expires_ms - utc_ms()
-            if left_ms > _RENEW_BEFORE_EXPIRY_MS or time.monotonic() < self._read_s + _RETRY_S:
+            if time.monotonic() < self._read_s + _RETRY_S:
                 return found
             try:
                 return await self._read()
             except StoreError as error:
-                if left_ms <= 0:
+                if left_ms is not None and left_ms <= 0:
                     raise
-                log.warning("AWS credentials expire soon and cannot be renewed: %s", error)
+                log.warning("AWS credentials cannot be renewed, the old ones are used: %s", error)
                 return found
 
     async def reload(self) -> None:
@@ -85,9 +88,22 @@ class CredentialCache:
             self._reloaded_s = time.monotonic()
             self._credentials = None
 
+    def forget(self) -> None:
+        """Read them again soon: whose they are has changed. From any thread.
+
+        While they cannot be read, those of before are used until they expire.
+        """
+        self._is_stale = True
+        self._read_s = -_RETRY_S
+
     async def _read(self) -> AwsCredentials:
         self._read_s = time.monotonic()
-        self._credentials = await self._source()
+        self._is_stale, was_stale = False, self._is_stale
+        try:
+            self._credentials = await self._source()
+        except BaseException:
+            self._is_stale = was_stale
+            raise
         return self._credentials
 
 

@@ -77,7 +77,7 @@ class SignedObjectStore(SignedHttpClient):
         except _PreconditionFailedError:
             try:
                 existing = (await self.head(key)).metadata.get("sha256")
-            except _AccessDeniedError:
+            except AccessDeniedError:
                 # A device's own credentials read nothing. No one else writes below its prefix:
                 # it is there from an earlier attempt. The cloud compares it with the event's hash.
                 return False
@@ -186,7 +186,7 @@ class _PreconditionFailedError(AwsResponseError):
     """412: the object exists."""
 
 
-class _AccessDeniedError(StoreError):
+class AccessDeniedError(StoreError):
     """403: these credentials may not do that."""
 
 
@@ -201,7 +201,7 @@ async def _translate_errors(action: str) -> AsyncIterator[None]:
         found = store_error(action, error.status, error.code)
         # An answer to HEAD has no body, so no code either.
         if error.code in ("AccessDenied", "403"):
-            found = _AccessDeniedError(str(found))
+            found = AccessDeniedError(str(found))
         raise found from error
     except CredentialsError as error:
         raise CredentialsError(f"{action}: {error}") from error

@@ -13,10 +13,13 @@ from domain.events.registry import encode
 from domain.times import utc_ms
 from edge_bridge.check.result import CheckResult
 from edge_bridge.config import EdgeConfig
+from edge_bridge.identity.credentials import DeviceCredentials
+from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.upload.endpoints import endpoints
 from stores import tls
+from stores.aws_credentials import CredentialCache
 from stores.aws_errors import AwsResponseError
-from stores.signed_objects import SignedObjectStore
+from stores.signed_objects import AccessDeniedError, SignedObjectStore
 from stores.signed_queue import SignedQueue
 
 _WITHIN_S = 20
@@ -26,9 +29,7 @@ _BY_CODE = {
     "PermanentRedirect": "correct cloud.region: the bucket is in another region",
     "AuthorizationHeaderMalformed": "correct cloud.region",
     "RequestTimeTooSkewed": "set this device's clock",
-    "AccessDenied": "allow this device s3:PutObject and s3:GetObject under fragments/{site}/, "
-    "and sqs:SendMessage",
-    "403": "allow this device s3:GetObject under fragments/{site}/",
+    "AccessDenied": "allow this device s3:PutObject under fragments/{site}/, and sqs:SendMessage",
     "AWS.SimpleQueueService.NonExistentQueue": "correct cloud.queue_url",
     "QueueDoesNotExist": "correct cloud.queue_url",
     "InvalidAddress": "correct cloud.queue_url",
@@ -36,13 +37,14 @@ _BY_CODE = {
 
 
 async def check_store(config: EdgeConfig) -> CheckResult:
-    """PUT a small object below the edge's own prefix, read it, delete it."""
+    """PUT a small object below the edge's own prefix; read and delete it if that is allowed."""
 
     async def attempt() -> str:
         key = f"fragments/{config.site}/.check/{uuid.uuid4()}"
         at_s3, _ = endpoints(config.cloud)
         started_s = time.monotonic()
-        async with SignedObjectStore(at_s3, config.cloud.bucket) as store:
+        _, credentials = await _identity(config)
+        async with SignedObjectStore(at_s3, config.cloud.bucket, credentials=credentials) as store:
             await store.put_once(
                 key,
                 b"check",
@@ -50,7 +52,11 @@ async def check_store(config: EdgeConfig) -> CheckResult:
                 metadata={},
                 content_type="text/plain",
             )
-            await store.head(key)
+            try:
+                await store.head(key)
+            except AccessDeniedError:  # as a device's own credentials are
+                took_s = time.monotonic() - started_s
+                return f"written in {took_s:.2f} s (no permission to read; none is needed)"
             took_s = time.monotonic() - started_s
             try:
                 await store.delete(key)
@@ -71,13 +77,21 @@ async def check_queue(config: EdgeConfig) -> CheckResult:
         )  # fmt: skip
         _, at_sqs = endpoints(config.cloud)
         started_s = time.monotonic()
-        async with SignedQueue(at_sqs, config.cloud.queue_url) as queue:
-            if await queue.send([encode(beat)]):
+        identity, credentials = await _identity(config)
+        body = encode(beat)
+        async with SignedQueue(at_sqs, config.cloud.queue_url, credentials=credentials) as queue:
+            if await queue.send([body], [identity.sign(body)]):
                 raise StoreError("it rejects messages: check the queue's policy.")
         return f"a message sent in {time.monotonic() - started_s:.2f} s"
 
     name = config.cloud.queue_url.rsplit("/", 1)[-1]
     return await _result(f"SQS {name}", attempt, config, "sqs")
+
+
+async def _identity(config: EdgeConfig) -> tuple[DeviceIdentity, CredentialCache]:
+    """Return who this device is, and the credentials that it uploads with."""
+    identity = await asyncio.to_thread(DeviceIdentity, config.identity_folder)
+    return identity, CredentialCache(DeviceCredentials(identity).read)
 
 
 async def _result(

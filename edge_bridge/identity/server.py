@@ -27,6 +27,10 @@ class EnrolmentRefusedError(StoreError):
         self.code = code
 
 
+class NotServedError(StoreError):
+    """The server does not give what was asked for (404)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceServer:
     """Where devices are answered. Its methods raise StoreError, EnrolmentRefusedError."""
@@ -63,7 +67,7 @@ class DeviceServer:
         kind = str(body.get("type", "")).rsplit("/", 1)[-1]
         if status in (400, 403) and (kind.startswith("device-") or kind == "enrolment-refused"):
             raise EnrolmentRefusedError(kind.removeprefix("device-"), detail)
-        raise StoreError(detail)
+        raise NotServedError(detail) if status == 404 else StoreError(detail)
 
     async def _failure_text(self, error: Exception) -> str:
         """Return why nothing was answered. A wrong clock is the most frequent cause with TLS."""

@@ -116,7 +116,7 @@ async def test_each_problem_is_listed_with_its_remedy_in_80_columns(
     ("status", "code", "remedy"),
     [
         (404, "NoSuchBucket", "correct cloud.bucket"),
-        (403, "AccessDenied", "s3:PutObject and s3:GetObject under fragments/acme/berlin/"),
+        (403, "AccessDenied", "s3:PutObject under fragments/acme/berlin/"),
         (403, "RequestTimeTooSkewed", "set this device's clock"),
         (403, "InvalidAccessKeyId", "valid AWS credentials"),
         (301, "PermanentRedirect", "cloud.region"),
