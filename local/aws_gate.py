@@ -4,8 +4,8 @@
 the service in each request's signature:
 
 - STS: AssumeRole, for the owner's credentials. The answer's session token holds the policy.
-- S3 and SQS: for a session token only. The gate checks the signature, the expiry and the policy.
-  Then it sends the request on with the owner's credentials.
+- S3 and SQS: for a session token, the gate checks the signature, the expiry and the policy. Then it
+  sends the request on with the owner's credentials. The owner's own requests are not limited.
 
 The workers use the servers behind it, as before. A token is valid across restarts of the gate.
 """
@@ -185,11 +185,13 @@ class AwsGate:
         self, request: web.Request, body: bytes, parsed: dict[str, str]
     ) -> web.StreamResponse:
         service, now_ms = parsed["service"], self.clock_ms()
-        if service == "sts":
-            if parsed["key"] != CREDENTIALS["AWS_ACCESS_KEY_ID"]:
-                raise GateError(403, "AccessDenied", "Only the owner may assume a role.")
+        if parsed["key"] == CREDENTIALS["AWS_ACCESS_KEY_ID"]:
             check_signature(request, body, CREDENTIALS["AWS_SECRET_ACCESS_KEY"], parsed, now_ms)
-            return self._assume_role(body, now_ms)
+            if service == "sts":
+                return self._assume_role(body, now_ms)
+            return await self._forward(request, body, service)
+        if service == "sts":
+            raise GateError(403, "AccessDenied", "Only the owner may assume a role.")
         session = self._sessions.read(request.headers.get("X-Amz-Security-Token", ""))
         if session.access_key_id != parsed["key"]:
             raise GateError(403, "InvalidToken", "The security token is of another key.")

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import BaseConnector, ClientSession, TCPConnector
@@ -42,7 +42,9 @@ class DeviceFiles:
         self.server = self.folder / "server.pem"
         self.server_ca.write_bytes(authority)
         self.server.write_bytes(pair)
-        create_ca(self.ca_certificate, self.ca_key, "Test devices", datetime.now(UTC))
+        create_ca(
+            self.ca_certificate, self.ca_key, "Test devices", datetime.now(UTC) - timedelta(days=7)
+        )
 
     @property
     def settings(self) -> dict[str, str]:

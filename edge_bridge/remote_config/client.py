@@ -127,7 +127,7 @@ class ConfigClient:
     """Reads the configuration. Use as an async context manager."""
 
     def __init__(self, source: Callable[[], ConfigSource]) -> None:
-        """`source`: is asked before each request, since a device can be enrolled meanwhile."""
+        """`source`: is asked before each request, since a device can be enrolled later."""
         self._choose_source = source
         self._asked = ""
         """Address of the last request."""

@@ -170,7 +170,7 @@ async def test_credentials_that_are_changed_old_or_of_others_are_refused(gate: G
         replace(found, session_token=f"{body}x.{mac}"),
         replace(found, session_token=other.session_token),
         replace(found, session_token=None),
-        AwsCredentials("vigil-local", "vigil-local"),
+        AwsCredentials("vigil-local", "x"),
     ):
         with pytest.raises(StoreError):
             await send(given)
