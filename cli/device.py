@@ -5,6 +5,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cli import device_command
 from cli.audit_origin import cli_origin, current_user
 from cli.durations import duration_ms
 from domain.device_identity import DeviceState, check_device
@@ -60,6 +61,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     unlock.add_argument("device", metavar="TENANT/SITE/DEVICE")
     unlock.add_argument("--reason", default="", help="why, for the audit log")
     unlock.set_defaults(run=run_unlock)
+    device_command.add(verbs)
     ca = verbs.add_parser("ca", help="the authority that signs devices' certificates")
     ca_verbs = ca.add_subparsers(dest="ca_verb", required=True)
     create = ca_verbs.add_parser("create", help="make its key and its certificate, in new files")

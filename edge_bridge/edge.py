@@ -5,18 +5,24 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edge_bridge import metrics
 from edge_bridge.capture.memory_limits import limit_heap
 from edge_bridge.config import EdgeConfig, HttpConfig
+from edge_bridge.heartbeat import software
+from edge_bridge.link.client import DeviceLink
+from edge_bridge.link.commands import DeviceCommands
+from edge_bridge.link.handler import CommandHandler
+from edge_bridge.live.connection import LiveConnector
 from edge_bridge.parts import BuildParts, EdgeParts, build_parts
 from edge_bridge.remote_config.runtime import EdgeRuntime
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.tasks import restart_forever
+from edge_bridge.upload.link import Link
 from media import native
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ class Edge:
         self._build = build
         self._parts: EdgeParts | None = None
         self._stopping = asyncio.Event()
+        self._link: DeviceLink | None = None
         self.health_port: int | None = None
         """The port of health and metrics, once it is open."""
 
@@ -84,6 +91,7 @@ class Edge:
                     self.health_port = (await stack.enter_async_context(server)).port
                 await parts.recorders.apply(parts.config, parts.inference.frame_sink)
                 remote_config = _follow_remote_config(parts)
+                await stack.enter_async_context(self._linked(parts))
                 ready()
                 await self._until_stopped()
                 # A configuration must not start cameras during shutdown.
@@ -110,9 +118,36 @@ class Edge:
         }
         if parts.identity.state != "none":
             report["identity"] = _identity_report(parts)
+            if self._link is not None:
+                report["link"] = self._link.report()
         if parts.remote_config is not None:
             report["config"] = asdict(parts.remote_config.status)
         return report | parts.heartbeats.report()
+
+    @asynccontextmanager
+    async def _linked(self, parts: EdgeParts) -> AsyncIterator[None]:
+        """Keep the link to the cloud open inside the block."""
+        commands = DeviceCommands(
+            parts.config,
+            recorders=parts.recorders,
+            live=parts.live,
+            inference=parts.inference,
+            clock=parts.clock,
+            report=self.report,
+        )
+        handler = CommandHandler(lambda: parts.identity.device, commands.by_kind())
+        self._link = DeviceLink(parts.identity, handler, Link("link"), software=software())
+        commands.cloud_ms = self._link.cloud_ms
+        connector = LiveConnector(parts.identity)
+        parts.live.open_socket = connector.open
+        task = restart_forever("link", self._link.run)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await handler.stop()
+            await connector.close()
 
     def _page(self, http: HttpConfig) -> "Page | None":
         if (password := http.password()) is None:

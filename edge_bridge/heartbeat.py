@@ -119,7 +119,7 @@ class HeartbeatSender:
             site=self._config.site,
             edge=self._config.edge,
             sent_ms=self._clock.now_ms(),
-            software=_software(),
+            software=software(),
             spool_bytes=max(status.file_bytes, 0),
             spool_waiting=counts.stored,
             spool_oldest_ms=counts.oldest_ms,
@@ -205,7 +205,8 @@ class HeartbeatSender:
             log.info("the backlog of the spool is uploaded")
 
 
-def _software() -> str:
+def software() -> str:
+    """Return the version of this program."""
     try:
         return version("vigil")
     except PackageNotFoundError:

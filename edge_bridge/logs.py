@@ -3,9 +3,12 @@
 import logging
 import sys
 import time
+from collections import deque
 
 from domain.printable import escaped
 
+RECENT_LINES = 400
+MAX_LINE = 1_000
 _EXTRA_FIELDS = ("camera", "run", "seq")
 
 
@@ -31,9 +34,26 @@ class KeyValueFormatter(logging.Formatter):
         return line
 
 
+class RecentLines(logging.Handler):
+    """Keeps the newest lines, for the diagnostics bundle."""
+
+    def __init__(self, count: int = RECENT_LINES) -> None:
+        super().__init__()
+        self.setFormatter(KeyValueFormatter())
+        self.lines: deque[str] = deque(maxlen=count)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record as a line."""
+        self.lines.append(self.format(record)[:MAX_LINE])
+
+
+RECENT = RecentLines()
+"""Of this process; empty until `set_up`."""
+
+
 def set_up(level: str = "INFO") -> None:
     """Write all logs of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValueFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler, RECENT], force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

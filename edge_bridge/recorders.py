@@ -36,6 +36,8 @@ class RecorderManager:
         self._key_of: dict[str, object] = {}
         """Camera -> what its recorder depends on. A different value needs a new recorder."""
         self._privacy_masks: dict[str, list[Mask]] = {}
+        self.config: EdgeConfig | None = None
+        """What was applied last."""
         self._live_sinks: dict[tuple[str, Feed], LiveSink] = {}
         """Of what is watched now."""
 
@@ -72,6 +74,7 @@ class RecorderManager:
 
     async def apply(self, config: EdgeConfig, frame_sink: FrameSink | None) -> None:
         """Record these cameras. A camera that has not changed continues without interruption."""
+        self.config = config
         self._privacy_masks = config.privacy_masks()
         wanted = {config.camera_id(camera): camera for camera in config.cameras}
         keys = {name: _recorder_key(camera, config) for name, camera in wanted.items()}

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
 import cv2
@@ -76,13 +76,19 @@ def assemble(parts: Sequence[bytes]) -> bytes:
     return tables + keyframe
 
 
-def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> bytes:
-    """Return the first frame in `data` (MPEG-TS) as a JPEG of at most `width` square pixels.
+def jpeg(
+    data: bytes,
+    width: int,
+    draw: Callable[[Any], None] | None = None,
+    *,
+    container: Literal["mpegts", "mp4"] = "mpegts",
+) -> bytes:
+    """Return the first frame in `data` as a JPEG of at most `width` square pixels.
 
     The sample aspect ratio (SAR) says how wide a pixel is. `draw` may draw into the image (height x
     width x 3, blue green red) first. Raises MediaError if nothing can be decoded.
     """
-    image, sar = _first_frame(data)
+    image, sar = _first_frame(data, container)
     if draw is not None:
         draw(image)
     height, coded = image.shape[:2]
@@ -97,11 +103,11 @@ def jpeg(data: bytes, width: int, draw: Callable[[Any], None] | None = None) -> 
     return encoded.tobytes()
 
 
-def _first_frame(data: bytes) -> "tuple[np.ndarray[Any, Any], Fraction]":
+def _first_frame(data: bytes, form: str) -> "tuple[np.ndarray[Any, Any], Fraction]":
     """Return the frame and its sample aspect ratio; 1 where none or an implausible one is given."""
     limit_allocations()
     try:
-        with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
+        with av.open(io.BytesIO(data), mode="r", format=form) as container:
             if not container.streams.video:
                 raise MediaError("The fragment has no video.")
             stream = container.streams.video[0]

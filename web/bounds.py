@@ -29,7 +29,7 @@ MAX_OWED_S = 5.0
 
 BOUNDED = Counter(
     "vigil_http_bounded",
-    "Requests refused because their principal uses too much. bound: requests, decoders, bytes",
+    "Requests refused because of a bound: requests, decoders, bytes or commands of a principal",
     ("bound",),
     registry=REGISTRY,
 )

@@ -6,6 +6,7 @@ from aiohttp import web
 from faust.web import View
 
 from domain.access import Permission, is_visible, scopes_with
+from stores.catalog.edge_commands import list_links
 from stores.catalog.edges import list_edges
 from web.access import in_list
 from web.bodies import json_answer, parse_query
@@ -30,9 +31,11 @@ class EdgesView(View):
         query = parse_query(request, EdgesQuery)
         after = parse_cursor(request, query, str, str)
         scopes = scopes_with(request[PRINCIPAL].principal, Permission.CAMERA_VIEW)
+        catalog = await services.catalog.get()
+        linked = {link.device: link.since_ms for link in await list_links(catalog)}
         found = [
             edge
-            for edge in await list_edges(await services.catalog.get())
+            for edge in await list_edges(catalog)
             if is_visible(scopes, edge.site) and (after is None or (edge.site, edge.edge) > after)
         ]
         found.sort(key=lambda edge: (edge.site, edge.edge))
@@ -40,7 +43,10 @@ class EdgesView(View):
         answer = Edges(
             now_ms=services.clock_ms(),
             limits=limits_answer(),
-            edges=[EdgeItem(**asdict(edge)) for edge in page],
+            edges=[
+                EdgeItem(**asdict(edge), link_since_ms=linked.get(f"{edge.site}/{edge.edge}"))
+                for edge in page
+            ],
             next=following,
         )
         return json_answer(answer)

@@ -45,6 +45,8 @@ PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
     "provider": (_SLUG, "Id of an OpenID provider in the configuration."),
     "site": (_SLUG, "The customer's premises."),
     "camera": (_SLUG, "The camera at the site."),
+    "edge": (_SLUG, "The edge device at the site."),
+    "command": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "The command's id."),
     "run": ({"type": "string", "pattern": RUN_PATTERN}, "The run: a UUIDv7."),
     "seq": (
         {"type": "integer", "minimum": 0, "maximum": MAX_SEQ},

@@ -17,6 +17,7 @@ from streams.settings import Settings
 from streams.storage import LazyStore, object_store, web_catalog
 from web.audit_reads import AuditReads
 from web.bounds import PrincipalBounds
+from web.command_sender import CommandSender, CommandWaiter
 from web.event_feed import EventFeed
 from web.live.upstream import LiveUpstreams
 from web.oidc.renewal import SessionChecks
@@ -61,6 +62,8 @@ class Services:
     events: EventFeed = field(init=False)
     upstreams: LiveUpstreams = field(init=False)
     audit_reads: AuditReads = field(init=False)
+    commands: CommandSender = field(init=False)
+    command_waiter: CommandWaiter = field(init=False)
     long_playlists: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
@@ -96,6 +99,8 @@ class Services:
         self.events = EventFeed(self.catalog, now_ms)
         self.upstreams = LiveUpstreams(self.settings, self.catalog)
         self.audit_reads = AuditReads(self.catalog, now_ms)
+        self.commands = CommandSender(self.settings)
+        self.command_waiter = CommandWaiter(self.catalog)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

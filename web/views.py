@@ -14,6 +14,7 @@ from web.access import access_table, canonical
 from web.audit_log import AuditExportView, AuditLogView
 from web.cameras import CamerasView, CameraView
 from web.chunks import ChunksView
+from web.commands import CommandBodyView, CommandsView, CommandView
 from web.compression import compress
 from web.conditional import answer_not_modified
 from web.deprecation import deprecation_headers, deprecation_table
@@ -94,6 +95,9 @@ VIEWS: tuple[type[View], ...] = (
     KeyView,
     KeyRotationView,
     EdgesView,
+    CommandsView,
+    CommandView,
+    CommandBodyView,
     EventsView,
     ChunksView,
     TimelineView,
@@ -137,6 +141,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> Service
         yield
         if watch is not None:
             watch.cancel()
+        await services.commands.close()
         await services.audit_reads.close()
         services.pictures.close()
         services.sign_in.passwords.close()

@@ -14,7 +14,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import WSMsgType
@@ -89,6 +89,14 @@ class DeviceLink:
         self.connected = False
         """Whether a link worker answers now."""
         handler.answer = self._send_later
+
+    def report(self) -> dict[str, Any]:
+        """Return the state of the link, for health."""
+        return {
+            "connected": self.connected,
+            "down_since_s": self._link.down_since_s,
+            "detail": self._link.detail,
+        }
 
     def cloud_ms(self) -> int | None:
         """Return the cloud's clock, UTC ms, by the last welcome; None: there was none."""

@@ -118,6 +118,12 @@ async def delete_old_commands(catalog: Catalog, now_ms: int) -> None:
         )
 
 
+async def finished_commands(catalog: Catalog, commands: Sequence[str]) -> list[str]:
+    """Return which of these commands wait for no answer any more."""
+    rows = await catalog.rows("finished_edge_commands", list(commands))
+    return [row["id"] for row in rows]
+
+
 async def get_command(catalog: Catalog, device: str, command: str) -> StoredCommand | None:
     """Return a command of a device; None: it has none with this id."""
     row = await catalog.row("get_edge_command", command, device)
@@ -173,6 +179,13 @@ async def list_links(catalog: Catalog, site: str | None = None) -> list[EdgeLink
     """Return the devices that are connected now, of one site or all, by id."""
     rows = await catalog.rows("list_edge_links", site, timedelta(seconds=GONE_S))
     return [EdgeLink(**dict(row)) for row in rows]
+
+
+async def device_exists(catalog: Catalog, device: str) -> bool:
+    """Return whether a device is known: it is connected, or it sent a heartbeat."""
+    site, _, edge = device.rpartition("/")
+    row = await catalog.row("edge_device_exists", device, site, edge)
+    return row is not None and bool(row["exists"])
 
 
 async def device_of_camera(catalog: Catalog, camera: str) -> str | None:

@@ -50,6 +50,8 @@ def address(view_path: str) -> str:
         session="0" * 16,
         user="0" * 16,
         group="0" * 16,
+        edge="box",
+        command="0" * 32,
     )
 
 

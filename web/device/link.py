@@ -45,7 +45,7 @@ from stores.catalog.web_catalog import all_tenants
 from streams.metrics import REGISTRY
 from streams.settings import Settings
 from streams.storage import LazyStore
-from web.device.link_socket import DeviceSocket
+from web.device.link_socket import DeviceSocket, Refusal
 from web.device.workers import OwnWorker
 from web.problems import ProblemError
 
@@ -164,8 +164,13 @@ class LinkHub:
 
     # -- one socket
 
-    async def serve(self, request: web.Request, device: str) -> web.StreamResponse:
-        """Hold the socket of a device until it ends."""
+    async def serve(
+        self, request: web.Request, device: str, refusal: Refusal | None = None
+    ) -> web.StreamResponse:
+        """Hold the socket of a device until it ends.
+
+        `refusal` returns why its certificate is not accepted any more: then the socket is closed.
+        """
         if self._worker.draining or len(self._sockets) >= self._settings.link_sockets:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -181,6 +186,7 @@ class LinkHub:
         )
         await ws.prepare(request)
         socket = DeviceSocket(device, ws, request.transport, self._clock_ms, time.monotonic)
+        socket.refusal = refusal
         reason = "device"
         try:
             async with asyncio.timeout(HELLO_S):
@@ -310,10 +316,17 @@ class LinkHub:
             catalog = await self._catalog.get()
             for kind in await edge_commands.expire_commands(catalog, self._clock_ms()):
                 COMMANDS.labels(kind.value, "expired").inc()
+            await self._check_certificates()
             if turn % OVERTAKEN_EVERY == 0 and self._sockets:
                 await self._check_links(catalog)
             if turn % OLD_EVERY == 0:
                 await edge_commands.delete_old_commands(catalog, self._clock_ms())
+
+    async def _check_certificates(self) -> None:
+        """Close the sockets of devices that were revoked, locked or overtaken since."""
+        for device, socket in list(self._sockets.items()):
+            if socket.refusal is not None and (error := await socket.refusal()) is not None:
+                self.close([device], REFUSED, printable(str(error), 100))
 
     async def _check_links(self, catalog: Catalog) -> None:
         held = dict(self._sockets)

@@ -6,11 +6,12 @@ device ──► reader ──► answers                     a keep-alive in ti
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from domain.errors import VigilError
 from domain.events import EdgeCommand
 from domain.link_messages import CommandMessage, LinkMessage
 from domain.token_bucket import full_bucket
@@ -21,6 +22,9 @@ MAX_GIVEN = 256
 SEND_S = 10.0
 MESSAGES_PER_S = 10
 MESSAGE_BURST = 100
+
+Refusal = Callable[[], Awaitable[VigilError | None]]
+"""Returns why a device's certificate is not accepted (any more); None: it is."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class DeviceSocket:
         self.software = ""
         self.kinds: frozenset[str] = frozenset()
         """The commands that the device can carry out."""
+        self.refusal: Refusal | None = None
         self._ws = ws
         self._transport = transport
         self._clock_ms = clock_ms

@@ -17,6 +17,7 @@ from streams.server_certificate import ServerCertificate
 from streams.settings import Settings
 from streams.storage import LazyStore, make_credential_issuer, web_catalog
 from web.device.attempts import FailureLimit
+from web.device.link_service import LinkService
 
 
 @dataclass
@@ -34,6 +35,8 @@ class DeviceServices:
     attempts: FailureLimit = field(default_factory=lambda: FailureLimit(time.monotonic))
     ca: DeviceCa = field(init=False)
     certificate: ServerCertificate = field(init=False)
+    link: LinkService = field(init=False)
+    """The sockets of devices, and the address for other workers."""
 
     def __post_init__(self) -> None:
         """Read the files."""
@@ -54,6 +57,7 @@ class DeviceServices:
         if settings.device_role_arn:
             issuer = make_credential_issuer(settings)
             self.issuer = LazyStore(lambda: issuer)
+        self.link = LinkService(settings, self.catalog, self.clock_ms)
 
 
 DEVICE_SERVICES: web.AppKey[DeviceServices] = web.AppKey("device-services", DeviceServices)

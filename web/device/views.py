@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from domain.errors import VigilError
+from domain.link_messages import LINK_PATH
 from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.server_certificate import tls_site
 from streams.settings import Settings
@@ -42,6 +44,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
 
     application.on_response_prepare.append(add_headers)
     application.cleanup_ctx.append(running)
+    services.link.install(application)
     limits = ConnectionLimits(per_address=settings.connections_per_address)
     app.web._runner = BoundedRunner(application, limits, SERVER_NAME)
     app.web._create_site = lambda: tls_site(
@@ -61,6 +64,7 @@ def add_routes(application: web.Application) -> None:
     router.add_get("/device/v1/status", _status)
     router.add_post("/device/v1/credentials", give_credentials)
     router.add_get("/device/v1/config", give_config)
+    router.add_get(LINK_PATH, _link)
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -69,12 +73,23 @@ async def _health(_request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    """Say whether Faust is connected and the catalog answers."""
+    """Say whether Faust is connected, the catalog answers, and devices may connect."""
     services = request.app[DEVICE_SERVICES]
-    if not services.is_ready():
+    if not (services.is_ready() and services.link.ready):
         return web.json_response({"status": "starting"}, status=503)
     await services.catalog.get()
     return web.json_response({"status": "ready"})
+
+
+async def _link(request: web.Request) -> web.StreamResponse:
+    """Hold the socket of a device."""
+    services = request.app[DEVICE_SERVICES]
+    device = request[DEVICE]
+
+    async def refusal() -> VigilError | None:
+        return await services.registry.refusal(device.id, device.key, device.generation)
+
+    return await services.link.hub.serve(request, device.id, refusal)
 
 
 async def _time(request: web.Request) -> web.Response:

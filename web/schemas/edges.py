@@ -51,6 +51,9 @@ class EdgeItem(ApiAnswer):
         description="Whether its clock is synchronised; null: not reported."
     )
     clock_error_ms: Ms | None = Field(description="The largest error of a synchronised clock.")
+    link_since_ms: UtcMs | None = Field(
+        description="Since when it takes commands, by its link; null: it is not connected now."
+    )
 
 
 class EdgesQuery(PageQuery):

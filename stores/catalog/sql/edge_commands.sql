@@ -88,6 +88,11 @@ WITH bodies AS (
 DELETE FROM edge_commands WHERE sent_ms < $1
 
 
+-- name: finished_edge_commands
+-- $1 text[]: ids. Those of them that wait for no answer any more.
+SELECT id FROM edge_commands WHERE id = ANY ($1) AND state <> 'sent'
+
+
 -- name: get_edge_command
 -- $1 text: id; $2 text: device.
 SELECT id, device, kind, camera, principal, sent_by, sent_ms, deadline_ms, state, done_ms, detail,
@@ -107,6 +112,13 @@ SELECT id, device, kind, camera, principal, sent_by, sent_ms, deadline_ms, state
     result, body_type, length(body) AS body_bytes
 FROM edge_commands WHERE device = $1 AND (sent_ms, id) < ($2, $3)
 ORDER BY sent_ms DESC, id DESC LIMIT $4
+
+
+-- name: edge_device_exists
+-- $1 text: device; $2 text: its site; $3 text: its name.
+SELECT EXISTS (SELECT FROM edges WHERE site = $2 AND edge = $3)
+    OR EXISTS (SELECT FROM edge_links WHERE device = $1)
+    OR EXISTS (SELECT FROM devices WHERE id = $1) AS exists
 
 
 -- name: device_of_camera

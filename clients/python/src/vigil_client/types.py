@@ -171,6 +171,45 @@ class Chunks(TypedDict):
     """Of the whole range, on the first page only."""
 
 
+class Command(TypedDict):
+    """A command to a device, and its answer."""
+
+    id: str
+    """Its id."""
+    device: str
+    """tenant/site/device"""
+    kind: Literal["snapshot", "live", "diagnostics", "restart-inference", "clock-check", "route-check"]
+    """What the device was asked for."""
+    camera: str | None
+    """tenant/site/camera; null: of no camera."""
+    sent_by: str
+    """Who gave it."""
+    sent_ms: int
+    """When it was given."""
+    deadline_ms: int
+    """An answer after it does not count."""
+    state: Literal["sent", "answered", "failed", "expired"]
+    """sent: it waits for its answer; failed: the device says why in `detail`; expired: there was no answer in time. Only `sent` changes."""
+    done_ms: int | None
+    """Since when the state is final; null: it is not."""
+    detail: str
+    """The answer, or why there is none, in words."""
+    result: dict[str, Any] | None
+    """The answer's values, by kind; null: it has none."""
+    body_type: str | None
+    """Media type of the answer's picture or bundle; null: it has none."""
+    body_bytes: int | None
+    """Its size; null: there is none, or no more. It is kept for an hour."""
+
+
+class Commands(TypedDict):
+    """A page of a device's commands, the newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    commands: list[Command]
+
+
 class ConfigKeySuccessor(TypedDict):
     """A newer configuration key, signed by the key before it."""
 
@@ -361,6 +400,8 @@ class Edge(TypedDict):
     """Whether its clock is synchronised; null: not reported."""
     clock_error_ms: int | None
     """The largest error of a synchronised clock."""
+    link_since_ms: int | None
+    """Since when it takes commands, by its link; null: it is not connected now."""
 
 
 class Edges(TypedDict):
@@ -656,6 +697,15 @@ class NewCamera(TypedDict):
     """tenant/site/camera"""
     name: str
     """Shown to people: one line of text, in any language. It is never HTML."""
+
+
+class NewCommand(TypedDict):
+    """What a device is asked for."""
+
+    kind: Literal["snapshot", "diagnostics", "restart-inference", "clock-check", "route-check"]
+    """snapshot: a JPEG of a camera now; diagnostics: a bundle without secrets; restart-inference: load the model again; clock-check and route-check: in words"""
+    camera: NotRequired[str | None]
+    """tenant/site/camera of the device's site: for snapshot only"""
 
 
 class NewGroup(TypedDict):

@@ -155,6 +155,43 @@ export interface Chunks {
   gaps: Gap[];
 }
 
+/** A command to a device, and its answer. */
+export interface Command {
+  /** Its id. */
+  id: string;
+  /** tenant/site/device */
+  device: string;
+  /** What the device was asked for. */
+  kind: "snapshot" | "live" | "diagnostics" | "restart-inference" | "clock-check" | "route-check";
+  /** tenant/site/camera; null: of no camera. */
+  camera: string | null;
+  /** Who gave it. */
+  sent_by: string;
+  /** When it was given. (ms since 1970, UTC) */
+  sent_ms: number;
+  /** An answer after it does not count. (ms since 1970, UTC) */
+  deadline_ms: number;
+  /** sent: it waits for its answer; failed: the device says why in `detail`; expired: there was no answer in time. Only `sent` changes. */
+  state: "sent" | "answered" | "failed" | "expired";
+  /** Since when the state is final; null: it is not. (ms since 1970, UTC) */
+  done_ms: number | null;
+  /** The answer, or why there is none, in words. */
+  detail: string;
+  /** The answer's values, by kind; null: it has none. */
+  result: Record<string, unknown> | null;
+  /** Media type of the answer's picture or bundle; null: it has none. */
+  body_type: string | null;
+  /** Its size; null: there is none, or no more. It is kept for an hour. (bytes) */
+  body_bytes: number | null;
+}
+
+/** A page of a device's commands, the newest first. */
+export interface Commands {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  commands: Command[];
+}
+
 /** A newer configuration key, signed by the key before it. */
 export interface ConfigKeySuccessor {
   /** Ed25519, raw, in base64. */
@@ -335,6 +372,8 @@ export interface Edge {
   clock_state: "synchronised" | "unsynchronised" | "unknown" | null;
   /** The largest error of a synchronised clock. (ms) */
   clock_error_ms: number | null;
+  /** Since when it takes commands, by its link; null: it is not connected now. (ms since 1970, UTC) */
+  link_since_ms: number | null;
 }
 
 /** A page of edge devices, by site and name. */
@@ -605,6 +644,14 @@ export interface NewCamera {
   id: string;
   /** Shown to people: one line of text, in any language. It is never HTML. */
   name: string;
+}
+
+/** What a device is asked for. */
+export interface NewCommand {
+  /** snapshot: a JPEG of a camera now; diagnostics: a bundle without secrets; restart-inference: load the model again; clock-check and route-check: in words */
+  kind: "snapshot" | "diagnostics" | "restart-inference" | "clock-check" | "route-check";
+  /** tenant/site/camera of the device's site: for snapshot only */
+  camera?: string | null;
 }
 
 /** A group to create. */
