@@ -44,7 +44,7 @@ assembler:
   secrets: {VIGIL_DATABASE_URL_FILE: database-url}
   priority: footage
   grace: 60
-  # Tables recover from their changelogs first: 300 KiB a camera, 8,000 cameras in 90 s were measured.
+  # Tables recover from their changelogs first. The bound is generous: see docs/benchmarks.md, recovery.
   startupSeconds: 900
 healer:
   command: [faust, -A, agents.heal, worker]
@@ -76,6 +76,7 @@ web:
     VIGIL_SESSION_SECRET_FILE: session-secret
     VIGIL_LINK_SECRET_FILE: link-secret
   port: 8443
+  probePort: https
   priority: people
   grace: 60
 link:
@@ -91,6 +92,7 @@ link:
     VIGIL_DEVICE_CA_KEY_FILE: device-ca-key
   port: 8444
   internalPort: 8445
+  probePort: https
   priority: people
   grace: 90
 reconciler:
@@ -223,7 +225,7 @@ spec:
     - name: {{ .program }}
       image: {{ include "vigil.image" .root }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-      command: {{ concat .spec.command (.spec.single | ternary (list $values.every) list) | toJson }}
+      command: {{ (.spec.single | default false | ternary (append .spec.command $values.every) .spec.command) | toJson }}
       envFrom:
         - configMapRef: {name: {{ .root.Release.Name }}-settings}
       env: {{ include "vigil.environment" . | nindent 8 }}
@@ -235,20 +237,21 @@ spec:
         {{- if .spec.internalPort }}
         - {name: internal, containerPort: {{ .spec.internalPort }}}
         {{- end }}
-      {{- if not .spec.single }}
+      {{- $probe := .spec.probePort | default "metrics" }}
       # Tables recover before the first answer: liveness waits for the startup probe.
       startupProbe:
-        httpGet: {path: /healthz, port: metrics, scheme: HTTPS}
+        httpGet: {path: /healthz, port: {{ $probe }}, scheme: HTTPS}
         periodSeconds: 5
         timeoutSeconds: 5
         failureThreshold: {{ div (.spec.startupSeconds | default 180) 5 }}
       livenessProbe:
-        httpGet: {path: /healthz, port: metrics, scheme: HTTPS}
+        httpGet: {path: /healthz, port: {{ $probe }}, scheme: HTTPS}
         periodSeconds: 15
         timeoutSeconds: 10
         failureThreshold: 6
+      {{- if not .spec.single }}
       readinessProbe:
-        httpGet: {path: /readyz, port: metrics, scheme: HTTPS}
+        httpGet: {path: /readyz, port: {{ $probe }}, scheme: HTTPS}
         periodSeconds: 5
         timeoutSeconds: 5
         failureThreshold: 3
