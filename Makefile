@@ -43,7 +43,8 @@ newest: .venv/.installed ## run the unit tests on the newest Python that is inst
 gpu: ## test and measure local inference on this machine's NVIDIA GPU
 	@PYTHON="$(PYTHON)" bash local/setup/gpu.sh
 
-infra: setup ## test the infrastructure: Terraform by itself and against substitutes of AWS
+infra: setup ## test the infrastructure: Terraform against substitutes of AWS, the charts
+	@bash local/setup/infra.sh
 	$(BIN)/python -m pytest -q -m infra tests/infra
 
 # What production applies is this plan, after a person has read it: docs/how-to/install.md.
