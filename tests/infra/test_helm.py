@@ -92,7 +92,7 @@ def test_each_setting_exists(rendered: list[dict[str, Any]]) -> None:
 
 
 def test_the_programs_settings_are_valid(rendered: list[dict[str, Any]], tmp_path: Path) -> None:
-    """What a pod gets is what the program accepts, secrets and certificates aside."""
+    """What a pod gets is what the program accepts, except for secrets and certificates."""
     settings = next(
         m["data"]
         for m in of_kind(rendered, "ConfigMap")
@@ -235,7 +235,7 @@ def test_rules_and_dashboard_are_those_of_ops(production: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
         (("--set", "imagee.digest=x"), "additional properties 'imagee' not allowed"),
         (("--set", "programs.relay.replica=3"), "additional properties 'replica' not allowed"),
@@ -248,13 +248,13 @@ def test_rules_and_dashboard_are_those_of_ops(production: list[dict[str, Any]]) 
         (("--set", "autoscaling.cooldownSeconds=5"), "minimum"),
     ],
 )
-def test_wrong_values_are_refused_with_a_reason(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_values_are_refused_with_a_reason(arguments: tuple[str, ...], reason: str) -> None:
     values = str(FOLDER / "vigil/values-dev.yaml")
     error = helm(
         "template", "vigil", str(FOLDER / "vigil"), "--kube-version", "1.34.0", "-f", values,
         *GIVEN, *arguments, ok=False,
     )  # fmt: skip
-    assert said in error
+    assert reason in error
 
 
 def test_the_charts_are_clean() -> None:
