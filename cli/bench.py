@@ -22,6 +22,7 @@ BENCHES = {
     "join": "how fast fragments are joined, and how much memory a long chunk takes",
     "detect": "pictures a second of local inference, compared with a bare loop; cost of decoding",
     "capture": "cost of recording, compared with one ffmpeg for each camera",
+    "sign": "cost of signing a fragment at the edge, and of checking events at the relay",
     "start": "an edge starts with a large backlog: when does it record, with how much memory?",
     "drain": "after an outage: how long does live footage wait while the backlog drains?",
 }

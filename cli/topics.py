@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import importlib
+from typing import get_args
 
 from streams import topics
 from streams.settings import get_settings
+from streams.topic_acls import AclRole, acls_of, allow
 from streams.topic_admin import admin, describe, drift_of, ensure
 from streams.topics import TopicSpec
 
@@ -13,7 +15,7 @@ WORKERS = ("agents.assemble", "agents.heal", "agents.join", "agents.index")
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `topics ensure` and `topics list`."""
+    """Add `topics ensure`, `topics list` and `topics acls`."""
     parser = commands.add_parser("topics", help="create and check the Kafka topics")
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("ensure", help="create missing topics, correct changed ones")
@@ -23,6 +25,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     making.set_defaults(run=run_ensure)
     showing = verbs.add_parser("list", help="show each topic, and what is wrong with it")
     showing.set_defaults(run=run_list)
+    rights = verbs.add_parser(
+        "acls", help="show what a program's Kafka user may do, or allow it on the broker"
+    )
+    rights.add_argument("role", choices=get_args(AclRole), help="which program uses the user")
+    rights.add_argument("--allow", metavar="USER", help="add these ACLs for USER")
+    rights.set_defaults(run=run_acls)
 
 
 def all_topics() -> list[TopicSpec]:
@@ -69,3 +77,14 @@ async def _list() -> int:
         kept = spec.config(settings).get("retention.ms", "newest of each key")
         print(f"{spec.full_name:<45} key: {spec.key:<52} kept: {kept:<20} {verdict}")
     return 1 if faults else 0
+
+
+def run_acls(args: argparse.Namespace) -> int:
+    """Show, or allow; one line for each ACL."""
+    settings = get_settings()
+    acls = acls_of(args.role, settings)
+    if args.allow:
+        asyncio.run(allow(args.allow, acls, settings))
+    for acl in acls:
+        print(acl)
+    return 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.errors import VigilError
 from local import java
-from local.certificates import USER
+from local.certificates import OTHER_USERS, USER
 from local.folder import cache_dir
 from local.ports import HOST
 from local.service import Service, ask
@@ -62,6 +62,10 @@ org.apache.kafka.common.security.scram.ScramLoginModule required \
 username="{user}" password="{password}";
 ssl.keystore.type=PEM
 ssl.keystore.location={server}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+# ANONYMOUS: the controller's listener has no users.
+super.users=User:{user};User:ANONYMOUS
+allow.everyone.if.no.acl.found=false
 ssl.truststore.type=PEM
 ssl.truststore.location={ca}
 """
@@ -192,8 +196,9 @@ class Kafka(Service):
     def _format(self) -> None:
         users = []
         if self.certificates is not None:
-            user = f"SCRAM-SHA-512=[name={USER},password={self.certificates.password}]"
-            users = ["--add-scram", user]
+            for name in (USER, *OTHER_USERS):
+                user = f"SCRAM-SHA-512=[name={name},password={self.certificates.password}]"
+                users += ["--add-scram", user]
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         done = subprocess.run(
             self._java(

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -49,10 +50,22 @@ def _queues(of: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+KAFKA_USERS = {"relay": "relay"} | dict.fromkeys(WORKERS, "workers")
+"""By program: the Kafka user with as few rights as it needs."""
+
+
 class Cloud:
     """Starts, kills and restarts what runs in the cloud. Use as an async context manager."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], *, web: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str],
+        *,
+        web: bool = False,
+        kafka_users: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`kafka_users`: by program, the Kafka user that it is; by default that of `env`."""
         self.url = ""
         own = {"VIGIL_DATA_DIR": str(folder / "state")}
         if web:
@@ -80,7 +93,12 @@ class Cloud:
             self.ports[name] = find_free({int(own.get("VIGIL_WEB_PORT", 0)), *self.ports.values()})
         self.programs = {
             name: Program(
-                name, command, data, self.env | {"VIGIL_METRICS_PORT": str(self.ports[name])}
+                name,
+                command,
+                data,
+                self.env
+                | {"VIGIL_METRICS_PORT": str(self.ports[name])}
+                | ({"VIGIL_KAFKA_USERNAME": kafka_users[name]} if name in kafka_users else {}),
             )
             for name, command in commands.items()
         }

@@ -13,14 +13,20 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from local.certificates import make_pair
 from local.folder import project_root
 from local.ports import HOST
 from local.program import vigil, worker
 from local.stack import Stack
+from streams.kafka import client_options
+from streams.settings import Settings
 from streams.storage import make_object_store, make_queue
-from tests.cloud import Cloud, quick
+from streams.topic_acls import FROM_SITES, acls_of, allow
+from streams.topics import TOPICS
+from tests.cloud import KAFKA_USERS, Cloud, quick
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
 
@@ -54,7 +60,10 @@ async def cloud(
     folder = tmp_path_factory.mktemp("cloud")
     os.environ.update(secure.env)  # the test itself speaks to S3 and SQS
     env = {**secure.env, **quick(uuid.uuid4().hex[:8]), "VIGIL_LOG_LEVEL": "debug"}
-    async with Cloud(folder, env) as running:
+    running = Cloud(folder, env, kafka_users=KAFKA_USERS)
+    for role in ("relay", "workers"):
+        await allow(role, acls_of(role, running.settings), running.settings)
+    async with running:
         yield running, folder
 
 
@@ -91,6 +100,34 @@ async def test_fragments_become_chunks_and_no_secret_is_logged(
     assert f"camera={camera}" in output and "msg=joined" in output
     for secret in secrets:
         assert secret not in output
+
+
+async def refused_topics(settings: Settings, user: str) -> set[str]:
+    """Return the topics of which Kafka refuses a user's events. It is who forges them."""
+    refused = set()
+    options = client_options(settings.model_copy(update={"kafka_username": user}))
+    for topic in TOPICS:
+        # One for each: a producer asks for the metadata of all its topics together.
+        producer = AIOKafkaProducer(**options, request_timeout_ms=5_000)
+        await producer.start()
+        try:
+            await producer.send_and_wait(topic.name_for(settings), b"{}", key=b"acme/hq/gate")
+        except TopicAuthorizationFailedError:
+            refused.add(topic.name)
+        finally:
+            await producer.stop()
+    return refused
+
+
+async def test_kafka_refuses_whoever_is_not_the_relay(
+    cloud: tuple[Cloud, Path],
+) -> None:
+    """The workers believe what is in the topics: the relay checked it."""
+    settings = cloud[0].settings
+    names = {topic.name for topic in TOPICS}
+    assert await refused_topics(settings, "stranger") == names
+    from_sites = {topic.name for topic in FROM_SITES}
+    assert await refused_topics(settings, "relay") == names - from_sites
 
 
 def error_line(env: dict[str, str], command: list[str]) -> str:

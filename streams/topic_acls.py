@@ -1,0 +1,136 @@
+"""Which Kafka user may do what: the relay alone writes what sites say, and no site has a user.
+
+A worker does not check an event's signature again: the relay did. So Kafka must refuse other
+writers. The broker needs an authorizer, and must deny what no ACL allows
+(`allow.everyone.if.no.acl.found=false`). docs/how-to/operate.md has the list for people.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from domain.errors import StoreError
+from streams import topics
+from streams.settings import Settings
+from streams.topic_admin import admin
+from streams.topics import TopicSpec
+
+AclRole = Literal["relay", "workers", "link", "operator"]
+FROM_SITES = (topics.FRAGMENT_ARRIVED, topics.DETECTION, topics.HEARTBEAT)
+"""Topics of events that sites send."""
+_ALLOW = 3
+_ANY_HOST = "*"
+
+
+class Resource(IntEnum):
+    """What an ACL is about, by Kafka's code."""
+
+    TOPIC = 2
+    GROUP = 3
+
+
+class Pattern(IntEnum):
+    """How an ACL's name is compared, by Kafka's code."""
+
+    LITERAL = 3
+    PREFIXED = 4
+
+
+class Operation(IntEnum):
+    """What an ACL allows, by Kafka's code."""
+
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    ALTER = 7
+    DESCRIBE = 8
+    DESCRIBE_CONFIGS = 10
+    ALTER_CONFIGS = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """One thing that a user may do."""
+
+    resource: Resource
+    name: str
+    operation: Operation
+    pattern: Pattern = Pattern.LITERAL
+
+    def __str__(self) -> str:
+        star = "*" if self.pattern is Pattern.PREFIXED else ""
+        return f"{self.operation.name:<16} {self.resource.name.lower():<6} {self.name}{star}"
+
+
+def acls_of(role: AclRole, settings: Settings) -> list[Acl]:
+    """Return what the user of a role may do, and nothing else."""
+    write = [Operation.DESCRIBE, Operation.WRITE]
+    read = [Operation.DESCRIBE, Operation.READ]
+    match role:
+        case "relay":
+            return _on(FROM_SITES, write, settings)
+        case "link":
+            return _on([topics.EDGE_COMMAND], [*read, Operation.WRITE], settings)
+        case "workers":
+            use = [*read, Operation.WRITE, Operation.DESCRIBE_CONFIGS]
+            tables = [*use, Operation.CREATE, Operation.ALTER_CONFIGS]
+            return [
+                *_on(topics.TOPICS, use, settings),
+                # The changelogs of the tables, and the groups: Faust names both after the app.
+                *(_of_app(Resource.TOPIC, each, settings) for each in tables),
+                *(_of_app(Resource.GROUP, each, settings) for each in read),
+            ]
+        case "operator":
+            manage = [
+                *read, Operation.WRITE, Operation.CREATE, Operation.ALTER,
+                Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS,
+            ]  # fmt: skip
+            return [
+                *_on(topics.TOPICS, manage, settings),
+                *(_of_app(Resource.TOPIC, each, settings) for each in manage),
+                *(_of_app(Resource.GROUP, each, settings) for each in read),
+            ]
+
+
+def _on(
+    specs: Sequence[TopicSpec], operations: Sequence[Operation], settings: Settings
+) -> list[Acl]:
+    return [
+        Acl(Resource.TOPIC, spec.name_for(settings), operation)
+        for spec in specs
+        for operation in operations
+    ]
+
+
+def _of_app(resource: Resource, operation: Operation, settings: Settings) -> Acl:
+    return Acl(resource, settings.app_prefix, operation, Pattern.PREFIXED)
+
+
+async def allow(user: str, acls: Sequence[Acl], settings: Settings) -> None:
+    """Add ACLs for a user; one that exists is not an error. Raises StoreError if Kafka refuses."""
+    async with admin(settings, 10.0) as client:
+        try:
+            for acl in acls:
+                answer: Any = await client._send_request(
+                    CreateAclsRequest(
+                        acl.resource,
+                        acl.name,
+                        acl.pattern,
+                        f"User:{user}",
+                        _ANY_HOST,
+                        acl.operation,
+                        _ALLOW,
+                    )
+                )
+                for code, text in answer.creation_responses:
+                    if code:
+                        raise for_code(code)(text)
+        except (KafkaError, OSError) as error:
+            raise StoreError(
+                f"Kafka did not add an ACL for {user}: {error!r}. The broker needs an authorizer, "
+                "and this program's user the right to change ACLs."
+            ) from error
