@@ -200,6 +200,12 @@ must be registered (`vigil camera`).
 4. **Then send the notice**, [fragment-arrived](#fragment-arrived), to the SQS queue: the message's
    body is the JSON of exactly one event, at most 256 KiB. The recorder may delete its copy only
    when SQS has accepted the notice. Sending twice is harmless.
+
+   If the site refuses unsigned events, the message needs the attribute `signature`, and both
+   objects the metadata of that name: Ed25519 by the device's key. Signed are the bytes
+   `vigil-event-v1`, NUL, the device's id, NUL, its generation, NUL, and the event. That is the
+   body of the message or of `end.json`. For a fragment's object it is the event's JSON without
+   keyframes and absent fields, without spaces, fields in the order of this page.
 5. **When the run has ended**, PUT [run-ended](#run-ended) as
    `{run_end_key(CAMERA, RUN)}`,
    then send it. `last_seq` is the last fragment of the run. `given_up` names those that will never

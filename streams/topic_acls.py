@@ -26,21 +26,21 @@ _ALLOW = 3
 _ANY_HOST = "*"
 
 
-class Resource(IntEnum):
+class AclResource(IntEnum):
     """What an ACL is about, by Kafka's code."""
 
     TOPIC = 2
     GROUP = 3
 
 
-class Pattern(IntEnum):
+class AclPattern(IntEnum):
     """How an ACL's name is compared, by Kafka's code."""
 
     LITERAL = 3
     PREFIXED = 4
 
 
-class Operation(IntEnum):
+class AclOperation(IntEnum):
     """What an ACL allows, by Kafka's code."""
 
     READ = 3
@@ -56,58 +56,58 @@ class Operation(IntEnum):
 class Acl:
     """One thing that a user may do."""
 
-    resource: Resource
+    resource: AclResource
     name: str
-    operation: Operation
-    pattern: Pattern = Pattern.LITERAL
+    operation: AclOperation
+    pattern: AclPattern = AclPattern.LITERAL
 
     def __str__(self) -> str:
-        star = "*" if self.pattern is Pattern.PREFIXED else ""
+        star = "*" if self.pattern is AclPattern.PREFIXED else ""
         return f"{self.operation.name:<16} {self.resource.name.lower():<6} {self.name}{star}"
 
 
 def acls_of(role: AclRole, settings: Settings) -> list[Acl]:
     """Return what the user of a role may do, and nothing else."""
-    write = [Operation.DESCRIBE, Operation.WRITE]
-    read = [Operation.DESCRIBE, Operation.READ]
+    write = [AclOperation.DESCRIBE, AclOperation.WRITE]
+    read = [AclOperation.DESCRIBE, AclOperation.READ]
     match role:
         case "relay":
             return _on(FROM_SITES, write, settings)
         case "link":
-            return _on([topics.EDGE_COMMAND], [*read, Operation.WRITE], settings)
+            return _on([topics.EDGE_COMMAND], [*read, AclOperation.WRITE], settings)
         case "workers":
-            use = [*read, Operation.WRITE, Operation.DESCRIBE_CONFIGS]
-            tables = [*use, Operation.CREATE, Operation.ALTER_CONFIGS]
+            use = [*read, AclOperation.WRITE, AclOperation.DESCRIBE_CONFIGS]
+            tables = [*use, AclOperation.CREATE, AclOperation.ALTER_CONFIGS]
             return [
                 *_on(topics.TOPICS, use, settings),
                 # The changelogs of the tables, and the groups: Faust names both after the app.
-                *(_of_app(Resource.TOPIC, each, settings) for each in tables),
-                *(_of_app(Resource.GROUP, each, settings) for each in read),
+                *(_of_app(AclResource.TOPIC, each, settings) for each in tables),
+                *(_of_app(AclResource.GROUP, each, settings) for each in read),
             ]
         case "operator":
             manage = [
-                *read, Operation.WRITE, Operation.CREATE, Operation.ALTER,
-                Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS,
+                *read, AclOperation.WRITE, AclOperation.CREATE, AclOperation.ALTER,
+                AclOperation.DESCRIBE_CONFIGS, AclOperation.ALTER_CONFIGS,
             ]  # fmt: skip
             return [
                 *_on(topics.TOPICS, manage, settings),
-                *(_of_app(Resource.TOPIC, each, settings) for each in manage),
-                *(_of_app(Resource.GROUP, each, settings) for each in read),
+                *(_of_app(AclResource.TOPIC, each, settings) for each in manage),
+                *(_of_app(AclResource.GROUP, each, settings) for each in read),
             ]
 
 
 def _on(
-    specs: Sequence[TopicSpec], operations: Sequence[Operation], settings: Settings
+    specs: Sequence[TopicSpec], operations: Sequence[AclOperation], settings: Settings
 ) -> list[Acl]:
     return [
-        Acl(Resource.TOPIC, spec.name_for(settings), operation)
+        Acl(AclResource.TOPIC, spec.name_for(settings), operation)
         for spec in specs
         for operation in operations
     ]
 
 
-def _of_app(resource: Resource, operation: Operation, settings: Settings) -> Acl:
-    return Acl(resource, settings.app_prefix, operation, Pattern.PREFIXED)
+def _of_app(resource: AclResource, operation: AclOperation, settings: Settings) -> Acl:
+    return Acl(resource, settings.app_prefix, operation, AclPattern.PREFIXED)
 
 
 async def allow(user: str, acls: Sequence[Acl], settings: Settings) -> None:

@@ -103,7 +103,7 @@ async def test_fragments_become_chunks_and_no_secret_is_logged(
 
 
 async def refused_topics(settings: Settings, user: str) -> set[str]:
-    """Return the topics of which Kafka refuses a user's events. It is who forges them."""
+    """Return the topics of which Kafka refuses a user's events."""
     refused = set()
     options = client_options(settings.model_copy(update={"kafka_username": user}))
     for topic in TOPICS:
@@ -119,7 +119,7 @@ async def refused_topics(settings: Settings, user: str) -> set[str]:
     return refused
 
 
-async def test_kafka_refuses_whoever_is_not_the_relay(
+async def test_kafka_refuses_all_but_the_relay(
     cloud: tuple[Cloud, Path],
 ) -> None:
     """The workers believe what is in the topics: the relay checked it."""
