@@ -2,6 +2,7 @@
 
 playable   the edge closed a fragment -> the API's playlist names it
 detected   the camera showed a picture -> the API answers with its detection
+in_kafka   the same picture -> its detection is in Kafka
 
 Both ends are clocks of this machine. The API is asked every 50 ms, which is the error.
 """
@@ -20,11 +21,11 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer
 
 from domain.errors import InvalidEventError, VigilError
-from domain.events import FragmentArrived, parse
+from domain.events import Detection, FragmentArrived, parse
 from domain.times import utc_ms
-from harness.figures import spread
+from harness.figures import percentile, spread
 from local.stack import read_env
-from streams.topics import FRAGMENT_ARRIVED
+from streams.topics import DETECTION, FRAGMENT_ARRIVED
 
 ASK_EVERY_S = 0.05
 _SEGMENT = re.compile(r"\bfragments/([0-9a-f-]{36})/(\d+)\.ts")
@@ -71,6 +72,7 @@ async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -
     watch = _LatencyWatch(about)
     consumer = AIOKafkaConsumer(
         FRAGMENT_ARRIVED.full_name,
+        DETECTION.full_name,
         bootstrap_servers=env["VIGIL_KAFKA_BROKERS"],
         auto_offset_reset="latest",
     )
@@ -92,7 +94,17 @@ async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -
                     raise outcome
     finally:
         await consumer.stop()
-    return spread("playable_ms", watch.playable()) | spread("detected_ms", watch.detected_ms)
+    figures = spread("playable_ms", watch.playable()) | spread("detected_ms", watch.detected_ms)
+    figures |= spread("in_kafka_ms", watch.in_kafka_ms)
+    ends = {
+        "playable": watch.playable(),
+        "detected": watch.detected_ms,
+        "in_kafka": watch.in_kafka_ms,
+    }
+    for name, values in ends.items():
+        if values:
+            figures[f"{name}_ms_p95"] = round(percentile(values, 95), 1)
+    return figures | {"load": round(os.getloadavg()[0], 1)}
 
 
 class _LatencyWatch:
@@ -103,6 +115,7 @@ class _LatencyWatch:
         self.closed: dict[tuple[str, int], int] = {}
         self.seen: dict[tuple[str, int], int] = {}
         self.detected_ms: list[float] = []
+        self.in_kafka_ms: list[float] = []
 
     def playable(self) -> list[float]:
         """Return closed -> playable of all fragments closed while watching, ms."""
@@ -121,6 +134,8 @@ async def _closings(consumer: AIOKafkaConsumer, watch: _LatencyWatch) -> None:
             continue
         if isinstance(event, FragmentArrived):
             watch.closed[event.run, event.seq] = event.closed_ms
+        elif isinstance(event, Detection):
+            watch.in_kafka_ms += [message.timestamp - frame.at_ms for frame in event.frames]
 
 
 async def _playlists(
