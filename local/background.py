@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from domain.errors import VigilError
+from local.devices import LocalDevices
 from local.folder import DataFolder, default_data_dir
 from local.gate import AwsGateService
 from local.ports import parse_ports
@@ -128,6 +129,7 @@ def _main() -> None:
         )
         with stack:
             record_owner(stack.folder)
+            stack.write_env(LocalDevices(stack.folder, stack.ports).prepare())
             supervisor = Supervisor(stack.services.values(), say)
             say(_READY.strip())
             # The reader stops here: from now on print to the log.

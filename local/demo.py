@@ -18,8 +18,8 @@ from domain.errors import VigilError
 from local import background, dashboard
 from local.demo_cameras import DemoCameras
 from local.demo_catalog import DEMO_LOGIN, ask_catalog, ensure_audit_key, ensure_demo_user
-from local.demo_devices import DemoDevices
 from local.demo_edge import EDGE, edge_program
+from local.devices import LocalDevices
 from local.folder import project_root
 from local.ports import HOST
 from local.program import Program, vigil, worker
@@ -49,7 +49,7 @@ class Demo:
         self._stack = Stack(data, ports=ports, fresh=fresh, report=report, devices=True)
         self._folder = self._stack.folder
         self._programs: list[Program] = []
-        self._devices: DemoDevices | None = None
+        self._devices: LocalDevices | None = None
         self._env: dict[str, str] = {}
         self._ended = threading.Event()
         self.url = ""
@@ -83,8 +83,8 @@ class Demo:
             # Short waits: the edge is on the same machine, and people are watching.
             "VIGIL_GRACE_MS": "10000",
         }
-        self._devices = DemoDevices(self._folder, self._stack.ports)
-        own |= self._devices.prepare()
+        self._devices = LocalDevices(self._folder, self._stack.ports)
+        own |= self._devices.prepare() | self._devices.config_key_settings
         self._stack.write_env(own)
         self._env = {**os.environ, **self._stack.env, **own, "PYTHONUNBUFFERED": "1"}
         dashboard.build(self._report, self._folder.logs / "dashboard.log")

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from local.demo_devices import edge_environment
+from local.devices import edge_environment
 from local.folder import DataFolder
 from local.ports import HOST
 from local.program import Program, vigil

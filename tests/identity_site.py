@@ -123,9 +123,18 @@ class IdentitySite:
 
 @asynccontextmanager
 async def identity_site(
-    services: Any, folder: Path, port: int, name: str, *, camera_url: str = "rtsp://127.0.0.1:9/x"
+    services: Any,
+    folder: Path,
+    port: int,
+    name: str,
+    *,
+    camera_url: str = "rtsp://127.0.0.1:9/x",
+    **options: Any,
 ) -> AsyncIterator[IdentitySite]:
-    """Run the devices' address and the gate for a site of its own, with a queue of its own."""
+    """Run the devices' address and the gate for a site of its own, with a queue of its own.
+
+    `options`: further keys of the edge's configuration.
+    """
     settings = services.settings
     async with AsyncExitStack() as stack:
         gate = AwsGate(settings.s3_endpoint, settings.sqs_endpoint, SessionTokens(b"secret"))
@@ -160,6 +169,7 @@ async def identity_site(
             "fragment_s": 2,
             "upload": {"flush_s": 20},
             "cameras": [{"id": "gate", "url": camera_url, "audio": False}],
+            **options,
         }
         (folder / "edge.yaml").write_text(yaml.safe_dump(config))
         yield IdentitySite(name, folder, address, gate, load(folder / "edge.yaml"), queue)

@@ -140,7 +140,7 @@ def test_sqs_keeps_messages_over_a_restart(services: Services) -> None:
 async def test_start_stop_and_start_again(data: Path) -> None:
     lines: list[str] = []
     await asyncio.to_thread(background.start, data, fresh=False, ports=(), report=lines.append)
-    assert sum("is ready at" in line for line in lines) == len(NAMES)
+    assert sum("is ready at" in line for line in lines) == len(NAMES) + 1  # the gate of devices
     first, members = ports(data), family(data)
     env = read_env(data / "vigil.env")
     connection = await asyncpg.connect(env["VIGIL_DATABASE_URL"])

@@ -1,4 +1,4 @@
-"""The demo's devices' address: its files, its settings, and the enrolment of the demo's edge.
+"""The devices' address on this machine: its files, its settings, the enrolment of the demo's edge.
 
 The edge is enrolled as a customer's is: a code in the cloud, a command on the device.
 """
@@ -16,8 +16,8 @@ Run = Callable[..., str]
 """Runs a `vigil` command in the cloud's environment; returns what it printed."""
 
 
-class DemoDevices:
-    """One per demo."""
+class LocalDevices:
+    """One per data folder."""
 
     def __init__(self, folder: DataFolder, ports: Ports) -> None:
         self._folder = folder
@@ -39,7 +39,7 @@ class DemoDevices:
 
         self._tls.make()
         if not self._ca.exists():
-            create_ca(self._ca, self._ca_key, "Devices of the demo", datetime.now(UTC))
+            create_ca(self._ca, self._ca_key, "Local devices", datetime.now(UTC))
         return {
             "VIGIL_DEVICE_HOST": HOST,
             "VIGIL_DEVICE_PORT": str(self._port),
@@ -47,8 +47,12 @@ class DemoDevices:
             "VIGIL_DEVICE_TLS_KEY_FILE": str(self._tls.server_file),
             "VIGIL_DEVICE_CA_CERTIFICATE_FILE": str(self._ca),
             "VIGIL_DEVICE_CA_KEY_FILE": str(self._ca_key),
-            "VIGIL_CONFIG_KEY_FILE": str(self._config_key),
         }
+
+    @property
+    def config_key_settings(self) -> dict[str, str]:
+        """The setting of the key that signs sites' configurations; `make_config_key` makes it."""
+        return {"VIGIL_CONFIG_KEY_FILE": str(self._config_key)}
 
     def make_config_key(self, run: Run) -> None:
         """Make the key that signs sites' configurations. The catalog must be migrated."""
