@@ -35,7 +35,9 @@ from streams.storage import LazyStore
 from web.problems import ProblemError
 from web.schemas.events import Kind
 
-KINDS: tuple[Kind, ...] = ("detection", "camera", "device")
+KINDS: tuple[Kind, ...] = ("detection", "camera", "device", "footage")
+BY_DEFAULT = KINDS[:3]
+"""What a client gets that names no kind."""
 
 POLL_S = 1.0
 STATES_S = 5.0
@@ -277,11 +279,26 @@ class EventFeed:
             if _facts(before.get(name)) != _facts(state):
                 for each in self._wanting(kind, name):
                     changes[each].append(state)
+        if kind == "camera":
+            self._push_footage(before, states)
         for name in before.keys() - states.keys():
             for each in self._wanting(kind, name):
                 changes[each].append({**before[name], "state": "removed"})
         for subscription, found in changes.items():
             for message in self._state_messages(kind, found):
+                subscription.push(message)
+
+    def _push_footage(
+        self, before: dict[str, dict[str, Any]], states: dict[str, dict[str, Any]]
+    ) -> None:
+        """Queue which cameras have newer footage than at the last poll."""
+        newer: dict[Subscription, list[dict[str, Any]]] = defaultdict(list)
+        for name, state in states.items():
+            if name in before and before[name]["last_ms"] != state["last_ms"]:
+                for each in self._wanting("footage", name):
+                    newer[each].append({"id": name, "last_ms": state["last_ms"]})
+        for subscription, found in newer.items():
+            for message in self._state_messages("footage", found):
                 subscription.push(message)
 
     def _wanting(self, kind: Kind, resource: str) -> set[Subscription]:
@@ -293,8 +310,9 @@ class EventFeed:
     def _state_messages(self, kind: Kind, states: list[dict[str, Any]]) -> list[StreamMessage]:
         pages = [states[at : at + ITEMS_PER_EVENT] for at in range(0, len(states), ITEMS_PER_EVENT)]
         now_ms = self._clock_ms()
+        name = "devices" if kind == "device" else "cameras"
         return [
-            StreamMessage(kind, json.dumps({"now_ms": now_ms, f"{kind}s": page}), self.position)
+            StreamMessage(kind, json.dumps({"now_ms": now_ms, name: page}), self.position)
             for page in pages
         ]
 

@@ -27,7 +27,7 @@ from stores.catalog.live_events import Position, parse_position, read_events
 from web.access import in_list
 from web.audit import note_read
 from web.bodies import parse_query
-from web.event_feed import KINDS, EventFeed, StreamMessage, Subscription, lost_message
+from web.event_feed import BY_DEFAULT, KINDS, EventFeed, StreamMessage, Subscription, lost_message
 from web.middleware import PRINCIPAL, is_still_allowed
 from web.operations import MediaBody, Operation, describe
 from web.problems import not_found
@@ -53,6 +53,7 @@ PERMISSIONS: dict[Kind, Permission] = {
     "detection": Permission.DETECTIONS_READ,
     "camera": Permission.CAMERA_VIEW,
     "device": Permission.CAMERA_VIEW,
+    "footage": Permission.CAMERA_VIEW,
 }
 TOO_MANY = "This principal has too many streams open."
 DESCRIPTION = """\
@@ -66,6 +67,7 @@ Events are kept for 15 minutes. Where some are not kept any more, an event `lost
 200; also of footage that arrives late |
 | `camera` | `{"now_ms", "cameras"}`: at first all, later those whose state changed |
 | `device` | `{"now_ms", "devices"}`: the same for edge devices |
+| `footage` | `{"now_ms", "cameras"}`: cameras with newer footage; only where `kind` names it |
 | `lost` | `{"reason"}`: detections before this event were not sent |
 | `heartbeat` | `{"now_ms"}`: nothing happened for 15 s |
 | `end` | `{"reason"}`: the server closes the stream; connect again |
@@ -123,7 +125,7 @@ class EventsView(View):
 
 def _wanted(request: web.Request, query: EventsQuery) -> dict[Kind, tuple[str, ...]]:
     """Return the scopes of each kind that the caller wants and may see; raise ProblemError."""
-    kinds = query.kind or KINDS
+    kinds = query.kind or BY_DEFAULT
     try:
         cameras = [check_camera(each) for each in query.camera]
         sites = [check_site(each) for each in query.site]

@@ -24,7 +24,7 @@ from tests.integration.catalog_support import CAMERA, T0, fragment, run_id, seen
 from tests.integration.web_support import Web, running_web
 from tests.waiting import wait_for
 from web import event_feed, events
-from web.schemas.events import CameraEvent, DetectionEvent, DeviceEvent
+from web.schemas.events import CameraEvent, DetectionEvent, DeviceEvent, FootageEvent
 
 NOW = T0 + 60_000
 OTHER, FOREIGN = "acme/lab/desk", "globex/plant/door"
@@ -127,6 +127,21 @@ async def test_states_that_change_are_sent(web: Web) -> None:
         again = EventSource(web.client, f"{PATH}?kind=device")
         async with again:
             assert (await again.next()).data["devices"][0]["state"] == "silent"
+
+
+async def test_newer_footage_is_sent_to_those_who_ask_for_it(web: Web) -> None:
+    run = run_id()
+    await index_fragments(web.catalog, [fragment(run, 0, start_ms=NOW - 8_000)], NOW)
+    async with EventSource(web.client, f"{PATH}?kind=footage&camera={CAMERA}") as source:
+        await index_fragments(web.catalog, [fragment(run, 1, start_ms=NOW - 4_000)], NOW)
+        found = await source.next("footage")
+        assert found.data["cameras"] == [{"id": CAMERA, "last_ms": NOW}]
+        FootageEvent.model_validate(found.data)
+    async with EventSource(web.client, PATH) as source:
+        await source.next("camera")
+        await index_fragments(web.catalog, [fragment(run, 2, start_ms=NOW)], NOW)
+        await detect(web, seen(CAMERA, "person"))
+        assert (await source.next("footage", "detection")).name == "detection"
 
 
 async def test_what_is_stored_twice_or_again_is_one_event(web: Web) -> None:

@@ -7,14 +7,18 @@ from pydantic import Field
 from web.schemas.base import ApiAnswer, ApiQuery
 from web.schemas.common import RunText, UtcMs
 
-Kind = Literal["detection", "camera", "device"]
+Kind = Literal["detection", "camera", "device", "footage"]
 _Id = Annotated[str, Field(max_length=200)]
 
 
 class EventsQuery(ApiQuery):
     """Which events are sent. Filters are added up: cameras, and all cameras of sites."""
 
-    kind: tuple[Kind, ...] = Field((), max_length=3, description="Only these; may be repeated.")
+    kind: tuple[Kind, ...] = Field(
+        (),
+        max_length=4,
+        description="Only these; may be repeated. Absent: all but `footage`, which is frequent.",
+    )
     camera: tuple[_Id, ...] = Field(
         (), max_length=200, description="Only these cameras; may be repeated."
     )
@@ -76,6 +80,20 @@ class CameraEvent(ApiAnswer):
     cameras: list[StreamedCamera]
 
 
+class NewestFootage(ApiAnswer):
+    """How far the footage of a camera reaches."""
+
+    id: str = Field(description="tenant/site/camera")
+    last_ms: UtcMs | None = Field(description="End of its newest footage.")
+
+
+class FootageEvent(ApiAnswer):
+    """`footage`: cameras that have newer footage, every few seconds."""
+
+    now_ms: UtcMs = Field(description="Time of the event.")
+    cameras: list[NewestFootage]
+
+
 class DeviceCamera(ApiAnswer):
     """A camera as its device sees it."""
 
@@ -135,5 +153,13 @@ class HeartbeatEvent(ApiAnswer):
     now_ms: UtcMs = Field(description="Time of the event.")
 
 
-EVENT_MODELS = (DetectionEvent, CameraEvent, DeviceEvent, LostEvent, HeartbeatEvent, EndEvent)
+EVENT_MODELS = (
+    DetectionEvent,
+    CameraEvent,
+    DeviceEvent,
+    FootageEvent,
+    LostEvent,
+    HeartbeatEvent,
+    EndEvent,
+)
 """Of the events of a stream."""

@@ -433,6 +433,14 @@ class FootageAmount(TypedDict):
     """Their size."""
 
 
+class FootageEvent(TypedDict):
+    """`footage`: cameras that have newer footage, every few seconds."""
+
+    now_ms: int
+    """Time of the event."""
+    cameras: list[NewestFootage]
+
+
 class FoundObject(TypedDict):
     """One object in one picture; its index in the list is the detection's index."""
 
@@ -789,6 +797,15 @@ class NewUser(TypedDict):
     """`*`, tenant, tenant/site or tenant/site/camera: who has `users:manage` there manages it."""
     grants: NotRequired[list[str]]
     """What he may do, and where."""
+
+
+class NewestFootage(TypedDict):
+    """How far the footage of a camera reaches."""
+
+    id: str
+    """tenant/site/camera"""
+    last_ms: int | None
+    """End of its newest footage."""
 
 
 class PasswordChange(TypedDict):

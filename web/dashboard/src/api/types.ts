@@ -402,6 +402,13 @@ export interface FootageAmount {
   size_bytes: number;
 }
 
+/** `footage`: cameras that have newer footage, every few seconds. */
+export interface FootageEvent {
+  /** Time of the event. (ms since 1970, UTC) */
+  now_ms: number;
+  cameras: NewestFootage[];
+}
+
 /** One object in one picture; its index in the list is the detection's index. */
 export interface FoundObject {
   /** what it is, in the model's words */
@@ -728,6 +735,14 @@ export interface NewUser {
   scope?: string;
   /** What he may do, and where. */
   grants?: string[];
+}
+
+/** How far the footage of a camera reaches. */
+export interface NewestFootage {
+  /** tenant/site/camera */
+  id: string;
+  /** End of its newest footage. (ms since 1970, UTC) */
+  last_ms: number | null;
 }
 
 /** The person's own password. */

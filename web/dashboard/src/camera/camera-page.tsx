@@ -1,7 +1,10 @@
-import { useCallback, useEffect } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, getCamera } from "../api/client";
-import type { Camera } from "../api/types";
-import { useServerNow } from "../clock";
+import type { Camera, CameraEvent, FootageEvent } from "../api/types";
+import { CameraStates } from "../camera-states";
+import { serverNow, useServerNow } from "../clock";
+import { liveCamera } from "../live-camera";
+import { eventsPath, useLiveEvents } from "../live-events";
 import { usePolling } from "../poll";
 import { follow } from "../router";
 import { missingReason } from "../sites/health";
@@ -13,6 +16,8 @@ import { useZone } from "../zone";
 import { CameraView } from "./camera-view";
 
 const POLL_MS = 3000;
+/** While events say what changes. */
+const CALM_POLL_MS = 15_000;
 
 interface Props {
   readonly id: string;
@@ -20,8 +25,32 @@ interface Props {
 }
 
 export function CameraPage({ id, onSignedOut }: Props) {
-  const ask = useCallback((signal: AbortSignal) => getCamera(id, signal), [id]);
-  const { value: camera, error, retry } = usePolling(ask, POLL_MS, id);
+  const ask = useCallback(
+    async (signal: AbortSignal) => {
+      const askedMs = serverNow();
+      return { camera: await getCamera(id, signal), askedMs };
+    },
+    [id],
+  );
+  const states = useRef(new CameraStates());
+  const listed = useRef<readonly Camera[]>([]);
+  const [, setEvents] = useState(0);
+  const live = useLiveEvents(eventsPath(["camera", "footage", "detection"], id), () => ({
+    camera: (event: CameraEvent) => {
+      if (states.current.take(event, listed.current) && listed.current.length > 0) retry();
+      setEvents((count) => count + 1);
+    },
+    footage: (event: FootageEvent) => {
+      states.current.takeFootage(event);
+      liveCamera.noteFootage();
+      setEvents((count) => count + 1);
+    },
+    detection: () => liveCamera.noteDetections(),
+  }));
+  liveCamera.open = live;
+  const { value, error, retry } = usePolling(ask, live ? CALM_POLL_MS : POLL_MS, id);
+  listed.current = value === null ? [] : [value.camera];
+  const [camera] = value === null ? [null] : states.current.applied([value.camera], value.askedMs);
 
   useEffect(() => {
     document.title = `${camera?.name ?? id} · Vigil`;

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { getTimeline } from "../api/client";
 import { serverNow } from "../clock";
 import { type Sighting, toSightings } from "../detections/sightings";
+import { liveCamera } from "../live-camera";
 
 const HOUR_MS = 3_600_000;
 const BUCKET_MS = 2000;
@@ -61,7 +62,9 @@ export function useSightings(
     }
     const controller = new AbortController();
     let timer = 0;
+    let askedMs = 0;
     const refresh = async (): Promise<void> => {
+      askedMs = serverNow();
       const current = Math.floor(serverNow() / HOUR_MS);
       const start = Math.max(newest.current, endHour);
       try {
@@ -94,7 +97,7 @@ export function useSightings(
       setOldest(hour);
       setLoading(false);
       const again = async (): Promise<void> => {
-        if (!document.hidden) await refresh();
+        if (!document.hidden && liveCamera.detectionsDue(askedMs, REFRESH_MS)) await refresh();
         if (!controller.signal.aborted) timer = window.setTimeout(again, REFRESH_MS);
       };
       timer = window.setTimeout(again, REFRESH_MS);

@@ -3,6 +3,7 @@ import { getDetections } from "../api/client";
 import type { Detection } from "../api/types";
 import { serverNow } from "../clock";
 import type { LiveDetections, LiveObject } from "../live/messages";
+import { liveCamera } from "../live-camera";
 import { boxesAt, type Sample, type Shown, samplingInterval, toSamples } from "./nearest";
 
 const BLOCK_MS = 20_000;
@@ -76,7 +77,8 @@ export class DetectionStore {
     const now = serverNow();
     if (startMs > now) return;
     const known = this.blocks.get(index);
-    if (known && (known.busy || known.settled || now - known.fetchedAt < REFRESH_MS)) return;
+    if (known && (known.busy || known.settled)) return;
+    if (known && !liveCamera.detectionsDue(known.fetchedAt, REFRESH_MS)) return;
     const block: Block = known ?? { samples: [], fetchedAt: 0, settled: false, busy: false };
     block.busy = true;
     this.blocks.delete(index);

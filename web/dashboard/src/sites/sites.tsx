@@ -1,8 +1,9 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { getEdges } from "../api/client";
 import type { Edge, Edges, Limits } from "../api/types";
 import { useServerNow, withServerTime } from "../clock";
 import { bytesText, roughSpan, type Zone } from "../format";
+import { eventsPath, useLiveEvents } from "../live-events";
 import { usePolling } from "../poll";
 import { cameraPath, follow } from "../router";
 import { Fact } from "../ui/fact";
@@ -12,12 +13,23 @@ import { useZone } from "../zone";
 import { isSilent, notRecorded, problemsOf, waitingMs } from "./health";
 
 const POLL_MS = 3000;
+/** While events say what changes: for the numbers that change all the time. */
+const CALM_POLL_MS = 10_000;
+const EVENTS = eventsPath(["device"]);
 
 const fetchEdges = withServerTime(getEdges);
 
 /** The edge devices and their problems. */
 export function Sites() {
-  const { value, error, retry } = usePolling(fetchEdges, POLL_MS, "edges");
+  const asked = useRef(false);
+  const live = useLiveEvents(EVENTS, () => ({
+    // The first event lists what the page has asked for anyway.
+    device: () => {
+      if (asked.current) retry();
+      asked.current = true;
+    },
+  }));
+  const { value, error, retry } = usePolling(fetchEdges, live ? CALM_POLL_MS : POLL_MS, "edges");
   const zone = useZone();
   const nowMs = useServerNow();
 

@@ -2,6 +2,7 @@
 import { getTimeline } from "../api/client";
 import type { Gap, Timeline } from "../api/types";
 import { serverNow } from "../clock";
+import { liveCamera } from "../live-camera";
 import { BUCKET_LADDER, bucketFor, type View } from "./scale";
 
 const BUCKETS_PER_TILE = 400;
@@ -54,7 +55,9 @@ export class TimelineData {
       if (index * lengthMs > now) break;
       const tile = this.tile(bucketMs, index * lengthMs, lengthMs);
       const recent = tile.toMs > now - RECENT_MS;
-      if (now - tile.requestedAt > (recent || tile.failed ? HOT_MS : COOL_MS)) wanted.push(tile);
+      const isHot = recent && liveCamera.footageDue(tile.requestedAt, HOT_MS);
+      const ageMs = now - tile.requestedAt;
+      if (isHot || ageMs > (tile.failed ? HOT_MS : COOL_MS)) wanted.push(tile);
       slices.push({
         fromMs: tile.fromMs,
         toMs: tile.toMs,

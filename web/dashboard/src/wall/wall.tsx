@@ -1,6 +1,9 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { getCameras } from "../api/client";
+import type { Camera, CameraEvent, FootageEvent } from "../api/types";
+import { CameraStates } from "../camera-states";
 import { useServerNow, withServerTime } from "../clock";
+import { eventsPath, useLiveEvents } from "../live-events";
 import { usePolling } from "../poll";
 import { type Density, density } from "../prefs";
 import { missingReason } from "../sites/health";
@@ -13,6 +16,9 @@ import { arrange, commonAspect, matches, problemCount } from "./order";
 import { Tile } from "./tile";
 
 const POLL_MS = 2000;
+/** While events say what changes: for the labels, and in case one was missed. */
+const CALM_POLL_MS = 15_000;
+const EVENTS = eventsPath(["camera", "footage"]);
 const PICTURE_WIDTH: Record<Density, number> = { large: 960, medium: 640, small: 320 };
 const DENSITIES: readonly [Density, string][] = [
   ["large", "Large"],
@@ -23,7 +29,25 @@ const DENSITIES: readonly [Density, string][] = [
 const fetchCameras = withServerTime(getCameras);
 
 export function Wall() {
-  const { value, error, retry } = usePolling(fetchCameras, POLL_MS, "cameras");
+  const states = useRef(new CameraStates());
+  const listed = useRef<readonly Camera[]>([]);
+  const [, setEvents] = useState(0);
+  const live = useLiveEvents(EVENTS, () => ({
+    camera: (event: CameraEvent) => {
+      if (states.current.take(event, listed.current) && listed.current.length > 0) retry();
+      setEvents((count) => count + 1);
+    },
+    footage: (event: FootageEvent) => {
+      states.current.takeFootage(event);
+      setEvents((count) => count + 1);
+    },
+  }));
+  const { value, error, retry } = usePolling(
+    fetchCameras,
+    live ? CALM_POLL_MS : POLL_MS,
+    "cameras",
+  );
+  listed.current = value?.cameras ?? [];
   const [filter, setFilter] = useState("");
   const size = useStore(density);
   const zone = useZone();
@@ -33,7 +57,7 @@ export function Wall() {
     document.title = "Wall · Vigil";
   }, []);
 
-  const cameras = useMemo(() => arrange(value?.cameras ?? []), [value]);
+  const cameras = value ? arrange(states.current.applied(value.cameras, value.now_ms)) : [];
   const shown = cameras.filter((camera) => matches(camera, filter));
   const aspect = commonAspect(cameras);
   const problems = problemCount(cameras);
