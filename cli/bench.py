@@ -19,6 +19,7 @@ BENCHES = {
     "catalog": "a catalog of years: time and locks of look-ups, and who waits for a day's list",
     "api": "requests a second of the API, compared with a bare handler and the same SQL",
     "flood": "how long one tenant waits while another one floods the same web worker",
+    "login": "whether the time of a refused sign-in says if the login exists",
     "join": "how fast fragments are joined, and how much memory a long chunk takes",
     "detect": "pictures a second of local inference, compared with a bare loop; cost of decoding",
     "capture": "cost of recording, compared with one ffmpeg for each camera",

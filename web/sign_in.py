@@ -16,7 +16,7 @@ from typing import NoReturn
 from cachetools import TTLCache
 from prometheus_client import Counter
 
-from domain.audit import TEXT_SUBJECT, AuditOrigin, PersonalData, tenant_of
+from domain.audit import AuditOrigin, tenant_of
 from domain.sign_in import Limited
 from stores.catalog import Catalog
 from stores.catalog.audit import write_audit
@@ -199,8 +199,7 @@ async def _refuse(
         "user:unknown" if account is None else f"user:{account.id}",
         tenant=None if account is None else tenant_of([account.scope]),
         after={"refused": outcome},
-        outcome="refused",
-        about=None if account is not None else PersonalData(TEXT_SUBJECT, {"login": attempt.login}),
+        outcome="refused",  # what was typed is not stored: it may be a password
     )
     async with catalog.transaction() as connection:
         await write_audit(connection, entry)

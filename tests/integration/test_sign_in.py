@@ -8,6 +8,7 @@ import pytest
 from domain.access import Grant, Role
 from domain.audit import ANONYMOUS, AuditOrigin
 from domain.sign_in import LIMITS, TOTP_STEP_MS
+from stores.catalog.audit_log import AuditFilter, find_entries
 from stores.catalog.users import change_user, create_user, get_user
 from stores.catalog.web_catalog import all_tenants
 from tests.integration.catalog_support import T0
@@ -379,3 +380,5 @@ async def test_sign_ins_are_in_the_audit_log(web: Web) -> None:
     assert {each["actor"] for each in done} == {done[0]["actor"]}
     assert done[0]["actor"].startswith("user:")
     assert "no-such" not in str([row["entry"] for row in rows])
+    found = await find_entries(web.catalog, ["*"], AuditFilter())
+    assert "no-such" not in str([each.shown() for each in found]), "what was typed is not stored"

@@ -1,4 +1,4 @@
-/** Cameras as the last answer listed them, with what events said since. */
+/** Cameras as the last answer listed them, with what events changed since. */
 import type { Camera, CameraEvent, FootageEvent } from "./api/types";
 
 interface Known {

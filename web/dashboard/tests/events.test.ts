@@ -54,8 +54,10 @@ test("without events all is polled, with them only what changed, and all now and
   live.open = true;
   expect(live.detectionsDue(98_400, 1500)).toBe(false);
   expect(live.detectionsDue(84_000, 1500)).toBe(true);
-  live.noteDetections();
+  live.noteDetections([65_000, 66_000]);
   expect(live.detectionsDue(98_400, 1500)).toBe(true);
+  expect(live.detectionsDue(98_400, 1500, 60_000, 80_000)).toBe(true);
+  expect(live.detectionsDue(98_400, 1500, 80_000, 100_000)).toBe(false);
   expect(live.footageDue(98_400, 1500)).toBe(true);
   vi.useRealTimers();
 });

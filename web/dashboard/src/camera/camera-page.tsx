@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, getCamera } from "../api/client";
-import type { Camera, CameraEvent, FootageEvent } from "../api/types";
+import type { Camera, CameraEvent, DetectionEvent, FootageEvent } from "../api/types";
 import { CameraStates } from "../camera-states";
 import { serverNow, useServerNow } from "../clock";
 import { liveCamera } from "../live-camera";
@@ -45,7 +45,8 @@ export function CameraPage({ id, onSignedOut }: Props) {
       liveCamera.noteFootage();
       setEvents((count) => count + 1);
     },
-    detection: () => liveCamera.noteDetections(),
+    detection: ({ detections }: DetectionEvent) =>
+      liveCamera.noteDetections(detections.map(({ at_ms }) => at_ms)),
   }));
   liveCamera.open = live;
   const { value, error, retry } = usePolling(ask, live ? CALM_POLL_MS : POLL_MS, id);

@@ -78,7 +78,8 @@ export class DetectionStore {
     if (startMs > now) return;
     const known = this.blocks.get(index);
     if (known && (known.busy || known.settled)) return;
-    if (known && !liveCamera.detectionsDue(known.fetchedAt, REFRESH_MS)) return;
+    const endMs = startMs + BLOCK_MS;
+    if (known && !liveCamera.detectionsDue(known.fetchedAt, REFRESH_MS, startMs, endMs)) return;
     const block: Block = known ?? { samples: [], fetchedAt: 0, settled: false, busy: false };
     block.busy = true;
     this.blocks.delete(index);
