@@ -62,7 +62,7 @@ check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, 
 docs: .venv/.installed ## write what is generated from the code: the API's reference and types
 	$(BIN)/python -m checks.api --write
 
-fuzz: setup ## ask the API for an hour what its document allows and forbids (VIGIL_FUZZ_EXAMPLES)
+fuzz: setup ## ask the API for an hour what its document allows and forbids (VIGIL_FUZZ_MINUTES)
 	@bash local/setup/fuzz.sh
 
 format: .venv/.installed ## format the code

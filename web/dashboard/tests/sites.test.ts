@@ -29,6 +29,7 @@ function edge(more: Partial<Edge> = {}): Edge {
     config_detail: null,
     clock_state: "synchronised",
     clock_error_ms: 34,
+    link_since_ms: null,
     ...more,
   };
 }
