@@ -47,6 +47,7 @@ PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
     "camera": (_SLUG, "The camera at the site."),
     "edge": (_SLUG, "The edge device at the site."),
     "command": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "The command's id."),
+    "device": (_SLUG, "The device at the site."),
     "run": ({"type": "string", "pattern": RUN_PATTERN}, "The run: a UUIDv7."),
     "seq": (
         {"type": "integer", "minimum": 0, "maximum": MAX_SEQ},

@@ -19,6 +19,13 @@ from web.compression import compress
 from web.conditional import answer_not_modified
 from web.deprecation import deprecation_headers, deprecation_table
 from web.detections import DetectionsView
+from web.devices import (
+    DeviceRevocationView,
+    DevicesView,
+    DeviceUnlockView,
+    DeviceView,
+    EnrolmentCodesView,
+)
 from web.edge_config import EdgeConfigView, SignedEdgeConfigView
 from web.edges import EdgesView
 from web.events import EventsView
@@ -98,6 +105,11 @@ VIEWS: tuple[type[View], ...] = (
     CommandsView,
     CommandView,
     CommandBodyView,
+    DevicesView,
+    DeviceView,
+    DeviceRevocationView,
+    DeviceUnlockView,
+    EnrolmentCodesView,
     EventsView,
     ChunksView,
     TimelineView,

@@ -78,6 +78,11 @@ GET    /keys/{number}                                               keys:manage 
 DELETE /keys/{number}                                               keys:manage        list
 POST   /keys/{number}/rotate                                        keys:manage        list
 GET    /edges                                                       camera:view        list
+GET    /devices                                                     camera:view        list
+GET    /devices/{tenant}/{site}/{device}                            camera:view        list
+POST   /devices/{tenant}/{site}/{device}/revoke                     site:configure     known-site
+POST   /devices/{tenant}/{site}/{device}/unlock                     site:configure     known-site
+POST   /sites/{tenant}/{site}/enrolment-codes                       site:configure     known-site
 GET    /events                                                      camera:view        list
 GET    CAMERA/chunks                                                footage:read       camera
 GET    CAMERA/timeline                                              footage:read       camera

@@ -46,14 +46,14 @@ FROM devices WHERE id = $1
 
 
 -- name: list_devices
--- $1 text[]: scopes, of which one is `*`, the device's tenant or its site; $2 text: only devices after
+-- $1 text[]: scopes, of which one contains the device's site or is within it; $2 text: only devices after
 -- this one; $3 text: only of this tenant/site, null: of all; $4 integer: limit.
 SELECT
 -- include: device_columns
 FROM devices
 WHERE EXISTS (
     SELECT FROM unnest($1::text[]) AS scope
-    WHERE scope IN ('*', site, split_part(site, '/', 1)))
+    WHERE scope IN ('*', site, split_part(site, '/', 1)) OR starts_with(scope, site || '/'))
   AND id > $2 AND ($3::text IS NULL OR site = $3)
 ORDER BY id
 LIMIT $4

@@ -221,6 +221,21 @@ class ConfigKeySuccessor(TypedDict):
     """Signature in base64, over `vigil-config-key-v1`, zero, the key."""
 
 
+class CreatedEnrolmentCode(TypedDict):
+    """A code that was made just now."""
+
+    id: int
+    """Its number, in the audit log."""
+    code: str
+    """The code itself, for `vigil edge enrol`. It is shown once, and stored nowhere."""
+    site: str
+    """tenant/site"""
+    device: str | None
+    """tenant/site/device; null: of a new device."""
+    expires_ms: int
+    """When it expires."""
+
+
 class CreatedKey(TypedDict):
     """A key that was created just now."""
 
@@ -349,6 +364,31 @@ class Detections(TypedDict):
     detections: list[Detection]
 
 
+class Device(TypedDict):
+    """A device that was enrolled."""
+
+    device: str
+    """tenant/site/device"""
+    site: str
+    """tenant/site"""
+    state: Literal["enrolled", "locked", "revoked"]
+    """`locked`: two devices hold its identity. `revoked`: by an operator. Nothing that a locked or revoked device sends is accepted; it goes on recording."""
+    detail: str | None
+    """Why it is locked, in words; null: it is not."""
+    generation: int
+    """Of its newest certificate; each renewal adds one."""
+    enrolled_ms: int
+    """When its key was enrolled."""
+    renewed_ms: int
+    """When its newest certificate was issued."""
+    expires_ms: int
+    """When that certificate expires. The device renews it at half of its life, and until 30 days after its end."""
+    locked_ms: int | None
+    """When it was locked; null: it is not."""
+    revoked_ms: int | None
+    """When it was revoked; null: it is not."""
+
+
 class DeviceCamera(TypedDict):
     """A camera as its device sees it."""
 
@@ -360,12 +400,27 @@ class DeviceCamera(TypedDict):
     """Text of the last error."""
 
 
+class DeviceChange(TypedDict):
+    """A revocation or an unlock."""
+
+    why: str
+    """Why, such as the number of a case: one line of text."""
+
+
 class DeviceEvent(TypedDict):
     """`device`: all devices at the beginning, later those whose state changed."""
 
     now_ms: int
     """Time of the event."""
     devices: list[StreamedDevice]
+
+
+class Devices(TypedDict):
+    """A page of devices, by name."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    devices: list[Device]
 
 
 class Edge(TypedDict):
@@ -714,6 +769,15 @@ class NewCommand(TypedDict):
     """snapshot: a JPEG of a camera now; diagnostics: a bundle without secrets; restart-inference: load the model again; clock-check and route-check: in words"""
     camera: NotRequired[str | None]
     """tenant/site/camera of the device's site: for snapshot only"""
+
+
+class NewEnrolmentCode(TypedDict):
+    """A code to make."""
+
+    device: NotRequired[str | None]
+    """Name of a device of the site that is enrolled again, with a new key; null: the code enrols a new device."""
+    lifetime_ms: NotRequired[int]
+    """How long it works."""
 
 
 class NewGroup(TypedDict):

@@ -202,6 +202,20 @@ export interface ConfigKeySuccessor {
   value: string;
 }
 
+/** A code that was made just now. */
+export interface CreatedEnrolmentCode {
+  /** Its number, in the audit log. */
+  id: number;
+  /** The code itself, for `vigil edge enrol`. It is shown once, and stored nowhere. */
+  code: string;
+  /** tenant/site */
+  site: string;
+  /** tenant/site/device; null: of a new device. */
+  device: string | null;
+  /** When it expires. (ms since 1970, UTC) */
+  expires_ms: number;
+}
+
 /** A key that was created just now. */
 export interface CreatedKey {
   /** Its number. */
@@ -324,6 +338,30 @@ export interface Detections {
   detections: Detection[];
 }
 
+/** A device that was enrolled. */
+export interface Device {
+  /** tenant/site/device */
+  device: string;
+  /** tenant/site */
+  site: string;
+  /** `locked`: two devices hold its identity. `revoked`: by an operator. Nothing that a locked or revoked device sends is accepted; it goes on recording. */
+  state: "enrolled" | "locked" | "revoked";
+  /** Why it is locked, in words; null: it is not. */
+  detail: string | null;
+  /** Of its newest certificate; each renewal adds one. */
+  generation: number;
+  /** When its key was enrolled. (ms since 1970, UTC) */
+  enrolled_ms: number;
+  /** When its newest certificate was issued. (ms since 1970, UTC) */
+  renewed_ms: number;
+  /** When that certificate expires. The device renews it at half of its life, and until 30 days after its end. (ms since 1970, UTC) */
+  expires_ms: number;
+  /** When it was locked; null: it is not. (ms since 1970, UTC) */
+  locked_ms: number | null;
+  /** When it was revoked; null: it is not. (ms since 1970, UTC) */
+  revoked_ms: number | null;
+}
+
 /** A camera as its device sees it. */
 export interface DeviceCamera {
   /** tenant/site/camera; null: not reported. */
@@ -334,11 +372,24 @@ export interface DeviceCamera {
   detail: string | null;
 }
 
+/** A revocation or an unlock. */
+export interface DeviceChange {
+  /** Why, such as the number of a case: one line of text. */
+  why: string;
+}
+
 /** `device`: all devices at the beginning, later those whose state changed. */
 export interface DeviceEvent {
   /** Time of the event. (ms since 1970, UTC) */
   now_ms: number;
   devices: StreamedDevice[];
+}
+
+/** A page of devices, by name. */
+export interface Devices {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  devices: Device[];
 }
 
 /** The newest heartbeat of an edge device. */
@@ -659,6 +710,14 @@ export interface NewCommand {
   kind: "snapshot" | "diagnostics" | "restart-inference" | "clock-check" | "route-check";
   /** tenant/site/camera of the device's site: for snapshot only */
   camera?: string | null;
+}
+
+/** A code to make. */
+export interface NewEnrolmentCode {
+  /** Name of a device of the site that is enrolled again, with a new key; null: the code enrols a new device. */
+  device?: string | null;
+  /** How long it works. */
+  lifetime_ms?: number;
 }
 
 /** A group to create. */

@@ -10,6 +10,7 @@ import { Fact } from "../ui/fact";
 import { Outdated, Problem } from "../ui/problem";
 import { momentText } from "../ui/state";
 import { useZone } from "../zone";
+import { Devices } from "./devices";
 import { isSilent, notRecorded, problemsOf, waitingMs } from "./health";
 
 const POLL_MS = 3000;
@@ -94,6 +95,7 @@ export function Sites() {
             />
           ))}
       </div>
+      {value && <Devices />}
       {value && error && <Outdated error={error} knownMs={value.now_ms} zone={zone} />}
     </main>
   );
