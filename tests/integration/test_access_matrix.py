@@ -57,7 +57,7 @@ def address(view_path: str, camera: str) -> str:
     path = view_path.format(
         tenant=tenant, site=site, camera=name, run=RUN, seq=0, window_start_ms=T0, digest="0" * 32,
         number=0, name="not-found", session="0" * 16, user="0" * 16, group="0" * 16,
-        edge="box", command="0" * 32,
+        edge="box", command="0" * 32, device=name,
     )  # fmt: skip
     return f"{path}?from={T0}&to={T0 + 60_000}"
 
@@ -102,7 +102,7 @@ async def test_each_route_answers_each_role(web: Web, role: Role) -> None:
             assert status == 403, where
         if status not in {403, 404}:
             # 404: it has no footage yet; else it is neither a change nor a WebSocket.
-            fine = {200, 400, 426} if method == "GET" else {200, 400, 409, 412}
+            fine = {200, 400, 426} if method == "GET" else {200, 201, 400, 409, 412}
             assert status in fine, where
         wide = await ask(web, method, address(path, camera), everywhere)
         assert (wide.status == 403) == (not may), where
