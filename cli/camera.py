@@ -14,6 +14,7 @@ from stores.catalog import Catalog, add_camera, list_cameras
 from stores.catalog.camera_windows import CameraWindowSettings, cameras_with_windows
 from stores.catalog.cameras import CameraSettings, retire_camera, set_camera
 from stores.catalog.site_configs import get_config
+from stores.catalog.tenants import get_site
 from streams.settings import get_settings
 from streams.storage import admin_catalog
 
@@ -52,11 +53,21 @@ def run_add(args: argparse.Namespace) -> int:
     camera = check_camera(args.camera)
     name = check_name(args.name or camera.rsplit("/", 1)[1])
 
-    async def adding() -> bool:
-        async with _catalog() as catalog:
-            return await add_camera(catalog, camera, name, utc_ms(), origin=cli_origin())
+    site = site_of(camera)
 
-    print(f"{'Added' if asyncio.run(adding()) else 'Renamed'} {camera} ({name}).")
+    async def adding() -> tuple[bool, bool]:
+        async with _catalog() as catalog:
+            is_new_site = await get_site(catalog, site) is None
+            added = await add_camera(catalog, camera, name, utc_ms(), origin=cli_origin())
+            return added, is_new_site
+
+    added, is_new_site = asyncio.run(adding())
+    print(f"{'Added' if added else 'Renamed'} {camera} ({name}).")
+    if is_new_site:
+        print(
+            f"{site} is new and refuses events that no device signed. Enrol its device "
+            f"(vigil device code {site}), or accept them (vigil site unsigned {site} warn)."
+        )
     return 0
 
 

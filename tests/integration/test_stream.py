@@ -4,20 +4,25 @@ import hashlib
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from domain.chunks import forms_of
-from domain.events import ChunkComplete, FragmentArrived, encode
+from domain.events import ChunkComplete, FragmentArrived, RunEnded, encode
 from domain.gaps import OBJECT_MISSING
 from domain.identity import fragment_key, manifest_key, site_of
+from stores.catalog import add_camera
 from stores.catalog.timeline import reported_gaps
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.storage import make_queue
 from tests.cloud import Cloud
+from tests.devices import SigningDevice
 from tests.footage import draw_number, encoded
+from tests.integration.device_support import enrol
 from tests.outcome import all_in_chunks, in_catalog, registered
 from tests.recorder import FPS, Recorder
 from tests.waiting import wait_for
@@ -141,6 +146,66 @@ async def test_a_late_fragment_fills_the_gap_that_the_next_chunk_reports(
             return not await reported_gaps(catalog, recorder.camera, START_MS, end_ms)
 
         await wait_for(no_gap, within_s=60, what=cloud.tails)
+
+
+async def test_forged_events_hide_no_footage_and_claim_none(
+    cloud: Cloud, store: ObjectStore, queue: Queue, names: str
+) -> None:
+    """What may send to the queue, but is not the camera's device, says what it likes in vain."""
+    camera, foreign = f"acme/{names}-mine/gate", f"globex/{names}/gate"
+    mine = SigningDevice(f"{site_of(camera)}/edge-1")
+    other = SigningDevice(f"{site_of(foreign)}/edge-1")
+    async with cloud.catalog() as catalog:
+        for each, device in ((camera, mine), (foreign, other)):
+            await add_camera(catalog, each, each, 0)  # new sites refuse unsigned events
+            await enrol(catalog, device)
+    recorder = Recorder(camera, START_MS, device=mine)
+    # Fragments that are about to come, with a hash of its own: the first report used to be kept.
+    forged: list[tuple[bytes, str | None]] = []
+    for seq in range(12):
+        event, _ = recorder.film(seq)
+        body = encode(event.model_copy(update={"sha256": hashlib.sha256(b"forged").hexdigest()}))
+        forged.append((body, other.sign(body) if seq % 2 else None))
+    claimed = Recorder(camera, START_MS + 600_000, entropy=bytes([9]) * 10).film(0)[0]
+    ended = RunEnded(
+        camera=camera, run=recorder.run, ended_ms=START_MS, last_seq=0, reason="forged"
+    )
+    for each in (claimed, ended):
+        forged.append((encode(each), other.sign(encode(each))))
+    for at in range(0, len(forged), 10):
+        bodies, signatures = zip(*forged[at : at + 10], strict=True)
+        assert await queue.send(bodies, signatures) == []
+    reasons = await _dead_letters(cloud, {body for body, _ in forged})
+    assert Counter(reasons) == {"foreign": 8, "unsigned": 6}
+    for seq in range(12):
+        await recorder.record(store, queue, seq)
+    await recorder.end(store, queue, 11)
+    chunks = await all_in_chunks(cloud, store, recorder)
+    assert [len(chunk.fragments) for chunk in chunks] == [5, 5, 2]
+    assert not any(chunk.gaps for chunk in chunks)
+    async with aiohttp.request("GET", f"http://127.0.0.1:{cloud.ports['relay']}/metrics") as answer:
+        counted = await answer.text()
+    site = site_of(camera)
+    for device, code, count in (("", "unsigned", 6), ("", "foreign", 0), (other.id, "foreign", 8)):
+        labels = f'code="{code}",device="{device}",site="{site}",way="queue"'
+        line = f"vigil_signatures_refused_total{{{labels}}} {count}.0"
+        assert (line in counted) == (count > 0), line
+
+
+async def _dead_letters(cloud: Cloud, bodies: set[bytes]) -> list[str]:
+    """Return the codes of these messages, once all of them are dead letters."""
+    found: dict[bytes, str] = {}
+    async with make_queue(cloud.settings, cloud.settings.sqs_dead_letter_url) as dead:
+
+        async def all_arrived() -> bool:
+            for message in await dead.receive(wait_s=1, visibility_timeout_s=5):
+                if message.body in bodies:
+                    found[message.body] = (message.reason or "").partition(":")[0]
+                    await dead.delete([message.receipt])
+            return len(found) == len(bodies)
+
+        await wait_for(all_arrived, within_s=30, what=lambda: f"dead letters\n{cloud.tails()}")
+    return list(found.values())
 
 
 @pytest.mark.parametrize(
