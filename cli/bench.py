@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 # Each module has `add_arguments(parser)` and `run(arguments) -> figures`.
 BENCHES = {
+    "live": "how far a live picture is behind its camera, what viewers cost, a killed relay",
     "latency": "time from a closed fragment to playable, and from a picture to its detection",
     "fleet": "cost of a fleet of cameras, events only, at the real rate",
     "stream": "events a second through one assembler, Quix Streams and a bare loop",
