@@ -47,7 +47,8 @@ from web.live.asker import LiveAsker
 from web.live.metrics import ENDED, PICTURES
 from web.live.picture import LivePicture
 from web.live.viewer import SocketViewer, end_socket
-from web.problems import ProblemError
+from web.problems import ProblemError, problem_response
+from web.types import Handler
 
 WATCH_PATH = f"{INTERNAL_PREFIX}live/watch"
 PUBLISH_PATH = f"{INTERNAL_PREFIX}live/publish"
@@ -91,8 +92,8 @@ class LiveRelay:
         self._asker = LiveAsker(link, catalog, clock_ms)
         self._pictures: dict[tuple[str, Feed], LivePicture] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        link.internal.router.add_get(WATCH_PATH, self._watch)
-        link.internal.router.add_get(PUBLISH_PATH, self._publish_passed_on)
+        link.internal.router.add_get(WATCH_PATH, _with_problems(self._watch))
+        link.internal.router.add_get(PUBLISH_PATH, _with_problems(self._publish_passed_on))
 
     def install(self, application: web.Application) -> None:
         """Stop the relay with an application, before devices are asked to connect elsewhere."""
@@ -113,10 +114,7 @@ class LiveRelay:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN, f"The camera {camera} is not of this device's site."
             )
-        if self._link.worker.draining:
-            raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "This worker stops.", {"Retry-After": "1"}
-            )
+        self._check_not_draining()
         ws = await _accept(request)
         watch = asyncio.create_task(_close_where_refused(ws, check))
         try:
@@ -125,6 +123,12 @@ class LiveRelay:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
         return ws
+
+    def _check_not_draining(self) -> None:
+        if self._link.worker.draining:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "This worker stops.", {"Retry-After": "1"}
+            )
 
     async def _forward(
         self, ws: web.WebSocketResponse, camera: str, feed: Feed, relay: str
@@ -152,13 +156,14 @@ class LiveRelay:
         found = {each.id: each for each in await self._link.workers.workers()}
         active = [each.id for each in found.values() if not each.draining]
         order = ranked_nodes(live_key(camera, feed), active)
-        if relay in found:
+        if relay in active:
             order = [relay, *(each for each in order if each != relay)]
         return [found[each] for each in order]
 
     async def _publish_passed_on(self, request: web.Request) -> web.StreamResponse:
         """Handle the internal GET of a worker that passes a device's picture on."""
         camera, feed = _subject(request)
+        self._check_not_draining()
         ws = await _accept(request)
         await self._publish(ws, camera, feed)
         return ws
@@ -298,6 +303,18 @@ class LiveRelay:
         assert isinstance(task, asyncio.Task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _with_problems(handler: Handler) -> Handler:
+    """Return a handler of the internal address whose problems are answers."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ProblemError as problem:
+            return problem_response(problem)
+
+    return handle
 
 
 def _key(picture: LivePicture) -> tuple[str, Feed]:
