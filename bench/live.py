@@ -110,7 +110,7 @@ async def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         return await bench.measure()
 
 
-class _WorkerProcess:
+class _BenchLinkWorker:
     """A process, its port, its id, and whether it runs."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, name: str) -> None:
@@ -123,7 +123,7 @@ class _WorkerProcess:
 class _AnyWorker:
     """An identity whose address is that of a running worker: what a load balancer does."""
 
-    def __init__(self, workers: list[_WorkerProcess]) -> None:
+    def __init__(self, workers: list[_BenchLinkWorker]) -> None:
         self._workers = workers
 
     @property
@@ -146,7 +146,7 @@ class _LiveBench:
     url: str
     keys: list[str]
     reference: ReferenceReader
-    workers: list[_WorkerProcess]
+    workers: list[_BenchLinkWorker]
     web: int
     """Its process id."""
     asked: list[str]
@@ -276,7 +276,7 @@ def _camera(folder: Path, served: list[dict[str, Any]]) -> Iterator[str]:
         yield server.urls["gate"]
 
 
-async def _start(one: _WorkerProcess) -> None:
+async def _start(one: _BenchLinkWorker) -> None:
     one.process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.live_worker", str(one.port)), stdout=asyncio.subprocess.PIPE
     )
@@ -286,9 +286,9 @@ async def _start(one: _WorkerProcess) -> None:
 
 
 @asynccontextmanager
-async def _workers(_folder: Path, count: int) -> AsyncIterator[list[_WorkerProcess]]:
+async def _workers(_folder: Path, count: int) -> AsyncIterator[list[_BenchLinkWorker]]:
     ports: set[int] = set()
-    workers: list[_WorkerProcess] = []
+    workers: list[_BenchLinkWorker] = []
     try:
         for _ in range(count):
             port = find_free(ports)
@@ -299,7 +299,7 @@ async def _workers(_folder: Path, count: int) -> AsyncIterator[list[_WorkerProce
             )
             assert process.stdout is not None
             name = (await process.stdout.readline()).decode().strip()
-            workers.append(_WorkerProcess(process, port, name))
+            workers.append(_BenchLinkWorker(process, port, name))
         yield workers
     finally:
         for each in workers:
@@ -344,7 +344,7 @@ async def _web(folder: Path) -> AsyncIterator[tuple[int, int]]:
 
 @asynccontextmanager
 async def _device(
-    folder: Path, camera: str, workers: list[_WorkerProcess], catalog: Catalog
+    folder: Path, camera: str, workers: list[_BenchLinkWorker], catalog: Catalog
 ) -> AsyncIterator[list[str]]:
     """Run what a device needs for live pictures; yield the relays by which it was asked."""
     path = folder / "edge.yaml"
