@@ -215,6 +215,9 @@ class AwsGate:
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         if form.get("Action") != "AssumeRole" or form.get("RoleArn") != ROLE_ARN:
             raise GateError(403, "AccessDenied", "Only AssumeRole of the role of devices.")
+        tags = {form.get(f"Tags.member.{number}.Key") for number in (1, 2)}
+        if tags != {"tenant", "site"}:
+            raise GateError(403, "AccessDenied", "The role needs the tags tenant and site.")
         expires_ms = now_ms + int(form.get("DurationSeconds", "3600")) * 1_000
         session = self._sessions.give(json.loads(form["Policy"]), expires_ms // 1000 * 1000)
         return web.Response(

@@ -49,11 +49,14 @@ class DeviceCredentialIssuer:
     async def issue(self, device: str) -> AwsCredentials:
         """Return credentials of an hour for tenant/site/device. Raises StoreError."""
         policy = device_policy(device, self._bucket, self._queue_arn, self._kms_key_arns)
+        tenant, site, _ = device.split("/")
         answer = await self._sts.assume_role(
             RoleArn=self._role_arn,
             RoleSessionName=session_name(device),
             Policy=json.dumps(policy, separators=(",", ":")),
             DurationSeconds=LIFE_S,
+            # The role's own policy can name the same prefix by these tags.
+            Tags=[{"Key": "tenant", "Value": tenant}, {"Key": "site", "Value": site}],
         )
         found = answer["Credentials"]
         return AwsCredentials(
