@@ -83,6 +83,7 @@ CLOUD: dict[str, Work] = {
     "get verified": lambda store: store.get_verified(KEY, size_bytes=4, sha256=SHA256),
     "read": lambda store: store.read(KEY, size_bytes=4),
     "read a range": lambda store: store.read(KEY, size_bytes=4, first=1),
+    "read with metadata": lambda store: store.read_with_metadata(KEY, size_bytes=4),
     "put_once": write,
     "put_stream": write_stream,
     "list": list_all,
@@ -96,7 +97,7 @@ EDGE: dict[str, Work] = {
     "put_once": write,
     "delete": lambda store: store.delete(KEY),
 }
-READS = {"head", "get", "get verified", "read", "read a range"}
+READS = {"head", "get", "get verified", "read", "read a range", "read with metadata"}
 
 
 @pytest.mark.parametrize(
@@ -144,4 +145,8 @@ async def test_an_existing_bucket_is_checked_once_in_a_while(server: Server) -> 
 
 def test_all_clients_are_here() -> None:
     """BulkTransfer is reached through ObjectStore."""
-    assert {name for name in vars(BulkTransfer) if not name.startswith("_")} == {"read", "write"}
+    assert {name for name in vars(BulkTransfer) if not name.startswith("_")} == {
+        "read",
+        "read_with_metadata",
+        "write",
+    }
