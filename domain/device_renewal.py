@@ -43,13 +43,22 @@ RenewalDecision = Literal["issue", "repeat", "lock", "locked", "revoked", "expir
 
 
 def decide_renewal(
-    issued: IssuedGeneration, generation: int, renewal_id: str, now_ms: int
+    issued: IssuedGeneration,
+    generation: int,
+    renewal_id: str,
+    now_ms: int,
+    *,
+    is_proven: bool = False,
 ) -> RenewalDecision:
-    """Return what a renewal with a valid signature of the device's key gets; `now_ms`: UTC."""
+    """Return what a renewal with a valid signature of the device's key gets; `now_ms`: UTC.
+
+    `is_proven`: the device showed a certificate of this generation that our authority signed.
+    """
     if issued.state != "enrolled":
         return issued.state
     if generation > issued.generation:
-        return "unknown"  # it was never issued here
+        # The catalog was restored from a backup that is older than the certificate.
+        return "issue" if is_proven else "unknown"
     if generation == issued.generation - 1 and renewal_id == issued.renewal_id:
         return "repeat"
     if now_ms > issued.expires_ms + GRACE_MS:

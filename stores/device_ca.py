@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -56,6 +57,7 @@ class DeviceCa:
             )
         self._key = key
         self._certificate = own[0]
+        self._trusted = tuple(certificates)
         self.trusted_pem = "".join(
             one.public_bytes(serialization.Encoding.PEM).decode() for one in certificates
         )
@@ -106,6 +108,20 @@ class DeviceCa:
         )
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
         return IssuedCertificate(pem, int(ends.timestamp() * 1_000))
+
+    def has_issued(self, certificate_pem: str) -> bool:
+        """Say whether a trusted authority has signed a certificate, which may have expired."""
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+        except ValueError:
+            return False
+        for authority in self._trusted:
+            try:
+                certificate.verify_directly_issued_by(authority)
+            except (ValueError, TypeError, InvalidSignature):
+                continue
+            return True
+        return False
 
 
 def create_ca(certificate_file: Path, key_file: Path, name: str, now: datetime) -> None:

@@ -129,6 +129,10 @@ class IdentityFolder:
         except CertificateError as error:
             raise ConfigError(f"{self.certificate_file} is damaged: {error}.") from None
 
+    def certificate_text(self) -> str:
+        """Return the certificate, PEM. Raises OSError."""
+        return _read(self.certificate_file).decode("ascii", "replace")
+
     def store_enrolment(
         self, record: EnrolmentRecord, certificate: str, server_ca: bytes | None
     ) -> None:

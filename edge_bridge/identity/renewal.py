@@ -137,6 +137,7 @@ class IdentityRenewal:
             "device": device,
             "generation": pending.generation,
             "renewal_id": pending.id,
+            "certificate": await asyncio.to_thread(folder.certificate_text),
             "signature": base64.urlsafe_b64encode(signature).rstrip(b"=").decode(),
         }
         context = identity.server_context()

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from domain.device_renewal import GRACE_MS
+import cli.main
+from domain.device_renewal import GRACE_MS, renewal_bytes
 from domain.errors import ConfigError
 from domain.times import utc_ms
 from edge_bridge.identity.enrol import _request, enrol
@@ -288,6 +289,58 @@ async def test_a_revoked_device_learns_it(address: DeviceAddress, tmp_path: Path
     await renewing.step()
     assert identity.state == "revoked"
     assert identity.generation == 1
+
+
+async def test_a_catalog_from_an_older_backup_locks_no_one_out(
+    address: DeviceAddress, tmp_path: Path
+) -> None:
+    root = await enrolled(address, tmp_path / "one")
+    later_ms = utc_ms() + 15 * HOUR_MS
+    for generation in (2, 3):
+        identity, renewing = renewal(root, later_ms)
+        await renewing.step()
+        assert identity.generation == generation
+    old = "UPDATE devices SET generation = 1, renewal_id = key"
+    await scalar(address.catalog, old)
+    identity, renewing = renewal(root, later_ms)
+    await renewing.step()
+    assert (identity.state, identity.generation) == ("enrolled", 4)
+    # Without a certificate of ours that names the generation, nothing is believed.
+    pem = address.files.ca.issue(
+        IdentityFolder(root).load_key().public_key().public_bytes_raw(), OTHER, 9, utc_ms()
+    ).pem
+    body = {"device": DEVICE, "generation": 9, "renewal_id": "1" * 32, "certificate": pem}
+    signature = identity.sign_bytes(renewal_bytes(DEVICE, 9, "1" * 32)) or b""
+    body["signature"] = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
+    async with address.client() as client, client.post("/device/v1/renew", json=body) as answer:
+        assert answer.status == 403
+
+
+async def test_the_commands_of_operators(
+    address: DeviceAddress, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def vigil(*arguments: str) -> str:
+        await asyncio.to_thread(main, ["device", *arguments])
+        return capsys.readouterr().out
+
+    def main(arguments: list[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main.main(arguments)
+        assert not ended.value.code, ended.value.code
+
+    code = (await vigil("code", SITE)).strip()
+    await enrolled(address, tmp_path / "one", code=code)
+    assert DEVICE in await vigil("list", SITE)
+    assert "generation 1" in await vigil("show", DEVICE)
+    with pytest.raises(AssertionError, match="not locked"):
+        await vigil("unlock", DEVICE)
+    assert "Revoked" in await vigil("revoke", DEVICE, "--reason", "stolen")
+    assert "revoked" in await vigil("list")
+    code = (await vigil("code", DEVICE)).strip()
+    await enrolled(address, tmp_path / "two", code=code)
+    assert "generation 2" in await vigil("show", DEVICE)
+    with pytest.raises(AssertionError, match="at most 24h"):
+        await vigil("code", SITE, "--expires", "2d")
 
 
 async def test_forged_renewals_change_nothing(address: DeviceAddress, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from stores.catalog.devices import EnrolledDevice, load_some_devices, lock_devic
 from stores.catalog.enrolment import store_renewal
 from stores.catalog.pool import Connection
 from stores.catalog.web_catalog import all_tenants
+from stores.device_certificate import CertificateError, DeviceCertificate
 from streams.metrics import REGISTRY
 from web.bodies import json_answer, read_json
 from web.device.enrol import MAX_BODY, device_origin
@@ -120,6 +121,7 @@ async def _renew(
                     given.generation,
                     given.renewal_id,
                     now_ms,
+                    is_proven=_is_proven(services, given, key),
                 )
                 if outcome == "issue":
                     answer = await _issue(services, connection, device, given, now_ms)
@@ -145,6 +147,17 @@ async def _renew(
     )
 
 
+def _is_proven(services: DeviceServices, given: RenewalRequest, key: str) -> bool:
+    """Say whether a request shows a certificate of ours with the generation that it names."""
+    if given.certificate is None or not services.ca.has_issued(given.certificate):
+        return False
+    try:
+        shown = DeviceCertificate.from_pem(given.certificate.encode())
+    except CertificateError:
+        return False
+    return (shown.device, shown.generation, shown.key) == (given.device, given.generation, key)
+
+
 async def _issue(
     services: DeviceServices,
     connection: Connection,
@@ -152,7 +165,7 @@ async def _issue(
     given: RenewalRequest,
     now_ms: int,
 ) -> tuple[str, int]:
-    generation = device.generation + 1
+    generation = max(device.generation, given.generation) + 1
     known = (await load_some_devices(connection, [device.id]))[device.id]
     issued = services.ca.issue(
         known.keys[device.key].public_key,

@@ -29,6 +29,12 @@ class RenewalRequest(ApiRequest):
     renewal_id: str = Field(
         pattern=f"^{RENEWAL_ID}$", description="Random; kept by the device until it is answered."
     )
+    certificate: str | None = Field(
+        None,
+        max_length=8_000,
+        description="The newest that the device has, PEM. It proves a generation that a restored "
+        "catalog does not know.",
+    )
     signature: str = Field(
         min_length=86, max_length=86, description="Ed25519, base64url without padding."
     )

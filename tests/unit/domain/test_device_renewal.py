@@ -50,6 +50,13 @@ def test_after_an_unlock_one_device_joins_again_whatever_its_generation() -> Non
     assert decide_renewal(unlocked, 6, OTHER, NOW) == "unknown"
 
 
+def test_a_restored_catalog_believes_the_certificate() -> None:
+    assert decide_renewal(issued(), 7, OTHER, NOW) == "unknown"
+    assert decide_renewal(issued(), 7, OTHER, NOW, is_proven=True) == "issue"
+    assert decide_renewal(issued(), 4, OTHER, NOW, is_proven=True) == "lock"
+    assert decide_renewal(issued(state="revoked"), 7, OTHER, NOW, is_proven=True) == "revoked"
+
+
 @given(st.lists(st.sampled_from("AB"), min_size=2, max_size=12))
 def test_two_holders_never_both_renew(turns: list[str]) -> None:
     """Devices with a copy of one disk renew in any order: the second holder locks it."""
