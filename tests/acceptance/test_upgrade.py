@@ -216,6 +216,17 @@ async def test_recording_goes_on_and_nothing_is_lost_or_doubled(
     assert all(upgraded.running().values())
 
 
+async def test_a_site_of_before_accepts_its_unsigned_devices_with_a_warning(
+    upgraded: Cloud,
+) -> None:
+    """Its edges run the version before: they sign nothing, and lose nothing."""
+    async with upgraded.catalog() as catalog, catalog.transaction() as connection:
+        assert await connection.fetchval("SELECT array_agg(DISTINCT unsigned) FROM sites") == [
+            "warn"
+        ]
+    assert "vigil site unsigned acme/upgrade refuse" in upgraded.programs["relay"].process.tail(500)
+
+
 async def test_an_api_key_of_before_opens_the_api(upgraded: Cloud, facts: dict[str, Any]) -> None:
     async with aiohttp.ClientSession(upgraded.url) as session:
         headers = {"Authorization": f"Bearer {facts['key']}"}

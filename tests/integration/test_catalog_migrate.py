@@ -110,7 +110,14 @@ async def test_keys_and_cameras_by_command(services) -> None:
         assert "revoked" in (await vigil(dsn, "key", "list"))[1]
         code, _, err = await vigil(dsn, "key", "revoke", "7")
         assert (code, err) == (1, "vigil: There is no key 7; `vigil key list` shows them.\n")
-        assert (await vigil(dsn, "camera", "add", "acme/hq/gate", "--name", "Gate"))[0] == 0
+        code, text, _ = await vigil(dsn, "camera", "add", "acme/hq/gate", "--name", "Gate")
+        assert code == 0 and "acme/hq is new and refuses events that no device signed" in text
+        code, text, _ = await vigil(dsn, "camera", "add", "acme/hq/gate", "--name", "Gate")
+        assert code == 0 and "is new" not in text
+        assert (await vigil(dsn, "site", "unsigned", "acme/hq", "warn"))[0] == 0
+        assert " warn " in (await vigil(dsn, "site", "list"))[1]
+        code, _, err = await vigil(dsn, "site", "unsigned", "acme/no", "warn")
+        assert (code, "no site acme/no" in err) == (1, True)
         code, _, err = await vigil(dsn, "camera", "add", "Acme/hq")
         assert code == 1
         assert "is not a camera id" in err

@@ -12,6 +12,7 @@ from domain.access import Grant, Role
 from domain.events import RunEnded, RunStarted
 from domain.site_config import canonical
 from stores.catalog import add_camera, index_fragments, index_runs
+from stores.catalog.audit_log import AuditFilter, find_entries
 from stores.catalog.keys import create_key
 from stores.catalog.retention_rules import list_holds
 from stores.catalog.site_configs import set_config
@@ -154,6 +155,22 @@ async def test_who_sees_one_camera_reads_the_zone_of_its_site(web: Web) -> None:
     assert [each["id"] for each in (await viewer.get("/sites"))["sites"]] == ["acme/hq"]
     assert (await viewer.send("GET", "/sites/acme/lab")).status == 404
     assert (await viewer.get("/sites?tenant=globex"))["sites"] == []
+
+
+async def test_a_site_says_what_happens_to_unsigned_events(web: Web) -> None:
+    admin = await client(web, "admin:acme")
+    made = await admin.send("POST", "/sites", {"id": "acme/lab", "name": "Lab"})
+    assert (await made.json())["unsigned"] == "refuse", "a new site"
+    warn = {"unsigned": "warn"}
+    assert (await admin.send("PATCH", "/sites/acme/lab", warn, If_Match="*")).status == 200
+    assert (await admin.get("/sites/acme/lab"))["unsigned"] == "warn"
+    other = {"unsigned": "perhaps"}
+    assert (await admin.send("PATCH", "/sites/acme/lab", other, If_Match="*")).status == 400
+    operator = await client(web, "operator:acme")
+    assert (await operator.send("PATCH", "/sites/acme/lab", warn, If_Match="*")).status == 403
+    found = await find_entries(web.catalog, ["*"], AuditFilter(action="site:update"))
+    (change,) = [each.shown() for each in found]
+    assert (change["before"]["unsigned"], change["after"]["unsigned"]) == ("refuse", "warn")
 
 
 BAD_NAMES = ["", " ", "a\nb", "a\u0007", "\u202egpj", "x" * 201, "x" * 10_000, 7, None, ["x"]]
