@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from edge_bridge.identity.enrol import enrol
 from local.folder import DataFolder
 from local.ports import HOST
 from local.program import Program, worker
-from stores.catalog import Catalog
+from stores.catalog import Catalog, add_camera
 from stores.catalog.devices import change_device_state
 from stores.catalog.edge_commands import StoredCommand, get_command, get_command_body, list_links
 from stores.catalog.enrolment import create_code
+from stores.catalog.keys import create_key
 from stores.catalog.link_workers import list_link_workers
 from stores.catalog.tenants import ensure_site
 from streams.sender import KafkaSender
@@ -30,7 +32,9 @@ from tests.edge import Edge
 from tests.footage import write_clip
 from tests.integration.catalog_support import fresh_catalog
 from tests.integration.link_support import command, give, link_settings
-from tests.integration.web_support import changed_settings
+from tests.integration.live_support import Viewer, heartbeat
+from tests.integration.web_support import Worker as WebWorker
+from tests.integration.web_support import changed_settings, running_web
 from tests.waiting import wait_for
 
 SITE, DEVICE, CAMERA = "acme/hq", "acme/hq/edge-1", "acme/hq/gate"
@@ -130,7 +134,7 @@ async def place(services, tmp_path: Path, free_port: int) -> AsyncIterator[Place
         yield place
 
 
-async def test_the_device_answers_each_command(place: Place) -> None:
+async def test_the_device_answers_each_command(place: Place, services) -> None:
     routes, clock, restart, bundle = await asyncio.gather(
         place.ask(CommandKind.ROUTE_CHECK),
         place.ask(CommandKind.CLOCK_CHECK),
@@ -168,6 +172,8 @@ async def test_the_device_answers_each_command(place: Place) -> None:
     foreign = await place.ask(CommandKind.SNAPSHOT, "globex/plant/door")
     assert (foreign.state, "not of this device's site" in foreign.detail) == ("failed", True)
 
+    await _watch_live(place, services)
+
     # SIGTERM: the worker says goodbye, and its row is gone.
     code = await asyncio.to_thread(place.program.process.stop)
     assert code == 0, place.program.process.tail(20)
@@ -183,3 +189,20 @@ async def test_the_socket_of_a_revoked_device_is_closed(place: Place) -> None:
         return not await place.linked()
 
     await wait_for(unlinked, within_s=5, what="the socket is closed")
+
+
+async def _watch_live(place: Place, services) -> None:
+    """Watch the camera through web, relay and TLS; then the device stops to send."""
+    await add_camera(place.catalog, CAMERA, "Gate", utc_ms())
+    await heartbeat(place.catalog, DEVICE, CAMERA)
+    key = await create_key(place.catalog, "Ann", utc_ms())
+    known = WebWorker(place.catalog, key)
+    async with running_web(services, existing=known, VIGIL_LINK_SECRET="k" * 40) as web:
+        path = f"/api/v1/cameras/{CAMERA}/live/socket"
+        viewer = Viewer(await web.client.ws_connect(path))
+        await wait_for(lambda: viewer.count > 30, within_s=20, what=lambda: place.edge.tail())
+        found = viewer.pictures.numbers()
+        assert None not in found
+        assert all((after - before) % 100 == 1 for before, after in pairwise(found))  # type: ignore[operator]
+        assert abs(viewer.pictures.messages[-1].utc_ms - utc_ms()) < 3_000
+        await viewer.close()

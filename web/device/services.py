@@ -18,6 +18,7 @@ from streams.settings import Settings
 from streams.storage import LazyStore, make_credential_issuer, web_catalog
 from web.device.attempts import FailureLimit
 from web.device.link_service import LinkService
+from web.live.relay import LiveRelay
 
 
 @dataclass
@@ -37,6 +38,8 @@ class DeviceServices:
     certificate: ServerCertificate = field(init=False)
     link: LinkService = field(init=False)
     """The sockets of devices, and the address for other workers."""
+    live: LiveRelay = field(init=False)
+    """The live pictures that this worker relays."""
 
     def __post_init__(self) -> None:
         """Read the files."""
@@ -58,6 +61,7 @@ class DeviceServices:
             issuer = make_credential_issuer(settings)
             self.issuer = LazyStore(lambda: issuer)
         self.link = LinkService(settings, self.catalog, self.clock_ms)
+        self.live = LiveRelay(self.link, self.catalog, self.clock_ms)
 
 
 DEVICE_SERVICES: web.AppKey[DeviceServices] = web.AppKey("device-services", DeviceServices)

@@ -17,9 +17,10 @@ from streams.settings import Settings
 from web.device.config import give_config
 from web.device.credentials import give_credentials
 from web.device.enrol import enrol
-from web.device.middleware import DEVICE, authenticate, report_errors
+from web.device.middleware import DEVICE, authenticate, identify, report_errors
 from web.device.renew import renew
 from web.device.services import DEVICE_SERVICES, DeviceServices
+from web.live.relay import DEVICE_LIVE_PATH
 from web.middleware import SERVER_NAME
 
 
@@ -45,6 +46,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
     application.on_response_prepare.append(add_headers)
     application.cleanup_ctx.append(running)
     services.link.install(application)
+    services.live.install(application)
     limits = ConnectionLimits(per_address=settings.connections_per_address)
     app.web._runner = BoundedRunner(application, limits, SERVER_NAME)
     app.web._create_site = lambda: tls_site(
@@ -65,6 +67,7 @@ def add_routes(application: web.Application) -> None:
     router.add_post("/device/v1/credentials", give_credentials)
     router.add_get("/device/v1/config", give_config)
     router.add_get(LINK_PATH, _link)
+    router.add_get(DEVICE_LIVE_PATH, _live)
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -90,6 +93,12 @@ async def _link(request: web.Request) -> web.StreamResponse:
         return await services.registry.refusal(device.id, device.key, device.generation)
 
     return await services.link.hub.serve(request, device.id, refusal)
+
+
+async def _live(request: web.Request) -> web.StreamResponse:
+    """Receive a device's live picture."""
+    services = request.app[DEVICE_SERVICES]
+    return await services.live.receive(request, request[DEVICE].id, lambda: identify(request))
 
 
 async def _time(request: web.Request) -> web.Response:
