@@ -200,7 +200,7 @@ async def _watch_live(place: Place, services) -> None:
     async with running_web(services, existing=known, VIGIL_LINK_SECRET="k" * 40) as web:
         path = f"/api/v1/cameras/{CAMERA}/live/socket"
         viewer = Viewer(await web.client.ws_connect(path))
-        await wait_for(lambda: viewer.count > 30, within_s=20, what=lambda: place.edge.tail())
+        await wait_for(lambda: viewer.count > 30, within_s=20, what=place.edge.tail)
         found = viewer.pictures.numbers()
         assert None not in found
         assert all((after - before) % 100 == 1 for before, after in pairwise(found))  # type: ignore[operator]
