@@ -84,7 +84,10 @@ async def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
                 )
 
             await people()  # warms up
+            while bound and not (await flood()).refused:
+                pass  # until its burst is used up
             quiet, flooded, sent = [], [], []
+            refused = 0
             for _ in range(arguments.rounds):
                 alone = await people()
                 together, other = await asyncio.gather(people(), flood())
@@ -92,6 +95,7 @@ async def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
                     raise RuntimeError("Requests of the quiet tenant were refused.")
                 quiet.append(alone)
                 flooded.append(together)
+                refused += other.refused
                 sent.append((len(other.seconds) + other.refused) / arguments.seconds)
             for share in (0.5, 0.95):
                 before, during = (
@@ -104,5 +108,6 @@ async def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
                 }
             figures[f"{name}_p95_ratio"] = round(during / before, 2)
             figures[f"{name}_flood_per_s"] = round(statistics.median(sent))
+            figures[f"{name}_flood_refused"] = refused
             say(f"{figures}")
     return figures | {"load": round(os.getloadavg()[0], 1)}

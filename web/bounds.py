@@ -23,6 +23,8 @@ from web.problems import ProblemError
 MAX_PRINCIPALS = 10_000
 REQUEST_BURST_S = 10
 """A principal that was quiet may send the requests of so many seconds at once."""
+REFUSAL_DELAY_S = 0.25
+"""How long a refusal waits. Refusals at once let a flood take all of the worker's time."""
 MEDIA_BURST_S = 2
 MAX_OWED_S = 5.0
 """A request for media is refused while more than the bytes of so many seconds are owed."""
@@ -70,6 +72,14 @@ class PrincipalBounds:
             raise too_many(
                 "requests", f"Too many requests: at most {rate} a second for each user.", wait_s
             )
+
+    async def admit_slowly(self, principal: str) -> None:
+        """As `admit`, but a refusal waits a little: each connection of a flood waits with it."""
+        try:
+            self.admit(principal)
+        except ProblemError:
+            await asyncio.sleep(REFUSAL_DELAY_S)
+            raise
 
     def admit_media(self, principal: str) -> None:
         """Raise ProblemError (429) where a principal has to wait for more media."""

@@ -206,7 +206,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
                 note_refusal(request, "key:use", INSTALLATION, problem.status)
             raise
         request[PRINCIPAL] = caller
-        request.app[SERVICES].bounds.admit(caller.id)
+        await request.app[SERVICES].bounds.admit_slowly(caller.id)
         require_second_factor(caller, access)
         _authorize(request, caller, access)
         with visible_tenants(tenants_for(caller.principal, access)):

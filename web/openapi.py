@@ -62,6 +62,10 @@ PATH_PARAMETERS: Mapping[str, tuple[JsonObject, str]] = {
         {"type": "integer", "minimum": 0, "maximum": (1 << 53) - 1},
         "The number of what is numbered.",
     ),
+    "version": (
+        {"type": "integer", "minimum": 1, "maximum": (1 << 31) - 1},
+        "The version of the configuration.",
+    ),
     "name": ({"type": "string", "maxLength": 100}, "The name of a kind of problem."),
     "session": (_HEX_ID, "The session's id."),
     "user": (_HEX_ID, "The user's id."),

@@ -57,6 +57,7 @@ from web.second_factor import SecondFactorRulesView, SecondFactorRuleView
 from web.services import SERVICES, Services, make_services
 from web.session import SessionView
 from web.session_list import OneSessionView, SessionsView
+from web.site_config import ConfigVersionsView, ConfigVersionView
 from web.tenants import SitesView, SiteView, TenantsView, TenantView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
@@ -92,6 +93,8 @@ VIEWS: tuple[type[View], ...] = (
     TenantView,
     SitesView,
     SiteView,
+    ConfigVersionsView,
+    ConfigVersionView,
     HoldsView,
     HoldView,
     HoldLiftView,

@@ -223,11 +223,12 @@ async def roll_back(
     return added
 
 
-async def config_history(catalog: Catalog, site: str, limit: int = 50) -> list[ConfigVersion]:
-    """Return a site's versions, newest first."""
-    return [
-        ConfigVersion(**dict(row)) for row in await catalog.rows("list_site_configs", site, limit)
-    ]
+async def config_history(
+    catalog: Catalog, site: str, limit: int = 50, *, before: int | None = None
+) -> list[ConfigVersion]:
+    """Return a site's versions, newest first; `before`: only older ones than this."""
+    rows = await catalog.rows("list_site_configs", site, limit, before)
+    return [ConfigVersion(**dict(row)) for row in rows]
 
 
 async def edge_config_reports(catalog: Catalog, site: str) -> list[EdgeConfigReport]:

@@ -93,6 +93,8 @@ GET    CAMERA/chunks/{run}/{window_start_ms}/{digest}.ts            footage:read
 GET    CAMERA/thumbnail.jpg                                         footage:read       camera
 GET    CAMERA/filmstrip.jpg                                         footage:read       camera
 GET    /sites/{tenant}/{site}/config                                site:config:read   site
+GET    /sites/{tenant}/{site}/config-versions                       site:configure     known-site
+GET    /sites/{tenant}/{site}/config-versions/{version}             site:configure     known-site
 GET    /sites/{tenant}/{site}/signed-config                         site:config:read   site
 GET    /openapi.json                                                -                  nothing
 GET    /docs                                                        -                  nothing

@@ -56,7 +56,7 @@ def address(view_path: str, camera: str) -> str:
     tenant, site, name = camera.split("/")
     path = view_path.format(
         tenant=tenant, site=site, camera=name, run=RUN, seq=0, window_start_ms=T0, digest="0" * 32,
-        number=0, name="not-found", session="0" * 16, user="0" * 16, group="0" * 16,
+        number=0, version=1, name="not-found", session="0" * 16, user="0" * 16, group="0" * 16,
         edge="box", command="0" * 32, device=name,
     )  # fmt: skip
     return f"{path}?from={T0}&to={T0 + 60_000}"

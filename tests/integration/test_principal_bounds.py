@@ -17,8 +17,7 @@ async def test_a_flood_is_refused_and_counted_by_bound(services) -> None:
         other = await headers(web, Grant(Role.MONITOR, "*"))
         answers = [await web.stranger.get(BASE, headers=flood) for _ in range(15)]
         assert {answer.status for answer in answers[:10]} == {200}
-        refused = answers[-1]
-        assert refused.status == 429
+        refused = next(answer for answer in answers if answer.status == 429)
         assert int(refused.headers["Retry-After"]) >= 1
         assert (await refused.json())["type"].endswith("too-many-requests")
         counted = await web.stranger.get("/metrics", headers=other)

@@ -1,6 +1,7 @@
 """A site's configuration in the catalog: its versions, its address, its keys, its command."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.main import main
+from domain.access import Grant, Role
 from domain.audit import BY_SYSTEM
 from domain.errors import ConfigError
 from domain.events import Heartbeat
@@ -64,6 +66,35 @@ async def test_versions_are_only_added(web: Web) -> None:
     assert [(each.version, each.set_by, each.note) for each in history] == [
         (4, "Bob", "back to version 1"), (3, "Ann", ""), (2, "Ann", ""), (1, "Ann", "")
     ]  # fmt: skip
+
+
+async def test_administrators_read_the_versions_over_the_api(web: Web) -> None:
+    documents = [{"cameras": [{"id": str(number)}]} for number in range(5)]
+    for document in documents:
+        await placed(web, document)
+    path = f"/api/v1/sites/{SITE}/config-versions"
+    admin = await create_key(web.catalog, "admin", T0, None, [Grant(Role.ADMIN, SITE)])
+    headers = {"Authorization": f"Bearer {admin}"}
+    seen, cursor = [], ""
+    while cursor is not None:
+        more = f"&cursor={cursor}" if cursor else ""
+        page = await (await web.stranger.get(f"{path}?limit=2{more}", headers=headers)).json()
+        seen += page["versions"]
+        cursor = page["next"]
+    assert [each["version"] for each in seen] == [5, 4, 3, 2, 1]
+    assert (seen[0]["set_by"], seen[0]["signed_by"], "document" in seen[0]) == ("Ann", None, False)
+    answer = await web.stranger.get(f"{path}/2", headers=headers)
+    found = await answer.json()
+    assert (json.loads(found["document"]), found["digest"]) == (documents[1], seen[3]["digest"])
+    for wrong in ("9", "0", "x", str(1 << 40)):
+        assert (await web.stranger.get(f"{path}/{wrong}", headers=headers)).status == 404
+    viewer = await create_key(web.catalog, "viewer", T0, None, [Grant(Role.VIEWER, SITE)])
+    other = await create_key(web.catalog, "other", T0, None, [Grant(Role.ADMIN, "globex")])
+    edge = await create_key(web.catalog, "hq", T0, SITE)
+    for key, status in ((viewer, 403), (other, 404), (edge, 403)):
+        headers = {"Authorization": f"Bearer {key}"}
+        for each in (path, f"{path}/2"):
+            assert (await web.stranger.get(each, headers=headers)).status == status
 
 
 async def test_two_who_set_at_once_make_two_versions(web: Web) -> None:

@@ -82,6 +82,26 @@ class SiteConfig(ApiAnswer):
     document: str = Field(description="Canonical JSON as a string, at most 1 MiB.")
 
 
+class ConfigVersionItem(ApiAnswer):
+    """A version of a site's configuration: who set it, when and why."""
+
+    version: int = Field(ge=1, description="Counts up.")
+    digest: str = Field(
+        description="SHA-256 of its document in hex.",
+        json_schema_extra={"pattern": "^[0-9a-f]{64}$"},
+    )
+    set_ms: UtcMs = Field(description="When it was set.")
+    set_by: str = Field(description="Who set it.")
+    note: str = Field(description="Why.")
+    signed_by: str | None = Field(description="Id of the configuration key; null: not signed.")
+
+
+class ConfigVersions(PageAnswer):
+    """The versions of a site's configuration, newest first."""
+
+    versions: list[ConfigVersionItem]
+
+
 class SiteConfigSignature(ApiAnswer):
     """Who signed a configuration, and from when it holds."""
 

@@ -15,9 +15,10 @@ LIMIT 1
 
 
 -- name: list_site_configs
--- $1 text: tenant/site; $2 integer: limit. Newest first.
+-- $1 text: tenant/site; $2 integer: limit; $3 integer: only older ones than this version, or null.
+-- Newest first.
 SELECT version, digest, set_ms, set_by, note, signed_by FROM site_configs
-WHERE site = $1
+WHERE site = $1 AND ($3::integer IS NULL OR version < $3)
 ORDER BY version DESC
 LIMIT $2
 

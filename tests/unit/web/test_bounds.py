@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from domain.token_bucket import full_bucket
 from streams.settings import Settings
-from web.bounds import MAX_OWED_S, MEDIA_BURST_S, REQUEST_BURST_S, PrincipalBounds
+from web.bounds import (
+    MAX_OWED_S,
+    MEDIA_BURST_S,
+    REFUSAL_DELAY_S,
+    REQUEST_BURST_S,
+    PrincipalBounds,
+)
 from web.problems import ProblemError
 
 
@@ -47,6 +53,24 @@ def test_requests_are_bounded_for_each_principal() -> None:
     clock.now_s = 0.0  # a clock that goes back gives nothing
     assert admitted(made, "key:1", 1_000) == 0
     assert admitted(bounds(clock, requests_per_s=0), "key:1", 5_000) == 5_000
+
+
+async def test_a_refusal_waits_and_an_admitted_request_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("web.bounds.asyncio.sleep", sleep)
+    made = bounds(Clock(), requests_per_s=1)
+    for _ in range(REQUEST_BURST_S):
+        await made.admit_slowly("key:1")
+    assert waits == []
+    with pytest.raises(ProblemError):
+        await made.admit_slowly("key:1")
+    assert waits == [REFUSAL_DELAY_S]
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.integers(1, 50)), max_size=50))

@@ -221,6 +221,31 @@ class ConfigKeySuccessor(TypedDict):
     """Signature in base64, over `vigil-config-key-v1`, zero, the key."""
 
 
+class ConfigVersion(TypedDict):
+    """A version of a site's configuration: who set it, when and why."""
+
+    version: int
+    """Counts up."""
+    digest: str
+    """SHA-256 of its document in hex."""
+    set_ms: int
+    """When it was set."""
+    set_by: str
+    """Who set it."""
+    note: str
+    """Why."""
+    signed_by: str | None
+    """Id of the configuration key; null: not signed."""
+
+
+class ConfigVersions(TypedDict):
+    """The versions of a site's configuration, newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    versions: list[ConfigVersion]
+
+
 class CreatedEnrolmentCode(TypedDict):
     """A code that was made just now."""
 

@@ -202,6 +202,29 @@ export interface ConfigKeySuccessor {
   value: string;
 }
 
+/** A version of a site's configuration: who set it, when and why. */
+export interface ConfigVersion {
+  /** Counts up. */
+  version: number;
+  /** SHA-256 of its document in hex. */
+  digest: string;
+  /** When it was set. (ms since 1970, UTC) */
+  set_ms: number;
+  /** Who set it. */
+  set_by: string;
+  /** Why. */
+  note: string;
+  /** Id of the configuration key; null: not signed. */
+  signed_by: string | null;
+}
+
+/** The versions of a site's configuration, newest first. */
+export interface ConfigVersions {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  versions: ConfigVersion[];
+}
+
 /** A code that was made just now. */
 export interface CreatedEnrolmentCode {
   /** Its number, in the audit log. */
