@@ -1,5 +1,6 @@
 """Signed footage in S3 and the catalog: manifests, the registry, fsck; nothing is deleted."""
 
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,8 +15,15 @@ from agents.signatures.registry import SignerRegistry
 from domain.events import ChunkComplete, encode
 from domain.identity import fragment_key, manifest_key
 from domain.manifests import Manifest
+from edge_bridge.upload.signed_events import metadata_of
+from local.aws import client
+from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog, index_chunks
+from stores.signed_objects import SignedObjectStore
+from stores.signed_queue import SignedQueue
+from stores.stored_fragment import stored_fragment
 from stores.stored_manifest import read_manifest, replace_manifest
+from streams.storage import make_queue
 from tests.conftest import Services
 from tests.devices import SigningDevice
 from tests.integration.consistency_support import (
@@ -186,3 +194,31 @@ async def test_the_registry_learns_changes_and_reads_only_those(at: Place) -> No
     await at.execute("DELETE FROM devices WHERE id = $1", second.id)
     clock_s[0] = 63.0
     assert set((await registry.known()).devices) == {first.id}
+
+
+async def test_the_clients_of_the_edge_carry_signatures(at: Place, services: Services) -> None:
+    """By requests that the edge signs itself, to a real S3 and SQS."""
+    recorder = await signing_recorder(at)
+    assert recorder.device is not None
+    settings = services.settings
+    event, data = recorder.film(1)
+    key = fragment_key(at.camera, recorder.run, 1)
+    url = client("sqs", settings.sqs_endpoint or "").create_queue(QueueName=uuid.uuid4().hex)
+    endpoints = [
+        AwsEndpoint(settings.aws_region, each)
+        for each in (settings.s3_endpoint, settings.sqs_endpoint)
+    ]
+    body = encode(event)
+    async with (
+        SignedObjectStore(endpoints[0], settings.s3_bucket) as store,
+        SignedQueue(endpoints[1], url["QueueUrl"]) as queue,
+        make_queue(settings, url["QueueUrl"]) as received,
+    ):
+        metadata = metadata_of(event, recorder.device)
+        assert await store.put_once(key, data, sha256=event.sha256, metadata=metadata)
+        assert await stored_fragment(at.store, key, checked(at)) == event
+        assert await queue.send([body, body], [recorder.device.sign(body), None]) == []
+        found = []
+        while len(found) < 2:
+            found += await received.receive(wait_s=1)
+    assert {each.signature for each in found} == {recorder.device.sign(body), None}
