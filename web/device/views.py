@@ -11,7 +11,7 @@ from aiohttp import web
 
 from domain.errors import VigilError
 from domain.link_messages import LINK_PATH
-from stores.http_server import BoundedRunner, ConnectionLimits
+from stores.http_server import MAX_CONNECTIONS, BoundedRunner, ConnectionLimits
 from streams.server_certificate import tls_site
 from streams.settings import Settings
 from web.device.config import give_config
@@ -48,6 +48,10 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
     services.link.install(application)
     services.live.install(application)
     limits = ConnectionLimits(per_address=settings.connections_per_address)
+    limits = ConnectionLimits(
+        total=settings.link_sockets + MAX_CONNECTIONS,
+        per_address=settings.connections_per_address,
+    )
     app.web._runner = BoundedRunner(application, limits, SERVER_NAME)
     app.web._create_site = lambda: tls_site(
         app.web._runner, settings.device_host, settings.device_port, services.certificate
