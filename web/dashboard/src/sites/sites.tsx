@@ -10,6 +10,7 @@ import { Fact } from "../ui/fact";
 import { Outdated, Problem } from "../ui/problem";
 import { momentText } from "../ui/state";
 import { useZone } from "../zone";
+import { DeviceCommands } from "./commands";
 import { Devices } from "./devices";
 import { isSilent, notRecorded, problemsOf, waitingMs } from "./health";
 
@@ -177,7 +178,13 @@ function Device({ edge, nowMs, limits, zone }: DeviceProps) {
         <Fact name="Clock">{clockText(edge)}</Fact>
         <Fact name="Configuration">{configurationText(edge)}</Fact>
         <Fact name="Software">{edge.software || "not reported"}</Fact>
+        <Fact name="Takes commands">
+          {edge.link_since_ms === null
+            ? "no, it is not connected"
+            : `since ${momentText(edge.link_since_ms, nowMs, zone)}`}
+        </Fact>
       </dl>
+      <DeviceCommands edge={edge} />
     </article>
   );
 }
