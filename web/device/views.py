@@ -47,7 +47,6 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
     application.cleanup_ctx.append(running)
     services.link.install(application)
     services.live.install(application)
-    limits = ConnectionLimits(per_address=settings.connections_per_address)
     limits = ConnectionLimits(
         total=settings.link_sockets + MAX_CONNECTIONS,
         per_address=settings.connections_per_address,
