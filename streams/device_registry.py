@@ -54,7 +54,11 @@ class DeviceRegistry:
 
     async def refusal(self, device: str, key: str, generation: int) -> SignatureError | None:
         """Return why a certificate is not accepted (any more); None: it is. Raises StoreError."""
-        return certificate_refusal(await self.get(device), device, key, generation)
+        refusal = certificate_refusal(await self.get(device), device, key, generation)
+        if refusal is not None and refusal.code in ("generation", "unknown"):
+            await self._read([device])  # it may have renewed within this second
+            refusal = certificate_refusal(await self.get(device), device, key, generation)
+        return refusal
 
     async def run(self) -> None:
         """Keep what is known fresh until cancelled."""

@@ -91,6 +91,12 @@ KINDS: tuple[ProblemKind, ...] = (
         "The device is not enrolled with this key. Enrol it with a new code.",
     ),
     ProblemKind(
+        "device-generation",
+        HTTPStatus.FORBIDDEN,
+        "Device Generation",
+        "This certificate is not the newest of the device. Renew it.",
+    ),
+    ProblemKind(
         "device-locked",
         HTTPStatus.FORBIDDEN,
         "Device Locked",

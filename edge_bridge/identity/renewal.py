@@ -121,8 +121,15 @@ class IdentityRenewal:
     async def _ask_state(self) -> None:
         identity = self._identity
         assert identity.url is not None
-        if (context := identity.ssl_context()) is not None:
+        if (context := identity.ssl_context()) is None:
+            return
+        try:
             await DeviceServer(identity.url).get("/device/v1/status", context)
+        except EnrolmentRefusedError as error:
+            if error.code != "generation":
+                raise
+            # Another holder has renewed, or the catalog was restored: a renewal shows which.
+            await self._renew()
 
     async def _renew(self) -> None:
         identity, folder = self._identity, self._folder

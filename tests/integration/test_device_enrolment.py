@@ -302,7 +302,8 @@ async def test_a_catalog_from_an_older_backup_locks_no_one_out(
         assert identity.generation == generation
     old = "UPDATE devices SET generation = 1, renewal_id = key"
     await scalar(address.catalog, old)
-    identity, renewing = renewal(root, later_ms)
+    address.services.registry._known.clear()
+    identity, renewing = renewal(root)  # not due: it learns by its question for the state
     await renewing.step()
     assert (identity.state, identity.generation) == ("enrolled", 4)
     # Without a certificate of ours that names the generation, nothing is believed.

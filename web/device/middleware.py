@@ -50,6 +50,8 @@ OPEN_PATHS = frozenset(
 )
 """Paths that need no certificate."""
 
+_KINDS = ("locked", "revoked", "unknown", "generation")
+
 log = logging.getLogger("web.device.access")
 
 
@@ -127,7 +129,7 @@ async def identify(request: web.Request) -> AuthenticatedDevice:
     registry = request.app[DEVICE_SERVICES].registry
     refusal = await registry.refusal(certificate.device, certificate.key, certificate.generation)
     if refusal is not None:
-        kind = f"device-{refusal.code}" if refusal.code in ("locked", "revoked") else None
+        kind = f"device-{refusal.code}" if refusal.code in _KINDS else None
         raise ProblemError(HTTPStatus.FORBIDDEN, f"{refusal}.", kind=kind)
     return AuthenticatedDevice(certificate.device, certificate.generation, certificate.key)
 
