@@ -39,6 +39,20 @@ async def test_a_device_is_known_by_its_certificate(address: DeviceAddress, tmp_
             assert answer.status == 200
 
 
+async def test_a_device_sends_live_pictures_of_its_own_site(
+    address: DeviceAddress, tmp_path
+) -> None:
+    device = await add_device(address.catalog, DEVICE, tmp_path, address.files.ca)
+    live = "/device/v1/live?feed=main&camera="
+    async with address.client(*device.files) as client:
+        async with client.ws_connect(live + "acme/hq/gate") as socket:
+            assert not socket.closed
+        async with client.get(live + "acme/other/gate") as answer:
+            assert answer.status == 403
+    async with address.client() as client, client.get(live + "acme/hq/gate") as answer:
+        assert answer.status == 401
+
+
 async def test_a_certificate_of_another_authority_ends_the_handshake(
     address: DeviceAddress, tmp_path
 ) -> None:
