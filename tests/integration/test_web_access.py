@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from itertools import product
 
@@ -37,22 +38,12 @@ async def web(services) -> AsyncIterator[Web]:
 
 def address(view_path: str) -> str:
     tenant, site, camera = CAMERA.split("/")
-    return view_path.format(
-        tenant=tenant,
-        site=site,
-        camera=camera,
-        number=0,
-        name="not-found",
-        run=RUN,
-        seq=0,
-        window_start_ms=T0,
-        digest="0" * 32,
-        session="0" * 16,
-        user="0" * 16,
-        group="0" * 16,
-        edge="box",
-        command="0" * 32,
-    )
+    named = {
+        "tenant": tenant, "site": site, "camera": camera, "run": RUN,
+        "window_start_ms": T0, "digest": "0" * 32, "name": "not-found",
+    }  # fmt: skip
+    # What else a route names: a number fits each of them.
+    return view_path.format_map(defaultdict(int, named))
 
 
 GUARDED = [
