@@ -54,7 +54,9 @@ class LiveFeed:
             self._loop.call_soon_threadsafe(self._add_audio, frame)
 
     def detections(self, event: Detection) -> None:
-        """Send the boxes of pictures after them; late ones are dropped."""
+        """Send the boxes of pictures after them; late ones are dropped, and those before any."""
+        if self._muxer is None:
+            return
         frames = [
             {
                 "at_ms": frame.at_ms,

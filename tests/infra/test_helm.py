@@ -147,7 +147,8 @@ def test_each_program_gets_only_its_secrets(production: list[dict[str, Any]]) ->
     assert {name for name, keys in got.items() if "device-ca-key" in keys} == {"link"}
     assert {name for name, keys in got.items() if "audit-key" in keys} == {"audit"}
     assert {name for name, keys in got.items() if "session-secret" in keys} == {"web", "link"}
-    assert got["relay"] == {"database-url", "kafka-password-relay"}
+    assert {name for name, keys in got.items() if "database-url" in keys} == {"migration"}
+    assert got["relay"] == {"index-database-url", "kafka-password-relay"}
 
 
 def test_each_account_has_one_role_in_terraform(production: list[dict[str, Any]]) -> None:

@@ -34,14 +34,14 @@ stateful: a stable name for the consumer group. kafka: its user.
 relay:
   command: [vigil, relay, run]
   kafka: relay
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: footage
   grace: 45
 assembler:
   command: [faust, -A, agents.assemble, worker]
   stateful: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: footage
   grace: 60
   # Tables recover from their changelogs first. The bound is generous: see docs/benchmarks.md, recovery.
@@ -50,28 +50,27 @@ healer:
   command: [faust, -A, agents.heal, worker]
   stateful: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: footage
   grace: 60
 joiner:
   command: [faust, -A, agents.join, worker]
   stateful: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: footage
   grace: 90
 indexer:
   command: [faust, -A, agents.index, worker]
   stateful: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: footage
   grace: 60
 web:
   command: [faust, -A, web.app, worker]
   kafka: worker
   secrets:
-    VIGIL_DATABASE_URL_FILE: database-url
     VIGIL_WEB_DATABASE_URL_FILE: web-database-url
     VIGIL_SESSION_SECRET_FILE: session-secret
     VIGIL_LINK_SECRET_FILE: link-secret
@@ -85,7 +84,7 @@ link:
   stateful: true
   kafka: link
   secrets:
-    VIGIL_DATABASE_URL_FILE: database-url
+    VIGIL_WEB_DATABASE_URL_FILE: web-database-url
     VIGIL_SESSION_SECRET_FILE: session-secret
     VIGIL_LINK_SECRET_FILE: link-secret
     VIGIL_DEVICE_CA_CERTIFICATE_FILE: device-ca-certificate
@@ -99,21 +98,23 @@ reconciler:
   command: [vigil, reconcile, --every]
   single: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: people
   grace: 30
 retention:
   command: [vigil, retention, enforce, --every]
   single: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url}
+  secrets:
+    VIGIL_INDEX_DATABASE_URL_FILE: index-database-url
+    VIGIL_ADMIN_DATABASE_URL_FILE: admin-database-url
   priority: people
   grace: 30
 audit:
   command: [vigil, audit, sign, --every]
   single: true
   kafka: worker
-  secrets: {VIGIL_DATABASE_URL_FILE: database-url, VIGIL_AUDIT_KEY_FILE: audit-key}
+  secrets: {VIGIL_ADMIN_DATABASE_URL_FILE: admin-database-url, VIGIL_AUDIT_KEY_FILE: audit-key}
   priority: people
   grace: 30
 {{- end }}

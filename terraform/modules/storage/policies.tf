@@ -34,12 +34,11 @@ data "aws_iam_policy_document" "tls_only" {
 
 data "aws_iam_policy_document" "video" {
   source_policy_documents = [data.aws_iam_policy_document.tls_only["video"].json]
-  # A device creates objects that do not exist, among its site's fragments. Where one exists already,
-  # it looks whether that is the same.
+  # A device may do one thing: create an object that does not exist, among its site's fragments.
   statement {
     sid         = "DevicesOnlyCreate"
     effect      = "Deny"
-    not_actions = ["s3:PutObject", "s3:GetObject"]
+    not_actions = ["s3:PutObject"]
     resources   = [local.arns.video, "${local.arns.video}/*"]
     principals {
       type        = "AWS"
@@ -49,7 +48,7 @@ data "aws_iam_policy_document" "video" {
   statement {
     sid           = "DevicesOnlyFragments"
     effect        = "Deny"
-    actions       = ["s3:PutObject", "s3:GetObject"]
+    actions       = ["s3:PutObject"]
     not_resources = ["${local.arns.video}/fragments/*"]
     principals {
       type        = "AWS"

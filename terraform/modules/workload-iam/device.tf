@@ -13,12 +13,6 @@ data "aws_iam_policy_document" "device" {
       values   = ["false"]
     }
   }
-  # A 412 says that the object exists: HEAD says whether it is the same.
-  statement {
-    sid       = "CompareOwnFragments"
-    actions   = ["s3:GetObject"]
-    resources = ["${var.video_bucket_arn}/fragments/$${aws:PrincipalTag/tenant}/$${aws:PrincipalTag/site}/*"]
-  }
   statement {
     sid       = "Key"
     actions   = ["kms:GenerateDataKey", "kms:Decrypt"]

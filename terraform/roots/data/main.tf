@@ -77,9 +77,13 @@ module "backup" {
   copy_vault_arn = var.backup_copy_vault_arn
 }
 
-# Vigil's own keys: a person writes their values (docs/how-to/install.md). Terraform never sees them.
+# Vigil's own secrets: a person writes their values. Terraform never sees them. The key that signs
+# configurations is not among them: it stays with who signs.
 resource "aws_secretsmanager_secret" "vigil" {
-  for_each                = toset(["session-secret", "audit-key", "device-ca", "config-key"])
+  for_each = toset([
+    "admin-database-url", "audit-key", "database-url", "device-ca", "index-database-url", "link-secret",
+    "session-secret", "web-database-url",
+  ])
   name                    = "${local.name}/${each.value}"
   description             = "Vigil: ${each.value}"
   kms_key_id              = module.rds.kms_key_arn
