@@ -32,7 +32,7 @@ COPY vision vision
 COPY web web
 RUN CARGO_HOME=/tmp/cargo /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/vigil/bin/pip install --no-cache-dir --no-deps --no-index /wheels/*.whl \
-    && /opt/vigil/bin/python -c "import agents.join, web.app" \
+    && /opt/vigil/bin/python -c "import agents.join, web.views" \
     && /opt/vigil/bin/pip uninstall --yes pip setuptools
 
 # The dashboard, by the Node that its lock file was tested with.
