@@ -108,7 +108,8 @@ def _gstreamer(playbin: str) -> Callable[[str, Path], Sequence[str]]:
 PLAYERS = [
     MediaPlayer("ffmpeg", "ffmpeg", "shown.grey", _ffmpeg),
     MediaPlayer("mpv", "mpv", "shown", _mpv),
-    MediaPlayer("vlc", "cvlc", "shown.ts", _vlc, drops_last=5),
+    # What its multiplexer holds, 1.5 s, is lost at a discontinuity; on a quiet machine it is less.
+    MediaPlayer("vlc", "cvlc", "shown.ts", _vlc, drops_last=15),
     MediaPlayer("gstreamer", "gst-launch-1.0", "shown.grey", _gstreamer("playbin")),
     MediaPlayer(
         "gstreamer3",

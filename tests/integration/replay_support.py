@@ -3,7 +3,7 @@
 import argparse
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -144,7 +144,10 @@ class _Queue:
 
     event: RunEnded = None  # type: ignore[assignment]
 
-    async def send(self, messages: list[bytes]) -> list[bytes]:
+    async def send(
+        self, messages: list[bytes], signatures: Sequence[str | None] | None = None
+    ) -> list[bytes]:
+        assert not any(signatures or ()), "these recorders are not enrolled"
         self.event = RunEnded.model_validate_json(messages[0])
         assert encode(self.event) == messages[0]
         return []
