@@ -59,11 +59,17 @@ class ConfigSource(Protocol):
         """What to do where the cloud refuses this device: a sentence."""
         ...
 
+    @property
+    def forbidden(self) -> str:
+        """What a 403 means: a clause."""
+        ...
+
 
 class KeySource:
     """At the web workers' address, with the device's API key."""
 
     remedy = "Create a new key with `vigil key create --edge-of`."
+    forbidden = "the catalog rejects the key: it is not this site's"
 
     def __init__(self, config: CentralConfig, site: str) -> None:
         self._config = config
@@ -96,6 +102,7 @@ class CertificateSource:
     """At the devices' address, with this device's certificate."""
 
     remedy = "See `vigil device show`."
+    forbidden = "the cloud refuses this device: it is locked or revoked"
 
     def __init__(self, identity: DeviceIdentity) -> None:
         """`identity`: of an enrolled device."""
@@ -193,7 +200,7 @@ class ConfigClient:
                     f"the catalog rejects the key: it is unknown or was revoked. {source.remedy}"
                 )
             case HTTPStatus.FORBIDDEN:
-                raise CredentialsError(f"{source.host} refuses this device. {source.remedy}")
+                raise CredentialsError(f"{source.forbidden}. {source.remedy}")
             case HTTPStatus.OK:
                 offer = parse_offer(body)
                 self._etag = etag
