@@ -190,7 +190,7 @@ class _LiveBench:
     async def _phase(self, name: str, probe: LiveProbe, seconds: float) -> dict[str, Any]:
         """Return how late the pictures of some seconds were, and what they cost."""
         first, sent, began_s = len(probe.seen), _sent(), time.monotonic()
-        relay = next(each for each in self.workers if each.id == self.asked[-1])
+        relay = await self._relay()
         before = [usage([pid]).cpu_s for pid in (relay.process.pid, self.web)]
         await asyncio.sleep(seconds)
         took_s = time.monotonic() - began_s
@@ -243,9 +243,20 @@ class _LiveBench:
         mbit = (seen["bytes"] - first["bytes"]) * 8 / took_s / 1e6
         return {"viewers": seen["sockets"] + 1, **figures, "many_viewers_mbit": round(mbit, 1)}
 
+    async def _relay(self) -> "_BenchLinkWorker":
+        """Return the worker that relays the camera: the newest that asked the device for it."""
+        deadline = time.monotonic() + 60
+        while True:  # one that asked may have ended since, and another one asks within seconds
+            running = {each.id: each for each in self.workers if each.runs}
+            if (found := running.get(self.asked[-1])) is not None:
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError("no running worker asks for the camera")
+            await asyncio.sleep(0.1)
+
     async def _kill(self, probe: LiveProbe) -> float:
         """Kill the relay; return for how long the viewer saw nothing new."""
-        relay = next(each for each in self.workers if each.id == self.asked[-1])
+        relay = await self._relay()
         last, before_s = probe.seen[-1][0], time.monotonic()
         relay.runs = False
         relay.process.kill()
