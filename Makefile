@@ -45,7 +45,7 @@ gpu: ## test and measure local inference on this machine's NVIDIA GPU
 
 infra: setup ## test the infrastructure: Terraform against substitutes of AWS, the charts
 	@bash local/setup/infra.sh
-	$(BIN)/python -m pytest -q -m infra tests/infra
+	$(BIN)/python -m pytest -q -m infra --numprocesses 2 --dist loadfile tests/infra
 
 # What production applies is this plan, after a person has read it: docs/how-to/install.md.
 plan: setup ## plan a root of Terraform: make plan ENV=dev ROOT=network
