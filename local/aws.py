@@ -6,7 +6,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "vigil-local", "AWS_SECRET_ACCESS_KEY": "vig
 REGION = "eu-central-1"
 
 
-def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
+def client(service: str, endpoint: str, ca_file: str | None = None, *, region: str = REGION) -> Any:
     """Return a boto3 client with a timeout of 20 s; `ca_file` has the authority for TLS."""
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.config import Config  # noqa: PLC0415
@@ -15,7 +15,7 @@ def client(service: str, endpoint: str, ca_file: str | None = None) -> Any:
         service,
         endpoint_url=endpoint,
         verify=ca_file,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         config=Config(

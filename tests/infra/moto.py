@@ -16,6 +16,7 @@ SERVICES = (
     "route53resolver", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
 )  # fmt: skip
 """Services whose endpoint the provider takes from here."""
+REGION = "us-east-1"
 
 
 @contextmanager
@@ -45,11 +46,20 @@ def moto_server() -> Iterator[str]:
 
 
 def provider(address: str) -> str:
-    """Return the configuration of a provider whose APIs are moto's."""
+    """Return the configuration that requires the provider, and has its APIs from moto."""
     endpoints = "\n".join(f'    {name} = "{address}"' for name in SERVICES)
     return f"""
+terraform {{
+  required_providers {{
+    aws = {{
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }}
+  }}
+}}
+
 provider "aws" {{
-  region                      = "us-east-1"
+  region                      = "{REGION}"
   access_key                  = "test"
   secret_key                  = "test"
   skip_credentials_validation = true

@@ -16,15 +16,7 @@ pytestmark = pytest.mark.infra
 BUCKET = "arn:aws:s3:::vigil-dev-video-123456789012"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:vigil-dev-events"
 DEVICE = "arn:aws:iam::123456789012:role/vigil-dev-device"
-CONFIGURATION = """terraform {
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = "~> 5.100"
-    }
-  }
-}
-
+CONFIGURATION = """
 module "storage" {
   source            = "../modules/storage"
   name              = "vigil-dev"

@@ -2,23 +2,15 @@
 
 import json
 
-import boto3
 import pytest
 
-from tests.infra.moto import moto_server, provider
+from local.aws import client
+from tests.infra.moto import REGION, moto_server, provider
 from tests.infra.terraform import Terraform, copied
 
 pytestmark = pytest.mark.infra
 
-CONFIGURATION = """terraform {
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = "~> 5.100"
-    }
-  }
-}
-
+CONFIGURATION = """
 module "users" {
   source      = "../modules/msk-users"
   name        = "vigil-dev"
@@ -40,13 +32,12 @@ def test_each_user_has_a_password_that_no_state_contains() -> None:
             "apply", "-auto-approve", "-input=false", "-no-color",
             "-target=module.users.aws_secretsmanager_secret_version.user",
         )  # fmt: skip
-        client = boto3.client(
-            "secretsmanager", endpoint_url=address, region_name="us-east-1",
-            aws_access_key_id="test", aws_secret_access_key="test",
-        )  # fmt: skip
+        secretsmanager = client("secretsmanager", address, region=REGION)
         secrets = {}
         for user in ("relay", "worker"):
-            text = client.get_secret_value(SecretId=f"AmazonMSK_vigil-dev-{user}")["SecretString"]
+            text = secretsmanager.get_secret_value(SecretId=f"AmazonMSK_vigil-dev-{user}")[
+                "SecretString"
+            ]
             secrets[user] = json.loads(text)
             assert secrets[user]["username"] == user
             assert len(secrets[user]["password"]) == 40

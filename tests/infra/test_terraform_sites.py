@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.infra.moto import moto_server, provider
+from local.aws import client
+from tests.infra.moto import REGION, moto_server, provider
 from tests.infra.terraform import Terraform, copied
 
 pytestmark = pytest.mark.infra
@@ -30,15 +30,6 @@ SHARED = {
         "alarm_topic_arn": "arn:aws:sns:us-east-1:123456789012:alarms",
     },
 }
-VERSIONS = """terraform {
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = "~> 5.100"
-    }
-  }
-}
-"""
 RESOURCES_OF_A_SITE = 9
 
 
@@ -57,16 +48,13 @@ def sites_yaml(numbers: list[int]) -> str:
 def root() -> Iterator[tuple[Terraform, Path]]:
     """The root of sites in a copy; the parameters of other roots are in moto's SSM."""
     with moto_server() as address, copied(["modules", "roots/sites"]) as work:
-        ssm = boto3.client(
-            "ssm", endpoint_url=address, region_name="us-east-1",
-            aws_access_key_id="test", aws_secret_access_key="test",
-        )  # fmt: skip
+        ssm = client("ssm", address, region=REGION)
         for name, value in SHARED.items():
             ssm.put_parameter(
                 Name=f"/vigil/vigil-dev/{name}", Type="String", Value=json.dumps(value)
             )
         folder = work / "terraform/roots/sites"
-        (folder / "versions.tf").write_text(VERSIONS + provider(address))
+        (folder / "versions.tf").write_text(provider(address))
         (folder / "terraform.tfvars.json").write_text(
             json.dumps(
                 {"environment": "dev", "account_id": "123456789012", "sites_file": "sites.yaml"}

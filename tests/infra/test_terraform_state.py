@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.infra.moto import moto_server
+from local.aws import client
+from tests.infra.moto import REGION, moto_server
 from tests.infra.terraform import ROOTS, Terraform
 
 pytestmark = pytest.mark.infra
@@ -20,10 +20,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Terraform,
     """A small configuration whose state is in a versioned bucket."""
     work = tmp_path_factory.mktemp("state")
     with moto_server() as address:
-        s3 = boto3.client(
-            "s3", endpoint_url=address, region_name="us-east-1",
-            aws_access_key_id="test", aws_secret_access_key="test",
-        )  # fmt: skip
+        s3 = client("s3", address, region=REGION)
         s3.create_bucket(Bucket="states")
         s3.put_bucket_versioning(Bucket="states", VersioningConfiguration={"Status": "Enabled"})
         root = work / "root"

@@ -3,7 +3,6 @@
 
 locals {
   name = "vigil-${var.environment}"
-  own  = "arn:aws:iam::${var.account_id}:root"
 }
 
 resource "aws_kms_key" "state" {
