@@ -79,10 +79,11 @@ class SignatureChecker:
         try:
             found = self._check(known, site, body, signature)
         except SignatureError as error:
-            if error.code not in _MAY_CHANGE:
+            if error.code not in _MAY_CHANGE and _both_known(known, site, signature):
                 self._refused(known, site, signature, error, way)
                 raise
-            # The device may have been enrolled, renewed or unlocked since.
+            # The device may have been enrolled, renewed or unlocked since: that changes the
+            # decision, or under which device a refusal is counted.
             known = await self._registry.known(READ_AGAIN_S)
             try:
                 found = self._check(known, site, body, signature)
@@ -114,9 +115,7 @@ class SignatureChecker:
         error: SignatureError,
         way: WayIn,
     ) -> None:
-        device = _named_device(signature)
-        if device not in known.devices or site not in known.policies:
-            device = ""
+        device = _named_device(signature) if _both_known(known, site, signature) else ""
         if (site, device) not in self._series and len(self._series) >= MAX_SERIES:
             site = device = OTHERS
         else:
@@ -133,6 +132,11 @@ class SignatureChecker:
                 "send them. Enrol its devices (vigil device code %s), then refuse unsigned events "
                 "(vigil site unsigned %s refuse).", site, site, site
             )  # fmt: skip
+
+
+def _both_known(known: KnownSigners, site: str, signature: str | None) -> bool:
+    """Say whether the site and the device that a signature names are in the catalog."""
+    return site in known.policies and _named_device(signature) in known.devices
 
 
 def _named_device(signature: str | None) -> str:

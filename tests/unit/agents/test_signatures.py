@@ -78,3 +78,12 @@ async def test_too_many_devices_share_one_series(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(SignatureError, match="locked"):
             await checker.check(EVENT, BODY, device.sign(BODY))
     assert refused("others", "locked", "others") == before + 2
+
+
+async def test_a_foreign_event_is_counted_under_the_device_that_was_enrolled_just_now() -> None:
+    other = SigningDevice("globex/hq/edge-1")
+    registry = ChangingRegistry([signers(MINE.known()), signers(MINE.known(), other.known())])
+    before = refused(other.id, "foreign")
+    with pytest.raises(SignatureError, match="foreign"):
+        await SignatureChecker(registry).check(EVENT, BODY, other.sign(BODY))
+    assert refused(other.id, "foreign") == before + 1
