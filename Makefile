@@ -7,10 +7,10 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu infra plan check docs fuzz format lock
+.PHONY: help setup system demo dashboard test slow chaos newest gpu infra nightly plan check docs fuzz format lock
 
 help: ## list what can be made
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
 
 setup: .venv/.installed system ## make .venv with the vigil command, and install what the demo needs
 
@@ -47,6 +47,9 @@ infra: setup ## test the infrastructure: Terraform against substitutes of AWS, t
 	@bash local/setup/infra.sh
 	$(BIN)/python -m pytest -q -m infra --numprocesses 2 --dist loadfile tests/infra
 
+nightly: setup ## run what is too heavy for CI, one after the other: make nightly [ONLY=chaos]
+	$(BIN)/python -m checks.nightly run $(ONLY)
+
 # What production applies is this plan, after a person has read it: docs/how-to/install.md.
 plan: setup ## plan a root of Terraform: make plan ENV=dev ROOT=network
 	@bash terraform/plan.sh "$(ENV)" "$(ROOT)"
@@ -58,6 +61,7 @@ check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, 
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m checks.vocabulary
 	$(BIN)/python -m checks.api
+	$(BIN)/python -m checks.nightly
 
 docs: .venv/.installed ## write what is generated from the code: the API's reference and types
 	$(BIN)/python -m checks.api --write

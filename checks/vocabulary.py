@@ -39,6 +39,8 @@ SKIPPED = (
     "LICENSE",
     "web/dashboard/package-lock.json",
     "docs/public-names.txt",
+    # logs hold the output of programs
+    "docs/nightly/",
     # released migrations never change; their comments are part of the schema
     "stores/catalog/migrations/versions/",
 )
