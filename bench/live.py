@@ -27,6 +27,7 @@ import aiohttp
 import av
 import numpy as np
 
+from bench import live_browser
 from bench.live_probe import LiveProbe
 from bench.live_reference import ReferenceReader
 from domain.access import Grant, Role
@@ -74,10 +75,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--viewers", type=int, default=100, help="at once (default 100)")
     parser.add_argument("--workers", type=int, default=3, help="link workers (default 3)")
     parser.add_argument("--kills", type=int, default=3, help="kills of the relay (default 3)")
+    parser.add_argument(
+        "--browser",
+        action="store_true",
+        help="instead: the demo, and when Chromium shows its numbered pictures; a line for the "
+        "dashboard, and one for the device's own page",
+    )
 
 
-def run(arguments: argparse.Namespace) -> dict[str, Any]:
+def run(arguments: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
     """Start services, workers, a camera and a device; measure."""
+    if arguments.browser:
+        return live_browser.run(arguments)
     with own_services("live") as (_, scratch):
         return asyncio.run(_run(scratch, arguments))
 

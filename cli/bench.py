@@ -1,4 +1,4 @@
-"""`vigil bench NAME`: measure, and print the figures as one JSON line, last."""
+"""`vigil bench NAME`: measure, and print the figures last: one JSON line, or some."""
 
 import argparse
 import importlib
@@ -51,8 +51,8 @@ class Bench(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the bench's own options."""
 
-    def run(self, arguments: argparse.Namespace) -> dict[str, Any]:
-        """Measure and return the figures, units in their names."""
+    def run(self, arguments: argparse.Namespace) -> dict[str, Any] | list[dict[str, Any]]:
+        """Measure and return the figures, units in their names; a list: one line for each."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -93,7 +93,8 @@ def _runner(name: str, bench: Bench) -> Callable[[argparse.Namespace], int]:
             "date": datetime.now(UTC).date().isoformat(),
             "machine": f"{os.cpu_count()} cores {platform.machine()}",
         }
-        print(json.dumps(head | figures), flush=True)
+        for line in figures if isinstance(figures, list) else [figures]:
+            print(json.dumps(head | line), flush=True)
         return 0
 
     return run

@@ -7,6 +7,7 @@ from pathlib import Path
 from cli.services import add_data
 from domain.errors import ConfigError
 from local import demo
+from local.demo_cameras import DemoCameras
 from local.ports import parse_ports
 
 MAX_CAMERAS = 64
@@ -17,6 +18,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser("demo", help="run everything on this machine")
     add_data(parser)
     parser.add_argument("--cameras", type=int, default=4, help="how many cameras (default 4)")
+    parser.add_argument(
+        "--numbered",
+        action="store_true",
+        help="each picture carries its number; sent-CAMERA.log in the data folder says when it "
+        "left the camera",
+    )
     parser.add_argument("--fresh", action="store_true", help="delete the data first")
     parser.add_argument(
         "--port",
@@ -46,7 +53,7 @@ def _run(given: argparse.Namespace) -> None:
 
     demo.run(
         given.data,
-        cameras=given.cameras,
+        cameras=DemoCameras(given.cameras, numbered=given.numbered),
         ports=ports,
         fresh=given.fresh,
         ready_file=given.ready_file,

@@ -32,6 +32,8 @@ class ServedCamera(TypedDict):
     `launch` is a GStreamer pipeline in parentheses whose payloaders are named pay0, pay1. A file
     is repeated forever. With `loop` false each new session plays it once from its start.
     `offset_ms` is the position in the file at which a camera that loops starts.
+    `sent_log` is a file to which a line is appended for each picture that a session sends: its
+    number in the clip, and the time (UTC, ns).
     """
 
     name: str
@@ -39,6 +41,7 @@ class ServedCamera(TypedDict):
     launch: NotRequired[str]
     loop: NotRequired[bool]
     offset_ms: NotRequired[int]
+    sent_log: NotRequired[str]
     user: NotRequired[str]
     password: NotRequired[str]
 

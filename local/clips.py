@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from domain.errors import VigilError
 from local.folder import cache_dir
+from local.picture_number import draw_number
 
 Picture = npt.NDArray[np.uint8]
 _SAMPLES = Path("/usr/share/doc/opencv-doc/examples/data")
@@ -49,18 +50,24 @@ CLIPS = (
 )
 
 
-def prepare(clip: DemoClip, report: Callable[[str], None]) -> Path:
-    """Return the clip's file (MOV), encoded now if it is not in the cache."""
+def prepare(clip: DemoClip, report: Callable[[str], None], *, numbered: bool = False) -> Path:
+    """Return the clip's file (MOV), encoded now if it is not in the cache.
+
+    `numbered`: each picture carries its number, from 0.
+    """
     sample = _SAMPLES / clip.sample
     source = "drawn" if not sample.exists() else str(sample.stat().st_size)
     identity = hashlib.sha256(f"{_FORMAT} {source} {clip}".encode()).hexdigest()[:12]
-    path = cache_dir() / "clips" / f"{clip.name}-{identity}.mov"
+    name = f"{clip.name}-numbered" if numbered else clip.name
+    path = cache_dir() / "clips" / f"{name}-{identity}.mov"
     if path.exists():
         return path
-    report(f"preparing the clip {clip.name}" + (" (drawn)" if source == "drawn" else ""))
+    report(f"preparing the clip {name}" + (" (drawn)" if source == "drawn" else ""))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
     pictures = _draw(clip) if source == "drawn" else _read_pictures(clip, sample)
+    if numbered:
+        pictures = _with_numbers(pictures)
     try:
         _encode(clip, pictures, partial)
     except (av.FFmpegError, OSError) as error:
@@ -89,6 +96,13 @@ def _read_pictures(clip: DemoClip, sample: Path) -> Iterator[Picture]:
                 shown.append(picture)
             yield picture
     yield from reversed(shown)
+
+
+def _with_numbers(pictures: Iterator[Picture]) -> Iterator[Picture]:
+    for number, picture in enumerate(pictures):
+        carrier = picture.copy()  # a bounced clip yields each picture twice
+        draw_number(carrier, number)
+        yield carrier
 
 
 def _draw(clip: DemoClip) -> Iterator[Picture]:

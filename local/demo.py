@@ -39,12 +39,12 @@ class Demo:
         self,
         data: Path,
         *,
-        cameras: int,
+        cameras: DemoCameras,
         ports: Mapping[str, int],
         fresh: bool,
         report: Report,
     ) -> None:
-        self._cameras = DemoCameras(cameras)
+        self._cameras = cameras
         self._report = report
         self._stack = Stack(data, ports=ports, fresh=fresh, report=report, devices=True)
         self._folder = self._stack.folder
@@ -255,7 +255,7 @@ class Demo:
 def run(
     data: Path,
     *,
-    cameras: int,
+    cameras: DemoCameras,
     ports: Mapping[str, int],
     fresh: bool,
     ready_file: Path | None,
@@ -294,6 +294,7 @@ def _write_ready(path: Path, demo: Demo) -> None:
         "login": demo.login,
         "password": demo.password,
         "cameras": demo.camera_ids,
+        "edge_url": demo.edge_url,
         "pid": os.getpid(),
     }
     partial = path.with_name(f".{path.name}.partial")

@@ -14,7 +14,9 @@ _OFFSET_MS = 23_000
 class DemoCameras:
     """A number of cameras; each plays one of the clips in turn."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, numbered: bool = False) -> None:
+        """`numbered`: pictures carry their numbers, and `sent_log` says when each was sent."""
+        self._numbered = numbered
         self._rounds = [divmod(number, len(clips.CLIPS)) for number in range(count)]
         self.server: CameraServer | None = None
         """The RTSP server that plays them, once it is started."""
@@ -35,9 +37,14 @@ class DemoCameras:
             for again, clip in self._rounds
         ]
 
+    @staticmethod
+    def sent_log(folder: Path, name: str) -> Path:
+        """Return the file that says when each picture of a numbered camera was sent."""
+        return folder / f"sent-{name}.log"
+
     def start(self, folder: Path, ports: Ports, report: Report) -> list[str]:
         """Start the server; return the address of each. Raises VigilError if it does not start."""
-        files = [clips.prepare(clip, report) for clip in clips.CLIPS]
+        files = [clips.prepare(clip, report, numbered=self._numbered) for clip in clips.CLIPS]
         plays = [
             (files[clip], number * _OFFSET_MS) for number, (_, clip) in enumerate(self._rounds)
         ]
@@ -50,6 +57,11 @@ class DemoCameras:
             {"name": name, "file": str(file), "offset_ms": offset}
             for name, (file, offset) in zip(self.names, plays, strict=True)
         ]
+        if self._numbered:
+            for camera in cameras:
+                log = self.sent_log(folder, camera["name"])
+                log.unlink(missing_ok=True)
+                camera["sent_log"] = str(log)
         self.server = CameraServer(folder, cameras, ports=ports)
         self.server.launch()
         self.server.wait()

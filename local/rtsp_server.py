@@ -153,6 +153,8 @@ class ClipMedia:
         self._loop = bool(config.get("loop", True))
         self._offset: int = int(config.get("offset_ms", 0)) * Gst.MSECOND
         self._born = time.monotonic_ns()
+        sent_log = config.get("sent_log")
+        self._sent_log = sent_log and Path(sent_log).open("a", buffering=1)  # noqa: SIM115 - kept
 
     def description(self) -> str:
         """Return the pipeline that sends the tracks."""
@@ -203,6 +205,8 @@ class ClipMedia:
                 if now >= packet.dts + shift:
                     break
                 over.wait((packet.dts + shift - now) / Gst.SECOND)
+            if self._sent_log is not None and track is self.tracks[0]:
+                self._sent_log.write(f"{position} {time.time_ns()}\n")
             buffer = Gst.Buffer.new_wrapped(packet.data)
             buffer.dts, buffer.pts = packet.dts + shift, packet.pts + shift
             buffer.duration = packet.duration

@@ -21,6 +21,7 @@ def test_the_ready_file_is_written_through_no_link_and_read_by_no_one_else(tmp_p
         login="demo",
         password="secret",
         camera_ids=["a/b/c"],
+        edge_url="http://127.0.0.1/edge",
     )
     _write_ready(ready, cast("Any", demo))
     written = json.loads(ready.read_text())
