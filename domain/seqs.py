@@ -95,6 +95,15 @@ class SeqRanges:
         made.ranges = (*self.within(0, first - 1).ranges, *self.within(last + 1, end).ranges)
         return made
 
+    def bounded(self, most: int) -> "SeqRanges":
+        """Return the set in at most `most` ranges: the oldest become one, holes included."""
+        over = len(self.ranges) - most
+        if over <= 0:
+            return self
+        made = SeqRanges()
+        made.ranges = ((self.ranges[0][0], self.ranges[over][1]), *self.ranges[over + 1 :])
+        return made
+
     def _at(self, seq: int) -> int:
         """Return the index of the last range that starts at `seq` or before, -1 for none."""
         return bisect_right(self.ranges, (seq, 1 << 62)) - 1

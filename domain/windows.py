@@ -70,7 +70,11 @@ class RunWindows:
     settled: SeqRanges = field(default_factory=SeqRanges)
     """Seqs sealed as missing. One that arrives after all is late."""
     sealed: SeqRanges = field(default_factory=SeqRanges)
-    """The windows that were sealed, as the whole UTC seconds that they span."""
+    """The windows that were sealed, as the whole UTC seconds that they span.
+
+    Of too many ranges the oldest become one, with the windows between them. A fragment of those
+    is then late: a window that may have a chunk is never called complete for its other seqs.
+    """
     ends: dict[int, int] = field(default_factory=dict)
     """Last seq of each range of `joined` -> the end of that fragment (UTC, ms)."""
     watermark_ms: int = 0
@@ -441,7 +445,7 @@ class RunWindows:
 
         `keep_awaited`: nothing from the first seq on that is still waited for.
         """
-        self.sealed = SeqRanges(self.sealed.ranges[-rules.max_ranges :])
+        self.sealed = self.sealed.bounded(rules.max_ranges)
         floor = max(
             ranges[-rules.max_ranges][0] if len(ranges) > rules.max_ranges else 0
             for ranges in (self.joined.ranges, self.settled.ranges)

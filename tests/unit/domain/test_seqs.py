@@ -47,6 +47,16 @@ def test_questions_about_a_part(seqs: set[int], first: int, last: int) -> None:
     assert ranges.above(first) == min((seq for seq in seqs if seq > first), default=None)
 
 
+@given(SETS, st.integers(1, 9))
+def test_bounded_adds_only_what_lies_between_the_oldest(seqs: set[int], most: int) -> None:
+    ranges = SeqRanges.of(seqs)
+    bounded = ranges.bounded(most)
+    assert len(bounded.ranges) == min(most, len(ranges.ranges))
+    oldest = bounded.ranges[0] if seqs else (0, -1)
+    assert set(bounded) == seqs | set(range(oldest[0], oldest[1] + 1))
+    assert bounded.ranges[1:] == ranges.ranges[len(ranges.ranges) - len(bounded.ranges) + 1 :]
+
+
 def test_a_range_that_runs_backwards_is_refused() -> None:
     with pytest.raises(ValueError, match=r"5\.\.3 is backwards"):
         SeqRanges([(5, 3)])

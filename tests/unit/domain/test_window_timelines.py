@@ -415,6 +415,16 @@ def test_old_ranges_are_folded_but_never_beyond_what_is_waited_for() -> None:
     assert windows.on_fragment(fragment(18), now_ms)[0] == "duplicate"
 
 
+def test_a_window_that_lacks_a_seq_is_not_complete_however_many_are_sealed_after_it() -> None:
+    """w1 is sealed without 3, then w3 and w5. With 5 and 6 it still lacks 3: 5 is late."""
+    timeline = "1 2 4 7 8 +3 ok 9 10 11 12 14 15 16 17 18 6 5 +3"
+    assert play(timeline, replace(RULES, max_ranges=2)) == [
+        *("heal w0 -1<..<4", "heal w1 2<..<7", "w1 grace 4 gap 3"),
+        *("w3 complete 9-11", "w5 complete 15-17", "w2 complete 6-8"),
+        *("w1 late 5", "heal w4 11<..<15"),
+    ]
+
+
 def test_the_largest_state_fits_into_one_kafka_message() -> None:
     rules = WindowRules()
     windows = CameraWindows(CAMERA, rules)
