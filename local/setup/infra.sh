@@ -4,6 +4,7 @@
 set -euo pipefail
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/vigil/tools
 helm=v3.22.0
+actionlint=v1.7.12
 mkdir -p "$tools"
 if [ ! -x "$tools/helm" ]; then
     if ! command -v go >/dev/null; then
@@ -12,4 +13,7 @@ if [ ! -x "$tools/helm" ]; then
     fi
     echo "infra: building helm $helm (some minutes, once)"
     GOTOOLCHAIN=local GOBIN=$tools go install "helm.sh/helm/v3/cmd/helm@$helm"
+fi
+if [ ! -x "$tools/actionlint" ] && command -v go >/dev/null; then
+    GOTOOLCHAIN=local GOBIN=$tools go install "github.com/rhysd/actionlint/cmd/actionlint@$actionlint"
 fi
