@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from cli import site_list
+from cli import site_file, site_list
 from cli.audit_origin import cli_origin, current_user
 from cli.config_key import configured_signer
 from domain.errors import ConfigError
@@ -34,6 +34,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     site = commands.add_parser("site", help="name sites, and store their configuration")
     site_verbs = site.add_subparsers(metavar="COMMAND", required=True)
     site_list.add(site_verbs)
+    site_file.add(site_verbs)
     config = site_verbs.add_parser(
         "config", help="change or show a site's cameras, rules and model"
     )

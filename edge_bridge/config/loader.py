@@ -1,15 +1,14 @@
 """Loads the configuration: the file, errors in one sentence, relative paths."""
 
-import difflib
-import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from domain.errors import ConfigError
+from domain.validation_text import explain
 from edge_bridge.config.edge import EdgeConfig
 
 
@@ -21,7 +20,7 @@ def load(path: Path) -> EdgeConfig:
     return validated(read(path), str(path), path.resolve().parent)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, example: str = "edge.example.yaml") -> dict[str, Any]:
     """Return the content of a YAML file, not validated. ConfigError."""
     try:
         data = yaml.safe_load(path.read_text())
@@ -32,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
         where = f" (line {at.line + 1})" if at is not None else ""
         raise ConfigError(f"{path} is not valid YAML{where}: correct it.") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} contains no settings: start from a copy of edge.example.yaml.")
+        raise ConfigError(f"{path} contains no settings: start from a copy of {example}.")
     return data
 
 
@@ -41,45 +40,8 @@ def validated(data: Mapping[str, Any], source: str, root: Path) -> EdgeConfig:
     try:
         config = EdgeConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {explain(error)}") from None
+        raise ConfigError(f"{source}: {explain(error, EdgeConfig)}") from None
     return _rooted(config, root)
-
-
-def explain(error: ValidationError) -> str:
-    """Return the first error of a configuration as one sentence."""
-    first = error.errors(include_url=False)[0]
-    loc = first["loc"]
-    name = ".".join(str(part) for part in loc) or "the file"
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(known))}."
-        return f"unknown key `{name}`: {hint}"
-    if first["type"] == "missing":
-        return f"`{name}` is missing."
-    message = first["msg"].removeprefix("Value error, ")
-    return f"`{name}`: {message}."
-
-
-def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = EdgeConfig
-    for part in loc:
-        if isinstance(part, str) and part in model.model_fields:
-            inner = _model_in(model.model_fields[part].annotation)
-            if inner is None:
-                return []
-            model = inner
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (list, Union, types.UnionType, Annotated):
-        for inner in get_args(annotation):
-            if (found := _model_in(inner)) is not None:
-                return found
-    return None
 
 
 def _rooted(config: EdgeConfig, root: Path) -> EdgeConfig:

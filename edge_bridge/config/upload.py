@@ -1,29 +1,13 @@
 """The `upload` section: how fragments are uploaded from the spool."""
 
-import re
-from datetime import time
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from domain.time_of_day import TimeOfDay
 from edge_bridge.config.schedule import Schedule, TimeSlot
 
-
-def _parse_time(value: object) -> object:
-    """Parse "08:00". YAML reads an unquoted 18:00 as 1,080: the minutes of the day."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
-        return time(value // 60, value % 60)
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}):(\d\d)", value)):
-        hour, minute = int(match[1]), int(match[2])
-        if (hour, minute) == (24, 0):
-            return time(0, 0)
-        if hour < 24 and minute < 60:
-            return time(hour, minute)
-    raise ValueError('write a time of day such as "08:00"')
-
-
-TimeOfDay = Annotated[time, BeforeValidator(_parse_time)]
 Kbit = Annotated[int, Field(ge=0, le=100_000_000)]
 
 

@@ -33,15 +33,18 @@ SHARED = {
 RESOURCES_OF_A_SITE = 9
 
 
-def sites_yaml(numbers: list[int]) -> str:
-    lines = ["sites:"]
+def write_sites(folder: Path, numbers: list[int]) -> None:
+    """Write a file for each site, and remove the others."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.yaml"):
+        old.unlink()
     for number in numbers:
         network = f"10.128.{number // 16}.{number % 16 * 16}/28"
-        lines.append(
-            f"  - {{id: s{number:04d}, site: acme/site-{number}, network: {network}, cameras: 8, "
-            f'ring: rest, certificate_arn: "{CERTIFICATE}/{number}"}}'
+        (folder / f"s{number:04d}.yaml").write_text(
+            f"id: s{number:04d}\nsite: acme/site-{number}\nring: rest\n"
+            f"management: {{network: {network}}}\n"
+            f'vpn: {{certificate_arn: "{CERTIFICATE}/{number}"}}\n'
         )
-    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +59,7 @@ def root() -> Iterator[tuple[Terraform, Path]]:
         folder = work / "terraform/roots/sites"
         (folder / "versions.tf").write_text(provider(address))
         (folder / "terraform.tfvars.json").write_text(
-            json.dumps(
-                {"environment": "dev", "account_id": "123456789012", "sites_file": "sites.yaml"}
-            )
+            json.dumps({"environment": "dev", "account_id": "123456789012", "sites_dir": "sites"})
         )
         terraform = Terraform(folder, work)
         terraform.run("init", "-input=false", "-no-color")
@@ -68,7 +69,7 @@ def root() -> Iterator[tuple[Terraform, Path]]:
 def planned(root: tuple[Terraform, Path], numbers: list[int]) -> dict[str, Any]:
     """Return what a plan for these sites says of each address."""
     terraform, work = root
-    (terraform.folder / "sites.yaml").write_text(sites_yaml(numbers))
+    write_sites(terraform.folder / "sites", numbers)
     plan = terraform.plan(work)
     return {
         change["address"]: (change["change"]["after"], change["change"]["after_unknown"])
@@ -91,7 +92,7 @@ def fifty(root: tuple[Terraform, Path]) -> dict[str, Any]:
 def test_the_51st_site_touches_only_its_own(
     root: tuple[Terraform, Path], fifty: dict[str, Any]
 ) -> None:
-    more = planned(root, [51, *FIFTY[::-1]])  # nor does the order of the file matter
+    more = planned(root, [51, *FIFTY])
     assert {address: more.get(address) for address in fifty} == fifty
     added = more.keys() - fifty.keys()
     assert len(added) == RESOURCES_OF_A_SITE
@@ -108,11 +109,13 @@ def test_without_the_25th_site_no_other_changes(
     assert {address: fifty[address] for address in less} == less
 
 
-def test_the_file_is_checked_before_anything_is_planned(root: tuple[Terraform, Path]) -> None:
+def test_the_files_are_checked_before_anything_is_planned(root: tuple[Terraform, Path]) -> None:
     terraform, _ = root
-    text = sites_yaml([1, 2]).replace("acme/site-2", "Acme/site-2")
-    (terraform.folder / "sites.yaml").write_text(text.replace("10.128.0.32", "10.128.0.16"))
+    write_sites(terraform.folder / "sites", [1, 2])
+    second = terraform.folder / "sites/s0002.yaml"
+    text = second.read_text().replace("acme/site-2", "Acme/site-2")
+    second.write_text(text.replace("10.128.0.32", "10.128.0.16"))
     printed = terraform.run("plan", "-input=false", "-no-color", ok=False)
     plain = " ".join(printed.replace("│", " ").split())
-    assert "s0002: Acme/site-2 is not tenant/site in lower-case letters" in plain
-    assert "the networks of s0001 and s0002 overlap" in plain
+    assert "s0002.yaml: the site Acme/site-2 is not tenant/site in lower-case letters" in plain
+    assert "the management networks of s0001 and s0002 overlap" in plain

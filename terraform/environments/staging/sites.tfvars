@@ -1,2 +1,2 @@
 # From the folder of the root.
-sites_file = "../../environments/staging/sites.yaml"
+sites_dir = "../../../ops/sites/staging"

@@ -22,8 +22,8 @@ variable "account_id" {
   }
 }
 
-variable "sites_file" {
-  description = "YAML file of the sites."
+variable "sites_dir" {
+  description = "Folder with a YAML file for each site."
   type        = string
 }
 

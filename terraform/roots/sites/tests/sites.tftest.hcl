@@ -9,7 +9,7 @@ mock_provider "aws" {
 variables {
   environment = "dev"
   account_id  = "111111111111"
-  sites_file  = "tests/two.yaml"
+  sites_dir   = "tests/two"
 }
 
 run "two_sites" {
@@ -34,8 +34,8 @@ run "the_canary_first" {
 run "a_wrong_file_is_refused" {
   command = plan
   variables {
-    sites_file = "tests/bad.yaml"
-    rings      = ["lab"]
+    sites_dir = "tests/bad"
+    rings     = ["lab"]
   }
   expect_failures = [terraform_data.sites_are_right]
 }
