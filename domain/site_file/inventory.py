@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from domain.site_file.model import Device, SiteFile
+from domain.site_file.model import SiteDevice, SiteFile
 
 
 def inventory(
@@ -45,7 +45,7 @@ def _site_variables(site: SiteFile, tunnels: Mapping[str, list[str]]) -> dict[st
     }
 
 
-def _device_variables(device: Device) -> dict[str, Any]:
+def _device_variables(device: SiteDevice) -> dict[str, Any]:
     return {
         "ansible_host": str(device.address),
         "vigil_device": device.name,

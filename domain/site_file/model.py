@@ -34,7 +34,7 @@ MAX_CAMERAS = 64
 
 
 def _parse_network(value: object) -> object:
-    """Parse a network; an address with bits beyond its prefix is told with the network meant."""
+    """Parse a network. For an address in one, the error has the network that is meant."""
     if not isinstance(value, str) or "/" not in value:
         raise ValueError("write a network such as 192.168.50.0/24")
     try:
@@ -52,13 +52,13 @@ InterfaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,14}$")]
 """As the kernel names it, such as eno1: VLANs add a point and a number, 15 characters in all."""
 
 
-class _Section(BaseModel):
+class _SiteSection(BaseModel):
     """Settings that belong together. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
 
 
-class MaintenanceWindow(_Section):
+class MaintenanceWindow(_SiteSection):
     """When devices of the site may install updates, by its own clock."""
 
     days: tuple[Weekday, ...] = Field(WEEKDAYS, min_length=1, description="days it begins on")
@@ -87,7 +87,7 @@ class MaintenanceWindow(_Section):
         return (_minute(self.end) - _minute(self.begin)) % 1_440 or 1_440
 
 
-class Uplink(_Section):
+class Uplink(_SiteSection):
     """The site's way out."""
 
     mbit_s: float = Field(gt=0, le=100_000, description="upload rate of the line")
@@ -95,7 +95,7 @@ class Uplink(_Section):
     mtu: int = Field(1_500, ge=1_280, le=9_000, description="of the line, before IPsec")
 
 
-class Vpn(_Section):
+class Vpn(_SiteSection):
     """The tunnel's end at the site."""
 
     certificate_arn: str = Field(
@@ -103,7 +103,7 @@ class Vpn(_Section):
     )
 
 
-class ManagementNetwork(_Section):
+class ManagementNetwork(_SiteSection):
     """The network of the devices themselves. It is reachable over the VPN."""
 
     network: Network
@@ -121,7 +121,7 @@ class ManagementNetwork(_Section):
         return network
 
 
-class CameraNetwork(_Section):
+class CameraNetwork(_SiteSection):
     """The network of the cameras. Nothing is routed to or from it."""
 
     network: Network
@@ -138,14 +138,14 @@ class CameraNetwork(_Section):
         return network
 
 
-class Interfaces(_Section):
+class Interfaces(_SiteSection):
     """Network interfaces of a device, as Linux names them."""
 
     management: InterfaceName
     cameras: InterfaceName
 
 
-class Device(_Section):
+class SiteDevice(_SiteSection):
     """One edge device."""
 
     name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$", description="edge-1")
@@ -159,7 +159,7 @@ class Device(_Section):
     gpu: bool = False
 
 
-class SiteFile(_Section):
+class SiteFile(_SiteSection):
     """One site."""
 
     version: Literal[1]
@@ -173,7 +173,7 @@ class SiteFile(_Section):
     vpn: Vpn
     management: ManagementNetwork
     cameras: CameraNetwork
-    devices: tuple[Device, ...] = Field(min_length=1, max_length=2)
+    devices: tuple[SiteDevice, ...] = Field(min_length=1, max_length=2)
 
     @field_validator("time_zone")
     @classmethod

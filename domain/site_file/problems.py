@@ -24,7 +24,7 @@ def problems_between(files: Mapping[str, SiteFile]) -> list[str]:
         if one.management.network.overlaps(other.management.network):
             found.append(
                 f"The management networks of {both} overlap ({one.management.network}, "
-                f"{other.management.network}): the VPN could not tell them apart."
+                f"{other.management.network}): the VPN could not distinguish them."
             )
     return found
 

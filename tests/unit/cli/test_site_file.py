@@ -43,5 +43,5 @@ def test_the_inventory_takes_the_tunnels_from_terraform(
     found = json.loads(capsys.readouterr().out)
     assert found["s0042"]["vars"]["vigil_tunnel_addresses"] == ["198.51.100.1"]
     outputs.write_text("{}")
-    said = main(["site", "inventory", str(EXAMPLE_FILE), "--outputs", str(outputs)])
-    assert "terraform output" in str(said)
+    text = main(["site", "inventory", str(EXAMPLE_FILE), "--outputs", str(outputs)])
+    assert "terraform output" in str(text)

@@ -1,4 +1,4 @@
-"""Site files: the example is right, and each mistake is told in words."""
+"""Site files: the example is right, and each mistake is explained in words."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -44,7 +44,7 @@ def test_the_example_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         (lambda d: d.update(time_zone="Europe/Berln"), "'Europe/Berln' is not a known time zone"),
         (lambda d: d.update(site="Acme/berlin"), "`site`: String should match pattern"),
@@ -68,11 +68,13 @@ def test_the_example_is_right() -> None:
         (lambda d: d.update(devices=[]), "at least 1 item"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_in_words(change: Callable[[dict[str, Any]], object], said: str) -> None:
-    assert any(said in each for each in wrong(change)), wrong(change)
+def test_a_mistake_is_explained_in_words(
+    change: Callable[[dict[str, Any]], object], text: str
+) -> None:
+    assert any(text in each for each in wrong(change)), wrong(change)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     def two(data: dict[str, Any]) -> None:
         data["ring"] = "soon"
         data["uplink"]["mbit_s"] = 0
