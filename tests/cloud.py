@@ -39,7 +39,7 @@ def quick(name: str) -> dict[str, str]:
     }
 
 
-def _queues(of: Mapping[str, str]) -> dict[str, str]:
+def make_queues(of: Mapping[str, str]) -> dict[str, str]:
     """Make queues that no other test's messages are in, and return the settings that name them."""
     endpoint, found = of["VIGIL_SQS_ENDPOINT"], {}
     sqs = client("sqs", endpoint, of.get("VIGIL_AWS_CA_FILE"))
@@ -73,7 +73,7 @@ class Cloud:
             self.url = f"http://{HOST}:{port}"
             own |= {"VIGIL_WEB_HOST": HOST, "VIGIL_WEB_PORT": str(port)}
         self.env = {**os.environ, **env, **own}
-        self.env |= _queues(self.env)
+        self.env |= make_queues(self.env)
         self.settings = Settings.model_validate(
             {
                 name.removeprefix("VIGIL_").lower(): value

@@ -17,8 +17,8 @@ ROOT = FOLDER.parent
 VERSIONS = ("1.34", "1.35")
 """Kubernetes of today (Terraform's module eks) and the next one."""
 CUSTOM = {
-    "Certificate", "ExternalSecret", "NodeClass", "NodePool", "PrometheusRule", "ScaledObject",
-    "ServiceMonitor",
+    "Certificate", "ClusterIssuer", "ClusterSecretStore", "ExternalSecret", "IngressClassParams",
+    "NodeClass", "NodePool", "PrometheusRule", "ScaledObject", "ServiceMonitor",
 }  # fmt: skip
 """Kinds of other projects: Kubernetes's schemas do not know them."""
 
@@ -64,6 +64,61 @@ def test_gpu_nodes_are_for_gpu_pods_only() -> None:
     ]
     assert gpu["disruption"]["consolidationPolicy"] == "WhenEmpty"
     assert all("cpu" in pool["limits"] for pool in pools.values())
+
+
+REPLAY = (
+    "--set", "inference.image.repository=registry.example.com/vigil/cloud",
+    "--set", f"inference.image.digest={DIGEST}",
+    "--set-json", 'inference.replays={"people": ["--model", "/models/people.yaml"]}',
+)  # fmt: skip
+
+
+def test_only_replays_use_gpus() -> None:
+    manifests = render("vigil", *GIVEN, *REPLAY, values="production")
+    on_gpu = {}
+    for name, pod in pods(manifests).items():
+        limits = pod["containers"][0]["resources"]["limits"]
+        assert ("nvidia.com/gpu" in limits) == ("tolerations" in pod), name
+        if "tolerations" in pod:
+            on_gpu[name] = pod
+    (pod,) = on_gpu.values()
+    assert pod["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+    ]
+    assert pod["nodeSelector"] == {"vigil.io/pool": "gpu"}
+    assert pod["serviceAccountName"] == "vigil-inference"
+    test_all_pods_are_restricted(manifests)
+    other = render("vigil", *GIVEN, *REPLAY, "--set-json",
+                   'inference.replays={"people": ["--model", "/models/two.yaml"]}',
+                   values="production")  # fmt: skip
+    assert not on_gpu.keys() & pods(other).keys(), "a job cannot be changed: it needs another name"
+
+
+def test_what_a_cluster_has_once_is_in_its_own_chart() -> None:
+    """So two releases do not clash, and what the programs name exists."""
+    once = render("vigil-cluster", "--set", "cluster=vigil-dev", "--set", "nodeRole=role")
+    names = {(m["kind"], m["metadata"]["name"]) for m in once}
+    for environment in ("dev", "staging", "production"):
+        manifests = render("vigil", *GIVEN, values=environment)
+        assert not of_kind(manifests, "PriorityClass", "ClusterIssuer", "Namespace", "IngressClass")
+        for pod in pods(manifests).values():
+            if "priorityClassName" in pod:
+                assert ("PriorityClass", pod["priorityClassName"]) in names
+        for each in of_kind(manifests, "Certificate"):
+            assert ("ClusterIssuer", each["spec"]["issuerRef"]["name"]) in names
+        for each in of_kind(manifests, "ExternalSecret"):
+            assert ("ClusterSecretStore", each["spec"]["secretStoreRef"]["name"]) in names
+        for each in of_kind(manifests, "Ingress"):
+            assert ("IngressClass", each["spec"]["ingressClassName"]) in names
+
+
+def test_each_program_gets_the_authority_of_the_database() -> None:
+    given = ("--set", "database.ca=-----BEGIN CERTIFICATE-----")
+    for name, pod in pods(render("vigil", *GIVEN, *given, values="production")).items():
+        for container in pod["containers"] + pod.get("initContainers", []):
+            env = {each["name"]: each.get("value") for each in container["env"]}
+            mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+            assert env["VIGIL_DATABASE_CA_FILE"] == mounts["database-ca"] + "/ca.pem", name
 
 
 def test_all_pods_are_restricted(rendered: list[dict[str, Any]]) -> None:
@@ -161,7 +216,7 @@ def test_each_account_has_one_role_in_terraform(production: list[dict[str, Any]]
     }
     # The migration has no rights in AWS. The others belong to other charts, or to a person's job.
     assert accounts - roles == {"migration"}
-    assert roles - accounts == {"inference", "operator", "external-secrets"}
+    assert roles - accounts == {"inference", "operator", "external-secrets", "keda"}
 
 
 def test_who_owns_tables_keeps_its_name_and_its_disk(production: list[dict[str, Any]]) -> None:
@@ -246,6 +301,8 @@ def test_rules_and_dashboard_are_those_of_ops(production: list[dict[str, Any]]) 
         (("--set", "settings.VIGIL_SESSION_SECRET=x"), "is a secret: put it into the secret"),
         (("--set", "settings.DEBUG=1"), "does not match pattern"),
         (("--set", "ingress.host="), "name the address of people"),
+        (("--set", "database.ca=/etc/ca.pem"), "does not match pattern"),
+        (("--set-json", 'inference.replays={"a": ["--model", "m"]}'), "inference.image.repository"),
         (("--set", "autoscaling.cooldownSeconds=5"), "minimum"),
     ],
 )

@@ -119,7 +119,7 @@ SECURE = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
 FRAGMENT, CHUNK = OWN, f"{BUCKET}/chunks/acme/berlin/gate/2026/11/30/x.ts"
 MATRIX = {
     # program: what it may do, of all the actions below
-    "relay": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "send dead"},
+    "relay": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "depth", "send dead"},
     "assembler": {"read fragment", "read chunk"},
     "healer": {"read fragment", "read chunk", "list"},
     "joiner": {"read fragment", "read chunk", "list", "write chunk"},
@@ -130,6 +130,7 @@ MATRIX = {
     "inference": {"read fragment", "read chunk"},
     "audit": set(),
     "external-secrets": {"secret"},
+    "keda": {"depth"},
 }
 ACTIONS = {
     "read fragment": ("s3:GetObject", FRAGMENT),
@@ -142,6 +143,7 @@ ACTIONS = {
     "open the bucket": ("s3:PutBucketPolicy", BUCKET),
     "sqs:ReceiveMessage": ("sqs:ReceiveMessage", QUEUE),
     "sqs:DeleteMessage": ("sqs:DeleteMessage", QUEUE),
+    "depth": ("sqs:GetQueueAttributes", QUEUE),
     "send": ("sqs:SendMessage", QUEUE),
     "send dead": ("sqs:SendMessage", QUEUE + "-dead"),
     "secret": (

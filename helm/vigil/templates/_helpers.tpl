@@ -12,10 +12,15 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
+{{- /* An image by its digest: call with (dict "image" .Values.image "key" "image"). */ -}}
+{{- define "vigil.imageOf" -}}
+{{- if not .image.repository }}{{ fail (printf "%s.repository: name the repository of the image" .key) }}{{ end -}}
+{{- if not (regexMatch "^sha256:[0-9a-f]{64}$" .image.digest) }}{{ fail (printf "%s.digest: name the digest of the image, sha256:…; a tag can move" .key) }}{{ end -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- end }}
+
 {{- define "vigil.image" -}}
-{{- if not .Values.image.repository }}{{ fail "image.repository: name the repository of the image" }}{{ end -}}
-{{- if not (regexMatch "^sha256:[0-9a-f]{64}$" .Values.image.digest) }}{{ fail "image.digest: name the digest of the image, sha256:…; a tag can move" }}{{ end -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{ include "vigil.imageOf" (dict "image" .Values.image "key" "image") }}
 {{- end }}
 
 {{- define "vigil.secretName" -}}
@@ -44,8 +49,6 @@ assembler:
   secrets: {VIGIL_INDEX_DATABASE_URL_FILE: index-database-url}
   priority: footage
   grace: 60
-  # Tables recover from their changelogs first. The bound is generous: see docs/benchmarks.md, recovery.
-  startupSeconds: 900
 healer:
   command: [faust, -A, agents.heal, worker]
   stateful: true
@@ -129,6 +132,10 @@ audit:
   value: /var/lib/vigil
 - name: HOME
   value: /tmp
+{{- if .root.Values.database.ca }}
+- name: VIGIL_DATABASE_CA_FILE
+  value: /run/database-ca/ca.pem
+{{- end }}
 - name: VIGIL_METRICS_HOST
   value: 0.0.0.0
 - name: VIGIL_METRICS_PORT
@@ -185,21 +192,26 @@ audit:
 {{- end }}
 {{- end }}
 
-{{- /* The pod of one program. */ -}}
+{{- /*
+The pod of one program. For a job, the context has values (resources) and image too.
+*/ -}}
 {{- define "vigil.pod" -}}
-{{- $values := get .root.Values.programs .program -}}
+{{- $values := .values | default (get .root.Values.programs .program) -}}
 metadata:
   labels:
     {{- include "vigil.labels" . | nindent 4 }}
     {{- with .root.Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
     # A changed setting restarts the pods.
-    checksum/settings: {{ .root.Values.settings | toJson | sha256sum }}
+    checksum/settings: {{ list .root.Values.settings .root.Values.database.ca | toJson | sha256sum }}
 spec:
-  serviceAccountName: vigil-{{ .program }}
+  serviceAccountName: vigil-{{ .spec.account | default .program }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   priorityClassName: vigil-{{ .spec.priority }}
+  {{- if .spec.job }}
+  restartPolicy: Never
+  {{- end }}
   terminationGracePeriodSeconds: {{ .spec.grace }}
   securityContext:
     runAsNonRoot: true
@@ -211,9 +223,15 @@ spec:
   {{- with .root.Values.image.pullSecrets }}
   imagePullSecrets: {{ toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .root.Values.nodeSelector }}
-  nodeSelector: {{ toYaml . | nindent 4 }}
+  {{- if .spec.gpu }}
+  # Only these pods run on nodes with a GPU, and only there.
+  nodeSelector: {vigil.io/pool: gpu}
+  tolerations:
+    - {key: nvidia.com/gpu, operator: Equal, value: "true", effect: NoSchedule}
+  {{- else if .root.Values.nodeSelector }}
+  nodeSelector: {{ toYaml .root.Values.nodeSelector | nindent 4 }}
   {{- end }}
+  {{- if not .spec.job }}
   topologySpreadConstraints:
     {{- range tuple "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
     - maxSkew: 1
@@ -222,14 +240,16 @@ spec:
       labelSelector:
         matchLabels: {{ include "vigil.selector" $ | nindent 10 }}
     {{- end }}
+  {{- end }}
   containers:
     - name: {{ .program }}
-      image: {{ include "vigil.image" .root }}
+      image: {{ .image | default (include "vigil.image" .root) }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
       command: {{ (.spec.single | default false | ternary (append .spec.command $values.every) .spec.command) | toJson }}
       envFrom:
         - configMapRef: {name: {{ .root.Release.Name }}-settings}
       env: {{ include "vigil.environment" . | nindent 8 }}
+      {{- if not .spec.job }}
       ports:
         - {name: metrics, containerPort: 9100}
         {{- if .spec.port }}
@@ -239,12 +259,12 @@ spec:
         - {name: internal, containerPort: {{ .spec.internalPort }}}
         {{- end }}
       {{- $probe := .spec.probePort | default "metrics" }}
-      # Tables recover before the first answer: liveness waits for the startup probe.
+      # /healthz answers while tables recover, however long that takes: only /readyz waits for them.
       startupProbe:
         httpGet: {path: /healthz, port: {{ $probe }}, scheme: HTTPS}
         periodSeconds: 5
         timeoutSeconds: 5
-        failureThreshold: {{ div (.spec.startupSeconds | default 180) 5 }}
+        failureThreshold: 36
       livenessProbe:
         httpGet: {path: /healthz, port: {{ $probe }}, scheme: HTTPS}
         periodSeconds: 15
@@ -257,6 +277,11 @@ spec:
         timeoutSeconds: 5
         failureThreshold: 3
       {{- end }}
+      {{- if .spec.port }}
+      # Load balancers need some seconds to send new connections elsewhere.
+      lifecycle: {preStop: {sleep: {seconds: 10}}}
+      {{- end }}
+      {{- end }}
       resources: {{ toYaml $values.resources | nindent 8 }}
       securityContext:
         allowPrivilegeEscalation: false
@@ -267,7 +292,14 @@ spec:
         - {name: tls, mountPath: /run/secrets/tls, readOnly: true}
         - {name: tmp, mountPath: /tmp}
         - {name: data, mountPath: /var/lib/vigil}
+        {{- if .root.Values.database.ca }}
+        - {name: database-ca, mountPath: /run/database-ca, readOnly: true}
+        {{- end }}
   volumes:
+    {{- if .root.Values.database.ca }}
+    - name: database-ca
+      configMap: {name: {{ .root.Release.Name }}-database-ca}
+    {{- end }}
     - name: secrets
       secret:
         secretName: {{ include "vigil.secretName" .root }}

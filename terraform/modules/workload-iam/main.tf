@@ -30,6 +30,7 @@ locals {
     actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
     resources = [var.events_queue_arn]
   }
+  depth     = { sid = "Depth", actions = ["sqs:GetQueueAttributes"], resources = [var.events_queue_arn] }
   set_aside = { sid = "SetAside", actions = ["sqs:SendMessage"], resources = [var.dead_letters_queue_arn] }
   settle = {
     sid       = "SettleDeadLetters"
@@ -70,6 +71,13 @@ locals {
     inference        = [local.read, local.read_key]
     operator         = [local.list, local.versions, local.read, local.join, local.delete, local.write_key, local.settle, local.send_again, local.queue_key]
     external-secrets = [local.secrets, local.secret_keys]
+    keda             = [local.depth]
+  }
+
+  # Operators of other projects: where their charts put them, and the names of their accounts.
+  operators = {
+    external-secrets = { namespace = "external-secrets", account = "external-secrets" }
+    keda             = { namespace = "keda", account = "keda-operator" }
   }
 }
 
@@ -111,7 +119,7 @@ resource "aws_iam_role_policy" "account" {
 resource "aws_eks_pod_identity_association" "account" {
   for_each        = local.accounts
   cluster_name    = var.name
-  namespace       = var.namespace
-  service_account = "vigil-${each.key}"
+  namespace       = try(local.operators[each.key].namespace, var.namespace)
+  service_account = try(local.operators[each.key].account, "vigil-${each.key}")
   role_arn        = aws_iam_role.account[each.key].arn
 }

@@ -52,3 +52,15 @@ run "only_two_accounts_delete" {
     error_message = "Each action is named."
   }
 }
+
+run "operators_of_other_projects_are_where_their_charts_put_them" {
+  command = plan
+  assert {
+    condition     = aws_eks_pod_identity_association.account["keda"].namespace == "keda"
+    error_message = "KEDA is not in the programs' namespace, whose policies let nothing out."
+  }
+  assert {
+    condition     = aws_eks_pod_identity_association.account["external-secrets"].service_account == "external-secrets"
+    error_message = "The chart of External Secrets names its account so."
+  }
+}
