@@ -62,9 +62,11 @@ check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, 
 	$(BIN)/python -m checks.vocabulary
 	$(BIN)/python -m checks.api
 	$(BIN)/python -m checks.nightly
+	$(BIN)/python -m checks.slo
 
 docs: .venv/.installed ## write what is generated from the code: the API's reference and types
 	$(BIN)/python -m checks.api --write
+	$(BIN)/python -m checks.slo --write
 
 fuzz: setup ## ask the API for an hour what its document allows and forbids (VIGIL_FUZZ_MINUTES)
 	@bash local/setup/fuzz.sh

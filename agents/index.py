@@ -14,7 +14,13 @@ from operator import itemgetter
 
 from agents.indexing.corrections import correct_rows, true_runs
 from agents.indexing.group_commit import GroupWriter
-from agents.indexing.index_metrics import observe_fragment, observe_heartbeat
+from agents.indexing.index_metrics import (
+    observe_detection,
+    observe_fragment,
+    observe_heartbeat,
+    observe_playable,
+    set_site_health,
+)
 from agents.indexing.row_writers import (
     CHUNKS,
     DELETED,
@@ -33,6 +39,7 @@ from domain.errors import StoreError
 from domain.events import (
     AnyEvent,
     ChunkComplete,
+    Detection,
     FragmentArrived,
     Heartbeat,
     RunEnded,
@@ -41,6 +48,7 @@ from domain.events import (
 from domain.times import utc_ms
 from stores.catalog.filled_gaps import chunks_with_filled_gaps, may_concern_gaps
 from stores.catalog.live_events import trim_events
+from stores.catalog.site_health import site_health
 from streams import codec, topics
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
@@ -48,6 +56,7 @@ from streams.codec import Record
 from streams.storage import catalog, object_store
 
 TRIM_EVERY_S = 60.0
+SITE_HEALTH_EVERY_S = 30.0
 
 log = logging.getLogger(__name__)
 app = worker_app("index")
@@ -103,9 +112,11 @@ async def _put(writer: GroupWriter[AnyEvent], events: Sequence[AnyEvent], what: 
 async def index_fragments(arrivals: Sequence[Arrival]) -> None:
     """Make fragments playable, and store run starts and run ends."""
     await _index(arrivals)
-    for event, _ in arrivals:
+    now_ms = utc_ms()
+    for event, record in arrivals:
         if isinstance(event, FragmentArrived):
-            observe_fragment(event, utc_ms())
+            observe_fragment(event, now_ms)
+            observe_playable(event, record.timestamp_ms, now_ms)
 
 
 @handles_batch(app, topics.CHUNK_COMPLETE, most=CHUNKS.max_weight, check=_check)
@@ -127,6 +138,10 @@ async def _send_filled_gaps(chunk: ChunkComplete) -> None:
 async def index_detections(arrivals: Sequence[Arrival]) -> None:
     """Store detections."""
     await _index(arrivals)
+    now_ms = utc_ms()
+    for event, record in arrivals:
+        if isinstance(event, Detection):
+            observe_detection(event, record.timestamp_ms, now_ms)
 
 
 @handles_batch(app, topics.HEARTBEAT, most=HEARTBEATS.max_weight, check=_check)
@@ -151,3 +166,13 @@ async def trim_live_events() -> None:
         await trim_events(await store.get(), utc_ms())
     except StoreError as error:
         log.warning("old events of streams are not deleted: %s", error)
+
+
+@app.timer(interval=SITE_HEALTH_EVERY_S)
+async def measure_sites() -> None:
+    """Read from the catalog what the service levels of sites rest on."""
+    try:
+        set_site_health(await site_health(await store.get(), utc_ms()))
+    except StoreError as error:
+        set_site_health([])
+        log.warning("the state of sites cannot be read: %s", error)

@@ -46,7 +46,21 @@ class AlertLimits:
     """VigilCameraSilent, VigilEdgeSilent: what has been silent for longer calls no one."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """What counts as good in the service levels (ops/slo/vigil.yaml)."""
+
+    camera_sending_ms: int = 60_000
+    """Newest footage of at most this age: the camera's footage arrives, ms."""
+    edge_online_ms: int = 180_000
+    """Newest heartbeat of at most this age: the edge device is online, ms."""
+    backlog_ms: int = 60_000
+    """What comes to Kafka later than this waited at its site. Latencies do not count it, because
+    it is missed by `camera_sending_ms` already."""
+
+
 STATE_LIMITS: Final = StateLimits()
+SERVICE_LIMITS: Final = ServiceLimits()
 ALERT_LIMITS: Final = AlertLimits()
 
 

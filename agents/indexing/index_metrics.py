@@ -2,16 +2,20 @@
 
 There is one series per camera and three per edge, for those heard of in the last hours.
 After a rebalance another worker reports newer values: query the maximum over all workers.
+
+The service levels (ops/slo/vigil.yaml) rest on four series per site, which every indexer reads
+from the catalog, and on two latencies.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from prometheus_client import Gauge, Metric
+from prometheus_client import Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
-from domain.camera_state import ALERT_LIMITS
-from domain.events import FragmentArrived, Heartbeat
+from domain.camera_state import ALERT_LIMITS, SERVICE_LIMITS
+from domain.events import Detection, FragmentArrived, Heartbeat
 from domain.times import utc_ms
+from stores.catalog.site_health import SiteHealth
 from streams.metrics import REGISTRY
 
 
@@ -45,6 +49,45 @@ _DISK_FREE = Gauge(
     ("site", "edge"),
     registry=REGISTRY,
 )  # fmt: skip
+_LATENCY_BUCKETS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 60)
+_PLAYABLE_SECONDS = Histogram(
+    "vigil_playable_seconds",
+    "From the end of a fragment until it can be played; without what waited at its site",
+    buckets=_LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+_DETECTION_SECONDS = Histogram(
+    "vigil_detection_seconds",
+    "From a picture until its detections can be read; without what waited at its site",
+    buckets=_LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+_BACKLOG = Counter(
+    "vigil_backlog_events",
+    "Events that came to Kafka a minute late or later: the latencies do not count them",
+    ("type",),
+    registry=REGISTRY,
+)
+_SITE_CAMERAS = Gauge(
+    "vigil_site_cameras", "Cameras of a site in use that have footage, from the catalog",
+    ("site",),
+    registry=REGISTRY,
+)  # fmt: skip
+_SITE_CAMERAS_SENDING = Gauge(
+    "vigil_site_cameras_sending",
+    "Of the cameras of a site: with footage of the last minute, from the catalog",
+    ("site",),
+    registry=REGISTRY,
+)
+_SITE_EDGES = Gauge(
+    "vigil_site_edges", "Edge devices of a site, from the catalog", ("site",), registry=REGISTRY
+)
+_SITE_EDGES_ONLINE = Gauge(
+    "vigil_site_edges_online",
+    "Of the edge devices of a site: heard of in the last three minutes, from the catalog",
+    ("site",),
+    registry=REGISTRY,
+)
 FORGOTTEN_MS = ALERT_LIMITS.out_of_use_ms
 """A series goes so long after the last footage or heartbeat. The alerts end then too."""
 _newest_ms: dict[str, int] = {}
@@ -83,3 +126,38 @@ def forget_silent(now_ms: int) -> None:
         del _sent_ms[edge]
         for gauge in (_HEARTBEAT, _SPOOL_OLDEST, _DISK_FREE):
             gauge.remove(*edge)
+
+
+def observe_playable(event: FragmentArrived, logged_ms: int, now_ms: int) -> None:
+    """Count how long after its end a fragment can be played. `logged_ms`: its time in Kafka."""
+    if logged_ms - event.end_ms > SERVICE_LIMITS.backlog_ms:
+        _BACKLOG.labels(event.type).inc()
+    else:
+        _PLAYABLE_SECONDS.observe(max(0, now_ms - event.end_ms) / 1_000)
+
+
+def observe_detection(event: Detection, logged_ms: int, now_ms: int) -> None:
+    """Count how long after its newest picture a detection can be read. Replays do not count."""
+    if event.replay is not None:
+        return
+    at_ms = event.frames[-1].at_ms
+    if logged_ms - at_ms > SERVICE_LIMITS.backlog_ms:
+        _BACKLOG.labels(event.type).inc()
+    else:
+        _DETECTION_SECONDS.observe(max(0, now_ms - at_ms) / 1_000)
+
+
+def set_site_health(sites: Sequence[SiteHealth]) -> None:
+    """Set the series of all sites. An empty list: the catalog does not answer.
+
+    Then there are no series: old values would hide that nobody reads the catalog.
+    """
+    for gauge in (_SITE_CAMERAS, _SITE_CAMERAS_SENDING, _SITE_EDGES, _SITE_EDGES_ONLINE):
+        gauge.clear()
+    for each in sites:
+        if each.cameras:
+            _SITE_CAMERAS.labels(each.site).set(each.cameras)
+            _SITE_CAMERAS_SENDING.labels(each.site).set(each.cameras_sending)
+        if each.edges:
+            _SITE_EDGES.labels(each.site).set(each.edges)
+            _SITE_EDGES_ONLINE.labels(each.site).set(each.edges_online)

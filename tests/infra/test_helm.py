@@ -285,9 +285,24 @@ def test_no_hop_is_in_clear(production: list[dict[str, Any]]) -> None:
 
 def test_rules_and_dashboard_are_those_of_ops(production: list[dict[str, Any]]) -> None:
     rules = of_kind(production, "PrometheusRule")[0]["spec"]
-    assert rules == yaml.safe_load((ROOT / "ops/prometheus/alerts.yaml").read_text())
+    files = [ROOT / "ops/prometheus" / name for name in ("alerts.yaml", "slo.yaml")]
+    assert rules["groups"] == [
+        group for file in files for group in yaml.safe_load(file.read_text())["groups"]
+    ]
     boards = [m for m in of_kind(production, "ConfigMap") if "vigil.json" in m["data"]]
     assert boards[0]["data"]["vigil.json"] == (ROOT / "ops/grafana/vigil.json").read_text()
+
+
+def test_alerts_name_the_runbook_where_people_read_it() -> None:
+    given = ("--set", "monitoring.documents=https://git.example.com/vigil/blob/main/")
+    rules = of_kind(render("vigil", *GIVEN, *given, values="production"), "PrometheusRule")[0]
+    [url] = [
+        rule["annotations"]["runbook_url"]
+        for group in rules["spec"]["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == "VigilDown"
+    ]
+    assert url == "https://git.example.com/vigil/blob/main/docs/how-to/runbook.md#vigildown"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from cli.main import main
 from domain.events import Heartbeat
 from stores.catalog import add_camera, index_fragments, index_heartbeats, known_cameras
+from stores.catalog.site_health import SiteHealth, site_health
 from tests.integration.catalog_support import CAMERA, T0, fragment, run_id
 from tests.integration.web_support import BASE, Web, running_web
 
@@ -82,3 +83,24 @@ async def test_forgotten_devices_come_back_with_a_heartbeat(web: Web, capsys) ->
     await web.catalog.rows("forget_silent_edges", T0)
     assert await edges(web) == ["new"]
     assert "No device" in await command(capsys, "edge", "forget", "--silent-days", "3")
+
+
+async def test_the_health_of_a_site_rests_on_what_the_cloud_expects(web: Web, capsys) -> None:
+    """A silent site is counted; what is out of use is not."""
+    now_ms = 1 << 42
+    await add_camera(web.catalog, f"{SITE}/new", "never sent", T0)
+    await index_fragments(web.catalog, [fragment(run_id(), 0, start_ms=now_ms - 5_000)], now_ms)
+    beat = {"site": SITE, "spool_bytes": 0, "spool_waiting": 0, "disk_free_bytes": 1}
+    beats = [Heartbeat(edge=each, sent_ms=now_ms, **beat) for each in ("one", "two")]
+    await index_heartbeats(web.catalog, beats[:1], now_ms - 200_000)
+    await index_heartbeats(web.catalog, beats[1:], now_ms)
+
+    async def here(at_ms: int) -> SiteHealth:
+        return next(each for each in await site_health(web.catalog, at_ms) if each.site == SITE)
+
+    assert await here(now_ms) == SiteHealth(SITE, (await here(0)).unsigned, 1, 1, 2, 1)
+    later = await here(now_ms + 600_000)
+    assert (later.cameras, later.cameras_sending) == (1, 0)
+    assert (later.edges, later.edges_online) == (2, 0)
+    assert "is out of use" in await command(capsys, "camera", "retire", CAMERA)
+    assert (await here(now_ms + 600_000)).cameras == 0

@@ -42,3 +42,25 @@ DELETE FROM edges WHERE site = $1 AND edge = $2 RETURNING edge
 -- name: forget_silent_edges
 -- $1 bigint: UTC ms. Deletes the devices without a heartbeat since then; returns them.
 DELETE FROM edges WHERE heard_ms < $1 RETURNING site, edge
+
+
+-- name: site_health
+-- $1 bigint: UTC ms since which a camera that sends has footage; $2 bigint: UTC ms since which an
+-- edge device that is online was heard. For each site: its cameras in use that have footage, how
+-- many of them send; its edge devices, how many of them are online.
+SELECT sites.id AS site, sites.unsigned,
+    coalesce(cameras.in_use, 0) AS cameras, coalesce(cameras.sending, 0) AS cameras_sending,
+    coalesce(devices.known, 0) AS edges, coalesce(devices.online, 0) AS edges_online
+FROM sites
+LEFT JOIN (
+    SELECT cameras.site, count(*) AS in_use,
+        count(*) FILTER (WHERE footage.last_ms >= $1) AS sending
+    FROM cameras JOIN footage ON footage.camera = cameras.id
+    WHERE cameras.retired_ms IS NULL AND cameras.disabled_ms IS NULL
+    GROUP BY cameras.site
+) AS cameras ON cameras.site = sites.id
+LEFT JOIN (
+    SELECT site, count(*) AS known, count(*) FILTER (WHERE heard_ms >= $2) AS online
+    FROM edges GROUP BY site
+) AS devices ON devices.site = sites.id
+ORDER BY sites.id

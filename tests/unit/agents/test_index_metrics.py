@@ -8,10 +8,14 @@ from agents.indexing import index_metrics
 from agents.indexing.index_metrics import (
     FORGOTTEN_MS,
     forget_silent,
+    observe_detection,
     observe_fragment,
     observe_heartbeat,
+    observe_playable,
+    set_site_health,
 )
-from domain.events import FragmentArrived, Heartbeat
+from domain.events import Detection, DetectionFrame, FragmentArrived, Heartbeat
+from stores.catalog.site_health import SiteHealth
 from streams.metrics import REGISTRY
 
 NOW_MS = 1_790_000_000_000
@@ -30,7 +34,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def fragment(end_ms: int) -> FragmentArrived:
     return FragmentArrived.model_construct(
-        camera=CAMERA, run=RUN, seq=0, start_ms=end_ms - 4_000, duration_ms=4_000
+        type="fragment-arrived",
+        camera=CAMERA,
+        run=RUN,
+        seq=0,
+        start_ms=end_ms - 4_000,
+        duration_ms=4_000,
     )
 
 
@@ -76,3 +85,45 @@ def test_a_fast_clock_does_not_keep_a_series(clock: list[int]) -> None:
     clock[0] = NOW_MS + FORGOTTEN_MS + 1
     assert value("vigil_edge_heard_seconds", **EDGE) is None
     assert value("vigil_camera_newest_seconds", camera=CAMERA) is None
+
+
+def change(before: dict[str, float], name: str, **labels: str) -> float:
+    return (value(name, **labels) or 0) - before.get(name, 0)
+
+
+def test_what_waited_at_its_site_is_no_latency(clock: list[int]) -> None:
+    names = ("vigil_playable_seconds_count", "vigil_playable_seconds_sum")
+    before = {name: value(name) or 0 for name in names}
+    backlog = value("vigil_backlog_events_total", type="fragment-arrived") or 0
+    observe_playable(fragment(NOW_MS - 3_000), NOW_MS - 1_000, NOW_MS)
+    # The cloud is slow: it counts.
+    observe_playable(fragment(NOW_MS - 200_000), NOW_MS - 150_000, NOW_MS)
+    # The site was cut off: it does not.
+    observe_playable(fragment(NOW_MS - 200_000), NOW_MS - 1_000, NOW_MS)
+    assert change(before, "vigil_playable_seconds_count") == 2
+    assert change(before, "vigil_playable_seconds_sum") == 203
+    assert value("vigil_backlog_events_total", type="fragment-arrived") == backlog + 1
+
+
+def detection(at_ms: int, replay: int | None = None) -> Detection:
+    frames = [DetectionFrame(pts=0, at_ms=at_ms, objects=[])]
+    return Detection(
+        camera=CAMERA, run=RUN, model="m", model_version="1", frames=frames, replay=replay
+    )
+
+
+def test_a_replay_is_no_latency(clock: list[int]) -> None:
+    before = {"vigil_detection_seconds_count": value("vigil_detection_seconds_count") or 0}
+    observe_detection(detection(NOW_MS - 2_000), NOW_MS, NOW_MS)
+    observe_detection(detection(NOW_MS - 2_000, replay=1), NOW_MS, NOW_MS)
+    observe_detection(detection(NOW_MS - 90_000), NOW_MS, NOW_MS)
+    assert change(before, "vigil_detection_seconds_count") == 1
+
+
+def test_sites_are_as_the_catalog_says_or_unknown() -> None:
+    set_site_health([SiteHealth("acme/metrics", "refuse", 16, 3, 0, 0)])
+    assert value("vigil_site_cameras", site="acme/metrics") == 16
+    assert value("vigil_site_cameras_sending", site="acme/metrics") == 3
+    assert value("vigil_site_edges", site="acme/metrics") is None, "it has none"
+    set_site_health([])
+    assert value("vigil_site_cameras", site="acme/metrics") is None
