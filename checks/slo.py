@@ -4,8 +4,8 @@
     python -m checks.slo --write    write it (make docs)
 
 An error budget is what the objective leaves: 0.5 % of 30 days for 99.5 %. A burn rate of 1 uses it
-up in exactly 30 days. An alert needs a long window, so that a short fault calls nobody, and a
-short one, so that it ends when the fault ends (Google's SRE workbook, chapter 5):
+up in exactly 30 days. An alert needs a long window, so that a short fault calls no one. It also
+needs a short one, so that it ends with the fault (Google's SRE workbook, chapter 5):
 
     severity   burn rate   windows        budget used when it fires
     page       14.4        1 h and 5 m    2 %
@@ -124,7 +124,7 @@ def _no_data(slo: dict[str, Any]) -> Rule:
         "for": "10m",
         "labels": {"severity": "page", "slo": slo["name"]},
         "annotations": {
-            "summary": f"Nobody measures whether this holds: {slo['title']}",
+            "summary": f"No program measures whether this holds: {slo['title']}",
             "remedy": "Check that the program that measures it runs, and that Prometheus reads it.",
             "runbook_url": runbook_url(NO_DATA),
         },

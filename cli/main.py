@@ -65,12 +65,17 @@ def _run(arguments: list[str]) -> int:
     if group not in GROUPS:
         _overview().parse_args(arguments or ["--help"])
         return 0
+    parsed = group_parser(group).parse_args(arguments)
+    run: Callable[[argparse.Namespace], int | None] = parsed.run
+    return run(parsed) or 0
+
+
+def group_parser(group: str) -> argparse.ArgumentParser:
+    """Return the parser of one group of commands."""
     parser = argparse.ArgumentParser(prog="vigil")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _module(group).add(commands)
-    parsed = parser.parse_args(arguments)
-    run: Callable[[argparse.Namespace], int | None] = parsed.run
-    return run(parsed) or 0
+    return parser
 
 
 def _overview() -> argparse.ArgumentParser:

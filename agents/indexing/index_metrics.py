@@ -3,8 +3,8 @@
 There is one series per camera and three per edge, for those heard of in the last hours.
 After a rebalance another worker reports newer values: query the maximum over all workers.
 
-The service levels (ops/slo/vigil.yaml) rest on four series per site, which every indexer reads
-from the catalog, and on two latencies.
+The service levels (ops/slo/vigil.yaml) use four series per site and two latencies. Every indexer
+reads those of the sites from the catalog.
 """
 
 from collections.abc import Iterable, Sequence
@@ -150,7 +150,7 @@ def observe_detection(event: Detection, logged_ms: int, now_ms: int) -> None:
 def set_site_health(sites: Sequence[SiteHealth]) -> None:
     """Set the series of all sites. An empty list: the catalog does not answer.
 
-    Then there are no series: old values would hide that nobody reads the catalog.
+    Then there are no series: old values would hide that the catalog is not read.
     """
     for gauge in (_SITE_CAMERAS, _SITE_CAMERAS_SENDING, _SITE_EDGES, _SITE_EDGES_ONLINE):
         gauge.clear()

@@ -24,7 +24,7 @@ class SiteHealth:
     edges: int
     """Devices that sent a heartbeat since they were last forgotten."""
     edges_online: int
-    """Of these: heard of in the last three minutes."""
+    """Of these: with a heartbeat in the last three minutes."""
 
 
 async def site_health(catalog: Catalog, now_ms: int) -> list[SiteHealth]:

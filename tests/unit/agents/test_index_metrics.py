@@ -91,7 +91,7 @@ def change(before: dict[str, float], name: str, **labels: str) -> float:
     return (value(name, **labels) or 0) - before.get(name, 0)
 
 
-def test_what_waited_at_its_site_is_no_latency(clock: list[int]) -> None:
+def test_latencies_leave_out_what_waited_at_its_site(clock: list[int]) -> None:
     names = ("vigil_playable_seconds_count", "vigil_playable_seconds_sum")
     before = {name: value(name) or 0 for name in names}
     backlog = value("vigil_backlog_events_total", type="fragment-arrived") or 0
@@ -112,7 +112,7 @@ def detection(at_ms: int, replay: int | None = None) -> Detection:
     )
 
 
-def test_a_replay_is_no_latency(clock: list[int]) -> None:
+def test_latencies_leave_out_replays(clock: list[int]) -> None:
     before = {"vigil_detection_seconds_count": value("vigil_detection_seconds_count") or 0}
     observe_detection(detection(NOW_MS - 2_000), NOW_MS, NOW_MS)
     observe_detection(detection(NOW_MS - 2_000, replay=1), NOW_MS, NOW_MS)

@@ -109,12 +109,10 @@ def test_the_dashboard_shows(what: str) -> None:
     assert ABOUT[what] in asked(dashboard_queries())
 
 
-def test_each_alert_says_what_to_do_and_has_a_runbook() -> None:
-    guide = (ROOT / "docs/how-to/operate.md").read_text()
+def test_each_alert_says_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"] and rule["annotations"]["remedy"].endswith(".")
-        assert rule["alert"] in guide
 
 
 def test_panels_have_ids_and_places_of_their_own_and_say_what_they_show() -> None:

@@ -1,4 +1,4 @@
-"""Service levels: their alerts fire on a fast burn and a slow one, and where nobody measures.
+"""Service levels: their alerts fire on a fast burn and a slow one, and where no program measures.
 
 Promtool plays the time: each case is a few phases of (minutes, share of errors).
 """
@@ -216,12 +216,12 @@ def test_missing_data_calls_a_person(promtool: str, tmp_path: Path) -> None:
         'vigil_playable_seconds_count{instance="a"}': "1000x90",
         'vigil_playable_seconds_bucket{instance="a", le="10.0"}': "1000x90",
     }
-    nobody = [("VigilSloNoData", "page", slo) for slo in SLOS]
+    unmeasured = [("VigilSloNoData", "page", slo) for slo in SLOS]
     cases = [
-        case("nothing was ever measured", {"up": "1x60"}, 1, (9, []), (12, nobody)),
+        case("nothing was ever measured", {"up": "1x60"}, 1, (9, []), (12, unmeasured)),
         case("all is well", measured, 1, (80, [])),
         # The last value counts for 5 minutes more.
-        case("the programs are gone", stopped, 1, (89, []), (110, nobody)),
+        case("the programs are gone", stopped, 1, (89, []), (110, unmeasured)),
         case(
             "cameras send, and nothing becomes playable",
             no_footage,
@@ -232,7 +232,7 @@ def test_missing_data_calls_a_person(promtool: str, tmp_path: Path) -> None:
     play(promtool, tmp_path, 1, cases, *SLOS)
 
 
-def test_one_failure_in_a_quiet_night_wakes_nobody(promtool: str, tmp_path: Path) -> None:
+def test_one_failure_in_a_quiet_night_wakes_no_one(promtool: str, tmp_path: Path) -> None:
     """Ten requests in an hour, of which one fails, are 10 % of errors."""
     shown = {
         f'vigil_http_requests_total{{{DASHBOARD}, status="200"}}': "0x60 1+0.15x60",
