@@ -34,6 +34,8 @@ from local.picture_number import BLOCKS, EDGE_SHARE
 CAMERAS = 2
 FIRST_WITHIN_S = 90.0
 WARM_UP_S = 10.0
+FRESH_MS = 1_000
+"""A picture that is shown so soon after it was sent is not old."""
 _CHROMIUM_OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -144,6 +146,29 @@ def figures(log: SentLog, shown: list[Shown]) -> dict[str, Any]:
     }
 
 
+def start_figures(log: SentLog, shown: list[Shown], connect_ms: float) -> dict[str, Any]:
+    """Return when the first picture came, when the first new one, and the steps back until then."""
+    indices = [(log.index(each.number, each.at_ms), each) for each in shown]
+    fresh = next(
+        (
+            each.at_ms - connect_ms
+            for index, each in indices
+            if index is not None and each.at_ms - log.sent_ms[index] <= FRESH_MS
+        ),
+        None,
+    )
+    numbers = [index for index, _ in indices if index is not None]
+    return {
+        "first_picture_ms": round(shown[0].at_ms - connect_ms) if shown else None,
+        "first_fresh_ms": None if fresh is None else round(fresh),
+        "start_backwards": sum(after < before for before, after in pairwise(numbers)),
+    }
+
+
+def _shown(watch: dict[str, Any]) -> list[Shown]:
+    return [Shown(number, at_ms, presented) for number, at_ms, presented in watch["shown"]]
+
+
 async def _run(seconds: float) -> list[dict[str, Any]]:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -223,16 +248,16 @@ async def _show_device(page: Page, about: dict[str, Any]) -> None:
 
 async def _measure(page: Page, log: Path, seconds: float) -> dict[str, Any]:
     """Return the figures of some seconds of a page that plays live."""
-    first = await page.evaluate("[vigilWatch.connectMs, vigilWatch.shown[0]?.[1]]")
     await asyncio.sleep(WARM_UP_S)
+    watch = await page.evaluate("vigilWatch")
+    start = start_figures(SentLog(log), _shown(watch), watch["connectMs"])
     await page.evaluate("vigilWatch.shown.length = vigilWatch.waits = vigilWatch.unread = 0")
     await asyncio.sleep(seconds)
     watch = await page.evaluate("vigilWatch")
     await asyncio.sleep(0.5)  # the log has what was shown last
-    shown = [Shown(number, at_ms, presented) for number, at_ms, presented in watch["shown"]]
     return {
-        "first_picture_ms": round(first[1] - first[0]) if all(first) else None,
-        **figures(SentLog(log), shown),
+        **start,
+        **figures(SentLog(log), _shown(watch)),
         "unread": watch["unread"],
         "stalls": watch["waits"],
         "load": round(os.getloadavg()[0], 1),

@@ -36,6 +36,8 @@ REPLACED = 4001
 """Close code to a device: the picture comes by a newer connection."""
 DEVICE_REFUSED = 4003
 """Close code to a device: it was revoked or locked."""
+MAX_NOTE_CHARS = 200
+"""Of what people must know of a picture."""
 MAX_REASON_BYTES = 120
 """Of a close frame (RFC 6455, 5.5)."""
 

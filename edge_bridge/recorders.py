@@ -8,9 +8,11 @@ from collections.abc import Collection
 from domain.events import CameraStatus, Detection
 from domain.live_stream import Feed
 from edge_bridge import metrics
+from edge_bridge.capture.gop_cache import GopCache, bytes_per_feed
+from edge_bridge.capture.live_sink import LiveSink
 from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.recorder import Recorder
-from edge_bridge.capture.run import FrameSink, LiveSink, RecordingContext, RecordingSink
+from edge_bridge.capture.run import FrameSink, RecordingContext, RecordingSink
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import CameraConfig, EdgeConfig
 from edge_bridge.config.inference import Mask
@@ -62,6 +64,11 @@ class RecorderManager:
         else:
             self._live_sinks[camera, feed] = sink
         self._apply_live_sinks(camera)
+
+    def check_sub_stream(self, camera: str) -> str:
+        """Show the main stream as `sub` while the sub stream fails; return why, or nothing."""
+        recorder = self._recorders.get(camera)
+        return "" if recorder is None else recorder.check_sub()
 
     def _apply_live_sinks(self, camera: str) -> None:
         recorder = self._recorders.get(camera)
@@ -142,6 +149,7 @@ class RecorderManager:
             frame_sink=frame_sink,
             now_ms=self._clock.now_ms,
             clock=self._clock,
+            gop=GopCache(bytes_per_feed(len(config.cameras))),
         )
         return Recorder(camera, recording, config.no_data_s, opener=self._reader_choice.open)
 

@@ -20,7 +20,9 @@ from domain.errors import ConfigError, MediaError, VigilError
 from domain.events import CameraStatus
 from edge_bridge import metrics
 from edge_bridge.capture.batch import BatchReader
-from edge_bridge.capture.run import FrameSink, LiveSink, RecordingContext, RunRecorder
+from edge_bridge.capture.gop_cache import GopCache
+from edge_bridge.capture.live_sink import LiveSink
+from edge_bridge.capture.run import FrameSink, RecordingContext, RunRecorder
 from edge_bridge.capture.source import (
     WAITS_FOR_KEYFRAME,
     ClipEndedError,
@@ -45,6 +47,8 @@ password while they start."""
 _MAX_FLAPPING_FAILURES = 3
 STOPPED = "edge stopped"
 _MAX_RUNS = 8
+_YOUNG_GOP_S = 1.0
+"""After the main stream the sub stream is shown from a keyframe that is not older than this."""
 
 State = Literal["recording", "connecting", "failing", "stopped"]
 
@@ -93,6 +97,9 @@ class Recorder:
         self._frame_sink: FrameSink | None = None
         self._sub_url: str | None = None
         self._sub: SubStream | None = None
+        self._shows_main_as_sub = False
+        """Whether the sub stream fails, and the main stream is shown live in its place."""
+        self._sub_gop = GopCache(recording.gop.max_bytes)
         self._live_main: tuple[LiveSink, ...] = ()
         self._live_sub: tuple[LiveSink, ...] = ()
         self._refused = False
@@ -137,6 +144,29 @@ class Recorder:
             self._stop_sub()
         self._arrange_sinks()
 
+    def check_sub(self) -> str:
+        """Show the main stream as `sub` while the sub stream fails; return why it is, or nothing.
+
+        The sub stream returns just after one of its keyframes, so the picture does not go back.
+        """
+        sub = self._sub
+        problem = sub.live_problem if sub is not None and self._live_sub else ""
+        shows_main = bool(problem)
+        if self._shows_main_as_sub and not problem and self._live_sub:
+            age_s = self._sub_gop.age_s
+            shows_main = age_s is None or age_s > _YOUNG_GOP_S
+        if shows_main != self._shows_main_as_sub:
+            self._shows_main_as_sub = shows_main
+            self._arrange_sinks()
+            extra = {"camera": self._recording.camera}
+            if shows_main:
+                log.warning(
+                    "live: the main stream is shown; the sub stream: %s", problem, extra=extra
+                )
+            else:
+                log.info("live: the sub stream is shown again", extra=extra)
+        return problem
+
     def _stop_sub(self) -> None:
         if self._sub is not None:
             self._sub.stop()
@@ -156,13 +186,17 @@ class Recorder:
                 ),
                 self._clock_of,
                 lambda failures, refused: wait_s(failures, random.random(), refused),  # noqa: S311
+                gop=self._sub_gop,
             )
             self._sub.start()
-        if self._sub is not None:
-            self._sub.live_sinks = self._live_sub
         self._recording.frame_sink = frame_sink and (self._sub or frame_sink)
-        is_shown_as_sub = sub_url is None
-        self._recording.live_sinks = self._live_main + (self._live_sub if is_shown_as_sub else ())
+        gop = self._recording.gop
+        if sub_url is None or self._shows_main_as_sub:
+            self._sub_gop.set_sinks(())
+            gop.set_sinks(self._live_main + self._live_sub)
+        else:
+            gop.set_sinks(self._live_main)
+            self._sub_gop.set_sinks(self._live_sub)
         self._update_latency()
 
     def join(self, within_s: float) -> bool:
@@ -195,7 +229,7 @@ class Recorder:
     def _update_latency(self) -> None:
         if (source := self._source) is not None:
             recording = self._recording
-            source.low_latency = recording.frame_sink is not None or bool(recording.live_sinks)
+            source.low_latency = recording.frame_sink is not None or recording.gop.is_watched
 
     def _clock_of(self, run: str) -> RunClock | None:
         known = self._runs.get(run)

@@ -14,6 +14,7 @@ from domain.events import FragmentArrived, RunStarted
 from domain.unset_clock import is_provisional, is_undated
 from edge_bridge import metrics
 from edge_bridge.capture.batch import Batch
+from edge_bridge.capture.gop_cache import GopCache
 from edge_bridge.capture.source import Source
 from edge_bridge.clock import EdgeClock
 from edge_bridge.encoded_frame import (
@@ -76,26 +77,11 @@ class FrameSink(Protocol):
         ...
 
 
-class LiveSink(Protocol):
-    """Receives a feed's frames while somebody watches it. No method blocks.
-
-    Called by the camera's thread; a packet may be read until the method returns.
-    """
-
-    def video(self, frame: EncodedFrame, dts: int, audio: AudioCodecParameters | None) -> None:
-        """Take a frame of video, in decode order; `audio`: how its audio is encoded."""
-        ...
-
-    def audio(self, frame: EncodedAudio) -> None:
-        """Take a frame of audio."""
-        ...
-
-
 @dataclass(slots=True)
 class RecordingContext:
     """What all runs of one camera share.
 
-    `frame_sink` changes where inference starts and stops, `live_sinks` where somebody watches.
+    `frame_sink` changes where inference starts and stops.
     """
 
     camera: str
@@ -106,8 +92,8 @@ class RecordingContext:
     frame_sink: FrameSink | None
     now_ms: Callable[[], int]
     clock: EdgeClock = field(default_factory=EdgeClock)
-    live_sinks: tuple[LiveSink, ...] = ()
-    """Empty while no one watches."""
+    gop: GopCache = field(default_factory=GopCache)
+    """Has the frames for the live view."""
 
 
 class RunRecorder:
@@ -184,6 +170,7 @@ class RunRecorder:
 
     def end(self, reason: str) -> None:
         """Close the last fragment and record why the run ended."""
+        self._recording.gop.forget()
         try:
             last = self._fragmenter.finish()
         except MediaError as error:  # only the muxer's end is lost; the fragments are there
@@ -223,27 +210,22 @@ class RunRecorder:
         if self._discontinuity is not None and keyframe:
             raise self._discontinuity
         recording = self._recording
-        frame_sink, live_sinks = recording.frame_sink, recording.live_sinks
-        if frame_sink is None and not live_sinks:
-            return
+        frame_sink = recording.frame_sink
+        if isinstance(packet, bytes):
+            data, dts = packet, pts
+        else:
+            data, dts = bytes(packet), pts if packet.dts is None else packet.dts
         at_ms = self._clock.utc_ms(pts)
         frame = EncodedFrame(
-            recording.camera, self.id, packet, pts, at_ms, keyframe, self._parameters
+            recording.camera, self.id, data, pts, at_ms, keyframe, self._parameters
         )
         if frame_sink is not None:
             frame_sink.offer(frame)
-        if live_sinks:
-            dts = pts if isinstance(packet, bytes) else packet.dts
-            for sink in live_sinks:
-                sink.video(frame, pts if dts is None else dts, self._audio_parameters)
+        recording.gop.video(frame, dts, self._audio_parameters)
 
     def _observe_audio(self, packet: AnyPacket) -> None:
         recording = self._recording
-        if not recording.live_sinks:
-            return
-        frame = EncodedAudio(recording.camera, self.id, bytes(packet), packet.pts or 0)
-        for sink in recording.live_sinks:
-            sink.audio(frame)
+        recording.gop.audio(EncodedAudio(recording.camera, self.id, bytes(packet), packet.pts or 0))
 
     def _find_discontinuity(self, pts: int, arrived_ms: int) -> DiscontinuityError | None:
         """Return why the run cannot go on with this frame, if it cannot."""

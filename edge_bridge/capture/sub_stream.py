@@ -17,7 +17,8 @@ from collections.abc import Callable
 from domain.clock import RunClock
 from domain.errors import ConfigError, MediaError
 from edge_bridge import metrics
-from edge_bridge.capture.run import FrameSink, LiveSink
+from edge_bridge.capture.gop_cache import GopCache
+from edge_bridge.capture.run import FrameSink
 from edge_bridge.capture.source import Source
 from edge_bridge.encoded_frame import CodecParameters, EncodedFrame
 from edge_bridge.rtsp.errors import CameraError, CameraRefusedError
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LOST_S = 5.0
 """If the sub stream sends nothing for this long, the main stream is analysed."""
+LIVE_LOST_S = 3.0
+"""If it sends nothing for this long, the main stream is shown live in its place."""
 _FIRST_FRAME_S = 30.0
 """Until its first frame it may take this long: a run's clock starts with its first fragment."""
 SETTLING_TICKS = 2 * HZ
@@ -54,8 +57,12 @@ class SubStream:
         opener: Callable[[threading.Event], Source],
         clock_of: Callable[[str], RunClock | None],
         retry_delay_s: Callable[[int, bool], float],
+        *,
+        gop: GopCache,
     ) -> None:
         """`frame_sink`: None where nothing is analysed, and the stream is only shown live.
+
+        `gop` gets each frame of the sub stream, for the live view.
 
         `clock_of` returns a run's clock. `retry_delay_s` returns the delay after a failure.
 
@@ -63,8 +70,11 @@ class SubStream:
         """
         self._camera = camera
         self._frame_sink = frame_sink
-        self.live_sinks: tuple[LiveSink, ...] = ()
-        """Who is shown the stream now."""
+        self._gop = gop
+        self._shown_s = time.monotonic()
+        """When the newest frame came that could be shown live."""
+        self._is_broken = False
+        """Whether the connection failed since."""
         self._opener = opener
         self._clock_of = clock_of
         self._retry_delay_s = retry_delay_s
@@ -105,6 +115,13 @@ class SubStream:
     def detail(self) -> str:
         """Why the main stream is analysed, or nothing."""
         return self._detail
+
+    @property
+    def live_problem(self) -> str:
+        """Why the main stream must be shown live in its place, or nothing."""
+        if not self._is_broken and time.monotonic() - self._shown_s <= LIVE_LOST_S:
+            return ""
+        return self._problem or "it sends no video"
 
     def offer(self, frame: EncodedFrame) -> bool:
         """Take a frame of the main stream; it is passed on unless the sub stream is used."""
@@ -174,21 +191,22 @@ class SubStream:
                     first_pts = pts if first_pts is None else first_pts
                     if ready.is_keyframe and pts - first_pts >= SETTLING_TICKS:
                         clock.advance(pts)
-                    if self.live_sinks:
-                        self._show(ready, run, pts, clock.utc_ms(pts), parameters)
+                    self._show(ready, run, pts, clock.utc_ms(pts), parameters)
                     if clock.started and self._frame_sink is not None:
                         self._offer_sub(ready, pts, clock, parameters)
         finally:
+            self._gop.forget()
             source.close()
 
     def _show(
         self, packet: AnyPacket, run: str, pts: int, at_ms: int, parameters: CodecParameters
     ) -> None:
         """Show a frame live, in the sub stream's own time."""
+        self._shown_s = time.monotonic()
+        self._is_broken = False
         keyframe = packet.is_keyframe
-        frame = EncodedFrame(self._camera, run, packet, pts, at_ms, keyframe, parameters)
-        for sink in self.live_sinks:
-            sink.video(frame, pts if packet.dts is None else packet.dts, None)
+        frame = EncodedFrame(self._camera, run, bytes(packet), pts, at_ms, keyframe, parameters)
+        self._gop.video(frame, pts if packet.dts is None else packet.dts, None)
 
     def _offer_sub(
         self, packet: AnyPacket, pts: int, clock: RunClock, parameters: CodecParameters
@@ -237,6 +255,7 @@ class SubStream:
         with self._lock:
             self._use_sub(False)
             self._problem = problem
+            self._is_broken = True
             if not self._stop.is_set():
                 self._set_detail(problem)
 

@@ -35,6 +35,8 @@ class LiveFeed:
         self.channel = LiveChannel()
         self.problem = ""
         """Why there is no picture; empty: none is known."""
+        self.note = ""
+        """What people must know of the picture; sent with its format."""
         self._log_fields = {"camera": camera, "feed": feed}
         self._loop = asyncio.get_running_loop()
         self._muxer: Fmp4Muxer | None = None
@@ -113,7 +115,12 @@ class LiveFeed:
             _played(audio),
         )
         self.problem = ""
-        fields = {"codecs": muxer.codecs, "width": muxer.width, "height": muxer.height}
+        fields = {
+            "codecs": muxer.codecs,
+            "width": muxer.width,
+            "height": muxer.height,
+            "note": self.note,
+        }
         self.channel.push(LiveMessage.text(LiveKind.FORMAT, fields))
         self.channel.push(LiveMessage.init(muxer.init()))
         return True

@@ -11,7 +11,7 @@ import aiohttp
 
 from domain.errors import ConfigError
 from domain.events import Detection
-from domain.live_stream import Feed, LiveMessage, ViewerQueue
+from domain.live_stream import MAX_NOTE_CHARS, Feed, LiveMessage, ViewerQueue
 from edge_bridge import metrics
 from edge_bridge.live.feed import LiveFeed
 from edge_bridge.live.sender import LiveSender
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 WANTED_S = 30.0
 """The cloud asks again each 10 s. After so long without, the feed stops."""
+CHECK_SUB_S = 0.5
+"""How often it is checked whether the sub streams that are watched work."""
 MAX_FEEDS = 64
 MAX_RELAYS = 2
 """Of one feed: an old relay and a new one, while viewers move."""
@@ -74,6 +76,7 @@ class LiveManager:
         self._bandwidth = bandwidth
         self.open_socket = open_socket
         self._active: dict[tuple[str, Feed], _ActiveFeed] = {}
+        self._sub_timer: asyncio.TimerHandle | None = None
 
     def show(self, camera: str, feed: Feed, relay: str = "") -> str:
         """Send a feed to the cloud from now on, for WANTED_S; return what is known of it.
@@ -150,7 +153,22 @@ class LiveManager:
         active = self._active[camera, feed] = _ActiveFeed(LiveFeed(camera, feed))
         self._recorders.set_live_sink(camera, feed, active.feed)
         metrics.LIVE_FEEDS.set(len(self._active))
+        if feed == "sub" and self._sub_timer is None:
+            self._check_sub_streams()
         return active
+
+    def _check_sub_streams(self) -> None:
+        """Show main streams in place of sub streams that fail, and say so; again and again."""
+        watched = [camera for camera, feed in self._active if feed == "sub"]
+        for camera in watched:
+            problem = self._recorders.check_sub_stream(camera)
+            self._active[camera, "sub"].feed.note = (
+                f"The main stream is shown. The sub stream fails: {problem}"[:MAX_NOTE_CHARS]
+                if problem
+                else ""
+            )
+        loop = asyncio.get_running_loop()
+        self._sub_timer = loop.call_later(CHECK_SUB_S, self._check_sub_streams) if watched else None
 
     def _stop(self, camera: str, feed: Feed, relay: str) -> None:
         active = self._active.get((camera, feed))

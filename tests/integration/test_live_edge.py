@@ -27,7 +27,7 @@ from edge_bridge.recorders import RecorderManager
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from local.cameras import CameraServer
 from tests.footage import write_clip
-from tests.live_pictures import LivePictures
+from tests.live_pictures import LivePictures, decoded_numbers
 from tests.unit.edge_bridge.test_config import MINIMAL
 from tests.unit.edge_bridge.test_recorders import RecordingCollector
 from tests.waiting import wait_for
@@ -161,6 +161,66 @@ async def test_the_cloud_gets_each_picture_with_its_time(
             what="closed sockets",
         )
         assert not edge.recorded.ends
+
+
+async def test_the_first_viewer_sees_the_pictures_since_the_keyframe(tmp_path: Path) -> None:
+    """The camera's next keyframe is 20 s away: he does not wait for it."""
+    clip = await asyncio.to_thread(write_clip, tmp_path / "clip.mp4", 200, fps=FPS, gop=200)
+    camera = {"id": "gate", "url": f"{clip.as_uri()}?loop=1"}
+    async with live_edge(tmp_path, camera) as edge:
+        gop = edge.recorders._recorders[GATE]._recording.gop
+        await wait_for(lambda: len(gop._kept) >= 15, within_s=20, what="pictures that are kept")
+        shown = LivePictures()
+        for _ in range(2):  # also the next one, after no one watched
+            shown = LivePictures()
+            async with edge.live.watch(GATE, "main") as viewer:
+                kept = len(gop._kept)
+                while shown.pictures < kept + 5:
+                    shown.add((await viewer.next()).data)
+            assert shown.messages[2].kind is LiveKind.KEYFRAME
+            assert shown.numbers() == list(range(kept + 5))
+        assert shown.count(LiveKind.KEYFRAME) == 1
+
+
+async def test_a_sub_stream_that_fails_gives_way_to_the_main_stream_and_returns(
+    cameras: CameraServer, tmp_path: Path
+) -> None:
+    clip = await asyncio.to_thread(
+        write_clip, tmp_path / "sub.mp4", 200, fps=FPS, gop=GOP, width=96, height=64
+    )
+    sub = CameraServer(tmp_path / "sub", [{"name": "sub", "file": str(clip)}], name="sub")
+    await asyncio.to_thread(sub.launch)
+    await asyncio.to_thread(sub.wait)
+    try:
+        camera = {"id": "gate", "url": cameras.urls["gate"], "sub_url": sub.urls["sub"]}
+        async with live_edge(tmp_path, camera) as edge:
+            edge.live.show(GATE, "sub")
+
+            def formats() -> list[tuple[int, bool]]:
+                """Width of each format so far, and whether it has a note."""
+                found = edge.cloud.got[0].texts(LiveKind.FORMAT) if edge.cloud.got else []
+                return [(each["width"], bool(each["note"])) for each in found]
+
+            def shows(*expected: tuple[int, bool]) -> Callable[[], bool]:
+                return lambda: formats() == list(expected) and bool(edge.cloud.got[0].formats()[-1])
+
+            await wait_for(shows((96, False)), within_s=30, what="the sub stream")
+            await asyncio.to_thread(sub.kill)
+            failed = [(96, False), (192, True)]
+            await wait_for(shows(*failed), within_s=20, what="the main stream")
+            note = edge.cloud.got[0].texts(LiveKind.FORMAT)[1]["note"]
+            assert note.startswith("The main stream is shown. The sub stream fails: ")
+            await asyncio.to_thread(sub.restart)
+            await wait_for(shows(*failed, (96, False)), within_s=60, what="the sub stream again")
+            last = edge.cloud.got[0].formats()
+            await wait_for(
+                lambda: len(edge.cloud.got[0].formats()[-1]) > GOP, within_s=20, what="a GOP of it"
+            )
+            assert all(None not in decoded_numbers(each) for each in last)
+            times = [each.utc_ms for each in edge.cloud.got[0].messages if each.kind.is_media]
+            assert all(after - before > -2_000 for before, after in pairwise(times))
+    finally:
+        await asyncio.to_thread(sub.stop)
 
 
 async def test_a_broken_socket_comes_back_from_the_last_keyframe_on(

@@ -12,6 +12,7 @@ from domain.events.base import Ms, Slug
 from domain.events.detections import FoundObject
 from domain.live_stream import (
     CAMERA_OFFLINE,
+    MAX_NOTE_CHARS,
     Feed,
     LiveChannel,
     LiveEnd,
@@ -42,6 +43,11 @@ class LiveFormat(_FromDevice):
     )
     width: Size = Field(description="Of the pictures, in pixels.")
     height: Size = Field(description="Of the pictures, in pixels.")
+    note: str = Field(
+        "",
+        max_length=MAX_NOTE_CHARS,
+        description="For people: that the main stream is shown, because the sub stream fails.",
+    )
 
 
 class LiveDetectionFrame(_FromDevice):
@@ -107,6 +113,7 @@ def checked(message: LiveMessage, camera: str) -> LiveMessage:
         return LiveMessage.end(CAMERA_OFFLINE.with_reason(reason))
     try:
         if message.kind is LiveKind.FORMAT:
+            fields["note"] = printable(str(fields.get("note", "")), MAX_NOTE_CHARS)
             known: _FromDevice = LiveFormat.model_validate(fields)
         else:
             known = LiveDetections.model_validate(fields)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.live_browser import SentLog, Shown, figures
+from bench.live_browser import SentLog, Shown, figures, start_figures
 from domain.errors import VigilError
 
 
@@ -45,3 +45,12 @@ def test_a_jump_backwards_is_counted(log: SentLog) -> None:
 def test_without_a_number_on_the_screen_there_are_no_figures(log: SentLog) -> None:
     with pytest.raises(VigilError, match="no numbered picture"):
         figures(log, [])
+
+
+def test_the_start_is_the_first_picture_and_the_first_new_one(log: SentLog) -> None:
+    # an old keyframe first, then the newest picture
+    shown = [Shown(0, 2_040, 1), Shown(9, 2_100, 2), Shown(0, 2_150, 3)]
+    found = start_figures(log, shown, 1_000)
+    assert (found["first_picture_ms"], found["first_fresh_ms"]) == (1_040, 1_040)
+    assert found["start_backwards"] == 1
+    assert start_figures(log, [], 1_000)["first_picture_ms"] is None

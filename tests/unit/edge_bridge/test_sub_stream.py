@@ -14,6 +14,7 @@ from domain.clock import RunClock
 from domain.events import FragmentArrived, RunStarted
 from domain.times import utc_ms
 from edge_bridge.capture import sub_stream as sub_module
+from edge_bridge.capture.gop_cache import GopCache
 from edge_bridge.capture.reader_choice import ReaderChoice
 from edge_bridge.capture.recorder import Recorder
 from edge_bridge.capture.run import RecordingContext
@@ -120,7 +121,8 @@ def made(clip: Path) -> Iterator[Made]:
             frames,
             lambda _: Film(clip, sub_ms, turns, per=FPS),
             lambda run: main.clock if run == "run" else None,
-            lambda _: 60,
+            lambda *_: 60,
+            gop=GopCache(),
         )
         streams.append(stream)
         stream.start()

@@ -762,6 +762,8 @@ class LiveFormat(TypedDict):
     """Of the pictures, in pixels."""
     height: int
     """Of the pictures, in pixels."""
+    note: str
+    """For people: that the main stream is shown, because the sub stream fails."""
 
 
 class Liveness(TypedDict):

@@ -705,6 +705,8 @@ export interface LiveFormat {
   width: number;
   /** Of the pictures, in pixels. */
   height: number;
+  /** For people: that the main stream is shown, because the sub stream fails. */
+  note: string;
 }
 
 /** The process runs. */

@@ -10,6 +10,8 @@ export interface LiveSessionEvents {
   onPicture(hasAudio: boolean): void;
   /** No picture comes now. It tries again, except where `isFinal`. */
   onLost(reason: string, isFinal: boolean): void;
+  /** What people must know of the pictures that follow; empty: nothing. */
+  onNote(note: string): void;
   onDetections(detections: LiveDetections): void;
 }
 
@@ -120,6 +122,7 @@ export class LiveSession {
     switch (message.kind) {
       case "format":
         this.format = message;
+        this.events.onNote(message.note);
         if (!mediaSourceClass()?.isTypeSupported(mediaType(message.codecs))) {
           this.stop(`This browser does not play ${message.codecs}.`);
         }

@@ -6,6 +6,8 @@ export interface Format {
   readonly codecs: string;
   readonly width: number;
   readonly height: number;
+  /** What people must know of the picture, such as that it is not the stream they asked for. */
+  readonly note: string;
 }
 
 export interface Init {
@@ -60,10 +62,15 @@ function parseText(text: string): LiveMessage | null {
     const message = JSON.parse(text) as Record<string, unknown>;
     switch (message.type) {
       case "format": {
-        const { codecs, width, height } = message;
-        return typeof codecs === "string"
-          ? { kind: "format", codecs, width: Number(width), height: Number(height) }
-          : null;
+        const { codecs, width, height, note } = message;
+        if (typeof codecs !== "string") return null;
+        return {
+          kind: "format",
+          codecs,
+          width: Number(width),
+          height: Number(height),
+          note: String(note ?? ""),
+        };
       }
       case "detections":
         return Array.isArray(message.frames)

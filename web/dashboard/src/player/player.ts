@@ -166,6 +166,7 @@ export class Player {
     const session = new LiveSession(this.cameraId, "main", {
       onPicture: (hasAudio) => this.onDevicePicture(session, hasAudio),
       onLost: (reason, isFinal) => this.onDeviceLost(session, reason, isFinal),
+      onNote: () => {},
       onDetections: (detections) => this.onDetections(detections),
     });
     this.liveSession = session;

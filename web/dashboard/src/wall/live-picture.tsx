@@ -20,6 +20,7 @@ export function LivePicture({ id, alt }: Props) {
   const video = useRef<HTMLVideoElement>(null);
   const [inSight, setInSight] = useState(false);
   const [live, setLive] = useState(false);
+  const [note, setNote] = useState("");
 
   useEffect(() => {
     const element = video.current;
@@ -66,6 +67,7 @@ export function LivePicture({ id, alt }: Props) {
           if (isFinal) return;
           again = window.setTimeout(ask, AGAIN_MS * (1 + Math.random()));
         },
+        onNote: setNote,
         onDetections: () => {},
       });
       session = own;
@@ -98,7 +100,11 @@ export function LivePicture({ id, alt }: Props) {
         playsInline
         tabIndex={-1}
       />
-      {live && <span class="live-mark">Live</span>}
+      {live && (
+        <span class={note ? "live-mark note" : "live-mark"} title={note || undefined}>
+          Live{note && ", main stream"}
+        </span>
+      )}
     </>
   );
 }
