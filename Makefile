@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu infra nightly plan check docs fuzz format lock
+.PHONY: help setup system demo dashboard test slow chaos newest gpu infra nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -77,3 +77,34 @@ format: .venv/.installed ## format the code
 
 lock: .venv/.installed ## renew requirements/ from pyproject.toml, for all Pythons that fit
 	@bash local/setup/lock.sh
+
+# What follows takes a release from images to production: docs/design/delivery-pipeline.md. It needs no
+# virtual environment. KEY: a file, or awskms:///ARN. Each value can be a variable of the environment.
+export REGISTRY IMAGE_STORE TAG KEY BUILDER BUCKET ENV DIGEST REASON SMOKE_URL
+PYTHON3 := $(or $(wildcard $(BIN)/python),python3)
+
+push: ## push the built images to REGISTRY and write the record of the release
+	@$(PYTHON3) -m deploy.push
+
+sign: ## sign the release with KEY: images, SBOMs, provenance, record
+	@bash local/setup/release.sh
+	@$(PYTHON3) -m deploy.signatures sign
+
+verify: ## verify the release with KEY (and BUILDER, the workflow that must have built it)
+	@$(PYTHON3) -m deploy.signatures verify
+
+release: ## announce the signed release in BUCKET: the pipeline installs it
+	@$(PYTHON3) -m deploy.announce
+
+deploy: ## install a release: make deploy ENV=staging DIGEST=sha256:… KEY=cosign.pub
+	@$(PYTHON3) -m deploy.install
+
+freeze: ## let no release into an environment: make freeze ENV=production REASON="…"
+	@$(PYTHON3) -m deploy.freeze freeze
+
+unfreeze: ## let releases in again: make unfreeze ENV=production
+	@$(PYTHON3) -m deploy.freeze unfreeze
+
+test-release: setup ## sign a release and verify it with cosign, against a registry of this machine
+	@bash local/setup/release.sh test
+	$(BIN)/python -m pytest -q -m infra tests/infra/test_signatures.py
