@@ -290,7 +290,8 @@ def test_rules_and_dashboard_are_those_of_ops(production: list[dict[str, Any]]) 
         group for file in files for group in yaml.safe_load(file.read_text())["groups"]
     ]
     boards = [m for m in of_kind(production, "ConfigMap") if "vigil.json" in m["data"]]
-    assert boards[0]["data"]["vigil.json"] == (ROOT / "ops/grafana/vigil.json").read_text()
+    for name in ("vigil.json", "service-levels.json"):
+        assert boards[0]["data"][name] == (ROOT / "ops/grafana" / name).read_text()
 
 
 def test_alerts_name_the_runbook_where_people_read_it() -> None:

@@ -18,7 +18,7 @@ from domain.camera_state import ALERT_LIMITS
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "ops/prometheus/alerts.yaml"
 TESTS = ROOT / "ops/prometheus/tests.yaml"
-DASHBOARD = ROOT / "ops/grafana/vigil.json"
+DASHBOARDS = sorted((ROOT / "ops/grafana").glob("*.json"))
 PACKAGES = ("agents", "cli", "edge_bridge", "streams", "vision", "web")
 
 ABOUT = {
@@ -44,7 +44,8 @@ def rules() -> list[dict[str, Any]]:
 
 
 def panels() -> list[dict[str, Any]]:
-    return [each for each in json.loads(DASHBOARD.read_text())["panels"] if each["type"] != "row"]
+    boards = [json.loads(path.read_text()) for path in DASHBOARDS]
+    return [each for board in boards for each in board["panels"] if each["type"] != "row"]
 
 
 def dashboard_queries() -> list[str]:
@@ -115,8 +116,9 @@ def test_each_alert_says_what_to_do() -> None:
         assert rule["annotations"]["summary"] and rule["annotations"]["remedy"].endswith(".")
 
 
-def test_panels_have_ids_and_places_of_their_own_and_say_what_they_show() -> None:
-    every = json.loads(DASHBOARD.read_text())["panels"]
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
+def test_panels_have_ids_and_places_of_their_own_and_say_what_they_show(dashboard: Path) -> None:
+    every = json.loads(dashboard.read_text())["panels"]
     assert len({panel["id"] for panel in every}) == len(every)
     for one, two in combinations([panel["gridPos"] for panel in every], 2):
         apart = (
