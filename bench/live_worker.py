@@ -13,7 +13,7 @@ from aiohttp import web
 from domain.link_messages import LINK_PATH
 from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.settings import get_settings
-from streams.storage import web_catalog
+from streams.storage import link_catalog
 from web.device.link_service import LinkService
 from web.live.relay import DEVICE_LIVE_PATH, LiveRelay
 from web.problems import ProblemError, problem_response
@@ -21,7 +21,7 @@ from web.problems import ProblemError, problem_response
 
 async def _serve(port: int) -> None:
     settings = get_settings()
-    catalog = web_catalog(settings)
+    catalog = link_catalog(settings)
     service = LinkService(settings, catalog)
     relay = LiveRelay(service, catalog)
     application = web.Application()

@@ -12,6 +12,7 @@ SECRETS = (
     "database_url",
     "database_password",
     "web_database_url",
+    "link_database_url",
     "index_database_url",
     "admin_database_url",
     "session_secret",

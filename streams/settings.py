@@ -56,6 +56,12 @@ class Settings(BaseSettings):
         None, description="PostgreSQL address of the web, with a user that is in role vigil_web"
     )
     web_database_url_file: Path | None = Field(None, description="file that holds it")
+    link_database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL address of the devices' address, with a user in role vigil_link; "
+        "without it, that of the web",
+    )
+    link_database_url_file: Path | None = Field(None, description="file that holds it")
     index_database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL address of workers and passes, with a user in role vigil_index",
@@ -287,7 +293,12 @@ class Settings(BaseSettings):
             ca_file=self.database_ca_file,
         )
         object.__setattr__(self, "database_url", SecretStr(url))  # frozen for all others
-        for name in ("web_database_url", "index_database_url", "admin_database_url"):
+        for name in (
+            "web_database_url",
+            "link_database_url",
+            "index_database_url",
+            "admin_database_url",
+        ):
             if (given := getattr(self, name)) is None:
                 continue
             url = complete_database_url(

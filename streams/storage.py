@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from domain.device_policy import queue_arn
 from stores.aws_endpoint import AwsEndpoint
 from stores.catalog import Catalog
-from stores.catalog.row_security import ADMIN, INDEX
+from stores.catalog.row_security import ADMIN, INDEX, LINK, WEB
 from stores.catalog.web_catalog import WebCatalog
 from stores.objects import ObjectStore
 from stores.queue import Queue
@@ -92,3 +92,14 @@ def web_catalog(settings: Settings) -> LazyStore[Catalog]:
     """Return the catalog as the web sees it (stores/catalog/web_catalog.py)."""
     url = (settings.web_database_url or settings.database_url).get_secret_value()
     return LazyStore(lambda: WebCatalog(url, required=settings.row_security == "require"))
+
+
+def link_catalog(settings: Settings) -> LazyStore[Catalog]:
+    """Return the catalog as the devices' address sees it.
+
+    Where its user may not become vigil_link, it is vigil_web, as link workers were before.
+    """
+    given = settings.link_database_url or settings.web_database_url or settings.database_url
+    required = settings.row_security == "require"
+    url = given.get_secret_value()
+    return LazyStore(lambda: WebCatalog(url, required=required, roles=(LINK, WEB)))

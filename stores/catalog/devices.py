@@ -105,6 +105,11 @@ async def lock_device(connection: Connection, device: str) -> EnrolledDevice | N
     return None if row is None else EnrolledDevice(**dict(row))
 
 
+async def lock_device_name(connection: Connection, device: str) -> None:
+    """Let no one else enrol a device of this name until the transaction ends."""
+    await connection.execute(sql("lock_device_name"), device)
+
+
 async def set_device_state(
     connection: Connection, device: EnrolledDevice, state: DeviceState, now_ms: int, why: str = ""
 ) -> None:

@@ -2,11 +2,12 @@
 
     vigil_web      the API: rows of the tenants in `vigil.tenants`, a setting of each transaction
     vigil_index    workers and passes, which store and delete what was recorded: all tenants
+    vigil_link     the devices' address: enrolment, renewals, the link, live pictures; all tenants
     vigil_admin    commands and administration: all tenants, all tables
     (the owner)    migrates
 
 `RULES` is the one list. `vigil catalog migrate` applies it in the transaction of the migration. A
-table without a rule is closed to the three roles. Partitions have no grants: they are read by way
+table without a rule is closed to the four roles. Partitions have no grants: they are read by way
 of their table, whose policy counts. docs/design/access.md says why.
 """
 
@@ -18,7 +19,9 @@ import asyncpg
 
 from stores.catalog.pool import Catalog, sql
 
-ROLES = WEB, INDEX, ADMIN = ("vigil_web", "vigil_index", "vigil_admin")
+ROLES = WEB, INDEX, ADMIN, LINK = ("vigil_web", "vigil_index", "vigil_admin", "vigil_link")
+_FIRST_ROLES = (WEB, INDEX, ADMIN)
+"""Without one of them no rule is set. An owner who may create no role may lack the later ones."""
 SETTING = "vigil.tenants"
 """Comma-separated tenants, or `*` for all. Unset: no row is visible."""
 
@@ -37,6 +40,7 @@ class TableRule:
     condition in parentheses. None: rows belong to no tenant, and row-level security is off."""
     web: str = ""
     index: str = ""
+    link: str = ""
     admin: str = _WRITE
 
     @property
@@ -60,6 +64,7 @@ RULES: Sequence[TableRule] = (
         "id",
         web="SELECT, INSERT, UPDATE (name, disabled_ms, retired_ms)",
         index="SELECT, UPDATE",
+        link="SELECT (id, site, disabled_ms)",
     ),
     TableRule("footage", "camera", web=_READ, index=_WRITE),
     TableRule("runs", "camera", web=_READ, index=_WRITE),
@@ -79,16 +84,43 @@ RULES: Sequence[TableRule] = (
         "(EXISTS (SELECT FROM model_replays AS replays WHERE replays.id = replay))",
         index=_WRITE,
     ),
-    TableRule("edges", "site", web=_READ, index=_WRITE),
-    TableRule("site_configs", "site", web=_READ, index=_READ),
-    TableRule("config_keys", None, web=_READ, index=_READ),  # public keys
-    TableRule("link_workers", None, web=_WRITE),
-    TableRule("edge_links", "device", web=_WRITE),
-    TableRule("edge_commands", "device", web=_WRITE),
-    # A device proves itself before its tenant is known: all tenants are visible then.
-    TableRule("devices", "id", web="SELECT, INSERT, UPDATE", index=_READ),
-    TableRule("device_keys", "device", web="SELECT, INSERT, UPDATE", index=_READ),
-    TableRule("enrolment_codes", "site", web=_WRITE, index=_READ),
+    TableRule(
+        "edges", "site", web=_READ, index=_WRITE, link="SELECT (site, edge, cameras, heard_ms)"
+    ),
+    TableRule("site_configs", "site", web=_READ, index=_READ, link=_READ),
+    TableRule("config_keys", None, web=_READ, index=_READ, link=_READ),  # public keys
+    # The web keeps the rights of link workers for one version: those of before work as vigil_web.
+    TableRule("link_workers", None, web=_WRITE, link=_WRITE),
+    TableRule("edge_links", "device", web=_WRITE, link=_WRITE),
+    TableRule(
+        "edge_commands",
+        "device",
+        web=_WRITE,
+        link="SELECT, UPDATE (state, done_ms, detail, result, body, body_type), DELETE",
+    ),
+    # A device proves itself before its tenant is known: so link workers see all tenants.
+    TableRule(
+        "devices",
+        "id",
+        web="SELECT, INSERT, UPDATE",
+        index=_READ,
+        link="SELECT, INSERT, UPDATE (state, generation, key, certificate, renewal_id, can_rejoin, "
+        "enrolled_ms, renewed_ms, expires_ms, locked_ms, locked_why, revoked_ms, changed_ms)",
+    ),
+    TableRule(
+        "device_keys",
+        "device",
+        web="SELECT, INSERT, UPDATE",
+        index=_READ,
+        link="SELECT, INSERT, UPDATE (last_generation, revoked)",
+    ),
+    TableRule(
+        "enrolment_codes",
+        "site",
+        web=_WRITE,
+        index=_READ,
+        link="SELECT, UPDATE (used_ms, used_by, failures)",
+    ),
     TableRule("retention_rules", "scope", web=_WRITE, index=_READ),
     TableRule(
         "legal_holds",
@@ -174,7 +206,7 @@ async def needed_roles(catalog: Catalog) -> str:
 async def rows_are_checked(catalog: Catalog) -> bool:
     """Return whether the web's transactions see only rows of their tenants."""
     async with catalog.transaction() as connection:
-        return bool(await connection.fetchval(sql("rows_are_checked")))
+        return await connection.fetchval(sql("role_with_checks"), [WEB]) is not None
 
 
 async def missing_roles(catalog: Catalog) -> list[str]:
@@ -186,28 +218,32 @@ async def apply(connection: asyncpg.Connection) -> None:
     """Create the roles where that is allowed, and set grants and policies by `RULES`.
 
     Runs in the caller's transaction. Tables whose rules have not changed are not locked. Where a
-    role is missing and may not be created, nothing is changed: `vigil catalog status` reports that.
+    role is missing and may not be created, `vigil catalog status` reports that. Then nothing is
+    changed; a missing role of a later version than the others is left out.
     """
     version = int(await connection.fetchval("SHOW server_version_num"))
     script = sql("create_roles").replace(":may_become", "SET" if version >= _NEWER else "MEMBER")
     await connection.execute(script.replace(":becoming", _becoming(version)))
-    if await connection.fetchval(sql("known_roles"), list(ROLES)) < len(ROLES):
+    known = {row["name"] for row in await connection.fetch(sql("known_roles"), list(ROLES))}
+    if not known.issuperset(_FIRST_ROLES):
         return
+    present = [role for role in ROLES if role in known]
     rows = await connection.fetch(sql("policy_digests"), [rule.table for rule in RULES])
     digests = {row["table"]: row["digest"] for row in rows}
     statements = [
         statement
         for rule in RULES
-        if rule.table in digests and digests[rule.table] != _digest(rule)
-        for statement in _statements(rule)
+        if rule.table in digests and digests[rule.table] != _digest(rule, present)
+        for statement in _statements(rule, present)
     ]
-    roles = ", ".join(ROLES)
+    roles = ", ".join(present)
     schemas = await connection.fetch(sql("schemas_of"), [*digests])
     statements += [f"GRANT USAGE ON SCHEMA {row['schema']} TO {roles}" for row in schemas]
     for function, callers in FUNCTIONS.items():
         if await connection.fetchval("SELECT to_regprocedure($1) IS NOT NULL", function):
             statements.append(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC, {roles}")
-            statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(callers)}")
+            allowed = ", ".join(role for role in callers if role in known)
+            statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {allowed}")
     for sequence, users in SEQUENCES.items():
         if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", sequence):
             statements.append(f"GRANT USAGE ON SEQUENCE {sequence} TO {', '.join(users)}")
@@ -218,31 +254,31 @@ def _becoming(version: int) -> str:
     return " WITH INHERIT FALSE, SET TRUE" if version >= _NEWER else ""
 
 
-def _digest(rule: TableRule) -> str:
-    return hashlib.sha256("\n".join(_grants_and_policies(rule)).encode()).hexdigest()
+def _digest(rule: TableRule, roles: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(_grants_and_policies(rule, roles)).encode()).hexdigest()
 
 
-def _statements(rule: TableRule) -> list[str]:
-    statements = _grants_and_policies(rule)
+def _statements(rule: TableRule, roles: Sequence[str]) -> list[str]:
+    statements = _grants_and_policies(rule, roles)
     if rule.owner is not None:
-        statements.append(f"COMMENT ON POLICY {WEB} ON {rule.table} IS '{_digest(rule)}'")
+        statements.append(f"COMMENT ON POLICY {WEB} ON {rule.table} IS '{_digest(rule, roles)}'")
     return statements
 
 
-def _grants_and_policies(rule: TableRule) -> list[str]:
+def _grants_and_policies(rule: TableRule, roles: Sequence[str]) -> list[str]:
     table = rule.table
-    statements = [f"REVOKE ALL ON {table} FROM {', '.join(ROLES)}"]
-    for role, rights in ((WEB, rule.web), (INDEX, rule.index), (ADMIN, rule.admin)):
-        if rights:
-            statements.append(f"GRANT {rights} ON {table} TO {role}")
+    statements = [f"REVOKE ALL ON {table} FROM {', '.join(roles)}"]
+    given = {WEB: rule.web, INDEX: rule.index, ADMIN: rule.admin, LINK: rule.link}
+    statements += [f"GRANT {given[role]} ON {table} TO {role}" for role in roles if given[role]]
     if rule.owner is not None:
         condition = rule.condition
+        of_all_tenants = ", ".join(role for role in roles if role != WEB)
         statements += [
             f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
             f"DROP POLICY IF EXISTS {WEB} ON {table}",
             f"CREATE POLICY {WEB} ON {table} TO {WEB} USING ({condition}) WITH CHECK ({condition})",
             f"DROP POLICY IF EXISTS vigil_all ON {table}",
-            f"CREATE POLICY vigil_all ON {table} TO {INDEX}, {ADMIN} "
+            f"CREATE POLICY vigil_all ON {table} TO {of_all_tenants} "
             "USING (true) WITH CHECK (true)",
         ]
     return statements

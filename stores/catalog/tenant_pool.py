@@ -1,4 +1,4 @@
-"""Connections of the web that keep the role vigil_web and their tenants between requests.
+"""Connections of the web that keep their role and their tenants between requests.
 
 acquire ──► one that shows these tenants, else another one ──► use ──► release: kept as it is
                                                                 └──► discard: the driver cleans it
@@ -16,14 +16,14 @@ import asyncpg
 
 from stores.catalog.errors import CONNECTION_ERRORS
 from stores.catalog.pool import Connection
-from stores.catalog.row_security import SETTING, WEB
+from stores.catalog.row_security import SETTING
 
 IDLE_S = 240.0
 """A connection that waited longer is opened again: firewalls forget it without a word."""
 
 
 class TenantConnection:
-    """A connection, and the tenants that its session shows as vigil_web."""
+    """A connection, and the tenants that its session shows."""
 
     __slots__ = ("connection", "is_direct", "released_s", "tenants")
 
@@ -52,11 +52,14 @@ class TenantConnection:
         except asyncpg.InterfaceError:  # then the driver takes it back
             return True
 
-    async def show(self, tenants: str) -> None:
-        """Make its session vigil_web's, with these tenants: slugs and commas, or `*`."""
+    async def show(self, role: str, tenants: str) -> None:
+        """Make its session the role's, with these tenants: slugs and commas, or `*`.
+
+        A pool has one role.
+        """
         if self.tenants != tenants:
             self.tenants = None  # until both are set: this may fail, or be cancelled
-            await self.connection.execute(f"SET ROLE {WEB}; SET {SETTING} = '{tenants}'")
+            await self.connection.execute(f"SET ROLE {role}; SET {SETTING} = '{tenants}'")
             self.tenants = tenants
 
 

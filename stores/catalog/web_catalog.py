@@ -1,17 +1,18 @@
 """The catalog as the web sees it: PostgreSQL shows only the rows of some tenants.
 
 reading      a connection whose session shows these tenants, else SET ──► statement
-transaction  BEGIN; SET LOCAL the role vigil_web and vigil.tenants ──► statements ──► COMMIT
+transaction  BEGIN; SET LOCAL the role and vigil.tenants ──► statements ──► COMMIT
 
 The tenants are those of `visible_tenants`; without it, no row of any tenant is visible. What a
-session shows: stores/catalog/tenant_pool.py.
+session shows: stores/catalog/tenant_pool.py. The role is vigil_web; at the devices' address it is
+vigil_link, which sees all tenants.
 """
 
 import contextlib
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
@@ -65,7 +66,7 @@ def visible_now() -> str:
 
 
 class WebCatalog(Catalog):
-    """A pool whose transactions run as vigil_web, for the tenants of `visible_tenants`.
+    """A pool whose transactions run as one role, for the tenants of `visible_tenants`.
 
     Where the roles or the policies are missing, it works as the owner until they exist, and logs
     that. With `required`, it raises StoreError instead.
@@ -75,13 +76,18 @@ class WebCatalog(Catalog):
     """Planning is most of a short statement's time. Where there are many days, PostgreSQL finds a
     generic plan of their tables too expensive; `test_plans_of_the_web` watches that."""
 
-    def __init__(self, dsn: str, *, size: int = 4, required: bool = False) -> None:
+    def __init__(
+        self, dsn: str, *, size: int = 4, required: bool = False, roles: Sequence[str] = (WEB,)
+    ) -> None:
+        """`roles`: the first one that the DSN's user may become, and that has rights here."""
         super().__init__(dsn, size=size)
         self._required = required
+        self._roles = list(roles)
         self._queue = FairQueue(size)
         self._tenant_pool: TenantPool | None = None
-        self._is_checked: bool | None = None
-        self._asked_s = 0.0
+        self._checked_role: str | None = None
+        """None: PostgreSQL does not check tenants, or was not asked yet."""
+        self._asked_s: float | None = None
 
     async def __aenter__(self) -> Self:
         """Connect. Raises StoreError where that fails."""
@@ -126,32 +132,39 @@ class WebCatalog(Catalog):
 
     async def prepare(self, used: TenantConnection, tenants: str, *, in_transaction: bool) -> None:
         """Show these tenants, and begin a transaction if there is to be one."""
-        is_checked = await self._rows_are_checked(used.connection)
+        role = await self._role_with_checks(used.connection)
         if in_transaction:
-            role = f"; SET LOCAL ROLE {WEB}; SET LOCAL {SETTING} = '{tenants}'"
-            await used.connection.execute(f"BEGIN{role if is_checked else ''}")
-        elif is_checked:
-            await used.show(tenants)
+            local = f"; SET LOCAL ROLE {role}; SET LOCAL {SETTING} = '{tenants}'"
+            await used.connection.execute(f"BEGIN{local if role is not None else ''}")
+        elif role is not None:
+            await used.show(role, tenants)
 
-    async def _rows_are_checked(self, connection: Connection) -> bool:
-        """Return whether PostgreSQL checks tenants; asks again from time to time until it does."""
-        if self._is_checked:
-            return True
-        if self._is_checked is None or time.monotonic() - self._asked_s >= CHECK_EVERY_S:
+    async def _role_with_checks(self, connection: Connection) -> str | None:
+        """Return the role in which PostgreSQL checks rights; asks again until there is one."""
+        if self._checked_role is not None:
+            return self._checked_role
+        if self._asked_s is None or time.monotonic() - self._asked_s >= CHECK_EVERY_S:
+            is_first = self._asked_s is None
             self._asked_s = time.monotonic()
-            is_first = self._is_checked is None
-            self._is_checked = bool(await connection.fetchval(sql("rows_are_checked")))
-            if is_first and not self._is_checked and not self._required:
+            self._checked_role = await connection.fetchval(sql("role_with_checks"), self._roles)
+            if is_first and self._checked_role is None and not self._required:
                 log.warning(
                     "PostgreSQL does not check tenants: its roles or policies are missing. "
                     "Run `vigil catalog migrate`; `vigil catalog status` says what it needs."
                 )
-        if not self._is_checked and self._required:
+            elif self._checked_role not in (None, self._roles[0]):
+                log.warning(
+                    "PostgreSQL does not let this process become %s: it works as %s. "
+                    "`vigil catalog status` says what it needs.",
+                    self._roles[0],
+                    self._checked_role,
+                )
+        if self._checked_role is None and self._required:
             raise StoreError(
                 "PostgreSQL does not check tenants, but VIGIL_ROW_SECURITY=require. "
                 "`vigil catalog status` says what is missing."
             )
-        return self._is_checked
+        return self._checked_role
 
 
 class _WebUse(AbstractAsyncContextManager[Connection]):

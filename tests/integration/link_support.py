@@ -23,6 +23,8 @@ from edge_bridge.link.handler import Carry, CommandHandler, CommandOutcome
 from edge_bridge.upload.link import Link
 from stores.catalog import Catalog
 from stores.catalog.edge_commands import add_command
+from stores.catalog.row_security import LINK
+from stores.catalog.web_catalog import WebCatalog
 from stores.http_server import BoundedRunner, ConnectionLimits
 from streams.sender import KafkaSender
 from streams.settings import Settings
@@ -119,7 +121,16 @@ def link_settings(settings: Settings, dsn: str, **more: Any) -> Settings:
 
 @asynccontextmanager
 async def running_worker(settings: Settings, catalog: Catalog) -> AsyncIterator[Worker]:
-    """Run one link worker; at the end it is stopped as by SIGTERM."""
+    """Run one link worker with the rights of vigil_link; at the end it is stopped as by SIGTERM."""
+    async with (
+        WebCatalog(catalog._dsn, required=True, roles=(LINK,)) as own,
+        _running_worker(settings, own) as worker,
+    ):
+        yield worker
+
+
+@asynccontextmanager
+async def _running_worker(settings: Settings, catalog: Catalog) -> AsyncIterator[Worker]:
     opened: LazyStore[Catalog] = LazyStore(lambda: _Opened(catalog))
     service = LinkService(settings, opened)
     application = web.Application()

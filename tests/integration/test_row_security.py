@@ -23,7 +23,7 @@ from stores.catalog import (
 )
 from stores.catalog.keys import create_key
 from stores.catalog.pool import DAY_MS, statements
-from stores.catalog.row_security import ADMIN, INDEX, ROLES, RULES, WEB
+from stores.catalog.row_security import ADMIN, INDEX, LINK, ROLES, RULES, WEB
 from stores.catalog.web_catalog import WebCatalog, all_tenants, visible_tenants
 from tests.integration.catalog_support import T0, chunk, fragment, fresh_catalog, run_id, scalar
 from tests.integration.test_catalog_migrate import vigil
@@ -61,6 +61,13 @@ WEB_WRITES = {
     "add_enrolment_code", "delete_old_codes", "use_code", "count_code_failure",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
+LINK_WRITES = {
+    "keep_link_worker_alive", "forget_link_worker", "forget_dead_link_workers", "open_edge_link",
+    "close_edge_link", "finish_edge_command", "expire_edge_commands", "delete_old_edge_commands",
+    "put_enrolled_device", "end_device_keys", "add_device_key", "renew_device", "set_device_state",
+    "use_code", "count_code_failure",
+}  # fmt: skip
+"""Every statement that changes something and that link workers may execute."""
 FILLED = {
     "tenants", "sites", "cameras", "footage", "runs", "fragments", "chunks", "chunk_days",
     "live_sections", "edges", "site_configs", "api_keys", "api_key_grants",
@@ -185,8 +192,10 @@ async def test_each_role_may_execute_its_statements_and_no_others(catalog: Catal
     index = await allowed_statements(catalog, INDEX)
     assert {"index_fragments", "index_chunks", "index_detections", "index_tombstones"} <= index
     assert not index & {"add_api_key", "add_camera", "add_hold", "set_rule", "add_site_config"}
+    link = await allowed_statements(catalog, LINK)
+    assert link & writes == LINK_WRITES
     admin = await allowed_statements(catalog, ADMIN)
-    assert web | index <= admin
+    assert web | index | link <= admin
 
 
 FORBIDDEN = (

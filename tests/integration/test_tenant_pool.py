@@ -13,6 +13,7 @@ from domain.errors import StoreError, VigilError
 from stores.catalog import Catalog, add_camera
 from stores.catalog.cameras import get_camera, recent_labels
 from stores.catalog.pool import DAY_MS, statements
+from stores.catalog.row_security import WEB
 from stores.catalog.tenant_pool import IDLE_S, TenantPool
 from stores.catalog.timeline import covered, detection_buckets, list_chunks
 from stores.catalog.web_catalog import WebCatalog, all_tenants, visible_now, visible_tenants
@@ -219,8 +220,8 @@ async def test_a_connection_that_shows_the_tenants_is_preferred_and_old_ones_are
     async with pool:
         kept = TenantPool(pool, lambda: now_s)
         first, second = await kept.acquire("acme"), await kept.acquire("globex")
-        await first.show("acme")
-        await second.show("globex")
+        await first.show(WEB, "acme")
+        await second.show(WEB, "globex")
         for tenants, wanted in (("globex", second), ("acme", first), ("acme", first)):
             kept.release(first)
             kept.release(second)

@@ -22,9 +22,10 @@ from stores.catalog import (
 from stores.catalog.keys import create_key
 from stores.catalog.partitions import drop_empty_partitions
 from stores.catalog.pool import DAY_MS
-from stores.catalog.row_security import ADMIN, INDEX, missing_roles
+from stores.catalog.row_security import ADMIN, INDEX, LINK, WEB, missing_roles
+from stores.catalog.web_catalog import all_tenants
 from streams.settings import Settings
-from streams.storage import admin_catalog, worker_catalog
+from streams.storage import LazyStore, admin_catalog, link_catalog, worker_catalog
 from tests.integration.catalog_support import (
     CAMERA,
     T0,
@@ -39,6 +40,8 @@ from tests.integration.catalog_support import (
 OF_PEOPLE = ("users", "user_grants", "groups", "api_keys", "api_key_grants", "sessions",
              "user_totp", "recovery_codes", "device_cookies", "oidc_sessions", "idempotency_keys",
              "vigil_audit.entries", "vigil_audit.personal", "vigil_audit.subject_keys")  # fmt: skip
+OF_FOOTAGE = ("footage", "runs", "fragments", "chunks", "detections", "live_events", "legal_holds",
+              "retention_rules", "tombstones")  # fmt: skip
 REFUSED = {
     INDEX: (
         *(f"SELECT count(*) FROM {table}" for table in OF_PEOPLE),
@@ -49,6 +52,31 @@ REFUSED = {
         "INSERT INTO site_configs VALUES ('acme/hq', 9, '{}', 'd', 0, 'me', '')",
         "DROP TABLE chunks",
         "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+    ),
+    LINK: (
+        *(f"SELECT count(*) FROM {table}" for table in OF_PEOPLE),
+        *(f"SELECT count(*) FROM {table}" for table in OF_FOOTAGE),
+        "SELECT name FROM cameras",
+        "SELECT software FROM edges",
+        "SELECT count(*) FROM sites",
+        "SELECT count(*) FROM tenants",
+        "UPDATE sites SET unsigned = 'accept'",
+        "INSERT INTO enrolment_codes (hash, site, created_ms, created_by, expires_ms) "
+        "VALUES ('', 'acme/hq', 0, '', 0)",
+        "UPDATE enrolment_codes SET expires_ms = 9999999999999",
+        "UPDATE enrolment_codes SET site = 'globex/plant'",
+        "INSERT INTO edge_commands (id, device, kind, principal, sent_by, sent_ms, deadline_ms) "
+        "VALUES (repeat('a', 32), 'acme/hq/box', 'snapshot', '', '', 0, 0)",
+        "UPDATE edge_commands SET principal = 'user:1'",
+        "UPDATE devices SET site = 'globex/plant'",
+        "DELETE FROM devices",
+        "UPDATE device_keys SET public_key = ''",
+        "DELETE FROM device_keys",
+        "INSERT INTO config_keys DEFAULT VALUES",
+        "INSERT INTO site_configs VALUES ('acme/hq', 9, '{}', 'd', 0, 'me', '')",
+        "SELECT nextval('model_turns')",
+        "SELECT ensure_day('chunks', 0)",
+        "DROP TABLE edge_links",
     ),
     ADMIN: (
         "DELETE FROM vigil_audit.entries",
@@ -69,6 +97,15 @@ async def owner(services) -> AsyncIterator[Catalog]:
 
 def settings_with(dsn: str, **more: str) -> Settings:
     return Settings.model_validate({"database_url": dsn, **more})
+
+
+@asynccontextmanager
+async def opened(store: LazyStore[Catalog]) -> AsyncIterator[Catalog]:
+    catalog = await store.get()
+    try:
+        yield catalog
+    finally:
+        await catalog.__aexit__(None, None, None)
 
 
 async def index_everything(catalog: Catalog) -> None:
@@ -106,6 +143,34 @@ async def test_workers_and_commands_become_their_roles(owner: Catalog) -> None:
         await create_key(admin, "key", T0, None, [Grant(Role.VIEWER, "acme")])
         await add_camera(admin, "acme/hq/door", "Door", T0)
         await refused(admin, ADMIN)
+
+
+async def test_link_workers_have_a_role_of_their_own(owner: Catalog) -> None:
+    """What they do with it is in test_device_address.py, test_link.py and test_row_security.py."""
+    async with opened(link_catalog(settings_with(owner._dsn, row_security="require"))) as link:
+        with all_tenants():
+            assert await scalar(link, "SELECT current_user::text") == LINK
+            await refused(link, LINK)
+
+
+async def test_where_the_role_of_link_workers_is_missing_they_are_the_web(
+    services, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An owner who may create no roles, of an installation that had the first three."""
+    async with hosted(services.settings.database_url.get_secret_value()) as (server, name, own):
+        await server.execute(f"ALTER ROLE {name} NOCREATEROLE")
+        await server.execute(
+            f"GRANT vigil_web, vigil_index, vigil_admin TO {name} WITH INHERIT FALSE, SET TRUE"
+        )
+        await migrate(own)
+        async with Catalog(own) as owner:
+            await add_camera(owner, CAMERA, "Gate", T0)
+            assert await missing_roles(owner) == [LINK]
+        async with opened(link_catalog(settings_with(own, row_security="require"))) as link:
+            with all_tenants():
+                assert await scalar(link, "SELECT current_user::text") == WEB
+                assert await scalar(link, "SELECT count(*) FROM cameras") == 1
+        assert "does not let this process become vigil_link: it works as vigil_web" in caplog.text
 
 
 @pytest.mark.parametrize(

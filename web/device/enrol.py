@@ -22,7 +22,7 @@ from domain.errors import InvalidTextError
 from domain.times import format_ms
 from stores.catalog.audit import write_audit
 from stores.catalog.config_keys import newest_config_key
-from stores.catalog.devices import EnrolledDevice, lock_device
+from stores.catalog.devices import EnrolledDevice, lock_device, lock_device_name
 from stores.catalog.enrolment import (
     EnrolmentCode,
     count_code_failure,
@@ -31,7 +31,6 @@ from stores.catalog.enrolment import (
     store_enrolment,
 )
 from stores.catalog.pool import Connection
-from stores.catalog.tenants import lock_site
 from stores.catalog.web_catalog import all_tenants
 from streams.metrics import REGISTRY
 from web.bodies import json_answer, read_json
@@ -127,7 +126,7 @@ async def _enrol(
             if (refusal := _refusal(code, given.device, now_ms)) is not None:
                 await count_code_failure(connection, code)
                 return refusal
-            await lock_site(connection, code.site)  # of two new devices of one name, one is new
+            await lock_device_name(connection, given.device)  # of two of one name, one is new
             before = await lock_device(connection, given.device)
             if code.used_ms is not None:
                 config_key = await newest_config_key(connection)

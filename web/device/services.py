@@ -15,7 +15,7 @@ from stores.sts import DeviceCredentialIssuer
 from streams.device_registry import DeviceRegistry
 from streams.server_certificate import ServerCertificate
 from streams.settings import Settings
-from streams.storage import LazyStore, make_credential_issuer, web_catalog
+from streams.storage import LazyStore, link_catalog, make_credential_issuer
 from web.device.attempts import FailureLimit
 from web.device.link_service import LinkService
 from web.live.relay import LiveRelay
@@ -54,7 +54,7 @@ class DeviceServices:
             setting="VIGIL_DEVICE_TLS",
             client_ca=lambda: self.ca.trusted_pem,
         )
-        self.catalog = web_catalog(settings)
+        self.catalog = link_catalog(settings)
         self.registry = DeviceRegistry(self.catalog)
         self.issuer = None
         if settings.device_role_arn:

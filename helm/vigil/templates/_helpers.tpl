@@ -87,7 +87,7 @@ link:
   stateful: true
   kafka: link
   secrets:
-    VIGIL_WEB_DATABASE_URL_FILE: web-database-url
+    VIGIL_LINK_DATABASE_URL_FILE: link-database-url
     VIGIL_SESSION_SECRET_FILE: session-secret
     VIGIL_LINK_SECRET_FILE: link-secret
     VIGIL_DEVICE_CA_CERTIFICATE_FILE: device-ca-certificate

@@ -38,6 +38,11 @@ SELECT
 FROM devices WHERE id = $1 FOR UPDATE
 
 
+-- name: lock_device_name
+-- $1 text: tenant/site/device, which may not exist yet. Advisory lock until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended('enrol ' || $1, 0))
+
+
 -- name: get_device
 -- $1 text: tenant/site/device.
 SELECT

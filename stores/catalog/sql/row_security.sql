@@ -6,7 +6,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['vigil_web', 'vigil_index', 'vigil_admin'] LOOP
+    FOREACH name IN ARRAY ARRAY['vigil_web', 'vigil_index', 'vigil_admin', 'vigil_link'] LOOP
         BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);
@@ -16,7 +16,7 @@ BEGIN
         END;
     END LOOP;
     FOR name IN SELECT rolname FROM pg_roles
-        WHERE rolname IN ('vigil_web', 'vigil_index', 'vigil_admin')
+        WHERE rolname IN ('vigil_web', 'vigil_index', 'vigil_admin', 'vigil_link')
           AND NOT pg_has_role(oid, ':may_become')
     LOOP
         BEGIN
@@ -29,8 +29,8 @@ $$
 
 
 -- name: known_roles
--- $1 text[]: roles. How many of them exist.
-SELECT count(*) FROM pg_roles WHERE rolname = ANY ($1)
+-- $1 text[]: roles. Those of them that exist.
+SELECT rolname AS name FROM pg_roles WHERE rolname = ANY ($1)
 
 
 -- name: policy_digests
@@ -49,14 +49,16 @@ JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE pg_class.oid = ANY (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
 
 
--- name: rows_are_checked
--- Whether the tables are protected, and this user may become vigil_web.
-SELECT EXISTS (
-    SELECT FROM pg_roles, pg_class
-    WHERE rolname = 'vigil_web' AND pg_has_role(pg_roles.oid, CASE
-        WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-      AND pg_class.oid = to_regclass('cameras') AND relrowsecurity
-)
+-- name: role_with_checks
+-- $1 text[]: roles, the best first. The first one that this user may become and that has rights here,
+-- where the tables are protected. No row: there is none.
+SELECT role
+FROM unnest($1::text[]) WITH ORDINALITY AS given (role, place)
+JOIN pg_roles ON rolname = role AND pg_has_role(pg_roles.oid, CASE
+    WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+JOIN pg_class ON pg_class.oid = to_regclass('cameras') AND relrowsecurity
+WHERE has_any_column_privilege(pg_roles.oid, pg_class.oid, 'SELECT')
+ORDER BY place LIMIT 1
 
 
 -- name: missing_roles

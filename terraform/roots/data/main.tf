@@ -81,8 +81,8 @@ module "backup" {
 # configurations is not among them: it stays with who signs.
 resource "aws_secretsmanager_secret" "vigil" {
   for_each = toset([
-    "admin-database-url", "audit-key", "database-url", "device-ca", "index-database-url", "link-secret",
-    "session-secret", "web-database-url",
+    "admin-database-url", "audit-key", "database-url", "device-ca", "index-database-url",
+    "link-database-url", "link-secret", "session-secret", "web-database-url",
   ])
   name                    = "${local.name}/${each.value}"
   description             = "Vigil: ${each.value}"
