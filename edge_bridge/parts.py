@@ -12,6 +12,7 @@ from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig
 from edge_bridge.heartbeat import HeartbeatSender
 from edge_bridge.identity.credentials import DeviceCredentials
+from edge_bridge.identity.folder import IdentityFolder
 from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.identity.renewal import IdentityRenewal
 from edge_bridge.inference_manager import InferenceManager
@@ -137,7 +138,8 @@ async def build_parts(
         spool = await asyncio.to_thread(SpoolThread, lambda: _open_spool(config, clock), wake)
         stack.push_async_callback(asyncio.to_thread, spool.close)
         at_s3, at_sqs = endpoints(config.cloud)
-        credentials = CredentialCache(DeviceCredentials(identity).read)
+        kept_in = IdentityFolder(config.identity_folder)
+        credentials = CredentialCache(DeviceCredentials(identity, folder=kept_in).read)
         identity.on_change.append(credentials.forget)
         store = await stack.enter_async_context(
             SignedObjectStore(at_s3, config.cloud.bucket, credentials=credentials)

@@ -9,7 +9,7 @@ from pathlib import Path
 from local.ports import HOST
 
 USER = "vigil"
-OTHER_USERS = ("relay", "workers", "stranger")
+OTHER_USERS = ("relay", "workers", "web", "link", "operator", "stranger")
 """Users of Kafka with the same password: they may do only what ACLs allow."""
 _DAYS = 3_650
 

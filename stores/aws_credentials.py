@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 RENEW_INTERVAL_S = 5.0
 """Rejected credentials are read again at most once in this time."""
-_RENEW_BEFORE_EXPIRY_MS = 600_000
+RENEW_BEFORE_EXPIRY_MS = 600_000
 """Temporary credentials are replaced this long before they expire."""
 _RETRY_S = 60.0
 """How long to use the old ones before the next attempt to replace them."""
@@ -69,7 +69,7 @@ class CredentialCache:
             if found is None:
                 return await self._read()
             left_ms = None if found.expires_ms is None else found.expires_ms - utc_ms()
-            is_fresh = left_ms is None or left_ms > _RENEW_BEFORE_EXPIRY_MS
+            is_fresh = left_ms is None or left_ms > RENEW_BEFORE_EXPIRY_MS
             if is_fresh and not self._is_stale:
                 return found
             if time.monotonic() < self._read_s + _RETRY_S:

@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.topic_admin import admin
 from streams.topics import TopicSpec
 
-AclRole = Literal["relay", "workers", "link", "operator"]
+AclRole = Literal["relay", "workers", "web", "link", "operator"]
 FROM_SITES = (topics.FRAGMENT_ARRIVED, topics.DETECTION, topics.HEARTBEAT)
 """Topics of events that sites send."""
 _ALLOW = 3
@@ -73,8 +73,10 @@ def acls_of(role: AclRole, settings: Settings) -> list[Acl]:
     match role:
         case "relay":
             return _on(FROM_SITES, write, settings)
+        case "web":
+            return _on([topics.EDGE_COMMAND], write, settings)
         case "link":
-            return _on([topics.EDGE_COMMAND], [*read, AclOperation.WRITE], settings)
+            return _on([topics.EDGE_COMMAND], read, settings)
         case "workers":
             use = [*read, AclOperation.WRITE, AclOperation.DESCRIBE_CONFIGS]
             tables = [*use, AclOperation.CREATE, AclOperation.ALTER_CONFIGS]

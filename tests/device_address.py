@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import BaseConnector, ClientSession, TCPConnector
+from aiohttp.web_runner import BaseRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -68,6 +69,11 @@ class DeviceAddress:
     catalog: Catalog
     services: DeviceServices
     files: DeviceFiles
+    runner: BaseRunner
+
+    async def stop(self) -> None:
+        """Stop it before its time: the cloud is away."""
+        await self.runner.cleanup()
 
     def client(self, *certificate: Path) -> ClientSession:
         """Return a client; `certificate`: files of a device's certificate and key."""
@@ -104,7 +110,7 @@ async def running_devices(
         await runner.setup()
         try:
             await app.web._create_site().start()
-            yield DeviceAddress(f"https://{HOST}:{port}", catalog, served, files)
+            yield DeviceAddress(f"https://{HOST}:{port}", catalog, served, files, runner)
         finally:
             await runner.cleanup()
             await (await served.catalog.get()).__aexit__(None, None, None)

@@ -6,6 +6,7 @@ identity.json     which device this is, and the address at which devices are ans
 certificate.pem   the newest certificate; its generation is in it
 server-ca.pem     authorities of that address, where those of the system are not enough
 renewal.json      the request that is being asked, or why the identity was refused
+credentials.json  the newest AWS credentials
 """
 
 import contextlib
@@ -60,6 +61,7 @@ class IdentityFolder:
         self._record_file = root / "identity.json"
         self._enrolling_file = root / "enrolling.key"
         self._renewal_file = root / "renewal.json"
+        self.credentials_file = root / "credentials.json"
 
     @property
     def is_enrolled(self) -> bool:
@@ -138,6 +140,7 @@ class IdentityFolder:
     ) -> None:
         """Keep an enrolment. It exists once its record does, which is written last."""
         self._renewal_file.unlink(missing_ok=True)
+        self.credentials_file.unlink(missing_ok=True)
         if self._enrolling_file.exists():
             self._enrolling_file.replace(self.key_file)
         if server_ca is None:
@@ -179,12 +182,19 @@ class IdentityFolder:
         fields = {name: value for name, value in self._renewal().items() if name != "refused"}
         self._store_renewal(fields if refused is None else {**fields, "refused": refused})
 
+    def load_credentials(self) -> dict[str, Any]:
+        """Return the credentials that were stored; empty: none, or damaged ones."""
+        return _json(self.credentials_file)
+
+    def store_credentials(self, fields: dict[str, Any] | None) -> None:
+        """Keep credentials in place of those of before. None: delete them."""
+        if fields is None:
+            self.credentials_file.unlink(missing_ok=True)
+        else:
+            self._write(self.credentials_file, json.dumps(fields).encode())
+
     def _renewal(self) -> dict[str, Any]:
-        try:
-            fields = json.loads(_read(self._renewal_file))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return fields if isinstance(fields, dict) else {}
+        return _json(self._renewal_file)
 
     def _store_renewal(self, fields: dict[str, Any]) -> None:
         self._write(self._renewal_file, json.dumps(fields).encode())
@@ -227,3 +237,12 @@ def _load_key(file: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{file} is damaged: it is not an Ed25519 key.")
     return key
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Return the object in a file; empty: it cannot be read."""
+    try:
+        fields = json.loads(_read(file))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}

@@ -93,6 +93,11 @@ class DeviceIdentity:
         return None if self._record is None else self._record.url
 
     @property
+    def key_id(self) -> str:
+        """Id of the key; empty: not enrolled."""
+        return self._key_id
+
+    @property
     def generation(self) -> int:
         """Of the newest certificate; 0: none."""
         return 0 if self._certificate is None else self._certificate.generation

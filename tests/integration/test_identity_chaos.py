@@ -7,6 +7,8 @@ locked          a copy of its disk renews ──── locked, uploads stop ─�
 The 72 hours are simulated: the device was enrolled at a clock of 72 hours ago.
 """
 
+import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from domain.times import utc_ms
 from edge_bridge.clock import EdgeClock
 from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.identity.renewal import IdentityRenewal
+from local.folder import DataFolder
+from local.program import Program, vigil
 from stores.catalog.devices import get_device
 from stores.objects import ObjectStore
 from streams.storage import make_object_store
@@ -84,6 +88,33 @@ async def test_a_device_that_was_away_for_72_hours_uploads_everything(
     notices = await site.notices("refuse")
     assert sorted(event.seq for event, _ in notices) == list(range(COUNT))
     assert {generation for _, generation in notices} == {2}
+
+
+async def test_a_killed_device_goes_on_with_its_credentials_while_the_cloud_is_away(
+    site: IdentitySite, store: ObjectStore
+) -> None:
+    """S3 and SQS answer, the devices' address does not."""
+    await site.enrol()
+    now_ms = utc_ms()
+    first = record(site, now_ms - 120_000, now_ms - 60_000)
+    data = DataFolder(site.folder / "edge")
+    data.open(fresh=False)
+    command = vigil("edge", "run", "--config", str(site.folder / "edge.yaml"))
+    edge = Program("edge", command, data, os.environ, stop_within_s=60)
+    await asyncio.to_thread(edge.launch)
+    try:
+        await wait_for(lambda: all_stored(store, site, first), within_s=60, what="the first run")
+        edge.process.kill()
+        await site.address.stop()
+        second = record(site, now_ms - 50_000, now_ms - 10_000)
+        await asyncio.to_thread(edge.launch)
+        await wait_for(lambda: all_stored(store, site, second), within_s=60, what=edge.process.tail)
+    finally:
+        await asyncio.to_thread(edge.process.stop)
+    kept = site.config.identity_folder / "credentials.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    notices = await site.notices("refuse")
+    assert sorted(event.seq for event, _ in notices) == sorted([*range(COUNT)] * 2)
 
 
 async def test_a_device_whose_clock_starts_in_1970(site: IdentitySite, store: ObjectStore) -> None:

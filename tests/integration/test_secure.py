@@ -9,13 +9,15 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 
+from domain.errors import StoreError
 from local.certificates import make_pair
 from local.folder import project_root
 from local.ports import HOST
@@ -24,8 +26,9 @@ from local.stack import Stack
 from streams.kafka import client_options
 from streams.settings import Settings
 from streams.storage import make_object_store, make_queue
-from streams.topic_acls import FROM_SITES, acls_of, allow
-from streams.topics import TOPICS
+from streams.topic_acls import FROM_SITES, AclRole, acls_of, allow
+from streams.topic_admin import ensure
+from streams.topics import EDGE_COMMAND, TOPICS
 from tests.cloud import KAFKA_USERS, Cloud, quick
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
@@ -61,7 +64,7 @@ async def cloud(
     os.environ.update(secure.env)  # the test itself speaks to S3 and SQS
     env = {**secure.env, **quick(uuid.uuid4().hex[:8]), "VIGIL_LOG_LEVEL": "debug"}
     running = Cloud(folder, env, kafka_users=KAFKA_USERS)
-    for role in ("relay", "workers"):
+    for role in get_args(AclRole):
         await allow(role, acls_of(role, running.settings), running.settings)
     async with running:
         yield running, folder
@@ -128,6 +131,53 @@ async def test_kafka_refuses_all_but_the_relay(
     assert await refused_topics(settings, "stranger") == names
     from_sites = {topic.name for topic in FROM_SITES}
     assert await refused_topics(settings, "relay") == names - from_sites
+
+
+async def readable_topics(settings: Settings, user: str) -> set[str]:
+    """Return the topics of which Kafka gives a user the events."""
+    readable = set()
+    options = client_options(settings.model_copy(update={"kafka_username": user}))
+    for topic in TOPICS:
+        consumer = AIOKafkaConsumer(
+            topic.name_for(settings), **options, group_id=None, auto_offset_reset="earliest"
+        )
+        try:
+            await consumer.start()
+            await consumer.end_offsets(list(consumer.assignment()))
+            await consumer.getmany(timeout_ms=500)
+            readable.add(topic.name)
+        except TopicAuthorizationFailedError:
+            pass
+        finally:
+            await consumer.stop()
+    return readable
+
+
+async def test_the_web_writes_commands_and_link_workers_read_them(
+    cloud: tuple[Cloud, Path],
+) -> None:
+    settings = cloud[0].settings
+    others = {topic.name for topic in TOPICS} - {EDGE_COMMAND.name}
+    assert await refused_topics(settings, "web") == others
+    assert await readable_topics(settings, "web") == set()
+    assert await refused_topics(settings, "link") == {topic.name for topic in TOPICS}
+    assert await readable_topics(settings, "link") == {EDGE_COMMAND.name}
+    assert await readable_topics(settings, "relay") == set()
+
+
+async def test_the_operator_makes_topics_and_gives_no_rights(cloud: tuple[Cloud, Path]) -> None:
+    """In an installation of its own: what another one has is refused."""
+    own = cloud[0].settings.model_copy(update={"topic_prefix": f"o{uuid.uuid4().hex[:8]}-"})
+    operator = own.model_copy(update={"kafka_username": "operator"})
+    with pytest.raises(StoreError, match="AuthorizationFailed"):
+        await ensure(TOPICS, settings=operator)
+    await allow("operator", acls_of("operator", own), own)
+    assert {each.did for each in await ensure(TOPICS, settings=operator)} == {"created"}
+    shorter = operator.model_copy(update={"retention_hours": own.retention_hours - 1})
+    assert "corrected" in {each.did for each in await ensure(TOPICS, settings=shorter)}
+    assert await readable_topics(operator, "operator") == {topic.name for topic in TOPICS}
+    with pytest.raises(StoreError, match="the right to change ACLs"):
+        await allow("link", acls_of("operator", own), operator)
 
 
 def error_line(env: dict[str, str], command: list[str]) -> str:

@@ -1,8 +1,10 @@
 """Where a device's credentials come from, and what it uses while they cannot be renewed."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from domain.errors import CredentialsError, StoreError
 from domain.times import utc_ms
 from edge_bridge.identity.credentials import DeviceCredentials
+from edge_bridge.identity.folder import IdentityFolder
 from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.identity.server import DeviceServer, EnrolmentRefusedError, NotServedError
 from stores.aws_credentials import AwsCredentials, CredentialCache
@@ -30,6 +33,7 @@ class Identity:
     def __init__(self, state: str = "enrolled") -> None:
         self.state = state
         self.url = None if state == "none" else "https://devices.test"
+        self.device, self.key_id = "acme/hq/box", "k1"
         self.context: ssl.SSLContext | None = ssl.create_default_context()
 
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -109,6 +113,72 @@ async def test_they_are_used_over_an_outage_until_they_expire(answers: list[Any]
     answers.append(GIVEN)
     cache._read_s -= 61
     assert (await cache.get()).access_key_id == "ASIA"
+
+
+def started(identity: Identity, tmp_path: Path) -> CredentialCache:
+    """Return what a process has that was started just now."""
+    folder = IdentityFolder(tmp_path)
+    source = DeviceCredentials(cast("DeviceIdentity", identity), own, folder=folder)
+    return CredentialCache(source.read)
+
+
+async def test_a_device_that_starts_again_uses_those_that_have_not_expired(
+    answers: list[Any], tmp_path: Path
+) -> None:
+    identity, file = Identity(), tmp_path / "credentials.json"
+    answers.append(GIVEN)
+    first = await started(identity, tmp_path).get()
+    assert file.stat().st_mode & 0o777 == 0o600
+    for _ in range(3):  # a storm of restarts asks for nothing
+        cache = started(identity, tmp_path)
+        assert await cache.get() == first
+    await cache.reload()  # S3 refused them: they are not used again
+    answers.append(StoreError("it does not answer"))
+    with pytest.raises(StoreError):
+        await cache.get()
+
+    kept = json.loads(file.read_text())
+    soon = {**kept, "expires_ms": utc_ms() + 300_000}
+    file.write_text(json.dumps(soon))  # asked early, and used where no answer comes
+    answers.append(StoreError("it does not answer"))
+    assert (await started(identity, tmp_path).get()).expires_ms == soon["expires_ms"]
+    assert answers == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expires_ms": 1},
+        {"expires_ms": 1 << 50},  # kept under a clock that was years ahead
+        {"key": "k0"},
+        {"device": "acme/hq/other"},
+        {"session_token": None, "expires_ms": None},
+    ],
+)
+async def test_kept_ones_that_do_not_fit_are_not_used(
+    answers: list[Any], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    answers.append(GIVEN)
+    await started(Identity(), tmp_path).get()
+    file = tmp_path / "credentials.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    answers.append(StoreError("it does not answer"))
+    with pytest.raises(StoreError, match="does not answer"):
+        await started(Identity(), tmp_path).get()
+
+
+async def test_a_refused_device_forgets_them_and_a_locked_one_uses_none(
+    answers: list[Any], tmp_path: Path
+) -> None:
+    answers.append(GIVEN)
+    await started(Identity(), tmp_path).get()
+    answers.append(EnrolmentRefusedError("revoked", "it was revoked"))
+    with pytest.raises(CredentialsError):
+        await started(Identity("locked"), tmp_path).get()
+    assert not (tmp_path / "credentials.json").exists()
+    (tmp_path / "credentials.json").write_text("[")
+    answers.append(GIVEN)
+    assert (await started(Identity(), tmp_path).get()).access_key_id == "ASIA"
 
 
 async def test_after_a_change_of_the_identity_they_are_read_again(answers: list[Any]) -> None:
