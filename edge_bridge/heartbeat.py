@@ -15,12 +15,14 @@ from math import nan
 from typing import Any
 
 from domain.events import CameraStatus, Heartbeat
+from domain.events.edge import ClockTrust
 from domain.events.registry import encode
 from domain.unset_clock import true_ms
 from edge_bridge import metrics
 from edge_bridge.clock import EdgeClock
 from edge_bridge.clock_sync import ClockSync, clock_sync
 from edge_bridge.config import EdgeConfig
+from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.remote_config.manager import ConfigStatus
 from edge_bridge.spool.access import SpoolStatus
 from edge_bridge.spool.disk import DiskError
@@ -51,6 +53,8 @@ class HeartbeatSender:
         clock: EdgeClock,
         statuses: Callable[[], list[CameraStatus]],
         config_status: Callable[[], ConfigStatus | None] = lambda: None,
+        identity: DeviceIdentity | None = None,
+        clock_trust: Callable[[], ClockTrust] = lambda: "unconfirmed",
         read_clock_sync: Callable[[], ClockSync] = clock_sync,
     ) -> None:
         self._config = config
@@ -60,6 +64,8 @@ class HeartbeatSender:
         self._clock = clock
         self._statuses = statuses
         self._config_status = config_status
+        self._identity = identity
+        self._clock_trust = clock_trust
         self._read_clock_sync = read_clock_sync
         self._counts = SpoolCounts(0, 0, None, 0, 0, 0)
         self._clock_sync: ClockSync | None = None
@@ -115,6 +121,7 @@ class HeartbeatSender:
             for one in self._statuses()
         ]
         config = self._config_status()
+        identity = self._identity_fields()
         event = Heartbeat(
             site=self._config.site,
             edge=self._config.edge,
@@ -134,14 +141,31 @@ class HeartbeatSender:
             config_state=config and config.state,
             config_detail=(config and config.detail) or None,
             cameras=cameras,
+            **identity,
         )
-        state = (status.disk, [(one.camera, one.state) for one in cameras], config)
+        cameras_now = [(one.camera, one.state) for one in cameras]
+        state = (status.disk, cameras_now, config, identity.get("identity_state"))
         changed = self._reported is not None and state != self._reported
         if changed and status.accepts_rows:
             self._spool.message(event.type, encode(event))
         else:
             self._sender.heartbeat(encode(event))
         self._reported = state
+
+    def _identity_fields(self) -> dict[str, Any]:
+        """Return what version 2 has; empty: this device is not enrolled, and sends version 1."""
+        identity = self._identity
+        if identity is None or identity.state == "none":
+            return {}
+        certificate = identity.certificate
+        return {
+            "version": 2,
+            "identity_state": identity.state,
+            "identity_generation": certificate and certificate.generation,
+            "identity_renew_ms": certificate and certificate.half_ms,
+            "identity_expires_ms": certificate and certificate.not_after_ms,
+            "clock_trust": self._clock_trust(),
+        }
 
     async def _space(self, disk: str) -> tuple[int, int]:
         """Return the disk's free bytes and the bytes to leave free; 0 if it does not answer.

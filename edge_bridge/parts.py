@@ -184,6 +184,8 @@ async def build_parts(
             clock=clock,
             statuses=lambda: recorders.statuses,
             config_status=lambda: remote_config.status if remote_config else None,
+            identity=identity,
+            clock_trust=lambda: renewal.clock_trust,
         )
         yield EdgeParts(
             config=config,

@@ -1,6 +1,6 @@
 """The indexer's Prometheus metrics of cameras and edges: their newest footage and heartbeat.
 
-There is one series per camera and three per edge, for those heard of in the last hours.
+There is one series per camera and up to five per edge, for those heard of in the last hours.
 After a rebalance another worker reports newer values: query the maximum over all workers.
 
 The service levels (ops/slo/vigil.yaml) use four series per site and two latencies. Every indexer
@@ -49,6 +49,18 @@ _DISK_FREE = Gauge(
     ("site", "edge"),
     registry=REGISTRY,
 )  # fmt: skip
+_RENEW = Gauge(
+    "vigil_edge_certificate_renew_seconds",
+    "UTC from when on an edge's certificate is to be renewed, from its newest heartbeat",
+    ("site", "edge"),
+    registry=REGISTRY,
+)
+_EXPIRES = Gauge(
+    "vigil_edge_certificate_end_seconds",
+    "UTC of the end of an edge's certificate, from its newest heartbeat",
+    ("site", "edge"),
+    registry=REGISTRY,
+)
 _LATENCY_BUCKETS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 60)
 _PLAYABLE_SECONDS = Histogram(
     "vigil_playable_seconds",
@@ -115,6 +127,11 @@ def observe_heartbeat(event: Heartbeat, now_ms: int) -> None:
     _HEARTBEAT.labels(*edge).set(sent_ms / 1_000)
     _SPOOL_OLDEST.labels(*edge).set(oldest_age_s)
     _DISK_FREE.labels(*edge).set(event.disk_free_bytes)
+    if event.identity_renew_ms is None or event.identity_expires_ms is None:
+        _forget_certificate(edge)
+        return
+    _RENEW.labels(*edge).set(event.identity_renew_ms / 1_000)
+    _EXPIRES.labels(*edge).set(event.identity_expires_ms / 1_000)
 
 
 def forget_silent(now_ms: int) -> None:
@@ -126,6 +143,12 @@ def forget_silent(now_ms: int) -> None:
         del _sent_ms[edge]
         for gauge in (_HEARTBEAT, _SPOOL_OLDEST, _DISK_FREE):
             gauge.remove(*edge)
+        _forget_certificate(edge)
+
+
+def _forget_certificate(edge: tuple[str, str]) -> None:
+    for gauge in (_RENEW, _EXPIRES):
+        gauge.remove_by_labels({"site": edge[0], "edge": edge[1]})
 
 
 def observe_playable(event: FragmentArrived, logged_ms: int, now_ms: int) -> None:

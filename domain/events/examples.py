@@ -198,6 +198,12 @@ _ALL: tuple[Event, ...] = (
         config_version=7,
         config_state="refused",
         config_detail="version 8 is refused: gate-1 does not record.",
+        version=2,
+        identity_state="enrolled",
+        identity_generation=7,
+        identity_renew_ms=START_MS + 36_000_000,
+        identity_expires_ms=START_MS + 79_200_000,
+        clock_trust="agreed",
         cameras=[CameraStatus(camera=CAMERA, state="recording", since_ms=START_MS)],
     ),
     Deleted(

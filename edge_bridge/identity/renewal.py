@@ -11,17 +11,24 @@ import asyncio
 import base64
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from domain.backoff import CENTRED_JITTER, Backoff
 from domain.device_renewal import renewal_bytes
 from domain.errors import ConfigError, StoreError
+from domain.events.edge import ClockTrust
 from domain.times import utc_ms
 from edge_bridge import metrics
 from edge_bridge.identity.folder import IdentityFolder
 from edge_bridge.identity.identity import REFUSED, DeviceIdentity, IdentityState
-from edge_bridge.identity.server import DeviceServer, EnrolmentRefusedError
+from edge_bridge.identity.server import (
+    DeviceServer,
+    EnrolmentRefusedError,
+    WrongClockError,
+    clock_problem,
+)
 from stores.device_certificate import CertificateError, DeviceCertificate
 
 STATUS_S = 60.0
@@ -61,6 +68,8 @@ class IdentityRenewal:
         self._seen = self._folder.stamp()
         self.problem = ""
         """Why the last request failed; empty: it did not."""
+        self.clock_trust: ClockTrust = "unconfirmed"
+        """Whether this device's clock agrees with the server's."""
 
     async def run(self) -> None:
         """Renew and ask until cancelled."""
@@ -106,6 +115,8 @@ class IdentityRenewal:
             identity.refused(_STATES.get(error.code, "revoked"), str(error))
             return self._status_s
         except (StoreError, ConfigError, OSError) as error:
+            if isinstance(error, WrongClockError):
+                self.clock_trust = "wrong"
             text = str(error)
             if text != self.problem:
                 log.error("the identity cannot be renewed: %s Recording goes on.", text)
@@ -124,7 +135,8 @@ class IdentityRenewal:
         if (context := identity.ssl_context()) is None:
             return
         try:
-            await DeviceServer(identity.url).get("/device/v1/status", context)
+            answer = await DeviceServer(identity.url).get("/device/v1/status", context)
+            self._compare_clocks(answer)
         except EnrolmentRefusedError as error:
             if error.code != "generation":
                 raise
@@ -149,6 +161,7 @@ class IdentityRenewal:
         }
         context = identity.server_context()
         answer = await DeviceServer(url).post("/device/v1/renew", body, context)
+        self._compare_clocks(answer)
         try:
             pem = str(answer["certificate"])
             certificate = DeviceCertificate.from_pem(pem.encode())
@@ -165,6 +178,13 @@ class IdentityRenewal:
         identity.renewed(certificate)
         self._jitter = random.uniform(-JITTER, JITTER)  # noqa: S311
         log.info("the certificate is renewed, generation %d", certificate.generation)
+
+    def _compare_clocks(self, answer: Mapping[str, Any]) -> None:
+        """Note whether the server's time, in an answer, is this device's."""
+        server_ms = answer.get("now_ms")
+        if isinstance(server_ms, int):
+            wrong = clock_problem(server_ms, self._now_ms())
+            self.clock_trust = "agreed" if wrong is None else "wrong"
 
     def _publish(self) -> None:
         identity = self._identity

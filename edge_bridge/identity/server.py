@@ -27,6 +27,10 @@ class EnrolmentRefusedError(StoreError):
         self.code = code
 
 
+class WrongClockError(StoreError):
+    """The server cannot be trusted, because this device's clock is wrong."""
+
+
 class NotServedError(StoreError):
     """The server does not give what was asked for (404)."""
 
@@ -60,7 +64,7 @@ class DeviceServer:
                 body = await _read_json(answer)
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise StoreError(await self._failure_text(error)) from error
+            raise await self._failure(error) from error
         if status == 200:
             return body
         detail = str(body.get("detail", ""))[:1_000] or f"{self.url} answers {status}."
@@ -69,14 +73,14 @@ class DeviceServer:
             raise EnrolmentRefusedError(kind.removeprefix("device-"), detail)
         raise NotServedError(detail) if status == 404 else StoreError(detail)
 
-    async def _failure_text(self, error: Exception) -> str:
+    async def _failure(self, error: Exception) -> StoreError:
         """Return why nothing was answered. A wrong clock is the most frequent cause with TLS."""
         text = certificate_error_text(error)
         if text is None:
-            return f"{self.url} does not answer: {_cause(error)}."
+            return StoreError(f"{self.url} does not answer: {_cause(error)}.")
         if (wrong := await self.clock_problem()) is not None:
-            return wrong
-        return f"{self.url} cannot be trusted: {text}."
+            return WrongClockError(wrong)
+        return StoreError(f"{self.url} cannot be trusted: {text}.")
 
     async def clock_problem(self) -> str | None:
         """Return how wrong this device's clock is, by the server's; None: right, or not known.

@@ -32,6 +32,13 @@ class EdgeDevice:
     config_detail: str | None
     clock_state: str | None
     clock_error_ms: int | None
+    identity_state: str | None = None
+    """None: not reported, or not enrolled."""
+    identity_generation: int | None = None
+    identity_renew_ms: int | None = None
+    """The certificate is to be renewed from then on; UTC ms, as the next one."""
+    identity_expires_ms: int | None = None
+    clock_trust: str | None = None
 
 
 async def list_edges(catalog: Catalog) -> list[EdgeDevice]:

@@ -38,7 +38,10 @@ async def test_the_newest_heartbeat_of_each_device_counts(web: Web) -> None:
     await index_heartbeats(web.catalog, [beat("two", T0), beat("one", T0)], T0 + 1)
     newer = beat("one", T0 + 10_000, spool_oldest_ms=T0 - 5, cameras=[failing], config_version=3,
                  config_state="refused", config_detail="why",
-                 clock_state="synchronised", clock_error_ms=34)  # fmt: skip
+                 clock_state="synchronised", clock_error_ms=34,
+                 version=2, identity_state="enrolled", identity_generation=7,
+                 identity_renew_ms=T0 + 1, identity_expires_ms=T0 + 2,
+                 clock_trust="agreed")  # fmt: skip
     await index_heartbeats(web.catalog, [newer], T0 + 10_001)
     answer = await web.client.get(PATH)
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
@@ -48,6 +51,10 @@ async def test_the_newest_heartbeat_of_each_device_counts(web: Web) -> None:
     assert one["cameras"] == [failing.model_dump()]
     assert (one["config_version"], one["config_state"]) == (3, "refused")
     assert (one["clock_state"], one["clock_error_ms"]) == ("synchronised", 34)
+    names = ("identity_state", "identity_generation", "identity_renew_ms", "identity_expires_ms",
+             "clock_trust")  # fmt: skip
+    assert [one[name] for name in names] == ["enrolled", 7, T0 + 1, T0 + 2, "agreed"]
+    assert [two[name] for name in names] == [None] * 5
     assert (two["clock_state"], two["clock_error_ms"]) == (None, None)
     assert (two["spool_oldest_ms"], two["cameras"], two["config_state"]) == (None, [], None)
 

@@ -111,4 +111,8 @@ async def _time(request: web.Request) -> web.Response:
 
 async def _status(request: web.Request) -> web.Response:
     """Say that the identity is accepted: the certificate was checked before."""
-    return web.json_response({"state": "enrolled", "generation": request[DEVICE].generation})
+    now_ms = request.app[DEVICE_SERVICES].clock_ms()
+    device = request[DEVICE]
+    return web.json_response(
+        {"state": "enrolled", "generation": device.generation, "now_ms": now_ms}
+    )

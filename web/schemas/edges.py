@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from domain.events.edge import ClockState
+from domain.events.edge import ClockState, ClockTrust, ReportedIdentity
 from web.schemas.base import ApiAnswer
 from web.schemas.cameras import LimitsItem
 from web.schemas.common import Bytes, CameraText, Ms, SiteText, UtcMs
@@ -51,6 +51,17 @@ class EdgeItem(ApiAnswer):
         description="Whether its clock is synchronised; null: not reported."
     )
     clock_error_ms: Ms | None = Field(description="The largest error of a synchronised clock.")
+    clock_trust: ClockTrust | None = Field(
+        description="Whether its clock agrees with the cloud's; null: not reported."
+    )
+    identity_state: ReportedIdentity | None = Field(
+        description="State of its identity; null: it is not enrolled, or it reports none."
+    )
+    identity_generation: int | None = Field(description="Generation of its certificate.")
+    identity_renew_ms: UtcMs | None = Field(
+        description="From when on its certificate is to be renewed."
+    )
+    identity_expires_ms: UtcMs | None = Field(description="When its certificate expires.")
     link_since_ms: UtcMs | None = Field(
         description="Since when it takes commands, by its link; null: it is not connected now."
     )

@@ -3,16 +3,17 @@
 INSERT INTO edges AS known (
     site, edge, sent_ms, heard_ms, software, spool_bytes, spool_waiting, spool_oldest_ms,
     disk_free_bytes, cameras, config_version, config_state, config_detail,
-    clock_state, clock_error_ms)
+    clock_state, clock_error_ms, identity_state, identity_generation, identity_renew_ms, identity_expires_ms, clock_trust)
 SELECT
     site, edge, sent_ms, $2, software, spool_bytes, spool_waiting, spool_oldest_ms,
     disk_free_bytes, cameras, config_version, config_state, config_detail,
-    clock_state, clock_error_ms
+    clock_state, clock_error_ms, identity_state, identity_generation, identity_renew_ms, identity_expires_ms, clock_trust
 FROM jsonb_to_recordset($1::jsonb) AS h (
     site text, edge text, sent_ms bigint, software text, spool_bytes bigint,
     spool_waiting bigint, spool_oldest_ms bigint, disk_free_bytes bigint, cameras jsonb,
     config_version integer, config_state text, config_detail text,
-    clock_state text, clock_error_ms integer)
+    clock_state text, clock_error_ms integer, identity_state text, identity_generation integer,
+    identity_renew_ms bigint, identity_expires_ms bigint, clock_trust text)
 ORDER BY site, edge
 ON CONFLICT (site, edge) DO UPDATE SET
     sent_ms = excluded.sent_ms, heard_ms = excluded.heard_ms, software = excluded.software,
@@ -20,7 +21,10 @@ ON CONFLICT (site, edge) DO UPDATE SET
     spool_oldest_ms = excluded.spool_oldest_ms, disk_free_bytes = excluded.disk_free_bytes,
     cameras = excluded.cameras, config_version = excluded.config_version,
     config_state = excluded.config_state, config_detail = excluded.config_detail,
-    clock_state = excluded.clock_state, clock_error_ms = excluded.clock_error_ms
+    clock_state = excluded.clock_state, clock_error_ms = excluded.clock_error_ms,
+    identity_state = excluded.identity_state, identity_generation = excluded.identity_generation,
+    identity_renew_ms = excluded.identity_renew_ms,
+    identity_expires_ms = excluded.identity_expires_ms, clock_trust = excluded.clock_trust
 -- A clock that is fast counts only up to when its heartbeat arrived: it shuts no other one out.
 WHERE (least(excluded.sent_ms, excluded.heard_ms), excluded.sent_ms)
     > (least(known.sent_ms, known.heard_ms), known.sent_ms)
@@ -30,7 +34,7 @@ WHERE (least(excluded.sent_ms, excluded.heard_ms), excluded.sent_ms)
 -- The newest heartbeat of each edge device.
 SELECT site, edge, sent_ms, heard_ms, software, spool_bytes, spool_waiting, spool_oldest_ms,
     disk_free_bytes, cameras, config_version, config_state, config_detail,
-    clock_state, clock_error_ms
+    clock_state, clock_error_ms, identity_state, identity_generation, identity_renew_ms, identity_expires_ms, clock_trust
 FROM edges ORDER BY site, edge
 
 

@@ -71,6 +71,16 @@ def test_the_series_go_after_hours_of_silence_and_come_back(clock: list[int]) ->
     assert value("vigil_edge_oldest_waiting_seconds", **EDGE) == 5
 
 
+def test_the_certificate_of_an_enrolled_edge(clock: list[int]) -> None:
+    names = ("renew", "end")
+    enrolled = {"identity_renew_ms": NOW_MS, "identity_expires_ms": NOW_MS + 9_000}
+    observe_heartbeat(heartbeat(NOW_MS).model_copy(update=enrolled), NOW_MS)
+    found = [value(f"vigil_edge_certificate_{name}_seconds", **EDGE) for name in names]
+    assert found == [NOW_MS / 1_000, NOW_MS / 1_000 + 9]
+    observe_heartbeat(heartbeat(NOW_MS + 1), NOW_MS + 1)  # it is not enrolled any more
+    assert [value(f"vigil_edge_certificate_{name}_seconds", **EDGE) for name in names] == [None] * 2
+
+
 def test_what_is_old_makes_no_series(clock: list[int]) -> None:
     """A worker that reads a topic again does not bring back devices that are out of use."""
     observe_fragment(fragment(NOW_MS - FORGOTTEN_MS), NOW_MS)

@@ -39,6 +39,8 @@ def message(name: str, **changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(encode(EXAMPLES[name]))
     return fields | changes
 
+TWO_VERSIONS = {"fragment-arrived", "chunk-due", "chunk-complete", "heartbeat"}
+
 
 @EACH
 class TestEachEvent:
@@ -58,7 +60,7 @@ class TestEachEvent:
             assert example.key == others.get(name, CAMERA)
 
     def test_other_versions_are_refused(self, name: str) -> None:
-        known = "1 or 2" if name in {"fragment-arrived", "chunk-due", "chunk-complete"} else "1"
+        known = "1 or 2" if name in TWO_VERSIONS else "1"
         for version in (0, 3 if "2" in known else 2, "1", 1.5, None):
             text = refused(message(name, version=version))
             assert text == (
@@ -146,6 +148,10 @@ BOUNDS = [
     ("heartbeat", "site", ["a/b"], ["a", "a/b/c", "A/b"]),
     ("heartbeat", "spool_bytes", [0, 1 << 50], [-1]),
     ("heartbeat", "clock_state", ["synchronised", "unsynchronised", "unknown", None], ["", "ntp"]),
+    ("heartbeat", "identity_state", ["enrolled", "locked", "damaged", None], ["", "none"]),
+    ("heartbeat", "identity_generation", [1, None], [0, -1]),
+    ("heartbeat", "clock_trust", ["agreed", "wrong", "unconfirmed", None], ["", "right"]),
+    ("heartbeat", "version", [2], [0, 3]),
     ("heartbeat", "clock_error_ms", [0, 16_000, None], [-1, 3_600_001]),
     ("deleted", "what", ["fragments", "chunk"], ["camera"]),
     ("dead-letter", "source", ["x"], ["", "x" * 251]),

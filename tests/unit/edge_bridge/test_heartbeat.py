@@ -4,7 +4,8 @@ import asyncio
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from prometheus_client import REGISTRY
@@ -17,6 +18,7 @@ from edge_bridge.clock_sync import ClockSync
 from edge_bridge.config import EdgeConfig
 from edge_bridge.health_client import HealthSummary, parse_report
 from edge_bridge.heartbeat import HeartbeatSender
+from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.spool import thread as spool_thread
 from edge_bridge.spool.disk import SpoolDisk
 from edge_bridge.spool.spool import open_spool
@@ -118,6 +120,33 @@ async def test_a_heartbeat_reports_disk_and_spool(tmp_path: Path, cloud: MemoryC
         assert report["spool"]["upload_limit_kbit"] == 4_000
     finally:
         device.spool.close()
+
+
+async def test_an_enrolled_device_reports_its_identity(tmp_path: Path, cloud: MemoryCloud) -> None:
+    """In version 2 of the event. A device that is not enrolled sends version 1, as before."""
+    device = Device(tmp_path, cloud)
+    certificate = SimpleNamespace(generation=7, half_ms=T0_MS, not_after_ms=T0_MS + 9)
+    identity = SimpleNamespace(state="none", certificate=None)
+    device.heartbeats._identity = cast("DeviceIdentity", identity)
+    device.heartbeats._clock_trust = lambda: "agreed"
+    found = []
+    try:
+        for state, held in (("none", None), ("enrolled", certificate), ("damaged", None)):
+            identity.state, identity.certificate = state, held
+            device.heartbeats._reported = None  # a change is sent by the outbox
+            await device.heartbeats._send()
+            beat = parse(device.sender._heartbeat or b"")
+            assert isinstance(beat, Heartbeat)
+            reported = (beat.identity_generation, beat.identity_renew_ms, beat.identity_expires_ms)
+            found.append((beat.version, beat.identity_state, reported, beat.clock_trust))
+    finally:
+        device.spool.close()
+    nothing = (None, None, None)
+    assert found == [
+        (1, None, nothing, None),
+        (2, "enrolled", (7, T0_MS, T0_MS + 9), "agreed"),
+        (2, "damaged", nothing, "agreed"),
+    ]
 
 
 async def test_an_unsynchronised_clock_is_reported_everywhere(

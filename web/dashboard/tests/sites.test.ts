@@ -29,10 +29,23 @@ function edge(more: Partial<Edge> = {}): Edge {
     config_detail: null,
     clock_state: "synchronised",
     clock_error_ms: 34,
+    clock_trust: "agreed",
+    identity_state: "enrolled",
+    identity_generation: 7,
+    identity_renew_ms: NOW + 1_000,
+    identity_expires_ms: NOW + 43_201_000,
     link_since_ms: null,
     ...more,
   };
 }
+
+const NO_IDENTITY = {
+  identity_state: null,
+  identity_generation: null,
+  identity_renew_ms: null,
+  identity_expires_ms: null,
+  clock_trust: null,
+};
 
 function status(state: CaptureStatus["state"], detail = ""): CaptureStatus {
   return { camera: "acme/hall/gate", state, since_ms: NOW - 60_000, detail };
@@ -87,6 +100,22 @@ describe("a site", () => {
     ["its clock is wrong", { clock_state: "unsynchronised" }, /Allow NTP/, false],
     ["the state of its clock is unknown", { clock_state: "unknown" }, null, false],
     ["an older version reports no clock", { clock_state: null }, null, false],
+    ["its clock is not the cloud’s", { clock_trust: "wrong" }, /by more than 5 minutes/, false],
+    ["its identity is locked", { identity_state: "locked" }, /locked: it records/, true],
+    ["it is not enrolled", NO_IDENTITY, null, false],
+    ["a renewal is due", { identity_renew_ms: NOW - 1, identity_expires_ms: NOW + 9 }, null, false],
+    [
+      "a renewal is overdue",
+      { identity_renew_ms: NOW - 7_200_000, identity_expires_ms: NOW + 3_600_000 },
+      /not renewed and expires in 1\u00a0h/,
+      false,
+    ],
+    [
+      "its certificate expired",
+      { identity_renew_ms: NOW - 2, identity_expires_ms: NOW - 1 },
+      /expired/,
+      true,
+    ],
     ["on trial", { config_state: "trying", config_detail: "x" }, null, false],
   ];
   it.each(cases)("%s", (_, more, text, severe) => {

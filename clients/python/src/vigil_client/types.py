@@ -480,6 +480,16 @@ class Edge(TypedDict):
     """Whether its clock is synchronised; null: not reported."""
     clock_error_ms: int | None
     """The largest error of a synchronised clock."""
+    clock_trust: Literal["agreed", "wrong", "unconfirmed"] | None
+    """Whether its clock agrees with the cloud's; null: not reported."""
+    identity_state: Literal["enrolled", "locked", "revoked", "expired", "damaged"] | None
+    """State of its identity; null: it is not enrolled, or it reports none."""
+    identity_generation: int | None
+    """Generation of its certificate."""
+    identity_renew_ms: int | None
+    """From when on its certificate is to be renewed."""
+    identity_expires_ms: int | None
+    """When its certificate expires."""
     link_since_ms: int | None
     """Since when it takes commands, by its link; null: it is not connected now."""
 

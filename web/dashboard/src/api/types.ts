@@ -446,6 +446,16 @@ export interface Edge {
   clock_state: "synchronised" | "unsynchronised" | "unknown" | null;
   /** The largest error of a synchronised clock. (ms) */
   clock_error_ms: number | null;
+  /** Whether its clock agrees with the cloud's; null: not reported. */
+  clock_trust: "agreed" | "wrong" | "unconfirmed" | null;
+  /** State of its identity; null: it is not enrolled, or it reports none. */
+  identity_state: "enrolled" | "locked" | "revoked" | "expired" | "damaged" | null;
+  /** Generation of its certificate. */
+  identity_generation: number | null;
+  /** From when on its certificate is to be renewed. (ms since 1970, UTC) */
+  identity_renew_ms: number | null;
+  /** When its certificate expires. (ms since 1970, UTC) */
+  identity_expires_ms: number | null;
   /** Since when it takes commands, by its link; null: it is not connected now. (ms since 1970, UTC) */
   link_since_ms: number | null;
 }

@@ -50,12 +50,29 @@ export function problemsOf(edge: Edge, nowMs: number, limits: Limits): EdgeProbl
     const text = `Footage has been waiting for upload for ${roughSpan(waitingMs(edge))}. Check the uplink.`;
     found.push({ severe: false, text });
   }
-  if (edge.clock_state === "unsynchronised") {
+  const identity = identityProblem(edge, nowMs);
+  if (identity) found.push(identity);
+  if (edge.clock_trust === "wrong") {
+    const text = "Clock differs from the cloud’s by more than 5 minutes. Allow NTP (UDP 123).";
+    found.push({ severe: false, text });
+  } else if (edge.clock_state === "unsynchronised") {
     found.push({ severe: false, text: "Clock not synchronised. Allow NTP (UDP 123)." });
   }
   const configuration = configurationProblem(edge);
   if (configuration) found.push({ severe: false, text: configuration });
   return found;
+}
+
+function identityProblem(edge: Edge, nowMs: number): EdgeProblem | null {
+  const { identity_state: state, identity_renew_ms: renewMs, identity_expires_ms: endMs } = edge;
+  if (state !== null && state !== "enrolled") {
+    return { severe: true, text: `Its identity is ${state}: it records, and uploads nothing.` };
+  }
+  if (renewMs === null || endMs === null) return null;
+  if (nowMs > endMs) return { severe: true, text: "Its certificate expired and is not renewed." };
+  if (nowMs <= renewMs + (endMs - renewMs) / 2) return null;
+  const text = `Its certificate is not renewed and expires in ${roughSpan(endMs - nowMs)}. Check the way to the devices’ address.`;
+  return { severe: false, text };
 }
 
 function configurationProblem({ config_state: state, config_detail: detail }: Edge): string | null {

@@ -177,6 +177,7 @@ function Device({ edge, nowMs, limits, zone }: DeviceProps) {
         <Fact name="Free disk space">{bytesText(edge.disk_free_bytes)}</Fact>
         <Fact name="Clock">{clockText(edge)}</Fact>
         <Fact name="Configuration">{configurationText(edge)}</Fact>
+        <Fact name="Identity">{identityText(edge, nowMs, zone)}</Fact>
         <Fact name="Software">{edge.software || "not reported"}</Fact>
         <Fact name="Takes commands">
           {edge.link_since_ms === null
@@ -201,6 +202,13 @@ function clockText({ clock_state: state, clock_error_ms: errorMs }: Edge): strin
   if (state === "synchronised") return `synchronised, within ${errorMs ?? 0}\u00a0ms`;
   if (state === "unsynchronised") return "not synchronised";
   return state === "unknown" ? "unknown" : "not reported";
+}
+
+function identityText(edge: Edge, nowMs: number, zone: Zone): string {
+  const { identity_state: state, identity_generation: generation, identity_expires_ms: end } = edge;
+  if (state === null) return "none reported";
+  if (generation === null || end === null) return state;
+  return `${state}, generation ${generation}, until ${momentText(end, nowMs, zone)}`;
 }
 
 const CONFIGURATION_STATE = {
