@@ -125,14 +125,18 @@ class DeviceCredentials:
         """Keep credentials for the next start, or forget those that are kept."""
         if self._folder is None:
             return
-        fields = found and {
-            "device": self._identity.device,
-            "key": self._identity.key_id,
-            "access_key_id": found.access_key_id,
-            "secret_access_key": found.secret_access_key,
-            "session_token": found.session_token,
-            "expires_ms": found.expires_ms,
-        }
+        fields = (
+            None
+            if found is None
+            else {
+                "device": self._identity.device,
+                "key": self._identity.key_id,
+                "access_key_id": found.access_key_id,
+                "secret_access_key": found.secret_access_key,
+                "session_token": found.session_token,
+                "expires_ms": found.expires_ms,
+            }
+        )
         try:
             self._folder.store_credentials(fields)
         except OSError as error:

@@ -39,6 +39,7 @@ def message(name: str, **changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(encode(EXAMPLES[name]))
     return fields | changes
 
+
 TWO_VERSIONS = {"fragment-arrived", "chunk-due", "chunk-complete", "heartbeat"}
 
 
