@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu infra nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
+.PHONY: help setup system demo dashboard test slow chaos newest gpu infra images bases test-images nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -46,6 +46,18 @@ gpu: ## test and measure local inference on this machine's NVIDIA GPU
 infra: setup ## test the infrastructure: Terraform against substitutes of AWS, the charts
 	@bash local/setup/infra.sh
 	$(BIN)/python -m pytest -q -m infra --numprocesses 2 --dist loadfile tests/infra
+
+# BASES=debian makes the bases here, from Debian's packages; IMAGES names some images; TAG their tag.
+images: .venv/.installed ## build the container images: make images [BASES=debian] [IMAGES="..."] [GPU=1]
+	@BASES="$(BASES)" bash local/setup/images.sh
+	BASES="$(BASES)" TAG="$(TAG)" $(BIN)/python -m local.images build $(if $(GPU),--gpu) $(IMAGES)
+
+bases: .venv/.installed ## write today's digests of the base images into the Dockerfiles
+	$(BIN)/python -m local.images bases
+
+test-images: setup ## run the product from its images alone, hardened (after make images)
+	@bash local/setup/infra.sh
+	BASES="$(BASES)" TAG="$(TAG)" $(BIN)/python -m pytest -q -m images tests/images
 
 nightly: setup ## run what is too heavy for CI, one after the other: make nightly [ONLY=chaos]
 	$(BIN)/python -m checks.nightly run $(ONLY)

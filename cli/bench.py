@@ -36,6 +36,7 @@ VERIFICATIONS = {
     "soak": "do memory, threads or open files of a long-running edge grow?",
     "outage": "network, S3 and SQS fail in turn: is any frame or detection lost or duplicated?",
     "kill": "kill -9 of the edge at random: is anything lost but the fragment in progress?",
+    "upgrade": "the chart's containers are upgraded and rolled back: loss, longest pause",
     "chaos": "all faults at once: is anything lost or duplicated? how long do deployments pause?",
 }
 """What is proved by fault injection, each by a package of harness/."""

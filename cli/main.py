@@ -16,6 +16,7 @@ GROUPS = {
     "demo": "run everything on this machine, with cameras and the page",
     "schema": "print the JSON Schema of an event",
     "edge": "record cameras at a site",
+    "health": "ask a running program of the cloud side for its health",
     "relay": "carry events from SQS to Kafka",
     "topics": "create and check the Kafka topics",
     "catalog": "migrate the PostgreSQL catalog",

@@ -8,7 +8,6 @@ from vision.card import CARD_SUFFIXES
 from vision.detector import Detector
 from vision.gpu import GpuOptions
 from vision.hog import HogPeopleDetector
-from vision.onnx_detector import load
 
 HOG = "hog"
 """The built-in people detector, which needs no file."""
@@ -38,4 +37,11 @@ def load_detector(
             raise ModelError(
                 f"Model {path} has no card. Write {cards[0]} as docs/how-to/models.md shows."
             )
+    try:
+        from vision.onnx_detector import load  # noqa: PLC0415 - the image of the cloud is without
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"ONNX Runtime is not installed here ({error.name} is missing). Use the image "
+            "vigil-inference, or install vigil with the extra inference, edge or gpu."
+        ) from error
     return load(path, providers=providers, fallback=fallback, threads=threads, batch=batch, gpu=gpu)

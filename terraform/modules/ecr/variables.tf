@@ -1,7 +1,9 @@
 variable "repositories" {
   description = "Repositories of Vigil's images."
   type        = set(string)
-  default     = ["vigil/edge-cpu", "vigil/edge-gpu", "vigil/cloud", "vigil/inference", "vigil/helm"]
+  default = [
+    "vigil/edge-cpu", "vigil/edge-gpu", "vigil/cloud", "vigil/inference", "vigil/inference-gpu", "vigil/helm",
+  ]
 }
 
 variable "kms_key_arn" {

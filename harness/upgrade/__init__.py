@@ -1,0 +1,1 @@
+"""Rolling upgrade of the chart's own containers under load."""

@@ -1,0 +1,1 @@
+"""Builds the container images of the project: `make images`, `make bases`, `make sbom`."""

@@ -1,0 +1,1 @@
+"""Tests of the container images: `make images`, then `make test-images`."""

@@ -1,0 +1,171 @@
+"""Each image, hardened: its user, its rights, what it says about wrong settings, how it ends."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local.images.container import Container, Hardening
+from local.images.image_list import IMAGES
+from local.ports import HOST, find_free
+from tests.footage import write_clip
+from tests.images.conftest import Images, Make
+
+pytestmark = pytest.mark.images
+
+BUILT = [image.name for image in IMAGES if not image.gpu]
+BUILD_TOOLS = ("gcc", "cc", "ld", "cargo", "rustc", "make", "pip", "npm", "node", "git", "curl")
+SOON_S = 60
+
+
+def refusal(container: Container) -> str:
+    """Return the one sentence of a program that refuses to start."""
+    ended = container.run(within_s=SOON_S)
+    lines = [line for line in ended.output.splitlines() if line.strip()]
+    assert ended.code == 1, ended.output
+    assert "Traceback" not in ended.output
+    assert len(lines) == 1, ended.output
+    return lines[0]
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_it_has_no_rights_and_no_build_tools(make_container: Make, name: str) -> None:
+    script = (
+        "id -u; grep -E '^(CapEff|Seccomp|NoNewPrivs):' /proc/self/status; "
+        "touch /root-is-writable 2>&1; touch /tmp/a && echo scratch; "
+        f"for tool in {' '.join(BUILD_TOOLS)}; do command -v $tool; done; "
+        "python -c 'import pip' 2>/dev/null && echo pip"
+    )
+    container = make_container(
+        name, "-c", script, network="none", options=["--entrypoint", "/bin/sh"]
+    )
+    lines = container.run().output.splitlines()
+    assert lines[0] == "10001"
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert status == {"CapEff": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"}
+    rest = [line for line in lines[1:] if ":\t" not in line]
+    assert len(rest) == 2 and "Read-only file system" in rest[0] and rest[1] == "scratch", rest
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_it_says_what_it_is(images: Images, name: str) -> None:
+    inspected = json.loads(images.engine.buildah("inspect", "--type", "image", images.name(name)))[
+        "Docker"
+    ]["config"]
+    labels = inspected["Labels"]
+    for label in ("title", "description", "licenses", "version", "revision"):
+        assert labels[f"org.opencontainers.image.{label}"], label
+    assert labels["org.opencontainers.image.title"] == name
+    assert inspected["User"] == "10001:10001"
+    assert inspected["StopSignal"] == "SIGTERM"
+    serves = "inference" not in name
+    assert (inspected.get("Healthcheck", {}).get("Test", ["NONE"]) != ["NONE"]) == serves
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "sentence"),
+    [
+        (("vigil", "relay", "run"), {}, "VIGIL_SQS_QUEUE_URL and VIGIL_SQS_DEAD_LETTER_URL must"),
+        (("vigil", "relay", "run"), {"VIGIL_PARTITIONS": "many"}, "VIGIL_PARTITIONS: "),
+        (
+            ("faust", "-A", "agents.assemble", "worker"),
+            {"VIGIL_INDEX_DATABASE_URL_FILE": "/run/secrets/vigil/index-database-url"},
+            "/run/secrets/vigil/index-database-url",
+        ),
+        (
+            ("faust", "-A", "web.app", "worker"),
+            {"VIGIL_SESSION_SECRET_FILE": "/run/secrets/vigil/session-secret"},
+            "/run/secrets/vigil/session-secret",
+        ),
+        (
+            ("vigil", "catalog", "migrate"),
+            {"VIGIL_DATABASE_URL_FILE": "/run/secrets/vigil/database-url"},
+            "/run/secrets/vigil/database-url",
+        ),
+        (("vigil", "health"), {}, "Nothing answers at 127.0.0.1:9100"),
+        (
+            ("vigil", "replay", "detections", "--from", "2026-01-01", "--to", "2026-01-02",
+             "--camera", "acme/hq/gate", "--model", "/nowhere/model.yaml"),
+            {},
+            "vigil-inference",
+        ),
+    ],
+)  # fmt: skip
+def test_the_cloud_says_what_is_wrong(
+    make_container: Make, command: tuple[str, ...], env: dict[str, str], sentence: str
+) -> None:
+    container = make_container("vigil-cloud", *command, env=env, network="none")
+    assert sentence in refusal(container)
+
+
+def test_a_migration_that_cannot_be_read_is_named(make_container: Make, tmp_path: Path) -> None:
+    unreadable = tmp_path / "v0001_catalog.py"
+    unreadable.write_text("")
+    unreadable.chmod(0)
+    versions = "/opt/vigil/lib/python3.11/site-packages/stores/catalog/migrations/versions"
+    container = make_container(
+        "vigil-cloud", "vigil", "catalog", "migrate", network="none",
+        mounts={f"{versions}/v0001_catalog.py": unreadable},
+        env={"VIGIL_DATABASE_URL": "postgresql://vigil@127.0.0.1:1/vigil"},
+    )  # fmt: skip
+    assert "v0001_catalog.py" in refusal(container)
+
+
+def test_the_device_says_what_is_wrong(make_container: Make, tmp_path: Path) -> None:
+    assert "/etc/vigil/edge.yaml" in refusal(make_container("vigil-edge-cpu", network="none"))
+    wrong = tmp_path / "edge.yaml"
+    wrong.write_text("site: acme/hq\nedge: edge-1\ncamera: []\n")
+    container = make_container(
+        "vigil-edge-cpu", network="none", mounts={"/etc/vigil/edge.yaml": wrong}
+    )
+    assert "camera" in refusal(container)
+
+
+def test_a_device_without_its_cloud_records_and_ends_in_time(
+    make_container: Make, tmp_path: Path
+) -> None:
+    """A camera from a file, no network: healthy by the image's HEALTHCHECK, SIGTERM is obeyed."""
+    media = tmp_path / "media"
+    media.mkdir()
+    write_clip(media / "clip.mp4", 250, fps=25, gop=50, codec="libx264", audio=None)
+    config = tmp_path / "edge.yaml"
+    port = find_free()
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "site": "acme/hq",
+                "edge": "edge-1",
+                "cloud": {
+                    "bucket": "vigil", "queue_url": "http://127.0.0.1:1/queue",
+                    "s3_endpoint": "http://127.0.0.1:1", "sqs_endpoint": "http://127.0.0.1:1",
+                },
+                "spool": {"dir": "/var/lib/vigil/spool", "free_floor_bytes": 0},
+                "http": {"host": HOST, "port": port, "password_env": "PAGE_PASSWORD"},
+                "cameras": [{"id": "gate", "url": "file:///media/clip.mp4?loop=1"}],
+            }
+        )
+    )  # fmt: skip
+    container = make_container(
+        "vigil-edge-cpu", network="none", hardening=Hardening(memory="512m", pids=128),
+        env={"PAGE_PASSWORD": "not-a-secret-of-anyone", "AWS_ACCESS_KEY_ID": "none",
+             "AWS_SECRET_ACCESS_KEY": "none"},
+        mounts={"/etc/vigil/edge.yaml": config, "/media": media},
+        volumes={"/var/lib/vigil": tmp_path / "device"},
+    )  # fmt: skip
+    container.start()
+    wait_healthy(container)
+    ended = container.stop(within_s=30)
+    assert ended.code == 0, ended.output
+    assert list((tmp_path / "device/spool").rglob("*.ts"))
+
+
+def wait_healthy(container: Container) -> None:
+    """Run the HEALTHCHECK until it passes."""
+    for _ in range(120):
+        if container.health() == 0:
+            return
+        assert container.running, container.output()
+        subprocess.run(["sleep", "0.5"], check=True)
+    raise AssertionError(f"not healthy:\n{container.output()}")
