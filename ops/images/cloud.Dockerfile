@@ -39,7 +39,10 @@ COPY streams streams
 COPY tables tables
 COPY vision vision
 COPY web web
-RUN CARGO_HOME=/tmp/cargo /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+# Other installations may lack the extension: here it must be built.
+# hadolint ignore=DL4006
+RUN CARGO_HOME=/tmp/cargo /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --verbose --wheel-dir /wheels . \
+    && python -m zipfile --list /wheels/*.whl | grep _extension.abi3.so \
     && /opt/vigil/bin/pip install --no-cache-dir --no-compile --no-deps --no-index /wheels/*.whl
 
 # The dashboard, by the Node that its lock file was tested with.
