@@ -69,7 +69,7 @@ _asked: LRUCache[tuple[str, str, int, str], int] = LRUCache(MAX_REMEMBERED)
 """Notices of sealed windows for which the joiner was asked -> offset of the record."""
 
 
-@handles(app, topics.FRAGMENT_ARRIVED)
+@handles(app, topics.FRAGMENT_ARRIVED, reroute=True)
 async def assemble(event: AnyEvent, record: Record) -> None:
     """Apply an event to the windows of its camera, or a tick to all cameras of its partition."""
     now_ms = record.timestamp_ms

@@ -65,7 +65,7 @@ def check(event: AnyEvent, record: Record) -> None:
         raise InvalidEventError(f"type: {event.type} cannot be joined")
 
 
-@handles_batch(app, topics.CHUNK_DUE, most=MAX_EVENTS, check=check)
+@handles_batch(app, topics.CHUNK_DUE, most=MAX_EVENTS, check=check, reroute=True)
 async def join(arrivals: Sequence[Arrival]) -> None:
     """Join chunks and send `chunk-complete` for each."""
     by_camera: dict[bytes | None, list[Arrival]] = {}

@@ -1,4 +1,4 @@
-"""`vigil topics`: create and check the topics, before any worker starts."""
+"""`vigil topics`: create and check the topics, before any worker starts; grow them."""
 
 import argparse
 import asyncio
@@ -9,13 +9,14 @@ from streams import topics
 from streams.settings import get_settings
 from streams.topic_acls import AclRole, acls_of, allow
 from streams.topic_admin import admin, describe, drift_of, ensure
+from streams.topic_growth import grow
 from streams.topics import TopicSpec
 
 WORKERS = ("agents.assemble", "agents.heal", "agents.join", "agents.index")
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `topics ensure`, `topics list` and `topics acls`."""
+    """Add `topics ensure`, `topics list`, `topics grow` and `topics acls`."""
     parser = commands.add_parser("topics", help="create and check the Kafka topics")
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("ensure", help="create missing topics, correct changed ones")
@@ -25,6 +26,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     making.set_defaults(run=run_ensure)
     showing = verbs.add_parser("list", help="show each topic, and what is wrong with it")
     showing.set_defaults(run=run_list)
+    growing = verbs.add_parser(
+        "grow", help="give all topics more partitions, while all workers are stopped"
+    )
+    growing.add_argument(
+        "--partitions", type=int, required=True, help="how many; a multiple of today's number"
+    )
+    growing.add_argument(
+        "--wait-s", type=float, default=60.0,
+        help="how long to wait until all workers have stopped (default 60)",
+    )  # fmt: skip
+    growing.set_defaults(run=run_grow)
     rights = verbs.add_parser(
         "acls", help="show what a program's Kafka user may do, or allow it on the broker"
     )
@@ -49,6 +61,24 @@ def run_ensure(args: argparse.Namespace) -> int:
             f"{name} {found} -> {now}" for name, (found, now) in change.drift.items()
         )
         print(f"{change.did:<10} {change.name}" + (f"  ({changes})" if changes else ""))
+    return 0
+
+
+def run_grow(args: argparse.Namespace) -> int:
+    """Grow; prints what it waits for and what it did."""
+    settings = get_settings()
+    groups = [f"{settings.app_prefix}-{module.rpartition('.')[2]}" for module in WORKERS]
+    done = asyncio.run(
+        grow(
+            all_topics(), groups, args.partitions,
+            settings=settings, within_s=args.wait_s, report=print,
+        )
+    )  # fmt: skip
+    if done.topics:
+        print(f"{done.topics} topics have {args.partitions} partitions; {done.moved} entries moved")
+    else:
+        print(f"all topics have {args.partitions} partitions")
+    print(f"Start all workers with VIGIL_PARTITIONS={args.partitions}.")
     return 0
 
 

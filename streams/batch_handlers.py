@@ -26,6 +26,7 @@ from streams.handlers import (
     record_of,
     subscribe,
 )
+from streams.reroute import own_partition, send_on
 from streams.retry import Interrupted
 from streams.topics import TopicSpec
 
@@ -51,6 +52,7 @@ def handles_batch(
     most: int,
     check: Check | None = None,
     dead_lettered_by: str | None = None,
+    reroute: bool = False,
     name: str | None = None,
 ) -> Callable[[BatchHandler], BatchHandler]:
     """Make a coroutine function the handler of up to `most` events of one partition at a time.
@@ -63,10 +65,11 @@ def handles_batch(
     `dead_lettered_by`: another worker that reads the topic too. It sends what cannot be read, or
     does not pass `check`, to the dead-letter topic. Here such a message is skipped, so that there
     is one dead letter.
+    `reroute`: as for `handles`.
     """
 
     def decorate(handler: BatchHandler) -> BatchHandler:
-        work = BatchProcessor(app, topic, handler, most, check, dead_lettered_by)
+        work = BatchProcessor(app, topic, handler, most, check, dead_lettered_by, reroute)
         subscribe(app, topic, work.process, handler, name=name, isolated=True)
         return handler
 
@@ -83,6 +86,7 @@ class BatchProcessor:
     most: int
     check: Check | None = None
     dead_lettered_by: str | None = None
+    reroute: bool = False
 
     async def process(self, batch: Any) -> None:
         """Process a batch; what is not acknowledged on return is delivered again."""
@@ -119,7 +123,10 @@ class BatchProcessor:
                         count_handled(self.topic, "passed-over", record, None)
                         done.append(record.offset)
                 else:
-                    arrivals.append(Arrival(event, record))
+                    if self.reroute and await self._rerouted(record):
+                        done.append(record.offset)
+                    else:
+                        arrivals.append(Arrival(event, record))
             await self._offer(arrivals, done)
         except Interrupted:
             pass
@@ -152,6 +159,15 @@ class BatchProcessor:
         for event, record in arrivals:
             count_handled(self.topic, "done", record, event)
             done.append(record.offset)
+
+    async def _rerouted(self, record: Record) -> bool:
+        """Send a record to the partition of its key; False where it is in it."""
+        other = own_partition(record, self.app.settings.partitions)
+        if other is None:
+            return False
+        await send_on(self.app, self.topic, record, other)
+        count_handled(self.topic, "rerouted", record, None)
+        return True
 
     async def _refuse(self, record: Record, error: InvalidEventError, done: list[int]) -> None:
         with logs.LogContext(record):

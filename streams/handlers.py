@@ -15,6 +15,7 @@ from domain.events import AnyEvent
 from streams import codec, logs, metrics, table_disk
 from streams.codec import Record
 from streams.process_exit import exit_process
+from streams.reroute import own_partition, send_on
 from streams.retry import Interrupted
 from streams.topics import TopicSpec
 
@@ -30,7 +31,12 @@ log = logging.getLogger(__name__)
 
 
 def handles(
-    app: "App", topic: TopicSpec, *, isolated: bool = False, name: str | None = None
+    app: "App",
+    topic: TopicSpec,
+    *,
+    isolated: bool = False,
+    reroute: bool = False,
+    name: str | None = None,
 ) -> Callable[[Handler], Handler]:
     """Make a coroutine function the handler of a topic's events, one at a time, in order.
 
@@ -38,11 +44,12 @@ def handles(
     InvalidEventError (the message becomes a dead letter) and let Interrupted of `app.retry`
     pass (the message comes again); whatever else it raises ends the process.
     `isolated`: the partitions of a worker are worked on in parallel, for slow work.
+    `reroute`: an event in another partition than its key's is sent there (streams/reroute.py).
     """
 
     def decorate(handler: Handler) -> Handler:
         async def process(batch: Any) -> None:
-            await _one_by_one(app, topic, handler, batch)
+            await _one_by_one(app, topic, handler, batch, reroute=reroute)
 
         subscribe(app, topic, process, handler, name=name, isolated=isolated)
         return handler
@@ -86,7 +93,9 @@ def partition_revoked(app: "App", batch: Any) -> bool:
     return bool(batch.acked or app.consumer.interrupted.is_set())
 
 
-async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any) -> None:
+async def _one_by_one(
+    app: "App", topic: TopicSpec, handler: Handler, batch: Any, *, reroute: bool
+) -> None:
     consumer = app.consumer
     given_back = metrics.events(topic.name, "given-back")
     records = consumer.begin(batch)
@@ -95,7 +104,7 @@ async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any
             if partition_revoked(app, batch):
                 given_back.inc(len(records) - at + 1)
                 return
-            if await _handle(app, topic, handler, record_of(got)):
+            if await _handle(app, topic, handler, record_of(got), reroute=reroute):
                 consumer.processed(batch, (got.offset,))
             else:
                 given_back.inc()
@@ -105,7 +114,9 @@ async def _one_by_one(app: "App", topic: TopicSpec, handler: Handler, batch: Any
         consumer.end(batch)
 
 
-async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record) -> bool:
+async def _handle(
+    app: "App", topic: TopicSpec, handler: Handler, record: Record, *, reroute: bool
+) -> bool:
     """Handle one record; False where it is given back."""
     with logs.LogContext(record) as subject:
         event: AnyEvent | None = None
@@ -113,7 +124,12 @@ async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record
         try:
             try:
                 event = subject.event = codec.decode(record, topic)
-                await handler(event, record)
+                other = own_partition(record, app.settings.partitions) if reroute else None
+                if other is None:
+                    await handler(event, record)
+                else:
+                    outcome = "rerouted"
+                    await send_on(app, topic, record, other)
             except InvalidEventError as error:
                 outcome = "dead-letter"
                 await dead_letter(app, record, str(error))

@@ -23,7 +23,8 @@ PlatformCollector(registry=REGISTRY)
 
 EVENTS = Counter(
     "vigil_events",
-    "Events processed. outcome: done, dead-letter, given-back (delivered again)",
+    "Events processed. outcome: done, dead-letter, given-back (delivered again), rerouted "
+    "(sent to the partition of its key)",
     ("topic", "outcome"),
     registry=REGISTRY,
 )

@@ -60,8 +60,9 @@ def check_partitions(state: TopicState, wanted: int) -> None:
     if state.partitions != wanted:
         raise ConfigError(
             f"Topic {state.name} has {state.partitions} partitions, VIGIL_PARTITIONS says "
-            f"{wanted}. Set VIGIL_PARTITIONS={state.partitions} if all topics have that many; "
-            "otherwise stop all workers, delete the topic and run `vigil topics ensure`."
+            f"{wanted}. Set VIGIL_PARTITIONS={state.partitions} if all topics have that many. "
+            "If they shall have more, or `vigil topics grow` was interrupted: stop all workers and "
+            "run `vigil topics grow`."
         )
 
 

@@ -6,6 +6,7 @@ agree with this file.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from aiokafka.partitioner import murmur2
@@ -127,9 +128,24 @@ def topic_of(event: type[Event]) -> TopicSpec:
     return _BY_EVENT[event]
 
 
-def partition_of(key: str, partitions: int) -> int:
+def partition_of(key: str | bytes, partitions: int) -> int:
     """Return the partition a key's events go to, as Kafka's clients compute it (murmur2)."""
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return _hash_of(key.encode() if isinstance(key, str) else key) % partitions
+
+
+@lru_cache(16_384)  # it costs as much as a tenth of handling an event
+def _hash_of(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+def partitions_of(key: str | bytes, partitions: int) -> set[int]:
+    """Return all partitions that may have a key's events: topics may have had fewer before.
+
+    They only grow by whole factors (streams/topic_growth.py).
+    """
+    return {
+        partition_of(key, fewer) for fewer in range(1, partitions + 1) if partitions % fewer == 0
+    }
 
 
 def changelog(app_id: str, table: str) -> TopicSpec:

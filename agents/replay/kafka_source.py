@@ -22,7 +22,7 @@ from streams.codec import Record
 from streams.kafka import client_options
 from streams.settings import Settings
 from streams.topic_admin import admin, describe
-from streams.topics import TopicSpec, partition_of
+from streams.topics import TopicSpec, partitions_of
 
 WAIT_MS = 1_000
 NO_RECORDS_TIMEOUT_S = 30.0
@@ -100,8 +100,8 @@ class KafkaSource:
     ) -> list[PartitionRange]:
         """Return the offset ranges to read of a topic, up to its end now.
 
-        With `cameras`, only the partitions that have their messages. `key` is the topic's message
-        key: camera or site. Raises ConfigError if the topic does not exist.
+        With `cameras`, only the partitions that may have their messages. `key` is the topic's
+        message key: camera or site. Raises ConfigError if the topic does not exist.
         """
         name = spec.name_for(self.settings)
         async with admin(self.settings, 10.0) as client:
@@ -109,7 +109,7 @@ class KafkaSource:
         if state is None:
             raise ConfigError(f"There is no topic {name}: run `vigil topics ensure`.")
         keys = {camera if key == "camera" else site_of(camera) for camera in cameras}
-        partitions = {partition_of(each, state.partitions) for each in keys}
+        partitions = {at for each in keys for at in partitions_of(each, state.partitions)}
         topic_partitions = [
             TopicPartition(name, partition)
             for partition in range(state.partitions)

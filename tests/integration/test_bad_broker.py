@@ -176,7 +176,7 @@ async def test_a_topic_made_again_with_other_partitions_ends_the_worker_until_it
     assert await worker.ended() == 70
     wrong = f"Topic {stage.topic} has 3 partitions, VIGIL_PARTITIONS says 2"
     assert wrong in tail(stage)
-    assert "otherwise stop all workers, delete the topic" in tail(stage)
+    assert "run `vigil topics grow`" in tail(stage)
 
     (stage.folder / "one.log").unlink()
     worker.start()

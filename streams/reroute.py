@@ -1,0 +1,32 @@
+"""Sends an event on to the partition of its key, where a producer put it into another one.
+
+    8 partitions     [ … gate-1, before the growth ]   partition 3
+    64 partitions    [ gate-1, since ]                 partition 27: its worker has gate-1's state
+
+That happens when topics grow (streams/topic_growth.py): what was not yet handled is in the old
+partitions, and producers learn of the new ones some minutes later. All events of a camera must come
+to the one worker that has its state. So a worker sends an event of another partition there.
+"""
+
+from typing import Any
+
+from streams import codec
+from streams.codec import Record
+from streams.topics import TopicSpec, partition_of
+
+
+def own_partition(record: Record, partitions: int) -> int | None:
+    """Return the partition that a record's key belongs to; None where the record is in it."""
+    if record.key is None:
+        return None
+    partition = partition_of(record.key, partitions)
+    return None if partition == record.partition else partition
+
+
+async def send_on(app: Any, topic: TopicSpec, record: Record, partition: int) -> None:
+    """Send a record to another partition of its topic, for as long as it takes."""
+
+    async def attempt() -> None:
+        await codec.send_bytes(app, topic, record.key, record.value or b"", partition=partition)
+
+    await app.retry(attempt, what="send an event to its own partition")
