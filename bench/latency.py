@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -24,10 +25,13 @@ from domain.errors import InvalidEventError, VigilError
 from domain.events import Detection, FragmentArrived, parse
 from domain.times import utc_ms
 from harness.figures import percentile, spread
+from local.folder import DataFolder
 from local.stack import read_env
 from streams.topics import DETECTION, FRAGMENT_ARRIVED
 
 ASK_EVERY_S = 0.05
+STALL_MS = 5_000
+"""After a silence of Kafka that is longer, the logs of all programs are kept."""
 _SEGMENT = re.compile(r"\bfragments/([0-9a-f-]{36})/(\d+)\.ts")
 
 
@@ -61,11 +65,20 @@ async def _run(cameras: int, minutes: float, data: Path | None) -> dict[str, Any
                 await asyncio.sleep(0.2)
             about = json.loads(ready.read_text())
             figures = await _measure(about, read_env(folder / "vigil.env"), minutes * 60)
+            if figures["kafka_silence_ms"] > STALL_MS:
+                figures["logs"] = _kept_logs(folder)
         finally:
             if demo.returncode is None:
                 demo.terminate()
                 await demo.wait()
     return {"cameras": cameras, "minutes": minutes, **figures}
+
+
+def _kept_logs(data: Path) -> str:
+    """Copy the logs of a demo whose folder is deleted; return where they are."""
+    kept = tempfile.mkdtemp(prefix="vigil-latency-logs-")
+    shutil.copytree(DataFolder(data).logs, kept, dirs_exist_ok=True)
+    return kept
 
 
 async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -> dict[str, Any]:
@@ -104,6 +117,8 @@ async def _measure(about: dict[str, Any], env: dict[str, str], seconds: float) -
     for name, values in ends.items():
         if values:
             figures[f"{name}_ms_p95"] = round(percentile(values, 95), 1)
+    figures["kafka_silence_ms"] = watch.silence_ms
+    figures["silent_until_ms"] = watch.silent_until_ms
     return figures | {"load": round(os.getloadavg()[0], 1)}
 
 
@@ -116,6 +131,16 @@ class _LatencyWatch:
         self.seen: dict[tuple[str, int], int] = {}
         self.detected_ms: list[float] = []
         self.in_kafka_ms: list[float] = []
+        self.silence_ms = 0
+        """The longest time without a notice or detection in Kafka."""
+        self.silent_until_ms = 0
+        self._heard_ms = self.began_ms
+
+    def heard(self, at_ms: int) -> None:
+        """Note a notice or detection in Kafka."""
+        if at_ms - self._heard_ms > self.silence_ms:
+            self.silence_ms, self.silent_until_ms = at_ms - self._heard_ms, at_ms
+        self._heard_ms = max(self._heard_ms, at_ms)
 
     def playable(self) -> list[float]:
         """Return closed -> playable of all fragments closed while watching, ms."""
@@ -132,6 +157,7 @@ async def _closings(consumer: AIOKafkaConsumer, watch: _LatencyWatch) -> None:
             event = parse(message.value)
         except InvalidEventError:
             continue
+        watch.heard(message.timestamp)
         if isinstance(event, FragmentArrived):
             watch.closed[event.run, event.seq] = event.closed_ms
         elif isinstance(event, Detection):

@@ -94,7 +94,7 @@ def partition_revoked(app: "App", batch: Any) -> bool:
 
 
 async def _one_by_one(
-    app: "App", topic: TopicSpec, handler: Handler, batch: Any, *, reroute: bool
+    app: "App", topic: TopicSpec, handler: Handler, batch: Any, *, reroute: bool = False
 ) -> None:
     consumer = app.consumer
     given_back = metrics.events(topic.name, "given-back")
@@ -115,7 +115,7 @@ async def _one_by_one(
 
 
 async def _handle(
-    app: "App", topic: TopicSpec, handler: Handler, record: Record, *, reroute: bool
+    app: "App", topic: TopicSpec, handler: Handler, record: Record, *, reroute: bool = False
 ) -> bool:
     """Handle one record; False where it is given back."""
     with logs.LogContext(record) as subject:

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -21,12 +22,13 @@ from edge_bridge import metrics
 from edge_bridge.spool.disk import DiskError
 from edge_bridge.spool.rows import OutboxMessage
 from edge_bridge.spool.thread import SpoolThread
+from edge_bridge.upload.adaptive_timeout import RequestTimeout
 from edge_bridge.upload.batch import MAX_BODY_BYTES, QueueBatch, QueueItem
 from edge_bridge.upload.link import Link
 from edge_bridge.upload.rejected import RejectedMessages, Suspect
 from edge_bridge.upload.signed_events import NotEnrolled, Signer, end_metadata, notice_of
 from edge_bridge.upload.wakeup import Wakeup
-from stores.message_batch import MAX_BATCH
+from stores.message_batch import MAX_BATCH, RejectedMessage
 from stores.signed_objects import SignedObjectStore
 from stores.signed_queue import SignedQueue
 
@@ -52,10 +54,12 @@ class OutboxSender:
         work: Wakeup,
         spend: Callable[[int], None] = lambda _: None,
         signer: Signer | None = None,
+        timeout: RequestTimeout | None = None,
     ) -> None:
         """`work` wakes this: a fragment was uploaded, a message was stored, a run ended.
 
-        `spend` is called with the number of bytes sent. `signer` signs what is sent.
+        `spend` is called with the number of bytes sent. `signer` signs what is sent. `timeout`: of
+        requests to the queue.
         """
         self._spool = spool
         self._store = store
@@ -65,6 +69,7 @@ class OutboxSender:
         self._work = work
         self._spend = spend
         self._signer = signer or NotEnrolled()
+        self._timeout = timeout or RequestTimeout()
         self._heartbeat: bytes | None = None
         self._rejected = RejectedMessages()
 
@@ -139,7 +144,7 @@ class OutboxSender:
 
     async def _send_batch(self, batch: QueueBatch) -> None:
         try:
-            refusals = await self._queue.send(batch.bodies, batch.signatures)
+            refusals = await self._request(batch.bodies, batch.signatures)
         except RefusedError as error:
             self._to_sqs.failed(error)
             self._rejected.batch_rejected(batch.bodies, batch.items)
@@ -170,7 +175,7 @@ class OutboxSender:
     async def _send_alone(self, suspect: Suspect) -> None:
         try:
             signature = self._signer.sign(suspect.body)
-            refusals = await self._queue.send([suspect.body], [signature])
+            refusals = await self._request([suspect.body], [signature])
             if any(not one.sender_fault for one in refusals):
                 raise StoreError(f"the queue rejected a message ({refusals[0].reason}).")
             if refusals:
@@ -191,6 +196,21 @@ class OutboxSender:
         if suspect.item is not None:
             await self._mark_sent([suspect.item])
         self._work.set()
+
+    async def _request(
+        self, bodies: list[bytes], signatures: list[str | None]
+    ) -> list[RejectedMessage]:
+        """Send one request. One without an answer fails soon: the messages may arrive twice."""
+        timeout_s = self._timeout.timeout_s(sum(map(len, bodies)))
+        started_s = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                refusals = await self._queue.send(bodies, signatures)
+        except TimeoutError:
+            self._timeout.timed_out()
+            raise StoreError(f"no answer from the queue in {timeout_s:.0f} s.") from None
+        self._timeout.succeeded(time.monotonic() - started_s)
+        return refusals
 
     async def _failed(self, error: StoreError) -> None:
         self._to_sqs.failed(error)

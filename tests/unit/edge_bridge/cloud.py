@@ -28,6 +28,8 @@ class MemoryCloud:
         """Cleared: S3 takes requests and answers none, not even later."""
         self.answering.set()
         self.questions = 0
+        self.lose_first = 0
+        """So many requests to the queue are never answered; every other one arrives."""
         self.refuse_first = 0
         """So many messages are refused one by one."""
         self.poisoned: Callable[[bytes], bool] = lambda body: False
@@ -87,6 +89,12 @@ class MemoryCloud:
         await self._operation(False)
         if self.failing:
             raise StoreError("the queue cannot be reached.")
+        if self.lose_first:
+            self.lose_first -= 1
+            if self.lose_first % 2:
+                self.messages += bodies
+                self.signatures += signatures or [None] * len(bodies)
+            await asyncio.Event().wait()
         assert 1 <= len(bodies) <= 10
         assert sum(map(len, bodies)) <= 256 << 10
         poisoned = [at for at, body in enumerate(bodies) if self.poisoned(body)]

@@ -16,6 +16,7 @@ from edge_bridge.spool.spool import open_spool
 from edge_bridge.spool.thread import SpoolThread
 from edge_bridge.upload import link as link_module
 from edge_bridge.upload import quarantine as quarantine_module
+from edge_bridge.upload.adaptive_timeout import RequestTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter
 from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import Link
@@ -42,8 +43,10 @@ class UploadProcess:
         cloud: MemoryCloud,
         order: Any = "live",
         signer: Signer | None = None,
+        timeout: RequestTimeout | None = None,
     ) -> None:
         self.folder, self.cloud, self.order, self.signer = folder, cloud, order, signer
+        self.timeout = timeout
 
     async def __aenter__(self) -> "UploadProcess":
         work, stored = Wakeup(), Wakeup()
@@ -65,7 +68,7 @@ class UploadProcess:
         )  # fmt: skip
         self.sender = OutboxSender(
             self.owner, store, store, to_s3=to_s3, to_sqs=Link("sqs"), work=work,
-            signer=self.signer,
+            signer=self.signer, timeout=self.timeout,
         )  # fmt: skip
         self._tasks = [
             asyncio.create_task(self.uploads.run()),
@@ -171,6 +174,19 @@ async def test_a_dead_link_never_ends_it(tmp_path: Path, monkeypatch: pytest.Mon
         assert not cloud.objects
         cloud.failing = False
         await wait_for(uploading.idle, within_s=20, what="everything is sent")
+    check(cloud)
+
+
+async def test_requests_that_the_queue_never_answers_are_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "BACKOFF", Backoff(0.001, 0.01, jitter=CENTRED_JITTER))
+    record(tmp_path)
+    cloud = MemoryCloud()
+    cloud.lose_first = 3
+    async with UploadProcess(tmp_path, cloud, timeout=RequestTimeout(least_s=0.01)) as uploading:
+        await wait_for(uploading.idle, within_s=20, what="everything is sent")
+    assert cloud.lose_first == 0
     check(cloud)
 
 

@@ -15,7 +15,7 @@ from edge_bridge.config.spool import SpoolLimits
 from edge_bridge.config.upload import UploadConfig
 from edge_bridge.spool.spool import Spool, open_spool
 from edge_bridge.temperatures import temperatures
-from edge_bridge.upload.adaptive_timeout import MAX_TIMEOUT_S, AdaptiveTimeout
+from edge_bridge.upload.adaptive_timeout import MAX_TIMEOUT_S, AdaptiveTimeout, RequestTimeout
 from edge_bridge.upload.bandwidth import BandwidthLimiter, TokenBucket
 from edge_bridge.upload.concurrency import ConcurrencyLimit
 from edge_bridge.upload.link import BACKOFF, Link
@@ -250,6 +250,28 @@ class TestAdaptiveTimeout:
         for _ in range(1_000):
             timeout.timed_out()
         assert timeout.timeout_s(1 << 32) <= MAX_TIMEOUT_S
+
+
+class TestRequestTimeout:
+    def test_it_starts_short_and_doubles_up_to_a_minute(self) -> None:
+        timeout = RequestTimeout()
+        seen = []
+        for _ in range(6):
+            seen.append(timeout.timeout_s(0))
+            timeout.timed_out()
+        assert seen == [5, 10, 20, 40, 60, 60]
+
+    def test_a_slow_server_is_answered_in_the_end_and_keeps_its_time(self) -> None:
+        timeout, needs_s = RequestTimeout(), 13.0
+        while timeout.timeout_s(0) < needs_s:
+            timeout.timed_out()
+        timeout.succeeded(needs_s)
+        assert timeout.timeout_s(0) > needs_s
+        timeout.succeeded(0.05)
+        assert timeout.timeout_s(0) == 5
+
+    def test_a_full_batch_has_the_time_of_a_thin_line(self) -> None:
+        assert RequestTimeout().timeout_s(256 << 10) > (256 << 10) / 8_000
 
 
 class TestScheduler:
